@@ -1,0 +1,35 @@
+"""How much balance an APIMart API key has left.
+
+The public Python API, in a few names. They are imported when they are first used: `import apimart_cli` alone loads
+nothing but this file, so that the command line starts fast.
+
+    >>> from apimart_cli import fetch_balance
+    >>> fetch_balance("sk-...").remain_balance
+    Decimal('10.5')
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from apimart_cli.balance import Balance
+    from apimart_cli.client import fetch_balance
+    from apimart_cli.errors import ApimartError, ExitCode
+
+__version__ = "0.1.0"
+
+__all__ = ["ApimartError", "Balance", "ExitCode", "__version__", "fetch_balance"]
+
+_HOMES = {
+    "ApimartError": "apimart_cli.errors",
+    "Balance": "apimart_cli.balance",
+    "ExitCode": "apimart_cli.errors",
+    "fetch_balance": "apimart_cli.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

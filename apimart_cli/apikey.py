@@ -1,0 +1,94 @@
+"""The API key: checked before any library sees it, masked wherever it might be printed.
+
+Pure: no I/O, nothing heavy imported. Where a key comes from is the business of `settings`.
+"""
+
+from apimart_cli.errors import AuthError
+from apimart_cli.text import quote
+
+MAX_LENGTH = 4096
+"""Most characters a key may have; keys of the gateway have about 50, and header lines end near 8 KiB."""
+
+_PIECE = 8
+"""A run of this many characters of the key counts as a leak."""
+
+_KEY_PAGE_HINT = "copy the key again from the gateway's key page; it is one word that starts with sk-"
+
+
+class ApiKey:
+    """One key. `reveal()` is the only way to its characters; `str`, `repr` and tracebacks show a mask."""
+
+    __slots__ = ("_characters",)
+
+    def __init__(self, characters: str, *, source: str) -> None:
+        """Check `characters`, which came from `source` (named in errors).
+
+        Raises AuthError unless it is one non-empty word of printable ASCII: anything else would be refused by the
+        HTTP library with a message that prints the key.
+        """
+        fault = _fault(characters)
+        if fault:
+            raise AuthError(f"the API key from {source} {fault}", _KEY_PAGE_HINT)
+        self._characters = characters
+
+    def reveal(self) -> str:
+        """Return the key itself, to be sent to the gateway and nowhere else."""
+        return self._characters
+
+    def __len__(self) -> int:
+        return len(self._characters)
+
+    def __repr__(self) -> str:
+        return f"ApiKey(<{len(self)} characters>)"
+
+    def quote(self, text: str) -> str:
+        """Return foreign `text` fit for a message; withheld whole when it repeats a piece of the key."""
+        return "(withheld: it repeats the API key)" if self.is_echoed_in(text) else quote(text)
+
+    def is_echoed_in(self, text: str) -> bool:
+        """Tell whether `text` holds a piece of the key, plain or percent-, entity-, base64- or hex-encoded.
+
+        Letter case and everything but letters and digits are ignored, so that a key broken up by spaces or
+        zero-width characters is still found.
+        """
+        from html import unescape
+        from urllib.parse import unquote
+
+        views = {_essence(view) for view in (text, unquote(text), unescape(text))}
+        return any(piece in view for piece in self._pieces() for view in views)
+
+    def _pieces(self) -> set[str]:
+        from base64 import b64encode
+
+        raw = self._characters.encode("ascii")
+        # The same bytes give three base64 texts, by where in a group of three they start; the characters at the
+        # seams belong to the neighbours.
+        encodings = [b64encode(b"\0" * shift + raw)[4:-4].decode("ascii") for shift in range(3)]
+        forms = (self._characters, raw.hex(), *encodings)
+        return {piece for form in forms for piece in _windows(_essence(form))}
+
+
+def _fault(characters: str) -> str | None:
+    """Say what is wrong with a key, in words that fit behind `the API key from …`, or None."""
+    if not characters:
+        return "is empty"
+    if len(characters) > MAX_LENGTH:
+        return f"is longer than {MAX_LENGTH} characters"
+    if "\n" in characters or "\r" in characters:
+        return "has a line break in it"
+    if any(character.isspace() for character in characters):
+        return "has white space in it"
+    if not all("!" <= character <= "~" for character in characters):
+        return "has a character in it that is not printable ASCII"
+    return None
+
+
+def _essence(text: str) -> str:
+    return "".join(character for character in text if character.isalnum()).casefold()
+
+
+def _windows(text: str) -> set[str]:
+    """Return every run of `_PIECE` characters in `text`; a shorter text is one piece by itself, if it is not empty."""
+    if len(text) <= _PIECE:
+        return {text} - {""}
+    return {text[start : start + _PIECE] for start in range(len(text) - _PIECE + 1)}

@@ -1,0 +1,98 @@
+"""The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from apimart_cli import __version__
+from apimart_cli.commands import balance, check, config, sandbox
+from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
+
+# Plain help: Typer's Rich panels would load Rich for every --help and every completion.
+app = typer.Typer(
+    name="apimart",
+    help="Tell how much balance an APIMart API key has left, and stop before the money runs out.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(balance.balance)
+app.command()(check.check)
+app.add_typer(config.app, name="config")
+app.command(context_settings={"allow_interspersed_args": False})(sandbox.sandbox)
+
+_TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What Typer raises for every mistake on the command line; it has no public name in all the versions we allow."""
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"apimart {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Tell how much balance an APIMart API key has left, and stop before the money runs out."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code: a member of ExitCode, or what a wrapped command returned."""
+    try:
+        return _run(arguments)
+    except ApimartError as error:
+        return _report(error, arguments)
+    except OSError as error:
+        # What we write ourselves is translated where it is written; this is Typer printing its help.
+        return _report(OutputError(f"standard output cannot be written: {error.strerror}"), arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the last resort: a bug is told in one line, and is never a verdict
+        return _report(bug(error), arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=list(arguments), prog_name="apimart", standalone_mode=False)
+    except _TyperUsageError as error:
+        raise _usage_error(error) from None
+    # A command returns its code. Typer itself returns 0 for --help and --version, 130 for Ctrl-C.
+    return result if isinstance(result, CommandStatus) else ExitCode(result)
+
+
+def _usage_error(error: Exception) -> UsageError:
+    """Return Typer's complaint in our form, with the help to read next."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "apimart"
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
+
+
+def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
+    """Tell about an error on standard error, and as JSON on standard output where JSON was asked for."""
+    from apimart_cli.streams import write_answer, write_error
+
+    if _wants_json(arguments) and not isinstance(error, OutputError):
+        from apimart_cli.output import render_error_as_json
+
+        try:
+            write_answer(render_error_as_json(error, is_check="check" in arguments[:1]))
+        except OutputError as output_error:
+            write_error(error)
+            error = output_error
+    write_error(error)
+    return error.exit_code
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Tell from the raw command line whether JSON was asked for: an error may come before the options are read."""
+    ours = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    if any(re.fullmatch(r"-[a-z]*q[a-z]*|--quiet", argument) for argument in ours):
+        return False
+    return bool(re.search(r" (--json|(--output|-q?o)[ =]?json)(?= )", f" {' '.join(ours)} "))

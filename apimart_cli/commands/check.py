@@ -1,0 +1,123 @@
+"""`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apimart_cli.commands.options import (
+    ApiKeyFileOption,
+    ApiKeyOption,
+    BaseUrlOption,
+    JsonOption,
+    OutputOption,
+    ProfileOption,
+    ScopeOption,
+    TimeoutOption,
+    choose_output,
+)
+from apimart_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apimart_cli.balance import Reading
+    from apimart_cli.gate import Verdict
+
+
+class OnUnlimited(StrEnum):
+    """What `--on-unlimited` takes."""
+
+    PASS = "pass"  # noqa: S105  # a choice, not a password
+    FAIL = "fail"
+
+
+def check(
+    min: Annotated[  # noqa: A002  # the option's name
+        str | None,
+        typer.Option(
+            "--min", metavar="AMOUNT", help="The remaining balance must be at least this.", show_default=False
+        ),
+    ] = None,
+    max_used: Annotated[
+        str | None,
+        typer.Option("--max-used", metavar="AMOUNT", help="The used balance must be at most this.", show_default=False),
+    ] = None,
+    on_unlimited: Annotated[
+        OnUnlimited, typer.Option("--on-unlimited", help="What an unlimited quota means for --min; fail exits 7.")
+    ] = OnUnlimited.PASS,
+    fail_open: Annotated[
+        bool,
+        typer.Option("--fail-open", help="Exit 0, with a warning, when the gateway could not be reached (code 5)."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")
+    ] = False,
+    api_key: ApiKeyOption = None,
+    api_key_file: ApiKeyFileOption = None,
+    profile: ProfileOption = None,
+    scope: ScopeOption = None,
+    base_url: BaseUrlOption = None,
+    timeout: TimeoutOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> ExitCode:
+    """Gate: exit 0 only when the balance is proved to be enough.
+
+    Needs --min, --max-used, or a min or max_used in the config file. Every reading must pass.
+
+    Exit codes: 0 enough, 3 below a threshold, 7 unlimited with --on-unlimited fail, 2 usage, 4 key, 5 no answer,
+    6 bad answer, 1 internal.
+    """
+    from apimart_cli.gate import judge
+    from apimart_cli.output import Checked, OutputFormat, render_checked
+    from apimart_cli.settings import Options, resolve
+    from apimart_cli.streams import standard_output, write_answer, write_failures
+
+    chosen = OutputFormat(choose_output(output, json))
+    settings = resolve(
+        Options(
+            api_key=api_key,
+            api_key_file=api_key_file,
+            profile=profile,
+            scope=scope,
+            base_url=base_url,
+            timeout=timeout,
+            min=min,
+            max_used=max_used,
+        )
+    )
+    for exposure in settings.exposures:
+        raise exposure
+    required = settings.thresholds()
+    targets = settings.targets()
+    thresholds = [required] * len(targets)
+
+    from apimart_cli.client import ask
+
+    readings = list(ask(targets))
+    verdict = judge(readings, thresholds, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
+    if not quiet:
+        write_answer(render_checked(Checked(verdict, readings, thresholds), chosen, standard_output()))
+    write_failures(readings)
+    _comment(readings, verdict, quiet=quiet)
+    return verdict.exit_code
+
+
+def _comment(readings: "Sequence[Reading]", verdict: "Verdict", *, quiet: bool) -> None:
+    """Say on standard error what the verdict alone would hide."""
+    from apimart_cli.gate import Outcome
+    from apimart_cli.streams import is_terminal_error, write_note, write_warning
+
+    if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
+        write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")
+    looked_at_accounts = any(reading.scope == "account" for reading in readings)
+    passed_unlimited = any(
+        outcome is Outcome.PASS and reading.balance is not None and reading.balance.unlimited_quota
+        for reading, outcome in zip(readings, verdict.outcomes, strict=True)
+    )
+    if passed_unlimited and not looked_at_accounts and not quiet and is_terminal_error():
+        write_note(
+            "the key's quota is unlimited; the account's own balance was not looked at",
+            "look at both with: --scope both",
+        )

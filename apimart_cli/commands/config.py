@@ -1,0 +1,63 @@
+"""`apimart config`: what is in force and where it comes from, and where the config file is."""
+
+import typer
+
+from apimart_cli.commands.options import (
+    ApiKeyFileOption,
+    ApiKeyOption,
+    BaseUrlOption,
+    JsonOption,
+    ProfileOption,
+    ScopeOption,
+    TimeoutOption,
+)
+from apimart_cli.errors import ExitCode
+
+app = typer.Typer(help="Show the effective settings, or where the config file is.", rich_markup_mode=None)
+
+
+@app.command()
+def show(
+    api_key: ApiKeyOption = None,
+    api_key_file: ApiKeyFileOption = None,
+    profile: ProfileOption = None,
+    scope: ScopeOption = None,
+    base_url: BaseUrlOption = None,
+    timeout: TimeoutOption = None,
+    json: JsonOption = False,
+) -> ExitCode:
+    """Show every effective setting and where it comes from; of the key, only its length."""
+    from apimart_cli.output import render_settings, render_settings_as_json
+    from apimart_cli.settings import Options, resolve
+    from apimart_cli.streams import write_answer, write_warning
+
+    settings = resolve(
+        Options(
+            api_key=api_key,
+            api_key_file=api_key_file,
+            profile=profile,
+            scope=scope,
+            base_url=base_url,
+            timeout=timeout,
+        )
+    )
+    for exposure in settings.exposures:
+        write_warning(exposure.message, exposure.hint)
+    rows = settings.rows()
+    write_answer(render_settings_as_json(rows) if json else render_settings(rows))
+    return ExitCode.OK
+
+
+@app.command()
+def path(json: JsonOption = False) -> ExitCode:
+    """Print the path of the config file in use, whether it exists or not."""
+    import os
+
+    from apimart_cli.configfile import config_path
+    from apimart_cli.output import render_document
+    from apimart_cli.streams import write_answer
+
+    found, source = config_path(os.environ)
+    document = {"path": str(found), "source": source, "exists": found.exists()}
+    write_answer(render_document(document) if json else f"{found}\n")
+    return ExitCode.OK

@@ -1,0 +1,99 @@
+"""`apimart sandbox`: a local gateway, around a command or until Ctrl-C."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apimart_cli.errors import CommandStatus, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from apimart_cli.sandbox import Sandbox, Scenario
+
+
+class FaultChoice(StrEnum):
+    """What `--fault` takes."""
+
+    UNAUTHORIZED = "unauthorized"
+    UNKNOWN_KEY = "unknown-key"
+    PAYMENT_REQUIRED = "payment-required"
+    RATE_LIMIT = "rate-limit"
+    SERVER_ERROR = "server-error"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"
+    HTML = "html"
+
+
+def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, metavar="AMOUNT", help=help_text)
+    return option
+
+
+def sandbox(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND ...]", help="A command to run against the sandbox.", show_default=False),
+    ] = None,
+    remain: Annotated[str, _amount_option("--remain", "What the key has left.")] = "10.5",
+    used: Annotated[str, _amount_option("--used", "What the key has used.")] = "2.3",
+    unlimited: Annotated[bool, typer.Option("--unlimited", help="Give the key an unlimited quota.")] = False,
+    account_remain: Annotated[str, _amount_option("--account-remain", "What the account has left.")] = "100.0",
+    account_used: Annotated[str, _amount_option("--account-used", "What the account has used.")] = "25.5",
+    burn: Annotated[str, _amount_option("--burn", "Spend this much every second.")] = "0",
+    latency: Annotated[
+        str, typer.Option("--latency", metavar="SECONDS", help="Wait this long before each answer.")
+    ] = "0",
+    fault: Annotated[
+        FaultChoice | None, typer.Option("--fault", help="Rehearse a failure.", show_default=False)
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
+    ] = 0,
+) -> ExitCode | CommandStatus:
+    """Run a local gateway that speaks the documented API.
+
+    With a command: run it with APIMART_BASE_URL and APIMART_API_KEY pointing here, and exit with its code. Without:
+    print the two variables as export lines and serve until Ctrl-C. Takes any well-formed key; loopback only.
+    """
+    from apimart_cli.sandbox import Fault, Funds, Scenario
+    from apimart_cli.settings import parse_amount
+
+    scenario = Scenario(
+        key=Funds(None if unlimited else parse_amount(remain, "--remain"), parse_amount(used, "--used")),
+        account=Funds(parse_amount(account_remain, "--account-remain"), parse_amount(account_used, "--account-used")),
+        burn=parse_amount(burn, "--burn"),
+        latency=float(parse_amount(latency, "--latency")),
+        fault=Fault(fault) if fault else None,
+    )
+    with _open(scenario, port).serving() as gateway:
+        return _run(gateway, command) if command else _serve(gateway)
+
+
+def _open(scenario: "Scenario", port: int) -> "Sandbox":
+    from apimart_cli.sandbox import Sandbox
+
+    try:
+        return Sandbox(scenario, port=port)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise UsageError(
+            f"--port: cannot listen on 127.0.0.1:{port}: {reason}", "choose another port, or leave it out"
+        ) from None
+
+
+def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
+    from apimart_cli.child import run_child
+
+    return run_child(command, gateway.environment())
+
+
+def _serve(gateway: "Sandbox") -> ExitCode:
+    """Print how to reach the gateway, and wait for Ctrl-C."""
+    from apimart_cli.child import wait_for_interrupt
+    from apimart_cli.streams import is_terminal_error, write_answer, write_note
+
+    write_answer("".join(f"export {name}={value}\n" for name, value in gateway.environment().items()))
+    if is_terminal_error():
+        write_note("the sandbox is running; Ctrl-C ends it", "paste the two lines above into another terminal")
+    wait_for_interrupt()
+    return ExitCode.INTERRUPTED

@@ -1,0 +1,128 @@
+"""The exit codes and the tree of errors: the two lists that scripts and callers can rely on.
+
+    ApimartError                 1  internal          never raised itself; the root to catch
+    +-- UsageError               2  usage             options, environment or configuration are wrong
+    |   +-- ConfigError          2  config            the config file or a key file is wrong
+    +-- PaymentRequiredError     3  payment_required  HTTP 402: the account cannot pay
+    +-- AuthError                4  auth              the key is missing, malformed or rejected
+    +-- UnavailableError         5  unavailable       no answer within the time allowed
+    +-- BadResponseError         6  bad_response      an answer that cannot be trusted
+    +-- OutputError              1  output            the answer could not be written
+
+Pure: no I/O, nothing heavy imported. Every other module may import this one.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+from apimart_cli.text import visible
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller. Public API: a value never changes its meaning."""
+
+    OK = 0
+    """The balance was shown; every threshold is met; or the quota is unlimited."""
+    INTERNAL = 1
+    """A bug in apimart, or output that could not be written. Never a verdict."""
+    USAGE = 2
+    """Bad options, bad or unreadable configuration, bad URL, or a check without a threshold."""
+    BELOW = 3
+    """The verdict: a threshold is not met, or the gateway answered 402 Payment Required."""
+    AUTH = 4
+    """The key is missing, empty, malformed or rejected."""
+    UNAVAILABLE = 5
+    """No answer: DNS, connection, TLS, timeout, rate limit or a failing server."""
+    BAD_RESPONSE = 6
+    """An answer that cannot be trusted."""
+    UNLIMITED = 7
+    """The quota is unlimited and `--on-unlimited fail` was asked for."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+class CommandStatus(int):
+    """The exit status of a command that apimart ran for the user, handed on as it is: 128 + n for signal n."""
+
+
+class ApimartError(Exception):
+    """What went wrong, for a person (`message`, `hint`) and for a program (`code`, `exit_code`).
+
+    `message` says what happened and where, `hint` what to do next. Both are made one visible line here, at the
+    root, so that no error can be built from foreign text that moves a cursor or obeys a CI runner.
+    """
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        self.message = visible(message)
+        self.hint = None if hint is None else visible(hint)
+        super().__init__(self.message)
+
+
+class UsageError(ApimartError):
+    """The command line, the environment or the configuration is wrong; nothing was asked of the gateway."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(UsageError):
+    """The config file or a key file cannot be read, is malformed, or is open to other users."""
+
+    code = "config"
+
+
+class PaymentRequiredError(ApimartError):
+    """HTTP 402: the account behind the key cannot pay. For `check` this is a verdict, not a failure."""
+
+    code = "payment_required"
+    exit_code = ExitCode.BELOW
+
+
+class AuthError(ApimartError):
+    """The key is missing, empty, malformed, or the gateway rejected it."""
+
+    code = "auth"
+    exit_code = ExitCode.AUTH
+
+
+class UnavailableError(ApimartError):
+    """No answer could be had within the time allowed. `retryable` tells whether asking again soon can help."""
+
+    code = "unavailable"
+    exit_code = ExitCode.UNAVAILABLE
+
+    def __init__(self, message: str, hint: str | None = None, *, retryable: bool = False) -> None:
+        super().__init__(message, hint)
+        self.retryable = retryable
+
+
+class BadResponseError(ApimartError):
+    """An answer arrived, but proves nothing: wrong status, wrong shape, too large, a redirect."""
+
+    code = "bad_response"
+    exit_code = ExitCode.BAD_RESPONSE
+
+
+class OutputError(ApimartError):
+    """The answer is known but could not be written where it was asked for."""
+
+    code = "output"
+
+
+def bug(error: BaseException) -> ApimartError:
+    """Return the error for an exception that nobody expected: its type and place.
+
+    Nothing of its message is kept, nor a traceback: either might hold a key.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = ""
+    if frame is not None:
+        place = f" in {frame.tb_frame.f_globals.get('__name__')}, line {frame.tb_lineno}"
+    return ApimartError(
+        f"a bug in apimart: {type(error).__name__}{place}", "please report it, with the command you ran"
+    )

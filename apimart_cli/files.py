@@ -1,0 +1,66 @@
+"""Small files that may hold a key: read whole, with limits, and with a look at who else can read them."""
+
+import os
+import shlex
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from apimart_cli.errors import ConfigError
+
+MAX_FILE_BYTES = 1024 * 1024
+"""Largest config or key file that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFile:
+    """The text of a file and whether other users of this machine can read it."""
+
+    path: Path
+    text: str
+    is_exposed: bool
+
+    @property
+    def exposure(self) -> ConfigError:
+        """The error that says so, with the command that mends it."""
+        return ConfigError(
+            f"{self.path} holds a key and other users can read it", f"run: chmod 600 {shlex.quote(str(self.path))}"
+        )
+
+
+def read_private_file(path: Path) -> PrivateFile:
+    """Read a regular file of UTF-8 text, a byte order mark allowed.
+
+    Raises ConfigError, naming the file, when it is missing, unreadable, no regular file, too large or not text.
+    """
+    try:
+        # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) and not os.path.samefile(path, os.devnull):
+                raise ConfigError(
+                    f"{path} is not a regular file", "name a file; a key can also come from standard input: --api-key -"
+                )
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB", "is it the right file?")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text", "save it as UTF-8") from None
+    return PrivateFile(path, text, is_exposed=_is_exposed(status))
+
+
+def _is_exposed(status: os.stat_result) -> bool:
+    return os.name == "posix" and bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return ConfigError(f"cannot read {path}: {reason}", "check the path and its permissions")

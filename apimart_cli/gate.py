@@ -1,0 +1,115 @@
+"""The gate: readings and thresholds in, one verdict out.
+
+Pure and small, because everything hangs on it: this is the only place that decides whether `check` may exit 0.
+Comparisons are exact and inclusive, on Decimals, with no tolerance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
+
+
+class Outcome(StrEnum):
+    """What the gate says of one reading, and of all of them together."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    BELOW = "below"
+    UNLIMITED = "unlimited"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a reading must show to pass. Amounts are in the gateway's unit; both bounds are inclusive."""
+
+    min: Decimal | None = None
+    """The remaining balance must be at least this."""
+    max_used: Decimal | None = None
+    """The used balance must be at most this."""
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is anything to check at all."""
+        return self.min is not None or self.max_used is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's answer: an outcome for each reading, in order, one for all, and the exit code that says it."""
+
+    outcome: Outcome
+    exit_code: ExitCode
+    outcomes: tuple[Outcome, ...]
+
+
+def judge(
+    readings: Sequence[Reading],
+    thresholds: Sequence[Thresholds],
+    *,
+    unlimited_passes: bool = True,
+    fail_open: bool = False,
+) -> Verdict:
+    """Judge each reading by its thresholds, and all of them together.
+
+    Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading; only when
+    none of these is left does the verdict pass. `fail_open` forgives failed readings when every one of them failed
+    because the gateway could not be reached (UNAVAILABLE), and no other kind of failure.
+
+    Raises UsageError when there is no reading, or a reading without a threshold: nothing proved is never a pass.
+    """
+    if not readings or not all(threshold.are_set for threshold in thresholds):
+        raise UsageError("there is no threshold to check", "give --min or --max-used")
+    outcomes = tuple(
+        judge_reading(reading, threshold, unlimited_passes=unlimited_passes)
+        for reading, threshold in zip(readings, thresholds, strict=True)
+    )
+    if Outcome.BELOW in outcomes:
+        return Verdict(Outcome.BELOW, ExitCode.BELOW, outcomes)
+    if Outcome.UNLIMITED in outcomes:
+        return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, outcomes)
+    failures = [reading.error for reading in readings if reading.error is not None]
+    if failures:
+        return Verdict(Outcome.ERROR, _failure_code(failures, fail_open=fail_open), outcomes)
+    # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
+    return Verdict(Outcome.PASS, ExitCode.OK, outcomes)
+
+
+def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
+    """Return the exit code of showing `readings` without judging them: 402 first, else the first failure, else OK."""
+    failures = [reading.error for reading in readings if reading.error is not None]
+    codes = [failure.exit_code for failure in failures]
+    if ExitCode.BELOW in codes:
+        return ExitCode.BELOW
+    return codes[0] if codes else ExitCode.OK
+
+
+def judge_reading(reading: Reading, thresholds: Thresholds, *, unlimited_passes: bool = True) -> Outcome:
+    """Judge one reading. An unlimited quota meets `min` unless `unlimited_passes` is false."""
+    match reading.result:
+        case PaymentRequiredError():
+            return Outcome.BELOW
+        case ApimartError():
+            return Outcome.ERROR
+        case Balance() as balance:
+            return _judge_balance(balance, thresholds, unlimited_passes=unlimited_passes)
+
+
+def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes: bool) -> Outcome:
+    if thresholds.max_used is not None and balance.used_balance > thresholds.max_used:
+        return Outcome.BELOW
+    if thresholds.min is None:
+        return Outcome.PASS
+    if balance.remain_balance is None:
+        return Outcome.PASS if unlimited_passes else Outcome.UNLIMITED
+    return Outcome.PASS if balance.remain_balance >= thresholds.min else Outcome.BELOW
+
+
+def _failure_code(failures: Sequence[ApimartError], *, fail_open: bool) -> ExitCode:
+    """Return the code of the first failure, or OK where reaching the gateway failed and the user chose to go on."""
+    if fail_open and all(failure.exit_code is ExitCode.UNAVAILABLE for failure in failures):
+        return ExitCode.OK
+    return failures[0].exit_code

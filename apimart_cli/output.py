@@ -1,0 +1,416 @@
+"""Readings and verdicts as text: one renderer a format, in one table. Pure; the only importer of rich.
+
+Amounts keep every digit that the gateway sent, trailing zeros included; an exponent is written out.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_FLOOR, Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import ApimartError, PaymentRequiredError
+from apimart_cli.gate import Outcome, Thresholds, Verdict
+from apimart_cli.settings import SettingRow
+from apimart_cli.streams import Screen
+from apimart_cli.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+SCHEMA = 1
+"""Version of the JSON documents; it changes when a field changes its meaning or goes."""
+
+LOW_SHARE = Decimal("0.1")
+"""Below this share of what there ever was, a balance is called low."""
+
+
+class OutputFormat(StrEnum):
+    """How the answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    VALUE = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` has to show: the verdict and everything it rests on."""
+
+    verdict: Verdict
+    readings: Sequence[Reading]
+    thresholds: Sequence[Thresholds]
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """One output format: readings for `balance`, a checked verdict for `check`."""
+
+    readings: Callable[[Sequence[Reading], Screen], str]
+    checked: Callable[[Checked, Screen], str]
+
+
+def render_readings(readings: Sequence[Reading], output: OutputFormat, screen: Screen) -> str:
+    """Return the answer of `balance`, whole lines."""
+    return _RENDERERS[output].readings(readings, screen)
+
+
+def render_checked(checked: Checked, output: OutputFormat, screen: Screen) -> str:
+    """Return the answer of `check`, whole lines."""
+    return _RENDERERS[output].checked(checked, screen)
+
+
+def prepare(output: OutputFormat) -> None:
+    """Load what rendering in this format needs, so that it can be done while the answer travels."""
+    if output is OutputFormat.TABLE:
+        import rich.console
+        import rich.table  # noqa: F401  # loaded for its side effect: the next import of it is free
+
+
+# --- json -------------------------------------------------------------------------------------------------------
+
+
+def _readings_as_json(readings: Sequence[Reading], _screen: Screen) -> str:
+    return "".join(f"{_encode(_reading_document(reading))}\n" for reading in readings)
+
+
+def _checked_as_json(checked: Checked, _screen: Screen) -> str:
+    verdict = checked.verdict
+    first = checked.thresholds[0]
+    document = {
+        "schema": SCHEMA,
+        "verdict": verdict.outcome.value,
+        "exit_code": int(verdict.exit_code),
+        "min": first.min,
+        "max_used": first.max_used,
+        "readings": [
+            {**_reading_document(reading), "verdict": outcome.value}
+            for reading, outcome in zip(checked.readings, verdict.outcomes, strict=True)
+        ],
+    }
+    return f"{_encode(document)}\n"
+
+
+def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
+    """Return the document for an error that left nothing to show; `check` keeps its own shape."""
+    if is_check:
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "verdict": Outcome.ERROR.value,
+            "exit_code": int(error.exit_code),
+            "min": None,
+            "max_used": None,
+            "readings": [],
+        }
+    else:
+        document = {"schema": SCHEMA, "profile": None, "scope": None}
+    return f"{_encode({**document, 'error': _error_document(error)})}\n"
+
+
+def render_document(document: Mapping[str, Any]) -> str:
+    """Return any document of ours as one line of JSON, the schema first."""
+    return f"{_encode({'schema': SCHEMA, **document})}\n"
+
+
+def _reading_document(reading: Reading) -> dict[str, Any]:
+    name = {"schema": SCHEMA, "profile": reading.profile, "scope": reading.scope.value}
+    match reading.result:
+        case Balance() as balance:
+            return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
+        case error:
+            return {**name, "error": _error_document(error)}
+
+
+def _balance_document(balance: Balance) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "remain_balance": balance.remain_balance,
+        "used_balance": balance.used_balance,
+        "unlimited_quota": balance.unlimited_quota,
+    }
+    if balance.used_credits is not None:
+        document |= {"remain_credits": balance.remain_credits, "used_credits": balance.used_credits}
+    return document
+
+
+def _error_document(error: ApimartError) -> dict[str, Any]:
+    return {"code": error.code, "exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _encode(value: Any) -> str:
+    """Return JSON in ASCII on one line. Unlike the library's encoder it writes a Decimal with every digit it has."""
+    match value:
+        case Decimal():
+            return _plain(value)
+        case dict():
+            return "{" + ",".join(f"{json.dumps(name)}:{_encode(item)}" for name, item in value.items()) + "}"
+        case list():
+            return "[" + ",".join(map(_encode, value)) + "]"
+        case _:
+            return json.dumps(value)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+
+def render_settings(rows: Sequence[SettingRow]) -> str:
+    """Return the settings as aligned columns: name, value, source."""
+    cells = [(row.name, "-" if row.value is None else visible(row.value), visible(row.source)) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(2)]
+    return "".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}\n" for name, value, source in cells)
+
+
+def render_settings_as_json(rows: Sequence[SettingRow]) -> str:
+    """Return the settings as one document: an object with `value` and `source` for each name."""
+    return render_document({"settings": {row.name: {"value": row.value, "source": row.source} for row in rows}})
+
+
+# --- value ------------------------------------------------------------------------------------------------------
+
+
+def _readings_as_value(readings: Sequence[Reading], _screen: Screen) -> str:
+    return "".join(f"{_value(reading)}\n" for reading in readings if _has_row(reading, readings))
+
+
+def _checked_as_value(checked: Checked, screen: Screen) -> str:
+    return _readings_as_value(checked.readings, screen)
+
+
+def _value(reading: Reading) -> str:
+    return "error" if reading.balance is None else _remaining(reading.balance)
+
+
+def _has_row(reading: Reading, readings: Sequence[Reading]) -> bool:
+    """A failed reading has a row beside others; alone, there is no answer, and the message says it all."""
+    return reading.error is None or len(readings) > 1
+
+
+# --- table ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One reading as the cells of a table."""
+
+    profile: str
+    scope: str
+    remaining: str
+    used: str
+    share: Decimal | None
+    status: str
+    style: str
+
+    def cells(self, *, unicode: bool) -> dict[str, str]:
+        return {
+            "Profile": self.profile,
+            "Scope": self.scope,
+            "Remaining": self.remaining,
+            "Used": self.used,
+            "Left": _bar(self.share, unicode=unicode),
+            "Status": self.status,
+        }
+
+
+def _readings_as_table(readings: Sequence[Reading], screen: Screen) -> str:
+    rows = [_row(reading) for reading in readings if _has_row(reading, readings)]
+    if not rows:
+        return ""
+    console = _console(screen)
+    # The widest layout that fits: a number is never cut, so a narrow screen costs the bar first, then the columns.
+    for columns in (_ALL_COLUMNS, _COLUMNS_WITHOUT_BAR):
+        table = _table(rows, columns, screen)
+        width = console.measure(table).maximum
+        if screen.width is None or width <= screen.width:
+            return _print(console, table, width)
+    return _stacked(rows, screen)
+
+
+_ALL_COLUMNS = ("Profile", "Scope", "Remaining", "Used", "Left", "Status")
+_COLUMNS_WITHOUT_BAR = ("Profile", "Scope", "Remaining", "Used", "Status")
+_RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
+
+
+def _row(reading: Reading) -> _Row:
+    profile, scope = visible(reading.profile), reading.scope.value
+    match reading.result:
+        case Balance() as balance:
+            status, style = _status(balance)
+            remaining = _with_unit(_remaining(balance), reading.unit if balance.remain_balance is not None else None)
+            used = _with_unit(_plain(balance.used_balance), reading.unit)
+            return _Row(profile, scope, remaining, used, _share(balance), status, style)
+        case error:
+            return _Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
+
+
+def _status(balance: Balance) -> tuple[str, str]:
+    """Return the status word and its colour."""
+    share = _share(balance)
+    if balance.remain_balance is None:
+        return "unlimited", "cyan"
+    if balance.remain_balance <= 0:
+        return "empty", "red"
+    return ("low", "yellow") if share is not None and share < LOW_SHARE else ("ok", "green")
+
+
+def _share(balance: Balance) -> Decimal | None:
+    """Return which part of the whole is left, from 0 to 1; None where there is no whole."""
+    if balance.remain_balance is None:
+        return None
+    left = max(balance.remain_balance, Decimal(0))
+    whole = left + balance.used_balance
+    return left / whole if whole > 0 else None
+
+
+def _bar(share: Decimal | None, *, unicode: bool, width: int = 10) -> str:
+    if share is None:
+        return "-"
+    full, empty = ("█", "░") if unicode else ("#", ".")
+    # Rounded down: only what is wholly left is shown as 100 %.
+    filled = int((share * width).to_integral_value(ROUND_FLOOR))
+    percent = int((share * 100).to_integral_value(ROUND_FLOOR))
+    return f"{full * filled}{empty * (width - filled)} {percent:3d} %"
+
+
+def _console(screen: Screen) -> "Console":
+    from io import StringIO
+
+    from rich.console import Console
+
+    return Console(
+        file=StringIO(),
+        force_terminal=screen.colour,
+        color_system="standard" if screen.colour else None,
+        no_color=not screen.colour,
+        width=screen.width or 10_000,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+
+
+def _table(rows: Sequence[_Row], columns: Sequence[str], screen: Screen) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if screen.unicode else box.ASCII2, show_edge=not screen.unicode, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
+    for row in rows:
+        cells = row.cells(unicode=screen.unicode)
+        styled = {"Left": row.style, "Status": row.style, "Remaining": "bold"}
+        table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in columns))
+    return table
+
+
+def _print(console: "Console", table: "Table", width: int) -> str:
+    with console.capture() as capture:
+        console.print(table, width=width, crop=False, no_wrap=True, soft_wrap=False)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _stacked(rows: Sequence[_Row], screen: Screen) -> str:
+    """One line a cell, for screens that no table fits; a terminal may fold a long number, but none is cut."""
+    blocks = []
+    for row in rows:
+        cells = row.cells(unicode=screen.unicode)
+        blocks.append("".join(f"{name + ':':<11}{cells[name]}\n" for name in _ALL_COLUMNS))
+    return "\n".join(blocks)
+
+
+# --- the lines of check -----------------------------------------------------------------------------------------
+
+_OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.BELOW: "red", Outcome.UNLIMITED: "yellow", Outcome.ERROR: "red"}
+
+
+def _checked_as_lines(checked: Checked, screen: Screen) -> str:
+    """One line a reading, for people and for logs: the verdict word, whose balance, what it is, what was required."""
+    lines = []
+    for reading, thresholds, outcome in zip(
+        checked.readings, checked.thresholds, checked.verdict.outcomes, strict=True
+    ):
+        # A failed reading that decides the verdict has its line; one that leaves no verdict has only its message.
+        if outcome is not Outcome.ERROR or len(checked.readings) > 1:
+            findings = "; ".join(_findings(reading, thresholds, outcome))
+            lines.append(f"{_verdict_word(outcome, screen)} {visible(reading.name)}: {findings}\n")
+    return "".join(lines)
+
+
+def _verdict_word(outcome: Outcome, screen: Screen) -> str:
+    word = outcome.value.upper()
+    if not screen.colour:
+        return word
+    from typer import style
+
+    return style(word, fg=_OUTCOME_COLOURS[outcome], bold=True)
+
+
+def _findings(reading: Reading, thresholds: Thresholds, outcome: Outcome) -> list[str]:
+    match reading.result:
+        case Balance() as balance:
+            return _balance_findings(balance, thresholds, outcome, reading.unit)
+        case PaymentRequiredError():
+            return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
+        case error:
+            return [f"no answer to judge ({error.code})"]
+
+
+def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
+    findings = []
+    if balance.remain_balance is None:
+        left = "unlimited quota"
+    else:
+        left = f"{_with_unit(_plain(balance.remain_balance), unit)} left"
+    if thresholds.min is None:
+        findings.append(left)
+    elif outcome is Outcome.UNLIMITED:
+        findings.append(f"{left}, a limited one of {_with_unit(_plain(thresholds.min), unit)} or more required")
+    else:
+        findings.append(f"{left}, at least {_with_unit(_plain(thresholds.min), unit)} required")
+    if thresholds.max_used is not None:
+        used = _with_unit(_plain(balance.used_balance), unit)
+        findings.append(f"{used} used, at most {_with_unit(_plain(thresholds.max_used), unit)} allowed")
+    return findings
+
+
+def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
+    requirements = []
+    if thresholds.min is not None:
+        requirements.append(f"at least {_with_unit(_plain(thresholds.min), unit)} required")
+    if thresholds.max_used is not None:
+        requirements.append(f"at most {_with_unit(_plain(thresholds.max_used), unit)} used allowed")
+    return requirements
+
+
+# --- amounts ----------------------------------------------------------------------------------------------------
+
+
+def _remaining(balance: Balance) -> str:
+    return "unlimited" if balance.remain_balance is None else _plain(balance.remain_balance)
+
+
+def _plain(amount: Decimal) -> str:
+    """Return every digit of an amount, without an exponent."""
+    return f"{amount:f}"
+
+
+def _with_unit(amount: str, unit: str | None) -> str:
+    return f"{amount} {unit}" if unit else amount
+
+
+_RENDERERS: Mapping[OutputFormat, Renderer] = {
+    OutputFormat.TABLE: Renderer(_readings_as_table, _checked_as_lines),
+    OutputFormat.JSON: Renderer(_readings_as_json, _checked_as_json),
+    OutputFormat.VALUE: Renderer(_readings_as_value, _checked_as_value),
+}
+"""Every output format. A new one is one member of `OutputFormat`, two functions and one line here."""

@@ -1,0 +1,117 @@
+"""Standard output and standard error: the only module that writes to them.
+
+Whatever they are connected to - a terminal, a pipe, a full disk, nothing - writing either succeeds, or raises one
+OutputError, or (for messages) is given up quietly. No failure is left for the interpreter to stumble over at exit.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from apimart_cli.balance import Reading
+from apimart_cli.errors import ApimartError, OutputError
+from apimart_cli.text import visible
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What the reader of standard output can show."""
+
+    is_terminal: bool = False
+    colour: bool = False
+    """Whether escape sequences may be written; never to anything but a terminal."""
+    width: int | None = None
+    """Columns of the terminal; None where there is no limit."""
+    unicode: bool = True
+    """Whether characters beyond ASCII can be written."""
+
+
+def standard_output(environ: Mapping[str, str] = os.environ) -> Screen:
+    """Look at standard output. `NO_COLOR` and `TERM=dumb` are honoured; `FORCE_COLOR` cannot colour a pipe."""
+    stream = sys.stdout
+    if stream is None:
+        return Screen()
+    unicode = (stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
+    if not stream.isatty():
+        return Screen(unicode=unicode)
+    from shutil import get_terminal_size
+
+    colour = not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+    return Screen(is_terminal=True, colour=colour, width=get_terminal_size().columns, unicode=unicode)
+
+
+def is_terminal_error() -> bool:
+    """Tell whether a person reads standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def write_answer(text: str) -> None:
+    """Write `text`, whole lines, to standard output. Raises OutputError when it cannot be written to its end."""
+    if not text:
+        return
+    if sys.stdout is None:
+        raise OutputError("standard output is closed, so the answer could not be written", _OUTPUT_HINT)
+    try:
+        _write(sys.stdout, text)
+    except (OSError, ValueError) as error:
+        _silence(sys.stdout)
+        reason = getattr(error, "strerror", None) or "the stream is closed"
+        raise OutputError(f"the answer could not be written to standard output: {reason}", _OUTPUT_HINT) from None
+
+
+def write_error(error: ApimartError) -> None:
+    """Tell about an error on standard error: what happened, and a hint on what to do next."""
+    _write_message("error", error.message, error.hint)
+
+
+def write_failures(readings: Sequence[Reading]) -> None:
+    """Tell about every failed reading on standard error, named where there are several."""
+    for reading in readings:
+        if reading.error is not None:
+            name = f"{reading.name}: " if len(readings) > 1 else ""
+            _write_message("error", name + reading.error.message, reading.error.hint)
+
+
+def write_warning(message: str, hint: str | None = None) -> None:
+    """Tell about something that is wrong but did not stop the answer."""
+    _write_message("warning", message, hint)
+
+
+def write_note(message: str, hint: str | None = None) -> None:
+    """Tell a person something worth knowing about the answer."""
+    _write_message("note", message, hint)
+
+
+_OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
+
+
+def _write_message(kind: str, message: str, hint: str | None) -> None:
+    lines = [f"apimart: {kind}: {visible(message)}\n"]
+    if hint:
+        lines.append(f"hint: {visible(hint)}\n")
+    if sys.stderr is None:
+        return
+    try:
+        _write(sys.stderr, "".join(lines))
+    except (OSError, ValueError):
+        # There is nobody left to tell; the exit code still speaks.
+        _silence(sys.stderr)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush; characters that the stream's encoding lacks are written as escapes."""
+    encoding = stream.encoding or "ascii"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _silence(stream: TextIO) -> None:
+    """Point a broken stream at the null device: the interpreter flushes it once more at exit, and would exit 120."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        pass

@@ -1,0 +1,102 @@
+"""What to ask: one `Target` per profile and scope, and the rules for where a key may be sent.
+
+Pure: no I/O, nothing heavy imported. `settings` and `fetch_balance` make targets, `client` asks them.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from apimart_cli.apikey import ApiKey
+from apimart_cli.balance import Scope
+from apimart_cli.errors import UsageError
+from apimart_cli.text import quote
+
+DEFAULT_BASE_URL = "https://api.apimart.ai"
+DEFAULT_TIMEOUT = 10.0
+"""Seconds that an answer may take, retries included."""
+MAX_TIMEOUT = 3600.0
+"""Longest time limit, in seconds: larger ones overflow the clocks of some platforms and help nobody."""
+
+_ENDPOINTS = {Scope.KEY: "/v1/balance", Scope.ACCOUNT: "/v1/user/balance"}
+
+_BASE_URL_EXAMPLE = f"give an address like {DEFAULT_BASE_URL}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One question for the gateway. Build `base_url` with `parse_base_url` and `timeout` with `check_timeout`."""
+
+    profile: str
+    scope: Scope
+    api_key: ApiKey
+    base_url: str = DEFAULT_BASE_URL
+    timeout: float = DEFAULT_TIMEOUT
+    """Wall-clock limit in seconds for the whole answer, retries included."""
+    unit: str | None = None
+    """What the user says the amounts are in; the gateway does not tell."""
+
+    @property
+    def endpoint(self) -> str:
+        """The URL to ask."""
+        return self.base_url + _ENDPOINTS[self.scope]
+
+    @property
+    def is_plain_http(self) -> bool:
+        """Whether the key would travel unencrypted; `parse_base_url` allows that on loopback only."""
+        return self.base_url.startswith("http://")
+
+
+def parse_base_url(text: str, source: str = "base_url") -> str:
+    """Return the base URL in `text` without `/v1` and trailing slashes, a path prefix kept.
+
+    Raises UsageError, naming `source`, unless it is an https URL, or an http URL of a loopback address, without
+    credentials, query or fragment.
+    """
+    from urllib.parse import urlsplit
+
+    def refuse(reason: str, hint: str = _BASE_URL_EXAMPLE) -> UsageError:
+        return UsageError(f"{source}: the base URL {reason}", hint)
+
+    # Checked first: splitters differ in what they strip or fold, and a key must go where the user reads it goes.
+    if not re.fullmatch(r"[!-~]+", text) or "\\" in text:
+        raise refuse("is empty or has a character in it that a URL cannot have")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise refuse("is malformed") from None
+    if parts.scheme not in {"http", "https"}:
+        raise refuse("must start with https://")
+    if not host:
+        raise refuse("names no host")
+    if "@" in parts.netloc:
+        raise refuse("carries credentials", "take the user and password out of it; the API key is sent separately")
+    if "?" in text or "#" in text:
+        raise refuse("carries a query or a fragment", "take everything from ? or # on out of it")
+    if port == 0 or parts.netloc.endswith(":"):
+        raise refuse("has a port that no server can have")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise refuse(f"would send the key unencrypted to {quote(host)}", "use https://; http:// is for loopback only")
+    path = re.sub(r"(/v1)?/*$", "", parts.path)
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def check_timeout(seconds: float, source: str = "timeout") -> float:
+    """Return `seconds` when they are a usable time limit; raise UsageError naming `source` otherwise."""
+    if math.isfinite(seconds) and 0 < seconds <= MAX_TIMEOUT:
+        return seconds
+    raise UsageError(
+        f"{source}: the time limit must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds", "for example 10"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,52 @@
+"""Untrusted text made safe to show: one visible line, and nothing in it that looks like a key.
+
+Whatever a server, a file or an argument sent us is data. Before it may stand in a message it passes through here,
+so that it can neither move the cursor, nor hide, nor end the line, nor command the CI runner that reads the log.
+Pure: no I/O, nothing heavy imported.
+"""
+
+import re
+import unicodedata
+
+QUOTE_LIMIT = 200
+"""Most characters of foreign text that one message shows."""
+
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Zl", "Zp"})
+"""Unicode categories that are invisible, reorder a line or grow out of it: controls, formats (bidi, zero-width),
+surrogates, private use, unassigned, combining marks, and the two line separators."""
+
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are drawn as nothing: the Hangul fillers and the empty Braille pattern."""
+
+# CI runners obey `::command::` where a line or a word starts with it, and `##[command]`, `##vso[...]` and
+# `##teamcity[...]` anywhere in a line. A colon inside a word stays whole: it is how an IPv6 address is written.
+_RUNNER_COMMAND = re.compile(r"(?<!\S):(?=:)|#(?=#\w*\[)")
+
+# Anything that looks like a key of the gateway, typed where a key does not belong.
+_KEY_LIKE = re.compile(r"sk-[A-Za-z0-9_\-]{4,}")
+
+
+def visible(text: str) -> str:
+    r"""Return `text` as one line in which every character shows: hidden ones are written as `\xNN` or `\uNNNN`.
+
+    Anything that looks like an API key is reduced to `sk-…`, and CI workflow commands (`::error::`, `##[group]`,
+    `##vso[...]`) are broken up by a backslash so that no runner obeys them.
+    """
+    shown = "".join(map(_show_character, text))
+    shown = _RUNNER_COMMAND.sub(lambda match: match.group() + "\\", shown)
+    return _KEY_LIKE.sub("sk-...", shown)
+
+
+def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
+    """Return foreign `text` made visible and cut to at most `limit` characters, the cut marked by `...`."""
+    # Cut before and after: escapes lengthen the text, and a long text should not be walked to its end.
+    shown = visible(text[: limit + 1].strip())
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def _show_character(character: str) -> str:
+    if " " <= character <= "~":
+        return character
+    if character in _BLANK_LETTERS or unicodedata.category(character) in _HIDDEN_CATEGORIES:
+        return character.encode("ascii", "backslashreplace").decode("ascii")
+    return " " if character.isspace() else character

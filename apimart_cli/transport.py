@@ -1,0 +1,289 @@
+"""One HTTP exchange: a target in, a complete answer or one of our errors out. The only importer of requests.
+
+Every convenience of the library that could follow, resend, swallow, replace or unpack something is switched off here,
+and every exception of the libraries is translated here, once, with a note on when it happens.
+"""
+
+import http.client
+import ssl
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from http.cookiejar import DefaultCookiePolicy
+from socket import gaierror
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from apimart_cli import __version__
+from apimart_cli.apikey import ApiKey
+from apimart_cli.balance import Answer
+from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError, UsageError, bug
+from apimart_cli.target import Target
+
+MAX_BODY_BYTES = 64 * 1024
+"""Largest body that is read, before and after decompression; a real answer has about 100 bytes."""
+
+_TIMEOUT_HINT = "try again later, or allow more time with --timeout"
+_NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
+_PROXY_HINT = "check HTTPS_PROXY and ALL_PROXY"
+_TLS_HINT = (
+    "the connection is not safe and the key was not sent; if you trust a private CA, name it in REQUESTS_CA_BUNDLE"
+)
+_ANSWER_HINT = "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
+
+
+class Transport:
+    """The connections of one run. Safe to share between threads: each exchange keeps its own state."""
+
+    def __init__(self, *, connections: int) -> None:
+        """Keep up to `connections` connections for the next exchange with the same host."""
+        self._session = _open_session(connections)
+
+    def send(self, target: Target, seconds_left: Callable[[], float]) -> "Incoming":
+        """Send the question and return the answer as soon as its headers are there; the body is still on its way.
+
+        Raises UnavailableError when no answer comes, BadResponseError when it is not HTTP, UsageError when the local
+        settings make a connection impossible.
+        """
+        # A key on plain HTTP must not leave this machine, so a proxy of the environment is not used for loopback.
+        no_proxy: dict[str, Any] = {"http": None, "https": None, "all": None} if target.is_plain_http else {}
+        try:
+            response = self._session.get(
+                target.endpoint,
+                auth=_BearerAuth(target.api_key),
+                timeout=max(0.001, seconds_left()),
+                proxies=no_proxy,
+                stream=True,
+            )
+        except Exception as error:  # noqa: BLE001  # OSError, ValueError and UnicodeError escape the libraries' trees
+            raise _translate(error, target) from None
+        return Incoming(response, target, seconds_left)
+
+
+class Incoming:
+    """An answer whose headers are there. Use it as a context manager: leaving it gives the connection back."""
+
+    def __init__(self, response: requests.Response, target: Target, seconds_left: Callable[[], float]) -> None:
+        self._response = response
+        self._target = target
+        self._seconds_left = seconds_left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._response.close()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def retry_after(self) -> str | None:
+        """What the server asks of the next attempt, as it wrote it."""
+        return self._response.headers.get("Retry-After")
+
+    def without_body(self) -> Answer:
+        """Return what is known before the body is read."""
+        response = self._response
+        return Answer(response.status_code, response.reason or "", b"", response.headers.get("Location"))
+
+    def receive(self) -> Answer:
+        """Receive the body and return the answer, whole; behind a status other than 200 the body may be missing.
+
+        Raises UnavailableError when it stops arriving, BadResponseError when it is cut off, damaged or too large.
+        """
+        try:
+            body = _decode(self._read_body(), self._response.headers.get("Content-Encoding"))
+        except Exception as error:  # noqa: BLE001  # as in send
+            if self.status != 200:
+                # The status has decided already; the body would only have told more about it.
+                return self.without_body()
+            raise (error if isinstance(error, ApimartError) else _translate(error, self._target)) from None
+        return replace(self.without_body(), body=body)
+
+    def _read_body(self) -> bytes:
+        """Return the body as it was sent, compressed or not, at most MAX_BODY_BYTES of it."""
+        body = b""
+        while len(body) <= MAX_BODY_BYTES:
+            if self._seconds_left() == 0:
+                raise TimeoutError
+            chunk = self._response.raw.read(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
+            if not chunk:
+                return body
+            body += chunk
+        raise _too_large()
+
+
+def timed_out(target: Target) -> UnavailableError:
+    """Return the error for an answer that did not come within the time limit."""
+    return UnavailableError(
+        f"no answer from {_host(target)} within {target.timeout:g} seconds", _TIMEOUT_HINT, retryable=True
+    )
+
+
+class _Session(requests.Session):
+    """A session that never looks at a redirect: the library would read its whole body, even when told not to follow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  # the library's signature
+        return None
+
+
+class _BearerAuth(AuthBase):
+    """The key as a callable `auth`: an `Authorization` among the headers would give way to an entry of ~/.netrc."""
+
+    def __init__(self, key: ApiKey) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        return request
+
+
+def _open_session(connections: int) -> requests.Session:
+    session = _Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.clear()
+    session.headers.update(
+        {
+            "User-Agent": f"apimart-cli/{__version__}",
+            "Accept": "application/json",
+            # Nothing to gain from compressing a hundred bytes; `_decode` accepts gzip from those who send it anyway.
+            "Accept-Encoding": "identity",
+        }
+    )
+    adapter = HTTPAdapter(pool_maxsize=connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _decode(body: bytes, encoding: str | None) -> bytes:
+    """Undo a gzip Content-Encoding, exactly: complete, checksummed, nothing behind it, and no larger than allowed."""
+    encoding = (encoding or "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding not in {"gzip", "x-gzip"}:
+        raise _untrustworthy("it is compressed in a way that was not asked for")
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        plain = unpacker.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise _untrustworthy("its compression is damaged") from None
+    if len(plain) > MAX_BODY_BYTES:
+        raise _too_large()
+    if not unpacker.eof or unpacker.unused_data:
+        raise _untrustworthy("its compression is cut off or goes on behind its end")
+    return plain
+
+
+# --- the libraries' errors, translated once ---------------------------------------------------------------------
+
+
+def _translate(error: Exception, target: Target) -> ApimartError:
+    """Return the error of ours that stands for one of requests, urllib3, http.client, ssl or socket."""
+    host = _host(target)
+    causes = list(_causes(error))
+    return _local_fault(error, host) or _certain_fault(causes, target) or _connection_fault(causes, host) or bug(error)
+
+
+def _local_fault(error: Exception, host: str) -> ApimartError | None:
+    """Translate what our own machine's settings make impossible; asking again cannot help."""
+    # requests raises a bare OSError before it opens a connection when the CA file of the environment is missing.
+    if type(error) is OSError and "CA certificate bundle" in str(error):
+        return UsageError(
+            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
+            "correct the variable, or unset it to trust the usual authorities",
+        )
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        return UsageError("the proxy's address is malformed", _PROXY_HINT)
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return UsageError("a SOCKS proxy needs one more package", "install it with: pip install 'requests[socks]'")
+    # The URL passed our rules but not those of the libraries: a host label that is too long, for example.
+    malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
+    if isinstance(error, malformed_address):
+        return UsageError(f"no connection can be made to {host}: the address is malformed", "check the base URL")
+    return None
+
+
+def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartError | None:
+    """Translate failures that name themselves: TLS, the clock, an answer that is not HTTP."""
+    # Never retried: a certificate does not become valid, and asking again gives an attacker another try.
+    if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError):
+        return UnavailableError(f"no safe connection to {_host(target)}: {_tls_reason(causes)}", _TLS_HINT)
+    # A refused connection is a NewConnectionError, which urllib3 counts among the timeouts.
+    if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _REFUSALS) for cause in causes):
+        return timed_out(target)
+    # The server hung up before its first byte: the only HTTPException that means "no answer" and not a bad one.
+    if _has(causes, http.client.RemoteDisconnected):
+        return _unreachable(_host(target), "the server closed the connection without an answer")
+    # urllib3 wraps these and broken connections alike in ProtocolError.
+    if _has(causes, http.client.HTTPException, urllib3.exceptions.InvalidHeader, urllib3.exceptions.IncompleteRead):
+        return _untrustworthy("it is cut off or is not HTTP")
+    return None
+
+
+def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
+    """Translate what remains, connections that were not made or did not last, with the best reason there is."""
+    if _has(causes, gaierror):
+        return _unreachable(host, "its name cannot be resolved")
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return _unreachable(host, cause.strerror.lower())
+    if _has(causes, requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError):
+        return _unreachable(host, "the connection failed")
+    return None
+
+
+_TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)
+_REFUSALS = (urllib3.exceptions.NewConnectionError,)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and everything wrapped in it: as `reason`, as an argument, as cause or context."""
+    seen: list[BaseException] = []
+    queue = deque([error])
+    while queue:
+        current = queue.popleft()
+        if current in seen:
+            continue
+        seen.append(current)
+        yield current
+        wrapped = (getattr(current, "reason", None), *current.args, current.__cause__, current.__context__)
+        queue.extend(candidate for candidate in wrapped if isinstance(candidate, BaseException))
+
+
+def _has(causes: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _tls_reason(causes: Sequence[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return f"the TLS handshake failed ({cause.reason.replace('_', ' ').lower()})"
+    return "the TLS handshake failed"
+
+
+def _host(target: Target) -> str:
+    return urlsplit(target.base_url).netloc
+
+
+def _unreachable(host: str, reason: str) -> UnavailableError:
+    return UnavailableError(f"could not reach {host}: {reason}", _NETWORK_HINT, retryable=True)
+
+
+def _too_large() -> BadResponseError:
+    return _untrustworthy(f"it is larger than {MAX_BODY_BYTES // 1024} KiB")
+
+
+def _untrustworthy(what: str) -> BadResponseError:
+    return BadResponseError(f"the gateway's answer cannot be trusted: {what}", _ANSWER_HINT)
