@@ -1,0 +1,128 @@
+"""What every test stands on: no access to the developer's own settings or network, the command, and the sandbox."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox import Sandbox, Scenario
+
+TESTS = Path(__file__).parent
+GUARD = TESTS / "guard"
+KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
+"""The key that tests send. No part of it is a word, so that any piece of it in an output is a leak."""
+
+# The same guard that the processes under test load by themselves holds for this one.
+runpy.run_path(str(GUARD / "sitecustomize.py"))
+
+_KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
+_REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")
+_REMOVED_EXACTLY = {
+    "NO_COLOR", "FORCE_COLOR", "CI", "COLUMNS", "LINES", "NETRC", "PYTHONWARNINGS", "PYTHONIOENCODING",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+}  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Keep this process away from the developer's config, key, proxy and netrc."""
+    for name in list(os.environ):
+        if name.startswith(_REMOVED) or name in _REMOVED_EXACTLY:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a process under test: made from nothing, with the guard against other hosts in it."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    scripts = sysconfig.get_path("scripts")
+    return {
+        **kept,
+        "PATH": f"{scripts}{os.pathsep}{kept['PATH']}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(GUARD),
+    }
+
+
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The path of the installed `apimart`."""
+    found = shutil.which("apimart", path=sysconfig.get_path("scripts"))
+    assert found, "the tests run the installed command: python3 -m pip install '.[test]'"
+    return found
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
+    """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
+
+    def run_command(
+        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = 30
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [command, *arguments],
+            env={**environment, **(env or {})},
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            cwd=tmp_path,
+            check=False,
+        )
+
+    return run_command
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Sandbox]]:
+    """Start sandboxes that end with the test: `serve(fault=Fault.HTML)` takes the fields of Scenario."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields)).serving())
+
+
+@pytest.fixture
+def sandbox(serve: Callable[..., Sandbox]) -> Sandbox:
+    """A sandbox with the documented amounts: 10.5 left and 2.3 used of the key, 100.0 and 25.5 of the account."""
+    return serve()
+
+
+@pytest.fixture
+def write_config(home: Path) -> Callable[[str], Path]:
+    """Write a config file where the command finds it by default, private to its owner."""
+
+    def write(text: str, mode: int = 0o600) -> Path:
+        folder = home / ".config" / "apimart"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "config.toml"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+        return path
+
+    return write
+
+
+def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
+    """The variables that point a process at `sandbox` with the test key."""
+    return {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": key}
