@@ -4,9 +4,8 @@ import os
 import runpy
 import shutil
 import subprocess
-import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
