@@ -7,11 +7,10 @@ response, because a gate that guesses is worse than no gate. Pure: no I/O, no cl
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from apimart_cli.apikey import ApiKey
 from apimart_cli.errors import (
@@ -59,8 +58,7 @@ class Scope(StrEnum):
     """The account behind the key, which pays for all of its keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """What one key or account has left. Amounts are in the gateway's own unit, which its answer does not name.
 
     `remain_balance` and `remain_credits` are None when `unlimited_quota` is true: the sentinel -1 that the gateway
@@ -78,8 +76,7 @@ class Balance:
     used_credits: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The outcome of one question: a balance, or the error that stands in its place; never both, never neither."""
 
     profile: str
@@ -103,8 +100,7 @@ class Reading:
         return f"{self.profile}/{self.scope}"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One HTTP answer, received whole: its status line, the headers that matter, and the decoded body."""
 
     status: int

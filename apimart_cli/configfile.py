@@ -5,10 +5,10 @@ The names, their types and where they may stand are listed here once; what a val
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from apimart_cli.errors import ConfigError
 from apimart_cli.files import PrivateFile, read_private_file
@@ -35,14 +35,13 @@ profile falls back to would be asked about by mistake."""
 _TYPE_WORDS: Mapping[Types, str] = {TEXT: "a string", NUMBER: "a number"}
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """What the config file says. Values are kept as the text that was written, numbers included."""
 
     path: Path
     default_profile: str | None = None
-    top_level: Mapping[str, str] = field(default_factory=dict)
-    profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    top_level: Mapping[str, str] = MappingProxyType({})
+    profiles: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     exposure: ConfigError | None = None
     """Set when the file holds a key and other users can read it."""
 

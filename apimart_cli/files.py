@@ -3,8 +3,8 @@
 import os
 import shlex
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from apimart_cli.errors import ConfigError
 
@@ -12,8 +12,7 @@ MAX_FILE_BYTES = 1024 * 1024
 """Largest config or key file that is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateFile:
+class PrivateFile(NamedTuple):
     """The text of a file and whether other users of this machine can read it."""
 
     path: Path

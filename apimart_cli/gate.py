@@ -5,9 +5,9 @@ Comparisons are exact and inclusive, on Decimals, with no tolerance.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
@@ -22,8 +22,7 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(NamedTuple):
     """What a reading must show to pass. Amounts are in the gateway's unit; both bounds are inclusive."""
 
     min: Decimal | None = None
@@ -37,8 +36,7 @@ class Thresholds:
         return self.min is not None or self.max_used is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The gate's answer: an outcome for each reading, in order, one for all, and the exit code that says it."""
 
     outcome: Outcome

@@ -5,11 +5,10 @@ Amounts keep every digit that the gateway sent, trailing zeros included; an expo
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, PaymentRequiredError
@@ -37,8 +36,7 @@ class OutputFormat(StrEnum):
     VALUE = "value"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What `check` has to show: the verdict and everything it rests on."""
 
     verdict: Verdict
@@ -46,8 +44,7 @@ class Checked:
     thresholds: Sequence[Thresholds]
 
 
-@dataclass(frozen=True, slots=True)
-class Renderer:
+class Renderer(NamedTuple):
     """One output format: readings for `balance`, a checked verdict for `check`."""
 
     readings: Callable[[Sequence[Reading], Screen], str]
@@ -195,8 +192,7 @@ def _has_row(reading: Reading, readings: Sequence[Reading]) -> bool:
 # --- table ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One reading as the cells of a table."""
 
     profile: str

@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 API_KEY = "sk-sandbox-0000000000000000"
 """A made-up key. The sandbox takes every well-formed one."""
@@ -38,8 +38,7 @@ class Fault(StrEnum):
     HTML = "html"
 
 
-@dataclass(frozen=True, slots=True)
-class Funds:
+class Funds(NamedTuple):
     """What a key or an account has at the start. Amounts are in the gateway's unit; `remain` None means unlimited."""
 
     remain: Decimal | None
@@ -53,12 +52,11 @@ class Funds:
         return Funds(self.remain - spent, self.used + spent)
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """How the sandbox behaves. The defaults are the amounts of the gateway's own documentation."""
 
-    key: Funds = field(default_factory=lambda: Funds(Decimal("10.5"), Decimal("2.3")))
-    account: Funds = field(default_factory=lambda: Funds(Decimal("100.0"), Decimal("25.5")))
+    key: Funds = Funds(Decimal("10.5"), Decimal("2.3"))
+    account: Funds = Funds(Decimal("100.0"), Decimal("25.5"))
     burn: Decimal = Decimal(0)
     """How much is spent in a second."""
     latency: float = 0.0
@@ -66,12 +64,11 @@ class Scenario:
     fault: Fault | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     status: int
     body: str
     content_type: str = "application/json; charset=utf-8"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Sandbox(ThreadingHTTPServer):

@@ -8,10 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from apimart_cli.apikey import MAX_LENGTH as MAX_KEY_LENGTH
 from apimart_cli.apikey import ApiKey
@@ -33,8 +32,7 @@ _PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _NO_KEY_HINT = "set APIMART_API_KEY, give --api-key-file, or name a key in the config file (`apimart config path`)"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the command line says, as it was typed; None where an option was not given."""
 
     api_key: str | None = None
@@ -47,16 +45,14 @@ class Options:
     max_used: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """An effective value and where it came from, in words: an option, a variable, a place in the file, `default`."""
 
     value: Any
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class SettingRow:
+class SettingRow(NamedTuple):
     """A setting as `config show` tells it."""
 
     name: str
@@ -64,8 +60,7 @@ class SettingRow:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that is in force for one profile."""
 
     profile: Setting
@@ -165,8 +160,7 @@ def parse_unit(text: str, source: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     """How one setting is found and read."""
 
     parse: Callable[[str, str], Any]

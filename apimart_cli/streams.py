@@ -7,16 +7,14 @@ OutputError, or (for messages) is given up quietly. No failure is left for the i
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from apimart_cli.balance import Reading
 from apimart_cli.errors import ApimartError, OutputError
 from apimart_cli.text import visible
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(NamedTuple):
     """What the reader of standard output can show."""
 
     is_terminal: bool = False

@@ -5,7 +5,7 @@ Pure: no I/O, nothing heavy imported. `settings` and `fetch_balance` make target
 
 import math
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Scope
@@ -23,8 +23,7 @@ _ENDPOINTS = {Scope.KEY: "/v1/balance", Scope.ACCOUNT: "/v1/user/balance"}
 _BASE_URL_EXAMPLE = f"give an address like {DEFAULT_BASE_URL}"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One question for the gateway. Build `base_url` with `parse_base_url` and `timeout` with `check_timeout`."""
 
     profile: str

@@ -9,7 +9,6 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from socket import gaierror
 from typing import Any, Self
@@ -107,7 +106,7 @@ class Incoming:
                 # The status has decided already; the body would only have told more about it.
                 return self.without_body()
             raise (error if isinstance(error, ApimartError) else _translate(error, self._target)) from None
-        return replace(self.without_body(), body=body)
+        return self.without_body()._replace(body=body)
 
     def _read_body(self) -> bytes:
         """Return the body as it was sent, compressed or not, at most MAX_BODY_BYTES of it."""
