@@ -26,7 +26,8 @@ def balance(
 ) -> ExitCode:
     """Show what is left and what is used.
 
-    Exit codes: 0 shown, 2 usage, 3 payment required, 4 key, 5 no answer, 6 bad answer, 1 internal.
+    Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
+    6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.gate import code_of_readings
     from apimart_cli.output import OutputFormat, prepare, render_readings

@@ -44,7 +44,7 @@ def check(
         typer.Option("--max-used", metavar="AMOUNT", help="The used balance must be at most this.", show_default=False),
     ] = None,
     on_unlimited: Annotated[
-        OnUnlimited, typer.Option("--on-unlimited", help="What an unlimited quota means for --min; fail exits 7.")
+        OnUnlimited, typer.Option("--on-unlimited", help="Whether an unlimited quota meets --min; fail exits 7.")
     ] = OnUnlimited.PASS,
     fail_open: Annotated[
         bool,
@@ -66,8 +66,8 @@ def check(
 
     Needs --min, --max-used, or a min or max_used in the config file. Every reading must pass.
 
-    Exit codes: 0 enough, 3 below a threshold, 7 unlimited with --on-unlimited fail, 2 usage, 4 key, 5 no answer,
-    6 bad answer, 1 internal.
+    Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
+    6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 130 interrupted.
     """
     from apimart_cli.gate import judge
     from apimart_cli.output import Checked, OutputFormat, render_checked

@@ -1,12 +1,13 @@
 """`apimart config`: what is in force and where it comes from, and where the config file is."""
 
+from typing import Annotated
+
 import typer
 
 from apimart_cli.commands.options import (
     ApiKeyFileOption,
     ApiKeyOption,
     BaseUrlOption,
-    JsonOption,
     ProfileOption,
     ScopeOption,
     TimeoutOption,
@@ -14,6 +15,8 @@ from apimart_cli.commands.options import (
 from apimart_cli.errors import ExitCode
 
 app = typer.Typer(help="Show the effective settings, or where the config file is.", rich_markup_mode=None)
+
+JsonDocumentOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
 
 
 @app.command()
@@ -24,9 +27,12 @@ def show(
     scope: ScopeOption = None,
     base_url: BaseUrlOption = None,
     timeout: TimeoutOption = None,
-    json: JsonOption = False,
+    json: JsonDocumentOption = False,
 ) -> ExitCode:
-    """Show every effective setting and where it comes from; of the key, only its length."""
+    """Show every effective setting and its source.
+
+    Of the key, only the length is shown.
+    """
     from apimart_cli.output import render_settings, render_settings_as_json
     from apimart_cli.settings import Options, resolve
     from apimart_cli.streams import write_answer, write_warning
@@ -49,8 +55,11 @@ def show(
 
 
 @app.command()
-def path(json: JsonOption = False) -> ExitCode:
-    """Print the path of the config file in use, whether it exists or not."""
+def path(json: JsonDocumentOption = False) -> ExitCode:
+    """Print the path of the config file in use.
+
+    It need not exist.
+    """
     import os
 
     from apimart_cli.configfile import config_path

@@ -44,10 +44,10 @@ def sandbox(
         str, typer.Option("--latency", metavar="SECONDS", help="Wait this long before each answer.")
     ] = "0",
     fault: Annotated[
-        FaultChoice | None, typer.Option("--fault", help="Rehearse a failure.", show_default=False)
+        FaultChoice | None, typer.Option("--fault", help="Answer with this failure.", show_default=False)
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
 ) -> ExitCode | CommandStatus:
     """Run a local gateway that speaks the documented API.
