@@ -203,13 +203,14 @@ class _Row(NamedTuple):
     status: str
     style: str
 
-    def cells(self, *, unicode: bool) -> dict[str, str]:
+    def cells(self, *, bar: str) -> dict[str, str]:
+        """Return the cells by the names of their columns; `bar` has the characters of a full and an empty step."""
         return {
             "Profile": self.profile,
             "Scope": self.scope,
             "Remaining": self.remaining,
             "Used": self.used,
-            "Left": _bar(self.share, unicode=unicode),
+            "Left": _share_left(self.share, bar),
             "Status": self.status,
         }
 
@@ -220,17 +221,24 @@ def _readings_as_table(readings: Sequence[Reading], screen: Screen) -> str:
         return ""
     console = _console(screen)
     # The widest layout that fits: a number is never cut, so a narrow screen costs the bar first, then the columns.
-    for columns in (_ALL_COLUMNS, _COLUMNS_WITHOUT_BAR):
-        table = _table(rows, columns, screen)
+    for bar in (_UNICODE_BAR if screen.unicode else _ASCII_BAR, _NO_BAR):
+        table = _table(rows, bar, screen)
         width = console.measure(table).maximum
         if screen.width is None or width <= screen.width:
             return _print(console, table, width)
-    return _stacked(rows, screen)
+    return _stacked(rows)
 
 
-_ALL_COLUMNS = ("Profile", "Scope", "Remaining", "Used", "Left", "Status")
-_COLUMNS_WITHOUT_BAR = ("Profile", "Scope", "Remaining", "Used", "Status")
+_COLUMNS = ("Profile", "Scope", "Remaining", "Used", "Left", "Status")
 _RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
+
+_UNICODE_BAR = "█░"
+_ASCII_BAR = "#."
+_NO_BAR = ""
+_BAR_STEPS = 10
+
+_NO_WIDTH_LIMIT = 1_000_000_000
+"""Columns that no table needs: Rich, which must be told some width, cuts a cell that is beyond it."""
 
 
 def _row(reading: Reading) -> _Row:
@@ -264,14 +272,16 @@ def _share(balance: Balance) -> Decimal | None:
     return left / whole if whole > 0 else None
 
 
-def _bar(share: Decimal | None, *, unicode: bool, width: int = 10) -> str:
+def _share_left(share: Decimal | None, bar: str) -> str:
     if share is None:
         return "-"
-    full, empty = ("█", "░") if unicode else ("#", ".")
     # Rounded down: only what is wholly left is shown as 100 %.
-    filled = int((share * width).to_integral_value(ROUND_FLOOR))
     percent = int((share * 100).to_integral_value(ROUND_FLOOR))
-    return f"{full * filled}{empty * (width - filled)} {percent:3d} %"
+    if not bar:
+        return f"{percent:3d} %"
+    full, empty = bar[0], bar[1]
+    filled = int((share * _BAR_STEPS).to_integral_value(ROUND_FLOOR))
+    return f"{full * filled}{empty * (_BAR_STEPS - filled)} {percent:3d} %"
 
 
 def _console(screen: Screen) -> "Console":
@@ -284,7 +294,8 @@ def _console(screen: Screen) -> "Console":
         force_terminal=screen.colour,
         color_system="standard" if screen.colour else None,
         no_color=not screen.colour,
-        width=screen.width or 10_000,
+        # Not the screen's: the table would measure itself against it, and always fit, its cells cut.
+        width=_NO_WIDTH_LIMIT,
         legacy_windows=False,
         highlight=False,
         markup=False,
@@ -293,18 +304,20 @@ def _console(screen: Screen) -> "Console":
     )
 
 
-def _table(rows: Sequence[_Row], columns: Sequence[str], screen: Screen) -> "Table":
-    from rich import box
+def _table(rows: Sequence[_Row], bar: str, screen: Screen) -> "Table":
+    from rich.box import SIMPLE_HEAD, Box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD if screen.unicode else box.ASCII2, show_edge=not screen.unicode, pad_edge=False)
-    for name in columns:
+    # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
+    simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
+    table = Table(box=simple_head, show_edge=False, pad_edge=False)
+    for name in _COLUMNS:
         table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
     for row in rows:
-        cells = row.cells(unicode=screen.unicode)
+        cells = row.cells(bar=bar)
         styled = {"Left": row.style, "Status": row.style, "Remaining": "bold"}
-        table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in columns))
+        table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in _COLUMNS))
     return table
 
 
@@ -315,12 +328,12 @@ def _print(console: "Console", table: "Table", width: int) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _stacked(rows: Sequence[_Row], screen: Screen) -> str:
+def _stacked(rows: Sequence[_Row]) -> str:
     """One line a cell, for screens that no table fits; a terminal may fold a long number, but none is cut."""
     blocks = []
     for row in rows:
-        cells = row.cells(unicode=screen.unicode)
-        blocks.append("".join(f"{name + ':':<11}{cells[name]}\n" for name in _ALL_COLUMNS))
+        cells = row.cells(bar=_NO_BAR)
+        blocks.append("".join(f"{name + ':':<11}{cells[name].lstrip()}\n" for name in _COLUMNS))
     return "\n".join(blocks)
 
 
@@ -338,12 +351,22 @@ def _checked_as_lines(checked: Checked, screen: Screen) -> str:
         # A failed reading that decides the verdict has its line; one that leaves no verdict has only its message.
         if outcome is not Outcome.ERROR or len(checked.readings) > 1:
             findings = "; ".join(_findings(reading, thresholds, outcome))
-            lines.append(f"{_verdict_word(outcome, screen)} {visible(reading.name)}: {findings}\n")
+            word = outcome.value.upper()
+            line = _fold(f"{word} {visible(reading.name)}: {findings}", screen)
+            lines.append(f"{_coloured(word, outcome, screen)}{line.removeprefix(word)}\n")
     return "".join(lines)
 
 
-def _verdict_word(outcome: Outcome, screen: Screen) -> str:
-    word = outcome.value.upper()
+def _fold(line: str, screen: Screen) -> str:
+    """Fold a line at its spaces: left to itself, a narrow terminal breaks it anywhere, in a number too."""
+    if screen.width is None or len(line) <= screen.width:
+        return line
+    from textwrap import fill
+
+    return fill(line, screen.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:
     if not screen.colour:
         return word
     from typer import style

@@ -65,11 +65,12 @@ def write_error(error: ApimartError) -> None:
 
 
 def write_failures(readings: Sequence[Reading]) -> None:
-    """Tell about every failed reading on standard error, named where there are several."""
-    for reading in readings:
-        if reading.error is not None:
-            name = f"{reading.name}: " if len(readings) > 1 else ""
-            _write_message("error", name + reading.error.message, reading.error.hint)
+    """Tell about every failed reading on standard error, named where there are several; one hint for a row of them."""
+    failures = [(reading.name, reading.error) for reading in readings if reading.error is not None]
+    for number, (name, error) in enumerate(failures, start=1):
+        message = f"{name}: {error.message}" if len(readings) > 1 else error.message
+        is_repeated = number < len(failures) and failures[number][1].hint == error.hint
+        _write_message("error", message, None if is_repeated else error.hint)
 
 
 def write_warning(message: str, hint: str | None = None) -> None:
