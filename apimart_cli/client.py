@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
+from apimart_cli.keysource import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.transport import Transport, timed_out
 
@@ -41,7 +42,7 @@ def fetch_balance(
     target = Target(
         profile="default",
         scope=Scope(scope),
-        api_key=ApiKey(api_key, source="the api_key argument"),
+        api_key=GivenKey(ApiKey(api_key, source="the api_key argument")),
         base_url=parse_base_url(base_url),
         timeout=check_timeout(timeout),
     )
@@ -133,7 +134,7 @@ class _Question:
         assert self._result is not None, "only settled questions are read"
         return Reading(self._target.profile, self._target.scope, self._target.unit, self._result)
 
-    def _foretell(self, failure: ApimartError) -> None:
+    def _foretell(self, failure: ApimartError | None) -> None:
         """Keep a failure that is already certain, for the case that the rest of the answer outlives the clock."""
         self._foretold = failure
 
@@ -157,21 +158,22 @@ def _fetch(
     target: Target,
     transport: Transport,
     seconds_left: Callable[[], float],
-    foretell: Callable[[ApimartError], None],
+    foretell: Callable[[ApimartError | None], None],
 ) -> Balance:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
     `foretell` is told each failure that a status line already proves, before the body behind it is read.
     """
+    key = _read_key(target, seconds_left, foretell)
     pause = FIRST_PAUSE
     for attempt in range(1, MAX_ATTEMPTS + 1):
         asked_to_wait: float | None = None
         try:
-            with transport.send(target, seconds_left) as incoming:
+            with transport.send(target, key, seconds_left) as incoming:
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
                 if incoming.status != 200:
-                    foretell(_failure_of(incoming.without_body(), target))
-                return _interpret(incoming.receive(), target)
+                    foretell(_failure_of(incoming.without_body(), target, key))
+                return _interpret(incoming.receive(), target, key)
         except UnavailableError as error:
             wait = pause if asked_to_wait is None else asked_to_wait
             if not error.retryable or attempt == MAX_ATTEMPTS or wait >= seconds_left():
@@ -181,14 +183,24 @@ def _fetch(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _interpret(answer: Answer, target: Target) -> Balance:
-    return interpret(answer, scope=target.scope, key=target.api_key, fetched_at=datetime.now(UTC))
+def _read_key(
+    target: Target, seconds_left: Callable[[], float], foretell: Callable[[ApimartError | None], None]
+) -> ApiKey:
+    """Get the key. A source that is still busy when the time is over has failed by itself: the gateway was not asked."""
+    foretell(target.api_key.overdue)
+    key = target.api_key.read(seconds_left())
+    foretell(None)
+    return key
 
 
-def _failure_of(answer: Answer, target: Target) -> ApimartError:
+def _interpret(answer: Answer, target: Target, key: ApiKey) -> Balance:
+    return interpret(answer, scope=target.scope, key=key, fetched_at=datetime.now(UTC))
+
+
+def _failure_of(answer: Answer, target: Target, key: ApiKey) -> ApimartError:
     """Return the error that an answer with a status other than 200 is, whatever its body."""
     try:
-        _interpret(answer, target)
+        _interpret(answer, target, key)
     except ApimartError as error:
         return error
     raise AssertionError("a status other than 200 is a failure")

@@ -1,9 +1,11 @@
-"""The config file: TOML in, a checked `ConfigFile` out. Every mistake is an error that names the file and the name.
+"""The config file: TOML in, a checked `ConfigFile` out. Every mistake names the file, the line or name, and the fix.
 
 The names, their types and where they may stand are listed here once; what a value means is the business of `settings`.
+Writing the file is the business of `configwriter`.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +19,9 @@ Types = tuple[type, ...]
 
 TEXT: Types = (str,)
 NUMBER: Types = (int, Decimal)
+WORDS: Types = (list,)
+FLAG: Types = (bool,)
+TABLE: Types = (dict,)
 
 SHARED_NAMES: Mapping[str, Types] = {
     "base_url": TEXT,
@@ -28,11 +33,46 @@ SHARED_NAMES: Mapping[str, Types] = {
 }
 """Settings that may stand in a profile or at the top level of the file, with their types."""
 
-KEY_NAMES: Mapping[str, Types] = {"api_key": TEXT, "api_key_env": TEXT}
+KEY_NAMES: Mapping[str, Types] = {
+    "api_key": TEXT,
+    "api_key_env": TEXT,
+    "api_key_file": TEXT,
+    "api_key_command": WORDS,
+    "api_key_keyring": FLAG,
+}
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
 
-_TYPE_WORDS: Mapping[Types, str] = {TEXT: "a string", NUMBER: "a number"}
+TOP_LEVEL_NAMES: Mapping[str, Types] = {"default_profile": TEXT, "profiles": TABLE, **SHARED_NAMES}
+PROFILE_NAMES: Mapping[str, Types] = {**KEY_NAMES, **SHARED_NAMES}
+
+_TYPE_WORDS: Mapping[Types, str] = {
+    TEXT: "a string",
+    NUMBER: "a number",
+    WORDS: "a list of strings",
+    FLAG: "true",
+    TABLE: "a table",
+}
+_TYPE_EXAMPLES: Mapping[Types, str] = {
+    TEXT: 'write it in quotes: {name} = "..."',
+    NUMBER: "write a number without quotes, like {name} = 5",
+    WORDS: 'write each word in quotes: {name} = ["pass", "show", "apimart"]',
+    FLAG: "write {name} = true, or leave it out",
+    TABLE: "write a profile as [profiles.work]",
+}
+
+
+class Problem(NamedTuple):
+    """One mistake in the file: where it is, what it is, and how to mend it."""
+
+    line: int | None
+    message: str
+    hint: str
+
+    def as_error(self, path: Path) -> ConfigError:
+        """Return the error that tells it."""
+        place = f"{path}:{self.line}" if self.line else f"{path}"
+        return ConfigError(f"{place}: {self.message}", self.hint)
 
 
 class ConfigFile(NamedTuple):
@@ -41,11 +81,13 @@ class ConfigFile(NamedTuple):
     path: Path
     default_profile: str | None = None
     top_level: Mapping[str, str] = MappingProxyType({})
-    profiles: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    profiles: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """For each profile its values: text, but for the list of `api_key_command`."""
     exposure: ConfigError | None = None
     """Set when the file holds a key and other users can read it."""
+    text: str = ""
 
-    def profile(self, name: str, *, asked_by: str) -> Mapping[str, str]:
+    def profile(self, name: str, *, asked_by: str) -> Mapping[str, Any]:
         """Return the settings of profile `name`; raise ConfigError, naming who asked for it, when there is none."""
         if name in self.profiles:
             return self.profiles[name]
@@ -54,6 +96,10 @@ class ConfigFile(NamedTuple):
             f"{asked_by}: there is no profile {name!r} in {self.path}",
             f"profiles in the file: {known}{_suggestion(name, self.profiles)}",
         )
+
+    def line_of(self, table: tuple[str, ...], name: str | None = None) -> int | None:
+        """Return the line on which `name` of `table` stands, or the table itself; None where it is not on its own."""
+        return _line_of(self.text, table, name)
 
 
 def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
@@ -73,77 +119,139 @@ def read_config(environ: Mapping[str, str]) -> ConfigFile:
 
     Raises ConfigError when the file is unreadable or anything in it is unknown, of a wrong type or contradictory.
     """
-    path, source = config_path(environ)
-    if source == "default" and not os.path.lexists(path):
-        return ConfigFile(path)
-    file = read_private_file(path)
-    return _check(file, _parse(file))
-
-
-def _parse(file: PrivateFile) -> Mapping[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(file.text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
-        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is beyond sense"
-        raise ConfigError(
-            f"{file.path} is not valid TOML: {reason}", "correct the file; strings stand in quotes"
-        ) from None
-
-
-def _check(file: PrivateFile, document: Mapping[str, Any]) -> ConfigFile:
-    profiles = document.get("profiles", {})
-    if not isinstance(profiles, dict):
-        raise ConfigError(f"{file.path}: profiles must be tables", "write a profile as [profiles.work]")
-    default_profile = document.get("default_profile")
-    top_level_names = {"default_profile": TEXT, "profiles": (dict,), **SHARED_NAMES}
-    top_level = _check_table(document, top_level_names, f"{file.path}")
-    checked = {name: _check_profile(name, table, file.path) for name, table in profiles.items()}
-    holds_key = any("api_key" in table for table in checked.values())
-    config = ConfigFile(
-        path=file.path,
-        default_profile=default_profile,
-        top_level={name: text for name, text in top_level.items() if name in SHARED_NAMES},
-        profiles=checked,
-        exposure=file.exposure if holds_key and file.is_exposed else None,
-    )
-    if default_profile is not None:
-        config.profile(default_profile, asked_by="default_profile")
+    config, problems = inspect_config(environ)
+    if problems:
+        raise problems[0].as_error(config.path)
     return config
 
 
-def _check_profile(name: str, table: Any, path: Path) -> Mapping[str, str]:
-    place = f"{path}: [profiles.{name}]"
-    if not isinstance(table, dict):
-        raise ConfigError(f"{place} must be a table", f"write it as [profiles.{name}]")
-    checked = _check_table(table, {**KEY_NAMES, **SHARED_NAMES}, place)
-    sources = [source for source in KEY_NAMES if source in checked]
-    if len(sources) > 1:
-        raise ConfigError(f"{place} has both {' and '.join(sources)}", "keep one of them")
-    return checked
+def inspect_config(environ: Mapping[str, str]) -> tuple[ConfigFile, list[Problem]]:
+    """Read the config file and return what of it is right, and every mistake in it, in the order of the lines.
+
+    Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
+    """
+    path, source = config_path(environ)
+    if source == "default" and not os.path.lexists(path):
+        return ConfigFile(path), []
+    file = read_private_file(path)
+    return check_document(file, parse_toml(file.text, path))
 
 
-def _check_table(table: Mapping[str, Any], names: Mapping[str, Types], place: str) -> dict[str, str]:
-    """Return the plain values of `table` as text; raise ConfigError for an unknown name or a wrong type."""
-    checked = {}
-    for name, value in table.items():
-        if name not in names:
-            raise ConfigError(
-                f"{place}: unknown name {name!r}", f"known names: {', '.join(names)}{_suggestion(name, names)}"
-            )
-        types = names[name]
-        if isinstance(value, bool) or not isinstance(value, types):
-            raise ConfigError(f"{place}: {name} must be {_TYPE_WORDS.get(types, 'a table')}", _type_hint(name, types))
-        if not isinstance(value, dict):
-            checked[name] = f"{value:f}" if isinstance(value, Decimal) else str(value)
-    return checked
+def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
+    """Return the TOML document in `text`, fractions as Decimal. Raises ConfigError naming `path`."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
+        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is beyond sense"
+        raise ConfigError(f"{path} is not valid TOML: {reason}", "correct the file; strings stand in quotes") from None
 
 
-def _type_hint(name: str, types: Types) -> str:
-    return (
-        f"write a number without quotes, like {name} = 5" if types == NUMBER else f'write it in quotes: {name} = "..."'
+def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:
+    """Return what of `document` is right, and every mistake in its names and types."""
+    checker = _Checker(file.text)
+    top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())
+    tables = top_level.pop("profiles", {})
+    profiles = {name: checker.check_profile(name, table) for name, table in tables.items()}
+    default_profile = top_level.pop("default_profile", None)
+    if default_profile is not None and default_profile not in profiles:
+        known = f"profiles in the file: {', '.join(profiles) or 'none'}{_suggestion(default_profile, profiles)}"
+        checker.add((), "default_profile", f"default_profile: there is no profile {default_profile!r}", known)
+    holds_key = any("api_key" in table for table in profiles.values())
+    config = ConfigFile(
+        path=file.path,
+        default_profile=default_profile,
+        top_level=top_level,
+        profiles=profiles,
+        exposure=file.exposure if holds_key and file.is_exposed else None,
+        text=file.text,
     )
+    return config, sorted(checker.problems, key=lambda problem: problem.line or 0)
+
+
+class _Checker:
+    """Collects the mistakes of one file."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.problems: list[Problem] = []
+
+    def add(self, table: tuple[str, ...], name: str | None, message: str, hint: str) -> None:
+        self.problems.append(Problem(_line_of(self._text, table, name), message, hint))
+
+    def check_profile(self, name: str, table: Any) -> dict[str, Any]:
+        place = ("profiles", name)
+        if not isinstance(table, dict):
+            self.add(("profiles",), name, f"profile {name} must be a table", f"write it as [profiles.{name}]")
+            return {}
+        checked = self.check_table(table, PROFILE_NAMES, place)
+        sources = [source for source in KEY_NAMES if source in checked]
+        if len(sources) > 1:
+            self.add(place, sources[1], f"[profiles.{name}] has both {' and '.join(sources)}", "keep one of them")
+        return checked
+
+    def check_table(
+        self, table: Mapping[str, Any], names: Mapping[str, Types], place: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Return the values of `table` that are right; keep a problem for each unknown name and wrong type."""
+        shown = f"[{'.'.join(place)}]: " if place else ""
+        checked = {}
+        for name, value in table.items():
+            if name not in names:
+                known = f"known names: {', '.join(names)}{_suggestion(name, names)}"
+                self.add(place, name, f"{shown}unknown name {name!r}", known)
+            elif not _has_type(value, names[name]):
+                message = f"{shown}{name} must be {_TYPE_WORDS[names[name]]}"
+                self.add(place, name, message, _TYPE_EXAMPLES[names[name]].format(name=name))
+            else:
+                checked[name] = _as_text(value)
+        return checked
+
+
+def _has_type(value: Any, types: Types) -> bool:
+    if types is FLAG:
+        return value is True
+    if types is WORDS:
+        return isinstance(value, list) and bool(value) and all(isinstance(word, str) and word for word in value)
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def _as_text(value: Any) -> Any:
+    """Return numbers as the text that writes them; whatever else as it is."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return str(value) if isinstance(value, int) else value
+
+
+def _line_of(text: str, table: tuple[str, ...], name: str | None) -> int | None:
+    """Find a line by its looks. TOML readers keep no positions; a dotted key or an inline table is not found."""
+    assignment = re.compile(rf"""(["']?){re.escape(name or "")}\1\s*=""")
+    current: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            current = _header(stripped)
+            if name is None and current == table:
+                return number
+        elif name is not None and current == table and assignment.match(stripped):
+            return number
+    return _line_of(text, (*table, name), None) if name is not None else None
+
+
+def _header(line: str) -> tuple[str, ...]:
+    """Return the path that a `[table]` line names; empty for a line that only looks like one."""
+    import tomllib
+
+    try:
+        node = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return ()
+    path = []
+    while isinstance(node, dict) and node:
+        [(name, node)] = node.items()
+        path.append(name)
+    return tuple(path)
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from apimart_cli.configfile import ConfigFile, read_config
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.files import read_private_file
 from apimart_cli.gate import Thresholds
+from apimart_cli.keysource import GivenKey, KeyCommand, KeyringKey, NoKey, drop_newline
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
 
@@ -37,7 +38,8 @@ class Options(NamedTuple):
 
     api_key: str | None = None
     api_key_file: Path | None = None
-    profile: str | None = None
+    profiles: tuple[str, ...] = ()
+    all_profiles: bool = False
     scope: str | None = None
     base_url: str | None = None
     timeout: str | None = None
@@ -65,7 +67,7 @@ class Settings(NamedTuple):
 
     profile: Setting
     api_key: Setting
-    """An ApiKey, or the AuthError that tells why there is none."""
+    """A KeySource."""
     base_url: Setting
     timeout: Setting
     scope: Setting
@@ -73,7 +75,7 @@ class Settings(NamedTuple):
     unit: Setting
     min: Setting
     max_used: Setting
-    exposures: tuple[ConfigError, ...]
+    exposures: tuple[ConfigError, ...] = ()
     """One error for each file in use that holds a key and that other users can read."""
 
     def thresholds(self) -> Thresholds:
@@ -90,11 +92,9 @@ class Settings(NamedTuple):
 
     def rows(self) -> list[SettingRow]:
         """Return every setting as text that may be shown, the key as its length only."""
-        key = self.api_key.value
-        shown_key = f"set, {len(key)} characters" if isinstance(key, ApiKey) else f"not usable: {key.message}"
         shown = {
             "profile": self.profile.value,
-            "api_key": shown_key,
+            "api_key": self.api_key.value.state,
             "base_url": self.base_url.value,
             "timeout": f"{self.timeout.value:g}",
             "scope": _scope_word(self.scope.value),
@@ -105,9 +105,7 @@ class Settings(NamedTuple):
         return [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
 
     def targets(self) -> list[Target]:
-        """Return what to ask, in order. Raises AuthError when there is no usable key."""
-        if isinstance(self.api_key.value, AuthError):
-            raise self.api_key.value
+        """Return what to ask, in order."""
         return [
             Target(
                 profile=self.profile.value,
@@ -182,15 +180,23 @@ _RULES: Mapping[str, _Rule] = {
 # --- precedence -------------------------------------------------------------------------------------------------
 
 
-def resolve(options: Options, environ: Mapping[str, str] | None = None) -> Settings:
-    """Return what is in force. Reads the environment, the config file, a key file, and standard input where asked to.
+def resolve(options: Options, environ: Mapping[str, str] | None = None) -> list[Settings]:
+    """Return what is in force for each profile that is asked for, in the order asked; for one, if none is named.
 
-    Raises UsageError or ConfigError for anything malformed. A missing or malformed key is kept as an AuthError in
-    `api_key`, so that `config show` can still tell everything else.
+    Reads the environment, the config file, key files, and standard input where asked to.
+
+    Raises UsageError or ConfigError for anything malformed. A missing or malformed key is no error yet: its KeySource
+    tells when it is read, so that one profile does not stop the others, nor `config show`.
     """
     environ = os.environ if environ is None else environ
     config = read_config(environ)
-    profile = _find_profile(options, environ, config)
+    profiles = _find_profiles(options, environ, config)
+    if len(profiles) > 1 and (options.api_key is not None or options.api_key_file is not None):
+        raise UsageError("one key cannot stand for several profiles", "leave out the key, or name a single profile")
+    return [_resolve_profile(profile, options, environ, config) for profile in profiles]
+
+
+def _resolve_profile(profile: Setting, options: Options, environ: Mapping[str, str], config: ConfigFile) -> Settings:
     exposures = [config.exposure] if config.exposure else []
     return Settings(
         profile=profile,
@@ -200,17 +206,24 @@ def resolve(options: Options, environ: Mapping[str, str] | None = None) -> Setti
     )
 
 
-def _find_profile(options: Options, environ: Mapping[str, str], config: ConfigFile) -> Setting:
-    """Find the profile's name, and make sure that it exists where somebody asked for it."""
-    if options.profile is not None:
-        found = Setting(options.profile, "--profile")
+def _find_profiles(options: Options, environ: Mapping[str, str], config: ConfigFile) -> list[Setting]:
+    """Find the names of the profiles, and make sure that they exist where somebody asked for them."""
+    if options.all_profiles and options.profiles:
+        raise UsageError("--profile and --all-profiles exclude each other", "give one of them")
+    if options.all_profiles:
+        if not config.profiles:
+            raise ConfigError(f"--all-profiles: there is no profile in {config.path}", "store one with: apimart login")
+        return [Setting(name, "--all-profiles") for name in config.profiles]
+    if options.profiles:
+        found = [Setting(name, "--profile") for name in options.profiles]
     elif "APIMART_PROFILE" in environ:
-        found = Setting(_nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")
+        found = [Setting(_nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")]
     elif config.default_profile is not None:
-        return Setting(config.default_profile, f"default_profile in {config.path}")
+        return [Setting(config.default_profile, f"default_profile in {config.path}")]
     else:
-        return Setting(DEFAULT_PROFILE, "default")
-    config.profile(found.value, asked_by=found.source)
+        return [Setting(DEFAULT_PROFILE, "default")]
+    for profile in found:
+        config.profile(profile.value, asked_by=profile.source)
     return found
 
 
@@ -252,35 +265,41 @@ def _find_key(
         return _key_of_environment(environ, "APIMART_API_KEY")
 
     def by_profile() -> Setting | None:
-        return _key_of_profile(environ, config, profile.value)
+        return _key_of_profile(environ, config, profile.value, exposures)
 
     implicit = (by_option, by_environment, by_profile)
     explicit = (by_option, by_profile, by_environment)
-    finders = explicit if profile.source == "--profile" else implicit
+    finders = explicit if profile.source in {"--profile", "--all-profiles"} else implicit
     found = next((setting for finder in finders if (setting := finder())), None)
-    return found or Setting(AuthError("there is no API key", _NO_KEY_HINT), "none")
+    return found or Setting(NoKey(AuthError("there is no API key", _NO_KEY_HINT)), "none")
 
 
 def _key_of_option(options: Options, exposures: list[ConfigError]) -> Setting | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
     if options.api_key == "-":
-        return _key(_read_standard_input(), "standard input")
+        return _key(read_standard_input(), "standard input")
     if options.api_key is not None:
         return _key(options.api_key, "--api-key")
     if options.api_key_file is not None:
-        file = read_private_file(options.api_key_file)
-        if file.is_exposed:
-            exposures.append(file.exposure)
-        return _key(_without_newline(file.text), f"--api-key-file {file.path}")
+        return _key_of_file(options.api_key_file, f"--api-key-file {options.api_key_file}", exposures)
     return None
+
+
+def _key_of_file(path: Path, source: str, exposures: list[ConfigError]) -> Setting:
+    file = read_private_file(path)
+    if file.is_exposed:
+        exposures.append(file.exposure)
+    return _key(drop_newline(file.text), source)
 
 
 def _key_of_environment(environ: Mapping[str, str], variable: str) -> Setting | None:
     return _key(environ[variable], variable) if variable in environ else None
 
 
-def _key_of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Setting | None:
+def _key_of_profile(
+    environ: Mapping[str, str], config: ConfigFile, name: str, exposures: list[ConfigError]
+) -> Setting | None:
     profile = config.profiles.get(name, {})
     source = f"profile {name} in {config.path}"
     if "api_key" in profile:
@@ -290,18 +309,29 @@ def _key_of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -
         missing = AuthError(
             f"{variable}, named by api_key_env of {source}, is not set", f"set {variable} to the API key"
         )
-        return _key_of_environment(environ, variable) or Setting(missing, variable)
+        return _key_of_environment(environ, variable) or Setting(NoKey(missing), variable)
+    if "api_key_file" in profile:
+        # Beside the config file, so that the answer does not depend on the folder one stands in.
+        path = config.path.parent / Path(profile["api_key_file"]).expanduser()
+        try:
+            return _key_of_file(path, f"api_key_file of {source}", exposures)
+        except ConfigError as error:
+            return Setting(NoKey(AuthError(f"api_key_file of {source}: {error.message}", error.hint)), source)
+    if "api_key_command" in profile:
+        return Setting(KeyCommand(profile["api_key_command"], profile=name), f"api_key_command of {source}")
+    if "api_key_keyring" in profile:
+        return Setting(KeyringKey(name), f"api_key_keyring of {source}")
     return None
 
 
 def _key(characters: str, source: str) -> Setting:
     try:
-        return Setting(ApiKey(characters, source=source), source)
+        return Setting(GivenKey(ApiKey(characters, source=source)), source)
     except AuthError as error:
-        return Setting(error, source)
+        return Setting(NoKey(error), source)
 
 
-def _read_standard_input() -> str:
+def read_standard_input() -> str:
     """Read the key from standard input; a terminal is asked for it without echo."""
     if sys.stdin is None:
         raise UsageError("--api-key -: standard input is closed", "pipe the key in, or use --api-key-file")
@@ -314,11 +344,7 @@ def _read_standard_input() -> str:
             return ""
     # More than a key may have, so that a longer input is refused and not cut into a shorter key.
     data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
-    return _without_newline(data.decode("utf-8", "replace"))
-
-
-def _without_newline(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r")
+    return drop_newline(data.decode("utf-8", "replace"))
 
 
 def _nonempty(environ: Mapping[str, str], variable: str) -> str:

@@ -7,9 +7,9 @@ import math
 import re
 from typing import NamedTuple
 
-from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Scope
 from apimart_cli.errors import UsageError
+from apimart_cli.keysource import KeySource
 from apimart_cli.text import quote
 
 DEFAULT_BASE_URL = "https://api.apimart.ai"
@@ -28,7 +28,7 @@ class Target(NamedTuple):
 
     profile: str
     scope: Scope
-    api_key: ApiKey
+    api_key: KeySource
     base_url: str = DEFAULT_BASE_URL
     timeout: float = DEFAULT_TIMEOUT
     """Wall-clock limit in seconds for the whole answer, retries included."""

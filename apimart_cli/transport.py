@@ -44,7 +44,7 @@ class Transport:
         """Keep up to `connections` connections for the next exchange with the same host."""
         self._session = _open_session(connections)
 
-    def send(self, target: Target, seconds_left: Callable[[], float]) -> "Incoming":
+    def send(self, target: Target, key: ApiKey, seconds_left: Callable[[], float]) -> "Incoming":
         """Send the question and return the answer as soon as its headers are there; the body is still on its way.
 
         Raises UnavailableError when no answer comes, BadResponseError when it is not HTTP, UsageError when the local
@@ -55,7 +55,7 @@ class Transport:
         try:
             response = self._session.get(
                 target.endpoint,
-                auth=_BearerAuth(target.api_key),
+                auth=_BearerAuth(key),
                 timeout=max(0.001, seconds_left()),
                 proxies=no_proxy,
                 stream=True,

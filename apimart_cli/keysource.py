@@ -1,0 +1,168 @@
+"""Where a key comes from: known already, missing, printed by a command, or kept by the system's keyring.
+
+A `KeySource` is read when its question is asked, inside that question's time limit, because commands and keyrings may
+wait for a person or a network. Everything that goes wrong on the way is an AuthError that names the source, and never
+what the source said.
+"""
+
+import shlex
+import subprocess
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from apimart_cli.apikey import MAX_LENGTH, ApiKey
+from apimart_cli.errors import AuthError, UsageError
+
+KEYRING_SERVICE = "apimart"
+"""The name under which the system's keyring keeps keys; the user name there is the profile's."""
+
+
+class KeySource(Protocol):
+    """Anything that can give a key."""
+
+    @property
+    def state(self) -> str:
+        """What `config show` tells of it: never a character of the key."""
+
+    @property
+    def overdue(self) -> AuthError | None:
+        """The error for a source that outlives the time limit; None where reading cannot take time."""
+
+    def read(self, seconds: float) -> ApiKey:
+        """Return the key, within `seconds`. Raises AuthError."""
+
+
+class GivenKey:
+    """A key that is known already: from an option, a variable, a file or the profile itself."""
+
+    overdue = None
+
+    def __init__(self, key: ApiKey) -> None:
+        self._key = key
+
+    @property
+    def state(self) -> str:
+        return f"set, {len(self._key)} characters"
+
+    def read(self, seconds: float) -> ApiKey:  # noqa: ARG002  # the protocol's signature
+        return self._key
+
+
+class NoKey:
+    """No usable key, and why. The error is kept until somebody asks: other profiles may be fine."""
+
+    overdue = None
+
+    def __init__(self, error: AuthError) -> None:
+        self.error = error
+
+    @property
+    def state(self) -> str:
+        return f"not usable: {self.error.message}"
+
+    def read(self, seconds: float) -> ApiKey:  # noqa: ARG002  # the protocol's signature
+        raise self.error
+
+
+class KeyCommand:
+    """A key that a command of the user prints: `pass`, `op`, `security`, `secret-tool` and their like."""
+
+    def __init__(self, command: Sequence[str], *, profile: str) -> None:
+        self._command = tuple(command)
+        self._name = f"api_key_command of profile {profile} ({self._command[0]})"
+
+    @property
+    def state(self) -> str:
+        # Only the program: an argument might be a secret, however unwise that is.
+        return f"from the command {self._command[0]}, not run here"
+
+    @property
+    def overdue(self) -> AuthError:
+        return AuthError(f"{self._name} gave no key within the time limit", self._hint)
+
+    @property
+    def _hint(self) -> str:
+        return f"run {shlex.quote(self._command[0])} with its arguments by hand; it must print the key and nothing else"
+
+    def read(self, seconds: float) -> ApiKey:
+        """Run the command without a shell and return what it prints, one trailing newline dropped."""
+        try:
+            process = subprocess.Popen(  # noqa: S603  # the user's own command, from the user's own config file
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it cannot be started"
+            raise AuthError(f"{self._name} cannot be run: {reason}", "check the command in the config file") from None
+        killer = threading.Timer(seconds, process.kill)
+        killer.daemon = True
+        killer.start()
+        with process:
+            assert process.stdout is not None, "it was asked for"
+            # A little more than a key may have: a command that prints without end is stopped, not read to its end.
+            printed = process.stdout.read(MAX_LENGTH + 3)
+            if len(printed) > MAX_LENGTH + 2:
+                process.kill()
+            status = process.wait()
+        timed_out = killer.finished.is_set()
+        killer.cancel()
+        if timed_out:
+            raise self.overdue
+        if len(printed) <= MAX_LENGTH + 2 and status != 0:
+            ending = f"signal {-status}" if status < 0 else f"exit code {status}"
+            raise AuthError(f"{self._name} failed with {ending}", self._hint)
+        return ApiKey(drop_newline(printed.decode("utf-8", "replace")), source=self._name)
+
+
+class KeyringKey:
+    """A key that the operating system's keyring keeps."""
+
+    def __init__(self, profile: str) -> None:
+        self._profile = profile
+        self._name = f"the keyring (profile {profile})"
+
+    @property
+    def state(self) -> str:
+        return "in the keyring, not read here"
+
+    @property
+    def overdue(self) -> AuthError:
+        return AuthError(f"{self._name} gave no key within the time limit", "unlock the keyring and try again")
+
+    def read(self, seconds: float) -> ApiKey:  # noqa: ARG002  # a keyring has no time limit of its own
+        """Return the key that the keyring keeps for the profile."""
+        characters = self._ask("get_password", KEYRING_SERVICE, self._profile)
+        if characters is None:
+            raise AuthError(
+                f"{self._name} keeps no key", f"store one: apimart login --keyring --profile {self._profile}"
+            )
+        return ApiKey(str(characters), source=self._name)
+
+    def store(self, key: ApiKey) -> None:
+        """Keep `key`, in place of any other. Raises AuthError, or UsageError where there is no keyring package."""
+        self._ask("set_password", KEYRING_SERVICE, self._profile, key.reveal())
+
+    def delete(self) -> None:
+        """Forget the key; a keyring that has none is left as it is."""
+        if self._ask("get_password", KEYRING_SERVICE, self._profile) is not None:
+            self._ask("delete_password", KEYRING_SERVICE, self._profile)
+
+    def _ask(self, action: str, *arguments: str) -> object:
+        try:
+            import keyring
+        except ImportError:
+            raise UsageError(
+                "the keyring package is not installed", "install it with: pip install 'apimart-cli[keyring]'"
+            ) from None
+        try:
+            return getattr(keyring, action)(*arguments)
+        except Exception as error:  # noqa: BLE001  # backends raise what they like, and may quote what they were given
+            raise AuthError(
+                f"{self._name} refused: {type(error).__name__}",
+                "unlock it, or choose a backend: keyring --list-backends",
+            ) from None
+
+
+def drop_newline(text: str) -> str:
+    """Return `text` without the one line end that files and commands put behind a key."""
+    return text.removesuffix("\n").removesuffix("\r")
