@@ -6,7 +6,7 @@ response, because a gate that guesses is worse than no gate. Pure: no I/O, no cl
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -98,6 +98,52 @@ class Reading(NamedTuple):
     def name(self) -> str:
         """How messages call this reading: `profile/scope`."""
         return f"{self.profile}/{self.scope}"
+
+
+class Spendable(NamedTuple):
+    """What can be spent with a key: the smaller of the key's and the account's remaining balance.
+
+    Both are in one unit: the gateway's configuration names a single one for keys and accounts.
+    """
+
+    profile: str
+    unit: str | None
+    key: Reading
+    account: Reading
+
+    @property
+    def error(self) -> ApimartError | None:
+        """The first error of the two readings: without both answers nobody knows what can be spent."""
+        return self.key.error or self.account.error
+
+    @property
+    def limit(self) -> Reading | None:
+        """The reading that limits what can be spent; None when neither does, or when one of them failed."""
+        limited = [
+            (reading.balance.remain_balance, reading)
+            for reading in (self.key, self.account)
+            if reading.balance is not None and reading.balance.remain_balance is not None
+        ]
+        return None if self.error or not limited else min(limited, key=lambda pair: pair[0])[1]
+
+    @property
+    def remain_balance(self) -> Decimal | None:
+        """What can be spent; None when it is unlimited or unknown."""
+        return self.limit.balance.remain_balance if self.limit and self.limit.balance else None
+
+
+def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading | Spendable]:
+    """Yield `readings`, and behind each key that is followed by its account, what can be spent."""
+    before: Reading | None = None
+    for reading in readings:
+        yield reading
+        if (
+            before is not None
+            and (before.profile, before.scope) == (reading.profile, Scope.KEY)
+            and (reading.scope is Scope.ACCOUNT)
+        ):
+            yield Spendable(reading.profile, reading.unit, before, reading)
+        before = reading
 
 
 class Answer(NamedTuple):

@@ -186,7 +186,7 @@ def _fetch(
 def _read_key(
     target: Target, seconds_left: Callable[[], float], foretell: Callable[[ApimartError | None], None]
 ) -> ApiKey:
-    """Get the key. A source that is still busy when the time is over has failed by itself: the gateway was not asked."""
+    """Get the key. A source that is still busy when the time is over has failed itself: nobody was asked yet."""
     foretell(target.api_key.overdue)
     key = target.api_key.read(seconds_left())
     foretell(None)

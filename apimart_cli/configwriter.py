@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tomlkit
 from filelock import FileLock, Timeout
@@ -55,7 +55,7 @@ def unset_names(path: Path, profile: str | None, names: tuple[str, ...]) -> bool
 
 def number(text: str) -> Item:
     """Return `text`, a plain decimal, as a TOML number with exactly these digits."""
-    return tomlkit.parse(f"number = {text}")["number"]  # type: ignore[return-value]  # a value, not a container
+    return cast("Item", tomlkit.parse(f"number = {text}")["number"])
 
 
 def _profile_table(document: TOMLDocument, profile: str) -> Any:

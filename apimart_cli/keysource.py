@@ -8,6 +8,7 @@ what the source said.
 import shlex
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -65,10 +66,35 @@ class NoKey:
         raise self.error
 
 
-class KeyCommand:
+class _SlowKey(ABC):
+    """A key that takes time to get: it is got once, however many questions need it, side by side or not."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: ApiKey | AuthError | None = None
+
+    def read(self, seconds: float) -> ApiKey:
+        """Return the key; the first caller gets it, the others wait for that."""
+        with self._lock:
+            if self._found is None:
+                try:
+                    self._found = self._get(seconds)
+                except AuthError as error:
+                    self._found = error
+        if isinstance(self._found, AuthError):
+            raise self._found
+        return self._found
+
+    @abstractmethod
+    def _get(self, seconds: float) -> ApiKey:
+        """Get the key, within `seconds`. Raises AuthError."""
+
+
+class KeyCommand(_SlowKey):
     """A key that a command of the user prints: `pass`, `op`, `security`, `secret-tool` and their like."""
 
     def __init__(self, command: Sequence[str], *, profile: str) -> None:
+        super().__init__()
         self._command = tuple(command)
         self._name = f"api_key_command of profile {profile} ({self._command[0]})"
 
@@ -85,7 +111,7 @@ class KeyCommand:
     def _hint(self) -> str:
         return f"run {shlex.quote(self._command[0])} with its arguments by hand; it must print the key and nothing else"
 
-    def read(self, seconds: float) -> ApiKey:
+    def _get(self, seconds: float) -> ApiKey:
         """Run the command without a shell and return what it prints, one trailing newline dropped."""
         try:
             process = subprocess.Popen(  # noqa: S603  # the user's own command, from the user's own config file
@@ -114,10 +140,11 @@ class KeyCommand:
         return ApiKey(drop_newline(printed.decode("utf-8", "replace")), source=self._name)
 
 
-class KeyringKey:
+class KeyringKey(_SlowKey):
     """A key that the operating system's keyring keeps."""
 
     def __init__(self, profile: str) -> None:
+        super().__init__()
         self._profile = profile
         self._name = f"the keyring (profile {profile})"
 
@@ -129,7 +156,7 @@ class KeyringKey:
     def overdue(self) -> AuthError:
         return AuthError(f"{self._name} gave no key within the time limit", "unlock the keyring and try again")
 
-    def read(self, seconds: float) -> ApiKey:  # noqa: ARG002  # a keyring has no time limit of its own
+    def _get(self, seconds: float) -> ApiKey:  # noqa: ARG002  # a keyring has no time limit of its own
         """Return the key that the keyring keeps for the profile."""
         characters = self._ask("get_password", KEYRING_SERVICE, self._profile)
         if characters is None:

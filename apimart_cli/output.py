@@ -6,11 +6,11 @@ Amounts keep every digit that the gateway sent, trailing zeros included; an expo
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal, localcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from apimart_cli.balance import Balance, Reading
+from apimart_cli.balance import Balance, Reading, Scope, Spendable, with_spendable
 from apimart_cli.errors import ApimartError, PaymentRequiredError
 from apimart_cli.gate import Outcome, Thresholds, Verdict
 from apimart_cli.settings import SettingRow
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of the JSON documents; it changes when a field changes its meaning or goes."""
+
+SPENDABLE = "spendable"
+"""What stands in the place of the scope for what can be spent with a key and its account together."""
+
+EXACT_DIGITS = 100
+"""Digits that a sum may have: more than any amounts the parser lets through can add up to."""
 
 LOW_SHARE = Decimal("0.1")
 """Below this share of what there ever was, a balance is called low."""
@@ -47,13 +53,23 @@ class Checked(NamedTuple):
 class Renderer(NamedTuple):
     """One output format: readings for `balance`, a checked verdict for `check`."""
 
-    readings: Callable[[Sequence[Reading], Screen], str]
+    readings: Callable[[Sequence[Reading], Screen, int], str]
     checked: Callable[[Checked, Screen], str]
 
+    streams: bool
+    """Whether readings can be written one after the other, as they arrive."""
 
-def render_readings(readings: Sequence[Reading], output: OutputFormat, screen: Screen) -> str:
-    """Return the answer of `balance`, whole lines."""
-    return _RENDERERS[output].readings(readings, screen)
+
+def render_readings(
+    readings: Sequence[Reading], output: OutputFormat, screen: Screen, *, asked: int | None = None
+) -> str:
+    """Return the answer of `balance`, whole lines; `asked` is how many readings there will be, if these are not all."""
+    return _RENDERERS[output].readings(readings, screen, len(readings) if asked is None else asked)
+
+
+def can_stream(output: OutputFormat) -> bool:
+    """Tell whether readings in this format can be written as they arrive."""
+    return _RENDERERS[output].streams
 
 
 def render_checked(checked: Checked, output: OutputFormat, screen: Screen) -> str:
@@ -71,25 +87,29 @@ def prepare(output: OutputFormat) -> None:
 # --- json -------------------------------------------------------------------------------------------------------
 
 
-def _readings_as_json(readings: Sequence[Reading], _screen: Screen) -> str:
-    return "".join(f"{_encode(_reading_document(reading))}\n" for reading in readings)
+def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:
+    return "".join(f"{_encode(_entry_document(entry))}\n" for entry in with_spendable(readings))
 
 
 def _checked_as_json(checked: Checked, _screen: Screen) -> str:
     verdict = checked.verdict
-    first = checked.thresholds[0]
     document = {
         "schema": SCHEMA,
         "verdict": verdict.outcome.value,
         "exit_code": int(verdict.exit_code),
-        "min": first.min,
-        "max_used": first.max_used,
+        "min": _common([thresholds.min for thresholds in checked.thresholds]),
+        "max_used": _common([thresholds.max_used for thresholds in checked.thresholds]),
         "readings": [
-            {**_reading_document(reading), "verdict": outcome.value}
-            for reading, outcome in zip(checked.readings, verdict.outcomes, strict=True)
+            {**_reading_document(reading), **thresholds._asdict(), "verdict": outcome.value}
+            for reading, thresholds, outcome in zip(checked.readings, checked.thresholds, verdict.outcomes, strict=True)
         ],
     }
     return f"{_encode(document)}\n"
+
+
+def _common(thresholds: Sequence[Decimal | None]) -> Decimal | None:
+    """Return the threshold that all readings share; None where profiles have their own."""
+    return thresholds[0] if all(threshold == thresholds[0] for threshold in thresholds) else None
 
 
 def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
@@ -111,6 +131,23 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
 def render_document(document: Mapping[str, Any]) -> str:
     """Return any document of ours as one line of JSON, the schema first."""
     return f"{_encode({'schema': SCHEMA, **document})}\n"
+
+
+def _entry_document(entry: Reading | Spendable) -> dict[str, Any]:
+    return _spendable_document(entry) if isinstance(entry, Spendable) else _reading_document(entry)
+
+
+def _spendable_document(spendable: Spendable) -> dict[str, Any]:
+    name = {"schema": SCHEMA, "profile": spendable.profile, "scope": SPENDABLE}
+    if spendable.error:
+        return {**name, "error": _error_document(spendable.error)}
+    return {
+        **name,
+        "remain_balance": spendable.remain_balance,
+        "unlimited_quota": spendable.limit is None,
+        "limited_by": spendable.limit.scope.value if spendable.limit else None,
+        "unit": spendable.unit,
+    }
 
 
 def _reading_document(reading: Reading) -> dict[str, Any]:
@@ -172,21 +209,37 @@ def render_settings_as_json(rows: Sequence[SettingRow]) -> str:
 # --- value ------------------------------------------------------------------------------------------------------
 
 
-def _readings_as_value(readings: Sequence[Reading], _screen: Screen) -> str:
-    return "".join(f"{_value(reading)}\n" for reading in readings if _has_row(reading, readings))
+def _readings_as_value(readings: Sequence[Reading], _screen: Screen, asked: int) -> str:
+    """The number alone where one is asked for; behind its name and a tab where there are several."""
+    if asked == 1:
+        return "".join(f"{_value(reading)}\n" for reading in readings if _has_row(reading, asked))
+    return "".join(f"{_entry_name(entry)}\t{_value(entry)}\n" for entry in with_spendable(readings))
 
 
 def _checked_as_value(checked: Checked, screen: Screen) -> str:
-    return _readings_as_value(checked.readings, screen)
+    return _readings_as_value(checked.readings, screen, len(checked.readings))
 
 
-def _value(reading: Reading) -> str:
-    return "error" if reading.balance is None else _remaining(reading.balance)
+def _entry_name(entry: Reading | Spendable) -> str:
+    scope = SPENDABLE if isinstance(entry, Spendable) else entry.scope.value
+    return visible(f"{entry.profile}/{scope}")
 
 
-def _has_row(reading: Reading, readings: Sequence[Reading]) -> bool:
+def _value(entry: Reading | Spendable) -> str:
+    if entry.error is not None:
+        return "error"
+    remain = entry.remain_balance if isinstance(entry, Spendable) else _balance_of(entry).remain_balance
+    return "unlimited" if remain is None else _plain(remain)
+
+
+def _balance_of(reading: Reading) -> Balance:
+    assert isinstance(reading.result, Balance), "only answered readings have a balance"
+    return reading.result
+
+
+def _has_row(reading: Reading, asked: int) -> bool:
     """A failed reading has a row beside others; alone, there is no answer, and the message says it all."""
-    return reading.error is None or len(readings) > 1
+    return reading.error is None or asked > 1
 
 
 # --- table ------------------------------------------------------------------------------------------------------
@@ -215,10 +268,12 @@ class _Row(NamedTuple):
         }
 
 
-def _readings_as_table(readings: Sequence[Reading], screen: Screen) -> str:
-    rows = [_row(reading) for reading in readings if _has_row(reading, readings)]
+def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) -> str:
+    shown = [reading for reading in readings if _has_row(reading, asked)]
+    rows = [_spendable_row(entry) if isinstance(entry, Spendable) else _row(entry) for entry in with_spendable(shown)]
     if not rows:
         return ""
+    rows += _total_rows(shown)
     console = _console(screen)
     # The widest layout that fits: a number is never cut, so a narrow screen costs the bar first, then the columns.
     for bar in (_UNICODE_BAR if screen.unicode else _ASCII_BAR, _NO_BAR):
@@ -251,6 +306,43 @@ def _row(reading: Reading) -> _Row:
             return _Row(profile, scope, remaining, used, _share(balance), status, style)
         case error:
             return _Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
+
+
+def _spendable_row(spendable: Spendable) -> _Row:
+    profile = visible(spendable.profile)
+    if spendable.error:
+        return _Row(profile, SPENDABLE, "-", "-", None, "unknown", "red")
+    if spendable.limit is None or spendable.remain_balance is None:
+        return _Row(profile, SPENDABLE, "unlimited", "-", None, "unlimited", "cyan")
+    status = f"limited by {spendable.limit.scope}"
+    style = "red" if spendable.remain_balance <= 0 else "green"
+    return _Row(
+        profile, SPENDABLE, _with_unit(_plain(spendable.remain_balance), spendable.unit), "-", None, status, style
+    )
+
+
+def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
+    """Return the sum of several keys, only where it means something: one unit, known to be the same, and all limited.
+
+    Accounts are left out, for two keys may share one.
+    """
+    keys = [reading for reading in readings if reading.scope is Scope.KEY]
+    units = {reading.unit for reading in keys}
+    balances = [reading.balance for reading in keys]
+    unit = next(iter(units), None)
+    if (
+        len(keys) < 2
+        or len(units) > 1
+        or unit is None
+        or any(balance is None or balance.remain_balance is None for balance in balances)
+    ):
+        return []
+    with localcontext(prec=EXACT_DIGITS):
+        remain = sum((balance.remain_balance for balance in balances if balance and balance.remain_balance), Decimal(0))
+        used = sum((balance.used_balance for balance in balances if balance), Decimal(0))
+    return [
+        _Row("total", Scope.KEY.value, _with_unit(_plain(remain), unit), _with_unit(_plain(used), unit), None, "-", "")
+    ]
 
 
 def _status(balance: Balance) -> tuple[str, str]:
@@ -428,8 +520,8 @@ def _with_unit(amount: str, unit: str | None) -> str:
 
 
 _RENDERERS: Mapping[OutputFormat, Renderer] = {
-    OutputFormat.TABLE: Renderer(_readings_as_table, _checked_as_lines),
-    OutputFormat.JSON: Renderer(_readings_as_json, _checked_as_json),
-    OutputFormat.VALUE: Renderer(_readings_as_value, _checked_as_value),
+    OutputFormat.TABLE: Renderer(_readings_as_table, _checked_as_lines, streams=False),
+    OutputFormat.JSON: Renderer(_readings_as_json, _checked_as_json, streams=True),
+    OutputFormat.VALUE: Renderer(_readings_as_value, _checked_as_value, streams=True),
 }
 """Every output format. A new one is one member of `OutputFormat`, two functions and one line here."""

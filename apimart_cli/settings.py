@@ -7,7 +7,7 @@ The key alone has one finer step, written in `_find_key`.
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -364,3 +364,8 @@ def _amount_word(amount: Decimal | None) -> str | None:
 
 def _shown(text: str) -> str:
     return f"'{quote(text, 40)}'"
+
+
+def exposures(settings: Iterable[Settings]) -> list[ConfigError]:
+    """Return one error for each file in use that holds a key and that other users can read."""
+    return list({error.message: error for each in settings for error in each.exposures}.values())

@@ -6,7 +6,9 @@ OutputError, or (for messages) is given up quietly. No failure is left for the i
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, TextIO
 
 from apimart_cli.balance import Reading
@@ -82,6 +84,48 @@ def write_note(message: str, hint: str | None = None) -> None:
     """Tell a person something worth knowing about the answer."""
     _write_message("note", message, hint)
 
+
+@contextmanager
+def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Reading], Reading]]:
+    """Show a person on standard error how many of `total` readings are there, once a second has gone by.
+
+    Gives a function through which each reading is passed as it arrives.
+    """
+    arrived: list[Reading] = []
+    done = threading.Event()
+
+    def step(reading: Reading) -> Reading:
+        arrived.append(reading)
+        return reading
+
+    def show() -> None:
+        if done.wait(PROGRESS_AFTER):
+            return
+        while True:
+            _write_progress(f"\rapimart: {len(arrived)} of {total} answered ")
+            if done.wait(0.1):
+                _write_progress("\r\x1b[2K")
+                return
+
+    if quiet or not is_terminal_error() or os.environ.get("TERM", "dumb") == "dumb":
+        yield step
+        return
+    watcher = threading.Thread(target=show, name="apimart-progress", daemon=True)
+    watcher.start()
+    try:
+        yield step
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _write_progress(text: str) -> None:
+    with suppress(OSError, ValueError):
+        _write(sys.stderr, text)
+
+
+PROGRESS_AFTER = 1.0
+"""Seconds before progress is shown: most answers are there long before."""
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 

@@ -1,23 +1,33 @@
 """`apimart balance`: show what is left and what is used."""
 
+from typing import TYPE_CHECKING
+
 from apimart_cli.commands.options import (
+    AllProfilesOption,
     ApiKeyFileOption,
     ApiKeyOption,
     BaseUrlOption,
     JsonOption,
     OutputOption,
-    ProfileOption,
+    ProfilesOption,
     ScopeOption,
     TimeoutOption,
     choose_output,
 )
 from apimart_cli.errors import ExitCode
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apimart_cli.balance import Reading
+    from apimart_cli.output import OutputFormat
+
 
 def balance(
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,
-    profile: ProfileOption = None,
+    profile: ProfilesOption = None,
+    all_profiles: AllProfilesOption = False,
     scope: ScopeOption = None,
     base_url: BaseUrlOption = None,
     timeout: TimeoutOption = None,
@@ -30,30 +40,54 @@ def balance(
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.gate import code_of_readings
-    from apimart_cli.output import OutputFormat, prepare, render_readings
-    from apimart_cli.settings import Options, resolve
-    from apimart_cli.streams import standard_output, write_answer, write_failures, write_warning
+    from apimart_cli.output import OutputFormat, prepare
+    from apimart_cli.settings import Options, exposures, resolve
+    from apimart_cli.streams import write_failures, write_warning
 
     chosen = OutputFormat(choose_output(output, json))
     settings = resolve(
         Options(
             api_key=api_key,
             api_key_file=api_key_file,
-            profile=profile,
+            profiles=tuple(profile or ()),
+            all_profiles=all_profiles,
             scope=scope,
             base_url=base_url,
             timeout=timeout,
         )
     )
-    for exposure in settings.exposures:
+    for exposure in exposures(settings):
         write_warning(exposure.message, exposure.hint)
-    targets = settings.targets()
+    targets = [target for profile_settings in settings for target in profile_settings.targets()]
 
     from apimart_cli.client import ask
 
     asked = ask(targets)
     prepare(chosen)
-    readings = list(asked)
-    write_answer(render_readings(readings, chosen, standard_output()))
+    readings = _write(asked, chosen, asked_of=[len(profile_settings.scope.value) for profile_settings in settings])
     write_failures(readings)
     return code_of_readings(readings)
+
+
+def _write(asked: "Iterator[Reading]", output: "OutputFormat", *, asked_of: list[int]) -> "list[Reading]":
+    """Write the readings, each profile's as soon as they are there where the format allows it; return them all.
+
+    `asked_of` is how many readings each profile has, in order.
+    """
+    from itertools import islice
+
+    from apimart_cli.output import can_stream, render_readings
+    from apimart_cli.streams import progress, standard_output, write_answer
+
+    screen = standard_output()
+    if not can_stream(output):
+        with progress(sum(asked_of)) as step:
+            readings = [step(reading) for reading in asked]
+        write_answer(render_readings(readings, output, screen))
+        return readings
+    readings = []
+    for count in asked_of:
+        group = list(islice(asked, count))
+        write_answer(render_readings(group, output, screen, asked=sum(asked_of)))
+        readings += group
+    return readings

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands.options import (
+    AllProfilesOption,
     ApiKeyFileOption,
     ApiKeyOption,
     BaseUrlOption,
     JsonOption,
     OutputOption,
-    ProfileOption,
+    ProfilesOption,
     ScopeOption,
     TimeoutOption,
     choose_output,
@@ -55,7 +56,8 @@ def check(
     ] = False,
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,
-    profile: ProfileOption = None,
+    profile: ProfilesOption = None,
+    all_profiles: AllProfilesOption = False,
     scope: ScopeOption = None,
     base_url: BaseUrlOption = None,
     timeout: TimeoutOption = None,
@@ -71,15 +73,16 @@ def check(
     """
     from apimart_cli.gate import judge
     from apimart_cli.output import Checked, OutputFormat, render_checked
-    from apimart_cli.settings import Options, resolve
-    from apimart_cli.streams import standard_output, write_answer, write_failures
+    from apimart_cli.settings import Options, exposures, resolve
+    from apimart_cli.streams import progress, standard_output, write_answer, write_failures
 
     chosen = OutputFormat(choose_output(output, json))
     settings = resolve(
         Options(
             api_key=api_key,
             api_key_file=api_key_file,
-            profile=profile,
+            profiles=tuple(profile or ()),
+            all_profiles=all_profiles,
             scope=scope,
             base_url=base_url,
             timeout=timeout,
@@ -87,15 +90,18 @@ def check(
             max_used=max_used,
         )
     )
-    for exposure in settings.exposures:
+    for exposure in exposures(settings):
         raise exposure
-    required = settings.thresholds()
-    targets = settings.targets()
-    thresholds = [required] * len(targets)
+    # Every profile must have a threshold before the first question is asked.
+    required = [profile_settings.thresholds() for profile_settings in settings]
+    targets = [profile_settings.targets() for profile_settings in settings]
+    pairs = [(target, threshold) for group, threshold in zip(targets, required, strict=True) for target in group]
 
     from apimart_cli.client import ask
 
-    readings = list(ask(targets))
+    with progress(len(pairs), quiet=quiet) as step:
+        readings = [step(reading) for reading in ask([target for target, _ in pairs])]
+    thresholds = [threshold for _, threshold in pairs]
     verdict = judge(readings, thresholds, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
     if not quiet:
         write_answer(render_checked(Checked(verdict, readings, thresholds), chosen, standard_output()))

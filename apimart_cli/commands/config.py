@@ -1,65 +1,67 @@
-"""`apimart config`: what is in force and where it comes from, and where the config file is."""
+"""`apimart config`: what is in force and where it comes from, what the file says, and how to change it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apimart_cli.commands.options import (
+    AllProfilesOption,
     ApiKeyFileOption,
     ApiKeyOption,
     BaseUrlOption,
-    ProfileOption,
+    JsonOption,
+    OneProfileOption,
+    ProfilesOption,
     ScopeOption,
     TimeoutOption,
 )
 from apimart_cli.errors import ExitCode
 
-app = typer.Typer(help="Show the effective settings, or where the config file is.", rich_markup_mode=None)
+if TYPE_CHECKING:
+    from apimart_cli.output import ProfileReport
 
-JsonDocumentOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
+app = typer.Typer(help="Show, check and change the settings.", rich_markup_mode=None)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the config file, like min or base_url.")]
 
 
 @app.command()
 def show(
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,
-    profile: ProfileOption = None,
+    profile: ProfilesOption = None,
+    all_profiles: AllProfilesOption = False,
     scope: ScopeOption = None,
     base_url: BaseUrlOption = None,
     timeout: TimeoutOption = None,
-    json: JsonDocumentOption = False,
+    json: JsonOption = False,
 ) -> ExitCode:
-    """Show every effective setting and its source.
-
-    Of the key, only the length is shown.
-    """
+    """Show every effective setting and where it comes from; of the key, only its length."""
     from apimart_cli.output import render_settings, render_settings_as_json
-    from apimart_cli.settings import Options, resolve
+    from apimart_cli.settings import Options, exposures, resolve
     from apimart_cli.streams import write_answer, write_warning
 
     settings = resolve(
         Options(
             api_key=api_key,
             api_key_file=api_key_file,
-            profile=profile,
+            profiles=tuple(profile or ()),
+            all_profiles=all_profiles,
             scope=scope,
             base_url=base_url,
             timeout=timeout,
         )
     )
-    for exposure in settings.exposures:
+    for exposure in exposures(settings):
         write_warning(exposure.message, exposure.hint)
-    rows = settings.rows()
-    write_answer(render_settings_as_json(rows) if json else render_settings(rows))
+    tables = [profile_settings.rows() for profile_settings in settings]
+    write_answer(render_settings_as_json(tables) if json else render_settings(tables))
     return ExitCode.OK
 
 
 @app.command()
-def path(json: JsonDocumentOption = False) -> ExitCode:
-    """Print the path of the config file in use.
-
-    It need not exist.
-    """
+def path(json: JsonOption = False) -> ExitCode:
+    """Print the path of the config file in use, whether it exists or not."""
     import os
 
     from apimart_cli.configfile import config_path
@@ -70,3 +72,58 @@ def path(json: JsonDocumentOption = False) -> ExitCode:
     document = {"path": str(found), "source": source, "exists": found.exists()}
     write_answer(render_document(document) if json else f"{found}\n")
     return ExitCode.OK
+
+
+@app.command("set")
+def set_(
+    name: NameArgument,
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
+    profile: OneProfileOption = None,
+) -> ExitCode:
+    """Set a name in the config file, of a profile or at the top level; everything else stays as it is."""
+    import os
+
+    from apimart_cli.configfile import config_path
+    from apimart_cli.configwriter import set_values
+    from apimart_cli.settings import read_value
+    from apimart_cli.streams import write_note
+
+    found, _ = config_path(os.environ)
+    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)})
+    write_note(f"{name} is set in {found}")
+    return ExitCode.OK
+
+
+@app.command()
+def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
+    """Remove a name from the config file, of a profile or at the top level."""
+    import os
+
+    from apimart_cli.configfile import config_path, require_name
+    from apimart_cli.configwriter import unset_names
+    from apimart_cli.streams import write_note
+
+    require_name(name, in_profile=profile is not None)
+    found, _ = config_path(os.environ)
+    removed = unset_names(found, profile, (name,))
+    write_note(f"{name} is removed from {found}" if removed else f"{name} was not set in {found}")
+    return ExitCode.OK
+
+
+@app.command()
+def check(json: JsonOption = False) -> ExitCode:
+    """Read the config file and tell every mistake in it, and which profiles would work; asks no gateway.
+
+    Exit codes: 0 no mistake, 2 mistakes.
+    """
+    import os
+
+    from apimart_cli.output import render_config_report
+    from apimart_cli.settings import inspect_settings
+    from apimart_cli.streams import write_answer, write_error
+
+    report = inspect_settings(os.environ)
+    write_answer(render_config_report(report, json=json))
+    for problem in report.problems:
+        write_error(problem.as_error(report.path))
+    return ExitCode.USAGE if report.problems else ExitCode.OK

@@ -45,10 +45,45 @@ ApiKeyFileOption = Annotated[
         "--api-key-file", metavar="PATH", help="A file that holds the key and nothing else.", show_default=False
     ),
 ]
-ProfileOption = Annotated[
-    str | None,
-    typer.Option("--profile", "-p", metavar="NAME", help="A profile of the config file.", show_default=False),
+
+
+def _profile_names(incomplete: str) -> list[str]:
+    """Return the profiles that a shell may complete; none where the config file cannot be read."""
+    import os
+
+    from apimart_cli.configfile import inspect_config
+    from apimart_cli.errors import ApimartError
+
+    try:
+        config, _ = inspect_config(os.environ)
+    except ApimartError:
+        return []
+    return [name for name in config.profiles if name.startswith(incomplete)]
+
+
+ProfilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        help="A profile of the config file; may be repeated.",
+        show_default=False,
+        autocompletion=_profile_names,
+    ),
 ]
+OneProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        help="A profile of the config file.",
+        show_default=False,
+        autocompletion=_profile_names,
+    ),
+]
+AllProfilesOption = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
 ScopeOption = Annotated[
     ScopeChoice | None,
     typer.Option("--scope", help="Which balance: this key's (default), the account's, or both.", show_default=False),
