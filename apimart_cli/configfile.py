@@ -32,6 +32,9 @@ KEY_NAMES: Mapping[str, Types] = {"api_key": TEXT, "api_key_env": TEXT}
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
 
+MAX_DIGITS = 100
+"""Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
+
 _TYPE_WORDS: Mapping[Types, str] = {TEXT: "a string", NUMBER: "a number"}
 
 
@@ -62,7 +65,10 @@ def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
         named = environ["APIMART_CONFIG"]
         if not named:
             raise ConfigError("APIMART_CONFIG is set but empty", "unset it, or set it to the path of the config file")
-        return Path(named).expanduser(), "APIMART_CONFIG"
+        try:
+            return Path(named).expanduser(), "APIMART_CONFIG"
+        except RuntimeError:
+            raise ConfigError(f"APIMART_CONFIG: there is no home folder for {named!r}", "write the path out") from None
     from platformdirs import user_config_path
 
     return user_config_path("apimart") / "config.toml", "default"
@@ -74,10 +80,19 @@ def read_config(environ: Mapping[str, str]) -> ConfigFile:
     Raises ConfigError when the file is unreadable or anything in it is unknown, of a wrong type or contradictory.
     """
     path, source = config_path(environ)
-    if source == "default" and not os.path.lexists(path):
+    if source == "default" and _is_absent(path):
         return ConfigFile(path)
     file = read_private_file(path)
     return _check(file, _parse(file))
+
+
+def _is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file; one that cannot be looked at may name another gateway, or a minimum."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def _parse(file: PrivateFile) -> Mapping[str, Any]:
@@ -136,8 +151,13 @@ def _check_table(table: Mapping[str, Any], names: Mapping[str, Types], place: st
         if isinstance(value, bool) or not isinstance(value, types):
             raise ConfigError(f"{place}: {name} must be {_TYPE_WORDS.get(types, 'a table')}", _type_hint(name, types))
         if not isinstance(value, dict):
-            checked[name] = f"{value:f}" if isinstance(value, Decimal) else str(value)
+            checked[name] = _number_text(value) if isinstance(value, Decimal) else str(value)
     return checked
+
+
+def _number_text(number: Decimal) -> str:
+    """Return a number as it would be written without an exponent; one beyond sense keeps its own, and is refused."""
+    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < MAX_DIGITS else str(number)
 
 
 def _type_hint(name: str, types: Types) -> str:

@@ -6,7 +6,7 @@ Amounts keep every digit that the gateway sent, trailing zeros included; an expo
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal, localcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -128,7 +128,7 @@ def _balance_document(balance: Balance) -> dict[str, Any]:
         "used_balance": balance.used_balance,
         "unlimited_quota": balance.unlimited_quota,
     }
-    if balance.used_credits is not None:
+    if balance.remain_credits is not None or balance.used_credits is not None:
         document |= {"remain_credits": balance.remain_credits, "used_credits": balance.used_credits}
     return document
 
@@ -268,8 +268,10 @@ def _share(balance: Balance) -> Decimal | None:
     if balance.remain_balance is None:
         return None
     left = max(balance.remain_balance, Decimal(0))
-    whole = left + balance.used_balance
-    return left / whole if whole > 0 else None
+    # Enough digits that no amount is rounded, and that a share just below 1 stays below it.
+    with localcontext(prec=100):
+        whole = left + balance.used_balance
+        return left / whole if whole > 0 else None
 
 
 def _share_left(share: Decimal | None, bar: str) -> str:

@@ -96,7 +96,7 @@ class Settings(NamedTuple):
             "profile": self.profile.value,
             "api_key": shown_key,
             "base_url": self.base_url.value,
-            "timeout": f"{self.timeout.value:g}",
+            "timeout": f"{self.timeout.value:.6f}".rstrip("0").removesuffix("."),
             "scope": _scope_word(self.scope.value),
             "unit": self.unit.value,
             "min": _amount_word(self.min.value),

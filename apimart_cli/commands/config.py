@@ -67,6 +67,6 @@ def path(json: JsonDocumentOption = False) -> ExitCode:
     from apimart_cli.streams import write_answer
 
     found, source = config_path(os.environ)
-    document = {"path": str(found), "source": source, "exists": found.exists()}
+    document = {"path": str(found), "source": source, "exists": os.path.exists(found)}
     write_answer(render_document(document) if json else f"{found}\n")
     return ExitCode.OK
