@@ -49,23 +49,25 @@ class ApiKey:
         """Tell whether `text` holds a piece of the key, plain or percent-, entity-, base64- or hex-encoded.
 
         Letter case and everything but letters and digits are ignored, so that a key broken up by spaces or
-        zero-width characters is still found.
+        zero-width characters is still found. A key may be mostly punctuation, so it is looked for with its own, too.
         """
         from html import unescape
         from urllib.parse import unquote
 
-        views = {_essence(view) for view in (text, unquote(text), unescape(text))}
+        views = _reduced(text, unquote(text), unescape(text))
         return any(piece in view for piece in self._pieces() for view in views)
 
     def _pieces(self) -> set[str]:
         from base64 import b64encode
 
         raw = self._characters.encode("ascii")
-        # The same bytes give three base64 texts, by where in a group of three they start; the characters at the
-        # seams belong to the neighbours.
-        encodings = [b64encode(b"\0" * shift + raw)[4:-4].decode("ascii") for shift in range(3)]
-        forms = (self._characters, raw.hex(), *encodings)
-        return {piece for form in forms for piece in _windows(_essence(form))}
+        # The same bytes give three base64 texts, by where in a group of three they start. A character tells six bits;
+        # one at a seam, whose bits are not all the key's, depends on the neighbours and is left out.
+        encodings = [
+            b64encode(b"\0" * shift + raw)[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6].decode("ascii")
+            for shift in range(3)
+        ]
+        return {piece for form in _reduced(self._characters, raw.hex(), *encodings) for piece in _windows(form)}
 
 
 def _fault(characters: str) -> str | None:
@@ -83,8 +85,11 @@ def _fault(characters: str) -> str | None:
     return None
 
 
-def _essence(text: str) -> str:
-    return "".join(character for character in text if character.isalnum()).casefold()
+def _reduced(*texts: str) -> set[str]:
+    """Return each text twice, in one letter case: its letters and digits alone, and its printable ASCII alone."""
+    folded = [text.casefold() for text in texts]
+    essences = {"".join(filter(str.isalnum, text)) for text in folded}
+    return essences | {"".join(character for character in text if "!" <= character <= "~") for text in folded}
 
 
 def _windows(text: str) -> set[str]:

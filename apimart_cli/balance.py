@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple, NoReturn
 
@@ -287,7 +287,7 @@ def _parse_object(body: bytes) -> Mapping[str, Any]:
         raise _bad_response("it is not JSON") from None
     if not isinstance(document, dict):
         _reject("it is not a JSON object")
-    if _is_nested_deeper(document, MAX_NESTING):
+    if _containers_below(document, MAX_NESTING):
         _reject("it is nested too deep")
     return document
 
@@ -303,19 +303,17 @@ def _reject_constant(name: str) -> NoReturn:
     _reject(f"it holds {name}, which is no JSON number")
 
 
-def _is_nested_deeper(document: Any, limit: int) -> bool:
-    level: Iterable[Any] = [document]
-    for _ in range(limit):
-        level = [child for node in level for child in _children(node)]
-        if not level:
-            return False
-    return any(isinstance(node, (dict, list)) for node in level)
+def _containers_below(document: dict[str, Any], levels: int) -> list[Any]:
+    """Return the objects and lists of `document` that `levels` others enclose; the document itself is the outermost."""
+    containers: list[Any] = [document]
+    for _ in range(levels):
+        children = (child for node in containers for child in _children(node))
+        containers = [child for child in children if isinstance(child, (dict, list))]
+    return containers
 
 
-def _children(node: Any) -> Iterable[Any]:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()
+def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _required(fields: Mapping[str, Any], name: str, key: ApiKey) -> Any:
@@ -338,13 +336,15 @@ def _amount(value: Any, name: str, key: ApiKey) -> Decimal:
         _reject(f"`{name}` is {_describe(value, key)}, not a number")
     if len(value) > MAX_AMOUNT_LENGTH:
         _reject(f"`{name}` has {len(value)} characters, which is no sensible amount")
-    amount = Decimal(value)
-    exponent = amount.as_tuple().exponent
-    # The exponent is bounded before anything is computed or printed from it: 1e999999999 would fill the memory.
-    if not isinstance(exponent, int) or not -MAX_FRACTION_DIGITS <= exponent <= MAX_INTEGER_DIGITS:
-        _reject(f"`{name}` has an exponent beyond sense")
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:  # an exponent of twenty digits is more than a Decimal can hold
+        raise _bad_response(f"`{name}` has an exponent beyond sense") from None
+    # Both ends are bounded before anything is computed or printed from them: 1e999999999 would fill the memory.
     if amount.adjusted() >= MAX_INTEGER_DIGITS:
         _reject(f"`{name}` is beyond sense: it has more than {MAX_INTEGER_DIGITS} digits before the point")
+    if int(amount.as_tuple().exponent) < -MAX_FRACTION_DIGITS:
+        _reject(f"`{name}` is beyond sense: it has more than {MAX_FRACTION_DIGITS} digits behind the point")
     return amount
 
 

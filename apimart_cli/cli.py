@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from apimart_cli import __version__
-from apimart_cli.commands import balance, check, config, sandbox
+from apimart_cli.commands import balance, check, config, login, sandbox
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
 
 # Plain help: Typer's Rich panels would load Rich for every --help and every completion.
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 app.command()(balance.balance)
 app.command()(check.check)
+app.command()(login.login)
+app.command()(login.logout)
 app.add_typer(config.app, name="config")
 app.command(context_settings={"allow_interspersed_args": False})(sandbox.sandbox)
 

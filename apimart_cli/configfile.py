@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from apimart_cli.errors import ConfigError
+from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.files import PrivateFile, read_private_file
 
 Types = tuple[type, ...]
@@ -42,6 +42,9 @@ KEY_NAMES: Mapping[str, Types] = {
 }
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
+
+MAX_DIGITS = 100
+"""Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
 TOP_LEVEL_NAMES: Mapping[str, Types] = {"default_profile": TEXT, "profiles": TABLE, **SHARED_NAMES}
 PROFILE_NAMES: Mapping[str, Types] = {**KEY_NAMES, **SHARED_NAMES}
@@ -108,33 +111,47 @@ def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
         named = environ["APIMART_CONFIG"]
         if not named:
             raise ConfigError("APIMART_CONFIG is set but empty", "unset it, or set it to the path of the config file")
-        return Path(named).expanduser(), "APIMART_CONFIG"
+        try:
+            return Path(named).expanduser(), "APIMART_CONFIG"
+        except RuntimeError:
+            raise ConfigError(f"APIMART_CONFIG: there is no home folder for {named!r}", "write the path out") from None
     from platformdirs import user_config_path
 
     return user_config_path("apimart") / "config.toml", "default"
 
 
-def read_config(environ: Mapping[str, str]) -> ConfigFile:
+def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> ConfigFile:
     """Read and check the config file; an absent one at the default place is an empty one.
+
+    `may_be_absent` allows that for a file that APIMART_CONFIG names, too: for those who are about to write it.
 
     Raises ConfigError when the file is unreadable or anything in it is unknown, of a wrong type or contradictory.
     """
-    config, problems = inspect_config(environ)
+    config, problems = inspect_config(environ, may_be_absent=may_be_absent)
     if problems:
         raise problems[0].as_error(config.path)
     return config
 
 
-def inspect_config(environ: Mapping[str, str]) -> tuple[ConfigFile, list[Problem]]:
+def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> tuple[ConfigFile, list[Problem]]:
     """Read the config file and return what of it is right, and every mistake in it, in the order of the lines.
 
     Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
     """
     path, source = config_path(environ)
-    if source == "default" and not os.path.lexists(path):
+    if (source == "default" or may_be_absent) and _is_absent(path):
         return ConfigFile(path), []
     file = read_private_file(path)
     return check_document(file, parse_toml(file.text, path))
+
+
+def _is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file; one that cannot be looked at may name another gateway, or a minimum."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
@@ -168,6 +185,16 @@ def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[Conf
         text=file.text,
     )
     return config, sorted(checker.problems, key=lambda problem: problem.line or 0)
+
+
+def require_name(name: str, *, in_profile: bool) -> Types:
+    """Return the types of `name`; raise UsageError when it may not stand there."""
+    names = PROFILE_NAMES if in_profile else {**SHARED_NAMES, "default_profile": TEXT}
+    if name in names:
+        return names[name]
+    if name in PROFILE_NAMES:
+        raise UsageError(f"{name} belongs to a profile", "name one with --profile")
+    raise UsageError(f"there is no setting {name!r}", f"known names: {', '.join(names)}{_suggestion(name, names)}")
 
 
 class _Checker:
@@ -220,8 +247,9 @@ def _has_type(value: Any, types: Types) -> bool:
 def _as_text(value: Any) -> Any:
     """Return numbers as the text that writes them; whatever else as it is."""
     if isinstance(value, Decimal):
-        return f"{value:f}"
-    return str(value) if isinstance(value, int) else value
+        # One beyond sense keeps its exponent, and is refused by whoever reads it as an amount.
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < MAX_DIGITS else str(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _line_of(text: str, table: tuple[str, ...], name: str | None) -> int | None:

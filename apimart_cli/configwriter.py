@@ -4,36 +4,43 @@ The only importer of tomlkit and filelock; loaded by the commands that write.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import tomlkit
 from filelock import FileLock, Timeout
 from tomlkit import TOMLDocument
-from tomlkit.items import InlineTable, Item
+from tomlkit.items import InlineTable
 
 from apimart_cli.configfile import Problem, check_document, parse_toml
 from apimart_cli.errors import ConfigError
 from apimart_cli.files import PrivateFile, read_private_file
+from apimart_cli.settings import Number
 
 LOCK_SECONDS = 10
 """How long to wait for another apimart that writes the same file."""
 
-Value = str | list[str] | Item | bool
+Value = str | list[str] | Number | bool
 
 
-def set_values(path: Path, profile: str | None, values: Mapping[str, Value]) -> None:
+def set_values(
+    path: Path, profile: str | None, values: Mapping[str, Value], *, instead_of: Collection[str] = ()
+) -> None:
     """Set names of `profile`, or of the top level, in the file at `path`; file, folder and profile are made as needed.
+
+    Names in `instead_of` are removed in the same step.
 
     Raises ConfigError, leaving the file as it was, when it cannot be read or written, or would be wrong afterwards.
     """
 
     def change(document: TOMLDocument) -> None:
         table: Any = document if profile is None else _profile_table(document, profile)
+        for name in instead_of:
+            table.pop(name, None)
         for name, value in values.items():
-            table[name] = value
+            table[name] = _item(value)
 
     _edit(path, change)
 
@@ -53,9 +60,9 @@ def unset_names(path: Path, profile: str | None, names: tuple[str, ...]) -> bool
     return bool(removed)
 
 
-def number(text: str) -> Item:
-    """Return `text`, a plain decimal, as a TOML number with exactly these digits."""
-    return cast("Item", tomlkit.parse(f"number = {text}")["number"])
+def _item(value: Value) -> Any:
+    """Return what tomlkit writes: a number keeps exactly the digits it was given."""
+    return tomlkit.parse(f"number = {value}")["number"] if isinstance(value, Number) else value
 
 
 def _profile_table(document: TOMLDocument, profile: str) -> Any:

@@ -6,10 +6,12 @@ what the source said.
 """
 
 import shlex
+import shutil
 import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Protocol
 
 from apimart_cli.apikey import MAX_LENGTH, ApiKey
@@ -27,6 +29,10 @@ class KeySource(Protocol):
         """What `config show` tells of it: never a character of the key."""
 
     @property
+    def fault(self) -> str | None:
+        """What is certainly wrong with it, found without reading it; None when it may work."""
+
+    @property
     def overdue(self) -> AuthError | None:
         """The error for a source that outlives the time limit; None where reading cannot take time."""
 
@@ -37,6 +43,7 @@ class KeySource(Protocol):
 class GivenKey:
     """A key that is known already: from an option, a variable, a file or the profile itself."""
 
+    fault = None
     overdue = None
 
     def __init__(self, key: ApiKey) -> None:
@@ -57,6 +64,10 @@ class NoKey:
 
     def __init__(self, error: AuthError) -> None:
         self.error = error
+
+    @property
+    def fault(self) -> str:
+        return self.error.message
 
     @property
     def state(self) -> str:
@@ -102,6 +113,10 @@ class KeyCommand(_SlowKey):
     def state(self) -> str:
         # Only the program: an argument might be a secret, however unwise that is.
         return f"from the command {self._command[0]}, not run here"
+
+    @property
+    def fault(self) -> str | None:
+        return None if shutil.which(self._command[0]) else f"there is no command {self._command[0]}"
 
     @property
     def overdue(self) -> AuthError:
@@ -151,6 +166,10 @@ class KeyringKey(_SlowKey):
     @property
     def state(self) -> str:
         return "in the keyring, not read here"
+
+    @property
+    def fault(self) -> str | None:
+        return None if find_spec("keyring") else "the keyring package is not installed"
 
     @property
     def overdue(self) -> AuthError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from apimart_cli.balance import Balance, Reading, Scope, Spendable, with_spendable
 from apimart_cli.errors import ApimartError, PaymentRequiredError
 from apimart_cli.gate import Outcome, Thresholds, Verdict
-from apimart_cli.settings import SettingRow
+from apimart_cli.settings import ConfigReport, SettingRow
 from apimart_cli.streams import Screen
 from apimart_cli.text import visible
 
@@ -165,7 +165,7 @@ def _balance_document(balance: Balance) -> dict[str, Any]:
         "used_balance": balance.used_balance,
         "unlimited_quota": balance.unlimited_quota,
     }
-    if balance.used_credits is not None:
+    if balance.remain_credits is not None or balance.used_credits is not None:
         document |= {"remain_credits": balance.remain_credits, "used_credits": balance.used_credits}
     return document
 
@@ -194,16 +194,39 @@ def _encode(value: Any) -> str:
 # --- settings ---------------------------------------------------------------------------------------------------
 
 
-def render_settings(rows: Sequence[SettingRow]) -> str:
-    """Return the settings as aligned columns: name, value, source."""
-    cells = [(row.name, "-" if row.value is None else visible(row.value), visible(row.source)) for row in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(2)]
-    return "".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}\n" for name, value, source in cells)
+def render_settings(tables: Sequence[Sequence[SettingRow]]) -> str:
+    """Return the settings of each profile as aligned columns: name, value, source; an empty line between profiles."""
+    return "\n".join(
+        _columns([(row.name, "-" if row.value is None else visible(row.value), visible(row.source)) for row in rows])
+        for rows in tables
+    )
 
 
-def render_settings_as_json(rows: Sequence[SettingRow]) -> str:
-    """Return the settings as one document: an object with `value` and `source` for each name."""
-    return render_document({"settings": {row.name: {"value": row.value, "source": row.source} for row in rows}})
+def render_settings_as_json(tables: Sequence[Sequence[SettingRow]]) -> str:
+    """Return the settings as one document a profile: an object with `value` and `source` for each name."""
+    return "".join(
+        render_document({"settings": {row.name: {"value": row.value, "source": row.source} for row in rows}})
+        for rows in tables
+    )
+
+
+def render_config_report(report: ConfigReport, *, json: bool) -> str:
+    """Return which profiles of the config file would work; as JSON, the mistakes too."""
+    if not json:
+        words = {True: "works", False: "broken"}
+        return _columns([(visible(each.profile), words[each.works], visible(each.reason)) for each in report.profiles])
+    return render_document(
+        {
+            "path": str(report.path),
+            "problems": [problem._asdict() for problem in report.problems],
+            "profiles": [profile._asdict() for profile in report.profiles],
+        }
+    )
+
+
+def _columns(lines: Sequence[tuple[str, str, str]]) -> str:
+    widths = [max((len(line[column]) for line in lines), default=0) for column in range(2)]
+    return "".join(f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}\n" for first, second, third in lines)
 
 
 # --- value ------------------------------------------------------------------------------------------------------
@@ -360,8 +383,10 @@ def _share(balance: Balance) -> Decimal | None:
     if balance.remain_balance is None:
         return None
     left = max(balance.remain_balance, Decimal(0))
-    whole = left + balance.used_balance
-    return left / whole if whole > 0 else None
+    # Enough digits that no amount is rounded, and that a share just below 1 stays below it.
+    with localcontext(prec=100):
+        whole = left + balance.used_balance
+        return left / whole if whole > 0 else None
 
 
 def _share_left(share: Decimal | None, bar: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,6 +85,11 @@ class Sandbox(ThreadingHTTPServer):
         self._clock = clock
         self._started = clock()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the library's look-up of a name for 127.0.0.1, which takes seconds where no resolver answers."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ The key alone has one finer step, written in `_find_key`.
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +15,21 @@ from typing import Any, NamedTuple
 from apimart_cli.apikey import MAX_LENGTH as MAX_KEY_LENGTH
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Scope
-from apimart_cli.configfile import ConfigFile, read_config
+from apimart_cli.configfile import (
+    FLAG,
+    KEY_NAMES,
+    NUMBER,
+    WORDS,
+    ConfigFile,
+    Problem,
+    inspect_config,
+    read_config,
+    require_name,
+)
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.files import read_private_file
 from apimart_cli.gate import Thresholds
-from apimart_cli.keysource import GivenKey, KeyCommand, KeyringKey, NoKey, drop_newline
+from apimart_cli.keysource import GivenKey, KeyCommand, KeyringKey, KeySource, NoKey, drop_newline
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
 
@@ -27,6 +37,9 @@ DEFAULT_PROFILE = "default"
 """The profile that is used when none is named; it need not exist."""
 
 MAX_UNIT_LENGTH = 16
+
+STORED_NAMES = ("api_key", "api_key_keyring")
+"""Where `login` keeps a key."""
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
@@ -45,6 +58,12 @@ class Options(NamedTuple):
     timeout: str | None = None
     min: str | None = None
     max_used: str | None = None
+
+
+class Number(str):
+    """A plain decimal that is to be written without quotes."""
+
+    __slots__ = ()
 
 
 class Setting(NamedTuple):
@@ -96,7 +115,7 @@ class Settings(NamedTuple):
             "profile": self.profile.value,
             "api_key": self.api_key.value.state,
             "base_url": self.base_url.value,
-            "timeout": f"{self.timeout.value:g}",
+            "timeout": f"{self.timeout.value:.6f}".rstrip("0").removesuffix("."),
             "scope": _scope_word(self.scope.value),
             "unit": self.unit.value,
             "min": _amount_word(self.min.value),
@@ -312,7 +331,7 @@ def _key_of_profile(
         return _key_of_environment(environ, variable) or Setting(NoKey(missing), variable)
     if "api_key_file" in profile:
         # Beside the config file, so that the answer does not depend on the folder one stands in.
-        path = config.path.parent / Path(profile["api_key_file"]).expanduser()
+        path = config.path.parent / os.path.expanduser(profile["api_key_file"])
         try:
             return _key_of_file(path, f"api_key_file of {source}", exposures)
         except ConfigError as error:
@@ -369,3 +388,123 @@ def _shown(text: str) -> str:
 def exposures(settings: Iterable[Settings]) -> list[ConfigError]:
     """Return one error for each file in use that holds a key and that other users can read."""
     return list({error.message: error for each in settings for error in each.exposures}.values())
+
+
+# --- writing settings -------------------------------------------------------------------------------------------
+
+
+class LoginSettings(NamedTuple):
+    """What `login` and `logout` need of a profile that may not exist yet."""
+
+    profile: str
+    config_path: Path
+    base_url: str
+    timeout: float
+    unit: str | None
+    stored_in: str | None
+    """The name in the profile that `login` wrote the key to, or None."""
+
+
+def resolve_for_login(options: Options, profile: str | None, environ: Mapping[str, str] | None = None) -> LoginSettings:
+    """Return what is in force for a profile that is to get a key, or to lose it.
+
+    Raises UsageError when the profile takes its key from elsewhere: then a stored key would never be used.
+    """
+    environ = os.environ if environ is None else environ
+    config = read_config(environ, may_be_absent=True)
+    if profile is not None:
+        name = profile
+    elif "APIMART_PROFILE" in environ:
+        name = _nonempty(environ, "APIMART_PROFILE")
+    else:
+        name = config.default_profile or DEFAULT_PROFILE
+    source = next((source for source in KEY_NAMES if source in config.profiles.get(name, {})), None)
+    if source not in {None, *STORED_NAMES}:
+        raise UsageError(
+            f"profile {name} takes its key from {source}",
+            f"choose another profile, or first run: apimart config unset {source} --profile {name}",
+        )
+    found = {each: _find(each, options, environ, config, name).value for each in ("base_url", "timeout", "unit")}
+    return LoginSettings(name, config.path, **found, stored_in=source)
+
+
+def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | bool | Number:
+    """Return a value for the config file from the words of a command line, checked as the file's own would be.
+
+    Raises UsageError for an unknown name, a malformed value, and for a key: those are for `login`, where nobody sees
+    them.
+    """
+    import shlex
+
+    types = require_name(name, in_profile=in_profile)
+    if name == "api_key":
+        raise UsageError("a key on the command line is visible to others", "store it with: apimart login")
+    if name in _RULES:
+        _RULES[name].parse(text, name)
+    if types == NUMBER:
+        return Number(text)
+    if types == FLAG:
+        if text != "true":
+            raise UsageError(f"{name}: {_shown(text)} is not true", f"remove it with: apimart config unset {name}")
+        return True
+    if types == WORDS:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}", "quote the words as for a shell") from None
+        if not words:
+            raise UsageError(f"{name}: the command is empty", "give the command as one argument: 'pass show apimart'")
+        return words
+    if not text:
+        raise UsageError(f"{name}: the value is empty", f"remove it with: apimart config unset {name}")
+    return text
+
+
+class ProfileReport(NamedTuple):
+    """Whether a profile would work, as far as this machine can tell."""
+
+    profile: str
+    works: bool
+    reason: str
+
+
+class ConfigReport(NamedTuple):
+    """What `config check` has to tell."""
+
+    path: Path
+    problems: Sequence[Problem]
+    profiles: Sequence[ProfileReport]
+
+
+def inspect_settings(environ: Mapping[str, str]) -> ConfigReport:
+    """Read the config file and return every mistake in it, in the order of the lines, and which profiles would work.
+
+    Raises ConfigError when the file cannot be read or is not TOML.
+    """
+    config, problems = inspect_config(environ)
+    problems = [*problems, *_check_values(config, (), config.top_level)]
+    for name, profile in config.profiles.items():
+        problems += _check_values(config, ("profiles", name), profile)
+    if config.exposure:
+        problems.append(Problem(None, config.exposure.message, config.exposure.hint or ""))
+    problems.sort(key=lambda problem: problem.line or 0)
+    return ConfigReport(config.path, problems, [_report(name, config, environ) for name in config.profiles])
+
+
+def _check_values(config: ConfigFile, table: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, value in values.items():
+        if name in _RULES:
+            try:
+                _RULES[name].parse(value, name)
+            except UsageError as error:
+                place = f"[{'.'.join(table)}]: " if table else ""
+                yield Problem(config.line_of(table, name), f"{place}{error.message}", error.hint or "")
+
+
+def _report(name: str, config: ConfigFile, environ: Mapping[str, str]) -> ProfileReport:
+    try:
+        settings = _resolve_profile(Setting(name, "--profile"), Options(), environ, config)
+    except UsageError as error:
+        return ProfileReport(name, works=False, reason=error.message)
+    key: KeySource = settings.api_key.value
+    return ProfileReport(name, works=key.fault is None, reason=f"{key.state}, {settings.api_key.source}")

@@ -73,11 +73,12 @@ def parse_base_url(text: str, source: str = "base_url") -> str:
         raise refuse("carries credentials", "take the user and password out of it; the API key is sent separately")
     if "?" in text or "#" in text:
         raise refuse("carries a query or a fragment", "take everything from ? or # on out of it")
-    if port == 0 or parts.netloc.endswith(":"):
-        raise refuse("has a port that no server can have")
+    # The splitter takes `[::1].example.com` for the host ::1.
+    if port == 0 or not re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:]+)(:[0-9]+)?", parts.netloc):
+        raise refuse("has a host or a port that no server can have")
     if parts.scheme == "http" and not _is_loopback(host):
         raise refuse(f"would send the key unencrypted to {quote(host)}", "use https://; http:// is for loopback only")
-    path = re.sub(r"(/v1)?/*$", "", parts.path)
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 

@@ -40,7 +40,7 @@ def visible(text: str) -> str:
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     """Return foreign `text` made visible and cut to at most `limit` characters, the cut marked by `...`."""
     # Cut before and after: escapes lengthen the text, and a long text should not be walked to its end.
-    shown = visible(text[: limit + 1].strip())
+    shown = visible(text.strip()[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 

@@ -1,6 +1,6 @@
 """`apimart config`: what is in force and where it comes from, what the file says, and how to change it."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from apimart_cli.commands.options import (
     TimeoutOption,
 )
 from apimart_cli.errors import ExitCode
-
-if TYPE_CHECKING:
-    from apimart_cli.output import ProfileReport
 
 app = typer.Typer(help="Show, check and change the settings.", rich_markup_mode=None)
 
@@ -69,7 +66,7 @@ def path(json: JsonOption = False) -> ExitCode:
     from apimart_cli.streams import write_answer
 
     found, source = config_path(os.environ)
-    document = {"path": str(found), "source": source, "exists": found.exists()}
+    document = {"path": str(found), "source": source, "exists": os.path.exists(found)}
     write_answer(render_document(document) if json else f"{found}\n")
     return ExitCode.OK
 

@@ -10,7 +10,7 @@ from apimart_cli.errors import ExitCode
 if TYPE_CHECKING:
     from apimart_cli.apikey import ApiKey
     from apimart_cli.balance import Reading
-    from apimart_cli.settings import Settings
+    from apimart_cli.settings import LoginSettings
 
 
 def login(
@@ -40,7 +40,7 @@ def login(
     write_answer(render_readings([reading], OutputFormat.TABLE, standard_output()))
     write_failures([reading])
     if _may_save(reading, no_verify=no_verify):
-        _save(settings, key, base_url is not None, keyring=keyring)
+        _save(settings, key, keyring=keyring, with_base_url=base_url is not None)
         return ExitCode.OK
     return code_of_readings([reading])
 
@@ -54,7 +54,7 @@ def logout(profile: OneProfileOption = None) -> ExitCode:
     from apimart_cli.streams import write_note
 
     settings = resolve_for_login(Options(), profile)
-    name = settings.profile.value
+    name = settings.profile
     if settings.stored_in == "api_key_keyring":
         KeyringKey(name).delete()
     if settings.stored_in is None:
@@ -62,3 +62,50 @@ def logout(profile: OneProfileOption = None) -> ExitCode:
     unset_names(settings.config_path, name, (settings.stored_in,))
     write_note(f"the key of profile {name} is forgotten")
     return ExitCode.OK
+
+
+def _ask(settings: "LoginSettings", key: "ApiKey") -> "Reading":
+    from apimart_cli.balance import Scope
+    from apimart_cli.client import ask
+    from apimart_cli.keysource import GivenKey
+    from apimart_cli.target import Target
+
+    target = Target(
+        settings.profile, Scope.KEY, GivenKey(key), settings.base_url, timeout=settings.timeout, unit=settings.unit
+    )
+    return next(ask([target]))
+
+
+def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
+    """Tell whether the key may be kept: it works, or nobody could tell and the user does not mind."""
+    from apimart_cli.streams import write_warning
+
+    error = reading.error
+    if error is None or error.exit_code is ExitCode.BELOW:
+        return True
+    if error.exit_code in {ExitCode.UNAVAILABLE, ExitCode.BAD_RESPONSE} and no_verify:
+        write_warning("the key is saved without having been verified", "see whether it works: apimart balance")
+        return True
+    again = "it is kept unverified with: --no-verify" if error.exit_code is not ExitCode.AUTH else "check the key"
+    write_warning("the key is not saved", again)
+    return False
+
+
+def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_url: bool) -> None:
+    """Keep the key in one place, and forget it in the other; an address that was given belongs to the key."""
+    from apimart_cli.configwriter import set_values
+    from apimart_cli.keysource import KeyringKey
+    from apimart_cli.settings import STORED_NAMES
+    from apimart_cli.streams import write_note
+
+    in_keyring = KeyringKey(settings.profile)
+    if keyring:
+        in_keyring.store(key)
+    place = {"api_key_keyring": True} if keyring else {"api_key": key.reveal()}
+    address = {"base_url": settings.base_url} if with_base_url else {}
+    others = [name for name in STORED_NAMES if name not in place]
+    set_values(settings.config_path, settings.profile, {**place, **address}, instead_of=others)
+    if settings.stored_in == "api_key_keyring" and not keyring:
+        in_keyring.delete()
+    kept_in = "the keyring" if keyring else settings.config_path
+    write_note(f"the key of profile {settings.profile} is kept in {kept_in}")
