@@ -17,7 +17,7 @@ from apimart_cli.keysource import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.transport import Transport, timed_out
 
-MAX_CONCURRENCY = 16
+MAX_CONCURRENCY = 50
 """Most questions under way at once."""
 
 MAX_ATTEMPTS = 4
