@@ -306,14 +306,14 @@ def _read_standard_input() -> str:
     if sys.stdin is None:
         raise UsageError("--api-key -: standard input is closed", "pipe the key in, or use --api-key-file")
     if sys.stdin.isatty():
-        from getpass import getpass
+        from apimart_cli.streams import ask_secret
 
-        try:
-            return getpass("API key: ")
-        except EOFError:
-            return ""
-    # More than a key may have, so that a longer input is refused and not cut into a shorter key.
-    data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
+        return ask_secret("API key: ")
+    try:
+        # More than a key may have, so that a longer input is refused and not cut into a shorter key.
+        data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
+    except OSError as error:
+        raise UsageError(f"--api-key -: cannot read standard input: {error.strerror}", "pipe the key in") from None
     return _without_newline(data.decode("utf-8", "replace"))
 
 
