@@ -1,16 +1,26 @@
-"""The user's command and the user's signals: a child process keeps its own streams, signals and exit status."""
+"""The user's command and the user's signals: a child keeps its own streams, signals and status; blocks put things back.
+
+`__main__` ends the process on the spot when Ctrl-C is pressed. What is in here takes signals over for a while.
+A signal that is ignored since before the start (`nohup`, a background job of a script) stays ignored.
+"""
 
 import os
 import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 from apimart_cli.errors import CommandStatus, UsageError
 
-_FORWARDED = ("SIGTERM", "SIGHUP", "SIGQUIT")
+_TYPED = ("SIGINT", "SIGQUIT")
+"""Signals of the terminal's keys: it sends them to every process in its foreground."""
+
+_SENT = ("SIGTERM", "SIGHUP")
+
+_Handler = Callable[[int, FrameType | None], object]
 
 
 def run_child(command: Sequence[str], environment: Mapping[str, str]) -> CommandStatus:
@@ -20,51 +30,103 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> Command
 
     Raises UsageError when the command cannot be started.
     """
-    try:
-        child = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603  # the user's own command
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
-        raise UsageError(f"cannot run {command[0]}: {reason}", "check the command behind --") from None
-    with _handing_on_signals(child):
+    relay = _Relay()
+    # Before the child is there: a signal that came between its start and the handlers would end us and not it.
+    with _handling(_TYPED, relay.hand_on_unless_typed), _handling(_SENT, relay.hand_on):
+        try:
+            child = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603  # the user's own command
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
+            raise UsageError(f"cannot run {command[0]}: {reason}", "check the command behind --") from None
+        relay.start(child)
         status = child.wait()
     return CommandStatus(128 - status if status < 0 else status)
 
 
-@contextmanager
-def _handing_on_signals(child: "subprocess.Popen[bytes]") -> Iterator[None]:
-    def hand_on(number: int, _frame: object) -> None:
-        child.send_signal(number)
+class _Relay:
+    """Hands signals on to a child, those that came before it was there included."""
 
-    def hand_on_unless_typed(number: int, _frame: object) -> None:
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def start(self, child: "subprocess.Popen[bytes]") -> None:
+        self._child = child
+        while self._early:
+            child.send_signal(self._early.pop(0))
+
+    def hand_on(self, number: int, _frame: FrameType | None) -> None:
+        if self._child is None:
+            self._early.append(number)
+        else:
+            self._child.send_signal(number)
+
+    def hand_on_unless_typed(self, number: int, frame: FrameType | None) -> None:
         # Ctrl-C at the terminal reaches the child by itself, and two in a row make many programs give up cleaning up.
-        if not _is_in_foreground():
-            child.send_signal(number)
-
-    handlers = {getattr(signal, name): hand_on for name in _FORWARDED if hasattr(signal, name)}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, hand_on_unless_typed)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if self._child is None or not _is_in_foreground():
+            self.hand_on(number, frame)
 
 
 def _is_in_foreground() -> bool:
-    """Tell whether we belong to the foreground process group of the terminal that is our standard input."""
+    """Tell whether our terminal sends us, and so the child too, the signals of its keys."""
+    if not hasattr(os, "ctermid"):
+        return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (AttributeError, OSError, ValueError):
+        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
         return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 def wait_for_interrupt() -> None:
     """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
-    interrupted = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: interrupted.set())
     try:
-        # In slices: on Windows a signal does not end a wait without a limit.
-        while not interrupted.wait(0.2):
-            pass
+        with _handling(("SIGINT",), signal.default_int_handler):
+            while True:
+                time.sleep(3600)
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Let a signal that ends the process unwind the block first, so that it can put back what it changed.
+
+    Ctrl-C is raised as KeyboardInterrupt; the others end the process by themselves behind the block.
+    """
+
+    def unwind(number: int, _frame: FrameType | None) -> NoReturn:
+        raise _Ended(number)
+
+    try:
+        with _handling(("SIGINT",), signal.default_int_handler), _handling(_SENT, unwind):
+            yield
+    except _Ended as ended:
+        os.kill(os.getpid(), ended.number)
+
+
+class _Ended(BaseException):
+    """A signal that ends the process, on its way out of a block."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@contextmanager
+def _handling(names: Sequence[str], handler: _Handler) -> Iterator[None]:
+    """Handle the signals of these names, as far as this platform has them and they are not ignored."""
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    handled = [number for number, previous in before.items() if previous is not signal.SIG_IGN]
+    try:
+        for number in handled:
+            signal.signal(number, handler)
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in handled:
+            signal.signal(number, before[number])

@@ -51,7 +51,9 @@ def main(arguments: Sequence[str]) -> int:
         return _report(error, arguments)
     except OSError as error:
         # What we write ourselves is translated where it is written; this is Typer printing its help.
-        return _report(OutputError(f"standard output cannot be written: {error.strerror}"), arguments)
+        from apimart_cli.streams import unwritable
+
+        return _report(unwritable(error), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the last resort: a bug is told in one line, and is never a verdict

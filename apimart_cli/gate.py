@@ -7,7 +7,7 @@ Comparisons are exact and inclusive, on Decimals, with no tolerance.
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
@@ -69,11 +69,11 @@ def judge(
         return Verdict(Outcome.BELOW, ExitCode.BELOW, outcomes)
     if Outcome.UNLIMITED in outcomes:
         return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, outcomes)
+    if all(outcome is Outcome.PASS for outcome in outcomes):
+        # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
+        return Verdict(Outcome.PASS, ExitCode.OK, outcomes)
     failures = [reading.error for reading in readings if reading.error is not None]
-    if failures:
-        return Verdict(Outcome.ERROR, _failure_code(failures, fail_open=fail_open), outcomes)
-    # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
-    return Verdict(Outcome.PASS, ExitCode.OK, outcomes)
+    return Verdict(Outcome.ERROR, _failure_code(failures, fail_open=fail_open), outcomes)
 
 
 def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
@@ -94,6 +94,8 @@ def judge_reading(reading: Reading, thresholds: Thresholds, *, unlimited_passes:
             return Outcome.ERROR
         case Balance() as balance:
             return _judge_balance(balance, thresholds, unlimited_passes=unlimited_passes)
+        case impossible:
+            assert_never(impossible)
 
 
 def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes: bool) -> Outcome:

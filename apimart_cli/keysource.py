@@ -112,7 +112,7 @@ class KeyCommand(_SlowKey):
     @property
     def state(self) -> str:
         # Only the program: an argument might be a secret, however unwise that is.
-        return f"from the command {self._command[0]}, not run here"
+        return f"from the command {self._command[0]}, which is not run here"
 
     @property
     def fault(self) -> str | None:
@@ -165,7 +165,7 @@ class KeyringKey(_SlowKey):
 
     @property
     def state(self) -> str:
-        return "in the keyring, not read here"
+        return "in the keyring, which is not read here"
 
     @property
     def fault(self) -> str | None:

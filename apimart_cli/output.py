@@ -99,6 +99,11 @@ def _checked_as_json(checked: Checked, _screen: Screen) -> str:
         "exit_code": int(verdict.exit_code),
         "min": _common([thresholds.min for thresholds in checked.thresholds]),
         "max_used": _common([thresholds.max_used for thresholds in checked.thresholds]),
+        "stopped_by": [
+            reading.name
+            for reading, outcome in zip(checked.readings, verdict.outcomes, strict=True)
+            if outcome is not Outcome.PASS
+        ],
         "readings": [
             {**_reading_document(reading), **thresholds._asdict(), "verdict": outcome.value}
             for reading, thresholds, outcome in zip(checked.readings, checked.thresholds, verdict.outcomes, strict=True)
@@ -121,6 +126,7 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
             "exit_code": int(error.exit_code),
             "min": None,
             "max_used": None,
+            "stopped_by": [],
             "readings": [],
         }
     else:

@@ -355,14 +355,14 @@ def read_standard_input() -> str:
     if sys.stdin is None:
         raise UsageError("--api-key -: standard input is closed", "pipe the key in, or use --api-key-file")
     if sys.stdin.isatty():
-        from getpass import getpass
+        from apimart_cli.streams import ask_secret
 
-        try:
-            return getpass("API key: ")
-        except EOFError:
-            return ""
-    # More than a key may have, so that a longer input is refused and not cut into a shorter key.
-    data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
+        return ask_secret("API key: ")
+    try:
+        # More than a key may have, so that a longer input is refused and not cut into a shorter key.
+        data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
+    except OSError as error:
+        raise UsageError(f"--api-key -: cannot read standard input: {error.strerror}", "pipe the key in") from None
     return drop_newline(data.decode("utf-8", "replace"))
 
 
@@ -507,4 +507,4 @@ def _report(name: str, config: ConfigFile, environ: Mapping[str, str]) -> Profil
     except UsageError as error:
         return ProfileReport(name, works=False, reason=error.message)
     key: KeySource = settings.api_key.value
-    return ProfileReport(name, works=key.fault is None, reason=f"{key.state}, {settings.api_key.source}")
+    return ProfileReport(name, works=key.fault is None, reason=key.fault or f"key {key.state}")

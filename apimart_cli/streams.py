@@ -4,16 +4,21 @@ Whatever they are connected to - a terminal, a pipe, a full disk, nothing - writ
 OutputError, or (for messages) is given up quietly. No failure is left for the interpreter to stumble over at exit.
 """
 
+import errno
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple, TextIO
 
 from apimart_cli.balance import Reading
 from apimart_cli.errors import ApimartError, OutputError
 from apimart_cli.text import visible
+
+
+PROGRESS_AFTER = 1.0
+"""Seconds before progress is shown: most answers are there long before."""
 
 
 class Screen(NamedTuple):
@@ -52,13 +57,20 @@ def write_answer(text: str) -> None:
     if not text:
         return
     if sys.stdout is None:
-        raise OutputError("standard output is closed, so the answer could not be written", _OUTPUT_HINT)
+        raise _output_error("it is closed")
     try:
         _write(sys.stdout, text)
-    except (OSError, ValueError) as error:
-        _silence(sys.stdout)
-        reason = getattr(error, "strerror", None) or "the stream is closed"
-        raise OutputError(f"the answer could not be written to standard output: {reason}", _OUTPUT_HINT) from None
+    except OSError as error:
+        raise unwritable(error) from None
+    except ValueError:
+        raise _output_error("it is closed") from None
+
+
+def unwritable(error: OSError) -> OutputError:
+    """Return the error for standard output that could not be written to, and give the stream up."""
+    _silence(sys.stdout)
+    # `__main__` makes a stream that was closed before the start one that cannot be written to.
+    return _output_error("it is closed" if error.errno == errno.EBADF else f"{error.strerror}")
 
 
 def write_error(error: ApimartError) -> None:
@@ -102,9 +114,9 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Reading],
         if done.wait(PROGRESS_AFTER):
             return
         while True:
-            _write_progress(f"\rapimart: {len(arrived)} of {total} answered ")
+            _tell(f"\rapimart: {len(arrived)} of {total} answered ")
             if done.wait(0.1):
-                _write_progress("\r\x1b[2K")
+                _tell("\r\x1b[2K")
                 return
 
     if quiet or not is_terminal_error() or os.environ.get("TERM", "dumb") == "dumb":
@@ -119,25 +131,46 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Reading],
         watcher.join()
 
 
-def _write_progress(text: str) -> None:
-    with suppress(OSError, ValueError):
-        _write(sys.stderr, text)
+def ask_secret(prompt: str) -> str:
+    """Ask at the terminal for one line, which is not shown; empty when there is none (Ctrl-D).
 
+    However the wait ends, the terminal shows again what is typed. What is no text becomes a character no key has.
+    """
+    from getpass import getpass
 
-PROGRESS_AFTER = 1.0
-"""Seconds before progress is shown: most answers are there long before."""
+    from apimart_cli.child import unwinding
+
+    try:
+        with unwinding():
+            return getpass(prompt)
+    except EOFError:
+        return ""
+    except UnicodeDecodeError:
+        return "\N{REPLACEMENT CHARACTER}"
+    except KeyboardInterrupt:
+        _tell("\n")
+        raise
+
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
+
+
+def _output_error(reason: str) -> OutputError:
+    return OutputError(f"the answer could not be written to standard output: {reason}", _OUTPUT_HINT)
 
 
 def _write_message(kind: str, message: str, hint: str | None) -> None:
     lines = [f"apimart: {kind}: {visible(message)}\n"]
     if hint:
         lines.append(f"hint: {visible(hint)}\n")
+    _tell("".join(lines))
+
+
+def _tell(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        _write(sys.stderr, "".join(lines))
+        _write(sys.stderr, text)
     except (OSError, ValueError):
         # There is nobody left to tell; the exit code still speaks.
         _silence(sys.stderr)
@@ -150,8 +183,10 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _silence(stream: TextIO) -> None:
+def _silence(stream: TextIO | None) -> None:
     """Point a broken stream at the null device: the interpreter flushes it once more at exit, and would exit 120."""
+    if stream is None:
+        return
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

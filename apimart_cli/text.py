@@ -48,5 +48,12 @@ def _show_character(character: str) -> str:
     if " " <= character <= "~":
         return character
     if character in _BLANK_LETTERS or unicodedata.category(character) in _HIDDEN_CATEGORIES:
-        return character.encode("ascii", "backslashreplace").decode("ascii")
+        return _escape(ord(character))
     return " " if character.isspace() else character
+
+
+def _escape(code: int) -> str:
+    # Not the codecs' `backslashreplace`: it takes a control character for ASCII that needs no escape.
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

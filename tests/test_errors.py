@@ -1,0 +1,125 @@
+"""Exit codes and the tree of errors: the two lists that scripts and callers rely on."""
+
+import re
+
+import pytest
+
+from apimart_cli import errors
+from apimart_cli.errors import (
+    ApimartError,
+    AuthError,
+    BadResponseError,
+    CommandStatus,
+    ConfigError,
+    ExitCode,
+    OutputError,
+    PaymentRequiredError,
+    UnavailableError,
+    UsageError,
+    bug,
+)
+
+
+def test_the_exit_codes_are_these() -> None:
+    """The codes are public: none changes its meaning, none goes, and a new one is added here on purpose."""
+    assert {code.name: code.value for code in ExitCode} == {
+        "OK": 0,
+        "INTERNAL": 1,
+        "USAGE": 2,
+        "BELOW": 3,
+        "AUTH": 4,
+        "UNAVAILABLE": 5,
+        "BAD_RESPONSE": 6,
+        "UNLIMITED": 7,
+        "INTERRUPTED": 130,
+    }
+
+
+_TREE = [
+    (ApimartError, Exception, "internal", ExitCode.INTERNAL),
+    (UsageError, ApimartError, "usage", ExitCode.USAGE),
+    (ConfigError, UsageError, "config", ExitCode.USAGE),
+    (PaymentRequiredError, ApimartError, "payment_required", ExitCode.BELOW),
+    (AuthError, ApimartError, "auth", ExitCode.AUTH),
+    (UnavailableError, ApimartError, "unavailable", ExitCode.UNAVAILABLE),
+    (BadResponseError, ApimartError, "bad_response", ExitCode.BAD_RESPONSE),
+    (OutputError, ApimartError, "output", ExitCode.INTERNAL),
+]
+
+
+@pytest.mark.parametrize(("kind", "parent", "code", "exit_code"), _TREE)
+def test_every_error_has_its_place_and_codes(
+    kind: type[ApimartError], parent: type[Exception], code: str, exit_code: ExitCode
+) -> None:
+    """Callers catch by class, programs read `code`, scripts read `exit_code`."""
+    assert kind.__bases__ == (parent,)
+    assert (kind.code, kind.exit_code) == (code, exit_code)
+
+
+def test_the_tree_in_the_documentation_is_the_real_one() -> None:
+    """The module's drawing of the tree names every error, with its exit code and its code."""
+    drawn = re.findall(r"(\w+Error) +(\d) +(\w+)", errors.__doc__ or "")
+    real = [(kind.__name__, str(int(exit_code)), code) for kind, _, code, exit_code in _TREE]
+    assert sorted(drawn) == sorted(real)
+    defined = {
+        value.__name__ for value in vars(errors).values() if isinstance(value, type) and issubclass(value, ApimartError)
+    }
+    assert defined == {kind.__name__ for kind, *_ in _TREE}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, *_ in _TREE])
+def test_message_and_hint_are_one_visible_line(kind: type[ApimartError]) -> None:
+    """No error can be built from text that moves a cursor, ends the line or shows a key."""
+    error = kind("bad\nthing\x1b[2J sk-abcdefgh", "do\tthis: ::error::sk-abcdefgh")
+    assert error.message == str(error) == "bad\\x0athing\\x1b[2J sk-..."
+    assert error.hint == "do\\x09this: :\\:error::sk-..."
+
+
+def test_a_hint_may_be_missing() -> None:
+    """Not every caller of the Python API has advice to give."""
+    assert ApimartError("a message").hint is None
+
+
+def test_an_unavailable_gateway_is_not_asked_again_unless_it_is_said() -> None:
+    """Retrying is opt-in: TLS failures and refusals must not be repeated by accident."""
+    assert UnavailableError("a message").retryable is False
+    assert UnavailableError("a message", "a hint", retryable=True).retryable is True
+
+
+def test_the_status_of_a_wrapped_command_is_no_exit_code_of_ours() -> None:
+    """What a command of the user returned is told apart from what apimart says."""
+    assert CommandStatus(3) == 3
+    assert not isinstance(CommandStatus(3), ExitCode)
+
+
+def _fail_with(text: str) -> Exception:
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        return error
+
+
+def test_a_bug_is_told_by_type_and_place_only() -> None:
+    """The message of an unexpected exception may hold a key, so only its type and where it was raised are told."""
+    error = _fail_with("secret sk-abcdefgh words")
+    told = bug(error)
+    line = error.__traceback__.tb_lineno if error.__traceback__ else None
+    assert told.message == f"a bug in apimart: ValueError in {__name__}, line {line}"
+    assert told.hint == "please report it, with the command you ran"
+    assert told.exit_code is ExitCode.INTERNAL
+
+
+def test_the_place_of_a_bug_is_the_innermost_one() -> None:
+    """The frame that raised is named, not the one that called it."""
+    with pytest.raises(ValueError, match="x") as caught:
+        _deeper()
+    assert bug(caught.value).message.endswith(f"line {_deeper.__code__.co_firstlineno + 1}")
+
+
+def _deeper() -> None:
+    raise ValueError("x")
+
+
+def test_a_bug_that_was_never_raised_has_no_place() -> None:
+    """An exception without a traceback is still told."""
+    assert bug(KeyError("x")).message == "a bug in apimart: KeyError"
