@@ -12,7 +12,7 @@ from typing import Any
 import tomlkit
 from filelock import FileLock, Timeout
 from tomlkit import TOMLDocument
-from tomlkit.items import InlineTable
+from tomlkit.items import InlineTable, Table
 
 from apimart_cli.configfile import Problem, check_document, parse_toml
 from apimart_cli.errors import ConfigError
@@ -70,8 +70,17 @@ def _profile_table(document: TOMLDocument, profile: str) -> Any:
         document["profiles"] = tomlkit.table(is_super_table=True)
     profiles: Any = document["profiles"]
     if profile not in profiles:
-        profiles[profile] = tomlkit.inline_table() if isinstance(profiles, InlineTable) else tomlkit.table()
+        profiles[profile] = tomlkit.inline_table() if isinstance(profiles, InlineTable) else _spaced_table(document)
     return profiles[profile]
+
+
+def _spaced_table(document: TOMLDocument) -> Table:
+    """Return a new table, an empty line before it where the file does not end with one."""
+    table = tomlkit.table()
+    written = tomlkit.dumps(document)
+    if written and not written.endswith("\n\n"):
+        table.trivia.indent = "\n"
+    return table
 
 
 def _edit(path: Path, change: Callable[[TOMLDocument], None]) -> None:

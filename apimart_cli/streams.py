@@ -16,7 +16,6 @@ from apimart_cli.balance import Reading
 from apimart_cli.errors import ApimartError, OutputError
 from apimart_cli.text import visible
 
-
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown: most answers are there long before."""
 
