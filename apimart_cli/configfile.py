@@ -259,7 +259,7 @@ def _line_of(text: str, table: tuple[str, ...], name: str | None) -> int | None:
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
         if stripped.startswith("["):
-            current = _header(stripped)
+            current = header_path(stripped)
             if name is None and current == table:
                 return number
         elif name is not None and current == table and assignment.match(stripped):
@@ -267,7 +267,7 @@ def _line_of(text: str, table: tuple[str, ...], name: str | None) -> int | None:
     return _line_of(text, (*table, name), None) if name is not None else None
 
 
-def _header(line: str) -> tuple[str, ...]:
+def header_path(line: str) -> tuple[str, ...]:
     """Return the path that a `[table]` line names; empty for a line that only looks like one."""
     import tomllib
 
