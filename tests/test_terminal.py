@@ -160,7 +160,7 @@ def test_nonsense_in_columns_does_no_harm(show: Show, sandbox: Sandbox, columns:
 def test_a_terminal_that_does_not_know_its_size(show: Show, sandbox: Sandbox) -> None:
     """A terminal of 0 columns, as containers have it, gets a table for 80."""
     shown = show("balance", columns=0, env=connected(sandbox))
-    assert "default   key          10.5    2.3   ████████░░  82 %   ok\n" in shown.text
+    assert "default   key          10.5    2.3   ████████░░  82 %   ok" in shown.text
 
 
 @pytest.mark.parametrize("name", ["a-profile-with-a-name-" + "x" * 60, "n" * 300, "日本語" * 15, "[red]markup[/red]"])
