@@ -5,13 +5,15 @@ and every exception of the libraries is translated here, once, with a note on wh
 """
 
 import http.client
+import re
 import ssl
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from socket import gaierror
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -27,6 +29,9 @@ from apimart_cli.target import Target
 
 MAX_BODY_BYTES = 64 * 1024
 """Largest body that is read, before and after decompression; a real answer has about 100 bytes."""
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Most bytes of status lines and headers that are read; the library would take 100 lines of this size."""
 
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
 _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
@@ -100,6 +105,7 @@ class Incoming:
         Raises UnavailableError when it stops arriving, BadResponseError when it is cut off, damaged or too large.
         """
         try:
+            _check_framing(self._response.headers)
             body = _decode(self._read_body(), self._response.headers.get("Content-Encoding"))
         except Exception as error:  # noqa: BLE001  # as in send
             if self.status != 200:
@@ -114,7 +120,8 @@ class Incoming:
         while len(body) <= MAX_BODY_BYTES:
             if self._seconds_left() == 0:
                 raise TimeoutError
-            chunk = self._response.raw.read(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
+            # Not `read`: behind a chunk of negative size it takes in whatever comes, without a limit.
+            chunk = self._response.raw.read1(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
             if not chunk:
                 return body
             body += chunk
@@ -146,6 +153,55 @@ class _BearerAuth(AuthBase):
         return request
 
 
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections, direct or through a proxy, give a `_Response`."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
+        pool.ConnectionCls = _strict(pool.ConnectionCls)
+        return pool
+
+
+@cache
+def _strict(connection: type[Any]) -> type[Any]:
+    return type(connection.__name__, (connection,), {"response_class": _Response})
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head is held to the syntax of a status line and to a size."""
+
+    def begin(self) -> None:
+        stream = self.fp
+        self.fp = cast("Any", _Head(stream))
+        try:
+            super().begin()
+        finally:
+            self.fp = stream
+
+
+class _Head:
+    """The status line and the headers, line by line, those of interim answers before them included."""
+
+    # The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
+    _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = MAX_HEAD_BYTES
+        self._is_at_start = True
+
+    def readline(self, limit: int) -> bytes:
+        line = self._stream.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.LineTooLong("head")
+        if self._is_at_start and line and not self._STATUS_LINE.fullmatch(line):
+            raise http.client.BadStatusLine("not shown")
+        # Behind an empty line there is another head, or nothing that is read from here.
+        self._is_at_start = line in {b"\r\n", b"\n"}
+        return line
+
+
 def _open_session(connections: int) -> requests.Session:
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -158,10 +214,26 @@ def _open_session(connections: int) -> requests.Session:
             "Accept-Encoding": "identity",
         }
     )
-    adapter = HTTPAdapter(pool_maxsize=connections)
+    adapter = _Adapter(pool_maxsize=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _check_framing(headers: Mapping[str, str]) -> None:
+    """Take only headers that tell in one way where the body ends: a length that they cannot read, libraries ignore."""
+    coding, length = headers.get("Transfer-Encoding"), headers.get("Content-Length")
+    if coding is not None:
+        is_clear = length is None and coding.strip().lower() == "chunked"
+    else:
+        # The same length twice is one length; different ones never get here.
+        is_clear = length is None or all(_is_size(text.strip()) for text in length.split(","))
+    if not is_clear:
+        raise _untrustworthy("its headers do not tell where it ends")
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _decode(body: bytes, encoding: str | None) -> bytes:
@@ -215,7 +287,7 @@ def _local_fault(error: Exception, host: str) -> ApimartError | None:
 def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartError | None:
     """Translate failures that name themselves: TLS, the clock, an answer that is not HTTP."""
     # Never retried: a certificate does not become valid, and asking again gives an attacker another try.
-    if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError):
+    if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError):
         return UnavailableError(f"no safe connection to {_host(target)}: {_tls_reason(causes)}", _TLS_HINT)
     # A refused connection is a NewConnectionError, which urllib3 counts among the timeouts.
     if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _REFUSALS) for cause in causes):
