@@ -36,9 +36,11 @@ MAX_HEAD_BYTES = 64 * 1024
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
 _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
 _PROXY_HINT = "check HTTPS_PROXY and ALL_PROXY"
-_TLS_HINT = (
+_CERTIFICATE_HINT = (
     "the connection is not safe and the key was not sent; if you trust a private CA, name it in REQUESTS_CA_BUNDLE"
 )
+_TLS_HINT = "check the base URL and what stands between here and it; nothing is ever sent over an unsafe connection"
+_CA_HINT = "correct the variable, or unset it to trust the usual authorities"
 _ANSWER_HINT = "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
 
 
@@ -271,16 +273,19 @@ def _local_fault(error: Exception, host: str) -> ApimartError | None:
     if type(error) is OSError and "CA certificate bundle" in str(error):
         return UsageError(
             "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
-            "correct the variable, or unset it to trust the usual authorities",
+            _CA_HINT,
         )
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return UsageError("the proxy's address is malformed", _PROXY_HINT)
     if isinstance(error, requests.exceptions.InvalidSchema):
         return UsageError("a SOCKS proxy needs one more package", "install it with: pip install 'requests[socks]'")
-    # The URL passed our rules but not those of the libraries: a host label that is too long, for example.
+    # A proxy's URL, or a base URL that passed our rules but not those of the libraries: too long a label, for example.
     malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
     if isinstance(error, malformed_address):
-        return UsageError(f"no connection can be made to {host}: the address is malformed", "check the base URL")
+        return UsageError(
+            f"no connection can be made to {host}: the address, or that of the proxy, is malformed",
+            "check the base URL, HTTPS_PROXY and ALL_PROXY",
+        )
     return None
 
 
@@ -288,7 +293,7 @@ def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartEr
     """Translate failures that name themselves: TLS, the clock, an answer that is not HTTP."""
     # Never retried: a certificate does not become valid, and asking again gives an attacker another try.
     if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError):
-        return UnavailableError(f"no safe connection to {_host(target)}: {_tls_reason(causes)}", _TLS_HINT)
+        return _tls_fault(causes, _host(target))
     # A refused connection is a NewConnectionError, which urllib3 counts among the timeouts.
     if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _REFUSALS) for cause in causes):
         return timed_out(target)
@@ -303,6 +308,8 @@ def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartEr
 
 def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
     """Translate what remains, connections that were not made or did not last, with the best reason there is."""
+    if _has(causes, urllib3.exceptions.ProxyError):
+        return _proxy_fault(causes, host)
     if _has(causes, gaierror):
         return _unreachable(host, "its name cannot be resolved")
     for cause in causes:
@@ -311,6 +318,20 @@ def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartErro
     if _has(causes, requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError):
         return _unreachable(host, "the connection failed")
     return None
+
+
+def _proxy_fault(causes: Sequence[BaseException], host: str) -> UnavailableError:
+    """Translate a proxy that was not reached, or that was asked for a tunnel and refused."""
+    reason, retryable = "the connection failed", True
+    for cause in causes:
+        # The standard library tells the status of the refusal in words only, and the proxy's own words behind it.
+        if refusal := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause)):
+            reason, retryable = f"it answered with HTTP {refusal[1]}", refusal[1] in {"502", "503", "504"}
+        elif isinstance(cause, gaierror):
+            reason = "its name cannot be resolved"
+        elif isinstance(cause, OSError) and cause.strerror:
+            reason = cause.strerror.lower()
+    return UnavailableError(f"could not reach {host} through the proxy: {reason}", _PROXY_HINT, retryable=retryable)
 
 
 _TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)
@@ -335,13 +356,23 @@ def _has(causes: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 
 
-def _tls_reason(causes: Sequence[BaseException]) -> str:
+_NO_CA_CERTIFICATES = r"\[X509(: NO_CERTIFICATE_OR_CRL_FOUND\]|\] PEM lib)"
+"""How OpenSSL complains of a CA file that is none; no server can make it say so."""
+
+
+def _tls_fault(causes: Sequence[BaseException], host: str) -> ApimartError:
+    reason = ""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
-            return f"its certificate is not trusted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            return f"the TLS handshake failed ({cause.reason.replace('_', ' ').lower()})"
-    return "the TLS handshake failed"
+            untrusted = f"no safe connection to {host}: its certificate is not trusted ({cause.verify_message})"
+            return UnavailableError(untrusted, _CERTIFICATE_HINT)
+        if isinstance(cause, ssl.SSLError) and re.match(_NO_CA_CERTIFICATES, str(cause)):
+            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file without CA certificates", _CA_HINT)
+        if isinstance(cause, ssl.SSLEOFError):
+            reason = " (the server broke it off)"
+        elif isinstance(cause, ssl.SSLError) and cause.reason:
+            reason = f" ({cause.reason.replace('_', ' ').lower()})"
+    return UnavailableError(f"no safe connection to {host}: TLS failed{reason}", _TLS_HINT)
 
 
 def _host(target: Target) -> str:
