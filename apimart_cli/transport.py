@@ -5,13 +5,15 @@ and every exception of the libraries is translated here, once, with a note on wh
 """
 
 import http.client
+import re
 import ssl
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from socket import gaierror
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -28,12 +30,17 @@ from apimart_cli.target import Target
 MAX_BODY_BYTES = 64 * 1024
 """Largest body that is read, before and after decompression; a real answer has about 100 bytes."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""Most bytes of status lines and headers that are read; the library would take 100 lines of this size."""
+
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
 _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
 _PROXY_HINT = "check HTTPS_PROXY and ALL_PROXY"
-_TLS_HINT = (
+_CERTIFICATE_HINT = (
     "the connection is not safe and the key was not sent; if you trust a private CA, name it in REQUESTS_CA_BUNDLE"
 )
+_TLS_HINT = "check the base URL and what stands between here and it; nothing is ever sent over an unsafe connection"
+_CA_HINT = "correct the variable, or unset it to trust the usual authorities"
 _ANSWER_HINT = "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
 
 
@@ -100,6 +107,7 @@ class Incoming:
         Raises UnavailableError when it stops arriving, BadResponseError when it is cut off, damaged or too large.
         """
         try:
+            _check_framing(self._response.headers)
             body = _decode(self._read_body(), self._response.headers.get("Content-Encoding"))
         except Exception as error:  # noqa: BLE001  # as in send
             if self.status != 200:
@@ -114,7 +122,8 @@ class Incoming:
         while len(body) <= MAX_BODY_BYTES:
             if self._seconds_left() == 0:
                 raise TimeoutError
-            chunk = self._response.raw.read(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
+            # Not `read`: behind a chunk of negative size it takes in whatever comes, without a limit.
+            chunk = self._response.raw.read1(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
             if not chunk:
                 return body
             body += chunk
@@ -146,6 +155,55 @@ class _BearerAuth(AuthBase):
         return request
 
 
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections, direct or through a proxy, give a `_Response`."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
+        pool.ConnectionCls = _strict(pool.ConnectionCls)
+        return pool
+
+
+@cache
+def _strict(connection: type[Any]) -> type[Any]:
+    return type(connection.__name__, (connection,), {"response_class": _Response})
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head is held to the syntax of a status line and to a size."""
+
+    def begin(self) -> None:
+        stream = self.fp
+        self.fp = cast("Any", _Head(stream))
+        try:
+            super().begin()
+        finally:
+            self.fp = stream
+
+
+class _Head:
+    """The status line and the headers, line by line, those of interim answers before them included."""
+
+    # The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
+    _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = MAX_HEAD_BYTES
+        self._is_at_start = True
+
+    def readline(self, limit: int) -> bytes:
+        line = self._stream.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.LineTooLong("head")
+        if self._is_at_start and line and not self._STATUS_LINE.fullmatch(line):
+            raise http.client.BadStatusLine("not shown")
+        # Behind an empty line there is another head, or nothing that is read from here.
+        self._is_at_start = line in {b"\r\n", b"\n"}
+        return line
+
+
 def _open_session(connections: int) -> requests.Session:
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -158,10 +216,26 @@ def _open_session(connections: int) -> requests.Session:
             "Accept-Encoding": "identity",
         }
     )
-    adapter = HTTPAdapter(pool_maxsize=connections)
+    adapter = _Adapter(pool_maxsize=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _check_framing(headers: Mapping[str, str]) -> None:
+    """Take only headers that tell in one way where the body ends: a length that they cannot read, libraries ignore."""
+    coding, length = headers.get("Transfer-Encoding"), headers.get("Content-Length")
+    if coding is not None:
+        is_clear = length is None and coding.strip().lower() == "chunked"
+    else:
+        # The same length twice is one length; different ones never get here.
+        is_clear = length is None or all(_is_size(text.strip()) for text in length.split(","))
+    if not is_clear:
+        raise _untrustworthy("its headers do not tell where it ends")
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _decode(body: bytes, encoding: str | None) -> bytes:
@@ -199,24 +273,27 @@ def _local_fault(error: Exception, host: str) -> ApimartError | None:
     if type(error) is OSError and "CA certificate bundle" in str(error):
         return UsageError(
             "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
-            "correct the variable, or unset it to trust the usual authorities",
+            _CA_HINT,
         )
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return UsageError("the proxy's address is malformed", _PROXY_HINT)
     if isinstance(error, requests.exceptions.InvalidSchema):
         return UsageError("a SOCKS proxy needs one more package", "install it with: pip install 'requests[socks]'")
-    # The URL passed our rules but not those of the libraries: a host label that is too long, for example.
+    # A proxy's URL, or a base URL that passed our rules but not those of the libraries: too long a label, for example.
     malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
     if isinstance(error, malformed_address):
-        return UsageError(f"no connection can be made to {host}: the address is malformed", "check the base URL")
+        return UsageError(
+            f"no connection can be made to {host}: the address, or that of the proxy, is malformed",
+            "check the base URL, HTTPS_PROXY and ALL_PROXY",
+        )
     return None
 
 
 def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartError | None:
     """Translate failures that name themselves: TLS, the clock, an answer that is not HTTP."""
     # Never retried: a certificate does not become valid, and asking again gives an attacker another try.
-    if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError):
-        return UnavailableError(f"no safe connection to {_host(target)}: {_tls_reason(causes)}", _TLS_HINT)
+    if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError):
+        return _tls_fault(causes, _host(target))
     # A refused connection is a NewConnectionError, which urllib3 counts among the timeouts.
     if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _REFUSALS) for cause in causes):
         return timed_out(target)
@@ -231,6 +308,8 @@ def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartEr
 
 def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
     """Translate what remains, connections that were not made or did not last, with the best reason there is."""
+    if _has(causes, urllib3.exceptions.ProxyError):
+        return _proxy_fault(causes, host)
     if _has(causes, gaierror):
         return _unreachable(host, "its name cannot be resolved")
     for cause in causes:
@@ -239,6 +318,20 @@ def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartErro
     if _has(causes, requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError):
         return _unreachable(host, "the connection failed")
     return None
+
+
+def _proxy_fault(causes: Sequence[BaseException], host: str) -> UnavailableError:
+    """Translate a proxy that was not reached, or that was asked for a tunnel and refused."""
+    reason, retryable = "the connection failed", True
+    for cause in causes:
+        # The standard library tells the status of the refusal in words only, and the proxy's own words behind it.
+        if refusal := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause)):
+            reason, retryable = f"it answered with HTTP {refusal[1]}", refusal[1] in {"502", "503", "504"}
+        elif isinstance(cause, gaierror):
+            reason = "its name cannot be resolved"
+        elif isinstance(cause, OSError) and cause.strerror:
+            reason = cause.strerror.lower()
+    return UnavailableError(f"could not reach {host} through the proxy: {reason}", _PROXY_HINT, retryable=retryable)
 
 
 _TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)
@@ -263,13 +356,23 @@ def _has(causes: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 
 
-def _tls_reason(causes: Sequence[BaseException]) -> str:
+_NO_CA_CERTIFICATES = r"\[X509(: NO_CERTIFICATE_OR_CRL_FOUND\]|\] PEM lib)"
+"""How OpenSSL complains of a CA file that is none; no server can make it say so."""
+
+
+def _tls_fault(causes: Sequence[BaseException], host: str) -> ApimartError:
+    reason = ""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
-            return f"its certificate is not trusted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            return f"the TLS handshake failed ({cause.reason.replace('_', ' ').lower()})"
-    return "the TLS handshake failed"
+            untrusted = f"no safe connection to {host}: its certificate is not trusted ({cause.verify_message})"
+            return UnavailableError(untrusted, _CERTIFICATE_HINT)
+        if isinstance(cause, ssl.SSLError) and re.match(_NO_CA_CERTIFICATES, str(cause)):
+            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file without CA certificates", _CA_HINT)
+        if isinstance(cause, ssl.SSLEOFError):
+            reason = " (the server broke it off)"
+        elif isinstance(cause, ssl.SSLError) and cause.reason:
+            reason = f" ({cause.reason.replace('_', ' ').lower()})"
+    return UnavailableError(f"no safe connection to {host}: TLS failed{reason}", _TLS_HINT)
 
 
 def _host(target: Target) -> str:

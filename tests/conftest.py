@@ -3,11 +3,14 @@
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from apimart_cli.sandbox import Sandbox, Scenario
@@ -92,11 +95,42 @@ def run(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
     return run_command
 
 
+Spawn = Callable[..., "pexpect.spawn[bytes]"]
+
+
+@pytest.fixture
+def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
+    """Start a program on a terminal of its own: `spawn("apimart", "balance", columns=60, env={...})`."""
+    with ExitStack() as stack:
+
+        def start(
+            program: str, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None
+        ) -> "pexpect.spawn[bytes]":
+            child = pexpect.spawn(
+                program,
+                list(arguments),
+                env={**environment, "TERM": "xterm-256color", **(env or {})},
+                dimensions=(24, columns),
+                timeout=20,
+                cwd=str(tmp_path),
+                preexec_fn=heed_signals,
+            )
+            child.delaybeforesend = None
+            stack.callback(child.close, force=True)
+            return child
+
+        yield start
+
+
+def heed_signals() -> None:
+    """Undo in a child what a background job inherits: an ignored Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Sandbox]]:
     """Start sandboxes that end with the test: `serve(fault=Fault.HTML)` takes the fields of Scenario."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields)).serving())
 

@@ -1,0 +1,114 @@
+"""Draw the pictures of the documentation from what the program really prints.
+
+    python3 docs/make_pictures.py
+
+A session is run against the sandbox, in a terminal of its own, and drawn as an SVG by Rich. Nothing in a picture is
+typed by hand, nothing is read from the network or from your own settings, and the SVG names no font or file elsewhere.
+"""
+
+import io
+import os
+import pty
+import re
+import shlex
+import subprocess
+import tempfile
+import termios
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+DOCS = Path(__file__).parent
+COLUMNS = 66
+
+SANDBOX = ("--remain", "10.5", "--used", "2.3", "--account-remain", "4.2", "--account-used", "195.8")
+PICTURES: Mapping[str, Sequence[str]] = {
+    "balance.svg": (
+        "apimart balance --scope both",
+        "apimart check --min 5; echo $?",
+        "apimart check --min 5 --scope both; echo $?",
+    ),
+}
+"""What is typed in each picture."""
+
+# Rich's own template without the fonts that it loads from elsewhere, without the clip paths that it makes for all lines
+# but the last, and with a name for readers who cannot see the picture.
+SVG = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg">
+<title>apimart in a terminal</title>
+<style>
+.{unique_id}-matrix {{
+  font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px; line-height: {line_height}px;
+}}
+.{unique_id}-title {{ font-family: system-ui, sans-serif; font-size: 18px; font-weight: bold; }}
+{styles}
+</style>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+_LINE_END = re.compile(r"<text [^>]*>\n</text>")
+_CLIP_PATH = re.compile(r' clip-path="[^"]*"')
+
+
+def record(commands: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return what a terminal of COLUMNS columns receives while `commands` are typed, escape sequences included."""
+    script = "\n".join(f"printf '%s\\n' {shlex.quote(f'$ {command}')}\n{command}" for command in commands)
+    reader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, COLUMNS))
+    with tempfile.TemporaryDirectory() as home, open(reader, "rb", buffering=0) as received:
+        process = subprocess.Popen(  # noqa: S603  # our own command lines, from PICTURES
+            ["apimart", "sandbox", *SANDBOX, "--", "bash", "-c", script],  # noqa: S607  # the installed one
+            env=_environment(environ, home),
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        printed = _read_all(received)
+        process.wait()
+    return printed.decode("utf-8").replace("\r\n", "\n")
+
+
+def _environment(environ: Mapping[str, str], home: str) -> dict[str, str]:
+    ours = ("APIMART_", "NO_COLOR", "COLUMNS", "LINES")
+    kept = {name: value for name, value in environ.items() if not name.startswith(ours)}
+    return {**kept, "HOME": home, "APIMART_CONFIG": os.devnull, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+
+
+def _read_all(received: io.RawIOBase) -> bytes:
+    """Read until the last program has closed the terminal, which Linux tells as an error and others as an end."""
+    content = b""
+    try:
+        while chunk := received.read(4096):
+            content += chunk
+    except OSError:
+        pass
+    return content
+
+
+def draw(printed: str) -> str:
+    """Return the SVG of a terminal that shows `printed`."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, _environ={})
+    console.print(Text.from_ansi(printed.rstrip("\n")))
+    picture = console.export_svg(title="apimart", theme=MONOKAI, code_format=SVG, unique_id="apimart")
+    return _CLIP_PATH.sub("", _LINE_END.sub("\n", picture))
+
+
+def main() -> None:
+    """Draw every picture into the folder of this file."""
+    for name, commands in PICTURES.items():
+        (DOCS / name).write_text(draw(record(commands, os.environ)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

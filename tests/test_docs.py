@@ -1,0 +1,1118 @@
+"""The documentation is true: its commands are run, its tables are compared with the program, its picture is redrawn.
+
+Blocks of README.md are run by their language: `console` shows commands behind `$ ` and exactly what they print, `sh` is
+a script that ends well, `yaml` a CI job whose commands are run, `toml` a config file, `pycon` a Python session.
+"""
+
+import ast
+import doctest
+import importlib
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+import typer
+
+import apimart_cli
+from apimart_cli import Balance, ExitCode, balance, cli, client, configfile, errors, output, target, text, transport
+from apimart_cli.commands import check, options
+from apimart_cli.commands import sandbox as sandbox_command
+from apimart_cli.sandbox import Fault, Funds, Sandbox
+from conftest import KEY, Run, connected
+
+Serve = Callable[..., Sandbox]
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "apimart_cli"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+MAIN_JOB = "python3 -m pip install . && apimart sandbox -- apimart balance"
+TESTS = "python3 -m pip install '.[test]' && python3 -m pytest"
+INSTALL_LINES = {
+    MAIN_JOB,
+    TESTS,
+    "python3 -m venv .venv && . .venv/bin/activate",
+    "pipx install .",
+    "uv tool install .",
+    "pipx install ./vendor/apimart-cli",
+    "python3 -m pip install ./vendor/apimart-cli",
+}
+"""Lines that need the package index. They are compared to the letter; every other command is run."""
+
+FETCHED_AT = "2026-01-31T12:00:00Z"
+"""The moment at which every answer in the documentation arrived."""
+
+
+# --- reading Markdown -------------------------------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """A fenced block."""
+
+    language: str
+    note: str
+    """What stands behind the language; `config`: the config file of the page is in place, and no variable is set."""
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.language}-at-line-{self.line}"
+
+
+class Table(NamedTuple):
+    """A table: the heading above it, its column names, and its rows as they are written."""
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def _blocks(page: str) -> list[Block]:
+    fences = re.finditer(r"^```(\w*) ?(.*)\n((?:.*\n)*?)```$", page, re.MULTILINE)
+    return [Block(fence[1], fence[2], page.count("\n", 0, fence.start()) + 2, fence[3]) for fence in fences]
+
+
+def _without_blocks(page: str) -> str:
+    return re.sub(r"^```.*\n(?:.*\n)*?```$", "", page, flags=re.MULTILINE)
+
+
+def _tables(page: str) -> Iterator[Table]:
+    heading = ""
+    rows: list[list[str]] = []
+    for line in [*_without_blocks(page).splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+        elif rows:
+            yield Table(heading, rows[0], rows[2:])
+            rows = []
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+
+
+def _table(first_column: str, heading: str | None = None) -> Table:
+    """Return the one table of the README with this name of its first column, under this heading."""
+    found = [
+        table for table in _tables(README) if table.columns[0] == first_column and heading in {None, table.heading}
+    ]
+    assert len(found) == 1, f"the README has {len(found)} tables of {first_column}, under {heading or 'any heading'}"
+    return found[0]
+
+
+def _code(cell: str) -> list[str]:
+    """Return what stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def _blocks_of(*languages: str) -> list[Block]:
+    return [block for block in _blocks(README) if block.language in languages]
+
+
+CONFIG = _blocks_of("toml")[0].text
+
+
+# --- running examples -------------------------------------------------------------------------------------------
+
+
+class Example(NamedTuple):
+    """A command of a console block and what it prints."""
+
+    command: str
+    printed: str
+
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def shell(environment: Mapping[str, str], tmp_path: Path, home: Path) -> Shell:
+    """Run a script as a reader would, in a folder like a checkout, with the key ready to be pasted."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "completions").symlink_to(ROOT / "completions")
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "key").write_text(KEY, encoding="utf-8")
+    (secrets / "key").chmod(0o444)
+
+    def run_script(
+        script: str, *, env: Mapping[str, str], interpreter: Sequence[str] = ("bash", "-c"), input: str = f"{KEY}\n"
+    ) -> "subprocess.CompletedProcess[str]":
+        ended = subprocess.run(
+            [*interpreter, script.replace("/run/secrets/", f"{secrets}/")],
+            env={**environment, **env},
+            cwd=folder,
+            input=input,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert KEY not in ended.stdout
+        ended.stdout = _normalised(ended.stdout, home)
+        return ended
+
+    return run_script
+
+
+def _normalised(printed: str, home: Path) -> str:
+    printed = printed.replace(str(home), "/home/you")
+    return re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", FETCHED_AT, printed)
+
+
+def _examples(block: Block) -> list[Example]:
+    """Return the examples of a console block; a line that starts with `> ` continues a command."""
+    found: list[Example] = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            found.append(Example(line.removeprefix("$ "), ""))
+        elif line.startswith("> ") and not found[-1].printed:
+            found[-1] = Example(f"{found[-1].command}\n{line.removeprefix('> ')}", "")
+        else:
+            found[-1] = Example(found[-1].command, f"{found[-1].printed}{line}\n")
+    return found
+
+
+def _one_by_one(commands: Sequence[str], end: str) -> str:
+    """Return a script that prints `end` behind each command, in one shell, `$?` handed on."""
+    return "".join(f"{command}\n_status=$?; echo {end}; (exit $_status)\n" for command in commands)
+
+
+def _is_installation(block: Block) -> bool:
+    return set(block.text.splitlines()) <= INSTALL_LINES
+
+
+def test_every_block_is_of_a_language_that_is_checked() -> None:
+    """No block of the README escapes the tests, and no example is left without a command."""
+    assert {block.language for block in _blocks(README)} == {"console", "sh", "yaml", "toml", "pycon", "powershell"}
+    assert all(block.text.startswith("$ ") for block in _blocks_of("console"))
+    assert README.count("```") == 2 * len(_blocks(README))
+    assert README.count("\n$ ") == sum(len(_examples(block)) for block in _blocks_of("console")) > 20
+
+
+@pytest.mark.parametrize("block", _blocks_of("console"), ids=str)
+def test_console_examples_print_what_the_readme_shows(
+    block: Block, shell: Shell, sandbox: Sandbox, write_config: Callable[[str], Path]
+) -> None:
+    """Typed into a shell, each example prints exactly what stands below it."""
+    if block.note == "config":
+        write_config(CONFIG)
+    documented = _examples(block)
+    end = "--end-of-an-example--"
+    script = _one_by_one([example.command for example in documented], end)
+    printed = shell(script, env={} if block.note == "config" else connected(sandbox)).stdout
+    outputs = printed.split(f"{end}\n")
+    assert outputs.pop() == ""
+    assert [Example(example.command, output) for example, output in zip(documented, outputs, strict=True)] == documented
+
+
+@pytest.mark.parametrize("block", [block for block in _blocks_of("sh") if not _is_installation(block)], ids=str)
+def test_scripts_of_the_readme_end_well(block: Block, shell: Shell, sandbox: Sandbox) -> None:
+    """Each script runs in a plain POSIX shell and succeeds where enough is left."""
+    ended = shell(block.text, env=connected(sandbox), interpreter=("sh", "-c"))
+    assert (ended.returncode, "not found" in ended.stdout) == (0, False), ended.stdout
+
+
+@pytest.mark.parametrize("line", [MAIN_JOB, TESTS])
+def test_setting_up_takes_one_line(line: str) -> None:
+    """The README has the two lines that set up and do the main job, and set up and run the tests, to the letter."""
+    assert [block.text for block in _blocks_of("sh")].count(f"{line}\n") == 1
+
+
+def test_the_lines_that_are_not_run_are_in_the_readme() -> None:
+    """What the tests leave alone is a list of lines that the README really has."""
+    commands = {line.strip().removeprefix("- ").removeprefix("run: ") for line in README.splitlines()}
+    assert commands >= INSTALL_LINES
+
+
+def test_the_main_job_of_the_first_line_works(run: Run) -> None:
+    """What follows the installation in the first line shows a balance, without a key."""
+    arguments = MAIN_JOB.split(" && ")[1].split()
+    assert arguments[0] == "apimart"
+    ended = run(*arguments[1:])
+    assert (ended.returncode, "10.5" in ended.stdout, ended.stderr) == (0, True, "")
+
+
+def test_ci_runs_the_tests_as_the_readme_says() -> None:
+    """The project's own CI runs the README's line for the tests, and the checks that CONTRIBUTING names."""
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"\n{TESTS}\n" in ci
+    checks = next(block.text for block in _blocks(CONTRIBUTING) if "ruff" in block.text)
+    for line in checks.splitlines():
+        program, *arguments = line.split()
+        if program != "python3":
+            assert re.search(rf"/{program}\"? ?{re.escape(' '.join(arguments))}$", ci, re.MULTILINE), line
+
+
+def test_the_extras_that_the_documents_install_exist() -> None:
+    """`.[test]` and `.[dev]` are extras of the package, and `apimart` is its command."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"test", "dev"} <= set(project["optional-dependencies"])
+    assert list(project["scripts"]) == ["apimart"]
+    python = re.search(r"Python\s+(\d\.\d+)\s+or\s+newer", README)
+    assert python
+    assert project["requires-python"] == f">={python[1]}"
+
+
+def test_the_sandbox_opens_a_shell_in_which_examples_work(run: Run) -> None:
+    """`apimart sandbox -- bash`, as the README says, gives a key and a gateway to everything typed in it."""
+    assert "`apimart sandbox -- bash`" in README
+    ended = run("sandbox", "--", "bash", input="apimart balance --output value\nexit 9\n")
+    assert (ended.returncode, ended.stdout) == (9, "10.5\n")
+
+
+def test_commands_fit_in_sixty_columns() -> None:
+    """A reader of 60 columns sees every command whole; only the one line of set-up and main job is longer."""
+    typed = [line for block in _blocks_of("sh", "powershell") for line in block.text.splitlines()]
+    typed += [f"$ {line}" for block in _blocks_of("console") for line in _commands_of(block)]
+    assert [line for line in typed if len(line) > 60] == [MAIN_JOB]
+
+
+def _commands_of(block: Block) -> Iterator[str]:
+    for example in _examples(block):
+        yield from example.command.splitlines()
+
+
+# --- the shell script -------------------------------------------------------------------------------------------
+
+CASE_SCRIPT = next(block.text for block in _blocks_of("sh") if "case $?" in block.text)
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_the_script_has_a_branch_for_every_exit_code(
+    code: ExitCode, shell: Shell, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Whatever `check` ends with, the README's script takes the branch of that code, and goes on after 0 only."""
+    branches = dict(re.findall(r'^ +([\d*]+)\) +echo "([^"]+)"', CASE_SCRIPT, re.MULTILINE))
+    assert set(branches) == {"*", *(str(int(code)) for code in ExitCode if code is not ExitCode.INTERNAL)}
+    assert len(set(branches.values())) == len(branches)
+    stand_in = tmp_path / "bin" / "apimart"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f"#!/bin/sh\nexit {int(code)}\n")
+    stand_in.chmod(0o755)
+    ended = shell(CASE_SCRIPT, env={"PATH": f"{stand_in.parent}:{environment['PATH']}"}, interpreter=("sh", "-c"))
+    assert ended.stdout == branches.get(str(int(code)), branches["*"]) + "\n"
+    assert (ended.returncode == 0) == (code is ExitCode.OK)
+
+
+# --- CI jobs ----------------------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A line of YAML."""
+
+    indent: int
+    content: str
+
+
+def _read_yaml(document: str) -> Any:
+    """Read the plainest YAML there is: mappings, lists and plain strings. Everything else is refused."""
+    lines = [Line(len(line) - len(line.lstrip()), line.strip()) for line in document.splitlines()]
+    value, rest = _read_yaml_node(lines, 0)
+    assert not rest, f"not understood: {rest[0]}"
+    return value
+
+
+def _read_yaml_node(lines: Sequence[Line], indent: int) -> tuple[Any, Sequence[Line]]:
+    mapping: dict[str, Any] = {}
+    items: list[Any] = []
+    while lines and lines[0].indent == indent:
+        content = lines[0].content
+        if content.startswith("- "):
+            inner = Line(indent + 2, content.removeprefix("- "))
+            if re.match(r"[\w-]+:( |$)", inner.content):
+                item, lines = _read_yaml_node([inner, *lines[1:]], indent + 2)
+            else:
+                item, lines = _plain_scalar(inner.content), lines[1:]
+            items.append(item)
+            continue
+        name, colon, scalar = content.partition(":")
+        assert colon, f"neither an item nor a name: {content}"
+        assert re.fullmatch(r"[\w-]+", name), name
+        assert name not in mapping, f"{name} stands there twice"
+        lines = lines[1:]
+        if scalar:
+            mapping[name] = _plain_scalar(scalar.removeprefix(" "))
+        elif lines and lines[0].indent > indent:
+            mapping[name], lines = _read_yaml_node(lines, lines[0].indent)
+        else:
+            mapping[name] = None
+    assert not (mapping and items), "a mapping and a list at once"
+    return items or mapping, lines
+
+
+def _plain_scalar(scalar: str) -> str:
+    assert not re.search(r"""^[][{}&*!|>'"%@`#,?]|: |:$| #""", scalar), f"not a plain string: {scalar}"
+    return scalar
+
+
+def _ci_job(title: str) -> Any:
+    """Return the YAML that follows `title` in the README."""
+    above = {block: "\n".join(README.splitlines()[: block.line - 2]).rstrip() for block in _blocks_of("yaml")}
+    following = [block for block, words in above.items() if words.rsplit("\n\n", 1)[1].startswith(title)]
+    assert len(following) == 1
+    return _read_yaml(following[0].text)
+
+
+def _without_installation(commands: Sequence[str]) -> str:
+    assert INSTALL_LINES.intersection(commands), "a job that installs nothing cannot run apimart"
+    return "\n".join(command for command in commands if command not in INSTALL_LINES)
+
+
+def _github_steps() -> Iterator[Mapping[str, Any]]:
+    for job in _ci_job("GitHub Actions")["jobs"].values():
+        assert set(job) <= {"needs", "runs-on", "timeout-minutes", "steps"}
+        for step in job["steps"]:
+            assert ("run" in step) != ("uses" in step)
+            yield step
+
+
+def test_every_ci_job_is_checked() -> None:
+    """The README has a job for GitHub and one for GitLab, and no other."""
+    assert len(_blocks_of("yaml")) == 2
+
+
+@pytest.mark.parametrize(
+    ("remain", "secret", "code"),
+    [
+        pytest.param("10.5", KEY, ExitCode.OK, id="enough"),
+        pytest.param("4.9", KEY, ExitCode.BELOW, id="too-little"),
+        pytest.param("10.5", "", ExitCode.AUTH, id="missing-secret"),
+    ],
+)
+def test_the_github_job_gates_the_deployment(
+    remain: str, secret: str, code: ExitCode, shell: Shell, serve: Serve
+) -> None:
+    """The workflow's commands pass when enough is left, and stop below the threshold and without the secret."""
+    workflow = _ci_job("GitHub Actions")
+    assert workflow["jobs"]["deploy"]["needs"] in workflow["jobs"]
+    gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
+    env = {"APIMART_BASE_URL": gateway.url}
+    commands = []
+    for step in _github_steps():
+        if "run" in step:
+            commands.append(step["run"])
+        for name, value in step.get("env", {}).items():
+            assert value == f"${{{{ secrets.{name} }}}}"
+            env[name] = secret
+    # GitHub runs each step with `bash -e`.
+    ended = shell(_without_installation(commands), env=env, interpreter=("bash", "-e", "-c"))
+    assert ended.returncode == code, ended.stdout
+    assert ("deploy here" in ended.stdout) == (code is ExitCode.OK)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(None, ExitCode.OK), (Fault.UNAUTHORIZED, ExitCode.AUTH), (Fault.SERVER_ERROR, 5)]
+)
+def test_the_gitlab_job_gates_the_pipeline(fault: Fault | None, code: int, shell: Shell, serve: Serve) -> None:
+    """The job's commands pass when enough is left; of all failures only an unreachable gateway is allowed."""
+    job = _ci_job("GitLab CI")["balance"]
+    assert set(job) == {"stage", "image", "script", "allow_failure"}
+    assert job["allow_failure"] == {"exit_codes": [str(int(ExitCode.UNAVAILABLE))]}
+    script = _without_installation(job["script"])
+    ended = shell(script, env=connected(serve(fault=fault)), interpreter=("bash", "-eo", "pipefail", "-c"))
+    assert ended.returncode == code, ended.stdout
+
+
+# --- config, Python, completion ---------------------------------------------------------------------------------
+
+
+def test_the_config_example_is_valid(write_config: Callable[[str], Path]) -> None:
+    """The config file of the README is read without complaint, and is the only one."""
+    path = write_config(CONFIG)
+    assert len(_blocks_of("toml")) == 1
+    config = configfile.read_config({"APIMART_CONFIG": str(path)})
+    assert set(config.profiles) == {"work", "home"}
+
+
+def test_the_python_session_prints_what_the_readme_shows(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed into Python, the example answers what stands below each line."""
+    for name, value in connected(sandbox).items():
+        monkeypatch.setenv(name, value)
+    [block] = _blocks_of("pycon")
+    session = doctest.DocTestParser().get_doctest(block.text, {}, "README", "README.md", block.line)
+    complaints: list[str] = []
+    results = doctest.DocTestRunner(verbose=False).run(session, out=complaints.append)
+    assert results.failed == 0, "".join(complaints)
+    assert results.attempted > 5
+
+
+def test_the_attributes_of_a_balance_are_documented() -> None:
+    """The README names every attribute of a Balance with its type, in the order of the class."""
+    hints = typing.get_type_hints(Balance)
+    documented = [(_code(row[0])[0], row[1]) for row in _table("attribute").rows]
+    assert documented == [(name, _type_words(hint)) for name, hint in hints.items()]
+
+
+def _type_words(hint: Any) -> str:
+    members = typing.get_args(hint) or (hint,)
+    return " or ".join("None" if member is type(None) else member.__name__ for member in members)
+
+
+def test_the_public_names_are_documented() -> None:
+    """The README speaks of every name that the package offers."""
+    missing = [name for name in apimart_cli.__all__ if name != "__version__" and not re.search(rf"\b{name}\b", README)]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("script", "question", "answer"),
+    [
+        (
+            "apimart.bash",
+            ["bash", "-c", 'source "$HOME/.local/share/bash-completion/completions/apimart"; complete -p apimart'],
+            "apimart",
+        ),
+        (
+            "_apimart",
+            [
+                "zsh",
+                "-f",
+                "-c",
+                "fpath=(~/.zfunc $fpath); autoload -Uz compinit && compinit -u -D; print $_comps[apimart]",
+            ],
+            "_apimart",
+        ),
+        ("apimart.fish", ["fish", "-c", 'complete -C "apimart ch"'], "check"),
+    ],
+)
+def test_completion_scripts_are_found_where_the_readme_puts_them(
+    script: str, question: list[str], answer: str, shell: Shell, environment: Mapping[str, str]
+) -> None:
+    """After the README's commands the shell itself knows how to complete `apimart`."""
+    [block] = [block for block in _blocks_of("sh") if f"completions/{script}" in block.text]
+    assert shell(block.text, env={}, interpreter=("sh", "-c")).stdout == ""
+    answered = subprocess.run(
+        question,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert answer in answered.stdout, answered.stderr
+
+
+def test_the_powershell_line_names_the_script_that_exists() -> None:
+    """The line for PowerShell loads the script of `completions/`."""
+    [block] = _blocks_of("powershell")
+    assert block.text == ". ./completions/apimart.ps1\n"
+    assert (ROOT / "completions" / "apimart.ps1").is_file()
+
+
+# --- the tables of options --------------------------------------------------------------------------------------
+
+
+class Option(NamedTuple):
+    """An option as `--help` or the README shows it."""
+
+    spellings: frozenset[str]
+    value: str
+    """The placeholder of its value, or nothing."""
+    choices: frozenset[str]
+    default: str | None
+
+
+Help = Callable[[str], str]
+
+
+@pytest.fixture
+def help_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Help:
+    """Return what `apimart COMMAND --help` prints."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def read(command: str) -> str:
+        assert cli.main([*command.split(), "--help"]) == 0
+        return capsys.readouterr().out
+
+    return read
+
+
+def _section(help_text: str, title: str) -> list[list[str]]:
+    """Return the entries of a section of `--help`, each as its name and its text."""
+    section = re.search(rf"^{title}:\n((?:  .*\n)+)", help_text, re.MULTILINE)
+    entries = re.split(r"^  (?! )", section[1], flags=re.MULTILINE)[1:] if section else []
+    # A name that is too long for its column stands alone on its line.
+    return [[part.strip() for part in re.split(r"  +|\n", entry, maxsplit=1)] for entry in entries]
+
+
+def _commands(help_of: Help, parent: str = "") -> Iterator[str]:
+    """Yield every command that does something, `config show` among them, as `--help` lists them."""
+    subcommands = [entry[0] for entry in _section(help_of(parent), "Commands")]
+    for name in subcommands:
+        yield from _commands(help_of, f"{parent} {name}".strip())
+    if not subcommands:
+        yield parent
+
+
+def _options_in_help(help_text: str) -> set[Option]:
+    return {_option_in_help(name, " ".join(text.split())) for name, text in _section(help_text, "Options")}
+
+
+def _option_in_help(name: str, meaning: str) -> Option:
+    *spellings, last = name.split(", ")
+    last, _, value = last.partition(" ")
+    # Versions of Typer differ in the brackets around choices.
+    choices = re.fullmatch(r"[<\[](.+\|.+)[>\]]", value)
+    default = re.search(r"\[default: ([^];]+)|Default: (\S+)\.$", meaning)
+    return Option(
+        spellings=frozenset({*spellings, last}),
+        value="" if choices else value,
+        choices=frozenset(choices[1].split("|") if choices else ()),
+        default=(default[1] or default[2]) if default else None,
+    )
+
+
+def _option_in_readme(row: Sequence[str]) -> Option:
+    names, meaning = _code(row[0]), row[1]
+    placeholders = [name.partition(" ")[2] for name in names]
+    default = re.search(r"default `([^`]+)`|`([^`]+)` \(default\)", meaning)
+    # An option without a placeholder is a flag, or takes one of the words that its meaning shows.
+    choices = [] if any(placeholders) else [word for word in _code(meaning) if not word.startswith("-")]
+    return Option(
+        spellings=frozenset(name.partition(" ")[0] for name in names),
+        value="".join(placeholders),
+        choices=frozenset(choices),
+        default=(default[1] or default[2]) if default else None,
+    )
+
+
+def _documented_options(command: str) -> set[Option]:
+    """Return the rows of all tables whose heading names this command."""
+    tables = [table for table in _tables(README) if command in _code(table.heading) and table.columns[0] == "option"]
+    return {_option_in_readme(row) for table in tables for row in table.rows}
+
+
+HELP = Option(frozenset({"--help"}), "", frozenset(), None)
+"""Said once for all commands, in a sentence."""
+
+
+def test_the_tables_of_options_name_every_command(help_of: Help) -> None:
+    """Every command of `--help` has its options in the README, and the README has no command that is not there."""
+    documented = {name for table in _tables(README) if table.columns[0] == "option" for name in _code(table.heading)}
+    assert documented == {*_commands(help_of), "apimart"}
+    assert len(documented) >= 6
+
+
+@pytest.mark.parametrize("command", ["balance", "check", "config show", "config path", "sandbox", "apimart"])
+def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> None:
+    """Names, short names, values, choices and defaults in the README are those of `--help`, none more, none less."""
+    shown = _options_in_help(help_of("" if command == "apimart" else command))
+    assert "Every command has `--help`" in " ".join(README.split())
+    assert _documented_options(command) | {HELP} == shown
+
+
+# --- the other tables -------------------------------------------------------------------------------------------
+
+
+def test_every_environment_variable_is_documented() -> None:
+    """The table of variables has every variable that the code names, and the code knows every one in the table."""
+    pattern = r"\b(?:APIMART_[A-Z_]+|NO_COLOR|TERM|[A-Z]+_PROXY|[A-Z]+_CA_BUNDLE)\b"
+    in_code = {name for constant in _strings_of_the_code() for name in re.findall(pattern, constant)}
+    documented = {name for row in _table("variable").rows for name in _code(row[0])}
+    # Read by the HTTP library; the code has no reason to name it.
+    assert documented - in_code == {"NO_PROXY"}
+    assert in_code <= documented
+
+
+def _strings_of_the_code() -> Iterator[str]:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_name_of_the_config_file_is_documented() -> None:
+    """The table of names has the names, types and places that the reader of the config file accepts."""
+    words = {configfile.TEXT: "string", configfile.NUMBER: "number"}
+    expected = {
+        "default_profile": ("string", "yes", "no"),
+        "profiles": ("tables", "yes", "no"),
+        **{name: (words[types], "no", "yes") for name, types in configfile.KEY_NAMES.items()},
+        **{name: (words[types], "yes", "yes") for name, types in configfile.SHARED_NAMES.items()},
+    }
+    documented = {_code(row[0])[0]: tuple(row[1:4]) for row in _table("name").rows}
+    assert documented == expected
+
+
+def test_every_exit_code_is_documented() -> None:
+    """The table of exit codes is the enum, in its order."""
+    documented = [(int(row[0]), row[1]) for row in _table("code").rows]
+    assert documented == [(int(code), code.name) for code in ExitCode]
+
+
+@pytest.mark.parametrize(("command", "never"), [("check", set()), ("balance", {ExitCode.UNLIMITED})])
+def test_help_tells_every_exit_code(command: str, never: set[ExitCode], help_of: Help) -> None:
+    """`--help` names each code that the command can end with."""
+    [sentence] = re.findall(r"Exit codes:([^.]*)\.", help_of(command))
+    assert [int(number) for number in re.findall(r"\b\d+\b", sentence)] == [
+        code for code in ExitCode if code not in never
+    ]
+
+
+def test_every_error_code_is_documented() -> None:
+    """The table of error codes has the code and the exit code of every error there is."""
+
+    def tree(error: type[errors.ApimartError]) -> Iterator[tuple[str, int]]:
+        yield error.code, int(error.exit_code)
+        for child in error.__subclasses__():
+            yield from tree(child)
+
+    documented = [(_code(row[0])[0], int(row[1])) for row in _table("`code`").rows]
+    assert sorted(documented) == sorted(set(tree(errors.ApimartError)))
+
+
+FAULTS = [(_code(row[0])[0], int(row[2])) for row in _table("`--fault`").rows]
+
+
+@pytest.mark.parametrize(("fault", "code"), FAULTS)
+def test_every_fault_ends_as_documented(fault: str, code: int, run: Run, serve: Serve) -> None:
+    """Each failure of the table ends with the code that stands there."""
+    ended = run("check", "--min", "5", "--timeout", "0.8", env=connected(serve(fault=Fault(fault))))
+    assert ended.returncode == code
+
+
+def test_every_fault_is_documented() -> None:
+    """The table of faults has every one that the sandbox knows."""
+    assert [fault for fault, _ in FAULTS] == list(Fault)
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+JSON_TYPES = {"number": (int, float), "string": str, "boolean": bool, "null": type(None), "list": list, "object": dict}
+
+
+def _json(run: Run, *arguments: str, **env: str) -> list[dict[str, Any]]:
+    """Run a command with `--json` and return what it printed."""
+    return [json.loads(line) for line in run(*arguments, "--json", env=env).stdout.splitlines()]
+
+
+def _assert_documented(documents: Sequence[Mapping[str, Any]], heading: str) -> None:
+    """Hold documents against the table under `heading`: the same fields, and only values of the types there."""
+    types = {_code(row[0])[0]: row[1].split(" or ") for row in _table("field", heading).rows}
+    assert set().union(*documents) == set(types)
+    for document in documents:
+        for name, value in document.items():
+            assert any(_is_of_type(value, word) for word in types[name]), f"{name} is {value!r}, not {types[name]}"
+
+
+def _is_of_type(value: object, word: str) -> bool:
+    return isinstance(value, JSON_TYPES[word]) and (word == "boolean" or not isinstance(value, bool))
+
+
+def test_the_json_of_balances_and_checks_is_documented(run: Run, serve: Serve) -> None:
+    """The README has every field of `balance --json` and `check --json` with its type, and none that is never sent."""
+    usual, unlimited = connected(serve()), connected(serve(key=Funds(None, Decimal(2))))
+    failing = connected(serve(fault=Fault.UNAUTHORIZED))
+    checks = [
+        *_json(run, "check", "--min", "5", "--scope", "both", **usual),
+        *_json(run, "check", "--max-used", "1", **unlimited),
+        *_json(run, "check", "--min", "5", **failing),
+        *_json(run, "check"),
+    ]
+    balances = [
+        *_json(run, "balance", "--scope", "both", **usual),
+        *_json(run, "balance", **unlimited),
+        *_json(run, "balance", **failing),
+        *_json(run, "balance"),
+    ]
+    readings = [*balances, *(reading for document in checks for reading in document["readings"])]
+    _assert_documented(checks, "Fields of `check`")
+    _assert_documented(readings, "Fields of a balance")
+    _assert_documented(
+        [document["error"] for document in (*checks, *readings) if "error" in document], "Fields of an error"
+    )
+
+
+def test_the_json_of_config_is_documented(run: Run, write_config: Callable[[str], Path]) -> None:
+    """Every field of `config show --json` and `config path --json` stands in the README, each setting by its name."""
+    write_config(CONFIG)
+    [shown] = _json(run, "config", "show")
+    _assert_documented([shown], "Fields of `config show`")
+    _assert_documented(_json(run, "config", "path"), "Fields of `config path`")
+    [sentence] = re.findall(r"The\s+settings\s+are\s+([^.]*)\.", README)
+    assert _code(sentence) == list(shown["settings"])
+    for setting in shown["settings"].values():
+        assert set(setting) == {"value", "source"}
+        assert isinstance(setting["value"], str | None)
+        assert isinstance(setting["source"], str)
+
+
+def test_a_check_that_failed_open_says_so_in_json(run: Run, serve: Serve) -> None:
+    """After `--fail-open` the exit code is 0 and the verdict is still `error`, as the README says."""
+    [document] = _json(run, "check", "--min", "5", "--fail-open", **connected(serve(fault=Fault.SERVER_ERROR)))
+    assert (document["exit_code"], document["verdict"]) == (0, "error")
+    assert re.search(r"`exit_code`\s+is\s+0\s+and\s+`verdict`\s+is\s+still\s+`error`", README)
+
+
+# --- numbers, links, pictures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        (r"at most (\d+) KiB", transport.MAX_BODY_BYTES // 1024),
+        (r"at most (\d+) characters", text.QUOTE_LIMIT),
+        (r"default `10`, at most (\d+)", target.MAX_TIMEOUT),
+        (r"less than (\d+) % left", output.LOW_SHARE * 100),
+        (r"version of this form: (\d+)", output.SCHEMA),
+    ],
+)
+def test_numbers_in_the_readme_are_those_of_the_code(sentence: str, value: float) -> None:
+    """A limit that the README names is the one that the code holds."""
+    found = re.findall(sentence, " ".join(README.split()))
+    assert found
+    assert {int(number) for number in found} == {value}
+
+
+def test_the_statuses_that_are_tried_again_are_documented() -> None:
+    """The README names every HTTP status that is retried, no other, and how often."""
+    [statuses] = re.findall(r"HTTP ([\d, ]+ and \d+) are tried again, up to three times", " ".join(README.split()))
+    assert {int(number) for number in re.findall(r"\d+", statuses)} == balance.RETRYABLE_STATUSES
+    assert client.MAX_ATTEMPTS - 1 == 3
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor that a heading gets."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Every link to a file of the project or to a heading has its target; links elsewhere are encrypted."""
+    page = _without_blocks((ROOT / name).read_text(encoding="utf-8"))
+    anchors = {_anchor(heading) for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)}
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    # Also where a line is broken inside the words of a link.
+    assert len(links) == page.count("](")
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif not link.startswith("https://"):
+            assert (ROOT / link).is_file(), link
+
+
+def test_the_contents_list_every_chapter() -> None:
+    """The list at the top of the README has its chapters, in their order; the last one needs no entry."""
+    chapters = re.findall(r"^## (.*)$", _without_blocks(README), re.MULTILINE)
+    assert re.findall(r"^- \[(.*)\]\(#", README, re.MULTILINE) == chapters[:-1]
+
+
+PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+
+
+def test_every_picture_is_made_by_the_command() -> None:
+    """The pictures in docs/ are those that `docs/make_pictures.py` draws, and the README shows them."""
+    names = {path.name for path in (ROOT / "docs").glob("*.svg")}
+    assert names == set(PICTURES["PICTURES"])
+    assert all(f"](docs/{name})" in README for name in names)
+    assert "python3 docs/make_pictures.py" in CONTRIBUTING
+
+
+@pytest.mark.parametrize("name", PICTURES["PICTURES"])
+def test_pictures_show_what_the_program_prints_today(name: str, environment: Mapping[str, str]) -> None:
+    """The text in a picture is, character by character, what a terminal shows; its colours are drawn from it too."""
+    printed = PICTURES["record"](PICTURES["PICTURES"][name], environment)
+    picture = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    seen = re.sub(r"\x1b\[[\d;]*m", "", printed)
+    assert _text_of(picture) == [line.rstrip() for line in seen.splitlines()]
+    assert _text_of(PICTURES["draw"](printed)) == _text_of(picture)
+    assert "\x1b[" in printed
+
+
+@pytest.mark.parametrize("name", PICTURES["PICTURES"])
+def test_pictures_load_nothing_from_elsewhere(name: str) -> None:
+    """A picture is complete by itself: no font, style or image is fetched to show it."""
+    picture = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"https?://[^\"' ]+", picture)) == {"http://www.w3.org/2000/svg"}
+    assert "url(" not in picture
+
+
+def _text_of(picture: str) -> list[str]:
+    """Return the lines that an SVG of Rich shows: pieces of text by their place, in cells of 12.2 units."""
+    lines: dict[float, str] = {}
+    for piece in ElementTree.fromstring(picture).iterfind(".//{*}g[@class='apimart-matrix']/{*}text"):
+        row, column = float(piece.attrib["y"]), round(float(piece.attrib["x"]) / 12.2)
+        lines[row] = lines.get(row, "").ljust(column) + (piece.text or "").replace("\xa0", " ")
+    return [lines[row].rstrip() for row in sorted(lines)]
+
+
+def test_the_changelog_knows_the_version() -> None:
+    """The newest entry of the changelog is the version of the package, in the form of Keep a Changelog."""
+    versions = re.findall(r"^## \[(.*?)\] - (Unreleased|\d{4}-\d\d-\d\d)$", CHANGELOG, re.MULTILINE)
+    assert versions[0][0] == apimart_cli.__version__
+    kinds = set(re.findall(r"^### (.*)$", CHANGELOG, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+# --- the house --------------------------------------------------------------------------------------------------
+
+
+class Imports(NamedTuple):
+    """What a file imports, at its top or inside a function."""
+
+    ours: frozenset[str]
+    libraries: frozenset[str]
+    standard: frozenset[str]
+
+
+def _room(path: Path) -> str:
+    """Return how the house calls a file: its name, or the folder that it shares with its like."""
+    parent = path.relative_to(PACKAGE).parts[0]
+    return parent.removesuffix(".py")
+
+
+def _imports(paths: Sequence[Path]) -> Imports:
+    modules = {module for path in paths for module in _imported_modules(path)}
+    ours = {module.split(".")[1] for module in modules if module.startswith("apimart_cli.")}
+    others = {module.split(".")[0] for module in modules if not module.startswith("apimart_cli.")}
+    standard = others & sys.stdlib_module_names
+    return Imports(frozenset(ours - {_room(paths[0])}), frozenset(others - standard), frozenset(standard))
+
+
+def _imported_modules(path: Path) -> Iterator[str]:
+    """Yield every module that a file imports, ours as apimart_cli.NAME."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module
+            if node.module == "apimart_cli":
+                names = [alias.name for alias in node.names]
+                yield from (f"apimart_cli.{name if _is_module(name) else '__init__'}" for name in names)
+            else:
+                yield node.module
+
+
+def _is_module(name: str) -> bool:
+    return (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name).is_dir()
+
+
+def _house() -> dict[str, Imports]:
+    rooms: dict[str, list[Path]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        rooms.setdefault(_room(path), []).append(path)
+    return {room: _imports(paths) for room, paths in rooms.items()}
+
+
+HOUSE = _house()
+
+
+def _documented_house() -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+    [picture] = [block.text for block in _blocks(CONTRIBUTING) if block.text.startswith("apimart_cli/")]
+    for entry in re.split(r"^  (?! )", picture, flags=re.MULTILINE)[1:]:
+        name = entry.split()[0].rstrip("/").removesuffix(".py")
+        ours = " ".join(re.findall(r"imports: (.*)", entry)).split()
+        libraries = " ".join(re.findall(r"libraries: (.*)", entry)).split()
+        yield name, frozenset(ours), frozenset(libraries)
+
+
+def test_the_picture_of_the_house_is_true() -> None:
+    """CONTRIBUTING.md shows every file with exactly what it imports of ours and which libraries it uses."""
+    documented = {name: (sorted(ours), sorted(libraries)) for name, ours, libraries in _documented_house()}
+    assert documented == {name: (sorted(seen.ours), sorted(seen.libraries)) for name, seen in HOUSE.items()}
+
+
+@pytest.mark.parametrize(("library", "room"), [("requests", "transport"), ("urllib3", "transport"), ("rich", "output")])
+def test_libraries_stay_in_their_room(library: str, room: str) -> None:
+    """What a library can do wrong is dealt with in a single file."""
+    assert [name for name, imports in HOUSE.items() if library in imports.libraries] == [room]
+
+
+PURE = ["balance", "gate", "errors", "text", "apikey", "target"]
+HARMLESS = {
+    "base64", "collections", "dataclasses", "datetime", "decimal", "enum", "html", "ipaddress", "json", "math", "re",
+    "typing", "unicodedata", "urllib",
+}  # fmt: skip
+"""Modules of the standard library without access to files, network, processes, environment or clock."""
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_what_decides_is_pure(room: str) -> None:
+    """Parser, gate, errors, text, key and target use no library, open nothing, print nothing and read no clock."""
+    imports = HOUSE[room]
+    assert imports.libraries == set()
+    assert imports.ours <= set(PURE)
+    assert imports.standard <= HARMLESS
+    tree = ast.parse((PACKAGE / f"{room}.py").read_text(encoding="utf-8"))
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not names & {"open", "print", "input", "exec", "eval", "__import__"}
+    assert not attributes & {"now", "utcnow", "today", "request", "urlopen"}
+
+
+def test_the_pure_rooms_are_named_in_the_document() -> None:
+    """CONTRIBUTING.md calls those files pure that the tests hold to it."""
+    [sentence] = re.findall(r"- (`balance`[^.]*?) are pure", " ".join(CONTRIBUTING.split()))
+    assert _code(sentence) == PURE
+
+
+def test_the_sandbox_shares_no_code_with_what_it_tests() -> None:
+    """The sandbox imports nothing of ours, so that no mistake is on both sides."""
+    assert HOUSE["sandbox"].ours == set()
+
+
+def _uses_in(node: ast.AST, place: str, wanted: Callable[[ast.AST], bool]) -> Iterator[str]:
+    """Yield the function around each node that is wanted, as `module.function`."""
+    for child in ast.iter_child_nodes(node):
+        inside = f"{place}.{child.name}" if isinstance(child, ast.FunctionDef | ast.ClassDef) else place
+        if wanted(child):
+            yield inside
+        yield from _uses_in(child, inside, wanted)
+
+
+def _uses(wanted: Callable[[ast.AST], bool]) -> list[str]:
+    """Return the functions of the package in which a wanted node stands, each time it does."""
+    found: list[str] = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found += _uses_in(ast.parse(path.read_text(encoding="utf-8")), module, wanted)
+    return found
+
+
+def _names(*sources: str) -> Callable[[ast.AST], bool]:
+    """Return a test for nodes that are written like one of these."""
+    return lambda node: isinstance(node, ast.expr) and ast.unparse(node) in sources
+
+
+def test_only_main_ends_the_process() -> None:
+    """Nothing but `__main__` exits: everything else returns its code, through the one boundary."""
+    ends = _uses(_names("sys.exit", "os._exit", "exit", "quit", "SystemExit", "os.abort"))
+    assert ends
+    assert {place.split(".")[0] for place in ends} == {"__main__"}
+
+
+def test_a_pass_has_a_single_source() -> None:
+    """The passing verdict is made in one place, from balances that are made in one place."""
+    assert _uses(_names("Verdict(Outcome.PASS, ExitCode.OK, outcomes)")) == ["gate.judge"]
+    assert _uses(lambda node: isinstance(node, ast.Call) and ast.unparse(node.func) == "Balance") == [
+        "balance._read_balance"
+    ]
+    assert _uses(lambda node: isinstance(node, ast.Call) and ast.unparse(node.func) == "_read_balance") == [
+        "balance.interpret"
+    ]
+
+
+def test_exit_code_zero_has_few_places() -> None:
+    """`ExitCode.OK` stands where a verdict passes or is waved through, where balances are shown, and in `config`."""
+    assert sorted(set(_uses(_names("ExitCode.OK")))) == [
+        "commands.check._comment",
+        "commands.config.path",
+        "commands.config.show",
+        "gate._failure_code",
+        "gate.code_of_readings",
+        "gate.judge",
+    ]
+
+
+def test_a_command_without_a_code_is_a_bug_and_not_a_pass(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that forgets to return its code exits 1."""
+    forgetful = typer.Typer()
+    forgetful.command()(lambda: None)
+    monkeypatch.setattr(cli, "app", forgetful)
+    assert cli.main([]) == ExitCode.INTERNAL
+    assert "a bug in apimart" in capsys.readouterr().err
+
+
+def test_twins_on_the_command_line_agree() -> None:
+    """The choices that are written twice, to keep start-up fast, are the same, and each output has its renderer."""
+    assert list(options.OutputChoice) == list(output.OutputFormat) == list(output._RENDERERS)
+    assert list(sandbox_command.FaultChoice) == list(Fault)
+    assert list(options.ScopeChoice) == [*balance.Scope, "both"]
+    assert set(check.OnUnlimited) == {"pass", "fail"}
+
+
+# --- the walk through check -------------------------------------------------------------------------------------
+
+
+def _named_in_contributing() -> list[str]:
+    """Return everything of ours that CONTRIBUTING.md names as `module.name`."""
+    found = [name for name in _code(_without_blocks(CONTRIBUTING)) if re.fullmatch(r"\w+(\.\w+)+", name)]
+    return [name for name in found if _is_module(name.split(".")[0])]
+
+
+def test_everything_that_contributing_names_exists() -> None:
+    """Each function, class and value that CONTRIBUTING.md names is there, and each file."""
+    names = [name for name in _named_in_contributing() if not name.endswith(".py")]
+    assert len(names) > 30
+    for name in names:
+        assert _resolve(name) is not None, name
+    for file in re.findall(r"`([\w/.]+\.(?:py|md))`", CONTRIBUTING):
+        places = (ROOT, PACKAGE, PACKAGE / "commands")
+        assert any((place / file).is_file() for place in places) or "NAME" in file, file
+
+
+def _resolve(name: str) -> object:
+    """Return what `module.name` means in the package, or None."""
+    parts = name.split(".")
+    module: ModuleType | None = None
+    while parts and _is_module("/".join([*(module.__name__.split(".")[1:] if module else []), parts[0]])):
+        module = importlib.import_module(".".join([module.__name__ if module else "apimart_cli", parts.pop(0)]))
+    found: object = module
+    for part in parts:
+        found = getattr(found, part, None)
+    return found if parts else None
+
+
+WATCH = """
+import json, sys, threading
+from apimart_cli import __main__
+
+entered = []
+
+def watch(frame, event, _argument):
+    module = frame.f_globals.get("__name__", "")
+    if event == "call" and module.startswith("apimart_cli."):
+        name = f"{module.removeprefix('apimart_cli.')}.{frame.f_code.co_qualname}"
+        if name not in entered:
+            entered.append(name)
+
+sys.argv = ["apimart", "check", "--min", "5"]
+threading.setprofile(watch)
+sys.setprofile(watch)
+try:
+    __main__.run()
+except SystemExit as end:
+    sys.setprofile(None)
+    print(json.dumps({"code": end.code, "entered": entered}))
+"""
+
+
+def test_the_walk_through_check_names_functions_in_their_order(
+    environment: Mapping[str, str], sandbox: Sandbox
+) -> None:
+    """The numbered steps of CONTRIBUTING.md are the way that `apimart check --min 5` really goes."""
+    chapter = CONTRIBUTING.split("## One command, from argv to exit code")[1].split("###")[0]
+    steps = re.findall(r"^\d+\. `([\w.]+)`", chapter, re.MULTILINE)
+    watched = subprocess.run(
+        [sys.executable, "-c", WATCH],
+        env={**environment, **connected(sandbox)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert watched.returncode == 0, watched.stderr
+    end = json.loads(watched.stdout.splitlines()[-1])
+    assert end["code"] == ExitCode.OK
+    assert [step for step in steps if step not in end["entered"]] == []
+    assert sorted(steps, key=end["entered"].index) == steps
+    assert len(steps) > 10
