@@ -1,28 +1,54 @@
 """The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes."""
 
 import re
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
 from apimart_cli import __version__
-from apimart_cli.commands import balance, check, config, login, sandbox
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
 
-# Plain help: Typer's Rich panels would load Rich for every --help and every completion.
-app = typer.Typer(
-    name="apimart",
-    help="Tell how much balance an APIMart API key has left, and stop before the money runs out.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command()(balance.balance)
-app.command()(check.check)
-app.command()(login.login)
-app.command()(login.logout)
-app.add_typer(config.app, name="config")
-app.command(context_settings={"allow_interspersed_args": False})(sandbox.sandbox)
+COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
+"""Every command, in the order of the help. Each is the module of `commands` with its name."""
+
+
+class _LoadedCommands(Mapping[str, Any]):
+    """The commands by name, each loaded when it is looked up: no command pays for the others at start-up."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        if name not in self._loaded:
+            self._loaded[name] = typer.main.get_command(import_module(f"apimart_cli.commands.{name}").app)
+        return self._loaded[name]
+
+
+class _Commands(typer.core.TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _LoadedCommands()  # type: ignore[assignment]  # only ever read from
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # the library's signature
+        """Return the names, without loading what they name."""
+        return list(self.commands)
+
+
+app = typer.Typer(name="apimart", cls=_Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What Typer raises for every mistake on the command line; it has no public name in all the versions we allow."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from apimart_cli.commands import new_app
 from apimart_cli.commands.options import (
     AllProfilesOption,
     ApiKeyFileOption,
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from apimart_cli.output import OutputFormat
 
 
+app = new_app()
+
+
+@app.command()
 def balance(
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apimart_cli.commands import new_app
 from apimart_cli.commands.options import (
     AllProfilesOption,
     ApiKeyFileOption,
@@ -33,6 +34,10 @@ class OnUnlimited(StrEnum):
     FAIL = "fail"
 
 
+app = new_app()
+
+
+@app.command()
 def check(
     min: Annotated[  # noqa: A002  # the option's name
         str | None,

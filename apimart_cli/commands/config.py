@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from apimart_cli.commands import new_app
 from apimart_cli.commands.options import (
     AllProfilesOption,
     ApiKeyFileOption,
@@ -17,7 +18,7 @@ from apimart_cli.commands.options import (
 )
 from apimart_cli.errors import ExitCode
 
-app = typer.Typer(help="Show, check and change the settings.", rich_markup_mode=None)
+app = new_app(help="Show, check and change the settings.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the config file, like min or base_url.")]
 

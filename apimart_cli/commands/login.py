@@ -1,9 +1,10 @@
-"""`apimart login` and `apimart logout`: keep a key for a profile, and forget it."""
+"""`apimart login`: keep a key for a profile, once the gateway has accepted it."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apimart_cli.commands import new_app
 from apimart_cli.commands.options import BaseUrlOption, OneProfileOption, TimeoutOption
 from apimart_cli.errors import ExitCode
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from apimart_cli.settings import LoginSettings
 
 
+app = new_app()
+
+
+@app.command()
 def login(
     profile: OneProfileOption = None,
     base_url: BaseUrlOption = None,
@@ -43,25 +48,6 @@ def login(
         _save(settings, key, keyring=keyring, with_base_url=base_url is not None)
         return ExitCode.OK
     return code_of_readings([reading])
-
-
-def logout(profile: OneProfileOption = None) -> ExitCode:
-    """Forget the key of a profile that login stored; everything else in the config file stays."""
-    from apimart_cli.configwriter import unset_names
-    from apimart_cli.errors import UsageError
-    from apimart_cli.keysource import KeyringKey
-    from apimart_cli.settings import Options, resolve_for_login
-    from apimart_cli.streams import write_note
-
-    settings = resolve_for_login(Options(), profile)
-    name = settings.profile
-    if settings.stored_in == "api_key_keyring":
-        KeyringKey(name).delete()
-    if settings.stored_in is None:
-        raise UsageError(f"profile {name} keeps no key in {settings.config_path}", "there is nothing to forget")
-    unset_names(settings.config_path, name, (settings.stored_in,))
-    write_note(f"the key of profile {name} is forgotten")
-    return ExitCode.OK
 
 
 def _ask(settings: "LoginSettings", key: "ApiKey") -> "Reading":

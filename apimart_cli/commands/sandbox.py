@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apimart_cli.commands import new_app
 from apimart_cli.errors import CommandStatus, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
     return option
 
 
+app = new_app()
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
 def sandbox(
     command: Annotated[
         list[str] | None,

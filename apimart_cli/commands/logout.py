@@ -1,0 +1,27 @@
+"""`apimart logout`: forget the key that login stored."""
+
+from apimart_cli.commands import new_app
+from apimart_cli.commands.options import OneProfileOption
+from apimart_cli.errors import ExitCode
+
+app = new_app()
+
+
+@app.command()
+def logout(profile: OneProfileOption = None) -> ExitCode:
+    """Forget the key of a profile that login stored; everything else in the config file stays."""
+    from apimart_cli.configwriter import unset_names
+    from apimart_cli.errors import UsageError
+    from apimart_cli.keysource import KeyringKey
+    from apimart_cli.settings import Options, resolve_for_login
+    from apimart_cli.streams import write_note
+
+    settings = resolve_for_login(Options(), profile)
+    name = settings.profile
+    if settings.stored_in == "api_key_keyring":
+        KeyringKey(name).delete()
+    if settings.stored_in is None:
+        raise UsageError(f"profile {name} keeps no key in {settings.config_path}", "there is nothing to forget")
+    unset_names(settings.config_path, name, (settings.stored_in,))
+    write_note(f"the key of profile {name} is forgotten")
+    return ExitCode.OK
