@@ -37,11 +37,11 @@ RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
 """HTTP statuses after which the same question may get an answer a moment later."""
 
 _UNLIMITED_SENTINEL = Decimal(-1)
-_PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_PLAIN_DECIMAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"
 
 # How the gateway names the key in failures sent with HTTP 200: its reference gives "Failed to get token info",
 # "No Authorization header" and their Chinese forms; "invalid api key" with code 401 was observed in 2026.
-_KEY_IS_NAMED = re.compile(r"token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥", re.IGNORECASE)
+_KEY_IS_NAMED = r"token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥"
 _AUTH_STATUSES = frozenset({401, 403})
 
 _AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows this address"
@@ -235,7 +235,9 @@ def _raise_for_failure(fields: Mapping[str, Any], key: ApiKey) -> NoReturn:
     if isinstance(message, _Number) or not isinstance(message, str):
         _reject(f"`message` is {_describe(message, key)}, not a string")
     said = f": {key.quote(message)}" if message else ""
-    if _KEY_IS_NAMED.search(message) or str(fields.get("code")) in {str(status) for status in _AUTH_STATUSES}:
+    if re.search(_KEY_IS_NAMED, message, flags=re.IGNORECASE) or str(fields.get("code")) in {
+        str(status) for status in _AUTH_STATUSES
+    }:
         raise AuthError(f"the gateway rejected the API key{said}", _AUTH_HINT)
     raise UnavailableError(f"the gateway could not tell the balance{said}", "try again later")
 
@@ -331,7 +333,7 @@ def _optional_amount(fields: Mapping[str, Any], name: str, key: ApiKey) -> Decim
 
 def _amount(value: Any, name: str, key: ApiKey) -> Decimal:
     """Return a JSON number, or a string that is a plain decimal, as the exact Decimal it writes."""
-    is_number = isinstance(value, _Number) or (isinstance(value, str) and _PLAIN_DECIMAL.fullmatch(value))
+    is_number = isinstance(value, _Number) or (isinstance(value, str) and re.fullmatch(_PLAIN_DECIMAL, value))
     if not is_number:
         _reject(f"`{name}` is {_describe(value, key)}, not a number")
     if len(value) > MAX_AMOUNT_LENGTH:

@@ -41,7 +41,7 @@ MAX_UNIT_LENGTH = 16
 STORED_NAMES = ("api_key", "api_key_keyring")
 """Where `login` keeps a key."""
 
-_PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
+_PLAIN_DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 
 _NO_KEY_HINT = "set APIMART_API_KEY, give --api-key-file, or name a key in the config file (`apimart config path`)"
 
@@ -143,7 +143,7 @@ class Settings(NamedTuple):
 
 def parse_amount(text: str, source: str) -> Decimal:
     """Return an amount written as a plain decimal, exactly."""
-    if not _PLAIN_DECIMAL.fullmatch(text):
+    if not re.fullmatch(_PLAIN_DECIMAL, text):
         raise UsageError(
             f"{source}: {_shown(text)} is not an amount",
             "give a plain decimal number that is not negative, like 5 or 0.25",
@@ -153,7 +153,7 @@ def parse_amount(text: str, source: str) -> Decimal:
 
 def parse_timeout(text: str, source: str) -> float:
     """Return a time limit in seconds."""
-    if not _PLAIN_DECIMAL.fullmatch(text):
+    if not re.fullmatch(_PLAIN_DECIMAL, text):
         raise UsageError(f"{source}: {_shown(text)} is not a number of seconds", "give a plain number like 10 or 2.5")
     return check_timeout(float(text), source)
 

@@ -20,10 +20,10 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 # CI runners obey `::command::` where a line or a word starts with it, and `##[command]`, `##vso[...]` and
 # `##teamcity[...]` anywhere in a line. A colon inside a word stays whole: it is how an IPv6 address is written.
-_RUNNER_COMMAND = re.compile(r"(?<!\S):(?=:)|#(?=#\w*\[)")
+_RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
 # Anything that looks like a key of the gateway, typed where a key does not belong.
-_KEY_LIKE = re.compile(r"sk-[A-Za-z0-9_\-]{4,}")
+_KEY_LIKE = r"sk-[A-Za-z0-9_\-]{4,}"
 
 
 def visible(text: str) -> str:
@@ -33,8 +33,8 @@ def visible(text: str) -> str:
     `##vso[...]`) are broken up by a backslash so that no runner obeys them.
     """
     shown = "".join(map(_show_character, text))
-    shown = _RUNNER_COMMAND.sub(lambda match: match.group() + "\\", shown)
-    return _KEY_LIKE.sub("sk-...", shown)
+    shown = re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
+    return re.sub(_KEY_LIKE, "sk-...", shown)
 
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:

@@ -44,12 +44,10 @@ def balance(
     Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 130 interrupted.
     """
-    from apimart_cli.gate import code_of_readings
-    from apimart_cli.output import OutputFormat, prepare
     from apimart_cli.settings import Options, exposures, resolve
     from apimart_cli.streams import write_failures, write_warning
 
-    chosen = OutputFormat(choose_output(output, json))
+    chosen = choose_output(output, json)
     settings = resolve(
         Options(
             api_key=api_key,
@@ -68,8 +66,16 @@ def balance(
     from apimart_cli.client import ask
 
     asked = ask(targets)
-    prepare(chosen)
-    readings = _write(asked, chosen, asked_of=[len(profile_settings.scope.value) for profile_settings in settings])
+
+    # Loaded while the answers travel, and Rich with it where a table is to be drawn.
+    from apimart_cli.gate import code_of_readings
+    from apimart_cli.output import OutputFormat, prepare
+
+    chosen_format = OutputFormat(chosen)
+    prepare(chosen_format)
+    readings = _write(
+        asked, chosen_format, asked_of=[len(profile_settings.scope.value) for profile_settings in settings]
+    )
     write_failures(readings)
     return code_of_readings(readings)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apimart_cli.balance import Reading
-    from apimart_cli.gate import Verdict
+    from apimart_cli.gate import Thresholds, Verdict
 
 
 class OnUnlimited(StrEnum):
@@ -76,12 +76,9 @@ def check(
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 130 interrupted.
     """
-    from apimart_cli.gate import judge
-    from apimart_cli.output import Checked, OutputFormat, render_checked
     from apimart_cli.settings import Options, exposures, resolve
-    from apimart_cli.streams import progress, standard_output, write_answer, write_failures
 
-    chosen = OutputFormat(choose_output(output, json))
+    chosen = choose_output(output, json)
     settings = resolve(
         Options(
             api_key=api_key,
@@ -104,15 +101,28 @@ def check(
 
     from apimart_cli.client import ask
 
+    asked = ask([target for target, _ in pairs])
+
+    # Loaded while the answers travel.
+    from apimart_cli.gate import judge
+    from apimart_cli.streams import progress, write_failures
+
     with progress(len(pairs), quiet=quiet) as step:
-        readings = [step(reading) for reading in ask([target for target, _ in pairs])]
+        readings = [step(reading) for reading in asked]
     thresholds = [threshold for _, threshold in pairs]
     verdict = judge(readings, thresholds, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
     if not quiet:
-        write_answer(render_checked(Checked(verdict, readings, thresholds), chosen, standard_output()))
+        _write(chosen, verdict, readings, thresholds)
     write_failures(readings)
     _comment(readings, verdict, quiet=quiet)
     return verdict.exit_code
+
+
+def _write(output: str, verdict: "Verdict", readings: "list[Reading]", thresholds: "list[Thresholds]") -> None:
+    from apimart_cli.output import Checked, OutputFormat, render_checked
+    from apimart_cli.streams import standard_output, write_answer
+
+    write_answer(render_checked(Checked(verdict, readings, thresholds), OutputFormat(output), standard_output()))
 
 
 def _comment(readings: "Sequence[Reading]", verdict: "Verdict", *, quiet: bool) -> None:
