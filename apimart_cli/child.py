@@ -63,11 +63,11 @@ class _Relay:
 
     def hand_on_unless_typed(self, number: int, frame: FrameType | None) -> None:
         # Ctrl-C at the terminal reaches the child by itself, and two in a row make many programs give up cleaning up.
-        if self._child is None or not _is_in_foreground():
+        if self._child is None or not is_in_foreground():
             self.hand_on(number, frame)
 
 
-def _is_in_foreground() -> bool:
+def is_in_foreground() -> bool:
     """Tell whether our terminal sends us, and so the child too, the signals of its keys."""
     if not hasattr(os, "ctermid"):
         return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.

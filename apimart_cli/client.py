@@ -8,10 +8,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
+from apimart_cli.child import unwinding
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
 from apimart_cli.keysource import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
@@ -75,6 +77,7 @@ class _Asking:
         self._questions = [_Question(target, transport, self._changed) for target in targets]
         self._waiting = deque(self._questions)
         self._running: list[_Question] = []
+        self._has_slow_keys = any(target.api_key.overdue for target in targets)
 
     def start_next(self) -> None:
         while self._waiting and len(self._running) < MAX_CONCURRENCY:
@@ -83,11 +86,27 @@ class _Asking:
             self._running.append(question)
 
     def readings(self) -> Iterator[Reading]:
-        for question in self._questions:
-            with self._changed:
-                while not question.is_settled:
-                    self._settle_or_wait()
-            yield question.reading()
+        try:
+            for question in self._questions:
+                self._settle(question)
+                yield question.reading()
+        finally:
+            self._give_up()
+
+    def _settle(self, question: "_Question") -> None:
+        # A command that prints a key may be running: whatever ends the wait, ends it.
+        with unwinding() if self._has_slow_keys else nullcontext():
+            try:
+                with self._changed:
+                    while not question.is_settled:
+                        self._settle_or_wait()
+            except BaseException:
+                self._give_up()
+                raise
+
+    def _give_up(self) -> None:
+        for question in self._running:
+            question.give_up()
 
     def _settle_or_wait(self) -> None:
         """Settle what has ended, start what fits in its place; where nothing has ended, wait for it."""
@@ -128,7 +147,12 @@ class _Question:
             self._result = self._answer
         elif self.seconds_left() == 0:
             self._result = self._foretold or timed_out(self._target)
+            self.give_up()
         return self.is_settled
+
+    def give_up(self) -> None:
+        """Stop waiting for the key, if that is what it does."""
+        self._target.api_key.give_up()
 
     def reading(self) -> Reading:
         assert self._result is not None, "only settled questions are read"
@@ -164,7 +188,7 @@ def _fetch(
 
     `foretell` is told each failure that a status line already proves, before the body behind it is read.
     """
-    key = _read_key(target, seconds_left, foretell)
+    key = _read_key(target, foretell)
     pause = FIRST_PAUSE
     for attempt in range(1, MAX_ATTEMPTS + 1):
         asked_to_wait: float | None = None
@@ -183,12 +207,10 @@ def _fetch(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _read_key(
-    target: Target, seconds_left: Callable[[], float], foretell: Callable[[ApimartError | None], None]
-) -> ApiKey:
+def _read_key(target: Target, foretell: Callable[[ApimartError | None], None]) -> ApiKey:
     """Get the key. A source that is still busy when the time is over has failed itself: nobody was asked yet."""
     foretell(target.api_key.overdue)
-    key = target.api_key.read(seconds_left())
+    key = target.api_key.read()
     foretell(None)
     return key
 

@@ -3,11 +3,15 @@
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
+import pexpect
 import pytest
 
 from apimart_cli.sandbox import Sandbox, Scenario
@@ -19,6 +23,14 @@ KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 
 # The same guard that the processes under test load by themselves holds for this one.
 runpy.run_path(str(GUARD / "sitecustomize.py"))
+
+# How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
+# `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
+# runs that repeat the tests hundreds of times (mutation/run.py).
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
 
 _KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 _REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")
@@ -92,11 +104,42 @@ def run(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
     return run_command
 
 
+Spawn = Callable[..., "pexpect.spawn[bytes]"]
+
+
+@pytest.fixture
+def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
+    """Start a program on a terminal of its own: `spawn("apimart", "balance", columns=60, env={...})`."""
+    with ExitStack() as stack:
+
+        def start(
+            program: str, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None
+        ) -> "pexpect.spawn[bytes]":
+            child = pexpect.spawn(
+                program,
+                list(arguments),
+                env={**environment, "TERM": "xterm-256color", **(env or {})},
+                dimensions=(24, columns),
+                timeout=20,
+                cwd=str(tmp_path),
+                preexec_fn=heed_signals,
+            )
+            child.delaybeforesend = None
+            stack.callback(child.close, force=True)
+            return child
+
+        yield start
+
+
+def heed_signals() -> None:
+    """Undo in a child what a background job inherits: an ignored Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Sandbox]]:
     """Start sandboxes that end with the test: `serve(fault=Fault.HTML)` takes the fields of Scenario."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields)).serving())
 
