@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from apimart_cli.errors import CommandStatus, UsageError
+from apimart_cli.errors import CommandStatus, ExitCode, UsageError
 
 _TYPED = ("SIGINT", "SIGQUIT")
 """Signals of the terminal's keys: it sends them to every process in its foreground."""
@@ -108,6 +108,21 @@ def unwinding() -> Iterator[None]:
             yield
     except _Ended as ended:
         os.kill(os.getpid(), ended.number)
+
+
+@contextmanager
+def cleaning_up(clean_up: Callable[[], None]) -> Iterator[None]:
+    """Call `clean_up` before a signal ends the process, wherever it is at that moment."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        clean_up()
+        if number == signal.SIGINT:
+            os._exit(ExitCode.INTERRUPTED)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    with _handling(("SIGINT", *_SENT), end):
+        yield
 
 
 class _Ended(BaseException):

@@ -7,13 +7,13 @@ question inside its deadline.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
-from apimart_cli.child import unwinding
+from apimart_cli.child import cleaning_up
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
 from apimart_cli.keysource import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
@@ -57,15 +57,22 @@ def fetch_balance(
 # --- many questions, each inside its wall clock -----------------------------------------------------------------
 
 
-def ask(targets: Sequence[Target]) -> Iterator[Reading]:
-    """Start asking at once, side by side, and return an iterator over the readings in the order of `targets`.
+def ask(targets: Sequence[Target]) -> Generator[Reading, None, None]:
+    """Start asking at once, side by side, and return the readings one by one in the order of `targets`.
+
+    Whoever does not take them all closes the generator, so that no command that prints a key is left running.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. At most MAX_CONCURRENCY are under way; the clock of the others has not started.
     """
     asking = _Asking(targets)
+    endings = ExitStack()
+    endings.callback(asking.give_up)
+    if any(target.api_key.overdue for target in targets):
+        # A command that prints a key may be running: a signal that ends us, ends it.
+        endings.enter_context(cleaning_up(asking.give_up))
     asking.start_next()
-    return asking.readings()
+    return asking.readings(endings)
 
 
 class _Asking:
@@ -77,7 +84,6 @@ class _Asking:
         self._questions = [_Question(target, transport, self._changed) for target in targets]
         self._waiting = deque(self._questions)
         self._running: list[_Question] = []
-        self._has_slow_keys = any(target.api_key.overdue for target in targets)
 
     def start_next(self) -> None:
         while self._waiting and len(self._running) < MAX_CONCURRENCY:
@@ -85,26 +91,16 @@ class _Asking:
             question.start()
             self._running.append(question)
 
-    def readings(self) -> Iterator[Reading]:
-        try:
+    def readings(self, endings: ExitStack) -> Generator[Reading, None, None]:
+        with endings:
             for question in self._questions:
-                self._settle(question)
-                yield question.reading()
-        finally:
-            self._give_up()
-
-    def _settle(self, question: "_Question") -> None:
-        # A command that prints a key may be running: whatever ends the wait, ends it.
-        with unwinding() if self._has_slow_keys else nullcontext():
-            try:
                 with self._changed:
                     while not question.is_settled:
                         self._settle_or_wait()
-            except BaseException:
-                self._give_up()
-                raise
+                yield question.reading()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Stop waiting for the keys of the questions under way."""
         for question in self._running:
             question.give_up()
 

@@ -21,6 +21,9 @@ from apimart_cli.apikey import MAX_LENGTH, ApiKey
 from apimart_cli.child import is_in_foreground
 from apimart_cli.errors import AuthError, UsageError
 
+START_SECONDS = 0.2
+"""How long to wait for a command that is just being started, to end it."""
+
 KEYRING_SERVICE = "apimart"
 """The name under which the system's keyring keeps keys; the user name there is the profile's."""
 
@@ -128,7 +131,7 @@ class KeyCommand(_SlowKey):
         """The command while it runs; it is not waited for yet, so its number is still its own."""
         self._has_own_group = False
         self._is_given_up = False
-        # Reentrant: a signal may interrupt the one who holds it, and end the command in turn.
+        # Reentrant: the handler of a signal, which gives up too, may interrupt the one who holds it.
         self._guard = threading.RLock()
 
     @property
@@ -149,9 +152,13 @@ class KeyCommand(_SlowKey):
         return f"run {shlex.quote(self._command[0])} with its arguments by hand; it must print the key and nothing else"
 
     def give_up(self) -> None:
-        with self._guard:
-            self._is_given_up = True
-            self._kill()
+        self._is_given_up = True
+        # Where starting a process takes for ever (a program on a dead network drive), the clock is worth more.
+        if self._guard.acquire(timeout=START_SECONDS):
+            try:
+                self._kill()
+            finally:
+                self._guard.release()
 
     def _get(self) -> ApiKey:
         """Run the command without a shell and return what it prints, one trailing newline dropped."""
@@ -177,21 +184,23 @@ class KeyCommand(_SlowKey):
         # Elsewhere it gets a process group of its own, which ends as a whole: what the command has started itself
         # would outlive it otherwise, and keep the pipe of a CI log open.
         self._has_own_group = not is_in_foreground()
-        try:
-            process = subprocess.Popen(  # noqa: S603  # the user's own command, from the user's own config file
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                process_group=0 if self._has_own_group else None,
-            )
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it cannot be started"
-            raise AuthError(f"{self._name} cannot be run: {reason}", "check the command in the config file") from None
         with self._guard:
-            self._process = process
+            if self._is_given_up:
+                raise self.overdue
+            try:
+                self._process = subprocess.Popen(  # noqa: S603  # the user's own command, from the user's own config file
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    process_group=0 if self._has_own_group else None,
+                )
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it cannot be started"
+                hint = "check the command in the config file"
+                raise AuthError(f"{self._name} cannot be run: {reason}", hint) from None
             if self._is_given_up:
                 self._kill()
-        return process
+            return self._process
 
     def _kill(self) -> None:
         if self._process is None:

@@ -1,5 +1,6 @@
 """`apimart balance`: show what is left and what is used."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from apimart_cli.commands.options import (
@@ -62,9 +63,9 @@ def balance(
 
     from apimart_cli.client import ask
 
-    asked = ask(targets)
-    prepare(chosen)
-    readings = _write(asked, chosen, asked_of=[len(profile_settings.scope.value) for profile_settings in settings])
+    with closing(ask(targets)) as asked:
+        prepare(chosen)
+        readings = _write(asked, chosen, asked_of=[len(profile_settings.scope.value) for profile_settings in settings])
     write_failures(readings)
     return code_of_readings(readings)
 
