@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from apimart_cli.errors import CommandStatus, UsageError
+from apimart_cli.errors import CommandStatus, ExitCode, UsageError
 
 _TYPED = ("SIGINT", "SIGQUIT")
 """Signals of the terminal's keys: it sends them to every process in its foreground."""
@@ -63,11 +63,11 @@ class _Relay:
 
     def hand_on_unless_typed(self, number: int, frame: FrameType | None) -> None:
         # Ctrl-C at the terminal reaches the child by itself, and two in a row make many programs give up cleaning up.
-        if self._child is None or not _is_in_foreground():
+        if self._child is None or not is_in_foreground():
             self.hand_on(number, frame)
 
 
-def _is_in_foreground() -> bool:
+def is_in_foreground() -> bool:
     """Tell whether our terminal sends us, and so the child too, the signals of its keys."""
     if not hasattr(os, "ctermid"):
         return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
@@ -108,6 +108,21 @@ def unwinding() -> Iterator[None]:
             yield
     except _Ended as ended:
         os.kill(os.getpid(), ended.number)
+
+
+@contextmanager
+def cleaning_up(clean_up: Callable[[], None]) -> Iterator[None]:
+    """Call `clean_up` before a signal ends the process, wherever it is at that moment."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        clean_up()
+        if number == signal.SIGINT:
+            os._exit(ExitCode.INTERRUPTED)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    with _handling(("SIGINT", *_SENT), end):
+        yield
 
 
 class _Ended(BaseException):

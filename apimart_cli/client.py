@@ -7,11 +7,13 @@ question inside its deadline.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
+from apimart_cli.child import cleaning_up
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
 from apimart_cli.keysource import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
@@ -55,15 +57,22 @@ def fetch_balance(
 # --- many questions, each inside its wall clock -----------------------------------------------------------------
 
 
-def ask(targets: Sequence[Target]) -> Iterator[Reading]:
-    """Start asking at once, side by side, and return an iterator over the readings in the order of `targets`.
+def ask(targets: Sequence[Target]) -> Generator[Reading, None, None]:
+    """Start asking at once, side by side, and return the readings one by one in the order of `targets`.
+
+    Whoever does not take them all closes the generator, so that no command that prints a key is left running.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. At most MAX_CONCURRENCY are under way; the clock of the others has not started.
     """
     asking = _Asking(targets)
+    endings = ExitStack()
+    endings.callback(asking.give_up)
+    if any(target.api_key.overdue for target in targets):
+        # A command that prints a key may be running: a signal that ends us, ends it.
+        endings.enter_context(cleaning_up(asking.give_up))
     asking.start_next()
-    return asking.readings()
+    return asking.readings(endings)
 
 
 class _Asking:
@@ -82,12 +91,18 @@ class _Asking:
             question.start()
             self._running.append(question)
 
-    def readings(self) -> Iterator[Reading]:
-        for question in self._questions:
-            with self._changed:
-                while not question.is_settled:
-                    self._settle_or_wait()
-            yield question.reading()
+    def readings(self, endings: ExitStack) -> Generator[Reading, None, None]:
+        with endings:
+            for question in self._questions:
+                with self._changed:
+                    while not question.is_settled:
+                        self._settle_or_wait()
+                yield question.reading()
+
+    def give_up(self) -> None:
+        """Stop waiting for the keys of the questions under way."""
+        for question in self._running:
+            question.give_up()
 
     def _settle_or_wait(self) -> None:
         """Settle what has ended, start what fits in its place; where nothing has ended, wait for it."""
@@ -128,7 +143,12 @@ class _Question:
             self._result = self._answer
         elif self.seconds_left() == 0:
             self._result = self._foretold or timed_out(self._target)
+            self.give_up()
         return self.is_settled
+
+    def give_up(self) -> None:
+        """Stop waiting for the key, if that is what it does."""
+        self._target.api_key.give_up()
 
     def reading(self) -> Reading:
         assert self._result is not None, "only settled questions are read"
@@ -164,7 +184,7 @@ def _fetch(
 
     `foretell` is told each failure that a status line already proves, before the body behind it is read.
     """
-    key = _read_key(target, seconds_left, foretell)
+    key = _read_key(target, foretell)
     pause = FIRST_PAUSE
     for attempt in range(1, MAX_ATTEMPTS + 1):
         asked_to_wait: float | None = None
@@ -183,12 +203,10 @@ def _fetch(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _read_key(
-    target: Target, seconds_left: Callable[[], float], foretell: Callable[[ApimartError | None], None]
-) -> ApiKey:
+def _read_key(target: Target, foretell: Callable[[ApimartError | None], None]) -> ApiKey:
     """Get the key. A source that is still busy when the time is over has failed itself: nobody was asked yet."""
     foretell(target.api_key.overdue)
-    key = target.api_key.read(seconds_left())
+    key = target.api_key.read()
     foretell(None)
     return key
 

@@ -4,10 +4,11 @@ The names, their types and where they may stand are listed here once; what a val
 Writing the file is the business of `configwriter`.
 """
 
+import io
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -43,6 +44,9 @@ KEY_NAMES: Mapping[str, Types] = {
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
 
+MAX_STATEMENT_LINES = 200
+"""Longest list or text, in lines, behind which places in the file are still told."""
+
 MAX_DIGITS = 100
 """Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
@@ -71,6 +75,8 @@ class Problem(NamedTuple):
     line: int | None
     message: str
     hint: str
+    profile: str | None = None
+    """The profile that it breaks; None where it stands outside of the profiles."""
 
     def as_error(self, path: Path) -> ConfigError:
         """Return the error that tells it."""
@@ -100,9 +106,9 @@ class ConfigFile(NamedTuple):
             f"profiles in the file: {known}{_suggestion(name, self.profiles)}",
         )
 
-    def line_of(self, table: tuple[str, ...], name: str | None = None) -> int | None:
-        """Return the line on which `name` of `table` stands, or the table itself; None where it is not on its own."""
-        return _line_of(self.text, table, name)
+    def line_of(self, table: tuple[str, ...], name: str) -> int | None:
+        """Return the line on which `name` of `table` stands, or where the table begins."""
+        return line_of(self.text, table, name)
 
 
 def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
@@ -204,8 +210,9 @@ class _Checker:
         self._text = text
         self.problems: list[Problem] = []
 
-    def add(self, table: tuple[str, ...], name: str | None, message: str, hint: str) -> None:
-        self.problems.append(Problem(_line_of(self._text, table, name), message, hint))
+    def add(self, table: tuple[str, ...], name: str, message: str, hint: str) -> None:
+        profile = (*table, name)[1] if table else None
+        self.problems.append(Problem(line_of(self._text, table, name), message, hint, profile))
 
     def check_profile(self, name: str, table: Any) -> dict[str, Any]:
         place = ("profiles", name)
@@ -252,34 +259,80 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _line_of(text: str, table: tuple[str, ...], name: str | None) -> int | None:
-    """Find a line by its looks. TOML readers keep no positions; a dotted key or an inline table is not found."""
-    assignment = re.compile(rf"""(["']?){re.escape(name or "")}\1\s*=""")
-    current: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            current = header_path(stripped)
-            if name is None and current == table:
-                return number
-        elif name is not None and current == table and assignment.match(stripped):
-            return number
-    return _line_of(text, (*table, name), None) if name is not None else None
+# --- places in the file -----------------------------------------------------------------------------------------
 
 
-def header_path(line: str) -> tuple[str, ...]:
-    """Return the path that a `[table]` line names; empty for a line that only looks like one."""
+class Statement(NamedTuple):
+    """One statement of the file, a table's header or an assignment, and the lines it takes."""
+
+    first: int
+    last: int
+    table: tuple[str, ...]
+    """The table that it opens, or stands in."""
+    names: tuple[tuple[str, ...], ...]
+    """Everything that it sets, as paths from the top; nothing for a header."""
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Yield the statements of a valid TOML document in their order, as far as their places can be told."""
+    lines = split_lines(text)
+    table: tuple[str, ...] = ()
+    number = 0
+    while number < len(lines):
+        first, number = number, number + 1
+        start = lines[first].lstrip()[:1]
+        if start in {"", "#"}:
+            continue
+        content = _read_statement(lines[first:number])
+        while content is None and number < len(lines) and number - first < MAX_STATEMENT_LINES:
+            number += 1
+            content = _read_statement(lines[first:number])
+        if content is None:
+            return
+        if start == "[":
+            table = max(_paths(content), key=len)
+        names = () if start == "[" else tuple((*table, *path) for path in _paths(content))
+        yield Statement(first + 1, number, table, names)
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of TOML, ends included. `str.splitlines` knows more line ends than TOML does."""
+    return list(io.StringIO(text))
+
+
+def line_of(text: str, table: tuple[str, ...], name: str) -> int | None:
+    """Return the line on which `name` of `table` begins, or the table, where the name has none of its own."""
+    lines = _lines(text)
+    return lines.get((*table, name), lines.get(table))
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> Mapping[tuple[str, ...], int]:
+    """Return the line on which everything that has a name begins, by its path. TOML readers keep no positions."""
+    lines: dict[tuple[str, ...], int] = {}
+    for statement in statements(text):
+        tables = (statement.table[:depth] for depth in range(1, len(statement.table) + 1))
+        for path in (*tables, *statement.names):
+            lines.setdefault(path, statement.first)
+    return lines
+
+
+def _read_statement(lines: Iterable[str]) -> Mapping[str, Any] | None:
+    """Read a statement by itself; None where it goes on."""
     import tomllib
 
     try:
-        node = tomllib.loads(line)
-    except tomllib.TOMLDecodeError:
-        return ()
-    path = []
-    while isinstance(node, dict) and node:
-        [(name, node)] = node.items()
-        path.append(name)
-    return tuple(path)
+        return tomllib.loads("".join(lines))
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return None
+
+
+def _paths(content: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the path of everything in `content` that has a name."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield (name,)
+            yield from ((name, *path) for path in _paths(value))
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

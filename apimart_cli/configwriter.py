@@ -4,6 +4,7 @@ The only importer of tomlkit and filelock; loaded by the commands that write.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from contextlib import suppress
 from decimal import Decimal
@@ -12,10 +13,9 @@ from typing import Any
 
 import tomlkit
 from filelock import FileLock, Timeout
-from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Float, InlineTable, Item
 
-from apimart_cli.configfile import Problem, check_document, header_path, parse_toml
+from apimart_cli.configfile import Problem, check_document, parse_toml, split_lines, statements
 from apimart_cli.errors import ConfigError
 from apimart_cli.files import PrivateFile, read_private_file
 from apimart_cli.settings import Number
@@ -67,17 +67,42 @@ def _edit(path: Path, profile: str | None, change: Change) -> None:
     # A link stays a link: people keep the real file among their dotfiles.
     path = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
-            before = read_private_file(path).text if path.exists() else ""
-            after = _changed(before, profile, change, path)
-            _refuse_new_problems(path, before, after)
-            if after != before:
-                _replace(path, after)
+            before = _read(path)
+            after = _changed(before.text, profile, change, path)
+            _refuse_new_problems(path, before.text, after)
+            if after != before.text:
+                _replace(path, _encoded(after, before.encoding))
     except Timeout:
         raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", "check the folder and its permissions") from None
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and those above it, as far as they are missing, for their owner alone."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _read(path: Path) -> PrivateFile:
+    """Read the file; one that does not exist is an empty one."""
+    if not os.path.lexists(path):
+        return PrivateFile(path, "", is_exposed=False)
+    # The null device may be read as an empty file, but not be replaced by a real one.
+    if not path.is_file():
+        raise ConfigError(f"{path} is not a regular file", "name another one in APIMART_CONFIG")
+    return read_private_file(path)
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        # Arguments may hold bytes that are no text in the locale of the terminal.
+        raise ConfigError("a name or value is not text, and a config file is", "write it as UTF-8") from None
 
 
 # --- the new text -----------------------------------------------------------------------------------------------
@@ -85,59 +110,65 @@ def _edit(path: Path, profile: str | None, change: Change) -> None:
 
 def _changed(text: str, profile: str | None, change: Change, path: Path) -> str:
     """Return `text` with one table changed, and nothing else: held against a plain reading of old and new."""
-    expected = dict(parse_toml(text, path))
-    change(_table_in(expected, profile, dict))
-    wanted = _without_empty(_plain(expected))
-    if wanted == _without_empty(parse_toml(text, path)):
+    wanted = parse_toml(text, path)
+    change(_table_in(wanted, profile, dict))
+    if _exactly(wanted) == _exactly(parse_toml(text, path)):
         return text
-    after = _change_section(text, profile, change) or _change_document(text, profile, change)
-    after = after if after.endswith("\n") else after + "\n"
-    if _without_empty(parse_toml(after, path)) != wanted:
-        raise ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")
-    return after
+    for write in (_change_lines, _append_profile, _change_document):
+        # tomlkit raises what it likes, and writes what it likes, where a file is laid out in rare ways.
+        with suppress(Exception):
+            after = _finished(write(text, profile, change), like=text)
+            if _exactly(parse_toml(after, path)) == _exactly(wanted):
+                return after
+    raise ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")
 
 
-def _change_section(text: str, profile: str | None, change: Change) -> str | None:
-    """Change the lines of one table only, so that a comment above the next table stays where it belongs.
+def _change_lines(text: str, profile: str | None, change: Change) -> str:
+    """Change the lines of one table only, so that a comment above the next table stays where it belongs."""
+    before, lines, behind = _section(text, () if profile is None else ("profiles", profile))
+    document = tomlkit.parse(_with_newline(lines))
+    change(_table_in(document, profile, tomlkit.table))
+    gap = "\n" if not lines and behind.strip() else ""
+    return f"{before}{tomlkit.dumps(document)}{gap}{behind}"
 
-    None where the table does not stand in lines of its own: dotted names, inline tables, a new profile.
+
+def _section(text: str, table: tuple[str, ...]) -> tuple[str, str, str]:
+    """Split `text` before a table and behind its last value; the top level is the table without a header.
+
+    Raises LookupError where the table does not stand in lines of its own: dotted names, inline tables, no table yet.
     """
-    section = _section(text, () if profile is None else ("profiles", profile))
-    if section is None:
-        return None
-    before, lines, behind = section
-    try:
-        document = tomlkit.parse(lines)
-        change(_table_in(document, profile, tomlkit.table))
-    except (TOMLKitError, TypeError, AttributeError):
-        return None
-    return before + tomlkit.dumps(document) + behind
+    lines = split_lines(text)
+    own = [statement for statement in statements(text) if statement.table == table]
+    if own:
+        first, last = own[0].first - 1, own[-1].last
+    elif not table:
+        first = last = _end_of_preamble(lines)
+    else:
+        raise LookupError(table)
+    return "".join(lines[:first]), "".join(lines[first:last]), "".join(lines[last:])
 
 
-def _section(text: str, table: tuple[str, ...]) -> tuple[str, str, str] | None:
-    """Split `text` before a table and behind its last value; the top level is the table without a header."""
-    lines = text.splitlines(keepends=True)
-    headers = [number for number, line in enumerate(lines) if line.lstrip().startswith("[")]
-    starts = [0] if not table else [number for number in headers if header_path(lines[number].strip()) == table]
-    if len(starts) != 1:
-        return None
-    end = min((number for number in headers if number > starts[0] or not table), default=len(lines))
-    while end > starts[0] and lines[end - 1].lstrip()[:1] in {"", "#"}:
-        end -= 1
-    before, section, behind = lines[: starts[0]], "".join(lines[starts[0] : end]), "".join(lines[end:])
-    if section and not section.endswith("\n"):
-        section += "\n"
-    return "".join(before), section, behind
+def _end_of_preamble(lines: list[str]) -> int:
+    """Return the number of lines of a comment at the top that is about the whole file, with the empty line behind."""
+    for number, line in enumerate(lines):
+        if not line.startswith("#"):
+            return number + 1 if number and not line.strip() else 0
+    return len(lines)
+
+
+def _append_profile(text: str, profile: str | None, change: Change) -> str:
+    """Write a new profile behind everything else, set apart by an empty line."""
+    document = tomlkit.document()
+    change(_table_in(document, profile, tomlkit.table))
+    gap = "\n" if text.strip() else ""
+    return f"{_with_newline(text)}{gap}{tomlkit.dumps(document)}"
 
 
 def _change_document(text: str, profile: str | None, change: Change) -> str:
+    """Leave the layout to tomlkit: a table that is written inline or in dotted names."""
     document = tomlkit.parse(text)
-    known = profile in document.get("profiles", {})
     change(_table_in(document, profile, tomlkit.table))
-    after = tomlkit.dumps(document)
-    # A new profile stands apart from what is before it.
-    start = after.rfind("\n[") + 1
-    return f"{after[:start]}\n{after[start:]}" if start > 1 and not known and after[start - 2] != "\n" else after
+    return tomlkit.dumps(document)
 
 
 def _table_in(document: Any, profile: str | None, new_table: Callable[[], Any]) -> Any:
@@ -152,19 +183,29 @@ def _table_in(document: Any, profile: str | None, new_table: Callable[[], Any]) 
     return profiles[profile]
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` as the plain reader would read it."""
+def _finished(text: str, *, like: str) -> str:
+    """End every line, in the manner of the text that was changed."""
+    text = _with_newline(text)
+    if "\n" in like and like.count("\r\n") == like.count("\n"):
+        return re.sub(r"(?<!\r)\n", "\r\n", text)
+    return text
+
+
+def _with_newline(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _exactly(value: Any) -> Any:
+    """Return what compares equal for the same document only: 5 is not 5.0, nor true. Empty tables say nothing."""
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+        tables = {name: _exactly(item) for name, item in value.items()}
+        return {name: item for name, item in tables.items() if item != {}}
+    if isinstance(value, list):
+        return [_exactly(item) for item in value]
     if isinstance(value, Float):
-        return Decimal(value.as_string())
-    return value.unwrap() if isinstance(value, Item) else value
-
-
-def _without_empty(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Leave out tables with nothing in them: an empty one says the same as none."""
-    tables = {name: _without_empty(value) if isinstance(value, Mapping) else value for name, value in document.items()}
-    return {name: value for name, value in tables.items() if value != {}}
+        value = Decimal(value.as_string())
+    plain = value.unwrap() if isinstance(value, Item) else value
+    return type(plain).__name__, str(plain)
 
 
 def _refuse_new_problems(path: Path, before: str, after: str) -> None:
@@ -182,16 +223,16 @@ def _problems(path: Path, text: str) -> list[Problem]:
 # --- the new file -----------------------------------------------------------------------------------------------
 
 
-def _replace(path: Path, text: str) -> None:
-    """Put `text` in the place of the file in one step: whoever reads, or loses power, finds the old file or the new."""
+def _replace(path: Path, content: bytes) -> None:
+    """Put `content` in the place of the file in one step: whoever reads, or loses power, finds the old or the new."""
     new = path.with_name(f".{path.name}.new")
     # We hold the lock, so what lies there was left by a process that died; it may hold a key.
     with suppress(FileNotFoundError):
         new.unlink()
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)

@@ -1,5 +1,6 @@
 """Small files that may hold a key: read whole, with limits, and with a look at who else can read them."""
 
+import codecs
 import os
 import shlex
 import stat
@@ -18,6 +19,8 @@ class PrivateFile(NamedTuple):
     path: Path
     text: str
     is_exposed: bool
+    encoding: str = "utf-8"
+    """What writes `text` as the bytes that were read: `utf-8-sig` where they began with a byte order mark."""
 
     @property
     def exposure(self) -> ConfigError:
@@ -53,7 +56,8 @@ def read_private_file(path: Path) -> PrivateFile:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", "save it as UTF-8") from None
-    return PrivateFile(path, text, is_exposed=_is_exposed(status))
+    encoding = "utf-8-sig" if content.startswith(codecs.BOM_UTF8) else "utf-8"
+    return PrivateFile(path, text, _is_exposed(status), encoding)
 
 
 def _is_exposed(status: os.stat_result) -> bool:

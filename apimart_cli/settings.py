@@ -6,6 +6,7 @@ The key alone has one finer step, written in `_find_key`.
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -37,6 +38,8 @@ DEFAULT_PROFILE = "default"
 """The profile that is used when none is named; it need not exist."""
 
 MAX_UNIT_LENGTH = 16
+
+MAX_PROFILE_LENGTH = 100
 
 STORED_NAMES = ("api_key", "api_key_keyring")
 """Where `login` keeps a key."""
@@ -177,6 +180,16 @@ def parse_unit(text: str, source: str) -> str:
     return text
 
 
+def parse_new_profile(text: str, source: str) -> str:
+    """Return the name of a profile that may be written to the file; one that looks like a key is a mistake."""
+    if not text or len(text) > MAX_PROFILE_LENGTH or visible(text) != text:
+        raise UsageError(
+            f"{source}: {_shown(text)} cannot name a profile",
+            f"give a word like work, at most {MAX_PROFILE_LENGTH} characters",
+        )
+    return text
+
+
 class _Rule(NamedTuple):
     """How one setting is found and read."""
 
@@ -297,7 +310,7 @@ def _key_of_option(options: Options, exposures: list[ConfigError]) -> Setting | 
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
     if options.api_key == "-":
-        return _key(read_standard_input(), "standard input")
+        return _key(read_standard_input("--api-key -"), "standard input")
     if options.api_key is not None:
         return _key(options.api_key, "--api-key")
     if options.api_key_file is not None:
@@ -350,10 +363,10 @@ def _key(characters: str, source: str) -> Setting:
         return Setting(NoKey(error), source)
 
 
-def read_standard_input() -> str:
-    """Read the key from standard input; a terminal is asked for it without echo."""
+def read_standard_input(asked_by: str) -> str:
+    """Read the key from standard input; a terminal is asked for it without echo. Errors name `asked_by`."""
     if sys.stdin is None:
-        raise UsageError("--api-key -: standard input is closed", "pipe the key in, or use --api-key-file")
+        raise UsageError(f"{asked_by}: standard input is closed", "pipe the key in, or use --api-key-file")
     if sys.stdin.isatty():
         from apimart_cli.streams import ask_secret
 
@@ -362,7 +375,7 @@ def read_standard_input() -> str:
         # More than a key may have, so that a longer input is refused and not cut into a shorter key.
         data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
     except OSError as error:
-        raise UsageError(f"--api-key -: cannot read standard input: {error.strerror}", "pipe the key in") from None
+        raise UsageError(f"{asked_by}: cannot read standard input: {error.strerror}", "pipe the key in") from None
     return drop_newline(data.decode("utf-8", "replace"))
 
 
@@ -413,16 +426,16 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
     environ = os.environ if environ is None else environ
     config = read_config(environ, may_be_absent=True)
     if profile is not None:
-        name = profile
+        name = parse_new_profile(profile, "--profile")
     elif "APIMART_PROFILE" in environ:
-        name = _nonempty(environ, "APIMART_PROFILE")
+        name = parse_new_profile(_nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")
     else:
         name = config.default_profile or DEFAULT_PROFILE
     source = next((source for source in KEY_NAMES if source in config.profiles.get(name, {})), None)
     if source not in {None, *STORED_NAMES}:
         raise UsageError(
             f"profile {name} takes its key from {source}",
-            f"choose another profile, or first run: apimart config unset {source} --profile {name}",
+            f"choose another profile, or first run: apimart config unset {source} --profile {shlex.quote(name)}",
         )
     found = {each: _find(each, options, environ, config, name).value for each in ("base_url", "timeout", "unit")}
     return LoginSettings(name, config.path, **found, stored_in=source)
@@ -434,15 +447,14 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
     Raises UsageError for an unknown name, a malformed value, and for a key: those are for `login`, where nobody sees
     them.
     """
-    import shlex
-
     types = require_name(name, in_profile=in_profile)
     if name == "api_key":
         raise UsageError("a key on the command line is visible to others", "store it with: apimart login")
     if name in _RULES:
         _RULES[name].parse(text, name)
     if types == NUMBER:
-        return Number(text)
+        # TOML has no leading zeros; every other digit stays.
+        return Number(f"{Decimal(text):f}")
     if types == FLAG:
         if text != "true":
             raise UsageError(f"{name}: {_shown(text)} is not true", f"remove it with: apimart config unset {name}")
@@ -482,29 +494,47 @@ def inspect_settings(environ: Mapping[str, str]) -> ConfigReport:
     Raises ConfigError when the file cannot be read or is not TOML.
     """
     config, problems = inspect_config(environ)
-    problems = [*problems, *_check_values(config, (), config.top_level)]
+    problems = [*problems, *_check_values(config, None, config.top_level)]
     for name, profile in config.profiles.items():
-        problems += _check_values(config, ("profiles", name), profile)
+        problems += _check_values(config, name, profile)
     if config.exposure:
-        problems.append(Problem(None, config.exposure.message, config.exposure.hint or ""))
+        problems.append(Problem(None, "it holds a key and other users can read it", config.exposure.hint or ""))
+    broken = {problem.profile for problem in problems}
+    reports = []
+    for name in config.profiles:
+        report, exposed = _report(name, config, environ, is_broken=name in broken)
+        reports.append(report)
+        problems += exposed
     problems.sort(key=lambda problem: problem.line or 0)
-    return ConfigReport(config.path, problems, [_report(name, config, environ) for name in config.profiles])
+    return ConfigReport(config.path, problems, reports)
 
 
-def _check_values(config: ConfigFile, table: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_values(config: ConfigFile, profile: str | None, values: Mapping[str, Any]) -> Iterator[Problem]:
+    table = () if profile is None else ("profiles", profile)
     for name, value in values.items():
         if name in _RULES:
             try:
                 _RULES[name].parse(value, name)
             except UsageError as error:
                 place = f"[{'.'.join(table)}]: " if table else ""
-                yield Problem(config.line_of(table, name), f"{place}{error.message}", error.hint or "")
+                yield Problem(config.line_of(table, name), f"{place}{error.message}", error.hint or "", profile)
 
 
-def _report(name: str, config: ConfigFile, environ: Mapping[str, str]) -> ProfileReport:
+def _report(
+    name: str, config: ConfigFile, environ: Mapping[str, str], *, is_broken: bool
+) -> tuple[ProfileReport, list[Problem]]:
+    """Return whether a profile would work, and its key file as a problem where others can read that."""
     try:
         settings = _resolve_profile(Setting(name, "--profile"), Options(), environ, config)
     except UsageError as error:
-        return ProfileReport(name, works=False, reason=error.message)
+        return ProfileReport(name, works=False, reason=error.message), []
+    line = config.line_of(("profiles", name), "api_key_file")
+    exposed = [
+        Problem(line, f"[profiles.{name}]: {exposure.message}", exposure.hint or "", name)
+        for exposure in settings.exposures
+        if exposure is not config.exposure
+    ]
     key: KeySource = settings.api_key.value
-    return ProfileReport(name, works=key.fault is None, reason=key.fault or f"key {key.state}")
+    if is_broken or exposed:
+        return ProfileReport(name, works=False, reason="it has mistakes"), exposed
+    return ProfileReport(name, works=key.fault is None, reason=key.fault or f"key {key.state}"), []

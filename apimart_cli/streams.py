@@ -112,11 +112,15 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Reading],
     def show() -> None:
         if done.wait(PROGRESS_AFTER):
             return
-        while True:
-            _tell(f"\rapimart: {len(arrived)} of {total} answered ")
-            if done.wait(0.1):
-                _tell("\r\x1b[2K")
-                return
+        shown = ""
+        while not done.is_set():
+            line = f"\rapimart: {len(arrived)} of {total} answered "
+            # Only when it changes: a command that prints a key may be asking for a password on the same terminal.
+            if line != shown:
+                _tell(line)
+                shown = line
+            done.wait(0.1)
+        _tell("\r\x1b[2K")
 
     if quiet or not is_terminal_error() or os.environ.get("TERM", "dumb") == "dumb":
         yield step

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pexpect
 import pytest
 
@@ -22,6 +23,14 @@ KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 
 # The same guard that the processes under test load by themselves holds for this one.
 runpy.run_path(str(GUARD / "sitecustomize.py"))
+
+# How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
+# `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
+# runs that repeat the tests hundreds of times (mutation/run.py).
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
 
 _KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 _REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")

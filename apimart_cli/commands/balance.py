@@ -1,5 +1,6 @@
 """`apimart balance`: show what is left and what is used."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from apimart_cli.commands import new_app
@@ -65,17 +66,15 @@ def balance(
 
     from apimart_cli.client import ask
 
-    asked = ask(targets)
+    with closing(ask(targets)) as asked:
+        # Loaded while the answers travel, and Rich with it where a table is to be drawn.
+        from apimart_cli.gate import code_of_readings
+        from apimart_cli.output import OutputFormat, prepare
 
-    # Loaded while the answers travel, and Rich with it where a table is to be drawn.
-    from apimart_cli.gate import code_of_readings
-    from apimart_cli.output import OutputFormat, prepare
-
-    chosen_format = OutputFormat(chosen)
-    prepare(chosen_format)
-    readings = _write(
-        asked, chosen_format, asked_of=[len(profile_settings.scope.value) for profile_settings in settings]
-    )
+        chosen_format = OutputFormat(chosen)
+        prepare(chosen_format)
+        counts = [len(profile_settings.scope.value) for profile_settings in settings]
+        readings = _write(asked, chosen_format, asked_of=counts)
     write_failures(readings)
     return code_of_readings(readings)
 

@@ -83,9 +83,11 @@ def set_(
 
     from apimart_cli.configfile import config_path
     from apimart_cli.configwriter import set_values
-    from apimart_cli.settings import read_value
+    from apimart_cli.settings import parse_new_profile, read_value
     from apimart_cli.streams import write_note
 
+    if profile is not None:
+        parse_new_profile(profile, "--profile")
     found, _ = config_path(os.environ)
     set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)})
     write_note(f"{name} is set in {found}")
@@ -118,10 +120,13 @@ def check(json: JsonOption = False) -> ExitCode:
 
     from apimart_cli.output import render_config_report
     from apimart_cli.settings import inspect_settings
-    from apimart_cli.streams import write_answer, write_error
+    from apimart_cli.streams import write_answer, write_error, write_note
 
     report = inspect_settings(os.environ)
     write_answer(render_config_report(report, json=json))
     for problem in report.problems:
         write_error(problem.as_error(report.path))
+    if not report.problems:
+        is_there = os.path.exists(report.path)
+        write_note(f"no mistake in {report.path}" if is_there else f"there is no config file: {report.path}")
     return ExitCode.USAGE if report.problems else ExitCode.OK

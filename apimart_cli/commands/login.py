@@ -35,12 +35,16 @@ def login(
     """
     from apimart_cli.apikey import ApiKey
     from apimart_cli.gate import code_of_readings
+    from apimart_cli.keysource import KeyringKey
     from apimart_cli.output import OutputFormat, render_readings
     from apimart_cli.settings import Options, read_standard_input, resolve_for_login
     from apimart_cli.streams import standard_output, write_answer, write_failures
 
     settings = resolve_for_login(Options(base_url=base_url, timeout=timeout), profile)
-    key = ApiKey(read_standard_input(), source="standard input")
+    if keyring:
+        # Before anybody has typed a key in vain.
+        KeyringKey(settings.profile).require_package()
+    key = ApiKey(read_standard_input("login"), source="standard input")
     reading = _ask(settings, key)
     write_answer(render_readings([reading], OutputFormat.TABLE, standard_output()))
     write_failures([reading])
@@ -69,20 +73,21 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
     error = reading.error
     if error is None or error.exit_code is ExitCode.BELOW:
         return True
-    if error.exit_code in {ExitCode.UNAVAILABLE, ExitCode.BAD_RESPONSE} and no_verify:
+    is_open = error.exit_code in {ExitCode.UNAVAILABLE, ExitCode.BAD_RESPONSE}
+    if is_open and no_verify:
         write_warning("the key is saved without having been verified", "see whether it works: apimart balance")
         return True
-    again = "it is kept unverified with: --no-verify" if error.exit_code is not ExitCode.AUTH else "check the key"
-    write_warning("the key is not saved", again)
+    write_warning("the key is not saved", "it is kept unverified with: --no-verify" if is_open else None)
     return False
 
 
 def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_url: bool) -> None:
     """Keep the key in one place, and forget it in the other; an address that was given belongs to the key."""
     from apimart_cli.configwriter import set_values
+    from apimart_cli.errors import ApimartError
     from apimart_cli.keysource import KeyringKey
     from apimart_cli.settings import STORED_NAMES
-    from apimart_cli.streams import write_note
+    from apimart_cli.streams import write_note, write_warning
 
     in_keyring = KeyringKey(settings.profile)
     if keyring:
@@ -91,7 +96,10 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     address = {"base_url": settings.base_url} if with_base_url else {}
     others = [name for name in STORED_NAMES if name not in place]
     set_values(settings.config_path, settings.profile, {**place, **address}, instead_of=others)
-    if settings.stored_in == "api_key_keyring" and not keyring:
-        in_keyring.delete()
     kept_in = "the keyring" if keyring else settings.config_path
     write_note(f"the key of profile {settings.profile} is kept in {kept_in}")
+    if settings.stored_in == "api_key_keyring" and not keyring:
+        try:
+            in_keyring.delete()
+        except ApimartError as error:
+            write_warning(f"the keyring still keeps the old key: {error.message}", error.hint)

@@ -48,8 +48,13 @@ ApiKeyFileOption = Annotated[
 
 
 def _profile_names(incomplete: str) -> list[str]:
-    """Return the profiles that a shell may complete; none where the config file cannot be read."""
+    """Return the profiles that a shell may complete; none where the config file cannot be read.
+
+    Shells take what they are given as if it had been typed, and zsh evaluates it: a name that would have to be quoted
+    is left out.
+    """
     import os
+    import re
 
     from apimart_cli.configfile import inspect_config
     from apimart_cli.errors import ApimartError
@@ -58,7 +63,7 @@ def _profile_names(incomplete: str) -> list[str]:
         config, _ = inspect_config(os.environ)
     except ApimartError:
         return []
-    return [name for name in config.profiles if name.startswith(incomplete)]
+    return [name for name in config.profiles if name.startswith(incomplete) and re.fullmatch(r"[\w@.+/-]+", name)]
 
 
 ProfilesOption = Annotated[
