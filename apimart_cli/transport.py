@@ -10,7 +10,6 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from socket import gaierror
 from typing import IO, Any, Self, cast
@@ -160,13 +159,9 @@ class _Adapter(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*arguments, **named)
-        pool.ConnectionCls = _strict(pool.ConnectionCls)
+        if pool.ConnectionCls.response_class is not _Response:
+            pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": _Response})
         return pool
-
-
-@cache
-def _strict(connection: type[Any]) -> type[Any]:
-    return type(connection.__name__, (connection,), {"response_class": _Response})
 
 
 class _Response(http.client.HTTPResponse):
