@@ -192,8 +192,10 @@ class FaultServer:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.first_contact = self.first_contact or time.monotonic()
             self._sockets.append(peer)
-            self._start(self._serve, peer, self._scripts[min(self.contacts, len(self._scripts) - 1)])
+            script = self._scripts[min(self.contacts, len(self._scripts) - 1)]
+            # Counted before it is served: who has an answer finds its contact counted.
             self.contacts += 1
+            self._start(self._serve, peer, script)
 
     def _serve(self, peer: socket.socket, script: Script) -> None:
         connection = Connection(peer, self._closing, self._replacements)
