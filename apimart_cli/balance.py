@@ -41,7 +41,7 @@ _PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 # How the gateway names the key in failures sent with HTTP 200: its reference gives "Failed to get token info",
 # "No Authorization header" and their Chinese forms; "invalid api key" with code 401 was observed in 2026.
-_KEY_IS_NAMED = re.compile(r"token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥", re.IGNORECASE)
+_KEY_IS_NAMED = re.compile(r"(?ai)token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥")
 _AUTH_STATUSES = frozenset({401, 403})
 
 _AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows this address"
