@@ -174,6 +174,12 @@ class _Response(http.client.HTTPResponse):
             super().begin()
         finally:
             self.fp = stream
+        # urllib3 raises on lengths that differ, before anybody has seen the status, and leaves the socket open. Under
+        # one that is no number the status still decides, and `_check_framing` finds it.
+        lengths = ",".join(self.headers.get_all("Content-Length", [])).split(",")
+        if len({length.strip() for length in lengths}) > 1:
+            del self.headers["Content-Length"]
+            self.headers["Content-Length"] = "contradictory"
 
 
 class _Head:
@@ -223,7 +229,7 @@ def _check_framing(headers: Mapping[str, str]) -> None:
     if coding is not None:
         is_clear = length is None and coding.strip().lower() == "chunked"
     else:
-        # The same length twice is one length; different ones never get here.
+        # The same length twice is one length.
         is_clear = length is None or all(_is_size(text.strip()) for text in length.split(","))
     if not is_clear:
         raise _untrustworthy("its headers do not tell where it ends")

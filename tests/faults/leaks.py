@@ -3,7 +3,8 @@
 import base64
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from urllib.parse import unquote
 
 PIECE = 8
@@ -13,22 +14,19 @@ PIECE = 8
 def find_key(output: str, key: str) -> list[str]:
     """Return the pieces of `key` that can be read from `output`, each with the encoding it was found in.
 
-    Letter case and everything but letters and digits are ignored, so that a key with spaces in it is still found.
+    Letter case is ignored, and so is everything but letters and digits, so that a key with spaces in it is found.
     """
-    haystacks = {_squeeze(view) for view in _views(output)}
-    return [
-        f"{form}: {needle}"
-        for piece in _windows(key)
-        for form, needle in _forms(piece)
-        if any(_squeeze(needle) in haystack for haystack in haystacks)
-    ]
+    views = [view.casefold() for view in _views(output)]
+    squeezed = [_alphanumeric(view) for view in views]
+    found = [form for form, needle in _needles(key) if any(needle in view for view in views)]
+    return found + [form for form, needle in _needles(_alphanumeric(key)) if any(needle in view for view in squeezed)]
 
 
-def _windows(key: str) -> Iterator[str]:
-    """Yield every run of PIECE characters, also of the key without its punctuation."""
-    for text in dict.fromkeys((key, _alphanumeric(key))):
-        for start in range(len(text) - PIECE + 1):
-            yield text[start : start + PIECE]
+@cache
+def _needles(key: str) -> Sequence[tuple[str, str]]:
+    """Return every run of PIECE characters of `key` in every form, with the name of the form."""
+    pieces = (key[start : start + PIECE] for start in range(len(key) - PIECE + 1))
+    return [(f"{piece} as {form}", needle.casefold()) for piece in pieces for form, needle in _forms(piece)]
 
 
 def _forms(piece: str) -> Iterator[tuple[str, str]]:
@@ -53,10 +51,6 @@ def _views(output: str) -> Iterator[str]:
         output,
         flags=re.IGNORECASE,
     )
-
-
-def _squeeze(text: str) -> str:
-    return _alphanumeric(text).casefold()
 
 
 def _alphanumeric(text: str) -> str:
