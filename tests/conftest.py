@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pexpect
 import pytest
 
@@ -22,6 +23,20 @@ KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 
 # The same guard that the processes under test load by themselves holds for this one.
 runpy.run_path(str(GUARD / "sitecustomize.py"))
+
+# How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
+# `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
+# runs that repeat the tests hundreds of times (mutation/run.py).
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
+
+# Tests that run in the background (`&`, nohup) are started with these ignored, and would hand that on to the processes
+# under test. A signal that is handled, even by nothing, starts a process with its default.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda _number, _frame: None)
 
 _KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 _REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")
@@ -113,19 +128,12 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
                 dimensions=(24, columns),
                 timeout=20,
                 cwd=str(tmp_path),
-                preexec_fn=heed_signals,
             )
             child.delaybeforesend = None
             stack.callback(child.close, force=True)
             return child
 
         yield start
-
-
-def heed_signals() -> None:
-    """Undo in a child what a background job inherits: an ignored Ctrl-C."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
