@@ -153,16 +153,16 @@ def _statuses() -> Iterator[Case]:
         "status",
         PASS,
         {
-            "200 of HTTP/1.0, ended by the connection": b"HTTP/1.0 200 OK\r\n\r\n" + GOOD.encode(),
             "200 after 100 Continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(),
         },
         variants={
+            "200 of HTTP/1.0, ended by the connection": b"HTTP/1.0 200 OK\r\n\r\n" + GOOD.encode(),
             "200 without a reason": http(status="200"),
             "200 with any reason": http(status="200 Alles in Ordnung"),
             "200 with bare line feeds": http().replace(b"\r\n", b"\n"),
         },
     )
-    yield from group("status", AUTH, perfect("401 403"))
+    yield from group("status", AUTH, perfect("401"), variants=perfect("403"))
     yield from group("status", BELOW, perfect("402"))
     yield from group(
         "status", UNAVAILABLE, perfect("429 503"), variants=perfect("408 502 504"), timeout=0.7, asked=None
@@ -171,8 +171,8 @@ def _statuses() -> Iterator[Case]:
     yield from group(
         "status",
         BAD,
-        perfect("201 204 206 299 304 404 999"),
-        variants=perfect("101 103 202 203 205 226 400 405 407 409 418 425 451 499 600 700"),
+        perfect("204 299 404 999"),
+        variants=perfect("101 103 201 202 203 205 206 226 304 400 405 407 409 418 425 451 499 600 700"),
     )
     yield from group("status", BAD, {"100 Continue for ever": flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 99)})
 
@@ -210,13 +210,13 @@ def _status_lines() -> Iterator[Case]:
         BAD,
         {
             "a sign": http(status="+200 OK"),
-            "an underscore": http(status="2_00 OK"),
             "HTTP/0.9, the body alone": GOOD.encode() + b"\n",
             "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
             "an alert of TLS": b"\x15\x03\x03\x00\x02\x02\x46",
             "longer than 64 KiB": http(status="200 " + "O" * 70_000),
         },
         variants={
+            "an underscore": http(status="2_00 OK"),
             "four digits": http(status="2000 OK"),
             "no digits": http(status="OK"),
             "nothing": http(status=""),
@@ -248,7 +248,6 @@ def _redirects() -> Iterator[Case]:
         "redirect",
         BAD,
         {
-            "302 to another host": to("@OTHER@/v1/balance"),
             "307 to another host": to("@OTHER@/v1/balance", "307 Temporary Redirect"),
             "to itself, good the second time": [to("@SELF@/v1/balance"), http()],
             "with a body of 300 MB": (
@@ -257,6 +256,7 @@ def _redirects() -> Iterator[Case]:
             ),
         },
         variants={
+            "302 to another host": to("@OTHER@/v1/balance"),
             "301 to another host": to("@OTHER@/v1/balance", "301 Moved Permanently"),
             "303 to another host": to("@OTHER@/v1/balance", "303 See Other"),
             "308 to another host": to("@OTHER@/v1/balance", "308 Permanent Redirect"),
@@ -292,11 +292,11 @@ def _lengths() -> Iterator[Case]:
         BAD,
         {
             "one too many": sized(str(size + 1)),
-            "one too few": sized(str(size - 1)),
             "negative": sized("-5"),
             "twice and different": sized(str(size), str(size + 1)),
         },
         variants={
+            "one too few": sized(str(size - 1)),
             "far too many": sized("999999999999"),
             "beyond any number": sized("9" * 5000),
             "with a sign": sized(f"+{size}"),
@@ -400,8 +400,9 @@ def _compression() -> Iterator[Case]:
     yield from group(
         "compression",
         PASS,
-        {"gzip": packed(good), "gzip of 64 KiB exactly": packed(zipped(PADDED))},
+        {"gzip": packed(good)},
         variants={
+            "gzip of 64 KiB exactly": packed(zipped(PADDED)),
             "GZIP in capitals": packed(good, "GZIP"),
             "gzip in chunks": chunked(good[:20], good[20:], headers=["Content-Encoding: gzip"]),
             "identity": packed(GOOD, "identity"),
@@ -418,12 +419,12 @@ def _compression() -> Iterator[Case]:
             "gzip with bytes behind it": packed(good + b"\0"),
             "gzip in gzip": packed(zipped(good), "gzip, gzip"),
             "deflate": packed(zlib.compress(GOOD.encode()), "deflate"),
-            "br": packed(GOOD, "br"),
             "a bomb of 300 MB in 300 kB": packed(bomb(300)),
             "a bomb of 50 MB in 50 kB": packed(bomb(50)),
             "a bomb in a bomb": packed(zipped(bomb(300)), "gzip, gzip"),
         },
         variants={
+            "br": packed(GOOD, "br"),
             "gzip without its last byte": packed(good[:-1]),
             "gzip with a wrong size": packed(good[:-4] + struct.pack("<I", len(GOOD) + 1)),
             "gzip twice in a row": packed(good + zipped(b" ")),
@@ -488,23 +489,23 @@ def _json() -> Iterator[Case]:
                 "100,000 brackets": "[" * 100_000,
                 "cut off": GOOD[:-1],
                 "bytes behind it": GOOD + "x",
-                "two objects": GOOD + GOOD,
-                "a comma at its end": GOOD[:-1] + ",}",
                 "UTF-8 with a byte order mark": GOOD.encode("utf-8-sig"),
                 "UTF-16": GOOD.encode("utf-16"),
                 "Latin-1": noted(b"\xe9"),
-                "an overlong character": noted(b"\xc0\xaf"),
                 "success twice, false first": GOOD.replace('"success":true', '"success":false,"success":true'),
-                "success twice, true first": GOOD.replace('"success":true', '"success":true,"success":false'),
                 "the amount twice": balance("1", more=',"remain_balance":100'),
                 "an envelope": f'{{"success":true,"data":{GOOD}}}',
-                "a list": f"[{GOOD}]",
-                "a page": "<!doctype html><title>Welcome</title>",
                 "no success": GOOD.replace('"success":true,', ""),
             }
         ),
         variants=bodies(
             {
+                "a page": "<!doctype html><title>Welcome</title>",
+                "a list": f"[{GOOD}]",
+                "success twice, true first": GOOD.replace('"success":true', '"success":true,"success":false'),
+                "an overlong character": noted(b"\xc0\xaf"),
+                "a comma at its end": GOOD[:-1] + ",}",
+                "two objects": GOOD + GOOD,
                 "30,000 brackets": "[" * 30_000,
                 "30,000 objects": '{"x":' * 10_000,
                 "a NUL behind it": GOOD + "\0",
@@ -560,18 +561,28 @@ def _amounts() -> Iterator[Case]:
     yield from group(
         "remaining",
         BELOW,
-        remaining("4.999999999999999999", "-3"),
-        variants=remaining("0", "-0", "-0.01", "4e0", '"4.99"', "0.000001e6"),
+        remaining("4.999999999999999999"),
+        variants=remaining("-3", "0", "-0", "-0.01", "4e0", '"4.99"', "0.000001e6"),
     )
     yield from group(
         "remaining",
         BAD,
         remaining(
-            *("NaN", "Infinity", "1e400", "1e-400", "1e999999999", "0e999999999", "1e99999999999999999999", "9" * 400),
-            *("true", "null", '"$10.5"', '"10,5"', '"\u0661\u0660"', "-1"),
+            *("NaN", "Infinity", "1e400", "1e999999999", "0e999999999", "1e99999999999999999999", "9" * 400),
+            *("true", '"$10.5"', '"\u0661\u0660"', "-1"),
         ),
         variants=remaining(
-            *("-Infinity", "-1e999999999", "0e-99999999999999999999", "10." + "0" * 400, "1" + "0" * 15, "5e-31"),
+            *(
+                "-Infinity",
+                "null",
+                '"10,5"',
+                "1e-400",
+                "-1e999999999",
+                "0e-99999999999999999999",
+                "10." + "0" * 400,
+                "1" + "0" * 15,
+                "5e-31",
+            ),
             *("[10.5]", '{"value":10.5}', "010.5", "+10.5", ".5", "10.", "0x1F", "1_0", "10,5", "1e", "--1"),
             *('" 10.5"', '"10.5 "', '"+10.5"', '"0x1F"', '"1_0"', '"1e1"', '"Infinity"', '"NaN"', '""', '"010"'),
             *('"10."', '".5"', '"\uff11\uff10"', '"10.5\\n"', '"10.5\\u0000"', '"\u221e"', '"unlimited"', '"true"'),
@@ -601,7 +612,7 @@ def _words() -> Iterator[Case]:
         return {text: http(balance(unlimited=text)) for text in texts}
 
     yield from group(
-        "success", BAD, success('"true"', "1", "null"), variants=success("[true]", "1e0", '"false"', "0", "{}")
+        "success", BAD, success('"true"', "1"), variants=success("null", "[true]", "1e0", '"false"', "0", "{}")
     )
     unsaid = balance("-1").replace(',"unlimited_quota":false', "")
     yield from group(
@@ -845,7 +856,7 @@ ECHOES: Mapping[str, str] = {
 def _echoes() -> Iterator[Case]:
     for number, (name, text) in enumerate(ECHOES.items()):
         # Each echo has one place in a process of its own, and all of them without.
-        spread = number % 6
+        spread = number % 8
         key_in_place = f"Location: @OTHER@/?k={text}".replace("\n", "%0a")
         yield Case(f"key in a message: {name}", UNAVAILABLE, failed(text), is_variant=spread != 0)
         yield Case(f"key in an error: {name}", AUTH, refused("403 No", text), is_variant=spread != 1)

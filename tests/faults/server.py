@@ -148,9 +148,10 @@ class FaultServer:
 
     def __exit__(self, *_exception: object) -> None:
         self._closing.set()
-        # First the thread that lets in: behind it nobody new comes.
-        for thread in self._threads[:1]:
-            thread.join(timeout=5)
+        if self._door is Door.OPEN:
+            # First the thread that lets in, woken by a last client: behind it nobody new comes.
+            socket.create_connection(self._listener.getsockname(), timeout=5).close()
+            self._threads[0].join(timeout=5)
         for opened in self._sockets:
             # Whoever waits in it for the client wakes up.
             with suppress(OSError):
@@ -166,7 +167,6 @@ class FaultServer:
         listener.bind(("127.0.0.1", 0))
         if self._door is Door.OPEN:
             listener.listen(16)
-            listener.settimeout(0.01)
         elif self._door is Door.CROWDED:
             listener.listen(0)
             # The queue holds one connection more than it was asked to; further ones stay unanswered.
@@ -183,12 +183,11 @@ class FaultServer:
         thread.start()
 
     def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                peer, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            peer.setblocking(True)
+        while True:
+            peer, _ = self._listener.accept()
+            if self._closing.is_set():
+                peer.close()
+                return
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.first_contact = self.first_contact or time.monotonic()
             self._sockets.append(peer)
