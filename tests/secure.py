@@ -65,9 +65,10 @@ class Listener:
         with suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
+                handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
+                handler.start()
+                self._handlers.append(handler)
                 self.connections += 1
-                self._handlers.append(threading.Thread(target=self._handle, args=(connection,), daemon=True))
-                self._handlers[-1].start()
 
     def settle(self) -> None:
         """Wait until every connection was served to its end, so that nothing more arrives that was sent before."""
