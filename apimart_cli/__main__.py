@@ -20,7 +20,10 @@ def run() -> NoReturn:
     _fill_closed_streams()
     from apimart_cli.cli import main
 
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    # The answer is given: Ctrl-C while the interpreter cleans up would kill it, and change the status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

@@ -3,6 +3,8 @@
 Pure: no I/O, nothing heavy imported. Where a key comes from is the business of `settings`.
 """
 
+import re
+
 from apimart_cli.errors import AuthError
 from apimart_cli.text import quote
 
@@ -11,6 +13,9 @@ MAX_LENGTH = 4096
 
 _PIECE = 8
 """A run of this many characters of the key counts as a leak."""
+
+_BACKSLASHED = re.compile(r"\\(?:(?:x|u00)(?P<hex>[0-9A-Fa-f]{2})|(?P<octal>[01][0-7]{2}))")
+"""The escapes of printable ASCII in JSON, Python, C and the shell: all that a key is made of."""
 
 _KEY_PAGE_HINT = "copy the key again from the gateway's key page; it is one word that starts with sk-"
 
@@ -46,7 +51,7 @@ class ApiKey:
         return "(withheld: it repeats the API key)" if self.is_echoed_in(text) else quote(text)
 
     def is_echoed_in(self, text: str) -> bool:
-        """Tell whether `text` holds a piece of the key, plain or percent-, entity-, base64- or hex-encoded.
+        """Tell whether `text` holds a piece of the key, plain or percent-, entity-, backslash-, base64- or hex-encoded.
 
         Letter case and everything but letters and digits are ignored, so that a key broken up by spaces or
         zero-width characters is still found. A key may be mostly punctuation, so it is looked for with its own, too.
@@ -54,7 +59,7 @@ class ApiKey:
         from html import unescape
         from urllib.parse import unquote
 
-        views = _reduced(text, unquote(text), unescape(text))
+        views = _reduced(text, unquote(text), unescape(text), _BACKSLASHED.sub(_character_of, text))
         return any(piece in view for piece in self._pieces() for view in views)
 
     def _pieces(self) -> set[str]:
@@ -83,6 +88,11 @@ def _fault(characters: str) -> str | None:
     if not all("!" <= character <= "~" for character in characters):
         return "has a character in it that is not printable ASCII"
     return None
+
+
+def _character_of(escape: re.Match[str]) -> str:
+    """Return the character that a backslash escape stands for."""
+    return chr(int(escape["hex"], 16) if escape["hex"] else int(escape["octal"], 8))
 
 
 def _reduced(*texts: str) -> set[str]:

@@ -41,7 +41,7 @@ _PLAIN_DECIMAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"
 
 # How the gateway names the key in failures sent with HTTP 200: its reference gives "Failed to get token info",
 # "No Authorization header" and their Chinese forms; "invalid api key" with code 401 was observed in 2026.
-_KEY_IS_NAMED = r"token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥"
+_KEY_IS_NAMED = r"(?ai)token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥"
 _AUTH_STATUSES = frozenset({401, 403})
 
 _AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows this address"
@@ -235,9 +235,7 @@ def _raise_for_failure(fields: Mapping[str, Any], key: ApiKey) -> NoReturn:
     if isinstance(message, _Number) or not isinstance(message, str):
         _reject(f"`message` is {_describe(message, key)}, not a string")
     said = f": {key.quote(message)}" if message else ""
-    if re.search(_KEY_IS_NAMED, message, flags=re.IGNORECASE) or str(fields.get("code")) in {
-        str(status) for status in _AUTH_STATUSES
-    }:
+    if re.search(_KEY_IS_NAMED, message) or str(fields.get("code")) in {str(status) for status in _AUTH_STATUSES}:
         raise AuthError(f"the gateway rejected the API key{said}", _AUTH_HINT)
     raise UnavailableError(f"the gateway could not tell the balance{said}", "try again later")
 

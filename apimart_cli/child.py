@@ -7,11 +7,11 @@ A signal that is ignored since before the start (`nohup`, a background job of a 
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 from apimart_cli.errors import CommandStatus, ExitCode, UsageError
 
@@ -19,6 +19,9 @@ _TYPED = ("SIGINT", "SIGQUIT")
 """Signals of the terminal's keys: it sends them to every process in its foreground."""
 
 _SENT = ("SIGTERM", "SIGHUP")
+
+_SLICE = 0.1
+"""Most seconds to wait at a stretch: a signal that comes just before a wait begins is noticed when it ends."""
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -39,8 +42,16 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> Command
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
             raise UsageError(f"cannot run {command[0]}: {reason}", "check the command behind --") from None
         relay.start(child)
-        status = child.wait()
+        _wait_for(child)
+    status = child.returncode
     return CommandStatus(128 - status if status < 0 else status)
+
+
+def _wait_for(child: "subprocess.Popen[bytes]") -> None:
+    waiting = threading.Thread(target=child.wait, daemon=True)
+    waiting.start()
+    while waiting.is_alive():
+        waiting.join(_SLICE)
 
 
 class _Relay:
@@ -85,29 +96,34 @@ def is_in_foreground() -> bool:
 
 def wait_for_interrupt() -> None:
     """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
-    try:
-        with _handling(("SIGINT",), signal.default_int_handler):
-            while True:
-                time.sleep(3600)
-    except KeyboardInterrupt:
-        return
+    pressed: list[int] = []
+    # Nothing is raised and no lock is taken in the handler: it may be called again before it is taken away.
+    with _handling(("SIGINT",), lambda number, _frame: pressed.append(number)):
+        while not pressed:
+            time.sleep(_SLICE)
 
 
 @contextmanager
 def unwinding() -> Iterator[None]:
-    """Let a signal that ends the process unwind the block first, so that it can put back what it changed.
+    """Raise KeyboardInterrupt in the block for a signal that ends the process, so that it can put back what it changed.
 
-    Ctrl-C is raised as KeyboardInterrupt; the others end the process by themselves behind the block.
+    Of Ctrl-C it goes on behind the block; the other signals end the process there by themselves.
     """
+    caught: list[int] = []
 
-    def unwind(number: int, _frame: FrameType | None) -> NoReturn:
-        raise _Ended(number)
+    def unwind(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        # Once: a second one would interrupt the putting back.
+        if len(caught) == 1:
+            raise KeyboardInterrupt
 
     try:
-        with _handling(("SIGINT",), signal.default_int_handler), _handling(_SENT, unwind):
+        with _handling(("SIGINT", *_SENT), unwind):
             yield
-    except _Ended as ended:
-        os.kill(os.getpid(), ended.number)
+    except KeyboardInterrupt:
+        if caught and caught[0] != signal.SIGINT:
+            os.kill(os.getpid(), caught[0])
+        raise
 
 
 @contextmanager
@@ -123,13 +139,6 @@ def cleaning_up(clean_up: Callable[[], None]) -> Iterator[None]:
 
     with _handling(("SIGINT", *_SENT), end):
         yield
-
-
-class _Ended(BaseException):
-    """A signal that ends the process, on its way out of a block."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 @contextmanager

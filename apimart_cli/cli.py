@@ -123,6 +123,7 @@ def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
 def _wants_json(arguments: Sequence[str]) -> bool:
     """Tell from the raw command line whether JSON was asked for: an error may come before the options are read."""
     ours = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    if any(re.fullmatch(r"-[a-z]*q[a-z]*|--quiet", argument) for argument in ours):
+    # Only -q takes no value, so it is the first of short options written together: -pq names the profile q.
+    if any(re.match(r"-q|--quiet$", argument) for argument in ours):
         return False
     return bool(re.search(r" (--json|(--output|-q?o)[ =]?json)(?= )", f" {' '.join(ours)} "))

@@ -25,6 +25,9 @@ MAX_CONCURRENCY = 50
 MAX_ATTEMPTS = 4
 """Most times one question is asked."""
 
+LONGEST_WAIT = 0.2
+"""Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
+
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long."""
 
@@ -111,7 +114,7 @@ class _Asking:
             self._running = [question for question in self._running if question not in ended]
             self.start_next()
         else:
-            self._changed.wait(min(question.seconds_left() for question in self._running))
+            self._changed.wait(min(LONGEST_WAIT, *(question.seconds_left() for question in self._running)))
 
 
 class _Question:

@@ -385,14 +385,14 @@ def _status(balance: Balance) -> tuple[str, str]:
 
 
 def _share(balance: Balance) -> Decimal | None:
-    """Return which part of the whole is left, from 0 to 1; None where there is no whole."""
+    """Return which part of the whole is left, from 0 to 1 in thousandths, rounded down; None without a whole."""
     if balance.remain_balance is None:
         return None
     left = max(balance.remain_balance, Decimal(0))
-    # Enough digits that no amount is rounded, and that a share just below 1 stays below it.
+    # With digits enough that no amount is rounded on the way: a share just below 1 stays below it.
     with localcontext(prec=100):
         whole = left + balance.used_balance
-        return left / whole if whole > 0 else None
+        return (left / whole).quantize(Decimal("0.001"), ROUND_FLOOR) if whole > 0 else None
 
 
 def _share_left(share: Decimal | None, bar: str) -> str:

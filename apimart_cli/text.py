@@ -39,9 +39,10 @@ def visible(text: str) -> str:
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     """Return foreign `text` made visible and cut to at most `limit` characters, the cut marked by `...`."""
+    text = text.strip()
     # Cut before and after: escapes lengthen the text, and a long text should not be walked to its end.
-    shown = visible(text.strip()[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+    shown = visible(text[:limit])
+    return shown if max(len(text), len(shown)) <= limit else shown[: limit - 3] + "..."
 
 
 def _show_character(character: str) -> str:

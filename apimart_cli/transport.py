@@ -10,7 +10,6 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from socket import gaierror
 from typing import IO, Any, Self, cast
@@ -160,13 +159,9 @@ class _Adapter(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*arguments, **named)
-        pool.ConnectionCls = _strict(pool.ConnectionCls)
+        if pool.ConnectionCls.response_class is not _Response:
+            pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": _Response})
         return pool
-
-
-@cache
-def _strict(connection: type[Any]) -> type[Any]:
-    return type(connection.__name__, (connection,), {"response_class": _Response})
 
 
 class _Response(http.client.HTTPResponse):
@@ -179,6 +174,12 @@ class _Response(http.client.HTTPResponse):
             super().begin()
         finally:
             self.fp = stream
+        # urllib3 raises on lengths that differ, before anybody has seen the status, and leaves the socket open. Under
+        # one that is no number the status still decides, and `_check_framing` finds it.
+        lengths = ",".join(self.headers.get_all("Content-Length", [])).split(",")
+        if len({length.strip() for length in lengths}) > 1:
+            del self.headers["Content-Length"]
+            self.headers["Content-Length"] = "contradictory"
 
 
 class _Head:
@@ -228,7 +229,7 @@ def _check_framing(headers: Mapping[str, str]) -> None:
     if coding is not None:
         is_clear = length is None and coding.strip().lower() == "chunked"
     else:
-        # The same length twice is one length; different ones never get here.
+        # The same length twice is one length.
         is_clear = length is None or all(_is_size(text.strip()) for text in length.split(","))
     if not is_clear:
         raise _untrustworthy("its headers do not tell where it ends")

@@ -32,6 +32,12 @@ hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, p
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
+# Tests that run in the background (`&`, nohup) are started with these ignored, and would hand that on to the processes
+# under test. A signal that is handled, even by nothing, starts a process with its default.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda _number, _frame: None)
+
 _KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 _REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")
 _REMOVED_EXACTLY = {
@@ -122,19 +128,12 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
                 dimensions=(24, columns),
                 timeout=20,
                 cwd=str(tmp_path),
-                preexec_fn=heed_signals,
             )
             child.delaybeforesend = None
             stack.callback(child.close, force=True)
             return child
 
         yield start
-
-
-def heed_signals() -> None:
-    """Undo in a child what a background job inherits: an ignored Ctrl-C."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

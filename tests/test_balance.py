@@ -1,5 +1,6 @@
 """The gateway's answer and what it proves: every recorded payload, and everything that is not quite one."""
 
+import itertools
 import json
 import math
 import traceback
@@ -359,6 +360,7 @@ def test_credits_may_come_one_by_one(present: str) -> None:
         (b'{"success":true,"remain_balance":10,"used_balance":1,"x":{"a":1,"a":1}}', "a name stands in it twice"),
         (b'{"success":true,"remain_balance":10,"used_balance":1,"\\u0073uccess":true}', "a name stands in it twice"),
     ],
+    ids=itertools.count(),
 )
 def test_what_is_not_one_strict_json_object_is_a_bad_response(body: bytes, fault: str) -> None:
     """UTF-8 without a byte order mark, one object, every name once, nothing before it, nothing behind it."""

@@ -1,0 +1,57 @@
+"""Find the key in an output: any eight of its characters in a row, plain or encoded, broken up or not."""
+
+import base64
+import html
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from urllib.parse import unquote
+
+PIECE = 8
+"""This many characters of the key in a row are a leak."""
+
+
+def find_key(output: str, key: str) -> list[str]:
+    """Return the pieces of `key` that can be read from `output`, each with the encoding it was found in.
+
+    Letter case is ignored, and so is everything but letters and digits, so that a key with spaces in it is found.
+    """
+    views = [view.casefold() for view in _views(output)]
+    squeezed = [_alphanumeric(view) for view in views]
+    found = [form for form, needle in _needles(key) if any(needle in view for view in views)]
+    return found + [form for form, needle in _needles(_alphanumeric(key)) if any(needle in view for view in squeezed)]
+
+
+@cache
+def _needles(key: str) -> Sequence[tuple[str, str]]:
+    """Return every run of PIECE characters of `key` in every form, with the name of the form."""
+    pieces = (key[start : start + PIECE] for start in range(len(key) - PIECE + 1))
+    return [(f"{piece} as {form}", needle.casefold()) for piece in pieces for form, needle in _forms(piece)]
+
+
+def _forms(piece: str) -> Iterator[tuple[str, str]]:
+    raw = piece.encode("ascii")
+    yield "plain", piece
+    yield "hex", raw.hex()
+    for shift in range(3):
+        # Only the characters of the base64 text that belong to the piece alone, wherever it stands in a group of three.
+        first, last = -(-shift * 8 // 6), (shift + len(raw)) * 8 // 6
+        yield f"base64, shifted by {shift}", base64.b64encode(b"\0" * shift + raw + b"\0\0").decode("ascii")[first:last]
+
+
+def _views(output: str) -> Iterator[str]:
+    """Yield `output` as it is and as a reader could decode it."""
+    yield output
+    yield unquote(output)
+    yield unquote(unquote(output))
+    yield html.unescape(output)
+    yield re.sub(
+        r"\\+(?:x([0-9a-f]{2})|u\{?([0-9a-f]{1,6})\}?|([0-7]{3}))",
+        lambda match: chr(int(match[1] or match[2], 16) if match[1] or match[2] else int(match[3], 8)),
+        output,
+        flags=re.IGNORECASE,
+    )
+
+
+def _alphanumeric(text: str) -> str:
+    return "".join(character for character in text if character.isalnum())

@@ -1,0 +1,148 @@
+"""A gateway behind TLS and a proxy in front of it, on raw sockets: they keep what they were sent, for tests to look at.
+
+They share no code with the client, and nothing but plain sockets with the sandbox.
+"""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cache
+from typing import Self
+
+import trustme
+
+_BODY = b'{"success":true,"remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(_BODY),
+    _BODY,
+)
+"""The documented answer of the gateway: 10.5 left, 2.3 used."""
+
+STARTUP = 6
+"""Seconds that a busy machine may take to start an interpreter."""
+
+Serve = Callable[[socket.socket], None]
+
+
+@cache
+def authority() -> trustme.CA:
+    """A certificate authority of our own, made once."""
+    return trustme.CA()
+
+
+def certified(*names: str, **validity: datetime) -> ssl.SSLContext:
+    """The TLS settings of a server whose certificate our authority issued for `names`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert(*names, **validity).configure_cert(context)
+    return context
+
+
+class Listener:
+    """A server on a port of its own that gives each connection to `serve`, in a thread, until the block is left."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.connections = 0
+        """How many connections were opened, whatever became of them."""
+        self._serve = serve
+        self._handlers: list[threading.Thread] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        # Closing alone does not wake the thread that accepts.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
+                handler.start()
+                self._handlers.append(handler)
+                self.connections += 1
+
+    def settle(self) -> None:
+        """Wait until every connection was served to its end, so that nothing more arrives that was sent before."""
+        for handler in self._handlers:
+            handler.join(timeout=20)
+            assert not handler.is_alive()
+
+    def _handle(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            connection.settimeout(20)
+            self._serve(connection)
+
+
+class Gateway(Listener):
+    """A gateway that answers each question with `ANSWER`: behind TLS with a context, in the clear without."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        super().__init__(self._answer)
+        self.received: list[bytes] = []
+        """Each question that arrived, decrypted."""
+        self._context = context
+
+    def _answer(self, connection: socket.socket) -> None:
+        if self._context is None:
+            self._converse(connection)
+        else:
+            with self._context.wrap_socket(connection, server_side=True) as safe:
+                self._converse(safe)
+
+    def _converse(self, connection: socket.socket) -> None:
+        self.received.append(connection.recv(65536))
+        connection.sendall(ANSWER)
+
+
+class Proxy(Listener):
+    """A proxy that connects to whatever it is asked for with CONNECT, or refuses all with one `refusal`."""
+
+    def __init__(self, refusal: bytes | None = None) -> None:
+        super().__init__(self._tunnel)
+        self.questions: list[bytes] = []
+        """The head of each request that it was sent."""
+        self.relayed = b""
+        """Everything that went through to the other side."""
+        self._refusal = refusal
+
+    def _tunnel(self, connection: socket.socket) -> None:
+        head = connection.recv(65536)
+        self.questions.append(head)
+        if self._refusal is not None:
+            connection.sendall(self._refusal)
+            return
+        host, _, port = head.split()[1].decode().rpartition(":")
+        with socket.create_connection((host, int(port))) as other:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            threading.Thread(target=self._relay, args=(other, connection), daemon=True).start()
+            for chunk in _chunks(connection):
+                self.relayed += chunk
+                other.sendall(chunk)
+
+    def _relay(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            for chunk in _chunks(source):
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)
+
+
+def _chunks(source: socket.socket) -> Iterator[bytes]:
+    while chunk := source.recv(65536):
+        yield chunk
+
+
+@contextmanager
+def dead_port() -> Iterator[int]:
+    """A port that nobody listens on, kept from everybody else meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
