@@ -15,12 +15,13 @@ from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
 from apimart_cli.errors import ApimartError, UsageError
 from apimart_cli.gate import Thresholds, code_of_readings, judge
+from apimart_cli.keysource import GivenKey
 from apimart_cli.target import Target
 from apimart_cli.transport import Incoming
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 API_KEY = ApiKey("sk-test-Zq7Wm3Xc9Vb1Nk5Lp8", source="the tests")
-TARGET = Target("default", Scope.KEY, API_KEY)
+TARGET = Target("default", Scope.KEY, GivenKey(API_KEY))
 
 
 class Answered(NamedTuple):

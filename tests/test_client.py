@@ -27,6 +27,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
+from apimart_cli.keysource import GivenKey
 from apimart_cli.target import Target
 from conftest import KEY, TESTS
 from test_balance import PAYLOADS
@@ -403,7 +404,7 @@ Play = Callable[[Script], None]
 
 
 def target(number: int = 0, timeout: float = 10.0) -> Target:
-    return Target(f"p{number}", Scope.KEY, ApiKey(KEY, source="a test"), GATEWAY, timeout, f"U{number}")
+    return Target(f"p{number}", Scope.KEY, GivenKey(ApiKey(KEY, source="a test")), GATEWAY, timeout, f"U{number}")
 
 
 def good() -> bytes:

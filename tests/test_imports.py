@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from conftest import connected
 
 from apimart_cli.sandbox import Sandbox
+from conftest import connected
 
 PROBE = """
 import sys
@@ -27,7 +27,18 @@ print("|".join(" ".join(names) for names in (ours, packages, watched)), file=sys
 """Runs one command in a fresh interpreter, and tells what it loaded beyond what Typer itself needs."""
 
 FRONT = {"cli", "errors", "text"}
-SETTINGS = {"apikey", "commands", "balance", "commands.options", "configfile", "files", "gate", "keysource", "settings", "target"}
+SETTINGS = {
+    "apikey",
+    "commands",
+    "balance",
+    "commands.options",
+    "configfile",
+    "files",
+    "gate",
+    "keysource",
+    "settings",
+    "target",
+}
 ASKING = SETTINGS | {"client", "transport", "streams"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 COMMANDS = {"commands", "commands.options"} | {

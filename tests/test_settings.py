@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Scope
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.gate import Thresholds
+from apimart_cli.keysource import GivenKey, NoKey
 from apimart_cli.settings import (
     Options,
     SettingRow,
@@ -21,8 +21,8 @@ from apimart_cli.settings import (
     parse_scope,
     parse_timeout,
     parse_unit,
-    resolve,
 )
+from apimart_cli.settings import resolve as resolve_all
 from apimart_cli.target import Target
 from conftest import KEY
 
@@ -33,14 +33,20 @@ OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 
 def _key_of(settings: Settings) -> str:
     key = settings.api_key.value
-    assert isinstance(key, ApiKey), key
-    return key.reveal()
+    assert isinstance(key, GivenKey), key
+    return key.read().reveal()
 
 
 def _key_error(settings: Settings) -> AuthError:
-    error = settings.api_key.value
-    assert isinstance(error, AuthError)
-    return error
+    key = settings.api_key.value
+    assert isinstance(key, NoKey), key
+    return key.error
+
+
+def resolve(options: Options, environ: Mapping[str, str] | None = None) -> Settings:
+    """Resolve what asks for a single profile."""
+    (settings,) = resolve_all(options, environ)
+    return settings
 
 
 # --- the meaning of each value ----------------------------------------------------------------------------------
@@ -312,9 +318,9 @@ def test_a_value_of_the_file_is_refused_by_name_and_place(write_config: Write, t
 @pytest.mark.parametrize(
     ("options", "environ", "asked_by"),
     [
-        (Options(profile="nope"), {}, "--profile"),
+        (Options(profiles=("nope",)), {}, "--profile"),
         (Options(), {"APIMART_PROFILE": "nope"}, "APIMART_PROFILE"),
-        (Options(profile="default"), {}, "--profile"),
+        (Options(profiles=("default",)), {}, "--profile"),
     ],
 )
 def test_a_profile_that_somebody_names_must_exist(
@@ -356,14 +362,14 @@ api_key_env = "MY_KEY"
     ("options", "environ", "key", "source"),
     [
         (Options(api_key=KEY), {"APIMART_API_KEY": OTHER_KEY}, KEY, "--api-key"),
-        (Options(api_key=OTHER_KEY, profile="own"), {}, OTHER_KEY, "--api-key"),
+        (Options(api_key=OTHER_KEY, profiles=("own",)), {}, OTHER_KEY, "--api-key"),
         (Options(), {"APIMART_API_KEY": OTHER_KEY}, OTHER_KEY, "APIMART_API_KEY"),
         (Options(), {"APIMART_API_KEY": OTHER_KEY, "APIMART_PROFILE": "own"}, OTHER_KEY, "APIMART_API_KEY"),
         (Options(), {"APIMART_PROFILE": "own"}, KEY, "profile own in {path}"),
-        (Options(profile="own"), {"APIMART_API_KEY": OTHER_KEY}, KEY, "profile own in {path}"),
-        (Options(profile="own"), {"APIMART_API_KEY": ""}, KEY, "profile own in {path}"),
-        (Options(profile="bare"), {"APIMART_API_KEY": OTHER_KEY}, OTHER_KEY, "APIMART_API_KEY"),
-        (Options(profile="variable"), {"MY_KEY": KEY, "APIMART_API_KEY": OTHER_KEY}, KEY, "MY_KEY"),
+        (Options(profiles=("own",)), {"APIMART_API_KEY": OTHER_KEY}, KEY, "profile own in {path}"),
+        (Options(profiles=("own",)), {"APIMART_API_KEY": ""}, KEY, "profile own in {path}"),
+        (Options(profiles=("bare",)), {"APIMART_API_KEY": OTHER_KEY}, OTHER_KEY, "APIMART_API_KEY"),
+        (Options(profiles=("variable",)), {"MY_KEY": KEY, "APIMART_API_KEY": OTHER_KEY}, KEY, "MY_KEY"),
         (Options(), {"MY_KEY": KEY, "APIMART_PROFILE": "variable"}, KEY, "MY_KEY"),
     ],
 )
@@ -380,19 +386,19 @@ def test_the_key_comes_from_the_most_explicit_place(
     ("options", "environ", "message"),
     [
         (Options(), {}, "there is no API key"),
-        (Options(profile="bare"), {}, "there is no API key"),
+        (Options(profiles=("bare",)), {}, "there is no API key"),
         (Options(), {"OPENAI_API_KEY": OTHER_KEY}, "there is no API key"),
         (Options(), {"APIMART_API_KEY": ""}, "the API key from APIMART_API_KEY is empty"),
         (Options(), {"APIMART_API_KEY": "", "APIMART_PROFILE": "own"}, "the API key from APIMART_API_KEY is empty"),
         (Options(api_key=""), {"APIMART_API_KEY": OTHER_KEY}, "the API key from --api-key is empty"),
-        (Options(profile="bare"), {"APIMART_API_KEY": ""}, "the API key from APIMART_API_KEY is empty"),
+        (Options(profiles=("bare",)), {"APIMART_API_KEY": ""}, "the API key from APIMART_API_KEY is empty"),
         (
-            Options(profile="variable"),
+            Options(profiles=("variable",)),
             {"APIMART_API_KEY": OTHER_KEY},
             "MY_KEY, named by api_key_env of profile variable in {path}, is not set",
         ),
         (
-            Options(profile="variable"),
+            Options(profiles=("variable",)),
             {"MY_KEY": "", "APIMART_API_KEY": OTHER_KEY},
             "the API key from MY_KEY is empty",
         ),
@@ -418,7 +424,7 @@ def test_a_missing_or_malformed_key_never_falls_through_to_another(
 def test_a_malformed_key_in_the_file_is_told_by_its_place(write_config: Write) -> None:
     """The error names profile and file and shows nothing of the key."""
     path = write_config("[profiles.work]\napi_key = 'sk-Zq7W m3Xc'\n")
-    error = _key_error(resolve(Options(profile="work"), {}))
+    error = _key_error(resolve(Options(profiles=("work",)), {}))
     assert error.message == f"the API key from profile work in {path} has white space in it"
 
 
@@ -552,7 +558,7 @@ def test_at_a_terminal_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 def test_of_the_key_only_its_length_is_shown(write_config: Write) -> None:
     """Neither the rows nor any printed form of the settings hold a piece of the key."""
     write_config(PROFILES)
-    settings = resolve(Options(profile="own", scope="both", min="5"), {})
+    settings = resolve(Options(profiles=("own",), scope="both", min="5"), {})
     rows = settings.rows()
     assert SettingRow("api_key", "set, 26 characters", settings.api_key.source) in rows
     assert SettingRow("scope", "both", "--scope") in rows

@@ -5,6 +5,7 @@ import pytest
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Scope
 from apimart_cli.errors import UsageError
+from apimart_cli.keysource import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.text import visible
 from conftest import KEY
@@ -144,14 +145,14 @@ def test_an_error_about_a_base_url_names_the_argument_by_default() -> None:
 )
 def test_each_scope_has_its_endpoint(base_url: str, scope: Scope, endpoint: str) -> None:
     """The key's balance and the account's are two addresses below the base URL."""
-    target = Target("default", scope, ApiKey(KEY, source="a test"), base_url)
+    target = Target("default", scope, GivenKey(ApiKey(KEY, source="a test")), base_url)
     assert target.endpoint == endpoint
     assert target.is_plain_http is base_url.startswith("http:")
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
     """Without settings the gateway of the documentation is asked, for ten seconds."""
-    target = Target("default", Scope.KEY, ApiKey(KEY, source="a test"))
+    target = Target("default", Scope.KEY, GivenKey(ApiKey(KEY, source="a test")))
     assert (target.base_url, target.timeout) == (DEFAULT_BASE_URL, DEFAULT_TIMEOUT)
     assert (DEFAULT_BASE_URL, DEFAULT_TIMEOUT) == ("https://api.apimart.ai", 10.0)
     assert parse_base_url(DEFAULT_BASE_URL) == DEFAULT_BASE_URL

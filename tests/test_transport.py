@@ -19,6 +19,7 @@ from apimart_cli import __version__
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Scope
 from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError, UsageError
+from apimart_cli.keysource import GivenKey
 from apimart_cli.target import Target
 from apimart_cli.transport import MAX_BODY_BYTES, Transport, timed_out
 from conftest import KEY
@@ -57,7 +58,7 @@ def message(
 
 
 def target(base_url: str, timeout: float = 5.0, scope: Scope = Scope.KEY) -> Target:
-    return Target("default", scope, ApiKey(KEY, source="a test"), base_url, timeout)
+    return Target("default", scope, GivenKey(ApiKey(KEY, source="a test")), base_url, timeout)
 
 
 def exchange(transport: Transport, base_url: str, timeout: float = 5.0) -> Answer:
@@ -67,7 +68,7 @@ def exchange(transport: Transport, base_url: str, timeout: float = 5.0) -> Answe
     def seconds_left() -> float:
         return max(0.0, deadline - time.monotonic())
 
-    with transport.send(target(base_url, timeout), seconds_left) as incoming:
+    with transport.send(target(base_url, timeout), ApiKey(KEY, source="a test"), seconds_left) as incoming:
         return incoming.receive()
 
 
