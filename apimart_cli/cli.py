@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-import typer.core
 import typer.main
 
 from apimart_cli import __version__
+from apimart_cli.commands import Group
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
 
 COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
@@ -36,7 +36,7 @@ class _LoadedCommands(Mapping[str, Any]):
         return self._loaded[name]
 
 
-class _Commands(typer.core.TyperGroup):
+class _Commands(Group):
     """The group of all commands."""
 
     def __init__(self, **attributes: Any) -> None:

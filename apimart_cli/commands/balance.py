@@ -3,7 +3,7 @@
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from apimart_cli.commands import new_app
+from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import (
     AllProfilesOption,
     ApiKeyFileOption,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 
-@app.command()
+@app.command(cls=Command)
 def balance(
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,

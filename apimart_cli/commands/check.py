@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import new_app
+from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import (
     AllProfilesOption,
     ApiKeyFileOption,
@@ -37,7 +37,7 @@ class OnUnlimited(StrEnum):
 app = new_app()
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     min: Annotated[  # noqa: A002  # the option's name
         str | None,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from apimart_cli.commands import new_app
+from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import (
     AllProfilesOption,
     ApiKeyFileOption,
@@ -23,7 +23,7 @@ app = new_app(help="Show, check and change the settings.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the config file, like min or base_url.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,
@@ -57,7 +57,7 @@ def show(
     return ExitCode.OK
 
 
-@app.command()
+@app.command(cls=Command)
 def path(json: JsonOption = False) -> ExitCode:
     """Print the path of the config file in use, whether it exists or not."""
     import os
@@ -72,7 +72,7 @@ def path(json: JsonOption = False) -> ExitCode:
     return ExitCode.OK
 
 
-@app.command("set")
+@app.command("set", cls=Command)
 def set_(
     name: NameArgument,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
@@ -94,7 +94,7 @@ def set_(
     return ExitCode.OK
 
 
-@app.command()
+@app.command(cls=Command)
 def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
     """Remove a name from the config file, of a profile or at the top level."""
     import os
@@ -110,7 +110,7 @@ def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
     return ExitCode.OK
 
 
-@app.command()
+@app.command(cls=Command)
 def check(json: JsonOption = False) -> ExitCode:
     """Read the config file and tell every mistake in it, and which profiles would work; asks no gateway.
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import new_app
+from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import BaseUrlOption, OneProfileOption, TimeoutOption
 from apimart_cli.errors import ExitCode
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 
-@app.command()
+@app.command(cls=Command)
 def login(
     profile: OneProfileOption = None,
     base_url: BaseUrlOption = None,

@@ -1,13 +1,13 @@
 """`apimart logout`: forget the key that login stored."""
 
-from apimart_cli.commands import new_app
+from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import OneProfileOption
 from apimart_cli.errors import ExitCode
 
 app = new_app()
 
 
-@app.command()
+@app.command(cls=Command)
 def logout(profile: OneProfileOption = None) -> ExitCode:
     """Forget the key of a profile that login stored; everything else in the config file stays."""
     from apimart_cli.configwriter import unset_names

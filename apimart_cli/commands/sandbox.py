@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import new_app
+from apimart_cli.commands import Command, new_app
 from apimart_cli.errors import CommandStatus, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
 app = new_app()
 
 
-@app.command(context_settings={"allow_interspersed_args": False})
+@app.command(cls=Command, context_settings={"allow_interspersed_args": False})
 def sandbox(
     command: Annotated[
         list[str] | None,
