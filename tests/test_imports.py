@@ -20,26 +20,16 @@ except SystemExit:
     pass
 loaded = set(sys.modules) - before
 ours = sorted(name.partition(".")[2] for name in loaded if name.startswith("apimart_cli."))
-packages = sorted({name.partition(".")[0] for name in loaded} - {"apimart_cli", "typer", "click"} - set(sys.stdlib_module_names))
+known = {"apimart_cli", "typer", "click"} | set(sys.stdlib_module_names)
+packages = sorted({name.partition(".")[0] for name in loaded} - known)
 watched = sorted(loaded & {"asyncio", "http.server", "sqlite3", "ssl", "tomllib"})
 print("|".join(" ".join(names) for names in (ours, packages, watched)), file=sys.stderr)
 """
 """Runs one command in a fresh interpreter, and tells what it loaded beyond what Typer itself needs."""
 
-FRONT = {"cli", "errors", "text"}
-SETTINGS = {
-    "apikey",
-    "commands",
-    "balance",
-    "commands.options",
-    "configfile",
-    "files",
-    "gate",
-    "keysource",
-    "settings",
-    "target",
-}
-ASKING = SETTINGS | {"client", "transport", "streams"}
+FRONT = {"cli", "commands", "errors", "text"}
+SETTINGS = {"apikey", "balance", "child", "configfile", "files", "gate", "keysource", "settings", "target"}
+ASKING = SETTINGS | {"commands.options", "client", "transport", "streams"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 COMMANDS = {"commands", "commands.options"} | {
     f"commands.{name}" for name in ("balance", "check", "config", "login", "logout", "sandbox")
@@ -66,13 +56,23 @@ class Loaded:
         ("balance", FRONT | ASKING | {"commands.balance", "output"}, HTTP | {"rich"}, {"ssl"}),
         ("check --min 5 -q", FRONT | ASKING | {"commands.check"}, HTTP, {"ssl"}),
         ("check --min 5", FRONT | ASKING | {"commands.check", "output"}, HTTP, {"ssl"}),
-        ("config path", FRONT | SETTINGS | {"commands.config", "output", "streams"}, {"platformdirs"}, set()),
-        ("config show", FRONT | SETTINGS | {"commands.config", "output", "streams"}, {"platformdirs"}, set()),
+        (
+            "config path",
+            FRONT | SETTINGS | {"commands.config", "commands.options", "output", "streams"},
+            {"platformdirs"},
+            set(),
+        ),
+        (
+            "config show",
+            FRONT | SETTINGS | {"commands.config", "commands.options", "output", "streams"},
+            {"platformdirs"},
+            set(),
+        ),
         (
             "sandbox -- true",
-            FRONT | SETTINGS | {"child", "commands.sandbox", "sandbox"} - {"commands.options"},
+            FRONT | SETTINGS | {"commands.sandbox", "sandbox"},
             set(),
-            {"http.server"},
+            {"http.server", "ssl"},
         ),
     ],
 )
