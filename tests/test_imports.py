@@ -31,6 +31,8 @@ FRONT = {"cli", "commands", "errors", "text"}
 SETTINGS = {"apikey", "balance", "child", "configfile", "files", "gate", "keysource", "settings", "target"}
 ASKING = SETTINGS | {"commands.options", "client", "transport", "streams"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
+OPTIONAL = {"backports", "brotli", "brotlicffi", "chardet", "cython_runtime", "simplejson", "zstandard"}
+"""What the HTTP libraries take along where somebody else installed it."""
 COMMANDS = {"commands", "commands.options"} | {
     f"commands.{name}" for name in ("balance", "check", "config", "login", "logout", "sandbox")
 }
@@ -42,7 +44,7 @@ class Loaded:
     def __init__(self, line: str) -> None:
         self.ours, self.packages, self.watched = (set(names.split()) for names in line.split("|"))
         # Measuring coverage loads modules of its own.
-        self.packages = {name for name in self.packages if not name.startswith(("coverage", "_"))}
+        self.packages = {name for name in self.packages - OPTIONAL if not name.startswith(("coverage", "_"))}
 
 
 @pytest.mark.parametrize(
