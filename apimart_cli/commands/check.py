@@ -69,7 +69,7 @@ def check(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> ExitCode:
-    """Gate: exit 0 only when the balance is proved to be enough.
+    """Exit 0 only when enough is proved to be left.
 
     Needs --min, --max-used, or a min or max_used in the config file. Every reading must pass.
 

@@ -34,7 +34,10 @@ def show(
     timeout: TimeoutOption = None,
     json: JsonOption = False,
 ) -> ExitCode:
-    """Show every effective setting and where it comes from; of the key, only its length."""
+    """Show every setting and where it comes from.
+
+    Of the key, only the length is shown.
+    """
     from apimart_cli.output import render_settings, render_settings_as_json
     from apimart_cli.settings import Options, exposures, resolve
     from apimart_cli.streams import write_answer, write_warning
@@ -59,7 +62,10 @@ def show(
 
 @app.command(cls=Command)
 def path(json: JsonOption = False) -> ExitCode:
-    """Print the path of the config file in use, whether it exists or not."""
+    """Print the path of the config file.
+
+    It need not exist.
+    """
     import os
 
     from apimart_cli.configfile import config_path
@@ -78,7 +84,10 @@ def set_(
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
     profile: OneProfileOption = None,
 ) -> ExitCode:
-    """Set a name in the config file, of a profile or at the top level; everything else stays as it is."""
+    """Set a name in the config file.
+
+    It is set in the profile that --profile names, else at the top level. Everything else stays as it is.
+    """
     import os
 
     from apimart_cli.configfile import config_path
@@ -96,7 +105,10 @@ def set_(
 
 @app.command(cls=Command)
 def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
-    """Remove a name from the config file, of a profile or at the top level."""
+    """Remove a name from the config file.
+
+    It is removed from the profile that --profile names, else from the top level.
+    """
     import os
 
     from apimart_cli.configfile import config_path, require_name
@@ -112,7 +124,9 @@ def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
 
 @app.command(cls=Command)
 def check(json: JsonOption = False) -> ExitCode:
-    """Read the config file and tell every mistake in it, and which profiles would work; asks no gateway.
+    """Find every mistake in the config file.
+
+    Tells which profiles would work, too. No gateway is asked, and no command is run.
 
     Exit codes: 0 no mistake, 2 mistakes.
     """

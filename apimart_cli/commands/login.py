@@ -29,9 +29,10 @@ def login(
         bool, typer.Option("--keyring", help="Keep the key in the system's keyring, not in the config file.")
     ] = False,
 ) -> ExitCode:
-    """Store a key for a profile: read without echo, or from standard input, and verified before it is saved.
+    """Store a key for a profile, once it works.
 
-    A key that the gateway rejects is never saved.
+    The key is asked for without showing it, or read from standard input. A key that the gateway rejects is never
+    saved.
     """
     from apimart_cli.apikey import ApiKey
     from apimart_cli.gate import code_of_readings

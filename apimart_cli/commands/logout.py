@@ -9,7 +9,10 @@ app = new_app()
 
 @app.command(cls=Command)
 def logout(profile: OneProfileOption = None) -> ExitCode:
-    """Forget the key of a profile that login stored; everything else in the config file stays."""
+    """Forget the key that login stored.
+
+    Everything else in the config file stays.
+    """
     from apimart_cli.configwriter import unset_names
     from apimart_cli.errors import UsageError
     from apimart_cli.keysource import KeyringKey

@@ -55,9 +55,9 @@ def sandbox(
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
 ) -> ExitCode | CommandStatus:
-    """Run a local gateway that speaks the documented API.
+    """Run a local gateway, to try and to rehearse.
 
-    With a command: run it with APIMART_BASE_URL and APIMART_API_KEY pointing here, and exit with its code. Without:
+    It speaks the documented API. With a command: run it with APIMART_BASE_URL and APIMART_API_KEY pointing here, and exit with its code. Without:
     print the two variables as export lines and serve until Ctrl-C. Takes any well-formed key; loopback only.
     """
     from apimart_cli.sandbox import Fault, Funds, Scenario
