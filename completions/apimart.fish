@@ -1,0 +1,1 @@
+complete --command apimart --no-files --arguments "(env _APIMART_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) apimart)" --condition "env _APIMART_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) apimart"
