@@ -1,9 +1,10 @@
 """The API key: checked before any library sees it, masked wherever it might be printed.
 
-Pure: no I/O, nothing heavy imported. Where a key comes from is the business of `settings`.
+Pure: no I/O, nothing heavy imported. What gives one is the business of `keysource`.
 """
 
 import re
+from typing import Protocol
 
 from apimart_cli.errors import AuthError
 from apimart_cli.text import quote
@@ -73,6 +74,28 @@ class ApiKey:
             for shift in range(3)
         ]
         return {piece for form in _reduced(self._characters, raw.hex(), *encodings) for piece in _windows(form)}
+
+
+class KeySource(Protocol):
+    """Anything that can give a key."""
+
+    @property
+    def state(self) -> str:
+        """What `config show` tells of it: never a character of the key."""
+
+    @property
+    def fault(self) -> str | None:
+        """What is certainly wrong with it, found without reading it; None when it may work."""
+
+    @property
+    def overdue(self) -> AuthError | None:
+        """The error for a source that outlives the time limit; None where reading cannot take time."""
+
+    def read(self) -> ApiKey:
+        """Return the key, however long that takes. Raises AuthError."""
+
+    def give_up(self) -> None:
+        """Stop whatever still works on the key: nobody waits for it any more."""
 
 
 def _fault(characters: str) -> str | None:

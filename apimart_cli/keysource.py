@@ -1,8 +1,10 @@
 """Where a key comes from: known already, missing, printed by a command, or kept by the system's keyring.
 
-A `KeySource` is read when its question is asked, inside that question's time limit, because commands and keyrings may
-wait for a person or a network. Everything that goes wrong on the way is an AuthError that names the source, and never
-what the source said.
+A key is read from its source when its question is asked, inside that question's time limit, because commands and
+keyrings may wait for a person or a network. Everything that goes wrong on the way is an AuthError that names the
+source, and never what the source said.
+
+`apikey.KeySource` says what they all have in common.
 """
 
 import os
@@ -15,7 +17,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Protocol
 
 from apimart_cli.apikey import MAX_LENGTH, ApiKey
 from apimart_cli.child import is_in_foreground
@@ -26,28 +27,6 @@ START_SECONDS = 0.2
 
 KEYRING_SERVICE = "apimart"
 """The name under which the system's keyring keeps keys; the user name there is the profile's."""
-
-
-class KeySource(Protocol):
-    """Anything that can give a key."""
-
-    @property
-    def state(self) -> str:
-        """What `config show` tells of it: never a character of the key."""
-
-    @property
-    def fault(self) -> str | None:
-        """What is certainly wrong with it, found without reading it; None when it may work."""
-
-    @property
-    def overdue(self) -> AuthError | None:
-        """The error for a source that outlives the time limit; None where reading cannot take time."""
-
-    def read(self) -> ApiKey:
-        """Return the key, however long that takes. Raises AuthError."""
-
-    def give_up(self) -> None:
-        """Stop whatever still works on the key: nobody waits for it any more."""
 
 
 class _QuickKey:

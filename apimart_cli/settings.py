@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apimart_cli.apikey import MAX_LENGTH as MAX_KEY_LENGTH
-from apimart_cli.apikey import ApiKey
+from apimart_cli.apikey import ApiKey, KeySource
 from apimart_cli.balance import Scope
 from apimart_cli.configfile import (
     FLAG,
@@ -30,7 +30,7 @@ from apimart_cli.configfile import (
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.files import read_private_file
 from apimart_cli.gate import Thresholds
-from apimart_cli.keysource import GivenKey, KeyCommand, KeyringKey, KeySource, NoKey, drop_newline
+from apimart_cli.keysource import GivenKey, KeyCommand, KeyringKey, NoKey, drop_newline
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
 

@@ -7,9 +7,9 @@ import math
 import re
 from typing import NamedTuple
 
+from apimart_cli.apikey import KeySource
 from apimart_cli.balance import Scope
 from apimart_cli.errors import UsageError
-from apimart_cli.keysource import KeySource
 from apimart_cli.text import quote
 
 DEFAULT_BASE_URL = "https://api.apimart.ai"

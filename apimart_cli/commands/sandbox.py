@@ -57,8 +57,9 @@ def sandbox(
 ) -> ExitCode | CommandStatus:
     """Run a local gateway, to try and to rehearse.
 
-    It speaks the documented API. With a command: run it with APIMART_BASE_URL and APIMART_API_KEY pointing here, and exit with its code. Without:
-    print the two variables as export lines and serve until Ctrl-C. Takes any well-formed key; loopback only.
+    It speaks the documented API. With a command: run it with APIMART_BASE_URL and APIMART_API_KEY pointing here, and
+    exit with its code. Without: print the two variables as export lines and serve until Ctrl-C. Takes any well-formed
+    key; loopback only.
     """
     from apimart_cli.sandbox import Fault, Funds, Scenario
     from apimart_cli.settings import parse_amount
