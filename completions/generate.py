@@ -29,12 +29,12 @@ def generate(shell: str) -> str:
 
 
 def loadable_from_fpath(script: str) -> str:
-    """Let a script for zsh complete at the first TAB too, when it is loaded as the function `_apimart`."""
+    """Let a script for zsh complete by itself at a TAB, when it is loaded as the function `_apimart`."""
     registration = "compdef _apimart_completion apimart"
     assert script.count(registration) == 1, "Typer's script for zsh has another form now"
     return script.replace(
         registration,
-        f'if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n  _apimart_completion "$@"\nelse\n  {registration}\nfi',
+        f'if (( ${+compstate} )); then\n  _apimart_completion "$@"\nelse\n  {registration}\nfi',
     )
 
 
