@@ -34,7 +34,7 @@ def loadable_from_fpath(script: str) -> str:
     assert script.count(registration) == 1, "Typer's script for zsh has another form now"
     return script.replace(
         registration,
-        f'if (( ${+compstate} )); then\n  _apimart_completion "$@"\nelse\n  {registration}\nfi',
+        'if (( ${+compstate} )); then\n  _apimart_completion "$@"\nelse\n' + f"  {registration}\nfi",
     )
 
 
