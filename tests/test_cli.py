@@ -305,8 +305,10 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
     """A script looks for the verdict in one place."""
     assert main(arguments) is ExitCode.USAGE
     document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["schema", "verdict", "exit_code", "min", "max_used", "readings", "error"]
-    assert (document["verdict"], document["exit_code"], document["readings"]) == ("error", 2, [])
+    names = ["schema", "verdict", "exit_code", "min", "max_used", "stopped_by", "readings", "error"]
+    assert list(document) == names
+    assert (document["verdict"], document["exit_code"]) == ("error", 2)
+    assert document["stopped_by"] == document["readings"] == []
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.keysource import GivenKey
+from apimart_cli.keysource import GivenKey, NoKey
 from apimart_cli.target import Target
 from conftest import KEY, TESTS
 from test_balance import PAYLOADS
@@ -384,7 +384,8 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], None]:
             def __init__(self, *, connections: int) -> None:
                 assert connections == MAX_CONCURRENCY
 
-            def send(self, target: Target, _seconds_left: object) -> Exchange:
+            def send(self, target: Target, key: ApiKey, _seconds_left: object) -> Exchange:
+                assert key.reveal() == KEY
                 return script(target)
 
         monkeypatch.setattr("apimart_cli.client.Transport", Stage)
@@ -516,6 +517,22 @@ def test_readings_come_in_the_order_asked(play: Play) -> None:
     assert all(isinstance(reading, Reading) and reading.scope is Scope.KEY for reading in readings)
 
 
+def test_a_key_that_is_missing_fails_its_own_reading_only(play: Play) -> None:
+    """Its error is the reading, nothing is sent for it, and the others are answered."""
+    missing = AuthError("there is no API key")
+    asked: list[str] = []
+
+    def answer(target: Target) -> Exchange:
+        asked.append(target.profile)
+        return Exchange(200, good)
+
+    play(answer)
+    readings = list(ask([target(0), target(1)._replace(api_key=NoKey(missing)), target(2)]))
+    assert [reading.balance is not None for reading in readings] == [True, False, True]
+    assert readings[1].error is missing
+    assert sorted(asked) == ["p0", "p2"]
+
+
 def test_nothing_to_ask_gives_no_reading() -> None:
     """An empty list is no error here."""
     assert list(ask([])) == []
@@ -559,13 +576,14 @@ class Counter:
         return Exchange(200, good)
 
 
-def test_at_most_sixteen_questions_are_under_way(play: Play) -> None:
-    """All of them are asked, sixteen at once, never more."""
+def test_a_bounded_number_of_questions_is_under_way(play: Play) -> None:
+    """All of them are asked, as many at once as the bound allows, never more."""
+    asked = 3 * MAX_CONCURRENCY
     counter = Counter(together=MAX_CONCURRENCY)
     play(counter.answer)
-    readings = list(ask([target(number) for number in range(50)]))
-    assert counter.most == MAX_CONCURRENCY == 16
-    assert [reading.profile for reading in readings] == [f"p{number}" for number in range(50)]
+    readings = list(ask([target(number) for number in range(asked)]))
+    assert counter.most == MAX_CONCURRENCY
+    assert [reading.profile for reading in readings] == [f"p{number}" for number in range(asked)]
     assert all(reading.balance is not None for reading in readings)
 
 

@@ -1,4 +1,4 @@
-"""The config file: TOML in, checked settings out; every mistake is an error that names the file and the name."""
+"""The config file: TOML in, checked settings out; every mistake is an error that names the file, the line and the name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_everything_in_the_file_is_read_as_it_was_written(write_config: Write) -
         "max_used": "0",
     }
     assert read() == ConfigFile(
-        path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}
+        path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}, text=WHOLE
     )
 
 
@@ -109,40 +109,53 @@ def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, te
 
 
 @pytest.mark.parametrize(
-    ("text", "fault", "hint"),
+    ("text", "line", "fault", "hint"),
     [
-        ("api_key = 'sk-Zq7Wm3Xc'", "unknown name 'api_key'", "known names: default_profile, profiles, base_url, "),
-        ("timout = 5", "unknown name 'timout'", "; did you mean timeout?"),
-        ("mni = 5", "unknown name 'mni'", "; did you mean min?"),
-        ("xyzzy = 5", "unknown name 'xyzzy'", "known names: "),
-        ("[profile.work]", "unknown name 'profile'", "; did you mean profiles?"),
-        ("[profiles.work]\napikey = 'sk-Zq7Wm3Xc'", "[profiles.work]: unknown name 'apikey'", "did you mean api_key?"),
-        ("[profiles.work]\ndefault_profile = 'x'", "[profiles.work]: unknown name 'default_profile'", "known names: "),
-        ("[profiles.work.api_key]\nx = 1", "[profiles.work]: api_key must be a string", 'api_key = "..."'),
-        ("timeout = '5'", "timeout must be a number", "write a number without quotes, like timeout = 5"),
-        ("timeout = true", "timeout must be a number", "write a number without quotes, like timeout = 5"),
-        ("timeout = 2026-01-31", "timeout must be a number", "write a number without quotes, like timeout = 5"),
-        ("min = '5'", "min must be a number", "write a number without quotes, like min = 5"),
-        ("[profiles.work]\nmin = [5]", "[profiles.work]: min must be a number", "like min = 5"),
-        ("unit = 5", "unit must be a string", 'write it in quotes: unit = "..."'),
-        ("base_url = ['https://a']", "base_url must be a string", 'write it in quotes: base_url = "..."'),
-        ("default_profile = 1", "default_profile must be a string", 'write it in quotes: default_profile = "..."'),
-        ("[profiles.work]\napi_key = 5", "[profiles.work]: api_key must be a string", 'api_key = "..."'),
-        ("profiles = 5", "profiles must be tables", "write a profile as [profiles.work]"),
-        ("[[profiles]]", "profiles must be tables", "write a profile as [profiles.work]"),
-        ("profiles.work = 5", "[profiles.work] must be a table", "write it as [profiles.work]"),
+        ("api_key = 'sk-Zq7Wm3Xc'", 1, "unknown name 'api_key'", "known names: default_profile, profiles, base_url, "),
+        ("timout = 5", 1, "unknown name 'timout'", "; did you mean timeout?"),
+        ("mni = 5", 1, "unknown name 'mni'", "; did you mean min?"),
+        ("xyzzy = 5", 1, "unknown name 'xyzzy'", "known names: "),
+        ("[profile.work]", 1, "unknown name 'profile'", "; did you mean profiles?"),
+        (
+            "[profiles.work]\napikey = 'sk-Zq7Wm3Xc'",
+            2,
+            "[profiles.work]: unknown name 'apikey'",
+            "did you mean api_key?",
+        ),
+        (
+            "[profiles.work]\ndefault_profile = 'x'",
+            2,
+            "[profiles.work]: unknown name 'default_profile'",
+            "known names: ",
+        ),
+        ("[profiles.work.api_key]\nx = 1", 1, "[profiles.work]: api_key must be a string", 'api_key = "..."'),
+        ("timeout = '5'", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),
+        ("timeout = true", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),
+        ("timeout = 2026-01-31", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),
+        ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
+        ("[profiles.work]\nmin = [5]", 2, "[profiles.work]: min must be a number", "like min = 5"),
+        ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "..."'),
+        ("base_url = ['https://a']", 1, "base_url must be a string", 'write it in quotes: base_url = "..."'),
+        ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "..."'),
+        ("[profiles.work]\napi_key = 5", 2, "[profiles.work]: api_key must be a string", 'api_key = "..."'),
+        ("profiles = 5", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+        ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+        ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
         (
             "[profiles.work]\napi_key = 'sk-Zq7Wm3Xc'\napi_key_env = 'X'",
+            3,
             "[profiles.work] has both api_key and api_key_env",
             "keep one of them",
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_its_fix(write_config: Write, text: str, fault: str, hint: str) -> None:
-    """Unknown names, wrong types and contradictions name the file and the table; a key among them is not shown."""
+def test_a_mistake_is_told_with_its_place_and_its_fix(
+    write_config: Write, text: str, line: int, fault: str, hint: str
+) -> None:
+    """Unknown names, wrong types and contradictions name file, line and table; a key among them is not shown."""
     path = write_config(text)
     error = refusal()
-    assert error.message == f"{path}: {fault}"
+    assert error.message == f"{path}:{line}: {fault}"
     assert error.hint is not None
     assert hint in error.hint
     assert "Zq7W" not in error.message + error.hint
@@ -282,7 +295,9 @@ def test_an_unknown_profile_is_told_with_those_that_there_are(
 def test_the_default_profile_must_exist(write_config: Write) -> None:
     """A default that points nowhere is a mistake in the file, whichever profile is asked for."""
     path = write_config("default_profile = 'wrok'\n[profiles.work]\n")
-    assert refusal().message == f"default_profile: there is no profile 'wrok' in {path}"
+    error = refusal()
+    assert error.message == f"{path}:1: default_profile: there is no profile 'wrok'"
+    assert error.hint == "profiles in the file: work; did you mean work?"
 
 
 # --- who can read it --------------------------------------------------------------------------------------------

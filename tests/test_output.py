@@ -174,36 +174,53 @@ def test_json_never_carries_colours() -> None:
 @pytest.mark.parametrize(
     ("readings", "thresholds", "rules", "document"),
     [
-        ([reading()], limits("5"), {}, {"verdict": "pass", "exit_code": 0, "min": 5, "max_used": None}),
-        ([reading()], limits("10.51", "3"), {}, {"verdict": "below", "exit_code": 3, "min": 10.51, "max_used": 3}),
+        (
+            [reading()],
+            limits("5"),
+            {},
+            {"verdict": "pass", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": []},
+        ),
+        (
+            [reading()],
+            limits("10.51", "3"),
+            {},
+            {"verdict": "below", "exit_code": 3, "min": 10.51, "max_used": 3, "stopped_by": ["default/key"]},
+        ),
         (
             [reading(None)],
             limits("5"),
             {"unlimited_passes": False},
-            {"verdict": "unlimited", "exit_code": 7, "min": 5, "max_used": None},
+            {"verdict": "unlimited", "exit_code": 7, "min": 5, "max_used": None, "stopped_by": ["default/key"]},
         ),
-        ([failed(AUTH)], limits(None, "5"), {}, {"verdict": "error", "exit_code": 4, "min": None, "max_used": 5}),
+        (
+            [failed(AUTH)],
+            limits(None, "5"),
+            {},
+            {"verdict": "error", "exit_code": 4, "min": None, "max_used": 5, "stopped_by": ["default/key"]},
+        ),
         (
             [failed(UnavailableError("no answer"))],
             limits("5"),
             {"fail_open": True},
-            {"verdict": "error", "exit_code": 0, "min": 5, "max_used": None},
+            {"verdict": "error", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": ["default/key"]},
         ),
     ],
 )
 def test_a_verdict_is_one_document(
     readings: Sequence[Reading], thresholds: Thresholds, rules: Mapping[str, bool], document: Mapping[str, Any]
 ) -> None:
-    """The verdict, the exit code, what was required, and what it rests on."""
+    """The verdict, the exit code, what was required, what stood against a pass, and what it rests on."""
     text = check(readings, thresholds, JSON, **rules)
     assert text.count("\n") == 1
     shown = json.loads(text)
     (judged,) = shown.pop("readings")
     assert shown == {"schema": 1, **document}
-    assert list(json.loads(text)) == ["schema", "verdict", "exit_code", "min", "max_used", "readings"]
+    assert list(json.loads(text)) == ["schema", "verdict", "exit_code", "min", "max_used", "stopped_by", "readings"]
     assert judged["verdict"] == document["verdict"]
     assert judged == {
         **json.loads(render_readings(readings, JSON, PIPE)),
+        "min": document["min"],
+        "max_used": document["max_used"],
         "verdict": document["verdict"],
     }
 
@@ -221,6 +238,22 @@ def test_each_reading_of_a_verdict_has_its_own_word() -> None:
     document = json.loads(check(readings, limits("5"), JSON))
     assert [judged["verdict"] for judged in document["readings"]] == ["pass", "below", "error"]
     assert document["verdict"] == "below"
+
+
+def test_a_verdict_names_which_of_two_balances_stopped_it() -> None:
+    """The key has enough, the account has not."""
+    document = json.loads(check([reading("10"), reading("1", scope=Scope.ACCOUNT)], limits("5"), JSON))
+    assert (document["verdict"], document["stopped_by"]) == ("below", ["default/account"])
+
+
+def test_thresholds_that_profiles_have_of_their_own_stand_at_their_readings() -> None:
+    """What all readings share is told once more for the verdict; what differs has no common number."""
+    readings = [reading(profile="a"), reading(profile="b")]
+    required = [limits("5", "3"), limits("7.50", "3")]
+    checked = Checked(judge(readings, required), readings, required)
+    document = json.loads(render_checked(checked, JSON, PIPE), parse_float=Decimal)
+    assert (document["min"], document["max_used"]) == (None, 3)
+    assert [(judged["min"], judged["max_used"]) for judged in document["readings"]] == [(5, 3), (Decimal("7.50"), 3)]
 
 
 ERROR = UsageError("there is no threshold", "give --min")
@@ -241,6 +274,7 @@ def test_an_error_before_any_reading_is_a_document_too() -> None:
         "exit_code": 2,
         "min": None,
         "max_used": None,
+        "stopped_by": [],
         "readings": [],
         "error": _TOLD,
     }
@@ -258,13 +292,77 @@ def test_other_documents_start_with_the_schema() -> None:
 
 
 def test_a_value_is_the_remaining_number_alone() -> None:
-    """One line a reading, without unit; an unlimited quota is a word; a failure beside others keeps its line."""
+    """Without unit; an unlimited quota is a word; a failure leaves nothing to print."""
     assert render_readings([reading("10.50", unit="USD")], VALUE, PIPE) == "10.50\n"
     assert render_readings([reading(None)], VALUE, PIPE) == "unlimited\n"
     assert render_readings([failed(AUTH)], VALUE, PIPE) == ""
-    readings = [reading("1"), failed(AUTH), reading(None)]
-    assert render_readings(readings, VALUE, terminal(20, colour=True)) == "1\nerror\nunlimited\n"
-    assert check(readings, limits("5"), VALUE) == "1\nerror\nunlimited\n"
+    assert check([reading("10.50", unit="USD")], limits("5"), VALUE) == "10.50\n"
+
+
+def test_several_values_have_a_line_each_behind_their_names() -> None:
+    """Name, tab, number; a failure keeps its line, so that the names are those that were asked for."""
+    readings = [reading("1", profile="a"), failed(AUTH, "b\t\n", Scope.ACCOUNT), reading(None, profile="c")]
+    lines = "a/key\t1\nb\\x09\\x0a/account\terror\nc/key\tunlimited\n"
+    assert render_readings(readings, VALUE, terminal(20, colour=True)) == lines
+    assert check(readings, limits("5"), VALUE) == lines
+    streamed = [render_readings([each], VALUE, PIPE, asked=len(readings)) for each in readings]
+    assert "".join(streamed) == lines
+
+
+# --- what can be spent ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "document", "value", "row"),
+    [
+        (
+            reading("3.50", unit="USD"),
+            reading("7", scope=Scope.ACCOUNT, unit="USD"),
+            {"remain_balance": 3.5, "unlimited_quota": False, "limited_by": "key", "unit": "USD"},
+            "3.50",
+            ["3.50 USD", "-", "-", "limited by key"],
+        ),
+        (
+            reading(None),
+            reading("-2", scope=Scope.ACCOUNT),
+            {"remain_balance": -2, "unlimited_quota": False, "limited_by": "account", "unit": None},
+            "-2",
+            ["-2", "-", "-", "limited by account"],
+        ),
+        (
+            reading(None),
+            reading(None, scope=Scope.ACCOUNT),
+            {"remain_balance": None, "unlimited_quota": True, "limited_by": None, "unit": None},
+            "unlimited",
+            ["unlimited", "-", "-", "unlimited"],
+        ),
+        (
+            reading("3"),
+            failed(AUTH, scope=Scope.ACCOUNT),
+            {"error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"}},
+            "error",
+            ["-", "-", "-", "unknown"],
+        ),
+    ],
+)
+def test_a_key_and_its_account_tell_what_can_be_spent(
+    key: Reading, account: Reading, document: Mapping[str, Any], value: str, row: Sequence[str]
+) -> None:
+    """The smaller of the two follows them in every format; without both answers nobody knows."""
+    both = [key, account]
+    *_, last = render_readings(both, JSON, PIPE).splitlines()
+    assert json.loads(last) == {"schema": 1, "profile": "default", "scope": "spendable", **document}
+    *_, last = render_readings(both, VALUE, PIPE).splitlines()
+    assert last == f"default/spendable\t{value}"
+    *_, last_row = _cells(render_readings(both, TABLE, PIPE))
+    assert last_row == ["default", "spendable", *row]
+
+
+def test_only_a_key_and_its_own_account_are_compared() -> None:
+    """Neither two profiles nor two keys have one number for what can be spent."""
+    readings = [reading(profile="a"), reading(profile="b", scope=Scope.ACCOUNT), reading(profile="b")]
+    for output in OutputFormat:
+        assert "spendable" not in render_readings(readings, output, PIPE)
 
 
 # --- table ------------------------------------------------------------------------------------------------------
@@ -383,7 +481,7 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
     without_bar = render_readings(readings, TABLE, terminal(full - 1))
     assert "█" not in without_bar
     assert "82 %" in without_bar
-    assert len(without_bar.splitlines()) == 4
+    assert len(without_bar.splitlines()) == 5
     needed = max(len(line) for line in without_bar.splitlines())
     assert render_readings(readings, TABLE, terminal(needed)) == without_bar
     stacked = render_readings(readings, TABLE, terminal(needed - 1))
@@ -401,6 +499,13 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
         "Used:      2.3",
         "Left:      82 %",
         "Status:    ok",
+        "",
+        "Profile:   default",
+        "Scope:     spendable",
+        "Remaining: 10.5",
+        "Used:      -",
+        "Left:      -",
+        "Status:    limited by key",
     ]
 
 
@@ -495,18 +600,21 @@ ROWS = [
 
 
 def test_settings_are_aligned_columns() -> None:
-    """Name, value, source; a setting without a value is a dash; foreign text is visible."""
-    assert render_settings(ROWS) == (
+    """Name, value, source; a setting without a value is a dash; foreign text is visible; profiles are a line apart."""
+    shown = (
         "profile   work                     --profile\n"
         "unit      -                        default\n"
         "base_url  https://gateway.example  profile work in /a\\x09b\n"
     )
+    assert render_settings([ROWS]) == shown
+    assert render_settings([ROWS, ROWS[:1]]) == f"{shown}\nprofile  work  --profile\n"
 
 
-def test_settings_are_one_json_document() -> None:
+def test_settings_are_one_json_document_a_profile() -> None:
     """Every setting by name, with its value and its source."""
-    text = render_settings_as_json(ROWS)
+    text = render_settings_as_json([ROWS])
     assert text.count("\n") == 1
+    assert render_settings_as_json([ROWS, ROWS]) == text * 2
     assert json.loads(text) == {
         "schema": 1,
         "settings": {

@@ -375,7 +375,8 @@ def test_every_fault_can_be_chosen() -> None:
 def test_the_main_job_needs_no_key(run: Run) -> None:
     """What the first line of the documentation promises."""
     ended = run("sandbox", "--", "apimart", "balance", "-o", "value", "--scope", "both")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "10.5\n100.0\n", "")
+    lines = "default/key\t10.5\ndefault/account\t100.0\ndefault/spendable\t10.5\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, lines, "")
 
 
 @pytest.mark.parametrize(
@@ -409,14 +410,16 @@ def test_the_account_has_amounts_of_its_own(run: Run) -> None:
         "sandbox", "--account-remain", "7.50", "--account-used", "1", "--remain", "3",
         "--", "apimart", "balance", "--scope", "both", "-o", "value",
     )  # fmt: skip
-    assert ended.stdout == "3\n7.50\n"
+    assert ended.stdout == "default/key\t3\ndefault/account\t7.50\ndefault/spendable\t3\n"
 
 
 def test_a_burning_balance_moves_while_a_command_looks(run: Run) -> None:
     """`--burn` spends so much a second; the account of the sandbox goes down with its key."""
     script = "apimart balance -o value --scope both; sleep 0.3; apimart balance -o value --scope both"
     ended = run("sandbox", "--burn", "2", "--", "sh", "-c", script)
-    key, account, key_later, account_later = map(Decimal, ended.stdout.split())
+    first, second = ended.stdout.splitlines()[:3], ended.stdout.splitlines()[3:]
+    key, account, _ = (Decimal(line.split("\t")[1]) for line in first)
+    key_later, account_later, _ = (Decimal(line.split("\t")[1]) for line in second)
     assert key > key_later
     assert key_later <= key - Decimal("0.6")
     assert account_later <= account - Decimal("0.6")

@@ -187,7 +187,7 @@ _VARIABLES = {"APIMART_BASE_URL": "https://variable.example/v1/", "APIMART_TIMEO
     ("options", "environ", "rows"),
     [
         (
-            {**_OPTIONS, "profile": "work"},
+            {**_OPTIONS, "profiles": ("work",)},
             _VARIABLES,
             {
                 "profile": ("work", "--profile"),
@@ -233,12 +233,12 @@ _VARIABLES = {"APIMART_BASE_URL": "https://variable.example/v1/", "APIMART_TIMEO
                 "max_used": ("30", "{path}"),
             },
         ),
-        ({"profile": "work"}, {"APIMART_PROFILE": "bare"}, {"profile": ("work", "--profile")}),
+        ({"profiles": ("work",)}, {"APIMART_PROFILE": "bare"}, {"profile": ("work", "--profile")}),
     ],
 )
 def test_option_beats_variable_beats_profile_beats_file(
     write_config: Write,
-    options: Mapping[str, str],
+    options: Mapping[str, Any],
     environ: Mapping[str, str],
     rows: Mapping[str, tuple[str, str]],
 ) -> None:
@@ -408,14 +408,15 @@ def test_the_key_comes_from_the_most_explicit_place(
 def test_a_missing_or_malformed_key_never_falls_through_to_another(
     write_config: Write, options: Options, environ: Mapping[str, str], message: str
 ) -> None:
-    """The error is kept, so that `config show` can tell the rest, and is raised where a key is needed."""
+    """The error is kept, so that `config show` and other profiles can go on, and is raised where the key is read."""
     path = write_config(PROFILES)
     settings = resolve(options, environ)
     error = _key_error(settings)
     assert error.message == message.format(path=path)
     assert error.hint
+    (target,) = settings.targets()
     with pytest.raises(AuthError) as caught:
-        settings.targets()
+        target.api_key.read()
     assert caught.value is error
     shown = next(row.value for row in settings.rows() if row.name == "api_key")
     assert shown == f"not usable: {error.message}"
