@@ -1,4 +1,4 @@
-"""The config file: TOML in, checked settings out; every mistake is an error that names the file, the line and the name."""
+"""The config file: TOML in, checked settings out; every mistake is an error that names the file, line and name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
