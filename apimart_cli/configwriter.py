@@ -5,17 +5,16 @@ The only importer of tomlkit and filelock; loaded by the commands that write.
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomlkit
 from filelock import FileLock, Timeout
-from tomlkit.items import Float, InlineTable, Item
+from tomlkit.items import Item
 
-from apimart_cli.configfile import Problem, check_document, parse_toml, split_lines, statements
+from apimart_cli.configfile import Problem, Statement, check_document, parse_toml, split_lines, statements
 from apimart_cli.errors import ConfigError
 from apimart_cli.files import PrivateFile, read_private_file
 from apimart_cli.settings import Number
@@ -24,8 +23,14 @@ LOCK_SECONDS = 10
 """How long to wait for another apimart that writes the same file."""
 
 Value = str | list[str] | Number | bool
-Change = Callable[[MutableMapping[str, Any]], None]
-"""What is done to one table, be it tomlkit's or a plain dict."""
+
+
+class _Change(NamedTuple):
+    """What is done to one table of the file."""
+
+    table: tuple[str, ...]
+    sets: Mapping[str, Value] = {}
+    removes: Collection[str] = ()
 
 
 def set_values(
@@ -37,43 +42,31 @@ def set_values(
 
     Raises ConfigError, leaving the file as it was, when it cannot be read or written, or would be wrong afterwards.
     """
-
-    def change(table: MutableMapping[str, Any]) -> None:
-        for name in instead_of:
-            table.pop(name, None)
-        table.update({name: _item(value) for name, value in values.items()})
-
-    _edit(path, profile, change)
+    _edit(path, _Change(_table(profile), sets=values, removes=instead_of))
 
 
 def unset_names(path: Path, profile: str | None, names: Collection[str]) -> bool:
     """Remove names of `profile`, or of the top level; return whether there was any of them. Raises as `set_values`."""
-    removed: set[str] = set()
-
-    def change(table: MutableMapping[str, Any]) -> None:
-        removed.update(name for name in names if table.pop(name, None) is not None)
-
-    _edit(path, profile, change)
-    return bool(removed)
+    return _edit(path, _Change(_table(profile), removes=names))
 
 
-def _item(value: Value) -> Any:
-    """Return what tomlkit writes: a number keeps exactly the digits it was given."""
-    return tomlkit.parse(f"number = {value}\n")["number"] if isinstance(value, Number) else value
+def _table(profile: str | None) -> tuple[str, ...]:
+    return () if profile is None else ("profiles", profile)
 
 
-def _edit(path: Path, profile: str | None, change: Change) -> None:
-    """Read, change, check and replace the file, one process at a time."""
+def _edit(path: Path, change: _Change) -> bool:
+    """Read, change, check and replace the file, one process at a time; return whether it says something else now."""
     # A link stays a link: people keep the real file among their dotfiles.
     path = Path(os.path.realpath(path))
     try:
         _make_folder(path.parent)
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
             before = _read(path)
-            after = _changed(before.text, profile, change, path)
+            after = _changed(before.text, change, path)
             _refuse_new_problems(path, before.text, after)
             if after != before.text:
                 _replace(path, _encoded(after, before.encoding))
+            return after != before.text
     except Timeout:
         raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
     except OSError as error:
@@ -82,7 +75,7 @@ def _edit(path: Path, profile: str | None, change: Change) -> None:
 
 def _make_folder(folder: Path) -> None:
     """Make the folder and those above it, as far as they are missing, for their owner alone."""
-    if not folder.is_dir():
+    if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
@@ -108,91 +101,35 @@ def _encoded(text: str, encoding: str) -> bytes:
 # --- the new text -----------------------------------------------------------------------------------------------
 
 
-def _changed(text: str, profile: str | None, change: Change, path: Path) -> str:
+def _changed(text: str, change: _Change, path: Path) -> str:
     """Return `text` with one table changed, and nothing else: held against a plain reading of old and new."""
-    wanted = parse_toml(text, path)
-    change(_table_in(wanted, profile, dict))
-    if _exactly(wanted) == _exactly(parse_toml(text, path)):
+    before = parse_toml(text, path)
+    wanted = _exactly(_plainly_changed(before, change, path))
+    if wanted == _exactly(before):
         return text
-    for write in (_change_lines, _append_profile, _change_document):
-        # tomlkit raises what it likes, and writes what it likes, where a file is laid out in rare ways.
+    for is_inline in (False, True):
+        # tomlkit raises what it likes where a value is laid out in rare ways.
         with suppress(Exception):
-            after = _finished(write(text, profile, change), like=text)
-            if _exactly(parse_toml(after, path)) == _exactly(wanted):
+            after = _rewritten(text, change, is_inline=is_inline)
+            if _exactly(parse_toml(after, path)) == wanted:
                 return after
-    raise ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")
+    raise _unsafe(path)
 
 
-def _change_lines(text: str, profile: str | None, change: Change) -> str:
-    """Change the lines of one table only, so that a comment above the next table stays where it belongs."""
-    before, lines, behind = _section(text, () if profile is None else ("profiles", profile))
-    document = tomlkit.parse(_with_newline(lines))
-    change(_table_in(document, profile, tomlkit.table))
-    gap = "\n" if not lines and behind.strip() else ""
-    return f"{before}{tomlkit.dumps(document)}{gap}{behind}"
+def _plainly_changed(document: Mapping[str, Any], change: _Change, path: Path) -> Mapping[str, Any]:
+    """Return the document as it should read afterwards."""
+    if not change.table:
+        kept = {name: value for name, value in document.items() if name not in change.removes}
+        return {**kept, **{name: _plain(value, path) for name, value in change.sets.items()}}
+    first, *rest = change.table
+    inner = document.get(first, {})
+    if not isinstance(inner, Mapping):
+        raise _unsafe(path)
+    return {**document, first: _plainly_changed(inner, change._replace(table=tuple(rest)), path)}
 
 
-def _section(text: str, table: tuple[str, ...]) -> tuple[str, str, str]:
-    """Split `text` before a table and behind its last value; the top level is the table without a header.
-
-    Raises LookupError where the table does not stand in lines of its own: dotted names, inline tables, no table yet.
-    """
-    lines = split_lines(text)
-    own = [statement for statement in statements(text) if statement.table == table]
-    if own:
-        first, last = own[0].first - 1, own[-1].last
-    elif not table:
-        first = last = _end_of_preamble(lines)
-    else:
-        raise LookupError(table)
-    return "".join(lines[:first]), "".join(lines[first:last]), "".join(lines[last:])
-
-
-def _end_of_preamble(lines: list[str]) -> int:
-    """Return the number of lines of a comment at the top that is about the whole file, with the empty line behind."""
-    for number, line in enumerate(lines):
-        if not line.startswith("#"):
-            return number + 1 if number and not line.strip() else 0
-    return len(lines)
-
-
-def _append_profile(text: str, profile: str | None, change: Change) -> str:
-    """Write a new profile behind everything else, set apart by an empty line."""
-    document = tomlkit.document()
-    change(_table_in(document, profile, tomlkit.table))
-    gap = "\n" if text.strip() else ""
-    return f"{_with_newline(text)}{gap}{tomlkit.dumps(document)}"
-
-
-def _change_document(text: str, profile: str | None, change: Change) -> str:
-    """Leave the layout to tomlkit: a table that is written inline or in dotted names."""
-    document = tomlkit.parse(text)
-    change(_table_in(document, profile, tomlkit.table))
-    return tomlkit.dumps(document)
-
-
-def _table_in(document: Any, profile: str | None, new_table: Callable[[], Any]) -> Any:
-    """Return the table to change, made where it is missing."""
-    if profile is None:
-        return document
-    if "profiles" not in document:
-        document["profiles"] = new_table() if new_table is dict else tomlkit.table(is_super_table=True)
-    profiles = document["profiles"]
-    if profile not in profiles:
-        profiles[profile] = tomlkit.inline_table() if isinstance(profiles, InlineTable) else new_table()
-    return profiles[profile]
-
-
-def _finished(text: str, *, like: str) -> str:
-    """End every line, in the manner of the text that was changed."""
-    text = _with_newline(text)
-    if "\n" in like and like.count("\r\n") == like.count("\n"):
-        return re.sub(r"(?<!\r)\n", "\r\n", text)
-    return text
-
-
-def _with_newline(text: str) -> str:
-    return text if not text or text.endswith("\n") else f"{text}\n"
+def _plain(value: Value, path: Path) -> Any:
+    return parse_toml(f"number = {value}", path)["number"] if isinstance(value, Number) else value
 
 
 def _exactly(value: Any) -> Any:
@@ -202,10 +139,114 @@ def _exactly(value: Any) -> Any:
         return {name: item for name, item in tables.items() if item != {}}
     if isinstance(value, list):
         return [_exactly(item) for item in value]
-    if isinstance(value, Float):
-        value = Decimal(value.as_string())
-    plain = value.unwrap() if isinstance(value, Item) else value
-    return type(plain).__name__, str(plain)
+    return type(value).__name__, str(value)
+
+
+def _rewritten(text: str, change: _Change, *, is_inline: bool) -> str:
+    """Return `text` with only those lines changed that say what is to change.
+
+    New names get lines of their own behind the last one of their table; with `is_inline`, they go between the braces
+    of a table that is written as a value.
+    """
+    lines = split_lines(_with_newline(text))
+    found = list(statements(text))
+    known = {path for statement in found for path in statement.names}
+    new = [name for name in change.sets if (*change.table, name) not in known]
+    holder = _holder(found, change.table, is_inline=is_inline)
+    # From the end, so that the numbers of the lines that are still to come stay right.
+    for statement in reversed(found):
+        place = slice(statement.first - 1, statement.last)
+        written = "".join(lines[place])
+        names = [name for name in (*change.sets, *change.removes) if (*change.table, name) in statement.names]
+        if statement is holder and is_inline:
+            names += new
+        if names:
+            written = _with_names(written, change, names, within=statement.table)
+        if statement is holder and not is_inline:
+            indent = written[: len(written) - len(written.lstrip())]
+            written += "".join(indent + line for line in _new_lines(change, new, within=statement.table))
+        lines[place] = [written]
+    if new and holder is None:
+        _insert_table(lines, change, new)
+    return _finished("".join(lines), like=text)
+
+
+def _holder(found: Sequence[Statement], table: tuple[str, ...], *, is_inline: bool) -> Statement | None:
+    """Return the statement that new names of `table` stand behind, or inside of; None where there is no such table."""
+    if is_inline:
+        paths = (table[:depth] for depth in range(len(table), 0, -1))
+        return next(statement for path in paths for statement in found if path in statement.names)
+    holders = [
+        statement
+        for statement in found
+        if statement.table == table or any(path[:-1] == table for path in statement.names)
+    ]
+    return holders[-1] if holders else None
+
+
+def _with_names(written: str, change: _Change, names: Sequence[str], *, within: tuple[str, ...]) -> str:
+    """Set or remove names in a single statement, which stands in the table `within`; its comment stays."""
+    document = tomlkit.parse(written)
+    table: Any = document
+    for name in change.table[len(within) :]:
+        table = table.setdefault(name, {})
+    for name in names:
+        if name in change.sets:
+            table[name] = _item(change.sets[name])
+        else:
+            del table[name]
+    return tomlkit.dumps(document)
+
+
+def _new_lines(change: _Change, names: Sequence[str], *, within: tuple[str, ...]) -> list[str]:
+    """Return an assignment for each of `names`, as it reads inside the table `within`."""
+    prefix = change.table[len(within) :]
+    return [f"{_dotted(*prefix, name)} = {_item(change.sets[name]).as_string()}\n" for name in names]
+
+
+def _insert_table(lines: list[str], change: _Change, names: Sequence[str]) -> None:
+    """Write the first names of a table: the top level before all tables, a profile behind everything else."""
+    place = len(lines) if change.table else _end_of_preamble(lines)
+    header = [f"[{_dotted(*change.table)}]\n"] if change.table else []
+    new = [*header, *_new_lines(change, names, within=change.table)]
+    if place and lines[place - 1].strip():
+        new.insert(0, "\n")
+    if place < len(lines):
+        new.append("\n")
+    lines[place:place] = new
+
+
+def _end_of_preamble(lines: Sequence[str]) -> int:
+    """Return the number of lines of a comment at the top that is about the whole file, with the empty line behind."""
+    for number, line in enumerate(lines):
+        if not line.startswith("#"):
+            return number + 1 if number and not line.strip() else 0
+    return len(lines)
+
+
+def _dotted(*names: str) -> str:
+    return ".".join(tomlkit.key(name).as_string() for name in names)
+
+
+def _item(value: Value) -> Item:
+    """Return a value as tomlkit writes it; a number keeps exactly the digits it was given."""
+    item: Item = tomlkit.parse(f"number = {value}\n")["number"] if isinstance(value, Number) else tomlkit.item(value)
+    return item
+
+
+def _finished(text: str, *, like: str) -> str:
+    """End every line in the manner of the text that was changed."""
+    if "\n" in like and like.count("\r\n") == like.count("\n"):
+        return re.sub(r"(?<!\r)\n", "\r\n", text)
+    return text
+
+
+def _with_newline(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _unsafe(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")
 
 
 def _refuse_new_problems(path: Path, before: str, after: str) -> None:
