@@ -1040,7 +1040,7 @@ def test_a_command_without_a_code_is_a_bug_and_not_a_pass(
 
 def test_twins_on_the_command_line_agree() -> None:
     """The choices that are written twice, to keep start-up fast, are the same, and each output has its renderer."""
-    assert [*options.OutputChoice] == [format.value for format in output.OutputFormat]
+    assert [*options.OutputChoice] == [choice.value for choice in output.OutputFormat]
     assert [*output.OutputFormat] == [*output._RENDERERS]
     assert [*sandbox_command.FaultChoice] == [fault.value for fault in Fault]
     assert list(options.ScopeChoice) == [*balance.Scope, "both"]
