@@ -15,7 +15,7 @@ from apimart_cli.errors import ApimartError, PaymentRequiredError
 from apimart_cli.gate import Outcome, Thresholds, Verdict
 from apimart_cli.settings import SettingRow
 from apimart_cli.streams import Screen
-from apimart_cli.text import visible
+from apimart_cli.text import visible, without_keys
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,7 @@ def render_document(document: Mapping[str, Any]) -> str:
 
 
 def _reading_document(reading: Reading) -> dict[str, Any]:
-    name = {"schema": SCHEMA, "profile": reading.profile, "scope": reading.scope.value}
+    name = {"schema": SCHEMA, "profile": without_keys(reading.profile), "scope": reading.scope.value}
     match reading.result:
         case Balance() as balance:
             return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
@@ -166,7 +166,11 @@ def render_settings(rows: Sequence[SettingRow]) -> str:
 
 def render_settings_as_json(rows: Sequence[SettingRow]) -> str:
     """Return the settings as one document: an object with `value` and `source` for each name."""
-    return render_document({"settings": {row.name: {"value": row.value, "source": row.source} for row in rows}})
+    settings = {
+        row.name: {"value": None if row.value is None else without_keys(row.value), "source": without_keys(row.source)}
+        for row in rows
+    }
+    return render_document({"settings": settings})
 
 
 # --- value ------------------------------------------------------------------------------------------------------

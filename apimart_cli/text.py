@@ -34,7 +34,12 @@ def visible(text: str) -> str:
     """
     shown = "".join(map(_show_character, text))
     shown = _RUNNER_COMMAND.sub(lambda match: match.group() + "\\", shown)
-    return _KEY_LIKE.sub("sk-...", shown)
+    return without_keys(shown)
+
+
+def without_keys(text: str) -> str:
+    """Return `text` with anything that looks like an API key reduced to `sk-…`, and otherwise as it is."""
+    return _KEY_LIKE.sub("sk-...", text)
 
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
