@@ -33,9 +33,11 @@ class ApiKey:
         HTTP library with a message that prints the key.
         """
         fault = _fault(characters)
+        self._characters = "" if fault else characters
+        # Reporters of exceptions show the local variables of every frame.
+        del characters
         if fault:
             raise AuthError(f"the API key from {source} {fault}", _KEY_PAGE_HINT)
-        self._characters = characters
 
     def reveal(self) -> str:
         """Return the key itself, to be sent to the gateway and nowhere else."""

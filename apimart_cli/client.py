@@ -42,18 +42,24 @@ def fetch_balance(
 
     Raises UsageError, AuthError, PaymentRequiredError, UnavailableError or BadResponseError, each an ApimartError.
     """
+    try:
+        key = ApiKey(api_key, source="the api_key argument")
+    finally:
+        # Reporters of exceptions show the local variables of every frame.
+        del api_key
     if scope not in set(Scope):
         raise UsageError(f"scope: must be one of {', '.join(Scope)}")
     target = Target(
         profile="default",
         scope=Scope(scope),
-        api_key=GivenKey(ApiKey(api_key, source="the api_key argument")),
+        api_key=GivenKey(key),
         base_url=parse_base_url(base_url),
         timeout=check_timeout(timeout),
     )
     result = next(ask([target])).result
     if isinstance(result, ApimartError):
-        raise result
+        # Without its frames: the local variables of those that read the answer hold whatever the server echoed.
+        raise result.with_traceback(None)
     return result
 
 

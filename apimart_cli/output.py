@@ -15,7 +15,7 @@ from apimart_cli.errors import ApimartError, PaymentRequiredError
 from apimart_cli.gate import Outcome, Thresholds, Verdict
 from apimart_cli.settings import ConfigReport, SettingRow
 from apimart_cli.streams import Screen
-from apimart_cli.text import visible
+from apimart_cli.text import visible, without_keys
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,7 +144,7 @@ def _entry_document(entry: Reading | Spendable) -> dict[str, Any]:
 
 
 def _spendable_document(spendable: Spendable) -> dict[str, Any]:
-    name = {"schema": SCHEMA, "profile": spendable.profile, "scope": SPENDABLE}
+    name = {"schema": SCHEMA, "profile": without_keys(spendable.profile), "scope": SPENDABLE}
     if spendable.error:
         return {**name, "error": _error_document(spendable.error)}
     return {
@@ -157,7 +157,7 @@ def _spendable_document(spendable: Spendable) -> dict[str, Any]:
 
 
 def _reading_document(reading: Reading) -> dict[str, Any]:
-    name = {"schema": SCHEMA, "profile": reading.profile, "scope": reading.scope.value}
+    name = {"schema": SCHEMA, "profile": without_keys(reading.profile), "scope": reading.scope.value}
     match reading.result:
         case Balance() as balance:
             return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
@@ -210,10 +210,11 @@ def render_settings(tables: Sequence[Sequence[SettingRow]]) -> str:
 
 def render_settings_as_json(tables: Sequence[Sequence[SettingRow]]) -> str:
     """Return the settings as one document a profile: an object with `value` and `source` for each name."""
-    return "".join(
-        render_document({"settings": {row.name: {"value": row.value, "source": row.source} for row in rows}})
-        for rows in tables
-    )
+    return "".join(render_document({"settings": {row.name: _setting_document(row) for row in rows}}) for rows in tables)
+
+
+def _setting_document(row: SettingRow) -> dict[str, str | None]:
+    return {"value": None if row.value is None else without_keys(row.value), "source": without_keys(row.source)}
 
 
 def render_config_report(report: ConfigReport, *, json: bool) -> str:
@@ -224,10 +225,14 @@ def render_config_report(report: ConfigReport, *, json: bool) -> str:
     return render_document(
         {
             "path": str(report.path),
-            "problems": [problem._asdict() for problem in report.problems],
-            "profiles": [profile._asdict() for profile in report.profiles],
+            "problems": [_without_keys(problem._asdict()) for problem in report.problems],
+            "profiles": [_without_keys(profile._asdict()) for profile in report.profiles],
         }
     )
+
+
+def _without_keys(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: without_keys(value) if isinstance(value, str) else value for name, value in document.items()}
 
 
 def _columns(lines: Sequence[tuple[str, str, str]]) -> str:

@@ -34,7 +34,12 @@ def visible(text: str) -> str:
     """
     shown = "".join(map(_show_character, text))
     shown = re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
-    return re.sub(_KEY_LIKE, "sk-...", shown)
+    return without_keys(shown)
+
+
+def without_keys(text: str) -> str:
+    """Return `text` with anything that looks like an API key reduced to `sk-…`, and otherwise as it is."""
+    return re.sub(_KEY_LIKE, "sk-...", text)
 
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:

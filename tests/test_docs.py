@@ -296,7 +296,7 @@ def test_the_script_has_a_branch_for_every_exit_code(
     code: ExitCode, shell: Shell, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     """Whatever `check` ends with, the README's script takes the branch of that code, and goes on after 0 only."""
-    branches = dict(re.findall(r'^ +([\d*]+)\) +echo "([^"]+)"', CASE_SCRIPT, re.MULTILINE))
+    branches: dict[str, str] = dict(re.findall(r'^ +([\d*]+)\) +echo "([^"]+)"', CASE_SCRIPT, re.MULTILINE))
     assert set(branches) == {"*", *(str(int(code)) for code in ExitCode if code is not ExitCode.INTERNAL)}
     assert len(set(branches.values())) == len(branches)
     stand_in = tmp_path / "bin" / "apimart"
@@ -304,7 +304,7 @@ def test_the_script_has_a_branch_for_every_exit_code(
     stand_in.write_text(f"#!/bin/sh\nexit {int(code)}\n")
     stand_in.chmod(0o755)
     ended = shell(CASE_SCRIPT, env={"PATH": f"{stand_in.parent}:{environment['PATH']}"}, interpreter=("sh", "-c"))
-    assert ended.stdout == branches.get(str(int(code)), branches["*"]) + "\n"
+    assert ended.stdout == f"{branches.get(str(int(code)), branches['*'])}\n"
     assert (ended.returncode == 0) == (code is ExitCode.OK)
 
 
@@ -693,7 +693,14 @@ def test_every_fault_is_documented() -> None:
 
 # --- JSON -------------------------------------------------------------------------------------------------------
 
-JSON_TYPES = {"number": (int, float), "string": str, "boolean": bool, "null": type(None), "list": list, "object": dict}
+JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "number": (int, float),
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+    "list": list,
+    "object": dict,
+}
 
 
 def _json(run: Run, *arguments: str, **env: str) -> list[dict[str, Any]]:
@@ -1033,8 +1040,9 @@ def test_a_command_without_a_code_is_a_bug_and_not_a_pass(
 
 def test_twins_on_the_command_line_agree() -> None:
     """The choices that are written twice, to keep start-up fast, are the same, and each output has its renderer."""
-    assert list(options.OutputChoice) == list(output.OutputFormat) == list(output._RENDERERS)
-    assert list(sandbox_command.FaultChoice) == list(Fault)
+    assert [*options.OutputChoice] == [choice.value for choice in output.OutputFormat]
+    assert [*output.OutputFormat] == [*output._RENDERERS]
+    assert [*sandbox_command.FaultChoice] == [fault.value for fault in Fault]
     assert list(options.ScopeChoice) == [*balance.Scope, "both"]
     assert set(check.OnUnlimited) == {"pass", "fail"}
 
