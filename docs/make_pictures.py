@@ -22,7 +22,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 DOCS = Path(__file__).parent
-COLUMNS = 66
+COLUMNS = 80
 
 SANDBOX = ("--remain", "10.5", "--used", "2.3", "--account-remain", "4.2", "--account-used", "195.8")
 PICTURES: Mapping[str, Sequence[str]] = {

@@ -8,6 +8,7 @@ import ast
 import doctest
 import importlib
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -21,6 +22,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import pexpect
 import pytest
 import typer
 
@@ -29,7 +31,8 @@ from apimart_cli import Balance, ExitCode, balance, cli, client, configfile, err
 from apimart_cli.commands import check, options
 from apimart_cli.commands import sandbox as sandbox_command
 from apimart_cli.sandbox import Fault, Funds, Sandbox
-from conftest import KEY, Run, connected
+from conftest import KEY, Run, Spawn, connected
+from faults import catalogue
 
 Serve = Callable[..., Sandbox]
 
@@ -47,6 +50,7 @@ INSTALL_LINES = {
     "python3 -m venv .venv && . .venv/bin/activate",
     "pipx install .",
     "uv tool install .",
+    "python3 -m pip install '.[keyring]'",
     "pipx install ./vendor/apimart-cli",
     "python3 -m pip install ./vendor/apimart-cli",
 }
@@ -64,7 +68,7 @@ class Block(NamedTuple):
 
     language: str
     note: str
-    """What stands behind the language; `config`: the config file of the page is in place, and no variable is set."""
+    """What stands behind the language: how its commands are run, see `NOTES`."""
     line: int
     text: str
 
@@ -120,7 +124,17 @@ def _blocks_of(*languages: str) -> list[Block]:
     return [block for block in _blocks(README) if block.language in languages]
 
 
-CONFIG = _blocks_of("toml")[0].text
+CONFIG, SOURCES = (block.text for block in _blocks_of("toml"))
+"""The config file of the page, and its examples of commands that print a key."""
+
+NOTES = {
+    "": "the key and the gateway are in variables",
+    "config": "the config file of the page is in place, and no variable is set",
+    "profiles": "the config file of the page is in place, and its gateway is the sandbox",
+    "terminal": "as without a note, at a terminal, where the key is typed when it is asked for",
+    "keyring": "as `terminal`, with a keyring",
+}
+"""What stands behind the language of a console block, and what it means."""
 
 
 # --- running examples -------------------------------------------------------------------------------------------
@@ -134,6 +148,47 @@ class Example(NamedTuple):
 
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SECRET_TOOLS = {
+    "pass": 'test "$1 $#" = "show 2" && cat "$HOME/.password-store/$2"',
+    "op": 'case "$1 $2 $#" in "read op://"*/*/*" 2") ;; *) exit 1 ;; esac; cat "$HOME/.password-store/apimart"',
+    "security": 'test "$1 $2 $4 $#" = "find-generic-password -s -w 4" && cat "$HOME/.password-store/$3"',
+    "secret-tool": 'test "$1 $2 $#" = "lookup service 3" && printf %s "$(cat "$HOME/.password-store/$3")"',
+}
+"""Stand-ins for programs that print a secret: each does it when asked as its own manual says, and fails otherwise."""
+
+KEYRING = """
+from pathlib import Path
+
+def _place(service, name):
+    return Path.home() / f"{service}-{name}.keyring"
+
+def get_password(service, name):
+    return _place(service, name).read_text() if _place(service, name).exists() else None
+
+def set_password(service, name, password):
+    _place(service, name).write_text(password)
+
+def delete_password(service, name):
+    _place(service, name).unlink()
+"""
+"""A stand-in for the package of that name, for the example: whether the real one is installed makes no difference."""
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, home: Path, environment: dict[str, str]) -> Path:
+    """Put programs that print the key on the PATH, as if they had been set up; return the folder they are in."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name, script in SECRET_TOOLS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    for name in ("apimart", "work/apimart"):
+        secret = home / ".password-store" / name
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        secret.write_text(f"{KEY}\n", encoding="utf-8")
+    environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
+    return folder
 
 
 @pytest.fixture
@@ -198,25 +253,63 @@ def _is_installation(block: Block) -> bool:
 def test_every_block_is_of_a_language_that_is_checked() -> None:
     """No block of the README escapes the tests, and no example is left without a command."""
     assert {block.language for block in _blocks(README)} == {"console", "sh", "yaml", "toml", "pycon", "powershell"}
+    assert {block.note for block in _blocks(README)} == set(NOTES)
     assert all(block.text.startswith("$ ") for block in _blocks_of("console"))
     assert README.count("```") == 2 * len(_blocks(README))
     assert README.count("\n$ ") == sum(len(_examples(block)) for block in _blocks_of("console")) > 20
 
 
-@pytest.mark.parametrize("block", _blocks_of("console"), ids=str)
+TYPED = ("terminal", "keyring")
+"""Notes of blocks that need a terminal."""
+
+
+@pytest.mark.parametrize("block", [block for block in _blocks_of("console") if block.note not in TYPED], ids=str)
 def test_console_examples_print_what_the_readme_shows(
-    block: Block, shell: Shell, sandbox: Sandbox, write_config: Callable[[str], Path]
+    block: Block, shell: Shell, secrets: Path, sandbox: Sandbox, write_config: Callable[[str], Path]
 ) -> None:
     """Typed into a shell, each example prints exactly what stands below it."""
-    if block.note == "config":
+    env = connected(sandbox)
+    if block.note in {"config", "profiles"}:
         write_config(CONFIG)
+        env = {"APIMART_BASE_URL": sandbox.url} if block.note == "profiles" else {}
     documented = _examples(block)
-    end = "--end-of-an-example--"
-    script = _one_by_one([example.command for example in documented], end)
-    printed = shell(script, env={} if block.note == "config" else connected(sandbox)).stdout
-    outputs = printed.split(f"{end}\n")
+    script = _one_by_one([example.command for example in documented], END)
+    _assert_printed(shell(script, env=env).stdout, documented)
+
+
+END = "--end-of-an-example--"
+
+
+def _assert_printed(printed: str, documented: Sequence[Example]) -> None:
+    outputs = printed.split(f"{END}\n")
     assert outputs.pop() == ""
     assert [Example(example.command, output) for example, output in zip(documented, outputs, strict=True)] == documented
+
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("block", [block for block in _blocks_of("console") if block.note in TYPED], ids=str)
+def test_examples_that_ask_for_the_key_print_what_the_readme_shows(
+    block: Block, spawn: Spawn, sandbox: Sandbox, home: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """At a terminal the key is asked for, typed, not shown, and everything else is what stands below the example."""
+    if block.note == "keyring":
+        (tmp_path / "package").mkdir()
+        (tmp_path / "package" / "keyring.py").write_text(KEYRING, encoding="utf-8")
+        environment["PYTHONPATH"] += f"{os.pathsep}{tmp_path / 'package'}"
+    documented = _examples(block)
+    script = _one_by_one([example.command for example in documented], END)
+    # What is stored is used: the key is in no variable. A dumb terminal shows neither colours nor progress.
+    env = {"APIMART_BASE_URL": sandbox.url, "TERM": "dumb"}
+    terminal = spawn("bash", "-c", script, columns=120, env=env)
+    terminal.expect_exact(b"API key: ")
+    terminal.sendline(KEY)
+    terminal.expect(pexpect.EOF)
+    printed = f"API key: {terminal.before.decode()}".replace("\r\n", "\n")
+    assert KEY not in printed
+    _assert_printed(_normalised(re.sub(" +$", "", printed, flags=re.MULTILINE), home), documented)
+    stored = [path.name for path in home.rglob("*") if path.is_file() and KEY in path.read_text(encoding="utf-8")]
+    assert stored == (["apimart-work.keyring"] if block.note == "keyring" else ["config.toml"])
 
 
 @pytest.mark.parametrize("block", [block for block in _blocks_of("sh") if not _is_installation(block)], ids=str)
@@ -258,9 +351,11 @@ def test_ci_runs_the_tests_as_the_readme_says() -> None:
 
 
 def test_the_extras_that_the_documents_install_exist() -> None:
-    """`.[test]` and `.[dev]` are extras of the package, and `apimart` is its command."""
+    """Everything that stands in brackets behind the package is an extra of it, and `apimart` is its command."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {"test", "dev"} <= set(project["optional-dependencies"])
+    extras = {extra for page in (README, CONTRIBUTING) for extra in re.findall(r"(?:\.|apimart-cli)\[(\w+)\]", page)}
+    assert extras == {"keyring", "test", "dev", "deep"}
+    assert extras <= set(project["optional-dependencies"])
     assert list(project["scripts"]) == ["apimart"]
     python = re.search(r"Python\s+(\d\.\d+)\s+or\s+newer", README)
     assert python
@@ -430,12 +525,48 @@ def test_the_gitlab_job_gates_the_pipeline(fault: Fault | None, code: int, shell
 # --- config, Python, completion ---------------------------------------------------------------------------------
 
 
-def test_the_config_example_is_valid(write_config: Callable[[str], Path]) -> None:
-    """The config file of the README is read without complaint, and is the only one."""
-    path = write_config(CONFIG)
-    assert len(_blocks_of("toml")) == 1
-    config = configfile.read_config({"APIMART_CONFIG": str(path)})
-    assert set(config.profiles) == {"work", "home"}
+@pytest.mark.parametrize("block", _blocks_of("toml"), ids=str)
+def test_the_config_examples_are_valid(block: Block, run: Run, write_config: Callable[[str], Path]) -> None:
+    """`config check` finds no mistake in the config files of the README, and reads each of their profiles."""
+    write_config(block.text)
+    ended = run("config", "check", "--json")
+    report = json.loads(ended.stdout)
+    assert (ended.returncode, report["problems"]) == (0, [])
+    assert [profile["profile"] for profile in report["profiles"]] == list(tomllib.loads(block.text)["profiles"])
+
+
+@pytest.mark.parametrize("profile", tomllib.loads(SOURCES)["profiles"])
+def test_commands_that_print_a_key_work_as_the_readme_writes_them(
+    profile: str, run: Run, secrets: Path, sandbox: Sandbox, write_config: Callable[[str], Path]
+) -> None:
+    """Each example asks its program in the way that the program understands, and what it prints is the key."""
+    write_config(SOURCES)
+    ended = run("balance", "--profile", profile, "--output", "value", env={"APIMART_BASE_URL": sandbox.url})
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "10.5\n", "")
+
+
+def test_there_is_an_example_for_every_stand_in() -> None:
+    """The README has an example for pass, 1Password, the macOS keychain and the keyring of a Linux desktop."""
+    commands = [profile["api_key_command"][0] for profile in tomllib.loads(SOURCES)["profiles"].values()]
+    assert commands == list(SECRET_TOOLS)
+
+
+def test_every_place_of_a_key_is_explained() -> None:
+    """The list of where a profile keeps its key has every name that the config file knows for it."""
+    chapter = README.split("### Where a profile keeps its key")[1].split("###")[0]
+    assert re.findall(r"^- `(\w+)`:", chapter, re.MULTILINE) == list(configfile.KEY_NAMES)
+
+
+def test_a_key_file_lies_beside_the_config_file(
+    run: Run, sandbox: Sandbox, write_config: Callable[[str], Path]
+) -> None:
+    """A relative `api_key_file` starts at the folder of the config file, wherever one stands, as the README says."""
+    assert "relative path starts at the folder of the config file" in " ".join(README.split())
+    key_file = write_config('[profiles.a]\napi_key_file = "a.key"\n').parent / "a.key"
+    key_file.write_text(KEY, encoding="utf-8")
+    key_file.chmod(0o600)
+    ended = run("check", "--profile", "a", "--min", "5", env={"APIMART_BASE_URL": sandbox.url})
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_python_session_prints_what_the_readme_shows(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -604,11 +735,27 @@ HELP = Option(frozenset({"--help"}), "", frozenset(), None)
 def test_the_tables_of_options_name_every_command(help_of: Help) -> None:
     """Every command of `--help` has its options in the README, and the README has no command that is not there."""
     documented = {name for table in _tables(README) if table.columns[0] == "option" for name in _code(table.heading)}
-    assert documented == {*_commands(help_of), "apimart"}
-    assert len(documented) >= 6
+    assert documented == {*_commands(help_of), "apimart"} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["balance", "check", "config show", "config path", "sandbox", "apimart"])
+LONGEST_SUMMARY = 45
+
+
+@pytest.mark.parametrize("parent", ["", "config"])
+def test_the_list_of_commands_cuts_no_sentence(parent: str, help_of: Help) -> None:
+    """In a terminal of 80 columns `--help` shows what each command does in one whole sentence."""
+    sentences = [" ".join(text.split()) for _, text in _section(help_of(parent), "Commands")]
+    assert len(sentences) >= 5
+    for sentence in sentences:
+        assert len(sentence) <= LONGEST_SUMMARY, sentence
+        assert re.fullmatch(r"[A-Z][^.]+\.", sentence), sentence
+
+
+COMMANDS = ("balance", "check", "login", "logout", "config show", "config path", "config set", "config unset",
+            "config check", "sandbox", "apimart")  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> None:
     """Names, short names, values, choices and defaults in the README are those of `--help`, none more, none less."""
     shown = _options_in_help(help_of("" if command == "apimart" else command))
@@ -638,7 +785,12 @@ def _strings_of_the_code() -> Iterator[str]:
 
 def test_every_name_of_the_config_file_is_documented() -> None:
     """The table of names has the names, types and places that the reader of the config file accepts."""
-    words = {configfile.TEXT: "string", configfile.NUMBER: "number"}
+    words = {
+        configfile.TEXT: "string",
+        configfile.NUMBER: "number",
+        configfile.WORDS: "list of strings",
+        configfile.FLAG: "true",
+    }
     expected = {
         "default_profile": ("string", "yes", "no"),
         "profiles": ("tables", "yes", "no"),
@@ -737,19 +889,35 @@ def test_the_json_of_balances_and_checks_is_documented(run: Run, serve: Serve) -
         *_json(run, "balance", **failing),
         *_json(run, "balance"),
     ]
+    balances += _json(run, "balance", "--scope", "both", **failing)
+    balances += _json(
+        run,
+        "balance",
+        "--scope",
+        "both",
+        **connected(serve(key=Funds(None, Decimal(2)), account=Funds(None, Decimal(2)))),
+    )
+    spendable = [document for document in balances if document["scope"] == "spendable"]
+    assert len(spendable) == 3
+    balances = [document for document in balances if document not in spendable]
     readings = [*balances, *(reading for document in checks for reading in document["readings"])]
+    _assert_documented(spendable, "Fields of what can be spent")
+    assert [document.get("limited_by") for document in spendable] == ["key", None, None]
     _assert_documented(checks, "Fields of `check`")
+    assert [document["stopped_by"] for document in checks] == [[], ["default/key"], ["default/key"], []]
     _assert_documented(readings, "Fields of a balance")
     _assert_documented(
-        [document["error"] for document in (*checks, *readings) if "error" in document], "Fields of an error"
+        [document["error"] for document in (*checks, *readings, *spendable) if "error" in document],
+        "Fields of an error",
     )
 
 
 def test_the_json_of_config_is_documented(run: Run, write_config: Callable[[str], Path]) -> None:
-    """Every field of `config show --json` and `config path --json` stands in the README, each setting by its name."""
+    """Every field of `config show`, `path` and `check` with `--json` stands in the README, each setting by its name."""
     write_config(CONFIG)
-    [shown] = _json(run, "config", "show")
-    _assert_documented([shown], "Fields of `config show`")
+    [shown, *others] = _json(run, "config", "show", "--all-profiles")
+    assert len(others) == len(tomllib.loads(CONFIG)["profiles"]) - 1
+    _assert_documented([shown, *others], "Fields of `config show`")
     _assert_documented(_json(run, "config", "path"), "Fields of `config path`")
     [sentence] = re.findall(r"The\s+settings\s+are\s+([^.]*)\.", README)
     assert _code(sentence) == list(shown["settings"])
@@ -757,6 +925,13 @@ def test_the_json_of_config_is_documented(run: Run, write_config: Callable[[str]
         assert set(setting) == {"value", "source"}
         assert isinstance(setting["value"], str | None)
         assert isinstance(setting["source"], str)
+    write_config('timeout = "5"\n[profiles.work]\nmim = 5\n')
+    [checked] = _json(run, "config", "check")
+    _assert_documented([checked], "Fields of `config check`")
+    documented = {_code(row[0])[0]: _code(row[2]) for row in _table("field", "Fields of `config check`").rows}
+    assert len(checked["problems"]) == 2
+    assert all(set(problem) == set(documented["problems"]) for problem in checked["problems"])
+    assert [set(profile) for profile in checked["profiles"]] == [set(documented["profiles"])]
 
 
 def test_a_check_that_failed_open_says_so_in_json(run: Run, serve: Serve) -> None:
@@ -776,6 +951,7 @@ def test_a_check_that_failed_open_says_so_in_json(run: Run, serve: Serve) -> Non
         (r"at most (\d+) characters", text.QUOTE_LIMIT),
         (r"default `10`, at most (\d+)", target.MAX_TIMEOUT),
         (r"less than (\d+) % left", output.LOW_SHARE * 100),
+        (r"asked side by side, (\d+) at a time", client.MAX_CONCURRENCY),
         (r"version of this form: (\d+)", output.SCHEMA),
     ],
 )
@@ -802,15 +978,20 @@ def _anchor(heading: str) -> str:
 def test_links_lead_somewhere(name: str) -> None:
     """Every link to a file of the project or to a heading has its target; links elsewhere are encrypted."""
     page = _without_blocks((ROOT / name).read_text(encoding="utf-8"))
-    anchors = {_anchor(heading) for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)}
     links = re.findall(r"\]\(([^)]+)\)", page)
     # Also where a line is broken inside the words of a link.
     assert len(links) == page.count("](")
     for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif not link.startswith("https://"):
-            assert (ROOT / link).is_file(), link
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        assert (ROOT / (file or name)).is_file(), link
+        assert not anchor or anchor in _anchors(file or name), link
+
+
+def _anchors(name: str) -> set[str]:
+    page = _without_blocks((ROOT / name).read_text(encoding="utf-8"))
+    return {_anchor(heading) for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)}
 
 
 def test_the_contents_list_every_chapter() -> None:
@@ -823,10 +1004,11 @@ PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
 
 
 def test_every_picture_is_made_by_the_command() -> None:
-    """The pictures in docs/ are those that `docs/make_pictures.py` draws, and the README shows them."""
+    """The pictures in docs/ are drawn by `docs/make_pictures.py` or by the measurement, and a document shows each."""
     names = {path.name for path in (ROOT / "docs").glob("*.svg")}
-    assert names == set(PICTURES["PICTURES"])
-    assert all(f"](docs/{name})" in README for name in names)
+    measured = {"keys.svg"}
+    assert set(PICTURES["PICTURES"]) <= names <= {*PICTURES["PICTURES"], *measured}
+    assert all(f"](docs/{name})" in README + CONTRIBUTING for name in names)
     assert "python3 docs/make_pictures.py" in CONTRIBUTING
 
 
@@ -935,7 +1117,17 @@ def test_the_picture_of_the_house_is_true() -> None:
     assert documented == {name: (sorted(seen.ours), sorted(seen.libraries)) for name, seen in HOUSE.items()}
 
 
-@pytest.mark.parametrize(("library", "room"), [("requests", "transport"), ("urllib3", "transport"), ("rich", "output")])
+@pytest.mark.parametrize(
+    ("library", "room"),
+    [
+        ("requests", "transport"),
+        ("urllib3", "transport"),
+        ("rich", "output"),
+        ("tomlkit", "configwriter"),
+        ("filelock", "configwriter"),
+        ("keyring", "keysource"),
+    ],
+)
 def test_libraries_stay_in_their_room(library: str, room: str) -> None:
     """What a library can do wrong is dealt with in a single file."""
     assert [name for name, imports in HOUSE.items() if library in imports.libraries] == [room]
@@ -998,10 +1190,22 @@ def _names(*sources: str) -> Callable[[ast.AST], bool]:
 
 
 def test_only_main_ends_the_process() -> None:
-    """Nothing but `__main__` exits: everything else returns its code, through the one boundary."""
+    """Nothing but `__main__` exits, and a signal: everything else returns its code, through the one boundary."""
     ends = _uses(_names("sys.exit", "os._exit", "exit", "quit", "SystemExit", "os.abort"))
-    assert ends
-    assert {place.split(".")[0] for place in ends} == {"__main__"}
+    assert {place for place in ends if not place.startswith("__main__")} == {"child.cleaning_up.end"}
+    assert len(ends) > 1
+
+
+def test_records_are_named_tuples() -> None:
+    """No file of the package makes a dataclass: importing one costs ten times as much."""
+    assert [name for name, imports in HOUSE.items() if "dataclasses" in imports.standard] == []
+
+
+def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> None:
+    """A command is one file in `commands/` and one name in `cli.COMMANDS`, as CONTRIBUTING.md says."""
+    files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "options"}
+    assert set(cli.COMMANDS) == files
+    assert [entry[0] for entry in _section(help_of(""), "Commands")] == list(cli.COMMANDS)
 
 
 def test_a_pass_has_a_single_source() -> None:
@@ -1016,11 +1220,16 @@ def test_a_pass_has_a_single_source() -> None:
 
 
 def test_exit_code_zero_has_few_places() -> None:
-    """`ExitCode.OK` stands where a verdict passes or is waved through, where balances are shown, and in `config`."""
+    """`ExitCode.OK` stands where a verdict passes or is waved through, and in commands that give none."""
     assert sorted(set(_uses(_names("ExitCode.OK")))) == [
         "commands.check._comment",
+        "commands.config.check",
         "commands.config.path",
+        "commands.config.set_",
         "commands.config.show",
+        "commands.config.unset",
+        "commands.login.login",
+        "commands.logout.logout",
         "gate._failure_code",
         "gate.code_of_readings",
         "gate.judge",
@@ -1065,6 +1274,23 @@ def test_everything_that_contributing_names_exists() -> None:
     for file in re.findall(r"`([\w/.]+\.(?:py|md))`", CONTRIBUTING):
         places = (ROOT, PACKAGE, PACKAGE / "commands")
         assert any((place / file).is_file() for place in places) or "NAME" in file, file
+
+
+def test_every_program_that_contributing_runs_exists() -> None:
+    """Each Python file in its commands is there."""
+    commands = "".join(block.text for block in _blocks(CONTRIBUTING) if block.language == "sh")
+    files = re.findall(r"[\w/]+\.py", commands)
+    assert len(files) >= 4
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+def test_the_example_of_a_case_is_one() -> None:
+    """The line that CONTRIBUTING.md adds to the fault catalogue is a name and what a server sends."""
+    [block] = [block for block in _blocks(CONTRIBUTING) if block.language == "python"]
+    plays = eval(f"{{{block.text}}}", {"http": catalogue.http, "balance": catalogue.balance})
+    [case] = catalogue.group("example", catalogue.BAD, plays)
+    assert case.name == "example: an amount in words"
+    assert b'"remain_balance":"ten"' in b"".join(case.scripts[0])
 
 
 def _resolve(name: str) -> object:
