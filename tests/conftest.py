@@ -1,14 +1,17 @@
 """What every test stands on: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import io
 import os
 import runpy
 import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import hypothesis
 import pexpect
@@ -29,8 +32,14 @@ runpy.run_path(str(GUARD / "sitecustomize.py"))
 # runs that repeat the tests hundreds of times (mutation/run.py).
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
-hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
 hypothesis.settings.load_profile("steady")
+
+# Tests that run in the background (`&`, nohup) are started with these ignored, and would hand that on to the processes
+# under test. A signal that is handled, even by nothing, starts a process with its default.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda _number, _frame: None)
 
 _KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 _REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")
@@ -122,7 +131,6 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
                 dimensions=(24, columns),
                 timeout=20,
                 cwd=str(tmp_path),
-                preexec_fn=heed_signals,
             )
             child.delaybeforesend = None
             stack.callback(child.close, force=True)
@@ -131,10 +139,32 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
         yield start
 
 
-def heed_signals() -> None:
-    """Undo in a child what a background job inherits: an ignored Ctrl-C."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+class Called(NamedTuple):
+    """What one command line gave."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Call = Callable[..., Called]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run one command line in this process, for tests of many: `call("config", "set", "min", "5", env={...})`."""
+    from apimart_cli.cli import main
+
+    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str = "") -> Called:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode())))
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            code = main(arguments)
+            return Called(code, *capsys.readouterr())
+
+    return run_here
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def write_traced(home: Home, *options: str, watch: list[Path] | None = None) -> 
 def calls_of(trace: str) -> Iterator[Call]:
     """Yield the calls in a trace that do something, numbered by kind."""
     seen: dict[str, int] = {}
-    for name in re.findall(r"^\d+ (\w+)\(", trace, re.MULTILINE):
+    for name in re.findall(r"^\d+ +(\w+)\(", trace, re.MULTILINE):
         seen[name] = seen.get(name, 0) + 1
         if name not in LOOKS:
             yield Call(name, seen[name])
@@ -161,6 +161,7 @@ def test_the_new_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -
     ("place", "fault", "reason"),
     [
         ("lock", "openat:error=EROFS", "Read-only file system"),
+        ("lock", "openat:error=EACCES", "Permission denied"),
         ("lock", "flock:error=ENOLCK", "No locks available"),
         ("path", "openat:error=EIO", None),
         ("new", "openat:error=EACCES", "Permission denied"),
