@@ -310,7 +310,7 @@ def _key_of_option(options: Options, exposures: list[ConfigError]) -> Setting | 
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
     if options.api_key == "-":
-        return _key(read_standard_input("--api-key -"), "standard input")
+        return _key(read_standard_input("--api-key -", hint="pipe the key in, or use --api-key-file"), "standard input")
     if options.api_key is not None:
         return _key(options.api_key, "--api-key")
     if options.api_key_file is not None:
@@ -363,10 +363,10 @@ def _key(characters: str, source: str) -> Setting:
         return Setting(NoKey(error), source)
 
 
-def read_standard_input(asked_by: str) -> str:
-    """Read the key from standard input; a terminal is asked for it without echo. Errors name `asked_by`."""
+def read_standard_input(asked_by: str, *, hint: str) -> str:
+    """Read the key from standard input; a terminal is asked for it without echo. Errors name `asked_by`, and a way."""
     if sys.stdin is None:
-        raise UsageError(f"{asked_by}: standard input is closed", "pipe the key in, or use --api-key-file")
+        raise UsageError(f"{asked_by}: standard input is closed", hint)
     if sys.stdin.isatty():
         from apimart_cli.streams import ask_secret
 
@@ -375,7 +375,7 @@ def read_standard_input(asked_by: str) -> str:
         # More than a key may have, so that a longer input is refused and not cut into a shorter key.
         data = sys.stdin.buffer.read(2 * MAX_KEY_LENGTH)
     except OSError as error:
-        raise UsageError(f"{asked_by}: cannot read standard input: {error.strerror}", "pipe the key in") from None
+        raise UsageError(f"{asked_by}: cannot read standard input: {error.strerror}", hint) from None
     return drop_newline(data.decode("utf-8", "replace"))
 
 

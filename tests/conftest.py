@@ -1,14 +1,17 @@
 """What every test stands on: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import io
 import os
 import runpy
 import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import hypothesis
 import pexpect
@@ -29,7 +32,7 @@ runpy.run_path(str(GUARD / "sitecustomize.py"))
 # runs that repeat the tests hundreds of times (mutation/run.py).
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
-hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
 hypothesis.settings.load_profile("steady")
 
 # Tests that run in the background (`&`, nohup) are started with these ignored, and would hand that on to the processes
@@ -134,6 +137,34 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
             return child
 
         yield start
+
+
+class Called(NamedTuple):
+    """What one command line gave."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Call = Callable[..., Called]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run one command line in this process, for tests of many: `call("config", "set", "min", "5", env={...})`."""
+    from apimart_cli.cli import main
+
+    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str = "") -> Called:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode())))
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            code = main(arguments)
+            return Called(code, *capsys.readouterr())
+
+    return run_here
 
 
 @pytest.fixture

@@ -125,7 +125,6 @@ def test_only_the_line_that_was_asked_for_changes(path: Path, change: Change, ol
         ("[profiles]\na = {min = 5} # a\n", unsetting("min", profile="a"), "[profiles]\na = {} # a\n"),
         ("profiles.a.min = 5 # a\n", setting("a", min=Number("6")), "profiles.a.min = 6 # a\n"),
         ("profiles.a.min = 5\n", setting("a", unit="x"), 'profiles.a.min = 5\nprofiles.a.unit = "x"\n'),
-        ("[profiles]\na.min = 5\nb.min = 1\n", setting("a", unit=""), '[profiles]\na.min = 5\na.unit = ""\nb.min = 1\n'),
         ("profiles.a.min = 5 # a\nprofiles.a.unit = 'x'\n", unsetting("min", "unit", profile="a"), ""),
         ("profiles = {a = {min = 5}}\n", setting("b", min=Number("6")), "profiles = {a = {min = 5},b = {min = 6}}\n"),
         ("[profiles]\na = {min = 5} # a\n", setting("a", unit="x"), '[profiles]\na = {min = 5,unit = "x"} # a\n'),

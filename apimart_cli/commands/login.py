@@ -45,7 +45,9 @@ def login(
     if keyring:
         # Before anybody has typed a key in vain.
         KeyringKey(settings.profile).require_package()
-    key = ApiKey(read_standard_input("login"), source="standard input")
+    key = ApiKey(
+        read_standard_input("login", hint="pipe the key in, or type it at a terminal"), source="standard input"
+    )
     reading = _ask(settings, key)
     write_answer(render_readings([reading], OutputFormat.TABLE, standard_output()))
     write_failures([reading])
