@@ -29,7 +29,7 @@ runpy.run_path(str(GUARD / "sitecustomize.py"))
 # runs that repeat the tests hundreds of times (mutation/run.py).
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
-hypothesis.settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
 hypothesis.settings.load_profile("steady")
 
 # Tests that run in the background (`&`, nohup) are started with these ignored, and would hand that on to the processes
