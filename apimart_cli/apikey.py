@@ -15,7 +15,7 @@ MAX_LENGTH = 4096
 _PIECE = 8
 """A run of this many characters of the key counts as a leak."""
 
-_BACKSLASHED = re.compile(r"\\(?:(?:x|u00)(?P<hex>[0-9A-Fa-f]{2})|(?P<octal>[01][0-7]{2}))")
+_BACKSLASHED = re.compile(r"(?i)\\(?:(?:x|u00)(?P<hex>[0-9a-f]{2})|(?P<octal>[01][0-7]{2}))")
 """The escapes of printable ASCII in JSON, Python, C and the shell: all that a key is made of."""
 
 _KEY_PAGE_HINT = "copy the key again from the gateway's key page; it is one word that starts with sk-"
@@ -68,13 +68,9 @@ class ApiKey:
     def _pieces(self) -> set[str]:
         from base64 import b64encode
 
-        raw = self._characters.encode("ascii")
-        # The same bytes give three base64 texts, by where in a group of three they start. A character tells six bits;
-        # one at a seam, whose bits are not all the key's, depends on the neighbours and is left out.
-        encodings = [
-            b64encode(b"\0" * shift + raw)[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6].decode("ascii")
-            for shift in range(3)
-        ]
+        raw = self._characters.encode()
+        # The same bytes give three base64 texts, by where in a group of three they start.
+        encodings = [b64encode(before + raw).decode() for before in (b"", b".", b"..")]
         return {piece for form in _reduced(self._characters, raw.hex(), *encodings) for piece in _windows(form)}
 
 
@@ -129,6 +125,4 @@ def _reduced(*texts: str) -> set[str]:
 
 def _windows(text: str) -> set[str]:
     """Return every run of `_PIECE` characters in `text`; a shorter text is one piece by itself, if it is not empty."""
-    if len(text) <= _PIECE:
-        return {text} - {""}
-    return {text[start : start + _PIECE] for start in range(len(text) - _PIECE + 1)}
+    return {text[start : start + _PIECE] for start in range(max(1, len(text) - _PIECE + 1))} - {""}

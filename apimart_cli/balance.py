@@ -272,7 +272,7 @@ def _parse_object(body: bytes) -> Mapping[str, Any]:
         _reject("its body is empty")
     try:
         document = json.loads(
-            body.decode("utf-8"),
+            body.decode(),
             object_pairs_hook=_unique_names,
             parse_int=_Number,
             parse_float=_Number,

@@ -61,7 +61,9 @@ def read_private_file(path: Path) -> PrivateFile:
 
 
 def _is_exposed(status: os.stat_result) -> bool:
-    return os.name == "posix" and bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    # The null device is for everybody, and holds nothing.
+    is_file = os.name == "posix" and stat.S_ISREG(status.st_mode)
+    return is_file and bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:

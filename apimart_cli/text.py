@@ -51,8 +51,6 @@ def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
 
 
 def _show_character(character: str) -> str:
-    if " " <= character <= "~":
-        return character
     if character in _BLANK_LETTERS or unicodedata.category(character) in _HIDDEN_CATEGORIES:
         return _escape(ord(character))
     return " " if character.isspace() else character

@@ -373,6 +373,9 @@ _DISGUISES: Mapping[str, Callable[[str], Sequence[str]]] = {
     "base64 from within a group": lambda piece: b64encode(f"x{piece}yz".encode()).decode(),
     "hex": lambda piece: piece.encode().hex(),
     "entities": lambda piece: [f"&#{ord(character)};" for character in piece],
+    "escapes of JSON": lambda piece: [f"\\u{ord(character):04x}" for character in piece],
+    "escapes of C": lambda piece: [f"\\x{ord(character):02X}" for character in piece],
+    "octal escapes": lambda piece: [f"\\{ord(character):03o}" for character in piece],
 }
 
 

@@ -1,0 +1,70 @@
+"""Details that only a deliberate fault in the parser, the gate or the cleaning of text showed to be held by no test."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agreement import NOW, Answered, read
+from apimart_cli.apikey import ApiKey
+from apimart_cli.balance import Answer, Reading, Scope, interpret
+from apimart_cli.errors import BadResponseError
+from apimart_cli.gate import Thresholds, judge_reading
+from apimart_cli.text import visible
+
+WITHHELD = "(withheld: it repeats the API key)"
+
+
+@pytest.mark.parametrize("missing", ["success", "remain_balance", "used_balance"])
+def test_an_error_in_place_of_a_field_is_told(missing: str) -> None:
+    """Where a field is missing and the answer says why, the message says it, too."""
+    fields: dict[str, Any] = {"success": True, "remain_balance": 1, "used_balance": 1, "error": {"message": "on leave"}}
+    del fields[missing]
+    error = read(Answered(200, {}, json.dumps(fields).encode())).error
+    assert isinstance(error, BadResponseError)
+    assert f"`{missing}` is missing; it says: on leave" in error.message
+
+
+def test_a_result_that_is_nothing_of_the_kind_is_named() -> None:
+    """A reading that is neither a balance nor an error stops the gate and says what it was."""
+    with pytest.raises(AssertionError, match="nothing of the kind"):
+        judge_reading(Reading("default", Scope.KEY, None, "nothing of the kind"), Thresholds())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["!" * 8, "~" * 8, "!~!~!~!~", "a!b~c!d~"])
+def test_a_key_of_the_first_and_last_printable_characters_is_found(key: str) -> None:
+    """Every character that a key may have counts when it is looked for."""
+    assert ApiKey(key, source="the test").quote(f"rejected {key}") == WITHHELD
+
+
+def test_a_key_that_looks_escaped_in_every_way_is_found() -> None:
+    """A key that spells escapes of several kinds is found as it is: reading the escapes hides no key."""
+    key = "%41&#65;\\x41"
+    assert ApiKey(key, source="the test").quote(f"rejected {key}") == WITHHELD
+
+
+def test_fewer_than_eight_characters_of_a_key_are_no_leak() -> None:
+    """Server text is withheld for eight characters of the key, not for seven."""
+    key = ApiKey("abcdefghijklmnop", source="the test")
+    assert key.quote("rejected jklmnop") == "rejected jklmnop"
+    assert key.quote("rejected ijklmnop") == WITHHELD
+
+
+def test_a_key_of_eight_characters_is_one_piece() -> None:
+    """The shortest key that has a piece is withheld whole, and its end alone is not."""
+    key = ApiKey("ijklmnop", source="the test")
+    assert key.quote("rejected jklmnop") == "rejected jklmnop"
+    assert key.quote("rejected ijklmnop") == WITHHELD
+    assert ApiKey("klmn", source="the test").quote("rejected lmn") == "rejected lmn"
+
+
+def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:
+    """Escapes have two, four or eight digits, whichever is the fewest that do."""
+    assert visible("\x9f\u0378\uffff\U000e0001") == "\\x9f\\u0378\\uffff\\U000e0001"
+
+
+def test_the_parser_needs_no_more_than_the_answer() -> None:
+    """A balance keeps whose it is and when it came, as the caller said."""
+    answer = Answer(200, "OK", b'{"success":true,"remain_balance":1,"used_balance":2}')
+    balance = interpret(answer, scope=Scope.ACCOUNT, key=ApiKey("sk-12345678", source="the test"), fetched_at=NOW)
+    assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, NOW)
