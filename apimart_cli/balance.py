@@ -211,7 +211,9 @@ def _raise_for_status(answer: Answer, key: ApiKey) -> NoReturn:
         )
     if status == 429:
         raise UnavailableError(
-            f"the gateway limits the rate of requests (HTTP 429){said}", "ask less often", retryable=True
+            f"the gateway limits the rate of requests (HTTP 429){said}",
+            "ask less often",
+            retryable=status in RETRYABLE_STATUSES,
         )
     if status == 408 or 500 <= status <= 599:
         raise UnavailableError(

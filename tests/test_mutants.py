@@ -25,6 +25,13 @@ def test_an_error_in_place_of_a_field_is_told(missing: str) -> None:
     assert f"`{missing}` is missing; it says: on leave" in error.message
 
 
+@pytest.mark.parametrize("amount", ["1\u0662", "1\uff12", "1.\u0665", "1.5\u0665", "\u0661"])
+def test_digits_of_other_scripts_are_no_amount(amount: str) -> None:
+    """Python reads the digits of every script as numbers; JSON and the gateway know ten."""
+    body = json.dumps({"success": True, "remain_balance": amount, "used_balance": 1})
+    assert isinstance(read(Answered(200, {}, body.encode())).error, BadResponseError)
+
+
 def test_a_result_that_is_nothing_of_the_kind_is_named() -> None:
     """A reading that is neither a balance nor an error stops the gate and says what it was."""
     with pytest.raises(AssertionError, match="nothing of the kind"):
