@@ -100,7 +100,7 @@ def _checked_as_json(checked: Checked, _screen: Screen) -> str:
         "min": _common([thresholds.min for thresholds in checked.thresholds]),
         "max_used": _common([thresholds.max_used for thresholds in checked.thresholds]),
         "stopped_by": [
-            reading.name
+            without_keys(reading.name)
             for reading, outcome in zip(checked.readings, verdict.outcomes, strict=True)
             if outcome is not Outcome.PASS
         ],

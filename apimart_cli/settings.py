@@ -398,6 +398,17 @@ def _shown(text: str) -> str:
     return f"'{quote(text, 40)}'"
 
 
+def targets_of(settings: Sequence[Settings]) -> list[list[Target]]:
+    """Return what to ask for each profile, in order.
+
+    Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
+    several, such a profile has a failed reading of its own.
+    """
+    if len(settings) == 1 and isinstance(settings[0].api_key.value, NoKey):
+        raise settings[0].api_key.value.error
+    return [profile_settings.targets() for profile_settings in settings]
+
+
 def exposures(settings: Iterable[Settings]) -> list[ConfigError]:
     """Return one error for each file in use that holds a key and that other users can read."""
     return list({error.message: error for each in settings for error in each.exposures}.values())

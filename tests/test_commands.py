@@ -66,7 +66,14 @@ def test_balance_prints_json_for_scripts(run: Run, sandbox: Sandbox) -> None:
     assert ended.stderr == ""
 
 
-@pytest.mark.parametrize(("scope", "value"), [("key", "10.5\n"), ("account", "100.0\n"), ("both", "10.5\n100.0\n")])
+@pytest.mark.parametrize(
+    ("scope", "value"),
+    [
+        ("key", "10.5\n"),
+        ("account", "100.0\n"),
+        ("both", "default/key\t10.5\ndefault/account\t100.0\ndefault/spendable\t10.5\n"),
+    ],
+)
 def test_balance_asks_for_the_scope_that_is_wanted(run: Run, sandbox: Sandbox, scope: str, value: str) -> None:
     """The key's, the account's, or one after the other."""
     assert run("balance", "--scope", scope, "-o", "value", env=connected(sandbox)).stdout == value
@@ -92,8 +99,9 @@ def test_balance_shows_what_it_has_and_tells_what_it_has_not(run: Run) -> None:
     with FaultServer([[lambda connection: connection.send(by_path[server.heads[-1].split()[1]])]]) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         ended = run("balance", "--scope", "both", "--json", env=env)
-    key, account = _documents(ended.stdout)
+    key, account, spendable = _documents(ended.stdout)
     assert (key["scope"], key["remain_balance"]) == ("key", 7)
+    assert (spendable["scope"], spendable["error"]) == ("spendable", account["error"])
     assert (account["scope"], account["error"]["code"], account["error"]["exit_code"]) == ("account", "auth", 4)
     assert ended.returncode == 4
     assert ended.stderr.startswith("apimart: error: default/account: the gateway rejected the API key (HTTP 403)")
@@ -160,7 +168,8 @@ def test_check_prints_one_object(run: Run, sandbox: Sandbox) -> None:
     ended = run("check", "--min", "50.10", "--max-used", "30", "--scope", "both", "--json", env=connected(sandbox))
     (document,) = _documents(ended.stdout)
     readings = document.pop("readings")
-    assert document == {"schema": 1, "verdict": "below", "exit_code": 3, "min": Decimal("50.10"), "max_used": 30}
+    assert document == {"schema": 1, "verdict": "below", "exit_code": 3, "min": Decimal("50.10"), "max_used": 30,
+                        "stopped_by": ["default/key"]}  # fmt: skip
     assert '"min":50.10,' in ended.stdout
     assert [(reading["scope"], reading["verdict"], reading["remain_balance"]) for reading in readings] == [
         ("key", "below", Decimal("10.5")),

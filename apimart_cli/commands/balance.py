@@ -45,7 +45,7 @@ def balance(
     Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 130 interrupted.
     """
-    from apimart_cli.settings import Options, exposures, resolve
+    from apimart_cli.settings import Options, exposures, resolve, targets_of
     from apimart_cli.streams import write_failures, write_warning
 
     chosen = choose_output(output, json)
@@ -62,19 +62,18 @@ def balance(
     )
     for exposure in exposures(settings):
         write_warning(exposure.message, exposure.hint)
-    targets = [target for profile_settings in settings for target in profile_settings.targets()]
+    groups = targets_of(settings)
 
     from apimart_cli.client import ask
 
-    with closing(ask(targets)) as asked:
+    with closing(ask([target for group in groups for target in group])) as asked:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import OutputFormat, prepare
 
         chosen_format = OutputFormat(chosen)
         prepare(chosen_format)
-        counts = [len(profile_settings.scope.value) for profile_settings in settings]
-        readings = _write(asked, chosen_format, asked_of=counts)
+        readings = _write(asked, chosen_format, asked_of=[len(group) for group in groups])
     write_failures(readings)
     return code_of_readings(readings)
 

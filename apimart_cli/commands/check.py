@@ -1,5 +1,6 @@
 """`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
 
+from contextlib import closing
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,7 @@ def check(
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 130 interrupted.
     """
-    from apimart_cli.settings import Options, exposures, resolve
+    from apimart_cli.settings import Options, exposures, resolve, targets_of
 
     chosen = choose_output(output, json)
     settings = resolve(
@@ -96,19 +97,18 @@ def check(
         raise exposure
     # Every profile must have a threshold before the first question is asked.
     required = [profile_settings.thresholds() for profile_settings in settings]
-    targets = [profile_settings.targets() for profile_settings in settings]
-    pairs = [(target, threshold) for group, threshold in zip(targets, required, strict=True) for target in group]
+    groups = targets_of(settings)
+    pairs = [(target, threshold) for group, threshold in zip(groups, required, strict=True) for target in group]
 
     from apimart_cli.client import ask
 
-    asked = ask([target for target, _ in pairs])
+    with closing(ask([target for target, _ in pairs])) as asked:
+        # Loaded while the answers travel.
+        from apimart_cli.gate import judge
+        from apimart_cli.streams import progress, write_failures
 
-    # Loaded while the answers travel.
-    from apimart_cli.gate import judge
-    from apimart_cli.streams import progress, write_failures
-
-    with progress(len(pairs), quiet=quiet) as step:
-        readings = [step(reading) for reading in asked]
+        with progress(len(pairs), quiet=quiet) as step:
+            readings = [step(reading) for reading in asked]
     thresholds = [threshold for _, threshold in pairs]
     verdict = judge(readings, thresholds, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
     if not quiet:
