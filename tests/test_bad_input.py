@@ -175,7 +175,7 @@ MISTAKES = {
     ),
     "unknown scope": Mistake("Invalid value for '--scope': 'all' is not one of", ("--scope", "all")),
     "contradicting outputs": Mistake("--json and --output table contradict each other", ("-o", "table")),
-    "unknown option": Mistake("No such option: --mim", ("--mim", "5")),
+    "unknown option": Mistake("No such option", ("--mim", "5")),
     "stray argument": Mistake("Got unexpected extra argument", (KEY,)),
 }
 
