@@ -1,6 +1,8 @@
 """No answer, broken or hostile, makes the gate pass, outlives its clock, spills the key or commands a reader."""
 
+import functools
 import json
+import os
 import re
 import subprocess
 import time
@@ -11,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
-import typer
+import typer.main
 
-from apimart_cli.cli import app, main
+from apimart_cli.cli import main
 from conftest import KEY
-from faults.catalogue import BELOW, CATALOGUE, ECHOES, PASS, Case, http
+from faults.catalogue import BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, http
 from faults.leaks import find_key
 from faults.server import Door, FaultServer
 
@@ -23,6 +25,9 @@ PROCESSES = [case for case in CATALOGUE if not case.is_variant]
 """The cases that run through the installed command."""
 IN_PROCESS = [case for case in CATALOGUE if case.is_variant or case.timeout > 1]
 """The cases that run in every output format: all but those that are about the clock."""
+
+PARSERS = functools.cache(typer.main.get_command)
+"""The parsers of the command line, which are the same for every run."""
 
 VERDICTS = {0: "pass", 3: "below"}
 LONGEST_LINE = 400
@@ -49,12 +54,6 @@ def elsewhere() -> Iterator[FaultServer]:
     """Another host, with an answer that would pass. Nobody may ever call there."""
     with FaultServer([(http(),)]) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def parsed_app() -> Any:
-    """The command line's parser, which is the same for every run."""
-    return typer.main.get_command(app)
 
 
 @pytest.fixture
@@ -100,17 +99,13 @@ def test_the_command_fails_closed(case: Case, ask: Ask, elsewhere: FaultServer) 
 
 @pytest.mark.parametrize("case", IN_PROCESS, ids=lambda case: case.name)
 def test_every_output_format_fails_closed(
-    case: Case,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    elsewhere: FaultServer,
-    parsed_app: Any,
+    case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer
 ) -> None:
     """`check` and `balance` end with the code of the case in every format, with nothing untoward in their output."""
     monkeypatch.setenv("APIMART_API_KEY", KEY)
     # What a process does once, and the time it takes, is held by the tests with processes.
     monkeypatch.setattr("apimart_cli.client.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("typer.main.get_command", lambda _app: parsed_app)
+    monkeypatch.setattr("typer.main.get_command", PARSERS)
 
     def run(*arguments: str) -> Ended:
         with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
@@ -133,6 +128,26 @@ def test_every_output_format_fails_closed(
         if output == "table":
             _assert_verdict_in_words(checked)
     assert elsewhere.contacts == 0
+
+
+def test_a_slow_look_up_of_a_name_is_bounded_by_the_clock(
+    command: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A resolver that does not answer, which nothing can interrupt, does not outlive the clock either."""
+    slow = tmp_path / "sitecustomize.py"
+    slow.write_text("import socket, time\nsocket.getaddrinfo = lambda *arguments, **named: time.sleep(20)\n")
+    env = {**environment, "APIMART_API_KEY": KEY, "APIMART_BASE_URL": "https://gateway.example"}
+
+    def run(*arguments: str) -> tuple[int, float]:
+        started = time.monotonic()
+        path = f"{tmp_path}{os.pathsep}{env['PYTHONPATH']}"
+        ended = subprocess.run([command, *arguments], env={**env, "PYTHONPATH": path}, timeout=60, check=False)
+        return ended.returncode, time.monotonic() - started
+
+    _, start = run("check", "--min", "5", "--timeout", "0.001")
+    code, seconds = run("check", "--min", "5", "--timeout", "0.7")
+    assert code == UNAVAILABLE
+    assert seconds <= 0.7 + 0.5 + BUSY + start
 
 
 def test_the_catalogue_is_as_large_as_promised() -> None:

@@ -758,6 +758,9 @@ def _retries() -> Iterator[Case]:
             "never after a failure with HTTP 200": [failed("busy"), http()],
         },
     )
+    # Behind its answer the first connection says what would pass, before anybody asks again.
+    early = (http("{}", status="429 Busy"), pause(0.05), http(), stall)
+    yield Case("retry: an answer that nobody asked for", BAD, [early, http("{")], asked=2, timeout=1.0)
     yield Case("retry: a storm that asks for no wait", UNAVAILABLE, asks_to_wait("0"), asked=4)
     yield Case("retry: a storm", UNAVAILABLE, busy(), asked=None, timeout=1.0)
     ended = busy("Retry-After: 0")
