@@ -88,6 +88,10 @@ def provide(write_config: WriteConfig, tmp_path: Path) -> Callable[[str, str], S
             case "named variable":
                 write_config('[profiles.default]\napi_key_env = "MY_KEY"\n')
                 return Source([], {"MY_KEY": key})
+            case "command":
+                file.write_text(key, encoding="utf-8")
+                write_config(f'[profiles.default]\napi_key_command = ["cat", {json.dumps(str(file))}]\n')
+                return Source([], {})
         raise AssertionError(source)
 
     return by
@@ -174,6 +178,10 @@ WRONG_PLACES = [
     ["balance", "--base-url", f"https://{KEY}.example"],
     ["balance", "--base-url", f"https://{KEY}..example"],
     ["balance", "--base-url", f"https://127.0.0.1:1/{KEY}"],
+    ["login", KEY],
+    ["login", "--api-key", KEY],
+    ["logout", KEY],
+    ["logout", "--profile", KEY],
     ["config", KEY],
     ["config", "show", KEY],
     ["config", "path", KEY],
@@ -232,7 +240,7 @@ def test_a_broken_config_file_is_told_without_its_keys(config: str, tell: Tell, 
         assert_no_key(told.stdout, told.stderr)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", [*SOURCES, "command"])
 @pytest.mark.parametrize(
     "malformed",
     [f"{KEY} ", f" {KEY}", f"{KEY}\n{KEY}", f"{KEY[:12]} {KEY[12:]}", f"{KEY}\u00e9", f"\u200b{KEY}", KEY * 200],
@@ -247,6 +255,7 @@ def test_a_malformed_key_is_refused_without_showing_it(
         told = tell(*command, *options, env=env, input=typed)
         assert told.code == 4
         assert told.stderr.startswith("apimart: error: the API key from ")
+        assert told.stderr.count("\n") == 2
         assert_no_key(told.stdout, told.stderr)
 
 
@@ -254,8 +263,10 @@ def test_a_malformed_key_is_refused_without_showing_it(
 
 TALKATIVE = {
     "pretty": {"TYPER_STANDARD_TRACEBACK": "", "_TYPER_STANDARD_TRACEBACK": "", "TYPER_USE_RICH": "1"},
-    "plain": {"TYPER_STANDARD_TRACEBACK": "1", "_TYPER_STANDARD_TRACEBACK": "1"},
-    "developer": {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error", "PYTHONFAULTHANDLER": "1"},
+    "developer": {
+        **{"TYPER_STANDARD_TRACEBACK": "1", "_TYPER_STANDARD_TRACEBACK": "1"},
+        **{"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error", "PYTHONFAULTHANDLER": "1"},
+    },
 }
 """Variables that make Python, Typer and their libraries talk more."""
 
