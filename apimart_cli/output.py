@@ -439,7 +439,8 @@ def _table(rows: Sequence[_Row], bar: str, screen: Screen) -> "Table":
 
     # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
     simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
-    table = Table(box=simple_head, show_edge=False, pad_edge=False)
+    # Where the bar has no place, no space is to be wasted between the columns either.
+    table = Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if bar else (0, 1, 0, 0))
     for name in _COLUMNS:
         table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
     for row in rows:

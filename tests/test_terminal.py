@@ -85,10 +85,11 @@ def test_a_wide_terminal_shows_the_whole_table(show: Show, sandbox: Sandbox) -> 
     shown = show("balance", "--scope", "both", columns=120, env=connected(sandbox))
     assert shown.code == 0
     assert shown.lines == [
-        "Profile   Scope     Remaining   Used   Left               Status",
-        "────────────────────────────────────────────────────────────────",
-        "default   key            10.5    2.3   ████████░░  82 %   ok",
-        "default   account       100.0   25.5   ███████░░░  79 %   ok",
+        "Profile   Scope       Remaining   Used   Left               Status",
+        "──────────────────────────────────────────────────────────────────────────",
+        "default   key              10.5    2.3   ████████░░  82 %   ok",
+        "default   account         100.0   25.5   ███████░░░  79 %   ok",
+        "default   spendable        10.5      -   -                  limited by key",
     ]
 
 
@@ -96,10 +97,11 @@ def test_a_narrow_terminal_costs_the_bar(show: Show, sandbox: Sandbox) -> None:
     """On 60 columns the share left is a number without its bar; nothing else goes."""
     shown = show("balance", "--scope", "both", columns=60, env=connected(sandbox))
     assert shown.lines == [
-        "Profile   Scope     Remaining   Used   Left    Status",
-        "─────────────────────────────────────────────────────",
-        "default   key            10.5    2.3    82 %   ok",
-        "default   account       100.0   25.5    79 %   ok",
+        "Profile  Scope      Remaining  Used  Left   Status",
+        "──────────────────────────────────────────────────────────",
+        "default  key             10.5   2.3   82 %  ok",
+        "default  account        100.0  25.5   79 %  ok",
+        "default  spendable       10.5     -  -      limited by key",
     ]
 
 
