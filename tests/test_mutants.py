@@ -1,15 +1,16 @@
 """Details that only a deliberate fault in the parser, the gate or the cleaning of text showed to be held by no test."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from agreement import NOW, Answered, read
 from apimart_cli.apikey import ApiKey
-from apimart_cli.balance import Answer, Reading, Scope, interpret
+from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
 from apimart_cli.errors import BadResponseError
-from apimart_cli.gate import Thresholds, judge_reading
+from apimart_cli.gate import Outcome, Thresholds, judge_reading
 from apimart_cli.text import visible
 
 WITHHELD = "(withheld: it repeats the API key)"
@@ -36,6 +37,15 @@ def test_a_result_that_is_nothing_of_the_kind_is_named() -> None:
     """A reading that is neither a balance nor an error stops the gate and says what it was."""
     with pytest.raises(AssertionError, match="nothing of the kind"):
         judge_reading(Reading("default", Scope.KEY, None, "nothing of the kind"), Thresholds())  # type: ignore[arg-type]
+
+
+def test_a_threshold_that_is_not_given_is_none() -> None:
+    """One threshold alone asks nothing of the other amount, and none at all is no threshold."""
+    empty_and_used = Balance(Scope.KEY, Decimal(-2), Decimal(9), False, NOW)
+    reading = Reading("default", Scope.KEY, None, empty_and_used)
+    assert judge_reading(reading, Thresholds(max_used=Decimal(9))) is Outcome.PASS
+    assert judge_reading(reading, Thresholds(min=Decimal(-2))) is Outcome.PASS
+    assert not Thresholds().are_set
 
 
 @pytest.mark.parametrize("key", ["!" * 8, "~" * 8, "!~!~!~!~", "a!b~c!d~"])
@@ -70,8 +80,15 @@ def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:
     assert visible("\x9f\u0378\uffff\U000e0001") == "\\x9f\\u0378\\uffff\\U000e0001"
 
 
+@pytest.mark.parametrize("text", ["\u4eba\u3005", "\u0915\u093e", "\u02b0"])
+def test_marks_with_a_place_of_their_own_are_shown(text: str) -> None:
+    """A letter that repeats or follows another, and does not lie over it, is shown like any other."""
+    assert visible(text) == text
+
+
 def test_the_parser_needs_no_more_than_the_answer() -> None:
     """A balance keeps whose it is and when it came, as the caller said."""
     answer = Answer(200, "OK", b'{"success":true,"remain_balance":1,"used_balance":2}')
+    assert answer.location is None
     balance = interpret(answer, scope=Scope.ACCOUNT, key=ApiKey("sk-12345678", source="the test"), fetched_at=NOW)
     assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, NOW)
