@@ -265,11 +265,12 @@ def _translate(error: Exception, target: Target) -> ApimartError:
     """Return the error of ours that stands for one of requests, urllib3, http.client, ssl or socket."""
     host = _host(target)
     causes = list(_causes(error))
-    return _local_fault(error, host) or _certain_fault(causes, target) or _connection_fault(causes, host) or bug(error)
+    return _local_fault(causes, host) or _certain_fault(causes, target) or _connection_fault(causes, host) or bug(error)
 
 
-def _local_fault(error: Exception, host: str) -> ApimartError | None:
+def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
     """Translate what our own machine's settings make impossible; asking again cannot help."""
+    error = causes[0]
     # requests raises a bare OSError before it opens a connection when the CA file of the environment is missing.
     if type(error) is OSError and "CA certificate bundle" in str(error):
         return UsageError(
@@ -282,7 +283,7 @@ def _local_fault(error: Exception, host: str) -> ApimartError | None:
         return UsageError("a SOCKS proxy needs one more package", "install it with: pip install 'requests[socks]'")
     # A proxy's URL, or a base URL that passed our rules but not those of the libraries: too long a label, for example.
     malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
-    if isinstance(error, malformed_address):
+    if isinstance(error, malformed_address) or _has(causes, http.client.InvalidURL):
         return UsageError(
             f"no connection can be made to {host}: the address, or that of the proxy, is malformed",
             "check the base URL, HTTPS_PROXY and ALL_PROXY",
