@@ -264,8 +264,11 @@ def test_a_malformed_key_is_refused_without_showing_it(
 TALKATIVE = {
     "pretty": {"TYPER_STANDARD_TRACEBACK": "", "_TYPER_STANDARD_TRACEBACK": "", "TYPER_USE_RICH": "1"},
     "developer": {
-        **{"TYPER_STANDARD_TRACEBACK": "1", "_TYPER_STANDARD_TRACEBACK": "1"},
-        **{"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error", "PYTHONFAULTHANDLER": "1"},
+        "TYPER_STANDARD_TRACEBACK": "1",
+        "_TYPER_STANDARD_TRACEBACK": "1",
+        "PYTHONDEVMODE": "1",
+        "PYTHONWARNINGS": "error",
+        "PYTHONFAULTHANDLER": "1",
     },
 }
 """Variables that make Python, Typer and their libraries talk more."""
