@@ -372,8 +372,9 @@ def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
     ):
         return []
     with localcontext(prec=EXACT_DIGITS):
-        remain = sum((balance.remain_balance for balance in balances if balance and balance.remain_balance), Decimal(0))
-        used = sum((balance.used_balance for balance in balances if balance), Decimal(0))
+        left = (balance.remain_balance for balance in balances if balance is not None)
+        remain = sum((amount for amount in left if amount is not None), Decimal(0))
+        used = sum((balance.used_balance for balance in balances if balance is not None), Decimal(0))
     return [
         _Row("total", Scope.KEY.value, _with_unit(_plain(remain), unit), _with_unit(_plain(used), unit), None, "-", "")
     ]
