@@ -32,8 +32,8 @@ PARSERS = functools.cache(typer.main.get_command)
 VERDICTS = {0: "pass", 3: "below"}
 LONGEST_LINE = 400
 """Characters of a message on one line: our own words, and at most 200 of the server's."""
-BUSY = 1.0
-"""Seconds that a busy machine may add to the end of a process. A broken clock adds many more: see the catalogue."""
+LEAST_SLACK = 1.0
+"""Seconds that a machine may add to the end of a process. A broken clock adds many more: see the catalogue."""
 
 
 class Ended(NamedTuple):
@@ -90,7 +90,7 @@ def test_the_command_fails_closed(case: Case, ask: Ask, elsewhere: FaultServer) 
         in_json, in_words = pool.map(lambda output: ask(case, "check", "--min", "5", "-o", output), ("json", "table"))
     for ended in (in_json, in_words):
         assert ended.code == case.code, ended
-        assert ended.seconds <= case.timeout + 0.5 + BUSY + start
+        assert ended.seconds <= case.timeout + 0.5 + _slack() + start
         _assert_harmless(ended, case)
     _assert_verdict_in_json(in_json)
     _assert_verdict_in_words(in_words)
@@ -147,7 +147,7 @@ def test_a_slow_look_up_of_a_name_is_bounded_by_the_clock(
     _, start = run("check", "--min", "5", "--timeout", "0.001")
     code, seconds = run("check", "--min", "5", "--timeout", "0.7")
     assert code == UNAVAILABLE
-    assert seconds <= 0.7 + 0.5 + BUSY + start
+    assert seconds <= 0.7 + 0.5 + _slack() + start
 
 
 def test_the_catalogue_is_as_large_as_promised() -> None:
@@ -155,6 +155,11 @@ def test_the_catalogue_is_as_large_as_promised() -> None:
     assert len({case.name for case in CATALOGUE}) == len(CATALOGUE) >= 600
     assert len(PROCESSES) >= 150
     assert {case.name for case in [*PROCESSES, *IN_PROCESS]} == {case.name for case in CATALOGUE}
+
+
+def _slack() -> float:
+    """Return the seconds that this machine, as busy as it is, may add to the end of a process."""
+    return max(LEAST_SLACK, 0.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _time_a_start(ask: Ask) -> float:

@@ -716,7 +716,7 @@ def _clock() -> Iterator[Case]:
 
 def _retries() -> Iterator[Case]:
     def busy(*headers: str, status: str = "429 Too Many Requests") -> bytes:
-        return http("{}", *headers, status=status)
+        return http("{}", *headers, "Connection: close", status=status)
 
     def asks_to_wait(value: str) -> bytes:
         return busy(f"Retry-After: {value}")
