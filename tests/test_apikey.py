@@ -91,6 +91,9 @@ def _split(text: str, by: str) -> str:
         base64.b64encode(f"user:{KEY}".encode()).decode(),
         base64.b64encode(f"me:{KEY} and more".encode()).decode(),
         repr(KEY.encode()),
+        "".join(f"\\x{ord(character):02x}" for character in KEY),
+        "".join(f"\\u{ord(character):04X}" for character in KEY),
+        "".join(f"\\{ord(character):03o}" for character in KEY),
     ],
 )
 def test_server_text_that_repeats_the_key_is_withheld(key: ApiKey, echo: str) -> None:
