@@ -9,7 +9,7 @@ import pytest
 from agreement import NOW, Answered, read
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer, Balance, Reading, Scope, interpret
-from apimart_cli.errors import BadResponseError
+from apimart_cli.errors import AuthError, BadResponseError
 from apimart_cli.gate import Outcome, Thresholds, judge_reading
 from apimart_cli.text import visible
 
@@ -73,6 +73,13 @@ def test_a_key_of_eight_characters_is_one_piece() -> None:
     assert key.quote("rejected jklmnop") == "rejected jklmnop"
     assert key.quote("rejected ijklmnop") == WITHHELD
     assert ApiKey("klmn", source="the test").quote("rejected lmn") == "rejected lmn"
+
+
+def test_a_malformed_key_comes_with_a_hint() -> None:
+    """Who has no usable key is told what to do next."""
+    with pytest.raises(AuthError) as refusal:
+        ApiKey("", source="the test")
+    assert refusal.value.hint == "copy the key again from the gateway's key page; it is one word that starts with sk-"
 
 
 def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:

@@ -10,6 +10,8 @@ answer is kept as `crash-…` in the current folder, and is replayed by naming t
 
 import gzip
 import json
+import random
+import re
 import runpy
 import sys
 import tempfile
@@ -71,13 +73,33 @@ def test_one_input(data: bytes) -> None:
     agreement.check_alike(question(data))
 
 
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """Change an input: mostly its bytes as libFuzzer does, sometimes its members as someone would who knows JSON."""
+    choose = random.Random(seed)
+    if choose.random() < 0.7:
+        return bytes(atheris.Mutate(data, max_size))
+    pieces = re.split(rb"([,{}\[\]])", data[CONTROLS:])  # members at even places, what stands between them at odd ones
+    members = [piece for piece in pieces[::2] if piece] or [b'"success":true']
+    place = choose.randrange(0, len(pieces), 2)
+    match choose.randrange(4):
+        case 0:  # one more member, which was there before
+            pieces[place] = choose.choice(members) + b"," + pieces[place]
+        case 1:  # another in its place
+            pieces[place] = choose.choice(members)
+        case 2:  # another value under its name
+            pieces[place] = pieces[place].partition(b":")[0] + b":" + choose.choice(members).partition(b":")[2]
+        case _:  # one level deeper
+            pieces[place] = pieces[place].replace(b":", b":[", 1) + b"]"
+    return (data[:CONTROLS] + b"".join(pieces))[:max_size]
+
+
 def main() -> None:
     """Fuzz until an option of libFuzzer or a disagreement says stop."""
     is_replay = any(Path(argument).is_file() for argument in sys.argv[1:])
     options = [f"-dict={Path(__file__).with_name('parser.dict')}", "-max_len=2048", "-timeout=10"]
     with tempfile.TemporaryDirectory() as seeds:
         seed(Path(seeds))
-        atheris.Setup([*sys.argv, *options, *([] if is_replay else [seeds])], test_one_input)
+        atheris.Setup([*sys.argv, *options, *([] if is_replay else [seeds])], test_one_input, custom_mutator=mutate)
         atheris.Fuzz()
 
 
