@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, TextIO
 
 from apimart_cli.balance import Reading
@@ -18,6 +18,9 @@ from apimart_cli.text import visible
 
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown: most answers are there long before."""
+
+_WIPE_LINE = "\r\x1b[2K"
+"""What empties the line of a terminal that the cursor is in."""
 
 
 class Screen(NamedTuple):
@@ -120,15 +123,23 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Reading],
                 _tell(line)
                 shown = line
             done.wait(0.1)
-        _tell("\r\x1b[2K")
+        _tell(_WIPE_LINE)
+
+    def wipe() -> None:
+        # Not through the stream: a signal may come in the middle of a write to it.
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), _WIPE_LINE.encode())
 
     if quiet or not is_terminal_error() or os.environ.get("TERM", "dumb") == "dumb":
         yield step
         return
+    from apimart_cli.child import cleaning_up
+
     watcher = threading.Thread(target=show, name="apimart-progress", daemon=True)
     watcher.start()
     try:
-        yield step
+        with cleaning_up(wipe):
+            yield step
     finally:
         done.set()
         watcher.join()

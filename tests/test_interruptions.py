@@ -191,6 +191,18 @@ def wait_for_the_end_of(connection: socket.socket) -> None:
         pass
 
 
+def test_ctrl_c_wipes_the_progress_off_the_screen(spawn: Spawn) -> None:
+    """Who waited long enough to be told how it goes gets an empty line back, for the shell's next prompt."""
+    with Listener(wait_for_the_end_of) as gateway:
+        child = spawn("apimart", "balance", env=where(gateway))
+        child.expect_exact("apimart: 0 of 1 answered ")
+        child.sendintr()
+        shown = child.read()
+        child.close()
+    assert child.exitstatus == 130
+    assert shown.endswith(b"\r\x1b[2K")
+
+
 # --- the hidden prompt ------------------------------------------------------------------------------------------
 
 
@@ -339,11 +351,13 @@ sys.exit(child.run_child([sys.executable, "-c", "import time; time.sleep(60)"], 
 
 COUNTING = """
 import os, signal, sys, time
+if "apart" in sys.argv:
+    os.setpgid(0, 0)
 caught = []
 for number in (signal.SIGINT, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: caught.append(number))
 print("ready", flush=True)
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + (1 if "apart" in sys.argv else 20)
 while not caught and time.monotonic() < deadline:
     time.sleep(0.01)
 time.sleep(0.5)
@@ -365,6 +379,21 @@ def test_a_key_typed_at_the_terminal_reaches_the_command_once(
     shown = child.read()
     child.close()
     assert f"caught [{number:d}]".encode() in shown
+    assert child.exitstatus == 5
+
+
+@pytest.mark.parametrize("redirection", ["", "< /dev/null"])
+@pytest.mark.parametrize("key", ["\x03", "\x1c"])
+def test_what_the_terminal_sends_is_not_sent_again(spawn: Spawn, tmp_path: Path, key: str, redirection: str) -> None:
+    """A command that left the terminal's foreground gets nothing when a key is typed: the sandbox sends nothing."""
+    # Two equal signals in short order may arrive as one, so that a command in the foreground could not tell.
+    (tmp_path / "counting.py").write_text(COUNTING)
+    child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py apart {redirection}")
+    child.expect_exact("ready")
+    child.send(key)
+    shown = child.read()
+    child.close()
+    assert b"caught []" in shown
     assert child.exitstatus == 5
 
 
