@@ -364,7 +364,7 @@ def test_shown_text_means_the_same_in_ascii(text: str) -> None:
 
 _WITHHELD = "(withheld: it repeats the API key)"
 _SEPARATORS = ("", "", "", " ", "\u200b", "\u200d", "\ufeff", "\xad", "\n", "\t ", "\x00")
-_RECASINGS = (str, str.upper, str.lower, str.swapcase)
+_RECASINGS: Sequence[Callable[[str], str]] = (str, str.upper, str.lower, str.swapcase)
 _DISGUISES: Mapping[str, Callable[[str], Sequence[str]]] = {
     "plain": str,
     "percent": lambda piece: [f"%{ord(character):02x}" for character in piece],

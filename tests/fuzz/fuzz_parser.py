@@ -15,6 +15,7 @@ import re
 import runpy
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,10 +29,18 @@ runpy.run_path(str(TESTS / "guard" / "sitecustomize.py"))
 # so leads the fuzzer through every turn that a document can take.
 with atheris.instrument_imports(include=["apimart_cli", "oracle"]):
     import agreement
+    import answers
 
-THRESHOLDS = (None, None, "0", "5", "0.3", "10.5", "999999999999.999999")
+THRESHOLDS = (None, None, *answers.THRESHOLDS)
 STATUSES = (201, 204, 301, 304, 400, 401, 402, 403, 404, 408, 418, 429, 500, 502, 503, 504, 599, 999)
-ENCODINGS = ({}, {}, {}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "identity"}, {"Content-Encoding": "br"})
+ENCODINGS: Sequence[Mapping[str, str]] = (
+    {},
+    {},
+    {},
+    {"Content-Encoding": "gzip"},
+    {"Content-Encoding": "identity"},
+    {"Content-Encoding": "br"},
+)
 CONTROLS = 5
 """How many bytes in front of the body choose the rest of the question."""
 
@@ -74,22 +83,29 @@ def test_one_input(data: bytes) -> None:
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
-    """Change an input: mostly its bytes as libFuzzer does, sometimes its members as someone would who knows JSON."""
-    choose = random.Random(seed)
-    if choose.random() < 0.7:
+    """Change an input: its bytes as libFuzzer does, or its members as someone does who knows JSON and the contract."""
+    choose = answers.Choices(random.Random(seed).randbytes(64))
+    if choose.one_in(2):
         return bytes(atheris.Mutate(data, max_size))
     pieces = re.split(rb"([,{}\[\]])", data[CONTROLS:])  # members at even places, what stands between them at odd ones
     members = [piece for piece in pieces[::2] if piece] or [b'"success":true']
-    place = choose.randrange(0, len(pieces), 2)
-    match choose.randrange(4):
-        case 0:  # one more member, which was there before
-            pieces[place] = choose.choice(members) + b"," + pieces[place]
-        case 1:  # another in its place
-            pieces[place] = choose.choice(members)
-        case 2:  # another value under its name
-            pieces[place] = pieces[place].partition(b":")[0] + b":" + choose.choice(members).partition(b":")[2]
-        case _:  # one level deeper
+    place = 2 * choose.number(len(pieces) // 2)
+    match choose.number(4):
+        case 0:  # another value under its name
+            value = answers.amount(choose).encode("utf-8", "surrogatepass")
+            pieces[place] = pieces[place].partition(b":")[0] + b":" + value
+        case 1:  # one more member, which was there before
+            pieces[place] = choose.of(members) + b"," + pieces[place]
+        case 2:  # another member in its place
+            pieces[place] = choose.of(members)
+        case 3:  # one level deeper
             pieces[place] = pieces[place].replace(b":", b":[", 1) + b"]"
+        case 4:  # another answer, under thresholds near its amounts
+            around = choose.of(answers.THRESHOLDS)
+            place = THRESHOLDS.index(around)
+            controls = bytes((0, 0, choose.of((place, 0)), choose.of((0, place)), choose.number(3)))
+            kind = choose.of(tuple(answers.ANSWERS.values()))
+            return (controls + kind(choose, around).body)[:max_size]
     return (data[:CONTROLS] + b"".join(pieces))[:max_size]
 
 
