@@ -91,17 +91,22 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         result = command.main(args=list(arguments), prog_name="apimart", standalone_mode=False)
     except _TyperUsageError as error:
-        raise _usage_error(error) from None
+        raise _usage_error(error, arguments) from None
     # A command returns its code. Typer itself returns 0 for --help and --version, 130 for Ctrl-C.
     return result if isinstance(result, CommandStatus) else ExitCode(result)
 
 
-def _usage_error(error: Exception) -> UsageError:
+def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     """Return Typer's complaint in our form, with the help to read next."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "apimart"
+    # Some complaints do not say which command they are about; it is the first of `arguments` then.
+    path = context.command_path if context is not None else " ".join(["apimart", *_named_command(arguments)])
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
+
+
+def _named_command(arguments: Sequence[str]) -> Sequence[str]:
+    return arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else ()
 
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:

@@ -7,8 +7,8 @@ question inside its deadline.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from apimart_cli.apikey import ApiKey
@@ -56,7 +56,8 @@ def fetch_balance(
         base_url=parse_base_url(base_url),
         timeout=check_timeout(timeout),
     )
-    result = next(ask([target])).result
+    with ask([target]) as readings:
+        result = next(readings).result
     if isinstance(result, ApimartError):
         # Without its frames: the local variables of those that read the answer hold whatever the server echoed.
         raise result.with_traceback(None)
@@ -66,22 +67,23 @@ def fetch_balance(
 # --- many questions, each inside its wall clock -----------------------------------------------------------------
 
 
-def ask(targets: Sequence[Target]) -> Generator[Reading, None, None]:
-    """Start asking at once, side by side, and return the readings one by one in the order of `targets`.
+@contextmanager
+def ask(targets: Sequence[Target]) -> Iterator[Iterator[Reading]]:
+    """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
-    Whoever does not take them all closes the generator, so that no command that prints a key is left running.
+    However the block is left, no command that prints a key is left running.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. At most MAX_CONCURRENCY are under way; the clock of the others has not started.
     """
     asking = _Asking(targets)
-    endings = ExitStack()
-    endings.callback(asking.give_up)
-    if any(target.api_key.overdue for target in targets):
-        # A command that prints a key may be running: a signal that ends us, ends it.
-        endings.enter_context(cleaning_up(asking.give_up))
-    asking.start_next()
-    return asking.readings(endings)
+    with ExitStack() as endings:
+        endings.callback(asking.give_up)
+        if any(target.api_key.overdue for target in targets):
+            # A command that prints a key may be running: a signal that ends us, ends it.
+            endings.enter_context(cleaning_up(asking.give_up))
+        asking.start_next()
+        yield asking.readings()
 
 
 class _Asking:
@@ -100,13 +102,12 @@ class _Asking:
             question.start()
             self._running.append(question)
 
-    def readings(self, endings: ExitStack) -> Generator[Reading, None, None]:
-        with endings:
-            for question in self._questions:
-                with self._changed:
-                    while not question.is_settled:
-                        self._settle_or_wait()
-                yield question.reading()
+    def readings(self) -> Iterator[Reading]:
+        for question in self._questions:
+            with self._changed:
+                while not question.is_settled:
+                    self._settle_or_wait()
+            yield question.reading()
 
     def give_up(self) -> None:
         """Stop waiting for the keys of the questions under way."""

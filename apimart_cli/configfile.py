@@ -44,6 +44,9 @@ KEY_NAMES: Mapping[str, Types] = {
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
 
+POINTERS = frozenset({"api_key_env", "api_key_file"})
+"""Those of them that say where the key is, and say nothing when they are empty."""
+
 MAX_STATEMENT_LINES = 200
 """Longest list or text, in lines, behind which places in the file are still told."""
 
@@ -93,7 +96,7 @@ class ConfigFile(NamedTuple):
     profiles: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     """For each profile its values: text, but for the list of `api_key_command`."""
     exposure: ConfigError | None = None
-    """Set when the file holds a key and other users can read it."""
+    """Set when other users can read the key in the file, or change what it says."""
     text: str = ""
 
     def profile(self, name: str, *, asked_by: str) -> Mapping[str, Any]:
@@ -187,7 +190,7 @@ def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[Conf
         default_profile=default_profile,
         top_level=top_level,
         profiles=profiles,
-        exposure=file.exposure if holds_key and file.is_exposed else None,
+        exposure=file.exposure(holds_key=holds_key),
         text=file.text,
     )
     return config, sorted(checker.problems, key=lambda problem: problem.line or 0)
@@ -238,6 +241,8 @@ class _Checker:
             elif not _has_type(value, names[name]):
                 message = f"{shown}{name} must be {_TYPE_WORDS[names[name]]}"
                 self.add(place, name, message, _TYPE_EXAMPLES[names[name]].format(name=name))
+            elif value == "" and name in POINTERS:
+                self.add(place, name, f"{shown}{name} is empty", "name where the key is, or leave it out")
             else:
                 checked[name] = _as_text(value)
         return checked

@@ -83,7 +83,7 @@ def _make_folder(folder: Path) -> None:
 def _read(path: Path) -> PrivateFile:
     """Read the file; one that does not exist is an empty one."""
     if not os.path.lexists(path):
-        return PrivateFile(path, "", is_exposed=False)
+        return PrivateFile(path, "")
     # The null device may be read as an empty file, but not be replaced by a real one.
     if not path.is_file():
         raise ConfigError(f"{path} is not a regular file", "name another one in APIMART_CONFIG")
@@ -257,7 +257,7 @@ def _refuse_new_problems(path: Path, before: str, after: str) -> None:
 
 
 def _problems(path: Path, text: str) -> list[Problem]:
-    _, problems = check_document(PrivateFile(path, text, is_exposed=False), parse_toml(text, path))
+    _, problems = check_document(PrivateFile(path, text), parse_toml(text, path))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Small files that may hold a key: read whole, with limits, and with a look at who else can read them."""
+"""Small files that may hold a key: read whole, with limits, and with a look at who else can read or change them."""
 
 import codecs
 import os
@@ -14,20 +14,28 @@ MAX_FILE_BYTES = 1024 * 1024
 
 
 class PrivateFile(NamedTuple):
-    """The text of a file and whether other users of this machine can read it."""
+    """The text of a file and what other users of this machine may do with it."""
 
     path: Path
     text: str
-    is_exposed: bool
+    permissions: int = 0
+    """The permission bits; 0 where they protect nothing."""
     encoding: str = "utf-8"
     """What writes `text` as the bytes that were read: `utf-8-sig` where they began with a byte order mark."""
 
-    @property
-    def exposure(self) -> ConfigError:
-        """The error that says so, with the command that mends it."""
-        return ConfigError(
-            f"{self.path} holds a key and other users can read it", f"run: chmod 600 {shlex.quote(str(self.path))}"
-        )
+    def exposure(self, *, holds_key: bool) -> ConfigError | None:
+        """Return what is wrong with the permissions as an error, with the command that mends it, or None."""
+        quoted = shlex.quote(str(self.path))
+        if holds_key and self.permissions & (stat.S_IRGRP | stat.S_IROTH):
+            return ConfigError(f"{self.path} holds a key and other users can read it", f"run: chmod 600 {quoted}")
+        if holds_key and self.permissions & (stat.S_IWGRP | stat.S_IWOTH):
+            return ConfigError(f"{self.path} holds a key and other users can change it", f"run: chmod 600 {quoted}")
+        # A group may well share a file without a key; what everybody can change may send the key anywhere.
+        if self.permissions & stat.S_IWOTH:
+            return ConfigError(
+                f"{self.path} says where keys are sent and every user can change it", f"run: chmod o-w {quoted}"
+            )
+        return None
 
 
 def read_private_file(path: Path) -> PrivateFile:
@@ -57,13 +65,13 @@ def read_private_file(path: Path) -> PrivateFile:
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", "save it as UTF-8") from None
     encoding = "utf-8-sig" if content.startswith(codecs.BOM_UTF8) else "utf-8"
-    return PrivateFile(path, text, _is_exposed(status), encoding)
+    return PrivateFile(path, text, _permissions(status), encoding)
 
 
-def _is_exposed(status: os.stat_result) -> bool:
+def _permissions(status: os.stat_result) -> int:
     # The null device is for everybody, and holds nothing.
     is_file = os.name == "posix" and stat.S_ISREG(status.st_mode)
-    return is_file and bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    return stat.S_IMODE(status.st_mode) if is_file else 0
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:

@@ -48,7 +48,7 @@ class GivenKey(_QuickKey):
 
     @property
     def state(self) -> str:
-        return f"set, {len(self._key)} characters"
+        return f"set, {len(self._key)} character{'s' if len(self._key) > 1 else ''}"
 
     def read(self) -> ApiKey:
         return self._key

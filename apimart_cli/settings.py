@@ -287,7 +287,7 @@ def _find_key(
 ) -> Setting:
     """Find the key: option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise.
 
-    A key file that other users can read is added to `exposures`.
+    A key file that other users can read or change is added to `exposures`.
     """
 
     def by_option() -> Setting | None:
@@ -320,8 +320,8 @@ def _key_of_option(options: Options, exposures: list[ConfigError]) -> Setting | 
 
 def _key_of_file(path: Path, source: str, exposures: list[ConfigError]) -> Setting:
     file = read_private_file(path)
-    if file.is_exposed:
-        exposures.append(file.exposure)
+    if exposure := file.exposure(holds_key=True):
+        exposures.append(exposure)
     return _key(drop_newline(file.text), source)
 
 
@@ -410,7 +410,7 @@ def targets_of(settings: Sequence[Settings]) -> list[list[Target]]:
 
 
 def exposures(settings: Iterable[Settings]) -> list[ConfigError]:
-    """Return one error for each file in use that holds a key and that other users can read."""
+    """Return one error for each file in use that other users can read a key in, or change."""
     return list({error.message: error for each in settings for error in each.exposures}.values())
 
 
@@ -509,7 +509,8 @@ def inspect_settings(environ: Mapping[str, str]) -> ConfigReport:
     for name, profile in config.profiles.items():
         problems += _check_values(config, name, profile)
     if config.exposure:
-        problems.append(Problem(None, "it holds a key and other users can read it", config.exposure.hint or ""))
+        message = config.exposure.message.replace(str(config.path), "it", 1)
+        problems.append(Problem(None, message, config.exposure.hint or ""))
     broken = {problem.profile for problem in problems}
     reports = []
     for name in config.profiles:

@@ -22,8 +22,9 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # `##teamcity[...]` anywhere in a line. A colon inside a word stays whole: it is how an IPv6 address is written.
 _RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
-# Anything that looks like a key of the gateway, typed where a key does not belong.
-_KEY_LIKE = r"sk-[A-Za-z0-9_\-]{4,}"
+# Anything that looks like a key of the gateway, typed where a key does not belong: behind a letter only what is as
+# long and as mixed as real keys are, so that a path with a `task-runner` in it is shown as it is.
+_KEY_LIKE = r"(?<![A-Za-z])sk-[A-Za-z0-9_-]{4,}|sk-(?=[A-Za-z0-9_-]*[A-Za-z0-9]{16})[A-Za-z0-9_-]+"
 
 
 def visible(text: str) -> str:
@@ -32,9 +33,9 @@ def visible(text: str) -> str:
     Anything that looks like an API key is reduced to `sk-…`, and CI workflow commands (`::error::`, `##[group]`,
     `##vso[...]`) are broken up by a backslash so that no runner obeys them.
     """
-    shown = "".join(map(_show_character, text))
-    shown = re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
-    return without_keys(shown)
+    # Keys first: an escape before one would look like a word that goes on.
+    shown = "".join(map(_show_character, without_keys(text)))
+    return re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
 
 
 def without_keys(text: str) -> str:

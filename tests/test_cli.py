@@ -87,8 +87,8 @@ def test_every_command_explains_itself(capsys: Captured, command: str) -> None:
         (["config", "show", "--output", "table"], "No such option", "apimart config show"),
         (["config", "path", "x"], "Got unexpected extra argument(s) (x)", "apimart config path"),
         (["balance", "--quiet"], "No such option", "apimart balance"),
-        (["balance", "--json=yes"], "Option '--json' does not take a value", ""),
-        (["check", "--min"], "Option '--min' requires an argument", ""),
+        (["balance", "--json=yes"], "Option '--json' does not take a value", "apimart balance"),
+        (["check", "--min"], "Option '--min' requires an argument", "apimart check"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_told_in_one_line(
@@ -101,7 +101,7 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line(
     told, hint = captured.err.splitlines()
     assert _without_plural(told).startswith(_without_plural(f"apimart: error: {message}"))
     assert not told.endswith(".")
-    assert hint.startswith(f"hint: see: {help_ or 'apimart'}")
+    assert hint.startswith(f"hint: see: {help_}")
     assert hint.endswith(" --help")
 
 

@@ -412,6 +412,11 @@ def good() -> bytes:
     return GOOD.encode()
 
 
+def ask_all(targets: list[Target]) -> list[Reading]:
+    with ask(targets) as readings:
+        return list(readings)
+
+
 def test_a_silent_gateway_ends_with_the_time_limit(play: Play, release: threading.Event) -> None:
     """Whatever the connection is doing, the reading is there when the time is over."""
 
@@ -421,7 +426,7 @@ def test_a_silent_gateway_ends_with_the_time_limit(play: Play, release: threadin
 
     play(stay_silent)
     started = time.monotonic()
-    (reading,) = ask([target(timeout=0.3)])
+    (reading,) = ask_all([target(timeout=0.3)])
     took = time.monotonic() - started
     assert 0.3 <= took < 0.8
     assert reading.error is not None
@@ -439,7 +444,7 @@ def test_no_thread_holds_the_end_of_the_process(play: Play, release: threading.E
         return Exchange(200, good)
 
     play(look)
-    list(ask([target(timeout=0.1), target(timeout=0.1)]))
+    ask_all([target(timeout=0.1), target(timeout=0.1)])
     assert len(seen) == 2
     assert all(thread.daemon for thread in seen)
 
@@ -458,7 +463,7 @@ def test_a_status_that_decides_is_not_lost_with_its_body(
         return b""
 
     play(lambda _target: Exchange(status, drip, "the reason"))
-    (reading,) = ask([target(timeout=0.2)])
+    (reading,) = ask_all([target(timeout=0.2)])
     assert type(reading.error) is kind
 
 
@@ -473,11 +478,11 @@ def test_an_answer_that_comes_too_late_changes_nothing(play: Play, release: thre
         return Exchange(200, good)
 
     play(late)
-    readings = ask([target(0, timeout=0.1), target(1, timeout=0.5)])
-    first = next(readings)
-    release.set()
-    assert left.wait(10)
-    second = next(readings)
+    with ask([target(0, timeout=0.1), target(1, timeout=0.5)]) as readings:
+        first = next(readings)
+        release.set()
+        assert left.wait(10)
+        second = next(readings)
     assert (first.balance, type(first.error)) == (None, UnavailableError)
     assert second.balance is not None
 
@@ -489,7 +494,7 @@ def test_a_bug_fails_the_reading_and_not_the_process(play: Play) -> None:
         raise ZeroDivisionError(KEY)
 
     play(break_down)
-    (reading,) = ask([target()])
+    (reading,) = ask_all([target()])
     assert type(reading.error) is ApimartError
     assert reading.error.message.startswith(f"a bug in apimart: ZeroDivisionError in {__name__}, line ")
 
@@ -510,7 +515,7 @@ def test_readings_come_in_the_order_asked(play: Play) -> None:
 
     play(answer)
     gates[4].set()
-    readings = list(ask([target(number) for number in range(5)]))
+    readings = ask_all([target(number) for number in range(5)])
     assert [reading.profile for reading in readings] == ["p0", "p1", "p2", "p3", "p4"]
     assert [reading.unit for reading in readings] == ["U0", "U1", "U2", "U3", "U4"]
     assert [type(reading.result) for reading in readings] == [AuthError, Balance, AuthError, Balance, AuthError]
@@ -527,7 +532,7 @@ def test_a_key_that_is_missing_fails_its_own_reading_only(play: Play) -> None:
         return Exchange(200, good)
 
     play(answer)
-    readings = list(ask([target(0), target(1)._replace(api_key=NoKey(missing)), target(2)]))
+    readings = ask_all([target(0), target(1)._replace(api_key=NoKey(missing)), target(2)])
     assert [reading.balance is not None for reading in readings] == [True, False, True]
     assert readings[1].error is missing
     assert sorted(asked) == ["p0", "p2"]
@@ -535,7 +540,7 @@ def test_a_key_that_is_missing_fails_its_own_reading_only(play: Play) -> None:
 
 def test_nothing_to_ask_gives_no_reading() -> None:
     """An empty list is no error here."""
-    assert list(ask([])) == []
+    assert ask_all([]) == []
 
 
 def test_asking_starts_before_the_first_reading_is_wanted(play: Play) -> None:
@@ -547,9 +552,27 @@ def test_asking_starts_before_the_first_reading_is_wanted(play: Play) -> None:
         return Exchange(200, good)
 
     play(answer)
-    readings = ask([target()])
-    assert asked.wait(10)
-    assert next(readings).balance is not None
+    with ask([target()]) as readings:
+        assert asked.wait(10)
+        assert next(readings).balance is not None
+
+
+def test_whoever_leaves_before_the_first_reading_leaves_no_key_behind(play: Play, release: threading.Event) -> None:
+    """A bug between asking and reading must not leave a command that prints a key running."""
+    given_up = threading.Event()
+
+    class SlowKey(GivenKey):
+        def give_up(self) -> None:
+            given_up.set()
+
+    def stay_silent(_target: Target) -> Exchange:
+        release.wait(30)
+        return Exchange(200, good)
+
+    play(stay_silent)
+    with pytest.raises(ZeroDivisionError), ask([target()._replace(api_key=SlowKey(ApiKey(KEY, source="a test")))]):
+        raise ZeroDivisionError
+    assert given_up.is_set()
 
 
 class Counter:
@@ -581,7 +604,7 @@ def test_a_bounded_number_of_questions_is_under_way(play: Play) -> None:
     asked = 3 * MAX_CONCURRENCY
     counter = Counter(together=MAX_CONCURRENCY)
     play(counter.answer)
-    readings = list(ask([target(number) for number in range(asked)]))
+    readings = ask_all([target(number) for number in range(asked)])
     assert counter.most == MAX_CONCURRENCY
     assert [reading.profile for reading in readings] == [f"p{number}" for number in range(asked)]
     assert all(reading.balance is not None for reading in readings)
@@ -596,7 +619,7 @@ def test_the_clock_of_a_question_starts_when_it_is_asked(play: Play, release: th
         return Exchange(200, good)
 
     play(answer)
-    readings = list(ask([target(number, timeout=0.3) for number in range(MAX_CONCURRENCY + 4)]))
+    readings = ask_all([target(number, timeout=0.3) for number in range(MAX_CONCURRENCY + 4)])
     assert [reading.balance is not None for reading in readings] == [False] * MAX_CONCURRENCY + [True] * 4
 
 

@@ -138,6 +138,8 @@ def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, te
         ("base_url = ['https://a']", 1, "base_url must be a string", 'write it in quotes: base_url = "..."'),
         ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "..."'),
         ("[profiles.work]\napi_key = 5", 2, "[profiles.work]: api_key must be a string", 'api_key = "..."'),
+        ("[profiles.work]\napi_key_env = ''", 2, "[profiles.work]: api_key_env is empty", "name where the key is"),
+        ("[profiles.work]\napi_key_file = ''", 2, "[profiles.work]: api_key_file is empty", "name where the key is"),
         ("profiles = 5", 1, "profiles must be a table", "write a profile as [profiles.work]"),
         ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
         ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
@@ -310,7 +312,7 @@ def test_the_default_profile_must_exist(write_config: Write) -> None:
         (f"[profiles.work]\napi_key = '{KEY}'", 0o640, True),
         (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o604, True),
         ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
-        ("timeout = 5", 0o644, False),
+        ("timeout = 5", 0o664, False),
     ],
 )
 def test_only_a_file_that_holds_a_key_must_be_private(

@@ -35,7 +35,7 @@ def test_a_file_is_read_whole(path: Path) -> None:
     path.write_bytes("line\r\nä\n\n".encode())
     path.chmod(0o600)
     file = read_private_file(path)
-    assert (file.path, file.text, file.is_exposed) == (path, "line\r\nä\n\n", False)
+    assert (file.path, file.text, file.exposure(holds_key=True)) == (path, "line\r\nä\n\n", None)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(path: Path) -> None:
@@ -64,30 +64,42 @@ def test_a_file_that_is_not_utf_8_is_refused(path: Path, content: bytes) -> None
     assert error.__suppress_context__
 
 
+READ = ("holds a key and other users can read it", "chmod 600")
+CHANGE = ("holds a key and other users can change it", "chmod 600")
+REDIRECT = ("says where keys are sent and every user can change it", "chmod o-w")
+
+
 @pytest.mark.parametrize(
-    ("mode", "is_exposed"),
+    ("mode", "with_key", "without_key"),
     [
-        (0o600, False),
-        (0o400, False),
-        (0o700, False),
-        (0o622, False),
-        (0o640, True),
-        (0o604, True),
-        (0o644, True),
-        (0o444, True),
-        (0o777, True),
+        (0o600, None, None),
+        (0o400, None, None),
+        (0o700, None, None),
+        (0o640, READ, None),
+        (0o604, READ, None),
+        (0o644, READ, None),
+        (0o444, READ, None),
+        (0o664, READ, None),
+        (0o620, CHANGE, None),
+        (0o602, CHANGE, REDIRECT),
+        (0o622, CHANGE, REDIRECT),
+        (0o777, READ, REDIRECT),
     ],
 )
-def test_a_file_that_others_can_read_is_exposed(path: Path, mode: int, is_exposed: bool) -> None:
-    """What counts is reading, by the group or by everybody."""
-    assert read_private_file(_mode(path, mode)).is_exposed is is_exposed
-
-
-def test_an_exposed_file_is_told_with_the_command_that_mends_it(path: Path) -> None:
-    """The command can be pasted, also where the path has a space in it."""
-    exposure = read_private_file(_mode(path, 0o644)).exposure
-    assert exposure.message == f"{path} holds a key and other users can read it"
-    assert exposure.hint == f"run: chmod 600 '{path}'"
+def test_what_others_may_do_with_a_file_is_told_with_the_command_that_mends_it(
+    path: Path, mode: int, with_key: tuple[str, str] | None, without_key: tuple[str, str] | None
+) -> None:
+    """A key is nobody else's to read or change; without one a group may share, but not everybody may change."""
+    file = read_private_file(_mode(path, mode))
+    for holds_key, expected in ((True, with_key), (False, without_key)):
+        exposure = file.exposure(holds_key=holds_key)
+        if expected is None:
+            assert exposure is None
+        else:
+            assert exposure is not None
+            assert exposure.message == f"{path} {expected[0]}"
+            # It can be pasted, also where the path has a space in it.
+            assert exposure.hint == f"run: {expected[1]} '{path}'"
 
 
 def test_windows_has_no_such_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,17 +107,17 @@ def test_windows_has_no_such_modes(path: Path, monkeypatch: pytest.MonkeyPatch) 
     _mode(path, 0o644)
     with monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
-        is_exposed = read_private_file(path).is_exposed
-    assert is_exposed is False
+        exposure = read_private_file(path).exposure(holds_key=True)
+    assert exposure is None
 
 
 def test_a_symbolic_link_is_followed_to_the_file_whose_mode_counts(path: Path, tmp_path: Path) -> None:
     """Dotfile managers link config files; a link itself has no mode that means anything."""
     link = tmp_path / "link"
     link.symlink_to(_mode(path, 0o600))
-    assert (read_private_file(link).path, read_private_file(link).is_exposed) == (link, False)
+    assert (read_private_file(link).path, read_private_file(link).exposure(holds_key=True)) == (link, None)
     path.chmod(0o644)
-    assert read_private_file(link).is_exposed is True
+    assert read_private_file(link).exposure(holds_key=True) is not None
 
 
 def _missing(path: Path) -> None:

@@ -244,6 +244,7 @@ def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) ->
     given, missing = GivenKey(ApiKey(KEY, source="a test")), NoKey(AuthError("there is no API key"))
     command, absent = KeyCommand([path, KEY], profile="ci"), KeyCommand(["no-command-of-this-name"], profile="ci")
     assert (given.state, given.fault, given.overdue) == (f"set, {len(KEY)} characters", None, None)
+    assert GivenKey(ApiKey("k", source="a test")).state == "set, 1 character"
     assert (missing.state, missing.fault) == ("not usable: there is no API key", "there is no API key")
     assert (command.state, command.fault) == (f"from the command {path}, which is not run here", None)
     assert absent.fault == "there is no command no-command-of-this-name"

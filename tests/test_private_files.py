@@ -115,7 +115,7 @@ def test_a_file_that_only_its_owner_can_read_is_fine(ask: Ask, path: Path, conte
 
 def test_the_command_of_the_hint_mends_it(ask: Ask, tmp_path: Path, content: str) -> None:
     """What the hint says can be pasted into a shell, whatever the path looks like; then the check passes."""
-    folder = tmp_path / "it's a $HOME; folder"
+    folder = tmp_path / "it's a $HOME; task-runner"
     folder.mkdir()
     path = write(folder / "key", content, 0o644)
     hint = ask(path).stderr.partition("hint: run: ")[2]
@@ -138,6 +138,23 @@ def test_a_config_file_without_a_key_may_be_open(ask_with_config: Ask, path: Pat
     write(path, '[profiles.default]\napi_key_env = "SOME_KEY"\n', 0o644)
     ended = ask_with_config(path, SOME_KEY=KEY)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o622, 0o646])
+def test_a_config_file_that_everybody_can_change_is_refused_without_a_key_too(
+    ask_with_config: Ask, path: Path, mode: int
+) -> None:
+    """Whoever may write `base_url` into it could have the key sent to himself."""
+    write(path, "timeout = 5\n", mode)
+    ended = ask_with_config(path, APIMART_API_KEY=KEY)
+    assert_refused(ended, f"{path} says where keys are sent and every user can change it")
+    assert ended.stderr.endswith(f"\nhint: run: chmod o-w {path}\n")
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_key_that_others_can_change_is_refused(ask: Ask, path: Path, content: str, mode: int) -> None:
+    """A file that others cannot read but write is not the owner's any more."""
+    assert_refused(ask(write(path, content, mode)), f"{path} holds a key and other users can change it")
 
 
 def test_a_key_that_is_not_used_is_exposed_all_the_same(ask_with_config: Ask, path: Path) -> None:

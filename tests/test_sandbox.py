@@ -482,6 +482,13 @@ def test_an_amount_that_is_none_is_a_usage_error(run: Run, name: str) -> None:
     assert ended.stderr.startswith(f"apimart: error: {name}: '1,5' is not an amount\nhint: ")
 
 
+def test_a_latency_that_nobody_waits_for_is_a_usage_error(run: Run) -> None:
+    """Clocks overflow on numbers that large; the longest time limit is long enough."""
+    ended = run("sandbox", "--latency", "3601", "--", "echo", "started")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("apimart: error: --latency: must be at most 3600 seconds\nhint: ")
+
+
 def test_a_port_can_be_chosen_and_may_be_taken(run: Run) -> None:
     """The chosen port is used; one that somebody listens on is a usage error that says so."""
     with socket.socket() as listener:

@@ -15,6 +15,7 @@ from apimart_cli.text import QUOTE_LIMIT, quote, visible
         "a # b ## c #1",
         "a:b and [fe80::1]:443",
         "desk-top and sk-abc",
+        "/home/me/task-runner/disk-usage/key.txt",
     ],
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
@@ -85,6 +86,9 @@ def test_commands_for_ci_runners_are_broken_up(text: str, shown: str) -> None:
         ("sk-abcd", "sk-..."),
         ("key=sk-Ab_9-xyz, next", "key=sk-..., next"),
         ("sk-one1234 and sk-two1234", "sk-... and sk-..."),
+        ("\x1bsk-abcd", "\\x1bsk-..."),
+        ("%3Dsk-abcd1234efgh5678", "%3Dsk-..."),
+        ("Bearersk-proj-abcd1234efgh5678-x", "Bearersk-..."),
     ],
 )
 def test_whatever_looks_like_a_key_is_masked(text: str, shown: str) -> None:

@@ -1,6 +1,5 @@
 """`apimart balance`: show what is left and what is used."""
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from apimart_cli.commands import Command, new_app
@@ -66,7 +65,7 @@ def balance(
 
     from apimart_cli.client import ask
 
-    with closing(ask([target for group in groups for target in group])) as asked:
+    with ask([target for group in groups for target in group]) as asked:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import OutputFormat, prepare

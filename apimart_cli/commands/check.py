@@ -1,6 +1,5 @@
 """`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
 
-from contextlib import closing
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,7 +101,7 @@ def check(
 
     from apimart_cli.client import ask
 
-    with closing(ask([target for target, _ in pairs])) as asked:
+    with ask([target for target, _ in pairs]) as asked:
         # Loaded while the answers travel.
         from apimart_cli.gate import judge
         from apimart_cli.streams import progress, write_failures

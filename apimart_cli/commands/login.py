@@ -66,7 +66,8 @@ def _ask(settings: "LoginSettings", key: "ApiKey") -> "Reading":
     target = Target(
         settings.profile, Scope.KEY, GivenKey(key), settings.base_url, timeout=settings.timeout, unit=settings.unit
     )
-    return next(ask([target]))
+    with ask([target]) as readings:
+        return next(readings)
 
 
 def _may_save(reading: "Reading", *, no_verify: bool) -> bool:

@@ -68,11 +68,21 @@ def sandbox(
         key=Funds(None if unlimited else parse_amount(remain, "--remain"), parse_amount(used, "--used")),
         account=Funds(parse_amount(account_remain, "--account-remain"), parse_amount(account_used, "--account-used")),
         burn=parse_amount(burn, "--burn"),
-        latency=float(parse_amount(latency, "--latency")),
+        latency=_parse_latency(latency),
         fault=Fault(fault) if fault else None,
     )
     with _open(scenario, port).serving() as gateway:
         return _run(gateway, command) if command else _serve(gateway)
+
+
+def _parse_latency(text: str) -> float:
+    from apimart_cli.settings import parse_amount
+    from apimart_cli.target import MAX_TIMEOUT
+
+    seconds = float(parse_amount(text, "--latency"))
+    if seconds > MAX_TIMEOUT:
+        raise UsageError(f"--latency: must be at most {MAX_TIMEOUT:.0f} seconds", "nobody waits longer for an answer")
+    return seconds
 
 
 def _open(scenario: "Scenario", port: int) -> "Sandbox":
