@@ -99,8 +99,9 @@ class _Asking:
     def start_next(self) -> None:
         while self._waiting and len(self._running) < MAX_CONCURRENCY:
             question = self._waiting.popleft()
-            question.start()
+            # Before it is started: a signal may come as soon as it runs, and gives up what is listed here.
             self._running.append(question)
+            question.start()
 
     def readings(self) -> Iterator[Reading]:
         for question in self._questions:

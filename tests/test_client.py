@@ -557,22 +557,42 @@ def test_asking_starts_before_the_first_reading_is_wanted(play: Play) -> None:
         assert next(readings).balance is not None
 
 
-def test_whoever_leaves_before_the_first_reading_leaves_no_key_behind(play: Play, release: threading.Event) -> None:
+class WatchedKey(GivenKey):
+    """A key that knows whether anybody still waits for it."""
+
+    is_given_up = False
+
+    def __init__(self) -> None:
+        super().__init__(ApiKey(KEY, source="a test"))
+
+    def give_up(self) -> None:
+        """Take note of it."""
+        self.is_given_up = True
+
+
+def test_whoever_leaves_before_the_first_reading_leaves_no_key_behind(play: Play) -> None:
     """A bug between asking and reading must not leave a command that prints a key running."""
-    given_up = threading.Event()
-
-    class SlowKey(GivenKey):
-        def give_up(self) -> None:
-            given_up.set()
-
-    def stay_silent(_target: Target) -> Exchange:
-        release.wait(30)
-        return Exchange(200, good)
-
-    play(stay_silent)
-    with pytest.raises(ZeroDivisionError), ask([target()._replace(api_key=SlowKey(ApiKey(KEY, source="a test")))]):
+    key = WatchedKey()
+    play(lambda _target: Exchange(200, good))
+    with pytest.raises(ZeroDivisionError), ask([target()._replace(api_key=key)]):
         raise ZeroDivisionError
-    assert given_up.is_set()
+    assert key.is_given_up
+
+
+def test_an_end_that_comes_with_the_start_leaves_no_key_behind(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the moment that a question runs, whatever ends the asking ends its command, too."""
+    key = WatchedKey()
+    start = threading.Thread.start
+
+    def start_and_break(thread: threading.Thread) -> None:
+        start(thread)
+        raise ZeroDivisionError
+
+    play(lambda _target: Exchange(200, good))
+    monkeypatch.setattr(threading.Thread, "start", start_and_break)
+    with pytest.raises(ZeroDivisionError), ask([target()._replace(api_key=key)]):
+        pass
+    assert key.is_given_up
 
 
 class Counter:
