@@ -1,5 +1,6 @@
-"""Where the process starts and ends: `apimart` and `python -m apimart_cli`. The only `sys.exit`."""
+"""Where the process starts and ends: `apimart` and `python -m apimart_cli`. Nothing else ends it."""
 
+import gc
 import os
 import signal
 import sys
@@ -7,6 +8,9 @@ from typing import NoReturn
 
 INTERRUPTED = 130
 """`ExitCode.INTERRUPTED`, written out so that Ctrl-C works before the package is loaded."""
+
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""More than loading a command makes: what it makes stays, and looking for garbage in it again and again takes time."""
 
 
 def run() -> NoReturn:
@@ -17,13 +21,13 @@ def run() -> NoReturn:
     # job of a script, it stays so.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _leave)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _fill_closed_streams()
     from apimart_cli.cli import main
 
-    status = main(sys.argv[1:])
-    # The answer is given: Ctrl-C while the interpreter cleans up would kill it, and change the status.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(status)
+    # All that was written is flushed, or was told to be lost. Taking the interpreter apart would take as long as a
+    # whole Python program's start, and Ctrl-C meanwhile would change the status.
+    os._exit(main(sys.argv[1:]))
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

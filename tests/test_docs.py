@@ -1308,7 +1308,7 @@ def _resolve(name: str) -> object:
 
 
 WATCH = """
-import json, sys, threading
+import json, os, sys, threading
 from apimart_cli import __main__
 
 entered = []
@@ -1321,13 +1321,17 @@ def watch(frame, event, _argument):
             entered.append(name)
 
 sys.argv = ["apimart", "check", "--min", "5"]
+end = os._exit
+
+def report(code):
+    sys.setprofile(None)
+    print(json.dumps({"code": code, "entered": entered}), flush=True)
+    end(code)
+
+os._exit = report
 threading.setprofile(watch)
 sys.setprofile(watch)
-try:
-    __main__.run()
-except SystemExit as end:
-    sys.setprofile(None)
-    print(json.dumps({"code": end.code, "entered": entered}))
+__main__.run()
 """
 
 
