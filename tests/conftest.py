@@ -41,12 +41,18 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda _number, _frame: None)
 
-_KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
+_KEPT = ("PATH", "SYSTEMROOT", "TMPDIR")
+_MEASURING = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 _REMOVED = ("APIMART_", "OPENAI_", "REQUESTS_", "CURL_", "SSL_", "XDG_", "GITHUB_", "_APIMART")
 _REMOVED_EXACTLY = {
     "NO_COLOR", "FORCE_COLOR", "CI", "COLUMNS", "LINES", "NETRC", "PYTHONWARNINGS", "PYTHONIOENCODING",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 }  # fmt: skip
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run half as many again side by side as there are cores: many tests wait, for clocks and for processes."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.fixture
@@ -67,9 +73,11 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 @pytest.fixture
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     """The environment of a process under test: made from nothing, with the guard against other hosts in it."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # Coverage makes a process take twice as long: only where it tells what no test without processes can tell.
+    names = (*_KEPT, *_MEASURING) if request.node.get_closest_marker("measured") else _KEPT
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     scripts = sysconfig.get_path("scripts")
     return {
         **kept,

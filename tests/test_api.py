@@ -130,8 +130,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 def _modules_after(code: str, environment: Mapping[str, str]) -> set[str]:
     ended = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
-        # Measuring coverage would load modules of its own.
-        env={name: text for name, text in environment.items() if not name.startswith("COVERAGE_")},
+        env=environment,
         capture_output=True,
         encoding="ascii",
         timeout=30,

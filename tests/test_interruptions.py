@@ -21,7 +21,10 @@ from conftest import Spawn, connected
 from secure import Listener
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 
 Serve = Callable[..., Sandbox]
 Process = subprocess.Popen[str]

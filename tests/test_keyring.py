@@ -11,6 +11,8 @@ import pytest
 from apimart_cli.sandbox import Sandbox
 from conftest import GUARD, KEY, Run
 
+pytestmark = pytest.mark.measured
+
 Write = Callable[..., Path]
 
 PLAINTEXT = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}

@@ -23,7 +23,10 @@ Write = Callable[..., Path]
 Script = Callable[..., str]
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 
 SLACK = 10
 """Seconds that a process may take beside its time limit on a machine that is busy with other tests; what hangs here

@@ -14,7 +14,10 @@ from apimart_cli.sandbox import Fault, Funds, Sandbox
 from conftest import KEY, Call, Run, Spawn
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 
 Write = Callable[..., Path]
 Serve = Callable[..., Sandbox]

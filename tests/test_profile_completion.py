@@ -10,6 +10,8 @@ import pytest
 
 from conftest import KEY, Run
 
+pytestmark = pytest.mark.measured
+
 Write = Callable[..., Path]
 
 # Each shell loads apimart's script as a user's start file would, and completes one line that ends where the cursor is.

@@ -20,6 +20,8 @@ from apimart_cli.commands.sandbox import FaultChoice
 from apimart_cli.sandbox import API_KEY, Fault, Funds, Sandbox, Scenario
 from conftest import KEY, Run
 
+pytestmark = pytest.mark.measured
+
 Serve = Callable[..., Sandbox]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 

@@ -26,7 +26,10 @@ from conftest import KEY, Call, Spawn, connected
 from scripted import Gateway, Reply, balance, gateway
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 
 Serve = Callable[..., Sandbox]
 
