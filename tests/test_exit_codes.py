@@ -12,8 +12,6 @@ from apimart_cli import ExitCode
 from apimart_cli.sandbox import Fault, Funds, Sandbox
 from conftest import Run, connected
 
-pytestmark = pytest.mark.measured
-
 Serve = Callable[..., Sandbox]
 
 

@@ -13,8 +13,6 @@ from conftest import connected
 Serve = Callable[..., Sandbox]
 RunInto = Callable[..., "subprocess.CompletedProcess[str]"]
 
-pytestmark = pytest.mark.measured
-
 CLOSED, FULL, ABANDONED = "closed", "full", "abandoned"
 BROKEN = (CLOSED, FULL, ABANDONED)
 
