@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -80,6 +81,20 @@ def test_a_malformed_key_comes_with_a_hint() -> None:
     with pytest.raises(AuthError) as refusal:
         ApiKey("", source="the test")
     assert refusal.value.hint == "copy the key again from the gateway's key page; it is one word that starts with sk-"
+
+
+def test_a_malformed_key_is_in_no_frame_of_its_refusal() -> None:
+    """Reporters of exceptions show what every frame holds: of a key that was refused there is nothing to show."""
+    with pytest.raises(AuthError) as refusal:
+        ApiKey("two words", source="the test")
+    held = [value for frame, _ in walk_tb(refusal.tb) for value in frame.f_locals.values()]
+    assert [value.reveal() for value in held if isinstance(value, ApiKey)] == [""]
+
+
+def test_a_key_that_looks_encoded_is_found_as_it_is() -> None:
+    """Every eight characters of it mean something else when they are decoded, in each of the ways."""
+    characters = 3 * r"%41\x42&lt"
+    assert ApiKey(characters, source="the test").quote(f"rejected {characters}") == WITHHELD
 
 
 def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:
