@@ -44,7 +44,9 @@ _PLAIN_DECIMAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"
 _KEY_IS_NAMED = r"(?ai)token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥"
 _AUTH_STATUSES = frozenset({401, 403})
 
-_AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows this address"
+_AUTH_HINT = (
+    "check that the key is right and still exists on the gateway's key page, and that it allows your IP address"
+)
 _BASE_URL_HINT = "check the base URL: `apimart config show` tells where it comes from"
 _GATEWAY_HINT = "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
 
@@ -218,7 +220,7 @@ def _raise_for_status(answer: Answer, key: ApiKey) -> NoReturn:
     if status == 408 or 500 <= status <= 599:
         raise UnavailableError(
             f"the gateway could not answer (HTTP {status}){said}",
-            "try again later; a longer --timeout allows more retries",
+            "try again later" + ("; a longer --timeout allows more retries" if status in RETRYABLE_STATUSES else ""),
             retryable=status in RETRYABLE_STATUSES,
         )
     if 300 <= status <= 399:

@@ -40,7 +40,7 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> Command
             child = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603  # the user's own command
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
-            raise UsageError(f"cannot run {command[0]}: {reason}", "check the command behind --") from None
+            raise UsageError(f"cannot run {command[0]}: {reason}", "check the command after --") from None
         relay.start(child)
         _wait_for(child)
     status = child.returncode

@@ -48,7 +48,13 @@ class _Commands(Group):
         return list(self.commands)
 
 
-app = typer.Typer(name="apimart", cls=_Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="apimart",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What Typer raises for every mistake on the command line; it has no public name in all the versions we allow."""

@@ -6,6 +6,7 @@ Writing the file is the business of `configwriter`.
 
 import io
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -103,10 +104,10 @@ class ConfigFile(NamedTuple):
         """Return the settings of profile `name`; raise ConfigError, naming who asked for it, when there is none."""
         if name in self.profiles:
             return self.profiles[name]
-        known = ", ".join(self.profiles) or "none"
+        known = f"profiles in the file: {', '.join(self.profiles)}{_suggestion(name, self.profiles)}"
         raise ConfigError(
             f"{asked_by}: there is no profile {name!r} in {self.path}",
-            f"profiles in the file: {known}{_suggestion(name, self.profiles)}",
+            known if self.profiles else f"store a key in it with: apimart login --profile {shlex.quote(name)}",
         )
 
     def line_of(self, table: tuple[str, ...], name: str) -> int | None:
@@ -171,7 +172,7 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
         return tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is beyond sense"
-        raise ConfigError(f"{path} is not valid TOML: {reason}", "correct the file; strings stand in quotes") from None
+        raise ConfigError(f"{path} is not valid TOML: {reason}", "correct the file; strings need quotes") from None
 
 
 def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:

@@ -224,7 +224,7 @@ class KeyringKey(_SlowKey):
     def require_package(self) -> None:
         """Raise UsageError where there is no keyring package."""
         if self.fault:
-            raise UsageError(self.fault, "install it with: pip install 'apimart-cli[keyring]'")
+            raise UsageError(self.fault, "install it beside apimart: pip install 'keyring>=25'")
 
     def store(self, key: ApiKey) -> None:
         """Keep `key`, in place of any other. Raises AuthError, or UsageError where there is no keyring package."""

@@ -30,6 +30,9 @@ SPENDABLE = "spendable"
 EXACT_DIGITS = 100
 """Digits that a sum may have: more than any amounts the parser lets through can add up to."""
 
+WIDEST_COLUMN = 40
+"""Most characters to which a column of settings grows."""
+
 LOW_SHARE = Decimal("0.1")
 """Below this share of what there ever was, a balance is called low."""
 
@@ -236,7 +239,9 @@ def _without_keys(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _columns(lines: Sequence[tuple[str, str, str]]) -> str:
-    widths = [max((len(line[column]) for line in lines), default=0) for column in range(2)]
+    # What is longer than that stands out of its column, and does not push the others aside.
+    lengths = [[len(line[column]) for line in lines if len(line[column]) <= WIDEST_COLUMN] for column in range(2)]
+    widths = [max(column, default=0) for column in lengths]
     return "".join(f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}\n" for first, second, third in lines)
 
 
@@ -511,7 +516,7 @@ def _findings(reading: Reading, thresholds: Thresholds, outcome: Outcome) -> lis
         case PaymentRequiredError():
             return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
         case error:
-            return [f"no answer to judge ({error.code})"]
+            return [f"no balance to judge ({error.code})"]
 
 
 def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:

@@ -46,7 +46,7 @@ STORED_NAMES = ("api_key", "api_key_keyring")
 
 _PLAIN_DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 
-_NO_KEY_HINT = "set APIMART_API_KEY, give --api-key-file, or name a key in the config file (`apimart config path`)"
+_NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
 
 class Options(NamedTuple):
@@ -107,8 +107,10 @@ class Settings(NamedTuple):
         """
         thresholds = Thresholds(min=self.min.value, max_used=self.max_used.value)
         if not thresholds.are_set:
+            is_named = self.profile.source != "default"
+            subject = f"profile {self.profile.value} has" if is_named else "there is"
             raise UsageError(
-                "there is no threshold to check", "give --min or --max-used, or set min in the profile; like: --min 5"
+                f"{subject} no threshold to check", "give --min or --max-used, or set min in the profile; like: --min 5"
             )
         return thresholds
 
@@ -301,9 +303,10 @@ def _find_key(
 
     implicit = (by_option, by_environment, by_profile)
     explicit = (by_option, by_profile, by_environment)
-    finders = explicit if profile.source in {"--profile", "--all-profiles"} else implicit
-    found = next((setting for finder in finders if (setting := finder())), None)
-    return found or Setting(NoKey(AuthError("there is no API key", _NO_KEY_HINT)), "none")
+    is_explicit = profile.source in {"--profile", "--all-profiles"}
+    found = next((setting for finder in (explicit if is_explicit else implicit) if (setting := finder())), None)
+    hint = f"store one with: apimart login --profile {shlex.quote(profile.value)}" if is_explicit else _NO_KEY_HINT
+    return found or Setting(NoKey(AuthError("there is no API key", hint)), "none")
 
 
 def _key_of_option(options: Options, exposures: list[ConfigError]) -> Setting | None:
@@ -539,7 +542,8 @@ def _report(
     try:
         settings = _resolve_profile(Setting(name, "--profile"), Options(), environ, config)
     except UsageError as error:
-        return ProfileReport(name, works=False, reason=error.message), []
+        # Told among the mistakes, like those that stand in the file alone; here it would be told twice.
+        return ProfileReport(name, works=False, reason="it has mistakes" if is_broken else error.message), []
     line = config.line_of(("profiles", name), "api_key_file")
     exposed = [
         Problem(line, f"[profiles.{name}]: {exposure.message}", exposure.hint or "", name)

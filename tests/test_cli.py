@@ -57,10 +57,11 @@ def test_the_package_can_be_run_as_a_module(environment: Mapping[str, str]) -> N
         assert (ended.stdout + ended.stderr).startswith(said)
 
 
+@pytest.mark.parametrize("option", ["--help", "-h"])
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_every_command_explains_itself(capsys: Captured, command: str) -> None:
+def test_every_command_explains_itself(capsys: Captured, command: str, option: str) -> None:
     """Plain text on standard output, without escapes, with exit code 0."""
-    assert main([*command.split(), "--help"]) is ExitCode.OK
+    assert main([*command.split(), option]) is ExitCode.OK
     captured = capsys.readouterr()
     assert captured.out.startswith(f"Usage: apimart {command}".rstrip() + " [OPTIONS]")
     assert "--help" in captured.out

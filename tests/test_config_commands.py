@@ -135,14 +135,15 @@ def test_every_documented_name_can_be_set_and_unset(
 ) -> None:
     """At the top level or in a profile; the file is made, and reads as it was said. Numbers keep their digits."""
     header = "[profiles.work]\n" if len(arguments) > 2 else ""
-    assert call("config", "set", *arguments) == (0, "", f"apimart: note: {arguments[0]} is set in {config}\n")
+    told = f"{arguments[0]} of profile work" if header else arguments[0]
+    assert call("config", "set", *arguments) == (0, "", f"apimart: note: {told} is set in {config}\n")
     assert config.read_text() == f"{header}{line}\n"
     assert call("config", "check").code == 0
     unset = call("config", "unset", arguments[0], *arguments[2:])
-    assert unset == (0, "", f"apimart: note: {arguments[0]} is removed from {config}\n")
+    assert unset == (0, "", f"apimart: note: {told} is removed from {config}\n")
     assert config.read_text() == header
     unset = call("config", "unset", arguments[0], *arguments[2:])
-    assert unset == (0, "", f"apimart: note: {arguments[0]} was not set in {config}\n")
+    assert unset == (0, "", f"apimart: note: {told} was not set in {config}\n")
 
 
 def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config: Write) -> None:

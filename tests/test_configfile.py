@@ -183,7 +183,7 @@ def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, re
     error = refusal()
     assert error.message.startswith(f"{path} is not valid TOML: ")
     assert reason in error.message
-    assert error.hint == "correct the file; strings stand in quotes"
+    assert error.hint == "correct the file; strings need quotes"
     assert "Zq7W" not in error.message
     assert error.__suppress_context__
 
@@ -279,7 +279,7 @@ def test_a_profile_is_found_by_name(write_config: Write) -> None:
     [
         ("[profiles.work]\n[profiles.home]", "wrok", "profiles in the file: work, home; did you mean work?"),
         ("[profiles.work]", "xyzzy", "profiles in the file: work"),
-        ("", "work", "profiles in the file: none"),
+        ("", "work", "store a key in it with: apimart login --profile work"),
         ("[profiles.work]", "", "profiles in the file: work"),
     ],
 )

@@ -130,6 +130,7 @@ CONFIG, SOURCES = (block.text for block in _blocks_of("toml"))
 NOTES = {
     "": "the key and the gateway are in variables",
     "config": "the config file of the page is in place, and no variable is set",
+    "login": "the gateway is in a variable, the key is not",
     "profiles": "the config file of the page is in place, and its gateway is the sandbox",
     "terminal": "as without a note, at a terminal, where the key is typed when it is asked for",
     "keyring": "as `terminal`, with a keyring",
@@ -271,7 +272,11 @@ def test_console_examples_print_what_the_readme_shows(
     env = connected(sandbox)
     if block.note in {"config", "profiles"}:
         write_config(CONFIG)
-        env = {"APIMART_BASE_URL": sandbox.url} if block.note == "profiles" else {}
+    if block.note in {"login", "profiles"}:
+        # What is stored is used: the key is in no variable.
+        env = {"APIMART_BASE_URL": sandbox.url}
+    if block.note == "config":
+        env = {}
     documented = _examples(block)
     script = _one_by_one([example.command for example in documented], END)
     _assert_printed(shell(script, env=env).stdout, documented)
@@ -728,7 +733,7 @@ def _documented_options(command: str) -> set[Option]:
     return {_option_in_readme(row) for table in tables for row in table.rows}
 
 
-HELP = Option(frozenset({"--help"}), "", frozenset(), None)
+HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 """Said once for all commands, in a sentence."""
 
 
@@ -759,7 +764,7 @@ COMMANDS = ("balance", "check", "login", "logout", "config show", "config path",
 def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> None:
     """Names, short names, values, choices and defaults in the README are those of `--help`, none more, none less."""
     shown = _options_in_help(help_of("" if command == "apimart" else command))
-    assert "Every command has `--help`" in " ".join(README.split())
+    assert "Every command has `--help`, or `-h`." in " ".join(README.split())
     assert _documented_options(command) | {HELP} == shown
 
 

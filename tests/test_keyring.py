@@ -234,7 +234,7 @@ def test_without_the_extra_a_login_ends_before_the_key_is_asked_for(
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
         "apimart: error: the keyring package is not installed\n"
-        "hint: install it with: pip install 'apimart-cli[keyring]'\n"
+        "hint: install it beside apimart: pip install 'keyring>=25'\n"
     )
     assert not config.exists()
 
@@ -249,7 +249,7 @@ def test_without_the_extra_a_profile_of_the_keyring_is_told_what_to_install(
     assert (ended.returncode, ended.stdout) == (2, "a/key\terror\nb/key\t10.5\n")
     assert ended.stderr == (
         "apimart: error: a/key: the keyring package is not installed\n"
-        "hint: install it with: pip install 'apimart-cli[keyring]'\n"
+        "hint: install it beside apimart: pip install 'keyring>=25'\n"
     )
     checked = run("config", "check", env=env)
     assert checked.stdout.splitlines()[0] == "a  broken  the keyring package is not installed"

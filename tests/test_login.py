@@ -101,6 +101,15 @@ def test_a_key_from_a_pipe_is_saved_and_used(call: Call, sandbox: Sandbox, confi
     assert call("balance", "-o", "value", env=address(sandbox)).stdout == "10.5\n"
 
 
+def test_a_variable_that_comes_before_the_new_key_is_named(call: Call, sandbox: Sandbox) -> None:
+    """Who stores a key is told when another one is used wherever no profile is named."""
+    login = call("login", input=KEY, env={**address(sandbox), "APIMART_API_KEY": "sk-other"})
+    assert login.code == 0
+    assert login.stderr.splitlines()[1:] == [
+        "apimart: note: APIMART_API_KEY is set, and is used instead wherever no --profile is named"
+    ]
+
+
 def test_the_file_and_its_folders_are_private_from_birth(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, config: Path
 ) -> None:

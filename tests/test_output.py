@@ -558,7 +558,7 @@ def test_several_readings_have_a_line_each() -> None:
     """Also one that failed beside others; alone, its message on standard error says it all."""
     readings = [reading(), failed(AUTH, "default", Scope.ACCOUNT)]
     assert check(readings, limits("5"), TABLE) == (
-        "PASS default/key: 10.5 left, at least 5 required\nERROR default/account: no answer to judge (auth)\n"
+        "PASS default/key: 10.5 left, at least 5 required\nERROR default/account: no balance to judge (auth)\n"
     )
     assert check([failed(AUTH)], limits("5"), TABLE) == ""
 
@@ -608,6 +608,14 @@ def test_settings_are_aligned_columns() -> None:
     )
     assert render_settings([ROWS]) == shown
     assert render_settings([ROWS, ROWS[:1]]) == f"{shown}\nprofile  work  --profile\n"
+
+
+def test_a_long_setting_does_not_push_the_others_aside() -> None:
+    """What has no room in its column stands out of it; the sources of the other settings stay where eyes look."""
+    rows = [*ROWS[:2], SettingRow("api_key", "not usable: " + 40 * "x", "CI_KEY")]
+    assert render_settings([rows]) == (
+        f"profile  work  --profile\nunit     -     default\napi_key  not usable: {40 * 'x'}  CI_KEY\n"
+    )
 
 
 def test_settings_are_one_json_document_a_profile() -> None:

@@ -473,7 +473,7 @@ def test_a_command_that_cannot_be_started_is_a_usage_error(run: Run, tmp_path: P
     (tmp_path / "text").write_text("no program")
     ended = run("sandbox", "--", program)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"apimart: error: cannot run {program}: {reason}\nhint: check the command behind --\n"
+    assert ended.stderr == f"apimart: error: cannot run {program}: {reason}\nhint: check the command after --\n"
 
 
 @pytest.mark.parametrize("name", ["--remain", "--used", "--account-remain", "--account-used", "--burn", "--latency"])

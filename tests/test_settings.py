@@ -597,3 +597,30 @@ def test_no_threshold_is_an_error() -> None:
         resolve(Options(), {}).thresholds()
     assert caught.value.message == "there is no threshold to check"
     assert caught.value.hint == "give --min or --max-used, or set min in the profile; like: --min 5"
+
+
+def test_a_profile_without_a_threshold_is_named(write_config: Write) -> None:
+    """Among several profiles it is told which of them lacks one."""
+    write_config("[profiles.work]\nmin = 5\n[profiles.ci]\n")
+    work, ci = resolve_all(Options(all_profiles=True), {})
+    assert work.thresholds().min == 5
+    with pytest.raises(UsageError) as caught:
+        ci.thresholds()
+    assert caught.value.message == "profile ci has no threshold to check"
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (Options(), "set APIMART_API_KEY, or store a key with: apimart login"),
+        (Options(profiles=("a b",)), "store one with: apimart login --profile 'a b'"),
+        (Options(all_profiles=True), "store one with: apimart login --profile 'a b'"),
+    ],
+)
+def test_who_has_no_key_is_told_how_to_store_one(write_config: Write, options: Options, hint: str) -> None:
+    """For a profile that was named, no variable helps in the long run; its own key does."""
+    write_config("[profiles.'a b']\n")
+    settings = resolve(options, {})
+    with pytest.raises(AuthError) as caught:
+        settings.api_key.value.read()
+    assert caught.value.hint == hint

@@ -10,11 +10,12 @@ from apimart_cli.commands.options import (
     ApiKeyFileOption,
     ApiKeyOption,
     BaseUrlOption,
-    JsonOption,
     OneProfileOption,
+    OnlyJsonOption,
     ProfilesOption,
     ScopeOption,
     TimeoutOption,
+    WrittenProfileOption,
 )
 from apimart_cli.errors import ExitCode
 
@@ -32,7 +33,7 @@ def show(
     scope: ScopeOption = None,
     base_url: BaseUrlOption = None,
     timeout: TimeoutOption = None,
-    json: JsonOption = False,
+    json: OnlyJsonOption = False,
 ) -> ExitCode:
     """Show every setting and where it comes from.
 
@@ -61,7 +62,7 @@ def show(
 
 
 @app.command(cls=Command)
-def path(json: JsonOption = False) -> ExitCode:
+def path(json: OnlyJsonOption = False) -> ExitCode:
     """Print the path of the config file.
 
     It need not exist.
@@ -82,7 +83,7 @@ def path(json: JsonOption = False) -> ExitCode:
 def set_(
     name: NameArgument,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
-    profile: OneProfileOption = None,
+    profile: WrittenProfileOption = None,
 ) -> ExitCode:
     """Set a name in the config file.
 
@@ -99,7 +100,7 @@ def set_(
         parse_new_profile(profile, "--profile")
     found, _ = config_path(os.environ)
     set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)})
-    write_note(f"{name} is set in {found}")
+    write_note(f"{_told(name, profile)} is set in {found}")
     return ExitCode.OK
 
 
@@ -118,12 +119,17 @@ def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
     require_name(name, in_profile=profile is not None)
     found, _ = config_path(os.environ)
     removed = unset_names(found, profile, (name,))
-    write_note(f"{name} is removed from {found}" if removed else f"{name} was not set in {found}")
+    told = _told(name, profile)
+    write_note(f"{told} is removed from {found}" if removed else f"{told} was not set in {found}")
     return ExitCode.OK
 
 
+def _told(name: str, profile: str | None) -> str:
+    return name if profile is None else f"{name} of profile {profile}"
+
+
 @app.command(cls=Command)
-def check(json: JsonOption = False) -> ExitCode:
+def check(json: OnlyJsonOption = False) -> ExitCode:
     """Find every mistake in the config file.
 
     Tells which profiles would work, too. No gateway is asked, and no command is run.

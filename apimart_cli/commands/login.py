@@ -1,11 +1,13 @@
 """`apimart login`: keep a key for a profile, once the gateway has accepted it."""
 
+import os
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import BaseUrlOption, OneProfileOption, TimeoutOption
+from apimart_cli.commands.options import BaseUrlOption, TimeoutOption, WrittenProfileOption
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ app = new_app()
 
 @app.command(cls=Command)
 def login(
-    profile: OneProfileOption = None,
+    profile: WrittenProfileOption = None,
     base_url: BaseUrlOption = None,
     timeout: TimeoutOption = None,
     no_verify: Annotated[
@@ -79,7 +81,10 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
         return True
     is_open = error.exit_code in {ExitCode.UNAVAILABLE, ExitCode.BAD_RESPONSE}
     if is_open and no_verify:
-        write_warning("the key is saved without having been verified", "see whether it works: apimart balance")
+        write_warning(
+            "the key is saved without having been verified",
+            f"see whether it works: apimart balance --profile {shlex.quote(reading.profile)}",
+        )
         return True
     write_warning("the key is not saved", "it is kept unverified with: --no-verify" if is_open else None)
     return False
@@ -102,6 +107,8 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     set_values(settings.config_path, settings.profile, {**place, **address}, instead_of=others)
     kept_in = "the keyring" if keyring else settings.config_path
     write_note(f"the key of profile {settings.profile} is kept in {kept_in}")
+    if "APIMART_API_KEY" in os.environ:
+        write_note("APIMART_API_KEY is set, and is used instead wherever no --profile is named")
     if settings.stored_in == "api_key_keyring" and not keyring:
         try:
             in_keyring.delete()

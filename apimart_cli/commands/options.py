@@ -88,6 +88,17 @@ OneProfileOption = Annotated[
         autocompletion=_profile_names,
     ),
 ]
+WrittenProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        help="A profile of the config file, or a new one.",
+        show_default=False,
+        autocompletion=_profile_names,
+    ),
+]
 AllProfilesOption = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
 ScopeOption = Annotated[
     ScopeChoice | None,
@@ -116,6 +127,7 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --output json.")]
+OnlyJsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
 def choose_output(output: OutputChoice | None, json: bool) -> str:
