@@ -1,4 +1,4 @@
-"""Where the process starts and ends: `apimart` and `python -m apimart_cli`. Nothing else ends it."""
+"""Where the process starts and ends: `apimart` and `python -m apimart_cli`."""
 
 import gc
 import os

@@ -23,6 +23,9 @@ _SENT = ("SIGTERM", "SIGHUP")
 _SLICE = 0.1
 """Most seconds to wait at a stretch: a signal that comes just before a wait begins is noticed when it ends."""
 
+_ENDING = ("SIGINT", "SIGQUIT", *_SENT)
+"""All of them that end a process."""
+
 _Handler = Callable[[int, FrameType | None], object]
 
 
@@ -118,7 +121,7 @@ def unwinding() -> Iterator[None]:
             raise KeyboardInterrupt
 
     try:
-        with _handling(("SIGINT", *_SENT), unwind):
+        with _handling(_ENDING, unwind):
             yield
     except KeyboardInterrupt:
         if caught and caught[0] != signal.SIGINT:
@@ -128,24 +131,31 @@ def unwinding() -> Iterator[None]:
 
 @contextmanager
 def cleaning_up(clean_up: Callable[[], None]) -> Iterator[None]:
-    """Call `clean_up` before a signal ends the process, wherever it is at that moment."""
+    """Call `clean_up` before a signal ends the process, wherever it is then, and after it what cleans up around it."""
+    outer = {number: signal.getsignal(number) for number in _numbers(_ENDING)}
 
-    def end(number: int, _frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         clean_up()
+        around = outer[number]
+        if callable(around) and around is not signal.default_int_handler:
+            around(number, frame)
         if number == signal.SIGINT:
             os._exit(ExitCode.INTERRUPTED)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    with _handling(("SIGINT", *_SENT), end):
+    with _handling(_ENDING, end):
         yield
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
 @contextmanager
 def _handling(names: Sequence[str], handler: _Handler) -> Iterator[None]:
     """Handle the signals of these names, as far as this platform has them and they are not ignored."""
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _numbers(names)}
     handled = [number for number, previous in before.items() if previous is not signal.SIG_IGN]
     try:
         for number in handled:

@@ -1,5 +1,6 @@
 """The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -77,6 +78,9 @@ def root(
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: a member of ExitCode, or what a wrapped command returned."""
+    if arguments:
+        # A shell that asks for completions passes none. A stray variable would make of every command a success.
+        os.environ.pop("_APIMART_COMPLETE", None)
     try:
         return _run(arguments)
     except ApimartError as error:

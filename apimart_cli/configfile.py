@@ -6,6 +6,7 @@ Writing the file is the business of `configwriter`.
 
 import io
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -44,9 +45,6 @@ KEY_NAMES: Mapping[str, Types] = {
 }
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
-
-POINTERS = frozenset({"api_key_env", "api_key_file"})
-"""Those of them that say where the key is, and say nothing when they are empty."""
 
 MAX_STATEMENT_LINES = 200
 """Longest list or text, in lines, behind which places in the file are still told."""
@@ -242,8 +240,10 @@ class _Checker:
             elif not _has_type(value, names[name]):
                 message = f"{shown}{name} must be {_TYPE_WORDS[names[name]]}"
                 self.add(place, name, message, _TYPE_EXAMPLES[names[name]].format(name=name))
-            elif value == "" and name in POINTERS:
-                self.add(place, name, f"{shown}{name} is empty", "name where the key is, or leave it out")
+            elif name == "api_key_env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+                self.add(place, name, f"{shown}{name} names no variable", "name the variable, not the key itself")
+            elif value == "" and name == "api_key_file":
+                self.add(place, name, f"{shown}{name} is empty", "name the file that holds the key, or leave it out")
             else:
                 checked[name] = _as_text(value)
         return checked

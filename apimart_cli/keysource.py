@@ -146,9 +146,14 @@ class KeyCommand(_SlowKey):
             # A little more than a key may have: a command that prints without end is stopped, not read to its end.
             printed = process.stdout.read(MAX_LENGTH + 3)
             is_endless = len(printed) > MAX_LENGTH + 2
-            with self._guard:
-                if is_endless:
+            if is_endless:
+                with self._guard:
                     self._kill()
+            # It may have closed its output and go on. Until it has ended it can be killed, and until it is waited for
+            # its number is its own.
+            if hasattr(os, "waitid"):
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            with self._guard:
                 self._process = None
             status = process.wait()
         if self._is_given_up:

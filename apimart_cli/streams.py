@@ -26,7 +26,6 @@ _WIPE_LINE = "\r\x1b[2K"
 class Screen(NamedTuple):
     """What the reader of standard output can show."""
 
-    is_terminal: bool = False
     colour: bool = False
     """Whether escape sequences may be written; never to anything but a terminal."""
     width: int | None = None
@@ -46,7 +45,7 @@ def standard_output(environ: Mapping[str, str] = os.environ) -> Screen:
     from shutil import get_terminal_size
 
     colour = not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
-    return Screen(is_terminal=True, colour=colour, width=get_terminal_size().columns, unicode=unicode)
+    return Screen(colour=colour, width=get_terminal_size().columns, unicode=unicode)
 
 
 def is_terminal_error() -> bool:

@@ -22,9 +22,14 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # `##teamcity[...]` anywhere in a line. A colon inside a word stays whole: it is how an IPv6 address is written.
 _RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
-# Anything that looks like a key of the gateway, typed where a key does not belong: behind a letter only what is as
-# long and as mixed as real keys are, so that a path with a `task-runner` in it is shown as it is.
-_KEY_LIKE = r"(?<![A-Za-z])sk-[A-Za-z0-9_-]{4,}|sk-(?=[A-Za-z0-9_-]*[A-Za-z0-9]{16})[A-Za-z0-9_-]+"
+# Anything that looks like a key of the gateway, typed where a key does not belong, up to a space, a quote, a bracket,
+# a comma or a slash. Behind a letter only what is as long as keys are and has a digit, so that a path with a
+# `task-runner` in it is shown as it is.
+_KEY_END = r"[!#$%&*+\-.0-9:=?@A-Z^_`a-z|~]"
+_KEY_LIKE = (
+    rf"(?<![A-Za-z])sk-[A-Za-z0-9_-]{_KEY_END}{{3,}}"
+    rf"|sk-(?=[A-Za-z_-]{{0,40}}[0-9])(?=(?:[_-]{{0,4}}[A-Za-z0-9]){{16}}){_KEY_END}+"
+)
 
 
 def visible(text: str) -> str:

@@ -47,7 +47,7 @@ class Transport:
     """The connections of one run. Safe to share between threads: each exchange keeps its own state."""
 
     def __init__(self, *, connections: int) -> None:
-        """Keep up to `connections` connections for the next exchange with the same host."""
+        """Allow `connections` exchanges with one host at once."""
         self._session = _open_session(connections)
 
     def send(self, target: Target, key: ApiKey, seconds_left: Callable[[], float]) -> "Incoming":
@@ -56,14 +56,11 @@ class Transport:
         Raises UnavailableError when no answer comes, BadResponseError when it is not HTTP, UsageError when the local
         settings make a connection impossible.
         """
-        # A key on plain HTTP must not leave this machine, so a proxy of the environment is not used for loopback.
-        no_proxy: dict[str, Any] = {"http": None, "https": None, "all": None} if target.is_plain_http else {}
         try:
             response = self._session.get(
                 target.endpoint,
                 auth=_BearerAuth(key),
                 timeout=max(0.001, seconds_left()),
-                proxies=no_proxy,
                 stream=True,
             )
         except Exception as error:  # noqa: BLE001  # OSError, ValueError and UnicodeError escape the libraries' trees
@@ -137,10 +134,20 @@ def timed_out(target: Target) -> UnavailableError:
 
 
 class _Session(requests.Session):
-    """A session that never looks at a redirect: the library would read its whole body, even when told not to follow."""
+    """A session that goes where it is told, and nowhere else."""
 
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  # the library's signature
-        return None
+    def merge_environment_settings(self, url: Any, *settings: Any, **named: Any) -> Any:
+        """Take the environment's proxies for https only: on plain HTTP the key must not leave this machine.
+
+        Proxies named for nothing are no way to say so: variables like `http://127.0.0.1_proxy` come before them.
+        """
+        merged = super().merge_environment_settings(url, *settings, **named)
+        if str(url).startswith("http://"):
+            merged["proxies"] = {}
+        return merged
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """See no redirect: the library would read its whole body, even when told not to follow."""
 
 
 class _BearerAuth(AuthBase):
@@ -172,8 +179,19 @@ class _Response(http.client.HTTPResponse):
         self.fp = cast("Any", _Head(stream))
         try:
             super().begin()
+        except (http.client.HTTPException, OSError):
+            raise
+        except Exception:  # noqa: BLE001  # headers are read as those of e-mail, which stumbles over odd parameters
+            raise http.client.HTTPException("not shown") from None
         finally:
             self.fp = stream
+        # What a connection carries behind one answer must not be taken for the next one, to another key perhaps.
+        self.will_close = True
+        # No cookie is kept, and the library that reads them prints a traceback where it cannot.
+        del self.headers["Set-Cookie"], self.headers["Set-Cookie2"]
+        # Behind a line that is none the other headers are not seen, those that tell where the body ends among them.
+        if self.headers.defects or self.headers.get_payload():
+            self.headers["Content-Length"] = "unseen"
         # urllib3 raises on lengths that differ, before anybody has seen the status, and leaves the socket open. Under
         # one that is no number the status still decides, and `_check_framing` finds it.
         lengths = ",".join(self.headers.get_all("Content-Length", [])).split(",")
@@ -227,7 +245,7 @@ def _check_framing(headers: Mapping[str, str]) -> None:
     """Take only headers that tell in one way where the body ends: a length that they cannot read, libraries ignore."""
     coding, length = headers.get("Transfer-Encoding"), headers.get("Content-Length")
     if coding is not None:
-        is_clear = length is None and coding.strip().lower() == "chunked"
+        is_clear = length is None and coding.lower() == "chunked"
     else:
         # The same length twice is one length.
         is_clear = length is None or all(_is_size(text.strip()) for text in length.split(","))
@@ -277,6 +295,17 @@ def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | N
             "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
             _CA_HINT,
         )
+    for cause in causes:
+        # No network has file names: a file that TLS needs here, like that of the environment's SSLKEYLOGFILE.
+        if isinstance(cause, OSError) and cause.filename is not None:
+            return UsageError(
+                f"TLS cannot use the file {cause.filename}: {(cause.strerror or 'it is unusable').lower()}",
+                "correct or unset SSLKEYLOGFILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
+            )
+        # The only SSLError that the library makes of an OSError is that of reading the authorities.
+        is_of_ssl = isinstance(cause.__cause__, ssl.SSLError)
+        if isinstance(cause, urllib3.exceptions.SSLError) and isinstance(cause.__cause__, OSError) and not is_of_ssl:
+            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read", _CA_HINT)
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return UsageError("the proxy's address is malformed", _PROXY_HINT)
     if isinstance(error, requests.exceptions.InvalidSchema):

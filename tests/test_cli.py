@@ -106,6 +106,16 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line(
     assert hint.endswith(" --help")
 
 
+@pytest.mark.parametrize("asked", ["complete_zsh", "complete_bash", "source_bash", "complete_nothing", ""])
+def test_a_variable_of_completion_makes_no_command_a_success(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, asked: str
+) -> None:
+    """A stray variable of the shell's completion does not stand for a verdict: the gateway is asked all the same."""
+    for name, value in {**connected(sandbox), "_APIMART_COMPLETE": asked}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["check", "--min", "99999", "--quiet"]) is ExitCode.BELOW
+
+
 def _without_plural(text: str) -> str:
     # Libraries that Typer builds on differ in the plural.
     return text.replace("argument(s)", "argument").replace("arguments", "argument")

@@ -222,7 +222,7 @@ def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: San
     assert (child.exitstatus, shown) == (130, b"\r\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbox: Sandbox, number: int) -> None:
     """A prompt that is ended from elsewhere restores the terminal too, and ends by that signal."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})

@@ -379,6 +379,53 @@ def test_whatever_ends_apimart_ends_its_commands(
     assert (process.returncode, answer, messages) == (code, "", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_ends_the_command_at_a_terminal_too(
+    spawn: Spawn, script: Script, write_config: Write, tmp_path: Path, number: signal.Signals
+) -> None:
+    """There the progress on the screen is wiped as well; neither of the two is forgotten for the other."""
+    path = script(f"echo $$ > {tmp_path}/started; exec sleep 60")
+    write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
+    child = spawn("apimart", "balance", "--profile", "work")
+    child.expect_exact("apimart: 0 of 1 answered ")
+    child.kill(number)
+    shown = child.read()
+    child.close()
+    assert child.signalstatus == number
+    assert shown.endswith(b"\r\x1b[2K")
+    wait_for(lambda: not is_running(int((tmp_path / "started").read_text())))
+
+
+def is_running(number: int) -> bool:
+    """Tell whether there is a process of that number that has not ended."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(None, 4), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_command_that_closes_its_output_and_goes_on_is_ended(
+    run_apart: RunApart,
+    script: Script,
+    write_config: Write,
+    tmp_path: Path,
+    number: signal.Signals | None,
+    code: int,
+) -> None:
+    """It is held to the time limit, and ended by whatever ends apimart, although its key is there."""
+    path = script(f"echo {KEY}; exec >&-; echo $$ > {tmp_path}/started; exec sleep 60")
+    limit = 1 if number is None else 30
+    write_config(f'timeout = {limit}\n[profiles.work]\napi_key_command = ["{path}"]\n')
+    process = run_apart("balance", "--profile", "work", env={})
+    wait_for((tmp_path / "started").exists)
+    if number is not None:
+        process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    wait_for(lambda: not is_running(int((tmp_path / "started").read_text())))
+
+
 def test_an_answer_that_nobody_reads_ends_the_commands_that_still_run(
     run_apart: RunApart, sandbox: Sandbox, script: Script, write_config: Write
 ) -> None:

@@ -62,7 +62,7 @@ def failed(error: ApimartError, profile: str = "default", scope: Scope = Scope.K
 
 
 def terminal(width: int, *, colour: bool = False, unicode: bool = True) -> Screen:
-    return Screen(is_terminal=True, colour=colour, width=width, unicode=unicode)
+    return Screen(colour=colour, width=width, unicode=unicode)
 
 
 def limits(min: str | None = None, max_used: str | None = None) -> Thresholds:

@@ -85,7 +85,18 @@ def test_no_proxy_is_honoured(ask: Ask) -> None:
     assert (ended.returncode, proxy.connections) == (0, 0)
 
 
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+        "http://127.0.0.1_proxy",
+        "all://127.0.0.1_proxy",
+    ],
+)
 def test_plain_http_to_loopback_never_meets_a_proxy(run: Run, serve: Callable[..., Any], variable: str) -> None:
     """A key that travels unencrypted stays on this machine, whatever proxies the environment names."""
     with Proxy() as proxy:

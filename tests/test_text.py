@@ -16,6 +16,7 @@ from apimart_cli.text import QUOTE_LIMIT, quote, visible
         "a:b and [fe80::1]:443",
         "desk-top and sk-abc",
         "/home/me/task-runner/disk-usage/key.txt",
+        "a desk-top-publishing-program",
     ],
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
@@ -89,6 +90,9 @@ def test_commands_for_ci_runners_are_broken_up(text: str, shown: str) -> None:
         ("\x1bsk-abcd", "\\x1bsk-..."),
         ("%3Dsk-abcd1234efgh5678", "%3Dsk-..."),
         ("Bearersk-proj-abcd1234efgh5678-x", "Bearersk-..."),
+        ("--api-keysk-12345678-1234-1234-1234-123456789abc", "--api-keysk-..."),
+        ("'sk-ab.cdefghijklmnopqrst'", "'sk-...'"),
+        ("sk-abcd.efgh/ijkl", "sk-.../ijkl"),
     ],
 )
 def test_whatever_looks_like_a_key_is_masked(text: str, shown: str) -> None:

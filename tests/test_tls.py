@@ -263,6 +263,29 @@ def test_both_scopes_are_refused_alike(ask: Ask) -> None:
 # --- the CA file ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("arguments", [(), ("check", "--min", "5", "--fail-open")])
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("SSLKEYLOGFILE", "/no/such/folder/keys", "TLS cannot use the file /no/such/folder/keys: no such file"),
+        (
+            "REQUESTS_CA_BUNDLE",
+            "/proc/self/mem",
+            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read",
+        ),
+    ],
+)
+def test_a_file_that_tls_cannot_use_is_a_usage_error(
+    ask: Ask, arguments: tuple[str, ...], variable: str, value: str, message: str
+) -> None:
+    """Our own machine is at fault, and no gateway that cannot be reached: --fail-open does not let it pass."""
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, *arguments, **{variable: value})
+        gateway.settle()
+    assert (ended.returncode, ended.stdout, gateway.received) == (2, "", [])
+    assert ended.stderr.startswith(f"apimart: error: {message}")
+
+
 def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path) -> None:
     """A CA file that does not exist is named by its variable; no connection is opened."""
     with Gateway(certified("localhost")) as gateway:

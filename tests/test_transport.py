@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -127,12 +128,13 @@ def test_a_redirect_without_end_is_not_read_to_its_end(transport: Transport, pla
     assert time.monotonic() - started < 5
 
 
-def test_one_connection_serves_several_questions(transport: Transport, play: Play) -> None:
-    """An answer that is read whole gives its connection back: asking for both scopes needs no second one."""
-    server = play([message(close=False), lambda connection: connection.read_head(), message()])
-    exchange(transport, server.url)
-    exchange(transport, server.url)
-    assert server.contacts == 1
+def test_no_connection_serves_a_second_question(transport: Transport, play: Play) -> None:
+    """Whatever follows an answer on its connection can never be taken for the answer to another key."""
+    stray = message(b'{"success":true,"remain_balance":999,"used_balance":0}', close=False)
+    server = play([message(close=False), lambda connection: connection.read_head(), stray])
+    assert exchange(transport, server.url).body == BODY
+    assert exchange(transport, server.url).body == BODY
+    assert server.contacts == 2
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
@@ -140,7 +142,9 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
 ) -> None:
     """The key goes straight to the sandbox, whatever proxy is set."""
     proxy, server = play([message()]), play([message()])
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+    host = urlsplit(server.url).hostname
+    names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy")
+    for name in (*names, f"http://{host}_proxy", f"all://{host}_proxy"):
         monkeypatch.setenv(name, proxy.url)
     assert exchange(transport, server.url).body == BODY
     assert (server.contacts, proxy.contacts) == (1, 0)

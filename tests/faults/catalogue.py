@@ -164,6 +164,9 @@ def _statuses() -> Iterator[Case]:
     )
     yield from group("status", AUTH, perfect("401"), variants=perfect("403"))
     yield from group("status", BELOW, perfect("402"))
+    endless = f"&#{'1' * 5000};"
+    for code, status in ((AUTH, "401 No"), (BELOW, "402 Pay"), (UNAVAILABLE, "500 Oops"), (BAD, "404 Nothing")):
+        yield from group("status", code, {}, variants={f"{status} with an endless entity": refused(status, endless)})
     yield from group(
         "status", UNAVAILABLE, perfect("429 503"), variants=perfect("408 502 504"), timeout=0.7, asked=None
     )
@@ -310,6 +313,8 @@ def _lengths() -> Iterator[Case]:
             "twice and different, on one line": sized(f"{size}, {size + 1}"),
             "twice, once a word": sized(f"{size}", "abc"),
             "of a body that is not there": sized(str(size), body=""),
+            "with a space before the colon": http(GOOD, "Content-Length : 3000", length=False),
+            "behind a line that is no header": http(GOOD, "garbage", "Content-Length: 3000", length=False),
         },
     )
     yield from group(
@@ -365,6 +370,7 @@ def _chunks() -> Iterator[Case]:
             "gzip": http(zipped(), "Transfer-Encoding: gzip", length=False),
             "gzip and chunked": http(packed_chunk, "Transfer-Encoding: gzip, chunked", length=False),
             "unknown": http(GOOD, "Transfer-Encoding: xchunked", length=False),
+            "chunked, with a space behind it": http(GOOD, "Transfer-Encoding: chunked ", length=False),
             "empty": http(GOOD, "Transfer-Encoding:", length=False),
         },
     )
@@ -377,6 +383,8 @@ def _headers() -> Iterator[Case]:
         {},
         variants={
             "that lie about the type": http(GOOD, "Content-Type: text/html; charset=utf-16"),
+            "with a cookie for ever": http(GOOD, f"Set-Cookie: a=b; max-age={'9' * 400}"),
+            "with a cookie until the end of time": http(GOOD, f"Set-Cookie: a=b; expires=1 Jan {'9' * 5000}"),
             "with bytes beyond ASCII": http(GOOD, "X-Note: \u202e\u00e9\u4e2d"),
         },
     )
@@ -389,6 +397,10 @@ def _headers() -> Iterator[Case]:
             "one without an end": (b"HTTP/1.1 200 OK\r\nX: ", flood(b"y" * 65536)),
             "for ever": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n" * 99)),
             "cut off": http()[: -len(GOOD) - 10],
+        },
+        variants={
+            "with parameters that contradict": http(GOOD, "Content-Type: multipart/mixed; boundary*=a; boundary*0=b"),
+            "with a parameter of 5,000 digits": http(GOOD, f"Content-Type: multipart/mixed; boundary*{'1' * 5000}=a"),
         },
     )
     yield from group("headers", AUTH, {}, variants={"cut off behind 401": http(status="401 Unauthorized")[:40]})
@@ -647,6 +659,7 @@ def _failures() -> Iterator[Case]:
             "an unknown key, in Chinese": failed("\u83b7\u53d6\u4ee4\u724c\u4fe1\u606f\u5931\u8d25"),
             "no header": failed("No Authorization header"),
             "a code": failed("no", code=401),
+            "an unknown key and an endless entity": failed(f"invalid token &#{'1' * 5000};"),
             "an unknown key beside a balance": http(balance(success="false", more=',"message":"invalid token"')),
         },
     )
