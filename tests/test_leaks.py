@@ -119,9 +119,8 @@ def test_config_show_tells_the_length_of_the_key_alone(
     [
         f'[profiles.default]\nbase_url = "https://gateway.example/{KEY}/v1"\n',
         f'default_profile = "{KEY}"\n[profiles.{KEY}]\nmin = 5\n',
-        f'[profiles.default]\napi_key_env = "{KEY}"\n',
     ],
-    ids=["address", "profile name", "variable name"],
+    ids=["address", "profile name"],
 )
 def test_config_show_masks_a_key_that_stands_where_none_belongs(
     config: str, output: list[str], tell: Tell, write_config: WriteConfig
@@ -131,6 +130,19 @@ def test_config_show_masks_a_key_that_stands_where_none_belongs(
     told = tell("config", "show", *output)
     assert told.code == 0
     assert "sk-..." in told.stdout
+    assert_no_key(told.stdout, told.stderr)
+
+
+@pytest.mark.parametrize("output", [[], ["--json"]])
+@pytest.mark.parametrize("command", [("config", "show"), ("config", "check"), ("balance",), ("check", "--min", "5")])
+def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
+    command: tuple[str, ...], output: list[str], tell: Tell, write_config: WriteConfig
+) -> None:
+    """Who takes `api_key_env` for the key itself is told so, without it."""
+    write_config(f'[profiles.default]\napi_key_env = "{KEY}"\n')
+    told = tell(*command, *output)
+    assert told.code == 2
+    assert "api_key_env names no variable" in told.stderr
     assert_no_key(told.stdout, told.stderr)
 
 

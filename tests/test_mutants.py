@@ -97,6 +97,11 @@ def test_a_key_that_looks_encoded_is_found_as_it_is() -> None:
     assert ApiKey(characters, source="the test").quote(f"rejected {characters}") == WITHHELD
 
 
+def test_what_cannot_be_decoded_is_withheld() -> None:
+    """Nobody can tell what an entity of more digits than a number may have stands for."""
+    assert ApiKey("sk-12345678", source="the test").quote(f"rejected &#{5000 * '1'};") == WITHHELD
+
+
 def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:
     """Escapes have two, four or eight digits, whichever is the fewest that do."""
     assert visible("\x9f\u0378\uffff\U000e0001") == "\\x9f\\u0378\\uffff\\U000e0001"
