@@ -236,7 +236,7 @@ def test_one_mistake_can_be_mended_beside_another(call: Call, write_config: Writ
 def test_bytes_that_are_no_text_are_refused(command: str, environment: Mapping[str, str], config: Path) -> None:
     """A config file is UTF-8; an argument in another encoding is a usage error, not a crash."""
     ended = subprocess.run(
-        [command, "config", "set", "api_key_env", b"\xff", "--profile", "work"],
+        [command, "config", "set", "api_key_file", b"\xff", "--profile", "work"],
         env=environment, capture_output=True, encoding="utf-8", timeout=30, check=False,
     )  # fmt: skip
     assert (ended.returncode, config.exists()) == (2, False)
