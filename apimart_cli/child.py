@@ -20,11 +20,11 @@ _TYPED = ("SIGINT", "SIGQUIT")
 
 _SENT = ("SIGTERM", "SIGHUP")
 
+_ENDING = (*_TYPED, *_SENT)
+"""All of them end a process."""
+
 _SLICE = 0.1
 """Most seconds to wait at a stretch: a signal that comes just before a wait begins is noticed when it ends."""
-
-_ENDING = ("SIGINT", "SIGQUIT", *_SENT)
-"""All of them that end a process."""
 
 _Handler = Callable[[int, FrameType | None], object]
 

@@ -110,13 +110,10 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     """Return Typer's complaint in our form, with the help to read next."""
     context = getattr(error, "ctx", None)
     # Some complaints do not say which command they are about; it is the first of `arguments` then.
-    path = context.command_path if context is not None else " ".join(["apimart", *_named_command(arguments)])
+    named = [argument for argument in arguments[:1] if argument in COMMANDS]
+    path = context.command_path if context is not None else " ".join(["apimart", *named])
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
-
-
-def _named_command(arguments: Sequence[str]) -> Sequence[str]:
-    return arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else ()
 
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:

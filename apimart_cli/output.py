@@ -213,11 +213,10 @@ def render_settings(tables: Sequence[Sequence[SettingRow]]) -> str:
 
 def render_settings_as_json(tables: Sequence[Sequence[SettingRow]]) -> str:
     """Return the settings as one document a profile: an object with `value` and `source` for each name."""
-    return "".join(render_document({"settings": {row.name: _setting_document(row) for row in rows}}) for rows in tables)
-
-
-def _setting_document(row: SettingRow) -> dict[str, str | None]:
-    return {"value": None if row.value is None else without_keys(row.value), "source": without_keys(row.source)}
+    documents = (
+        {row.name: _without_keys({"value": row.value, "source": row.source}) for row in rows} for rows in tables
+    )
+    return "".join(render_document({"settings": document}) for document in documents)
 
 
 def render_config_report(report: ConfigReport, *, json: bool) -> str:

@@ -98,7 +98,7 @@ class Settings(NamedTuple):
     min: Setting
     max_used: Setting
     exposures: tuple[ConfigError, ...] = ()
-    """One error for each file in use that holds a key and that other users can read."""
+    """One error for each file in use that other users can read a key in, or change."""
 
     def thresholds(self) -> Thresholds:
         """Return what `check` holds every reading of this profile to.

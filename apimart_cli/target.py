@@ -40,10 +40,10 @@ class Target(NamedTuple):
         """The URL to ask."""
         return self.base_url + _ENDPOINTS[self.scope]
 
-    @property
-    def is_plain_http(self) -> bool:
-        """Whether the key would travel unencrypted; `parse_base_url` allows that on loopback only."""
-        return self.base_url.startswith("http://")
+
+def is_plain_http(url: str) -> bool:
+    """Tell whether a key would travel unencrypted to `url`; `parse_base_url` allows that on loopback only."""
+    return url.startswith("http://")
 
 
 def parse_base_url(text: str, source: str = "base_url") -> str:

@@ -24,7 +24,7 @@ from apimart_cli import __version__
 from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Answer
 from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError, UsageError, bug
-from apimart_cli.target import Target
+from apimart_cli.target import Target, is_plain_http
 
 MAX_BODY_BYTES = 64 * 1024
 """Largest body that is read, before and after decompression; a real answer has about 100 bytes."""
@@ -142,7 +142,7 @@ class _Session(requests.Session):
         Proxies named for nothing are no way to say so: variables like `http://127.0.0.1_proxy` come before them.
         """
         merged = super().merge_environment_settings(url, *settings, **named)
-        if str(url).startswith("http://"):
+        if is_plain_http(str(url)):
             merged["proxies"] = {}
         return merged
 

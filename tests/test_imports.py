@@ -20,7 +20,7 @@ except SystemExit:
     pass
 loaded = set(sys.modules) - before
 ours = sorted(name.partition(".")[2] for name in loaded if name.startswith("apimart_cli."))
-known = {"apimart_cli", "typer", "click"} | set(sys.stdlib_module_names)
+known = {"apimart_cli", "typer"} | set(sys.stdlib_module_names)
 packages = sorted({name.partition(".")[0] for name in loaded} - known)
 watched = sorted(loaded & {"asyncio", "http.server", "sqlite3", "ssl", "tomllib"})
 print("|".join(" ".join(names) for names in (ours, packages, watched)), file=sys.stderr)

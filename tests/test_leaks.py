@@ -1,50 +1,22 @@
 """The key is sent to the gateway and shown to nobody: not by settings, mistakes, bugs, tracebacks, files, processes."""
 
-import io
 import json
 import os
-import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from apimart_cli import ApimartError, fetch_balance
-from apimart_cli.cli import main
 from apimart_cli.sandbox import Sandbox
-from conftest import GUARD, KEY, Run, connected
+from conftest import GUARD, KEY, Call, Run, connected
 from faults.catalogue import ECHOES, failed, http, refused
 from faults.leaks import find_key
 from faults.server import FaultServer, Script, stall
 
 WriteConfig = Callable[[str], Path]
-
-
-class Told(NamedTuple):
-    """What a command said, and its exit code."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Tell = Callable[..., Told]
-
-
-@pytest.fixture
-def tell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Run a command line without a process of its own: `tell("balance", env={...}, input="...")`."""
-
-    def run(*arguments: str, env: Mapping[str, str] | None = None, input: str | None = None) -> Told:
-        for name, value in (env or {}).items():
-            monkeypatch.setenv(name, value)
-        if input is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode())))
-        return Told(main(arguments), *capsys.readouterr())
-
-    return run
 
 
 def assert_no_key(*outputs: str) -> None:
@@ -102,12 +74,12 @@ def provide(write_config: WriteConfig, tmp_path: Path) -> Callable[[str, str], S
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_config_show_tells_the_length_of_the_key_alone(
-    source: str, tell: Tell, provide: Callable[[str, str], Source]
+    source: str, call: Call, provide: Callable[[str, str], Source]
 ) -> None:
     """Wherever the key comes from, `config show` says that it is set and how long it is, also as JSON."""
     options, env, typed = provide(source, KEY)
     for output in ([], ["--json"]):
-        told = tell("config", "show", *options, *output, env=env, input=typed)
+        told = call("config", "show", *options, *output, env=env, input=typed or "")
         assert told.code == 0
         assert f"set, {len(KEY)} characters" in told.stdout
         assert_no_key(told.stdout, told.stderr)
@@ -123,11 +95,11 @@ def test_config_show_tells_the_length_of_the_key_alone(
     ids=["address", "profile name"],
 )
 def test_config_show_masks_a_key_that_stands_where_none_belongs(
-    config: str, output: list[str], tell: Tell, write_config: WriteConfig
+    config: str, output: list[str], call: Call, write_config: WriteConfig
 ) -> None:
     """A key pasted into an address or a name of the config file is not shown either."""
     write_config(config)
-    told = tell("config", "show", *output)
+    told = call("config", "show", *output)
     assert told.code == 0
     assert "sk-..." in told.stdout
     assert_no_key(told.stdout, told.stderr)
@@ -136,24 +108,24 @@ def test_config_show_masks_a_key_that_stands_where_none_belongs(
 @pytest.mark.parametrize("output", [[], ["--json"]])
 @pytest.mark.parametrize("command", [("config", "show"), ("config", "check"), ("balance",), ("check", "--min", "5")])
 def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
-    command: tuple[str, ...], output: list[str], tell: Tell, write_config: WriteConfig
+    command: tuple[str, ...], output: list[str], call: Call, write_config: WriteConfig
 ) -> None:
     """Who takes `api_key_env` for the key itself is told so, without it."""
     write_config(f'[profiles.default]\napi_key_env = "{KEY}"\n')
-    told = tell(*command, *output)
+    told = call(*command, *output)
     assert told.code == 2
     assert "api_key_env names no variable" in told.stderr
     assert_no_key(told.stdout, told.stderr)
 
 
 def test_a_profile_named_like_a_key_is_masked_in_every_format(
-    tell: Tell, sandbox: Sandbox, write_config: WriteConfig
+    call: Call, sandbox: Sandbox, write_config: WriteConfig
 ) -> None:
     """A key that somebody made the name of a profile is not shown beside its balance."""
     write_config(f"[profiles.{KEY}]\nmin = 5\n")
     for command in ("balance", "check"):
         for output in ("table", "json", "value"):
-            told = tell(command, "--profile", KEY, "-o", output, env=connected(sandbox, key="sk-another"))
+            told = call(command, "--profile", KEY, "-o", output, env=connected(sandbox, key="sk-another"))
             assert told.code == 0
             assert_no_key(told.stdout, told.stderr)
 
@@ -205,19 +177,19 @@ WRONG_PLACES = [
 
 
 @pytest.mark.parametrize("arguments", WRONG_PLACES, ids=lambda arguments: " ".join(arguments).replace(KEY, "KEY"))
-def test_a_key_typed_where_none_belongs_is_not_repeated(arguments: list[str], tell: Tell) -> None:
+def test_a_key_typed_where_none_belongs_is_not_repeated(arguments: list[str], call: Call) -> None:
     """A mistake on the command line is told without the key that is part of it, also as JSON."""
     for more in ([], ["--json"]):
-        told = tell(*arguments, *more, env={"APIMART_API_KEY": "sk-another", "APIMART_TIMEOUT": "0.2"})
+        told = call(*arguments, *more, env={"APIMART_API_KEY": "sk-another", "APIMART_TIMEOUT": "0.2"})
         assert told.code in {2, 5}
         assert told.stderr.startswith("apimart: error: ")
         assert_no_key(told.stdout, told.stderr)
 
 
 @pytest.mark.parametrize("variable", ["APIMART_BASE_URL", "APIMART_PROFILE", "APIMART_TIMEOUT", "APIMART_CONFIG"])
-def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, tell: Tell) -> None:
+def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, call: Call) -> None:
     """A key that got into another variable is a usage error that does not repeat it."""
-    told = tell("balance", "--json", env={"APIMART_API_KEY": "sk-another", variable: KEY})
+    told = call("balance", "--json", env={"APIMART_API_KEY": "sk-another", variable: KEY})
     assert told.code == 2
     assert_no_key(told.stdout, told.stderr)
 
@@ -242,11 +214,11 @@ def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, t
     ],
     ids=str.split,
 )
-def test_a_broken_config_file_is_told_without_its_keys(config: str, tell: Tell, write_config: WriteConfig) -> None:
+def test_a_broken_config_file_is_told_without_its_keys(config: str, call: Call, write_config: WriteConfig) -> None:
     """A mistake in the config file names the file and the place, and nothing of a key that stands there."""
     path = write_config(config)
     for command in (["check", "--min", "5"], ["balance", "--json"], ["config", "show", "--json"]):
-        told = tell(*command)
+        told = call(*command)
         assert told.code == 2
         assert str(path) in told.stderr
         assert_no_key(told.stdout, told.stderr)
@@ -259,12 +231,12 @@ def test_a_broken_config_file_is_told_without_its_keys(config: str, tell: Tell, 
     ids=["space behind", "space before", "two lines", "space inside", "letter", "zero width", "too long"],
 )
 def test_a_malformed_key_is_refused_without_showing_it(
-    malformed: str, source: str, tell: Tell, provide: Callable[[str, str], Source]
+    malformed: str, source: str, call: Call, provide: Callable[[str, str], Source]
 ) -> None:
     """A key that cannot be one is an error about its source that shows no character of it, whatever the source."""
     options, env, typed = provide(source, malformed)
     for command in (["balance"], ["check", "--min", "5", "--json"]):
-        told = tell(*command, *options, env=env, input=typed)
+        told = call(*command, *options, env=env, input=typed or "")
         assert told.code == 4
         assert told.stderr.startswith("apimart: error: the API key from ")
         assert told.stderr.count("\n") == 2

@@ -6,7 +6,14 @@ from apimart_cli.apikey import ApiKey
 from apimart_cli.balance import Scope
 from apimart_cli.errors import UsageError
 from apimart_cli.keysource import GivenKey
-from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
+from apimart_cli.target import (
+    DEFAULT_BASE_URL,
+    DEFAULT_TIMEOUT,
+    Target,
+    check_timeout,
+    is_plain_http,
+    parse_base_url,
+)
 from apimart_cli.text import visible
 from conftest import KEY
 
@@ -147,7 +154,7 @@ def test_each_scope_has_its_endpoint(base_url: str, scope: Scope, endpoint: str)
     """The key's balance and the account's are two addresses below the base URL."""
     target = Target("default", scope, GivenKey(ApiKey(KEY, source="a test")), base_url)
     assert target.endpoint == endpoint
-    assert target.is_plain_http is base_url.startswith("http:")
+    assert is_plain_http(target.base_url) is base_url.startswith("http:")
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

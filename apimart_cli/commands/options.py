@@ -6,7 +6,7 @@ option, a variable and the config file obey the same rules and give the same err
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,39 +66,15 @@ def _profile_names(incomplete: str) -> list[str]:
     return [name for name in config.profiles if name.startswith(incomplete) and re.fullmatch(r"[\w@.+/-]+", name)]
 
 
-ProfilesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        metavar="NAME",
-        help="A profile of the config file; may be repeated.",
-        show_default=False,
-        autocompletion=_profile_names,
-    ),
-]
-OneProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        metavar="NAME",
-        help="A profile of the config file.",
-        show_default=False,
-        autocompletion=_profile_names,
-    ),
-]
-WrittenProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        metavar="NAME",
-        help="A profile of the config file, or a new one.",
-        show_default=False,
-        autocompletion=_profile_names,
-    ),
-]
+def _profile(meaning: str) -> Any:
+    return typer.Option(
+        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=_profile_names
+    )
+
+
+ProfilesOption = Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")]
+OneProfileOption = Annotated[str | None, _profile("A profile of the config file.")]
+WrittenProfileOption = Annotated[str | None, _profile("A profile of the config file, or a new one.")]
 AllProfilesOption = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
 ScopeOption = Annotated[
     ScopeChoice | None,
