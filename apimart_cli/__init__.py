@@ -10,12 +10,13 @@ nothing but this file, so that the command line starts fast.
 
 from typing import TYPE_CHECKING, Any
 
+from apimart_cli.version import __version__
+
 if TYPE_CHECKING:
+    from apimart_cli.api import fetch_balance
     from apimart_cli.balance import Balance
-    from apimart_cli.client import fetch_balance
     from apimart_cli.errors import ApimartError, ExitCode
 
-__version__ = "0.1.0"
 
 __all__ = ["ApimartError", "Balance", "ExitCode", "__version__", "fetch_balance"]
 
@@ -23,7 +24,7 @@ _HOMES = {
     "ApimartError": "apimart_cli.errors",
     "Balance": "apimart_cli.balance",
     "ExitCode": "apimart_cli.errors",
-    "fetch_balance": "apimart_cli.client",
+    "fetch_balance": "apimart_cli.api",
 }
 
 
@@ -33,3 +34,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

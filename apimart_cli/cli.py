@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from apimart_cli import __version__
 from apimart_cli.commands import Group
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
+from apimart_cli.processes.signals import ending_cleanly
+from apimart_cli.version import __version__
 
 COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
@@ -82,12 +83,13 @@ def main(arguments: Sequence[str]) -> int:
         # A shell that asks for completions passes none. A stray variable would make of every command a success.
         os.environ.pop("_APIMART_COMPLETE", None)
     try:
-        return _run(arguments)
+        with ending_cleanly():
+            return _run(arguments)
     except ApimartError as error:
         return _report(error, arguments)
     except OSError as error:
         # What we write ourselves is translated where it is written; this is Typer printing its help.
-        from apimart_cli.streams import unwritable
+        from apimart_cli.screen.writing import unwritable
 
         return _report(unwritable(error), arguments)
     except (KeyboardInterrupt, typer.Abort):
@@ -118,17 +120,17 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
     """Tell about an error on standard error, and as JSON on standard output where JSON was asked for."""
-    from apimart_cli.streams import write_answer, write_error
+    from apimart_cli.screen.writing import write_answer, write_error
 
     if _wants_json(arguments) and not isinstance(error, OutputError):
-        from apimart_cli.output import render_error_as_json
+        from apimart_cli.output.json import render_error_as_json
 
         try:
             write_answer(render_error_as_json(error, is_check="check" in arguments[:1]))
         except OutputError as output_error:
-            write_error(error)
+            write_error(error.message, error.hint)
             error = output_error
-    write_error(error)
+    write_error(error.message, error.hint)
     return error.exit_code
 
 

@@ -4,22 +4,13 @@ Pure and small, because everything hangs on it: this is the only place that deci
 Comparisons are exact and inclusive, on Decimals, with no tolerance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
-
-
-class Outcome(StrEnum):
-    """What the gate says of one reading, and of all of them together."""
-
-    PASS = "pass"  # noqa: S105  # a verdict, not a password
-    BELOW = "below"
-    UNLIMITED = "unlimited"
-    ERROR = "error"
+from apimart_cli.words import Outcome
 
 
 class Thresholds(NamedTuple):
@@ -36,22 +27,26 @@ class Thresholds(NamedTuple):
         return self.min is not None or self.max_used is not None
 
 
+class Judged(NamedTuple):
+    """One reading, what it was held to, and what the gate says of it."""
+
+    reading: Reading
+    thresholds: Thresholds
+    outcome: Outcome
+
+
 class Verdict(NamedTuple):
-    """The gate's answer: an outcome for each reading, in order, one for all, and the exit code that says it."""
+    """The gate's answer: one outcome for all, the exit code that says it, and each reading as it was judged."""
 
     outcome: Outcome
     exit_code: ExitCode
-    outcomes: tuple[Outcome, ...]
+    judged: tuple[Judged, ...]
 
 
 def judge(
-    readings: Sequence[Reading],
-    thresholds: Sequence[Thresholds],
-    *,
-    unlimited_passes: bool = True,
-    fail_open: bool = False,
+    required: Iterable[tuple[Reading, Thresholds]], *, unlimited_passes: bool = True, fail_open: bool = False
 ) -> Verdict:
-    """Judge each reading by its thresholds, and all of them together.
+    """Judge each reading by the thresholds beside it, and all of them together.
 
     Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading; only when
     none of these is left does the verdict pass. `fail_open` forgives failed readings when every one of them failed
@@ -59,21 +54,22 @@ def judge(
 
     Raises UsageError when there is no reading, or a reading without a threshold: nothing proved is never a pass.
     """
-    if not readings or not all(threshold.are_set for threshold in thresholds):
-        raise UsageError("there is no threshold to check", "give --min or --max-used")
-    outcomes = tuple(
-        judge_reading(reading, threshold, unlimited_passes=unlimited_passes)
-        for reading, threshold in zip(readings, thresholds, strict=True)
+    judged = tuple(
+        Judged(reading, thresholds, judge_reading(reading, thresholds, unlimited_passes=unlimited_passes))
+        for reading, thresholds in required
     )
+    if not judged or not all(each.thresholds.are_set for each in judged):
+        raise UsageError("there is no threshold to check", "give --min or --max-used")
+    outcomes = {each.outcome for each in judged}
     if Outcome.BELOW in outcomes:
-        return Verdict(Outcome.BELOW, ExitCode.BELOW, outcomes)
+        return Verdict(Outcome.BELOW, ExitCode.BELOW, judged)
     if Outcome.UNLIMITED in outcomes:
-        return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, outcomes)
-    if all(outcome is Outcome.PASS for outcome in outcomes):
+        return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, judged)
+    if outcomes == {Outcome.PASS}:
         # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
-        return Verdict(Outcome.PASS, ExitCode.OK, outcomes)
-    failures = [reading.error for reading in readings if reading.error is not None]
-    return Verdict(Outcome.ERROR, _failure_code(failures, fail_open=fail_open), outcomes)
+        return Verdict(Outcome.PASS, ExitCode.OK, judged)
+    failures = [each.reading.error for each in judged if each.reading.error is not None]
+    return Verdict(Outcome.ERROR, _failure_code(failures, fail_open=fail_open), judged)
 
 
 def code_of_readings(readings: Sequence[Reading]) -> ExitCode:

@@ -7,10 +7,10 @@ import math
 import re
 from typing import NamedTuple
 
-from apimart_cli.apikey import KeySource
-from apimart_cli.balance import Scope
 from apimart_cli.errors import UsageError
+from apimart_cli.keys.source import KeySource
 from apimart_cli.text import quote
+from apimart_cli.words import Scope
 
 DEFAULT_BASE_URL = "https://api.apimart.ai"
 DEFAULT_TIMEOUT = 10.0
@@ -39,6 +39,13 @@ class Target(NamedTuple):
     def endpoint(self) -> str:
         """The URL to ask."""
         return self.base_url + _ENDPOINTS[self.scope]
+
+    @property
+    def host(self) -> str:
+        """The host of the base URL, with the port where one is named."""
+        from urllib.parse import urlsplit
+
+        return urlsplit(self.base_url).netloc
 
 
 def is_plain_http(url: str) -> bool:

@@ -11,18 +11,15 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import hypothesis
 import pexpect
 import pytest
 
-from apimart_cli.sandbox import Sandbox, Scenario
-
-TESTS = Path(__file__).parent
-GUARD = TESTS / "guard"
-KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
-"""The key that tests send. No part of it is a word, so that any piece of it in an output is a leak."""
+from apimart_cli.sandbox.scenario import Scenario
+from apimart_cli.sandbox.server import Sandbox
+from support.places import GUARD
+from support.running import Call, Called, Run, Spawn
 
 # The same guard that the processes under test load by themselves holds for this one.
 runpy.run_path(str(GUARD / "sitecustomize.py"))
@@ -96,9 +93,6 @@ def command() -> str:
     return found
 
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
 @pytest.fixture
 def run(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
     """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
@@ -119,9 +113,6 @@ def run(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
         )
 
     return run_command
-
-
-Spawn = Callable[..., "pexpect.spawn[bytes]"]
 
 
 @pytest.fixture
@@ -145,17 +136,6 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
             return child
 
         yield start
-
-
-class Called(NamedTuple):
-    """What one command line gave."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Call = Callable[..., Called]
 
 
 @pytest.fixture
@@ -201,8 +181,3 @@ def write_config(home: Path) -> Callable[[str], Path]:
         return path
 
     return write
-
-
-def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
-    """The variables that point a process at `sandbox` with the test key."""
-    return {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": key}

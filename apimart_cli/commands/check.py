@@ -1,44 +1,26 @@
 """`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import (
-    AllProfilesOption,
-    ApiKeyFileOption,
-    ApiKeyOption,
-    BaseUrlOption,
-    JsonOption,
-    OutputOption,
-    ProfilesOption,
-    ScopeOption,
-    TimeoutOption,
-    choose_output,
-)
+from apimart_cli.commands.options import AskingOptions, OutputOptions, with_records
 from apimart_cli.errors import ExitCode
+from apimart_cli.words import OnUnlimited, Outcome, OutputFormat, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apimart_cli.balance import Reading
-    from apimart_cli.gate import Thresholds, Verdict
-
-
-class OnUnlimited(StrEnum):
-    """What `--on-unlimited` takes."""
-
-    PASS = "pass"  # noqa: S105  # a choice, not a password
-    FAIL = "fail"
+    from apimart_cli.gate import Verdict
 
 
 app = new_app()
 
 
 @app.command(cls=Command)
+@with_records
 def check(
+    asking: AskingOptions,
+    output: OutputOptions,
     min: Annotated[  # noqa: A002  # the option's name
         str | None,
         typer.Option(
@@ -59,15 +41,6 @@ def check(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")
     ] = False,
-    api_key: ApiKeyOption = None,
-    api_key_file: ApiKeyFileOption = None,
-    profile: ProfilesOption = None,
-    all_profiles: AllProfilesOption = False,
-    scope: ScopeOption = None,
-    base_url: BaseUrlOption = None,
-    timeout: TimeoutOption = None,
-    output: OutputOption = None,
-    json: JsonOption = False,
 ) -> ExitCode:
     """Exit 0 only when enough is proved to be left.
 
@@ -76,65 +49,47 @@ def check(
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 130 interrupted.
     """
-    from apimart_cli.settings import Options, exposures, resolve, targets_of
+    from apimart_cli.config.precedence import resolve
+    from apimart_cli.readings import take_readings
 
-    chosen = choose_output(output, json)
-    settings = resolve(
-        Options(
-            api_key=api_key,
-            api_key_file=api_key_file,
-            profiles=tuple(profile or ()),
-            all_profiles=all_profiles,
-            scope=scope,
-            base_url=base_url,
-            timeout=timeout,
-            min=min,
-            max_used=max_used,
-        )
-    )
-    for exposure in exposures(settings):
-        raise exposure
+    chosen = output.format
+    profiles = resolve(asking.options(min=min, max_used=max_used))
     # Every profile must have a threshold before the first question is asked.
-    required = [profile_settings.thresholds() for profile_settings in settings]
-    groups = targets_of(settings)
-    pairs = [(target, threshold) for group, threshold in zip(groups, required, strict=True) for target in group]
-
-    from apimart_cli.client import ask
-
-    with ask([target for target, _ in pairs]) as asked:
+    for profile in profiles:
+        profile.thresholds()
+    with take_readings(profiles, refuse_exposed=True, quiet=quiet) as taken:
         # Loaded while the answers travel.
         from apimart_cli.gate import judge
-        from apimart_cli.streams import progress, write_failures
 
-        with progress(len(pairs), quiet=quiet) as step:
-            readings = [step(reading) for reading in asked]
-    thresholds = [threshold for _, threshold in pairs]
-    verdict = judge(readings, thresholds, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
-    if not quiet:
-        _write(chosen, verdict, readings, thresholds)
-    write_failures(readings)
-    _comment(readings, verdict, quiet=quiet)
+        required = [(reading, each.settings.thresholds()) for each in taken for reading in each.readings]
+        verdict = judge(required, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
+        if not quiet:
+            _write(verdict, chosen)
+    _comment(verdict, quiet=quiet)
     return verdict.exit_code
 
 
-def _write(output: str, verdict: "Verdict", readings: "list[Reading]", thresholds: "list[Thresholds]") -> None:
-    from apimart_cli.output import Checked, OutputFormat, render_checked
-    from apimart_cli.streams import standard_output, write_answer
+def _write(verdict: "Verdict", chosen: OutputFormat) -> None:
+    from apimart_cli.output import format_of
+    from apimart_cli.screen.output import standard_output
+    from apimart_cli.screen.writing import write_answer
 
-    write_answer(render_checked(Checked(verdict, readings, thresholds), OutputFormat(output), standard_output()))
+    shown = format_of(chosen)
+    assert shown.checked is not None, "every format of this command shows verdicts"
+    write_answer(shown.checked(verdict, standard_output()))
 
 
-def _comment(readings: "Sequence[Reading]", verdict: "Verdict", *, quiet: bool) -> None:
+def _comment(verdict: "Verdict", *, quiet: bool) -> None:
     """Say on standard error what the verdict alone would hide."""
-    from apimart_cli.gate import Outcome
-    from apimart_cli.streams import is_terminal_error, write_note, write_warning
+    from apimart_cli.screen.output import is_terminal_error
+    from apimart_cli.screen.writing import write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
         write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")
-    looked_at_accounts = any(reading.scope == "account" for reading in readings)
+    looked_at_accounts = any(each.reading.scope is Scope.ACCOUNT for each in verdict.judged)
     passed_unlimited = any(
-        outcome is Outcome.PASS and reading.balance is not None and reading.balance.unlimited_quota
-        for reading, outcome in zip(readings, verdict.outcomes, strict=True)
+        each.outcome is Outcome.PASS and each.reading.balance is not None and each.reading.balance.unlimited_quota
+        for each in verdict.judged
     )
     if passed_unlimited and not looked_at_accounts and not quiet and is_terminal_error():
         write_note(

@@ -5,18 +5,7 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import (
-    AllProfilesOption,
-    ApiKeyFileOption,
-    ApiKeyOption,
-    BaseUrlOption,
-    OneProfileOption,
-    OnlyJsonOption,
-    ProfilesOption,
-    ScopeOption,
-    TimeoutOption,
-    WrittenProfileOption,
-)
+from apimart_cli.commands.options import AskingOptions, OneProfile, OnlyJson, WrittenProfile, with_records
 from apimart_cli.errors import ExitCode
 
 app = new_app(help="Show, check and change the settings.")
@@ -25,53 +14,35 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the
 
 
 @app.command(cls=Command)
-def show(
-    api_key: ApiKeyOption = None,
-    api_key_file: ApiKeyFileOption = None,
-    profile: ProfilesOption = None,
-    all_profiles: AllProfilesOption = False,
-    scope: ScopeOption = None,
-    base_url: BaseUrlOption = None,
-    timeout: TimeoutOption = None,
-    json: OnlyJsonOption = False,
-) -> ExitCode:
+@with_records
+def show(asking: AskingOptions, json: OnlyJson = False) -> ExitCode:
     """Show every setting and where it comes from.
 
     Of the key, only the length is shown.
     """
-    from apimart_cli.output import render_settings, render_settings_as_json
-    from apimart_cli.settings import Options, exposures, resolve
-    from apimart_cli.streams import write_answer, write_warning
+    from apimart_cli.config.precedence import exposures, resolve
+    from apimart_cli.output.settings import render_settings, render_settings_as_json
+    from apimart_cli.screen.writing import write_answer, write_warning
 
-    settings = resolve(
-        Options(
-            api_key=api_key,
-            api_key_file=api_key_file,
-            profiles=tuple(profile or ()),
-            all_profiles=all_profiles,
-            scope=scope,
-            base_url=base_url,
-            timeout=timeout,
-        )
-    )
-    for exposure in exposures(settings):
+    profiles = resolve(asking.options())
+    for exposure in exposures(profiles):
         write_warning(exposure.message, exposure.hint)
-    tables = [profile_settings.rows() for profile_settings in settings]
+    tables = [settings.rows() for settings in profiles]
     write_answer(render_settings_as_json(tables) if json else render_settings(tables))
     return ExitCode.OK
 
 
 @app.command(cls=Command)
-def path(json: OnlyJsonOption = False) -> ExitCode:
+def path(json: OnlyJson = False) -> ExitCode:
     """Print the path of the config file.
 
     It need not exist.
     """
     import os
 
-    from apimart_cli.configfile import config_path
-    from apimart_cli.output import render_document
-    from apimart_cli.streams import write_answer
+    from apimart_cli.config.file import config_path
+    from apimart_cli.output.json import render_document
+    from apimart_cli.screen.writing import write_answer
 
     found, source = config_path(os.environ)
     document = {"path": str(found), "source": source, "exists": os.path.exists(found)}
@@ -83,7 +54,7 @@ def path(json: OnlyJsonOption = False) -> ExitCode:
 def set_(
     name: NameArgument,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
-    profile: WrittenProfileOption = None,
+    profile: WrittenProfile = None,
 ) -> ExitCode:
     """Set a name in the config file.
 
@@ -91,10 +62,11 @@ def set_(
     """
     import os
 
-    from apimart_cli.configfile import config_path
-    from apimart_cli.configwriter import set_values
-    from apimart_cli.settings import parse_new_profile, read_value
-    from apimart_cli.streams import write_note
+    from apimart_cli.config.file import config_path
+    from apimart_cli.config.login import read_value
+    from apimart_cli.config.values import parse_new_profile
+    from apimart_cli.config.writer import set_values
+    from apimart_cli.screen.writing import write_note
 
     if profile is not None:
         parse_new_profile(profile, "--profile")
@@ -105,16 +77,17 @@ def set_(
 
 
 @app.command(cls=Command)
-def unset(name: NameArgument, profile: OneProfileOption = None) -> ExitCode:
+def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """Remove a name from the config file.
 
     It is removed from the profile that --profile names, else from the top level.
     """
     import os
 
-    from apimart_cli.configfile import config_path, require_name
-    from apimart_cli.configwriter import unset_names
-    from apimart_cli.streams import write_note
+    from apimart_cli.config.file import config_path
+    from apimart_cli.config.names import require_name
+    from apimart_cli.config.writer import unset_names
+    from apimart_cli.screen.writing import write_note
 
     require_name(name, in_profile=profile is not None)
     found, _ = config_path(os.environ)
@@ -129,7 +102,7 @@ def _told(name: str, profile: str | None) -> str:
 
 
 @app.command(cls=Command)
-def check(json: OnlyJsonOption = False) -> ExitCode:
+def check(json: OnlyJson = False) -> ExitCode:
     """Find every mistake in the config file.
 
     Tells which profiles would work, too. No gateway is asked, and no command is run.
@@ -138,14 +111,15 @@ def check(json: OnlyJsonOption = False) -> ExitCode:
     """
     import os
 
-    from apimart_cli.output import render_config_report
-    from apimart_cli.settings import inspect_settings
-    from apimart_cli.streams import write_answer, write_error, write_note
+    from apimart_cli.config.report import inspect_settings
+    from apimart_cli.output.settings import render_config_report
+    from apimart_cli.screen.writing import write_answer, write_error, write_note
 
     report = inspect_settings(os.environ)
     write_answer(render_config_report(report, json=json))
     for problem in report.problems:
-        write_error(problem.as_error(report.path))
+        error = problem.as_error(report.path)
+        write_error(error.message, error.hint)
     if not report.problems:
         is_there = os.path.exists(report.path)
         write_note(f"no mistake in {report.path}" if is_there else f"there is no config file: {report.path}")

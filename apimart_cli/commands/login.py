@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import BaseUrlOption, TimeoutOption, WrittenProfileOption
+from apimart_cli.commands.options import BaseUrl, Timeout, WrittenProfile
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from apimart_cli.apikey import ApiKey
     from apimart_cli.balance import Reading
-    from apimart_cli.settings import LoginSettings
+    from apimart_cli.config.login import LoginSettings
+    from apimart_cli.keys.key import ApiKey
 
 
 app = new_app()
@@ -21,9 +21,9 @@ app = new_app()
 
 @app.command(cls=Command)
 def login(
-    profile: WrittenProfileOption = None,
-    base_url: BaseUrlOption = None,
-    timeout: TimeoutOption = None,
+    profile: WrittenProfile = None,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Save the key even if the gateway gives no answer about it.")
     ] = False,
@@ -36,45 +36,42 @@ def login(
     The key is asked for without showing it, or read from standard input. A key that the gateway rejects is never
     saved.
     """
-    from apimart_cli.apikey import ApiKey
+    from apimart_cli.config.login import resolve_for_login
+    from apimart_cli.config.settings import Options
     from apimart_cli.gate import code_of_readings
-    from apimart_cli.keysource import KeyringKey
-    from apimart_cli.output import OutputFormat, render_readings
-    from apimart_cli.settings import Options, read_standard_input, resolve_for_login
-    from apimart_cli.streams import standard_output, write_answer, write_failures
+    from apimart_cli.keys.key import ApiKey
+    from apimart_cli.keys.keyring import KeyringKey
+    from apimart_cli.readings import take_readings
+    from apimart_cli.screen.prompt import read_key
 
     settings = resolve_for_login(Options(base_url=base_url, timeout=timeout), profile)
     if keyring:
         # Before anybody has typed a key in vain.
         KeyringKey(settings.profile).require_package()
-    key = ApiKey(
-        read_standard_input("login", hint="pipe the key in, or type it at a terminal"), source="standard input"
-    )
-    reading = _ask(settings, key)
-    write_answer(render_readings([reading], OutputFormat.TABLE, standard_output()))
-    write_failures([reading])
+    key = ApiKey(read_key("login", hint="pipe the key in, or type it at a terminal"), source="standard input")
+    with take_readings([settings.with_key(key)]) as taken:
+        reading = next(taken).readings[0]
+        _write(reading)
     if _may_save(reading, no_verify=no_verify):
         _save(settings, key, keyring=keyring, with_base_url=base_url is not None)
         return ExitCode.OK
     return code_of_readings([reading])
 
 
-def _ask(settings: "LoginSettings", key: "ApiKey") -> "Reading":
-    from apimart_cli.balance import Scope
-    from apimart_cli.client import ask
-    from apimart_cli.keysource import GivenKey
-    from apimart_cli.target import Target
+def _write(reading: "Reading") -> None:
+    from apimart_cli.output import format_of
+    from apimart_cli.screen.output import standard_output
+    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.words import OutputFormat
 
-    target = Target(
-        settings.profile, Scope.KEY, GivenKey(key), settings.base_url, timeout=settings.timeout, unit=settings.unit
-    )
-    with ask([target]) as readings:
-        return next(readings)
+    shown = format_of(OutputFormat.TABLE)
+    assert shown.readings is not None, "the table shows readings"
+    write_answer(shown.readings([reading], standard_output(), 1))
 
 
 def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
     """Tell whether the key may be kept: it works, or nobody could tell and the user does not mind."""
-    from apimart_cli.streams import write_warning
+    from apimart_cli.screen.writing import write_warning
 
     error = reading.error
     if error is None or error.exit_code is ExitCode.BELOW:
@@ -92,17 +89,17 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
 
 def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_url: bool) -> None:
     """Keep the key in one place, and forget it in the other; an address that was given belongs to the key."""
-    from apimart_cli.configwriter import set_values
+    from apimart_cli.config.names import STORED_NAMES
+    from apimart_cli.config.writer import set_values
     from apimart_cli.errors import ApimartError
-    from apimart_cli.keysource import KeyringKey
-    from apimart_cli.settings import STORED_NAMES
-    from apimart_cli.streams import write_note, write_warning
+    from apimart_cli.keys.keyring import KeyringKey
+    from apimart_cli.screen.writing import write_note, write_warning
 
     in_keyring = KeyringKey(settings.profile)
     if keyring:
         in_keyring.store(key)
     place = {"api_key_keyring": True} if keyring else {"api_key": key.reveal()}
-    address = {"base_url": settings.base_url} if with_base_url else {}
+    address = {"base_url": settings.settings.base_url.value} if with_base_url else {}
     others = [name for name in STORED_NAMES if name not in place]
     set_values(settings.config_path, settings.profile, {**place, **address}, instead_of=others)
     kept_in = "the keyring" if keyring else settings.config_path

@@ -1,23 +1,24 @@
 """`apimart logout`: forget the key that login stored."""
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import OneProfileOption
+from apimart_cli.commands.options import OneProfile
 from apimart_cli.errors import ExitCode
 
 app = new_app()
 
 
 @app.command(cls=Command)
-def logout(profile: OneProfileOption = None) -> ExitCode:
+def logout(profile: OneProfile = None) -> ExitCode:
     """Forget the key that login stored.
 
     Everything else in the config file stays.
     """
-    from apimart_cli.configwriter import unset_names
+    from apimart_cli.config.login import resolve_for_login
+    from apimart_cli.config.settings import Options
+    from apimart_cli.config.writer import unset_names
     from apimart_cli.errors import UsageError
-    from apimart_cli.keysource import KeyringKey
-    from apimart_cli.settings import Options, resolve_for_login
-    from apimart_cli.streams import write_note
+    from apimart_cli.keys.keyring import KeyringKey
+    from apimart_cli.screen.writing import write_note
 
     settings = resolve_for_login(Options(), profile)
     name = settings.profile

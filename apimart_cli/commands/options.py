@@ -1,50 +1,22 @@
-"""The options that several commands share, declared once.
+"""The options that several commands share, declared once, and the decorator that hands them to a command as a record.
 
-Values that have a syntax of their own (amounts, seconds, addresses) stay text here: `settings` reads them, so that an
+Values that have a syntax of their own (amounts, seconds, addresses) stay text here: `config` reads them, so that an
 option, a variable and the config file obey the same rules and give the same errors.
 """
 
-from enum import StrEnum
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
-from apimart_cli.errors import UsageError
+from apimart_cli.errors import ExitCode, UsageError
+from apimart_cli.words import OutputFormat, ScopeChoice
 
-
-class ScopeChoice(StrEnum):
-    """What `--scope` takes."""
-
-    KEY = "key"
-    ACCOUNT = "account"
-    BOTH = "both"
-
-
-class OutputChoice(StrEnum):
-    """What `--output` takes."""
-
-    TABLE = "table"
-    JSON = "json"
-    VALUE = "value"
-
-
-ApiKeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--api-key",
-        metavar="TEXT",
-        help="The API key; - reads it from standard input. Arguments are visible in the process list: "
-        "prefer APIMART_API_KEY or --api-key-file.",
-        show_default=False,
-    ),
-]
-ApiKeyFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--api-key-file", metavar="PATH", help="A file that holds the key and nothing else.", show_default=False
-    ),
-]
+if TYPE_CHECKING:
+    from apimart_cli.config.settings import Options
 
 
 def _profile_names(incomplete: str) -> list[str]:
@@ -56,7 +28,7 @@ def _profile_names(incomplete: str) -> list[str]:
     import os
     import re
 
-    from apimart_cli.configfile import inspect_config
+    from apimart_cli.config.file import inspect_config
     from apimart_cli.errors import ApimartError
 
     try:
@@ -72,15 +44,9 @@ def _profile(meaning: str) -> Any:
     )
 
 
-ProfilesOption = Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")]
-OneProfileOption = Annotated[str | None, _profile("A profile of the config file.")]
-WrittenProfileOption = Annotated[str | None, _profile("A profile of the config file, or a new one.")]
-AllProfilesOption = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
-ScopeOption = Annotated[
-    ScopeChoice | None,
-    typer.Option("--scope", help="Which balance: this key's (default), the account's, or both.", show_default=False),
-]
-BaseUrlOption = Annotated[
+OneProfile = Annotated[str | None, _profile("A profile of the config file.")]
+WrittenProfile = Annotated[str | None, _profile("A profile of the config file, or a new one.")]
+BaseUrl = Annotated[
     str | None,
     typer.Option(
         "--base-url",
@@ -89,7 +55,7 @@ BaseUrlOption = Annotated[
         show_default=False,
     ),
 ]
-TimeoutOption = Annotated[
+Timeout = Annotated[
     str | None,
     typer.Option(
         "--timeout",
@@ -98,16 +64,105 @@ TimeoutOption = Annotated[
         show_default=False,
     ),
 ]
-OutputOption = Annotated[
-    OutputChoice | None,
-    typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Short for --output json.")]
-OnlyJsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+OnlyJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
-def choose_output(output: OutputChoice | None, json: bool) -> str:
-    """Return the name of the output format that `--output` and `--json` ask for together."""
-    if json and output not in {None, OutputChoice.JSON}:
-        raise UsageError(f"--json and --output {output} contradict each other", "give one of them")
-    return "json" if json else (output or OutputChoice.TABLE).value
+class AskingOptions(NamedTuple):
+    """What is asked, with which key: the options of every command that asks, or tells what would be asked."""
+
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            metavar="TEXT",
+            help="The API key; - reads it from standard input. Arguments are visible in the process list: "
+            "prefer APIMART_API_KEY or --api-key-file.",
+            show_default=False,
+        ),
+    ] = None
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--api-key-file", metavar="PATH", help="A file that holds the key and nothing else.", show_default=False
+        ),
+    ] = None
+    profiles: Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")] = None
+    all_profiles: Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")] = False
+    scope: Annotated[
+        ScopeChoice | None,
+        typer.Option(
+            "--scope", help="Which balance: this key's (default), the account's, or both.", show_default=False
+        ),
+    ] = None
+    base_url: BaseUrl = None
+    timeout: Timeout = None
+
+    def options(self, *, min: str | None = None, max_used: str | None = None) -> "Options":  # noqa: A002  # their names
+        """Return what was typed as `config` takes it, with the thresholds beside it."""
+        from apimart_cli.config.settings import Options
+
+        return Options(
+            api_key=self.api_key,
+            api_key_file=self.api_key_file,
+            profiles=tuple(self.profiles or ()),
+            all_profiles=self.all_profiles,
+            scope=self.scope,
+            base_url=self.base_url,
+            timeout=self.timeout,
+            min=min,
+            max_used=max_used,
+            read_standard_input=_read_standard_input,
+        )
+
+
+class OutputOptions(NamedTuple):
+    """How the answer is written."""
+
+    output: Annotated[
+        OutputFormat | None,
+        typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False
+
+    @property
+    def format(self) -> OutputFormat:
+        """The format that `--output` and `--json` ask for together. Raises UsageError where they contradict."""
+        if self.json and self.output not in {None, OutputFormat.JSON}:
+            raise UsageError(f"--json and --output {self.output} contradict each other", "give one of them")
+        return OutputFormat.JSON if self.json else self.output or OutputFormat.TABLE
+
+
+def _read_standard_input() -> str:
+    from apimart_cli.screen.prompt import read_key
+
+    return read_key("--api-key -", hint="pipe the key in, or use --api-key-file")
+
+
+def with_records(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Return `command` for Typer, with the fields of each parameter that is a record of options in its place."""
+    parameters: list[inspect.Parameter] = []
+    records: dict[str, Any] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        if isinstance(parameter.annotation, type) and hasattr(parameter.annotation, "_field_defaults"):
+            records[parameter.name] = parameter.annotation
+            parameters += _parameters_of(parameter.annotation)
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def call(**values: Any) -> ExitCode:
+        for name, record in records.items():
+            values[name] = record(**{field: values.pop(field) for field in record._fields})
+        return command(**values)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def _parameters_of(record: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(record, include_extras=True)
+    return [
+        inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field])
+        for field, default in record._field_defaults.items()
+    ]

@@ -1,28 +1,15 @@
 """`apimart sandbox`: a local gateway, around a command or until Ctrl-C."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.errors import CommandStatus, ExitCode, UsageError
+from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
 
 if TYPE_CHECKING:
-    from apimart_cli.sandbox import Sandbox, Scenario
-
-
-class FaultChoice(StrEnum):
-    """What `--fault` takes."""
-
-    UNAUTHORIZED = "unauthorized"
-    UNKNOWN_KEY = "unknown-key"
-    PAYMENT_REQUIRED = "payment-required"
-    RATE_LIMIT = "rate-limit"
-    SERVER_ERROR = "server-error"
-    TIMEOUT = "timeout"
-    MALFORMED = "malformed"
-    HTML = "html"
+    from apimart_cli.sandbox.server import Sandbox
 
 
 def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
@@ -49,7 +36,7 @@ def sandbox(
         str, typer.Option("--latency", metavar="SECONDS", help="Wait this long before each answer.")
     ] = "0",
     fault: Annotated[
-        FaultChoice | None, typer.Option("--fault", help="Answer with this failure.", show_default=False)
+        Fault | None, typer.Option("--fault", help="Answer with this failure.", show_default=False)
     ] = None,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
@@ -61,22 +48,21 @@ def sandbox(
     exit with its code. Without: print the two variables as export lines and serve until Ctrl-C. Takes any well-formed
     key; loopback only.
     """
-    from apimart_cli.sandbox import Fault, Funds, Scenario
-    from apimart_cli.settings import parse_amount
+    from apimart_cli.config.values import parse_amount
 
     scenario = Scenario(
         key=Funds(None if unlimited else parse_amount(remain, "--remain"), parse_amount(used, "--used")),
         account=Funds(parse_amount(account_remain, "--account-remain"), parse_amount(account_used, "--account-used")),
         burn=parse_amount(burn, "--burn"),
         latency=_parse_latency(latency),
-        fault=Fault(fault) if fault else None,
+        fault=fault,
     )
     with _open(scenario, port).serving() as gateway:
         return _run(gateway, command) if command else _serve(gateway)
 
 
 def _parse_latency(text: str) -> float:
-    from apimart_cli.settings import parse_amount
+    from apimart_cli.config.values import parse_amount
     from apimart_cli.target import MAX_TIMEOUT
 
     seconds = float(parse_amount(text, "--latency"))
@@ -85,8 +71,8 @@ def _parse_latency(text: str) -> float:
     return seconds
 
 
-def _open(scenario: "Scenario", port: int) -> "Sandbox":
-    from apimart_cli.sandbox import Sandbox
+def _open(scenario: Scenario, port: int) -> "Sandbox":
+    from apimart_cli.sandbox.server import Sandbox
 
     try:
         return Sandbox(scenario, port=port)
@@ -98,15 +84,25 @@ def _open(scenario: "Scenario", port: int) -> "Sandbox":
 
 
 def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
-    from apimart_cli.child import run_child
+    """Run the command and return its exit status. Raises UsageError when it cannot be started."""
+    from apimart_cli.processes.child import Child, relaying, wait_for
 
-    return run_child(command, gateway.environment())
+    def start() -> Child:
+        try:
+            return Child.start(command, environment=gateway.environment())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
+            raise UsageError(f"cannot run {command[0]}: {reason}", "check the command after --") from None
+
+    with relaying(start) as child:
+        return CommandStatus(wait_for(child))
 
 
 def _serve(gateway: "Sandbox") -> ExitCode:
     """Print how to reach the gateway, and wait for Ctrl-C."""
-    from apimart_cli.child import wait_for_interrupt
-    from apimart_cli.streams import is_terminal_error, write_answer, write_note
+    from apimart_cli.processes.signals import wait_for_interrupt
+    from apimart_cli.screen.output import is_terminal_error
+    from apimart_cli.screen.writing import write_answer, write_note
 
     write_answer("".join(f"export {name}={value}\n" for name, value in gateway.environment().items()))
     if is_terminal_error():

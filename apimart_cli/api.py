@@ -1,0 +1,42 @@
+"""The Python front door: `fetch_balance`."""
+
+from apimart_cli.balance import Balance
+from apimart_cli.errors import ApimartError, UsageError
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import GivenKey
+from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
+from apimart_cli.words import Scope
+
+
+def fetch_balance(
+    api_key: str, *, scope: str = "key", base_url: str = DEFAULT_BASE_URL, timeout: float = DEFAULT_TIMEOUT
+) -> Balance:
+    """Ask the gateway for the balance of `api_key`.
+
+    `scope` is `"key"` (the key's own quota) or `"account"` (the account behind it); `timeout` is the wall-clock limit
+    in seconds for the whole answer, retries included.
+
+    Raises UsageError, AuthError, PaymentRequiredError, UnavailableError or BadResponseError, each an ApimartError.
+    """
+    try:
+        key = ApiKey(api_key, source="the api_key argument")
+    finally:
+        # Reporters of exceptions show the local variables of every frame.
+        del api_key
+    if scope not in set(Scope):
+        raise UsageError(f"scope: must be one of {', '.join(Scope)}")
+    target = Target(
+        profile="default",
+        scope=Scope(scope),
+        api_key=GivenKey(key),
+        base_url=parse_base_url(base_url),
+        timeout=check_timeout(timeout),
+    )
+    from apimart_cli.gateway.client import ask
+
+    with ask([target]) as readings:
+        result = next(readings).result
+    if isinstance(result, ApimartError):
+        # Without its frames: the local variables of those that read the answer hold whatever the server echoed.
+        raise result.with_traceback(None)
+    return result

@@ -1,0 +1,1 @@
+"""Settings: what the options, the environment and the config file say, read strictly, each with its source."""

@@ -1,0 +1,192 @@
+"""The config file: TOML in, a checked `ConfigFile` out. Every mistake names the file, the line or name, and the fix."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from apimart_cli.config.names import (
+    KEY_NAMES,
+    PROFILE_NAMES,
+    TOP_LEVEL_NAMES,
+    TYPE_EXAMPLES,
+    TYPE_WORDS,
+    Types,
+    has_type,
+    suggestion,
+)
+from apimart_cli.config.private_file import PrivateFile, read_private_file
+from apimart_cli.errors import ConfigError
+from apimart_cli.reports import Problem
+
+MAX_DIGITS = 100
+"""Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
+
+
+class ConfigFile(NamedTuple):
+    """What the config file says. Values are kept as the text that was written, numbers included."""
+
+    path: Path
+    default_profile: str | None = None
+    top_level: Mapping[str, str] = MappingProxyType({})
+    profiles: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """For each profile its values: text, but for the list of `api_key_command`."""
+    exposure: ConfigError | None = None
+    """Set when other users can read the key in the file, or change what it says."""
+    text: str = ""
+
+    def profile(self, name: str, *, asked_by: str) -> Mapping[str, Any]:
+        """Return the settings of profile `name`; raise ConfigError, naming who asked for it, when there is none."""
+        if name in self.profiles:
+            return self.profiles[name]
+        known = f"profiles in the file: {', '.join(self.profiles)}{suggestion(name, self.profiles)}"
+        raise ConfigError(
+            f"{asked_by}: there is no profile {name!r} in {self.path}",
+            known if self.profiles else f"store a key in it with: apimart login --profile {shlex.quote(name)}",
+        )
+
+    def line_of(self, table: tuple[str, ...], name: str) -> int | None:
+        """Return the line on which `name` of `table` stands, or where the table begins."""
+        from apimart_cli.config.layout import line_of
+
+        return line_of(self.text, table, name)
+
+
+def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
+    """Return the path of the config file, whether it exists or not, and the source of that path."""
+    if "APIMART_CONFIG" in environ:
+        named = environ["APIMART_CONFIG"]
+        if not named:
+            raise ConfigError("APIMART_CONFIG is set but empty", "unset it, or set it to the path of the config file")
+        try:
+            return Path(named).expanduser(), "APIMART_CONFIG"
+        except RuntimeError:
+            raise ConfigError(f"APIMART_CONFIG: there is no home folder for {named!r}", "write the path out") from None
+    from platformdirs import user_config_path
+
+    return user_config_path("apimart") / "config.toml", "default"
+
+
+def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> ConfigFile:
+    """Read and check the config file; an absent one at the default place is an empty one.
+
+    `may_be_absent` allows that for a file that APIMART_CONFIG names, too: for those who are about to write it.
+
+    Raises ConfigError when the file is unreadable or anything in it is unknown, of a wrong type or contradictory.
+    """
+    config, problems = inspect_config(environ, may_be_absent=may_be_absent)
+    if problems:
+        raise problems[0].as_error(config.path)
+    return config
+
+
+def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> tuple[ConfigFile, list[Problem]]:
+    """Read the config file and return what of it is right, and every mistake in it, in the order of the lines.
+
+    Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
+    """
+    path, source = config_path(environ)
+    if (source == "default" or may_be_absent) and _is_absent(path):
+        return ConfigFile(path), []
+    file = read_private_file(path)
+    return check_document(file, parse_toml(file.text, path))
+
+
+def _is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file; one that cannot be looked at may name another gateway, or a minimum."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
+
+
+def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
+    """Return the TOML document in `text`, fractions as Decimal. Raises ConfigError naming `path`."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
+        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is beyond sense"
+        raise ConfigError(f"{path} is not valid TOML: {reason}", "correct the file; strings need quotes") from None
+
+
+def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:
+    """Return what of `document` is right, and every mistake in its names and types."""
+    checker = _Checker(file.text)
+    top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())
+    tables = top_level.pop("profiles", {})
+    profiles = {name: checker.check_profile(name, table) for name, table in tables.items()}
+    default_profile = top_level.pop("default_profile", None)
+    if default_profile is not None and default_profile not in profiles:
+        known = f"profiles in the file: {', '.join(profiles) or 'none'}{suggestion(default_profile, profiles)}"
+        checker.add((), "default_profile", f"default_profile: there is no profile {default_profile!r}", known)
+    holds_key = any("api_key" in table for table in profiles.values())
+    config = ConfigFile(
+        path=file.path,
+        default_profile=default_profile,
+        top_level=top_level,
+        profiles=profiles,
+        exposure=file.exposure(holds_key=holds_key),
+        text=file.text,
+    )
+    return config, sorted(checker.problems, key=lambda problem: problem.line or 0)
+
+
+class _Checker:
+    """Collects the mistakes of one file."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.problems: list[Problem] = []
+
+    def add(self, table: tuple[str, ...], name: str, message: str, hint: str) -> None:
+        from apimart_cli.config.layout import line_of
+
+        profile = (*table, name)[1] if table else None
+        self.problems.append(Problem(line_of(self._text, table, name), message, hint, profile))
+
+    def check_profile(self, name: str, table: Any) -> dict[str, Any]:
+        place = ("profiles", name)
+        if not isinstance(table, dict):
+            self.add(("profiles",), name, f"profile {name} must be a table", f"write it as [profiles.{name}]")
+            return {}
+        checked = self.check_table(table, PROFILE_NAMES, place)
+        sources = [source for source in KEY_NAMES if source in checked]
+        if len(sources) > 1:
+            self.add(place, sources[1], f"[profiles.{name}] has both {' and '.join(sources)}", "keep one of them")
+        return checked
+
+    def check_table(
+        self, table: Mapping[str, Any], names: Mapping[str, Types], place: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Return the values of `table` that are right; keep a problem for each unknown name and wrong type."""
+        shown = f"[{'.'.join(place)}]: " if place else ""
+        checked = {}
+        for name, value in table.items():
+            if name not in names:
+                known = f"known names: {', '.join(names)}{suggestion(name, names)}"
+                self.add(place, name, f"{shown}unknown name {name!r}", known)
+            elif not has_type(value, names[name]):
+                message = f"{shown}{name} must be {TYPE_WORDS[names[name]]}"
+                self.add(place, name, message, TYPE_EXAMPLES[names[name]].format(name=name))
+            elif name == "api_key_env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+                self.add(place, name, f"{shown}{name} names no variable", "name the variable, not the key itself")
+            elif value == "" and name == "api_key_file":
+                self.add(place, name, f"{shown}{name} is empty", "name the file that holds the key, or leave it out")
+            else:
+                checked[name] = _as_text(value)
+        return checked
+
+
+def _as_text(value: Any) -> Any:
+    """Return numbers as the text that writes them; whatever else as it is."""
+    if isinstance(value, Decimal):
+        # One beyond sense keeps its exponent, and is refused by whoever reads it as an amount.
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < MAX_DIGITS else str(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

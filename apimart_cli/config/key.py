@@ -1,0 +1,98 @@
+"""Which key is in force for a profile: the one finer step of the order of precedence."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from apimart_cli.config.file import ConfigFile
+from apimart_cli.config.private_file import read_private_file
+from apimart_cli.config.settings import Options, Setting
+from apimart_cli.errors import AuthError, ConfigError, UsageError
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import GivenKey, KeySource, NoKey, drop_newline
+
+_NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
+
+
+class FoundKey(NamedTuple):
+    """What gives the key of a profile, and the error for its file where other users can read or change that."""
+
+    setting: Setting[KeySource]
+    exposure: ConfigError | None = None
+
+
+def find_key(profile: Setting[str], options: Options, environ: Mapping[str, str], config: ConfigFile) -> FoundKey:
+    """Find the key: option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise."""
+    is_explicit = profile.source in {"--profile", "--all-profiles"}
+    found = _of_option(options)
+    if found is None and is_explicit:
+        found = _of_profile(environ, config, profile.value) or _of_environment(environ, "APIMART_API_KEY")
+    if found is None and not is_explicit:
+        found = _of_environment(environ, "APIMART_API_KEY") or _of_profile(environ, config, profile.value)
+    if found is not None:
+        return found
+    hint = f"store one with: apimart login --profile {shlex.quote(profile.value)}" if is_explicit else _NO_KEY_HINT
+    return _missing(AuthError("there is no API key", hint), "none")
+
+
+def _of_option(options: Options) -> FoundKey | None:
+    if options.api_key is not None and options.api_key_file is not None:
+        raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
+    if options.api_key == "-" and options.read_standard_input is not None:
+        return _given(options.read_standard_input(), "standard input")
+    if options.api_key is not None:
+        return _given(options.api_key, "--api-key")
+    if options.api_key_file is not None:
+        return _of_file(options.api_key_file, f"--api-key-file {options.api_key_file}")
+    return None
+
+
+def _of_environment(environ: Mapping[str, str], variable: str) -> FoundKey | None:
+    return _given(environ[variable], variable) if variable in environ else None
+
+
+def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> FoundKey | None:
+    profile = config.profiles.get(name, {})
+    source = f"profile {name} in {config.path}"
+    if "api_key" in profile:
+        return _given(profile["api_key"], source)
+    if "api_key_env" in profile:
+        variable = profile["api_key_env"]
+        missing = AuthError(
+            f"{variable}, named by api_key_env of {source}, is not set", f"set {variable} to the API key"
+        )
+        return _of_environment(environ, variable) or _missing(missing, variable)
+    if "api_key_file" in profile:
+        # Beside the config file, so that the answer does not depend on the folder one stands in.
+        path = config.path.parent / os.path.expanduser(profile["api_key_file"])
+        try:
+            return _of_file(path, f"api_key_file of {source}")
+        except ConfigError as error:
+            return _missing(AuthError(f"api_key_file of {source}: {error.message}", error.hint), source)
+    if "api_key_command" in profile:
+        from apimart_cli.keys.command import KeyCommand
+
+        return FoundKey(Setting(KeyCommand(profile["api_key_command"], profile=name), f"api_key_command of {source}"))
+    if "api_key_keyring" in profile:
+        from apimart_cli.keys.keyring import KeyringKey
+
+        return FoundKey(Setting(KeyringKey(name), f"api_key_keyring of {source}"))
+    return None
+
+
+def _of_file(path: Path, source: str) -> FoundKey:
+    file = read_private_file(path)
+    return _given(drop_newline(file.text), source)._replace(exposure=file.exposure(holds_key=True))
+
+
+def _given(characters: str, source: str) -> FoundKey:
+    try:
+        return FoundKey(Setting(GivenKey(ApiKey(characters, source=source)), source))
+    except AuthError as error:
+        return _missing(error, source)
+
+
+def _missing(error: AuthError, source: str) -> FoundKey:
+    return FoundKey(Setting(NoKey(error), source))

@@ -1,0 +1,108 @@
+"""What `login`, `logout` and `config set` need to know before they write."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from apimart_cli.config.file import read_config
+from apimart_cli.config.names import FLAG, KEY_NAMES, NUMBER, STORED_NAMES, WORDS, require_name
+from apimart_cli.config.precedence import DEFAULT_PROFILE, Sources, find
+from apimart_cli.config.settings import Options, Setting, Settings
+from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
+from apimart_cli.errors import AuthError, UsageError
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.words import Scope
+
+
+class LoginSettings(NamedTuple):
+    """What `login` and `logout` need of a profile that may not exist yet."""
+
+    settings: Settings
+    """What is in force for the profile, but for the key."""
+    config_path: Path
+    stored_in: str | None
+    """The name in the profile that `login` wrote the key to, or None."""
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+        return self.settings.profile.value
+
+    def with_key(self, key: ApiKey) -> Settings:
+        """Return the settings that ask with `key`."""
+        return self.settings._replace(api_key=Setting(GivenKey(key), "standard input"))
+
+
+def resolve_for_login(options: Options, profile: str | None, environ: Mapping[str, str] | None = None) -> LoginSettings:
+    """Return what is in force for a profile that is to get a key, or to lose it.
+
+    Raises UsageError when the profile takes its key from elsewhere: then a stored key would never be used.
+    """
+    environ = os.environ if environ is None else environ
+    sources = Sources(options, environ, read_config(environ, may_be_absent=True))
+    name = _find_profile(profile, sources)
+    stored_in = next((source for source in KEY_NAMES if source in sources.config.profiles.get(name.value, {})), None)
+    if stored_in not in {None, *STORED_NAMES}:
+        raise UsageError(
+            f"profile {name.value} takes its key from {stored_in}",
+            "choose another profile, or first run: "
+            f"apimart config unset {stored_in} --profile {shlex.quote(name.value)}",
+        )
+    settings = Settings(
+        profile=name,
+        api_key=Setting(NoKey(AuthError("there is no API key yet")), "none"),
+        base_url=find(BASE_URL, name.value, sources),
+        timeout=find(TIMEOUT, name.value, sources),
+        scope=Setting((Scope.KEY,), "default"),
+        unit=find(UNIT, name.value, sources),
+        min=Setting(None, "default"),
+        max_used=Setting(None, "default"),
+    )
+    return LoginSettings(settings, sources.config.path, stored_in)
+
+
+def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
+    _, environ, config = sources
+    if profile is not None:
+        return Setting(parse_new_profile(profile, "--profile"), "--profile")
+    if "APIMART_PROFILE" in environ:
+        source = "APIMART_PROFILE"
+        return Setting(parse_new_profile(nonempty(environ, source), source), source)
+    if config.default_profile is not None:
+        return Setting(config.default_profile, f"default_profile in {config.path}")
+    return Setting(DEFAULT_PROFILE, "default")
+
+
+def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | bool | Number:
+    """Return a value for the config file from the words of a command line, checked as the file's own would be.
+
+    Raises UsageError for an unknown name, a malformed value, and for a key: those are for `login`, where nobody sees
+    them.
+    """
+    types = require_name(name, in_profile=in_profile)
+    if name == "api_key":
+        raise UsageError("a key on the command line is visible to others", "store it with: apimart login")
+    if name in RULES:
+        RULES[name].parse(text, name)
+    if types == NUMBER:
+        # TOML has no leading zeros; every other digit stays.
+        return Number(f"{Decimal(text):f}")
+    if types == FLAG:
+        if text != "true":
+            raise UsageError(f"{name}: {shown(text)} is not true", f"remove it with: apimart config unset {name}")
+        return True
+    if types == WORDS:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}", "quote the words as for a shell") from None
+        if not words:
+            raise UsageError(f"{name}: the command is empty", "give the command as one argument: 'pass show apimart'")
+        return words
+    if not text:
+        raise UsageError(f"{name}: the value is empty", f"remove it with: apimart config unset {name}")
+    return text

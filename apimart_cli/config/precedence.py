@@ -1,0 +1,102 @@
+"""Precedence: options, environment and config file in, one `Settings` per profile out, each value with its source.
+
+The order is written once, in `find`: option, environment, profile, top level of the file, default. The key alone has
+one finer step, written in `key.find_key`.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from apimart_cli.config.file import ConfigFile, read_config
+from apimart_cli.config.key import find_key
+from apimart_cli.config.settings import Options, Setting, Settings
+from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, SCOPE, TIMEOUT, UNIT, Rule, nonempty
+from apimart_cli.errors import ConfigError, UsageError
+
+T = TypeVar("T")
+
+DEFAULT_PROFILE = "default"
+"""The profile that is used when none is named; it need not exist."""
+
+
+class Sources(NamedTuple):
+    """Where settings are looked for."""
+
+    options: Options
+    environ: Mapping[str, str]
+    config: ConfigFile
+
+
+def resolve(options: Options, environ: Mapping[str, str] | None = None) -> list[Settings]:
+    """Return what is in force for each profile that is asked for, in the order asked; for one, if none is named.
+
+    Reads the environment, the config file, key files, and standard input where asked to.
+
+    Raises UsageError or ConfigError for anything malformed. A missing or malformed key is no error yet: its KeySource
+    tells when it is read, so that one profile does not stop the others, nor `config show`.
+    """
+    environ = os.environ if environ is None else environ
+    sources = Sources(options, environ, read_config(environ))
+    profiles = _find_profiles(sources)
+    if len(profiles) > 1 and (options.api_key is not None or options.api_key_file is not None):
+        raise UsageError("one key cannot stand for several profiles", "leave out the key, or name a single profile")
+    return [resolve_profile(profile, sources) for profile in profiles]
+
+
+def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
+    """Return what is in force for one profile. Raises as `resolve`."""
+    name = profile.value
+    base_url, timeout = find(BASE_URL, name, sources), find(TIMEOUT, name, sources)
+    scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
+    least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
+    # Last: it may have to be typed, and a mistake elsewhere is told before that.
+    key, exposed = find_key(profile, sources.options, sources.environ, sources.config)
+    exposures = [exposure for exposure in (sources.config.exposure, exposed) if exposure]
+    return Settings(profile, key, base_url, timeout, scope, unit, least, most_used, tuple(exposures))
+
+
+def find(rule: Rule[T], profile: str, sources: Sources) -> Setting[T]:
+    """Find one setting: option, then environment, then profile, then top level of the file, then default."""
+    options, environ, config = sources
+    option: str | None = getattr(options, rule.name, None)
+    if option is not None:
+        return _read(rule, option, f"--{rule.name.replace('_', '-')}")
+    if rule.variable and rule.variable in environ:
+        return _read(rule, nonempty(environ, rule.variable), rule.variable)
+    if rule.name in config.profiles.get(profile, {}):
+        return _read(rule, config.profiles[profile][rule.name], f"profile {profile} in {config.path}", rule.name)
+    if rule.name in config.top_level:
+        return _read(rule, config.top_level[rule.name], f"{config.path}", rule.name)
+    return Setting(rule.default, "default")
+
+
+def _read(rule: Rule[T], text: str, source: str, name: str | None = None) -> Setting[T]:
+    return Setting(rule.parse(text, f"{name} of {source}" if name else source), source)
+
+
+def _find_profiles(sources: Sources) -> list[Setting[str]]:
+    """Find the names of the profiles, and make sure that they exist where somebody asked for them."""
+    options, environ, config = sources
+    if options.all_profiles and options.profiles:
+        raise UsageError("--profile and --all-profiles exclude each other", "give one of them")
+    if options.all_profiles:
+        if not config.profiles:
+            raise ConfigError(f"--all-profiles: there is no profile in {config.path}", "store one with: apimart login")
+        return [Setting(name, "--all-profiles") for name in config.profiles]
+    if options.profiles:
+        found = [Setting(name, "--profile") for name in options.profiles]
+    elif "APIMART_PROFILE" in environ:
+        found = [Setting(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")]
+    elif config.default_profile is not None:
+        return [Setting(config.default_profile, f"default_profile in {config.path}")]
+    else:
+        return [Setting(DEFAULT_PROFILE, "default")]
+    for profile in found:
+        config.profile(profile.value, asked_by=profile.source)
+    return found
+
+
+def exposures(settings: Iterable[Settings]) -> list[ConfigError]:
+    """Return one error for each file in use that other users can read a key in, or change."""
+    return list({error.message: error for each in settings for error in each.exposures}.values())

@@ -1,0 +1,176 @@
+"""The new text of a config file: what was asked for changes, comments, order and every other byte stay.
+
+The only importer of tomlkit. Pure: text in, text out.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomlkit
+from tomlkit.items import Item
+
+from apimart_cli.config.file import parse_toml
+from apimart_cli.config.layout import Statement, split_lines, statements
+from apimart_cli.config.values import Number
+from apimart_cli.errors import ConfigError
+
+Value = str | list[str] | Number | bool
+
+
+class Change(NamedTuple):
+    """What is done to one table of the file."""
+
+    table: tuple[str, ...]
+    sets: Mapping[str, Value] = {}
+    removes: Collection[str] = ()
+
+
+def rewritten(text: str, change: Change, path: Path) -> str:
+    """Return `text` with one table changed, and nothing else: held against a plain reading of old and new."""
+    before = parse_toml(text, path)
+    wanted = _exactly(_plainly_changed(before, change, path))
+    if wanted == _exactly(before):
+        return text
+    for is_inline in (False, True):
+        # tomlkit raises what it likes where a value is laid out in rare ways.
+        with suppress(Exception):
+            after = _with_changed_lines(text, change, is_inline=is_inline)
+            if _exactly(parse_toml(after, path)) == wanted:
+                return after
+    raise _unsafe(path)
+
+
+def _plainly_changed(document: Mapping[str, Any], change: Change, path: Path) -> Mapping[str, Any]:
+    """Return the document as it should read afterwards."""
+    if not change.table:
+        kept = {name: value for name, value in document.items() if name not in change.removes}
+        return {**kept, **{name: _plain(value, path) for name, value in change.sets.items()}}
+    first, *rest = change.table
+    inner = document.get(first, {})
+    if not isinstance(inner, Mapping):
+        raise _unsafe(path)
+    return {**document, first: _plainly_changed(inner, change._replace(table=tuple(rest)), path)}
+
+
+def _plain(value: Value, path: Path) -> Any:
+    return parse_toml(f"number = {value}", path)["number"] if isinstance(value, Number) else value
+
+
+def _exactly(value: Any) -> Any:
+    """Return what compares equal for the same document only: 5 is not 5.0, nor true. Empty tables say nothing."""
+    if isinstance(value, Mapping):
+        tables = {name: _exactly(item) for name, item in value.items()}
+        return {name: item for name, item in tables.items() if item != {}}
+    if isinstance(value, list):
+        return [_exactly(item) for item in value]
+    return type(value).__name__, str(value)
+
+
+def _with_changed_lines(text: str, change: Change, *, is_inline: bool) -> str:
+    """Return `text` with only those lines changed that say what is to change.
+
+    New names get lines of their own behind the last one of their table; with `is_inline`, they go between the braces
+    of a table that is written as a value.
+    """
+    lines = split_lines(_with_newline(text))
+    found = list(statements(text))
+    known = {path for statement in found for path in statement.names}
+    new = [name for name in change.sets if (*change.table, name) not in known]
+    holder = _holder(found, change.table, is_inline=is_inline)
+    # From the end, so that the numbers of the lines that are still to come stay right.
+    for statement in reversed(found):
+        place = slice(statement.first - 1, statement.last)
+        written = "".join(lines[place])
+        names = [name for name in (*change.sets, *change.removes) if (*change.table, name) in statement.names]
+        if statement is holder and is_inline:
+            names += new
+        if names:
+            written = _with_names(written, change, names, within=statement.table)
+        if statement is holder and not is_inline:
+            indent = written[: len(written) - len(written.lstrip())]
+            written += "".join(indent + line for line in _new_lines(change, new, within=statement.table))
+        lines[place] = [written]
+    if new and holder is None:
+        _insert_table(lines, change, new)
+    return _finished("".join(lines), like=text)
+
+
+def _holder(found: Sequence[Statement], table: tuple[str, ...], *, is_inline: bool) -> Statement | None:
+    """Return the statement that new names of `table` stand behind, or inside of; None where there is no such table."""
+    if is_inline:
+        paths = (table[:depth] for depth in range(len(table), 0, -1))
+        return next(statement for path in paths for statement in found if path in statement.names)
+    holders = [
+        statement
+        for statement in found
+        if statement.table == table or any(path[:-1] == table for path in statement.names)
+    ]
+    return holders[-1] if holders else None
+
+
+def _with_names(written: str, change: Change, names: Sequence[str], *, within: tuple[str, ...]) -> str:
+    """Set or remove names in a single statement, which stands in the table `within`; its comment stays."""
+    document = tomlkit.parse(written)
+    table: Any = document
+    for name in change.table[len(within) :]:
+        table = table.setdefault(name, {})
+    for name in names:
+        if name in change.sets:
+            table[name] = _item(change.sets[name])
+        else:
+            del table[name]
+    return tomlkit.dumps(document)
+
+
+def _new_lines(change: Change, names: Sequence[str], *, within: tuple[str, ...]) -> list[str]:
+    """Return an assignment for each of `names`, as it reads inside the table `within`."""
+    prefix = change.table[len(within) :]
+    return [f"{_dotted(*prefix, name)} = {_item(change.sets[name]).as_string()}\n" for name in names]
+
+
+def _insert_table(lines: list[str], change: Change, names: Sequence[str]) -> None:
+    """Write the first names of a table: the top level before all tables, a profile behind everything else."""
+    place = len(lines) if change.table else _end_of_preamble(lines)
+    header = [f"[{_dotted(*change.table)}]\n"] if change.table else []
+    new = [*header, *_new_lines(change, names, within=change.table)]
+    if place and lines[place - 1].strip():
+        new.insert(0, "\n")
+    if place < len(lines):
+        new.append("\n")
+    lines[place:place] = new
+
+
+def _end_of_preamble(lines: Sequence[str]) -> int:
+    """Return the number of lines of a comment at the top that is about the whole file, with the empty line behind."""
+    for number, line in enumerate(lines):
+        if not line.startswith("#"):
+            return number + 1 if number and not line.strip() else 0
+    return len(lines)
+
+
+def _dotted(*names: str) -> str:
+    return ".".join(tomlkit.key(name).as_string() for name in names)
+
+
+def _item(value: Value) -> Item:
+    """Return a value as tomlkit writes it; a number keeps exactly the digits it was given."""
+    item: Item = tomlkit.parse(f"number = {value}\n")["number"] if isinstance(value, Number) else tomlkit.item(value)
+    return item
+
+
+def _finished(text: str, *, like: str) -> str:
+    """End every line in the manner of the text that was changed."""
+    if "\n" in like and like.count("\r\n") == like.count("\n"):
+        return re.sub(r"(?<!\r)\n", "\r\n", text)
+    return text
+
+
+def _with_newline(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _unsafe(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")

@@ -1,0 +1,101 @@
+"""Records: what the command line says, and what is in force for one profile, each value with its source. Pure."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from apimart_cli.errors import ConfigError, UsageError
+from apimart_cli.gate import Thresholds
+from apimart_cli.keys.source import KeySource
+from apimart_cli.reports import SettingRow
+from apimart_cli.target import Target
+from apimart_cli.words import Scope
+
+T = TypeVar("T")
+
+
+class Options(NamedTuple):
+    """What the command line says, as it was typed; None where an option was not given."""
+
+    api_key: str | None = None
+    api_key_file: Path | None = None
+    profiles: tuple[str, ...] = ()
+    all_profiles: bool = False
+    scope: str | None = None
+    base_url: str | None = None
+    timeout: str | None = None
+    min: str | None = None
+    max_used: str | None = None
+    read_standard_input: Callable[[], str] | None = None
+    """Reads the key where `api_key` is `-`, once nothing else is wrong."""
+
+
+class Setting(NamedTuple, Generic[T]):
+    """An effective value and where it came from, in words: an option, a variable, a place in the file, `default`."""
+
+    value: T
+    source: str
+
+
+class Settings(NamedTuple):
+    """Everything that is in force for one profile."""
+
+    profile: Setting[str]
+    api_key: Setting[KeySource]
+    base_url: Setting[str]
+    timeout: Setting[float]
+    """Seconds for the whole answer."""
+    scope: Setting[tuple[Scope, ...]]
+    """The scopes to ask, in order."""
+    unit: Setting[str | None]
+    min: Setting[Decimal | None]
+    max_used: Setting[Decimal | None]
+    exposures: tuple[ConfigError, ...] = ()
+    """One error for each file in use that other users can read a key in, or change."""
+
+    def thresholds(self) -> Thresholds:
+        """Return what `check` holds every reading of this profile to.
+
+        Raises UsageError where there is nothing to hold them to: a gate without a threshold is never a pass.
+        """
+        thresholds = Thresholds(min=self.min.value, max_used=self.max_used.value)
+        if not thresholds.are_set:
+            is_named = self.profile.source != "default"
+            subject = f"profile {self.profile.value} has" if is_named else "there is"
+            raise UsageError(
+                f"{subject} no threshold to check", "give --min or --max-used, or set min in the profile; like: --min 5"
+            )
+        return thresholds
+
+    def rows(self) -> list[SettingRow]:
+        """Return every setting as text that may be shown, the key as its length only."""
+        shown: dict[str, str | None] = {
+            "profile": self.profile.value,
+            "api_key": self.api_key.value.state,
+            "base_url": self.base_url.value,
+            "timeout": f"{self.timeout.value:.6f}".rstrip("0").removesuffix("."),
+            "scope": "both" if len(self.scope.value) > 1 else self.scope.value[0].value,
+            "unit": self.unit.value,
+            "min": _amount_word(self.min.value),
+            "max_used": _amount_word(self.max_used.value),
+        }
+        return [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
+
+    def targets(self) -> list[Target]:
+        """Return what to ask, in order."""
+        return [
+            Target(
+                profile=self.profile.value,
+                scope=scope,
+                api_key=self.api_key.value,
+                base_url=self.base_url.value,
+                timeout=self.timeout.value,
+                unit=self.unit.value,
+            )
+            for scope in self.scope.value
+        ]
+
+
+def _amount_word(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"

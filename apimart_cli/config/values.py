@@ -1,0 +1,102 @@
+"""What each value means: text and the words for its source in, the value out, or a UsageError. Pure: no I/O."""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from apimart_cli.errors import UsageError
+from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, parse_base_url
+from apimart_cli.text import quote, visible
+from apimart_cli.words import Scope, ScopeChoice
+
+T = TypeVar("T")
+
+MAX_UNIT_LENGTH = 16
+
+MAX_PROFILE_LENGTH = 100
+
+_PLAIN_DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,6})?"
+
+
+class Number(str):
+    """A plain decimal that is to be written without quotes."""
+
+    __slots__ = ()
+
+
+def parse_amount(text: str, source: str) -> Decimal:
+    """Return an amount written as a plain decimal, exactly."""
+    if not re.fullmatch(_PLAIN_DECIMAL, text):
+        raise UsageError(
+            f"{source}: {shown(text)} is not an amount",
+            "give a plain decimal number that is not negative, like 5 or 0.25",
+        )
+    return Decimal(text)
+
+
+def parse_timeout(text: str, source: str) -> float:
+    """Return a time limit in seconds."""
+    if not re.fullmatch(_PLAIN_DECIMAL, text):
+        raise UsageError(f"{source}: {shown(text)} is not a number of seconds", "give a plain number like 10 or 2.5")
+    return check_timeout(float(text), source)
+
+
+def parse_scope(text: str, source: str) -> tuple[Scope, ...]:
+    """Return the scopes to ask, in order."""
+    try:
+        return ScopeChoice(text).scopes
+    except ValueError:
+        raise UsageError(f"{source}: {shown(text)} is not a scope", "give key, account or both") from None
+
+
+def parse_unit(text: str, source: str) -> str:
+    """Return the words to show beside amounts."""
+    if not text or len(text) > MAX_UNIT_LENGTH or visible(text) != text:
+        raise UsageError(
+            f"{source}: {shown(text)} is not a unit",
+            f"give a short word like USD, at most {MAX_UNIT_LENGTH} characters",
+        )
+    return text
+
+
+def parse_new_profile(text: str, source: str) -> str:
+    """Return the name of a profile that may be written to the file; one that looks like a key is a mistake."""
+    if not text or len(text) > MAX_PROFILE_LENGTH or visible(text) != text:
+        raise UsageError(
+            f"{source}: {shown(text)} cannot name a profile",
+            f"give a word like work, at most {MAX_PROFILE_LENGTH} characters",
+        )
+    return text
+
+
+def nonempty(environ: Mapping[str, str], variable: str) -> str:
+    """Return a variable that is set. An empty one is an error: CI systems make a missing secret an empty string."""
+    if environ[variable]:
+        return environ[variable]
+    raise UsageError(f"{variable} is set but empty", "unset it, or give it a value")
+
+
+def shown(text: str) -> str:
+    """Return text from outside as messages quote it."""
+    return f"'{quote(text, 40)}'"
+
+
+class Rule(NamedTuple, Generic[T]):
+    """How one setting is found and read."""
+
+    name: str
+    parse: Callable[[str, str], T]
+    default: T
+    variable: str | None = None
+
+
+BASE_URL = Rule("base_url", parse_base_url, DEFAULT_BASE_URL, "APIMART_BASE_URL")
+TIMEOUT = Rule("timeout", parse_timeout, DEFAULT_TIMEOUT, "APIMART_TIMEOUT")
+SCOPE: Rule[tuple[Scope, ...]] = Rule("scope", parse_scope, (Scope.KEY,))
+UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
+MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
+MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
+
+RULES: Mapping[str, Rule[Any]] = {rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED)}
+"""Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

@@ -1,0 +1,227 @@
+"""Many questions side by side, each held to its own wall clock."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, NamedTuple, TypeVar
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import ApimartError, AuthError, bug
+from apimart_cli.gateway.failures import timed_out
+from apimart_cli.gateway.retry import fetch
+from apimart_cli.gateway.transport import Transport
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import KeySource
+from apimart_cli.processes.signals import at_ending
+from apimart_cli.target import Target
+
+MAX_CONCURRENCY = 50
+"""Most questions under way at once."""
+
+LONGEST_WAIT = 0.2
+"""Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
+
+KEY_GRACE = 0.1
+"""Seconds after its time limit that a source of a key has to say why it gave none."""
+
+STOP_SECONDS = 0.3
+"""Most seconds to wait, at the end, until the sources of all keys have stopped what they run."""
+
+T = TypeVar("T")
+
+
+@contextmanager
+def ask(targets: Sequence[Target]) -> Iterator[Iterator[Reading]]:
+    """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
+
+    However the block is left, no command that prints a key is left running.
+
+    A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
+    is doing. At most MAX_CONCURRENCY are under way; the clock of the others has not started. Targets that turn out to
+    have one key, endpoint and time limit are asked once and share the answer.
+    """
+    asking = _Asking(targets)
+    with at_ending(asking.close):
+        try:
+            asking.start_next()
+            yield asking.readings()
+        finally:
+            asking.close()
+
+
+class _Asking:
+    """The questions of one `ask`: waiting, running or settled. Threads are daemons, so that none can hold the exit."""
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.changed = threading.Condition()
+        self.transport = Transport(connections=MAX_CONCURRENCY)
+        self.is_closed = False
+        self._guard = threading.Lock()
+        self._keys: dict[int, _Shared[ApiKey]] = {}
+        self._answers: dict[_Asked, _Shared[Balance]] = {}
+        self._questions = [_Question(target, self) for target in targets]
+        self._waiting = deque(self._questions)
+        self._running: list[_Question] = []
+
+    def start_next(self) -> None:
+        while self._waiting and len(self._running) < MAX_CONCURRENCY:
+            question = self._waiting.popleft()
+            # Before it is started: a signal may come as soon as it runs, and stops what is listed here.
+            self._running.append(question)
+            question.start()
+
+    def readings(self) -> Iterator[Reading]:
+        for question in self._questions:
+            with self.changed:
+                while not question.is_settled:
+                    self._settle_or_wait()
+            yield question.reading()
+
+    def close(self) -> None:
+        """Leave no time to the questions under way, and wait a moment until the sources of their keys have stopped."""
+        self.is_closed = True
+        give_up_at = time.monotonic() + STOP_SECONDS
+        for question in self._questions:
+            question.wait_for_key(max(0.0, give_up_at - time.monotonic()))
+
+    def shared_key(self, source: KeySource) -> "_Shared[ApiKey]":
+        """Return what the questions that need the key of `source` share."""
+        with self._guard:
+            return self._keys.setdefault(id(source), _Shared())
+
+    def shared_answer(self, asked: "_Asked") -> "_Shared[Balance]":
+        """Return what the questions that are the same share."""
+        with self._guard:
+            return self._answers.setdefault(asked, _Shared())
+
+    def _settle_or_wait(self) -> None:
+        """Settle what has ended, start what fits in its place; where nothing has ended, wait for it."""
+        ended = [question for question in self._running if question.settle_if_over()]
+        if ended:
+            self._running = [question for question in self._running if question not in ended]
+            self.start_next()
+        else:
+            self.changed.wait(min(LONGEST_WAIT, *(question.seconds_to_settle() for question in self._running)))
+
+
+class _Asked(NamedTuple):
+    """What makes two questions the same one."""
+
+    key_id: str
+    endpoint: str
+    timeout: float
+
+
+class _Shared(Generic[T]):
+    """What is got once, however many questions of one `ask` need it; its failure, too."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._outcome: T | ApimartError | None = None
+        self.foretold: ApimartError | None = None
+        """A failure that is already certain, for the case that the rest of the answer outlives the clock."""
+
+    def get(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns; the first caller does it, the others wait for that. Raises its ApimartError."""
+        with self._lock:
+            if self._outcome is None:
+                try:
+                    self._outcome = work()
+                except ApimartError as error:
+                    self._outcome = error
+        if isinstance(self._outcome, ApimartError):
+            raise self._outcome
+        return self._outcome
+
+
+class _Question:
+    """One target, asked in a thread of its own."""
+
+    def __init__(self, target: Target, asking: _Asking) -> None:
+        self._target = target
+        self._asking = asking
+        self._deadline = 0.0
+        self._key: ApiKey | None = None
+        self._is_past_key = threading.Event()
+        self._shared: _Shared[Balance] | None = None
+        """What it shares with others once its key is known."""
+        self._answer: Balance | ApimartError | None = None
+        self._result: Balance | ApimartError | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self._result is not None
+
+    @property
+    def is_started(self) -> bool:
+        return self._deadline > 0
+
+    def start(self) -> None:
+        self._deadline = time.monotonic() + self._target.timeout
+        threading.Thread(target=self._run, name="apimart-question", daemon=True).start()
+
+    def seconds_left(self) -> float:
+        return 0.0 if self._asking.is_closed else max(0.0, self._deadline - time.monotonic())
+
+    def seconds_to_settle(self) -> float:
+        """Return after how many seconds the question is over, whatever it is doing."""
+        grace = 0.0 if self._is_past_key.is_set() else KEY_GRACE
+        return max(0.0, self._deadline + grace - time.monotonic())
+
+    def settle_if_over(self) -> bool:
+        """Fix the result when there is an answer or no time left; a later answer changes nothing any more."""
+        if self._answer is not None:
+            self._result = self._answer
+        elif self.seconds_to_settle() == 0:
+            self._result = self._failure_of_the_clock()
+        return self.is_settled
+
+    def wait_for_key(self, timeout: float) -> None:
+        """Wait until nothing works on the key any more."""
+        if self.is_started:
+            self._is_past_key.wait(timeout)
+
+    def reading(self) -> Reading:
+        assert self._result is not None, "only settled questions are read"
+        target, key = self._target, self._key
+        key_id = key.key_id if key else None
+        return Reading(target.profile, target.scope, target.unit, self._result, key_id, target.host)
+
+    def _failure_of_the_clock(self) -> ApimartError:
+        if self._shared is not None:
+            return self._shared.foretold or timed_out(self._target.host, self._target.timeout)
+        return AuthError(
+            f"the API key of profile {self._target.profile} was not there within the time limit",
+            "see why its source takes so long, or allow more time with --timeout",
+        )
+
+    def _run(self) -> None:
+        answer: Balance | ApimartError
+        try:
+            answer = self._ask()
+        except ApimartError as error:
+            answer = error
+        except Exception as error:  # noqa: BLE001  # a bug must fail the reading, not vanish with its thread
+            answer = bug(error)
+        with self._asking.changed:
+            self._answer = answer
+            self._asking.changed.notify()
+
+    def _ask(self) -> Balance:
+        target = self._target
+        try:
+            self._key = key = self._read_key()
+        finally:
+            self._is_past_key.set()
+        self._shared = shared = self._asking.shared_answer(_Asked(key.key_id, target.endpoint, target.timeout))
+
+        def foretell(failure: ApimartError) -> None:
+            shared.foretold = failure
+
+        return shared.get(lambda: fetch(target, key, self._asking.transport, self.seconds_left, foretell))
+
+    def _read_key(self) -> ApiKey:
+        source = self._target.api_key
+        return self._asking.shared_key(source).get(lambda: source.read(self.seconds_left))

@@ -1,0 +1,59 @@
+"""Failures: what a status, a silence or a broken answer is called. Pure: no I/O, no library.
+
+The errors of the libraries become errors of ours in `library_errors`, with what stands here.
+"""
+
+from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
+
+RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
+"""HTTP statuses after which the same question may get an answer a moment later."""
+
+AUTH_STATUSES = frozenset({401, 403})
+
+AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows your IP address"
+_BASE_URL_HINT = "check the base URL: `apimart config show` tells where it comes from"
+_ANSWER_HINT = "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
+_TIMEOUT_HINT = "try again later, or allow more time with --timeout"
+_NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
+
+
+def error_of_status(status: int, *, said: str, location: str | None) -> ApimartError:
+    """Return the error that an HTTP status other than 200 is.
+
+    `said` is what the server said of it, ready to follow a sentence; `location` where a redirect leads.
+    """
+    retryable = status in RETRYABLE_STATUSES
+    if status in AUTH_STATUSES:
+        return AuthError(f"the gateway rejected the API key (HTTP {status}){said}", AUTH_HINT)
+    if status == 402:
+        return PaymentRequiredError(
+            f"the gateway asks for payment (HTTP 402){said}", "the account cannot pay for calls; top it up"
+        )
+    if status == 429:
+        message = f"the gateway limits the rate of requests (HTTP 429){said}"
+        return UnavailableError(message, "ask less often", retryable=retryable)
+    if status == 408 or 500 <= status <= 599:
+        hint = "try again later" + ("; a longer --timeout allows more retries" if retryable else "")
+        return UnavailableError(f"the gateway could not answer (HTTP {status}){said}", hint, retryable=retryable)
+    if 300 <= status <= 399:
+        target = f" to {location}" if location else ""
+        message = f"the gateway answered with a redirect{target} (HTTP {status}), which is never followed"
+        return BadResponseError(message, _BASE_URL_HINT)
+    if status == 404:
+        return BadResponseError(f"there is no balance endpoint at this address (HTTP 404){said}", _BASE_URL_HINT)
+    return BadResponseError(f"the gateway answered with HTTP {status} where 200 was expected{said}", _ANSWER_HINT)
+
+
+def untrustworthy(what: str) -> BadResponseError:
+    """Return the error for an answer that proves nothing, with what is wrong about it."""
+    return BadResponseError(f"the gateway's answer cannot be trusted: {what}", _ANSWER_HINT)
+
+
+def timed_out(host: str, timeout: float) -> UnavailableError:
+    """Return the error for an answer that did not come within `timeout` seconds."""
+    return UnavailableError(f"no answer from {host} within {timeout:g} seconds", _TIMEOUT_HINT, retryable=True)
+
+
+def unreachable(host: str, reason: str) -> UnavailableError:
+    """Return the error for a connection that was not made, or did not last."""
+    return UnavailableError(f"could not reach {host}: {reason}", _NETWORK_HINT, retryable=True)

@@ -1,0 +1,153 @@
+"""The errors of requests, urllib3, http.client, ssl and socket, each translated once, with a note of when it happens."""
+
+import http.client
+import re
+import ssl
+from collections import deque
+from collections.abc import Iterator, Sequence
+from socket import gaierror
+
+import requests
+import urllib3
+
+from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
+from apimart_cli.gateway.failures import timed_out, unreachable, untrustworthy
+from apimart_cli.target import Target
+
+_PROXY_HINT = "check HTTPS_PROXY and ALL_PROXY"
+
+_CERTIFICATE_HINT = (
+    "the connection is not safe and the key was not sent; if you trust a private CA, name it in REQUESTS_CA_BUNDLE"
+)
+
+_TLS_HINT = "check the base URL and what stands between here and it; nothing is ever sent over an unsafe connection"
+
+_CA_HINT = "correct the variable, or unset it to trust the usual authorities"
+
+
+def translate(error: Exception, target: Target) -> ApimartError:
+    """Return the error of ours that stands for one of requests, urllib3, http.client, ssl or socket."""
+    host = target.host
+    causes = list(_causes(error))
+    return _local_fault(causes, host) or _certain_fault(causes, target) or _connection_fault(causes, host) or bug(error)
+
+
+def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
+    """Translate what our own machine's settings make impossible; asking again cannot help."""
+    error = causes[0]
+    # requests raises a bare OSError before it opens a connection when the CA file of the environment is missing.
+    if type(error) is OSError and "CA certificate bundle" in str(error):
+        return UsageError(
+            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
+            _CA_HINT,
+        )
+    for cause in causes:
+        # No network has file names: a file that TLS needs here, like that of the environment's SSLKEYLOGFILE.
+        if isinstance(cause, OSError) and cause.filename is not None:
+            return UsageError(
+                f"TLS cannot use the file {cause.filename}: {(cause.strerror or 'it is unusable').lower()}",
+                "correct or unset SSLKEYLOGFILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
+            )
+        # The only SSLError that the library makes of an OSError is that of reading the authorities.
+        is_of_ssl = isinstance(cause.__cause__, ssl.SSLError)
+        if isinstance(cause, urllib3.exceptions.SSLError) and isinstance(cause.__cause__, OSError) and not is_of_ssl:
+            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read", _CA_HINT)
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        return UsageError("the proxy's address is malformed", _PROXY_HINT)
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return UsageError("a SOCKS proxy needs one more package", "install it with: pip install 'requests[socks]'")
+    # A proxy's URL, or a base URL that passed our rules but not those of the libraries: too long a label, for example.
+    malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
+    if isinstance(error, malformed_address) or _has(causes, http.client.InvalidURL):
+        return UsageError(
+            f"no connection can be made to {host}: the address, or that of the proxy, is malformed",
+            "check the base URL, HTTPS_PROXY and ALL_PROXY",
+        )
+    return None
+
+
+def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartError | None:
+    """Translate failures that name themselves: TLS, the clock, an answer that is not HTTP."""
+    # Never retried: a certificate does not become valid, and asking again gives an attacker another try.
+    if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError):
+        return _tls_fault(causes, target.host)
+    # A refused connection is a NewConnectionError, which urllib3 counts among the timeouts.
+    if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _REFUSALS) for cause in causes):
+        return timed_out(target.host, target.timeout)
+    # The server hung up before its first byte: the only HTTPException that means "no answer" and not a bad one.
+    if _has(causes, http.client.RemoteDisconnected):
+        return unreachable(target.host, "the server closed the connection without an answer")
+    # urllib3 wraps these and broken connections alike in ProtocolError.
+    if _has(causes, http.client.HTTPException, urllib3.exceptions.InvalidHeader, urllib3.exceptions.IncompleteRead):
+        return untrustworthy("it is cut off or is not HTTP")
+    return None
+
+
+def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
+    """Translate what remains, connections that were not made or did not last, with the best reason there is."""
+    if _has(causes, urllib3.exceptions.ProxyError):
+        return _proxy_fault(causes, host)
+    if _has(causes, gaierror):
+        return unreachable(host, "its name cannot be resolved")
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return unreachable(host, cause.strerror.lower())
+    if _has(causes, requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError):
+        return unreachable(host, "the connection failed")
+    return None
+
+
+def _proxy_fault(causes: Sequence[BaseException], host: str) -> UnavailableError:
+    """Translate a proxy that was not reached, or that was asked for a tunnel and refused."""
+    reason, retryable = "the connection failed", True
+    for cause in causes:
+        # The standard library tells the status of the refusal in words only, and the proxy's own words behind it.
+        if refusal := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause)):
+            reason, retryable = f"it answered with HTTP {refusal[1]}", refusal[1] in {"502", "503", "504"}
+        elif isinstance(cause, gaierror):
+            reason = "its name cannot be resolved"
+        elif isinstance(cause, OSError) and cause.strerror:
+            reason = cause.strerror.lower()
+    return UnavailableError(f"could not reach {host} through the proxy: {reason}", _PROXY_HINT, retryable=retryable)
+
+
+_TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)
+
+_REFUSALS = (urllib3.exceptions.NewConnectionError,)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and everything wrapped in it: as `reason`, as an argument, as cause or context."""
+    seen: list[BaseException] = []
+    queue = deque([error])
+    while queue:
+        current = queue.popleft()
+        if current in seen:
+            continue
+        seen.append(current)
+        yield current
+        wrapped = (getattr(current, "reason", None), *current.args, current.__cause__, current.__context__)
+        queue.extend(candidate for candidate in wrapped if isinstance(candidate, BaseException))
+
+
+def _has(causes: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+_NO_CA_CERTIFICATES = r"\[X509(: NO_CERTIFICATE_OR_CRL_FOUND\]|\] PEM lib)"
+"""How OpenSSL complains of a CA file that is none; no server can make it say so."""
+
+
+def _tls_fault(causes: Sequence[BaseException], host: str) -> ApimartError:
+    reason = ""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
+            untrusted = f"no safe connection to {host}: its certificate is not trusted ({cause.verify_message})"
+            return UnavailableError(untrusted, _CERTIFICATE_HINT)
+        if isinstance(cause, ssl.SSLError) and re.match(_NO_CA_CERTIFICATES, str(cause)):
+            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file without CA certificates", _CA_HINT)
+        if isinstance(cause, ssl.SSLEOFError):
+            reason = " (the server broke it off)"
+        elif isinstance(cause, ssl.SSLError) and cause.reason:
+            reason = f" ({cause.reason.replace('_', ' ').lower()})"
+    return UnavailableError(f"no safe connection to {host}: TLS failed{reason}", _TLS_HINT)

@@ -1,0 +1,183 @@
+"""One HTTP exchange: a target in, a complete answer or one of our errors out. The only importer of requests.
+
+Every convenience of the library that could follow, resend, swallow, replace or unpack something is switched off here.
+"""
+
+import zlib
+from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from apimart_cli.errors import ApimartError
+from apimart_cli.gateway.answer import Answer
+from apimart_cli.gateway.failures import untrustworthy
+from apimart_cli.gateway.library_errors import translate
+from apimart_cli.gateway.wire import StrictResponse, check_framing
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.target import Target, is_plain_http
+from apimart_cli.version import __version__
+
+MAX_BODY_BYTES = 64 * 1024
+"""Largest body that is read, before and after decompression; a real answer has about 100 bytes."""
+
+
+class Transport:
+    """The connections of one run. Safe to share between threads: each exchange keeps its own state."""
+
+    def __init__(self, *, connections: int) -> None:
+        """Allow `connections` exchanges with one host at once."""
+        self._session = _open_session(connections)
+
+    def send(self, target: Target, key: ApiKey, seconds_left: Callable[[], float]) -> "Incoming":
+        """Send the question and return the answer as soon as its headers are there; the body is still on its way.
+
+        Raises UnavailableError when no answer comes, BadResponseError when it is not HTTP, UsageError when the local
+        settings make a connection impossible.
+        """
+        try:
+            response = self._session.get(
+                target.endpoint,
+                auth=_BearerAuth(key),
+                timeout=max(0.001, seconds_left()),
+                stream=True,
+            )
+        except Exception as error:  # noqa: BLE001  # OSError, ValueError and UnicodeError escape the libraries' trees
+            raise translate(error, target) from None
+        return Incoming(response, target, seconds_left)
+
+
+class Incoming:
+    """An answer whose headers are there. Use it as a context manager: leaving it gives the connection back."""
+
+    def __init__(self, response: requests.Response, target: Target, seconds_left: Callable[[], float]) -> None:
+        self._response = response
+        self._target = target
+        self._seconds_left = seconds_left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._response.close()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def retry_after(self) -> str | None:
+        """What the server asks of the next attempt, as it wrote it."""
+        return self._response.headers.get("Retry-After")
+
+    def without_body(self) -> Answer:
+        """Return what is known before the body is read."""
+        response = self._response
+        return Answer(response.status_code, response.reason or "", b"", response.headers.get("Location"))
+
+    def receive(self) -> Answer:
+        """Receive the body and return the answer, whole; behind a status other than 200 the body may be missing.
+
+        Raises UnavailableError when it stops arriving, BadResponseError when it is cut off, damaged or too large.
+        """
+        try:
+            check_framing(self._response.headers)
+            body = _decode(self._read_body(), self._response.headers.get("Content-Encoding"))
+        except Exception as error:  # noqa: BLE001  # as in send
+            if self.status != 200:
+                # The status has decided already; the body would only have told more about it.
+                return self.without_body()
+            raise (error if isinstance(error, ApimartError) else translate(error, self._target)) from None
+        return self.without_body()._replace(body=body)
+
+    def _read_body(self) -> bytes:
+        """Return the body as it was sent, compressed or not, at most MAX_BODY_BYTES of it."""
+        body = b""
+        while len(body) <= MAX_BODY_BYTES:
+            if self._seconds_left() == 0:
+                raise TimeoutError
+            # Not `read`: behind a chunk of negative size it takes in whatever comes, without a limit.
+            chunk = self._response.raw.read1(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
+            if not chunk:
+                return body
+            body += chunk
+        raise untrustworthy(f"it is larger than {MAX_BODY_BYTES // 1024} KiB")
+
+
+class _Session(requests.Session):
+    """A session that goes where it is told, and nowhere else."""
+
+    def merge_environment_settings(self, url: Any, *settings: Any, **named: Any) -> Any:
+        """Take the environment's proxies for https only: on plain HTTP the key must not leave this machine.
+
+        Proxies named for nothing are no way to say so: variables like `http://127.0.0.1_proxy` come before them.
+        """
+        merged = super().merge_environment_settings(url, *settings, **named)
+        if is_plain_http(str(url)):
+            merged["proxies"] = {}
+        return merged
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """See no redirect: the library would read its whole body, even when told not to follow."""
+
+
+class _BearerAuth(AuthBase):
+    """The key as a callable `auth`: an `Authorization` among the headers would give way to an entry of ~/.netrc."""
+
+    def __init__(self, key: ApiKey) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        return request
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections, direct or through a proxy, give a `StrictResponse`."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
+        if pool.ConnectionCls.response_class is not StrictResponse:
+            pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": StrictResponse})
+        return pool
+
+
+def _open_session(connections: int) -> requests.Session:
+    session = _Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.clear()
+    session.headers.update(
+        {
+            "User-Agent": f"apimart-cli/{__version__}",
+            "Accept": "application/json",
+            # Nothing to gain from compressing a hundred bytes; `_decode` accepts gzip from those who send it anyway.
+            "Accept-Encoding": "identity",
+        }
+    )
+    adapter = _Adapter(pool_maxsize=connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _decode(body: bytes, encoding: str | None) -> bytes:
+    """Undo a gzip Content-Encoding, exactly: complete, checksummed, nothing behind it, and no larger than allowed."""
+    encoding = (encoding or "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding not in {"gzip", "x-gzip"}:
+        raise untrustworthy("it is compressed in a way that was not asked for")
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        plain = unpacker.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise untrustworthy("its compression is damaged") from None
+    if len(plain) > MAX_BODY_BYTES:
+        raise untrustworthy(f"it is larger than {MAX_BODY_BYTES // 1024} KiB")
+    if not unpacker.eof or unpacker.unused_data:
+        raise untrustworthy("its compression is cut off or goes on behind its end")
+    return plain

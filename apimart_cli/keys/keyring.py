@@ -1,0 +1,94 @@
+"""A key that the operating system's keyring keeps. The only importer of keyring."""
+
+import shlex
+import threading
+from importlib.util import find_spec
+
+from apimart_cli.errors import AuthError, UsageError
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import SecondsLeft
+
+KEYRING_SERVICE = "apimart"
+"""The name under which the system's keyring keeps keys; the user name there is the profile's."""
+
+
+class KeyringKey:
+    """A key that the operating system's keyring keeps."""
+
+    def __init__(self, profile: str) -> None:
+        self._profile = profile
+        self._name = f"the keyring (profile {profile})"
+        self._key: ApiKey | None = None
+
+    @property
+    def state(self) -> str:
+        """That it is in the keyring."""
+        return "in the keyring, which is not read here"
+
+    @property
+    def fault(self) -> str | None:
+        """Whether the keyring package is there."""
+        return None if find_spec("keyring") else "the keyring package is not installed"
+
+    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+        """Return the key that the keyring keeps for the profile.
+
+        Raises AuthError when it keeps none, refuses, or takes too long: it may wait for a person to unlock it.
+        """
+        if self._key is None:
+            self._key = self._within(seconds_left)
+        return self._key
+
+    def _within(self, seconds_left: SecondsLeft) -> ApiKey:
+        found: list[ApiKey | AuthError] = []
+
+        def get() -> None:
+            try:
+                found.append(self._get())
+            except AuthError as error:
+                found.append(error)
+
+        # Backends call into libraries that cannot be interrupted.
+        thread = threading.Thread(target=get, name="apimart-keyring", daemon=True)
+        thread.start()
+        thread.join(seconds_left())
+        if not found:
+            raise AuthError(f"{self._name} gave no key within the time limit", "unlock the keyring and try again")
+        if isinstance(found[0], AuthError):
+            raise found[0]
+        return found[0]
+
+    def _get(self) -> ApiKey:
+        characters = self._ask("get_password", KEYRING_SERVICE, self._profile)
+        if characters is None:
+            raise AuthError(
+                f"{self._name} keeps no key",
+                f"store one: apimart login --keyring --profile {shlex.quote(self._profile)}",
+            )
+        return ApiKey(str(characters), source=self._name)
+
+    def require_package(self) -> None:
+        """Raise UsageError where there is no keyring package."""
+        if self.fault:
+            raise UsageError(self.fault, "install it beside apimart: pip install 'keyring>=25'")
+
+    def store(self, key: ApiKey) -> None:
+        """Keep `key`, in place of any other. Raises AuthError, or UsageError where there is no keyring package."""
+        self._ask("set_password", KEYRING_SERVICE, self._profile, key.reveal())
+
+    def delete(self) -> None:
+        """Forget the key; a keyring that has none is left as it is."""
+        if self._ask("get_password", KEYRING_SERVICE, self._profile) is not None:
+            self._ask("delete_password", KEYRING_SERVICE, self._profile)
+
+    def _ask(self, action: str, *arguments: str) -> object:
+        self.require_package()
+        try:
+            import keyring
+
+            return getattr(keyring, action)(*arguments)
+        except Exception as error:  # noqa: BLE001  # backends raise what they like, and may quote what they were given
+            raise AuthError(
+                f"{self._name} refused: {type(error).__name__}",
+                "unlock it, or choose a backend: keyring --list-backends",
+            ) from None

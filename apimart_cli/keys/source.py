@@ -1,0 +1,72 @@
+"""What gives a key, and the sources that need no time: known already, or missing. Pure: no I/O."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from apimart_cli.errors import AuthError
+from apimart_cli.keys.key import ApiKey
+
+SecondsLeft = Callable[[], float]
+"""Tells how many seconds are left until a deadline; 0 when it is over."""
+
+
+class KeySource(Protocol):
+    """Anything that can give a key."""
+
+    @property
+    def state(self) -> str:
+        """What `config show` tells of it: never a character of the key."""
+
+    @property
+    def fault(self) -> str | None:
+        """What is certainly wrong with it, found without reading it; None when it may work."""
+
+    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+        """Return the key before `seconds_left` is 0.
+
+        Raises AuthError, also when the time is over. An error is not kept: the next reading asks again.
+        """
+
+
+class GivenKey:
+    """A key that is known already: from an option, a variable, a file or the profile itself."""
+
+    fault = None
+
+    def __init__(self, key: ApiKey) -> None:
+        self._key = key
+
+    @property
+    def state(self) -> str:
+        """How long the key is."""
+        return f"set, {len(self._key)} character{'s' if len(self._key) > 1 else ''}"
+
+    def read(self, seconds_left: SecondsLeft) -> ApiKey:  # noqa: ARG002  # needs no time
+        """Return the key."""
+        return self._key
+
+
+class NoKey:
+    """No usable key, and why. The error is kept until somebody asks: other profiles may be fine."""
+
+    def __init__(self, error: AuthError) -> None:
+        self.error = error
+
+    @property
+    def fault(self) -> str:
+        """Why there is none."""
+        return self.error.message
+
+    @property
+    def state(self) -> str:
+        """Why there is none."""
+        return f"not usable: {self.error.message}"
+
+    def read(self, seconds_left: SecondsLeft) -> ApiKey:  # noqa: ARG002  # needs no time
+        """Raise the error."""
+        raise self.error
+
+
+def drop_newline(text: str) -> str:
+    """Return `text` without the one line end that files and commands write after a key."""
+    return text.removesuffix("\n").removesuffix("\r")

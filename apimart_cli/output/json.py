@@ -1,0 +1,130 @@
+"""JSON Lines, schema 1: exact numbers, every digit that the gateway sent, ASCII."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from apimart_cli.balance import SPENDABLE, Balance, Reading, Spendable, with_spendable
+from apimart_cli.errors import ApimartError
+from apimart_cli.gate import Judged, Verdict
+from apimart_cli.output import Format
+from apimart_cli.output.amounts import plain
+from apimart_cli.screen.output import Screen
+from apimart_cli.text import without_keys
+from apimart_cli.words import Outcome
+
+SCHEMA = 1
+"""Version of the JSON documents; it changes when a field changes its meaning or goes."""
+
+
+def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:
+    return "".join(f"{_encode(_entry_document(entry))}\n" for entry in with_spendable(readings))
+
+
+def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
+    judged = verdict.judged
+    document = {
+        "schema": SCHEMA,
+        "verdict": verdict.outcome.value,
+        "exit_code": int(verdict.exit_code),
+        "min": _common([each.thresholds.min for each in judged]),
+        "max_used": _common([each.thresholds.max_used for each in judged]),
+        "stopped_by": [without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS],
+        "readings": [_judged_document(each) for each in judged],
+    }
+    return f"{_encode(document)}\n"
+
+
+def _judged_document(judged: Judged) -> dict[str, Any]:
+    verdict = {**judged.thresholds._asdict(), "verdict": judged.outcome.value}
+    return {**_reading_document(judged.reading), **verdict}
+
+
+def _common(thresholds: Sequence[Decimal | None]) -> Decimal | None:
+    """Return the threshold that all readings share; None where profiles have their own."""
+    return thresholds[0] if all(threshold == thresholds[0] for threshold in thresholds) else None
+
+
+def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
+    """Return the document for an error that left nothing to show; `check` keeps its own shape."""
+    if is_check:
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "verdict": Outcome.ERROR.value,
+            "exit_code": int(error.exit_code),
+            "min": None,
+            "max_used": None,
+            "stopped_by": [],
+            "readings": [],
+        }
+    else:
+        document = {"schema": SCHEMA, "profile": None, "scope": None}
+    return f"{_encode({**document, 'error': _error_document(error)})}\n"
+
+
+def render_document(document: Mapping[str, Any]) -> str:
+    """Return any document of ours as one line of JSON, the schema first."""
+    return f"{_encode({'schema': SCHEMA, **document})}\n"
+
+
+def _entry_document(entry: Reading | Spendable) -> dict[str, Any]:
+    return _spendable_document(entry) if isinstance(entry, Spendable) else _reading_document(entry)
+
+
+def _spendable_document(spendable: Spendable) -> dict[str, Any]:
+    name = {"schema": SCHEMA, "profile": without_keys(spendable.profile), "scope": SPENDABLE}
+    if spendable.error:
+        return {**name, "error": _error_document(spendable.error)}
+    return {
+        **name,
+        "remain_balance": spendable.remain_balance,
+        "unlimited_quota": spendable.limit is None,
+        "limited_by": spendable.limit.scope.value if spendable.limit else None,
+        "unit": spendable.unit,
+    }
+
+
+def _reading_document(reading: Reading) -> dict[str, Any]:
+    name = {"schema": SCHEMA, "profile": without_keys(reading.profile), "scope": reading.scope.value}
+    match reading.result:
+        case Balance() as balance:
+            return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
+        case error:
+            return {**name, "error": _error_document(error)}
+
+
+def _balance_document(balance: Balance) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "remain_balance": balance.remain_balance,
+        "used_balance": balance.used_balance,
+        "unlimited_quota": balance.unlimited_quota,
+    }
+    if balance.remain_credits is not None or balance.used_credits is not None:
+        document |= {"remain_credits": balance.remain_credits, "used_credits": balance.used_credits}
+    return document
+
+
+def _error_document(error: ApimartError) -> dict[str, Any]:
+    return {"code": error.code, "exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _encode(value: Any) -> str:
+    """Return JSON in ASCII on one line. Unlike the library's encoder it writes a Decimal with every digit it has."""
+    match value:
+        case Decimal():
+            return plain(value)
+        case dict():
+            return "{" + ",".join(f"{json.dumps(name)}:{_encode(item)}" for name, item in value.items()) + "}"
+        case list():
+            return "[" + ",".join(map(_encode, value)) + "]"
+        case _:
+            return json.dumps(value)
+
+
+FORMAT = Format(readings=_readings_as_json, checked=_checked_as_json, streams=True)

@@ -1,0 +1,81 @@
+"""The lines of `check`: one a reading, for people and for logs."""
+
+from decimal import Decimal
+
+from apimart_cli.balance import Balance
+from apimart_cli.errors import PaymentRequiredError
+from apimart_cli.gate import Judged, Thresholds, Verdict
+from apimart_cli.output.amounts import with_unit
+from apimart_cli.screen.output import Screen
+from apimart_cli.text import visible
+from apimart_cli.words import Outcome
+
+_OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.BELOW: "red", Outcome.UNLIMITED: "yellow", Outcome.ERROR: "red"}
+
+
+def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
+    """Return one line a reading: the verdict word, whose balance, what it is, what was required."""
+    lines = []
+    for judged in verdict.judged:
+        # A failed reading that decides the verdict has its line; one that leaves no verdict has only its message.
+        if judged.outcome is not Outcome.ERROR or len(verdict.judged) > 1:
+            word = judged.outcome.value.upper()
+            line = _fold(f"{word} {visible(judged.reading.name)}: {'; '.join(_findings(judged))}", screen)
+            lines.append(f"{_coloured(word, judged.outcome, screen)}{line.removeprefix(word)}\n")
+    return "".join(lines)
+
+
+def _fold(line: str, screen: Screen) -> str:
+    """Fold a line at its spaces: left to itself, a narrow terminal breaks it anywhere, in a number too."""
+    if screen.width is None or len(line) <= screen.width:
+        return line
+    from textwrap import fill
+
+    return fill(line, screen.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:
+    if not screen.colour:
+        return word
+    from typer import style
+
+    return style(word, fg=_OUTCOME_COLOURS[outcome], bold=True)
+
+
+def _findings(judged: Judged) -> list[str]:
+    reading, thresholds, outcome = judged
+    match reading.result:
+        case Balance() as balance:
+            return _balance_findings(balance, thresholds, outcome, reading.unit)
+        case PaymentRequiredError():
+            return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
+        case error:
+            return [f"no balance to judge ({error.code})"]
+
+
+def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
+    findings = []
+    left = _left(balance.remain_balance, unit)
+    if thresholds.min is None:
+        findings.append(left)
+    elif outcome is Outcome.UNLIMITED:
+        findings.append(f"{left}, a limited one of {with_unit(thresholds.min, unit)} or more required")
+    else:
+        findings.append(f"{left}, at least {with_unit(thresholds.min, unit)} required")
+    if thresholds.max_used is not None:
+        used = with_unit(balance.used_balance, unit)
+        findings.append(f"{used} used, at most {with_unit(thresholds.max_used, unit)} allowed")
+    return findings
+
+
+def _left(remain: Decimal | None, unit: str | None) -> str:
+    return "unlimited quota" if remain is None else f"{with_unit(remain, unit)} left"
+
+
+def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
+    requirements = []
+    if thresholds.min is not None:
+        requirements.append(f"at least {with_unit(thresholds.min, unit)} required")
+    if thresholds.max_used is not None:
+        requirements.append(f"at most {with_unit(thresholds.max_used, unit)} used allowed")
+    return requirements

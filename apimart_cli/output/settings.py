@@ -1,0 +1,52 @@
+"""The settings and the report on the config file, as aligned columns or JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from apimart_cli.output.json import render_document
+from apimart_cli.reports import ConfigReport, SettingRow
+from apimart_cli.text import visible, without_keys
+
+WIDEST_COLUMN = 40
+"""Most characters to which a column of settings grows."""
+
+
+def render_settings(tables: Sequence[Sequence[SettingRow]]) -> str:
+    """Return the settings of each profile as aligned columns: name, value, source; an empty line between profiles."""
+    return "\n".join(
+        _columns([(row.name, "-" if row.value is None else visible(row.value), visible(row.source)) for row in rows])
+        for rows in tables
+    )
+
+
+def render_settings_as_json(tables: Sequence[Sequence[SettingRow]]) -> str:
+    """Return the settings as one document a profile: an object with `value` and `source` for each name."""
+    documents = (
+        {row.name: _without_keys({"value": row.value, "source": row.source}) for row in rows} for rows in tables
+    )
+    return "".join(render_document({"settings": document}) for document in documents)
+
+
+def render_config_report(report: ConfigReport, *, json: bool) -> str:
+    """Return which profiles of the config file would work; as JSON, the mistakes too."""
+    if not json:
+        words = {True: "works", False: "broken"}
+        return _columns([(visible(each.profile), words[each.works], visible(each.reason)) for each in report.profiles])
+    return render_document(
+        {
+            "path": str(report.path),
+            "problems": [_without_keys(problem._asdict()) for problem in report.problems],
+            "profiles": [_without_keys(profile._asdict()) for profile in report.profiles],
+        }
+    )
+
+
+def _without_keys(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: without_keys(value) if isinstance(value, str) else value for name, value in document.items()}
+
+
+def _columns(lines: Sequence[tuple[str, str, str]]) -> str:
+    # What is longer than that stands out of its column, and does not push the others aside.
+    lengths = [[len(line[column]) for line in lines if len(line[column]) <= WIDEST_COLUMN] for column in range(2)]
+    widths = [max(column, default=0) for column in lengths]
+    return "".join(f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}\n" for first, second, third in lines)

@@ -1,0 +1,219 @@
+"""The table of `balance`. The only importer of rich.
+
+A number is never cut, so a narrow screen costs the bar first, then the columns.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_FLOOR, Decimal, localcontext
+from typing import TYPE_CHECKING, NamedTuple
+
+from apimart_cli.balance import SPENDABLE, Balance, Reading, Spendable, with_spendable
+from apimart_cli.output import Format
+from apimart_cli.output.amounts import with_unit
+from apimart_cli.output.lines import checked_as_lines
+from apimart_cli.screen.output import Screen
+from apimart_cli.text import visible
+from apimart_cli.words import Scope
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+EXACT_DIGITS = 100
+"""Digits that a sum may have: more than any amounts the parser lets through can add up to."""
+
+LOW_SHARE = Decimal("0.1")
+"""Below this share of what there ever was, a balance is called low."""
+
+_COLUMNS = ("Profile", "Scope", "Remaining", "Used", "Left", "Status")
+
+_RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
+
+_UNICODE_BAR = "█░"
+
+_ASCII_BAR = "#."
+
+_NO_BAR = ""
+
+_BAR_STEPS = 10
+
+_NO_WIDTH_LIMIT = 1_000_000_000
+"""Columns that no table needs: Rich, which must be told some width, cuts a cell that is beyond it."""
+
+
+class _Row(NamedTuple):
+    """One reading as the cells of a table."""
+
+    profile: str
+    scope: str
+    remaining: str
+    used: str
+    share: Decimal | None
+    status: str
+    style: str
+
+    def cells(self, *, bar: str) -> dict[str, str]:
+        """Return the cells by the names of their columns; `bar` has the characters of a full and an empty step."""
+        return {
+            "Profile": self.profile,
+            "Scope": self.scope,
+            "Remaining": self.remaining,
+            "Used": self.used,
+            "Left": _share_left(self.share, bar),
+            "Status": self.status,
+        }
+
+
+def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) -> str:
+    # A failed reading has a row beside others; alone, there is no answer, and the message says it all.
+    shown = [reading for reading in readings if reading.error is None or asked > 1]
+    rows = [_spendable_row(entry) if isinstance(entry, Spendable) else _row(entry) for entry in with_spendable(shown)]
+    if not rows:
+        return ""
+    rows += _total_rows(shown)
+    console = _console(screen)
+    # The widest layout that fits: a number is never cut, so a narrow screen costs the bar first, then the columns.
+    for bar in (_UNICODE_BAR if screen.unicode else _ASCII_BAR, _NO_BAR):
+        table = _table(rows, bar, screen)
+        width = console.measure(table).maximum
+        if screen.width is None or width <= screen.width:
+            return _print(console, table, width)
+    return _stacked(rows)
+
+
+def _row(reading: Reading) -> _Row:
+    profile, scope = visible(reading.profile), reading.scope.value
+    match reading.result:
+        case Balance() as balance:
+            status, style = _status(balance)
+            remain = balance.remain_balance
+            remaining = "unlimited" if remain is None else with_unit(remain, reading.unit)
+            used = with_unit(balance.used_balance, reading.unit)
+            return _Row(profile, scope, remaining, used, _share(balance), status, style)
+        case error:
+            return _Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
+
+
+def _spendable_row(spendable: Spendable) -> _Row:
+    profile = visible(spendable.profile)
+    if spendable.error:
+        return _Row(profile, SPENDABLE, "-", "-", None, "unknown", "red")
+    if spendable.limit is None or spendable.remain_balance is None:
+        return _Row(profile, SPENDABLE, "unlimited", "-", None, "unlimited", "cyan")
+    status = f"limited by {spendable.limit.scope}"
+    style = "red" if spendable.remain_balance <= 0 else "green"
+    return _Row(profile, SPENDABLE, with_unit(spendable.remain_balance, spendable.unit), "-", None, status, style)
+
+
+def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
+    """Return the sum of several keys, only where it means something: one unit, known to be the same, and all limited.
+
+    A key that stands in several profiles counts once. Accounts are left out, for two keys may share one.
+    """
+    by_key = {(reading.host, reading.key_id): reading for reading in readings if reading.scope is Scope.KEY}
+    keys = by_key.values()
+    units = {reading.unit for reading in keys}
+    balances = [reading.balance for reading in keys if reading.balance is not None]
+    remains = [balance.remain_balance for balance in balances if balance.remain_balance is not None]
+    unit = next(iter(units), None)
+    if len(keys) < 2 or len(units) > 1 or unit is None or len(remains) < len(keys):
+        return []
+    with localcontext(prec=EXACT_DIGITS):
+        remain = sum(remains, Decimal(0))
+        used = sum((balance.used_balance for balance in balances), Decimal(0))
+    return [_Row("total", Scope.KEY.value, with_unit(remain, unit), with_unit(used, unit), None, "-", "")]
+
+
+def _status(balance: Balance) -> tuple[str, str]:
+    """Return the status word and its colour."""
+    share = _share(balance)
+    if balance.remain_balance is None:
+        return "unlimited", "cyan"
+    if balance.remain_balance <= 0:
+        return "empty", "red"
+    return ("low", "yellow") if share is not None and share < LOW_SHARE else ("ok", "green")
+
+
+def _share(balance: Balance) -> Decimal | None:
+    """Return which part of the whole is left, from 0 to 1 in thousandths, rounded down; None without a whole."""
+    if balance.remain_balance is None:
+        return None
+    left = max(balance.remain_balance, Decimal(0))
+    # With digits enough that no amount is rounded on the way: a share just below 1 stays below it.
+    with localcontext(prec=100):
+        whole = left + balance.used_balance
+        return (left / whole).quantize(Decimal("0.001"), ROUND_FLOOR) if whole > 0 else None
+
+
+def _share_left(share: Decimal | None, bar: str) -> str:
+    if share is None:
+        return "-"
+    # Rounded down: only what is wholly left is shown as 100 %.
+    percent = int((share * 100).to_integral_value(ROUND_FLOOR))
+    if not bar:
+        return f"{percent:3d} %"
+    full, empty = bar[0], bar[1]
+    filled = int((share * _BAR_STEPS).to_integral_value(ROUND_FLOOR))
+    return f"{full * filled}{empty * (_BAR_STEPS - filled)} {percent:3d} %"
+
+
+def _console(screen: Screen) -> "Console":
+    from io import StringIO
+
+    from rich.console import Console
+
+    return Console(
+        file=StringIO(),
+        force_terminal=screen.colour,
+        color_system="standard" if screen.colour else None,
+        no_color=not screen.colour,
+        # Not the screen's: the table would measure itself against it, and always fit, its cells cut.
+        width=_NO_WIDTH_LIMIT,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+
+
+def _table(rows: Sequence[_Row], bar: str, screen: Screen) -> "Table":
+    from rich.box import SIMPLE_HEAD, Box
+    from rich.table import Table
+    from rich.text import Text
+
+    # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
+    simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
+    # Where the bar has no place, no space is to be wasted between the columns either.
+    table = Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if bar else (0, 1, 0, 0))
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
+    for row in rows:
+        cells = row.cells(bar=bar)
+        styled = {"Left": row.style, "Status": row.style, "Remaining": "bold"}
+        table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in _COLUMNS))
+    return table
+
+
+def _print(console: "Console", table: "Table", width: int) -> str:
+    with console.capture() as capture:
+        console.print(table, width=width, crop=False, no_wrap=True, soft_wrap=False)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _stacked(rows: Sequence[_Row]) -> str:
+    """One line a cell, for screens that no table fits; a terminal may fold a long number, but none is cut."""
+    blocks = []
+    for row in rows:
+        cells = row.cells(bar=_NO_BAR)
+        blocks.append("".join(f"{name + ':':<11}{cells[name].lstrip()}\n" for name in _COLUMNS))
+    return "\n".join(blocks)
+
+
+def _load_rich() -> None:
+    import rich.console
+    import rich.table  # noqa: F401  # loaded for its side effect: the next import of it is free
+
+
+FORMAT = Format(readings=_readings_as_table, checked=checked_as_lines, prepare=_load_rich)

@@ -1,0 +1,87 @@
+"""Signals: taken over for the length of a block, and put back. A signal that was ignored at the start stays ignored.
+
+What has something to put back says so with `at_ending` and installs nothing. The front door wraps a command in
+`ending_cleanly`, which puts it back before a signal ends the process. All of it works in any thread, but only the main
+thread can handle signals: elsewhere `ending_cleanly` leaves them to whoever runs the main thread.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+TYPED = ("SIGINT", "SIGQUIT")
+"""Signals of the terminal's keys: it sends them to every process in its foreground."""
+
+SENT = ("SIGTERM", "SIGHUP")
+"""Signals that other processes send; all of `TYPED` and `SENT` end a process."""
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
+SLICE = 0.1
+"""Most seconds to wait at a stretch: a signal that comes just before a wait begins is noticed when it ends."""
+
+Handler = Callable[[int, FrameType | None], object]
+
+_clean_ups: list[Callable[[], None]] = []
+
+
+@contextmanager
+def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
+    """Have `clean_up` called when a signal ends the process inside the block.
+
+    It runs in the main thread, between any two of its steps: it must take no lock that the main thread may hold.
+    """
+    _clean_ups.append(clean_up)
+    try:
+        yield
+    finally:
+        _clean_ups.remove(clean_up)
+
+
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Clean up, the latest first, before a signal that comes inside the block ends the process as it would have."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for clean_up in reversed(_clean_ups):
+            clean_up()
+        if number == signal.SIGINT:
+            os._exit(INTERRUPTED)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    with handling((*TYPED, *SENT), end):
+        yield
+
+
+@contextmanager
+def handling(names: Sequence[str], handler: Handler) -> Iterator[None]:
+    """Handle the signals of these names, as far as this platform has them and they are not ignored.
+
+    Does nothing outside of the main thread, which alone can handle signals.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [getattr(signal, name) for name in names if is_main and hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    handled = [number for number, previous in before.items() if previous is not signal.SIG_IGN]
+    try:
+        for number in handled:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])
+
+
+def wait_for_interrupt() -> None:
+    """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
+    pressed: list[int] = []
+    # Nothing is raised and no lock is taken in the handler: it may be called again before it is taken away.
+    with handling(("SIGINT",), lambda number, _frame: pressed.append(number)):
+        while not pressed:
+            time.sleep(SLICE)

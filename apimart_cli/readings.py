@@ -1,0 +1,79 @@
+"""The use case of every command that asks: settings in, readings out as they arrive.
+
+Warnings and failures are told on the way, and progress is shown where somebody waits.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple
+
+from apimart_cli.balance import Reading
+from apimart_cli.config.precedence import exposures
+from apimart_cli.config.settings import Settings
+from apimart_cli.keys.source import NoKey
+from apimart_cli.screen.writing import write_error, write_warning
+
+
+class Taken(NamedTuple):
+    """The readings of one profile, in the order of its scopes."""
+
+    settings: Settings
+    readings: Sequence[Reading]
+
+
+@contextmanager
+def take_readings(
+    profiles: Sequence[Settings], *, refuse_exposed: bool = False, quiet: bool = False
+) -> Iterator[Iterator[Taken]]:
+    """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
+
+    When the block ends, the failures among the readings that were taken are told on standard error. `quiet` shows no
+    progress.
+
+    A file with a key that other users can read or change is warned of; with `refuse_exposed` it is a ConfigError.
+    Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
+    several, such a profile has a failed reading of its own.
+    """
+    for exposure in exposures(profiles):
+        if refuse_exposed:
+            raise exposure
+        write_warning(exposure.message, exposure.hint)
+    if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
+        raise profiles[0].api_key.value.error
+    taken: list[Reading] = []
+    # Last: making the connections possible costs most of the start, and nothing is asked before this line.
+    from apimart_cli.gateway.client import ask
+
+    with ask([target for settings in profiles for target in settings.targets()]) as readings:
+        yield _grouped(profiles, readings, taken, quiet=quiet)
+    _tell_failures(taken)
+
+
+def count(profiles: Sequence[Settings]) -> int:
+    """Return how many readings there will be."""
+    return sum(len(settings.scope.value) for settings in profiles)
+
+
+def _grouped(
+    profiles: Sequence[Settings], readings: Iterator[Reading], taken: list[Reading], *, quiet: bool
+) -> Iterator[Taken]:
+    from apimart_cli.screen.progress import progress
+
+    with progress(count(profiles), quiet=quiet) as counted:
+        for settings in profiles:
+            group = []
+            for reading in islice(readings, len(settings.scope.value)):
+                counted.step()
+                group.append(reading)
+            taken += group
+            yield Taken(settings, group)
+
+
+def _tell_failures(readings: Sequence[Reading]) -> None:
+    """Tell about every failed reading, named where there are several; one hint for a row of them."""
+    failures = [(reading.name, reading.error) for reading in readings if reading.error is not None]
+    for number, (name, error) in enumerate(failures, start=1):
+        message = f"{name}: {error.message}" if len(readings) > 1 else error.message
+        is_repeated = number < len(failures) and failures[number][1].hint == error.hint
+        write_error(message, None if is_repeated else error.hint)

@@ -1,0 +1,46 @@
+"""Reports: what `config show` and `config check` tell, as records. Pure: made by `config`, shown by `output`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from apimart_cli.errors import ConfigError
+
+
+class SettingRow(NamedTuple):
+    """A setting as `config show` tells it."""
+
+    name: str
+    value: str | None
+    source: str
+
+
+class Problem(NamedTuple):
+    """One mistake in the config file: where it is, what it is, and how to mend it."""
+
+    line: int | None
+    message: str
+    hint: str
+    profile: str | None = None
+    """The profile that it breaks; None where it stands outside of the profiles."""
+
+    def as_error(self, path: Path) -> ConfigError:
+        """Return the error that tells it."""
+        place = f"{path}:{self.line}" if self.line else f"{path}"
+        return ConfigError(f"{place}: {self.message}", self.hint)
+
+
+class ProfileReport(NamedTuple):
+    """Whether a profile would work, as far as this machine can tell."""
+
+    profile: str
+    works: bool
+    reason: str
+
+
+class ConfigReport(NamedTuple):
+    """What `config check` has to tell."""
+
+    path: Path
+    problems: Sequence[Problem]
+    profiles: Sequence[ProfileReport]

@@ -1,0 +1,102 @@
+"""The sandbox's server.
+
+It shares no code with `gateway`, so that a mistake in one cannot be cancelled out by the same mistake in the other.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any
+
+from apimart_cli.sandbox.answers import Answer, answer
+from apimart_cli.sandbox.scenario import Fault, Scenario
+
+API_KEY = "sk-sandbox-0000000000000000"
+"""A made-up key. The sandbox takes every well-formed one."""
+
+
+class Sandbox(ThreadingHTTPServer):
+    """The server, listening on 127.0.0.1 from the moment it is made; `serving()` makes it answer."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, scenario: Scenario, *, port: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        """Listen on `port`, or on a free one. Raises OSError when the port is taken."""
+        self.scenario = scenario
+        self.closing = threading.Event()
+        self._clock = clock
+        self._started = clock()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the library's look-up of a name for 127.0.0.1, which takes seconds where no resolver answers."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """The base URL to give to a client."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point apimart here."""
+        return {"APIMART_BASE_URL": self.url, "APIMART_API_KEY": API_KEY}
+
+    @contextmanager
+    def serving(self) -> Iterator["Sandbox"]:
+        """Answer in the background until the block is left; then close every socket."""
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.closing.set()
+            self.shutdown()
+            self.server_close()
+
+    def spent(self) -> Decimal:
+        """What has been burnt since the start, to the millionth."""
+        elapsed = Decimal(self._clock() - self._started)
+        return (self.scenario.burn * elapsed).quantize(Decimal("0.000001")) if self.scenario.burn else Decimal(0)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about clients that hang up: giving up early is theirs to do."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection. Answers are written whole and the connection is kept, as a real gateway does."""
+
+    server: Sandbox
+    server_version = "apimart-sandbox"
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:  # the library's name for it
+        """Answer one question, after the latency and with the fault of the scenario."""
+        scenario = self.server.scenario
+        if scenario.fault is Fault.TIMEOUT:
+            self.server.closing.wait()
+            self.close_connection = True
+            return
+        if self.server.closing.wait(scenario.latency):
+            self.close_connection = True
+            return
+        self._send(answer(self.path, self.headers.get("Authorization"), scenario, self.server.spent()))
+
+    def _send(self, reply: Answer) -> None:
+        body = reply.body.encode("utf-8")
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's name for it
+        """Keep no log: standard error belongs to the wrapped command."""

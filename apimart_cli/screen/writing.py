@@ -1,0 +1,92 @@
+"""Writing to standard output and standard error.
+
+Whatever they are connected to - a terminal, a pipe, a full disk, nothing - writing either succeeds, or raises one
+OutputError, or (for messages) is given up quietly. No failure is left for the interpreter to stumble over at exit.
+"""
+
+import errno
+import os
+import sys
+from typing import TextIO
+
+from apimart_cli.errors import OutputError
+from apimart_cli.text import visible
+
+_OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
+
+
+def write_answer(text: str) -> None:
+    """Write `text`, whole lines, to standard output. Raises OutputError when it cannot be written to its end."""
+    if not text:
+        return
+    if sys.stdout is None:
+        raise _output_error("it is closed")
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        raise unwritable(error) from None
+    except ValueError:
+        raise _output_error("it is closed") from None
+
+
+def unwritable(error: OSError) -> OutputError:
+    """Return the error for standard output that could not be written to, and give the stream up."""
+    _silence(sys.stdout)
+    # `__main__` makes a stream that was closed before the start one that cannot be written to.
+    return _output_error("it is closed" if error.errno == errno.EBADF else f"{error.strerror}")
+
+
+def write_error(message: str, hint: str | None = None) -> None:
+    """Tell about an error on standard error: what happened, and a hint on what to do next."""
+    _write_message("error", message, hint)
+
+
+def write_warning(message: str, hint: str | None = None) -> None:
+    """Tell about something that is wrong but did not stop the answer."""
+    _write_message("warning", message, hint)
+
+
+def write_note(message: str, hint: str | None = None) -> None:
+    """Tell a person something worth knowing about the answer."""
+    _write_message("note", message, hint)
+
+
+def _output_error(reason: str) -> OutputError:
+    return OutputError(f"the answer could not be written to standard output: {reason}", _OUTPUT_HINT)
+
+
+def _write_message(kind: str, message: str, hint: str | None) -> None:
+    lines = [f"apimart: {kind}: {visible(message)}\n"]
+    if hint:
+        lines.append(f"hint: {visible(hint)}\n")
+    tell("".join(lines))
+
+
+def tell(text: str) -> None:
+    """Write `text` to standard error as it is; where nobody reads it, give it up."""
+    if sys.stderr is None:
+        return
+    try:
+        _write(sys.stderr, text)
+    except (OSError, ValueError):
+        # There is nobody left to tell; the exit code still speaks.
+        _silence(sys.stderr)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush; characters that the stream's encoding lacks are written as escapes."""
+    encoding = stream.encoding or "ascii"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _silence(stream: TextIO | None) -> None:
+    """Point a broken stream at the null device: the interpreter flushes it once more at exit, and would exit 120."""
+    if stream is None:
+        return
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        pass

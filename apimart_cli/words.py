@@ -1,0 +1,49 @@
+"""Words: every choice that a command line, a config file or a document spells out, declared once. Pure."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """Whose balance a reading tells."""
+
+    KEY = "key"
+    """The quota of the key that asks."""
+    ACCOUNT = "account"
+    """The account behind the key, which pays for all of its keys."""
+
+
+class ScopeChoice(StrEnum):
+    """What `--scope` and `scope` in the config file take."""
+
+    KEY = "key"
+    ACCOUNT = "account"
+    BOTH = "both"
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes to ask, in order."""
+        return tuple(Scope) if self is ScopeChoice.BOTH else (Scope(self.value),)
+
+
+class OutputFormat(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    VALUE = "value"
+
+
+class Outcome(StrEnum):
+    """What the gate says of one reading, and of all of them together."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    BELOW = "below"
+    UNLIMITED = "unlimited"
+    ERROR = "error"
+
+
+class OnUnlimited(StrEnum):
+    """What `--on-unlimited` takes."""
+
+    PASS = "pass"  # noqa: S105  # a choice, not a password
+    FAIL = "fail"

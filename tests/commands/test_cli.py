@@ -1,0 +1,361 @@
+"""The front door: every command line ends with a documented code, and every error is one line with a hint."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from apimart_cli import __version__
+from apimart_cli.cli import main
+from apimart_cli.errors import AuthError, CommandStatus, ExitCode, OutputError
+from apimart_cli.sandbox.server import Sandbox
+from support.running import KEY, Run, connected
+
+COMMANDS = ["balance", "check", "config", "config show", "config path", "sandbox"]
+
+
+@pytest.fixture
+def online(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A sandbox that the variables of this process point at, with the test key."""
+    for name, value in connected(sandbox).items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+# --- what is printed when nothing is done -----------------------------------------------------------------------
+
+
+def test_the_version_is_the_package_s(run: Run) -> None:
+    """One line on standard output."""
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"apimart {__version__}\n", "")
+
+
+def test_the_package_can_be_run_as_a_module(environment: Mapping[str, str]) -> None:
+    """`python -m apimart_cli` is the same command under the same name."""
+    for arguments, code, said in (
+        (["--version"], 0, f"apimart {__version__}\n"),
+        (["check"], 2, "apimart: error: there is no threshold to check\n"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", "apimart_cli", *arguments],
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            check=False,
+        )
+        assert ended.returncode == code
+        assert (ended.stdout + ended.stderr).startswith(said)
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_explains_itself(capsys: Captured, command: str, option: str) -> None:
+    """Plain text on standard output, without escapes, with exit code 0."""
+    assert main([*command.split(), option]) is ExitCode.OK
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"Usage: apimart {command}".rstrip() + " [OPTIONS]")
+    assert "--help" in captured.out
+    assert "\x1b" not in captured.out
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "help_"),
+    [
+        ([], "Missing command", "apimart"),
+        (["config"], "Missing command", "apimart config"),
+        (["balnce"], "No such command 'balnce'", "apimart"),
+        (["--min", "5"], "No such option", "apimart"),
+        (["check", "--mim", "5"], "No such option", "apimart check"),
+        (["config", "shw"], "No such command 'shw'", "apimart config"),
+        (["balance", "work"], "Got unexpected extra argument(s) (work)", "apimart balance"),
+        (["balance", "--scope", "all"], "Invalid value for '--scope': 'all' is not one of", "apimart balance"),
+        (["balance", "--output", "xml"], "Invalid value for '--output' / '-o': 'xml' is not", "apimart balance"),
+        (["check", "--on-unlimited", "warn"], "Invalid value for '--on-unlimited'", "apimart check"),
+        (["sandbox", "--fault", "flood"], "Invalid value for '--fault'", "apimart sandbox"),
+        (["sandbox", "--port", "65536"], "Invalid value for '--port'", "apimart sandbox"),
+        (["sandbox", "--port", "x"], "Invalid value for '--port'", "apimart sandbox"),
+        (["config", "show", "--output", "table"], "No such option", "apimart config show"),
+        (["config", "path", "x"], "Got unexpected extra argument(s) (x)", "apimart config path"),
+        (["balance", "--quiet"], "No such option", "apimart balance"),
+        (["balance", "--json=yes"], "Option '--json' does not take a value", "apimart balance"),
+        (["check", "--min"], "Option '--min' requires an argument", "apimart check"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_in_one_line(
+    capsys: Captured, arguments: Sequence[str], message: str, help_: str
+) -> None:
+    """What is wrong, and which help to read."""
+    assert main(arguments) is ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    told, hint = captured.err.splitlines()
+    assert _without_plural(told).startswith(_without_plural(f"apimart: error: {message}"))
+    assert not told.endswith(".")
+    assert hint.startswith(f"hint: see: {help_}")
+    assert hint.endswith(" --help")
+
+
+@pytest.mark.parametrize("asked", ["complete_zsh", "complete_bash", "source_bash", "complete_nothing", ""])
+def test_a_variable_of_completion_makes_no_command_a_success(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, asked: str
+) -> None:
+    """A stray variable of the shell's completion does not stand for a verdict: the gateway is asked all the same."""
+    for name, value in {**connected(sandbox), "_APIMART_COMPLETE": asked}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["check", "--min", "99999", "--quiet"]) is ExitCode.BELOW
+
+
+def _without_plural(text: str) -> str:
+    # Libraries that Typer builds on differ in the plural.
+    return text.replace("argument(s)", "argument").replace("arguments", "argument")
+
+
+def test_a_key_among_the_arguments_is_not_repeated(capsys: Captured) -> None:
+    """Whoever types a key where it does not belong finds no copy of it in the log."""
+    for arguments in (
+        ["balance", KEY],
+        [KEY],
+        ["balance", f"--{KEY}"],
+        ["balance", "--scope", KEY],
+        ["balance", "--profile", KEY],
+        ["balance", "--timeout", KEY],
+        ["balance", "--base-url", KEY],
+        ["balance", "--base-url", f"https://{KEY}@h"],
+        ["balance", "--base-url", f"http://{KEY}"],
+        ["check", "--min", KEY],
+        ["balance", "--api-key-file", KEY],
+        ["sandbox", "--remain", KEY],
+        ["sandbox", "--", KEY],
+    ):
+        assert main(arguments) is ExitCode.USAGE
+        captured = capsys.readouterr()
+        shown = captured.out + captured.err
+        assert shown.startswith("apimart: error: ")
+        assert not any(KEY[start : start + 8].lower() in shown.lower() for start in range(len(KEY) - 7)), arguments
+
+
+# --- the boundary -----------------------------------------------------------------------------------------------
+
+
+def _raise(error: BaseException) -> Callable[..., Any]:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments"),
+    [
+        ("apimart_cli.config.precedence.resolve", ["balance"]),
+        ("apimart_cli.config.precedence.resolve", ["check", "--min", "5"]),
+        ("apimart_cli.config.precedence.resolve", ["config", "show"]),
+        ("apimart_cli.config.file.config_path", ["config", "path"]),
+        ("apimart_cli.gateway.client.ask", ["balance"]),
+        ("apimart_cli.gate.judge", ["check", "--min", "5"]),
+        ("apimart_cli.output.render_readings", ["balance"]),
+        ("apimart_cli.output.render_checked", ["check", "--min", "5"]),
+        ("apimart_cli.child.run_child", ["sandbox", "--", "true"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "error", [ValueError(KEY), KeyError(KEY), RecursionError(KEY), MemoryError(), AssertionError(KEY)]
+)
+def test_a_bug_is_one_line_and_never_a_verdict(
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    online: Sandbox,
+    place: str,
+    arguments: Sequence[str],
+    error: Exception,
+) -> None:
+    """Exit code 1, the type and the place, no traceback, and nothing of a message that may hold the key."""
+    monkeypatch.setattr(place, _raise(error))
+    assert main(arguments) is ExitCode.INTERNAL
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    told, hint = captured.err.splitlines()
+    assert told.startswith(f"apimart: error: a bug in apimart: {type(error).__name__} in {__name__}, line ")
+    assert hint == "hint: please report it, with the command you ran"
+    assert KEY not in captured.err
+
+
+def test_a_bug_is_told_in_json_too(capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox) -> None:
+    """A script that reads JSON finds a verdict that says so, and the same code."""
+    monkeypatch.setattr("apimart_cli.gate.judge", _raise(ValueError(KEY)))
+    assert main(["check", "--min", "5", "--json"]) is ExitCode.INTERNAL
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"], document["exit_code"], document["error"]["code"]) == ("error", 1, "internal")
+    assert KEY not in str(document)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
+def test_an_interruption_says_nothing(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, error: BaseException
+) -> None:
+    """Whoever pressed Ctrl-C knows it."""
+    monkeypatch.setattr("apimart_cli.gateway.client.ask", _raise(error))
+    assert main(["balance"]) is ExitCode.INTERRUPTED
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_an_output_that_failed_is_told_where_it_can_be(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox
+) -> None:
+    """An answer that could not be written is no success, and no JSON is tried on the same stream."""
+    monkeypatch.setattr("apimart_cli.screen.writing.write_answer", _raise(OutputError("it is full", "free some space")))
+    for arguments in (["balance"], ["balance", "--json"], ["check", "--min", "5"]):
+        assert main(arguments) is ExitCode.INTERNAL
+        assert capsys.readouterr() == ("", "apimart: error: it is full\nhint: free some space\n")
+
+
+def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are told, and the code says that the output failed."""
+    monkeypatch.setattr("apimart_cli.screen.writing.write_answer", _raise(OutputError("it is full", "free some space")))
+    assert main(["check", "--json"]) is ExitCode.INTERNAL
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("apimart: ")] == [
+        "apimart: error: there is no threshold to check",
+        "apimart: error: it is full",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["balance"], ExitCode.OK),
+        (["balance", "--scope", "both", "--json"], ExitCode.OK),
+        (["check", "--min", "5"], ExitCode.OK),
+        (["check", "--min", "50"], ExitCode.BELOW),
+        (["check"], ExitCode.USAGE),
+        (["balance", "--api-key", "two words"], ExitCode.AUTH),
+        (["balance", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1"], ExitCode.UNAVAILABLE),
+        (["config", "show"], ExitCode.OK),
+        (["config", "path"], ExitCode.OK),
+        (["--version"], ExitCode.OK),
+        (["--help"], ExitCode.OK),
+    ],
+)
+def test_every_command_ends_with_a_documented_code(online: Sandbox, arguments: Sequence[str], code: ExitCode) -> None:
+    """What `main` returns is a member of the list, not a number that happens to be one."""
+    assert main(arguments) is code
+
+
+@pytest.mark.parametrize("status", [0, 7, 8, 137, 255])
+def test_only_a_wrapped_command_may_end_with_another_code(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """Its status is handed on as it is."""
+    monkeypatch.setattr("apimart_cli.child.run_child", lambda *_arguments: CommandStatus(status))
+    ended = main(["sandbox", "--", "true"])
+    assert ended == status
+    assert isinstance(ended, CommandStatus)
+
+
+@pytest.mark.parametrize("returned", [None, 8, 256, -1, "0", 0.5, [0]])
+def test_a_command_that_returns_anything_else_is_a_bug(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, returned: object
+) -> None:
+    """Forgetting to return a code, or returning one that is not in the list, never ends with 0."""
+    monkeypatch.setattr("apimart_cli.gate.code_of_readings", lambda _readings: returned)
+    assert main(["balance"]) is ExitCode.INTERNAL
+    assert "a bug in apimart: ValueError" in capsys.readouterr().err
+
+
+# --- errors as JSON ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance", "--json"],
+        ["balance", "-o", "json"],
+        ["balance", "-ojson"],
+        ["balance", "--output", "json"],
+        ["balance", "--output=json"],
+        ["balance", "--json", "--json"],
+        ["balance", "-p", "quick", "--json"],
+        ["balance", "-pqa", "--json"],
+        ["balance", "--json", "--no-such-option"],
+        ["balance", "--scope", "all", "--json"],
+        ["config", "show", "--json", "--scope", "all"],
+        ["balance", "--json", "--output", "table"],
+    ],
+)
+def test_an_error_is_a_json_object_where_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:
+    """On standard output, beside the message on standard error, however the wish was written."""
+    code = main(arguments)
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert captured.out.count("\n") == 1
+    assert list(document) == ["schema", "profile", "scope", "error"]
+    assert document["error"]["exit_code"] == code != 0
+    assert captured.err == f"apimart: error: {document['error']['message']}\nhint: {document['error']['hint']}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "--json"],
+        ["check", "-o", "json", "--min", "abc"],
+        ["check", "--json", "--mim", "5"],
+    ],
+)
+def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, arguments: Sequence[str]) -> None:
+    """A script looks for the verdict in one place."""
+    assert main(arguments) is ExitCode.USAGE
+    document = json.loads(capsys.readouterr().out)
+    names = ["schema", "verdict", "exit_code", "min", "max_used", "stopped_by", "readings", "error"]
+    assert list(document) == names
+    assert (document["verdict"], document["exit_code"]) == ("error", 2)
+    assert document["stopped_by"] == document["readings"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance"],
+        ["balance", "-o", "table"],
+        ["balance", "-o", "value"],
+        ["balance", "-o", "jsonl"],
+        ["balance", "--profile", "json"],
+        ["check", "--json", "--quiet"],
+        ["check", "-q", "--json"],
+        ["check", "-qo", "json"],
+        ["check", "-qojson"],
+        ["sandbox", "--remain", "x", "--", "apimart", "balance", "--json"],
+    ],
+)
+def test_standard_output_stays_empty_where_no_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:
+    """Also when quiet was asked for, and when the wish belongs to a wrapped command."""
+    assert main(arguments) in {ExitCode.USAGE, ExitCode.AUTH}
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("apimart: error: ")
+
+
+def test_an_error_of_the_key_has_its_own_code(capsys: Captured) -> None:
+    """The object says which of the documented errors it is."""
+    assert main(["balance", "--json"]) is ExitCode.AUTH
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == AuthError.code == "auth"
+
+
+# --- the process ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_read_from_the_folder_one_stands_in(run: Run, tmp_path: Path) -> None:
+    """A file that is called like a module of ours, or of a library, is not taken for it."""
+    for name in ("apimart_cli.py", "typer.py", "requests.py", "json.py"):
+        (tmp_path / name).write_text("raise SystemExit(99)\n")
+    assert run("config", "path").returncode == 0

@@ -1,0 +1,550 @@
+"""Many profiles: which are asked, in which order, with which settings, side by side; and what one of them can break."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apimart_cli.config.precedence import resolve
+from apimart_cli.config.settings import Options, Settings
+from apimart_cli.gateway.client import MAX_CONCURRENCY
+from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.words import Scope
+from support.running import KEY, Call, Run
+from support.scripted import Gateway, Reply, balance, gateway, refusal
+
+# A key is `sk-<profile>`: the gateway of these tests answers by it.
+THREE = """
+default_profile = "b"
+[profiles.a]
+api_key = "sk-a"
+min = 5
+[profiles.b]
+api_key = "sk-b"
+min = 50
+max_used = 1
+[profiles.c]
+api_key = "sk-c"
+"""
+AMOUNTS = {"sk-a": "10", "sk-b": "20", "sk-c": "30.0", KEY: "99"}
+
+
+def answer(_path: str, key: str) -> Reply:
+    return balance(AMOUNTS[key], "1") if key in AMOUNTS else refusal(401)
+
+
+@pytest.fixture
+def server() -> Iterator[Gateway]:
+    """A gateway that knows the keys of THREE and the test key, each with an amount of its own."""
+    with gateway(answer) as running:
+        yield running
+
+
+Three = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def three(tmp_path: Path, server: Gateway) -> Three:
+    """Write a config file, THREE unless told otherwise, and return what points a command at it and at `server`."""
+
+    def point(text: str = THREE) -> dict[str, str]:
+        config = tmp_path / "three.toml"
+        config.write_text(text)
+        config.chmod(0o600)
+        return {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(config)}
+
+    return point
+
+
+# --- which profiles ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "lines"),
+    [
+        (("-p", "a"), {}, ["10"]),
+        (("-p", "c", "--profile", "a"), {}, ["c/key\t30.0", "a/key\t10"]),
+        (("-p", "a", "-p", "a"), {}, ["a/key\t10", "a/key\t10"]),
+        (("--all-profiles",), {}, ["a/key\t10", "b/key\t20", "c/key\t30.0"]),
+        ((), {}, ["20"]),
+        ((), {"APIMART_PROFILE": "c"}, ["30.0"]),
+        (("-p", "a"), {"APIMART_PROFILE": "c"}, ["10"]),
+        (("--all-profiles",), {"APIMART_PROFILE": "c"}, ["a/key\t10", "b/key\t20", "c/key\t30.0"]),
+        # A key of the environment stands behind a profile that was asked for, and before one that was not.
+        ((), {"APIMART_API_KEY": KEY}, ["99"]),
+        ((), {"APIMART_API_KEY": KEY, "APIMART_PROFILE": "c"}, ["99"]),
+        (("-p", "a"), {"APIMART_API_KEY": KEY}, ["10"]),
+        (("-p", "a", "--api-key", KEY), {}, ["99"]),
+    ],
+)
+def test_the_profiles_that_were_asked_for_are_shown_in_that_order(
+    call: Call, three: Three, arguments: tuple[str, ...], environ: Mapping[str, str], lines: list[str]
+) -> None:
+    """Option, variable, the file's default; `value` names them as soon as there are several."""
+    shown = call("balance", *arguments, "-o", "value", env={**three(), **environ})
+    assert (shown.code, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines() == lines
+
+
+def test_a_profile_without_a_key_uses_the_one_of_the_environment(call: Call, three: Three) -> None:
+    """Profiles may differ in everything but the key."""
+    env = {**three("[profiles.a]\nunit = 'USD'\n[profiles.b]\napi_key = 'sk-b'\n"), "APIMART_API_KEY": KEY}
+    assert call("balance", "--all-profiles", "-o", "value", env=env).stdout == "a/key\t99\nb/key\t20\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message", "hint"),
+    [
+        (("-p", "a", "-p", "bb"), {}, "--profile: there is no profile 'bb' in {path}", "a, b, c; did you mean b?"),
+        ((), {"APIMART_PROFILE": "x"}, "APIMART_PROFILE: there is no profile 'x' in {path}", "a, b, c"),
+        ((), {"APIMART_PROFILE": ""}, "APIMART_PROFILE is set but empty", "unset it"),
+        (("-p", "a", "--all-profiles"), {}, "--profile and --all-profiles exclude each other", "one of them"),
+        (("-p", "a", "-p", "b", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
+        (("--all-profiles", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
+        (("--all-profiles", "--api-key-file", "/k"), {}, "one key cannot stand for several profiles", "single profile"),
+        (("--all-profiles", "--api-key", "-"), {}, "one key cannot stand for several profiles", "single profile"),
+    ],
+)
+@pytest.mark.parametrize("command", [("balance",), ("check", "--min", "1"), ("config", "show")])
+def test_a_question_about_profiles_that_makes_no_sense_is_a_usage_error(
+    call: Call, three: Three, server: Gateway,
+    command: tuple[str, ...], arguments: tuple[str, ...], environ: Mapping[str, str], message: str, hint: str,
+) -> None:  # fmt: skip
+    """Exit 2, and nobody is asked: not even for the profiles that would have worked."""
+    env = {**three(), **environ}
+    refused = call(*command, *arguments, env=env)
+    assert (refused.code, refused.stdout, server.asked) == (2, "", [])
+    assert refused.stderr.startswith(f"apimart: error: {message.format(path=env['APIMART_CONFIG'])}\nhint: ")
+    assert hint in refused.stderr.splitlines()[1]
+
+
+def test_there_must_be_a_profile_to_ask_for_all(call: Call, three: Three) -> None:
+    """A file without profiles is told, with the way to one."""
+    env = three("timeout = 5\n")
+    refused = call("balance", "--all-profiles", env=env)
+    assert refused.code == 2
+    assert refused.stderr == (
+        f"apimart: error: --all-profiles: there is no profile in {env['APIMART_CONFIG']}\n"
+        "hint: store one with: apimart login\n"
+    )
+
+
+# --- when one of them fails -------------------------------------------------------------------------------------
+
+MIXED = """
+[profiles.good]
+api_key = "sk-a"
+[profiles.unknown]
+api_key = "sk-unknown"
+[profiles.keyless]
+[profiles.unset]
+api_key_env = "NOT_SET"
+[profiles.command]
+api_key_command = ["false"]
+[profiles.rich]
+api_key = "sk-c"
+"""
+
+
+def test_a_failed_profile_is_a_row_and_the_others_still_show(call: Call, three: Three) -> None:
+    """In its place in the table, by the kind of its error; what happened is told on standard error, by name."""
+    env = three(MIXED)
+    shown = call("balance", "--all-profiles", env=env)
+    rows = [line.split() for line in shown.stdout.splitlines()[2:]]
+    assert shown.code == 4
+    assert [(row[0], row[2], row[-1]) for row in rows] == [
+        ("good", "10", "ok"),
+        ("unknown", "-", "auth"),
+        ("keyless", "-", "auth"),
+        ("unset", "-", "auth"),
+        ("command", "-", "auth"),
+        ("rich", "30.0", "ok"),
+    ]
+    errors = [line for line in shown.stderr.splitlines() if line.startswith("apimart: error: ")]
+    assert [line.split(": ")[2] for line in errors] == ["unknown/key", "keyless/key", "unset/key", "command/key"]
+    assert "NOT_SET, named by api_key_env of profile unset" in errors[2]
+
+
+def test_a_failed_profile_is_an_error_object_and_a_word(call: Call, three: Three) -> None:
+    """JSON has one line a reading, `value` says `error`."""
+    env = three(MIXED)
+    documents = [json.loads(line) for line in call("balance", "--all-profiles", "--json", env=env).stdout.splitlines()]
+    assert [document["profile"] for document in documents] == [
+        "good", "unknown", "keyless", "unset", "command", "rich",
+    ]  # fmt: skip
+    assert ["error" in document for document in documents] == [False, True, True, True, True, False]
+    assert {document["error"]["exit_code"] for document in documents if "error" in document} == {4}
+    values = call("balance", "--all-profiles", "-o", "value", env=env).stdout.splitlines()
+    assert values[:2] == ["good/key\t10", "unknown/key\terror"]
+
+
+BY_KEY = {
+    "sk-ok": balance("10"),
+    "sk-low": balance("1"),
+    "sk-free": balance("-1", unlimited=True),
+    "sk-401": refusal(401),
+    "sk-402": refusal(402),
+    "sk-500": refusal(500),
+    "sk-404": refusal(404),
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "shown", "checked"),
+    [
+        ("ok ok", 0, 0),
+        ("ok low", 0, 3),
+        ("ok 401", 4, 4),
+        ("500 401", 5, 5),
+        ("401 500", 4, 4),
+        ("404 401 ok", 6, 6),
+        ("401 402", 3, 3),
+        ("500 low", 5, 3),
+        ("low 500", 5, 3),
+        ("401 free", 4, 7),
+        ("free low", 0, 3),
+        ("free ok", 0, 7),
+    ],
+)
+def test_the_exit_code_tells_the_worst_by_contract(
+    call: Call, tmp_path: Path, names: str, shown: int, checked: int
+) -> None:
+    """Below first, then an unwelcome unlimited quota, then the first failure in the order asked, else 0."""
+    config = tmp_path / "codes.toml"
+    profiles = [f"p{place}{name}" for place, name in enumerate(names.split())]
+    config.write_text("".join(f"[profiles.{name}]\napi_key = 'sk-{name[2:]}'\n" for name in profiles))
+    config.chmod(0o600)
+    with gateway(lambda _path, key: BY_KEY[key]) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(config)}
+        assert call("balance", "--all-profiles", env=env).code == shown
+        check = call("check", "--all-profiles", "--min", "5", "--on-unlimited", "fail", "--json", env=env)
+    document = json.loads(check.stdout)
+    assert check.code == document["exit_code"] == checked
+    assert [reading["profile"] for reading in document["readings"]] == profiles
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------
+
+
+def test_each_profile_has_its_own_thresholds(call: Call, three: Three) -> None:
+    """Those of the file; the document tells each reading's, and none for all."""
+    checked = call("check", "-p", "a", "-p", "b", env=three())
+    assert checked.code == 3
+    assert checked.stdout.splitlines() == [
+        "PASS a/key: 10 left, at least 5 required",
+        "BELOW b/key: 20 left, at least 50 required; 1 used, at most 1 allowed",
+    ]
+    document = json.loads(call("check", "-p", "a", "-p", "b", "--json", env=three()).stdout)
+    assert (document["min"], document["max_used"]) == (None, None)
+    assert [(each["min"], each["max_used"]) for each in document["readings"]] == [(5, None), (50, 1)]
+    assert document["stopped_by"] == ["b/key"]
+
+
+def test_a_threshold_of_the_command_line_is_for_all(call: Call, three: Three) -> None:
+    """It wins over each profile's own; the other kind of threshold stays."""
+    document = json.loads(call("check", "--all-profiles", "--min", "20.00", "--json", env=three()).stdout)
+    assert document["exit_code"] == 3
+    assert [(each["min"], each["max_used"], each["verdict"]) for each in document["readings"]] == [
+        (20.00, None, "below"), (20.00, 1, "pass"), (20.00, None, "pass"),
+    ]  # fmt: skip
+
+
+def test_one_profile_without_a_threshold_is_a_usage_error(call: Call, three: Three, server: Gateway) -> None:
+    """The gate never passes a key that it does not judge; nobody is asked."""
+    assert (call("check", "--all-profiles", env=three()).code, server.asked) == (2, [])
+
+
+# --- side by side, and as they arrive ---------------------------------------------------------------------------
+
+
+def test_profiles_are_asked_side_by_side(call: Call, three: Three, server: Gateway) -> None:
+    """Three of them take the time of one: here, nobody is answered before all have asked."""
+    everybody = threading.Barrier(3, timeout=10)
+
+    def together(path: str, key: str) -> Reply:
+        everybody.wait()
+        return answer(path, key)
+
+    server.answer = together
+    assert call("balance", "--all-profiles", env=three()).code == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "first", "rest"),
+    [("json", b'{"schema":1,"profile":"a"', 2), ("value", b"a/key\t10\n", 2)],
+)
+def test_a_slow_profile_does_not_delay_the_line_of_a_quick_one_before_it(
+    command: str, environment: Mapping[str, str], three: Three, server: Gateway, output: str, first: bytes, rest: int
+) -> None:
+    """Through a pipe: the first line is read while the second profile's answer is still held back."""
+    was_read = threading.Event()
+
+    def hold(path: str, key: str) -> Reply:
+        if key == "sk-b":
+            assert was_read.wait(20)
+        return answer(path, key)
+
+    server.answer = hold
+    with subprocess.Popen(
+        [command, "balance", "--all-profiles", "-o", output, "--timeout", "30"],
+        env={**environment, **three()},
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert not was_read.is_set()
+        was_read.set()
+        lines = process.stdout.readlines()
+    assert line.startswith(first)
+    assert (len(lines), process.returncode) == (rest, 0)
+
+
+def test_lines_keep_the_order_asked_whoever_answers_first(call: Call, three: Three, server: Gateway) -> None:
+    """A slow first profile holds its line, and those behind it."""
+    asked = threading.Event()
+
+    def first_last(path: str, key: str) -> Reply:
+        if key == "sk-c":
+            assert asked.wait(10)
+        else:
+            asked.set()
+        return answer(path, key)
+
+    server.answer = first_last
+    shown = call("balance", "-p", "c", "-p", "a", "-p", "b", "-o", "value", env=three())
+    assert shown.stdout == "c/key\t30.0\na/key\t10\nb/key\t20\n"
+
+
+class Ended(NamedTuple):
+    """How a process ended, and the most memory it had, in KiB."""
+
+    code: int
+    lines: list[str]
+    peak: int
+
+
+LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+"""Started between the test and the command: a process begins with the peak of the one that started it."""
+
+
+def run_measured(command: Sequence[str], environment: Mapping[str, str]) -> Ended:
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", LAUNCHER, *command],
+        env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False,
+    )  # fmt: skip
+    return Ended(ended.returncode, ended.stdout.splitlines(), int(ended.stderr))
+
+
+def test_a_thousand_profiles_are_asked_with_bounded_means(
+    command: str, environment: Mapping[str, str], three: Three, server: Gateway
+) -> None:
+    """Each in its order, over at most fifty connections at once; the memory is that of one profile, and little more."""
+    server.answer = lambda _path, key: balance(key.removeprefix("sk-"), delay=0.01)
+    text = "".join(f"[profiles.p{number}]\napi_key = 'sk-{number}'\n" for number in range(1000))
+    environment = {**environment, **three(text)}
+    one = run_measured([command, "balance", "-p", "p0", "-o", "value"], environment)
+    server.connections = server.most_at_once = 0
+    many = run_measured([command, "balance", "--all-profiles", "-o", "value"], environment)
+    assert (one.code, many.code) == (0, 0)
+    assert many.lines == [f"p{number}/key\t{number}" for number in range(1000)]
+    assert 2 <= server.most_at_once <= MAX_CONCURRENCY == 50
+    assert many.peak - one.peak < 15 * 1024, "fifteen MiB for a thousand profiles"
+
+
+def test_each_of_many_has_its_own_time(call: Call, tmp_path: Path) -> None:
+    """A profile that waits for its turn does not lose its time by that: two rounds of a whole pool all succeed."""
+    config = tmp_path / "turns.toml"
+    profiles = "".join(f"[profiles.p{number}]\napi_key = 'sk-{number}'\n" for number in range(2 * MAX_CONCURRENCY))
+    config.write_text(f"timeout = 3.1\n{profiles}")
+    config.chmod(0o600)
+    with gateway(lambda _path, _key: balance("1", delay=1.6)) as server:
+        started = time.monotonic()
+        env = {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(config)}
+        assert call("balance", "--all-profiles", "-o", "value", env=env).code == 0
+        assert time.monotonic() - started > 3.1, "longer than any one of them may take"
+
+
+def test_a_profile_that_hangs_costs_only_itself(call: Call, three: Three, server: Gateway) -> None:
+    """It fails when its own time is over; the others are there."""
+    server.answer = lambda path, key: answer(path, key)._replace(delay=20 if key == "sk-b" else 0)
+    env = three(THREE.replace("max_used = 1", "max_used = 1\ntimeout = 0.5"))
+    shown = call("balance", "--all-profiles", "-o", "value", env=env)
+    assert (shown.code, shown.stdout) == (5, "a/key\t10\nb/key\terror\nc/key\t30.0\n")
+    assert "b/key: no answer from" in shown.stderr
+
+
+def test_the_installed_command_shows_profiles_in_one_table(run: Run, three: Three) -> None:
+    """The example of the README."""
+    shown = run("balance", "-p", "c", "-p", "a", env=three())
+    assert [line.split()[:3] for line in shown.stdout.splitlines()[2:]] == [["c", "key", "30.0"], ["a", "key", "10"]]
+
+
+# --- precedence, of everything, against a plain table -----------------------------------------------------------
+
+ORDER = {
+    "profile": ("option", "variable", "file", "default"),
+    "api_key": ("option", "variable", "profile", "default"),
+    "base_url": ("option", "variable", "profile", "file", "default"),
+    "timeout": ("option", "variable", "profile", "file", "default"),
+    "scope": ("option", "profile", "file", "default"),
+    "unit": ("profile", "file", "default"),
+    "min": ("option", "profile", "file", "default"),
+    "max_used": ("option", "profile", "file", "default"),
+}
+"""Where each setting may stand, the first place first."""
+
+KEY_ORDER_FOR_A_PROFILE_OF_THE_OPTION = ("option", "profile", "variable", "default")
+"""A profile that was asked for by name is more explicit than a variable."""
+
+WRITTEN: Mapping[str, Mapping[str, str]] = {
+    "profile": {"option": "by-option", "variable": "by-variable", "file": "by-file"},
+    "api_key": {"option": "sk-option", "variable": "sk-variable", "profile": "sk-profile"},
+    "base_url": {
+        "option": "https://option.example/v1", "variable": "https://variable.example/",
+        "profile": "https://profile.example", "file": "https://file.example/x",
+    },
+    "timeout": {"option": "1.5", "variable": "2", "profile": "3.25", "file": "4"},
+    "scope": {"option": "both", "profile": "account", "file": "both"},
+    "unit": {"profile": "PRO", "file": "TOP"},
+    "min": {"option": "1.00", "profile": "2.0", "file": "3"},
+    "max_used": {"option": "10", "profile": "20.5", "file": "30"},
+}  # fmt: skip
+"""What stands in each of these places, as it is written there."""
+
+READ: Mapping[str, Mapping[str, Any]] = {
+    "profile": {"default": "default"},
+    "api_key": {"default": None},
+    "base_url": {
+        "option": "https://option.example", "variable": "https://variable.example",
+        "profile": "https://profile.example", "file": "https://file.example/x", "default": "https://api.apimart.ai",
+    },
+    "timeout": {"option": 1.5, "variable": 2.0, "profile": 3.25, "file": 4.0, "default": 10.0},
+    "scope": {
+        "option": (Scope.KEY, Scope.ACCOUNT), "profile": (Scope.ACCOUNT,), "file": (Scope.KEY, Scope.ACCOUNT),
+        "default": (Scope.KEY,),
+    },
+    "unit": {"default": None},
+    "min": {"option": Decimal("1.00"), "profile": Decimal("2.0"), "file": Decimal(3), "default": None},
+    "max_used": {"option": Decimal(10), "profile": Decimal("20.5"), "file": Decimal(30), "default": None},
+}  # fmt: skip
+"""What it means; where a place is missing here, it means what is written."""
+
+KEY_KINDS = ("api_key", "api_key_env", "api_key_file")
+KEY_OPTIONS = ("api_key", "api_key_file")
+
+PLACES = st.fixed_dictionaries({name: st.sets(st.sampled_from(sorted(places))) for name, places in WRITTEN.items()})
+"""For each setting, any of the places it may stand in."""
+
+
+def key_file(folder: Path, key: str) -> Path:
+    path = folder / key
+    path.write_text(f"{key}\n")
+    path.chmod(0o600)
+    return path
+
+
+def config_text(places: Mapping[str, set[str]], profile: str, key_kind: str, folder: Path) -> str:
+    """The config file that says what `places` puts into it."""
+
+    def lines(place: str) -> Iterator[str]:
+        for name, values in WRITTEN.items():
+            if name not in {"profile", "api_key"} and place in places[name]:
+                quote = "" if name in {"timeout", "min", "max_used"} else '"'
+                yield f"{name} = {quote}{values[place]}{quote}"
+
+    key = WRITTEN["api_key"]["profile"]
+    key_lines = {
+        "api_key": f'api_key = "{key}"',
+        "api_key_env": 'api_key_env = "KEY_OF_PROFILE"',
+        "api_key_file": f'api_key_file = "{key_file(folder, key)}"',
+    }
+    top = [*lines("file"), *(["default_profile = 'by-file'"] if "file" in places["profile"] else [])]
+    own = [*lines("profile"), *([key_lines[key_kind]] if "profile" in places["api_key"] else [])]
+    others = [name for name in ("by-option", "by-variable", "by-file") if name != profile]
+    return "\n".join([*top, f"[profiles.{profile}]", *own, *(f"[profiles.{name}]" for name in others)])
+
+
+def found(setting: str, order: Sequence[str], places: Mapping[str, set[str]]) -> tuple[str, Any]:
+    """The place where a setting is found, and what it means."""
+    place = next(place for place in order if place in places[setting] or place == "default")
+    return place, READ[setting].get(place, WRITTEN[setting].get(place))
+
+
+def source_in_words(setting: str, place: str, profile: str, path: Path) -> str:
+    """How `config show` calls a place."""
+    return {
+        "option": f"--{setting.replace('_', '-')}",
+        "variable": f"APIMART_{setting.upper()}",
+        "profile": f"profile {profile} in {path}",
+        "file": f"{path}" if setting != "profile" else f"default_profile in {path}",
+        "default": "default",
+    }[place]
+
+
+def key_of(settings: Settings) -> str | None:
+    source = settings.api_key.value
+    if isinstance(source, NoKey):
+        return None
+    assert isinstance(source, GivenKey)
+    return source.read().reveal()
+
+
+@given(places=PLACES, key_kind=st.sampled_from(KEY_KINDS), key_option=st.sampled_from(KEY_OPTIONS))
+@settings(max_examples=200)
+def test_every_setting_comes_from_the_first_place_that_has_it(
+    tmp_path_factory: pytest.TempPathFactory, places: Mapping[str, set[str]], key_kind: str, key_option: str
+) -> None:
+    """Whatever stands where, each setting by itself, and its source is named; the key has its own finer step."""
+    folder = tmp_path_factory.getbasetemp()
+    profile_place, profile = found("profile", ORDER["profile"], places)
+    path = folder / "precedence.toml"
+    path.write_text(config_text(places, profile, key_kind, folder))
+    path.chmod(0o600)
+    environ = {"APIMART_CONFIG": str(path), "KEY_OF_PROFILE": WRITTEN["api_key"]["profile"]}
+    environ |= {
+        f"APIMART_{name.upper()}": values["variable"] for name, values in WRITTEN.items() if "variable" in places[name]
+    }
+    given_options: dict[str, Any] = {
+        name: WRITTEN[name]["option"]
+        for name in ("base_url", "timeout", "scope", "min", "max_used")
+        if "option" in places[name]
+    }
+    if "option" in places["profile"]:
+        given_options["profiles"] = ("by-option",)
+    if "option" in places["api_key"]:
+        key = WRITTEN["api_key"]["option"]
+        given_options[key_option] = key if key_option == "api_key" else key_file(folder, key)
+
+    [settings] = resolve(Options(**given_options), environ)
+
+    assert (settings.profile.value, settings.profile.source) == (
+        profile,
+        source_in_words("profile", profile_place, profile, path),
+    )
+    for name in ("base_url", "timeout", "scope", "unit", "min", "max_used"):
+        place, value = found(name, ORDER[name], places)
+        setting = getattr(settings, name)
+        assert (setting.value, setting.source) == (value, source_in_words(name, place, profile, path)), name
+        assert str(setting.value) == str(value), name
+    key_order = KEY_ORDER_FOR_A_PROFILE_OF_THE_OPTION if profile_place == "option" else ORDER["api_key"]
+    _, key_value = found("api_key", key_order, places)
+    assert key_of(settings) == key_value
+
+
+def test_every_setting_is_in_the_table_of_this_test() -> None:
+    """A new setting is not forgotten here."""
+    assert set(ORDER) == set(Settings._fields) - {"exposures"}

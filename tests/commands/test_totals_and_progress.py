@@ -1,0 +1,245 @@
+"""Many keys at once: a total where it means something, and how far one is while it takes time."""
+
+import io
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pyte
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apimart_cli import streams
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import ApimartError, AuthError
+from apimart_cli.output import render_readings
+from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.screen.output import Screen
+from apimart_cli.screen.progress import progress
+from apimart_cli.words import OutputFormat, Scope
+from support.running import KEY, Call, Spawn, connected
+from support.scripted import Gateway, Reply, balance, gateway
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+Serve = Callable[..., Sandbox]
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def reading(
+    remain: str | ApimartError | None, used: str = "1", unit: str | None = "USD", scope: Scope = Scope.KEY
+) -> Reading:
+    """A reading with these amounts; None is unlimited."""
+    if isinstance(remain, ApimartError):
+        return Reading("p", scope, unit, remain)
+    amount = None if remain is None else Decimal(remain)
+    return Reading("p", scope, unit, Balance(scope, amount, Decimal(used), remain is None, NOW))
+
+
+def total(*readings: Reading) -> list[str] | None:
+    """The cells of the total row, or None where there is none."""
+    rows = [line.split() for line in render_readings(readings, OutputFormat.TABLE, Screen()).splitlines()]
+    assert len([row for row in rows if row[0] == "p"]) == len(readings) + _spendable_rows(readings)
+    last = rows[-1] if rows[-1][0] == "total" else None
+    assert [row for row in rows if row[0] == "total"] == ([last] if last else [])
+    return last
+
+
+def _spendable_rows(readings: tuple[Reading, ...]) -> int:
+    return sum((one.scope, two.scope) == (Scope.KEY, Scope.ACCOUNT) for one, two in pairwise(readings))
+
+
+# --- totals -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("readings", "remaining", "used"),
+    [
+        ([reading("10.5", "2.3"), reading("0.25", "0.7")], "10.75", "3.0"),
+        ([reading("0.1"), reading("0.2"), reading("0.30")], "0.60", "3"),
+        ([reading("5"), reading("-2.5")], "2.5", "2"),
+        ([reading("0.00"), reading("1")], "1.00", "2"),
+        ([reading("999999999999999"), reading("0." + "0" * 29 + "1")], "999999999999999." + "0" * 29 + "1", "2"),
+        ([reading("1"), reading("2"), reading("50", scope=Scope.ACCOUNT)], "3", "2"),
+    ],
+)
+def test_keys_of_one_unit_are_added_up_exactly(readings: list[Reading], remaining: str, used: str) -> None:
+    """In the last row, to the last digit. Accounts are left out: two keys may share one."""
+    assert total(*readings) == ["total", "key", remaining, "USD", used, "USD", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [reading("1")],
+        [reading("1"), reading("2", scope=Scope.ACCOUNT)],
+        [reading("1", scope=Scope.ACCOUNT), reading("2", scope=Scope.ACCOUNT)],
+        [reading("1", unit=None), reading("2", unit=None)],
+        [reading("1"), reading("2", unit=None)],
+        [reading("1"), reading("2", unit="EUR")],
+        [reading("1"), reading(None)],
+        [reading("1"), reading(AuthError("no"))],
+        [reading("1"), reading("2"), reading(AuthError("no"), unit="EUR")],
+    ],
+)
+def test_what_cannot_be_added_up_has_no_total(readings: list[Reading]) -> None:
+    """One key, an unknown or another unit, no limit, or an answer that is missing: a sum would say something wrong."""
+    assert total(*readings) is None
+
+
+AMOUNTS = st.decimals(-(10**15) + 1, 10**15 - 1, places=15, allow_nan=False, allow_infinity=False)
+
+
+@given(amounts=st.lists(st.tuples(AMOUNTS, AMOUNTS.map(abs)), min_size=2, max_size=10))
+@settings(max_examples=30)
+def test_no_sum_is_rounded(amounts: list[tuple[Decimal, Decimal]]) -> None:
+    """For any amounts, against fractions."""
+    row = total(*(reading(f"{remain:f}", f"{used:f}") for remain, used in amounts))
+    assert row is not None
+    assert Fraction(row[2]) == sum(Fraction(remain) for remain, _ in amounts)
+    assert Fraction(row[4]) == sum(Fraction(used) for _, used in amounts)
+
+
+def test_the_other_formats_have_no_total() -> None:
+    """A line of JSON or a value is a reading, and nothing else."""
+    readings = [reading("1"), reading("2")]
+    assert len(render_readings(readings, OutputFormat.JSON, Screen()).splitlines()) == 2
+    assert render_readings(readings, OutputFormat.VALUE, Screen()) == "p/key\t1\np/key\t2\n"
+
+
+# --- progress, pure ---------------------------------------------------------------------------------------------
+
+
+class _Terminal(io.StringIO):
+    """A standard error that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
+    """A terminal for standard error, and progress at once."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(streams, "PROGRESS_AFTER", 0.0)
+    return _Terminal()
+
+
+def wait_for(screen: _Terminal, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while text not in screen.getvalue():
+        assert time.monotonic() < deadline, screen.getvalue()
+        time.sleep(0.01)
+
+
+def test_progress_counts_what_has_arrived_and_goes_without_a_trace(terminal: _Terminal) -> None:
+    """Each count is written once: whoever types a passphrase on the same terminal is disturbed no further."""
+    with redirect_stderr(terminal), progress(3) as step:
+        wait_for(terminal, "0 of 3 answered")
+        step(reading("1"))
+        wait_for(terminal, "1 of 3 answered")
+        time.sleep(0.3)  # time in which nothing may be written
+        assert step(reading("2")).balance is not None
+        wait_for(terminal, "2 of 3 answered")
+    assert terminal.getvalue() == (
+        "\rapimart: 0 of 3 answered \rapimart: 1 of 3 answered \rapimart: 2 of 3 answered \r\x1b[2K"
+    )
+
+
+def test_progress_goes_when_something_breaks(terminal: _Terminal) -> None:
+    """The error has a line of its own."""
+
+    def fail() -> None:
+        with redirect_stderr(terminal), progress(1):
+            wait_for(terminal, "0 of 1 answered")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert terminal.getvalue().endswith("\r\x1b[2K")
+
+
+@pytest.mark.parametrize(
+    ("quiet", "term", "is_terminal"), [(True, "xterm", True), (False, "dumb", True), (False, "xterm", False)]
+)
+def test_progress_is_for_people_at_a_terminal_that_can_wipe_it(
+    terminal: _Terminal, monkeypatch: pytest.MonkeyPatch, quiet: bool, term: str, is_terminal: bool
+) -> None:
+    """Not with --quiet, not on a dumb terminal, not in a log."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(terminal, "isatty", lambda: is_terminal)
+    with redirect_stderr(terminal), progress(1, quiet=quiet) as step:
+        time.sleep(0.05)  # time in which something could have been written
+        step(reading("1"))
+    assert terminal.getvalue() == ""
+
+
+# --- progress, on a real terminal -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow() -> Iterator[Gateway]:
+    """A gateway that answers one key at once, and the other after a second and a half."""
+
+    def answer(_path: str, key: str) -> Reply:
+        return balance("7", "1", delay=1.5 if key.endswith("slow") else 0)
+
+    with gateway(answer) as server:
+        yield server
+
+
+@pytest.fixture
+def two_profiles(tmp_path: Path, slow: Gateway) -> dict[str, str]:
+    """What points a command at two profiles, the second of them slow."""
+    config = tmp_path / "two.toml"
+    config.write_text(f'unit = "USD"\n[profiles.a]\napi_key = "{KEY}"\n[profiles.b]\napi_key = "{KEY}slow"\n')
+    config.chmod(0o600)
+    return {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(config)}
+
+
+def test_progress_shows_after_a_second_and_leaves_nothing_on_the_screen(
+    spawn: Spawn, two_profiles: dict[str, str]
+) -> None:
+    """Standard output is a pipe here: it gets the table alone, and the terminal shows that alone in the end."""
+    child = spawn("sh", "-c", "apimart balance --all-profiles | cat", env=two_profiles)
+    written = child.read()
+    screen = pyte.Screen(80, 24)
+    pyte.ByteStream(screen).feed(written)
+    lines = [line.rstrip() for line in screen.display if line.strip()]
+    assert re.search(rb"\rapimart: 1 of 2 answered \r\x1b\[2K", written)
+    assert written.count(b"answered") == 1
+    assert [line.split()[0] for line in lines if "\u2500" not in line] == ["Profile", "a", "b", "total"]
+    assert lines[-1].split() == ["total", "key", "14", "USD", "2", "USD", "-", "-"]
+
+
+def test_a_quick_answer_shows_no_progress(spawn: Spawn, sandbox: Sandbox) -> None:
+    """Nothing flickers."""
+    child = spawn("apimart", "check", "--min", "5", env=connected(sandbox))
+    assert b"answered" not in child.read()
+
+
+def test_a_quiet_check_shows_no_progress(spawn: Spawn, two_profiles: dict[str, str]) -> None:
+    """Nothing at all, however long it takes."""
+    child = spawn("apimart", "check", "--all-profiles", "--min", "5", "--quiet", env=two_profiles)
+    assert child.read() == b""
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_a_pipe_gets_no_progress(call: Call, two_profiles: dict[str, str]) -> None:
+    """A log has the answer and nothing of the waiting."""
+    shown = call("balance", "--all-profiles", env=two_profiles)
+    assert (shown.code, shown.stderr) == (0, "")
+    assert "answered" not in shown.stdout

@@ -1,0 +1,926 @@
+"""The catalogue: what a broken or hostile gateway may answer, and the exit code that `check --min 5` owes to it.
+
+To add a case, add one line to the group it belongs to: a name, and what the server sends. What it sends is one of
+
+    b"..."                  these bytes, after the question has been read, and then the end of the connection
+    (b"...", pause(1), ...) bytes and actions, one after the other (see `server`)
+    [first, second, ...]    one of the above for each connection; the last one for all further ones
+
+`http(...)` writes a whole answer, `balance(...)` the documented object with some of its values replaced. A case runs
+through the installed command; one among the `variants` of a group, through the same front door without a process.
+"""
+
+import base64
+import gzip
+import html
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from support.fault_server import Action, Door, Script, drip, flood, pause, reset, stall, unasked
+from support.running import KEY
+
+PASS, BELOW, AUTH, UNAVAILABLE, BAD = 0, 3, 4, 5, 6
+"""The exit codes, written out: the catalogue must not follow the code it tests."""
+
+Play = bytes | Action | tuple[bytes | Action, ...] | list[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a server does, and what `apimart check --min 5 --timeout <timeout>` makes of it."""
+
+    name: str
+    code: int
+    play: Play
+    timeout: float = 8.0
+    """Seconds; small where the clock decides."""
+    asked: int | None = 1
+    """How often the client must have asked; None where it may ask again."""
+    shows: str | None = None
+    """What the error message must show."""
+    door: Door = Door.OPEN
+    is_variant: bool = False
+    """Whether it differs from another case in what is said alone, not in how: then it needs no process of its own."""
+
+    @property
+    def scripts(self) -> Sequence[Script]:
+        """One script a connection."""
+        return [_script(play) for play in (self.play if isinstance(self.play, list) else [self.play])]
+
+
+def _script(play: Any) -> Script:
+    return play if isinstance(play, tuple) else (play,)
+
+
+def group(
+    name: str, code: int, plays: Mapping[str, Play], *, variants: Mapping[str, Play] | None = None, **options: Any
+) -> list[Case]:
+    """Return a case for each of `plays` and `variants`; `options` are the other fields of Case, the same for all."""
+    return [
+        *(Case(f"{name}: {case}", code, play, **options) for case, play in plays.items()),
+        *(Case(f"{name}: {case}", code, play, is_variant=True, **options) for case, play in (variants or {}).items()),
+    ]
+
+
+# --- what servers say -------------------------------------------------------------------------------------------
+
+
+def balance(
+    remain: str = "10.5", used: str = "2.3", *, success: str = "true", unlimited: str = "false", more: str = ""
+) -> str:
+    """Return the documented object; the arguments are JSON texts, `more` follows the last field."""
+    return (
+        f'{{"success":{success},"remain_balance":{remain},"used_balance":{used},"unlimited_quota":{unlimited}{more}}}'
+    )
+
+
+GOOD = balance()
+"""An answer that passes: every false pass in the catalogue would be one of its words believed."""
+PADDED = GOOD.ljust(64 * 1024)
+"""The largest answer that is allowed."""
+
+
+def http(body: str | bytes = GOOD, *headers: str, status: str = "200 OK", length: bool = True) -> bytes:
+    """Return a whole HTTP answer, with a right Content-Length unless `length` is false."""
+    body = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status}", *headers, *([f"Content-Length: {len(body)}"] if length else [])]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def failed(message: str, **fields: Any) -> bytes:
+    """Return the answer of a gateway that reports a failure with HTTP 200."""
+    return http(json.dumps({"success": False, "message": message, **fields}))
+
+
+def refused(status: str, message: str) -> bytes:
+    """Return the answer of a gateway that reports a failure in the usual form."""
+    return http(json.dumps({"error": {"message": message, "type": "apimart_error"}}), status=status)
+
+
+def chunked(*pieces: str | bytes, end: bytes = b"0\r\n\r\n", headers: Sequence[str] = ()) -> bytes:
+    """Return an answer in chunks, closed by `end`."""
+    raw = [piece.encode() if isinstance(piece, str) else piece for piece in pieces]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in raw)
+    return http(b"", "Transfer-Encoding: chunked", *headers, length=False) + chunks + end
+
+
+def packed(body: str | bytes, encoding: str = "gzip") -> bytes:
+    """Return an answer that says its body is compressed."""
+    return http(body, f"Content-Encoding: {encoding}")
+
+
+def zipped(text: str | bytes = GOOD) -> bytes:
+    """Return `text` as gzip."""
+    return gzip.compress(text.encode() if isinstance(text, str) else text, mtime=0)
+
+
+@cache
+def bomb(megabytes: int) -> bytes:
+    """Return a gzip of the good answer with so many megabytes of white space behind it: about a thousandth of them."""
+    spaces = b" " * 1_000_000
+    packer = zlib.compressobj(9, wbits=-15)
+    start = packer.compress(GOOD.encode()) + packer.flush(zlib.Z_FULL_FLUSH)
+    # Behind a full flush the same bytes are packed in the same way: once is enough.
+    block = packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH)
+    end = packer.flush()
+    checksum = zlib.crc32(GOOD.encode())
+    for _ in range(megabytes):
+        checksum = zlib.crc32(spaces, checksum)
+    trailer = struct.pack("<II", checksum, len(GOOD) + megabytes * len(spaces))
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + start + block * megabytes + end + trailer
+
+
+HEAD = http(b"", length=False)
+"""A good status line and the end of the headers: the body goes on until the connection ends."""
+MEGABYTES_300 = flood(b" " * 1_000_000, 300)
+"""Three hundred megabytes of white space, which JSON allows at either end."""
+
+
+# --- the groups -------------------------------------------------------------------------------------------------
+
+
+def _statuses() -> Iterator[Case]:
+    def perfect(codes: str) -> dict[str, Play]:
+        return {f"{code} with a perfect body": http(status=f"{code} Status") for code in codes.split()}
+
+    yield from group(
+        "status",
+        PASS,
+        {
+            "200 after 100 Continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(),
+        },
+        variants={
+            "200 of HTTP/1.0, ended by the connection": b"HTTP/1.0 200 OK\r\n\r\n" + GOOD.encode(),
+            "200 without a reason": http(status="200"),
+            "200 with any reason": http(status="200 Alles in Ordnung"),
+            "200 with bare line feeds": http().replace(b"\r\n", b"\n"),
+        },
+    )
+    yield from group("status", AUTH, perfect("401"), variants=perfect("403"))
+    yield from group("status", BELOW, perfect("402"))
+    endless = f"&#{'1' * 5000};"
+    for code, status in ((AUTH, "401 No"), (BELOW, "402 Pay"), (UNAVAILABLE, "500 Oops"), (BAD, "404 Nothing")):
+        yield from group("status", code, {}, variants={f"{status} with an endless entity": refused(status, endless)})
+    yield from group(
+        "status", UNAVAILABLE, perfect("429 503"), variants=perfect("408 502 504"), timeout=0.7, asked=None
+    )
+    yield from group("status", UNAVAILABLE, perfect("500"), variants=perfect("501 505 507 511 520 529 599"))
+    yield from group(
+        "status",
+        BAD,
+        perfect("204 299 404 999"),
+        variants=perfect("101 103 201 202 203 205 206 226 304 400 405 407 409 418 425 451 499 600 700"),
+    )
+    yield from group("status", BAD, {"100 Continue for ever": flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 99)})
+
+
+def _bodies_behind_statuses() -> Iterator[Case]:
+    """Bodies that are hard to read, behind a status that has decided already."""
+    for code, status in ((AUTH, "401 Unauthorized"), (BELOW, "402 Payment Required"), (UNAVAILABLE, "500 Oops")):
+        head = http(b"", status=status, length=False)
+        sized = http(b"", f"Content-Length: {len(GOOD)}", status=status, length=False)
+        gzipped = http(b"", "Content-Encoding: gzip", status=status, length=False)
+        yield from group(
+            "body",
+            code,
+            {
+                f"behind {status}, dripping": (sized, drip(GOOD.encode())),
+                f"behind {status}, never sent": (sized, stall),
+                f"behind {status}, of 300 MB": (head, MEGABYTES_300),
+            },
+            variants={
+                f"behind {status}, cut off": sized + GOOD[:40].encode(),
+                f"behind {status}, a bomb": gzipped + bomb(300),
+                f"behind {status}, reset": (sized, GOOD[:40].encode(), pause(0.05), reset),
+                f"behind {status}, in bad chunks": chunked(end=b"-1\r\nzz").replace(b"200 OK", status.encode()),
+                f"behind {status}, of two lengths": http(GOOD, "Content-Length: 5", status=status),
+                f"behind {status}, of an unclear length": http(GOOD, "Content-Length: +5", status=status, length=False),
+            },
+            timeout=1.0,
+            asked=None,
+        )
+
+
+def _status_lines() -> Iterator[Case]:
+    yield from group(
+        "status line",
+        BAD,
+        {
+            "a sign": http(status="+200 OK"),
+            "HTTP/0.9, the body alone": GOOD.encode() + b"\n",
+            "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
+            "an alert of TLS": b"\x15\x03\x03\x00\x02\x02\x46",
+            "longer than 64 KiB": http(status="200 " + "O" * 70_000),
+        },
+        variants={
+            "an underscore": http(status="2_00 OK"),
+            "four digits": http(status="2000 OK"),
+            "no digits": http(status="OK"),
+            "nothing": http(status=""),
+            "a leading zero": http(status="0200 OK"),
+            "a fraction": http(status="200.0 OK"),
+            "a letter behind": http(status="200OK"),
+            "two spaces": http(status=" 200 OK"),
+            "a space before": b" " + http(),
+            "an empty line before": b"\r\n" + http(),
+            "a carriage return inside": http(status="200 OK\rHTTP/1.1 200 OK"),
+            "of another protocol": http().replace(b"HTTP/1.1", b"ICY", 1),
+            "of HTTP/2 in text": http().replace(b"HTTP/1.1", b"HTTP/2", 1),
+            "of HTTP/1.11": http().replace(b"HTTP/1.1", b"HTTP/1.11", 1),
+            "in small letters": http().replace(b"HTTP/1.1", b"http/1.1", 1),
+            "frames of HTTP/2": b"\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x80\0\4\0\1\0\0\0\5\0\xff\xff\xff",
+            "an SSH banner": b"SSH-2.0-OpenSSH_9.6\r\n",
+            "a handshake of TLS": b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + bytes(range(111)),
+            "every byte there is": bytes(range(256)) * 4,
+            "cut off": b"HTTP/1.1 200 O",
+        },
+    )
+
+
+def _redirects() -> Iterator[Case]:
+    def to(place: str, status: str = "302 Found") -> bytes:
+        return http(GOOD, f"Location: {place}", status=status)
+
+    yield from group(
+        "redirect",
+        BAD,
+        {
+            "307 to another host": to("@OTHER@/v1/balance", "307 Temporary Redirect"),
+            "to itself, good the second time": [to("@SELF@/v1/balance"), http()],
+            "with a body of 300 MB": (
+                http(b"", "Location: @OTHER@/", status="302 Found", length=False),
+                MEGABYTES_300,
+            ),
+        },
+        variants={
+            "302 to another host": to("@OTHER@/v1/balance"),
+            "301 to another host": to("@OTHER@/v1/balance", "301 Moved Permanently"),
+            "303 to another host": to("@OTHER@/v1/balance", "303 See Other"),
+            "308 to another host": to("@OTHER@/v1/balance", "308 Permanent Redirect"),
+            "300 with a choice": to("@OTHER@/v1/balance", "300 Multiple Choices"),
+            "305 to a proxy": to("@OTHER@", "305 Use Proxy"),
+            "to another host without its scheme": to("//localhost/v1/balance"),
+            "to a path, good the second time": [to("/v1/balance"), http()],
+            "to itself for ever": to("@SELF@/v1/balance"),
+            "to https": to("https://localhost/v1/balance"),
+            "to a file": to("file:///etc/passwd"),
+            "to nowhere": to(""),
+            "to what is no address": to("http://[::1"),
+            "without a place": http(status="302 Found"),
+            "to two places": http(GOOD, "Location: @SELF@/a", "Location: @OTHER@/b", status="302 Found"),
+        },
+    )
+    yield from group(
+        "redirect",
+        PASS,
+        {"a Location behind 200 is none": http(GOOD, "Location: @OTHER@/", "Refresh: 0; url=@OTHER@/")},
+        variants={"an Alt-Svc header is none": http(GOOD, 'Alt-Svc: http/1.1="localhost:1"', "Link: <@OTHER@/>")},
+    )
+
+
+def _lengths() -> Iterator[Case]:
+    size = len(GOOD)
+
+    def sized(*values: str, body: str = GOOD) -> bytes:
+        return http(body, *(f"Content-Length: {value}" for value in values), length=False)
+
+    yield from group(
+        "length",
+        BAD,
+        {
+            "one too many": sized(str(size + 1)),
+            "negative": sized("-5"),
+            "twice and different": sized(str(size), str(size + 1)),
+        },
+        variants={
+            "one too few": sized(str(size - 1)),
+            "far too many": sized("999999999999"),
+            "beyond any number": sized("9" * 5000),
+            "with a sign": sized(f"+{size}"),
+            "with an underscore": sized("8_3"),
+            "with a fraction": sized(f"{size}.0"),
+            "hexadecimal": sized(hex(size)),
+            "a word": sized("abc"),
+            "empty": sized(""),
+            "zero": sized("0"),
+            "in Latin-1 digits": sized("8\u00b3"),
+            "twice and different, on one line": sized(f"{size}, {size + 1}"),
+            "twice, once a word": sized(f"{size}", "abc"),
+            "of a body that is not there": sized(str(size), body=""),
+            "with a space before the colon": http(GOOD, "Content-Length : 3000", length=False),
+            "behind a line that is no header": http(GOOD, "garbage", "Content-Length: 3000", length=False),
+        },
+    )
+    yield from group(
+        "length",
+        PASS,
+        {"with more behind the end": sized(str(size), body=GOOD + "HTTP/1.1 500 Oops\r\n\r\n")},
+        variants={
+            "twice and the same": sized(str(size), str(size)),
+            "twice and the same, on one line": sized(f"{size}, {size}"),
+        },
+    )
+
+
+def _chunks() -> Iterator[Case]:
+    yield from group(
+        "chunks",
+        PASS,
+        {"many": chunked(*GOOD)},
+        variants={
+            "one": chunked(GOOD),
+            "with a trailer": chunked(GOOD, end=b"0\r\nX-Checksum: 1\r\n\r\n"),
+            "with an extension": chunked(GOOD).replace(b"\r\n{", b";a=b\r\n{", 1),
+        },
+    )
+    yield from group(
+        "chunks",
+        BAD,
+        {
+            "the last one missing": chunked(GOOD, end=b""),
+            "a size that is no number": chunked(end=b"zz\r\n" + GOOD.encode() + b"\r\n0\r\n\r\n"),
+            "a negative size and 300 MB": (chunked(end=b"-1\r\n" + GOOD.encode()), MEGABYTES_300),
+            "for ever": (chunked(end=b""), flood(b"1000\r\n" + b" " * 0x1000 + b"\r\n")),
+            "and a length as well": chunked(GOOD, headers=[f"Content-Length: {len(GOOD)}"]),
+        },
+        variants={
+            "cut off in a chunk": chunked(GOOD, end=b"")[:-20],
+            "an empty size": chunked(end=b"\r\n" + GOOD.encode()),
+            "a negative size": chunked(end=b"-1\r\n" + GOOD.encode()),
+            "a size beyond the body": chunked(end=b"FFFFFFFFFFFFFFFF\r\n" + GOOD.encode()),
+            "a size that is too small": chunked(end=b"5\r\n" + GOOD.encode() + b"\r\n0\r\n\r\n"),
+            "a size line without an end": (chunked(end=b""), flood(b"0" * 65536)),
+            "said twice": chunked(GOOD, headers=["Transfer-Encoding: chunked"]),
+        },
+    )
+    trailers = flood(b"X: y\r\n" * 99)
+    yield from group("chunks", UNAVAILABLE, {"trailers for ever": (chunked(GOOD, end=b"0\r\n"), trailers)}, timeout=0.7)
+    packed_chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(zipped()), zipped())
+    yield from group(
+        "transfer encoding",
+        BAD,
+        {"gzip said, plain sent": http(GOOD, "Transfer-Encoding: gzip", length=False)},
+        variants={
+            "gzip": http(zipped(), "Transfer-Encoding: gzip", length=False),
+            "gzip and chunked": http(packed_chunk, "Transfer-Encoding: gzip, chunked", length=False),
+            "unknown": http(GOOD, "Transfer-Encoding: xchunked", length=False),
+            "chunked, with a space behind it": http(GOOD, "Transfer-Encoding: chunked ", length=False),
+            "empty": http(GOOD, "Transfer-Encoding:", length=False),
+        },
+    )
+
+
+def _headers() -> Iterator[Case]:
+    yield from group(
+        "headers",
+        PASS,
+        {},
+        variants={
+            "that lie about the type": http(GOOD, "Content-Type: text/html; charset=utf-16"),
+            "with a cookie for ever": http(GOOD, f"Set-Cookie: a=b; max-age={'9' * 400}"),
+            "with a cookie until the end of time": http(GOOD, f"Set-Cookie: a=b; expires=1 Jan {'9' * 5000}"),
+            "with bytes beyond ASCII": http(GOOD, "X-Note: \u202e\u00e9\u4e2d"),
+        },
+    )
+    yield from group(
+        "headers",
+        BAD,
+        {
+            "more than a hundred": http(GOOD, *(f"X-{number}: y" for number in range(200))),
+            "of 6 MB": http(GOOD, *(f"X-{number}: {'y' * 65_000}" for number in range(90))),
+            "one without an end": (b"HTTP/1.1 200 OK\r\nX: ", flood(b"y" * 65536)),
+            "for ever": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n" * 99)),
+            "cut off": http()[: -len(GOOD) - 10],
+        },
+        variants={
+            "with parameters that contradict": http(GOOD, "Content-Type: multipart/mixed; boundary*=a; boundary*0=b"),
+            "with a parameter of 5,000 digits": http(GOOD, f"Content-Type: multipart/mixed; boundary*{'1' * 5000}=a"),
+        },
+    )
+    yield from group("headers", AUTH, {}, variants={"cut off behind 401": http(status="401 Unauthorized")[:40]})
+
+
+def _compression() -> Iterator[Case]:
+    good = zipped()
+    raw_deflate = zlib.compressobj(wbits=-15)
+    yield from group(
+        "compression",
+        PASS,
+        {"gzip": packed(good)},
+        variants={
+            "gzip of 64 KiB exactly": packed(zipped(PADDED)),
+            "GZIP in capitals": packed(good, "GZIP"),
+            "gzip in chunks": chunked(good[:20], good[20:], headers=["Content-Encoding: gzip"]),
+            "identity": packed(GOOD, "identity"),
+        },
+    )
+    yield from group(
+        "compression",
+        BAD,
+        {
+            "gzip of one byte more": packed(zipped(PADDED + " ")),
+            "gzip cut in the middle": packed(good[:40]),
+            "gzip without its checksum": packed(good[:-8]),
+            "gzip with a wrong checksum": packed(good[:-8] + struct.pack("<II", zlib.crc32(b"another"), len(GOOD))),
+            "gzip with bytes behind it": packed(good + b"\0"),
+            "gzip in gzip": packed(zipped(good), "gzip, gzip"),
+            "deflate": packed(zlib.compress(GOOD.encode()), "deflate"),
+            "a bomb of 300 MB in 300 kB": packed(bomb(300)),
+            "a bomb of 50 MB in 50 kB": packed(bomb(50)),
+            "a bomb in a bomb": packed(zipped(bomb(300)), "gzip, gzip"),
+        },
+        variants={
+            "br": packed(GOOD, "br"),
+            "gzip without its last byte": packed(good[:-1]),
+            "gzip with a wrong size": packed(good[:-4] + struct.pack("<I", len(GOOD) + 1)),
+            "gzip twice in a row": packed(good + zipped(b" ")),
+            "gzip in gzip, said once": packed(zipped(good)),
+            "gzip of nothing": packed(zipped(b"")),
+            "gzip said, plain sent": packed(GOOD),
+            "gzip sent, nothing said": http(good),
+            "gzip said, nothing sent": packed(b""),
+            "raw deflate": packed(raw_deflate.compress(GOOD.encode()) + raw_deflate.flush(), "deflate"),
+            "zstd": packed(GOOD, "zstd"),
+            "unknown": packed(GOOD, "x-rot13"),
+            "identity twice": packed(GOOD, "identity, identity"),
+            "a bomb in a bomb, said once": packed(zipped(bomb(300))),
+        },
+    )
+
+
+def _sizes() -> Iterator[Case]:
+    sized = http(b"", "Content-Length: 300000000", length=False)
+    yield from group("size", PASS, {"64 KiB exactly": http(PADDED)})
+    yield from group(
+        "size",
+        BAD,
+        {
+            "one byte more": http(PADDED + " "),
+            "nothing": http(""),
+            "nothing, not even a length": HEAD,
+            "300 MB with a length": (sized + GOOD.encode(), MEGABYTES_300),
+            "300 MB without a length": (HEAD + GOOD.encode(), MEGABYTES_300),
+            "without an end": (HEAD + GOOD.encode(), flood(b" " * 65536)),
+        },
+    )
+
+
+def _json() -> Iterator[Case]:
+    def bodies(texts: Mapping[str, str | bytes]) -> dict[str, Play]:
+        return {name: http(text) for name, text in texts.items()}
+
+    def noted(note: bytes) -> bytes:
+        return balance(more=',"x":"?"').encode().replace(b"?", note)
+
+    deep = '{"success":true,"remain_balance":10.5,"used_balance":2.3,"x":%s%s}'
+    yield from group(
+        "JSON",
+        PASS,
+        bodies({"a name with an escape": GOOD.replace("success", "succ\\u0065ss")}),
+        variants=bodies(
+            {
+                "white space around it": f"\r\n\t {GOOD} \n",
+                "fields that nobody knows": balance(more=',"x":[{"y":null}],"\\ud800":"\\udfff"'),
+                "32 levels": deep % ("[" * 31, "]" * 31),
+            }
+        ),
+    )
+    yield from group(
+        "JSON",
+        BAD,
+        bodies(
+            {
+                "33 levels": deep % ("[" * 32, "]" * 32),
+                "30,000 brackets, closed, in a field": deep % ("[" * 30_000, "]" * 30_000),
+                "100,000 brackets": "[" * 100_000,
+                "cut off": GOOD[:-1],
+                "bytes behind it": GOOD + "x",
+                "UTF-8 with a byte order mark": GOOD.encode("utf-8-sig"),
+                "UTF-16": GOOD.encode("utf-16"),
+                "Latin-1": noted(b"\xe9"),
+                "success twice, false first": GOOD.replace('"success":true', '"success":false,"success":true'),
+                "the amount twice": balance("1", more=',"remain_balance":100'),
+                "an envelope": f'{{"success":true,"data":{GOOD}}}',
+                "no success": GOOD.replace('"success":true,', ""),
+            }
+        ),
+        variants=bodies(
+            {
+                "a page": "<!doctype html><title>Welcome</title>",
+                "a list": f"[{GOOD}]",
+                "success twice, true first": GOOD.replace('"success":true', '"success":true,"success":false'),
+                "an overlong character": noted(b"\xc0\xaf"),
+                "a comma at its end": GOOD[:-1] + ",}",
+                "two objects": GOOD + GOOD,
+                "30,000 brackets": "[" * 30_000,
+                "30,000 objects": '{"x":' * 10_000,
+                "a NUL behind it": GOOD + "\0",
+                "two lines": GOOD + "\n" + GOOD,
+                "a comment behind it": GOOD + "// fine",
+                "a comment in it": GOOD.replace("{", "{/* fine */"),
+                "single quotes": GOOD.replace('"', "'"),
+                "names without quotes": GOOD.replace('"', ""),
+                "Python's words": GOOD.replace("true", "True").replace("false", "False"),
+                "a form feed before it": "\f" + GOOD,
+                "a guard before it": ")]}',\n" + GOOD,
+                "a callback around it": f"callback({GOOD})",
+                "a server-sent event": f"data: {GOOD}\n\n",
+                "a control character in a string": noted(b"\n"),
+                "an unknown escape": noted(b"\\q"),
+                "UTF-16 without a mark": GOOD.encode("utf-16-be"),
+                "UTF-32": GOOD.encode("utf-32"),
+                "UTF-7": GOOD.replace("{", "+AHs-"),
+                "a surrogate in UTF-8": noted(b"\xed\xa0\x80"),
+                "a character cut off": noted(b"\xe4\xb8"),
+                "success twice, once with an escape": GOOD.replace('"success"', '"success":true,"succ\\u0065ss"'),
+                "a name twice, in a field": balance(more=',"x":[{"y":1,"y":1}]'),
+                "an envelope without success": f'{{"data":{GOOD}}}',
+                "a string": json.dumps(GOOD),
+                "a number": "10.5",
+                "true": "true",
+                "null": "null",
+                "an empty object": "{}",
+                "an error with HTTP 200": '{"error":{"message":"invalid API key","type":"apimart_error"}}',
+                "names in capitals": GOOD.upper().replace("TRUE", "true").replace("FALSE", "false"),
+                "names in camel case": GOOD.replace("remain_b", "remainB"),
+                "a zero-width space in a name": GOOD.replace("success", "suc\u200bcess"),
+                "a letter of another alphabet in a name": GOOD.replace("success", "su\u0441cess"),
+                "no remaining amount": GOOD.replace('"remain_balance":10.5,', ""),
+                "no used amount": GOOD.replace('"used_balance":2.3,', ""),
+            }
+        ),
+    )
+
+
+def _amounts() -> Iterator[Case]:
+    def remaining(*texts: str) -> dict[str, Play]:
+        return {text[:40]: http(balance(text)) for text in texts}
+
+    yield from group(
+        "remaining",
+        PASS,
+        remaining("5", '"10.5"'),
+        variants=remaining(
+            *("5.000000000000000000", "5.00000000000000000000000001", '"5"', "1e1", "50E-1", "999999999999999")
+        ),
+    )
+    yield from group(
+        "remaining",
+        BELOW,
+        remaining("4.999999999999999999"),
+        variants=remaining("-3", "0", "-0", "-0.01", "4e0", '"4.99"', "0.000001e6"),
+    )
+    yield from group(
+        "remaining",
+        BAD,
+        remaining(
+            *("NaN", "Infinity", "1e400", "1e999999999", "0e999999999", "1e99999999999999999999", "9" * 400),
+            *("true", '"$10.5"', '"\u0661\u0660"', "-1"),
+        ),
+        variants=remaining(
+            *(
+                "-Infinity",
+                "null",
+                '"10,5"',
+                "1e-400",
+                "-1e999999999",
+                "0e-99999999999999999999",
+                "10." + "0" * 400,
+                "1" + "0" * 15,
+                "5e-31",
+            ),
+            *("[10.5]", '{"value":10.5}', "010.5", "+10.5", ".5", "10.", "0x1F", "1_0", "10,5", "1e", "--1"),
+            *('" 10.5"', '"10.5 "', '"+10.5"', '"0x1F"', '"1_0"', '"1e1"', '"Infinity"', '"NaN"', '""', '"010"'),
+            *('"10."', '".5"', '"\uff11\uff10"', '"10.5\\n"', '"10.5\\u0000"', '"\u221e"', '"unlimited"', '"true"'),
+            *("-1.0", "-1e0", "-10e-1", '"-1"', '"-1.00"'),
+        ),
+    )
+    yield from group(
+        "used",
+        BAD,
+        {},
+        variants={
+            text: http(balance(used=text))
+            for text in ("null", "-0.01", "true", "NaN", '"2,3"', "1e99999999999999999999", "-1")
+        },
+    )
+    wrong = ("null", "1e400", '"x"', "NaN")
+    yield from group(
+        "credits", BAD, {}, variants={text: http(balance(more=f',"remain_credits":{text}')) for text in wrong}
+    )
+
+
+def _words() -> Iterator[Case]:
+    def success(*texts: str) -> dict[str, Play]:
+        return {text: http(balance(success=text)) for text in texts}
+
+    def unlimited(*texts: str) -> dict[str, Play]:
+        return {text: http(balance(unlimited=text)) for text in texts}
+
+    yield from group(
+        "success", BAD, success('"true"', "1"), variants=success("null", "[true]", "1e0", '"false"', "0", "{}")
+    )
+    unsaid = balance("-1").replace(',"unlimited_quota":false', "")
+    yield from group(
+        "unlimited",
+        PASS,
+        {"with -1 left": http(balance("-1", unlimited="true"))},
+        variants={
+            "with 0 left": http(balance("0", unlimited="true")),
+            "with -7.5 left": http(balance('"-7.5"', unlimited="true")),
+            "not said, 10.5 left": http(GOOD.replace(',"unlimited_quota":false', "")),
+        },
+    )
+    yield from group(
+        "unlimited",
+        BAD,
+        {**unlimited('"true"'), "not said, -1 left": http(unsaid)},
+        variants={
+            **unlimited("1", "null", '"false"', "0", "[]"),
+            "with null left": http(balance("null", unlimited="true")),
+            "with NaN left": http(balance("NaN", unlimited="true")),
+            "with nothing said of what is left": http('{"success":true,"unlimited_quota":true,"used_balance":2.3}'),
+        },
+    )
+
+
+def _failures() -> Iterator[Case]:
+    yield from group(
+        "failure",
+        AUTH,
+        {"an unknown key": failed("Failed to get token info")},
+        variants={
+            "an unknown key, in Chinese": failed("\u83b7\u53d6\u4ee4\u724c\u4fe1\u606f\u5931\u8d25"),
+            "no header": failed("No Authorization header"),
+            "a code": failed("no", code=401),
+            "an unknown key and an endless entity": failed(f"invalid token &#{'1' * 5000};"),
+            "an unknown key beside a balance": http(balance(success="false", more=',"message":"invalid token"')),
+        },
+    )
+    yield from group(
+        "failure",
+        UNAVAILABLE,
+        {"beside a perfect balance": http(balance(success="false"))},
+        variants={
+            "of another kind": failed("user quota query failed"),
+            "without a message": http('{"success":false}'),
+            "with an empty message": failed(""),
+            "beside an unlimited quota": http(balance("-1", success="false", unlimited="true")),
+        },
+    )
+    yield from group(
+        "failure",
+        BAD,
+        {"with a message of 1 MB": failed("x" * 1_000_000)},
+        variants={
+            "with null for a message": http('{"success":false,"message":null}'),
+            "with a number for a message": http('{"success":false,"message":401}'),
+        },
+    )
+
+
+def _clock() -> Iterator[Case]:
+    sized = http(b"", f"Content-Length: {len(GOOD)}", length=False)
+    in_parts = (http()[:-20], pause(0.1), GOOD[-20:-9].encode(), pause(0.1), GOOD[-9:].encode())
+    yield Case("clock: a body in three parts", PASS, in_parts)
+    yield Case("clock: the answer before the question", PASS, (unasked, http()), asked=None)
+    yield Case("clock: let in and never heard", UNAVAILABLE, (unasked, stall), asked=None, timeout=0.7)
+    yield from group(
+        "clock",
+        UNAVAILABLE,
+        {
+            "let in and never answered": stall,
+            "a status line that drips": drip(http()),
+            "headers that drip": (b"HTTP/1.1 200 OK\r\n", drip(b"X-Header: drop\r\n" * 9)),
+            "headers for ever, slowly": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n", every=0.05)),
+            "a body that drips": (sized, drip(GOOD.encode())),
+            "chunks that drip": (chunked(end=b""), flood(b"1\r\n \r\n", every=0.05)),
+            "white space that drips": (HEAD + GOOD.encode(), flood(b" ", every=0.05)),
+            "a body that stops": (sized + GOOD[:40].encode(), stall),
+            "a body that never ends": (HEAD + GOOD.encode(), stall),
+            "chunks that stop": (chunked(GOOD, end=b""), stall),
+            "headers that stop": (http()[:40], stall),
+        },
+        timeout=0.7,
+    )
+    yield from group(
+        "connection",
+        UNAVAILABLE,
+        {
+            "reset at once": (unasked, reset),
+            "reset after the question": reset,
+            "reset in the headers": (http()[:40], pause(0.1), reset),
+            "reset in the body": (http()[:-20], pause(0.1), reset),
+            "closed at once": (unasked,),
+            "closed after the question": b"",
+        },
+        timeout=0.7,
+        asked=None,
+    )
+    yield Case("connection: refused", UNAVAILABLE, b"", door=Door.SHUT, timeout=0.7, asked=0)
+    yield Case("connection: never accepted", UNAVAILABLE, b"", door=Door.CROWDED, timeout=0.7, asked=0)
+
+
+def _retries() -> Iterator[Case]:
+    def busy(*headers: str, status: str = "429 Too Many Requests") -> bytes:
+        return http("{}", *headers, "Connection: close", status=status)
+
+    def asks_to_wait(value: str) -> bytes:
+        return busy(f"Retry-After: {value}")
+
+    yield from group(
+        "retry",
+        PASS,
+        {
+            "after 429": [busy(), http()],
+            "after 503 that asks for no wait": [busy("Retry-After: 0", status="503 Busy"), http()],
+            "after a reset": [reset, http()],
+            "after a negative wait": [asks_to_wait("-5"), http()],
+            "after a cookie, which is not sent back": [busy(f"Set-Cookie: a={KEY}; Path=/", "Retry-After: 0"), http()],
+        },
+        variants={
+            "after 408": [busy(status="408 Request Timeout"), http()],
+            "after a connection that was closed": [b"", http()],
+            "after a body that was reset": [(http()[:-20], pause(0.05), reset), http()],
+            "after a date that is past": [asks_to_wait("Wed, 21 Oct 2015 07:28:00 GMT"), http()],
+            "after a fraction": [asks_to_wait("0.2"), http()],
+            "after a word": [asks_to_wait("soon"), http()],
+            "after an empty wait": [asks_to_wait(""), http()],
+            "after a broken date": [asks_to_wait("Thu, 99 Foo 99999999999 25:61:61 +9999"), http()],
+            "after two waits": [busy("Retry-After: 0", "Retry-After: 0"), http()],
+        },
+        asked=2,
+    )
+    yield from group("retry", PASS, {"after two failures": [busy("Retry-After: 0"), reset, http()]}, asked=3)
+    yield from group(
+        "retry",
+        UNAVAILABLE,
+        {
+            "never when the wait is longer than the clock": [asks_to_wait("3600"), http()],
+            "never when the wait is beyond sense": [asks_to_wait("9" * 400), http()],
+        },
+        variants={
+            "never when the date is far": [asks_to_wait("Fri, 31 Dec 9999 23:59:59 GMT"), http()],
+            "never after 500": [http(status="500 Oops"), http()],
+            "never after a failure with HTTP 200": [failed("busy"), http()],
+        },
+    )
+    # Behind its answer the first connection says what would pass, before anybody asks again.
+    early = (http("{}", status="429 Busy"), pause(0.05), http(), stall)
+    yield Case("retry: an answer that nobody asked for", BAD, [early, http("{")], asked=2, timeout=1.0)
+    yield Case("retry: a storm that asks for no wait", UNAVAILABLE, asks_to_wait("0"), asked=4)
+    yield Case("retry: a storm", UNAVAILABLE, busy(), asked=None, timeout=1.0)
+    ended = busy("Retry-After: 0")
+    yield from group("retry", AUTH, {"ended by 401": [ended, http(status="401 No"), http()]}, asked=2)
+    yield from group("retry", BELOW, {}, variants={"ended by 402": [ended, http(status="402 Pay"), http()]}, asked=2)
+    yield from group("retry", BAD, {}, variants={"ended by a bad body": [ended, http("{"), http()]}, asked=2)
+    yield from group("retry", AUTH, {}, variants={"never after 401": [http(status="401 No"), http()]})
+    yield from group("retry", BAD, {}, variants={"never after a bad body": [http("{"), http()]})
+
+
+# --- text that attacks the reader -------------------------------------------------------------------------------
+
+ATTACKS: Mapping[str, tuple[str, str]] = {
+    "a colour": ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+    "a window title": ("\x1b]0;owned\x07", r"\x1b]0;owned\x07"),
+    "a link": ("\x1b]8;;http://evil\x1b\\click", r"\x1b]8;;http://evil\x1b\click"),
+    "a cleared screen": ("\x1b[2J\x1b[H\x1bc", r"\x1b[2J"),
+    "C1 controls": ("\x9b31m\x85\x90", r"\x9b31m\x85\x90"),
+    "carriage returns and backspaces": ("ok\r\x08\x08PASS", r"ok\x0d\x08\x08PASS"),
+    "line breaks": ("a\nPASS default/key: 99 left\r\n\u2028b\u2029c\vd\fe", r"a\x0aPASS"),
+    "text written backwards": ("\u202eevil\u202c \u2066x\u2069\u200f", r"\u202eevil\u202c"),
+    "zero-width characters": ("a\u200bb\u200dc\ufeffd\u00ade", r"a\u200bb\u200dc\ufeffd\xade"),
+    "lone surrogates": ("\ud800x\udfff", r"\ud800x\udfff"),
+    "tag characters": ("a\U000e0041\U000e007f", r"a\U000e0041\U000e007f"),
+    "piled accents": ("a" + "\u0301" * 50, r"a\u0301\u0301"),
+    "a command for GitHub": ("::error::gotcha", r":\:error"),
+    "a command for GitHub on a line of its own": ("x\n::set-output name=a::b", r"x\x0a:"),
+    "an old command for GitHub": ("##[group]x", r"#\#[group]"),
+    "a command for Azure": ("##vso[task.setvariable variable=a]b", r"#\#vso["),
+    "a command for TeamCity": ("##teamcity[buildStatus text='x']", r"#\#teamcity["),
+    "markup": ("[red]x[/red][link=http://evil]y[/link][/]", "[red]x[/red][link=http://evil]y[/link][/]"),
+    "a format": ("%s%n{0}{key}${HOME}$(id)`id`", "%s%n{0}{key}${HOME}$(id)`id`"),
+    "60 kB": ("long " * 12_000, "long long"),
+}
+"""What a server says, and what of it the message shows."""
+
+
+SHOWN_BY_A_PROCESS = {
+    *("C1 controls", "line breaks", "text written backwards", "zero-width characters", "lone surrogates"),
+    *("a command for GitHub on a line of its own", "an old command for GitHub", "markup", "60 kB"),
+}
+
+
+def _attacks() -> Iterator[Case]:
+    def attack(place: str, name: str, code: int, play: bytes, *, shows: str, is_variant: bool = False) -> Case:
+        return Case(
+            f"text in {place}: {name}", code, play, shows=shows, is_variant=is_variant or name not in SHOWN_BY_A_PROCESS
+        )
+
+    for name, (text, shown) in ATTACKS.items():
+        yield attack("a message", name, UNAVAILABLE, failed(text), shows=shown)
+        yield attack("an error", name, AUTH, refused("401 No", text), shows=shown, is_variant=True)
+        yield attack("an amount", name, BAD, http(balance(json.dumps(text))), shows=shown, is_variant=True)
+    for name in ("C1 controls", "a colour", "a command for GitHub", "an old command for GitHub", "markup", "60 kB"):
+        text, shown = ATTACKS[name]
+        head = text.encode("latin-1")  # header lines are read as Latin-1
+        reason, place = b"HTTP/1.1 401 " + head + b"\r\n\r\n", b"HTTP/1.1 302 No\r\nLocation: " + head + b"\r\n\r\n"
+        yield attack("a reason", name, AUTH, reason, shows=shown, is_variant=name != "C1 controls")
+        yield attack("a place", name, BAD, place, shows=shown, is_variant=name != "markup")
+    yield attack("a reason", "bidi in UTF-8", AUTH, http("", status="401 \u202ea"), shows=r"\x80", is_variant=True)
+
+
+def _pieces(separator: str, size: int = 4) -> str:
+    return separator.join(KEY[start : start + size] for start in range(0, len(KEY), size))
+
+
+ECHOES: Mapping[str, str] = {
+    "plain": f"invalid key {KEY}",
+    "with its scheme": f"Bearer {KEY}",
+    "in other letters": KEY.swapcase(),
+    "eight characters of it": KEY[8:16],
+    "its last eight characters": f"...{KEY[-8:]}",
+    "percent-encoded": "".join(f"%{ord(character):02x}" for character in KEY),
+    "percent-encoded twice": quote("".join(f"%{ord(character):02X}" for character in KEY)),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64 with its scheme": base64.urlsafe_b64encode(f"Bearer {KEY}".encode()).decode(),
+    "base64 with a user": base64.b64encode(f"me:{KEY}".encode()).decode(),
+    "hex": KEY.encode().hex(),
+    "hex in pairs": KEY.encode().hex(" ").upper(),
+    "quoted as bytes": repr(KEY.encode()),
+    "quoted with escapes": "".join(f"\\x{ord(character):02x}" for character in KEY),
+    "quoted for JSON": "".join(f"\\u{ord(character):04x}" for character in KEY),
+    "quoted in octal": "".join(f"\\{ord(character):03o}" for character in KEY),
+    "as HTML": "".join(f"&#{ord(character)};" for character in KEY),
+    "in HTML": f"<b>{html.escape(KEY)}</b>",
+    "split by spaces": _pieces(" "),
+    "split by line breaks": _pieces("\n", 1),
+    "split by zero-width spaces": _pieces("\u200b", 2),
+    "split by escape sequences": _pieces("\x1b[", 3),
+    "behind 60 kB": "x" * 60_000 + KEY,
+    "over the edge of what is shown": "x" * 190 + " " + KEY,
+}
+"""How a server repeats the key."""
+
+
+def _echoes() -> Iterator[Case]:
+    for number, (name, text) in enumerate(ECHOES.items()):
+        # Each echo has one place in a process of its own, and all of them without.
+        spread = number % 8
+        key_in_place = f"Location: @OTHER@/?k={text}".replace("\n", "%0a")
+        yield Case(f"key in a message: {name}", UNAVAILABLE, failed(text), is_variant=spread != 0)
+        yield Case(f"key in an error: {name}", AUTH, refused("403 No", text), is_variant=spread != 1)
+        yield Case(f"key in a place: {name}", BAD, http("", key_in_place, status="302 No"), is_variant=spread != 2)
+        yield Case(f"key in an amount: {name}", BAD, http(balance(json.dumps(text))), is_variant=True)
+    yield from group("key", AUTH, {"in a reason": http("", status=f"401 {KEY}")})
+    yield from group(
+        "key",
+        BAD,
+        {
+            "in a status line": f"HTTP/1.1 {KEY}\r\n\r\n".encode(),
+            "in success": http(balance(success=json.dumps(KEY))),
+        },
+        variants={
+            "in unlimited_quota": http(balance(unlimited=json.dumps(KEY))),
+            "in a name": http(json.dumps({KEY: KEY})),
+            "in an error with HTTP 200": http(json.dumps({"error": {"message": KEY}})),
+            "in a body that is not JSON": http(f"<p>{KEY}</p>"),
+            "in a coding": packed(GOOD, KEY),
+            "in a transfer coding": http(GOOD, f"Transfer-Encoding: {KEY}", length=False),
+            "in a length": http(GOOD, f"Content-Length: {KEY}", length=False),
+            "in two lengths": http(GOOD, f"Content-Length: {KEY}", "Content-Length: 5", length=False),
+            "in a protocol": f"HTTP/{KEY} 200 OK\r\n\r\n".encode(),
+            "in a header without a colon": http(GOOD[1:], f"{KEY} {KEY}"),
+            "in the size of a chunk": chunked(end=f"{KEY}\r\n".encode()),
+        },
+    )
+    wait = http("", f"Retry-After: {KEY}", status="429 Busy")
+    yield Case("key in a wait", UNAVAILABLE, wait, timeout=0.7, asked=None, is_variant=True)
+    yield Case("key in a cookie", PASS, http(GOOD, f"Set-Cookie: key={KEY}", f"Set-Cookie2: key={KEY}"))
+
+
+CATALOGUE: Sequence[Case] = [
+    *_statuses(),
+    *_bodies_behind_statuses(),
+    *_status_lines(),
+    *_redirects(),
+    *_lengths(),
+    *_chunks(),
+    *_headers(),
+    *_compression(),
+    *_sizes(),
+    *_json(),
+    *_amounts(),
+    *_words(),
+    *_failures(),
+    *_clock(),
+    *_retries(),
+    *_attacks(),
+    *_echoes(),
+]

@@ -1,0 +1,274 @@
+"""No answer, broken or hostile, makes the gate pass, outlives its clock, spills the key or commands a reader."""
+
+import functools
+import json
+import os
+import re
+import subprocess
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
+import typer.main
+
+from apimart_cli.cli import main
+from hostile.catalogue import BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, http
+from support.fault_server import Door, FaultServer
+from support.leaks import find_key
+from support.running import KEY
+
+PROCESSES = [case for case in CATALOGUE if not case.is_variant]
+"""The cases that run through the installed command."""
+IN_PROCESS = [case for case in CATALOGUE if case.is_variant or case.timeout > 1]
+"""The cases that run in every output format: all but those that are about the clock."""
+
+PARSERS = functools.cache(typer.main.get_command)
+"""The parsers of the command line, which are the same for every run."""
+
+VERDICTS = {0: "pass", 3: "below"}
+LONGEST_LINE = 400
+"""Characters of a message on one line: our own words, and at most 200 of the server's."""
+LEAST_SLACK = 1.0
+"""Seconds that a machine may add to the end of a process. A broken clock adds many more: see the catalogue."""
+
+
+class Ended(NamedTuple):
+    """A run of the command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float = 0.0
+    """From the moment that the server let it in, or from its start where it never got that far, to its end."""
+
+
+Ask = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> Iterator[FaultServer]:
+    """Another host, with an answer that would pass. Nobody may ever call there."""
+    with FaultServer([(http(),)]) as server:
+        yield server
+
+
+@pytest.fixture
+def ask(command: str, environment: Mapping[str, str], tmp_path: Path, elsewhere: FaultServer) -> Ask:
+    """Run the installed command against the server of a case: `ask(case, "check", "--min", "5")`."""
+
+    def run(case: Case, *arguments: str) -> Ended:
+        with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
+            started = time.monotonic()
+            process = subprocess.run(
+                [command, *arguments, "--timeout", str(case.timeout)],
+                env={**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=case.timeout + 60,
+                cwd=tmp_path,
+                check=False,
+            )
+            seconds = time.monotonic() - (server.first_contact or started)
+        _assert_asked_as_it_may(server, case)
+        return Ended(process.returncode, process.stdout.decode(), process.stderr.decode(), seconds)
+
+    return run
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", PROCESSES, ids=lambda case: case.name)
+def test_the_command_fails_closed(case: Case, ask: Ask, elsewhere: FaultServer) -> None:
+    """`apimart check` ends with the code of the case, in time, and with nothing untoward in its output."""
+    start = 0.0 if case.door is Door.OPEN else _time_a_start(ask)
+    with ThreadPoolExecutor() as pool:
+        in_json, in_words = pool.map(lambda output: ask(case, "check", "--min", "5", "-o", output), ("json", "table"))
+    for ended in (in_json, in_words):
+        assert ended.code == case.code, ended
+        assert ended.seconds <= case.timeout + 0.5 + _slack() + start
+        _assert_harmless(ended, case)
+    _assert_verdict_in_json(in_json)
+    _assert_verdict_in_words(in_words)
+    assert elsewhere.contacts == 0
+
+
+@pytest.mark.parametrize("case", IN_PROCESS, ids=lambda case: case.name)
+def test_every_output_format_fails_closed(
+    case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer
+) -> None:
+    """`check` and `balance` end with the code of the case in every format, with nothing untoward in their output."""
+    monkeypatch.setenv("APIMART_API_KEY", KEY)
+    # What a process does once, and the time it takes, is held by the tests with processes.
+    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("typer.main.get_command", PARSERS)
+
+    def run(*arguments: str) -> Ended:
+        with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
+            monkeypatch.setenv("APIMART_BASE_URL", server.url)
+            code = main([*arguments, "--timeout", str(case.timeout)])
+        _assert_asked_as_it_may(server, case)
+        return Ended(code, *capsys.readouterr())
+
+    for output in ("json", "table", "value"):
+        checked = run("check", "--min", "5", "-o", output)
+        assert checked.code == case.code, checked
+        _assert_harmless(checked, case)
+        shown = run("balance", "-o", output)
+        # Too little is shown like any other amount; only a gateway that asks for payment fails it.
+        assert shown.code == (PASS if case.code == BELOW and not shown.stderr else case.code), shown
+        _assert_harmless(shown, case)
+        if output == "json":
+            _assert_verdict_in_json(checked)
+            _assert_reading_in_json(shown)
+        if output == "table":
+            _assert_verdict_in_words(checked)
+    assert elsewhere.contacts == 0
+
+
+def test_a_slow_look_up_of_a_name_is_bounded_by_the_clock(
+    command: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A resolver that does not answer, which nothing can interrupt, does not outlive the clock either."""
+    slow = tmp_path / "sitecustomize.py"
+    slow.write_text("import socket, time\nsocket.getaddrinfo = lambda *arguments, **named: time.sleep(20)\n")
+    env = {**environment, "APIMART_API_KEY": KEY, "APIMART_BASE_URL": "https://gateway.example"}
+
+    def run(*arguments: str) -> tuple[int, float]:
+        started = time.monotonic()
+        path = f"{tmp_path}{os.pathsep}{env['PYTHONPATH']}"
+        ended = subprocess.run([command, *arguments], env={**env, "PYTHONPATH": path}, timeout=60, check=False)
+        return ended.returncode, time.monotonic() - started
+
+    _, start = run("check", "--min", "5", "--timeout", "0.001")
+    code, seconds = run("check", "--min", "5", "--timeout", "0.7")
+    assert code == UNAVAILABLE
+    assert seconds <= 0.7 + 0.5 + _slack() + start
+
+
+def test_the_catalogue_is_as_large_as_promised() -> None:
+    """Every case has a name of its own, and at least 150 run through the installed command in two formats."""
+    assert len({case.name for case in CATALOGUE}) == len(CATALOGUE) >= 600
+    assert len(PROCESSES) >= 150
+    assert {case.name for case in [*PROCESSES, *IN_PROCESS]} == {case.name for case in CATALOGUE}
+
+
+def _slack() -> float:
+    """Return the seconds that this machine, as busy as it is, may add to the end of a process."""
+    return max(LEAST_SLACK, 0.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def _time_a_start(ask: Ask) -> float:
+    """Return what the start of two processes takes at the moment: a client that nobody lets in is timed whole."""
+    started = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: ask(Case("good", PASS, http()), "check", "--min", "5"), range(2)))
+    return time.monotonic() - started
+
+
+# --- what every run owes ----------------------------------------------------------------------------------------
+
+
+def _assert_asked_as_it_may(server: FaultServer, case: Case) -> None:
+    """The client asked its one question, with the key, without a cookie, and no more often than it may."""
+    heads = [head.decode("ascii") for head in server.heads if head]
+    assert case.asked in {None, len(heads)}
+    for head in heads:
+        first, *lines = head.split("\r\n")
+        assert first == "GET /v1/balance HTTP/1.1"
+        assert [line for line in lines if KEY in line] == [f"Authorization: Bearer {KEY}"]
+        assert "cookie" not in head.lower()
+
+
+def _assert_harmless(ended: Ended, case: Case) -> None:
+    """Nothing of the key in the output, nothing that hides or commands, and one error with its hint or none."""
+    for text in (ended.stdout, ended.stderr):
+        assert find_key(text, KEY) == []
+        assert "Traceback" not in text
+        assert [ascii(character) for character in text if character != "\n" and _is_hidden(character)] == []
+        for line in text.splitlines():
+            assert not line.lstrip().startswith("::")
+            assert not re.search(r"##\w*\[", line)
+    if ended.stderr:
+        error, hint, *rest = ended.stderr.splitlines()
+        assert rest == []
+        assert error.startswith("apimart: error: ")
+        assert len(error) <= LONGEST_LINE
+        assert hint.startswith("hint: ")
+    assert case.shows is None or case.shows in ended.stderr
+    # Too little is said on standard output; HTTP 402 is too, and is an error as well.
+    assert bool(ended.stderr) == (ended.code != PASS) or ended.code == BELOW
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
+
+
+def _assert_verdict_in_json(ended: Ended) -> None:
+    """Standard output is one JSON document that tells the verdict and, where there is none, the error."""
+    document = _strict_json(ended.stdout)
+    assert document["exit_code"] == ended.code
+    assert document["verdict"] == VERDICTS.get(ended.code, "error")
+    [reading] = document["readings"]
+    assert reading["verdict"] == document["verdict"]
+    if ended.code == PASS:
+        assert reading["unlimited_quota"] or reading["remain_balance"] >= 5
+    _assert_same_error(reading, ended)
+
+
+def _assert_reading_in_json(ended: Ended) -> None:
+    reading = _strict_json(ended.stdout)
+    assert ("remain_balance" in reading) == (ended.code == PASS)
+    _assert_same_error(reading, ended)
+
+
+def _assert_same_error(reading: Mapping[str, Any], ended: Ended) -> None:
+    """The error of a reading is the one on standard error."""
+    assert ("error" in reading) == bool(ended.stderr)
+    if "error" in reading:
+        error = reading["error"]
+        assert error["exit_code"] == ended.code
+        assert ended.stderr == f"apimart: error: {error['message']}\nhint: {error['hint']}\n"
+
+
+def _assert_verdict_in_words(ended: Ended) -> None:
+    """Standard output is one line that starts with the verdict, or nothing where there is none."""
+    if ended.code in VERDICTS:
+        assert re.fullmatch(rf"{VERDICTS[ended.code].upper()} default/key: .+ required\n", ended.stdout)
+    else:
+        assert ended.stdout == ""
+
+
+def _strict_json(text: str) -> Any:
+    """Return the one JSON document in ASCII on one line that `text` is."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise AssertionError(f"{constant} is no JSON number")
+
+    def only_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+    assert text.isascii()
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=only_once)
+
+
+# --- the finder itself ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(ECHOES))
+def test_the_finder_finds_every_way_of_repeating_the_key(name: str) -> None:
+    """A key that stands in an output in any of the ways of the catalogue is found: the checks above can fail."""
+    assert find_key(f"apimart: error: {ECHOES[name]}", KEY)
+
+
+@pytest.mark.parametrize("text", ["", "apimart: error: no answer within 0.7 seconds", KEY[:7], f"{KEY[:7]} {KEY[-7:]}"])
+def test_the_finder_finds_nothing_where_nothing_is(text: str) -> None:
+    """Seven characters in a row are no leak, and other words are none."""
+    assert find_key(text, KEY) == []

@@ -1,0 +1,449 @@
+"""Promises that hold for every input, tried on many: the project against the oracle, and invariants of text and money.
+
+`python3 -m pytest tests/hostile/test_properties.py --hypothesis-profile=deep` tries fifty times as many, new ones each
+time: more than a million answers.
+"""
+
+import gzip
+import json
+import re
+import string
+import zlib
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from urllib.parse import quote as percent_encode
+
+import hypothesis
+import pytest
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
+from apimart_cli.errors import (
+    ApimartError,
+    AuthError,
+    BadResponseError,
+    PaymentRequiredError,
+    UnavailableError,
+    UsageError,
+)
+from apimart_cli.gate import Thresholds, judge
+from apimart_cli.gateway.retry import _parse_retry_after
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.output import Checked, render_checked, render_readings
+from apimart_cli.screen.output import Screen
+from apimart_cli.target import MAX_TIMEOUT, parse_base_url
+from apimart_cli.text import QUOTE_LIMIT, quote, visible
+from apimart_cli.words import OutputFormat, Scope
+from hostile import oracle
+from hostile.agreement import API_KEY, NOW, Answered, Question, check_alike, judge_alike, read, receive
+from hostile.answers import ANSWERS, ENTROPY, Choices, amount, number, questions
+
+T = TypeVar("T")
+PROFILE = hypothesis.settings.get_current_profile_name()
+SEARCH = {"quick": 0.05, "deep": 50}.get(PROFILE, 1)
+EXCHANGES = int(1_900 * SEARCH)
+"""How many checks of each kind of answer are tried; there are eleven kinds."""
+
+
+def tries(count: int) -> hypothesis.settings:
+    """Try `count` examples, more or fewer as the profile says."""
+    return hypothesis.settings(
+        max_examples=max(10, int(count * SEARCH)), suppress_health_check=list(hypothesis.HealthCheck)
+    )
+
+
+# --- the parser and the gate ------------------------------------------------------------------------------------
+
+REACHED = {
+    "right": {0, 2, 3, 7},
+    "odd amounts": {0, 2, 3, 6},
+    "odd flags": {0, 2, 3, 5, 6},
+    "odd names": {0, 2, 3, 6},
+    "failures": {0, 2, 4, 5, 6},
+    "odd bytes": {0, 2, 3, 6},
+    "odd encodings": {0, 2, 3, 6},
+    "compressed": {0, 2, 3, 6},
+    "nested": {0, 2, 3, 6},
+    "odd statuses": {0, 2, 3, 4, 5, 6},
+    "noise": {2, 3, 6},
+}
+"""The exit codes that checks of each kind end with, so that none of the generators goes barren unnoticed."""
+
+
+def test_enough_exchanges_are_tried() -> None:
+    """Every run of the tests tries at least 20,000 checks, a deep one at least a million."""
+    assert PROFILE == "quick" or len(ANSWERS) * EXCHANGES >= (1_000_000 if PROFILE == "deep" else 20_000)
+    assert set(ANSWERS) == set(REACHED)
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_parser_and_gate_agree_with_the_oracle(kind: str, half: str) -> None:
+    """Whatever a server answers, `check` ends as an independent reading of the contract says, and tells it safely."""
+    ended: Counter[int] = Counter()
+
+    @hypothesis.seed(half)
+    @tries(1_900 // 2)
+    @given(questions(kind))
+    def agree(question: Question) -> None:
+        ended[check_alike(question)] += 1
+
+    agree()
+    assert ended.total() >= EXCHANGES // 2
+    assert PROFILE == "quick" or set(ended) >= REACHED[kind]
+
+
+_ERRORS = (
+    UnavailableError, UnavailableError, UnavailableError, AuthError, BadResponseError, PaymentRequiredError, UsageError,
+    ApimartError,
+)  # fmt: skip
+_FEW_AMOUNTS = tuple(map(Decimal, ("1", "0", "-1", "0.99", "1.00", "1.01", "2", "-0.5")))
+
+
+def _reading(choose: Choices) -> Reading:
+    """Any outcome of a question, also those that no parser would make."""
+    result: Balance | ApimartError
+    if choose.one_in(3):
+        result = choose.of(_ERRORS)("no answer")
+    else:
+        remain = None if choose.one_in(4) else choose.of(_FEW_AMOUNTS)
+        result = Balance(Scope.KEY, remain, abs(choose.of(_FEW_AMOUNTS)), remain is None, NOW)
+    return Reading("default", Scope.KEY, None, result)
+
+
+def _thresholds(choose: Choices) -> Thresholds:
+    least, most_used = choose.of(((1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (1, 1), (1, 1), (0, 0)))
+    return Thresholds(
+        abs(choose.of(_FEW_AMOUNTS)) if least else None, abs(choose.of(_FEW_AMOUNTS)) if most_used else None
+    )
+
+
+@tries(1_500)
+@given(ENTROPY)
+def test_the_gate_agrees_with_the_oracle_on_any_readings(entropy: bytes) -> None:
+    """However many readings there are, and whatever failed, the verdict is the documented one."""
+    choose = Choices(entropy)
+    judged = [(_reading(choose), _thresholds(choose)) for _ in range(choose.number(4))]
+    judge_alike(
+        [reading for reading, _ in judged],
+        [thresholds for _, thresholds in judged],
+        unlimited_passes=choose.one_in(2),
+        fail_open=choose.one_in(2),
+    )
+
+
+@tries(600)
+@given(
+    st.binary(max_size=300) | st.binary(max_size=40).map(lambda data: data * 3_000),
+    st.sampled_from(["", "gzip", "x-gzip", "GZIP", "identity", "br", "deflate", "gzip, gzip"]),
+    st.sampled_from([gzip.compress, gzip.compress, gzip.compress, zlib.compress, bytes]),
+    st.none() | st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=2)),
+)
+def test_a_body_arrives_exactly_or_not_at_all(
+    plain: bytes, encoding: str, pack: Any, damage: tuple[float, bytes] | None
+) -> None:
+    """Whatever was compressed, cut or changed on the way: the exact bytes arrive, or a bad response."""
+    body = pack(plain)
+    if damage is not None:
+        place = int(damage[0] * len(body))
+        body = body[:place] + damage[1] + body[place + 1 :]
+    try:
+        expected = oracle.unpack(body, encoding)
+    except oracle.UntrustworthyError:
+        with pytest.raises(BadResponseError):
+            receive(Answered(200, {"Content-Encoding": encoding}, body))
+    else:
+        assert receive(Answered(200, {"Content-Encoding": encoding}, body)).body == expected
+
+
+# --- money ------------------------------------------------------------------------------------------------------
+
+_WIDE = Screen()
+
+
+@tries(400)
+@given(ENTROPY)
+def test_every_output_shows_every_amount_exactly(entropy: bytes) -> None:
+    """Any amount that is accepted is written with all its digits, as the same number, in every format."""
+    choose = Choices(entropy)
+    remain, used = amount(choose) if choose.one_in(4) else number(choose), number(choose).lstrip("-")
+    body = f'{{"success":true,"remain_balance":{remain},"used_balance":{used},"used_credits":{used}}}'
+    reading = read(Answered(200, {}, body.encode()))
+    hypothesis.assume(reading.balance is not None)
+    expected = [Decimal(json.loads(remain, parse_float=str, parse_int=str)), Decimal(used)]
+
+    document = json.loads(_rendered(reading, OutputFormat.JSON), parse_float=Decimal, parse_int=Decimal)
+    assert document["used_credits"] == expected[1]
+    row = re.split(" {2,}", _rendered(reading, OutputFormat.TABLE).splitlines()[-1].strip())
+    line = _rendered_check(reading, OutputFormat.TABLE)
+    shown = {
+        "json": [document["remain_balance"], document["used_balance"]],
+        "table": [Decimal(cell) for cell in row[2:4]],
+        "value": [Decimal(_rendered(reading, OutputFormat.VALUE)), expected[1]],
+        "check": [Decimal(line.split(" left")[0].split()[-1]), Decimal(line.split(" used")[0].split()[-1])],
+    }
+    for output, amounts in shown.items():
+        assert [Fraction(amount) for amount in amounts] == [Fraction(amount) for amount in expected], output
+        assert [_decimals(amount) for amount in amounts] == [_decimals(amount) for amount in expected], output
+
+
+def _rendered(reading: Reading, output: OutputFormat) -> str:
+    text = render_readings([reading], output, _WIDE)
+    assert output is OutputFormat.TABLE or text.count("\n") == 1
+    return text
+
+
+def _rendered_check(reading: Reading, output: OutputFormat) -> str:
+    thresholds = [Thresholds(max_used=Decimal(1))]
+    return render_checked(Checked(judge([reading], thresholds), [reading], thresholds), output, _WIDE)
+
+
+def _decimals(amount: Decimal) -> int:
+    """How many digits stand behind the point."""
+    return max(0, -int(amount.as_tuple().exponent))
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+_PIECES = (
+    "a", "error", "::", ":", "#", "##[", "##vso[", "[", " ", "\n", "\r", "\t", "\x00", "\x1b[31m", "\x9b", "\x7f",
+    "\u200b", "\u202e", "\u2066", "\u2028", "\ufeff", "\ud800", "\udfff", "\xa0", "\u3000", "\\", "\\x41", "sk-",
+    "sk-abcdef", "e\u0301", "\U0001f600", "\U000e0041", "\xe9", "a" * 99, " " * 150,
+)  # fmt: skip
+_NUMERALS = ("1", "0", "9", ".", "", "+", "-", "e", "_", ",", " ", "\n", "\u0661", "\uff11", "nan", "inf", "0x")
+_DATES = (
+    "Mon, ", "01 ", "31 ", "Jan ", "Feb ", "2026 ", "0001 ", "9999 ", "12:00:00 ", "99:99:99 ", "GMT", "+9999", "-0000",
+    "1", "0", "-", ",", " ", "9" * 99, "\u0661", ";", "(", ")",
+)  # fmt: skip
+_URL_PIECES = (
+    "localhost", "http://", "HTTP://", "https://", "//", "127.0.0.1", "[::1]", "::1", "[", "]", "evil.example", "@",
+    ":", ":80", "/", "/v1", "?", "#", "%2e", "%00", "\\", ".", "0", "127.1", "2130706433", "0x7f.1", "[::1%25lo]",
+    "[::ffff:127.0.0.1]", "\u3002", "\uff0f", "\u2100", "\t", "\n", " ", "user:secret@", "localhost.evil.example",
+    "127.0.0.1.evil.example", "v1",
+)  # fmt: skip
+
+
+def texts(pieces: Sequence[str]) -> st.SearchStrategy[str]:
+    """Return the strategy of texts made of these pieces and, now and then, of any character there is."""
+
+    def compose(entropy: bytes) -> str:
+        choose = Choices(entropy)
+        return "".join(
+            chr(choose.number(choose.of((0x10FFFF, 0x3000, 0xFF)))) if choose.one_in(8) else choose.of(pieces)
+            for _ in range(choose.number(12))
+        )
+
+    return ENTROPY.map(compose)
+
+
+TEXTS = texts(_PIECES)
+"""Text that a hostile server, file or argument may hold."""
+
+
+@tries(1_000)
+@given(texts(_NUMERALS) | TEXTS)
+def test_an_amount_of_the_user_is_a_plain_decimal_or_a_usage_error(text: str) -> None:
+    """Thresholds are read exactly, and nothing but a plain decimal is taken for one."""
+    value = _parsed(parse_amount, text)
+    assert (value is not None) == bool(re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text))
+    assert value is None or Fraction(value) == Fraction(text)
+
+
+@tries(1_000)
+@given(texts(_NUMERALS) | TEXTS)
+def test_a_time_limit_of_the_user_limits_or_is_a_usage_error(text: str) -> None:
+    """A time limit that was accepted ends: it is more than nothing and at most an hour."""
+    value = _parsed(parse_timeout, text)
+    assert value is None or 0 < value <= MAX_TIMEOUT
+
+
+@tries(300)
+@given(TEXTS | st.sampled_from(["key", "account", "both"]))
+def test_a_word_of_the_user_is_understood_or_a_usage_error(text: str) -> None:
+    """Scopes and units are taken as they are, or refused in words that are safe to show."""
+    scopes, unit = _parsed(parse_scope, text), _parsed(parse_unit, text)
+    assert (scopes is not None) == (text in {"key", "account", "both"})
+    assert unit is None or (unit == text and oracle.faults_of_text(unit) == [])
+
+
+@tries(2_000)
+@given(st.sampled_from(["http://", "https://", ""]), texts(_URL_PIECES))
+def test_no_base_url_takes_the_key_in_the_open_to_another_host(scheme: str, rest: str) -> None:
+    """A base URL that was accepted is https, or plain http to this machine in the eyes of the HTTP library as well."""
+    url = _parsed(parse_base_url, scheme + rest)
+    if url is None:
+        return
+    assert url.isascii()
+    assert not set(url) & set(" ?#\\\t\r\n")
+    assert "@" not in url.split("/")[2]
+    assert not url.endswith("/")
+    if not url.startswith("https://"):
+        assert url.startswith("http://")
+        with suppress(urllib3.exceptions.LocationParseError):  # then the library connects to nobody
+            assert _is_this_machine(urllib3.util.parse_url(url + "/v1/balance").host)
+
+
+def _is_this_machine(host: str | None) -> bool:
+    return host == "localhost" or (host is not None and ip_address(host.strip("[]")).is_loopback)
+
+
+def _parsed(parse: Callable[[str, str], T], text: str) -> T | None:
+    """Return what a parser of settings makes of `text`, None where it is refused with a message safe to show."""
+    try:
+        return parse(text, "--option")
+    except UsageError as error:
+        refusal = error
+    assert oracle.faults_of_text(f"{refusal.message} {refusal.hint}") == []
+    assert len(refusal.message) <= QUOTE_LIMIT + 100
+    assert "secret" not in refusal.message
+    return None
+
+
+@tries(1_000)
+@given(texts(_DATES))
+def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing(text: str) -> None:
+    """A server may write anything into Retry-After without breaking the command."""
+    seconds = _parse_retry_after(text)
+    assert seconds is None or seconds >= 0
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+@tries(1_000)
+@given(TEXTS)
+def test_no_character_that_hides_or_commands_survives(text: str) -> None:
+    """Shown text is one line, holds nothing forbidden, and looks like no key."""
+    for shown in (visible(text), quote(text)):
+        assert oracle.faults_of_text(shown) == []
+        assert len(shown.splitlines()) <= 1
+        assert not re.search(r"(?<![A-Za-z])sk-[A-Za-z0-9_-]{4}|sk-[0-9][A-Za-z0-9]{15}", shown)
+
+
+@tries(1_000)
+@given(TEXTS)
+def test_showing_what_was_shown_changes_nothing(text: str) -> None:
+    """Text may pass through more than one message on its way without being escaped twice."""
+    assert visible(visible(text)) == visible(text)
+    assert quote(quote(text)) == quote(text)
+
+
+@tries(1_000)
+@given(TEXTS)
+def test_a_quote_is_short_and_says_when_it_is_cut(text: str) -> None:
+    """At most 200 characters are shown; where something is missing, three dots say so."""
+    shown = quote(text)
+    assert len(shown) <= QUOTE_LIMIT
+    if shown != visible(text.strip()):
+        assert shown.endswith("...")
+        assert max(len(text), len(visible(text))) > QUOTE_LIMIT
+
+
+@tries(1_000)
+@given(TEXTS)
+def test_shown_text_means_the_same_in_ascii(text: str) -> None:
+    """A stream that can write ASCII only shows the same, every character still told by its escape."""
+    narrow = visible(text).encode("ascii", "backslashreplace").decode("ascii")
+    assert oracle.faults_of_text(narrow) == []
+    assert visible(narrow) == narrow
+    # Beyond what is changed on purpose (commands, keys, wide spaces) the original can be read back.
+    if not re.search(r"\\|::|#|sk-", text):
+        plain_spaces = re.sub(r"[^\S\x00-\x9f\u2028\u2029]", " ", text)
+        assert narrow.encode().decode("unicode_escape") == plain_spaces
+
+
+# --- keys -------------------------------------------------------------------------------------------------------
+
+_WITHHELD = "(withheld: it repeats the API key)"
+_SEPARATORS = ("", "", "", " ", "\u200b", "\u200d", "\ufeff", "\xad", "\n", "\t ", "\x00")
+_RECASINGS: Sequence[Callable[[str], str]] = (str, str.upper, str.lower, str.swapcase)
+_DISGUISES: Mapping[str, Callable[[str], Sequence[str]]] = {
+    "plain": str,
+    "percent": lambda piece: [f"%{ord(character):02x}" for character in piece],
+    "percent where needed": lambda piece: [percent_encode(character, safe="") for character in piece],
+    "base64": lambda piece: b64encode(piece.encode()).decode(),
+    "base64 from within a group": lambda piece: b64encode(f"x{piece}yz".encode()).decode(),
+    "hex": lambda piece: piece.encode().hex(),
+    "entities": lambda piece: [f"&#{ord(character)};" for character in piece],
+    "escapes of JSON": lambda piece: [f"\\u{ord(character):04x}" for character in piece],
+    "escapes of C": lambda piece: [f"\\x{ord(character):02X}" for character in piece],
+    "octal escapes": lambda piece: [f"\\{ord(character):03o}" for character in piece],
+}
+
+
+def _key(choose: Choices) -> str:
+    """A key of the usual alphabet, or of all that a key may have."""
+    length = 8 + choose.number(20)
+    if choose.one_in(2):
+        return "".join(chr(33 + choose.number(126 - 33)) for _ in range(length))
+    return "sk-" + "".join(choose.of(string.ascii_letters + string.digits + "-_") for _ in range(length))
+
+
+@pytest.mark.parametrize("disguise", _DISGUISES)
+def test_no_disguise_brings_a_piece_of_the_key_through(disguise: str) -> None:
+    """Eight characters of a key are recognised plain, encoded, broken up or in another letter case."""
+
+    @tries(400)
+    @given(ENTROPY, TEXTS, TEXTS)
+    def is_withheld(entropy: bytes, before: str, after: str) -> None:
+        choose = Choices(entropy)
+        key = _key(choose)
+        start = choose.number(len(key) - 8)
+        piece = key[start : start + 8 + choose.number(len(key) - start - 8)]
+        hidden = choose.of(_SEPARATORS).join(_DISGUISES[disguise](piece))
+        text = f"{before} {choose.of(_RECASINGS)(hidden)} {after}"
+        assert ApiKey(key, source="the test").quote(text) == _WITHHELD
+
+    is_withheld()
+
+
+@tries(400)
+@given(
+    st.sampled_from([200, 302, 401, 402, 404, 429, 500]),
+    st.sampled_from(["success", "remain_balance", "used_credits", "unlimited_quota", "message", "error"]),
+    st.integers(0, len(API_KEY) - 8),
+    st.integers(8, len(API_KEY)),
+    st.booleans(),
+)
+def test_no_message_repeats_the_key_that_an_answer_echoes(
+    status: int, field: str, start: int, length: int, is_nested: bool
+) -> None:
+    """A server that echoes the key in whatever field, header or status line never sees it printed."""
+    piece = API_KEY.reveal()[start : start + length]
+    echo = {"message": f"rejected: {piece}"} if is_nested else f"rejected: {piece}"
+    fields = {"success": field == "message", "remain_balance": 1, "used_balance": 1, field: echo}
+    answered = Answered(status, {"Location": f"https://host/{piece}"}, json.dumps(fields).encode(), f"No {piece}")
+    error = read(answered).error
+    if len(piece) >= 8 and error is not None:
+        assert piece.casefold() not in f"{error.message} {error.hint} {error!r}".casefold()
+
+
+# --- what a search found ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exponent", ["e99999999999999999999", "E+1000000000000000000", "e-99999999999999999999"])
+def test_an_exponent_too_large_for_any_number_is_a_bad_response(exponent: str) -> None:
+    """An exponent of twenty digits is judged like any other absurd amount, and is no internal error."""
+    body = f'{{"success":true,"remain_balance":1{exponent},"used_balance":0}}'
+    assert isinstance(read(Answered(200, {}, body.encode())).error, BadResponseError)
+
+
+def test_a_long_text_behind_blanks_is_marked_as_cut() -> None:
+    """Blanks in front of a long text do not hide that it was cut."""
+    assert quote(" " + "a" * (QUOTE_LIMIT + 1)).endswith("...")
+
+
+@pytest.mark.parametrize("url", ["http://[::1].evil.example", "http://evil.example[::1]", "https://[::1]evil.example"])
+def test_brackets_do_not_make_another_host_this_machine(url: str) -> None:
+    """Only a whole address in brackets is one: whatever stands around it belongs to another host."""
+    with pytest.raises(UsageError):
+        parse_base_url(url)

@@ -1,0 +1,149 @@
+"""The completion scripts: up to date, and right in real shells. A shell that is missing fails its tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from support.places import ROOT
+from support.running import Spawn
+
+COMPLETIONS = ROOT / "completions"
+SCRIPTS = ("apimart.bash", "_apimart", "apimart.fish", "apimart.ps1")
+
+# Stands before the real program: completions go through to it, anything else is shown as the shell passed it.
+RECORDER = """#!/bin/sh
+[ -n "$_APIMART_COMPLETE" ] && exec '{command}' "$@"
+printf '<%s>' "$@"
+printf '.\\n'
+"""
+
+
+@pytest.fixture
+def shell_environment(environment: Mapping[str, str], command: str, home: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell in which `apimart` prints its arguments, and which no startup file touches."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "apimart").write_text(RECORDER.format(command=command))
+    (folder / "apimart").chmod(0o755)
+    return {
+        **environment,
+        "PATH": f"{folder}{os.pathsep}{environment['PATH']}",
+        "XDG_DATA_HOME": str(home / "data"),
+        "INPUTRC": "/dev/null",
+        "ZDOTDIR": str(home),
+        "HISTFILE": "",
+        # fish asks terminals that it does not know what they are, and waits for the answer.
+        "TERM": "xterm",
+    }
+
+
+# --- up to date -------------------------------------------------------------------------------------------------
+
+
+def generate(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the generator that is in `folder`."""
+    return subprocess.run(
+        [sys.executable, str(folder / "generate.py"), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_scripts_are_up_to_date() -> None:
+    """The scripts that are checked in are what the documented command writes today."""
+    ended = generate(COMPLETIONS, "--check")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_stale_scripts_are_found_and_mended(tmp_path: Path) -> None:
+    """`--check` names the scripts that are not up to date or not there; without it, the generator writes them."""
+    folder = tmp_path / "completions"
+    shutil.copytree(COMPLETIONS, folder)
+    (folder / "apimart.fish").write_text("stale\n")
+    (folder / "apimart.ps1").unlink()
+    ended = generate(folder, "--check")
+    assert ended.returncode == 1
+    assert [line.split()[0] for line in ended.stderr.splitlines()] == ["apimart.fish", "apimart.ps1"]
+    assert generate(folder).returncode == 0
+    assert {name: (folder / name).read_text() for name in SCRIPTS} == {
+        name: (COMPLETIONS / name).read_text() for name in SCRIPTS
+    }
+
+
+def test_zsh_finds_its_tag_on_the_first_line() -> None:
+    """`compinit` looks for `#compdef` there and nowhere else."""
+    assert (COMPLETIONS / "_apimart").read_text().splitlines()[0] == "#compdef apimart"
+
+
+def test_powershell_gets_a_completer_for_the_command() -> None:
+    """The script registers itself for `apimart` and asks the program by the variable that it answers to."""
+    script = (COMPLETIONS / "apimart.ps1").read_text()
+    assert "Register-ArgumentCompleter -Native -CommandName apimart -ScriptBlock" in script
+    assert '$Env:_APIMART_COMPLETE = "complete_powershell"' in script
+
+
+# --- in real shells ---------------------------------------------------------------------------------------------
+
+LINES = [
+    ("apimart ch", "<check>"),
+    ("apimart config sh", "<config><show>"),
+    ("apimart check --on", "<check><--on-unlimited>"),
+    ("apimart check --on-unlimited f", "<check><--on-unlimited><fail>"),
+    ("apimart balance --scope acc", "<balance><--scope><account>"),
+    ("apimart balance --output js", "<balance><--output><json>"),
+    ("apimart sandbox --fault pay", "<sandbox><--fault><payment-required>"),
+]
+
+SHELLS = {
+    "bash": ("bash", ["--norc", "--noprofile", "-i"], f"source {COMPLETIONS}/apimart.bash"),
+    "zsh": ("zsh", ["-f", "-i"], f"fpath=({COMPLETIONS} $fpath); autoload -Uz compinit; compinit -u -D"),
+    "zsh, sourced": ("zsh", ["-f", "-i"], f"autoload -Uz compinit; compinit -u -D; source {COMPLETIONS}/_apimart"),
+    "fish": ("fish", ["--no-config", "--interactive"], f"source {COMPLETIONS}/apimart.fish"),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell: str) -> None:
+    """Whoever types half a word and presses TAB gets the whole: commands, options and their choices."""
+    program, arguments, load = SHELLS[shell]
+    child = spawn(program, *arguments, columns=200, env=shell_environment)
+    # Some letters the other way round show that a command has run, and has not just been typed.
+    child.sendline(f"{load}; echo re''ady")
+    child.expect_exact("ready")
+    for typed, called in LINES:
+        child.send(f"{typed}\t\r")
+        child.expect(r"((<[^>\r\n]*>)+)\.\r\n")
+        assert child.match[1].decode() == called, typed
+    child.sendline("exit")
+    child.expect_exact(pexpect.EOF)
+
+
+OFFERS = [
+    ("apimart ", "balance check login logout config sandbox"),
+    ("apimart balance --scope ", "key account both"),
+    ("apimart check --output ", "table json value"),
+    ("apimart check --m", "--min --max-used"),
+    ("apimart sandbox --fault un", "unauthorized unknown-key"),
+]
+
+
+@pytest.mark.parametrize(("line", "offered"), OFFERS)
+def test_every_choice_is_offered_and_no_other(shell_environment: Mapping[str, str], line: str, offered: str) -> None:
+    """What fits what was typed is offered, whole, and nothing else: asked of a real fish."""
+    ended = subprocess.run(
+        ["fish", "--no-config", "-c", f"source {COMPLETIONS}/apimart.fish; complete -C '{line}'"],
+        env=shell_environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=True,
+    )
+    assert set(ended.stdout.split()) == set(offered.split())

@@ -1,0 +1,422 @@
+"""Ctrl-C and other signals, at every stage: the process ends at once, says nothing, and leaves nothing behind."""
+
+import fcntl
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.server import Sandbox
+from support.running import Spawn, connected
+from support.secure import Listener
+
+# pexpect forks; the threads that serve here hold no lock that the child could miss.
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+Serve = Callable[..., Sandbox]
+Process = subprocess.Popen[str]
+Start = Callable[..., Process]
+
+PROMISED = 0.5
+"""Seconds within which Ctrl-C ends the process."""
+GRACE = 1.5
+"""Seconds more that a busy machine may take."""
+
+
+@pytest.fixture
+def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start a program and leave it running: `start("apimart", "balance", env={...})`; it ends with the test."""
+    with ExitStack() as stack:
+
+        def popen(*arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Process:
+            process = subprocess.Popen(
+                arguments,
+                env={**environment, **(env or {})},
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                cwd=tmp_path,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield popen
+
+
+def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
+    """Send a signal, and return exit code, standard output and standard error; fail when that takes too long."""
+    began = time.monotonic()
+    process.send_signal(number)
+    code = process.wait(timeout=20)
+    assert time.monotonic() - began < PROMISED + GRACE
+    stdout, stderr = process.communicate(timeout=20)
+    return code, stdout, stderr
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Return as soon as `condition` holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is a process with this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_listening(url: str) -> bool:
+    """Tell whether somebody listens where `url` says."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
+
+
+# --- Ctrl-C without a terminal ----------------------------------------------------------------------------------
+
+STAGES = [
+    "typer",
+    "apimart_cli.commands.options",
+    "apimart_cli.cli",
+    "apimart_cli.config.precedence",
+    "requests",
+    "rich.console",
+]
+
+
+@pytest.mark.parametrize("module", STAGES)
+def test_ctrl_c_while_the_program_loads(start: Start, command: str, serve: Serve, module: str) -> None:
+    """Ctrl-C in the middle of start-up, wherever it is, ends with 130 and no traceback."""
+    process = start(sys.executable, "-X", "importtime", command, "balance", env=connected(serve(fault=Fault.TIMEOUT)))
+    assert process.stderr is not None
+    assert any(line.rpartition("|")[2].strip() == module for line in process.stderr)
+    code, stdout, stderr = end(process)
+    assert (code, stdout) == (130, "")
+    # The trace of the imports may be cut anywhere; nothing else is in it.
+    assert [line for line in stderr.splitlines()[:-1] if not line.startswith("import time:")] == []
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("arguments", ["balance", "balance --json --scope both", "check --min 5", "check -q --min 5"])
+def test_ctrl_c_while_waiting_for_an_answer(start: Start, arguments: str) -> None:
+    """Ctrl-C while the gateway is silent ends with 130, and nothing is printed: there is no answer and no verdict."""
+    with Listener(wait_for_the_end_of) as gateway:
+        process = start("apimart", *arguments.split(), env=where(gateway))
+        wait_until(lambda: gateway.connections)
+        assert end(process) == (130, "", "")
+
+
+def test_ctrl_c_while_an_answer_drips(start: Start) -> None:
+    """Ctrl-C between two bytes of an answer is no different."""
+
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.01)
+
+    with Listener(drip) as gateway:
+        process = start("apimart", "balance", env=where(gateway))
+        wait_until(lambda: gateway.connections)
+        assert end(process) == (130, "", "")
+
+
+def test_ctrl_c_in_the_pause_before_a_retry(start: Start) -> None:
+    """Ctrl-C ends the pause that a gateway asked for."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(
+            b"HTTP/1.1 429 Too Many\r\nRetry-After: 40\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        wait_for_the_end_of(connection)
+
+    with Listener(refuse) as gateway:
+        process = start("apimart", "check", "--min", "5", "--timeout", "60", env=where(gateway))
+        wait_until(lambda: gateway.connections)
+        # The client closes the connection when it has read the answer: from here on it can only be in the pause.
+        gateway.settle()
+        assert end(process) == (130, "", "")
+        assert gateway.connections == 1
+
+
+def test_ctrl_c_while_a_key_is_awaited_from_a_pipe(start: Start, sandbox: Sandbox) -> None:
+    """Ctrl-C in the middle of a key, while standard input has not ended."""
+    reader, writer = os.pipe()
+    with open(reader, "rb") as unread, open(writer, "wb", buffering=0) as key:
+        key.write(b"sk-half")
+        process = start("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url}, stdin=reader)
+        wait_until(lambda: bytes_in(unread) == 0)
+        assert end(process) == (130, "", "")
+
+
+def bytes_in(pipe: IO[bytes]) -> int:
+    """How many bytes nobody has read from a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_sigterm_ends_at_once(start: Start) -> None:
+    """SIGTERM while waiting for an answer ends the process by that signal, as any other program."""
+    with Listener(wait_for_the_end_of) as gateway:
+        process = start("apimart", "balance", env=where(gateway))
+        wait_until(lambda: gateway.connections)
+        assert end(process, signal.SIGTERM) == (-signal.SIGTERM, "", "")
+
+
+def where(gateway: Listener) -> dict[str, str]:
+    """The variables that point a process at a bare server."""
+    return {"APIMART_BASE_URL": f"http://127.0.0.1:{gateway.port}", "APIMART_API_KEY": "sk-test-Zq7Wm3Xc9Vb1"}
+
+
+def wait_for_the_end_of(connection: socket.socket) -> None:
+    """Take in whatever comes until the other side closes."""
+    while connection.recv(65536):
+        pass
+
+
+def test_ctrl_c_wipes_the_progress_off_the_screen(spawn: Spawn) -> None:
+    """Who waited long enough to be told how it goes gets an empty line back, for the shell's next prompt."""
+    with Listener(wait_for_the_end_of) as gateway:
+        child = spawn("apimart", "balance", env=where(gateway))
+        child.expect_exact("apimart: 0 of 1 answered ")
+        child.sendintr()
+        shown = child.read()
+        child.close()
+    assert child.exitstatus == 130
+    assert shown.endswith(b"\r\x1b[2K")
+
+
+# --- the hidden prompt ------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: Sandbox) -> None:
+    """Ctrl-C while a key is typed ends with 130, and the terminal shows again what is typed, on a line of its own."""
+    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(20)
+    child.send("sk-half-typed")
+    child.sendintr()
+    shown = child.read()
+    assert child.getecho()
+    child.close()
+    assert (child.exitstatus, shown) == (130, b"\r\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbox: Sandbox, number: int) -> None:
+    """A prompt that is ended from elsewhere restores the terminal too, and ends by that signal."""
+    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(20)
+    child.kill(number)
+    shown = child.read()
+    assert child.getecho()
+    child.close()
+    assert (child.signalstatus, shown) == (number, b"")
+
+
+def test_ctrl_c_behind_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> None:
+    """When the key is in, Ctrl-C ends the wait for the answer as ever."""
+    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": serve(fault=Fault.TIMEOUT).url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(20)
+    child.sendline("sk-test-Zq7Wm3Xc9Vb1")
+    wait_until(child.getecho)
+    child.sendintr()
+    shown = child.read()
+    child.close()
+    assert child.exitstatus == 130
+    assert b"Traceback" not in shown
+
+
+# --- the sandbox ------------------------------------------------------------------------------------------------
+
+
+def open_sandbox(process: Process) -> str:
+    """Wait until a sandbox without a command serves, and return its address."""
+    assert process.stdout is not None
+    address = re.fullmatch(r"export APIMART_BASE_URL=(\S+)\n", process.stdout.readline())
+    assert address
+    assert process.stdout.readline().startswith("export APIMART_API_KEY=")
+    assert is_listening(address[1])
+    return address[1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_ends_the_sandbox(start: Start, number: int, code: int) -> None:
+    """A sandbox that serves ends at once on Ctrl-C or SIGTERM, and nobody listens any more."""
+    process = start("apimart", "sandbox")
+    url = open_sandbox(process)
+    assert end(process, number) == (code, "", "")
+    assert not is_listening(url)
+
+
+def test_a_waiting_client_does_not_hold_the_sandbox(start: Start) -> None:
+    """Ctrl-C ends a sandbox in the middle of an answer, too."""
+    process = start("apimart", "sandbox", "--latency", "60")
+    url = open_sandbox(process)
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer sk-test\r\n\r\n")
+        assert end(process) == (130, "", "")
+    assert not is_listening(url)
+
+
+def test_an_impatient_user_changes_nothing(start: Start) -> None:
+    """Ctrl-C, pressed again and again, still ends with 130 and no traceback."""
+    process = start("apimart", "sandbox")
+    open_sandbox(process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+
+
+def test_an_ignored_ctrl_c_stays_ignored(start: Start) -> None:
+    """A sandbox in the background of a script, where Ctrl-C is ignored, goes on serving until it is told to end."""
+    process = start("bash", "-c", 'trap "" INT; exec apimart sandbox')
+    url = open_sandbox(process)
+    process.send_signal(signal.SIGINT)
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer sk-test\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert process.poll() is None
+    assert end(process, signal.SIGTERM) == (-signal.SIGTERM, "", "")
+
+
+REPORT = 'print(os.getpid(), os.environ["APIMART_BASE_URL"], flush=True)'
+CHILD = f"import os, time; {REPORT}; time.sleep(60)"
+
+
+def started_child(process: Process) -> tuple[int, str]:
+    """Wait for the report of `CHILD`, and return its process number and the address of its sandbox."""
+    assert process.stdout is not None
+    pid, url = process.stdout.readline().split()
+    return int(pid), url
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_reaches_the_wrapped_command(start: Start, number: int) -> None:
+    """A signal that ends the command gives 128 + its number; neither the command nor the sandbox is left."""
+    quiet = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    process = start("apimart", "sandbox", "--", sys.executable, "-c", quiet + CHILD)
+    pid, url = started_child(process)
+    assert is_alive(pid)
+    assert end(process, number) == (128 + number, "", "")
+    assert not is_alive(pid)
+    assert not is_listening(url)
+
+
+def test_a_wrapped_command_may_end_in_its_own_way(start: Start) -> None:
+    """A command that cleans up on SIGTERM and exits with a code of its own is waited for, and its code is ours."""
+    cleaning = "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('clean'), sys.exit(42)));"
+    process = start("apimart", "sandbox", "--", sys.executable, "-c", cleaning + CHILD)
+    pid, _ = started_child(process)
+    assert end(process, signal.SIGTERM) == (42, "clean\n", "")
+    assert not is_alive(pid)
+
+
+def test_a_signal_before_the_command_is_there_reaches_it_too(start: Start) -> None:
+    """A signal in the moment before the command starts is kept for it, so that it is not left running alone."""
+    script = """
+import os, signal, subprocess, sys
+from apimart_cli import child
+real = subprocess.Popen
+def late(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return real(*arguments, **named)
+subprocess.Popen = late
+sys.exit(child.run_child([sys.executable, "-c", "import time; time.sleep(60)"], {}))
+"""
+    process = start(sys.executable, "-c", script)
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.communicate()[1] == ""
+
+
+COUNTING = """
+import os, signal, sys, time
+if "apart" in sys.argv:
+    os.setpgid(0, 0)
+caught = []
+for number in (signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, lambda number, frame: caught.append(number))
+print("ready", flush=True)
+deadline = time.monotonic() + (1 if "apart" in sys.argv else 20)
+while not caught and time.monotonic() < deadline:
+    time.sleep(0.01)
+time.sleep(0.5)
+print("caught", [int(number) for number in caught], flush=True)
+sys.exit(5)
+"""
+
+
+@pytest.mark.parametrize("redirection", ["", "< /dev/null"])
+@pytest.mark.parametrize(("key", "number"), [("\x03", signal.SIGINT), ("\x1c", signal.SIGQUIT)])
+def test_a_key_typed_at_the_terminal_reaches_the_command_once(
+    spawn: Spawn, tmp_path: Path, key: str, number: int, redirection: str
+) -> None:
+    r"""Ctrl-C or Ctrl-\ comes to the command from the terminal, and not from us as well; what it does is waited for."""
+    (tmp_path / "counting.py").write_text(COUNTING)
+    child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py {redirection}")
+    child.expect_exact("ready")
+    child.send(key)
+    shown = child.read()
+    child.close()
+    assert f"caught [{number:d}]".encode() in shown
+    assert child.exitstatus == 5
+
+
+@pytest.mark.parametrize("redirection", ["", "< /dev/null"])
+@pytest.mark.parametrize("key", ["\x03", "\x1c"])
+def test_what_the_terminal_sends_is_not_sent_again(spawn: Spawn, tmp_path: Path, key: str, redirection: str) -> None:
+    """A command that left the terminal's foreground gets nothing when a key is typed: the sandbox sends nothing."""
+    # Two equal signals in short order may arrive as one, so that a command in the foreground could not tell.
+    (tmp_path / "counting.py").write_text(COUNTING)
+    child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py apart {redirection}")
+    child.expect_exact("ready")
+    child.send(key)
+    shown = child.read()
+    child.close()
+    assert b"caught []" in shown
+    assert child.exitstatus == 5
+
+
+def test_a_signal_from_elsewhere_reaches_the_command_once(start: Start) -> None:
+    """Without a terminal the signal is ours alone, and handed on once."""
+    process = start("apimart", "sandbox", "--", sys.executable, "-c", COUNTING)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == (f"caught [{signal.SIGINT:d}]\n", "")
+    assert process.returncode == 5
+
+
+def test_ctrl_c_at_a_terminal_ends_a_sandbox_that_serves(spawn: Spawn) -> None:
+    """At a terminal the sandbox says how to end it, and that works."""
+    child = spawn("apimart", "sandbox", columns=120)
+    child.expect_exact("hint: paste the two lines above into another terminal")
+    child.sendintr()
+    shown: Any = child.read()
+    child.close()
+    assert child.exitstatus == 130
+    assert shown.replace(b"^C", b"").strip() == b""

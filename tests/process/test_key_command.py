@@ -1,0 +1,454 @@
+"""Keys that a command prints: `pass` and its like, and everything that can go wrong with them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from apimart_cli import keysource
+from apimart_cli.errors import AuthError
+from apimart_cli.keys.command import KeyCommand
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.sandbox.server import Sandbox
+from support.running import KEY, Run, Spawn
+
+Write = Callable[..., Path]
+Script = Callable[..., str]
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+SLACK = 10
+"""Seconds that a process may take beside its time limit on a machine that is busy with other tests; what hangs here
+hangs for a minute."""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Write an executable script and return its path: `script("echo $1", name="pass")`."""
+
+    def write(body: str, *, name: str = "get-key", interpreter: str = "/bin/sh", mode: int = 0o755) -> str:
+        path = tmp_path / name
+        path.write_text(f"#!{interpreter}\n{body}\n")
+        path.chmod(mode)
+        return str(path)
+
+    return write
+
+
+def refusal(command: KeyCommand) -> AuthError:
+    with pytest.raises(AuthError) as caught:
+        command.read()
+    return caught.value
+
+
+def read_in_background(command: KeyCommand) -> "tuple[threading.Thread, list[AuthError]]":
+    """Read a key in a thread; the list gets the error that it ends with."""
+    errors: list[AuthError] = []
+
+    def read() -> None:
+        try:
+            command.read()
+        except AuthError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, errors
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+# --- what a command prints --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["", r"\n", r"\r\n"])
+def test_what_a_command_prints_is_the_key(script: Script, end: str) -> None:
+    """One line end behind it is dropped."""
+    assert KeyCommand([script(f"printf '{KEY}{end}'")], profile="ci").read().reveal() == KEY
+
+
+def test_the_longest_key_is_read_whole(script: Script) -> None:
+    """4096 characters and a line end are a key."""
+    command = KeyCommand([script("head -c 4096 /dev/zero | tr '\\0' k; echo")], profile="ci")
+    assert len(command.read()) == 4096
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("true", "is empty"),
+        ("echo", "is empty"),
+        ("cat", "is empty"),  # standard input is empty, whatever apimart's own is
+        (f"printf '{KEY}\\n\\n'", "has a line break in it"),
+        (f"printf '{KEY}\\nlogin: me\\n'", "has a line break in it"),
+        (f"printf ' {KEY}\\n'", "has white space in it"),
+        (f"printf '{KEY}\\0\\n'", "has a character in it that is not printable ASCII"),
+        (f"printf '{KEY}\\377\\376'", "has a character in it that is not printable ASCII"),
+        (f"printf '\\357\\273\\277{KEY}'", "has a character in it that is not printable ASCII"),
+        ("head -c 4097 /dev/zero | tr '\\0' k", "is longer than 4096 characters"),
+        (f"exec yes {KEY}", "is longer than 4096 characters"),
+        (f"yes {KEY} | cat", "is longer than 4096 characters"),
+        (f"while :; do printf '{KEY}'; done", "is longer than 4096 characters"),
+        ("exec cat /dev/zero", "is longer than 4096 characters"),
+        ("exec cat /dev/urandom", ""),
+    ],
+)
+def test_a_command_that_prints_no_key_is_told_without_its_output(script: Script, body: str, fault: str) -> None:
+    """The error names the profile and the command; nothing that it printed, however much, is repeated."""
+    path = script(body)
+    error = refusal(KeyCommand([path, "--for", "apimart"], profile="ci"))
+    assert error.message.startswith(f"the API key from api_key_command of profile ci ({path}) ")
+    assert error.message.endswith(fault)
+    assert "test" not in f"{error.message}{error.hint}".replace(path, "")
+    assert error.__suppress_context__ or error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("body", "ending"),
+    [(f"echo {KEY}; exit 3", "exit code 3"), ("exit 1", "exit code 1"), (f"echo {KEY}; kill -9 $$", "signal 9")],
+)
+def test_a_command_that_fails_gives_no_key(script: Script, body: str, ending: str) -> None:
+    """Even when it has printed one; the hint says how to look into it."""
+    path = script(body, name="get key")
+    error = refusal(KeyCommand([path, "secret-argument"], profile="ci"))
+    assert error.message == f"api_key_command of profile ci ({path}) failed with {ending}"
+    assert error.hint == f"run '{path}' with its arguments by hand; it must print the key and nothing else"
+
+
+def test_a_command_that_cannot_be_run_is_told_with_the_reason(script: Script, tmp_path: Path) -> None:
+    """Missing, not executable, no program, a folder, or an argument that no program can get."""
+    no_program = tmp_path / "no-program"
+    no_program.write_text("key")
+    no_program.chmod(0o755)
+    reasons = {
+        (str(tmp_path / "missing"),): "No such file or directory",
+        ("no-command-of-this-name",): "No such file or directory",
+        (script("echo", name="not-executable", mode=0o644),): "Permission denied",
+        (str(no_program),): "Exec format error",
+        (str(tmp_path),): "Permission denied",
+        ("echo", "a\0b"): "it cannot be started",
+    }
+    for command, reason in reasons.items():
+        error = refusal(KeyCommand(command, profile="ci"))
+        assert error.message == f"api_key_command of profile ci ({command[0]}) cannot be run: {reason}"
+        assert error.hint == "check the command in the config file"
+
+
+def test_no_shell_looks_at_a_command(script: Script) -> None:
+    """Arguments arrive as they are written in the file."""
+    arguments = ["$HOME", "*", "a;echo", "`id`", "~", ""]
+    path = script('printf "%s|" "$@"')
+    assert KeyCommand([path, *arguments], profile="ci").read().reveal() == "".join(f"{word}|" for word in arguments)
+
+
+# --- once, and not for ever -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["", "; exit 1"])
+def test_a_command_runs_once_for_all_who_need_its_key(script: Script, tmp_path: Path, ending: str) -> None:
+    """Side by side or one after the other, and if it fails, too: nobody is asked for a password twice."""
+    runs = tmp_path / "runs"
+    command = KeyCommand([script(f"echo run >> {runs}; sleep 0.1; echo {KEY}{ending}")], profile="ci")
+    threads = [read_in_background(command)[0] for _ in range(5)]
+    for thread in threads:
+        thread.join(10)
+    if ending:
+        assert refusal(command) is refusal(command)
+    else:
+        assert command.read() is command.read()
+    assert runs.read_text() == "run\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "exec sleep 60",
+        "trap '' TERM INT HUP; sleep 60",
+        "sleep 60 | cat",
+        "sleep 60 & exit 0",
+        f"printf {KEY}; exec sleep 60",
+        "while :; do printf k; sleep 0.05; done",
+    ],
+)
+def test_a_command_that_is_given_up_ends_with_all_it_started(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """However it hangs, and whoever keeps its output open; the error says that there was no key in time."""
+    monkeypatch.setattr(keysource, "is_in_foreground", lambda: False)
+    started = tmp_path / "started"
+    command = KeyCommand([script(f"echo > {started}; {body}")], profile="ci")
+    thread, errors = read_in_background(command)
+    wait_for(started.exists)
+    command.give_up()
+    thread.join(5)
+    assert not thread.is_alive(), "somebody still holds the command's standard output"
+    assert [error.message for error in errors] == [command.overdue.message]
+
+
+def test_a_command_that_is_given_up_before_it_starts_ends_at_once(script: Script) -> None:
+    """The question's time may be over before its command has begun."""
+    command = KeyCommand([script("exec sleep 60")], profile="ci")
+    command.give_up()
+    assert refusal(command).message == command.overdue.message
+
+
+def test_giving_up_a_key_that_is_there_changes_nothing(script: Script) -> None:
+    """A slow network is not the command's fault."""
+    command = KeyCommand([script(f"echo {KEY}")], profile="ci")
+    key = command.read()
+    command.give_up()
+    assert command.read() is key
+
+
+@pytest.mark.parametrize(("is_in_foreground", "has_own_group"), [(True, False), (False, True)])
+def test_only_away_from_a_terminal_a_command_has_a_group_of_its_own(
+    script: Script, monkeypatch: pytest.MonkeyPatch, is_in_foreground: bool, has_own_group: bool
+) -> None:
+    """In the foreground it stays there, so that it can ask for a password; elsewhere it can be ended as a whole."""
+    monkeypatch.setattr(keysource, "is_in_foreground", lambda: is_in_foreground)
+    path = script("import os; print(os.getpgrp())", interpreter=sys.executable)
+    group = int(KeyCommand([path], profile="ci").read().reveal())
+    assert (group != os.getpgrp()) is has_own_group
+
+
+def test_a_command_in_the_foreground_is_ended_too(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself: its group is the terminal's."""
+    monkeypatch.setattr(keysource, "is_in_foreground", lambda: True)
+    command = KeyCommand([script("exec sleep 60")], profile="ci")
+    thread, errors = read_in_background(command)
+    wait_for(lambda: command._process is not None)
+    command.give_up()
+    thread.join(5)
+    assert [error.message for error in errors] == [command.overdue.message]
+
+
+# --- what is told of keys ---------------------------------------------------------------------------------------
+
+
+def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) -> None:
+    """For `config show` and `config check`: what it is, and what is certainly wrong with it; nothing is run."""
+    path = script("exit 1")
+    given, missing = GivenKey(ApiKey(KEY, source="a test")), NoKey(AuthError("there is no API key"))
+    command, absent = KeyCommand([path, KEY], profile="ci"), KeyCommand(["no-command-of-this-name"], profile="ci")
+    assert (given.state, given.fault, given.overdue) == (f"set, {len(KEY)} characters", None, None)
+    assert GivenKey(ApiKey("k", source="a test")).state == "set, 1 character"
+    assert (missing.state, missing.fault) == ("not usable: there is no API key", "there is no API key")
+    assert (command.state, command.fault) == (f"from the command {path}, which is not run here", None)
+    assert absent.fault == "there is no command no-command-of-this-name"
+    assert given.read().reveal() == KEY
+    with pytest.raises(AuthError, match=r"^there is no API key$"):
+        missing.read()
+    given.give_up()
+    missing.give_up()
+    assert given.read().reveal() == KEY
+
+
+# --- the whole command ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_apart(command: str, environment: Mapping[str, str], tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start the installed command away from any terminal, its output in pipes."""
+
+    def start(*arguments: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [command, *arguments],
+            env={**environment, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            cwd=tmp_path,
+            start_new_session=True,
+        )
+
+    return start
+
+
+RunApart = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_a_password_store_gives_the_key(
+    run: Run, sandbox: Sandbox, script: Script, write_config: Write, tmp_path: Path
+) -> None:
+    """A script like `pass`, found on PATH: asked once for key and account; its messages go to standard error."""
+    script(
+        f"""
+        echo run >> {tmp_path}/runs
+        [ "$1 $2" = "show work/apimart" ] || {{ echo "Error: $2 is not in the password store." >&2; exit 1; }}
+        echo "unlocking the store" >&2
+        echo {KEY}
+        """,
+        name="pass",
+    )
+    write_config('[profiles.work]\napi_key_command = ["pass", "show", "work/apimart"]\nscope = "both"\n')
+    env = {"APIMART_BASE_URL": sandbox.url, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ended = run("balance", "--profile", "work", "--json", env=env)
+    documents = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [document.get("remain_balance") for document in documents] == [10.5, 100.0, 10.5]
+    assert ended.stderr == "unlocking the store\n"
+    assert (ended.returncode, (tmp_path / "runs").read_text()) == (0, "run\n")
+
+
+def test_a_password_store_that_refuses_is_an_auth_error(
+    run: Run, sandbox: Sandbox, script: Script, write_config: Write
+) -> None:
+    """Its own message is there, ours names it, `--fail-open` does not forgive it, and its output is nowhere."""
+    path = script(f"echo {KEY}; echo 'gpg: decryption failed' >&2; exit 2", name="pass")
+    write_config(f'[profiles.work]\napi_key_command = ["{path}", "show", "work/apimart"]\n')
+    arguments = ("check", "--min", "1", "--fail-open", "--json", "--profile", "work")
+    ended = run(*arguments, env={"APIMART_BASE_URL": sandbox.url})
+    error = json.loads(ended.stdout)["readings"][0]["error"]
+    assert (ended.returncode, error["code"], error["exit_code"]) == (4, "auth", 4)
+    assert error["message"] == f"api_key_command of profile work ({path}) failed with exit code 2"
+    assert ended.stderr.splitlines() == [
+        "gpg: decryption failed",
+        f"apimart: error: {error['message']}",
+        f"hint: {error['hint']}",
+    ]
+    assert "Zq7W" not in ended.stdout + ended.stderr
+
+
+def test_showing_and_checking_the_settings_runs_no_command(
+    run: Run, script: Script, write_config: Write, tmp_path: Path
+) -> None:
+    """A look at the settings opens no vault."""
+    path = script(f"touch {tmp_path}/was-run; echo {KEY}")
+    write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
+    shown = run("config", "show", "--profile", "work").stdout
+    checked = run("config", "check").stdout
+    assert f"from the command {path}, which is not run here" in shown
+    assert checked == f"work  works  key from the command {path}, which is not run here\n"
+    assert not (tmp_path / "was-run").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["exec sleep 60", "sleep 60 | cat", "sleep 60 & exit 0", "while :; do printf k; sleep 0.1; done"],
+    ids=["asleep", "a pipeline", "left behind", "trickling"],
+)
+def test_a_command_that_hangs_ends_with_the_profiles_time_limit(
+    run_apart: RunApart, sandbox: Sandbox, script: Script, write_config: Write, body: str
+) -> None:
+    """Exit 4 in time. Nothing is left running: whatever was, would keep standard error open, and this test waiting."""
+    path = script(body)
+    write_config(f'timeout = 0.5\n[profiles.work]\napi_key_command = ["{path}"]\nscope = "both"\nmin = 1\n')
+    started = time.monotonic()
+    process = run_apart("check", "--profile", "work", env={"APIMART_BASE_URL": sandbox.url})
+    _, messages = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert time.monotonic() - started < 0.5 + SLACK
+    overdue = f"api_key_command of profile work ({path}) gave no key within the time limit"
+    hint = f"run {path} with its arguments by hand; it must print the key and nothing else"
+    assert messages.splitlines() == [
+        f"apimart: error: work/key: {overdue}",
+        f"apimart: error: work/account: {overdue}",
+        f"hint: {hint}",
+    ]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_whatever_ends_apimart_ends_its_commands(
+    run_apart: RunApart, script: Script, write_config: Write, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C and a runner's SIGTERM leave nobody behind who waits for a password, or holds a log open."""
+    path = script(f"echo > {tmp_path}/started; sleep 60 | cat")
+    write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
+    process = run_apart("balance", "--profile", "work", env={})
+    wait_for((tmp_path / "started").exists)
+    signalled = time.monotonic()
+    process.send_signal(number)
+    answer, messages = process.communicate(timeout=30)
+    assert time.monotonic() - signalled < SLACK
+    assert (process.returncode, answer, messages) == (code, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_ends_the_command_at_a_terminal_too(
+    spawn: Spawn, script: Script, write_config: Write, tmp_path: Path, number: signal.Signals
+) -> None:
+    """There the progress on the screen is wiped as well; neither of the two is forgotten for the other."""
+    path = script(f"echo $$ > {tmp_path}/started; exec sleep 60")
+    write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
+    child = spawn("apimart", "balance", "--profile", "work")
+    child.expect_exact("apimart: 0 of 1 answered ")
+    child.kill(number)
+    shown = child.read()
+    child.close()
+    assert child.signalstatus == number
+    assert shown.endswith(b"\r\x1b[2K")
+    wait_for(lambda: not is_running(int((tmp_path / "started").read_text())))
+
+
+def is_running(number: int) -> bool:
+    """Tell whether there is a process of that number that has not ended."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(None, 4), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_command_that_closes_its_output_and_goes_on_is_ended(
+    run_apart: RunApart,
+    script: Script,
+    write_config: Write,
+    tmp_path: Path,
+    number: signal.Signals | None,
+    code: int,
+) -> None:
+    """It is held to the time limit, and ended by whatever ends apimart, although its key is there."""
+    path = script(f"echo {KEY}; exec >&-; echo $$ > {tmp_path}/started; exec sleep 60")
+    limit = 1 if number is None else 30
+    write_config(f'timeout = {limit}\n[profiles.work]\napi_key_command = ["{path}"]\n')
+    process = run_apart("balance", "--profile", "work", env={})
+    wait_for((tmp_path / "started").exists)
+    if number is not None:
+        process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    wait_for(lambda: not is_running(int((tmp_path / "started").read_text())))
+
+
+def test_an_answer_that_nobody_reads_ends_the_commands_that_still_run(
+    run_apart: RunApart, sandbox: Sandbox, script: Script, write_config: Write
+) -> None:
+    """`apimart balance --all-profiles --json | head -0` does not leave the other profiles' commands running."""
+    quick, hanging = script(f"echo {KEY}", name="quick"), script("sleep 60 | cat", name="hanging")
+    write_config(f'[profiles.a]\napi_key_command = ["{quick}"]\n[profiles.b]\napi_key_command = ["{hanging}"]\n')
+    with run_apart("balance", "--all-profiles", "--json", env={"APIMART_BASE_URL": sandbox.url}) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        messages = process.stderr.read()
+        assert process.wait(timeout=30) == 1
+    assert "could not be written" in messages
+
+
+def test_a_command_can_ask_at_the_terminal(spawn: Spawn, sandbox: Sandbox, script: Script, write_config: Write) -> None:
+    """The passphrase of a vault is typed where one sits."""
+    path = script("printf 'Passphrase: ' > /dev/tty; read -r word < /dev/tty; [ \"$word\" = open ] && echo " + KEY)
+    write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
+    child = spawn("apimart", "balance", "-p", "work", "-o", "value", env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("Passphrase: ")
+    child.sendline("open")
+    child.expect_exact("10.5")
+    child.wait()
+    assert child.exitstatus == 0

@@ -1,0 +1,257 @@
+"""Keys in the system's keyring: a real backend, one that refuses, one that hangs, and none at all."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.server import Sandbox
+from support.places import GUARD
+from support.running import KEY, Run
+
+pytestmark = pytest.mark.measured
+
+Write = Callable[..., Path]
+
+PLAINTEXT = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}
+OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
+
+BACKEND = """
+import time
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+class Keyring(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        {get}
+
+    def set_password(self, service, username, password):
+        raise KeyringLocked(f"cannot keep {{password}}")
+
+    def delete_password(self, service, username):
+        raise KeyringLocked("locked")
+"""
+
+ABSENT = f"""
+import runpy, sys
+runpy.run_path({str(GUARD / "sitecustomize.py")!r})
+sys.modules["keyring"] = None  # how Python is told that there is no such module
+"""
+
+
+@pytest.fixture
+def config(home: Path) -> Path:
+    """Where the config file is, or will be."""
+    return home / ".config" / "apimart" / "config.toml"
+
+
+@pytest.fixture
+def vault(home: Path) -> Path:
+    """Where the plain-text keyring keeps its keys."""
+    return home / ".local" / "share" / "python_keyring" / "keyring_pass.cfg"
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
+    """Make a keyring that never takes a key, and answers for one as it is told; returns what points a process at it."""
+
+    def make(get: str) -> Mapping[str, str]:
+        folder = tmp_path / "backend"
+        folder.mkdir()
+        (folder / "made_up_keyring.py").write_text(BACKEND.format(get=get))
+        return {
+            "PYTHON_KEYRING_BACKEND": "made_up_keyring.Keyring",
+            "PYTHONPATH": f"{folder}{os.pathsep}{GUARD}",
+        }
+
+    return make
+
+
+Backend = Callable[[str], Mapping[str, str]]
+
+
+@pytest.fixture
+def without_keyring(tmp_path: Path) -> Mapping[str, str]:
+    """What makes a process run as where the extra is not installed."""
+    folder = tmp_path / "absent"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(ABSENT)
+    return {"PYTHONPATH": str(folder)}
+
+
+def address(sandbox: Sandbox) -> dict[str, str]:
+    return {"APIMART_BASE_URL": sandbox.url}
+
+
+def test_a_key_lives_in_the_keyring_from_login_to_logout(run: Run, sandbox: Sandbox, config: Path, vault: Path) -> None:
+    """The config file says only that it is there; every profile has its own; logout leaves nothing behind."""
+    env = {**PLAINTEXT, **address(sandbox)}
+    login = run("login", "--keyring", "--profile", "work", input=f"{KEY}\n", env=env)
+    assert (login.returncode, login.stderr) == (0, "apimart: note: the key of profile work is kept in the keyring\n")
+    assert "10.5" in login.stdout
+    assert config.read_text() == "[profiles.work]\napi_key_keyring = true\n"
+    assert "[apimart]\nwork = " in vault.read_text()
+
+    shown = run("balance", "--profile", "work", "--scope", "both", "-o", "value", env=env)
+    assert shown.stdout == "work/key\t10.5\nwork/account\t100.0\nwork/spendable\t10.5\n"
+    assert (
+        run("config", "show", "--profile", "work", env=env).stdout.count("in the keyring, which is not read here") == 1
+    )
+    assert run("config", "check", env=env).stdout == "work  works  key in the keyring, which is not read here\n"
+
+    logout = run("logout", "--profile", "work", env=env)
+    assert (logout.returncode, logout.stderr) == (0, "apimart: note: the key of profile work is forgotten\n")
+    assert config.read_text() == "[profiles.work]\n"
+    assert "work" not in vault.read_text()
+    again = run("logout", "--profile", "work", env=env)
+    assert (again.returncode, "keeps no key" in again.stderr) == (2, True)
+
+
+def test_a_key_moves_between_the_keyring_and_the_file(run: Run, sandbox: Sandbox, config: Path, vault: Path) -> None:
+    """It is in one place at a time: the other one forgets it."""
+    env = {**PLAINTEXT, **address(sandbox)}
+    in_file = f'[profiles.default]\napi_key = "{KEY}"\n'
+    for arguments, text in [
+        (("--keyring",), "[profiles.default]\napi_key_keyring = true\n"),
+        ((), in_file),
+        (("--keyring",), "[profiles.default]\napi_key_keyring = true\n"),
+    ]:
+        assert run("login", *arguments, input=KEY, env=env).returncode == 0
+        assert config.read_text() == text
+        assert ("default = " in vault.read_text()) is (text != in_file)
+    assert run("balance", "-o", "value", env=env).stdout == "10.5\n"
+
+
+def test_a_new_key_takes_the_place_of_the_old_one(run: Run, sandbox: Sandbox, config: Path, vault: Path) -> None:
+    """The file needs no change for that."""
+    env = {**PLAINTEXT, **address(sandbox)}
+    assert run("login", "--keyring", input=KEY, env=env).returncode == 0
+    before, kept = config.stat().st_mtime_ns, vault.read_text()
+    assert run("login", "--keyring", input=OTHER_KEY, env=env).returncode == 0
+    assert config.stat().st_mtime_ns == before
+    assert vault.read_text() != kept
+
+
+def test_a_keyring_without_the_key_is_an_auth_error(run: Run, sandbox: Sandbox, write_config: Write) -> None:
+    """The hint is a command that can be pasted."""
+    write_config('[profiles."my work"]\napi_key_keyring = true\n')
+    ended = run("balance", "--profile", "my work", env={**PLAINTEXT, **address(sandbox)})
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr == (
+        "apimart: error: the keyring (profile my work) keeps no key\n"
+        "hint: store one: apimart login --keyring --profile 'my work'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "get", ["raise KeyringLocked(f'no {username}')", "raise ZeroDivisionError", "return 'sk-two words'", "return ''"]
+)
+def test_a_keyring_that_gives_no_key_is_an_auth_error(
+    run: Run, sandbox: Sandbox, write_config: Write, backend: Backend, get: str
+) -> None:
+    """Locked, broken or wrong: exit 4 for every question that needed it, and never what the keyring said."""
+    write_config("[profiles.work]\napi_key_keyring = true\n")
+    arguments = ("check", "--min", "1", "--scope", "both", "-p", "work", "--json")
+    ended = run(*arguments, env={**backend(get), **address(sandbox)})
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, document["exit_code"], document["verdict"]) == (4, 4, "error")
+    messages = {reading["error"]["message"] for reading in document["readings"]}
+    assert len(messages) == 1
+    assert "the keyring (profile work)" in messages.pop()
+    assert "two words" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_keyring_that_hangs_ends_with_the_time_limit(
+    run: Run, sandbox: Sandbox, write_config: Write, backend: Backend
+) -> None:
+    """A dialogue that nobody answers does not hold up a pipeline."""
+    write_config("timeout = 0.5\n[profiles.work]\napi_key_keyring = true\n")
+    started = time.monotonic()
+    ended = run("balance", "-p", "work", env={**backend("time.sleep(60)"), **address(sandbox)})
+    assert time.monotonic() - started < 15, "it sleeps for a minute"
+    assert ended.returncode == 4
+    assert ended.stderr == (
+        "apimart: error: the keyring (profile work) gave no key within the time limit\n"
+        "hint: unlock the keyring and try again\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["no.such.Backend", "keyring.backends.fail.Keyring"])
+def test_a_machine_without_a_keyring_is_told_so(run: Run, sandbox: Sandbox, config: Path, name: str) -> None:
+    """The key is not saved, and not repeated; the hint names the choices."""
+    env = {"PYTHON_KEYRING_BACKEND": name, **address(sandbox)}
+    ended = run("login", "--keyring", input=KEY, env=env)
+    assert ended.returncode == 4
+    assert "apimart: error: the keyring (profile default) refused: " in ended.stderr
+    assert "hint: unlock it, or choose a backend: keyring --list-backends\n" in ended.stderr
+    assert "Zq7W" not in ended.stdout + ended.stderr
+    assert not config.exists()
+
+
+def test_a_keyring_that_refuses_a_key_changes_nothing(
+    run: Run, sandbox: Sandbox, write_config: Write, backend: Backend
+) -> None:
+    """The profile keeps its old key, in the old place; the error does not repeat what the keyring was given."""
+    path = write_config(f'[profiles.default]\napi_key = "{OTHER_KEY}"\n')
+    before = path.read_bytes()
+    ended = run("login", "--keyring", input=KEY, env={**backend("return None"), **address(sandbox)})
+    assert (ended.returncode, path.read_bytes()) == (4, before)
+    assert "the keyring (profile default) refused: KeyringLocked" in ended.stderr
+    assert "Zq7W" not in ended.stdout + ended.stderr
+
+
+def test_a_locked_keyring_does_not_stop_a_key_from_moving_to_the_file(
+    run: Run, sandbox: Sandbox, write_config: Write, backend: Backend
+) -> None:
+    """The new key is saved; that the keyring could not forget the old one is a warning."""
+    path = write_config("[profiles.default]\napi_key_keyring = true\n")
+    ended = run("login", input=KEY, env={**backend("return 'sk-old'"), **address(sandbox)})
+    assert (ended.returncode, path.read_text()) == (0, f'[profiles.default]\napi_key = "{KEY}"\n')
+    assert (
+        "apimart: warning: the keyring still keeps the old key: the keyring (profile default) refused: KeyringLocked\n"
+        in ended.stderr
+    )
+
+
+def test_a_locked_keyring_keeps_its_key_at_logout(run: Run, write_config: Write, backend: Backend) -> None:
+    """Nothing is said to be forgotten that is not."""
+    path = write_config("[profiles.default]\napi_key_keyring = true\n")
+    before = path.read_bytes()
+    ended = run("logout", env=backend("return 'sk-old'"))
+    assert (ended.returncode, path.read_bytes()) == (4, before)
+
+
+def test_without_the_extra_a_login_ends_before_the_key_is_asked_for(
+    run: Run, sandbox: Sandbox, config: Path, without_keyring: Mapping[str, str]
+) -> None:
+    """Exit 2, and what to install; nothing is asked, of the person or of the gateway."""
+    ended = run("login", "--keyring", input="no key at all", env={**without_keyring, **address(sandbox)})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "apimart: error: the keyring package is not installed\n"
+        "hint: install it beside apimart: pip install 'keyring>=25'\n"
+    )
+    assert not config.exists()
+
+
+def test_without_the_extra_a_profile_of_the_keyring_is_told_what_to_install(
+    run: Run, sandbox: Sandbox, write_config: Write, without_keyring: Mapping[str, str]
+) -> None:
+    """Exit 2 for its readings; the other profiles still show; `config check` calls it broken."""
+    write_config(f'[profiles.a]\napi_key_keyring = true\n[profiles.b]\napi_key = "{KEY}"\n')
+    env = {**without_keyring, **address(sandbox)}
+    ended = run("balance", "--all-profiles", "-o", "value", env=env)
+    assert (ended.returncode, ended.stdout) == (2, "a/key\terror\nb/key\t10.5\n")
+    assert ended.stderr == (
+        "apimart: error: a/key: the keyring package is not installed\n"
+        "hint: install it beside apimart: pip install 'keyring>=25'\n"
+    )
+    checked = run("config", "check", env=env)
+    assert checked.stdout.splitlines()[0] == "a  broken  the keyring package is not installed"
+    assert run("balance", "--profile", "b", env=env).returncode == 0

@@ -1,0 +1,169 @@
+"""Completion of profile names: from the config file, in real shells, and never more than names."""
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from support.running import KEY, Run
+
+pytestmark = pytest.mark.measured
+
+Write = Callable[..., Path]
+
+# Each shell loads apimart's script as a user's start file would, and completes one line that ends where the cursor is.
+BASH = """
+eval "$(_APIMART_COMPLETE=source_bash apimart)"
+COMP_WORDS=({words} {last})
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_apimart_completion apimart
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+# What zsh itself does with the choices in double parentheses is to evaluate them; so does this stand-in for it.
+ZSH = """
+compdef() {{ :; }}
+_files() {{ :; }}
+_arguments() {{ eval "offered=( ${{${{1#*\\(\\(}}%\\)\\)}} )"; print -rl -- $offered; }}
+eval "$(_APIMART_COMPLETE=source_zsh apimart)"
+words=({words} {last}) CURRENT={count}
+_apimart_completion
+"""
+FISH = """
+_APIMART_COMPLETE=source_fish apimart | source
+complete --do-complete {line}
+"""
+
+
+def _bash(words: list[str]) -> list[str]:
+    *before, last = words
+    return ["bash", "--norc", "-c", BASH.format(words=shlex.join(before), last=shlex.quote(last))]
+
+
+def _zsh(words: list[str]) -> list[str]:
+    *before, last = words
+    script = ZSH.format(words=shlex.join(before), last=shlex.quote(last), count=len(words))
+    return ["zsh", "-f", "-c", script]
+
+
+def _fish(words: list[str]) -> list[str]:
+    return ["fish", "--no-config", "-c", FISH.format(line=shlex.quote(" ".join(words)))]
+
+
+SHELLS: Mapping[str, Callable[[list[str]], list[str]]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+
+Complete = Callable[..., list[str]]
+
+
+@pytest.fixture(params=list(SHELLS))
+def complete(request: pytest.FixtureRequest, environment: Mapping[str, str], tmp_path: Path) -> Complete:
+    """Complete a line in a real shell: `complete("apimart", "balance", "--profile", "w")` gives what is offered."""
+
+    def ask(*words: str) -> list[str]:
+        assert shutil.which(request.param), f"the tests complete in a real {request.param}"
+        ended = subprocess.run(
+            SHELLS[request.param](list(words)),
+            env={**environment, "XDG_DATA_HOME": str(tmp_path)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert ended.stderr == ""
+        return ended.stdout.split()
+
+    return ask
+
+
+FILE = f"""
+[profiles.work]
+api_key = "{KEY}"
+[profiles.workshop]
+[profiles.client-2]
+[profiles."ключ"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("balance --profile wo", ["work", "workshop"]),
+        ("check -p c", ["client-2"]),
+    ],
+)
+def test_a_shell_offers_the_profiles_of_the_file(
+    complete: Complete, write_config: Write, line: str, offered: list[str]
+) -> None:
+    """Those that begin with what is typed."""
+    write_config(FILE)
+    assert complete("apimart", *line.split()) == offered
+
+
+def test_a_shell_never_runs_what_a_name_says(complete: Complete, write_config: Write, tmp_path: Path) -> None:
+    """Names that a shell would take apart or evaluate are not offered."""
+    write_config(
+        f"""
+        [profiles.w]
+        [profiles.'w$(touch {tmp_path}/pwned)']
+        [profiles.'w\\$(touch {tmp_path}/pwned)']
+        [profiles.'w`touch {tmp_path}/pwned`']
+        [profiles."w'; touch {tmp_path}/pwned; '"]
+        [profiles.'w"; touch {tmp_path}/pwned; "']
+        [profiles.'w w']
+        [profiles."w\\nw"]
+        """
+    )
+    assert complete("apimart", "balance", "--profile", "w") == ["w"]
+    assert not (tmp_path / "pwned").exists()
+
+
+# --- by the protocol, which is the same for every command -------------------------------------------------------
+
+
+def offered(run: Run, line: str, env: Mapping[str, str] | None = None) -> tuple[list[str], str]:
+    """What bash is told for a line, and what was written to standard error."""
+    words = line.split(" ")
+    variables = {"_APIMART_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    ended = run(env={**variables, **(env or {})})
+    return ended.stdout.split(), ended.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "apimart balance --profile work --profile ",
+        "apimart config show -p ",
+        "apimart config set min 5 --profile ",
+        "apimart config unset min --profile ",
+        "apimart login --profile ",
+        "apimart logout -p ",
+    ],
+)
+def test_every_command_with_a_profile_completes_it(run: Run, write_config: Write, line: str) -> None:
+    """All of them, where nothing is typed yet."""
+    write_config(FILE)
+    assert offered(run, line) == (["work", "workshop", "client-2", "ключ"], "")
+
+
+@pytest.mark.parametrize("text", ["", "[profiles.work", "\x00"])
+def test_a_file_that_cannot_be_read_offers_nothing_and_says_nothing(run: Run, write_config: Write, text: str) -> None:
+    """The prompt is no place for an error."""
+    write_config(text)
+    assert offered(run, "apimart balance --profile ") == ([], "")
+
+
+def test_a_file_that_is_not_there_offers_nothing_and_says_nothing(run: Run, tmp_path: Path) -> None:
+    """Neither the usual one nor one that is named."""
+    assert offered(run, "apimart balance --profile ") == ([], "")
+    named = {"APIMART_CONFIG": str(tmp_path / "missing.toml")}
+    assert offered(run, "apimart balance --profile ", named) == ([], "")
+    assert offered(run, "apimart balance --profile ", {"APIMART_CONFIG": ""}) == ([], "")
+
+
+def test_a_file_with_mistakes_still_offers_its_profiles(run: Run, write_config: Write) -> None:
+    """They are what one needs to mend it: `apimart config unset … --profile <TAB>`."""
+    write_config("timout = 5\n[profiles.work]\nmni = 5\n")
+    assert offered(run, "apimart config unset min --profile ") == (["work"], "")

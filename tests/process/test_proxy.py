@@ -1,0 +1,225 @@
+"""A real proxy on loopback: used for what travels over TLS, told nothing but where to, and never for plain HTTP."""
+
+import base64
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.running import KEY, Run, connected
+from support.secure import STARTUP, Gateway, Listener, Proxy, authority, certified, dead_port
+
+SECRET = "hunter2-Xy7Qw9"
+Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A gateway behind TLS, vouched for by our authority."""
+    with Gateway(certified("localhost")) as server:
+        yield server
+
+
+@pytest.fixture
+def ask(run: Run, gateway: Gateway, tmp_path: Path) -> Ask:
+    """Ask the gateway, with proxies and other variables by name: `ask(HTTPS_PROXY=...)`."""
+    ca_file = tmp_path / "ca.pem"
+    authority().cert_pem.write_to_path(str(ca_file))
+    fixed = {
+        "APIMART_BASE_URL": f"https://localhost:{gateway.port}",
+        "APIMART_API_KEY": KEY,
+        "REQUESTS_CA_BUNDLE": str(ca_file),
+    }
+
+    def run_command(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return run(*(arguments or ("check", "--min", "5")), env={**fixed, **variables})
+
+    return run_command
+
+
+# --- it is used -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_used(ask: Ask, gateway: Gateway, variable: str) -> None:
+    """The proxy learns where to and nothing else: the key goes through it encrypted."""
+    with Proxy() as proxy:
+        ended = ask(**{variable: f"http://127.0.0.1:{proxy.port}"})
+        gateway.settle()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (head,) = proxy.questions
+    assert head.startswith(f"CONNECT localhost:{gateway.port} HTTP/1.".encode())
+    assert b"authorization" not in head.lower()
+    assert KEY.encode() not in head + proxy.relayed
+    (question,) = gateway.received
+    assert f"Authorization: Bearer {KEY}\r\n".encode() in question
+    assert b"proxy" not in question.lower()
+
+
+def test_a_proxy_without_a_scheme_is_used(ask: Ask) -> None:
+    """`HTTPS_PROXY=host:port` is understood, as other programs do."""
+    with Proxy() as proxy:
+        assert ask(HTTPS_PROXY=f"127.0.0.1:{proxy.port}").returncode == 0
+    assert proxy.connections == 1
+
+
+def test_the_proxy_s_own_password_goes_to_the_proxy_only(ask: Ask, gateway: Gateway) -> None:
+    """Credentials in the proxy's URL are sent to the proxy, and never to the gateway."""
+    with Proxy() as proxy:
+        ended = ask(HTTPS_PROXY=f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
+        gateway.settle()
+    assert ended.returncode == 0
+    token = base64.b64encode(f"user:{SECRET}".encode())
+    assert b"Proxy-Authorization: Basic " + token in proxy.questions[0]
+    assert token not in gateway.received[0]
+
+
+def test_no_proxy_is_honoured(ask: Ask) -> None:
+    """A host of NO_PROXY is asked directly."""
+    with Proxy() as proxy:
+        ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", NO_PROXY="localhost")
+    assert (ended.returncode, proxy.connections) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+        "http://127.0.0.1_proxy",
+        "all://127.0.0.1_proxy",
+    ],
+)
+def test_plain_http_to_loopback_never_meets_a_proxy(run: Run, serve: Callable[..., Any], variable: str) -> None:
+    """A key that travels unencrypted stays on this machine, whatever proxies the environment names."""
+    with Proxy() as proxy:
+        ended = run("check", "--min", "5", env={**connected(serve()), variable: f"http://127.0.0.1:{proxy.port}"})
+    assert (ended.returncode, proxy.connections) == (0, 0)
+
+
+# --- it fails ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_proxy_means_no_answer(ask: Ask, gateway: Gateway) -> None:
+    """Exit 5, and the proxy is what the message and the hint name; the gateway is not asked past it."""
+    with dead_port() as port:
+        ended = ask(HTTPS_PROXY=f"http://user:{SECRET}@127.0.0.1:{port}")
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert ended.stderr == (
+        f"apimart: error: could not reach localhost:{gateway.port} through the proxy: connection refused\n"
+        "hint: check HTTPS_PROXY and ALL_PROXY\n"
+    )
+    assert gateway.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("refusal", "attempts"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 1),
+        (b"HTTP/1.1 403 \x1b[31m::error::Forbidden\r\n\r\n", 1),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", 1),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", 4),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 4),
+    ],
+)
+def test_a_proxy_that_refuses_means_no_answer(ask: Ask, gateway: Gateway, refusal: bytes, attempts: int) -> None:
+    """Exit 5 with the proxy's status and not its words; only a refusal that may pass is asked about again."""
+    with Proxy(refusal) as proxy:
+        ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")
+    status = refusal[9:12].decode()
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert f"through the proxy: it answered with HTTP {status}\n" in ended.stderr
+    assert "\x1b" not in ended.stderr
+    assert "Forbidden" not in ended.stderr
+    assert len(proxy.questions) == attempts
+    assert gateway.connections == 0
+
+
+def test_a_proxy_that_speaks_something_else_is_not_believed(ask: Ask, gateway: Gateway) -> None:
+    """What is not HTTP is a bad answer, exit 6."""
+    with Proxy(b"SSH-2.0-OpenSSH_9.2\r\n") as proxy:
+        ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")
+    assert (ended.returncode, gateway.connections) == (6, 0)
+
+
+def test_a_silent_proxy_runs_into_the_time_limit(ask: Ask) -> None:
+    """The proxy is inside `--timeout`, as everything else."""
+
+    def listen(connection: Any) -> None:
+        while connection.recv(65536):
+            pass
+
+    with Listener(listen) as proxy:
+        began = time.monotonic()
+        ended = ask("check", "--min", "5", "--timeout", "0.5", HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")
+        took = time.monotonic() - began
+    assert ended.returncode == 5
+    assert took < 0.5 + 0.5 + STARTUP
+
+
+def test_a_proxy_does_not_make_a_certificate_trusted(ask: Ask, gateway: Gateway) -> None:
+    """Behind a proxy the certificate is checked as ever: one tunnel, exit 5, no request."""
+    with Proxy() as proxy:
+        ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", REQUESTS_CA_BUNDLE="")
+        gateway.settle()
+    assert ended.returncode == 5
+    assert "its certificate is not trusted" in ended.stderr
+    assert (proxy.connections, gateway.connections, gateway.received) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://",
+        "::::",
+        "://proxy",
+        "http:///proxy",
+        "http://[",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:port",
+        "ftp://127.0.0.1:9",
+        f"http://user:{SECRET}@:80",
+        f"http://user:{SECRET}@[::1",
+        f"http://user:{SECRET}@127.0.0.1:port",
+        f"http://us€r:{SECRET}@127.0.0.1:9",
+        " ",
+    ],
+)
+def test_a_malformed_proxy_is_a_usage_error(ask: Ask, gateway: Gateway, proxy: str) -> None:
+    """Exit 2; the hint names the variables, and the message prints no part of the proxy's URL."""
+    ended = ask(HTTPS_PROXY=proxy)
+    assert (ended.returncode, ended.stdout, gateway.connections) == (2, "", 0)
+    assert "malformed" in ended.stderr
+    assert "HTTPS_PROXY and ALL_PROXY" in ended.stderr
+    assert SECRET not in ended.stderr
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
+def test_socks_without_its_package_is_a_usage_error(
+    ask: Ask, gateway: Gateway, environment: Mapping[str, str], tmp_path: Path, scheme: str
+) -> None:
+    """Exit 2 and the command that adds SOCKS; there is no way round the proxy."""
+    (tmp_path / "socks.py").write_text("raise ImportError\n")
+    python_path = f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"
+    ended = ask(HTTPS_PROXY=f"{scheme}://user:{SECRET}@127.0.0.1:9", PYTHONPATH=python_path)
+    assert (ended.returncode, gateway.connections) == (2, 0)
+    assert (
+        "a SOCKS proxy needs one more package\nhint: install it with: pip install 'requests[socks]'\n" in ended.stderr
+    )
+    assert SECRET not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", ["config show", "config show --json", "balance --json", "check --min 5"])
+def test_the_proxy_s_password_is_never_printed(ask: Ask, arguments: str) -> None:
+    """Neither settings nor failures show the credentials in the proxy's URL."""
+    with dead_port() as port:
+        ended = ask(*arguments.split(), HTTPS_PROXY=f"http://user:{SECRET}@127.0.0.1:{port}")
+    assert ended.stdout + ended.stderr
+    assert SECRET not in ended.stdout + ended.stderr

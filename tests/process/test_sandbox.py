@@ -1,0 +1,541 @@
+"""The sandbox: a gateway on loopback that speaks the documented API, around a command or until Ctrl-C."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apimart_cli.commands.sandbox import FaultChoice
+from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
+from apimart_cli.sandbox.server import API_KEY, Sandbox
+from support.running import KEY, Run
+
+pytestmark = pytest.mark.measured
+
+Serve = Callable[..., Sandbox]
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+
+UNLIMITED = Funds(None, Decimal("2.3"))
+
+
+class Reply:
+    """What the sandbox answered."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.text = response.read().decode("utf-8")
+        self.headers = response.headers
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body as JSON, amounts exact."""
+        return dict(json.loads(self.text, parse_float=Decimal, parse_int=Decimal))
+
+
+def ask(
+    sandbox: Sandbox, path: str = "/v1/balance", headers: Mapping[str, str] = AUTHORIZED, timeout: float = 10
+) -> Reply:
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.server_port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers=dict(headers))
+        return Reply(connection.getresponse())
+    finally:
+        connection.close()
+
+
+# --- what it answers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("balance", '"remain_balance":10.5,"remain_credits":105.0,"used_balance":2.3,"used_credits":23.0'),
+        ("user/balance", '"remain_balance":100.0,"remain_credits":1000.0,"used_balance":25.5,"used_credits":255.0'),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["/v1/", "/"])
+@pytest.mark.parametrize("query", ["", "?x=1"])
+def test_key_and_account_are_answered_at_both_addresses(
+    sandbox: Sandbox, prefix: str, path: str, query: str, body: str
+) -> None:
+    """With the amounts of the gateway's own documentation, at the documented addresses and their aliases."""
+    reply = ask(sandbox, prefix + path + query)
+    assert (reply.status, reply.text) == (200, f'{{"success":true,{body},"unlimited_quota":false}}')
+    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert int(reply.headers["Content-Length"]) == len(reply.text)
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/balances", "/v1/balance/", "/v2/balance", "/v1/user"])
+def test_any_other_address_is_not_found(sandbox: Sandbox, path: str) -> None:
+    """A wrong base URL is rehearsed like the real one."""
+    reply = ask(sandbox, path)
+    assert reply.status == 404
+    assert reply.fields["error"]["message"] == f"Invalid URL (GET {path})"
+
+
+@pytest.mark.parametrize("key", [KEY, API_KEY, "sk-x", "sk-[!~]"])
+def test_any_well_formed_key_is_taken(sandbox: Sandbox, key: str) -> None:
+    """There is nothing to pay for."""
+    assert ask(sandbox, headers={"Authorization": f"Bearer {key}"}).status == 200
+
+
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer ", KEY, f"bearer {KEY}", f"Basic {KEY}", "Bearer key", f"Bearer {KEY} x"]
+)
+def test_anything_else_is_rejected_as_an_invalid_key(sandbox: Sandbox, authorization: str) -> None:
+    """In the form that the gateway was observed to use."""
+    reply = ask(sandbox, headers={"Authorization": authorization})
+    assert (reply.status, reply.fields["error"]["message"]) == (401, "invalid API key")
+
+
+def test_no_header_is_told_in_the_documented_words(sandbox: Sandbox) -> None:
+    """The gateway's own message."""
+    reply = ask(sandbox, headers={})
+    assert (reply.status, reply.fields) == (401, {"success": False, "message": "No Authorization header"})
+
+
+def test_only_the_documented_method_is_served(sandbox: Sandbox) -> None:
+    """Everything else is refused by the server itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.server_port, timeout=10)
+    connection.request("POST", "/v1/balance", headers=AUTHORIZED)
+    assert connection.getresponse().status == 501
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("funds", "fields"),
+    [
+        (
+            UNLIMITED,
+            {"remain_balance": -1, "remain_credits": -1, "used_balance": Decimal("2.3"), "unlimited_quota": True},
+        ),
+        (Funds(Decimal(0), Decimal(0)), {"remain_balance": 0, "remain_credits": 0, "unlimited_quota": False}),
+        (
+            Funds(Decimal("999999999999.999999"), Decimal("0.000001")),
+            {
+                "remain_balance": Decimal("999999999999.999999"),
+                "remain_credits": Decimal("9999999999999.99999"),
+                "used_balance": Decimal("0.000001"),
+                "used_credits": Decimal("0.00001"),
+            },
+        ),
+    ],
+)
+def test_amounts_are_told_exactly(serve: Serve, funds: Funds, fields: Mapping[str, Any]) -> None:
+    """All their digits, no exponent; an unlimited quota as the gateway tells it: -1 and true."""
+    reply = ask(serve(key=funds))
+    assert not re.search(r"\d[eE]", reply.text)
+    assert {name: reply.fields[name] for name in fields} == fields
+
+
+# --- money that moves -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def burning() -> Iterator[Callable[..., tuple[Sandbox, list[float]]]]:
+    """A sandbox whose clock is a list with one number in it."""
+    opened: list[Any] = []
+
+    def start(**fields: Any) -> tuple[Sandbox, list[float]]:
+        now = [1000.0]
+        sandbox = Sandbox(Scenario(**fields), clock=lambda: now[0])
+        context = sandbox.serving()
+        context.__enter__()
+        opened.append(context)
+        return sandbox, now
+
+    yield start
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+def test_a_balance_burns_with_the_time(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """What leaves the remaining amount is added to the used one, to the millionth, for key and account alike."""
+    sandbox, now = burning(burn=Decimal("0.5"))
+    assert ask(sandbox).fields["remain_balance"] == Decimal("10.5")
+    now[0] += 4
+    fields = ask(sandbox).fields
+    assert (fields["remain_balance"], fields["used_balance"]) == (Decimal("8.5"), Decimal("4.3"))
+    assert (fields["remain_credits"], fields["used_credits"]) == (Decimal(85), Decimal(43))
+    account = ask(sandbox, "/v1/user/balance").fields
+    assert (account["remain_balance"], account["used_balance"]) == (Decimal(98), Decimal("27.5"))
+    now[0] += 1 / 3
+    assert ask(sandbox).fields["remain_balance"] == Decimal("8.333333")
+
+
+def test_a_balance_ends_at_zero(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """No more is used than there was."""
+    sandbox, now = burning(burn=Decimal(5))
+    now[0] += 1_000_000
+    fields = ask(sandbox).fields
+    assert (fields["remain_balance"], fields["used_balance"]) == (0, Decimal("12.8"))
+
+
+def test_an_unlimited_quota_burns_without_end(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """Only what was used grows."""
+    sandbox, now = burning(key=UNLIMITED, burn=Decimal(5))
+    now[0] += 10
+    fields = ask(sandbox).fields
+    assert (fields["remain_balance"], fields["used_balance"]) == (-1, Decimal("52.3"))
+
+
+def test_nothing_burns_unless_asked(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """Two answers are the same, however much time lies between them."""
+    sandbox, now = burning()
+    first = ask(sandbox).text
+    now[0] += 3600
+    assert ask(sandbox).text == first
+
+
+def test_a_balance_burns_with_the_real_time_too(serve: Serve) -> None:
+    """Without a clock of a test, the clock of the machine is used."""
+    sandbox = serve(burn=Decimal(1))
+    first = ask(sandbox).fields["remain_balance"]
+    started = time.monotonic()
+    latest = first
+    while latest == first and time.monotonic() < started + 10:
+        latest = ask(sandbox).fields["remain_balance"]
+    assert 0 < first - latest <= Decimal(time.monotonic() - started) + Decimal(1)
+
+
+# --- rehearsals -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "body"),
+    [
+        (Fault.UNAUTHORIZED, 401, r'\{"error": \{"code": 401, "message": "invalid API key .*'),
+        (Fault.UNKNOWN_KEY, 200, r'\{"success": false, "message": "Failed to get token info"\}'),
+        (Fault.PAYMENT_REQUIRED, 402, r'\{"error": \{"code": 402, "message": "insufficient balance", .*'),
+        (Fault.RATE_LIMIT, 429, r'\{"error": \{"code": 429, .*'),
+        (Fault.SERVER_ERROR, 500, r'\{"error": \{"code": 500, .*'),
+        (Fault.MALFORMED, 200, r'\{"success":true,"remain_balance":10\.5,"used_bal'),
+        (Fault.HTML, 200, r"<!doctype html>.*"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/balance", "/user/balance"])
+def test_every_fault_is_answered_for_both_scopes(serve: Serve, fault: Fault, status: int, body: str, path: str) -> None:
+    """As the gateway was documented or observed to fail."""
+    reply = ask(serve(fault=fault), path)
+    assert reply.status == status
+    assert re.fullmatch(body, reply.text)
+    assert reply.headers["Content-Type"].startswith("text/html" if fault is Fault.HTML else "application/json")
+
+
+def test_a_rate_limit_says_when_to_come_back(serve: Serve) -> None:
+    """So that retries can be rehearsed."""
+    assert ask(serve(fault=Fault.RATE_LIMIT)).headers["Retry-After"] == "1"
+
+
+def test_a_wrong_key_or_address_comes_before_a_fault(serve: Serve) -> None:
+    """A rehearsal with a broken set-up shows the set-up."""
+    sandbox = serve(fault=Fault.SERVER_ERROR)
+    assert ask(sandbox, "/nowhere").status == 404
+    assert ask(sandbox, headers={}).status == 401
+
+
+def test_a_timeout_answers_nothing_until_the_sandbox_ends() -> None:
+    """The client waits; when the sandbox closes, its connection ends without a byte."""
+    sandbox = Sandbox(Scenario(fault=Fault.TIMEOUT))
+    client = socket.socket()
+    with sandbox.serving():
+        client.connect(("127.0.0.1", sandbox.server_port))
+        client.sendall(f"GET /v1/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    client.settimeout(10)
+    assert client.recv(1) == b""
+    client.close()
+
+
+def test_an_answer_waits_for_the_latency(serve: Serve) -> None:
+    """Each one, the refusals included."""
+    sandbox = serve(latency=0.2)
+    for path in ("/v1/balance", "/nowhere"):
+        started = time.monotonic()
+        ask(sandbox, path)
+        assert time.monotonic() - started >= 0.2
+
+
+def test_a_latency_does_not_outlive_the_sandbox() -> None:
+    """Closing wakes up whoever waits."""
+    sandbox = Sandbox(Scenario(latency=30))
+    client = socket.socket()
+    started = time.monotonic()
+    with sandbox.serving():
+        client.connect(("127.0.0.1", sandbox.server_port))
+        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    client.settimeout(10)
+    assert client.recv(1) == b""
+    assert time.monotonic() - started < 10
+    client.close()
+
+
+def test_many_are_answered_at_once(serve: Serve) -> None:
+    """The answers travel side by side: twenty slow ones take little longer than one."""
+    sandbox = serve(latency=0.3)
+    replies: list[Reply] = []
+    threads = [threading.Thread(target=lambda: replies.append(ask(sandbox))) for _ in range(20)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert [reply.status for reply in replies] == [200] * 20
+    assert time.monotonic() - started < 20 * 0.3
+
+
+def test_a_client_that_hangs_up_is_nobody_s_business(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+    """No traceback, no log, and the next one is answered."""
+    sandbox = serve(latency=0.05)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", sandbox.server_port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            client.sendall(f"GET /v1/balance HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+    assert ask(sandbox).status == 200
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+# --- the server -------------------------------------------------------------------------------------------------
+
+
+def test_only_this_machine_is_listened_to(sandbox: Sandbox) -> None:
+    """The address is a loopback one, and so is the one that is told."""
+    assert sandbox.socket.getsockname()[0] == "127.0.0.1"
+    assert sandbox.environment() == {
+        "APIMART_BASE_URL": f"http://127.0.0.1:{sandbox.server_port}",
+        "APIMART_API_KEY": "sk-sandbox-0000000000000000",
+    }
+
+
+def test_starting_looks_up_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library would ask for a name of 127.0.0.1, which takes seconds where no resolver answers."""
+
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("a name was looked up")
+
+    for name in ("getfqdn", "gethostbyaddr", "gethostbyname", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    with Sandbox(Scenario()).serving() as sandbox:
+        assert ask_raw(sandbox).startswith(b"HTTP/1.1 401 ")
+
+
+def ask_raw(sandbox: Sandbox) -> bytes:
+    """What is answered to a question without a key, over a connection that needs no look-up."""
+    with socket.socket() as client:
+        client.settimeout(10)
+        client.connect(("127.0.0.1", sandbox.server_port))
+        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: x\r\n\r\n")
+        return client.recv(100)
+
+
+def test_every_socket_is_closed_in_the_end() -> None:
+    """The port can be taken again at once, and nobody is answered any more."""
+    with Sandbox(Scenario()).serving() as sandbox:
+        ask(sandbox)
+        port = sandbox.server_port
+    assert sandbox.socket.fileno() == -1
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    with Sandbox(Scenario(), port=port).serving() as again:
+        assert ask(again).status == 200
+
+
+def test_a_connection_serves_several_questions(sandbox: Sandbox) -> None:
+    """As a real gateway does: `--scope both` needs no second connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.server_port, timeout=10)
+    for path in ("/v1/balance", "/v1/user/balance"):
+        connection.request("GET", path, headers=AUTHORIZED)
+        reply = Reply(connection.getresponse())
+        assert reply.status == 200
+    connection.close()
+
+
+def test_every_fault_can_be_chosen() -> None:
+    """The command line and the server know the same ones."""
+    assert {choice.value for choice in FaultChoice} == {fault.value for fault in Fault}
+
+
+# --- around a command -------------------------------------------------------------------------------------------
+
+
+def test_the_main_job_needs_no_key(run: Run) -> None:
+    """What the first line of the documentation promises."""
+    ended = run("sandbox", "--", "apimart", "balance", "-o", "value", "--scope", "both")
+    lines = "default/key\t10.5\ndefault/account\t100.0\ndefault/spendable\t10.5\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, lines, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        (("--remain", "3", "--used", "0.25"), {"remain_balance": 3, "used_balance": Decimal("0.25")}),
+        (("--unlimited",), {"remain_balance": -1, "unlimited_quota": True}),
+    ],
+)
+def test_options_set_the_scene(run: Run, options: Sequence[str], body: Mapping[str, Any]) -> None:
+    """What the key has is what the options say; a command sees it over the wire."""
+    ended = run("sandbox", *options, "--", sys.executable, "-c", FETCH, "/v1/balance")
+    assert ended.returncode == 0, ended.stderr
+    fields = json.loads(ended.stdout, parse_float=Decimal)
+    assert {name: fields[name] for name in body} == body
+
+
+FETCH = """
+import os, sys, urllib.request
+request = urllib.request.Request(
+    os.environ["APIMART_BASE_URL"] + sys.argv[1],
+    headers={"Authorization": "Bearer " + os.environ["APIMART_API_KEY"]},
+)
+print(urllib.request.urlopen(request, timeout=10).read().decode())
+"""
+
+
+def test_the_account_has_amounts_of_its_own(run: Run) -> None:
+    """Its options do not touch the key, nor the key's the account."""
+    ended = run(
+        "sandbox", "--account-remain", "7.50", "--account-used", "1", "--remain", "3",
+        "--", "apimart", "balance", "--scope", "both", "-o", "value",
+    )  # fmt: skip
+    assert ended.stdout == "default/key\t3\ndefault/account\t7.50\ndefault/spendable\t3\n"
+
+
+def test_a_burning_balance_moves_while_a_command_looks(run: Run) -> None:
+    """`--burn` spends so much a second; the account of the sandbox goes down with its key."""
+    script = "apimart balance -o value --scope both; sleep 0.3; apimart balance -o value --scope both"
+    ended = run("sandbox", "--burn", "2", "--", "sh", "-c", script)
+    first, second = ended.stdout.splitlines()[:3], ended.stdout.splitlines()[3:]
+    key, account, _ = (Decimal(line.split("\t")[1]) for line in first)
+    key_later, account_later, _ = (Decimal(line.split("\t")[1]) for line in second)
+    assert key > key_later
+    assert key_later <= key - Decimal("0.6")
+    assert account_later <= account - Decimal("0.6")
+
+
+def test_a_command_keeps_its_streams(run: Run) -> None:
+    """Standard input, output and error are the command's own."""
+    ended = run("sandbox", "--", "sh", "-c", "cat; echo to-error >&2", input="through\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "through\n", "to-error\n")
+
+
+def test_a_command_sees_the_rest_of_the_environment(run: Run) -> None:
+    """Two variables are set for it, whatever they were; the others stay."""
+    ended = run(
+        "sandbox", "--", "sh", "-c", 'echo "$MY_OWN $APIMART_API_KEY $APIMART_BASE_URL"',
+        env={"MY_OWN": "kept", "APIMART_API_KEY": KEY, "APIMART_BASE_URL": "https://gateway.example"},
+    )  # fmt: skip
+    assert re.fullmatch(r"kept sk-sandbox-0+ http://127\.0\.0\.1:\d+\n", ended.stdout)
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 0", 0), ("exit 3", 3), ("exit 42", 42), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
+)
+def test_the_exit_code_is_the_command_s(run: Run, script: str, code: int) -> None:
+    """Handed on as it is; 128 and the number for a signal."""
+    ended = run("sandbox", "--", "sh", "-c", script)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
+
+
+def test_options_behind_the_command_are_the_command_s(run: Run) -> None:
+    """Also without `--`, what follows the command's name belongs to it."""
+    ended = run("sandbox", "--remain", "4", "apimart", "check", "--min", "5", "--json")
+    assert ended.returncode == 3
+    assert json.loads(ended.stdout)["readings"][0]["remain_balance"] == 4
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("no-such-command", "No such file or directory"),
+        ("./folder", "Permission denied"),
+        ("./text", "Permission denied"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_a_usage_error(run: Run, tmp_path: Path, program: str, reason: str) -> None:
+    """One line that names it, and a hint."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no program")
+    ended = run("sandbox", "--", program)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"apimart: error: cannot run {program}: {reason}\nhint: check the command after --\n"
+
+
+@pytest.mark.parametrize("name", ["--remain", "--used", "--account-remain", "--account-used", "--burn", "--latency"])
+def test_an_amount_that_is_none_is_a_usage_error(run: Run, name: str) -> None:
+    """The command is not started."""
+    ended = run("sandbox", name, "1,5", "--", "echo", "started")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"apimart: error: {name}: '1,5' is not an amount\nhint: ")
+
+
+def test_a_latency_that_nobody_waits_for_is_a_usage_error(run: Run) -> None:
+    """Clocks overflow on numbers that large; the longest time limit is long enough."""
+    ended = run("sandbox", "--latency", "3601", "--", "echo", "started")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("apimart: error: --latency: must be at most 3600 seconds\nhint: ")
+
+
+def test_a_port_can_be_chosen_and_may_be_taken(run: Run) -> None:
+    """The chosen port is used; one that somebody listens on is a usage error that says so."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        taken = run("sandbox", "--port", str(port), "--", "echo", "started")
+    assert (taken.returncode, taken.stdout) == (2, "")
+    assert taken.stderr == (
+        f"apimart: error: --port: cannot listen on 127.0.0.1:{port}: address already in use\n"
+        "hint: choose another port, or leave it out\n"
+    )
+    free = run("sandbox", "--port", str(port), "--", "sh", "-c", "echo $APIMART_BASE_URL")
+    assert free.stdout == f"http://127.0.0.1:{port}\n"
+
+
+# --- until Ctrl-C -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Mapping[str, str]) -> None:
+    """It prints two lines for a shell to read, answers, ends with 130, and closes its port."""
+    with subprocess.Popen(
+        [command, "sandbox", "--remain", "4"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="ascii",
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        exported = subprocess.run(
+            ["sh", "-c", f"{''.join(lines)}apimart balance -o value"],
+            env=environment,
+            capture_output=True,
+            encoding="ascii",
+            timeout=30,
+            check=False,
+        )
+        process.send_signal(signal.SIGINT)
+        rest, messages = process.communicate(timeout=10)
+    assert (process.returncode, rest, messages) == (130, "", "")
+    assert (exported.returncode, exported.stdout) == (0, "4\n")
+    url = re.fullmatch(r"export APIMART_BASE_URL=(http://127\.0\.0\.1:(\d+))\n", lines[0])
+    assert url
+    assert lines[1] == f"export APIMART_API_KEY={API_KEY}\n"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(url[2])), timeout=5)

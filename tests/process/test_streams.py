@@ -1,0 +1,165 @@
+"""Broken standard streams: closed, full, or with nobody left to read them. No traceback, and never a false success."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.server import Sandbox
+from support.running import connected
+
+Serve = Callable[..., Sandbox]
+RunInto = Callable[..., "subprocess.CompletedProcess[str]"]
+
+CLOSED, FULL, ABANDONED = "closed", "full", "abandoned"
+BROKEN = (CLOSED, FULL, ABANDONED)
+
+
+@pytest.fixture
+def run_into(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[RunInto]:
+    """Run the installed command with broken streams: `run_into({1: FULL, 2: CLOSED}, "balance", env={...})`."""
+    reader, abandoned = os.pipe()
+    os.close(reader)
+    os.set_inheritable(abandoned, True)
+    redirections = {CLOSED: "&-", FULL: "/dev/full", ABANDONED: f"&{abandoned}"}
+
+    def run(
+        streams: Mapping[int, str], *arguments: str, env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        # The shell breaks the streams: no option of subprocess closes one. Plain sh takes numbers up to 9 only.
+        breaking = " ".join(f"{number}>{redirections[state]}" for number, state in streams.items())
+        return subprocess.run(
+            ["bash", "-c", f'exec "$0" "$@" {breaking}', command, *arguments],
+            env={**environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            pass_fds=[abandoned],
+            encoding="utf-8",
+            timeout=30,
+            cwd=tmp_path,
+            check=False,
+        )
+
+    yield run
+    os.close(abandoned)
+
+
+def assert_only_messages(stderr: str) -> None:
+    """Nothing but our own messages: no traceback, no `Exception ignored` of the interpreter."""
+    strangers = [line for line in stderr.splitlines() if not line.startswith(("apimart: ", "hint: "))]
+    assert strangers == []
+
+
+PRINTING = [
+    "balance",
+    "balance --json",
+    "check --min 5",
+    "check --min 5 --json",
+    "config show",
+    "config path --json",
+    "sandbox",
+    "--help",
+    "--version",
+]
+
+
+@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_output_that_cannot_be_written_is_never_a_success(
+    run_into: RunInto, sandbox: Sandbox, arguments: str, state: str
+) -> None:
+    """Whatever a command was asked to print: when it cannot be written, the exit code is 1."""
+    ended = run_into({1: state}, *arguments.split(), env=connected(sandbox))
+    assert ended.returncode == 1, ended.stderr
+    assert_only_messages(ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [(CLOSED, "it is closed"), (FULL, "No space left on device"), (ABANDONED, "Broken pipe")]
+)
+def test_the_reason_is_told(run_into: RunInto, sandbox: Sandbox, state: str, reason: str) -> None:
+    """The message says why the answer could not be written, and what to do."""
+    ended = run_into({1: state}, "balance", env=connected(sandbox))
+    assert f"apimart: error: the answer could not be written to standard output: {reason}\nhint: " in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "streams", [{1: CLOSED}, {1: FULL}, {1: ABANDONED}, {1: CLOSED, 2: CLOSED}, {1: FULL, 2: FULL}]
+)
+@pytest.mark.parametrize(("minimum", "code"), [("5", 0), ("50", 3)])
+def test_a_quiet_verdict_needs_no_streams(
+    run_into: RunInto, sandbox: Sandbox, streams: Mapping[int, str], minimum: str, code: int
+) -> None:
+    """With `--quiet` nothing was asked to be printed, so the verdict stands whatever the streams are."""
+    ended = run_into(streams, "check", "--quiet", "--min", minimum, env=connected(sandbox))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize("streams", [{0: CLOSED, 1: CLOSED, 2: CLOSED}, {1: CLOSED, 2: CLOSED}, {0: CLOSED}])
+@pytest.mark.parametrize(("minimum", "code"), [("5", 0), ("50", 3)])
+def test_no_file_takes_the_place_of_a_closed_stream(
+    run_into: RunInto, sandbox: Sandbox, write_config: Callable[[str], Path], streams: Mapping[int, str],
+    minimum: str, code: int,
+) -> None:  # fmt: skip
+    """The verdict is right with every standard stream closed, when files and connections are given low numbers."""
+    write_config(f'[profiles.work]\napi_key = "{connected(sandbox)["APIMART_API_KEY"]}"\n')
+    where = {"APIMART_BASE_URL": sandbox.url}
+    ended = run_into(streams, "check", "-q", "-p", "work", "--scope", "both", "--min", minimum, env=where)
+    assert ended.returncode == code
+
+
+@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize(
+    ("arguments", "fault", "code", "answer"),
+    [
+        ("balance", None, 0, "Profile"),
+        ("check --min 50", None, 3, "BELOW default/key: 10.5 left, at least 50 required\n"),
+        ("check --min x --json", None, 2, '{"schema":1,"verdict":"error","exit_code":2,'),
+        ("balance --nonsense", None, 2, ""),
+        ("check --min 5 --json", Fault.UNAUTHORIZED, 4, '{"schema":1,"verdict":"error","exit_code":4,'),
+        ("check --min 5 --fail-open --timeout 0.5", Fault.TIMEOUT, 0, ""),
+    ],
+)
+def test_messages_that_cannot_be_written_change_nothing(
+    run_into: RunInto, serve: Serve, arguments: str, fault: Fault | None, code: int, answer: str, state: str
+) -> None:
+    """A broken standard error costs the messages, not the answer and not the exit code."""
+    ended = run_into({2: state}, *arguments.split(), env=connected(serve(fault=fault)))
+    assert (ended.returncode, ended.stderr) == (code, "")
+    assert ended.stdout.startswith(answer)
+    assert bool(ended.stdout) == bool(answer)
+
+
+@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("balance", 1), ("check --min 5", 1), ("check --min x", 2), ("--help", 1), ("sandbox", 1)]
+)
+def test_both_streams_broken(run_into: RunInto, sandbox: Sandbox, arguments: str, code: int, state: str) -> None:
+    """With nowhere left to say anything, the exit code is still right."""
+    ended = run_into({1: state, 2: state}, *arguments.split(), env=connected(sandbox))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize("state", BROKEN)
+def test_an_error_document_that_cannot_be_written(run_into: RunInto, state: str) -> None:
+    """When the JSON of an error cannot be written either, both failures are told, and the exit code is 1."""
+    ended = run_into({1: state}, "check", "--min", "x", "--json")
+    assert ended.returncode == 1
+    assert "'x' is not an amount" in ended.stderr
+    assert "could not be written" in ended.stderr
+    assert_only_messages(ended.stderr)
+
+
+@pytest.mark.parametrize("streams", [{1: CLOSED}, {2: CLOSED}, {1: FULL}, {0: CLOSED, 1: CLOSED, 2: CLOSED}])
+def test_a_wrapped_command_keeps_its_own_status(run_into: RunInto, streams: Mapping[int, str]) -> None:
+    """The sandbox prints nothing of its own around a command, so broken streams are the command's business."""
+    assert run_into(streams, "sandbox", "--", "/bin/sh", "-c", "exit 7").returncode == 7
+
+
+def test_a_wrapped_command_finds_a_closed_stream_closed(run_into: RunInto) -> None:
+    """A stream that was closed for the sandbox is closed for the command, not replaced by something that swallows."""
+    ended = run_into({1: CLOSED}, "sandbox", "--", "/bin/sh", "-c", "test ! -e /proc/self/fd/1 && echo closed >&2")
+    assert (ended.returncode, ended.stderr) == (0, "closed\n")

@@ -1,0 +1,426 @@
+"""What people see: the installed command on real terminals of several widths, in pipes, and in every locale."""
+
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import pexpect
+import pyte
+import pytest
+
+from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.server import Sandbox
+from support.running import KEY, Run, Spawn, connected
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+Serve = Callable[..., Sandbox]
+WriteConfig = Callable[..., Path]
+
+ORDINARY = {"key": Funds(Decimal("10.5"), Decimal("2.3")), "account": Funds(Decimal("100.0"), Decimal("25.5"))}
+# Fifteen digits of credits before the point are the most that are believed, and credits are ten times the balance.
+LONG = {
+    "key": Funds(Decimal("12345678901234.123456"), Decimal("98765432109876.5")),
+    "account": Funds(Decimal("11111111111111.222222"), Decimal("0.000001")),
+}
+
+
+class Shown(NamedTuple):
+    """What one command left on a terminal."""
+
+    code: int
+    written: str
+    """Everything that was sent to the terminal, escape sequences included."""
+    screen: pyte.Screen
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the screen that are not empty."""
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    @property
+    def text(self) -> str:
+        """What was sent, without escape sequences."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.written).replace("\r\n", "\n")
+
+    def colour(self, word: str) -> str:
+        """The colour that `word` has on the screen."""
+        for y, line in enumerate(self.screen.display):
+            if word in line:
+                foreground: str = self.screen.buffer[y][line.index(word)].fg
+                return foreground
+        raise AssertionError(f"{word} is not on the screen: {self.lines}")
+
+
+def read(child: "pexpect.spawn[bytes]", columns: int = 80) -> Shown:
+    """Wait for the end of a command and look at the screen."""
+    written = child.read()
+    child.close()
+    screen = pyte.Screen(columns, 200)
+    pyte.ByteStream(screen).feed(written)
+    return Shown(child.exitstatus, written.decode("utf-8", "replace"), screen)
+
+
+Show = Callable[..., Shown]
+
+
+@pytest.fixture
+def show(spawn: Spawn) -> Show:
+    """Run `apimart` on a terminal to its end: `show("balance", columns=60, env={...})`."""
+
+    def run(*arguments: str, columns: int = 80, env: Mapping[str, str] | None = None) -> Shown:
+        return read(spawn("apimart", *arguments, columns=columns, env=env), columns)
+
+    return run
+
+
+# --- widths -----------------------------------------------------------------------------------------------------
+
+
+def test_a_wide_terminal_shows_the_whole_table(show: Show, sandbox: Sandbox) -> None:
+    """On 120 columns there is everything: profile, scope, amounts, the share left as a bar, and the status."""
+    shown = show("balance", "--scope", "both", columns=120, env=connected(sandbox))
+    assert shown.code == 0
+    assert shown.lines == [
+        "Profile   Scope       Remaining   Used   Left               Status",
+        "──────────────────────────────────────────────────────────────────────────",
+        "default   key              10.5    2.3   ████████░░  82 %   ok",
+        "default   account         100.0   25.5   ███████░░░  79 %   ok",
+        "default   spendable        10.5      -   -                  limited by key",
+    ]
+
+
+def test_a_narrow_terminal_costs_the_bar(show: Show, sandbox: Sandbox) -> None:
+    """On 60 columns the share left is a number without its bar; nothing else goes."""
+    shown = show("balance", "--scope", "both", columns=60, env=connected(sandbox))
+    assert shown.lines == [
+        "Profile  Scope      Remaining  Used  Left   Status",
+        "──────────────────────────────────────────────────────────",
+        "default  key             10.5   2.3   82 %  ok",
+        "default  account        100.0  25.5   79 %  ok",
+        "default  spendable       10.5     -  -      limited by key",
+    ]
+
+
+def test_a_very_narrow_terminal_stacks_the_columns(show: Show, sandbox: Sandbox) -> None:
+    """On 20 columns every amount has a line of its own, and fits on it."""
+    shown = show("balance", columns=20, env=connected(sandbox))
+    assert shown.lines == [
+        "Profile:   default",
+        "Scope:     key",
+        "Remaining: 10.5",
+        "Used:      2.3",
+        "Left:      82 %",
+        "Status:    ok",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 60, 75, 90, 120])
+@pytest.mark.parametrize("funds", [ORDINARY, LONG], ids=["ordinary", "long"])
+def test_no_number_is_cut(show: Show, serve: Serve, funds: Mapping[str, Funds], columns: int) -> None:
+    """Every digit of every amount is there, whatever the width; from 60 columns on, no line is folded either."""
+    shown = show("balance", "--scope", "both", columns=columns, env=connected(serve(**funds)))
+    amounts = [f"{amount:f}" for fund in funds.values() for amount in (fund.remain, fund.used)]
+    for amount in amounts:
+        assert re.search(rf"(?<![\d.]){re.escape(amount)}(?![\d.…])", shown.text), shown.text
+    assert "…" not in shown.text
+    if columns >= 60:
+        assert max(map(len, shown.text.splitlines())) <= columns
+
+
+def test_the_lines_of_check_fold_between_words(show: Show, sandbox: Sandbox) -> None:
+    """On 20 columns a line of `check` is folded at spaces, so that no number is broken in two."""
+    shown = show("check", "--min", "5", "--max-used", "2.25", columns=20, env=connected(sandbox))
+    assert shown.code == 3
+    assert shown.lines == [
+        "BELOW default/key:",
+        "  10.5 left, at",
+        "  least 5 required;",
+        "  2.3 used, at most",
+        "  2.25 allowed",
+    ]
+
+
+def test_the_variable_columns_is_honoured(show: Show, sandbox: Sandbox) -> None:
+    """`COLUMNS=20` makes a wide terminal a narrow one, as it does for other programs."""
+    shown = show("balance", columns=120, env={**connected(sandbox), "COLUMNS": "20"})
+    assert "Remaining: 10.5" in shown.lines
+
+
+@pytest.mark.parametrize("columns", ["0", "-5", "wide", "1", "99999999999999999999"])
+def test_nonsense_in_columns_does_no_harm(show: Show, sandbox: Sandbox, columns: str) -> None:
+    """A `COLUMNS` that no terminal can have costs the layout at most."""
+    shown = show("balance", columns=80, env={**connected(sandbox), "COLUMNS": columns})
+    assert shown.code == 0
+    assert "10.5" in shown.text
+    assert "Traceback" not in shown.text
+
+
+def test_a_terminal_that_does_not_know_its_size(show: Show, sandbox: Sandbox) -> None:
+    """A terminal of 0 columns, as containers have it, gets a table for 80."""
+    shown = show("balance", columns=0, env=connected(sandbox))
+    assert "default   key          10.5    2.3   ████████░░  82 %   ok" in shown.text
+
+
+@pytest.mark.parametrize("name", ["a-profile-with-a-name-" + "x" * 60, "n" * 300, "日本語" * 15, "[red]markup[/red]"])
+def test_a_long_or_strange_profile_name_costs_no_number(
+    show: Show, sandbox: Sandbox, write_config: WriteConfig, name: str
+) -> None:
+    """A profile's name is shown as it is written, whole, and pushes no number off the screen."""
+    write_config(f'[profiles."{name}"]\napi_key = "{KEY}"\n')
+    shown = show("balance", "-p", name, columns=60, env={"APIMART_BASE_URL": sandbox.url})
+    assert shown.code == 0
+    assert name in shown.text
+    assert re.search(r"(?m)(Remaining: |\s)10\.5($|\s)", "\n".join(shown.lines)), shown.lines
+
+
+# --- status and colours -----------------------------------------------------------------------------------------
+
+STATUSES = [
+    ({"key": Funds(Decimal(5), Decimal(5))}, "ok", "green"),
+    ({"key": Funds(Decimal("0.9"), Decimal("9.1"))}, "low", "brown"),
+    ({"key": Funds(Decimal(0), Decimal(5))}, "empty", "red"),
+    ({"key": Funds(None, Decimal(5))}, "unlimited", "cyan"),
+]
+
+
+@pytest.mark.parametrize(("scenario", "word", "colour"), STATUSES)
+def test_the_status_is_a_word_and_a_colour(
+    show: Show, serve: Serve, scenario: Mapping[str, Funds], word: str, colour: str
+) -> None:
+    """The status can be read without colours; where there are colours, it has one."""
+    env = connected(serve(**scenario))
+    coloured = show("balance", env=env)
+    plain = show("balance", env={**env, "NO_COLOR": "1"})
+    assert coloured.lines[-1].split()[-1] == plain.lines[-1].split()[-1] == word
+    last_row = coloured.screen.buffer[2]
+    assert last_row[coloured.screen.display[2].rindex(word)].fg == colour
+
+
+@pytest.mark.parametrize(("minimum", "word", "colour"), [("5", "PASS", "green"), ("50", "BELOW", "red")])
+def test_the_verdict_is_a_word_and_a_colour(show: Show, sandbox: Sandbox, minimum: str, word: str, colour: str) -> None:
+    """The first word of a line of `check` is the verdict; its colour only repeats it."""
+    env = connected(sandbox)
+    coloured = show("check", "--min", minimum, env=env)
+    plain = show("check", "--min", minimum, env={**env, "NO_COLOR": "1"})
+    assert coloured.lines == plain.lines
+    assert coloured.lines[0].split()[0] == word
+    assert coloured.colour(word) == colour
+
+
+def test_a_failed_reading_beside_a_good_one_is_named(show: Show, spawn: Spawn, serve: Serve) -> None:
+    """When every reading fails, each has a row and a message, and a hint that they share is given once."""
+    shown = show("balance", "--scope", "both", columns=120, env=connected(serve(fault=Fault.UNAUTHORIZED)))
+    assert shown.code == 4
+    assert [line.split(maxsplit=5)[-1] for line in shown.lines[2:4]] == ["error: auth", "error: auth"]
+    assert [line[:35] for line in shown.lines if line.startswith(("apimart:", "hint:"))] == [
+        "apimart: error: default/key: the ga",
+        "apimart: error: default/account: th",
+        "hint: check that the key is right a",
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["balance", "check --min 5"])
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({}, True),
+        ({"NO_COLOR": ""}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_colours_only_where_they_are_welcome(
+    show: Show, sandbox: Sandbox, arguments: str, variables: Mapping[str, str], coloured: bool
+) -> None:
+    """A terminal gets colours, unless `NO_COLOR` is set to something or the terminal is a dumb one."""
+    shown = show(*arguments.split(), env={**connected(sandbox), **variables})
+    assert shown.code == 0
+    assert ("\x1b" in shown.written) is coloured
+
+
+@pytest.mark.parametrize("arguments", ["balance --json", "balance -o value", "check --min 5 --json", "config show"])
+def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, arguments: str) -> None:
+    """What is meant to be copied or piped on has no escape sequences even on a terminal."""
+    shown = show(*arguments.split(), env={**connected(sandbox), "FORCE_COLOR": "1"})
+    assert shown.code == 0
+    assert "\x1b" not in shown.written
+
+
+# --- pipes ------------------------------------------------------------------------------------------------------
+
+INVITATIONS = [
+    {"FORCE_COLOR": "1"},
+    {"CLICOLOR_FORCE": "1", "PY_COLORS": "1"},
+    {"GITHUB_ACTIONS": "true", "CI": "true"},
+    {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"},
+    {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+    {"COLUMNS": "20", "LINES": "5"},
+]
+
+
+@pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50"])
+def test_a_pipe_gets_plain_text_whatever_the_environment_invites_to(run: Run, serve: Serve, arguments: str) -> None:
+    """Not a terminal: no escape sequences and no width limit, and the same bytes everywhere."""
+    env = connected(serve(**LONG))
+    plain = run(*arguments.split(), env=env)
+    assert "\x1b" not in plain.stdout
+    assert "12345678901234.123456" in plain.stdout
+    for variables in INVITATIONS:
+        invited = run(*arguments.split(), env={**env, **variables})
+        assert (invited.returncode, invited.stdout, invited.stderr) == (plain.returncode, plain.stdout, plain.stderr)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "check --help", "check --min nonsense", "nonsense"])
+def test_help_and_messages_in_a_pipe_are_plain(run: Run, arguments: str) -> None:
+    """Help and messages have no escape sequences either, when everything invites to them at once."""
+    ended = run(*arguments.split(), env={name: value for variables in INVITATIONS for name, value in variables.items()})
+    assert ended.stdout + ended.stderr
+    assert "\x1b" not in ended.stdout + ended.stderr
+
+
+def test_a_pipe_has_no_width_limit(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
+    """A name of thousands of characters makes a wide table, not one with numbers cut off."""
+    name = "n" * 20_000
+    write_config(f'default_profile = "{name}"\n[profiles.{name}]\napi_key = "{KEY}"\n')
+    ended = run("balance", env={"APIMART_BASE_URL": sandbox.url})
+    assert ended.stdout.splitlines()[-1].split() == [name, "key", "10.5", "2.3", "████████░░", "82", "%", "ok"]
+
+
+# --- locales ----------------------------------------------------------------------------------------------------
+
+LOCALES = [
+    ({"LANG": "C", "PYTHONIOENCODING": "ascii"}, "ascii"),
+    ({"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, "ascii"),
+    ({"LANG": "C"}, "utf-8"),
+    ({"PYTHONIOENCODING": "latin-1"}, "latin-1"),
+    ({"PYTHONIOENCODING": "cp1252"}, "cp1252"),
+    ({"PYTHONIOENCODING": "utf-8:strict"}, "utf-8"),
+]
+PROFILE = 'default_profile = "grün"\n[profiles."grün"]\nunit = "€"\napi_key = "{key}"\nmin = 50\n'
+
+
+@pytest.mark.parametrize(("variables", "encoding"), LOCALES, ids=lambda value: " ".join(value) if value else "")
+@pytest.mark.parametrize(("arguments", "code"), [("balance --scope both", 0), ("check", 3), ("check --json", 3)])
+def test_the_same_answer_in_every_locale(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, write_config: WriteConfig, arguments: str,
+    code: int, variables: Mapping[str, str], encoding: str,
+) -> None:  # fmt: skip
+    """ASCII, Latin-1 or UTF-8: the same exit code and amounts, in bytes that the locale can read."""
+    write_config(PROFILE.format(key=KEY))
+    ended = subprocess.run(
+        [command, *arguments.split()],
+        env={**environment, "APIMART_BASE_URL": sandbox.url, **variables},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    answer = ended.stdout.decode(encoding)
+    assert (ended.returncode, ended.stderr) == (code, b"")
+    assert "10.5" in answer
+    assert "\ufffd" not in answer
+
+
+def test_a_terminal_in_ascii(show: Show, sandbox: Sandbox) -> None:
+    """An ASCII terminal gets the same table, drawn with what it has."""
+    shown = show(
+        "balance", columns=120, env={**connected(sandbox), "LANG": "C", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
+    )
+    assert shown.written.isascii()
+    assert shown.lines == [
+        "Profile   Scope   Remaining   Used   Left               Status",
+        "--------------------------------------------------------------",
+        "default   key          10.5    2.3   ########..  82 %   ok",
+    ]
+
+
+@pytest.mark.parametrize("locale", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
+def test_foreign_names_in_messages_do_not_break_an_ascii_terminal(run: Run, locale: Mapping[str, str]) -> None:
+    """What a message quotes is written with escapes where the locale lacks its characters."""
+    ended = run("balance", "--profile", "日本", env=locale)
+    assert ended.returncode == 2
+    assert "\\u65e5\\u672c" in ended.stderr
+
+
+# --- the note, and the hidden prompt ----------------------------------------------------------------------------
+
+NOTE = "apimart: note: the key's quota is unlimited; the account's own balance was not looked at"
+
+
+@pytest.fixture
+def unlimited(serve: Serve) -> dict[str, str]:
+    """The variables for a key without a quota of its own."""
+    return connected(serve(key=Funds(None, Decimal(2))))
+
+
+def test_an_unlimited_key_that_passes_is_commented_on_in_a_terminal(show: Show, unlimited: dict[str, str]) -> None:
+    """A person is told that an unlimited key says nothing about the account, and how to look at it."""
+    shown = show("check", "--min", "5", columns=120, env=unlimited)
+    assert shown.code == 0
+    assert shown.lines[1:] == [NOTE, "hint: look at both with: --scope both"]
+
+
+def test_the_comment_goes_to_standard_error(spawn: Spawn, unlimited: dict[str, str], tmp_path: Path) -> None:
+    """The note is for the person at the terminal, not part of the answer that is redirected."""
+    shown = read(spawn("bash", "-c", "apimart check --min 5 > answer", columns=120, env=unlimited), 120)
+    assert shown.lines[0] == NOTE
+    assert (tmp_path / "answer").read_text() == "PASS default/key: unlimited quota, at least 5 required\n"
+
+
+@pytest.mark.parametrize("arguments", ["--quiet", "--scope both", "--on-unlimited fail"])
+def test_the_comment_is_only_made_where_it_helps(show: Show, unlimited: dict[str, str], arguments: str) -> None:
+    """No note when the account was looked at, when the verdict is no pass, or when quiet was asked for."""
+    assert "note" not in show("check", "--min", "5", *arguments.split(), env=unlimited).text
+
+
+def test_no_comment_in_a_log(run: Run, unlimited: dict[str, str]) -> None:
+    """A log gets the verdict alone."""
+    assert run("check", "--min", "5", env=unlimited).stderr == ""
+
+
+def test_a_key_typed_at_the_prompt_is_not_shown(spawn: Spawn, sandbox: Sandbox) -> None:
+    """`--api-key -` at a terminal asks for the key and does not echo it."""
+    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(10)
+    child.sendline(KEY)
+    shown = read(child)
+    assert shown.code == 0
+    assert "10.5" in shown.text
+    assert not any(KEY[start : start + 8] in shown.text for start in range(len(KEY) - 7))
+
+
+def test_the_prompt_does_not_mix_with_the_answer(spawn: Spawn, sandbox: Sandbox, tmp_path: Path) -> None:
+    """With standard output redirected, the question still goes to the terminal, and the answer to the file."""
+    child = spawn("bash", "-c", "apimart balance --api-key - -o value > answer", env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(10)
+    child.sendline(KEY)
+    assert read(child).code == 0
+    assert (tmp_path / "answer").read_text() == "10.5\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (b"\x04", "is empty"),
+        (b"\r", "is empty"),
+        (b"sk-\xff\xfe\r", "not printable ASCII"),
+        (b"sk-a b\r", "white space"),
+    ],
+)
+def test_what_is_no_key_is_refused_at_the_prompt(spawn: Spawn, sandbox: Sandbox, typed: bytes, complaint: str) -> None:
+    """Ctrl-D, an empty line, bytes that are no text, and words with spaces: exit 4 and a reason, nothing sent."""
+    child = spawn("apimart", "balance", "--api-key", "-", columns=200, env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(10)
+    child.send(typed)
+    shown = read(child, 200)
+    assert shown.code == 4
+    assert re.search(f"apimart: error: the API key from standard input .*{complaint}", shown.text)

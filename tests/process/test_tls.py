@@ -1,0 +1,324 @@
+"""The installed command over real TLS: it passes where the certificate is proved, and the key goes nowhere else."""
+
+import re
+import socket
+import ssl
+import subprocess
+import time
+import warnings
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from support.running import KEY, Run
+from support.secure import STARTUP, Gateway, Listener, authority, certified
+
+Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> Path:
+    """The certificate of our authority, in a file."""
+    path = tmp_path / "ca.pem"
+    authority().cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture
+def ask(run: Run, ca_file: Path) -> Ask:
+    """Run a command against a server that our authority vouches for: `ask(gateway, "balance")`."""
+
+    def run_command(
+        gateway: Listener, *arguments: str, host: str = "localhost", **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        trusted = {"REQUESTS_CA_BUNDLE": str(ca_file), **variables}
+        where = {"APIMART_BASE_URL": f"https://{host}:{gateway.port}", "APIMART_API_KEY": KEY}
+        return run(*(arguments or ("check", "--min", "5")), env={**where, **trusted})
+
+    return run_command
+
+
+# --- it passes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_trusted_gateway_is_asked(ask: Ask, host: str) -> None:
+    """With the authority in REQUESTS_CA_BUNDLE, the answer comes over TLS, and the key travels in it once."""
+    with Gateway(certified("localhost", "127.0.0.1")) as gateway:
+        ended = ask(gateway, host=host)
+        gateway.settle()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "PASS default/key: 10.5 left, at least 5 required\n"
+    (question,) = gateway.received
+    assert question.startswith(b"GET /v1/balance HTTP/1.1\r\n")
+    assert question.count(KEY.encode()) == question.count(f"Authorization: Bearer {KEY}\r\n".encode()) == 1
+
+
+def test_curl_ca_bundle_is_honoured(ask: Ask, ca_file: Path) -> None:
+    """CURL_CA_BUNDLE names the authority as well."""
+    with Gateway(certified("localhost")) as gateway:
+        assert ask(gateway, REQUESTS_CA_BUNDLE="", CURL_CA_BUNDLE=str(ca_file)).returncode == 0
+
+
+def test_an_intermediate_authority_is_followed(ask: Ask) -> None:
+    """A chain that leads to the trusted authority is as good as its own certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority().create_child_ca().issue_cert("localhost").configure_cert(context)
+    with Gateway(context) as gateway:
+        assert ask(gateway).returncode == 0
+
+
+# --- it refuses -------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 6, 1)  # noqa: DTZ001  # trustme takes a moment without a zone; the margin is a year
+YEAR = timedelta(days=365)
+
+
+def expired() -> ssl.SSLContext:
+    return certified("localhost", not_before=NOW - 9 * YEAR, not_after=NOW - 8 * YEAR)
+
+
+def not_yet_valid() -> ssl.SSLContext:
+    return certified("localhost", not_before=NOW + 70 * YEAR, not_after=NOW + 72 * YEAR)
+
+
+def wrong_host() -> ssl.SSLContext:
+    return certified("gateway.example")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    stranger = trustme.CA()
+    path = folder / "self-signed.pem"
+    stranger.cert_pem.write_to_path(str(path))
+    stranger.private_key_pem.write_to_path(str(path), append=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def unknown_authority() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    return context
+
+
+def tls_1_0_only() -> ssl.SSLContext:
+    context = certified("localhost")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
+
+
+def ciphers_without_certificates() -> ssl.SSLContext:
+    context = certified("localhost")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    return context
+
+
+def client_certificate_wanted() -> ssl.SSLContext:
+    context = certified("localhost")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority().configure_trust(context)
+    return context
+
+
+UNTRUSTED = [
+    (unknown_authority, "localhost", "unable to get local issuer certificate"),
+    (self_signed, "localhost", "self-signed certificate"),
+    (expired, "localhost", "certificate has expired"),
+    (not_yet_valid, "localhost", "certificate is not yet valid"),
+    (wrong_host, "localhost", "Hostname mismatch, certificate is not valid for 'localhost'."),
+    (wrong_host, "127.0.0.1", "IP address mismatch, certificate is not valid for '127.0.0.1'."),
+]
+
+
+@pytest.mark.parametrize(("make", "host", "reason"), UNTRUSTED)
+def test_a_certificate_that_proves_nothing_is_refused(
+    ask: Ask, tmp_path: Path, make: Callable[..., ssl.SSLContext], host: str, reason: str
+) -> None:
+    """Exit 5 with the reason and what to do; asked once, and the server never sees a request, let alone the key."""
+    context = make(tmp_path) if make is self_signed else make()
+    with Gateway(context) as gateway:
+        ended = ask(gateway, host=host)
+        gateway.settle()
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert ended.stderr == (
+        f"apimart: error: no safe connection to {host}:{gateway.port}: its certificate is not trusted ({reason})\n"
+        "hint: the connection is not safe and the key was not sent; if you trust a private CA, name it in "
+        "REQUESTS_CA_BUNDLE\n"
+    )
+    assert (gateway.connections, gateway.received) == (1, [])
+
+
+def test_a_private_authority_is_not_trusted_by_itself(ask: Ask) -> None:
+    """Without REQUESTS_CA_BUNDLE, only the usual authorities count."""
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, REQUESTS_CA_BUNDLE="")
+        gateway.settle()
+    assert ended.returncode == 5
+    assert "is not trusted (unable to get local issuer certificate)" in ended.stderr
+    assert (gateway.connections, gateway.received) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        # The words are OpenSSL's, and differ from version to version.
+        (tls_1_0_only, r"tlsv1 alert protocol version|unsupported protocol"),
+        (ciphers_without_certificates, r"(sslv3|tls) alert handshake failure"),
+        (client_certificate_wanted, r"(sslv3|tls) alert handshake failure|the server broke it off"),
+    ],
+)
+def test_a_server_that_cannot_speak_safely_is_refused(
+    ask: Ask, make: Callable[[], ssl.SSLContext], reason: str
+) -> None:
+    """A protocol or cipher from the past: exit 5, the reason named, asked once, nothing sent."""
+    with Gateway(make()) as gateway:
+        ended = ask(gateway)
+        gateway.settle()
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert_message(ended.stderr, rf"no safe connection to localhost:{gateway.port}: TLS failed \(({reason})\)")
+    assert "nothing is ever sent over an unsafe connection" in ended.stderr
+    assert (gateway.connections, gateway.received) == (1, [])
+
+
+def test_the_server_of_the_past_does_speak_tls_1_0() -> None:
+    """A client that takes everything gets TLS 1.0 from the server above: it is refused for nothing else."""
+    careless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    careless.check_hostname = False
+    careless.verify_mode = ssl.CERT_NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        careless.minimum_version = ssl.TLSVersion.TLSv1
+    careless.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with (
+        Gateway(tls_1_0_only()) as gateway,
+        socket.create_connection(("127.0.0.1", gateway.port)) as connection,
+        careless.wrap_socket(connection) as safe,
+    ):
+        assert safe.version() == "TLSv1"
+
+
+def test_plain_http_on_a_tls_port_is_refused(ask: Ask) -> None:
+    """A server that answers in the clear sees the first bytes of a handshake, no request, and no second try."""
+    with Gateway(None) as gateway:
+        ended = ask(gateway)
+        gateway.settle()
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert_message(
+        ended.stderr,
+        rf"no safe connection to localhost:{gateway.port}: TLS failed \((wrong version number|record layer failure)\)",
+    )
+    (hello,) = gateway.received
+    assert hello.startswith(b"\x16\x03")
+    assert b"GET" not in hello
+    assert KEY.encode() not in hello
+    assert gateway.connections == 1
+
+
+def test_a_server_that_never_shakes_hands_runs_into_the_time_limit(ask: Ask) -> None:
+    """The handshake is inside `--timeout`, as everything else."""
+
+    def listen(connection: Any) -> None:
+        while connection.recv(65536):
+            pass
+
+    with Listener(listen) as gateway:
+        began = time.monotonic()
+        ended = ask(gateway, "check", "--min", "5", "--timeout", "0.5")
+        took = time.monotonic() - began
+    assert ended.returncode == 5
+    assert_message(ended.stderr, rf"no answer from localhost:{gateway.port} within 0\.5 seconds")
+    # Half a second of grace, as promised.
+    assert took < 0.5 + 0.5 + STARTUP
+
+
+def test_a_refused_certificate_is_a_document_too(ask: Ask) -> None:
+    """With `--json` the refusal is an error document with its code, for programs."""
+    with Gateway(expired()) as gateway:
+        ended = ask(gateway, "balance", "--json")
+    assert ended.returncode == 5
+    assert '"error":{"code":"unavailable","exit_code":5,"message":"no safe connection to' in ended.stdout
+    assert "certificate has expired" in ended.stdout
+
+
+def test_both_scopes_are_refused_alike(ask: Ask) -> None:
+    """Two questions, two refusals, no request."""
+    with Gateway(expired()) as gateway:
+        ended = ask(gateway, "check", "--scope", "both", "--min", "5")
+        gateway.settle()
+    assert ended.returncode == 5
+    assert ended.stderr.count("certificate has expired") == 2
+    assert (gateway.connections, gateway.received) == (2, [])
+
+
+# --- the CA file ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("check", "--min", "5", "--fail-open")])
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("SSLKEYLOGFILE", "/no/such/folder/keys", "TLS cannot use the file /no/such/folder/keys: no such file"),
+        (
+            "REQUESTS_CA_BUNDLE",
+            "/proc/self/mem",
+            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read",
+        ),
+    ],
+)
+def test_a_file_that_tls_cannot_use_is_a_usage_error(
+    ask: Ask, arguments: tuple[str, ...], variable: str, value: str, message: str
+) -> None:
+    """Our own machine is at fault, and no gateway that cannot be reached: --fail-open does not let it pass."""
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, *arguments, **{variable: value})
+        gateway.settle()
+    assert (ended.returncode, ended.stdout, gateway.received) == (2, "", [])
+    assert ended.stderr.startswith(f"apimart: error: {message}")
+
+
+def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path) -> None:
+    """A CA file that does not exist is named by its variable; no connection is opened."""
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, REQUESTS_CA_BUNDLE=str(tmp_path / "missing.pem"))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert_message(ended.stderr, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist")
+    assert gateway.connections == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"This is no certificate.\n",
+        b"-----BEGIN CERTIFICATE-----\nthis is none\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE-----\nMIIB",
+        bytes(range(256)) * 16,
+    ],
+    ids=["empty", "text", "garbage", "cut off", "binary"],
+)
+def test_a_ca_file_that_is_none_is_a_usage_error(ask: Ask, tmp_path: Path, content: bytes) -> None:
+    """A CA file without certificates is named as the reason: not the server is at fault, and nothing is sent to it."""
+    path = tmp_path / "not-a-ca.pem"
+    path.write_bytes(content)
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, REQUESTS_CA_BUNDLE=str(path))
+        gateway.settle()
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert_message(ended.stderr, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file without CA certificates")
+    assert gateway.connections <= 1
+    assert gateway.received == []
+
+
+def assert_message(stderr: str, pattern: str) -> None:
+    """One error with this message, and one hint; nothing else."""
+    assert re.fullmatch(rf"apimart: error: {pattern}\nhint: .+\n", stderr), stderr

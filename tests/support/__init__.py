@@ -1,0 +1,1 @@
+"""What several tests stand on: servers, terminals, and what may not be seen."""

@@ -1,0 +1,328 @@
+"""The config file: TOML in, checked settings out; every mistake is an error that names the file, line and name."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.config.file import ConfigFile, config_path, read_config
+from apimart_cli.errors import ConfigError
+from support.running import KEY
+
+Write = Callable[..., Path]
+
+WHOLE = f"""
+default_profile = "work"
+base_url = "https://gateway.example"
+timeout = 20
+scope = "both"
+unit = "USD"
+min = 5
+max_used = 1_000.50
+
+[profiles.work]
+api_key = "{KEY}"
+
+[profiles.ci]
+api_key_env = "CI_KEY"
+base_url = "https://other.example/prefix"
+timeout = 2.50
+scope = "account"
+unit = "CNY"
+min = 1e2
+max_used = 0
+"""
+
+
+def read(environ: Mapping[str, str] | None = None) -> ConfigFile:
+    return read_config(environ or {})
+
+
+def refusal(environ: Mapping[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        read(environ)
+    return caught.value
+
+
+def test_everything_in_the_file_is_read_as_it_was_written(write_config: Write) -> None:
+    """Values are kept as text, so that no amount is rounded and options, variables and file obey the same rules."""
+    path = write_config(WHOLE)
+    shared = {
+        "base_url": "https://gateway.example",
+        "timeout": "20",
+        "scope": "both",
+        "unit": "USD",
+        "min": "5",
+        "max_used": "1000.50",
+    }
+    ci = {
+        "api_key_env": "CI_KEY",
+        "base_url": "https://other.example/prefix",
+        "timeout": "2.50",
+        "scope": "account",
+        "unit": "CNY",
+        "min": "100",
+        "max_used": "0",
+    }
+    assert read() == ConfigFile(
+        path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}, text=WHOLE
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "[profiles]\n", "[profiles.empty]\n", "\ufeff"])
+def test_an_empty_file_says_nothing(write_config: Write, text: str) -> None:
+    """A file without settings is no error."""
+    write_config(text)
+    config = read()
+    assert (config.default_profile, config.top_level) == (None, {})
+    assert config.profiles in ({}, {"empty": {}})
+
+
+def test_line_ends_of_windows_are_read(write_config: Write) -> None:
+    """CRLF is a line end like any other."""
+    write_config('timeout = 5\r\n[profiles.work]\r\nunit = "USD"\r\n')
+    assert read().profiles == {"work": {"unit": "USD"}}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("0.30", "0.30"),
+        ("5", "5"),
+        ("-1", "-1"),
+        ("+5", "5"),
+        ("0x10", "16"),
+        ("1e-2", "0.01"),
+        ("1e99", "1" + "0" * 99),
+        ("1e100", "1E+100"),
+        ("1e-100", "1E-100"),
+        ("1e999999999999", "1E+999999999999"),
+        ("nan", "NaN"),
+        ("inf", "Infinity"),
+        ("-inf", "-Infinity"),
+    ],
+)
+def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, text: str) -> None:
+    """What a number means is judged later; here none is rounded, and none may fill the memory."""
+    write_config(f"min = {number}")
+    assert read().top_level == {"min": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fault", "hint"),
+    [
+        ("api_key = 'sk-Zq7Wm3Xc'", 1, "unknown name 'api_key'", "known names: default_profile, profiles, base_url, "),
+        ("timout = 5", 1, "unknown name 'timout'", "; did you mean timeout?"),
+        ("mni = 5", 1, "unknown name 'mni'", "; did you mean min?"),
+        ("xyzzy = 5", 1, "unknown name 'xyzzy'", "known names: "),
+        ("[profile.work]", 1, "unknown name 'profile'", "; did you mean profiles?"),
+        (
+            "[profiles.work]\napikey = 'sk-Zq7Wm3Xc'",
+            2,
+            "[profiles.work]: unknown name 'apikey'",
+            "did you mean api_key?",
+        ),
+        (
+            "[profiles.work]\ndefault_profile = 'x'",
+            2,
+            "[profiles.work]: unknown name 'default_profile'",
+            "known names: ",
+        ),
+        ("[profiles.work.api_key]\nx = 1", 1, "[profiles.work]: api_key must be a string", 'api_key = "..."'),
+        ("timeout = '5'", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),
+        ("timeout = true", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),
+        ("timeout = 2026-01-31", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),
+        ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
+        ("[profiles.work]\nmin = [5]", 2, "[profiles.work]: min must be a number", "like min = 5"),
+        ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "..."'),
+        ("base_url = ['https://a']", 1, "base_url must be a string", 'write it in quotes: base_url = "..."'),
+        ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "..."'),
+        ("[profiles.work]\napi_key = 5", 2, "[profiles.work]: api_key must be a string", 'api_key = "..."'),
+        ("[profiles.work]\napi_key_env = ''", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
+        (f"[profiles.work]\napi_key_env = '{KEY}'", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
+        ("[profiles.work]\napi_key_file = ''", 2, "[profiles.work]: api_key_file is empty", "name the file that"),
+        ("profiles = 5", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+        ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+        ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
+        (
+            "[profiles.work]\napi_key = 'sk-Zq7Wm3Xc'\napi_key_env = 'X'",
+            3,
+            "[profiles.work] has both api_key and api_key_env",
+            "keep one of them",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_its_fix(
+    write_config: Write, text: str, line: int, fault: str, hint: str
+) -> None:
+    """Unknown names, wrong types and contradictions name file, line and table; a key among them is not shown."""
+    path = write_config(text)
+    error = refusal()
+    assert error.message == f"{path}:{line}: {fault}"
+    assert error.hint is not None
+    assert hint in error.hint
+    assert "Zq7W" not in error.message + error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("timeout = \n", "(at line 1, "),
+        ("timeout = 5\n[profiles.work\n", "(at line 2, "),
+        ("api_key = sk-Zq7Wm3Xc9Vb1", "(at line 1, "),
+        ("min = 5\nmin = 6\n", "(at line 2, "),
+        ("min = 1,5", "(at line 1, "),
+        ("\x00", "(at line 1, "),
+        ("a = " + "[" * 50_000, "a value is beyond sense"),
+        ("min = " + "9" * 5000, "a value is beyond sense"),
+        ("min = 1e99999999999999999999", "a value is beyond sense"),
+    ],
+)
+def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, reason: str) -> None:
+    """The error says where, and repeats no text of a file that may hold a key."""
+    path = write_config(text)
+    error = refusal()
+    assert error.message.startswith(f"{path} is not valid TOML: ")
+    assert reason in error.message
+    assert error.hint == "correct the file; strings need quotes"
+    assert "Zq7W" not in error.message
+    assert error.__suppress_context__
+
+
+def test_a_file_that_cannot_be_read_is_an_error(write_config: Write) -> None:
+    """A binary file is no config file."""
+    path = write_config("")
+    path.write_bytes(b"\xff\xfe")
+    assert refusal().message == f"{path} is not UTF-8 text"
+
+
+# --- where it is ------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_in_the_config_folder_of_the_platform(home: Path) -> None:
+    """Without a setting, the usual place is looked at."""
+    assert config_path({}) == (home / ".config" / "apimart" / "config.toml", "default")
+
+
+def test_the_config_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`XDG_CONFIG_HOME` is honoured."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    assert config_path({})[0] == tmp_path / "elsewhere" / "apimart" / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("named", "path"), [("/etc/apimart.toml", "/etc/apimart.toml"), ("a.toml", "a.toml"), ("~/a.toml", "{home}/a.toml")]
+)
+def test_a_variable_names_another_file(home: Path, named: str, path: str) -> None:
+    """`APIMART_CONFIG` wins over the usual place; a tilde is the home folder."""
+    assert config_path({"APIMART_CONFIG": named}) == (Path(path.format(home=home)), "APIMART_CONFIG")
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("", "APIMART_CONFIG is set but empty"),
+        ("~nobody-of-this-name/a.toml", "APIMART_CONFIG: there is no home folder for '~nobody-of-this-name/a.toml'"),
+    ],
+)
+def test_a_variable_that_names_no_file_is_an_error(named: str, message: str) -> None:
+    """An empty variable does not mean the usual place."""
+    error = refusal({"APIMART_CONFIG": named})
+    assert error.message == message
+    assert error.hint
+
+
+def test_no_file_at_the_usual_place_is_no_error(home: Path) -> None:
+    """A config file is optional."""
+    assert read() == ConfigFile(home / ".config" / "apimart" / "config.toml")
+
+
+def test_a_file_where_the_folder_should_be_is_no_config_file(home: Path) -> None:
+    """A path that cannot exist is an absent file."""
+    (home / ".config").write_text("no folder")
+    assert read().profiles == {}
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    """Whoever names a file means it."""
+    missing = tmp_path / "missing.toml"
+    assert refusal({"APIMART_CONFIG": str(missing)}).message == f"cannot read {missing}: No such file or directory"
+
+
+def test_a_usual_file_that_cannot_be_looked_at_is_an_error(home: Path) -> None:
+    """What cannot be looked at may name another gateway or a minimum: it does not count as absent."""
+    folder = home / ".config"
+    folder.symlink_to(folder)
+    assert refusal().message == (f"cannot read {folder / 'apimart' / 'config.toml'}: Too many levels of symbolic links")
+
+
+def test_a_dangling_link_at_the_usual_place_is_an_error(write_config: Write) -> None:
+    """The file was there once; its settings must not vanish silently."""
+    path = write_config("")
+    path.unlink()
+    path.symlink_to("gone.toml")
+    assert refusal().message == f"cannot read {path}: No such file or directory"
+
+
+# --- profiles ---------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_is_found_by_name(write_config: Write) -> None:
+    """Its settings alone; what it leaves out is looked up elsewhere."""
+    write_config("timeout = 5\n[profiles.work]\nmin = 5\n[profiles.'odd name']\nmin = 6\n")
+    config = read()
+    assert config.profile("work", asked_by="a test") == {"min": "5"}
+    assert config.profile("odd name", asked_by="a test") == {"min": "6"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "hint"),
+    [
+        ("[profiles.work]\n[profiles.home]", "wrok", "profiles in the file: work, home; did you mean work?"),
+        ("[profiles.work]", "xyzzy", "profiles in the file: work"),
+        ("", "work", "store a key in it with: apimart login --profile work"),
+        ("[profiles.work]", "", "profiles in the file: work"),
+    ],
+)
+def test_an_unknown_profile_is_told_with_those_that_there_are(
+    write_config: Write, text: str, name: str, hint: str
+) -> None:
+    """The error says who asked for the profile; a likely misspelling is named."""
+    path = write_config(text)
+    with pytest.raises(ConfigError) as caught:
+        read().profile(name, asked_by="--profile")
+    assert caught.value.message == f"--profile: there is no profile {name!r} in {path}"
+    assert caught.value.hint == hint
+
+
+def test_the_default_profile_must_exist(write_config: Write) -> None:
+    """A default that points nowhere is a mistake in the file, whichever profile is asked for."""
+    path = write_config("default_profile = 'wrok'\n[profiles.work]\n")
+    error = refusal()
+    assert error.message == f"{path}:1: default_profile: there is no profile 'wrok'"
+    assert error.hint == "profiles in the file: work; did you mean work?"
+
+
+# --- who can read it --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "is_exposed"),
+    [
+        (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
+        (f"[profiles.work]\napi_key = '{KEY}'", 0o640, True),
+        (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o604, True),
+        ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
+        ("timeout = 5", 0o664, False),
+    ],
+)
+def test_only_a_file_that_holds_a_key_must_be_private(
+    write_config: Write, text: str, mode: int, is_exposed: bool
+) -> None:
+    """A file without a key may be shared; one with a key is told with the command that mends it."""
+    path = write_config(text, mode)
+    exposure = read().exposure
+    assert (exposure is not None) is is_exposed
+    if exposure is not None:
+        assert exposure.message == f"{path} holds a key and other users can read it"
+        assert exposure.hint == f"run: chmod 600 {path}"

@@ -1,0 +1,571 @@
+"""The gateway's answer and what it proves: every recorded payload, and everything that is not quite one."""
+
+import itertools
+import json
+import math
+import traceback
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import (
+    ApimartError,
+    AuthError,
+    BadResponseError,
+    PaymentRequiredError,
+    UnavailableError,
+)
+from apimart_cli.gateway.answer import Answer, interpret
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.words import Scope
+from support.payloads import EXPECTED, balance_of
+from support.places import PAYLOADS as FOLDER
+from support.running import KEY
+
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+UNTRUSTED = "the gateway's answer cannot be trusted: "
+
+
+def understand(body: str | bytes, status: int = 200, reason: str = "", location: str | None = None) -> Balance:
+    """What an answer with this body proves."""
+    raw = body.encode() if isinstance(body, str) else body
+    answer = Answer(status, reason, raw, location)
+    return interpret(answer, scope=Scope.KEY, key=ApiKey(KEY, source="a test"), fetched_at=MOMENT)
+
+
+def refusal(body: str | bytes, status: int = 200, reason: str = "", location: str | None = None) -> ApimartError:
+    """The error that an answer with this body is."""
+    with pytest.raises(ApimartError) as caught:
+        understand(body, status, reason, location)
+    return caught.value
+
+
+def body_of(**fields: Any) -> str:
+    """A good answer with some of its fields replaced by these raw JSON texts, or left out (None)."""
+    texts = {"success": "true", "remain_balance": "10.5", "used_balance": "2.3", "unlimited_quota": "false", **fields}
+    return "{" + ",".join(f'"{name}":{text}' for name, text in texts.items() if text is not None) + "}"
+
+
+# --- recorded payloads ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_every_recorded_payload_is_understood(path: Path) -> None:
+    """What the gateway is documented or was observed to send has exactly one meaning."""
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    expected = EXPECTED[path.stem]
+    if isinstance(expected, Balance):
+        assert _digits(understand(recorded["body"], recorded["status"])) == _digits(expected)
+    else:
+        error = refusal(recorded["body"], recorded["status"])
+        assert type(error) is type(expected)
+        assert error.message == expected.message
+        assert getattr(error, "retryable", False) is getattr(expected, "retryable", False)
+
+
+def test_no_payload_is_forgotten() -> None:
+    """Each expectation has its recording."""
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(EXPECTED)
+
+
+def _digits(balance: Balance) -> list[str]:
+    """The fields as text: equal Decimals may differ in their digits."""
+    return [str(field) for field in balance]
+
+
+# --- amounts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0", "0"),
+        ("0.0", "0.0"),
+        ("10.50", "10.50"),
+        ("0.1", "0.1"),
+        ("0.30000000000000004", "0.30000000000000004"),
+        ("-3.5", "-3.5"),
+        ("-1.5", "-1.5"),
+        ("-0", "-0"),
+        ("999999999999999", "999999999999999"),
+        ("999999999999999.999999999999999999999999", "999999999999999.999999999999999999999999"),
+        ("1e2", "1E+2"),
+        ("1E+14", "1E+14"),
+        ("1e-30", "1E-30"),
+        ("12.5e-3", "0.0125"),
+        ("0.000000000000000000000000000001", "1E-30"),
+        ("0e14", "0E+14"),
+        ('"10.5"', "10.5"),
+        ('"0"', "0"),
+        ('"0.50"', "0.50"),
+        ('"-2"', "-2"),
+        ('"100"', "100"),
+    ],
+)
+def test_amounts_are_exact_to_the_last_digit(text: str, amount: str) -> None:
+    """A JSON number, or a string that is a plain decimal, is the Decimal that was written and no other."""
+    assert str(understand(body_of(remain_balance=text)).remain_balance) == amount
+
+
+_A_DIGIT_TOO_LONG = "0." + "1" * 39
+
+_BAD_AMOUNTS = [
+    ("null", "is null, not a number"),
+    ("true", "is true, not a number"),
+    ("false", "is false, not a number"),
+    ("{}", "is an object, not a number"),
+    ('{"a":1}', "is an object, not a number"),
+    ("[]", "is a list, not a number"),
+    ("[10.5]", "is a list, not a number"),
+    ('""', 'is the string "", not a number'),
+    ('"abc"', 'is the string "abc", not a number'),
+    ('"$10.5"', 'is the string "$10.5", not a number'),
+    ('"10.5 USD"', 'is the string "10.5 USD", not a number'),
+    ('"10,5"', 'is the string "10,5", not a number'),
+    ('"1e3"', 'is the string "1e3", not a number'),
+    ('"+5"', 'is the string "+5", not a number'),
+    ('"05"', 'is the string "05", not a number'),
+    ('".5"', 'is the string ".5", not a number'),
+    ('"5."', 'is the string "5.", not a number'),
+    ('" 5"', 'is the string "5", not a number'),
+    ('"5\\n"', 'is the string "5", not a number'),
+    ('"1_000"', 'is the string "1_000", not a number'),
+    ('"--5"', 'is the string "--5", not a number'),
+    ('"NaN"', 'is the string "NaN", not a number'),
+    ('"Infinity"', 'is the string "Infinity", not a number'),
+    ('"unlimited"', 'is the string "unlimited", not a number'),
+    ('"\u0665"', 'is the string "\u0665", not a number'),
+    ('"0x10"', 'is the string "0x10", not a number'),
+    ('"\\u001b[2J"', 'is the string "\\x1b[2J", not a number'),
+    ('"\\ud800"', 'is the string "\\ud800", not a number'),
+    (_A_DIGIT_TOO_LONG, "has 41 characters, which is no sensible amount"),
+    (f'"{_A_DIGIT_TOO_LONG}"', "has 41 characters, which is no sensible amount"),
+    ("9" * 5000, "has 5000 characters, which is no sensible amount"),
+    ("1000000000000000", "is beyond sense: it has more than 15 digits before the point"),
+    ("1e15", "is beyond sense: it has more than 15 digits before the point"),
+    ("-1e15", "is beyond sense: it has more than 15 digits before the point"),
+    ("0e15", "is beyond sense: it has more than 15 digits before the point"),
+    ("1e400", "is beyond sense: it has more than 15 digits before the point"),
+    ("1e999999999", "is beyond sense: it has more than 15 digits before the point"),
+    ("1e99999999999999999999", "has an exponent beyond sense"),
+    ("1e-99999999999999999999", "has an exponent beyond sense"),
+    ("1e-31", "is beyond sense: it has more than 30 digits behind the point"),
+    ("1.5e-30", "is beyond sense: it has more than 30 digits behind the point"),
+    ("0.0000000000000000000000000000001", "is beyond sense: it has more than 30 digits behind the point"),
+    ("1e-999999999", "is beyond sense: it has more than 30 digits behind the point"),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), _BAD_AMOUNTS)
+@pytest.mark.parametrize("name", ["remain_balance", "used_balance", "remain_credits", "used_credits"])
+def test_what_is_not_plainly_an_amount_is_a_bad_response(name: str, text: str, fault: str) -> None:
+    """The error names the field and what is wrong with it; no amount is guessed."""
+    error = refusal(body_of(**{name: text}))
+    assert type(error) is BadResponseError
+    assert error.message == f"{UNTRUSTED}`{name}` {fault}"
+    assert error.hint == (
+        "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
+    )
+
+
+def test_an_amount_of_the_longest_allowed_text_is_read() -> None:
+    """The limit of characters is inclusive."""
+    longest = "999999999999999." + "1" * 24
+    assert len(longest) == 40
+    assert understand(body_of(remain_balance=longest)).remain_balance == Decimal(longest)
+
+
+def test_the_used_amount_is_never_negative() -> None:
+    """Nobody has used less than nothing: such an answer contradicts itself, on unlimited keys too."""
+    for unlimited in ("false", "true"):
+        error = refusal(body_of(used_balance="-0.01", unlimited_quota=unlimited))
+        assert error.message == f"{UNTRUSTED}`used_balance` is negative"
+    assert understand(body_of(used_balance="0")).used_balance == 0
+
+
+@pytest.mark.parametrize("sentinel", ["-1", "-1.0", "-1e0", '"-1"', '"-1.00"', "-10e-1"])
+def test_the_sentinel_on_a_limited_key_contradicts_itself(sentinel: str) -> None:
+    """-1 means unlimited; next to `unlimited_quota: false`, or none, it proves nothing."""
+    for unlimited in ("false", None):
+        error = refusal(body_of(remain_balance=sentinel, unlimited_quota=unlimited))
+        assert error.message == (
+            f"{UNTRUSTED}`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true"
+        )
+
+
+@pytest.mark.parametrize("remain", ["-1", "0", "10.5", "-7"])
+def test_an_unlimited_quota_has_no_remaining_amount(remain: str) -> None:
+    """`unlimited_quota: true` decides; whatever number stands beside it never gets past the parser."""
+    balance = understand(body_of(remain_balance=remain, unlimited_quota="true", remain_credits="-1", used_credits="23"))
+    assert balance == balance_of(None, "2.3", used_credits="23")
+
+
+def test_an_unlimited_quota_does_not_excuse_a_broken_answer() -> None:
+    """The amounts of an unlimited key must be amounts too."""
+    assert "`remain_balance` is null" in refusal(body_of(remain_balance="null", unlimited_quota="true")).message
+    assert "`used_balance` is missing" in refusal(body_of(used_balance=None, unlimited_quota="true")).message
+
+
+def test_a_missing_unlimited_quota_means_limited() -> None:
+    """The account's answer was seen without the field."""
+    assert understand(body_of(unlimited_quota=None)) == balance_of("10.5", "2.3")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("null", "null"),
+        ("1", "the number 1"),
+        ("0", "the number 0"),
+        ('"true"', 'the string "true"'),
+        ('""', 'the string ""'),
+        ("{}", "an object"),
+        ("[true]", "a list"),
+    ],
+)
+@pytest.mark.parametrize("name", ["success", "unlimited_quota"])
+def test_true_and_false_are_nothing_else(name: str, text: str, shown: str) -> None:
+    """Only JSON's own true and false count: not 1, not "true", not null."""
+    error = refusal(body_of(**{name: text}))
+    assert type(error) is BadResponseError
+    assert error.message == f"{UNTRUSTED}`{name}` is {shown}, not true or false"
+
+
+@pytest.mark.parametrize("name", ["success", "remain_balance", "used_balance"])
+def test_a_missing_field_is_named(name: str) -> None:
+    """An answer without one of its required fields proves nothing."""
+    error = refusal(body_of(**{name: None}))
+    assert type(error) is BadResponseError
+    assert error.message == f"{UNTRUSTED}`{name}` is missing"
+
+
+@pytest.mark.parametrize("name", ["Success", "SUCCESS", "success ", "data"])
+def test_names_are_read_as_they_are_written(name: str) -> None:
+    """Another case or spelling is another name; an envelope is not looked into."""
+    assert refusal(f'{{"{name}":true,"remain_balance":10,"used_balance":1}}').message == (
+        f"{UNTRUSTED}`success` is missing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ('{"message":"no quota\\n here"}', "; it says: no quota\\x0a here"),
+        ('{"message":"[red]boo"}', "; it says: [red]boo"),
+        ('{"message":7}', "; it says: 7"),
+        ('{"message":null}', ""),
+        ('{"message":["x"]}', ""),
+        ('"boo"', ""),
+        ("[]", ""),
+        (f'{{"message":"{KEY}"}}', "; it says: (withheld: it repeats the API key)"),
+    ],
+)
+def test_an_error_object_with_status_200_is_repeated(error: str, said: str) -> None:
+    """An answer in the form of an error is told in the server's words, although its status claims success."""
+    assert refusal(f'{{"error":{error}}}').message == f"{UNTRUSTED}`success` is missing{said}"
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """The gateway may add fields; they change nothing."""
+    more = body_of(group='"vip"', nested='{"a":[1,{"b":null}]}', currency="null", message="null")
+    assert understand(more) == balance_of("10.5", "2.3")
+
+
+@pytest.mark.parametrize("present", ["remain_credits", "used_credits"])
+def test_credits_may_come_one_by_one(present: str) -> None:
+    """Credits are optional, each by itself."""
+    assert understand(body_of(**{present: "7.5"})) == balance_of("10.5", "2.3", **{present: "7.5"})
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"", "its body is empty"),
+        (b" ", "it is not JSON"),
+        (b"\n\n", "it is not JSON"),
+        (b"OK", "it is not JSON"),
+        (b"<!doctype html><title>Welcome</title>", "it is not JSON"),
+        (body_of().encode()[:-1], "it is not JSON"),
+        (body_of().encode() + b"}", "it is not JSON"),
+        (body_of().encode() + body_of().encode(), "it is not JSON"),
+        (body_of().encode() + b"\x00", "it is not JSON"),
+        (b"callback(" + body_of().encode() + b")", "it is not JSON"),
+        (b"data: " + body_of().encode(), "it is not JSON"),
+        (b")]}'\n" + body_of().encode(), "it is not JSON"),
+        (body_of().replace('"', "'").encode(), "it is not JSON"),
+        (body_of(extra="1,").encode(), "it is not JSON"),
+        (body_of(remain_balance="010").encode(), "it is not JSON"),
+        (body_of(remain_balance="+10").encode(), "it is not JSON"),
+        (body_of(remain_balance=".5").encode(), "it is not JSON"),
+        (body_of(remain_balance="5.").encode(), "it is not JSON"),
+        (body_of(remain_balance="1_0").encode(), "it is not JSON"),
+        (body_of(remain_balance="0x10").encode(), "it is not JSON"),
+        (body_of(success="True").encode(), "it is not JSON"),
+        (body_of(extra='"a\nb"').encode(), "it is not JSON"),
+        (b"\xef\xbb\xbf" + body_of().encode(), "it is not JSON"),
+        (body_of().encode("utf-16"), "it is not UTF-8"),
+        (body_of().encode("utf-16-le"), "it is not JSON"),
+        (body_of().encode("utf-32"), "it is not UTF-8"),
+        (body_of(extra='"caf\xe9"').encode("latin-1"), "it is not UTF-8"),
+        (b'{"success":true,"x":"\xed\xa0\x80"}', "it is not UTF-8"),
+        (b"\xff" * 100, "it is not UTF-8"),
+        (b"null", "it is not a JSON object"),
+        (b"true", "it is not a JSON object"),
+        (b"10.5", "it is not a JSON object"),
+        (b'"success"', "it is not a JSON object"),
+        (f"[{body_of()}]".encode(), "it is not a JSON object"),
+        (body_of(remain_balance="NaN").encode(), "it holds NaN, which is no JSON number"),
+        (body_of(remain_balance="Infinity").encode(), "it holds Infinity, which is no JSON number"),
+        (body_of(used_balance="-Infinity").encode(), "it holds -Infinity, which is no JSON number"),
+        (body_of(extra="[NaN]").encode(), "it holds NaN, which is no JSON number"),
+        (b'{"success":false,"success":true,"remain_balance":10,"used_balance":1}', "a name stands in it twice"),
+        (b'{"success":true,"remain_balance":10,"used_balance":1,"remain_balance":10}', "a name stands in it twice"),
+        (b'{"success":true,"remain_balance":10,"used_balance":1,"x":{"a":1,"a":1}}', "a name stands in it twice"),
+        (b'{"success":true,"remain_balance":10,"used_balance":1,"\\u0073uccess":true}', "a name stands in it twice"),
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_not_one_strict_json_object_is_a_bad_response(body: bytes, fault: str) -> None:
+    """UTF-8 without a byte order mark, one object, every name once, nothing before it, nothing behind it."""
+    error = refusal(body)
+    assert type(error) is BadResponseError
+    assert error.message == f"{UNTRUSTED}{fault}"
+
+
+def test_white_space_around_the_object_is_allowed() -> None:
+    """JSON allows it, and pretty-printing gateways send it."""
+    assert understand(" \r\n\t" + body_of().replace(",", " ,\n ") + "\n ") == balance_of("10.5", "2.3")
+
+
+def _nested(depth: int, opening: str, closing: str) -> str:
+    return body_of(extra=opening * depth + closing * depth)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":[', "]}")])
+def test_nesting_has_a_limit(opening: str, closing: str) -> None:
+    """Thirty-two levels are read, the answer itself being the first; one more is a bad response."""
+    levels = opening.count("{") + opening.count("[")
+    fitting = math.floor(31 / levels)
+    assert understand(_nested(fitting, opening, closing)) == balance_of("10.5", "2.3")
+    beyond = _nested(32 // levels, opening, closing)
+    assert refusal(beyond).message == f"{UNTRUSTED}it is nested too deep"
+
+
+def test_nesting_beyond_the_stack_is_a_bad_response() -> None:
+    """A document that would overflow the decoder's stack is refused like any other."""
+    assert refusal("[" * 30_000 + "]" * 30_000).message == f"{UNTRUSTED}it is nested too deep"
+    assert refusal('{"a":' * 9_000 + "1" + "}" * 9_000).message == f"{UNTRUSTED}it is nested too deep"
+
+
+def test_a_wide_answer_is_no_deep_one() -> None:
+    """Many small containers side by side are read."""
+    assert understand(body_of(extra="[" + ",".join(["[[]]", '{"a":{}}'] * 500) + "]")) == balance_of("10.5", "2.3")
+
+
+def test_what_the_server_sent_is_not_kept_in_an_exception() -> None:
+    """The decoders' own exceptions hold the whole document, with whatever key the server echoed; ours do not."""
+    for body in (f'{{"x":"{KEY}"', f'{{"x":"{KEY}","y":NaN}}', f'{{"x":"{KEY}","x":1}}'):
+        error = refusal(body)
+        assert error.__cause__ is None
+        assert error.__suppress_context__ or error.__context__ is None
+        assert KEY not in "".join(traceback.format_exception(error))
+    error = refusal(KEY.encode() + b"\xff")
+    assert error.__suppress_context__
+
+
+# --- failures the gateway reports -------------------------------------------------------------------------------
+
+_PERFECT = body_of()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message", "retryable"),
+    [
+        (401, AuthError, "the gateway rejected the API key (HTTP 401)", False),
+        (403, AuthError, "the gateway rejected the API key (HTTP 403)", False),
+        (402, PaymentRequiredError, "the gateway asks for payment (HTTP 402)", False),
+        (429, UnavailableError, "the gateway limits the rate of requests (HTTP 429)", True),
+        (408, UnavailableError, "the gateway could not answer (HTTP 408)", True),
+        (500, UnavailableError, "the gateway could not answer (HTTP 500)", False),
+        (501, UnavailableError, "the gateway could not answer (HTTP 501)", False),
+        (502, UnavailableError, "the gateway could not answer (HTTP 502)", True),
+        (503, UnavailableError, "the gateway could not answer (HTTP 503)", True),
+        (504, UnavailableError, "the gateway could not answer (HTTP 504)", True),
+        (505, UnavailableError, "the gateway could not answer (HTTP 505)", False),
+        (529, UnavailableError, "the gateway could not answer (HTTP 529)", False),
+        (599, UnavailableError, "the gateway could not answer (HTTP 599)", False),
+        (404, BadResponseError, "there is no balance endpoint at this address (HTTP 404)", False),
+        (100, BadResponseError, "the gateway answered with HTTP 100 where 200 was expected", False),
+        (199, BadResponseError, "the gateway answered with HTTP 199 where 200 was expected", False),
+        (201, BadResponseError, "the gateway answered with HTTP 201 where 200 was expected", False),
+        (203, BadResponseError, "the gateway answered with HTTP 203 where 200 was expected", False),
+        (204, BadResponseError, "the gateway answered with HTTP 204 where 200 was expected", False),
+        (206, BadResponseError, "the gateway answered with HTTP 206 where 200 was expected", False),
+        (299, BadResponseError, "the gateway answered with HTTP 299 where 200 was expected", False),
+        (400, BadResponseError, "the gateway answered with HTTP 400 where 200 was expected", False),
+        (405, BadResponseError, "the gateway answered with HTTP 405 where 200 was expected", False),
+        (418, BadResponseError, "the gateway answered with HTTP 418 where 200 was expected", False),
+        (499, BadResponseError, "the gateway answered with HTTP 499 where 200 was expected", False),
+        (600, BadResponseError, "the gateway answered with HTTP 600 where 200 was expected", False),
+        (999, BadResponseError, "the gateway answered with HTTP 999 where 200 was expected", False),
+        (0, BadResponseError, "the gateway answered with HTTP 0 where 200 was expected", False),
+    ],
+)
+@pytest.mark.parametrize("body", [_PERFECT, "", "<html>", '{"success":false,"message":7}', "\x00"])
+def test_any_status_but_200_is_a_failure_whatever_the_body(
+    status: int, kind: type[ApimartError], message: str, retryable: bool, body: str
+) -> None:
+    """The status decides first: a perfect body behind a wrong status proves nothing."""
+    error = refusal(body, status)
+    assert type(error) is kind
+    said = ": 7" if "7" in body else ""
+    assert error.message == message + said
+    assert getattr(error, "retryable", False) is retryable
+
+
+_HINTS = {
+    401: "check that the key is right and still exists on the gateway's key page, and that it allows your IP address",
+    402: "the account cannot pay for calls; top it up",
+    404: "check the base URL: `apimart config show` tells where it comes from",
+    408: "try again later; a longer --timeout allows more retries",
+    500: "try again later",
+    503: "try again later; a longer --timeout allows more retries",
+    418: "something between here and the gateway, or the gateway itself, answered wrongly; try again later",
+    429: "ask less often",
+    302: "check the base URL: `apimart config show` tells where it comes from",
+}
+
+
+@pytest.mark.parametrize(("status", "hint"), _HINTS.items())
+def test_every_failure_has_advice(status: int, hint: str) -> None:
+    """The hint says what to do next."""
+    assert refusal("", status).hint == hint
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
+def test_a_redirect_is_told_with_its_target_and_never_a_balance(status: int) -> None:
+    """The error names where the gateway pointed, so that a wrong base URL is easily found."""
+    told = f"(HTTP {status}), which is never followed"
+    error = refusal(_PERFECT, status, "Found", "https://elsewhere.example/v1/balance")
+    assert type(error) is BadResponseError
+    assert error.message == (f"the gateway answered with a redirect to https://elsewhere.example/v1/balance {told}")
+    for nowhere in (None, ""):
+        assert refusal("", status, "Found", nowhere).message == f"the gateway answered with a redirect {told}"
+    hostile = refusal("", status, "", f"https://h/\x1b[2J?key={KEY}")
+    assert hostile.message == f"the gateway answered with a redirect to (withheld: it repeats the API key) {told}"
+    assert "\\x1b" in refusal("", status, "", "https://h/\x1b").message
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "said"),
+    [
+        ('{"error":{"message":"in an error object"}}', "Teapot", ": in an error object"),
+        ('{"message":"at the top"}', "Teapot", ": at the top"),
+        ('{"error":{"message":"inner"},"message":"outer"}', "Teapot", ": inner"),
+        ('{"error":"text","message":"beside it"}', "Teapot", ": beside it"),
+        ('{"error":{"message":null},"message":"outer"}', "Teapot", ": Teapot"),
+        ('{"error":{"message":["x"]}}', "Teapot", ": Teapot"),
+        ('{"message":42}', "Teapot", ": 42"),
+        ("{}", "Teapot", ": Teapot"),
+        ("", "Teapot", ": Teapot"),
+        ("<html>", "Teapot", ": Teapot"),
+        ("", "", ""),
+        ("", "   ", ""),
+        ('{"message":""}', "Teapot", ""),
+        ('{"message":" \\n "}', "Teapot", ""),
+        ('{"message":"a\\nb\\u001b[31m\\u202e ::error::x"}', "", ": a\\x0ab\\x1b[31m\\u202e :\\:error::x"),
+        ('{"message":"' + "x" * 300 + '"}', "", ": " + "x" * 197 + "..."),
+        (f'{{"message":"unknown key {KEY}"}}', "", ": (withheld: it repeats the API key)"),
+        ("", f"Bad {KEY[4:14]}", ": (withheld: it repeats the API key)"),
+        ('{"message":"key sk-other-people-s-key"}', "", ": key sk-..."),
+    ],
+)
+def test_the_server_s_words_are_quoted_safely(body: str, reason: str, said: str) -> None:
+    """The message comes from the body, else from the reason phrase: one short visible line without the key."""
+    assert refusal(body, 418, reason).message == (f"the gateway answered with HTTP 418 where 200 was expected{said}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ('"message":"Failed to get token info"', AuthError, "rejected the API key: Failed to get token info"),
+        ('"message":"No Authorization header"', AuthError, "rejected the API key: No Authorization header"),
+        ('"message":"获取令牌信息失败"', AuthError, "rejected the API key: 获取令牌信息失败"),
+        ('"message":"密钥无效"', AuthError, "rejected the API key: 密钥无效"),
+        ('"message":"无 Authorization 头"', AuthError, "rejected the API key: 无 Authorization 头"),
+        ('"message":"invalid api key"', AuthError, "rejected the API key: invalid api key"),
+        ('"message":"INVALID API-KEY"', AuthError, "rejected the API key: INVALID API-KEY"),
+        ('"message":"bad api_key"', AuthError, "rejected the API key: bad api_key"),
+        ('"message":"bad apikey"', AuthError, "rejected the API key: bad apikey"),
+        ('"message":"Unauthorized"', AuthError, "rejected the API key: Unauthorized"),
+        ('"message":"unauthorised"', AuthError, "rejected the API key: unauthorised"),
+        ('"message":"no","code":401', AuthError, "rejected the API key: no"),
+        ('"message":"no","code":403', AuthError, "rejected the API key: no"),
+        ('"message":"no","code":"401"', AuthError, "rejected the API key: no"),
+        ('"code":401', AuthError, "rejected the API key"),
+        ('"message":"","code":401', AuthError, "rejected the API key"),
+        ('"message":"quota query failed"', UnavailableError, "could not tell the balance: quota query failed"),
+        ('"message":"查询用户额度失败"', UnavailableError, "could not tell the balance: 查询用户额度失败"),
+        ('"message":"no","code":402', UnavailableError, "could not tell the balance: no"),
+        ('"message":"no","code":4010', UnavailableError, "could not tell the balance: no"),
+        ('"message":"no","code":null', UnavailableError, "could not tell the balance: no"),
+        ('"message":"no","code":[401]', UnavailableError, "could not tell the balance: no"),
+        ('"message":""', UnavailableError, "could not tell the balance"),
+        ('"remain_balance":10,"used_balance":1', UnavailableError, "could not tell the balance"),
+    ],
+)
+def test_a_failure_with_status_200_is_sorted_by_what_it_names(
+    fields: str, kind: type[ApimartError], message: str
+) -> None:
+    """`success: false` is a matter of the key where the message or the code says so, else there is no answer."""
+    error = refusal(f'{{"success":false,{fields}}}')
+    assert type(error) is kind
+    assert error.message == f"the gateway {message}"
+    assert getattr(error, "retryable", False) is False
+    assert error.hint == (_HINTS[401] if kind is AuthError else "try again later")
+
+
+def test_the_words_of_a_failure_with_status_200_are_quoted_safely() -> None:
+    """One short visible line, without the key."""
+    assert refusal('{"success":false,"message":"a\\u001bb"}').message.endswith(": a\\x1bb")
+    assert refusal(f'{{"success":false,"message":"{KEY} is no token"}}').message == (
+        "the gateway rejected the API key: (withheld: it repeats the API key)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [("null", "null"), ("42", "the number 42"), ("true", "true"), ("{}", "an object"), ("[]", "a list")],
+)
+def test_a_failure_whose_message_is_no_text_is_a_bad_response(message: str, shown: str) -> None:
+    """A failure must be told in the documented shape too."""
+    error = refusal(f'{{"success":false,"message":{message}}}')
+    assert type(error) is BadResponseError
+    assert error.message == f"{UNTRUSTED}`message` is {shown}, not a string"
+
+
+# --- readings ---------------------------------------------------------------------------------------------------
+
+
+def test_scope_and_time_are_kept() -> None:
+    """A balance knows whose it is and when it was fetched."""
+    answer = Answer(200, "OK", body_of().encode())
+    balance = interpret(answer, scope=Scope.ACCOUNT, key=ApiKey(KEY, source="a test"), fetched_at=MOMENT)
+    assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, MOMENT)
+
+
+def test_a_reading_is_a_balance_or_an_error() -> None:
+    """One of them is there, the other is None."""
+    balance, error = balance_of("10.5", "2.3"), AuthError("no")
+    good, failed = Reading("work", Scope.KEY, None, balance), Reading("work", Scope.ACCOUNT, None, error)
+    assert (good.balance, good.error) == (balance, None)
+    assert (failed.balance, failed.error) == (None, error)
+    assert (good.name, failed.name) == ("work/key", "work/account")

@@ -1,0 +1,303 @@
+"""The gate: readings and thresholds in, one verdict out. The only place that decides whether `check` may exit 0."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import (
+    ApimartError,
+    AuthError,
+    BadResponseError,
+    ExitCode,
+    OutputError,
+    PaymentRequiredError,
+    UnavailableError,
+    UsageError,
+)
+from apimart_cli.gate import Thresholds, Verdict, code_of_readings, judge, judge_reading
+from apimart_cli.words import Outcome, Scope
+
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+PASS, BELOW, UNLIMITED, ERROR = Outcome.PASS, Outcome.BELOW, Outcome.UNLIMITED, Outcome.ERROR
+
+PAYMENT = PaymentRequiredError("payment")
+AUTH = AuthError("auth")
+UNAVAILABLE = UnavailableError("unavailable")
+BAD = BadResponseError("bad")
+
+
+def reading(remain: str | None, used: str = "0") -> Reading:
+    """A reading with this much left, or an unlimited one."""
+    return Reading("default", Scope.KEY, None, _balance(remain, used))
+
+
+def failed(error: ApimartError) -> Reading:
+    return Reading("default", Scope.KEY, None, error)
+
+
+def _balance(remain: str | None, used: str) -> Balance:
+    return Balance(
+        scope=Scope.KEY,
+        remain_balance=None if remain is None else Decimal(remain),
+        used_balance=Decimal(used),
+        unlimited_quota=remain is None,
+        fetched_at=MOMENT,
+    )
+
+
+def limits(min: str | None = None, max_used: str | None = None) -> Thresholds:
+    return Thresholds(
+        min=None if min is None else Decimal(min), max_used=None if max_used is None else Decimal(max_used)
+    )
+
+
+@pytest.mark.parametrize(
+    ("remain", "used", "min", "max_used", "outcome"),
+    [
+        # The minimum is inclusive and exact.
+        ("5", "0", "5", None, PASS),
+        ("0.3", "0", "0.30", None, PASS),
+        ("0.30", "0", "0.3", None, PASS),
+        ("4.999999999999999999999999999999", "0", "5", None, BELOW),
+        ("5.000000000000000000000000000001", "0", "5", None, PASS),
+        ("999999999999999.000000000000000000000000000001", "0", "999999999999.999999", None, PASS),
+        ("0.299999999999999988897769753748", "0", "0.3", None, BELOW),
+        ("0", "0", "0", None, PASS),
+        ("-0.01", "0", "0", None, BELOW),
+        ("-0", "0", "0", None, PASS),
+        # What was used does not matter to the minimum.
+        ("5", "1000", "5", None, PASS),
+        # The maximum of what was used is inclusive and exact.
+        ("0", "2.3", None, "2.3", PASS),
+        ("0", "2.3", None, "2.30", PASS),
+        ("0", "2.300000000000000000000000000001", None, "2.3", BELOW),
+        ("0", "2.299999", None, "2.3", PASS),
+        ("-5", "0", None, "0", PASS),
+        # With both, both must be met.
+        ("5", "2", "5", "2", PASS),
+        ("5", "3", "5", "2", BELOW),
+        ("4", "2", "5", "2", BELOW),
+        ("4", "3", "5", "2", BELOW),
+        # An unlimited quota meets a minimum, not a maximum of what was used.
+        (None, "0", "999999999999", None, PASS),
+        (None, "2", "5", "2", PASS),
+        (None, "3", "5", "2", BELOW),
+        (None, "3", None, "2", BELOW),
+        (None, "2", None, "2", PASS),
+    ],
+)
+def test_a_balance_passes_only_when_its_numbers_prove_every_threshold(
+    remain: str | None, used: str, min: str | None, max_used: str | None, outcome: Outcome
+) -> None:
+    """Comparisons are exact and inclusive, without a tolerance."""
+    subject, required = reading(remain, used), limits(min, max_used)
+    assert judge_reading(subject, required) is outcome
+    code = ExitCode.OK if outcome is PASS else ExitCode.BELOW
+    assert judge([subject], [required]) == Verdict(outcome, code, (outcome,))
+
+
+@pytest.mark.parametrize(
+    ("used", "min", "max_used", "outcome", "code"),
+    [
+        ("0", "5", None, UNLIMITED, 7),
+        ("2", "5", "2", UNLIMITED, 7),
+        ("3", "5", "2", BELOW, 3),
+        ("2", None, "2", PASS, 0),
+        ("3", None, "2", BELOW, 3),
+    ],
+)
+def test_an_unlimited_quota_can_be_refused(
+    used: str, min: str | None, max_used: str | None, outcome: Outcome, code: int
+) -> None:
+    """With `--on-unlimited fail` an unlimited quota does not meet a minimum; without a minimum it does not matter."""
+    subject, required = reading(None, used), limits(min, max_used)
+    assert judge_reading(subject, required, unlimited_passes=False) is outcome
+    assert judge([subject], [required], unlimited_passes=False) == Verdict(outcome, ExitCode(code), (outcome,))
+
+
+def test_refusing_unlimited_quotas_leaves_limited_ones_alone() -> None:
+    """`--on-unlimited fail` changes nothing for a key with a limit."""
+    assert judge([reading("5")], [limits("5")], unlimited_passes=False).exit_code is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code"),
+    [
+        (PAYMENT, BELOW, 3),
+        (AUTH, ERROR, 4),
+        (UNAVAILABLE, ERROR, 5),
+        (BAD, ERROR, 6),
+        (UsageError("usage"), ERROR, 2),
+        (ApimartError("a bug"), ERROR, 1),
+    ],
+)
+@pytest.mark.parametrize("unlimited_passes", [True, False])
+def test_a_failed_reading_never_passes(
+    error: ApimartError, outcome: Outcome, code: int, unlimited_passes: bool
+) -> None:
+    """No balance, no pass; an account that cannot pay is below every threshold."""
+    verdict = judge([failed(error)], [limits("0")], unlimited_passes=unlimited_passes)
+    assert verdict == Verdict(outcome, ExitCode(code), (outcome,))
+
+
+_GOOD, _LOW, _FREE = reading("10"), reading("1"), reading(None)
+
+
+@pytest.mark.parametrize(
+    ("readings", "outcome", "code", "outcomes"),
+    [
+        ([_GOOD, _GOOD], PASS, 0, (PASS, PASS)),
+        ([_GOOD, _LOW], BELOW, 3, (PASS, BELOW)),
+        ([_LOW, _GOOD], BELOW, 3, (BELOW, PASS)),
+        ([_FREE, _GOOD], UNLIMITED, 7, (UNLIMITED, PASS)),
+        ([_GOOD, _FREE], UNLIMITED, 7, (PASS, UNLIMITED)),
+        # Below decides before everything else, whatever the order.
+        ([_FREE, _LOW], BELOW, 3, (UNLIMITED, BELOW)),
+        ([failed(AUTH), _LOW], BELOW, 3, (ERROR, BELOW)),
+        ([failed(UNAVAILABLE), failed(PAYMENT)], BELOW, 3, (ERROR, BELOW)),
+        # Then an unlimited quota that is not welcome.
+        ([failed(AUTH), _FREE], UNLIMITED, 7, (ERROR, UNLIMITED)),
+        ([_FREE, failed(BAD)], UNLIMITED, 7, (UNLIMITED, ERROR)),
+        # Then the first failure, in the order asked.
+        ([failed(AUTH), failed(UNAVAILABLE)], ERROR, 4, (ERROR, ERROR)),
+        ([failed(UNAVAILABLE), failed(AUTH)], ERROR, 5, (ERROR, ERROR)),
+        ([_GOOD, failed(BAD), failed(AUTH)], ERROR, 6, (PASS, ERROR, ERROR)),
+        ([failed(AUTH), _GOOD], ERROR, 4, (ERROR, PASS)),
+    ],
+)
+def test_several_readings_give_the_worst_verdict(
+    readings: list[Reading], outcome: Outcome, code: int, outcomes: tuple[Outcome, ...]
+) -> None:
+    """All must pass: below beats unlimited, unlimited beats a failure, a failure beats a pass."""
+    verdict = judge(readings, [limits("5")] * len(readings), unlimited_passes=False)
+    assert verdict == Verdict(outcome, ExitCode(code), outcomes)
+
+
+def test_each_reading_is_held_to_its_own_thresholds() -> None:
+    """Profiles differ in what they require."""
+    readings = [reading("1"), reading("10")]
+    assert judge(readings, [limits("1"), limits("10")]).exit_code is ExitCode.OK
+    assert judge(readings, [limits("10"), limits("1")]).outcomes == (BELOW, PASS)
+
+
+@pytest.mark.parametrize(
+    ("readings", "code"),
+    [
+        ([failed(UNAVAILABLE)], 0),
+        ([failed(UNAVAILABLE), failed(UNAVAILABLE)], 0),
+        ([failed(UNAVAILABLE), _GOOD], 0),
+        ([_GOOD, failed(UNAVAILABLE)], 0),
+        ([failed(AUTH)], 4),
+        ([failed(BAD)], 6),
+        ([failed(UsageError("usage"))], 2),
+        ([failed(OutputError("output"))], 1),
+        ([failed(PAYMENT)], 3),
+        ([failed(UNAVAILABLE), failed(AUTH)], 5),
+        ([failed(AUTH), failed(UNAVAILABLE)], 4),
+        ([failed(UNAVAILABLE), failed(BAD)], 5),
+        ([failed(UNAVAILABLE), _LOW], 3),
+        ([failed(UNAVAILABLE), failed(PAYMENT)], 3),
+        ([failed(UNAVAILABLE), _FREE], 7),
+        ([_LOW], 3),
+        ([_FREE], 7),
+        ([_GOOD], 0),
+    ],
+)
+def test_failing_open_forgives_an_unreachable_gateway_and_nothing_else(readings: list[Reading], code: int) -> None:
+    """`--fail-open` goes on only when every failure is that there was no answer; every verdict stands."""
+    verdict = judge(readings, [limits("5")] * len(readings), unlimited_passes=False, fail_open=True)
+    assert verdict.exit_code is ExitCode(code)
+
+
+def test_failing_open_is_no_pass() -> None:
+    """The exit code is 0, but the verdict still says that nothing is known."""
+    assert judge([failed(UNAVAILABLE)], [limits("5")], fail_open=True) == Verdict(ERROR, ExitCode.OK, (ERROR,))
+
+
+def test_failing_open_is_off_unless_asked_for() -> None:
+    """Without `--fail-open` an unreachable gateway stops the pipeline."""
+    assert judge([failed(UNAVAILABLE)], [limits("5")]).exit_code is ExitCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("readings", "thresholds"),
+    [
+        ([], []),
+        ([], [limits("5")]),
+        ([_GOOD], [limits()]),
+        ([_GOOD, _GOOD], [limits("5"), limits()]),
+        ([_GOOD, _GOOD], [limits(), limits("5")]),
+        ([failed(UNAVAILABLE)], [limits()]),
+    ],
+)
+def test_nothing_to_judge_is_an_error(readings: list[Reading], thresholds: list[Thresholds]) -> None:
+    """Without a reading, or with a reading that nothing is required of, there is no verdict at all."""
+    with pytest.raises(UsageError) as caught:
+        judge(readings, thresholds, fail_open=True)
+    assert caught.value.message == "there is no threshold to check"
+    assert caught.value.hint == "give --min or --max-used"
+
+
+@pytest.mark.parametrize(
+    ("readings", "thresholds"), [([_GOOD, _GOOD], [limits("5")]), ([_GOOD], [limits("5"), limits("5")]), ([_GOOD], [])]
+)
+def test_a_reading_without_its_threshold_is_not_judged(readings: list[Reading], thresholds: list[Thresholds]) -> None:
+    """A miscount of readings and thresholds is a failure, never a pass for those left over."""
+    with pytest.raises(ValueError, match="zip"):
+        judge(readings, thresholds)
+
+
+@pytest.mark.parametrize("fail_open", [True, False])
+@pytest.mark.parametrize("others", [[], [_GOOD], [failed(UNAVAILABLE)]])
+def test_a_reading_that_is_neither_balance_nor_error_cannot_pass(others: list[Reading], fail_open: bool) -> None:
+    """Should a bug ever lose a result, the gate fails; it does not take the gap for a pass."""
+    lost = Reading("default", Scope.KEY, None, cast("Any", None))
+    readings = [*others, lost]
+    with pytest.raises(AssertionError):
+        judge(readings, [limits("0")] * len(readings), fail_open=fail_open)
+
+
+@pytest.mark.parametrize("not_a_number", ["NaN", "sNaN"])
+def test_an_amount_that_is_not_a_number_cannot_pass(not_a_number: str) -> None:
+    """The parser lets no NaN through; if it did, the comparison itself would fail."""
+    with pytest.raises(ArithmeticError):
+        judge([reading(not_a_number)], [limits("0")])
+    with pytest.raises(ArithmeticError):
+        judge([reading("1", not_a_number)], [limits(max_used="0")])
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "are_set"),
+    [(limits(), False), (limits("0"), True), (limits(max_used="0"), True), (limits("1", "1"), True)],
+)
+def test_a_threshold_of_zero_is_a_threshold(thresholds: Thresholds, are_set: bool) -> None:
+    """Zero is an amount like any other."""
+    assert thresholds.are_set is are_set
+
+
+@pytest.mark.parametrize(
+    ("readings", "code"),
+    [
+        ([], 0),
+        ([_GOOD], 0),
+        ([_LOW, _FREE], 0),
+        ([failed(AUTH)], 4),
+        ([_GOOD, failed(BAD)], 6),
+        ([failed(UNAVAILABLE), failed(AUTH)], 5),
+        ([failed(PAYMENT)], 3),
+        ([failed(AUTH), failed(PAYMENT)], 3),
+        ([_GOOD, failed(OutputError("output")), failed(AUTH)], 1),
+    ],
+)
+def test_showing_balances_ends_with_the_first_failure(readings: list[Reading], code: int) -> None:
+    """`balance` judges nothing: 402 comes first, then the first failed reading, else all is well."""
+    assert code_of_readings(readings) is ExitCode(code)
+
+
+def test_the_words_of_a_verdict_are_these() -> None:
+    """They stand in JSON and in logs, so they are public."""
+    assert [outcome.value for outcome in Outcome] == ["pass", "below", "unlimited", "error"]

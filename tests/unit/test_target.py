@@ -1,0 +1,184 @@
+"""What to ask, and where a key may be sent."""
+
+import pytest
+
+from apimart_cli.errors import UsageError
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import GivenKey
+from apimart_cli.target import (
+    DEFAULT_BASE_URL,
+    DEFAULT_TIMEOUT,
+    Target,
+    check_timeout,
+    is_plain_http,
+    parse_base_url,
+)
+from apimart_cli.text import visible
+from apimart_cli.words import Scope
+from support.running import KEY
+
+
+@pytest.mark.parametrize(
+    ("text", "base_url"),
+    [
+        ("https://api.apimart.ai", "https://api.apimart.ai"),
+        ("https://api.apimart.ai/", "https://api.apimart.ai"),
+        ("https://api.apimart.ai/v1", "https://api.apimart.ai"),
+        ("https://api.apimart.ai/v1/", "https://api.apimart.ai"),
+        ("https://api.apimart.ai//v1//", "https://api.apimart.ai"),
+        ("https://gateway.example/prefix", "https://gateway.example/prefix"),
+        ("https://gateway.example/prefix/v1/", "https://gateway.example/prefix"),
+        ("https://gateway.example/a/b//", "https://gateway.example/a/b"),
+        ("https://gateway.example/v1/prefix", "https://gateway.example/v1/prefix"),
+        ("https://gateway.example/myv1", "https://gateway.example/myv1"),
+        ("https://gateway.example/V1", "https://gateway.example/V1"),
+        ("https://gateway.example/v10", "https://gateway.example/v10"),
+        ("https://gateway.example:8443/v1", "https://gateway.example:8443"),
+        ("HTTPS://Gateway.Example/v1", "https://Gateway.Example"),
+        ("https://192.0.2.1", "https://192.0.2.1"),
+        ("https://[2001:db8::1]:8443/v1", "https://[2001:db8::1]:8443"),
+        ("https://gateway.example/%7Eme", "https://gateway.example/%7Eme"),
+        ("http://localhost:8000/v1", "http://localhost:8000"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://127.255.255.254/", "http://127.255.255.254"),
+        ("http://[::1]:8000/prefix/v1", "http://[::1]:8000/prefix"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+    ],
+)
+def test_a_base_url_is_kept_without_version_and_trailing_slashes(text: str, base_url: str) -> None:
+    """With or without `/v1`, with or without a trailing slash; a path prefix and a port are kept."""
+    assert parse_base_url(text) == base_url
+    assert parse_base_url(base_url) == base_url
+
+
+_CHARACTERS = "is empty or has a character in it that a URL cannot have"
+_SCHEME = "must start with https://"
+_CREDENTIALS = "carries credentials"
+_QUERY = "carries a query or a fragment"
+_HOST = "has a host or a port that no server can have"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", _CHARACTERS),
+        (" https://gateway.example", _CHARACTERS),
+        ("https://gateway.example\n", _CHARACTERS),
+        ("https://gateway.example/a b", _CHARACTERS),
+        ("https://gateway.example\r\nX-Other: 1", _CHARACTERS),
+        ("https://gatew\u0430y.example", _CHARACTERS),
+        ("https://bücher.example", _CHARACTERS),
+        ("https://gateway.example\\@other.example", _CHARACTERS),
+        ("https:\\\\gateway.example", _CHARACTERS),
+        ("gateway.example", _SCHEME),
+        ("gateway.example:443", _SCHEME),
+        ("//gateway.example", _SCHEME),
+        ("localhost:8000", _SCHEME),
+        ("ftp://gateway.example", _SCHEME),
+        ("file:///etc/passwd", _SCHEME),
+        ("httpss://gateway.example", _SCHEME),
+        ("https+unix://gateway.example", _SCHEME),
+        ("https://", "names no host"),
+        ("https:///v1", "names no host"),
+        ("https:gateway.example", "names no host"),
+        ("https://:443", "names no host"),
+        ("https://[::1", "is malformed"),
+        ("https://gateway.example:port", "is malformed"),
+        ("https://gateway.example:65536", "is malformed"),
+        ("https://gateway.example:-1", "is malformed"),
+        ("https://user@gateway.example", _CREDENTIALS),
+        ("https://user:password@gateway.example", _CREDENTIALS),
+        ("https://@gateway.example", _CREDENTIALS),
+        ("https://gateway.example?key=1", _QUERY),
+        ("https://gateway.example/v1?", _QUERY),
+        ("https://gateway.example/#top", _QUERY),
+        ("https://gateway.example#", _QUERY),
+        ("https://gateway.example:0", _HOST),
+        ("https://gateway.example:", _HOST),
+        ("https://[::1].other.example", _HOST),
+        ("http://[::1].other.example", _HOST),
+        ("https://[::1]other.example:443", _HOST),
+    ],
+)
+def test_what_is_no_safe_base_url_is_refused(text: str, fault: str) -> None:
+    """The error names the source and the fault and repeats nothing of a URL that may hold secrets."""
+    with pytest.raises(UsageError) as caught:
+        parse_base_url(text, "--base-url")
+    assert caught.value.message == f"--base-url: the base URL {fault}"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "gateway.example",
+        "192.0.2.1",
+        "10.0.0.1",
+        "0.0.0.0",
+        "128.0.0.1",
+        "169.254.169.254",
+        "[2001:db8::1]",
+        "[::]",
+        "127.0.0.1.other.example",
+        "localhost.other.example",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "localhost.",
+    ],
+)
+def test_a_key_is_never_sent_unencrypted_to_another_host(host: str) -> None:
+    """Plain http is for loopback only, and loopback is recognised by its exact names."""
+    with pytest.raises(UsageError, match="would send the key unencrypted to ") as caught:
+        parse_base_url(f"http://{host}:8000/v1")
+    assert visible(host.strip("[]")) in caught.value.message
+    assert caught.value.hint == "use https://; http:// is for loopback only"
+
+
+def test_an_error_about_a_base_url_names_the_argument_by_default() -> None:
+    """The Python API has no option to name."""
+    with pytest.raises(UsageError, match=r"^base_url: "):
+        parse_base_url("ftp://gateway.example")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "scope", "endpoint"),
+    [
+        ("https://api.apimart.ai", Scope.KEY, "https://api.apimart.ai/v1/balance"),
+        ("https://api.apimart.ai", Scope.ACCOUNT, "https://api.apimart.ai/v1/user/balance"),
+        ("https://h/prefix", Scope.KEY, "https://h/prefix/v1/balance"),
+        ("http://127.0.0.1:8000/prefix", Scope.ACCOUNT, "http://127.0.0.1:8000/prefix/v1/user/balance"),
+    ],
+)
+def test_each_scope_has_its_endpoint(base_url: str, scope: Scope, endpoint: str) -> None:
+    """The key's balance and the account's are two addresses below the base URL."""
+    target = Target("default", scope, GivenKey(ApiKey(KEY, source="a test")), base_url)
+    assert target.endpoint == endpoint
+    assert is_plain_http(target.base_url) is base_url.startswith("http:")
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    """Without settings the gateway of the documentation is asked, for ten seconds."""
+    target = Target("default", Scope.KEY, GivenKey(ApiKey(KEY, source="a test")))
+    assert (target.base_url, target.timeout) == (DEFAULT_BASE_URL, DEFAULT_TIMEOUT)
+    assert (DEFAULT_BASE_URL, DEFAULT_TIMEOUT) == ("https://api.apimart.ai", 10.0)
+    assert parse_base_url(DEFAULT_BASE_URL) == DEFAULT_BASE_URL
+
+
+@pytest.mark.parametrize("seconds", [0.000001, 1, 10.5, 3600])
+def test_a_time_limit_up_to_an_hour_is_kept(seconds: float) -> None:
+    """The upper bound is inclusive."""
+    assert check_timeout(seconds) == seconds
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, 0.0, -0.0, -1, -1e-9, 3600.0001, 1e10, float("inf"), -float("inf"), float("nan")]
+)
+def test_a_time_limit_that_limits_nothing_is_refused(seconds: float) -> None:
+    """No limit, no time at all and no number are errors that name their source."""
+    with pytest.raises(UsageError) as caught:
+        check_timeout(seconds, "--timeout")
+    assert caught.value.message == "--timeout: the time limit must be more than 0 and at most 3600 seconds"
+    assert caught.value.hint == "for example 10"
+    with pytest.raises(UsageError, match=r"^timeout: "):
+        check_timeout(seconds)
