@@ -8,7 +8,7 @@ MAX_NESTING = 32
 """Deepest nesting of an answer that is read; the documented one has a single level."""
 
 
-class NotStrictError(ValueError):
+class NotStrictError(Exception):
     """A document that is not what was asked for; its text says what is wrong, and none of what it holds."""
 
 

@@ -87,7 +87,8 @@ def judge_alike(
     limits = [oracle.Limits(exact(threshold.min), exact(threshold.max_used)) for threshold in thresholds]
     expected = oracle.verdict(opinions, limits, unlimited_passes=unlimited_passes, fail_open=fail_open)
     try:
-        code = judge(readings, thresholds, unlimited_passes=unlimited_passes, fail_open=fail_open).exit_code
+        required = zip(readings, thresholds, strict=True)
+        code = judge(required, unlimited_passes=unlimited_passes, fail_open=fail_open).exit_code
     except UsageError as error:
         code = error.exit_code
     assert int(code) == expected, f"the project ends with {code!r}, the oracle with {expected}"

@@ -38,7 +38,7 @@ from apimart_cli.errors import (
 from apimart_cli.gate import Thresholds, judge
 from apimart_cli.gateway.retry import _parse_retry_after
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.output import Checked, render_checked, render_readings
+from apimart_cli.output import format_of
 from apimart_cli.screen.output import Screen
 from apimart_cli.target import MAX_TIMEOUT, parse_base_url
 from apimart_cli.text import QUOTE_LIMIT, quote, visible
@@ -197,14 +197,17 @@ def test_every_output_shows_every_amount_exactly(entropy: bytes) -> None:
 
 
 def _rendered(reading: Reading, output: OutputFormat) -> str:
-    text = render_readings([reading], output, _WIDE)
+    show = format_of(output).readings
+    assert show is not None
+    text = show([reading], _WIDE, 1)
     assert output is OutputFormat.TABLE or text.count("\n") == 1
     return text
 
 
 def _rendered_check(reading: Reading, output: OutputFormat) -> str:
-    thresholds = [Thresholds(max_used=Decimal(1))]
-    return render_checked(Checked(judge([reading], thresholds), [reading], thresholds), output, _WIDE)
+    show = format_of(output).checked
+    assert show is not None
+    return show(judge([(reading, Thresholds(max_used=Decimal(1)))]), _WIDE)
 
 
 def _decimals(amount: Decimal) -> int:

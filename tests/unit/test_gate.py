@@ -301,3 +301,17 @@ def test_showing_balances_ends_with_the_first_failure(readings: list[Reading], c
 def test_the_words_of_a_verdict_are_these() -> None:
     """They stand in JSON and in logs, so they are public."""
     assert [outcome.value for outcome in Outcome] == ["pass", "below", "unlimited", "error"]
+
+
+def test_a_result_that_is_nothing_of_the_kind_is_named() -> None:
+    """A reading that is neither a balance nor an error stops the gate and says what it was."""
+    with pytest.raises(AssertionError, match="nothing of the kind"):
+        judge_reading(Reading("default", Scope.KEY, None, "nothing of the kind"), Thresholds())  # type: ignore[arg-type]
+
+
+def test_a_threshold_that_is_not_given_is_none() -> None:
+    """One threshold alone asks nothing of the other amount, and none at all is no threshold."""
+    empty_and_used = reading("-2", "9")
+    assert judge_reading(empty_and_used, limits(max_used="9")) is Outcome.PASS
+    assert judge_reading(empty_and_used, limits("-2")) is Outcome.PASS
+    assert not Thresholds().are_set

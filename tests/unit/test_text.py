@@ -130,3 +130,14 @@ def test_a_quote_has_no_white_space_around_it() -> None:
 def test_showing_twice_changes_nothing(text: str) -> None:
     """A quoted message inside another message is not escaped a second time."""
     assert visible(visible(text)) == visible(text)
+
+
+def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:
+    """Escapes have two, four or eight digits, whichever is the fewest that do."""
+    assert visible("\x9f\u0378\uffff\U000e0001") == "\\x9f\\u0378\\uffff\\U000e0001"
+
+
+@pytest.mark.parametrize("text", ["\u4eba\u3005", "\u0915\u093e", "\u02b0"])
+def test_marks_with_a_place_of_their_own_are_shown(text: str) -> None:
+    """A letter that repeats or follows another, and does not lie over it, is shown like any other."""
+    assert visible(text) == text

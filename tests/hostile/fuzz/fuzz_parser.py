@@ -27,9 +27,8 @@ runpy.run_path(str(TESTS / "support" / "guard" / "sitecustomize.py"))
 
 # The oracle is instrumented as well: it reads JSON byte by byte, where the parser calls a library that cannot be, and
 # so leads the fuzzer through every turn that a document can take.
-with atheris.instrument_imports(include=["apimart_cli", "oracle"]):
-    import agreement
-    import answers
+with atheris.instrument_imports(include=["apimart_cli", "hostile.oracle"]):
+    from hostile import agreement, answers
 
 THRESHOLDS = (None, None, *answers.THRESHOLDS)
 STATUSES = (201, 204, 301, 304, 400, 401, 402, 403, 404, 408, 418, 429, 500, 502, 503, 504, 599, 999)

@@ -569,3 +569,24 @@ def test_a_reading_is_a_balance_or_an_error() -> None:
     assert (good.balance, good.error) == (balance, None)
     assert (failed.balance, failed.error) == (None, error)
     assert (good.name, failed.name) == ("work/key", "work/account")
+
+
+@pytest.mark.parametrize("missing", ["success", "remain_balance", "used_balance"])
+def test_an_error_in_place_of_a_field_is_told(missing: str) -> None:
+    """Where a field is missing and the answer says why, the message says it, too."""
+    error = refusal(body_of(**{missing: None}, error='{"message":"on leave"}'))
+    assert error.message == f"{UNTRUSTED}`{missing}` is missing; it says: on leave"
+
+
+@pytest.mark.parametrize("amount", ["1\u0662", "1\uff12", "1.\u0665", "1.5\u0665", "\u0661"])
+def test_digits_of_other_scripts_are_no_amount(amount: str) -> None:
+    """Python reads the digits of every script as numbers; JSON and the gateway know ten."""
+    assert type(refusal(body_of(remain_balance=json.dumps(amount)))) is BadResponseError
+
+
+def test_the_parser_needs_no_more_than_the_answer() -> None:
+    """A balance keeps whose it is and when it came, as the caller said."""
+    answer = Answer(200, "OK", b'{"success":true,"remain_balance":1,"used_balance":2}')
+    assert answer.location is None
+    balance = interpret(answer, scope=Scope.ACCOUNT, key=ApiKey("sk-12345678", source="the test"), fetched_at=MOMENT)
+    assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, MOMENT)

@@ -2,6 +2,7 @@
 
 import base64
 import traceback
+from traceback import walk_tb
 from urllib.parse import quote as percent
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey
 from support.running import KEY
+
+WITHHELD = "(withheld: it repeats the API key)"
 
 
 @pytest.fixture
@@ -137,3 +140,56 @@ def test_a_key_of_punctuation_is_found_too() -> None:
     assert odd.is_echoed_in("your key !?%&/(){} is wrong")
     assert not odd.is_echoed_in("your key is wrong")
     assert not ApiKey("-", source="a test").is_echoed_in("")
+
+
+@pytest.mark.parametrize("key", ["!" * 8, "~" * 8, "!~!~!~!~", "a!b~c!d~"])
+def test_a_key_of_the_first_and_last_printable_characters_is_found(key: str) -> None:
+    """Every character that a key may have counts when it is looked for."""
+    assert ApiKey(key, source="the test").quote(f"rejected {key}") == WITHHELD
+
+
+def test_a_key_that_looks_escaped_in_every_way_is_found() -> None:
+    """A key that spells escapes of several kinds is found as it is: reading the escapes hides no key."""
+    key = "%41&#65;\\x41"
+    assert ApiKey(key, source="the test").quote(f"rejected {key}") == WITHHELD
+
+
+def test_fewer_than_eight_characters_of_a_key_are_no_leak() -> None:
+    """Server text is withheld for eight characters of the key, not for seven."""
+    key = ApiKey("abcdefghijklmnop", source="the test")
+    assert key.quote("rejected jklmnop") == "rejected jklmnop"
+    assert key.quote("rejected ijklmnop") == WITHHELD
+
+
+def test_a_key_of_eight_characters_is_one_piece() -> None:
+    """The shortest key that has a piece is withheld whole, and its end alone is not."""
+    key = ApiKey("ijklmnop", source="the test")
+    assert key.quote("rejected jklmnop") == "rejected jklmnop"
+    assert key.quote("rejected ijklmnop") == WITHHELD
+    assert ApiKey("klmn", source="the test").quote("rejected lmn") == "rejected lmn"
+
+
+def test_a_malformed_key_comes_with_a_hint() -> None:
+    """Who has no usable key is told what to do next."""
+    with pytest.raises(AuthError) as refusal:
+        ApiKey("", source="the test")
+    assert refusal.value.hint == "copy the key again from the gateway's key page; it is one word that starts with sk-"
+
+
+def test_a_malformed_key_is_in_no_frame_of_its_refusal() -> None:
+    """Reporters of exceptions show what every frame holds: of a key that was refused there is nothing to show."""
+    with pytest.raises(AuthError) as refusal:
+        ApiKey("two words", source="the test")
+    held = [value for frame, _ in walk_tb(refusal.tb) for value in frame.f_locals.values()]
+    assert [value.reveal() for value in held if isinstance(value, ApiKey)] == [""]
+
+
+def test_a_key_that_looks_encoded_is_found_as_it_is() -> None:
+    """Every eight characters of it mean something else when they are decoded, in each of the ways."""
+    characters = 3 * r"%41\x42&lt"
+    assert ApiKey(characters, source="the test").quote(f"rejected {characters}") == WITHHELD
+
+
+def test_what_cannot_be_decoded_is_withheld() -> None:
+    """Nobody can tell what an entity of more digits than a number may have stands for."""
+    assert ApiKey("sk-12345678", source="the test").quote(f"rejected &#{5000 * '1'};") == WITHHELD
