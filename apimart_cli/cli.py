@@ -95,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the last resort: a bug is told in one line, and is never a verdict
+        _trace(error, arguments)
         return _report(bug(error), arguments)
 
 
@@ -132,6 +133,17 @@ def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
             error = output_error
     write_error(error.message, error.hint)
     return error.exit_code
+
+
+def _trace(error: Exception, arguments: Sequence[str]) -> None:
+    """Tell where a bug is, where that was asked for."""
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--debug" in ours or os.environ.get("APIMART_DEBUG") == "1":
+        from apimart_cli.screen.writing import write_debug
+        from apimart_cli.trace import traced_error
+
+        for line in traced_error(error):
+            write_debug(line)
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -89,14 +89,21 @@ class AuthError(ApimartError):
 
 
 class UnavailableError(ApimartError):
-    """No answer could be had within the time allowed. `retryable` tells whether asking again soon can help."""
+    """No answer could be had within the time allowed.
+
+    `retryable` tells whether asking again soon can help. `was_told` tells that the gateway was reached and said itself
+    that it does not know the balance: `--fail-open` forgives silence, and no such word.
+    """
 
     code = "unavailable"
     exit_code = ExitCode.UNAVAILABLE
 
-    def __init__(self, message: str, hint: str | None = None, *, retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, *, retryable: bool = False, was_told: bool = False
+    ) -> None:
         super().__init__(message, hint)
         self.retryable = retryable
+        self.was_told = was_told
 
 
 class BadResponseError(ApimartError):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple, assert_never
 
 from apimart_cli.balance import Balance, Reading
-from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
+from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UnavailableError, UsageError
 from apimart_cli.words import Outcome
 
 
@@ -50,7 +50,8 @@ def judge(
 
     Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading; only when
     none of these is left does the verdict pass. `fail_open` forgives failed readings when every one of them failed
-    because the gateway could not be reached (UNAVAILABLE), and no other kind of failure.
+    because the gateway gave no answer (UNAVAILABLE), and no other kind of failure: an answer that says "I cannot tell"
+    is the gateway's own word.
 
     Raises UsageError when there is no reading, or a reading without a threshold: nothing proved is never a pass.
     """
@@ -105,7 +106,7 @@ def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes
 
 
 def _failure_code(failures: Sequence[ApimartError], *, fail_open: bool) -> ExitCode:
-    """Return the code of the first failure, or OK where reaching the gateway failed and the user chose to go on."""
-    if fail_open and all(failure.exit_code is ExitCode.UNAVAILABLE for failure in failures):
+    """Return the code of the first failure, or OK where the gateway gave no answer and the user chose to go on."""
+    if fail_open and all(isinstance(failure, UnavailableError) and not failure.was_told for failure in failures):
         return ExitCode.OK
     return failures[0].exit_code

@@ -13,6 +13,7 @@ from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.source import NoKey
 from apimart_cli.screen.writing import write_error, write_warning
+from apimart_cli.trace import Trace
 
 
 class Taken(NamedTuple):
@@ -24,12 +25,12 @@ class Taken(NamedTuple):
 
 @contextmanager
 def take_readings(
-    profiles: Sequence[Settings], *, refuse_exposed: bool = False, quiet: bool = False
+    profiles: Sequence[Settings], *, refuse_exposed: bool = False, quiet: bool = False, trace: Trace | None = None
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
 
     When the block ends, the failures among the readings that were taken are told on standard error. `quiet` shows no
-    progress.
+    progress; `trace` is told of each attempt.
 
     A file with a key that other users can read or change is warned of; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
@@ -45,7 +46,7 @@ def take_readings(
     # Last: making the connections possible costs most of the start, and nothing is asked before this line.
     from apimart_cli.gateway.client import ask
 
-    with ask([target for settings in profiles for target in settings.targets()]) as readings:
+    with ask([target for settings in profiles for target in settings.targets()], trace=trace) as readings:
         yield _grouped(profiles, readings, taken, quiet=quiet)
     _tell_failures(taken)
 

@@ -41,6 +41,11 @@ class Target(NamedTuple):
         return self.base_url + _ENDPOINTS[self.scope]
 
     @property
+    def name(self) -> str:
+        """How messages call the reading that it gives: `profile/scope`."""
+        return f"{self.profile}/{self.scope}"
+
+    @property
     def host(self) -> str:
         """The host of the base URL, with the port where one is named."""
         from urllib.parse import urlsplit
@@ -83,7 +88,7 @@ def parse_base_url(text: str, source: str = "base_url") -> str:
     # The splitter takes `[::1].example.com` for the host ::1.
     if port == 0 or not re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:]+)(:[0-9]+)?", parts.netloc):
         raise refuse("has a host or a port that no server can have")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and host != "localhost" and not is_loopback_address(host):
         raise refuse(f"would send the key unencrypted to {quote(host)}", "use https://; http:// is for loopback only")
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
@@ -98,12 +103,11 @@ def check_timeout(seconds: float, source: str = "timeout") -> float:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback_address(text: str) -> bool:
+    """Tell whether `text` is an address, not a name, of this machine."""
     from ipaddress import ip_address
 
-    if host == "localhost":
-        return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(text).is_loopback
     except ValueError:
         return False

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, OutputOptions, with_records
+from apimart_cli.commands.options import AskingOptions, OutputOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
 
     chosen = output.format
     profiles = resolve(asking.options())
-    with take_readings(profiles) as taken:
+    with take_readings(profiles, trace=trace_of(debug=asking.debug)) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of

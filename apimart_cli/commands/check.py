@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, OutputOptions, with_records
+from apimart_cli.commands.options import AskingOptions, OutputOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnUnlimited, Outcome, OutputFormat, Scope
 
@@ -57,7 +57,7 @@ def check(
     # Every profile must have a threshold before the first question is asked.
     for profile in profiles:
         profile.thresholds()
-    with take_readings(profiles, refuse_exposed=True, quiet=quiet) as taken:
+    with take_readings(profiles, refuse_exposed=True, quiet=quiet, trace=trace_of(debug=asking.debug)) as taken:
         # Loaded while the answers travel.
         from apimart_cli.gate import judge
 

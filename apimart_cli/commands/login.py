@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import BaseUrl, Timeout, WrittenProfile
+from apimart_cli.commands.options import BaseUrl, Debug, Timeout, WrittenProfile, trace_of
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def login(
     keyring: Annotated[
         bool, typer.Option("--keyring", help="Keep the key in the system's keyring, not in the config file.")
     ] = False,
+    debug: Debug = False,
 ) -> ExitCode:
     """Store a key for a profile, once it works.
 
@@ -49,7 +50,7 @@ def login(
         # Before anybody has typed a key in vain.
         KeyringKey(settings.profile).require_package()
     key = ApiKey(read_key("login", hint="pipe the key in, or type it at a terminal"), source="standard input")
-    with take_readings([settings.with_key(key)]) as taken:
+    with take_readings([settings.with_key(key)], trace=trace_of(debug=debug)) as taken:
         reading = next(taken).readings[0]
         _write(reading)
     if _may_save(reading, no_verify=no_verify):

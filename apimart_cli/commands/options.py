@@ -5,6 +5,7 @@ option, a variable and the config file obey the same rules and give the same err
 """
 
 import inspect
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -17,6 +18,7 @@ from apimart_cli.words import OutputFormat, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.config.settings import Options
+    from apimart_cli.trace import Trace
 
 
 def _profile_names(incomplete: str) -> list[str]:
@@ -25,7 +27,6 @@ def _profile_names(incomplete: str) -> list[str]:
     Shells take what they are given as if it had been typed, and zsh evaluates it: a name that would have to be quoted
     is left out.
     """
-    import os
     import re
 
     from apimart_cli.config.file import inspect_config
@@ -64,6 +65,10 @@ Timeout = Annotated[
         show_default=False,
     ),
 ]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Tell on standard error of each attempt, and where a bug is."),
+]
 OnlyJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
@@ -96,6 +101,7 @@ class AskingOptions(NamedTuple):
     ] = None
     base_url: BaseUrl = None
     timeout: Timeout = None
+    debug: Debug = False
 
     def options(self, *, min: str | None = None, max_used: str | None = None) -> "Options":  # noqa: A002  # their names
         """Return what was typed as `config` takes it, with the thresholds beside it."""
@@ -130,6 +136,15 @@ class OutputOptions(NamedTuple):
         if self.json and self.output not in {None, OutputFormat.JSON}:
             raise UsageError(f"--json and --output {self.output} contradict each other", "give one of them")
         return OutputFormat.JSON if self.json else self.output or OutputFormat.TABLE
+
+
+def trace_of(*, debug: bool) -> "Trace | None":
+    """Return what is told of each attempt with `--debug` or `APIMART_DEBUG=1`; None where nobody asks."""
+    if not debug and os.environ.get("APIMART_DEBUG") != "1":
+        return None
+    from apimart_cli.screen.writing import write_debug
+
+    return write_debug
 
 
 def _read_standard_input() -> str:

@@ -14,7 +14,7 @@ from apimart_cli.balance import Balance
 from apimart_cli.errors import ApimartError, AuthError, UnavailableError
 from apimart_cli.gateway.failures import AUTH_HINT, AUTH_STATUSES, error_of_status, untrustworthy
 from apimart_cli.gateway.strict_json import JsonNumber, NotStrictError, parse_object
-from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.redactor import Redactor
 from apimart_cli.words import Scope
 
 MAX_AMOUNT_LENGTH = 40
@@ -24,7 +24,10 @@ MAX_INTEGER_DIGITS = 15
 """Most digits before the decimal point of an amount."""
 
 MAX_FRACTION_DIGITS = 30
-"""Most digits behind the decimal point of an amount, exponent written out."""
+"""Most digits after the decimal point of an amount, exponent written out."""
+
+MAX_AGE = 60
+"""Oldest answer, in seconds, that proves anything. Caches are asked for a fresh one; some do not listen."""
 
 _UNLIMITED_SENTINEL = Decimal(-1)
 
@@ -42,38 +45,53 @@ class Answer(NamedTuple):
     reason: str
     body: bytes
     location: str | None = None
+    age: str | None = None
+    """How many seconds ago it was true, as a cache counted them."""
+    warning: str | None = None
 
 
-def interpret(answer: Answer, *, scope: Scope, key: ApiKey, fetched_at: datetime) -> Balance:
+def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
     """Return the balance that `answer` proves.
 
-    `key` is used only to keep its characters out of messages that repeat server text.
+    `redactor` quotes what messages repeat of the server's text.
 
     Raises AuthError (401, 403, HTTP 200 naming the key), PaymentRequiredError (402), UnavailableError (408, 429, 5xx,
     HTTP 200 with another failure) or BadResponseError (everything else). The status decides first: a perfect body
-    behind a wrong status proves nothing.
+    after a wrong status proves nothing.
     """
     if answer.status != 200:
-        raise failure_of(answer, key=key)
+        raise failure_of(answer, redactor=redactor)
+    if _is_old(answer):
+        _reject("it is an old answer from a cache")
     try:
         fields = parse_object(answer.body)
     except NotStrictError as error:
         raise untrustworthy(str(error)) from None
-    success = _required(fields, "success", key)
+    success = _required(fields, "success", redactor)
     if success is False:
-        raise _failure_told(fields, key)
+        raise _failure_told(fields, redactor)
     if success is not True:
-        _reject(f"`success` is {_describe(success, key)}, not true or false")
-    return _read_balance(fields, scope, key, fetched_at)
+        _reject(f"`success` is {_describe(success, redactor)}, not true or false")
+    if isinstance(fields.get("error"), Mapping):
+        _reject(f"`success` is true, but there is an error{_words_of_error(fields, redactor)}")
+    return _read_balance(fields, scope, redactor, fetched_at)
 
 
-def failure_of(answer: Answer, *, key: ApiKey) -> ApimartError:
+def failure_of(answer: Answer, *, redactor: Redactor) -> ApimartError:
     """Return the error that an answer with a status other than 200 is, whatever its body."""
-    location = key.quote(answer.location) if answer.location else None
-    return error_of_status(answer.status, said=_server_words(answer, key), location=location)
+    location = redactor.quote(answer.location) if answer.location else None
+    return error_of_status(answer.status, said=_server_words(answer, redactor), location=location)
 
 
-def _server_words(answer: Answer, key: ApiKey) -> str:
+def _is_old(answer: Answer) -> bool:
+    """Tell whether a cache says that it kept the answer too long, or says something about it that nobody can read."""
+    ages = [] if answer.age is None else answer.age.split(",")
+    # Warning 110, "response is stale" (RFC 7234); among several, each starts with its number.
+    is_stale = answer.warning is not None and re.search(r"(?:^|,)\s*110\b", answer.warning) is not None
+    return is_stale or not all(re.fullmatch(r"\s*[0-9]{1,10}\s*", age) and int(age) <= MAX_AGE for age in ages)
+
+
+def _server_words(answer: Answer, redactor: Redactor) -> str:
     """Return what the server said of its error, ready to follow a sentence: from the body, else the reason phrase."""
     try:
         fields = parse_object(answer.body)
@@ -83,31 +101,31 @@ def _server_words(answer: Answer, key: ApiKey) -> str:
     holder = error if isinstance(error, Mapping) else fields
     message = holder.get("message")
     words = message if isinstance(message, str) else answer.reason
-    return f": {key.quote(words)}" if words.strip() else ""
+    return f": {redactor.quote(words)}" if words.strip() else ""
 
 
-def _failure_told(fields: Mapping[str, Any], key: ApiKey) -> ApimartError:
+def _failure_told(fields: Mapping[str, Any], redactor: Redactor) -> ApimartError:
     """Return the error that an answer with HTTP 200 and `success: false` is."""
     message = fields.get("message", "")
     if isinstance(message, JsonNumber) or not isinstance(message, str):
-        _reject(f"`message` is {_describe(message, key)}, not a string")
-    said = f": {key.quote(message)}" if message else ""
+        _reject(f"`message` is {_describe(message, redactor)}, not a string")
+    said = f": {redactor.quote(message)}" if message else ""
     if re.search(_KEY_IS_NAMED, message) or str(fields.get("code")) in {str(status) for status in AUTH_STATUSES}:
         return AuthError(f"the gateway rejected the API key{said}", AUTH_HINT)
-    return UnavailableError(f"the gateway could not tell the balance{said}", "try again later")
+    return UnavailableError(f"the gateway could not tell the balance{said}", "try again later", was_told=True)
 
 
-def _read_balance(fields: Mapping[str, Any], scope: Scope, key: ApiKey, fetched_at: datetime) -> Balance:
+def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
     unlimited = fields.get("unlimited_quota", False)
     if not isinstance(unlimited, bool):
-        _reject(f"`unlimited_quota` is {_describe(unlimited, key)}, not true or false")
-    remain = _amount(_required(fields, "remain_balance", key), "remain_balance", key)
-    used = _amount(_required(fields, "used_balance", key), "used_balance", key)
+        _reject(f"`unlimited_quota` is {_describe(unlimited, redactor)}, not true or false")
+    remain = _amount(_required(fields, "remain_balance", redactor), "remain_balance", redactor)
+    used = _amount(_required(fields, "used_balance", redactor), "used_balance", redactor)
     if used < 0:
         _reject("`used_balance` is negative")
     if remain == _UNLIMITED_SENTINEL and not unlimited:
         _reject("`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true")
-    remain_credits = _optional_amount(fields, "remain_credits", key)
+    remain_credits = _optional_amount(fields, "remain_credits", redactor)
     return Balance(
         scope=scope,
         remain_balance=None if unlimited else remain,
@@ -115,52 +133,56 @@ def _read_balance(fields: Mapping[str, Any], scope: Scope, key: ApiKey, fetched_
         unlimited_quota=unlimited,
         fetched_at=fetched_at,
         remain_credits=None if unlimited else remain_credits,
-        used_credits=_optional_amount(fields, "used_credits", key),
+        used_credits=_optional_amount(fields, "used_credits", redactor),
     )
 
 
-def _required(fields: Mapping[str, Any], name: str, key: ApiKey) -> Any:
+def _required(fields: Mapping[str, Any], name: str, redactor: Redactor) -> Any:
     if name not in fields:
-        error = fields.get("error")
-        message = error.get("message") if isinstance(error, Mapping) else None
-        said = f"; it says: {key.quote(message)}" if isinstance(message, str) else ""
-        _reject(f"`{name}` is missing{said}")
+        _reject(f"`{name}` is missing{_words_of_error(fields, redactor)}")
     return fields[name]
 
 
-def _optional_amount(fields: Mapping[str, Any], name: str, key: ApiKey) -> Decimal | None:
-    return _amount(fields[name], name, key) if name in fields else None
+def _words_of_error(fields: Mapping[str, Any], redactor: Redactor) -> str:
+    """Return what an error object among `fields` says, ready to follow a sentence."""
+    error = fields.get("error")
+    message = error.get("message") if isinstance(error, Mapping) else None
+    return f"; it says: {redactor.quote(message)}" if isinstance(message, str) else ""
 
 
-def _amount(value: Any, name: str, key: ApiKey) -> Decimal:
+def _optional_amount(fields: Mapping[str, Any], name: str, redactor: Redactor) -> Decimal | None:
+    return _amount(fields[name], name, redactor) if name in fields else None
+
+
+def _amount(value: Any, name: str, redactor: Redactor) -> Decimal:
     """Return a JSON number, or a string that is a plain decimal, as the exact Decimal it writes."""
     is_number = isinstance(value, JsonNumber) or (isinstance(value, str) and re.fullmatch(_PLAIN_DECIMAL, value))
     if not is_number:
-        _reject(f"`{name}` is {_describe(value, key)}, not a number")
+        _reject(f"`{name}` is {_describe(value, redactor)}, not a number")
     if len(value) > MAX_AMOUNT_LENGTH:
-        _reject(f"`{name}` has {len(value)} characters, which is no sensible amount")
+        _reject(f"`{name}` has {len(value)} characters, which no amount has")
     try:
         amount = Decimal(value)
     except InvalidOperation:  # an exponent of twenty digits is more than a Decimal can hold
-        raise untrustworthy(f"`{name}` has an exponent beyond sense") from None
+        raise untrustworthy(f"`{name}` has an exponent that no amount has") from None
     # Both ends are bounded before anything is computed or printed from them: 1e999999999 would fill the memory.
     if amount.adjusted() >= MAX_INTEGER_DIGITS:
-        _reject(f"`{name}` is beyond sense: it has more than {MAX_INTEGER_DIGITS} digits before the point")
+        _reject(f"`{name}` has more than {MAX_INTEGER_DIGITS} digits before the point")
     if int(amount.as_tuple().exponent) < -MAX_FRACTION_DIGITS:
-        _reject(f"`{name}` is beyond sense: it has more than {MAX_FRACTION_DIGITS} digits behind the point")
+        _reject(f"`{name}` has more than {MAX_FRACTION_DIGITS} digits after the point")
     return amount
 
 
-def _describe(value: Any, key: ApiKey) -> str:
+def _describe(value: Any, redactor: Redactor) -> str:
     """Name a JSON value in a message: the type, and short values themselves."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, JsonNumber):
-        return f"the number {key.quote(value)}"
+        return f"the number {redactor.quote(value)}"
     if isinstance(value, str):
-        return f'the string "{key.quote(value)}"'
+        return f'the string "{redactor.quote(value)}"'
     return "an object" if isinstance(value, dict) else "a list"
 
 

@@ -13,9 +13,11 @@ from apimart_cli.gateway.failures import timed_out
 from apimart_cli.gateway.retry import fetch
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import KeySource
+from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.source import GivenKey, KeySource
 from apimart_cli.processes.signals import at_ending
 from apimart_cli.target import Target
+from apimart_cli.trace import Trace, traced_error
 
 MAX_CONCURRENCY = 50
 """Most questions under way at once."""
@@ -33,30 +35,35 @@ T = TypeVar("T")
 
 
 @contextmanager
-def ask(targets: Sequence[Target]) -> Iterator[Iterator[Reading]]:
+def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
     However the block is left, no command that prints a key is left running.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. At most MAX_CONCURRENCY are under way; the clock of the others has not started. Targets that turn out to
-    have one key, endpoint and time limit are asked once and share the answer.
+    have one key, endpoint and time limit are asked once and share the answer. `trace` is told what happens, from any
+    thread.
     """
-    asking = _Asking(targets)
+    asking = _Asking(targets, trace)
     with at_ending(asking.close):
         try:
             asking.start_next()
             yield asking.readings()
         finally:
             asking.close()
+            asking.transport.close()
 
 
 class _Asking:
     """The questions of one `ask`: waiting, running or settled. Threads are daemons, so that none can hold the exit."""
 
-    def __init__(self, targets: Sequence[Target]) -> None:
+    def __init__(self, targets: Sequence[Target], trace: Trace | None = None) -> None:
         self.changed = threading.Condition()
         self.transport = Transport(connections=MAX_CONCURRENCY)
+        self.redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
+        """Knows every key of the run; one that must be read first, from then on."""
+        self.trace = trace
         self.is_closed = False
         self._guard = threading.Lock()
         self._keys: dict[int, _Shared[ApiKey]] = {}
@@ -203,8 +210,13 @@ class _Question:
             answer = self._ask()
         except ApimartError as error:
             answer = error
+            # Its frames hold connections, and whatever the server echoed.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
         except Exception as error:  # noqa: BLE001  # a bug must fail the reading, not vanish with its thread
             answer = bug(error)
+            if self._asking.trace:
+                for line in traced_error(error):
+                    self._asking.trace(line)
         with self._asking.changed:
             self._answer = answer
             self._asking.changed.notify()
@@ -220,7 +232,19 @@ class _Question:
         def foretell(failure: ApimartError) -> None:
             shared.foretold = failure
 
-        return shared.get(lambda: fetch(target, key, self._asking.transport, self.seconds_left, foretell))
+        asking = self._asking
+        asking.redactor.add(key)
+        return shared.get(
+            lambda: fetch(
+                target,
+                key,
+                asking.transport,
+                redactor=asking.redactor,
+                seconds_left=self.seconds_left,
+                foretell=foretell,
+                trace=asking.trace,
+            )
+        )
 
     def _read_key(self) -> ApiKey:
         source = self._target.api_key

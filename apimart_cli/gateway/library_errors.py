@@ -1,4 +1,4 @@
-"""The errors of requests, urllib3, http.client, ssl and socket, each translated once, with a note of when it happens."""
+"""The errors of requests, urllib3, http.client, ssl and socket: each translated once, with a note when it comes."""
 
 import http.client
 import re
@@ -13,6 +13,7 @@ import urllib3
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
 from apimart_cli.gateway.failures import timed_out, unreachable, untrustworthy
 from apimart_cli.target import Target
+from apimart_cli.text import quote
 
 _PROXY_HINT = "check HTTPS_PROXY and ALL_PROXY"
 
@@ -22,36 +23,27 @@ _CERTIFICATE_HINT = (
 
 _TLS_HINT = "check the base URL and what stands between here and it; nothing is ever sent over an unsafe connection"
 
-_CA_HINT = "correct the variable, or unset it to trust the usual authorities"
 
+def translate(error: Exception, target: Target, proxy: str | None = None) -> ApimartError:
+    """Return the error of ours that stands for one of requests, urllib3, http.client, ssl or socket.
 
-def translate(error: Exception, target: Target) -> ApimartError:
-    """Return the error of ours that stands for one of requests, urllib3, http.client, ssl or socket."""
-    host = target.host
+    `proxy` is the proxy that was asked for a connection, without its password, or None.
+    """
     causes = list(_causes(error))
-    return _local_fault(causes, host) or _certain_fault(causes, target) or _connection_fault(causes, host) or bug(error)
+    for cause in causes:
+        if isinstance(cause, ApimartError):
+            return cause
+    return (
+        _local_fault(causes, target.host)
+        or _certain_fault(causes, target)
+        or _connection_fault(causes, target.host, proxy)
+        or bug(error)
+    )
 
 
 def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
     """Translate what our own machine's settings make impossible; asking again cannot help."""
     error = causes[0]
-    # requests raises a bare OSError before it opens a connection when the CA file of the environment is missing.
-    if type(error) is OSError and "CA certificate bundle" in str(error):
-        return UsageError(
-            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
-            _CA_HINT,
-        )
-    for cause in causes:
-        # No network has file names: a file that TLS needs here, like that of the environment's SSLKEYLOGFILE.
-        if isinstance(cause, OSError) and cause.filename is not None:
-            return UsageError(
-                f"TLS cannot use the file {cause.filename}: {(cause.strerror or 'it is unusable').lower()}",
-                "correct or unset SSLKEYLOGFILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
-            )
-        # The only SSLError that the library makes of an OSError is that of reading the authorities.
-        is_of_ssl = isinstance(cause.__cause__, ssl.SSLError)
-        if isinstance(cause, urllib3.exceptions.SSLError) and isinstance(cause.__cause__, OSError) and not is_of_ssl:
-            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read", _CA_HINT)
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return UsageError("the proxy's address is malformed", _PROXY_HINT)
     if isinstance(error, requests.exceptions.InvalidSchema):
@@ -83,10 +75,11 @@ def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartEr
     return None
 
 
-def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
+def _connection_fault(causes: Sequence[BaseException], host: str, proxy: str | None) -> ApimartError | None:
     """Translate what remains, connections that were not made or did not last, with the best reason there is."""
-    if _has(causes, urllib3.exceptions.ProxyError):
-        return _proxy_fault(causes, host)
+    # A SOCKS proxy that gives no connection is told like a host that does not answer.
+    if _has(causes, urllib3.exceptions.ProxyError) or (proxy is not None and _has(causes, *_REFUSALS)):
+        return _proxy_fault(causes, proxy or "that is set")
     if _has(causes, gaierror):
         return unreachable(host, "its name cannot be resolved")
     for cause in causes:
@@ -97,18 +90,19 @@ def _connection_fault(causes: Sequence[BaseException], host: str) -> ApimartErro
     return None
 
 
-def _proxy_fault(causes: Sequence[BaseException], host: str) -> UnavailableError:
+def _proxy_fault(causes: Sequence[BaseException], proxy: str) -> UnavailableError:
     """Translate a proxy that was not reached, or that was asked for a tunnel and refused."""
     reason, retryable = "the connection failed", True
     for cause in causes:
-        # The standard library tells the status of the refusal in words only, and the proxy's own words behind it.
+        # The standard library tells the status of the refusal in words only, followed by the proxy's own words.
         if refusal := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause)):
             reason, retryable = f"it answered with HTTP {refusal[1]}", refusal[1] in {"502", "503", "504"}
         elif isinstance(cause, gaierror):
             reason = "its name cannot be resolved"
         elif isinstance(cause, OSError) and cause.strerror:
             reason = cause.strerror.lower()
-    return UnavailableError(f"could not reach {host} through the proxy: {reason}", _PROXY_HINT, retryable=retryable)
+    message = f"no connection through the proxy {quote(proxy)}: {reason}"
+    return UnavailableError(message, _PROXY_HINT, retryable=retryable)
 
 
 _TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)
@@ -134,18 +128,12 @@ def _has(causes: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 
 
-_NO_CA_CERTIFICATES = r"\[X509(: NO_CERTIFICATE_OR_CRL_FOUND\]|\] PEM lib)"
-"""How OpenSSL complains of a CA file that is none; no server can make it say so."""
-
-
 def _tls_fault(causes: Sequence[BaseException], host: str) -> ApimartError:
     reason = ""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
             untrusted = f"no safe connection to {host}: its certificate is not trusted ({cause.verify_message})"
             return UnavailableError(untrusted, _CERTIFICATE_HINT)
-        if isinstance(cause, ssl.SSLError) and re.match(_NO_CA_CERTIFICATES, str(cause)):
-            return UsageError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file without CA certificates", _CA_HINT)
         if isinstance(cause, ssl.SSLEOFError):
             reason = " (the server broke it off)"
         elif isinstance(cause, ssl.SSLError) and cause.reason:

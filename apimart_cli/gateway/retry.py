@@ -9,8 +9,10 @@ from apimart_cli.errors import ApimartError, UnavailableError
 from apimart_cli.gateway.answer import failure_of, interpret
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.redactor import Redactor
 from apimart_cli.keys.source import SecondsLeft
 from apimart_cli.target import Target
+from apimart_cli.trace import Trace
 
 MAX_ATTEMPTS = 4
 """Most times one question is asked."""
@@ -18,45 +20,76 @@ MAX_ATTEMPTS = 4
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long."""
 
+MAX_DATE_LENGTH = 64
+"""Longest date that is read, in characters. Those of HTTP have 29."""
+
 
 def fetch(
     target: Target,
     key: ApiKey,
     transport: Transport,
+    *,
+    redactor: Redactor,
     seconds_left: SecondsLeft,
     foretell: Callable[[ApimartError], None],
+    trace: Trace | None = None,
 ) -> Balance:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
-    `foretell` is told each failure that a status line already proves, before the body after it is read.
+    `foretell` is told each failure that a status line already proves, before the body after it is read. `trace` is told
+    of each attempt when it begins and when it ends.
     """
     pause = FIRST_PAUSE
     for attempt in range(1, MAX_ATTEMPTS + 1):
         asked_to_wait: float | None = None
+        began = time.monotonic()
+        if trace:
+            trace(f"{target.name}: attempt {attempt}: asking {target.host}")
         try:
             with transport.send(target, key, seconds_left) as incoming:
+                if trace:
+                    trace(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
                 if incoming.status != 200:
-                    foretell(failure_of(incoming.without_body(), key=key))
+                    foretell(failure_of(incoming.without_body(), redactor=redactor))
                 answer = incoming.receive()
-            return interpret(answer, scope=target.scope, key=key, fetched_at=datetime.now(UTC))
-        except UnavailableError as error:
+            balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
+        except ApimartError as error:
             wait = pause if asked_to_wait is None else asked_to_wait
-            if not error.retryable or attempt == MAX_ATTEMPTS or wait >= seconds_left():
+            is_last = attempt == MAX_ATTEMPTS or wait >= seconds_left()
+            is_final = is_last or not (isinstance(error, UnavailableError) and error.retryable)
+            if trace:
+                outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
+                trace(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
+            if is_final:
                 raise
+        else:
+            if trace:
+                trace(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
+            return balance
         time.sleep(wait)
         pause *= 2
     raise AssertionError("the last attempt returns or raises")
 
 
+def _milliseconds(began: float) -> str:
+    return f"{1000 * (time.monotonic() - began):.0f} ms"
+
+
 def _parse_retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait, or None where it does not tell."""
+    """Return the seconds that a Retry-After header asks to wait, or None where it does not tell.
+
+    Not urllib3's `Retry.parse_retry_after`: it takes a date without a zone for local time, and ends in ValueError and
+    OverflowError where a number has more than 4,300 digits or a year is beyond the clock (tried with 2.8).
+    """
     from email.utils import parsedate_to_datetime
 
     if text is None:
         return None
     if text.isascii() and text.isdigit():
         return float(text)
+    if len(text) > MAX_DATE_LENGTH:
+        return None
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

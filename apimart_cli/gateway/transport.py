@@ -3,20 +3,22 @@
 Every convenience of the library that could follow, resend, swallow, replace or unpack something is switched off here.
 """
 
+import warnings
 import zlib
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
 
 import requests
-from requests.adapters import HTTPAdapter
+import urllib3
 from requests.auth import AuthBase
 
 from apimart_cli.errors import ApimartError
 from apimart_cli.gateway.answer import Answer
+from apimart_cli.gateway.connections import Adapter
 from apimart_cli.gateway.failures import untrustworthy
 from apimart_cli.gateway.library_errors import translate
-from apimart_cli.gateway.wire import StrictResponse, check_framing
+from apimart_cli.gateway.wire import check_framing
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.target import Target, is_plain_http
 from apimart_cli.version import __version__
@@ -32,6 +34,10 @@ class Transport:
         """Allow `connections` exchanges with one host at once."""
         self._session = _open_session(connections)
 
+    def close(self) -> None:
+        """Close the connections that serve nobody."""
+        self._session.close()
+
     def send(self, target: Target, key: ApiKey, seconds_left: Callable[[], float]) -> "Incoming":
         """Send the question and return the answer as soon as its headers are there; the body is still on its way.
 
@@ -46,8 +52,11 @@ class Transport:
                 stream=True,
             )
         except Exception as error:  # noqa: BLE001  # OSError, ValueError and UnicodeError escape the libraries' trees
-            raise translate(error, target) from None
-        return Incoming(response, target, seconds_left)
+            failure = translate(error, target, self._session.proxy_for(target.endpoint))
+        else:
+            return Incoming(response, target, seconds_left)
+        # Out here, so that it does not keep the library's error alive, and the TLS context in its frames with it.
+        raise failure
 
 
 class Incoming:
@@ -76,11 +85,18 @@ class Incoming:
 
     def without_body(self) -> Answer:
         """Return what is known before the body is read."""
-        response = self._response
-        return Answer(response.status_code, response.reason or "", b"", response.headers.get("Location"))
+        response, headers = self._response, self._response.headers
+        return Answer(
+            response.status_code,
+            response.reason or "",
+            b"",
+            location=headers.get("Location"),
+            age=headers.get("Age"),
+            warning=headers.get("Warning"),
+        )
 
     def receive(self) -> Answer:
-        """Receive the body and return the answer, whole; behind a status other than 200 the body may be missing.
+        """Receive the body and return the answer, whole; after a status other than 200 the body may be missing.
 
         Raises UnavailableError when it stops arriving, BadResponseError when it is cut off, damaged or too large.
         """
@@ -91,8 +107,10 @@ class Incoming:
             if self.status != 200:
                 # The status has decided already; the body would only have told more about it.
                 return self.without_body()
-            raise (error if isinstance(error, ApimartError) else translate(error, self._target)) from None
-        return self.without_body()._replace(body=body)
+            failure = error if isinstance(error, ApimartError) else translate(error, self._target)
+        else:
+            return self.without_body()._replace(body=body)
+        raise failure
 
     def _read_body(self) -> bytes:
         """Return the body as it was sent, compressed or not, at most MAX_BODY_BYTES of it."""
@@ -100,7 +118,7 @@ class Incoming:
         while len(body) <= MAX_BODY_BYTES:
             if self._seconds_left() == 0:
                 raise TimeoutError
-            # Not `read`: behind a chunk of negative size it takes in whatever comes, without a limit.
+            # Not `read`, which collects what it was asked for however long that takes.
             chunk = self._response.raw.read1(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
             if not chunk:
                 return body
@@ -121,6 +139,12 @@ class _Session(requests.Session):
             merged["proxies"] = {}
         return merged
 
+    def proxy_for(self, url: str) -> str | None:
+        """Return the proxy that `url` is asked through, without user and password; None where there is none."""
+        proxies = self.merge_environment_settings(url, {}, None, None, None)["proxies"]
+        proxy = requests.utils.select_proxy(url, proxies)
+        return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")
+
     def get_redirect_target(self, resp: requests.Response) -> None:
         """See no redirect: the library would read its whole body, even when told not to follow."""
 
@@ -136,17 +160,10 @@ class _BearerAuth(AuthBase):
         return request
 
 
-class _Adapter(HTTPAdapter):
-    """An adapter whose connections, direct or through a proxy, give a `StrictResponse`."""
-
-    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
-        if pool.ConnectionCls.response_class is not StrictResponse:
-            pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": StrictResponse})
-        return pool
-
-
-def _open_session(connections: int) -> requests.Session:
+def _open_session(connections: int) -> _Session:
+    # A clock that is wrong makes certificates invalid, and the error about them says so. The library's warning shows a
+    # path of this machine, and is an exception where warnings are errors.
+    warnings.simplefilter("ignore", urllib3.exceptions.SystemTimeWarning)
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
@@ -154,18 +171,20 @@ def _open_session(connections: int) -> requests.Session:
         {
             "User-Agent": f"apimart-cli/{__version__}",
             "Accept": "application/json",
+            # A balance out of a cache proves nothing.
+            "Cache-Control": "no-cache",
             # Nothing to gain from compressing a hundred bytes; `_decode` accepts gzip from those who send it anyway.
             "Accept-Encoding": "identity",
         }
     )
-    adapter = _Adapter(pool_maxsize=connections)
+    adapter = Adapter(connections=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
 def _decode(body: bytes, encoding: str | None) -> bytes:
-    """Undo a gzip Content-Encoding, exactly: complete, checksummed, nothing behind it, and no larger than allowed."""
+    """Undo a gzip Content-Encoding, exactly: complete, checksummed, nothing after it, and no larger than allowed."""
     encoding = (encoding or "identity").strip().lower()
     if encoding == "identity":
         return body
@@ -179,5 +198,5 @@ def _decode(body: bytes, encoding: str | None) -> bytes:
     if len(plain) > MAX_BODY_BYTES:
         raise untrustworthy(f"it is larger than {MAX_BODY_BYTES // 1024} KiB")
     if not unpacker.eof or unpacker.unused_data:
-        raise untrustworthy("its compression is cut off or goes on behind its end")
+        raise untrustworthy("its compression is cut off or goes on after its end")
     return plain

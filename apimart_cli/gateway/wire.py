@@ -1,67 +1,209 @@
-"""The wire: what holds the heads and the framing of an answer to the syntax of HTTP, and to a size."""
+"""The wire: heads and chunks of an answer, held to the syntax of HTTP and to a size.
+
+The standard library reads headers as those of e-mail, in a time that grows with the square of their length, and takes
+numbers and line ends as they come. Here each line is looked at once, and only headers that are used are kept.
+"""
 
 import http.client
 import re
 from collections.abc import Mapping
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple
 
 from apimart_cli.gateway.failures import untrustworthy
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Most bytes of status lines and headers that are read; the library would take 100 lines of this size."""
+"""Most bytes of one answer's status lines and headers, and of its chunk extensions and trailers."""
+
+MAX_HEADERS = 100
+"""Most headers of one head."""
+
+MAX_INTERIM_ANSWERS = 16
+"""Most answers like 103 Early Hints that may come before the final one."""
+
+MAX_CHUNK_LINE_BYTES = 1024
+"""Most bytes of the line before a chunk: its size and its extensions."""
+
+USED_HEADERS = frozenset(
+    {"age", "content-encoding", "content-length", "location", "retry-after", "transfer-encoding", "warning"}
+)
+"""Headers that are kept, in small letters. Not cookies and Content-Type, which no library should stumble over."""
+
+# The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
+_HEADER_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?\r\n")
+_CHUNK_END = b"\r\n"
+
+_UNCLEAR = "unclear"
+"""Stands for a Content-Length that tells no length. The status still decides; `check_framing` refuses the body."""
 
 
 class StrictResponse(http.client.HTTPResponse):
-    """An answer whose head is held to the syntax of a status line and to a size."""
+    """An answer whose head and chunks are read here; the library reads the other bodies."""
+
+    _chunks: "_Chunks"
 
     def begin(self) -> None:
-        """Read the head, as strictly as it is written."""
-        stream = self.fp
-        self.fp = cast("Any", _Head(stream))
-        try:
-            super().begin()
-        except (http.client.HTTPException, OSError):
-            raise
-        except Exception:  # noqa: BLE001  # headers are read as those of e-mail, which stumbles over odd parameters
-            raise http.client.HTTPException("not shown") from None
-        finally:
-            self.fp = stream
-        # What a connection carries behind one answer must not be taken for the next one, to another key perhaps.
+        """Read the head, after those of interim answers. Raises HTTPException where it is none."""
+        if self.headers is not None:
+            return
+        head = _read_final_head(_Lines(self.fp))
+        self.version, self.status, self.reason = 10 + min(head.minor_version, 1), head.status, head.reason
+        self.code = head.status
+        self.headers = self.msg = _used(head)
+        length = self.headers.get("Content-Length")
+        self.length = int(length) if length is not None and length != _UNCLEAR else None
+        if head.status in {204, 304}:
+            self.length = 0
+        self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self._chunks = _Chunks(self.fp)
+        # What a connection carries after one answer must not be taken for the next one, to another key perhaps.
         self.will_close = True
-        # No cookie is kept, and the library that reads them prints a traceback where it cannot.
-        del self.headers["Set-Cookie"], self.headers["Set-Cookie2"]
-        # Behind a line that is none the other headers are not seen, those that tell where the body ends among them.
-        if self.headers.defects or self.headers.get_payload():
-            self.headers["Content-Length"] = "unseen"
-        # urllib3 raises on lengths that differ, before anybody has seen the status, and leaves the socket open. Under
-        # one that is no number the status still decides, and `check_framing` finds it.
-        lengths = ",".join(self.headers.get_all("Content-Length", [])).split(",")
-        if len({length.strip() for length in lengths}) > 1:
-            del self.headers["Content-Length"]
-            self.headers["Content-Length"] = "contradictory"
+
+    def read1(self, n: int = -1) -> bytes:
+        """Return what is there of the body, at most `n` bytes; nothing at its end."""
+        return self._chunks.read1(n) if self.chunked else super().read1(n)
 
 
-class _Head:
-    """The status line and the headers, line by line, those of interim answers before them included."""
+class _Head(NamedTuple):
+    """A head as it was written: of the headers those that are used, and whether every line of them was one."""
 
-    # The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
-    _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
+    minor_version: int
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    is_clean: bool
+
+
+class _Lines:
+    """The lines of a head, or of what stands around chunks, up to a size together."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._left = MAX_HEAD_BYTES
-        self._is_at_start = True
 
-    def readline(self, limit: int) -> bytes:
-        line = self._stream.readline(min(limit, self._left + 1))
+    def read(self) -> bytes:
+        """Return the next line, empty at the end of the connection. Raises LineTooLong beyond the size."""
+        line = self._stream.readline(self._left + 1)
         self._left -= len(line)
         if self._left < 0:
             raise http.client.LineTooLong("head")
-        if self._is_at_start and line and not self._STATUS_LINE.fullmatch(line):
-            raise http.client.BadStatusLine("not shown")
-        # Behind an empty line there is another head, or nothing that is read from here.
-        self._is_at_start = line in {b"\r\n", b"\n"}
         return line
+
+
+def _read_final_head(lines: _Lines) -> _Head:
+    for _ in range(MAX_INTERIM_ANSWERS + 1):
+        head = _read_head(lines)
+        # 101 is no interim answer: it ends HTTP on this connection.
+        if head.status >= 200 or head.status == 101:
+            return head
+    raise http.client.HTTPException("too many interim answers")
+
+
+def _read_head(lines: _Lines) -> _Head:
+    line = lines.read()
+    if not line:
+        raise http.client.RemoteDisconnected("no answer")
+    status_line = _STATUS_LINE.fullmatch(line)
+    if status_line is None:
+        raise http.client.BadStatusLine("not shown")
+    headers, is_clean = _read_headers(lines)
+    minor_version, status, reason = status_line.groups(b"")
+    return _Head(int(minor_version), int(status), reason.decode("latin-1").strip(), headers, is_clean)
+
+
+def _read_headers(lines: _Lines) -> tuple[list[tuple[str, str]], bool]:
+    """Return the headers that are used, and whether every line up to the empty one was a header."""
+    headers: list[tuple[str, str]] = []
+    is_clean, before = True, None
+    for _ in range(MAX_HEADERS + 1):
+        line = lines.read()
+        if line in {b"\r\n", b"\n"}:
+            return headers, is_clean
+        if not line:
+            return headers, False
+        name, colon, value = line.removesuffix(b"\n").removesuffix(b"\r").partition(b":")
+        if line[:1] in b" \t" and before is not None:
+            # The second line of a header: an old custom, harmless where the header is not used.
+            is_clean = is_clean and before not in USED_HEADERS
+            continue
+        is_clean = is_clean and bool(colon and _HEADER_NAME.fullmatch(name)) and not re.search(rb"[\r\n\0]", value)
+        before = name.decode("latin-1").lower()
+        if before in USED_HEADERS:
+            headers.append((before, value.decode("latin-1").lstrip(" \t")))
+    raise http.client.HTTPException("too many headers")
+
+
+def _used(head: _Head) -> http.client.HTTPMessage:
+    """Return the headers as the libraries want them, with one length or none."""
+    message = http.client.HTTPMessage()
+    for name, value in head.headers:
+        if name != "content-length":
+            message[name] = value
+    told = [value for name, value in head.headers if name == "content-length"]
+    lengths = {length.strip() for value in told for length in value.split(",")}
+    if not head.is_clean or len(lengths) > 1 or not all(map(_is_size, lengths)):
+        message["Content-Length"] = _UNCLEAR
+    elif lengths:
+        # The same length twice is one length.
+        message["Content-Length"] = lengths.pop()
+    return message
+
+
+class _Chunks:
+    """A body in chunks, each line of which must be exactly as the syntax says."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream: Any = stream
+        self._left_in_chunk = 0
+        self._extras_left = MAX_HEAD_BYTES
+        self._is_first = True
+        self._is_over = False
+
+    def read1(self, most: int) -> bytes:
+        """Return what is there of the current chunk, at most `most` bytes; nothing after the last chunk."""
+        if self._left_in_chunk == 0 and not self._is_over:
+            self._start_chunk()
+        if self._is_over:
+            return b""
+        data: bytes = self._stream.read1(min(most, self._left_in_chunk) if most >= 0 else self._left_in_chunk)
+        if not data:
+            raise http.client.IncompleteRead(b"")
+        self._left_in_chunk -= len(data)
+        return data
+
+    def _start_chunk(self) -> None:
+        if not self._is_first and self._stream.read(len(_CHUNK_END)) != _CHUNK_END:
+            raise http.client.HTTPException("no line end after a chunk")
+        self._is_first = False
+        line = _CHUNK_LINE.fullmatch(self._read_line(MAX_CHUNK_LINE_BYTES))
+        if line is None:
+            raise http.client.HTTPException("no size of a chunk")
+        self._spend(len(line[0]) - len(line[1]) - len(_CHUNK_END))
+        self._left_in_chunk = int(line[1], 16)
+        if self._left_in_chunk == 0:
+            self._read_trailers()
+            self._is_over = True
+
+    def _read_trailers(self) -> None:
+        """Read what may follow the last chunk. Nothing in it is used."""
+        while (line := self._read_line(self._extras_left)) != _CHUNK_END:
+            self._spend(len(line))
+            name, colon, _ = line.partition(b":")
+            if not (colon and _HEADER_NAME.fullmatch(name) and line.endswith(_CHUNK_END)):
+                raise http.client.HTTPException("no trailer")
+
+    def _read_line(self, most: int) -> bytes:
+        line: bytes = self._stream.readline(most + 1)
+        if not line.endswith(b"\n"):
+            raise http.client.IncompleteRead(b"")
+        return line
+
+    def _spend(self, size: int) -> None:
+        self._extras_left -= size
+        if self._extras_left < 0:
+            raise http.client.LineTooLong("chunk extensions and trailers")
 
 
 def check_framing(headers: Mapping[str, str]) -> None:
@@ -70,8 +212,7 @@ def check_framing(headers: Mapping[str, str]) -> None:
     if coding is not None:
         is_clear = length is None and coding.lower() == "chunked"
     else:
-        # The same length twice is one length.
-        is_clear = length is None or all(_is_size(text.strip()) for text in length.split(","))
+        is_clear = length is None or _is_size(length)
     if not is_clear:
         raise untrustworthy("its headers do not tell where it ends")
 

@@ -1,50 +1,133 @@
-"""When somebody repeats a key: looked for in every way in which a text may be encoded. Pure: no I/O."""
+"""When somebody repeats a key: looked for in every way in which a text may be encoded. Pure: no I/O.
+
+Found are keys, and pieces of eight characters or more: in any letter case; broken up by spaces, punctuation or
+characters that do not show; in full-width or other compatible letters; as base64 or hex, of UTF-8 or UTF-16; and all
+of that percent-, entity-, backslash- or quoted-printable-encoded, up to four times over and in any mixture.
+
+Not found are keys that somebody takes pains to hide from this: spelled backwards, with letters between the letters,
+in look-alike letters of another alphabet, in base64 three times over, compressed, or encrypted.
+"""
 
 import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 _PIECE = 8
 """A run of this many characters of the key counts as a leak."""
 
-_BACKSLASHED = re.compile(r"(?i)\\(?:(?:x|u00)(?P<hex>[0-9a-f]{2})|(?P<octal>[01][0-7]{2}))")
-"""The escapes of printable ASCII in JSON, Python, C and the shell: all that a key is made of."""
+_LAYERS = 4
+"""How often a text may be encoded over and over."""
+
+_MAX_VIEWS = 64
+"""Most ways to read one text. One that has more is no honest message."""
+
+_BACKSLASHED = re.compile(
+    r"(?i)\\+(?:u\{0*(?P<braced>[0-9a-f]{1,2})\}|(?:x|u00|u000000)(?P<hex>[0-9a-f]{2})|(?P<octal>[01][0-7]{2}))"
+)
+"""The escapes of printable ASCII in JSON, JavaScript, Python, C and the shell: all that a key is made of."""
+
+_BESIDE_WORDS = re.compile(r"[\W_]+")
+_BESIDE_ASCII = re.compile(r"[^!-~]+")
+_QUOTED_PRINTABLE = re.compile(r"(?i)=([0-9a-f]{2})")
 
 
-def is_echoed(key: str, text: str) -> bool:
-    """Tell whether `text` holds a piece of `key`, plain or percent-, entity-, backslash-, base64- or hex-encoded.
+class Pieces(NamedTuple):
+    """The texts that give keys away."""
 
-    Letter case and everything but letters and digits are ignored, so that a key broken up by spaces or zero-width
-    characters is still found. A key may be mostly punctuation, so it is looked for with its own, too.
-    """
-    from html import unescape
-    from urllib.parse import unquote
+    runs: frozenset[str] = frozenset()
+    """Each has exactly `_PIECE` characters, so that one look-up finds it."""
+    short: frozenset[str] = frozenset()
+    """What is left whole of keys that have fewer letters and digits."""
 
-    try:
-        unescaped = unescape(text)
-    except ValueError:  # a number of thousands of digits as an entity: nobody's honest words
-        return True
-    views = _reduced(text, unquote(text), unescaped, _BACKSLASHED.sub(_character_of, text))
-    return any(piece in view for piece in _pieces(key) for view in views)
+    def plus(self, keys: Iterable[str]) -> "Pieces":
+        """Return these and those of `keys`: their pieces, plain, in hex and in base64.
+
+        Encoded ones are among them because a text in another letter case cannot be decoded, only compared.
+        """
+        found = {piece for key in keys for form in _forms(key) for piece in _windows(form)}
+        runs = frozenset(piece for piece in found if len(piece) == _PIECE)
+        return Pieces(self.runs | runs, self.short | (found - runs))
+
+    def are_in(self, text: str) -> bool:
+        """Tell whether any way to read `text` holds one of them."""
+        try:
+            views = _views(text)
+        except ValueError:  # a number of thousands of digits as an entity
+            return True
+        if len(views) > _MAX_VIEWS:
+            return True
+        return any(
+            not self.runs.isdisjoint(_windows(form)) or any(piece in form for piece in self.short)
+            for form in _reduced([*views, *chain.from_iterable(map(_unpacked, views))])
+        )
 
 
-def _pieces(key: str) -> set[str]:
+def _forms(key: str) -> set[str]:
     from base64 import b64encode
 
     raw = key.encode()
     # The same bytes give three base64 texts, by where in a group of three they start.
     encodings = [b64encode(before + raw).decode() for before in (b"", b".", b"..")]
-    return {piece for form in _reduced(key, raw.hex(), *encodings) for piece in _windows(form)}
+    return _reduced([key, raw.hex(), *encodings])
+
+
+def _views(text: str) -> set[str]:
+    """Return `text` and everything that it is once it is decoded, and decoded again."""
+    seen = latest = {text}
+    for _ in range(_LAYERS):
+        latest = {decode(view) for view in latest for decode in _decoders()} - seen
+        seen = seen | latest
+        if not latest or len(seen) > _MAX_VIEWS:
+            break
+    return seen
+
+
+def _decoders() -> Sequence[Callable[[str], str]]:
+    from html import unescape
+    from urllib.parse import unquote
+
+    return (
+        unquote,
+        unescape,
+        lambda text: _BACKSLASHED.sub(_character_of, text),
+        lambda text: _QUOTED_PRINTABLE.sub(lambda match: chr(int(match[1], 16)), text),
+        lambda text: unicodedata.normalize("NFKC", text),
+    )
 
 
 def _character_of(escape: re.Match[str]) -> str:
     """Return the character that a backslash escape stands for."""
-    return chr(int(escape["hex"], 16) if escape["hex"] else int(escape["octal"], 8))
+    digits = escape["hex"] or escape["braced"]
+    return chr(int(digits, 16) if digits else int(escape["octal"], 8))
 
 
-def _reduced(*texts: str) -> set[str]:
+def _unpacked(text: str) -> Iterator[str]:
+    """Yield what `text` would be if it were base64 or hex, from wherever in a group it starts.
+
+    UTF-16 needs nothing more: beside each character of a key it has a zero byte, which `_reduced` drops.
+    """
+    from base64 import b64decode
+    from binascii import unhexlify
+
+    ascii_text = text.encode("ascii", "ignore")
+    packed = re.sub(rb"[^A-Za-z0-9+/]", b"", ascii_text.translate(bytes.maketrans(b"-_", b"+/")))
+    for letters in {packed, re.sub(rb"[+/]", b"", packed)}:
+        for start in range(min(4, len(letters))):
+            group = letters[start:]
+            yield b64decode(group[: len(group) // 4 * 4]).decode("latin-1")
+    digits = re.sub(rb"[^0-9A-Za-z]", b"", ascii_text)
+    for run in re.findall(rb"[0-9A-Fa-f]{16,}", digits):
+        for start in range(2):
+            pairs = run[start:]
+            yield unhexlify(pairs[: len(pairs) // 2 * 2]).decode("latin-1")
+
+
+def _reduced(texts: Iterable[str]) -> set[str]:
     """Return each text twice, in one letter case: its letters and digits alone, and its printable ASCII alone."""
-    folded = [text.casefold() for text in texts]
-    essences = {"".join(filter(str.isalnum, text)) for text in folded}
-    return essences | {"".join(character for character in text if "!" <= character <= "~") for text in folded}
+    folded = {text.casefold() for text in texts}
+    return {_BESIDE_WORDS.sub("", text) for text in folded} | {_BESIDE_ASCII.sub("", text) for text in folded}
 
 
 def _windows(text: str) -> set[str]:

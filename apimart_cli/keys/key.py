@@ -1,8 +1,6 @@
 """The API key: checked before any library sees it, masked wherever it might be printed. Pure: no I/O."""
 
 from apimart_cli.errors import AuthError
-from apimart_cli.keys.echo import is_echoed
-from apimart_cli.text import quote
 
 MAX_LENGTH = 4096
 """Most characters a key may have; keys of the gateway have about 50, and header lines end near 8 KiB."""
@@ -37,14 +35,6 @@ class ApiKey:
 
     def __repr__(self) -> str:
         return f"ApiKey(<{len(self)} characters>)"
-
-    def quote(self, text: str) -> str:
-        """Return foreign `text` fit for a message; withheld whole when it repeats a piece of the key."""
-        return "(withheld: it repeats the API key)" if self.is_echoed_in(text) else quote(text)
-
-    def is_echoed_in(self, text: str) -> bool:
-        """Tell whether `text` holds a piece of the key, plain or encoded."""
-        return is_echoed(self._characters, text)
 
     @property
     def key_id(self) -> str:

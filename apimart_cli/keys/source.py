@@ -34,16 +34,16 @@ class GivenKey:
     fault = None
 
     def __init__(self, key: ApiKey) -> None:
-        self._key = key
+        self.key = key
 
     @property
     def state(self) -> str:
         """How long the key is."""
-        return f"set, {len(self._key)} character{'s' if len(self._key) > 1 else ''}"
+        return f"set, {len(self.key)} character{'s' if len(self.key) > 1 else ''}"
 
     def read(self, seconds_left: SecondsLeft) -> ApiKey:  # noqa: ARG002  # needs no time
         """Return the key."""
-        return self._key
+        return self.key
 
 
 class NoKey:

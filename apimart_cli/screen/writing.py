@@ -51,6 +51,11 @@ def write_note(message: str, hint: str | None = None) -> None:
     _write_message("note", message, hint)
 
 
+def write_debug(line: str) -> None:
+    """Tell what `--debug` asks for: one line, whatever is in it."""
+    tell(f"apimart: debug: {visible(line)}\n")
+
+
 def _output_error(reason: str) -> OutputError:
     return OutputError(f"the answer could not be written to standard output: {reason}", _OUTPUT_HINT)
 

@@ -16,6 +16,7 @@ from apimart_cli.gate import Thresholds, code_of_readings, judge
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.transport import Incoming
 from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.redactor import Redactor
 from apimart_cli.keys.source import GivenKey
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
@@ -60,7 +61,7 @@ def read(answered: Answered) -> Reading:
     """Return the reading that the project makes of an answer; any exception but its own errors is a bug."""
     result: Balance | ApimartError
     try:
-        result = interpret(receive(answered), scope=Scope.KEY, key=API_KEY, fetched_at=NOW)
+        result = interpret(receive(answered), scope=Scope.KEY, redactor=Redactor(API_KEY), fetched_at=NOW)
     except ApimartError as error:
         result = error
     return Reading("default", Scope.KEY, None, result)
@@ -100,7 +101,7 @@ def opinion(reading: Reading) -> oracle.Proof | int:
     """Return a reading of the project in the oracle's terms."""
     match reading.result:
         case ApimartError() as error:
-            return int(error.exit_code)
+            return oracle.TOLD if getattr(error, "was_told", False) else int(error.exit_code)
         case balance:
             return oracle.Proof(
                 unlimited=balance.unlimited_quota,

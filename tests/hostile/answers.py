@@ -364,6 +364,17 @@ def _json(choose: Choices, depth: int) -> Any:
 
 
 Answers = Callable[[Choices, str], Answered]
+
+
+def odd_freshness(choose: Choices, around: str) -> Answered:
+    """A right answer out of a cache, fresh, old, or of an age that nobody can read."""
+    ages = (None, "0", "59", "60", "61", "3600", " 7 ", "-1", "", "soon", "1e1", "9" * 30, "\u0665", "060")
+    warnings = (None, None, None, '110 - "stale"', '112 - "x", 110 - "y"', '199 - "110"', "1100 - x", "")
+    chosen = {"Age": choose.of(ages), "Warning": choose.of(warnings)}
+    answered = right(choose, around)
+    return answered._replace(headers={name: value for name, value in chosen.items() if value is not None})
+
+
 ANSWERS: Mapping[str, Answers] = {
     "right": right,
     "odd amounts": odd_amounts,
@@ -374,6 +385,7 @@ ANSWERS: Mapping[str, Answers] = {
     "odd encodings": odd_encodings,
     "compressed": compressed,
     "nested": nested,
+    "odd freshness": odd_freshness,
     "odd statuses": odd_statuses,
     "noise": noise,
 }

@@ -6,8 +6,9 @@ To add a case, add one line to the group it belongs to: a name, and what the ser
     (b"...", pause(1), ...) bytes and actions, one after the other (see `server`)
     [first, second, ...]    one of the above for each connection; the last one for all further ones
 
-`http(...)` writes a whole answer, `balance(...)` the documented object with some of its values replaced. A case runs
-through the installed command; one among the `variants` of a group, through the same front door without a process.
+`http(...)` writes a whole answer, `balance(...)` the documented object with some of its values replaced. A case about
+the clock, with a `timeout` of at most a second, runs through the installed command; all others, and the `variants` of a
+group, through the same front door without a process.
 """
 
 import base64
@@ -46,7 +47,7 @@ class Case:
     """What the error message must show."""
     door: Door = Door.OPEN
     is_variant: bool = False
-    """Whether it differs from another case in what is said alone, not in how: then it needs no process of its own."""
+    """Whether it differs from another case in what is said alone, not in how: then it needs no process either way."""
 
     @property
     def scripts(self) -> Sequence[Script]:
@@ -136,8 +137,11 @@ def bomb(megabytes: int) -> bytes:
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + start + block * megabytes + end + trailer
 
 
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 HEAD = http(b"", length=False)
 """A good status line and the end of the headers: the body goes on until the connection ends."""
+BACKSLASHES = '\\"' * 15_000 + ";" * 30_000
+"""A value that the e-mail parser of the standard library takes seconds to read."""
 MEGABYTES_300 = flood(b" " * 1_000_000, 300)
 """Three hundred megabytes of white space, which JSON allows at either end."""
 
@@ -156,6 +160,10 @@ def _statuses() -> Iterator[Case]:
             "200 after 100 Continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(),
         },
         variants={
+            "200 after 103 Early Hints": EARLY_HINTS + http(),
+            "200 after 102 Processing": b"HTTP/1.1 102 Processing\r\n\r\n" + http(),
+            "200 after 16 interim answers": EARLY_HINTS * 16 + http(),
+            "200 after hints that contradict it": b"HTTP/1.1 103 Hm\r\nContent-Length: 5\r\nAge: 99\r\n\r\n" + http(),
             "200 of HTTP/1.0, ended by the connection": b"HTTP/1.0 200 OK\r\n\r\n" + GOOD.encode(),
             "200 without a reason": http(status="200"),
             "200 with any reason": http(status="200 Alles in Ordnung"),
@@ -177,7 +185,18 @@ def _statuses() -> Iterator[Case]:
         perfect("204 299 404 999"),
         variants=perfect("101 103 201 202 203 205 206 226 304 400 405 407 409 418 425 451 499 600 700"),
     )
-    yield from group("status", BAD, {"100 Continue for ever": flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 99)})
+    yield from group(
+        "status",
+        BAD,
+        {"100 Continue for ever": flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 99)},
+        variants={
+            "200 after 17 interim answers": EARLY_HINTS * 17 + http(),
+            "103 Early Hints for ever": flood(EARLY_HINTS * 99),
+            "200 after interim answers of 70 KiB": EARLY_HINTS.replace(b"style", b"s" * 5000) * 14 + http(),
+            "200 after a switch of protocols": b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + http(),
+        },
+    )
+    yield from group("status", AUTH, {}, variants={"401 after 103": EARLY_HINTS + http(status="401 No")})
 
 
 def _bodies_behind_statuses() -> Iterator[Case]:
@@ -336,6 +355,8 @@ def _chunks() -> Iterator[Case]:
         variants={
             "one": chunked(GOOD),
             "with a trailer": chunked(GOOD, end=b"0\r\nX-Checksum: 1\r\n\r\n"),
+            "with a size in capitals and zeros": chunked(GOOD).replace(b"51\r\n", b"00051\r\n", 1),
+            "with an extension of 1 KiB": chunked(GOOD).replace(b"\r\n{", b" ;a=" + b"b" * 1000 + b"\r\n{", 1),
             "with an extension": chunked(GOOD).replace(b"\r\n{", b";a=b\r\n{", 1),
         },
     )
@@ -360,7 +381,40 @@ def _chunks() -> Iterator[Case]:
         },
     )
     trailers = flood(b"X: y\r\n" * 99)
-    yield from group("chunks", UNAVAILABLE, {"trailers for ever": (chunked(GOOD, end=b"0\r\n"), trailers)}, timeout=0.7)
+    drops = flood(b"X: y\r\n", every=0.05)
+    yield from group("chunks", UNAVAILABLE, {"trailers that drip": (chunked(GOOD, end=b"0\r\n"), drops)}, timeout=0.7)
+    yield from group(
+        "chunks",
+        BAD,
+        {"trailers for ever": (chunked(GOOD, end=b"0\r\n"), trailers)},
+        variants={
+            **{
+                f"a size of {size!r}": chunked(end=size.encode() + b"\r\n" + GOOD.encode() + b"\r\n0\r\n\r\n")
+                for size in (
+                    "+0x51",
+                    "0x51",
+                    "+51",
+                    "5_1",
+                    " 51",
+                    "51 ",
+                    "\t51",
+                    "000000051",
+                    "51\r",
+                    "51;a\r",
+                    "\u0665\u0661",
+                )
+            },
+            "a line end missing after a chunk": chunked(end=b"51\r\n" + GOOD.encode() + b"0\r\n\r\n"),
+            "another line end after a chunk": chunked(end=b"51\r\n" + GOOD.encode() + b"\n\n0\r\n\r\n"),
+            "bare line feeds": chunked(GOOD).replace(b"\r\n{", b"\n{").replace(b"}\r\n0\r\n", b"}\r\n0\n"),
+            "an extension of 2 KiB": chunked(GOOD).replace(b"\r\n{", b";a=" + b"b" * 2048 + b"\r\n{", 1),
+            "extensions of 90 KiB together": chunked(*GOOD).replace(b"1\r\n", b"1;a=" + b"b" * 1000 + b"\r\n"),
+            "an extension without an end": (chunked(end=b"51;a="), flood(b"b" * 65536)),
+            "a trailer that is none": chunked(GOOD, end=b"0\r\ngarbage\r\n\r\n"),
+            "the end of the trailers missing": chunked(GOOD, end=b"0\r\nX: y\r\n"),
+            "the empty line at the end missing": chunked(GOOD, end=b"0\r\n"),
+        },
+    )
     packed_chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(zipped()), zipped())
     yield from group(
         "transfer encoding",
@@ -386,6 +440,13 @@ def _headers() -> Iterator[Case]:
             "with a cookie for ever": http(GOOD, f"Set-Cookie: a=b; max-age={'9' * 400}"),
             "with a cookie until the end of time": http(GOOD, f"Set-Cookie: a=b; expires=1 Jan {'9' * 5000}"),
             "with bytes beyond ASCII": http(GOOD, "X-Note: \u202e\u00e9\u4e2d"),
+            "with parameters that contradict": http(GOOD, "Content-Type: multipart/mixed; boundary*=a; boundary*0=b"),
+            "with a parameter of 5,000 digits": http(GOOD, f"Content-Type: multipart/mixed; boundary*{'1' * 5000}=a"),
+            "with a parameter without a value": http(GOOD, "Content-Type: application/json; charset"),
+            "with parameters of 60 KiB": http(GOOD, f'Content-Type: multipart/mixed; a="{BACKSLASHES}";b'),
+            "with a second line that nobody uses": http(GOOD, "X-Note: a\r\n b", "X-Other: c\r\n\td"),
+            "with an Age of a minute": http(GOOD, "Age: 60"),
+            "with another warning": http(GOOD, 'Warning: 199 - "110 ways"'),
         },
     )
     yield from group(
@@ -399,11 +460,40 @@ def _headers() -> Iterator[Case]:
             "cut off": http()[: -len(GOOD) - 10],
         },
         variants={
-            "with parameters that contradict": http(GOOD, "Content-Type: multipart/mixed; boundary*=a; boundary*0=b"),
-            "with a parameter of 5,000 digits": http(GOOD, f"Content-Type: multipart/mixed; boundary*{'1' * 5000}=a"),
+            "a length with a second line": http(GOOD, f"Content-Length: {len(GOOD)}\r\n 0", length=False),
+            "a line that is none": http(GOOD, "garbage"),
+            "a carriage return inside": http(GOOD, "X-Note: a\rContent-Length: 5"),
+            "a NUL inside": http(GOOD, "X-Note: a\0b"),
+            "a name with a space": http(GOOD, "X Note: a"),
+            "a second line before the first": http(GOOD).replace(b"\r\n", b"\r\n b\r\n", 1),
         },
     )
-    yield from group("headers", AUTH, {}, variants={"cut off behind 401": http(status="401 Unauthorized")[:40]})
+    yield from group(
+        "cache",
+        BAD,
+        {"an Age of more than a minute": http(GOOD, "Age: 61")},
+        variants={
+            "an Age that is no number": http(GOOD, "Age: soon"),
+            "a negative Age": http(GOOD, "Age: -1"),
+            "two Ages": http(GOOD, "Age: 0", "Age: 3600"),
+            "an Age beyond any number": http(GOOD, f"Age: {'9' * 5000}"),
+            "a warning of a stale answer": http(GOOD, 'Warning: 110 - "Response is stale"'),
+            "the second of two warnings": http(GOOD, 'Warning: 112 - "Disconnected"', 'Warning: 110 cache "Stale"'),
+        },
+    )
+    for code, status in ((AUTH, "401 Unauthorized"), (BELOW, "402 Payment Required")):
+        hostile = f'Content-Type: multipart/mixed; a="{BACKSLASHES}";b'
+        yield from group(
+            "headers",
+            code,
+            {},
+            variants={
+                f"cut off after {status}": http(status=status)[:40],
+                f"parameters of 60 KiB after {status}": http("", hostile, status=status),
+                f"a parameter without a value after {status}": http("{}", "Content-Type: a/b; charset", status=status),
+                f"an old answer after {status}": http("{}", "Age: 3600", status=status),
+            },
+        )
 
 
 def _compression() -> Iterator[Case]:
@@ -625,6 +715,15 @@ def _words() -> Iterator[Case]:
 
     yield from group(
         "success", BAD, success('"true"', "1"), variants=success("null", "[true]", "1e0", '"false"', "0", "{}")
+    )
+    yield from group(
+        "success",
+        BAD,
+        {},
+        variants={
+            "beside an error": http(balance(more=',"error":{"message":"no such quota"}')),
+            "beside an empty error": http(balance(more=',"error":{}')),
+        },
     )
     unsaid = balance("-1").replace(',"unlimited_quota":false', "")
     yield from group(

@@ -13,6 +13,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 OK, USAGE, BELOW, AUTH, UNAVAILABLE, BAD_RESPONSE, UNLIMITED = 0, 2, 3, 4, 5, 6, 7
+TOLD = 100 + UNAVAILABLE
+"""UNAVAILABLE in the gateway's own words, which no option forgives."""
 
 MOST_BYTES = 65_536
 DEEPEST = 32
@@ -46,12 +48,20 @@ def read(status: int, headers: Mapping[str, str], body: bytes) -> Proof | int:
         return BELOW
     if status in (408, 429) or status in range(500, 600):
         return UNAVAILABLE
-    if status != 200:
+    if status != 200 or _is_stale(headers):
         return BAD_RESPONSE
     try:
         return _read_envelope(_read_json(unpack(body, headers.get("Content-Encoding"))))
     except UntrustworthyError:
         return BAD_RESPONSE
+
+
+def _is_stale(headers: Mapping[str, str]) -> bool:
+    """Whether a cache confesses to an answer of more than a minute, or says something else than a number of seconds."""
+    age = headers.get("Age", "0").strip(" ")
+    if not age.isascii() or not age.isdigit() or int(age[:12]) > 60 or len(age) > 10:
+        return True
+    return any(warning.strip(" ").split(" ")[0] == "110" for warning in headers.get("Warning", "").split(","))
 
 
 def _read_envelope(document: Any) -> Proof | int:
@@ -60,6 +70,8 @@ def _read_envelope(document: Any) -> Proof | int:
     if document["success"] is False:
         return _read_failure(document)
     if document["success"] is not True:
+        raise UntrustworthyError
+    if isinstance(document.get("error"), dict):
         raise UntrustworthyError
     unlimited = document.get("unlimited_quota", False)
     if unlimited is not True and unlimited is not False:
@@ -97,7 +109,7 @@ def _read_failure(document: dict[str, Any]) -> int:
         "token", "apikey", "api key", "api_key", "api-key", "authorization", "unauthorized", "unauthorised",
         "\u4ee4\u724c", "\u5bc6\u94a5",
     )  # fmt: skip
-    return AUTH if any(name in message for name in names_of_the_key) else UNAVAILABLE
+    return AUTH if any(name in message for name in names_of_the_key) else TOLD
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -156,7 +168,7 @@ def verdict(
         return OK
     if fail_open and set(failures) == {UNAVAILABLE}:
         return OK
-    return failures[0]
+    return failures[0] % 100
 
 
 def _judge(reading: Proof | int, limits: Limits, *, unlimited_passes: bool) -> str:
@@ -175,7 +187,7 @@ def _judge(reading: Proof | int, limits: Limits, *, unlimited_passes: bool) -> s
 def shown(readings: Sequence[Proof | int]) -> int:
     """Return the exit code of `balance`."""
     failures = [reading for reading in readings if isinstance(reading, int)]
-    return BELOW if BELOW in failures else next(iter(failures), OK)
+    return BELOW if BELOW in failures else next(iter(failures), OK) % 100
 
 
 # --- amounts ----------------------------------------------------------------------------------------------------

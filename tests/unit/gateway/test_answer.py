@@ -21,6 +21,7 @@ from apimart_cli.errors import (
 )
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.redactor import Redactor
 from apimart_cli.words import Scope
 from support.payloads import EXPECTED, balance_of
 from support.places import PAYLOADS as FOLDER
@@ -35,7 +36,7 @@ def understand(body: str | bytes, status: int = 200, reason: str = "", location:
     """What an answer with this body proves."""
     raw = body.encode() if isinstance(body, str) else body
     answer = Answer(status, reason, raw, location)
-    return interpret(answer, scope=Scope.KEY, key=ApiKey(KEY, source="a test"), fetched_at=MOMENT)
+    return interpret(answer, scope=Scope.KEY, redactor=Redactor(ApiKey(KEY, source="a test")), fetched_at=MOMENT)
 
 
 def refusal(body: str | bytes, status: int = 200, reason: str = "", location: str | None = None) -> ApimartError:
@@ -143,21 +144,21 @@ _BAD_AMOUNTS = [
     ('"0x10"', 'is the string "0x10", not a number'),
     ('"\\u001b[2J"', 'is the string "\\x1b[2J", not a number'),
     ('"\\ud800"', 'is the string "\\ud800", not a number'),
-    (_A_DIGIT_TOO_LONG, "has 41 characters, which is no sensible amount"),
-    (f'"{_A_DIGIT_TOO_LONG}"', "has 41 characters, which is no sensible amount"),
-    ("9" * 5000, "has 5000 characters, which is no sensible amount"),
-    ("1000000000000000", "is beyond sense: it has more than 15 digits before the point"),
-    ("1e15", "is beyond sense: it has more than 15 digits before the point"),
-    ("-1e15", "is beyond sense: it has more than 15 digits before the point"),
-    ("0e15", "is beyond sense: it has more than 15 digits before the point"),
-    ("1e400", "is beyond sense: it has more than 15 digits before the point"),
-    ("1e999999999", "is beyond sense: it has more than 15 digits before the point"),
-    ("1e99999999999999999999", "has an exponent beyond sense"),
-    ("1e-99999999999999999999", "has an exponent beyond sense"),
-    ("1e-31", "is beyond sense: it has more than 30 digits behind the point"),
-    ("1.5e-30", "is beyond sense: it has more than 30 digits behind the point"),
-    ("0.0000000000000000000000000000001", "is beyond sense: it has more than 30 digits behind the point"),
-    ("1e-999999999", "is beyond sense: it has more than 30 digits behind the point"),
+    (_A_DIGIT_TOO_LONG, "has 41 characters, which no amount has"),
+    (f'"{_A_DIGIT_TOO_LONG}"', "has 41 characters, which no amount has"),
+    ("9" * 5000, "has 5000 characters, which no amount has"),
+    ("1000000000000000", "has more than 15 digits before the point"),
+    ("1e15", "has more than 15 digits before the point"),
+    ("-1e15", "has more than 15 digits before the point"),
+    ("0e15", "has more than 15 digits before the point"),
+    ("1e400", "has more than 15 digits before the point"),
+    ("1e999999999", "has more than 15 digits before the point"),
+    ("1e99999999999999999999", "has an exponent that no amount has"),
+    ("1e-99999999999999999999", "has an exponent that no amount has"),
+    ("1e-31", "has more than 30 digits after the point"),
+    ("1.5e-30", "has more than 30 digits after the point"),
+    ("0.0000000000000000000000000000001", "has more than 30 digits after the point"),
+    ("1e-999999999", "has more than 30 digits after the point"),
 ]
 
 
@@ -558,7 +559,7 @@ def test_a_failure_whose_message_is_no_text_is_a_bad_response(message: str, show
 def test_scope_and_time_are_kept() -> None:
     """A balance knows whose it is and when it was fetched."""
     answer = Answer(200, "OK", body_of().encode())
-    balance = interpret(answer, scope=Scope.ACCOUNT, key=ApiKey(KEY, source="a test"), fetched_at=MOMENT)
+    balance = interpret(answer, scope=Scope.ACCOUNT, redactor=Redactor(ApiKey(KEY, source="a test")), fetched_at=MOMENT)
     assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, MOMENT)
 
 
@@ -571,11 +572,70 @@ def test_a_reading_is_a_balance_or_an_error() -> None:
     assert (good.name, failed.name) == ("work/key", "work/account")
 
 
-@pytest.mark.parametrize("missing", ["success", "remain_balance", "used_balance"])
-def test_an_error_in_place_of_a_field_is_told(missing: str) -> None:
-    """Where a field is missing and the answer says why, the message says it, too."""
-    error = refusal(body_of(**{missing: None}, error='{"message":"on leave"}'))
-    assert error.message == f"{UNTRUSTED}`{missing}` is missing; it says: on leave"
+def test_an_error_in_place_of_success_is_told() -> None:
+    """Where `success` is missing and the answer says why, the message says it, too."""
+    error = refusal(body_of(success=None, error='{"message":"on leave"}'))
+    assert error.message == f"{UNTRUSTED}`success` is missing; it says: on leave"
+
+
+@pytest.mark.parametrize(("error", "said"), [("{}", ""), ('{"message":"on leave"}', "; it says: on leave")])
+@pytest.mark.parametrize("missing", [None, "remain_balance", "used_balance"])
+def test_success_beside_an_error_contradicts_itself(missing: str | None, error: str, said: str) -> None:
+    """Whatever else the answer holds, it proves nothing."""
+    refused = refusal(body_of(**({missing: None} if missing else {}), error=error))
+    assert type(refused) is BadResponseError
+    assert refused.message == f"{UNTRUSTED}`success` is true, but there is an error{said}"
+
+
+@pytest.mark.parametrize("error", ["null", "false", '""', "[]", "0"])
+def test_no_error_beside_success_is_none(error: str) -> None:
+    """Gateways fill in what is not there; only an object says that something went wrong."""
+    assert understand(body_of(error=error)) == balance_of("10.5", "2.3")
+
+
+@pytest.mark.parametrize(
+    ("age", "warning"),
+    [
+        ("61", None),
+        ("61, 0", None),
+        ("0, 3600", None),
+        ("9999999999999999999", None),
+        ("-5", None),
+        ("", None),
+        ("soon", None),
+        ("1.5", None),
+        ("\u0661", None),
+        (None, '110 - "Response is Stale"'),
+        ("0", "110"),
+        (None, '112 - "Disconnected", 110 cache "stale"'),
+    ],
+)
+def test_an_old_answer_from_a_cache_proves_nothing(age: str | None, warning: str | None) -> None:
+    """The requests ask for a fresh answer; a cache that gives an old one says so, or says what nobody can read."""
+    answer = Answer(200, "OK", body_of().encode(), age=age, warning=warning)
+    with pytest.raises(BadResponseError) as caught:
+        interpret(answer, scope=Scope.KEY, redactor=Redactor(), fetched_at=MOMENT)
+    assert caught.value.message == f"{UNTRUSTED}it is an old answer from a cache"
+
+
+@pytest.mark.parametrize(
+    ("age", "warning"), [(None, None), ("0", None), (" 60 ", None), ("30, 60", '199 - "1110 and 110."'), ("0060", None)]
+)
+def test_an_answer_of_at_most_a_minute_is_fresh(age: str | None, warning: str | None) -> None:
+    """The limit is inclusive, and other warnings are none."""
+    answer = Answer(200, "OK", body_of().encode(), age=age, warning=warning)
+    assert interpret(answer, scope=Scope.KEY, redactor=Redactor(), fetched_at=MOMENT) == balance_of("10.5", "2.3")
+
+
+def test_only_a_word_of_the_gateway_is_marked_as_one() -> None:
+    """HTTP 200 that cannot tell is the gateway's own word; a status of failure is what stands before it as well."""
+    told = refusal('{"success":false,"message":"quota query failed"}')
+    assert isinstance(told, UnavailableError)
+    assert told.was_told
+    for status in (408, 429, 500, 503):
+        silent = refusal('{"success":false}', status)
+        assert isinstance(silent, UnavailableError)
+        assert not silent.was_told
 
 
 @pytest.mark.parametrize("amount", ["1\u0662", "1\uff12", "1.\u0665", "1.5\u0665", "\u0661"])
@@ -588,5 +648,5 @@ def test_the_parser_needs_no_more_than_the_answer() -> None:
     """A balance keeps whose it is and when it came, as the caller said."""
     answer = Answer(200, "OK", b'{"success":true,"remain_balance":1,"used_balance":2}')
     assert answer.location is None
-    balance = interpret(answer, scope=Scope.ACCOUNT, key=ApiKey("sk-12345678", source="the test"), fetched_at=MOMENT)
+    balance = interpret(answer, scope=Scope.ACCOUNT, redactor=Redactor(), fetched_at=MOMENT)
     assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, MOMENT)

@@ -1,0 +1,41 @@
+"""One redactor for every key of a run: a gateway that answers one key may repeat another. Pure: no I/O."""
+
+import threading
+
+from apimart_cli.keys.echo import Pieces
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.text import QUOTE_LIMIT, quote
+
+WITHHELD = "(withheld: it repeats the API key)"
+
+LOOKED_AT = 5 * QUOTE_LIMIT
+"""Characters of a text that are looked at: more than a message shows of it."""
+
+
+class Redactor:
+    """Quotes foreign text, and withholds what repeats a piece of any key it knows. Safe to share between threads."""
+
+    def __init__(self, *keys: ApiKey) -> None:
+        self._guard = threading.Lock()
+        self._waiting = {key.reveal() for key in keys}
+        self._known: set[str] = set()
+        self._pieces = Pieces()
+
+    def add(self, key: ApiKey) -> None:
+        """Look for `key`, too, from now on."""
+        with self._guard:
+            self._waiting |= {key.reveal()} - self._known
+
+    def quote(self, text: str) -> str:
+        """Return foreign `text` fit for a message; withheld whole when it repeats a piece of a key."""
+        looked_at = text.strip()[:LOOKED_AT]
+        return WITHHELD if self._all_pieces().are_in(looked_at) else quote(looked_at)
+
+    def _all_pieces(self) -> Pieces:
+        """Return the pieces of all keys. They are made when something is quoted; most runs never need them."""
+        with self._guard:
+            if self._waiting:
+                self._pieces = self._pieces.plus(self._waiting)
+                self._known |= self._waiting
+                self._waiting = set()
+            return self._pieces

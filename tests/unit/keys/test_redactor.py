@@ -1,0 +1,179 @@
+"""One redactor for every key of a run: what repeats a piece of one, plain or encoded, is not shown."""
+
+import base64
+from urllib.parse import quote as percent
+
+import pytest
+
+from apimart_cli.keys.echo import Pieces
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.redactor import LOOKED_AT, WITHHELD, Redactor
+from support.running import KEY
+
+
+def redactor_of(*keys: str) -> Redactor:
+    return Redactor(*(ApiKey(key, source="a test") for key in keys))
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    return redactor_of(KEY)
+
+
+def _split(text: str, by: str) -> str:
+    return by.join(text)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        KEY,
+        KEY.upper(),
+        KEY[:8],
+        KEY[-8:],
+        KEY[9:17],
+        f"token {KEY} is unknown",
+        _split(KEY, " "),
+        _split(KEY, "\u200b"),
+        _split(KEY, "-"),
+        percent(KEY),
+        "".join(f"%{ord(character):02x}" for character in KEY),
+        "".join(f"&#{ord(character)};" for character in KEY),
+        "".join(f"&#x{ord(character):x};" for character in KEY),
+        KEY.encode().hex(),
+        KEY.encode().hex().upper(),
+        base64.b64encode(KEY.encode()).decode(),
+        base64.urlsafe_b64encode(KEY.encode()).decode().rstrip("="),
+        base64.b64encode(f"Bearer {KEY}".encode()).decode(),
+        base64.b64encode(f"user:{KEY}".encode()).decode(),
+        base64.b64encode(f"me:{KEY} and more".encode()).decode(),
+        repr(KEY.encode()),
+        "".join(f"\\x{ord(character):02x}" for character in KEY),
+        "".join(f"\\u{ord(character):04X}" for character in KEY),
+        "".join(f"\\{ord(character):03o}" for character in KEY),
+        "".join(f"\\U{ord(character):08x}" for character in KEY),
+        "".join(f"\\u{{{ord(character):x}}}" for character in KEY),
+        "".join(f"\\\\u{ord(character):04x}" for character in KEY),
+        "".join(f"={ord(character):02X}" for character in KEY),
+        "".join(f"&amp;#{ord(character)};" for character in KEY),
+        "".join(f"&amp;amp;#x{ord(character):x};" for character in KEY),
+        "".join(f"%2525{ord(character):02x}" for character in KEY),
+        "".join(f"%26%23{ord(character)};" for character in KEY),
+        "".join(chr(ord(character) + 0xFEE0) for character in KEY),
+        percent("".join(chr(ord(character) + 0xFEE0) for character in KEY)),
+        base64.b64encode(KEY.encode("utf-16")).decode(),
+        base64.b64encode(KEY.encode("utf-16-be")).decode(),
+        _split(base64.b64encode(KEY.encode("utf-16-le")).decode(), "\n"),
+        percent(base64.b64encode(KEY.encode("utf-16-le")).decode()),
+        KEY.encode("utf-16-le").hex(),
+        KEY.encode("utf-16-be").hex(":"),
+    ],
+)
+def test_server_text_that_repeats_the_key_is_withheld(redactor: Redactor, echo: str) -> None:
+    """A message with a piece of the key in it, plain or encoded, is not shown at all."""
+    assert redactor.quote(echo) == WITHHELD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "invalid API key (request id: 20260922101500)",
+        KEY[3:10],
+        "no such token",
+        "令牌不存在",
+        "%zz &#; &#xffffffff;",
+    ],
+)
+def test_server_text_without_the_key_is_quoted(redactor: Redactor, text: str) -> None:
+    """Messages that repeat no piece of the key are shown like any foreign text."""
+    assert redactor.quote(f" {text}\x1b") == f"{text}\\x1b"
+
+
+def test_a_long_message_of_the_server_is_cut(redactor: Redactor) -> None:
+    """The limit for foreign text holds for messages that are checked for the key too."""
+    assert redactor.quote("y" * 300) == "y" * 197 + "..."
+
+
+def test_a_short_key_is_one_piece() -> None:
+    """Of a key shorter than a piece, the whole is looked for, and not its parts."""
+    short = redactor_of("sk-Q7")
+    assert short.quote("was: SK Q7") == WITHHELD
+    assert short.quote("Q7") == "Q7"
+
+
+def test_a_key_of_punctuation_is_found_too() -> None:
+    """A key without letters and digits does not slip through."""
+    odd = redactor_of("!?%&/(){}")
+    assert odd.quote("your key !?%&/(){} is wrong") == WITHHELD
+    assert odd.quote("your key is wrong") == "your key is wrong"
+    assert redactor_of("-").quote("") == ""
+
+
+@pytest.mark.parametrize("key", ["!" * 8, "~" * 8, "!~!~!~!~", "a!b~c!d~"])
+def test_a_key_of_the_first_and_last_printable_characters_is_found(key: str) -> None:
+    """Every character that a key may have counts when it is looked for."""
+    assert redactor_of(key).quote(f"rejected {key}") == WITHHELD
+
+
+def test_a_key_that_looks_escaped_in_every_way_is_found() -> None:
+    """A key that spells escapes of several kinds is found as it is: reading the escapes hides no key."""
+    key = "%41&#65;\\x41"
+    assert redactor_of(key).quote(f"rejected {key}") == WITHHELD
+
+
+def test_fewer_than_eight_characters_of_a_key_are_no_leak() -> None:
+    """Server text is withheld for eight characters of the key, not for seven."""
+    key = redactor_of("abcdefghijklmnop")
+    assert key.quote("rejected jklmnop") == "rejected jklmnop"
+    assert key.quote("rejected ijklmnop") == WITHHELD
+
+
+def test_a_key_of_eight_characters_is_one_piece() -> None:
+    """The shortest key that has a piece is withheld whole, and its end alone is not."""
+    key = redactor_of("ijklmnop")
+    assert key.quote("rejected jklmnop") == "rejected jklmnop"
+    assert key.quote("rejected ijklmnop") == WITHHELD
+    assert redactor_of("klmn").quote("rejected lmn") == "rejected lmn"
+
+
+def test_a_key_that_looks_encoded_is_found_as_it_is() -> None:
+    """Every eight characters of it mean something else when they are decoded, in each of the ways."""
+    characters = 3 * r"%41\x42&lt"
+    assert redactor_of(characters).quote(f"rejected {characters}") == WITHHELD
+
+
+def test_what_cannot_be_decoded_counts_as_an_echo() -> None:
+    """Nobody can tell what an entity of more digits than a number may have stands for."""
+    assert Pieces().plus(["sk-12345678"]).are_in(f"rejected &#{5000 * '1'};")
+
+
+def test_a_text_that_can_be_read_in_too_many_ways_counts_as_an_echo() -> None:
+    """Encodings in encodings in encodings: looking at all of them would take long, and no honest message has them."""
+    ways = ("%2541", "&amp;#65;", r"\x5cx41", "=3D41", "\uff21")
+    layers = "".join(f"{percent(way, safe='')}{way}{way.replace('%', '=25')}{way.replace('&', '%26')}" for way in ways)
+    assert Pieces().plus(["another-key-0000"]).are_in(layers)
+
+
+def test_what_is_not_shown_is_not_looked_at(redactor: Redactor) -> None:
+    """A key after the end of what a message shows of a text is no leak, and 64 KiB of text cost no more than 1 KiB."""
+    assert redactor.quote("x " * LOOKED_AT + KEY) == ("x " * LOOKED_AT)[:197] + "..."
+
+
+def test_every_key_of_the_run_is_withheld() -> None:
+    """Whichever key a question was asked with, an answer may repeat another's; keys that come later count as well."""
+    other, latest = "sk-Other-Jh5Tr8Wq2Zx6", "sk-Latest-Bn4Mk9Lp3Qs7"
+    redactor = redactor_of(KEY, other)
+    assert [redactor.quote(f"no: {key}") for key in (KEY, other)] == [WITHHELD, WITHHELD]
+    assert redactor.quote("no: Bn4Mk9Lp3") == "no: Bn4Mk9Lp3"
+    redactor.add(ApiKey(latest, source="a test"))
+    assert [redactor.quote(f"no: {key[10:]}") for key in (KEY, other, latest)] == [WITHHELD, WITHHELD, WITHHELD]
+
+
+def test_what_the_documentation_calls_not_found_is_not_found(redactor: Redactor) -> None:
+    """The limits are as they are told: spelled backwards, with letters in between, in base64 three times over."""
+    packed = KEY.encode()
+    for _ in range(3):
+        packed = base64.b64encode(packed)
+    for hidden in (KEY[::-1], "x".join(KEY), packed.decode()):
+        assert redactor.quote(hidden) != WITHHELD
