@@ -1,5 +1,7 @@
 """The Python front door: `fetch_balance`."""
 
+from typing import Any, Literal
+
 from apimart_cli.balance import Balance
 from apimart_cli.errors import ApimartError, UsageError
 from apimart_cli.keys.key import ApiKey
@@ -9,22 +11,31 @@ from apimart_cli.words import Scope
 
 
 def fetch_balance(
-    api_key: str, *, scope: str = "key", base_url: str = DEFAULT_BASE_URL, timeout: float = DEFAULT_TIMEOUT
+    api_key: str,
+    *,
+    scope: Literal["key", "account"] = "key",
+    base_url: str = DEFAULT_BASE_URL,
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> Balance:
     """Ask the gateway for the balance of `api_key`.
 
     `scope` is `"key"` (the key's own quota) or `"account"` (the account behind it); `timeout` is the wall-clock limit
     in seconds for the whole answer, retries included.
 
-    Raises UsageError, AuthError, PaymentRequiredError, UnavailableError or BadResponseError, each an ApimartError.
+    Raises UsageError, AuthError, PaymentRequiredError, UnavailableError or BadResponseError, each an ApimartError. An
+    argument of another type is a UsageError, too.
     """
     try:
+        _check_type("api_key", api_key, str)
         key = ApiKey(api_key, source="the api_key argument")
     finally:
         # Reporters of exceptions show the local variables of every frame.
         del api_key
+    _check_type("scope", scope, str)
+    _check_type("base_url", base_url, str)
+    _check_type("timeout", timeout, int, float)
     if scope not in set(Scope):
-        raise UsageError(f"scope: must be one of {', '.join(Scope)}")
+        raise UsageError(f"scope: must be one of {', '.join(Scope)}", 'give "key" or "account"')
     target = Target(
         profile="default",
         scope=Scope(scope),
@@ -40,3 +51,14 @@ def fetch_balance(
         # Without its frames: the local variables of those that read the answer hold whatever the server echoed.
         raise result.with_traceback(None)
     return result
+
+
+def _check_type(name: str, value: Any, *types: type) -> None:
+    """Raise UsageError, naming the argument and never its value, unless it has one of `types`."""
+    is_right = isinstance(value, types) and not isinstance(value, bool)
+    kind = type(value).__name__
+    # Reporters of exceptions show the local variables of every frame.
+    del value
+    if not is_right:
+        expected = "a number" if float in types else "a string"
+        raise UsageError(f"{name}: must be {expected}, not {kind}", "see: help(apimart_cli.fetch_balance)")

@@ -1,9 +1,8 @@
 """What to ask: one `Target` per profile and scope, and the rules for where a key may be sent.
 
-Pure: no I/O, nothing heavy imported. `settings` and `fetch_balance` make targets, `client` asks them.
+Pure: no I/O, nothing heavy imported. `config` and `fetch_balance` make targets, `gateway` asks them.
 """
 
-import math
 import re
 from typing import NamedTuple
 
@@ -96,8 +95,8 @@ def parse_base_url(text: str, source: str = "base_url") -> str:
 
 def check_timeout(seconds: float, source: str = "timeout") -> float:
     """Return `seconds` when they are a usable time limit; raise UsageError naming `source` otherwise."""
-    if math.isfinite(seconds) and 0 < seconds <= MAX_TIMEOUT:
-        return seconds
+    if 0 < seconds <= MAX_TIMEOUT:
+        return float(seconds)
     raise UsageError(
         f"{source}: the time limit must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds", "for example 10"
     )

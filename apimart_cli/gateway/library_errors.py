@@ -97,6 +97,9 @@ def _proxy_fault(causes: Sequence[BaseException], proxy: str) -> UnavailableErro
         # The standard library tells the status of the refusal in words only, followed by the proxy's own words.
         if refusal := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause)):
             reason, retryable = f"it answered with HTTP {refusal[1]}", refusal[1] in {"502", "503", "504"}
+        # A SOCKS proxy refuses by number; the words are those of the package that speaks SOCKS.
+        elif refusal := re.search(r"\b0x0[1-8]: ([A-Za-z ]+)", str(cause)):
+            reason = refusal[1].lower()
         elif isinstance(cause, gaierror):
             reason = "its name cannot be resolved"
         elif isinstance(cause, OSError) and cause.strerror:

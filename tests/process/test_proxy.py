@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.running import KEY, Run, connected
-from support.secure import STARTUP, Gateway, Listener, Proxy, authority, certified, dead_port
+from support.secure import STARTUP, Gateway, Listener, Proxy, SocksProxy, authority, certified, dead_port
 
 SECRET = "hunter2-Xy7Qw9"
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -107,13 +107,14 @@ def test_plain_http_to_loopback_never_meets_a_proxy(run: Run, serve: Callable[..
 # --- it fails ---------------------------------------------------------------------------------------------------
 
 
-def test_a_dead_proxy_means_no_answer(ask: Ask, gateway: Gateway) -> None:
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_a_dead_proxy_means_no_answer(ask: Ask, gateway: Gateway, scheme: str) -> None:
     """Exit 5, and the proxy is what the message and the hint name; the gateway is not asked past it."""
     with dead_port() as port:
-        ended = ask(HTTPS_PROXY=f"http://user:{SECRET}@127.0.0.1:{port}")
+        ended = ask(HTTPS_PROXY=f"{scheme}://user:{SECRET}@127.0.0.1:{port}")
     assert (ended.returncode, ended.stdout) == (5, "")
     assert ended.stderr == (
-        f"apimart: error: could not reach localhost:{gateway.port} through the proxy: connection refused\n"
+        f"apimart: error: no connection through the proxy 127.0.0.1:{port}: connection refused\n"
         "hint: check HTTPS_PROXY and ALL_PROXY\n"
     )
     assert gateway.connections == 0
@@ -135,11 +136,26 @@ def test_a_proxy_that_refuses_means_no_answer(ask: Ask, gateway: Gateway, refusa
         ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")
     status = refusal[9:12].decode()
     assert (ended.returncode, ended.stdout) == (5, "")
-    assert f"through the proxy: it answered with HTTP {status}\n" in ended.stderr
+    told = f"no connection through the proxy 127.0.0.1:{proxy.port}: it answered with HTTP {status}\n"
+    assert told in ended.stderr
     assert "\x1b" not in ended.stderr
     assert "Forbidden" not in ended.stderr
     assert len(proxy.questions) == attempts
     assert gateway.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [(SocksProxy.REFUSED, "connection refused"), (SocksProxy.UNREACHABLE, "host unreachable")],
+)
+def test_a_socks_proxy_that_refuses_means_no_answer(ask: Ask, gateway: Gateway, reply: int, reason: str) -> None:
+    """Exit 5; the proxy is named, without the password that it was given, and the gateway is not."""
+    with SocksProxy(reply) as proxy:
+        ended = ask("check", "--min", "5", "--timeout", "1", HTTPS_PROXY=f"socks5h://u:{SECRET}@127.0.0.1:{proxy.port}")
+    assert (ended.returncode, ended.stdout, gateway.connections) == (5, "", 0)
+    assert ended.stderr.startswith(f"apimart: error: no connection through the proxy 127.0.0.1:{proxy.port}: ")
+    assert reason in ended.stderr
+    assert SECRET not in ended.stderr
 
 
 def test_a_proxy_that_speaks_something_else_is_not_believed(ask: Ask, gateway: Gateway) -> None:
@@ -165,7 +181,7 @@ def test_a_silent_proxy_runs_into_the_time_limit(ask: Ask) -> None:
 
 
 def test_a_proxy_does_not_make_a_certificate_trusted(ask: Ask, gateway: Gateway) -> None:
-    """Behind a proxy the certificate is checked as ever: one tunnel, exit 5, no request."""
+    """Through a proxy the certificate is checked as ever: one tunnel, exit 5, no request."""
     with Proxy() as proxy:
         ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", REQUESTS_CA_BUNDLE="")
         gateway.settle()

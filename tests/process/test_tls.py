@@ -1,12 +1,13 @@
 """The installed command over real TLS: it passes where the certificate is proved, and the key goes nowhere else."""
 
+import os
 import re
 import socket
 import ssl
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import trustme
 
 from support.running import KEY, Run
-from support.secure import STARTUP, Gateway, Listener, authority, certified
+from support.secure import STARTUP, Gateway, Listener, Proxy, authority, certified
 
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -267,7 +268,6 @@ def test_both_scopes_are_refused_alike(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("SSLKEYLOGFILE", "/no/such/folder/keys", "TLS cannot use the file /no/such/folder/keys: no such file"),
         (
             "REQUESTS_CA_BUNDLE",
             "/proc/self/mem",
@@ -284,6 +284,51 @@ def test_a_file_that_tls_cannot_use_is_a_usage_error(
         gateway.settle()
     assert (ended.returncode, ended.stdout, gateway.received) == (2, "", [])
     assert ended.stderr.startswith(f"apimart: error: {message}")
+
+
+@pytest.mark.parametrize("keylog", ["", "0", "yes"])
+def test_the_secrets_of_a_session_are_written_nowhere(ask: Ask, tmp_path: Path, keylog: str) -> None:
+    """SSLKEYLOGFILE, inherited from who knows where, is not obeyed: who reads that file reads the key."""
+    path = tmp_path / "secrets"
+    with Gateway(certified("localhost")) as gateway, Proxy(context=certified("localhost")) as proxy:
+        secrets = {"SSLKEYLOGFILE": str(path), "APIMART_KEYLOG": keylog}
+        assert ask(gateway, **secrets).returncode == 0
+        through = ask(gateway, **secrets, HTTPS_PROXY=f"https://localhost:{proxy.port}")
+    assert (through.returncode, through.stderr, proxy.connections) == (0, "", 1)
+    assert not path.exists()
+
+
+def test_the_secrets_of_a_session_are_written_where_the_user_says_so(ask: Ask, tmp_path: Path) -> None:
+    """With APIMART_KEYLOG=1, into a file that nobody else can read."""
+    path = tmp_path / "secrets"
+    with Gateway(certified("localhost")) as gateway:
+        assert ask(gateway, SSLKEYLOGFILE=str(path), APIMART_KEYLOG="1").returncode == 0
+    assert "CLIENT" in path.read_text("ascii")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("arguments", [(), ("check", "--min", "5", "--fail-open")])
+def test_a_file_for_secrets_that_cannot_be_written_is_a_usage_error(ask: Ask, arguments: tuple[str, ...]) -> None:
+    """Whoever wants to look into the connection is told that it will not work; nothing is sent."""
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, *arguments, SSLKEYLOGFILE="/no/such/folder/keys", APIMART_KEYLOG="1")
+        gateway.settle()
+    assert (ended.returncode, ended.stdout, gateway.received) == (2, "", [])
+    assert_message(ended.stderr, "TLS cannot use the file /no/such/folder/keys: no such file or directory")
+
+
+def test_a_clock_that_is_years_behind_is_told_as_a_certificate_that_is_not_valid_yet(
+    ask: Ask, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """The library warns of such a clock, with a path of this machine, and where warnings are errors it is one."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import datetime, urllib3.connection\nurllib3.connection.RECENT_DATE = datetime.date(2999, 1, 1)\n"
+    )
+    python_path = f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"
+    with Gateway(certified("localhost")) as gateway:
+        for warnings_are in ("default", "error"):
+            ended = ask(gateway, PYTHONPATH=python_path, PYTHONWARNINGS=warnings_are)
+            assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path) -> None:

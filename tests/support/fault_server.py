@@ -42,7 +42,7 @@ class Connection:
             raise Closing
 
     def read_head(self) -> bytes:
-        """Return what the client sends, up to the empty line behind its headers."""
+        """Return what the client sends, up to the empty line after its headers."""
         head = b""
         while b"\r\n\r\n" not in head and (chunk := self.peer.recv(65536)):
             head += chunk
@@ -57,7 +57,7 @@ class Connection:
 
 Action = Callable[[Connection], None]
 Script = Sequence[bytes | Action]
-"""What one connection does: bytes are sent, actions are called. Behind the last one the connection is closed."""
+"""What one connection does: bytes are sent, actions are called. After the last one the connection is closed."""
 
 
 # --- actions ----------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class FaultServer:
     def __exit__(self, *_exception: object) -> None:
         self._closing.set()
         if self._door is Door.OPEN:
-            # First the thread that lets in, woken by a last client: behind it nobody new comes.
+            # First the thread that lets in, woken by a last client: after it nobody new comes.
             socket.create_connection(self._listener.getsockname(), timeout=5).close()
             self._threads[0].join(timeout=5)
         for opened in self._sockets:
@@ -166,7 +166,7 @@ class FaultServer:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         if self._door is Door.OPEN:
-            listener.listen(16)
+            listener.listen(128)
         elif self._door is Door.CROWDED:
             listener.listen(0)
             # The queue holds one connection more than it was asked to; further ones stay unanswered.

@@ -1,4 +1,4 @@
-"""A gateway behind TLS and a proxy in front of it, on raw sockets: they keep what they were sent, for tests to look at.
+"""A gateway behind TLS, and proxies before it, on raw sockets: they keep what they were sent, for tests to look at.
 
 They share no code with the client, and nothing but plain sockets with the sandbox.
 """
@@ -104,15 +104,26 @@ class Gateway(Listener):
 
 
 class Proxy(Listener):
-    """A proxy that connects to whatever it is asked for with CONNECT, or refuses all with one `refusal`."""
+    """A proxy that connects to whatever it is asked for with CONNECT, or refuses all with one `refusal`.
 
-    def __init__(self, refusal: bytes | None = None) -> None:
-        super().__init__(self._tunnel)
+    With a `context` it is itself reached over TLS.
+    """
+
+    def __init__(self, refusal: bytes | None = None, *, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(self._serve_proxy)
+        self._context = context
         self.questions: list[bytes] = []
         """The head of each request that it was sent."""
         self.relayed = b""
         """Everything that went through to the other side."""
         self._refusal = refusal
+
+    def _serve_proxy(self, connection: socket.socket) -> None:
+        if self._context is None:
+            self._tunnel(connection)
+        else:
+            with self._context.wrap_socket(connection, server_side=True) as safe:
+                self._tunnel(safe)
 
     def _tunnel(self, connection: socket.socket) -> None:
         head = connection.recv(65536)
@@ -133,6 +144,26 @@ class Proxy(Listener):
             for chunk in _chunks(source):
                 target.sendall(chunk)
             target.shutdown(socket.SHUT_WR)
+
+
+class SocksProxy(Listener):
+    """A SOCKS 5 proxy that answers the request for a connection with one `reply`, and wants a password."""
+
+    GRANTED, REFUSED, UNREACHABLE = 0, 5, 4
+
+    def __init__(self, reply: int) -> None:
+        super().__init__(self._negotiate)
+        self._reply = reply
+
+    def _negotiate(self, connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x05\x02")
+        connection.recv(65536)
+        connection.sendall(b"\x01\x00")
+        connection.recv(65536)
+        connection.sendall(bytes((5, self._reply, 0, 1)) + bytes(6))
+        while connection.recv(65536):
+            pass
 
 
 def _chunks(source: socket.socket) -> Iterator[bytes]:

@@ -3,12 +3,15 @@
 import importlib.metadata
 import importlib.resources
 import inspect
+import math
 import subprocess
 import sys
 import tomllib
 import typing
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from traceback import walk_tb
+from typing import Any
 
 import pytest
 
@@ -23,6 +26,7 @@ from apimart_cli.errors import (
 )
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.words import Scope
 from support.places import ROOT
 from support.running import KEY
 
@@ -76,6 +80,44 @@ def test_mistakes_are_errors_too() -> None:
         fetch_balance("")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("api_key", None, "api_key: must be a string, not NoneType"),
+        ("api_key", KEY.encode(), "api_key: must be a string, not bytes"),
+        ("api_key", 5, "api_key: must be a string, not int"),
+        ("scope", None, "scope: must be a string, not NoneType"),
+        ("scope", ["key"], "scope: must be a string, not list"),
+        ("scope", "both", "scope: must be one of key, account"),
+        ("scope", "", "scope: must be one of key, account"),
+        ("base_url", None, "base_url: must be a string, not NoneType"),
+        ("base_url", b"https://gateway.example", "base_url: must be a string, not bytes"),
+        ("timeout", None, "timeout: must be a number, not NoneType"),
+        ("timeout", "10", "timeout: must be a number, not str"),
+        ("timeout", True, "timeout: must be a number, not bool"),
+        ("timeout", Decimal(10), "timeout: must be a number, not Decimal"),
+        ("timeout", 10**400, "timeout: the time limit must be more than 0 and at most 3600 seconds"),
+        ("timeout", math.nan, "timeout: the time limit must be more than 0 and at most 3600 seconds"),
+    ],
+)
+def test_an_argument_of_another_type_is_a_usage_error(name: str, value: object, told: str) -> None:
+    """It names the argument, and never its value: who mixes up two arguments may have put the key there."""
+    arguments: dict[str, Any] = {"api_key": KEY, name: value}
+    with pytest.raises(UsageError) as caught:
+        fetch_balance(**arguments)
+    assert caught.value.message == told
+    assert caught.value.hint
+
+
+def test_a_refused_argument_is_in_no_frame() -> None:
+    """Reporters of exceptions show what every frame holds, and a key as bytes is a key."""
+    with pytest.raises(UsageError) as caught:
+        fetch_balance(KEY.encode())  # type: ignore[arg-type]  # a mistake on purpose
+    own = [frame for frame, _ in walk_tb(caught.value.__traceback__) if "apimart_cli" in frame.f_globals["__name__"]]
+    assert own
+    assert KEY not in repr([frame.f_locals for frame in own])
+
+
 def test_only_the_key_is_positional() -> None:
     """The rest is named, so that a later parameter breaks nobody; the defaults are the documented ones."""
     parameters = inspect.signature(fetch_balance).parameters
@@ -98,6 +140,7 @@ def test_a_balance_cannot_be_changed(sandbox: Sandbox) -> None:
 
 def test_the_public_names_are_these() -> None:
     """All of them are there, and are documented where they are defined."""
+    assert dir(apimart_cli) == sorted(apimart_cli.__all__)
     assert sorted(apimart_cli.__all__) == ["ApimartError", "Balance", "ExitCode", "__version__", "fetch_balance"]
     for name in apimart_cli.__all__:
         value = getattr(apimart_cli, name)
@@ -126,6 +169,7 @@ def test_the_package_says_that_it_is_typed() -> None:
     hints = typing.get_type_hints(fetch_balance)
     assert hints["return"] is Balance
     assert set(hints) == {"api_key", "scope", "base_url", "timeout", "return"}
+    assert typing.get_args(hints["scope"]) == tuple(Scope)
 
 
 def _modules_after(code: str, environment: Mapping[str, str]) -> set[str]:

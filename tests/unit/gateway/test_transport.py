@@ -405,6 +405,10 @@ def test_a_host_that_no_library_takes_is_a_usage_error(transport: Transport, hos
     assert error.hint
 
 
+def _no_socks(*_arguments: object, **_named: object) -> None:
+    raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message_", "hint"),
     [
@@ -427,6 +431,8 @@ def test_a_setting_of_this_machine_that_makes_asking_impossible_is_a_usage_error
     transport: Transport, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message_: str, hint: str
 ) -> None:
     """Asking again cannot help; the hint names the variable or the command."""
+    # What the library has in its place where the package for SOCKS is not installed.
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", _no_socks)
     monkeypatch.setenv(variable, value)
     error = fault(transport, "https://127.0.0.1:1")
     assert type(error) is UsageError

@@ -1,0 +1,182 @@
+"""Connections: plain ones reach this machine only, safe ones share their TLS context, failed ones leave nothing."""
+
+import gc
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from apimart_cli.errors import ApimartError, UnavailableError, UsageError
+from apimart_cli.gateway import connections
+from apimart_cli.gateway.client import ask
+from apimart_cli.gateway.connections import TlsContexts
+from apimart_cli.gateway.transport import Transport
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import GivenKey
+from apimart_cli.target import Target
+from apimart_cli.words import Scope
+from support.fault_server import FaultServer
+from support.running import KEY
+from support.secure import Gateway, authority, certified
+
+BODY = b'{"success":true,"remain_balance":10.5,"used_balance":2.3}'
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+def target(base_url: str, key: str = KEY, timeout: float = 5.0) -> Target:
+    return Target("default", Scope.KEY, GivenKey(ApiKey(key, source="a test")), base_url, timeout)
+
+
+def fault(base_url: str) -> ApimartError:
+    """The error that asking there ends in."""
+    with pytest.raises(ApimartError) as caught:
+        Transport(connections=1).send(target(base_url), ApiKey(KEY, source="a test"), lambda: 5.0)
+    return caught.value
+
+
+# --- plain HTTP -------------------------------------------------------------------------------------------------
+
+Resolve = Callable[..., None]
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
+    """Let `localhost` mean these addresses, as a hosts file may."""
+    real = socket.getaddrinfo
+
+    def mean(*addresses: str) -> None:
+        def look_up(host: Any, port: Any, *arguments: Any, **named: Any) -> Any:
+            if host != "localhost":
+                return real(host, port, *arguments, **named)
+            return [
+                (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+                for address in addresses
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    return mean
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ("192.0.2.1",),
+        ("2001:db8::1",),
+        ("0.0.0.0",),
+        ("fe80::1%eth0",),
+        ("127.0.0.1", "192.0.2.1"),
+        ("192.0.2.1", "::1"),
+    ],
+)
+def test_localhost_that_leads_elsewhere_is_refused(
+    resolve: Resolve, monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
+) -> None:
+    """A name is only a name: where it leads is looked at before anything is connected, let alone sent."""
+    connected: list[Any] = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _socket, address: connected.append(address))
+    resolve(*addresses)
+    error = fault("http://localhost:8080")
+    assert type(error) is UsageError
+    assert error.message.startswith("http://localhost is not this machine: its name leads elsewhere")
+    assert error.hint
+    assert connected == []
+
+
+def test_localhost_is_connected_to_the_address_that_was_looked_at(resolve: Resolve) -> None:
+    """One look-up, and every address of this machine is tried; the question still names the host that was given."""
+    with FaultServer([[GOOD]]) as server:
+        resolve("::1", "127.0.0.1")
+        with ask([target(server.named_url)]) as readings:
+            assert next(readings).balance
+    assert f"Host: localhost:{server.port}\r\n".encode() in server.heads[0]
+
+
+def test_localhost_without_an_address_is_unreachable(resolve: Resolve) -> None:
+    """As any other name."""
+    resolve()
+    assert fault("http://localhost:8080").message == "could not reach localhost: its name has no address"
+
+
+# --- TLS contexts -----------------------------------------------------------------------------------------------
+
+
+def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the authorities is most of the work of a connection: it is done once, and the others wait for it."""
+    made: list[Any] = []
+
+    def make(verify: str | bool) -> object:
+        time.sleep(0.05)
+        made.append(verify)
+        return object()
+
+    monkeypatch.setattr(connections, "_make_context", make)
+    contexts = TlsContexts()
+    got: list[Any] = []
+    barrier = threading.Barrier(20)
+
+    def get() -> None:
+        barrier.wait()
+        got.append(contexts.get(True))
+
+    threads = [threading.Thread(target=get) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (made, len(got), len(set(map(id, got)))) == ([True], 20, 1)
+    assert contexts.get("/another/ca.pem") is not got[0]
+
+
+@pytest.fixture
+def large_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The usual authorities and ours, in a file that the environment names."""
+    path = tmp_path / "ca.pem"
+    path.write_bytes(Path(certifi.where()).read_bytes() + authority().cert_pem.bytes())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    return path
+
+
+def test_the_authorities_are_read_once_for_all_questions(large_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys are asked about; the answers come over connections of their own."""
+    read: list[Any] = []
+    real = connections._load_authorities
+    monkeypatch.setattr(connections, "_load_authorities", lambda *given: (read.append(given), real(*given)))
+    with Gateway(certified("localhost")) as gateway:
+        asked = [target(f"https://localhost:{gateway.port}", f"sk-number-{number:08}") for number in range(30)]
+        with ask(asked) as readings:
+            assert all(reading.balance for reading in readings)
+        assert (len(read), gateway.connections) == (1, 30)
+
+
+def test_failures_keep_nothing_alive(large_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that a reading keeps holds no frame, no cause, and through them no TLS context and no connection."""
+    contexts: list[weakref.ref[Any]] = []
+    real = connections._make_context
+
+    def make(verify: str | bool) -> Any:
+        context = real(verify)
+        contexts.append(weakref.ref(context))
+        return context
+
+    monkeypatch.setattr(connections, "_make_context", make)
+    with Gateway(certified("gateway.example")) as gateway:
+        asked = [target(f"https://localhost:{gateway.port}", f"sk-number-{number:08}") for number in range(5)]
+        with ask(asked) as readings:
+            errors = [reading.error for reading in readings]
+        gateway.settle()
+    for error in errors:
+        assert type(error) is UnavailableError
+        assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
+    give_up_at = time.monotonic() + 5
+    # The threads end a moment after their answers.
+    while contexts[0]() is not None and time.monotonic() < give_up_at:
+        gc.collect()
+        time.sleep(0.02)
+    assert [context() for context in contexts] == [None]
