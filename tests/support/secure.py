@@ -83,10 +83,11 @@ class Listener:
 
 
 class Gateway(Listener):
-    """A gateway that answers each question with `ANSWER`: behind TLS with a context, in the clear without."""
+    """A gateway that gives each question the same `answer`: over TLS with a context, in the clear without."""
 
-    def __init__(self, context: ssl.SSLContext | None) -> None:
+    def __init__(self, context: ssl.SSLContext | None, *, answer: bytes = ANSWER) -> None:
         super().__init__(self._answer)
+        self._reply = answer
         self.received: list[bytes] = []
         """Each question that arrived, decrypted."""
         self._context = context
@@ -100,7 +101,7 @@ class Gateway(Listener):
 
     def _converse(self, connection: socket.socket) -> None:
         self.received.append(connection.recv(65536))
-        connection.sendall(ANSWER)
+        connection.sendall(self._reply)
 
 
 class Proxy(Listener):
