@@ -40,7 +40,8 @@ def find_key(profile: Setting[str], options: Options, environ: Mapping[str, str]
 def _of_option(options: Options) -> FoundKey | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
-    if options.api_key == "-" and options.read_standard_input is not None:
+    if options.api_key == "-":
+        assert options.read_standard_input is not None, "whoever takes --api-key passes a reader of standard input"
         return _given(options.read_standard_input(), "standard input")
     if options.api_key is not None:
         return _given(options.api_key, "--api-key")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apimart_cli.commands.options import AskingOptions
 from apimart_cli.config.precedence import resolve as resolve_all
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
@@ -28,7 +29,7 @@ OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 def _key_of(settings: Settings) -> str:
     key = settings.api_key.value
     assert isinstance(key, GivenKey), key
-    return key.read().reveal()
+    return key.read(lambda: 1.0).reveal()
 
 
 def _key_error(settings: Settings) -> AuthError:
@@ -410,7 +411,7 @@ def test_a_missing_or_malformed_key_never_falls_through_to_another(
     assert error.hint
     (target,) = settings.targets()
     with pytest.raises(AuthError) as caught:
-        target.api_key.read()
+        target.api_key.read(lambda: 1.0)
     assert caught.value is error
     shown = next(row.value for row in settings.rows() if row.name == "api_key")
     assert shown == f"not usable: {error.message}"
@@ -479,6 +480,9 @@ def test_two_options_for_the_key_contradict_each_other(tmp_path: Path) -> None:
         resolve(Options(api_key=KEY, api_key_file=_key_file(tmp_path)), {})
 
 
+FROM_STANDARD_INPUT = AskingOptions(api_key="-").options()
+
+
 class _Input(io.TextIOWrapper):
     """Standard input with these bytes in it."""
 
@@ -490,7 +494,7 @@ class _Input(io.TextIOWrapper):
 def test_a_dash_reads_the_key_from_standard_input(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     """The way for password managers: the key is in no process list."""
     monkeypatch.setattr(sys, "stdin", _Input(KEY.encode() + end))
-    settings = resolve(Options(api_key="-"), {})
+    settings = resolve(FROM_STANDARD_INPUT, {})
     assert (_key_of(settings), settings.api_key.source) == (KEY, "standard input")
 
 
@@ -510,14 +514,14 @@ def test_standard_input_with_no_single_key_is_refused(
 ) -> None:
     """A longer input is refused and not cut into a shorter key."""
     monkeypatch.setattr(sys, "stdin", _Input(content))
-    assert _key_error(resolve(Options(api_key="-"), {})).message == f"the API key from standard input {fault}"
+    assert _key_error(resolve(FROM_STANDARD_INPUT, {})).message == f"the API key from standard input {fault}"
 
 
 def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nothing to read a key from, and a hint at what else there is."""
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UsageError) as caught:
-        resolve(Options(api_key="-"), {})
+        resolve(FROM_STANDARD_INPUT, {})
     assert caught.value.message == "--api-key -: standard input is closed"
     assert caught.value.hint == "pipe the key in, or use --api-key-file"
 
@@ -532,7 +536,7 @@ def test_a_standard_input_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(sys, "stdin", Broken(b""))
     with pytest.raises(UsageError, match=r"^--api-key -: cannot read standard input: Is a directory$"):
-        resolve(Options(api_key="-"), {})
+        resolve(FROM_STANDARD_INPUT, {})
 
 
 def test_at_a_terminal_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -544,7 +548,7 @@ def test_at_a_terminal_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(sys, "stdin", Terminal(b""))
     monkeypatch.setattr("apimart_cli.screen.prompt.ask_secret", lambda prompt: KEY if prompt == "API key: " else "")
-    assert _key_of(resolve(Options(api_key="-"), {})) == KEY
+    assert _key_of(resolve(FROM_STANDARD_INPUT, {})) == KEY
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------
@@ -616,5 +620,5 @@ def test_who_has_no_key_is_told_how_to_store_one(write_config: Write, options: O
     write_config("[profiles.'a b']\n")
     settings = resolve(options, {})
     with pytest.raises(AuthError) as caught:
-        settings.api_key.value.read()
+        settings.api_key.value.read(lambda: 1.0)
     assert caught.value.hint == hint
