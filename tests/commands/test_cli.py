@@ -225,7 +225,7 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are told, and the code says that the output failed."""
-    monkeypatch.setattr("apimart_cli.screen.writing.write_answer", _raise(OutputError("it is full", "free some space")))
+    monkeypatch.setattr("apimart_cli.cli.write_answer", _raise(OutputError("it is full", "free some space")))
     assert main(["check", "--json"]) is ExitCode.INTERNAL
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("apimart: ")] == [
         "apimart: error: there is no threshold to check",
@@ -287,6 +287,9 @@ def test_a_command_that_returns_anything_else_is_a_bug(
         ["balance", "-p", "quick", "--json"],
         ["balance", "-pqa", "--json"],
         ["balance", "--json", "--no-such-option"],
+        ["balance", "--no-such-option", "--json"],
+        ["balance", "--json", "--api-key"],
+        ["config", "check", "--json", "surplus"],
         ["balance", "--scope", "all", "--json"],
         ["config", "show", "--json", "--scope", "all"],
         ["balance", "--json", "--output", "table"],
@@ -329,6 +332,14 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
         ["balance", "-o", "value"],
         ["balance", "-o", "jsonl"],
         ["balance", "--profile", "json"],
+        ["balance", "--profile", "x --json y"],
+        ["balance", "--api-key-file", "--json"],
+        ["balance", "-p--json"],
+        ["balance", "--", "--json"],
+        ["config", "set", "--json", "x"],
+        ["--json", "balance"],
+        ["sandbox", "nosuchcommand", "--json"],
+        ["sandbox", "--json", "--", "true"],
         ["check", "--json", "--quiet"],
         ["check", "-q", "--json"],
         ["check", "-qo", "json"],
