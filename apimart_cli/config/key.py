@@ -66,7 +66,8 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
         )
         return _of_environment(environ, variable) or _missing(missing, variable)
     if "api_key_file" in profile:
-        # Beside the config file, so that the answer does not depend on the folder one stands in.
+        assert config.path is not None, "a file that has profiles has a path"
+        # Relative to the config file, so that the current folder does not decide which key is used.
         path = config.path.parent / os.path.expanduser(profile["api_key_file"])
         try:
             return _of_file(path, f"api_key_file of {source}")
