@@ -66,12 +66,12 @@ def set_(
     from apimart_cli.config.login import read_value
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import set_values
-    from apimart_cli.screen.writing import write_note
+    from apimart_cli.screen.writing import write_note, write_warning
 
     if profile is not None:
         parse_new_profile(profile, "--profile")
     found = require_config_path(os.environ)
-    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)})
+    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)}, warn=write_warning)
     write_note(f"{_told(name, profile)} is set in {found}")
     return ExitCode.OK
 
@@ -88,12 +88,12 @@ def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     from apimart_cli.config.names import require_name
     from apimart_cli.config.stored import is_set
     from apimart_cli.config.writer import unset_names
-    from apimart_cli.screen.writing import write_note
+    from apimart_cli.screen.writing import write_note, write_warning
 
     found = require_config_path(os.environ)
     if name == "profiles" or not is_set(found, profile, name):
         require_name(name, in_profile=profile is not None)
-    removed = unset_names(found, profile, (name,))
+    removed = unset_names(found, profile, (name,), warn=write_warning)
     told = _told(name, profile)
     write_note(f"{told} is removed from {found}" if removed else f"{told} was not set in {found}")
     return ExitCode.OK

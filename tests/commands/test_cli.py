@@ -369,3 +369,35 @@ def test_nothing_is_read_from_the_folder_one_stands_in(run: Run, tmp_path: Path)
     for name in ("apimart_cli.py", "typer.py", "requests.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit(99)\n")
     assert run("config", "path").returncode == 0
+
+
+def test_python_m_loads_nothing_from_the_folder_one_stands_in(
+    environment: Mapping[str, str], tmp_path: Path, online: Sandbox
+) -> None:
+    """Python itself puts that folder first; it is taken away before anything but the package is loaded."""
+    for name in (
+        "typing",
+        "signal",
+        "re",
+        "enum",
+        "json",
+        "decimal",
+        "pathlib",
+        "typer",
+        "requests",
+        "urllib3",
+        "rich",
+    ):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)\n")
+    for flags in ([], ["-P"]):
+        ended = subprocess.run(
+            [sys.executable, *flags, "-m", "apimart_cli", "balance"],
+            env={**environment, **connected(online)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "10.5" in ended.stdout

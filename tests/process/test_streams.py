@@ -1,6 +1,7 @@
 """Broken standard streams: closed, full, or with nobody left to read them. No traceback, and never a false success."""
 
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -227,6 +228,38 @@ def test_an_error_document_that_cannot_be_written(run_into: RunInto, state: str)
     assert ended.returncode == 1
     assert "'x' is not an amount" in ended.stderr
     assert "could not be written" in ended.stderr
+    assert_only_messages(ended.stderr)
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
+    reason="only root, with unshare, can take the null device away",
+)
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "message"),
+    [
+        ("--version", ">&-", 1, "it is closed"),
+        ("balance", ">&-", 1, "it is closed"),
+        ("check -q --min 5", "<&- >&-", 0, ""),
+        ("check -q --min 50", "<&- >&- 2>&-", 3, ""),
+        ("balance --api-key -", "<&-", 4, "the API key from standard input is empty"),
+    ],
+)
+def test_a_closed_stream_needs_no_null_device(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, arguments: str, closed: str, code: int, message: str
+) -> None:
+    """Some containers have an empty /dev."""
+    ended = subprocess.run(
+        ["unshare", "-m", "bash", "-c", f'mount -t tmpfs none /dev && "$0" "$@" {closed}', command, *arguments.split()],
+        env={**environment, **connected(sandbox)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert message in ended.stderr
     assert_only_messages(ended.stderr)
 
 
