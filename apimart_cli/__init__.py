@@ -8,10 +8,9 @@ nothing but this file, so that the command line starts fast.
     Decimal('10.5')
 """
 
-from typing import TYPE_CHECKING, Any
-
 from apimart_cli.version import __version__
 
+TYPE_CHECKING = False  # not imported: `python -m` would load `typing` from the current folder, if there is one
 if TYPE_CHECKING:
     from apimart_cli.api import fetch_balance
     from apimart_cli.balance import Balance
@@ -28,7 +27,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,9 +1,15 @@
 """Where the process starts and ends: `apimart` and `python -m apimart_cli`."""
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # Python looks for modules in the current folder first, which may be anybody's checkout with a `requests.py` in it.
+    # Before any other import. What is loaded by now (this package itself) only `python -P` can protect.
+    del sys.path[0]
+
 import gc
 import os
 import signal
-import sys
 from typing import NoReturn
 
 INTERRUPTED = 130
@@ -35,16 +41,18 @@ def _leave(_signal: int, _frame: object) -> NoReturn:
 
 
 def _fill_closed_streams() -> None:
-    """Put the null device, not writable, where a standard stream is closed.
+    """Put something that is empty and not writable where a standard stream is closed.
 
     A connection would be given its number otherwise, and the stray output of a library would travel to the gateway.
-    And Typer writes its help to a stream that is not there without a word; to this one, it fails as to any other.
+    And Typer writes to a stream that is not there without a word; to this one, it fails as to any other.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)
+            # A pipe that nobody writes to. Unlike the null device, it is there in every container.
+            _reader, writer = os.pipe()
+            os.close(writer)
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process
 

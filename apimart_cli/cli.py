@@ -1,8 +1,8 @@
 """The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,7 +12,9 @@ import typer.main
 from apimart_cli.commands import Group
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
 from apimart_cli.processes.signals import ending_cleanly
+from apimart_cli.screen.writing import unwritable, write_answer, write_error
 from apimart_cli.version import __version__
+from apimart_cli.words import OutputFormat
 
 COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
@@ -64,7 +66,7 @@ _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"apimart {__version__}")
+        write_answer(f"apimart {__version__}\n")
         raise typer.Exit
 
 
@@ -80,23 +82,18 @@ def root(
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: a member of ExitCode, or what a wrapped command returned."""
     if arguments:
-        # A shell that asks for completions passes none. A stray variable would make of every command a success.
+        # A shell that asks for completions passes no arguments. A stray variable would turn every command into one
+        # that prints completions and exits 0.
         os.environ.pop("_APIMART_COMPLETE", None)
     try:
         with ending_cleanly():
             return _run(arguments)
     except ApimartError as error:
         return _report(error, arguments)
-    except OSError as error:
-        # What we write ourselves is translated where it is written; this is Typer printing its help.
-        from apimart_cli.screen.writing import unwritable
-
-        return _report(unwritable(error), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001  # the last resort: a bug is told in one line, and is never a verdict
-        _trace(error, arguments)
-        return _report(bug(error), arguments)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the last resort: a bug is one line, and never a verdict
+        return _report_stranger(error, arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -119,15 +116,30 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
 
 
-def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
-    """Tell about an error on standard error, and as JSON on standard output where JSON was asked for."""
-    from apimart_cli.screen.writing import write_answer, write_error
+def _report_stranger(error: BaseException, arguments: Sequence[str]) -> ExitCode:
+    """Report what is no error of ours: a bug, unless no command ran. Then Typer printed a completion script."""
+    if arguments[:1] and arguments[0] not in COMMANDS:
+        if isinstance(error, SystemExit):
+            # The reader of the script went away.
+            return ExitCode.OK
+        if isinstance(error, OSError):
+            return _report(unwritable(error), arguments)
+    _trace(error, arguments)
+    return _report(bug(error), arguments)
 
-    if _wants_json(arguments) and not isinstance(error, OutputError):
+
+def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
+    """Report an error on standard error, and as JSON on standard output where JSON was asked for."""
+    path: list[str] = []
+    options: Mapping[str, Any] = {}
+    # The error may be one that stops the parser too, like a command that cannot be loaded.
+    with suppress(Exception):
+        path, options = _parsed(arguments)
+    if _wants_json(options) and not isinstance(error, OutputError):
         from apimart_cli.output.json import render_error_as_json
 
         try:
-            write_answer(render_error_as_json(error, is_check="check" in arguments[:1]))
+            write_answer(render_error_as_json(error, is_check=path == ["check"]))
         except OutputError as output_error:
             write_error(error.message, error.hint)
             error = output_error
@@ -135,10 +147,12 @@ def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
     return error.exit_code
 
 
-def _trace(error: Exception, arguments: Sequence[str]) -> None:
-    """Tell where a bug is, where that was asked for."""
-    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--debug" in ours or os.environ.get("APIMART_DEBUG") == "1":
+def _trace(error: BaseException, arguments: Sequence[str]) -> None:
+    """Show where a bug is, where that was asked for."""
+    options: Mapping[str, Any] = {}
+    with suppress(Exception):
+        _, options = _parsed(arguments)
+    if options.get("debug") or os.environ.get("APIMART_DEBUG") == "1":
         from apimart_cli.screen.writing import write_debug
         from apimart_cli.trace import traced_error
 
@@ -146,10 +160,24 @@ def _trace(error: Exception, arguments: Sequence[str]) -> None:
             write_debug(line)
 
 
-def _wants_json(arguments: Sequence[str]) -> bool:
-    """Tell from the raw command line whether JSON was asked for: an error may come before the options are read."""
-    ours = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    # Only -q takes no value, so it is the first of short options written together: -pq names the profile q.
-    if any(re.match(r"-q|--quiet$", argument) for argument in ours):
-        return False
-    return bool(re.search(r" (--json|(--output|-q?o)[ =]?json)(?= )", f" {' '.join(ours)} "))
+def _wants_json(options: Mapping[str, Any]) -> bool:
+    """Tell whether the options of a command ask for JSON on standard output."""
+    return bool(options.get("json") or options.get("output") == OutputFormat.JSON) and not options.get("quiet")
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
+    """Return the names of the command on the command line, and its options as they were typed.
+
+    The command's own parser reads them, and goes on after a mistake: an error may come before the options are read.
+    """
+    command: Any = typer.main.get_command(app)
+    rest: list[str] = list(arguments)
+    names: list[str] = []
+    while True:
+        context = typer.Context(command, resilient_parsing=True, ignore_unknown_options=True)
+        options, rest, _ = command.make_parser(context).parse_args(rest)
+        found = command.get_command(context, rest[0]) if rest and isinstance(command, Group) else None
+        if found is None:
+            return names, options
+        command = found
+        names.append(rest.pop(0))

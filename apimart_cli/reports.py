@@ -1,4 +1,4 @@
-"""Reports: what `config show` and `config check` tell, as records. Pure: made by `config`, shown by `output`."""
+"""Reports: what `config show` and `config check` show, as records. Pure: made by `config`, shown by `output`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from apimart_cli.errors import ConfigError
 
 
 class SettingRow(NamedTuple):
-    """A setting as `config show` tells it."""
+    """A setting as `config show` shows it."""
 
     name: str
     value: str | None
@@ -24,8 +24,8 @@ class Problem(NamedTuple):
     profile: str | None = None
     """The profile that it breaks; None where it stands outside of the profiles."""
 
-    def as_error(self, path: Path) -> ConfigError:
-        """Return the error that tells it."""
+    def as_error(self, path: Path | None) -> ConfigError:
+        """Return it as an error of the file at `path`."""
         place = f"{path}:{self.line}" if self.line else f"{path}"
         return ConfigError(f"{place}: {self.message}", self.hint)
 
@@ -39,8 +39,9 @@ class ProfileReport(NamedTuple):
 
 
 class ConfigReport(NamedTuple):
-    """What `config check` has to tell."""
+    """What `config check` shows."""
 
-    path: Path
+    path: Path | None
+    """None when there is no place for a config file."""
     problems: Sequence[Problem]
     profiles: Sequence[ProfileReport]

@@ -9,24 +9,39 @@ from typing import Any
 import typer
 import typer.core
 
+from apimart_cli.screen.writing import write_answer
 
-class QuickCompletion:
-    """Completes names without their descriptions: to clean those of markup, Typer would load Rich at every TAB."""
+
+class Plain:
+    """What Typer does, without Rich and through our own streams."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option that shows the help, written as every other answer is."""
+        option = super().get_help_option(ctx)  # type: ignore[misc]  # mixed into Typer's classes
+        if option is not None:
+            option.callback = _show_help
+        return option
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Return what a shell may complete here."""
+        """Return what a shell may complete here, without descriptions: Typer loads Rich to clean those of markup."""
         items: list[Any] = super().shell_complete(ctx, incomplete)  # type: ignore[misc]  # mixed into Typer's classes
         for item in items:
             item.help = None
         return items
 
 
-class Command(QuickCompletion, typer.core.TyperCommand):
+class Command(Plain, typer.core.TyperCommand):
     """One command."""
 
 
-class Group(QuickCompletion, typer.core.TyperGroup):
+class Group(Plain, typer.core.TyperGroup):
     """Commands under one name."""
+
+
+def _show_help(context: Any, _option: Any, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        write_answer(f"{context.get_help()}\n")
+        context.exit()
 
 
 def new_app(**settings: Any) -> typer.Typer:

@@ -40,11 +40,11 @@ def path(json: OnlyJson = False) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.file import config_path
+    from apimart_cli.config.file import config_path, require_config_path
     from apimart_cli.output.json import render_document
     from apimart_cli.screen.writing import write_answer
 
-    found, source = config_path(os.environ)
+    found, (_, source) = require_config_path(os.environ), config_path(os.environ)
     document = {"path": str(found), "source": source, "exists": os.path.exists(found)}
     write_answer(render_document(document) if json else f"{found}\n")
     return ExitCode.OK
@@ -62,16 +62,16 @@ def set_(
     """
     import os
 
-    from apimart_cli.config.file import config_path
+    from apimart_cli.config.file import require_config_path
     from apimart_cli.config.login import read_value
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import set_values
-    from apimart_cli.screen.writing import write_note
+    from apimart_cli.screen.writing import write_note, write_warning
 
     if profile is not None:
         parse_new_profile(profile, "--profile")
-    found, _ = config_path(os.environ)
-    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)})
+    found = require_config_path(os.environ)
+    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)}, warn=write_warning)
     write_note(f"{_told(name, profile)} is set in {found}")
     return ExitCode.OK
 
@@ -80,18 +80,20 @@ def set_(
 def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """Remove a name from the config file.
 
-    It is removed from the profile that --profile names, else from the top level.
+    It is removed from the profile that --profile names, else from the top level. A misspelled name can be removed too.
     """
     import os
 
-    from apimart_cli.config.file import config_path
+    from apimart_cli.config.file import require_config_path
     from apimart_cli.config.names import require_name
+    from apimart_cli.config.stored import is_set
     from apimart_cli.config.writer import unset_names
-    from apimart_cli.screen.writing import write_note
+    from apimart_cli.screen.writing import write_note, write_warning
 
-    require_name(name, in_profile=profile is not None)
-    found, _ = config_path(os.environ)
-    removed = unset_names(found, profile, (name,))
+    found = require_config_path(os.environ)
+    if name == "profiles" or not is_set(found, profile, name):
+        require_name(name, in_profile=profile is not None)
+    removed = unset_names(found, profile, (name,), warn=write_warning)
     told = _told(name, profile)
     write_note(f"{told} is removed from {found}" if removed else f"{told} was not set in {found}")
     return ExitCode.OK
@@ -120,7 +122,9 @@ def check(json: OnlyJson = False) -> ExitCode:
     for problem in report.problems:
         error = problem.as_error(report.path)
         write_error(error.message, error.hint)
-    if not report.problems:
+    if report.path is None:
+        write_note("there is no config file, and no default place for one")
+    elif not report.problems:
         is_there = os.path.exists(report.path)
         write_note(f"no mistake in {report.path}" if is_there else f"there is no config file: {report.path}")
     return ExitCode.USAGE if report.problems else ExitCode.OK

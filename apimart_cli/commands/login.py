@@ -39,6 +39,7 @@ def login(
     """
     from apimart_cli.config.login import resolve_for_login
     from apimart_cli.config.settings import Options
+    from apimart_cli.config.writer import require_writable
     from apimart_cli.gate import code_of_readings
     from apimart_cli.keys.key import ApiKey
     from apimart_cli.keys.keyring import KeyringKey
@@ -46,8 +47,9 @@ def login(
     from apimart_cli.screen.prompt import read_key
 
     settings = resolve_for_login(Options(base_url=base_url, timeout=timeout), profile)
+    # Fail before prompting.
+    require_writable(settings.config_path)
     if keyring:
-        # Before anybody has typed a key in vain.
         KeyringKey(settings.profile).require_package()
     key = ApiKey(read_key("login", hint="pipe the key in, or type it at a terminal"), source="standard input")
     with take_readings([settings.with_key(key)], trace=trace_of(debug=debug)) as taken:
@@ -102,7 +104,7 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     place = {"api_key_keyring": True} if keyring else {"api_key": key.reveal()}
     address = {"base_url": settings.settings.base_url.value} if with_base_url else {}
     others = [name for name in STORED_NAMES if name not in place]
-    set_values(settings.config_path, settings.profile, {**place, **address}, instead_of=others)
+    set_values(settings.config_path, settings.profile, {**place, **address}, warn=write_warning, instead_of=others)
     kept_in = "the keyring" if keyring else settings.config_path
     write_note(f"the key of profile {settings.profile} is kept in {kept_in}")
     if "APIMART_API_KEY" in os.environ:

@@ -13,19 +13,16 @@ def logout(profile: OneProfile = None) -> ExitCode:
 
     Everything else in the config file stays.
     """
-    from apimart_cli.config.login import resolve_for_login
-    from apimart_cli.config.settings import Options
-    from apimart_cli.config.writer import unset_names
-    from apimart_cli.errors import UsageError
-    from apimart_cli.keys.keyring import KeyringKey
-    from apimart_cli.screen.writing import write_note
+    import os
 
-    settings = resolve_for_login(Options(), profile)
-    name = settings.profile
-    if settings.stored_in == "api_key_keyring":
-        KeyringKey(name).delete()
-    if settings.stored_in is None:
-        raise UsageError(f"profile {name} keeps no key in {settings.config_path}", "there is nothing to forget")
-    unset_names(settings.config_path, name, (settings.stored_in,))
-    write_note(f"the key of profile {name} is forgotten")
+    from apimart_cli.config.stored import find_stored_key
+    from apimart_cli.config.writer import unset_names
+    from apimart_cli.keys.keyring import KeyringKey
+    from apimart_cli.screen.writing import write_note, write_warning
+
+    stored = find_stored_key(profile, os.environ)
+    if stored.name == "api_key_keyring":
+        KeyringKey(stored.profile).delete()
+    unset_names(stored.config_path, stored.profile, (stored.name,), warn=write_warning)
+    write_note(f"the key of profile {stored.profile} is forgotten")
     return ExitCode.OK

@@ -23,6 +23,8 @@ from apimart_cli.config.private_file import PrivateFile, read_private_file
 from apimart_cli.errors import ConfigError
 from apimart_cli.reports import Problem
 
+_NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
+
 MAX_DIGITS = 100
 """Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
@@ -30,7 +32,8 @@ MAX_DIGITS = 100
 class ConfigFile(NamedTuple):
     """What the config file says. Values are kept as the text that was written, numbers included."""
 
-    path: Path
+    path: Path | None
+    """None when there is no file, and no default place for one."""
     default_profile: str | None = None
     top_level: Mapping[str, str] = MappingProxyType({})
     profiles: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
@@ -43,6 +46,8 @@ class ConfigFile(NamedTuple):
         """Return the settings of profile `name`; raise ConfigError, naming who asked for it, when there is none."""
         if name in self.profiles:
             return self.profiles[name]
+        if self.path is None:
+            raise ConfigError(f"{asked_by}: there is no profile {name!r}: there is no config file", _NO_PLACE_HINT)
         known = f"profiles in the file: {', '.join(self.profiles)}{suggestion(name, self.profiles)}"
         raise ConfigError(
             f"{asked_by}: there is no profile {name!r} in {self.path}",
@@ -56,8 +61,13 @@ class ConfigFile(NamedTuple):
         return line_of(self.text, table, name)
 
 
-def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
-    """Return the path of the config file, whether it exists or not, and the source of that path."""
+def config_path(environ: Mapping[str, str]) -> tuple[Path | None, str]:
+    """Return the path of the config file, whether it exists or not, and the source of that path.
+
+    The path is None where none is named and there is no default: a process may have no home folder, like those of
+    containers that run with any user id. platformdirs then raises RuntimeError (seen with 4.14), or returns a path
+    that starts in the current folder (4.2 to 4.11), which whoever made that folder could fill.
+    """
     if "APIMART_CONFIG" in environ:
         named = environ["APIMART_CONFIG"]
         if not named:
@@ -68,7 +78,19 @@ def config_path(environ: Mapping[str, str]) -> tuple[Path, str]:
             raise ConfigError(f"APIMART_CONFIG: there is no home folder for {named!r}", "write the path out") from None
     from platformdirs import user_config_path
 
-    return user_config_path("apimart") / "config.toml", "default"
+    try:
+        folder = user_config_path("apimart")
+    except RuntimeError:
+        return None, "default"
+    return folder / "config.toml" if folder.is_absolute() else None, "default"
+
+
+def require_config_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of the config file. Raises ConfigError where there is no place for one."""
+    path, _ = config_path(environ)
+    if path is None:
+        raise ConfigError("there is no default place for a config file", _NO_PLACE_HINT)
+    return path
 
 
 def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> ConfigFile:
@@ -85,18 +107,18 @@ def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> C
 
 
 def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> tuple[ConfigFile, list[Problem]]:
-    """Read the config file and return what of it is right, and every mistake in it, in the order of the lines.
+    """Read the config file and return its usable part, and every mistake in it, in the order of the lines.
 
     Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
     """
     path, source = config_path(environ)
-    if (source == "default" or may_be_absent) and _is_absent(path):
+    if path is None or ((source == "default" or may_be_absent) and is_absent(path)):
         return ConfigFile(path), []
     file = read_private_file(path)
     return check_document(file, parse_toml(file.text, path))
 
 
-def _is_absent(path: Path) -> bool:
+def is_absent(path: Path) -> bool:
     """Tell whether there is certainly no file; one that cannot be looked at may name another gateway, or a minimum."""
     try:
         os.lstat(path)
@@ -112,12 +134,12 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
-        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is beyond sense"
+        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
         raise ConfigError(f"{path} is not valid TOML: {reason}", "correct the file; strings need quotes") from None
 
 
 def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:
-    """Return what of `document` is right, and every mistake in its names and types."""
+    """Return the usable part of `document`, and every mistake in its names and types."""
     checker = _Checker(file.text)
     top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())
     tables = top_level.pop("profiles", {})
@@ -185,8 +207,8 @@ class _Checker:
 
 
 def _as_text(value: Any) -> Any:
-    """Return numbers as the text that writes them; whatever else as it is."""
+    """Return numbers as text, and everything else as it is."""
     if isinstance(value, Decimal):
-        # One beyond sense keeps its exponent, and is refused by whoever reads it as an amount.
+        # A larger one keeps its exponent, and is refused by whoever reads it as an amount.
         return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < MAX_DIGITS else str(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -40,7 +40,8 @@ def find_key(profile: Setting[str], options: Options, environ: Mapping[str, str]
 def _of_option(options: Options) -> FoundKey | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
-    if options.api_key == "-" and options.read_standard_input is not None:
+    if options.api_key == "-":
+        assert options.read_standard_input is not None, "whoever takes --api-key passes a reader of standard input"
         return _given(options.read_standard_input(), "standard input")
     if options.api_key is not None:
         return _given(options.api_key, "--api-key")
@@ -65,7 +66,8 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
         )
         return _of_environment(environ, variable) or _missing(missing, variable)
     if "api_key_file" in profile:
-        # Beside the config file, so that the answer does not depend on the folder one stands in.
+        assert config.path is not None, "a file that has profiles has a path"
+        # Relative to the config file, so that the current folder does not decide which key is used.
         path = config.path.parent / os.path.expanduser(profile["api_key_file"])
         try:
             return _of_file(path, f"api_key_file of {source}")

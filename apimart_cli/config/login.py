@@ -1,4 +1,4 @@
-"""What `login`, `logout` and `config set` need to know before they write."""
+"""What `login` and `config set` need to know before they write."""
 
 import os
 import shlex
@@ -7,10 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.config.file import read_config
+from apimart_cli.config.file import read_config, require_config_path
 from apimart_cli.config.names import FLAG, KEY_NAMES, NUMBER, STORED_NAMES, WORDS, require_name
 from apimart_cli.config.precedence import DEFAULT_PROFILE, Sources, find
 from apimart_cli.config.settings import Options, Setting, Settings
+from apimart_cli.config.stored import takes_key_elsewhere
 from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
 from apimart_cli.errors import AuthError, UsageError
 from apimart_cli.keys.key import ApiKey
@@ -19,7 +20,7 @@ from apimart_cli.words import Scope
 
 
 class LoginSettings(NamedTuple):
-    """What `login` and `logout` need of a profile that may not exist yet."""
+    """What `login` needs of a profile that may not exist yet."""
 
     settings: Settings
     """What is in force for the profile, but for the key."""
@@ -38,20 +39,18 @@ class LoginSettings(NamedTuple):
 
 
 def resolve_for_login(options: Options, profile: str | None, environ: Mapping[str, str] | None = None) -> LoginSettings:
-    """Return what is in force for a profile that is to get a key, or to lose it.
+    """Return what is in force for a profile that is to get a key.
 
-    Raises UsageError when the profile takes its key from elsewhere: then a stored key would never be used.
+    Raises UsageError when the profile takes its key from elsewhere, for a stored key would never be used, and
+    ConfigError when there is no place for a config file, or a mistake in it.
     """
     environ = os.environ if environ is None else environ
+    path = require_config_path(environ)
     sources = Sources(options, environ, read_config(environ, may_be_absent=True))
     name = _find_profile(profile, sources)
     stored_in = next((source for source in KEY_NAMES if source in sources.config.profiles.get(name.value, {})), None)
-    if stored_in not in {None, *STORED_NAMES}:
-        raise UsageError(
-            f"profile {name.value} takes its key from {stored_in}",
-            "choose another profile, or first run: "
-            f"apimart config unset {stored_in} --profile {shlex.quote(name.value)}",
-        )
+    if stored_in is not None and stored_in not in STORED_NAMES:
+        raise takes_key_elsewhere(name.value, stored_in)
     settings = Settings(
         profile=name,
         api_key=Setting(NoKey(AuthError("there is no API key yet")), "none"),
@@ -62,7 +61,7 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
         min=Setting(None, "default"),
         max_used=Setting(None, "default"),
     )
-    return LoginSettings(settings, sources.config.path, stored_in)
+    return LoginSettings(settings, path, stored_in)
 
 
 def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:

@@ -16,7 +16,11 @@ MAX_UNIT_LENGTH = 16
 
 MAX_PROFILE_LENGTH = 100
 
-_PLAIN_DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,6})?"
+MAX_INTEGER_DIGITS = 15
+MAX_FRACTION_DIGITS = 30
+"""Most digits of an amount before and after the point: as many as the gateway may send."""
+
+_PLAIN_SECONDS = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 
 
 class Number(str):
@@ -26,18 +30,46 @@ class Number(str):
 
 
 def parse_amount(text: str, source: str) -> Decimal:
-    """Return an amount written as a plain decimal, exactly."""
-    if not re.fullmatch(_PLAIN_DECIMAL, text):
-        raise UsageError(
-            f"{source}: {shown(text)} is not an amount",
-            "give a plain decimal number that is not negative, like 5 or 0.25",
-        )
+    """Return an amount written as a plain decimal, exactly: `5`, `0.25`, `.5`.
+
+    Raises UsageError, which names `source` and says what is wrong, for anything else.
+    """
+    fault = _amount_fault(text)
+    if fault:
+        raise UsageError(f"{source}: {shown(text)} is not an amount: {fault.reason}", fault.hint)
     return Decimal(text)
+
+
+class _Fault(NamedTuple):
+    reason: str
+    hint: str
+
+
+_NO_NUMBER = _Fault("it is not a plain decimal number", "give a number like 5 or 0.25")
+
+_WRITTEN_OTHERWISE = {
+    r"[+-][0-9.,eE+-]+": _Fault("it has a sign", "give a number that is not negative, without a sign, like 5"),
+    r"[0-9.]*,[0-9.,]*": _Fault("it has a comma", "a point comes before the decimals, and nothing else is needed"),
+    r"[0-9.]+[eE][+-]?[0-9]+": _Fault("it has an exponent", "write the number out, like 1000"),
+}
+"""Numbers that people write in another form, and what to tell them."""
+
+
+def _amount_fault(text: str) -> _Fault | None:
+    number = re.fullmatch(r"([0-9]*)(?:\.([0-9]+))?", text)
+    if number is None or not text:
+        return next((fault for form, fault in _WRITTEN_OTHERWISE.items() if re.fullmatch(form, text)), _NO_NUMBER)
+    before, after = number.groups(default="")
+    if len(before) > MAX_INTEGER_DIGITS:
+        return _Fault(f"it has more than {MAX_INTEGER_DIGITS} digits before the point", "give a smaller number")
+    if len(after) > MAX_FRACTION_DIGITS:
+        return _Fault(f"it has more than {MAX_FRACTION_DIGITS} digits after the point", "give fewer of them")
+    return None
 
 
 def parse_timeout(text: str, source: str) -> float:
     """Return a time limit in seconds."""
-    if not re.fullmatch(_PLAIN_DECIMAL, text):
+    if not re.fullmatch(_PLAIN_SECONDS, text):
         raise UsageError(f"{source}: {shown(text)} is not a number of seconds", "give a plain number like 10 or 2.5")
     return check_timeout(float(text), source)
 

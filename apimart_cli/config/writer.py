@@ -4,60 +4,108 @@ The only importer of filelock; loaded by the commands that write.
 """
 
 import os
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from apimart_cli.config.file import check_document, parse_toml
 from apimart_cli.config.private_file import PrivateFile, read_private_file
+from apimart_cli.config.replacing import Warn, keep_owner, replace_file
 from apimart_cli.config.rewriting import Change, Value, rewritten
 from apimart_cli.errors import ConfigError
 from apimart_cli.reports import Problem
+
+_FOLDER_HINT = "check the folder and its permissions"
 
 LOCK_SECONDS = 10
 """How long to wait for another apimart that writes the same file."""
 
 
+def _say_nothing(_message: str, _hint: str) -> None:
+    """Take the warning of a caller who shows none."""
+
+
+def require_writable(path: Path) -> None:
+    """Raise ConfigError when the file at `path` can certainly not be written, before anybody types a key in vain."""
+    try:
+        folder = Path(os.path.realpath(path)).parent
+    except OSError as error:  # the path is relative, and the working folder gone
+        raise _unwritable(path, error) from None
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write {path}: nothing can be written in {folder}", _FOLDER_HINT)
+
+
 def set_values(
-    path: Path, profile: str | None, values: Mapping[str, Value], *, instead_of: Collection[str] = ()
+    path: Path,
+    profile: str | None,
+    values: Mapping[str, Value],
+    *,
+    warn: Warn = _say_nothing,
+    instead_of: Collection[str] = (),
 ) -> None:
     """Set names of `profile`, or of the top level, in the file at `path`; file, folder and profile are made as needed.
 
-    Names in `instead_of` are removed in the same step.
+    Names in `instead_of` are removed in the same step. `warn` is called, before anything is changed, when the file
+    cannot be replaced in one step.
 
     Raises ConfigError, leaving the file as it was, when it cannot be read or written, or would be wrong afterwards.
     """
-    _edit(path, Change(_table(profile), sets=values, removes=instead_of))
+    _edit(path, Change(_table(profile), sets=values, removes=instead_of), warn)
 
 
-def unset_names(path: Path, profile: str | None, names: Collection[str]) -> bool:
+def unset_names(path: Path, profile: str | None, names: Collection[str], *, warn: Warn = _say_nothing) -> bool:
     """Remove names of `profile`, or of the top level; return whether there was any of them. Raises as `set_values`."""
-    return _edit(path, Change(_table(profile), removes=names))
+    return _edit(path, Change(_table(profile), removes=names), warn)
 
 
 def _table(profile: str | None) -> tuple[str, ...]:
     return () if profile is None else ("profiles", profile)
 
 
-def _edit(path: Path, change: Change) -> bool:
+def _edit(path: Path, change: Change, warn: Warn) -> bool:
     """Read, change, check and replace the file, one process at a time; return whether it says something else now."""
-    # A link stays a link: people keep the real file among their dotfiles.
-    path = Path(os.path.realpath(path))
     try:
-        _make_folder(path.parent)
-        with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
-            before = _read(path)
-            after = rewritten(before.text, change, path)
-            _refuse_new_problems(path, before.text, after)
-            if after != before.text:
-                _replace(path, _encoded(after, before.encoding))
-            return after != before.text
+        # A link stays a link: people keep the real file among their dotfiles.
+        path = Path(os.path.realpath(path))
+        with _private_umask():
+            _make_folder(path.parent)
+            with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
+                if os.name == "posix" and os.geteuid() == 0:
+                    # Else root would lock the owner out.
+                    keep_owner(Path(f"{path}.lock"), like=path if path.exists() else path.parent)
+                return _edit_locked(path, change, warn)
     except Timeout:
         raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the folder and its permissions") from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write {path}: {error.strerror}", _FOLDER_HINT)
+
+
+def _edit_locked(path: Path, change: Change, warn: Warn) -> bool:
+    before = _read(path)
+    after = rewritten(before.text, change, path)
+    _refuse_new_problems(path, before.text, after)
+    if after == before.text:
+        return False
+    replace_file(path, _encoded(after, before.encoding), warn)
+    return True
+
+
+@contextmanager
+def _private_umask() -> Iterator[None]:
+    """Make what is created inside the block private to its owner, and usable by them, whatever umask we were given."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _make_folder(folder: Path) -> None:
@@ -95,33 +143,3 @@ def _refuse_new_problems(path: Path, before: str, after: str) -> None:
 def _problems(path: Path, text: str) -> list[Problem]:
     _, problems = check_document(PrivateFile(path, text), parse_toml(text, path))
     return problems
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of the file in one step: whoever reads, or loses power, finds the old or the new."""
-    new = path.with_name(f".{path.name}.new")
-    # We hold the lock, so what lies there was left by a process that died; it may hold a key.
-    with suppress(FileNotFoundError):
-        new.unlink()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last; where folders cannot be synchronised (Windows), the system does it in its own time."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

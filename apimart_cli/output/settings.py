@@ -34,7 +34,7 @@ def render_config_report(report: ConfigReport, *, json: bool) -> str:
         return _columns([(visible(each.profile), words[each.works], visible(each.reason)) for each in report.profiles])
     return render_document(
         {
-            "path": str(report.path),
+            "path": None if report.path is None else str(report.path),
             "problems": [_without_keys(problem._asdict()) for problem in report.problems],
             "profiles": [_without_keys(profile._asdict()) for profile in report.profiles],
         }

@@ -1,7 +1,7 @@
 """Writing to standard output and standard error.
 
 Whatever they are connected to - a terminal, a pipe, a full disk, nothing - writing either succeeds, or raises one
-OutputError, or (for messages) is given up quietly. No failure is left for the interpreter to stumble over at exit.
+OutputError, or (for messages) is given up quietly. The interpreter has nothing left to flush at exit.
 """
 
 import errno
@@ -16,13 +16,19 @@ _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `c
 
 
 def write_answer(text: str) -> None:
-    """Write `text`, whole lines, to standard output. Raises OutputError when it cannot be written to its end."""
+    """Write `text`, whole lines, to standard output.
+
+    A reader that went away (`| head -1`) has what it wanted: that is no error, and this and later answers are dropped.
+    Raises OutputError when `text` cannot be written to its end for any other reason.
+    """
     if not text:
         return
     if sys.stdout is None:
         raise _output_error("it is closed")
     try:
         _write(sys.stdout, text)
+    except (BrokenPipeError, ConnectionResetError):
+        _silence(sys.stdout)
     except OSError as error:
         raise unwritable(error) from None
     except ValueError:
@@ -32,22 +38,22 @@ def write_answer(text: str) -> None:
 def unwritable(error: OSError) -> OutputError:
     """Return the error for standard output that could not be written to, and give the stream up."""
     _silence(sys.stdout)
-    # `__main__` makes a stream that was closed before the start one that cannot be written to.
+    # A stream that was closed before the start has become one that cannot be written to: see `__main__`.
     return _output_error("it is closed" if error.errno == errno.EBADF else f"{error.strerror}")
 
 
 def write_error(message: str, hint: str | None = None) -> None:
-    """Tell about an error on standard error: what happened, and a hint on what to do next."""
+    """Write an error to standard error: what happened, and a hint on what to do next."""
     _write_message("error", message, hint)
 
 
 def write_warning(message: str, hint: str | None = None) -> None:
-    """Tell about something that is wrong but did not stop the answer."""
+    """Write to standard error what is wrong but did not stop the answer."""
     _write_message("warning", message, hint)
 
 
 def write_note(message: str, hint: str | None = None) -> None:
-    """Tell a person something worth knowing about the answer."""
+    """Write to standard error what is worth knowing about the answer."""
     _write_message("note", message, hint)
 
 
@@ -68,13 +74,13 @@ def _write_message(kind: str, message: str, hint: str | None) -> None:
 
 
 def tell(text: str) -> None:
-    """Write `text` to standard error as it is; where nobody reads it, give it up."""
+    """Write `text` to standard error as it is; where that fails, drop it."""
     if sys.stderr is None:
         return
     try:
         _write(sys.stderr, text)
     except (OSError, ValueError):
-        # There is nobody left to tell; the exit code still speaks.
+        # The exit code still says how it ended.
         _silence(sys.stderr)
 
 

@@ -164,9 +164,9 @@ def _raise(error: BaseException) -> Callable[..., Any]:
         ("apimart_cli.config.file.config_path", ["config", "path"]),
         ("apimart_cli.gateway.client.ask", ["balance"]),
         ("apimart_cli.gate.judge", ["check", "--min", "5"]),
-        ("apimart_cli.output.render_readings", ["balance"]),
-        ("apimart_cli.output.render_checked", ["check", "--min", "5"]),
-        ("apimart_cli.child.run_child", ["sandbox", "--", "true"]),
+        ("apimart_cli.output.format_of", ["balance"]),
+        ("apimart_cli.output.format_of", ["check", "--min", "5"]),
+        ("apimart_cli.processes.child.wait_for", ["sandbox", "--", "true"]),
     ],
 )
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are told, and the code says that the output failed."""
-    monkeypatch.setattr("apimart_cli.screen.writing.write_answer", _raise(OutputError("it is full", "free some space")))
+    monkeypatch.setattr("apimart_cli.cli.write_answer", _raise(OutputError("it is full", "free some space")))
     assert main(["check", "--json"]) is ExitCode.INTERNAL
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("apimart: ")] == [
         "apimart: error: there is no threshold to check",
@@ -255,10 +255,9 @@ def test_every_command_ends_with_a_documented_code(online: Sandbox, arguments: S
 
 
 @pytest.mark.parametrize("status", [0, 7, 8, 137, 255])
-def test_only_a_wrapped_command_may_end_with_another_code(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+def test_only_a_wrapped_command_may_end_with_another_code(status: int) -> None:
     """Its status is handed on as it is."""
-    monkeypatch.setattr("apimart_cli.child.run_child", lambda *_arguments: CommandStatus(status))
-    ended = main(["sandbox", "--", "true"])
+    ended = main(["sandbox", "--", "sh", "-c", f"exit {status}"])
     assert ended == status
     assert isinstance(ended, CommandStatus)
 
@@ -288,6 +287,9 @@ def test_a_command_that_returns_anything_else_is_a_bug(
         ["balance", "-p", "quick", "--json"],
         ["balance", "-pqa", "--json"],
         ["balance", "--json", "--no-such-option"],
+        ["balance", "--no-such-option", "--json"],
+        ["balance", "--json", "--api-key"],
+        ["config", "check", "--json", "surplus"],
         ["balance", "--scope", "all", "--json"],
         ["config", "show", "--json", "--scope", "all"],
         ["balance", "--json", "--output", "table"],
@@ -330,6 +332,14 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
         ["balance", "-o", "value"],
         ["balance", "-o", "jsonl"],
         ["balance", "--profile", "json"],
+        ["balance", "--profile", "x --json y"],
+        ["balance", "--api-key-file", "--json"],
+        ["balance", "-p--json"],
+        ["balance", "--", "--json"],
+        ["config", "set", "--json", "x"],
+        ["--json", "balance"],
+        ["sandbox", "nosuchcommand", "--json"],
+        ["sandbox", "--json", "--", "true"],
         ["check", "--json", "--quiet"],
         ["check", "-q", "--json"],
         ["check", "-qo", "json"],
@@ -359,3 +369,35 @@ def test_nothing_is_read_from_the_folder_one_stands_in(run: Run, tmp_path: Path)
     for name in ("apimart_cli.py", "typer.py", "requests.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit(99)\n")
     assert run("config", "path").returncode == 0
+
+
+def test_python_m_loads_nothing_from_the_folder_one_stands_in(
+    environment: Mapping[str, str], tmp_path: Path, online: Sandbox
+) -> None:
+    """Python itself puts that folder first; it is taken away before anything but the package is loaded."""
+    for name in (
+        "typing",
+        "signal",
+        "re",
+        "enum",
+        "json",
+        "decimal",
+        "pathlib",
+        "typer",
+        "requests",
+        "urllib3",
+        "rich",
+    ):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)\n")
+    for flags in ([], ["-P"]):
+        ended = subprocess.run(
+            [sys.executable, *flags, "-m", "apimart_cli", "balance"],
+            env={**environment, **connected(online)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "10.5" in ended.stdout

@@ -500,7 +500,7 @@ def key_of(settings: Settings) -> str | None:
     if isinstance(source, NoKey):
         return None
     assert isinstance(source, GivenKey)
-    return source.read().reveal()
+    return source.read(lambda: 1.0).reveal()
 
 
 @given(places=PLACES, key_kind=st.sampled_from(KEY_KINDS), key_option=st.sampled_from(KEY_OPTIONS))

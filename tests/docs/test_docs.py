@@ -774,7 +774,7 @@ def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> No
 
 def test_every_environment_variable_is_documented() -> None:
     """The table of variables has every variable that the code names, and the code knows every one in the table."""
-    pattern = r"\b(?:APIMART_[A-Z_]+|NO_COLOR|TERM|[A-Z]+_PROXY|[A-Z]+_CA_BUNDLE)\b"
+    pattern = r"\b(?:APIMART_[A-Z_]+|NO_COLOR|FORCE_COLOR|TERM|[A-Z]+_PROXY|[A-Z]+_CA_BUNDLE)\b"
     in_code = {name for constant in _strings_of_the_code() for name in re.findall(pattern, constant)}
     documented = {name for row in _table("variable").rows for name in _code(row[0])}
     # Read by the HTTP library; the code has no reason to name it.

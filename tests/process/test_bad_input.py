@@ -85,7 +85,14 @@ KEYS = {
     "in a folder": settings(". is not a regular file", "--api-key-file", "."),
 }
 
-AMOUNTS = ["abc", "-1", "nan", "inf", "1,5", "1e3", "", "5.", ".5", "0.0000001", "9999999999999", "5 USD"]
+AMOUNTS = {
+    **dict.fromkeys(("abc", "nan", "inf", "", "5.", "5 USD"), "it is not a plain decimal number"),
+    "-1": "it has a sign",
+    "1,5": "it has a comma",
+    "1e3": "it has an exponent",
+    f"0.{'1' * 31}": "it has more than 30 digits after the point",
+    "9" * 16: "it has more than 15 digits before the point",
+}
 
 TIMES = {
     "0": "the time limit must be more than 0 and at most 3600 seconds",
@@ -134,7 +141,10 @@ CONFIGS = {
 
 MISTAKES = {
     **{f"key {name}": mistake for name, mistake in KEYS.items()},
-    **{f"--min {text!r}": Mistake(f"--min: '{text}' is not an amount", ("--min", text)) for text in AMOUNTS},
+    **{
+        f"--min {text!r}": Mistake(f"--min: '{text}' is not an amount: {fault}", ("--min", text))
+        for text, fault in AMOUNTS.items()
+    },
     "--max-used 'x'": Mistake("--max-used: 'x' is not an amount", ("--max-used", "x")),
     **{f"--timeout {text!r}": Mistake(f"--timeout: {fault}", ("--timeout", text)) for text, fault in TIMES.items()},
     **{

@@ -164,6 +164,18 @@ def test_check_is_exact_where_floats_are_not(run: Run, serve: Serve) -> None:
     assert run("check", "--min", "0.300001", env=env).returncode == 3
 
 
+@pytest.mark.parametrize(
+    "amount", ["10.499999999999998", "3.1415926535", "0.00", f"{'9' * 12}.{'1' * 20}", f"0.{'0' * 29}1"]
+)
+def test_a_number_that_balance_prints_can_be_required(run: Run, amount: str) -> None:
+    """It is pasted into `--min` and into the sandbox as it stands, and compared to the last digit."""
+    shown = run("sandbox", "--remain", amount, "--", "apimart", "balance", "-o", "value").stdout
+    assert shown == f"{amount}\n"
+    ended = run("sandbox", "--remain", amount, "--", "apimart", "check", "--min", shown.strip())
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"PASS default/key: {amount} left, at least {amount} required\n"
+
+
 def test_check_prints_one_object(run: Run, sandbox: Sandbox) -> None:
     """The verdict and what it rests on, exact."""
     ended = run("check", "--min", "50.10", "--max-used", "30", "--scope", "both", "--json", env=connected(sandbox))

@@ -12,6 +12,7 @@ import pytest
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Run, connected
 from support.secure import Gateway
+from support.strangers import STRANGER, as_root
 
 CONFIG = f'[profiles.default]\napi_key = "{KEY}"\n'
 
@@ -155,6 +156,77 @@ def test_a_config_file_that_everybody_can_change_is_refused_without_a_key_too(
 def test_a_key_that_others_can_change_is_refused(ask: Ask, path: Path, content: str, mode: int) -> None:
     """A file that others cannot read but write is not the owner's any more."""
     assert_refused(ask(write(path, content, mode)), f"{path} holds a key and other users can change it")
+
+
+@as_root
+def test_a_file_with_a_key_that_belongs_to_somebody_else_is_refused(ask: Ask, path: Path, content: str) -> None:
+    """Its owner can change it, and give it to anybody, whatever its permissions are."""
+    write(path, content)
+    os.chown(path, STRANGER, -1)
+    assert_refused(ask(path), f"{path} holds a key and another user owns it")
+    assert f"hint: run: sudo chown 0 {path}\n" in ask(path).stderr
+    assert ask(path, "balance").returncode == 0
+    os.chown(path, 0, -1)
+    assert ask(path).returncode == 0
+
+
+@as_root
+def test_a_config_file_without_a_key_may_belong_to_somebody_else(ask_with_config: Ask, path: Path) -> None:
+    """A file that a team shares has one owner."""
+    write(path, "min = 5\n", 0o644)
+    os.chown(path, STRANGER, -1)
+    assert ask_with_config(path, "check", APIMART_API_KEY=KEY).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_open"), [(0o700, False), (0o755, False), (0o775, False), (0o1777, False), (0o777, True), (0o702, True)]
+)
+def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(
+    ask: Ask, tmp_path: Path, content: str, mode: int, is_open: bool
+) -> None:
+    """But for folders with the sticky bit, like /tmp; a folder of a group is common (umask 002) and passes."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    path = write(folder / "private", content)
+    if not is_open:
+        assert ask(path).returncode == 0
+        return
+    ended = ask(path)
+    assert_refused(ended, f"{path} holds a key and every user can replace it")
+    assert f"hint: run: chmod o-w {folder}\n" in ended.stderr
+    subprocess.run(["chmod", "o-w", folder], check=True, timeout=10)
+    assert ask(path).returncode == 0
+
+
+@pytest.mark.parametrize("open_one", ["of the link", "of the file"])
+def test_neither_a_link_nor_its_file_may_be_replaced_by_everybody(
+    ask: Ask, tmp_path: Path, content: str, open_one: str
+) -> None:
+    """Both folders are looked at."""
+    folders = {"of the link": tmp_path / "link", "of the file": tmp_path / "file"}
+    for folder in folders.values():
+        folder.mkdir()
+    write(folders["of the file"] / "private", content)
+    link = folders["of the link"] / "private"
+    link.symlink_to(folders["of the file"] / "private")
+    assert ask(link).returncode == 0
+    folders[open_one].chmod(0o777)
+    ended = ask(link)
+    assert_refused(ended, f"{link} holds a key and every user can replace it")
+    assert f"chmod o-w {folders[open_one]}\n" in ended.stderr
+
+
+def test_a_config_file_without_a_key_is_refused_where_everybody_can_replace_it(
+    ask_with_config: Ask, tmp_path: Path
+) -> None:
+    """It says where keys are sent."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = write(folder / "config.toml", "min = 5\n")
+    folder.chmod(0o777)
+    ended = ask_with_config(path, "check", APIMART_API_KEY=KEY)
+    assert_refused(ended, f"{path} says where keys are sent and every user can replace it")
 
 
 def test_a_key_that_is_not_used_is_exposed_all_the_same(ask_with_config: Ask, path: Path) -> None:

@@ -482,7 +482,7 @@ def test_an_amount_that_is_none_is_a_usage_error(run: Run, name: str) -> None:
     """The command is not started."""
     ended = run("sandbox", name, "1,5", "--", "echo", "started")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"apimart: error: {name}: '1,5' is not an amount\nhint: ")
+    assert ended.stderr.startswith(f"apimart: error: {name}: '1,5' is not an amount: it has a comma\nhint: ")
 
 
 def test_a_latency_that_nobody_waits_for_is_a_usage_error(run: Run) -> None:

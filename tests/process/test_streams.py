@@ -1,8 +1,11 @@
 """Broken standard streams: closed, full, or with nobody left to read them. No traceback, and never a false success."""
 
 import os
+import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,12 +13,14 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.running import connected
+from support.scripted import Reply, balance, gateway, refusal
 
 Serve = Callable[..., Sandbox]
 RunInto = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CLOSED, FULL, ABANDONED = "closed", "full", "abandoned"
 BROKEN = (CLOSED, FULL, ABANDONED)
+UNWRITABLE = (CLOSED, FULL)
 
 
 @pytest.fixture
@@ -30,13 +35,14 @@ def run_into(command: str, environment: Mapping[str, str], tmp_path: Path) -> It
         streams: Mapping[int, str], *arguments: str, env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         # The shell breaks the streams: no option of subprocess closes one. Plain sh takes numbers up to 9 only.
-        breaking = " ".join(f"{number}>{redirections[state]}" for number, state in streams.items())
+        breaking = " ".join(f"{number}>{redirections.get(state, state)}" for number, state in streams.items())
+        named = [int(state[1:]) for state in streams.values() if state[1:].isdecimal()]
         return subprocess.run(
             ["bash", "-c", f'exec "$0" "$@" {breaking}', command, *arguments],
             env={**environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            pass_fds=[abandoned],
+            pass_fds=[abandoned, *named],
             encoding="utf-8",
             timeout=30,
             cwd=tmp_path,
@@ -66,7 +72,7 @@ PRINTING = [
 ]
 
 
-@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize("state", UNWRITABLE)
 @pytest.mark.parametrize("arguments", PRINTING)
 def test_output_that_cannot_be_written_is_never_a_success(
     run_into: RunInto, sandbox: Sandbox, arguments: str, state: str
@@ -77,13 +83,85 @@ def test_output_that_cannot_be_written_is_never_a_success(
     assert_only_messages(ended.stderr)
 
 
-@pytest.mark.parametrize(
-    ("state", "reason"), [(CLOSED, "it is closed"), (FULL, "No space left on device"), (ABANDONED, "Broken pipe")]
-)
+@pytest.mark.parametrize(("state", "reason"), [(CLOSED, "it is closed"), (FULL, "No space left on device")])
 def test_the_reason_is_told(run_into: RunInto, sandbox: Sandbox, state: str, reason: str) -> None:
     """The message says why the answer could not be written, and what to do."""
     ended = run_into({1: state}, "balance", env=connected(sandbox))
     assert f"apimart: error: the answer could not be written to standard output: {reason}\nhint: " in ended.stderr
+
+
+@pytest.mark.parametrize("reader", ["abandoned", "hung up"])
+@pytest.mark.parametrize(
+    ("arguments", "fault", "code"),
+    [
+        ("balance", None, 0),
+        ("balance --json --scope both", None, 0),
+        ("balance --output value", Fault.UNAUTHORIZED, 4),
+        ("check --min 5", None, 0),
+        ("check --min 50", None, 3),
+        ("check --min 50 --json", None, 3),
+        ("check --min 5 --json", Fault.UNAUTHORIZED, 4),
+        ("check --min 5 --json --fail-open", Fault.UNAUTHORIZED, 4),
+        ("check --min x --json", None, 2),
+        ("config show", None, 0),
+        ("config check --json", None, 0),
+        ("config path", None, 0),
+        ("sandbox -- apimart check --min 50", None, 3),
+        ("--help", None, 0),
+        ("check --help", None, 0),
+        ("config --help", None, 0),
+        ("--version", None, 0),
+    ],
+)
+def test_a_reader_that_goes_away_changes_nothing(
+    run_into: RunInto, serve: Serve, arguments: str, fault: Fault | None, code: int, reader: str
+) -> None:
+    """`| head -1` is no error: nothing is said of it, and the exit code is what it would have been."""
+    where = connected(serve(fault=fault))
+    if reader == "abandoned":
+        ended = run_into({1: ABANDONED}, *arguments.split(), env=where)
+    else:
+        with _hung_up() as descriptor:
+            ended = run_into({1: f"&{descriptor}"}, *arguments.split(), env=where)
+    assert ended.returncode == code
+    assert "written" not in ended.stderr
+    assert "space" not in ended.stderr
+    assert_only_messages(ended.stderr)
+
+
+@contextmanager
+def _hung_up() -> Iterator[int]:
+    """Give a socket whose other end hung up without reading what it was sent."""
+    ours, theirs = socket.socketpair()
+    theirs.send(b"unread")
+    ours.close()
+    with theirs:
+        yield theirs.fileno()
+
+
+def test_every_balance_is_read_when_the_reader_of_the_first_goes_away(
+    command: str, environment: Mapping[str, str], tmp_path: Path, write_config: Callable[[str], Path]
+) -> None:
+    """The exit code counts them all, those that nobody saw included."""
+
+    def answer(_path: str, key: str) -> Reply:
+        return refusal(402) if key == "sk-b" else balance("7", delay=0 if key == "sk-a" else 0.5)
+
+    write_config("".join(f"[profiles.{name}]\napi_key = 'sk-{name}'\n" for name in "abc"))
+    with gateway(answer) as server:
+        ended = subprocess.run(
+            ["bash", "-c", '"$0" balance --all-profiles --json | head -1; exit "${PIPESTATUS[0]}"', command],
+            env={**environment, "APIMART_BASE_URL": server.url},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert sorted(asked.key for asked in server.asked) == ["sk-a", "sk-b", "sk-c"]
+    assert ended.returncode == 3
+    assert ended.stdout.count("\n") == 1
+    assert "written" not in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -133,7 +211,7 @@ def test_messages_that_cannot_be_written_change_nothing(
     assert bool(ended.stdout) == bool(answer)
 
 
-@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize("state", UNWRITABLE)
 @pytest.mark.parametrize(
     ("arguments", "code"), [("balance", 1), ("check --min 5", 1), ("check --min x", 2), ("--help", 1), ("sandbox", 1)]
 )
@@ -143,13 +221,45 @@ def test_both_streams_broken(run_into: RunInto, sandbox: Sandbox, arguments: str
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
 
 
-@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize("state", UNWRITABLE)
 def test_an_error_document_that_cannot_be_written(run_into: RunInto, state: str) -> None:
     """When the JSON of an error cannot be written either, both failures are told, and the exit code is 1."""
     ended = run_into({1: state}, "check", "--min", "x", "--json")
     assert ended.returncode == 1
     assert "'x' is not an amount" in ended.stderr
     assert "could not be written" in ended.stderr
+    assert_only_messages(ended.stderr)
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
+    reason="only root, with unshare, can take the null device away",
+)
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "message"),
+    [
+        ("--version", ">&-", 1, "it is closed"),
+        ("balance", ">&-", 1, "it is closed"),
+        ("check -q --min 5", "<&- >&-", 0, ""),
+        ("check -q --min 50", "<&- >&- 2>&-", 3, ""),
+        ("balance --api-key -", "<&-", 4, "the API key from standard input is empty"),
+    ],
+)
+def test_a_closed_stream_needs_no_null_device(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, arguments: str, closed: str, code: int, message: str
+) -> None:
+    """Some containers have an empty /dev."""
+    ended = subprocess.run(
+        ["unshare", "-m", "bash", "-c", f'mount -t tmpfs none /dev && "$0" "$@" {closed}', command, *arguments.split()],
+        env={**environment, **connected(sandbox)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert message in ended.stderr
     assert_only_messages(ended.stderr)
 
 

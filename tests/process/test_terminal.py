@@ -233,13 +233,16 @@ def test_a_failed_reading_beside_a_good_one_is_named(show: Show, spawn: Spawn, s
         ({"NO_COLOR": "1"}, False),
         ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
         ({"TERM": "dumb"}, False),
-        ({"TERM": "dumb", "FORCE_COLOR": "1"}, False),
+        ({"TERM": "dumb", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        ({"TERM": "", "FORCE_COLOR": "1"}, True),
+        ({"TERM": "dumb", "FORCE_COLOR": ""}, False),
     ],
 )
 def test_colours_only_where_they_are_welcome(
     show: Show, sandbox: Sandbox, arguments: str, variables: Mapping[str, str], coloured: bool
 ) -> None:
-    """A terminal gets colours, unless `NO_COLOR` is set to something or the terminal is a dumb one."""
+    """A terminal gets colours, unless `NO_COLOR` says no, or it is a dumb one and `FORCE_COLOR` is not set."""
     shown = show(*arguments.split(), env={**connected(sandbox), **variables})
     assert shown.code == 0
     assert ("\x1b" in shown.written) is coloured
@@ -256,13 +259,34 @@ def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, 
 # --- pipes ------------------------------------------------------------------------------------------------------
 
 INVITATIONS = [
-    {"FORCE_COLOR": "1"},
+    {"FORCE_COLOR": ""},
+    {"FORCE_COLOR": "1", "NO_COLOR": "1"},
     {"CLICOLOR_FORCE": "1", "PY_COLORS": "1"},
     {"GITHUB_ACTIONS": "true", "CI": "true"},
     {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"},
     {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
     {"COLUMNS": "20", "LINES": "5"},
 ]
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb", ""])
+@pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50"])
+def test_a_pipe_is_coloured_where_that_is_forced(run: Run, sandbox: Sandbox, arguments: str, term: str) -> None:
+    """CI logs show colours. Without the escapes the text is the same, and no width limits it."""
+    plain = run(*arguments.split(), env=connected(sandbox))
+    coloured = run(*arguments.split(), env={**connected(sandbox), "FORCE_COLOR": "1", "TERM": term})
+    assert "\x1b[" in coloured.stdout
+    assert coloured.returncode == plain.returncode
+    without = re.sub(r"\x1b\[[0-9;]*m", "", coloured.stdout)
+    assert [line.rstrip() for line in without.splitlines()] == plain.stdout.splitlines()
+
+
+@pytest.mark.parametrize("arguments", ["balance --json", "balance -o value", "check --min 5 --json", "config show"])
+def test_data_in_a_pipe_has_no_colours_even_if_forced(run: Run, sandbox: Sandbox, arguments: str) -> None:
+    """A program reads it."""
+    forced = run(*arguments.split(), env={**connected(sandbox), "FORCE_COLOR": "1", "TERM": "xterm"})
+    assert forced.returncode == 0
+    assert "\x1b" not in forced.stdout + forced.stderr
 
 
 @pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50"])

@@ -1,5 +1,6 @@
 """The gate: readings and thresholds in, one verdict out. The only place that decides whether `check` may exit 0."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -17,7 +18,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.gate import Thresholds, Verdict, code_of_readings, judge, judge_reading
+from apimart_cli.gate import Judged, Thresholds, Verdict, code_of_readings, judge, judge_reading
 from apimart_cli.words import Outcome, Scope
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -53,6 +54,16 @@ def limits(min: str | None = None, max_used: str | None = None) -> Thresholds:
     return Thresholds(
         min=None if min is None else Decimal(min), max_used=None if max_used is None else Decimal(max_used)
     )
+
+
+def alike(readings: Sequence[Reading], required: Thresholds) -> list[tuple[Reading, Thresholds]]:
+    """The same thresholds for every reading."""
+    return [(each, required) for each in readings]
+
+
+def verdict_on(subject: Reading, required: Thresholds, outcome: Outcome, code: int) -> Verdict:
+    """The verdict on a single reading."""
+    return Verdict(outcome, ExitCode(code), (Judged(subject, required, outcome),))
 
 
 @pytest.mark.parametrize(
@@ -96,8 +107,8 @@ def test_a_balance_passes_only_when_its_numbers_prove_every_threshold(
     """Comparisons are exact and inclusive, without a tolerance."""
     subject, required = reading(remain, used), limits(min, max_used)
     assert judge_reading(subject, required) is outcome
-    code = ExitCode.OK if outcome is PASS else ExitCode.BELOW
-    assert judge([subject], [required]) == Verdict(outcome, code, (outcome,))
+    code = 0 if outcome is PASS else 3
+    assert judge([(subject, required)]) == verdict_on(subject, required, outcome, code)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +127,13 @@ def test_an_unlimited_quota_can_be_refused(
     """With `--on-unlimited fail` an unlimited quota does not meet a minimum; without a minimum it does not matter."""
     subject, required = reading(None, used), limits(min, max_used)
     assert judge_reading(subject, required, unlimited_passes=False) is outcome
-    assert judge([subject], [required], unlimited_passes=False) == Verdict(outcome, ExitCode(code), (outcome,))
+    verdict = judge([(subject, required)], unlimited_passes=False)
+    assert verdict == verdict_on(subject, required, outcome, code)
 
 
 def test_refusing_unlimited_quotas_leaves_limited_ones_alone() -> None:
     """`--on-unlimited fail` changes nothing for a key with a limit."""
-    assert judge([reading("5")], [limits("5")], unlimited_passes=False).exit_code is ExitCode.OK
+    assert judge([(reading("5"), limits("5"))], unlimited_passes=False).exit_code is ExitCode.OK
 
 
 @pytest.mark.parametrize(
@@ -140,8 +152,9 @@ def test_a_failed_reading_never_passes(
     error: ApimartError, outcome: Outcome, code: int, unlimited_passes: bool
 ) -> None:
     """No balance, no pass; an account that cannot pay is below every threshold."""
-    verdict = judge([failed(error)], [limits("0")], unlimited_passes=unlimited_passes)
-    assert verdict == Verdict(outcome, ExitCode(code), (outcome,))
+    subject, required = failed(error), limits("0")
+    verdict = judge([(subject, required)], unlimited_passes=unlimited_passes)
+    assert verdict == verdict_on(subject, required, outcome, code)
 
 
 _GOOD, _LOW, _FREE = reading("10"), reading("1"), reading(None)
@@ -173,15 +186,19 @@ def test_several_readings_give_the_worst_verdict(
     readings: list[Reading], outcome: Outcome, code: int, outcomes: tuple[Outcome, ...]
 ) -> None:
     """All must pass: below beats unlimited, unlimited beats a failure, a failure beats a pass."""
-    verdict = judge(readings, [limits("5")] * len(readings), unlimited_passes=False)
-    assert verdict == Verdict(outcome, ExitCode(code), outcomes)
+    verdict = judge(alike(readings, limits("5")), unlimited_passes=False)
+    assert (verdict.outcome, verdict.exit_code) == (outcome, ExitCode(code))
+    assert verdict.judged == tuple(
+        Judged(*each, outcome) for each, outcome in zip(alike(readings, limits("5")), outcomes, strict=True)
+    )
 
 
 def test_each_reading_is_held_to_its_own_thresholds() -> None:
     """Profiles differ in what they require."""
-    readings = [reading("1"), reading("10")]
-    assert judge(readings, [limits("1"), limits("10")]).exit_code is ExitCode.OK
-    assert judge(readings, [limits("10"), limits("1")]).outcomes == (BELOW, PASS)
+    small, large = reading("1"), reading("10")
+    assert judge([(small, limits("1")), (large, limits("10"))]).exit_code is ExitCode.OK
+    verdict = judge([(small, limits("10")), (large, limits("1"))])
+    assert [each.outcome for each in verdict.judged] == [BELOW, PASS]
 
 
 @pytest.mark.parametrize(
@@ -209,46 +226,43 @@ def test_each_reading_is_held_to_its_own_thresholds() -> None:
 )
 def test_failing_open_forgives_an_unreachable_gateway_and_nothing_else(readings: list[Reading], code: int) -> None:
     """`--fail-open` goes on only when every failure is that there was no answer; every verdict stands."""
-    verdict = judge(readings, [limits("5")] * len(readings), unlimited_passes=False, fail_open=True)
+    verdict = judge(alike(readings, limits("5")), unlimited_passes=False, fail_open=True)
     assert verdict.exit_code is ExitCode(code)
 
 
 def test_failing_open_is_no_pass() -> None:
     """The exit code is 0, but the verdict still says that nothing is known."""
-    assert judge([failed(UNAVAILABLE)], [limits("5")], fail_open=True) == Verdict(ERROR, ExitCode.OK, (ERROR,))
+    subject, required = failed(UNAVAILABLE), limits("5")
+    assert judge([(subject, required)], fail_open=True) == verdict_on(subject, required, ERROR, 0)
 
 
 def test_failing_open_is_off_unless_asked_for() -> None:
     """Without `--fail-open` an unreachable gateway stops the pipeline."""
-    assert judge([failed(UNAVAILABLE)], [limits("5")]).exit_code is ExitCode.UNAVAILABLE
+    assert judge([(failed(UNAVAILABLE), limits("5"))]).exit_code is ExitCode.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
-    ("readings", "thresholds"),
+    "required",
     [
-        ([], []),
-        ([], [limits("5")]),
-        ([_GOOD], [limits()]),
-        ([_GOOD, _GOOD], [limits("5"), limits()]),
-        ([_GOOD, _GOOD], [limits(), limits("5")]),
-        ([failed(UNAVAILABLE)], [limits()]),
+        [],
+        [(_GOOD, limits())],
+        [(_GOOD, limits("5")), (_GOOD, limits())],
+        [(_GOOD, limits()), (_GOOD, limits("5"))],
+        [(failed(UNAVAILABLE), limits())],
     ],
 )
-def test_nothing_to_judge_is_an_error(readings: list[Reading], thresholds: list[Thresholds]) -> None:
+def test_nothing_to_judge_is_an_error(required: list[tuple[Reading, Thresholds]]) -> None:
     """Without a reading, or with a reading that nothing is required of, there is no verdict at all."""
     with pytest.raises(UsageError) as caught:
-        judge(readings, thresholds, fail_open=True)
+        judge(required, fail_open=True)
     assert caught.value.message == "there is no threshold to check"
     assert caught.value.hint == "give --min or --max-used"
 
 
-@pytest.mark.parametrize(
-    ("readings", "thresholds"), [([_GOOD, _GOOD], [limits("5")]), ([_GOOD], [limits("5"), limits("5")]), ([_GOOD], [])]
-)
-def test_a_reading_without_its_threshold_is_not_judged(readings: list[Reading], thresholds: list[Thresholds]) -> None:
-    """A miscount of readings and thresholds is a failure, never a pass for those left over."""
-    with pytest.raises(ValueError, match="zip"):
-        judge(readings, thresholds)
+def test_readings_are_judged_once_each_as_they_come() -> None:
+    """They may come from an iterator, which is read once."""
+    verdict = judge(iter(alike([_GOOD, _LOW], limits("5"))))
+    assert [(each.reading, each.outcome) for each in verdict.judged] == [(_GOOD, PASS), (_LOW, BELOW)]
 
 
 @pytest.mark.parametrize("fail_open", [True, False])
@@ -258,16 +272,16 @@ def test_a_reading_that_is_neither_balance_nor_error_cannot_pass(others: list[Re
     lost = Reading("default", Scope.KEY, None, cast("Any", None))
     readings = [*others, lost]
     with pytest.raises(AssertionError):
-        judge(readings, [limits("0")] * len(readings), fail_open=fail_open)
+        judge(alike(readings, limits("0")), fail_open=fail_open)
 
 
 @pytest.mark.parametrize("not_a_number", ["NaN", "sNaN"])
 def test_an_amount_that_is_not_a_number_cannot_pass(not_a_number: str) -> None:
     """The parser lets no NaN through; if it did, the comparison itself would fail."""
     with pytest.raises(ArithmeticError):
-        judge([reading(not_a_number)], [limits("0")])
+        judge([(reading(not_a_number), limits("0"))])
     with pytest.raises(ArithmeticError):
-        judge([reading("1", not_a_number)], [limits(max_used="0")])
+        judge([(reading("1", not_a_number), limits(max_used="0"))])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.config.file import ConfigFile, config_path, read_config
+from apimart_cli.config.file import ConfigFile, config_path, read_config, require_config_path
 from apimart_cli.errors import ConfigError
 from support.running import KEY
 
@@ -173,9 +173,9 @@ def test_a_mistake_is_told_with_its_place_and_its_fix(
         ("min = 5\nmin = 6\n", "(at line 2, "),
         ("min = 1,5", "(at line 1, "),
         ("\x00", "(at line 1, "),
-        ("a = " + "[" * 50_000, "a value is beyond sense"),
-        ("min = " + "9" * 5000, "a value is beyond sense"),
-        ("min = 1e99999999999999999999", "a value is beyond sense"),
+        ("a = " + "[" * 50_000, "a value is out of range"),
+        ("min = " + "9" * 5000, "a value is out of range"),
+        ("min = 1e99999999999999999999", "a value is out of range"),
     ],
 )
 def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, reason: str) -> None:
@@ -326,3 +326,29 @@ def test_only_a_file_that_holds_a_key_must_be_private(
     if exposure is not None:
         assert exposure.message == f"{path} holds a key and other users can read it"
         assert exposure.hint == f"run: chmod 600 {path}"
+
+
+# --- no place for a file ----------------------------------------------------------------------------------------
+
+
+def _raise(_name: str) -> Path:
+    raise RuntimeError("no home")
+
+
+@pytest.mark.parametrize("found", [lambda _name: Path("./~/.config/apimart"), lambda _name: Path("apimart"), _raise])
+def test_a_default_place_that_depends_on_the_current_folder_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Callable[[str], Path]
+) -> None:
+    """Whoever made the current folder does not decide what is read; what is to be written has no place."""
+    monkeypatch.setattr("platformdirs.user_config_path", found)
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / "~" / ".config" / "apimart", tmp_path / "apimart"):
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text("min = 0\n")
+    assert read_config({}) == ConfigFile(None)
+    assert read_config({}, may_be_absent=True) == ConfigFile(None)
+    with pytest.raises(ConfigError, match=r"^there is no default place for a config file$"):
+        require_config_path({})
+    named = {"APIMART_CONFIG": "apimart/config.toml"}
+    assert read_config(named).top_level == {"min": "0"}
+    assert require_config_path(named) == Path("apimart/config.toml")

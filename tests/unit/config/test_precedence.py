@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apimart_cli.commands.options import AskingOptions
 from apimart_cli.config.precedence import resolve as resolve_all
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
@@ -28,7 +29,7 @@ OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 def _key_of(settings: Settings) -> str:
     key = settings.api_key.value
     assert isinstance(key, GivenKey), key
-    return key.read().reveal()
+    return key.read(lambda: 1.0).reveal()
 
 
 def _key_error(settings: Settings) -> AuthError:
@@ -47,37 +48,60 @@ def resolve(options: Options, environ: Mapping[str, str] | None = None) -> Setti
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "5", "0.25", "5.000001", "007", "999999999999", "999999999999.999999", "0.30", "00000.5"]
+    "text",
+    ["0", "5", "0.25", ".5", "5.000001", "007", "0.30", "00000.5", "10.499999999999998", f"{'9' * 15}.{'9' * 30}"],
 )
 def test_an_amount_is_a_plain_decimal(text: str) -> None:
-    """Up to twelve digits, and up to six behind the point, kept exactly."""
+    """Up to 15 digits, and up to 30 after the point, kept exactly."""
     assert str(parse_amount(text, "--min")) == str(Decimal(text))
 
 
-BAD_NUMBERS = [
+_NO_NUMBER = "it is not a plain decimal number"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("-1", "it has a sign"),
+        ("-0", "it has a sign"),
+        ("+5", "it has a sign"),
+        ("-1e3", "it has a sign"),
+        ("1,5", "it has a comma"),
+        ("1.000,50", "it has a comma"),
+        ("1,000.50", "it has a comma"),
+        ("1e3", "it has an exponent"),
+        ("1.5E-3", "it has an exponent"),
+        ("1" + "0" * 15, "it has more than 15 digits before the point"),
+        ("0." + "0" * 30 + "1", "it has more than 30 digits after the point"),
+        *((text, _NO_NUMBER) for text in (
+            "", " ", ".", "5.", "abc", "nan", "NaN", "inf", "Infinity", "0x10", "1_000", " 5", "5 ", "5\n", "$5",
+            "5 USD", "\u0665", "5.\u0665", "1.2.3", "e5", "-",
+        )),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_decimal_is_no_amount(text: str, reason: str) -> None:
+    """A threshold that could be misread is a usage error that says what is wrong, never a guess."""
+    with pytest.raises(UsageError) as caught:
+        parse_amount(text, "--min")
+    assert caught.value.message.startswith("--min: '")
+    assert caught.value.message.endswith(f"' is not an amount: {reason}")
+    assert caught.value.hint
+
+
+BAD_SECONDS = [
     "", " ", "abc", "-1", "-0", "+5", "nan", "NaN", "inf", "Infinity", "1,5", "1.000,50", "1e3", "1E3", "5.", ".5",
     "5.0000001", "1000000000000", "0x10", "1_000", " 5", "5 ", "5\n", "$5", "5 USD", "\u0665", "5.\u0665", "1.2.3",
     "--5",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", BAD_NUMBERS)
-def test_what_is_no_plain_decimal_is_no_amount(text: str) -> None:
-    """A threshold that could be misread is a usage error, never a guess."""
-    with pytest.raises(UsageError) as caught:
-        parse_amount(text, "--min")
-    assert caught.value.message.startswith("--min: '")
-    assert caught.value.message.endswith("' is not an amount")
-    assert caught.value.hint == "give a plain decimal number that is not negative, like 5 or 0.25"
-
-
 @pytest.mark.parametrize(("text", "seconds"), [("10", 10.0), ("2.5", 2.5), ("0.000001", 1e-6), ("3600", 3600.0)])
 def test_a_time_limit_is_a_plain_number_of_seconds(text: str, seconds: float) -> None:
-    """The same plain decimals as amounts."""
+    """Plain decimals, to the microsecond."""
     assert parse_timeout(text, "--timeout") == seconds
 
 
-@pytest.mark.parametrize("text", [*BAD_NUMBERS, "10s", "1:30", "9" * 400])
+@pytest.mark.parametrize("text", [*BAD_SECONDS, "10s", "1:30", "9" * 400])
 def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
     """The error names the source and shows at most forty characters."""
     with pytest.raises(UsageError) as caught:
@@ -285,18 +309,24 @@ def test_an_option_spares_the_look_at_its_variable() -> None:
         ("timeout = 0", "timeout of {path}: the time limit must be more than 0 and at most 3600 seconds"),
         ("timeout = -5", "timeout of {path}: '-5' is not a number of seconds"),
         ("timeout = nan", "timeout of {path}: 'NaN' is not a number of seconds"),
-        ("min = -1", "min of {path}: '-1' is not an amount"),
-        ("min = inf", "min of {path}: 'Infinity' is not an amount"),
-        ("min = 0.0000001", "min of {path}: '0.0000001' is not an amount"),
-        ("max_used = 1e12", "max_used of {path}: '1000000000000' is not an amount"),
-        ("max_used = 1e999999999", "max_used of {path}: '1E+999999999' is not an amount"),
+        ("min = -1", "min of {path}: '-1' is not an amount: it has a sign"),
+        ("min = inf", "min of {path}: 'Infinity' is not an amount: it is not a plain decimal number"),
+        (
+            f"min = 0.{'0' * 30}1",
+            "min of {path}: '0." + "0" * 30 + "1' is not an amount: it has more than 30 digits after the point",
+        ),
+        (
+            "max_used = 1e15",
+            "max_used of {path}: '1000000000000000' is not an amount: it has more than 15 digits before the point",
+        ),
+        ("max_used = 1e999999999", "max_used of {path}: '1E+999999999' is not an amount: it has an exponent"),
         ("scope = 'all'", "scope of {path}: 'all' is not a scope"),
         ("unit = ''", "unit of {path}: '' is not a unit"),
         ("base_url = ''", "base_url of {path}: the base URL is empty or has a character in it that a URL cannot have"),
         ("base_url = 'ftp://h'", "base_url of {path}: the base URL must start with https://"),
         (
             "default_profile = 'work'\n[profiles.work]\nmin = -1",
-            "min of profile work in {path}: '-1' is not an amount",
+            "min of profile work in {path}: '-1' is not an amount: it has a sign",
         ),
     ],
 )
@@ -410,7 +440,7 @@ def test_a_missing_or_malformed_key_never_falls_through_to_another(
     assert error.hint
     (target,) = settings.targets()
     with pytest.raises(AuthError) as caught:
-        target.api_key.read()
+        target.api_key.read(lambda: 1.0)
     assert caught.value is error
     shown = next(row.value for row in settings.rows() if row.name == "api_key")
     assert shown == f"not usable: {error.message}"
@@ -479,6 +509,9 @@ def test_two_options_for_the_key_contradict_each_other(tmp_path: Path) -> None:
         resolve(Options(api_key=KEY, api_key_file=_key_file(tmp_path)), {})
 
 
+FROM_STANDARD_INPUT = AskingOptions(api_key="-").options()
+
+
 class _Input(io.TextIOWrapper):
     """Standard input with these bytes in it."""
 
@@ -490,7 +523,7 @@ class _Input(io.TextIOWrapper):
 def test_a_dash_reads_the_key_from_standard_input(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     """The way for password managers: the key is in no process list."""
     monkeypatch.setattr(sys, "stdin", _Input(KEY.encode() + end))
-    settings = resolve(Options(api_key="-"), {})
+    settings = resolve(FROM_STANDARD_INPUT, {})
     assert (_key_of(settings), settings.api_key.source) == (KEY, "standard input")
 
 
@@ -510,14 +543,14 @@ def test_standard_input_with_no_single_key_is_refused(
 ) -> None:
     """A longer input is refused and not cut into a shorter key."""
     monkeypatch.setattr(sys, "stdin", _Input(content))
-    assert _key_error(resolve(Options(api_key="-"), {})).message == f"the API key from standard input {fault}"
+    assert _key_error(resolve(FROM_STANDARD_INPUT, {})).message == f"the API key from standard input {fault}"
 
 
 def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nothing to read a key from, and a hint at what else there is."""
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UsageError) as caught:
-        resolve(Options(api_key="-"), {})
+        resolve(FROM_STANDARD_INPUT, {})
     assert caught.value.message == "--api-key -: standard input is closed"
     assert caught.value.hint == "pipe the key in, or use --api-key-file"
 
@@ -532,7 +565,7 @@ def test_a_standard_input_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(sys, "stdin", Broken(b""))
     with pytest.raises(UsageError, match=r"^--api-key -: cannot read standard input: Is a directory$"):
-        resolve(Options(api_key="-"), {})
+        resolve(FROM_STANDARD_INPUT, {})
 
 
 def test_at_a_terminal_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -544,7 +577,7 @@ def test_at_a_terminal_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(sys, "stdin", Terminal(b""))
     monkeypatch.setattr("apimart_cli.screen.prompt.ask_secret", lambda prompt: KEY if prompt == "API key: " else "")
-    assert _key_of(resolve(Options(api_key="-"), {})) == KEY
+    assert _key_of(resolve(FROM_STANDARD_INPUT, {})) == KEY
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------
@@ -616,5 +649,5 @@ def test_who_has_no_key_is_told_how_to_store_one(write_config: Write, options: O
     write_config("[profiles.'a b']\n")
     settings = resolve(options, {})
     with pytest.raises(AuthError) as caught:
-        settings.api_key.value.read()
+        settings.api_key.value.read(lambda: 1.0)
     assert caught.value.hint == hint

@@ -13,7 +13,6 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apimart_cli import configwriter
 from apimart_cli.config.file import read_config
 from apimart_cli.config.values import Number
 from apimart_cli.config.writer import set_values, unset_names
@@ -480,7 +479,7 @@ def test_what_a_dead_process_left_does_no_harm(path: Path) -> None:
 
 def test_a_writer_waits_for_another_and_then_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that write at once take turns; one that waits in vain leaves the file alone."""
-    monkeypatch.setattr(configwriter, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("apimart_cli.config.writer.LOCK_SECONDS", 0.1)
     path.write_text(COMMENTED)
     with FileLock(f"{path}.lock"), pytest.raises(ConfigError) as caught:
         set_values(path, None, {"min": Number("5")})

@@ -1,0 +1,38 @@
+"""Processes of a user that this machine does not know, as containers with any user id run them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+STRANGER = 54321
+"""A user id without an entry in the list of users."""
+
+as_root = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root, with setpriv, can act as another user",
+)
+
+
+def run_as_stranger(
+    *arguments: str, env: Mapping[str, str], cwd: Path, input: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command as STRANGER, with these variables alone."""
+    # It may read everything, for the interpreter may be in a folder of root's; it can write what anybody can.
+    reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    user = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", *reading)
+    return subprocess.run(
+        [*user, sys.executable, "-P", "-m", "apimart_cli", *arguments],
+        env=dict(env),
+        cwd=cwd,
+        input=input,
+        stdin=subprocess.DEVNULL if input is None else None,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )

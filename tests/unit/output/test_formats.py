@@ -1,0 +1,106 @@
+"""What holds for every format: exact amounts, what can be spent, and what each loads."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from apimart_cli.balance import Reading
+from apimart_cli.words import OutputFormat, Scope
+from support.readings import AUTH, cells, failed, reading, show
+
+TABLE, JSON, VALUE = OutputFormat.TABLE, OutputFormat.JSON, OutputFormat.VALUE
+
+
+AMOUNTS = [
+    ("0", "0"),
+    ("-0", "-0"),
+    ("10.50", "10.50"),
+    ("100.0", "100.0"),
+    ("-3.25", "-3.25"),
+    ("0.30000000000000004", "0.30000000000000004"),
+    ("1E+2", "100"),
+    ("1E-30", "0.000000000000000000000000000001"),
+    ("999999999999999.123456789012345678901234", "999999999999999.123456789012345678901234"),
+]
+
+
+@pytest.mark.parametrize(("amount", "shown"), AMOUNTS)
+@pytest.mark.parametrize("output", OutputFormat)
+def test_amounts_keep_every_digit_in_every_format(amount: str, shown: str, output: OutputFormat) -> None:
+    """Trailing zeros stay, exponents are written out, nothing is rounded."""
+    text = show([reading(amount, "7.10")], output)
+    assert re.search(rf"(?<![\d.-]){re.escape(shown)}(?![\d.])", text)
+    if output is not VALUE:
+        assert re.search(r"(?<![\d.-])7\.10(?![\d.])", text)
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "document", "value", "row"),
+    [
+        (
+            reading("3.50", unit="USD"),
+            reading("7", scope=Scope.ACCOUNT, unit="USD"),
+            {"remain_balance": 3.5, "unlimited_quota": False, "limited_by": "key", "unit": "USD"},
+            "3.50",
+            ["3.50 USD", "-", "-", "limited by key"],
+        ),
+        (
+            reading(None),
+            reading("-2", scope=Scope.ACCOUNT),
+            {"remain_balance": -2, "unlimited_quota": False, "limited_by": "account", "unit": None},
+            "-2",
+            ["-2", "-", "-", "limited by account"],
+        ),
+        (
+            reading(None),
+            reading(None, scope=Scope.ACCOUNT),
+            {"remain_balance": None, "unlimited_quota": True, "limited_by": None, "unit": None},
+            "unlimited",
+            ["unlimited", "-", "-", "unlimited"],
+        ),
+        (
+            reading("3"),
+            failed(AUTH, scope=Scope.ACCOUNT),
+            {"error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"}},
+            "error",
+            ["-", "-", "-", "unknown"],
+        ),
+    ],
+)
+def test_a_key_and_its_account_tell_what_can_be_spent(
+    key: Reading, account: Reading, document: Mapping[str, Any], value: str, row: Sequence[str]
+) -> None:
+    """The smaller of the two follows them in every format; without both answers nobody knows."""
+    both = [key, account]
+    *_, last = show(both, JSON).splitlines()
+    assert json.loads(last) == {"schema": 1, "profile": "default", "scope": "spendable", **document}
+    *_, last = show(both, VALUE).splitlines()
+    assert last == f"default/spendable\t{value}"
+    *_, last_row = cells(show(both, TABLE))
+    assert last_row == ["default", "spendable", *row]
+
+
+def test_only_a_key_and_its_own_account_are_compared() -> None:
+    """Neither two profiles nor two keys have one number for what can be spent."""
+    readings = [reading(profile="a"), reading(profile="b", scope=Scope.ACCOUNT), reading(profile="b")]
+    for output in OutputFormat:
+        assert "spendable" not in show(readings, output)
+
+
+@pytest.mark.parametrize(("output", "loads"), [("table", True), ("json", False), ("value", False)])
+def test_only_a_table_loads_rich(output: str, loads: bool) -> None:
+    """The other formats are written without it, and faster."""
+    code = f"""
+import sys
+from apimart_cli.words import OutputFormat
+from apimart_cli.output import format_of
+format_of(OutputFormat({output!r})).prepare()
+print("rich.table" in sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == f"{loads}\n"
