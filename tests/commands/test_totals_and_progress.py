@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import pyte
@@ -16,14 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apimart_cli import streams
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, AuthError
-from apimart_cli.output import render_readings
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.screen.output import Screen
 from apimart_cli.screen.progress import progress
 from apimart_cli.words import OutputFormat, Scope
+from support.readings import show
 from support.running import KEY, Call, Spawn, connected
 from support.scripted import Gateway, Reply, balance, gateway
 
@@ -37,20 +35,23 @@ Serve = Callable[..., Sandbox]
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
+_IDS = count()
+"""Tells the keys of the readings apart."""
+
 
 def reading(
     remain: str | ApimartError | None, used: str = "1", unit: str | None = "USD", scope: Scope = Scope.KEY
 ) -> Reading:
-    """A reading with these amounts; None is unlimited."""
-    if isinstance(remain, ApimartError):
-        return Reading("p", scope, unit, remain)
-    amount = None if remain is None else Decimal(remain)
-    return Reading("p", scope, unit, Balance(scope, amount, Decimal(used), remain is None, NOW))
+    """A reading of a key of its own with these amounts; None is unlimited."""
+    result = remain
+    if not isinstance(remain, ApimartError):
+        result = Balance(scope, None if remain is None else Decimal(remain), Decimal(used), remain is None, NOW)
+    return Reading("p", scope, unit, result, key_id=f"id{next(_IDS)}", host="gateway.example")
 
 
 def total(*readings: Reading) -> list[str] | None:
     """The cells of the total row, or None where there is none."""
-    rows = [line.split() for line in render_readings(readings, OutputFormat.TABLE, Screen()).splitlines()]
+    rows = [line.split() for line in show(readings, OutputFormat.TABLE).splitlines()]
     assert len([row for row in rows if row[0] == "p"]) == len(readings) + _spendable_rows(readings)
     last = rows[-1] if rows[-1][0] == "total" else None
     assert [row for row in rows if row[0] == "total"] == ([last] if last else [])
@@ -115,8 +116,8 @@ def test_no_sum_is_rounded(amounts: list[tuple[Decimal, Decimal]]) -> None:
 def test_the_other_formats_have_no_total() -> None:
     """A line of JSON or a value is a reading, and nothing else."""
     readings = [reading("1"), reading("2")]
-    assert len(render_readings(readings, OutputFormat.JSON, Screen()).splitlines()) == 2
-    assert render_readings(readings, OutputFormat.VALUE, Screen()) == "p/key\t1\np/key\t2\n"
+    assert len(show(readings, OutputFormat.JSON).splitlines()) == 2
+    assert show(readings, OutputFormat.VALUE) == "p/key\t1\np/key\t2\n"
 
 
 # --- progress, pure ---------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ class _Terminal(io.StringIO):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
     """A terminal for standard error, and progress at once."""
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(streams, "PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr("apimart_cli.screen.progress.PROGRESS_AFTER", 0.0)
     return _Terminal()
 
 
@@ -146,12 +147,12 @@ def wait_for(screen: _Terminal, text: str) -> None:
 
 def test_progress_counts_what_has_arrived_and_goes_without_a_trace(terminal: _Terminal) -> None:
     """Each count is written once: whoever types a passphrase on the same terminal is disturbed no further."""
-    with redirect_stderr(terminal), progress(3) as step:
+    with redirect_stderr(terminal), progress(3) as counted:
         wait_for(terminal, "0 of 3 answered")
-        step(reading("1"))
+        counted.step()
         wait_for(terminal, "1 of 3 answered")
         time.sleep(0.3)  # time in which nothing may be written
-        assert step(reading("2")).balance is not None
+        counted.step()
         wait_for(terminal, "2 of 3 answered")
     assert terminal.getvalue() == (
         "\rapimart: 0 of 3 answered \rapimart: 1 of 3 answered \rapimart: 2 of 3 answered \r\x1b[2K"
@@ -180,9 +181,9 @@ def test_progress_is_for_people_at_a_terminal_that_can_wipe_it(
     """Not with --quiet, not on a dumb terminal, not in a log."""
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(terminal, "isatty", lambda: is_terminal)
-    with redirect_stderr(terminal), progress(1, quiet=quiet) as step:
+    with redirect_stderr(terminal), progress(1, quiet=quiet) as counted:
         time.sleep(0.05)  # time in which something could have been written
-        step(reading("1"))
+        counted.step()
     assert terminal.getvalue() == ""
 
 
