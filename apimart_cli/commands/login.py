@@ -48,7 +48,8 @@ def login(
     if keyring:
         # Before anybody has typed a key in vain.
         KeyringKey(settings.profile).require_package()
-    key = ApiKey(read_key("login", hint="pipe the key in, or type it at a terminal"), source="standard input")
+    hint, seconds = "pipe the key in, or type it at a terminal", settings.settings.timeout.value
+    key = ApiKey(read_key("login", hint=hint, seconds=seconds), source="standard input")
     with take_readings([settings.with_key(key)]) as taken:
         reading = next(taken).readings[0]
         _write(reading)

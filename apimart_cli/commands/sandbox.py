@@ -92,7 +92,7 @@ def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
 
     Raises UsageError when it cannot be started, ApimartError when its status is lost: that must be no success.
     """
-    from apimart_cli.processes.child import Child
+    from apimart_cli.processes.child import Child, hint_for
     from apimart_cli.processes.relay import supervise
 
     def start() -> Child:
@@ -100,7 +100,8 @@ def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
             return Child.start(command, environment=gateway.environment())
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
-            raise UsageError(f"cannot run {command[0]}: {reason}", "check the command after --") from None
+            hint = hint_for(error, "check the command after --")
+            raise UsageError(f"cannot run {command[0]}: {reason}", hint) from None
 
     try:
         return CommandStatus(supervise(start))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey
 from apimart_cli.keys.source import SecondsLeft, drop_newline
-from apimart_cli.processes.child import Child
+from apimart_cli.processes.child import Child, hint_for
 
 
 class KeyCommand:
@@ -64,7 +64,8 @@ class KeyCommand:
             return Child.start(self._command, captured=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it cannot be started"
-            raise AuthError(f"{self._name} cannot be run: {reason}", "check the command in the config file") from None
+            hint = hint_for(error, "check the command in the config file")
+            raise AuthError(f"{self._name} cannot be run: {reason}", hint) from None
 
     @property
     def _overdue(self) -> AuthError:

@@ -1,5 +1,6 @@
 """A command of the user as a child process: it keeps its own streams, signals and status."""
 
+import errno
 import os
 import select
 import signal
@@ -17,6 +18,8 @@ _SLICE = 0.05
 
 _FIRST_PAUSE = 0.0005
 """Seconds before the second look at a command that has not ended; each further pause is twice as long."""
+
+_EXHAUSTED = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 class Child:
@@ -178,6 +181,12 @@ class Child:
                 os.killpg(self._process.pid, number)
             else:
                 os.kill(self._process.pid, number)
+
+
+def hint_for(error: Exception, usual: str) -> str:
+    """Return the hint for an error of `Child.start`: the `usual` one, unless the system lacks something."""
+    is_exhausted = isinstance(error, OSError) and error.errno in _EXHAUSTED
+    return "look at the limits of this process (ulimit -a) and of its container" if is_exhausted else usual
 
 
 def has_terminal() -> bool:

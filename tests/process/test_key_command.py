@@ -175,7 +175,9 @@ def test_no_shell_looks_at_a_command(script: Script) -> None:
     """Arguments arrive as they are written in the file."""
     arguments = ["$HOME", "*", "a;echo", "`id`", "~", ""]
     path = script('printf "%s|" "$@"')
-    assert KeyCommand([path, *arguments], profile="ci").read(plenty).reveal() == "".join(f"{word}|" for word in arguments)
+    assert KeyCommand([path, *arguments], profile="ci").read(plenty).reveal() == "".join(
+        f"{word}|" for word in arguments
+    )
 
 
 # --- once, and not for ever -------------------------------------------------------------------------------------
