@@ -27,13 +27,30 @@ def run() -> NoReturn:
     # job of a script, it stays so.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _leave)
+    _undo_what_was_inherited()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _fill_closed_streams()
     from apimart_cli.cli import main
+    from apimart_cli.processes.descendants import claim_process
+
+    claim_process()
 
     # All that was written is flushed, or was told to be lost. Taking the interpreter apart would take as long as a
     # whole Python program's start, and Ctrl-C meanwhile would change the status.
     os._exit(main(sys.argv[1:]))
+
+
+def _undo_what_was_inherited() -> None:
+    """Put back what a caller may have changed for itself and hands on to every program that it starts.
+
+    With SIGCHLD ignored (`trap "" CHLD`) the system keeps no exit status of our commands, and Python takes 0 for it.
+    A signal that is blocked does not end us.
+    """
+    if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        ours = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCHLD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

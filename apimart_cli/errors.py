@@ -41,6 +41,10 @@ class ExitCode(IntEnum):
     """Ctrl-C."""
 
 
+NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the container allows (clone3)"
+"""What to do where the system starts no thread."""
+
+
 class CommandStatus(int):
     """The exit status of a command that apimart ran for the user, handed on as it is: 128 + n for signal n."""
 

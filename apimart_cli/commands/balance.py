@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from apimart_cli.balance import Reading
     from apimart_cli.output import Format
     from apimart_cli.readings import Taken
+    from apimart_cli.words import OutputFormat
 
 
 app = new_app()
@@ -30,7 +31,8 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
 
     chosen = output.format
     profiles = resolve(asking.options())
-    with take_readings(profiles, trace=trace_of(debug=asking.debug)) as taken:
+    trace = trace_of(debug=asking.debug)
+    with take_readings(profiles, quiet=_is_streamed_to_terminal(chosen), trace=trace) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of
@@ -39,6 +41,17 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
         shown.prepare()
         readings = _write(taken, shown, asked=count(profiles))
     return code_of_readings(readings)
+
+
+def _is_streamed_to_terminal(chosen: "OutputFormat") -> bool:
+    """Tell whether a person sees each answer as it arrives, and needs no other sign of progress."""
+    from apimart_cli.screen.progress import is_beside_answer
+
+    if not is_beside_answer():
+        return False
+    from apimart_cli.output import format_of
+
+    return format_of(chosen).streams
 
 
 def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int) -> "list[Reading]":

@@ -51,7 +51,8 @@ def login(
     require_writable(settings.config_path)
     if keyring:
         KeyringKey(settings.profile).require_package()
-    key = ApiKey(read_key("login", hint="pipe the key in, or type it at a terminal"), source="standard input")
+    hint, seconds = "pipe the key in, or type it at a terminal", settings.settings.timeout.value
+    key = ApiKey(read_key("login", hint=hint, seconds=seconds), source="standard input")
     with take_readings([settings.with_key(key)], trace=trace_of(debug=debug)) as taken:
         reading = next(taken).readings[0]
         _write(reading)

@@ -147,10 +147,10 @@ def trace_of(*, debug: bool) -> "Trace | None":
     return write_debug
 
 
-def _read_standard_input() -> str:
+def _read_standard_input(seconds: float) -> str:
     from apimart_cli.screen.prompt import read_key
 
-    return read_key("--api-key -", hint="pipe the key in, or use --api-key-file")
+    return read_key("--api-key -", hint="pipe the key in, or use --api-key-file", seconds=seconds)
 
 
 def with_records(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.errors import CommandStatus, ExitCode, UsageError
+from apimart_cli.errors import NO_THREAD_HINT, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def sandbox(
     key; loopback only.
     """
     from apimart_cli.config.values import parse_amount
+    from apimart_cli.sandbox.server import NoThreadError
 
     scenario = Scenario(
         key=Funds(None if unlimited else parse_amount(remain, "--remain"), parse_amount(used, "--used")),
@@ -57,8 +58,11 @@ def sandbox(
         latency=_parse_latency(latency),
         fault=fault,
     )
-    with _open(scenario, port).serving() as gateway:
-        return _run(gateway, command) if command else _serve(gateway)
+    try:
+        with _open(scenario, port).serving() as gateway:
+            return _run(gateway, command) if command else _serve(gateway)
+    except NoThreadError:
+        raise UsageError("the sandbox cannot serve: the system starts no thread", NO_THREAD_HINT) from None
 
 
 def _parse_latency(text: str) -> float:
@@ -84,18 +88,25 @@ def _open(scenario: Scenario, port: int) -> "Sandbox":
 
 
 def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
-    """Run the command and return its exit status. Raises UsageError when it cannot be started."""
-    from apimart_cli.processes.child import Child, relaying, wait_for
+    """Run the command and return its exit status.
+
+    Raises UsageError when it cannot be started, ApimartError when its status is lost: that must be no success.
+    """
+    from apimart_cli.processes.child import Child, hint_for
+    from apimart_cli.processes.relay import supervise
 
     def start() -> Child:
         try:
             return Child.start(command, environment=gateway.environment())
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
-            raise UsageError(f"cannot run {command[0]}: {reason}", "check the command after --") from None
+            hint = hint_for(error, "check the command after --")
+            raise UsageError(f"cannot run {command[0]}: {reason}", hint) from None
 
-    with relaying(start) as child:
-        return CommandStatus(wait_for(child))
+    try:
+        return CommandStatus(supervise(start))
+    except ChildProcessError:
+        raise ApimartError(f"the exit code of {command[0]} is lost", "do not ignore SIGCHLD") from None
 
 
 def _serve(gateway: "Sandbox") -> ExitCode:

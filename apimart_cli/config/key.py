@@ -23,10 +23,15 @@ class FoundKey(NamedTuple):
     exposure: ConfigError | None = None
 
 
-def find_key(profile: Setting[str], options: Options, environ: Mapping[str, str], config: ConfigFile) -> FoundKey:
-    """Find the key: option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise."""
+def find_key(
+    profile: Setting[str], options: Options, environ: Mapping[str, str], config: ConfigFile, *, timeout: float
+) -> FoundKey:
+    """Find the key: option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise.
+
+    Standard input is read for at most `timeout` seconds. Raises AuthError when that is not enough.
+    """
     is_explicit = profile.source in {"--profile", "--all-profiles"}
-    found = _of_option(options)
+    found = _of_option(options, timeout)
     if found is None and is_explicit:
         found = _of_profile(environ, config, profile.value) or _of_environment(environ, "APIMART_API_KEY")
     if found is None and not is_explicit:
@@ -37,12 +42,12 @@ def find_key(profile: Setting[str], options: Options, environ: Mapping[str, str]
     return _missing(AuthError("there is no API key", hint), "none")
 
 
-def _of_option(options: Options) -> FoundKey | None:
+def _of_option(options: Options, timeout: float) -> FoundKey | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
     if options.api_key == "-":
         assert options.read_standard_input is not None, "whoever takes --api-key passes a reader of standard input"
-        return _given(options.read_standard_input(), "standard input")
+        return _given(options.read_standard_input(timeout), "standard input")
     if options.api_key is not None:
         return _given(options.api_key, "--api-key")
     if options.api_key_file is not None:

@@ -51,7 +51,7 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
     # Last: it may have to be typed, and a mistake elsewhere is told before that.
-    key, exposed = find_key(profile, sources.options, sources.environ, sources.config)
+    key, exposed = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
     exposures = [exposure for exposure in (sources.config.exposure, exposed) if exposure]
     return Settings(profile, key, base_url, timeout, scope, unit, least, most_used, tuple(exposures))
 

@@ -27,8 +27,8 @@ class Options(NamedTuple):
     timeout: str | None = None
     min: str | None = None
     max_used: str | None = None
-    read_standard_input: Callable[[], str] | None = None
-    """Reads the key where `api_key` is `-`, once nothing else is wrong."""
+    read_standard_input: Callable[[float], str] | None = None
+    """Reads the key where `api_key` is `-`, once nothing else is wrong, within so many seconds."""
 
 
 class Setting(NamedTuple, Generic[T]):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 from apimart_cli.balance import Balance, Reading
-from apimart_cli.errors import ApimartError, AuthError, bug
+from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError, bug
 from apimart_cli.gateway.failures import timed_out
 from apimart_cli.gateway.retry import fetch
 from apimart_cli.gateway.transport import Transport
@@ -29,7 +29,10 @@ KEY_GRACE = 0.1
 """Seconds after its time limit that a source of a key has to say why it gave none."""
 
 STOP_SECONDS = 0.3
-"""Most seconds to wait, at the end, until the sources of all keys have stopped what they run."""
+"""Most seconds to wait, at the end, until the sources of all keys together have stopped what they run."""
+
+STOP_PAUSE = 0.005
+"""Seconds between two looks whether they have."""
 
 T = TypeVar("T")
 
@@ -73,11 +76,18 @@ class _Asking:
         self._running: list[_Question] = []
 
     def start_next(self) -> None:
+        """Start what fits. Where the system starts no more threads, the rest waits for those that run."""
         while self._waiting and len(self._running) < MAX_CONCURRENCY:
-            question = self._waiting.popleft()
-            # Before it is started: a signal may come as soon as it runs, and stops what is listed here.
-            self._running.append(question)
-            question.start()
+            question = self._waiting[0]
+            try:
+                question.start()
+            except RuntimeError:
+                if self._running:
+                    return
+                question.fail(UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT))
+            else:
+                self._running.append(question)
+            self._waiting.popleft()
 
     def readings(self) -> Iterator[Reading]:
         for question in self._questions:
@@ -88,10 +98,11 @@ class _Asking:
 
     def close(self) -> None:
         """Leave no time to the questions under way, and wait a moment until the sources of their keys have stopped."""
+        # Called in the handler of a signal, too, so it takes no lock.
         self.is_closed = True
         give_up_at = time.monotonic() + STOP_SECONDS
-        for question in self._questions:
-            question.wait_for_key(max(0.0, give_up_at - time.monotonic()))
+        while any(question.is_at_key for question in self._questions) and time.monotonic() < give_up_at:
+            time.sleep(STOP_PAUSE)
 
     def shared_key(self, source: KeySource) -> "_Shared[ApiKey]":
         """Return what the questions that need the key of `source` share."""
@@ -151,7 +162,9 @@ class _Question:
         self._asking = asking
         self._deadline = 0.0
         self._key: ApiKey | None = None
-        self._is_past_key = threading.Event()
+        self.is_at_key = False
+        """Whether the source of its key is at work."""
+        self._is_past_key = False
         self._shared: _Shared[Balance] | None = None
         """What it shares with others once its key is known."""
         self._answer: Balance | ApimartError | None = None
@@ -161,20 +174,26 @@ class _Question:
     def is_settled(self) -> bool:
         return self._result is not None
 
-    @property
-    def is_started(self) -> bool:
-        return self._deadline > 0
-
     def start(self) -> None:
+        """Start asking. Raises RuntimeError where the system starts no thread."""
         self._deadline = time.monotonic() + self._target.timeout
-        threading.Thread(target=self._run, name="apimart-question", daemon=True).start()
+        # Before the thread runs: a signal may come as soon as it does.
+        self.is_at_key = True
+        try:
+            threading.Thread(target=self._run, name="apimart-question", daemon=True).start()
+        except RuntimeError:
+            self.is_at_key = False
+            raise
+
+    def fail(self, error: ApimartError) -> None:
+        self._result = error
 
     def seconds_left(self) -> float:
         return 0.0 if self._asking.is_closed else max(0.0, self._deadline - time.monotonic())
 
     def seconds_to_settle(self) -> float:
         """Return after how many seconds the question is over, whatever it is doing."""
-        grace = 0.0 if self._is_past_key.is_set() else KEY_GRACE
+        grace = 0.0 if self._is_past_key else KEY_GRACE
         return max(0.0, self._deadline + grace - time.monotonic())
 
     def settle_if_over(self) -> bool:
@@ -184,11 +203,6 @@ class _Question:
         elif self.seconds_to_settle() == 0:
             self._result = self._failure_of_the_clock()
         return self.is_settled
-
-    def wait_for_key(self, timeout: float) -> None:
-        """Wait until nothing works on the key any more."""
-        if self.is_started:
-            self._is_past_key.wait(timeout)
 
     def reading(self) -> Reading:
         assert self._result is not None, "only settled questions are read"
@@ -226,7 +240,8 @@ class _Question:
         try:
             self._key = key = self._read_key()
         finally:
-            self._is_past_key.set()
+            self._is_past_key = True
+            self.is_at_key = False
         self._shared = shared = self._asking.shared_answer(_Asked(key.key_id, target.endpoint, target.timeout))
 
         def foretell(failure: ApimartError) -> None:

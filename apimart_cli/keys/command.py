@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey
 from apimart_cli.keys.source import SecondsLeft, drop_newline
-from apimart_cli.processes.child import Child
+from apimart_cli.processes.child import Child, hint_for
 
 
 class KeyCommand:
@@ -38,16 +38,22 @@ class KeyCommand:
         return self._key
 
     def _run(self, seconds_left: SecondsLeft) -> ApiKey:
+        if seconds_left() <= 0:
+            raise self._overdue
         child = self._start()
         try:
             # A little more than a key may have: a command that prints without end is stopped, not read to its end.
             printed = child.read(MAX_LENGTH + 3, seconds_left)
             is_endless = len(printed) > MAX_LENGTH + 2
-            status = 0 if is_endless else child.wait(seconds_left())
+            status = 0 if is_endless else child.wait_within(seconds_left)
+        except TimeoutError:
+            status = None
+        except ChildProcessError:
+            raise AuthError(f"{self._name} was run, but its exit code is lost", "do not ignore SIGCHLD") from None
         finally:
             child.stop(grace=0)
         if status is None:
-            raise AuthError(f"{self._name} gave no key within the time limit", self._hint)
+            raise self._overdue
         if status != 0:
             ending = f"signal {status - 128}" if status > 128 else f"exit code {status}"
             raise AuthError(f"{self._name} failed with {ending}", self._hint)
@@ -58,7 +64,12 @@ class KeyCommand:
             return Child.start(self._command, captured=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it cannot be started"
-            raise AuthError(f"{self._name} cannot be run: {reason}", "check the command in the config file") from None
+            hint = hint_for(error, "check the command in the config file")
+            raise AuthError(f"{self._name} cannot be run: {reason}", hint) from None
+
+    @property
+    def _overdue(self) -> AuthError:
+        return AuthError(f"{self._name} gave no key within the time limit", self._hint)
 
     @property
     def _hint(self) -> str:

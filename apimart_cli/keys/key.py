@@ -45,7 +45,7 @@ class ApiKey:
 
 
 def _fault(characters: str) -> str | None:
-    """Say what is wrong with a key, in words that fit behind `the API key from …`, or None."""
+    """Say what is wrong with a key, in words that fit after `the API key from …`, or None."""
     if not characters:
         return "is empty"
     if len(characters) > MAX_LENGTH:

@@ -4,7 +4,7 @@ import shlex
 import threading
 from importlib.util import find_spec
 
-from apimart_cli.errors import AuthError, UsageError
+from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import SecondsLeft
 
@@ -33,28 +33,32 @@ class KeyringKey:
     def read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return the key that the keyring keeps for the profile.
 
-        Raises AuthError when it keeps none, refuses, or takes too long: it may wait for a person to unlock it.
+        Raises AuthError when it keeps none, refuses, or takes too long (it may wait for a person to unlock it), and
+        UsageError where there is no keyring package.
         """
         if self._key is None:
             self._key = self._within(seconds_left)
         return self._key
 
     def _within(self, seconds_left: SecondsLeft) -> ApiKey:
-        found: list[ApiKey | AuthError] = []
+        found: list[ApiKey | ApimartError] = []
 
         def get() -> None:
             try:
                 found.append(self._get())
-            except AuthError as error:
+            except ApimartError as error:
                 found.append(error)
 
         # Backends call into libraries that cannot be interrupted.
         thread = threading.Thread(target=get, name="apimart-keyring", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            raise AuthError(f"{self._name} cannot be read: no thread can be started", NO_THREAD_HINT) from None
         thread.join(seconds_left())
         if not found:
             raise AuthError(f"{self._name} gave no key within the time limit", "unlock the keyring and try again")
-        if isinstance(found[0], AuthError):
+        if isinstance(found[0], ApimartError):
             raise found[0]
         return found[0]
 

@@ -24,7 +24,8 @@ class KeySource(Protocol):
     def read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return the key before `seconds_left` is 0.
 
-        Raises AuthError, also when the time is over. An error is not kept: the next reading asks again.
+        Raises AuthError, also when the time is over, or UsageError where something is missing to read it with. An
+        error is not kept: the next reading asks again.
         """
 
 
@@ -47,7 +48,7 @@ class GivenKey:
 
 
 class NoKey:
-    """No usable key, and why. The error is kept until somebody asks: other profiles may be fine."""
+    """No usable key, and why. The error is raised when the key is read: other profiles may be fine."""
 
     def __init__(self, error: AuthError) -> None:
         self.error = error

@@ -1,24 +1,38 @@
 """A command of the user as a child process: it keeps its own streams, signals and status."""
 
+import errno
 import os
 import select
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Self
 
-from apimart_cli.processes.signals import SENT, SLICE, TYPED, handling
+from apimart_cli.processes.descendants import Descendants, adopt_orphans, note_end, note_start
+from apimart_cli.processes.signals import ENDING, JOB_CONTROL
+
+_SLICE = 0.05
+"""Most seconds to wait at a stretch: the time that is left may become less while we wait."""
+
+_FIRST_PAUSE = 0.0005
+"""Seconds before the second look at a command that has not ended; each further pause is twice as long."""
+
+_EXHAUSTED = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 class Child:
-    """A running command. Make it with `start`."""
+    """A running command. Make it with `start`.
+
+    Where we have a terminal it stays in our process group, which is what the terminal and the shell know: Ctrl-C,
+    Ctrl-Z, prompts and pipelines work as without us. Elsewhere it has a group of its own, which ends as a whole.
+    """
 
     def __init__(self, process: "subprocess.Popen[bytes]", *, has_own_group: bool) -> None:
         self._process = process
         self._has_own_group = has_own_group
+        note_start(process.pid)
 
     @classmethod
     def start(
@@ -29,121 +43,167 @@ class Child:
         With `captured` it has no standard input, and `read` gets what it prints. Raises OSError or ValueError when it
         cannot be started.
         """
-        # Where a person sits at the terminal, the command stays in the foreground, so that it can ask for a password.
-        # Elsewhere a captured one gets a process group of its own, which ends as a whole: what it has started itself
-        # would outlive it otherwise, and keep the pipe of a CI log open.
-        has_own_group = captured and not is_in_foreground()
+        has_own_group = not has_terminal()
+        adopt_orphans()
         process = subprocess.Popen(  # noqa: S603  # the user's own command
             command,
             env=None if environment is None else {**os.environ, **environment},
             stdin=subprocess.DEVNULL if captured else None,
             stdout=subprocess.PIPE if captured else None,
+            # What we were given is the command's too: `<(...)`, the job server of make. Our own are closed anyway.
+            close_fds=captured,
             process_group=0 if has_own_group else None,
         )
         return cls(process, has_own_group=has_own_group)
 
+    @property
+    def shares_our_group(self) -> bool:
+        """Whether the terminal and the shell signal it together with us."""
+        return not self._has_own_group
+
     def read(self, limit: int, seconds_left: Callable[[], float]) -> bytes:
-        """Return at most `limit` bytes of what it prints, until it closes its output or no time is left."""
+        """Return what it prints until it closes its output, at most `limit` bytes.
+
+        Raises TimeoutError when no time is left before that: somebody still holds its output.
+        """
         stream = self._process.stdout
         assert stream is not None, "only a captured command is read"
         printed = b""
-        while len(printed) < limit and seconds_left() > 0:
-            ready, _, _ = select.select([stream], [], [], min(SLICE, seconds_left()))
-            if ready:
+        while len(printed) < limit:
+            if (left := seconds_left()) <= 0:
+                raise TimeoutError
+            if _is_readable(stream.fileno(), min(_SLICE, left)):
                 chunk = os.read(stream.fileno(), limit - len(printed))
                 if not chunk:
                     break
                 printed += chunk
         return printed
 
-    def relay(self, number: int) -> None:
-        """Hand a signal on to the command."""
-        self._process.send_signal(number)
-
     def wait(self, timeout: float | None = None) -> int | None:
-        """Wait for its end and return its exit status, 128 + n after signal n; None after `timeout` seconds."""
+        """Wait for its end and return its exit status, 128 + n after signal n; None after `timeout` seconds.
+
+        Raises ChildProcessError when the status is lost: SIGCHLD is ignored, or somebody else has waited for it.
+        """
         try:
-            status = self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            has_ended = self._wait_for_end(timeout)
+        except ChildProcessError:
+            self._forget()
+            raise
+        if not has_ended:
             return None
+        status = self._forget()
         return 128 - status if status < 0 else status
 
+    def wait_within(self, seconds_left: Callable[[], float]) -> int | None:
+        """Wait as `wait`, for as long as there are `seconds_left`."""
+        status = self.wait(0)
+        while status is None and (left := seconds_left()) > 0:
+            status = self.wait(min(_SLICE, left))
+        return status
+
+    def relay(self, number: int) -> None:
+        """Hand a signal on to the command; one that ends processes to everything that it has started, too."""
+        if self._process.returncode is not None:
+            return
+        if number not in ENDING:
+            self._signal(number, to_group=number in JOB_CONTROL)
+            return
+        descendants = Descendants(self._process.pid)
+        descendants.look()
+        self._signal(number)
+        descendants.signal(number, except_group=self._process.pid if self._has_own_group else None)
+
+    def follow_stop(self) -> None:
+        """Where it was stopped (Ctrl-Z), stop as well, as the shell expects it of its job; go on together."""
+        if not hasattr(os, "waitid") or not self.shares_our_group:
+            return
+        pid = self._process.pid
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG):
+                os.kill(os.getpid(), signal.SIGSTOP)
+                # `fg` has told the whole group; `kill -CONT` only us.
+                if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG):
+                    self._signal(signal.SIGCONT)
+
     def stop(self, grace: float) -> None:
-        """End it, with SIGTERM and after `grace` seconds with SIGKILL."""
+        """End it and everything that it has started, with SIGTERM and after `grace` seconds with SIGKILL."""
+        if self._process.returncode is None:
+            self._end(grace)
+        self._forget()
+
+    def _end(self, grace: float) -> None:
+        descendants = Descendants(self._process.pid)
         if grace > 0:
+            descendants.look()
             self._signal(signal.SIGTERM)
-            if self.wait(grace) is not None:
-                return
+            descendants.signal(signal.SIGTERM, except_group=self._process.pid if self._has_own_group else None)
+            give_up_at = time.monotonic() + grace
+            self._wait_for_end(grace)
+            while descendants.look() and time.monotonic() < give_up_at:
+                time.sleep(_SLICE)
+        elif not self._has_own_group:
+            # Before it ends: not every system gives us what it leaves behind. A group ends as a whole, and at once.
+            descendants.look()
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        descendants.kill()
+
+    def _forget(self) -> int:
+        """Take its status: from here on, its number may become that of another process."""
+        status = self._process.wait()
+        note_end(self._process.pid)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        return status
 
-    def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            if self._has_own_group:
+    def _wait_for_end(self, timeout: float | None) -> bool:
+        """Wait until it has ended, or for `timeout` seconds; its number stays its own until its status is taken."""
+        if self._process.returncode is not None:
+            return True
+        if not hasattr(os, "waitid"):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
+            return self._process.returncode is not None
+        if timeout is None:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT) is not None
+        give_up_at = time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _SLICE)
+        return True
+
+    def _signal(self, number: int, *, to_group: bool = True) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            if self._has_own_group and to_group:
                 os.killpg(self._process.pid, number)
             else:
-                self._process.send_signal(number)
+                os.kill(self._process.pid, number)
 
 
-@contextmanager
-def relaying(start: Callable[[], Child]) -> Iterator[Child]:
-    """Start a child and hand on to it the signals that come inside the block, those that came before it included."""
-    relay = _Relay()
-    # Before the child is there: a signal that came between its start and the handlers would end us and not it.
-    with handling(TYPED, relay.hand_on_unless_typed), handling(SENT, relay.hand_on):
-        yield relay.start(start())
+def hint_for(error: Exception, usual: str) -> str:
+    """Return the hint for an error of `Child.start`: the `usual` one, unless the system lacks something."""
+    is_exhausted = isinstance(error, OSError) and error.errno in _EXHAUSTED
+    return "look at the limits of this process (ulimit -a) and of its container" if is_exhausted else usual
 
 
-class _Relay:
-    """Hands signals on to a child, those that came before it was there included."""
-
-    def __init__(self) -> None:
-        self._child: Child | None = None
-        self._early: list[int] = []
-
-    def start(self, child: Child) -> Child:
-        self._child = child
-        while self._early:
-            child.relay(self._early.pop(0))
-        return child
-
-    def hand_on(self, number: int, _frame: FrameType | None) -> None:
-        if self._child is None:
-            self._early.append(number)
-        else:
-            self._child.relay(number)
-
-    def hand_on_unless_typed(self, number: int, frame: FrameType | None) -> None:
-        # Ctrl-C at the terminal reaches the child by itself, and two in a row make many programs give up cleaning up.
-        if self._child is None or not is_in_foreground():
-            self.hand_on(number, frame)
-
-
-def wait_for(child: Child) -> int:
-    """Wait for the end of `child`, in slices, and return its exit status."""
-    statuses: list[int | None] = []
-    waiting = threading.Thread(target=lambda: statuses.append(child.wait()), daemon=True)
-    waiting.start()
-    while waiting.is_alive():
-        waiting.join(SLICE)
-    status = statuses[0]
-    assert status is not None, "without a limit the wait ends with the child"
-    return status
-
-
-def is_in_foreground() -> bool:
-    """Tell whether our terminal sends us, and so the child too, the signals of its keys."""
+def has_terminal() -> bool:
+    """Tell whether there is a terminal that sends us the signals of its keys."""
     if not hasattr(os, "ctermid"):
         return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
     try:
-        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
+        os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
     except OSError:
         return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+    return True
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    """Wait for something to read. `select` knows only the first 1024 descriptors; Windows has no `poll`."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))

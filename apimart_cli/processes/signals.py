@@ -13,11 +13,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-TYPED = ("SIGINT", "SIGQUIT")
+
+def _numbers(*names: str) -> tuple[int, ...]:
+    """Return the signals of these names that this platform has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+TYPED = _numbers("SIGINT", "SIGQUIT", "SIGTSTP")
 """Signals of the terminal's keys: it sends them to every process in its foreground."""
 
-SENT = ("SIGTERM", "SIGHUP")
-"""Signals that other processes send; all of `TYPED` and `SENT` end a process."""
+ENDING = _numbers("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP")
+"""Signals that ask a process to end."""
+
+JOB_CONTROL = _numbers("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT")
+"""Signals that stop a job and let it go on."""
+
+OTHERS = _numbers("SIGUSR1", "SIGUSR2", "SIGWINCH")
+"""Signals that mean something to one program alone."""
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -55,24 +67,24 @@ def ending_cleanly() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    with handling((*TYPED, *SENT), end):
+    with handling(ENDING, end):
         yield
 
 
 @contextmanager
-def handling(names: Sequence[str], handler: Handler) -> Iterator[None]:
-    """Handle the signals of these names, as far as this platform has them and they are not ignored.
+def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]]:
+    """Handle these signals inside the block, but for those that are ignored; give the ones that are handled.
 
-    Does nothing outside of the main thread, which alone can handle signals.
+    Outside of the main thread, which alone can handle signals, these are none.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    numbers = [getattr(signal, name) for name in names if is_main and hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    handled = [number for number, previous in before.items() if previous is not signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in numbers if is_main}
+    # None is a handler that was not installed from Python: it could not be put back.
+    handled = [number for number, previous in before.items() if previous not in {signal.SIG_IGN, None}]
     try:
         for number in handled:
             signal.signal(number, handler)
-        yield
+        yield handled
     finally:
         for number in handled:
             signal.signal(number, before[number])
@@ -82,6 +94,6 @@ def wait_for_interrupt() -> None:
     """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
     pressed: list[int] = []
     # Nothing is raised and no lock is taken in the handler: it may be called again before it is taken away.
-    with handling(("SIGINT",), lambda number, _frame: pressed.append(number)):
+    with handling((signal.SIGINT,), lambda number, _frame: pressed.append(number)):
         while not pressed:
             time.sleep(SLICE)

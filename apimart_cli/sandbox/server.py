@@ -3,6 +3,8 @@
 It shares no code with `gateway`, so that a mistake in one cannot be cancelled out by the same mistake in the other.
 """
 
+import errno
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,19 @@ from apimart_cli.sandbox.scenario import Fault, Scenario
 
 API_KEY = "sk-sandbox-0000000000000000"
 """A made-up key. The sandbox takes every well-formed one."""
+
+
+_HAS_MASKS = hasattr(signal, "pthread_sigmask")
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""Why a connection that has come in cannot be accepted yet."""
+
+_PAUSE = 0.1
+"""Seconds before the next try to accept it."""
+
+
+class NoThreadError(Exception):
+    """The system starts no thread."""
 
 
 class Sandbox(ThreadingHTTPServer):
@@ -49,15 +64,37 @@ class Sandbox(ThreadingHTTPServer):
 
     @contextmanager
     def serving(self) -> Iterator["Sandbox"]:
-        """Answer in the background until the block is left; then close every socket."""
-        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+        """Answer in the background until the block is left; then close every socket. Raises NoThreadError."""
         try:
-            yield self
+            self._start_serving()
+            try:
+                yield self
+            finally:
+                self.closing.set()
+                self.shutdown()
         finally:
-            self.closing.set()
-            self.shutdown()
             self.server_close()
+
+    def _start_serving(self) -> None:
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        # It inherits the mask, and so do the threads that it starts: a signal wakes up the main thread at once.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()) if _HAS_MASKS else None
+        try:
+            thread.start()
+        except RuntimeError:
+            raise NoThreadError from None
+        finally:
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection. Where that needs more than there is, do not try again at once, and again."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self.closing.wait(_PAUSE)
+            raise
 
     def spent(self) -> Decimal:
         """What has been burnt since the start, to the millionth."""

@@ -56,13 +56,22 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Progress]:
         yield counted
         return
     watcher = threading.Thread(target=counted.show, name="apimart-progress", daemon=True)
-    watcher.start()
+    try:
+        watcher.start()
+    except RuntimeError:  # the system starts no thread
+        yield counted
+        return
     try:
         with at_ending(_wipe):
             yield counted
     finally:
         counted.end()
         watcher.join()
+
+
+def is_beside_answer() -> bool:
+    """Tell whether the answer appears where progress does: on a terminal, lines of both would run into each other."""
+    return is_terminal_error() and sys.stdout is not None and sys.stdout.isatty()
 
 
 def _wipe() -> None:

@@ -1,21 +1,24 @@
 """Asking for a key: at the terminal without showing it, or from a pipe."""
 
 import os
+import select
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from apimart_cli.errors import UsageError
+from apimart_cli.errors import AuthError, UsageError
 from apimart_cli.keys.key import MAX_LENGTH
 from apimart_cli.keys.source import drop_newline
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.processes.signals import SLICE, at_ending
 from apimart_cli.screen.writing import tell
 
 
-def read_key(asked_by: str, *, hint: str) -> str:
-    """Read a key from standard input; a terminal is asked for it without echo.
+def read_key(asked_by: str, *, hint: str, seconds: float) -> str:
+    """Read a key from standard input; a terminal is asked for it without echo, and without a limit of time.
 
-    Raises UsageError, naming `asked_by`, when there is nothing to read from; `hint` tells another way.
+    Raises UsageError, naming `asked_by`, when there is nothing to read from (`hint` tells another way), and AuthError
+    when a pipe is still open after `seconds`.
     """
     if sys.stdin is None:
         raise UsageError(f"{asked_by}: standard input is closed", hint)
@@ -23,10 +26,42 @@ def read_key(asked_by: str, *, hint: str) -> str:
         return ask_secret("API key: ")
     try:
         # More than a key may have, so that a longer input is refused and not cut into a shorter key.
-        data = sys.stdin.buffer.read(2 * MAX_LENGTH)
+        data = _read_within(seconds, 2 * MAX_LENGTH)
+    except TimeoutError:
+        raise AuthError(
+            f"{asked_by}: standard input is still open after {seconds:g} seconds, and the key may not be complete",
+            "see why what writes the key does not end, or allow more time with --timeout",
+        ) from None
     except OSError as error:
         raise UsageError(f"{asked_by}: cannot read standard input: {error.strerror}", hint) from None
     return drop_newline(data.decode("utf-8", "replace"))
+
+
+def _read_within(seconds: float, limit: int) -> bytes:
+    """Read standard input to its end, at most `limit` bytes. Raises TimeoutError after `seconds`."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:  # no file of the system's: a caller in this process has put something in its place
+        return sys.stdin.buffer.read(limit)
+    if not hasattr(select, "poll"):
+        return sys.stdin.buffer.read(limit)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    give_up_at = time.monotonic() + seconds
+    data = b""
+    while len(data) < limit:
+        if not poll.poll(max(0.0, min(SLICE, give_up_at - time.monotonic())) * 1000):
+            if time.monotonic() >= give_up_at:
+                raise TimeoutError
+            continue
+        try:
+            chunk = os.read(descriptor, limit - len(data))
+        except BlockingIOError:  # somebody else who reads it was quicker
+            continue
+        if not chunk:
+            break
+        data += chunk
+    return data
 
 
 def ask_secret(prompt: str) -> str:

@@ -10,6 +10,7 @@ import sys
 from typing import TextIO
 
 from apimart_cli.errors import OutputError
+from apimart_cli.screen.unread import write_in_time
 from apimart_cli.text import visible
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
@@ -78,7 +79,8 @@ def tell(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        _write(sys.stderr, text)
+        if not write_in_time(sys.stderr, _encoded(sys.stderr, text)):
+            _write(sys.stderr, text)
     except (OSError, ValueError):
         # The exit code still says how it ended.
         _silence(sys.stderr)
@@ -86,9 +88,12 @@ def tell(text: str) -> None:
 
 def _write(stream: TextIO, text: str) -> None:
     """Write and flush; characters that the stream's encoding lacks are written as escapes."""
-    encoding = stream.encoding or "ascii"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.write(_encoded(stream, text).decode(stream.encoding or "ascii"))
     stream.flush()
+
+
+def _encoded(stream: TextIO, text: str) -> bytes:
+    return text.encode(stream.encoding or "ascii", "backslashreplace")
 
 
 def _silence(stream: TextIO | None) -> None:

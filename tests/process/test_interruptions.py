@@ -225,7 +225,7 @@ def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: San
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbox: Sandbox, number: int) -> None:
-    """A prompt that is ended from elsewhere restores the terminal too, and ends by that signal."""
+    """A prompt that is ended from elsewhere restores the terminal and begins a new line, and ends by that signal."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
     assert child.waitnoecho(20)
@@ -233,10 +233,10 @@ def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbo
     shown = child.read()
     assert child.getecho()
     child.close()
-    assert (child.signalstatus, shown) == (number, b"")
+    assert (child.signalstatus, shown) == (number, b"\r\n")
 
 
-def test_ctrl_c_behind_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> None:
+def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> None:
     """When the key is in, Ctrl-C ends the wait for the answer as ever."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": serve(fault=Fault.TIMEOUT).url})
     child.expect_exact("API key: ")
@@ -340,13 +340,12 @@ def test_a_signal_before_the_command_is_there_reaches_it_too(start: Start) -> No
     """A signal in the moment before the command starts is kept for it, so that it is not left running alone."""
     script = """
 import os, signal, subprocess, sys
-from apimart_cli import child
-real = subprocess.Popen
-def late(*arguments, **named):
+from apimart_cli.processes.child import Child
+from apimart_cli.processes.relay import supervise
+def late():
     os.kill(os.getpid(), signal.SIGTERM)
-    return real(*arguments, **named)
-subprocess.Popen = late
-sys.exit(child.run_child([sys.executable, "-c", "import time; time.sleep(60)"], {}))
+    return Child.start([sys.executable, "-c", "import time; time.sleep(60)"])
+sys.exit(supervise(late))
 """
     process = start(sys.executable, "-c", script)
     assert process.wait(timeout=20) == 128 + signal.SIGTERM

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli import keysource
 from apimart_cli.errors import AuthError
 from apimart_cli.keys.command import KeyCommand
 from apimart_cli.keys.key import ApiKey
@@ -47,25 +46,46 @@ def script(tmp_path: Path) -> Script:
     return write
 
 
-def refusal(command: KeyCommand) -> AuthError:
+class Clock:
+    """The time that is left: plenty, until the test says otherwise."""
+
+    def __init__(self) -> None:
+        self.left = 30.0
+
+    def __call__(self) -> float:
+        """Return the seconds that are left."""
+        return self.left
+
+
+def plenty() -> float:
+    """Time enough for any command."""
+    return 30.0
+
+
+def refusal(command: KeyCommand, seconds_left: Callable[[], float] = plenty) -> AuthError:
     with pytest.raises(AuthError) as caught:
-        command.read()
+        command.read(seconds_left)
     return caught.value
 
 
-def read_in_background(command: KeyCommand) -> "tuple[threading.Thread, list[AuthError]]":
+def read_in_background(command: KeyCommand, clock: Clock) -> "tuple[threading.Thread, list[AuthError]]":
     """Read a key in a thread; the list gets the error that it ends with."""
     errors: list[AuthError] = []
 
     def read() -> None:
         try:
-            command.read()
+            command.read(clock)
         except AuthError as error:
             errors.append(error)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     return thread, errors
+
+
+def overdue(path: str) -> str:
+    """What is told of a command that took too long."""
+    return f"api_key_command of profile ci ({path}) gave no key within the time limit"
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -80,14 +100,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 @pytest.mark.parametrize("end", ["", r"\n", r"\r\n"])
 def test_what_a_command_prints_is_the_key(script: Script, end: str) -> None:
-    """One line end behind it is dropped."""
-    assert KeyCommand([script(f"printf '{KEY}{end}'")], profile="ci").read().reveal() == KEY
+    """One line end after it is dropped."""
+    assert KeyCommand([script(f"printf '{KEY}{end}'")], profile="ci").read(plenty).reveal() == KEY
 
 
 def test_the_longest_key_is_read_whole(script: Script) -> None:
     """4096 characters and a line end are a key."""
     command = KeyCommand([script("head -c 4096 /dev/zero | tr '\\0' k; echo")], profile="ci")
-    assert len(command.read()) == 4096
+    assert len(command.read(plenty)) == 4096
 
 
 @pytest.mark.parametrize(
@@ -155,25 +175,29 @@ def test_no_shell_looks_at_a_command(script: Script) -> None:
     """Arguments arrive as they are written in the file."""
     arguments = ["$HOME", "*", "a;echo", "`id`", "~", ""]
     path = script('printf "%s|" "$@"')
-    assert KeyCommand([path, *arguments], profile="ci").read().reveal() == "".join(f"{word}|" for word in arguments)
+    assert KeyCommand([path, *arguments], profile="ci").read(plenty).reveal() == "".join(
+        f"{word}|" for word in arguments
+    )
 
 
 # --- once, and not for ever -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["", "; exit 1"])
-def test_a_command_runs_once_for_all_who_need_its_key(script: Script, tmp_path: Path, ending: str) -> None:
-    """Side by side or one after the other, and if it fails, too: nobody is asked for a password twice."""
+def test_a_key_is_printed_once(script: Script, tmp_path: Path) -> None:
+    """Nobody is asked for a password twice in one run."""
     runs = tmp_path / "runs"
-    command = KeyCommand([script(f"echo run >> {runs}; sleep 0.1; echo {KEY}{ending}")], profile="ci")
-    threads = [read_in_background(command)[0] for _ in range(5)]
-    for thread in threads:
-        thread.join(10)
-    if ending:
-        assert refusal(command) is refusal(command)
-    else:
-        assert command.read() is command.read()
+    command = KeyCommand([script(f"echo run >> {runs}; echo {KEY}")], profile="ci")
+    assert command.read(plenty) is command.read(plenty)
     assert runs.read_text() == "run\n"
+
+
+def test_a_failure_is_not_kept(script: Script, tmp_path: Path) -> None:
+    """A vault that has been unlocked since gives its key to the next reading."""
+    unlocked = tmp_path / "unlocked"
+    command = KeyCommand([script(f"[ -e {unlocked} ] && echo {KEY}")], profile="ci")
+    assert refusal(command).message.endswith("failed with exit code 1")
+    unlocked.touch()
+    assert command.read(plenty).reveal() == KEY
 
 
 @pytest.mark.parametrize(
@@ -187,56 +211,64 @@ def test_a_command_runs_once_for_all_who_need_its_key(script: Script, tmp_path: 
         "while :; do printf k; sleep 0.05; done",
     ],
 )
-def test_a_command_that_is_given_up_ends_with_all_it_started(
-    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
-) -> None:
+def test_a_command_that_is_given_up_ends_with_all_it_started(script: Script, tmp_path: Path, body: str) -> None:
     """However it hangs, and whoever keeps its output open; the error says that there was no key in time."""
-    monkeypatch.setattr(keysource, "is_in_foreground", lambda: False)
     started = tmp_path / "started"
-    command = KeyCommand([script(f"echo > {started}; {body}")], profile="ci")
-    thread, errors = read_in_background(command)
+    path = script(f"echo > {started}; {body}")
+    clock = Clock()
+    thread, errors = read_in_background(KeyCommand([path], profile="ci"), clock)
     wait_for(started.exists)
-    command.give_up()
+    clock.left = 0
     thread.join(5)
     assert not thread.is_alive(), "somebody still holds the command's standard output"
-    assert [error.message for error in errors] == [command.overdue.message]
+    assert [error.message for error in errors] == [overdue(path)]
 
 
-def test_a_command_that_is_given_up_before_it_starts_ends_at_once(script: Script) -> None:
+def test_a_command_is_not_started_when_the_time_is_over(script: Script, tmp_path: Path) -> None:
     """The question's time may be over before its command has begun."""
-    command = KeyCommand([script("exec sleep 60")], profile="ci")
-    command.give_up()
-    assert refusal(command).message == command.overdue.message
+    path = script(f"touch {tmp_path}/was-run; exec sleep 60")
+    assert refusal(KeyCommand([path], profile="ci"), lambda: 0.0).message == overdue(path)
+    assert not (tmp_path / "was-run").exists()
 
 
-def test_giving_up_a_key_that_is_there_changes_nothing(script: Script) -> None:
-    """A slow network is not the command's fault."""
-    command = KeyCommand([script(f"echo {KEY}")], profile="ci")
-    key = command.read()
-    command.give_up()
-    assert command.read() is key
-
-
-@pytest.mark.parametrize(("is_in_foreground", "has_own_group"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("has_terminal", "has_own_group"), [(True, False), (False, True)])
 def test_only_away_from_a_terminal_a_command_has_a_group_of_its_own(
-    script: Script, monkeypatch: pytest.MonkeyPatch, is_in_foreground: bool, has_own_group: bool
+    script: Script, monkeypatch: pytest.MonkeyPatch, has_terminal: bool, has_own_group: bool
 ) -> None:
-    """In the foreground it stays there, so that it can ask for a password; elsewhere it can be ended as a whole."""
-    monkeypatch.setattr(keysource, "is_in_foreground", lambda: is_in_foreground)
+    """At a terminal it stays in our group, so that it can ask for a password; elsewhere it can be ended as a whole."""
+    monkeypatch.setattr("apimart_cli.processes.child.has_terminal", lambda: has_terminal)
     path = script("import os; print(os.getpgrp())", interpreter=sys.executable)
-    group = int(KeyCommand([path], profile="ci").read().reveal())
+    group = int(KeyCommand([path], profile="ci").read(plenty).reveal())
     assert (group != os.getpgrp()) is has_own_group
 
 
-def test_a_command_in_the_foreground_is_ended_too(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By itself: its group is the terminal's."""
-    monkeypatch.setattr(keysource, "is_in_foreground", lambda: True)
-    command = KeyCommand([script("exec sleep 60")], profile="ci")
-    thread, errors = read_in_background(command)
-    wait_for(lambda: command._process is not None)
-    command.give_up()
+@pytest.mark.parametrize("body", ["exec sleep 60", "sleep 60 | cat", "setsid sleep 60"])
+def test_a_command_at_a_terminal_is_ended_too(
+    script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str
+) -> None:
+    """One by one: its group is the terminal's."""
+    monkeypatch.setattr("apimart_cli.processes.child.has_terminal", lambda: True)
+    started = tmp_path / "started"
+    path = script(f"echo > {started}; {body}")
+    clock = Clock()
+    thread, errors = read_in_background(KeyCommand([path], profile="ci"), clock)
+    wait_for(started.exists)
+    clock.left = 0
     thread.join(5)
-    assert [error.message for error in errors] == [command.overdue.message]
+    assert [error.message for error in errors] == [overdue(path)]
+
+
+def test_a_lost_exit_code_is_no_key(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody else has waited for the command, nobody knows whether it failed: that is not taken for success."""
+    path = script(f"echo {KEY}; exit 1")
+    start = subprocess.Popen.__init__
+
+    def start_and_steal(process: "subprocess.Popen[bytes]", *arguments: object, **named: object) -> None:
+        start(process, *arguments, **named)  # type: ignore[call-overload]
+        os.waitid(os.P_PID, process.pid, os.WEXITED)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_and_steal)
+    assert refusal(KeyCommand([path], profile="ci")).message.endswith("was run, but its exit code is lost")
 
 
 # --- what is told of keys ---------------------------------------------------------------------------------------
@@ -247,17 +279,14 @@ def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) ->
     path = script("exit 1")
     given, missing = GivenKey(ApiKey(KEY, source="a test")), NoKey(AuthError("there is no API key"))
     command, absent = KeyCommand([path, KEY], profile="ci"), KeyCommand(["no-command-of-this-name"], profile="ci")
-    assert (given.state, given.fault, given.overdue) == (f"set, {len(KEY)} characters", None, None)
+    assert (given.state, given.fault) == (f"set, {len(KEY)} characters", None)
     assert GivenKey(ApiKey("k", source="a test")).state == "set, 1 character"
     assert (missing.state, missing.fault) == ("not usable: there is no API key", "there is no API key")
     assert (command.state, command.fault) == (f"from the command {path}, which is not run here", None)
     assert absent.fault == "there is no command no-command-of-this-name"
-    assert given.read().reveal() == KEY
+    assert given.read(plenty).reveal() == KEY
     with pytest.raises(AuthError, match=r"^there is no API key$"):
-        missing.read()
-    given.give_up()
-    missing.give_up()
-    assert given.read().reveal() == KEY
+        missing.read(plenty)
 
 
 # --- the whole command ------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.commands.sandbox import FaultChoice
 from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
 from support.running import KEY, Run
@@ -365,11 +364,6 @@ def test_a_connection_serves_several_questions(sandbox: Sandbox) -> None:
         reply = Reply(connection.getresponse())
         assert reply.status == 200
     connection.close()
-
-
-def test_every_fault_can_be_chosen() -> None:
-    """The command line and the server know the same ones."""
-    assert {choice.value for choice in FaultChoice} == {fault.value for fault in Fault}
 
 
 # --- around a command -------------------------------------------------------------------------------------------

@@ -1,24 +1,27 @@
-"""Programs that a test needs and that not every machine has."""
+"""Programs that only some tests need. Where one is missing, its tests are skipped; where `CI` is set, they fail."""
 
 import os
 import shutil
 import sysconfig
+from typing import NoReturn
 
 import pytest
 
-IS_CI = os.environ.get("CI") == "true"
-"""Whether everything must be there; read before the tests take the variable away."""
+IS_CI = "CI" in os.environ
+"""Whether everything must be there; read before the tests take the variable out of the environment."""
 
 _PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", sysconfig.get_path("scripts")])
 """Servers are often installed where only root looks."""
 
 
 def need(program: str) -> str:
-    """Return the path of `program`. Where it is missing the test is skipped, or fails where `CI` is true."""
+    """Return the path of `program`, or leave the test."""
     found = shutil.which(program, path=_PLACES)
-    if found:
-        return found
-    reason = f"{program} is not installed"
-    if IS_CI:
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if found is None:
+        without(program, "is not installed")
+    return found
+
+
+def without(tool: str, reason: str) -> NoReturn:
+    """Leave a test that needs `tool`: skipped, with what is wrong with it, or failed where `CI` is set."""
+    (pytest.fail if IS_CI else pytest.skip)(f"needs {tool}, which {reason}")

@@ -30,7 +30,7 @@ from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.client import MAX_CONCURRENCY, ask
 from apimart_cli.gateway.retry import MAX_ATTEMPTS
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.keys.source import GivenKey, NoKey, SecondsLeft
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
 from support.payloads import EXPECTED
@@ -68,7 +68,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("apimart_cli.client.time", clock)
+    monkeypatch.setattr("apimart_cli.gateway.client.time", clock)
+    monkeypatch.setattr("apimart_cli.gateway.retry.time", clock)
     return clock
 
 
@@ -410,7 +411,9 @@ Play = Callable[[Script], None]
 
 
 def target(number: int = 0, timeout: float = 10.0) -> Target:
-    return Target(f"p{number}", Scope.KEY, GivenKey(ApiKey(KEY, source="a test")), GATEWAY, timeout, f"U{number}")
+    """A question like no other: the same key at the same address would be asked once."""
+    key = GivenKey(ApiKey(KEY, source="a test"))
+    return Target(f"p{number}", Scope.KEY, key, f"{GATEWAY}/p{number}", timeout, f"U{number}")
 
 
 def good() -> bytes:
@@ -449,7 +452,7 @@ def test_no_thread_holds_the_end_of_the_process(play: Play, release: threading.E
         return Exchange(200, good)
 
     play(look)
-    ask_all([target(timeout=0.1), target(timeout=0.1)])
+    ask_all([target(0, timeout=0.1), target(1, timeout=0.1)])
     assert len(seen) == 2
     assert all(thread.daemon for thread in seen)
 
@@ -562,31 +565,44 @@ def test_asking_starts_before_the_first_reading_is_wanted(play: Play) -> None:
         assert next(readings).balance is not None
 
 
-class WatchedKey(GivenKey):
-    """A key that knows whether anybody still waits for it."""
+class EndlessKey:
+    """A key that is being got for as long as there is time."""
 
-    is_given_up = False
+    fault = None
+    state = "being got"
 
     def __init__(self) -> None:
-        super().__init__(ApiKey(KEY, source="a test"))
+        self.is_started = threading.Event()
+        self.is_given_up = False
 
-    def give_up(self) -> None:
-        """Take note of it."""
+    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+        """Wait as long as there is time, and raise."""
+        self.is_started.set()
+        while seconds_left() > 0:
+            time.sleep(0.005)
+        time.sleep(0.05)  # as long as it takes to end a command
         self.is_given_up = True
+        raise AuthError("gave no key within the time limit")
 
 
-def test_whoever_leaves_before_the_first_reading_leaves_no_key_behind(play: Play) -> None:
+def test_whoever_leaves_before_the_first_reading_leaves_no_key_command(play: Play) -> None:
     """A bug between asking and reading must not leave a command that prints a key running."""
-    key = WatchedKey()
+    key = EndlessKey()
     play(lambda _target: Exchange(200, good))
-    with pytest.raises(ZeroDivisionError), ask([target()._replace(api_key=key)]):
-        raise ZeroDivisionError
+
+    def break_down() -> None:
+        with ask([target()._replace(api_key=key)]):
+            assert key.is_started.wait(10)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_down()
     assert key.is_given_up
 
 
-def test_an_end_that_comes_with_the_start_leaves_no_key_behind(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_that_comes_with_the_start_leaves_no_key_command(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the moment that a question runs, whatever ends the asking ends its command, too."""
-    key = WatchedKey()
+    key = EndlessKey()
     start = threading.Thread.start
 
     def start_and_break(thread: threading.Thread) -> None:
@@ -598,6 +614,81 @@ def test_an_end_that_comes_with_the_start_leaves_no_key_behind(play: Play, monke
     with pytest.raises(ZeroDivisionError), ask([target()._replace(api_key=key)]):
         pass
     assert key.is_given_up
+
+
+class HungKey(EndlessKey):
+    """A key whose source takes no notice of the time."""
+
+    def __init__(self, release: threading.Event) -> None:
+        super().__init__()
+        self._release = release
+
+    def read(self, seconds_left: SecondsLeft) -> ApiKey:  # noqa: ARG002  # takes no notice of it
+        """Hang until the test ends."""
+        self.is_started.set()
+        self._release.wait(30)
+        raise AuthError("too late")
+
+
+def test_many_sources_that_hang_have_one_allowance_together(play: Play, release: threading.Event) -> None:
+    """However many they are, the end is held up once, and each is an AuthError, which --fail-open does not forgive."""
+    play(lambda _target: Exchange(200, good))
+    targets = [target(number, timeout=0.3)._replace(api_key=HungKey(release)) for number in range(20)]
+    started = time.monotonic()
+    readings = ask_all(targets)
+    assert time.monotonic() - started < 0.3 + 0.5
+    assert {type(reading.error) for reading in readings} == {AuthError}
+
+
+def test_a_later_asking_reads_the_key_again(play: Play) -> None:
+    """A failure is shared inside one asking, and forgotten after it."""
+
+    class Mended(EndlessKey):
+        def read(self, seconds_left: SecondsLeft) -> ApiKey:  # noqa: ARG002  # needs no time
+            """Fail once."""
+            if not self.is_given_up:
+                self.is_given_up = True
+                raise AuthError("locked")
+            return ApiKey(KEY, source="a test")
+
+    play(lambda _target: Exchange(200, good))
+    asked = [target(0)._replace(api_key=(key := Mended())), target(1)._replace(api_key=key)]
+    assert [type(reading.error) for reading in ask_all(asked)] == [AuthError, AuthError]
+    assert [reading.error for reading in ask_all(asked)] == [None, None]
+
+
+# --- threads that cannot be started -----------------------------------------------------------------------------
+
+
+def limit_threads(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """Let only so many questions run at once, as `ulimit -u` does."""
+    start = threading.Thread.start
+
+    def start_if_there_is_room(thread: threading.Thread) -> None:
+        if sum(other.name == thread.name for other in threading.enumerate()) >= limit:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_there_is_room)
+
+
+def test_fewer_threads_ask_the_same_questions(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be started yet waits until another question has ended."""
+    limit_threads(monkeypatch, 2)
+    play(lambda _target: Exchange(200, good))
+    readings = ask_all([target(number) for number in range(9)])
+    assert [reading.balance is not None for reading in readings] == [True] * 9
+
+
+def test_without_any_thread_every_reading_tells_why(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of this machine is not the gateway's silence: nothing forgives it, and it is no bug."""
+    limit_threads(monkeypatch, 0)
+    play(lambda _target: Exchange(200, good))
+    readings = ask_all([target(number) for number in range(3)])
+    assert {type(reading.error) for reading in readings} == {UsageError}
+    assert {reading.error.message for reading in readings if reading.error} == {
+        "nothing can be asked: the system starts no thread"
+    }
 
 
 class Counter:

@@ -1,0 +1,328 @@
+"""`sandbox -- COMMAND` at a real terminal, in real shells: as though the command had been started without us."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pexpect
+import pytest
+
+from apimart_cli.sandbox.server import Sandbox
+from support.programs import need
+from support.processes import BREEDING, KINDS, is_running, state, wait_until
+from support.running import KEY, Spawn
+
+# pexpect forks; the threads that serve here hold no lock that the child could miss.
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+SHELLS = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i", "+o", "zle", "+o", "promptsp")}
+PROMPT = "ready> "
+CTRL_C, CTRL_Z = "\x03", "\x1a"
+
+
+class Shell(NamedTuple):
+    """An interactive shell with job control."""
+
+    terminal: "pexpect.spawn[bytes]"
+
+    def enter(self, line: str) -> None:
+        """Type a line and press Enter."""
+        self.terminal.sendline(line)
+
+    def type(self, keys: str) -> None:
+        """Type without Enter."""
+        self.terminal.send(keys)
+
+    def expect(self, text: str) -> bytes:
+        """Wait for `text` on the terminal, and return what came before it."""
+        self.terminal.expect_exact(text)
+        before: bytes = self.terminal.before
+        return before
+
+    def status(self) -> int:
+        """Wait for the prompt, and return the exit status of what ran before it."""
+        self.expect(PROMPT)
+        self.enter("echo status=$?.")
+        self.terminal.expect(rb"status=(\d+)\.")
+        number = int(self.terminal.match[1])
+        self.expect(PROMPT)
+        return number
+
+
+@pytest.fixture(params=sorted(SHELLS))
+def shell(request: pytest.FixtureRequest, spawn: Spawn) -> Shell:
+    """An interactive bash, and an interactive zsh."""
+    need(request.param)
+    terminal = spawn(request.param, *SHELLS[request.param], columns=200, env={"PS1": PROMPT, "TERM": "dumb"})
+    opened = Shell(terminal)
+    opened.expect(PROMPT)
+    return opened
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], str]:
+    """Write a Python program, and return the words that run it."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "program.py"
+        path.write_text(f"import os, signal, sys, time\n{text}")
+        return f"{sys.executable} {path}"
+
+    return write
+
+
+Program = Callable[[str], str]
+
+
+# --- Ctrl-C, Ctrl-Z ---------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_the_command_and_the_shell_goes_on(shell: Shell, program: Program) -> None:
+    """The status is that of a command that Ctrl-C has ended."""
+    text = 'print("up", flush=True)\nos.execvp("sleep", ["sleep", "60"])'
+    shell.enter(f"apimart sandbox -- {program(text)}")
+    shell.expect("up\r\n")
+    shell.type(CTRL_C)
+    assert shell.status() == 130
+
+
+def test_ctrl_c_reaches_a_command_once(shell: Shell, program: Program) -> None:
+    """A command that cleans up is not told a second time, which many take for impatience."""
+    text = """
+caught = []
+signal.signal(signal.SIGINT, lambda *_: caught.append(1))
+print("up", flush=True)
+while not caught:
+    time.sleep(0.01)
+time.sleep(0.4)
+print("caught", len(caught))
+sys.exit(5)
+"""
+    shell.enter(f"apimart sandbox -- {program(text)}")
+    shell.expect("up\r\n")
+    shell.type(CTRL_C)
+    shell.expect("caught 1\r\n")
+    assert shell.status() == 5
+
+
+TICKING = """
+print("pids", os.getpid(), os.getppid(), ".", flush=True)
+while not os.path.exists("enough"):
+    time.sleep(0.01)
+print("enough", flush=True)
+sys.exit(7)
+"""
+
+
+def pids(shell: Shell) -> tuple[int, int]:
+    """Wait for the report of the command; return its number and that of the sandbox around it."""
+    shell.terminal.expect(rb"pids (\d+) (\d+) \.\r\n")
+    return int(shell.terminal.match[1]), int(shell.terminal.match[2])
+
+
+@pytest.mark.parametrize("resume", ["fg", "bg"])
+def test_ctrl_z_stops_both_and_they_go_on_together(shell: Shell, program: Program, tmp_path: Path, resume: str) -> None:
+    """The shell gets its prompt back; `fg` and `bg` continue the job, whose status is the command's."""
+    shell.enter(f"apimart sandbox -- {program(TICKING)}")
+    both = pids(shell)
+    shell.type(CTRL_Z)
+    shell.expect(PROMPT)
+    wait_until(lambda: [state(pid) for pid in both] == ["T", "T"])
+    shell.enter(resume)
+    wait_until(lambda: "T" not in [state(pid) for pid in both])
+    (tmp_path / "enough").touch()
+    shell.expect("enough\r\n")
+    if resume == "bg":
+        shell.enter("wait %1")
+    assert shell.status() == 7
+
+
+def test_ctrl_z_can_be_repeated(shell: Shell, program: Program, tmp_path: Path) -> None:
+    """Each `fg` is good for one Ctrl-Z, and each Ctrl-Z for one `fg`."""
+    shell.enter(f"apimart sandbox -- {program(TICKING)}")
+    both = pids(shell)
+    for _ in range(3):
+        shell.type(CTRL_Z)
+        shell.expect(PROMPT)
+        wait_until(lambda: [state(pid) for pid in both] == ["T", "T"])
+        shell.enter("fg")
+        wait_until(lambda: "T" not in [state(pid) for pid in both])
+    (tmp_path / "enough").touch()
+    assert shell.status() == 7
+
+
+def test_a_command_that_ignores_ctrl_z_goes_on(shell: Shell, program: Program, tmp_path: Path) -> None:
+    """We do not stop without it: the shell would take the terminal away from it."""
+    shell.enter(f"apimart sandbox -- {program('signal.signal(signal.SIGTSTP, signal.SIG_IGN)' + TICKING)}")
+    both = pids(shell)
+    shell.type(CTRL_Z)
+    time.sleep(0.3)  # time in which we could have been stopped
+    assert "T" not in [state(pid) for pid in both]
+    (tmp_path / "enough").touch()
+    shell.expect("enough\r\n")
+    assert shell.status() == 7
+
+
+def test_a_command_may_tidy_the_screen_before_it_stops(shell: Shell, program: Program, tmp_path: Path) -> None:
+    """As pagers and editors do: the shell takes over when they have stopped, and one `fg` brings them back."""
+    text = """
+def stop(*_):
+    time.sleep(0.2)
+    print("tidied", flush=True)
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, stop)
+    print("back", flush=True)
+signal.signal(signal.SIGTSTP, stop)
+"""
+    shell.enter(f"apimart sandbox -- {program(text + TICKING)}")
+    pids(shell)
+    shell.type(CTRL_Z)
+    assert PROMPT.encode() not in shell.expect("tidied\r\n")
+    shell.expect(PROMPT)
+    shell.enter("fg")
+    shell.expect("back\r\n")
+    (tmp_path / "enough").touch()
+    shell.expect("enough\r\n")
+    assert shell.status() == 7
+
+
+# --- prompts, pipelines, background jobs ------------------------------------------------------------------------
+
+
+def test_a_command_can_ask_for_a_password(shell: Shell, program: Program) -> None:
+    """It reads the terminal itself, without echo."""
+    text = 'import getpass\nprint("length", len(getpass.getpass("Secret: ")))'
+    shell.enter(f"apimart sandbox -- {program(text)}")
+    shell.expect("Secret: ")
+    assert shell.terminal.waitnoecho(10)
+    shell.enter("open sesame")
+    assert b"sesame" not in shell.expect("length 11\r\n")
+    assert shell.status() == 0
+
+
+def test_a_key_command_can_ask_for_a_password_in_a_pipeline(
+    shell: Shell, program: Program, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Its standard input is none, its output is ours; the terminal is still the person's."""
+    asking = program(f"import getpass\nif getpass.getpass('Secret: ') == 'open': print('{KEY}')").split()
+    config = tmp_path / "config.toml"
+    config.write_text(f"[profiles.work]\napi_key_command = {asking}\n")
+    config.chmod(0o600)
+    shell.enter(f"APIMART_CONFIG={config} APIMART_BASE_URL={sandbox.url} apimart balance -p work -o value | cat")
+    shell.expect("Secret: ")
+    assert shell.terminal.waitnoecho(10)
+    shell.enter("open")
+    shell.expect("10.5\r\n")
+    assert shell.status() == 0
+
+
+def test_the_rest_of_a_pipeline_keeps_the_terminal(shell: Shell) -> None:
+    """`sandbox -- COMMAND | less`: a group of the command's own in the foreground would stop the pager."""
+    pager = "sh -c 'cat; read -r answer < /dev/tty; echo pager got $answer.'"
+    shell.enter(f"apimart sandbox -- sh -c 'echo first; sleep 0.2; echo last' | {pager}")
+    shell.expect("last\r\n")
+    time.sleep(0.2)  # until the sandbox has ended as well
+    shell.enter("quit")
+    shell.expect("pager got quit.\r\n")
+    assert shell.status() == 0
+
+
+def test_a_command_after_a_pipe_reads_it(shell: Shell) -> None:
+    """`producer | sandbox -- COMMAND`."""
+    shell.enter("echo through | apimart sandbox -- sed s/^/got-/")
+    shell.expect("got-through\r\n")
+    assert shell.status() == 0
+
+
+def test_a_background_job_waits_for_the_terminal(shell: Shell) -> None:
+    """A command in the background that reads the terminal is stopped; `fg` lets it read."""
+    shell.enter("apimart sandbox -- sh -c 'read -r line; echo got-$line; exit 9' &")
+    shell.terminal.expect(rb"\[1\] \+? *(\d+)")
+    wait_until(lambda pid=int(shell.terminal.match[1]): state(pid) == "T")
+    shell.enter("fg")
+    shell.expect("read -r line")
+    shell.enter("words")
+    shell.expect("got-words\r\n")
+    assert shell.status() == 9
+
+
+def test_a_background_job_ends_by_itself(shell: Shell) -> None:
+    """`wait` gets its status."""
+    shell.enter("apimart sandbox -- sh -c 'sleep 0.2; exit 6' &")
+    shell.expect(PROMPT)
+    shell.enter("wait $!")
+    assert shell.status() == 6
+
+
+def test_open_files_are_handed_on(shell: Shell) -> None:
+    """`<(...)` is a file of the shell's that the command inherits through us."""
+    shell.enter("apimart sandbox -- cat <(echo one) <(echo two)")
+    shell.expect("one\r\ntwo\r\n")
+    assert shell.status() == 0
+
+
+# --- signals from elsewhere, at a terminal ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_terminal(spawn: Spawn, program: Program) -> Callable[[str], Shell]:
+    """Start a program in the sandbox, which has a terminal to itself."""
+
+    def start(text: str) -> Shell:
+        return Shell(spawn("bash", "-c", f"exec apimart sandbox -- {program(text)}"))
+
+    return start
+
+
+def test_a_sent_interrupt_reaches_a_command_in_the_foreground(at_terminal: Callable[[str], Shell]) -> None:
+    """`kill -INT` at us alone is no key at the terminal: nobody else would tell the command."""
+    text = """
+signal.signal(signal.SIGINT, lambda *_: (print("told", flush=True), sys.exit(3)))
+print("pids", os.getpid(), os.getppid(), ".", flush=True)
+time.sleep(60)
+"""
+    shell = at_terminal(text)
+    _, ours = pids(shell)
+    os.kill(ours, signal.SIGINT)
+    shell.expect("told\r\n")
+    shell.terminal.expect(pexpect.EOF)
+    shell.terminal.close()
+    assert shell.terminal.exitstatus == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_sent_signal_ends_grandchildren_too(
+    at_terminal: Callable[[str], Shell], kind: str, number: signal.Signals
+) -> None:
+    """At a terminal the command has no group of its own; what it has started ends with it all the same."""
+    shell = at_terminal(BREEDING.format(kind=kind) + "signal.signal(signal.SIGINT, signal.SIG_DFL)\ntime.sleep(60)")
+    command, bred = pids(shell)
+    assert is_running(bred)
+    shell.terminal.kill(number)
+    shell.terminal.expect(pexpect.EOF)
+    shell.terminal.close()
+    assert shell.terminal.exitstatus == 128 + number
+    wait_until(lambda: not is_running(bred) and not is_running(command))
+
+
+@pytest.mark.parametrize("kind", ["session", "orphan"])
+def test_what_a_command_leaves_running_is_left_alone(at_terminal: Callable[[str], Shell], kind: str) -> None:
+    """A daemon that the command has started outlives it and its terminal, as without us."""
+    shell = at_terminal(BREEDING.format(kind=kind) + "sys.exit(4)")
+    _, bred = pids(shell)
+    try:
+        shell.terminal.expect(pexpect.EOF)
+        shell.terminal.close()
+        assert shell.terminal.exitstatus == 4
+        assert is_running(bred)
+    finally:
+        os.kill(bred, signal.SIGKILL)
