@@ -17,12 +17,13 @@ def logout(profile: OneProfile = None) -> ExitCode:
     from apimart_cli.config.settings import Options
     from apimart_cli.config.writer import unset_names
     from apimart_cli.errors import UsageError
-    from apimart_cli.keys.keyring import KeyringKey
     from apimart_cli.screen.writing import write_note
 
     settings = resolve_for_login(Options(), profile)
     name = settings.profile
     if settings.stored_in == "api_key_keyring":
+        from apimart_cli.keys.keyring import KeyringKey
+
         KeyringKey(name).delete()
     if settings.stored_in is None:
         raise UsageError(f"profile {name} keeps no key in {settings.config_path}", "there is nothing to forget")

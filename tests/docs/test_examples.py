@@ -25,13 +25,12 @@ NOTES = {
     "terminal": "as without a note, at a terminal, where the key is typed when it is asked for",
     "keyring": "as `terminal`, with a keyring",
 }
-"""What stands behind the language of a console block, and what it means."""
+"""What may follow the language of a console block, and what it means."""
 
 TYPED = ("terminal", "keyring")
 """Notes of blocks that need a terminal."""
 
 END = "--end-of-an-example--"
-
 
 KEYRING = """
 from pathlib import Path
@@ -52,7 +51,7 @@ def delete_password(service, name):
 
 
 def _one_by_one(commands: Sequence[str], end: str) -> str:
-    """Return a script that prints `end` behind each command, in one shell, `$?` handed on."""
+    """Return a script that prints `end` after each command, in one shell, and keeps `$?`."""
     return "".join(f"{command}\n_status=$?; echo {end}; (exit $_status)\n" for command in commands)
 
 

@@ -43,7 +43,7 @@ def test_ci_runs_the_tests_as_the_readme_says() -> None:
 
 
 def test_the_extras_that_the_documents_install_exist() -> None:
-    """Everything that stands in brackets behind the package is an extra of it, and `apimart` is its command."""
+    """Everything in brackets after the package is an extra of it, and `apimart` is its command."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {extra for page in (README, CONTRIBUTING) for extra in re.findall(r"(?:\.|apimart-cli)\[(\w+)\]", page)}
     assert extras == {"keyring", "test", "dev", "deep"}

@@ -38,7 +38,7 @@ class Block(NamedTuple):
 
     language: str
     note: str
-    """What stands behind the language: how its commands are run, see `NOTES`."""
+    """What follows the language: how its commands are run."""
     line: int
     text: str
 
