@@ -6,18 +6,26 @@ from typing import NoReturn
 
 import pytest
 
-_IS_CI = "CI" in os.environ
+IS_CI = "CI" in os.environ
 """Read once: the tests take the variable out of the environment."""
+
+DAEMONS = "/usr/sbin"
+"""Where daemons are; not on the PATH of every user."""
 
 
 def need(program: str) -> str:
     """Return the path of `program`, or leave the test."""
-    found = shutil.which(program)
+    found = shutil.which(program) or shutil.which(program, path=DAEMONS)
     if found is None:
-        without(program, "is not installed")
+        leave(f"needs {program}, which is not installed")
     return found
 
 
-def without(tool: str, reason: str) -> NoReturn:
-    """Leave a test that needs `tool`: skipped, with what is wrong with it, or failed with the variable CI."""
-    (pytest.fail if _IS_CI else pytest.skip)(f"needs {tool}, which {reason}")
+def leave(reason: str) -> NoReturn:
+    """Leave a test that this machine cannot play: skipped, or failed with the variable CI.
+
+    Also for what is installed and lacks something, like a C library that cannot do what the test is about.
+    """
+    if IS_CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
