@@ -1,4 +1,4 @@
-"""What every test stands on: no access to the developer's own settings or network, the command, and the sandbox."""
+"""What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
 import io
 import os
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
-from support.running import Call, Called, Run, Spawn
+from support.running import Call, Called, Run, Serve, Spawn, Write
 
 # The same guard that the processes under test load by themselves holds for this one.
 runpy.run_path(str(GUARD / "sitecustomize.py"))
@@ -156,28 +156,32 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Sandbox]]:
+def serve() -> Iterator[Serve]:
     """Start sandboxes that end with the test: `serve(fault=Fault.HTML)` takes the fields of Scenario."""
     with ExitStack() as stack:
         yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields)).serving())
 
 
 @pytest.fixture
-def sandbox(serve: Callable[..., Sandbox]) -> Sandbox:
+def sandbox(serve: Serve) -> Sandbox:
     """A sandbox with the documented amounts: 10.5 left and 2.3 used of the key, 100.0 and 25.5 of the account."""
     return serve()
 
 
 @pytest.fixture
-def write_config(home: Path) -> Callable[[str], Path]:
+def config(home: Path) -> Path:
+    """Where the config file is by default, or will be."""
+    return home / ".config" / "apimart" / "config.toml"
+
+
+@pytest.fixture
+def write_config(config: Path) -> Write:
     """Write a config file where the command finds it by default, private to its owner."""
 
     def write(text: str, mode: int = 0o600) -> Path:
-        folder = home / ".config" / "apimart"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "config.toml"
-        path.write_text(text, encoding="utf-8")
-        path.chmod(mode)
-        return path
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
+        config.chmod(mode)
+        return config
 
     return write
