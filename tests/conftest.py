@@ -139,13 +139,17 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run one command line in this process, for tests of many: `call("config", "set", "min", "5", env={...})`."""
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run one command line in this process: `call("config", "set", "min", "5", env={...})`, as `run` and far quicker.
+
+    For what does not depend on the process: its streams, signals, memory, end, or what it loads.
+    """
     from apimart_cli.cli import main
 
-    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str = "") -> Called:
+    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str | None = None) -> Called:
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode())))
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
+            patch.chdir(tmp_path)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()

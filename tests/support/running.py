@@ -26,6 +26,11 @@ class Called(NamedTuple):
     stdout: str
     stderr: str
 
+    @property
+    def returncode(self) -> int:
+        """The code, by the name that a process has for it: most tests can be played either way."""
+        return self.code
+
 
 Call = Callable[..., Called]
 """Runs one command line in this process."""
