@@ -175,17 +175,22 @@ def sandbox(serve: Serve) -> Sandbox:
 @pytest.fixture
 def config(home: Path) -> Path:
     """Where the config file is by default, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
+    return _config_in(home)
 
 
 @pytest.fixture
-def write_config(config: Path) -> Write:
+def write_config(home: Path) -> Write:
     """Write a config file where the command finds it by default, private to its owner."""
 
     def write(text: str, mode: int = 0o600) -> Path:
-        config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(text, encoding="utf-8")
-        config.chmod(mode)
-        return config
+        path = _config_in(home)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+        return path
 
     return write
+
+
+def _config_in(home: Path) -> Path:
+    return home / ".config" / "apimart" / "config.toml"
