@@ -1,4 +1,4 @@
-"""What every test stands on: no access to the developer's own settings or network, the command, and the sandbox."""
+"""What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
 import io
 import os
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
-from support.running import Call, Called, Run, Spawn
+from support.running import Call, Called, Run, Serve, Spawn, Write
 
 # The same guard that the processes under test load by themselves holds for this one.
 runpy.run_path(str(GUARD / "sitecustomize.py"))
@@ -139,13 +139,17 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run one command line in this process, for tests of many: `call("config", "set", "min", "5", env={...})`."""
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run one command line in this process: `call("config", "set", "min", "5", env={...})`, as `run` and far quicker.
+
+    For what does not depend on the process: its streams, signals, memory, end, or what it loads.
+    """
     from apimart_cli.cli import main
 
-    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str = "") -> Called:
+    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str | None = None) -> Called:
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode())))
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
+            patch.chdir(tmp_path)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
@@ -156,28 +160,37 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Sandbox]]:
+def serve() -> Iterator[Serve]:
     """Start sandboxes that end with the test: `serve(fault=Fault.HTML)` takes the fields of Scenario."""
     with ExitStack() as stack:
         yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields)).serving())
 
 
 @pytest.fixture
-def sandbox(serve: Callable[..., Sandbox]) -> Sandbox:
+def sandbox(serve: Serve) -> Sandbox:
     """A sandbox with the documented amounts: 10.5 left and 2.3 used of the key, 100.0 and 25.5 of the account."""
     return serve()
 
 
 @pytest.fixture
-def write_config(home: Path) -> Callable[[str], Path]:
+def config(home: Path) -> Path:
+    """Where the config file is by default, or will be."""
+    return _config_in(home)
+
+
+@pytest.fixture
+def write_config(home: Path) -> Write:
     """Write a config file where the command finds it by default, private to its owner."""
 
     def write(text: str, mode: int = 0o600) -> Path:
-        folder = home / ".config" / "apimart"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "config.toml"
+        path = _config_in(home)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         path.chmod(mode)
         return path
 
     return write
+
+
+def _config_in(home: Path) -> Path:
+    return home / ".config" / "apimart" / "config.toml"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from apimart_cli.config.writer import set_values
+from support.programs import need
 from support.running import KEY
 
 OLD = '# mine\n\n[profiles.client]\napi_key_env = "CLIENT"  # from CI\n'
@@ -32,7 +32,7 @@ except ApimartError as error:
 
 LOOKS = {"access", "fcntl", "fstat", "getdents64", "ioctl", "lseek", "lstat", "newfstatat", "read", "readlink", "stat"}
 LOOKS |= {"faccessat2", "pread64", "readlinkat", "statx"}
-"""System calls that leave the disk as it was: killed before or behind them, a process leaves the same."""
+"""System calls that change nothing on the disk: there is no use in killing a process before them."""
 
 
 class Call(NamedTuple):
@@ -81,8 +81,7 @@ def home_in(parent: Path, old: str | None) -> Home:
 
 def write_traced(home: Home, *options: str, watch: list[Path] | None = None) -> "subprocess.CompletedProcess[str]":
     """Write the key in a process of its own under strace, which looks at `watch` and does what `options` say."""
-    strace = shutil.which("strace")
-    assert strace, "the tests kill and fault the writer with strace: apt-get install strace"
+    strace = need("strace")
     watched = [f"--trace-path={path}" for path in (home.everything() if watch is None else watch)]
     trace = home.folder.parent / "trace"
     return subprocess.run(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import connected
+from support.running import Write, connected
 
 PROBE = """
 import sys
@@ -27,15 +27,28 @@ print("|".join(" ".join(names) for names in (ours, packages, watched)), file=sys
 """
 """Runs one command in a fresh interpreter, and tells what it loaded beyond what Typer itself needs."""
 
-FRONT = {"cli", "commands", "errors", "text"}
-SETTINGS = {"apikey", "balance", "child", "configfile", "files", "gate", "keysource", "settings", "target"}
-ASKING = SETTINGS | {"commands.options", "client", "transport", "streams"}
+
+def modules(package: str, names: str = "") -> set[str]:
+    """Return the names of a package and of modules in it."""
+    return {package, *(f"{package}.{name}" for name in names.split())}
+
+
+FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("processes", "signals")
+SHARED = FRONT | {"commands.options", "words"}
+FILE = modules("config", "file names private_file") | {"reports"}
+KEY = modules("keys", "echo key source")
+SETTINGS = FILE | KEY | modules("config", "key precedence settings values") | {"balance", "gate", "target"}
+GATEWAY = modules("gateway", "answer client failures library_errors retry strict_json transport wire")
+SCREEN = modules("screen", "output writing")
+ASKING = SHARED | SETTINGS | GATEWAY | SCREEN | {"readings", "screen.progress"}
+WRITER = modules("config", "layout rewriting values writer") | KEY | {"target"}
+LINES = modules("output", "amounts lines table")
+JSON = modules("output", "amounts json")
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
+WRITING = {"filelock", "platformdirs", "tomlkit"}
 OPTIONAL = {"backports", "brotli", "brotlicffi", "chardet", "cython_runtime", "simplejson", "zstandard"}
 """What the HTTP libraries take along where somebody else installed it."""
-COMMANDS = {"commands", "commands.options"} | {
-    f"commands.{name}" for name in ("balance", "check", "config", "login", "logout", "sandbox")
-}
+COMMANDS = modules("commands", "options balance check config login logout sandbox")
 
 
 class Loaded:
@@ -51,28 +64,46 @@ class Loaded:
     ("arguments", "ours", "packages", "watched"),
     [
         ("--version", FRONT, set(), set()),
-        ("--help", FRONT | COMMANDS, set(), set()),
-        ("check --help", FRONT | {"commands", "commands.check", "commands.options"}, set(), set()),
-        ("balance --json", FRONT | ASKING | {"commands.balance", "output"}, HTTP, {"ssl"}),
-        ("balance -o value", FRONT | ASKING | {"commands.balance", "output"}, HTTP, {"ssl"}),
-        ("balance", FRONT | ASKING | {"commands.balance", "output"}, HTTP | {"rich"}, {"ssl"}),
-        ("check --min 5 -q", FRONT | ASKING | {"commands.check"}, HTTP, {"ssl"}),
-        ("check --min 5", FRONT | ASKING | {"commands.check", "output"}, HTTP, {"ssl"}),
+        ("--help", SHARED | COMMANDS | modules("sandbox", "scenario"), set(), set()),
+        ("check --help", SHARED | {"commands.check"}, set(), set()),
+        ("balance --json", ASKING | JSON | {"commands.balance"}, HTTP, {"ssl"}),
+        ("balance -o value", ASKING | modules("output", "amounts value") | {"commands.balance"}, HTTP, {"ssl"}),
+        ("balance", ASKING | LINES | {"commands.balance"}, HTTP | {"rich"}, {"ssl"}),
+        ("check --min 5 -q", ASKING | {"commands.check"}, HTTP, {"ssl"}),
+        ("check --min 5", ASKING | LINES | {"commands.check"}, HTTP, {"ssl"}),
+        ("check --min 5 --json", ASKING | JSON | {"commands.check"}, HTTP, {"ssl"}),
+        ("config path", SHARED | FILE | {"commands.config"} | modules("screen", "writing"), {"platformdirs"}, set()),
         (
-            "config path",
-            FRONT | SETTINGS | {"commands.config", "commands.options", "output", "streams"},
+            "config show",
+            SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.settings"},
             {"platformdirs"},
             set(),
         ),
         (
-            "config show",
-            FRONT | SETTINGS | {"commands.config", "commands.options", "output", "streams"},
+            "config check",
+            SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "config.report", "output.settings"},
             {"platformdirs"},
+            set(),
+        ),
+        (
+            "config unset min",
+            SHARED | FILE | WRITER | {"commands.config"} | modules("screen", "writing"),
+            WRITING,
+            {"tomllib"},
+        ),
+        (
+            "logout",
+            SHARED | SETTINGS | WRITER | {"commands.logout", "config.login"} | modules("screen", "writing"),
+            WRITING,
             set(),
         ),
         (
             "sandbox -- true",
-            FRONT | SETTINGS | {"commands.sandbox", "sandbox"},
+            FRONT
+            | KEY
+            | modules("sandbox", "answers scenario server")
+            | modules("config", "values")
+            | {"commands.sandbox", "processes.child", "target", "words"},
             set(),
             {"http.server", "ssl"},
         ),
@@ -91,6 +122,24 @@ def test_a_command_loads_what_it_uses_and_nothing_else(
     assert (loaded.ours, loaded.packages, loaded.watched) == (ours, packages, watched)
 
 
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ('api_key_command = ["true"]', {"keys.command", "processes.child"}),
+        ("api_key_keyring = true", {"keys.keyring"}),
+        ('api_key = "sk-short"', set()),
+    ],
+)
+def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
+    environment: Mapping[str, str], write_config: Write, line: str, more: set[str]
+) -> None:
+    """Commands and keyrings cost nothing where the key is in the file."""
+    write_config(f"[profiles.a]\n{line}\n")
+    loaded = load("config show -p a", environment)
+    assert loaded.ours == SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.settings"} | more
+    assert loaded.packages == {"platformdirs"}
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_loads_no_network_and_no_table(environment: Mapping[str, str], shell: str) -> None:
     """A TAB loads what knows the options, and nothing that could ask or draw."""
@@ -102,7 +151,7 @@ def test_a_completion_loads_no_network_and_no_table(environment: Mapping[str, st
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
     loaded = load("", {**environment, **words})
-    assert loaded.ours == FRONT | {"commands", "commands.check", "commands.options"}
+    assert loaded.ours == SHARED | {"commands.check"}
     assert loaded.packages == set()
     assert loaded.watched == set()
 

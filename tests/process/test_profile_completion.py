@@ -1,18 +1,16 @@
 """Completion of profile names: from the config file, in real shells, and never more than names."""
 
 import shlex
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from support.running import KEY, Run
+from support.programs import need
+from support.running import KEY, Run, Write
 
 pytestmark = pytest.mark.measured
-
-Write = Callable[..., Path]
 
 # Each shell loads apimart's script as a user's start file would, and completes one line that ends where the cursor is.
 BASH = """
@@ -62,7 +60,7 @@ def complete(request: pytest.FixtureRequest, environment: Mapping[str, str], tmp
     """Complete a line in a real shell: `complete("apimart", "balance", "--profile", "w")` gives what is offered."""
 
     def ask(*words: str) -> list[str]:
-        assert shutil.which(request.param), f"the tests complete in a real {request.param}"
+        need(request.param)
         ended = subprocess.run(
             SHELLS[request.param](list(words)),
             env={**environment, "XDG_DATA_HOME": str(tmp_path)},

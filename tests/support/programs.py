@@ -23,5 +23,8 @@ def need(program: str) -> str:
 
 
 def without(tool: str, reason: str) -> NoReturn:
-    """Leave a test that needs `tool`: skipped, with what is wrong with it, or failed where `CI` is set."""
+    """Leave a test that needs `tool`: skipped, or failed where `CI` is set.
+
+    Also for what is installed and lacks something, like a C library that cannot do what the test is about.
+    """
     (pytest.fail if IS_CI else pytest.skip)(f"needs {tool}, which {reason}")

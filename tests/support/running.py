@@ -1,7 +1,8 @@
-"""What the fixtures that run the command give, and the key that tests send."""
+"""The types of the shared fixtures, and the key that tests send."""
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pexpect
@@ -25,9 +26,26 @@ class Called(NamedTuple):
     stdout: str
     stderr: str
 
+    @property
+    def returncode(self) -> int:
+        """The code, by the name that a process has for it: most tests can be played either way."""
+        return self.code
+
 
 Call = Callable[..., Called]
 """Runs one command line in this process."""
+
+Serve = Callable[..., Sandbox]
+"""Starts a sandbox that ends with the test."""
+
+Write = Callable[..., Path]
+"""Writes the config file that the command finds by default."""
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs a script as a reader of the documentation would."""
+
+Help = Callable[[str], str]
+"""Returns what `apimart COMMAND --help` prints."""
 
 
 def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:

@@ -1,0 +1,81 @@
+"""The CI jobs of README.md stop what they should stop: their commands are run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+
+from apimart_cli.errors import ExitCode
+from apimart_cli.sandbox.scenario import Fault, Funds
+from support.pages import INSTALL_LINES, README, blocks_of
+from support.running import KEY, Serve, Shell, connected
+
+
+def _ci_job(title: str) -> Any:
+    """Return the YAML that follows `title` in the README."""
+    above = {block: "\n".join(README.splitlines()[: block.line - 2]).rstrip() for block in blocks_of("yaml")}
+    following = [block for block, words in above.items() if words.rsplit("\n\n", 1)[1].startswith(title)]
+    assert len(following) == 1
+    return yaml.safe_load(following[0].text)
+
+
+def _without_installation(commands: Sequence[str]) -> str:
+    assert INSTALL_LINES.intersection(commands), "a job that installs nothing cannot run apimart"
+    return "\n".join(command for command in commands if command not in INSTALL_LINES)
+
+
+def _github_steps() -> Iterator[Mapping[str, Any]]:
+    for job in _ci_job("GitHub Actions")["jobs"].values():
+        assert set(job) <= {"needs", "runs-on", "timeout-minutes", "steps"}
+        for step in job["steps"]:
+            assert ("run" in step) != ("uses" in step)
+            yield step
+
+
+def test_every_ci_job_is_checked() -> None:
+    """The README has a job for GitHub and one for GitLab, and no other."""
+    assert len(blocks_of("yaml")) == 2
+
+
+@pytest.mark.parametrize(
+    ("remain", "secret", "code"),
+    [
+        pytest.param("10.5", KEY, ExitCode.OK, id="enough"),
+        pytest.param("4.9", KEY, ExitCode.BELOW, id="too-little"),
+        pytest.param("10.5", "", ExitCode.AUTH, id="missing-secret"),
+    ],
+)
+def test_the_github_job_gates_the_deployment(
+    remain: str, secret: str, code: ExitCode, shell: Shell, serve: Serve
+) -> None:
+    """The workflow's commands pass when enough is left, and stop below the threshold and without the secret."""
+    workflow = _ci_job("GitHub Actions")
+    assert workflow["jobs"]["deploy"]["needs"] in workflow["jobs"]
+    gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
+    env = {"APIMART_BASE_URL": gateway.url}
+    commands = []
+    for step in _github_steps():
+        if "run" in step:
+            commands.append(step["run"])
+        for name, value in step.get("env", {}).items():
+            assert value == f"${{{{ secrets.{name} }}}}"
+            env[name] = secret
+    # GitHub runs each step with `bash -e`.
+    ended = shell(_without_installation(commands), env=env, interpreter=("bash", "-e", "-c"))
+    assert ended.returncode == code, ended.stdout
+    assert ("deploy here" in ended.stdout) == (code is ExitCode.OK)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(None, ExitCode.OK), (Fault.UNAUTHORIZED, ExitCode.AUTH), (Fault.SERVER_ERROR, 5)]
+)
+def test_the_gitlab_job_gates_the_pipeline(fault: Fault | None, code: int, shell: Shell, serve: Serve) -> None:
+    """The job's commands pass when enough is left; of all failures only an unreachable gateway is allowed."""
+    job = _ci_job("GitLab CI")["balance"]
+    assert set(job) == {"stage", "image", "script", "allow_failure"}
+    assert job["allow_failure"] == {"exit_codes": [int(ExitCode.UNAVAILABLE)]}
+    script = _without_installation(job["script"])
+    ended = shell(script, env=connected(serve(fault=fault)), interpreter=("bash", "-eo", "pipefail", "-c"))
+    assert ended.returncode == code, ended.stdout

@@ -1,0 +1,50 @@
+"""The one path to exit 0, read in the source: one place passes, one makes balances, one ends the process."""
+
+import pytest
+import typer
+
+from apimart_cli import cli
+from apimart_cli.errors import ExitCode
+from support.source import calls_of, uses, written_like
+
+
+def test_only_main_ends_the_process() -> None:
+    """Nothing but `__main__` exits, and a signal: everything else returns its code, through the one boundary."""
+    ends = uses(written_like("sys.exit", "os._exit", "exit", "quit", "SystemExit", "os.abort"))
+    assert {place for place in ends if not place.startswith("__main__")} == {"processes.signals.ending_cleanly.end"}
+    assert len(ends) > 1
+
+
+def test_a_pass_has_a_single_source() -> None:
+    """The passing verdict is made in one place, from balances that are made in one place."""
+    assert uses(written_like("Verdict(Outcome.PASS, ExitCode.OK, judged)")) == ["gate.judge"]
+    assert uses(calls_of("Balance")) == ["gateway.answer._read_balance"]
+    assert uses(calls_of("_read_balance")) == ["gateway.answer.interpret"]
+
+
+def test_exit_code_zero_has_few_places() -> None:
+    """`ExitCode.OK` stands where a verdict passes or is waved through, and in commands that give none."""
+    assert sorted(set(uses(written_like("ExitCode.OK")))) == [
+        "commands.check._comment",
+        "commands.config.check",
+        "commands.config.path",
+        "commands.config.set_",
+        "commands.config.show",
+        "commands.config.unset",
+        "commands.login.login",
+        "commands.logout.logout",
+        "gate._failure_code",
+        "gate.code_of_readings",
+        "gate.judge",
+    ]
+
+
+def test_a_command_without_a_code_is_a_bug_and_not_a_pass(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that forgets to return its code exits 1."""
+    forgetful = typer.Typer()
+    forgetful.command()(lambda: None)
+    monkeypatch.setattr(cli, "app", forgetful)
+    assert cli.main([]) == ExitCode.INTERNAL
+    assert "a bug in apimart" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""README.md and `--help` agree: commands, options, values, choices, defaults and exit codes."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pytest
+
+from apimart_cli import cli
+from apimart_cli.errors import ExitCode
+from support.pages import README, code_in, tables
+from support.running import Help
+from support.source import PACKAGE
+
+
+class Option(NamedTuple):
+    """An option as `--help` or the README shows it."""
+
+    spellings: frozenset[str]
+    value: str
+    """The placeholder of its value, or nothing."""
+    choices: frozenset[str]
+    default: str | None
+
+
+def section(help_text: str, title: str) -> list[list[str]]:
+    """Return the entries of a section of `--help`, each as its name and its text."""
+    section = re.search(rf"^{title}:\n((?:  .*\n)+)", help_text, re.MULTILINE)
+    entries = re.split(r"^  (?! )", section[1], flags=re.MULTILINE)[1:] if section else []
+    # A name that is too long for its column stands alone on its line.
+    return [[part.strip() for part in re.split(r"  +|\n", entry, maxsplit=1)] for entry in entries]
+
+
+def _commands(help_of: Help, parent: str = "") -> Iterator[str]:
+    """Yield every command that does something, `config show` among them, as `--help` lists them."""
+    subcommands = [entry[0] for entry in section(help_of(parent), "Commands")]
+    for name in subcommands:
+        yield from _commands(help_of, f"{parent} {name}".strip())
+    if not subcommands:
+        yield parent
+
+
+def _options_in_help(help_text: str) -> set[Option]:
+    return {_option_in_help(name, " ".join(text.split())) for name, text in section(help_text, "Options")}
+
+
+def _option_in_help(name: str, meaning: str) -> Option:
+    *spellings, last = name.split(", ")
+    last, _, value = last.partition(" ")
+    # Versions of Typer differ in the brackets around choices.
+    choices = re.fullmatch(r"[<\[](.+\|.+)[>\]]", value)
+    default = re.search(r"\[default: ([^];]+)|Default: (\S+)\.$", meaning)
+    return Option(
+        spellings=frozenset({*spellings, last}),
+        value="" if choices else value,
+        choices=frozenset(choices[1].split("|") if choices else ()),
+        default=(default[1] or default[2]) if default else None,
+    )
+
+
+def _option_in_readme(row: Sequence[str]) -> Option:
+    names, meaning = code_in(row[0]), row[1]
+    placeholders = [name.partition(" ")[2] for name in names]
+    default = re.search(r"default `([^`]+)`|`([^`]+)` \(default\)", meaning)
+    # An option without a placeholder is a flag, or takes one of the words that its meaning shows.
+    choices = [] if any(placeholders) else [word for word in code_in(meaning) if not word.startswith("-")]
+    return Option(
+        spellings=frozenset(name.partition(" ")[0] for name in names),
+        value="".join(placeholders),
+        choices=frozenset(choices),
+        default=(default[1] or default[2]) if default else None,
+    )
+
+
+def _documented_options(command: str) -> set[Option]:
+    """Return the rows of all tables whose heading names this command."""
+    found = [table for table in tables(README) if command in code_in(table.heading) and table.columns[0] == "option"]
+    return {_option_in_readme(row) for table in found for row in table.rows}
+
+
+HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
+"""Said once for all commands, in a sentence."""
+
+COMMANDS = ("balance", "check", "login", "logout", "config show", "config path", "config set", "config unset",
+            "config check", "sandbox", "apimart")  # fmt: skip
+
+LONGEST_SUMMARY = 45
+
+
+def test_the_tables_of_options_name_every_command(help_of: Help) -> None:
+    """Every command of `--help` has its options in the README, and the README has no command that is not there."""
+    documented = {name for table in tables(README) if table.columns[0] == "option" for name in code_in(table.heading)}
+    assert documented == {*_commands(help_of), "apimart"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("parent", ["", "config"])
+def test_the_list_of_commands_cuts_no_sentence(parent: str, help_of: Help) -> None:
+    """In a terminal of 80 columns `--help` shows what each command does in one whole sentence."""
+    sentences = [" ".join(text.split()) for _, text in section(help_of(parent), "Commands")]
+    assert len(sentences) >= 5
+    for sentence in sentences:
+        assert len(sentence) <= LONGEST_SUMMARY, sentence
+        assert re.fullmatch(r"[A-Z][^.]+\.", sentence), sentence
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> None:
+    """Names, short names, values, choices and defaults in the README are those of `--help`, none more, none less."""
+    shown = _options_in_help(help_of("" if command == "apimart" else command))
+    assert "Every command has `--help`, or `-h`." in " ".join(README.split())
+    assert _documented_options(command) | {HELP} == shown
+
+
+def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> None:
+    """A command is one file in `commands/` and one name in `cli.COMMANDS`, as CONTRIBUTING.md says."""
+    files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "options"}
+    assert set(cli.COMMANDS) == files
+    assert [entry[0] for entry in section(help_of(""), "Commands")] == list(cli.COMMANDS)
+
+
+@pytest.mark.parametrize(("command", "never"), [("check", set()), ("balance", {ExitCode.UNLIMITED})])
+def test_help_tells_every_exit_code(command: str, never: set[ExitCode], help_of: Help) -> None:
+    """`--help` names each code that the command can end with."""
+    [sentence] = re.findall(r"Exit codes:([^.]*)\.", help_of(command))
+    assert [int(number) for number in re.findall(r"\b\d+\b", sentence)] == [
+        code for code in ExitCode if code not in never
+    ]

@@ -1,0 +1,50 @@
+"""The pictures show what the program prints today: each is drawn again and compared."""
+
+import re
+import runpy
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+import pytest
+
+from support.pages import CONTRIBUTING, README
+from support.places import ROOT
+
+PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+
+
+def test_every_picture_is_made_by_the_command() -> None:
+    """The pictures in docs/ are drawn by `docs/make_pictures.py` or by the measurement, and a document shows each."""
+    names = {path.name for path in (ROOT / "docs").glob("*.svg")}
+    measured = {"keys.svg"}
+    assert set(PICTURES["PICTURES"]) <= names <= {*PICTURES["PICTURES"], *measured}
+    assert all(f"](docs/{name})" in README + CONTRIBUTING for name in names)
+    assert "python3 docs/make_pictures.py" in CONTRIBUTING
+
+
+@pytest.mark.parametrize("name", PICTURES["PICTURES"])
+def test_pictures_show_what_the_program_prints_today(name: str, environment: Mapping[str, str]) -> None:
+    """The text in a picture is, character by character, what a terminal shows; its colours are drawn from it too."""
+    printed = PICTURES["record"](PICTURES["PICTURES"][name], environment)
+    picture = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    seen = re.sub(r"\x1b\[[\d;]*m", "", printed)
+    assert _text_of(picture) == [line.rstrip() for line in seen.splitlines()]
+    assert _text_of(PICTURES["draw"](printed)) == _text_of(picture)
+    assert "\x1b[" in printed
+
+
+@pytest.mark.parametrize("name", PICTURES["PICTURES"])
+def test_pictures_load_nothing_from_elsewhere(name: str) -> None:
+    """A picture is complete by itself: no font, style or image is fetched to show it."""
+    picture = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"https?://[^\"' ]+", picture)) == {"http://www.w3.org/2000/svg"}
+    assert "url(" not in picture
+
+
+def _text_of(picture: str) -> list[str]:
+    """Return the lines that an SVG of Rich shows: pieces of text by their place, in cells of 12.2 units."""
+    lines: dict[float, str] = {}
+    for piece in ElementTree.fromstring(picture).iterfind(".//{*}g[@class='apimart-matrix']/{*}text"):
+        row, column = float(piece.attrib["y"]), round(float(piece.attrib["x"]) / 12.2)
+        lines[row] = lines.get(row, "").ljust(column) + (piece.text or "").replace("\xa0", " ")
+    return [lines[row].rstrip() for row in sorted(lines)]
