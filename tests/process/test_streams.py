@@ -243,7 +243,7 @@ def test_an_error_document_that_cannot_be_written(run_into: RunInto, state: str)
         ("balance", ">&-", 1, "it is closed"),
         ("check -q --min 5", "<&- >&-", 0, ""),
         ("check -q --min 50", "<&- >&- 2>&-", 3, ""),
-        ("balance --api-key -", "<&-", 4, "the API key from standard input is empty"),
+        ("balance --api-key -", "<&-", 2, "--api-key -: standard input is closed"),
     ],
 )
 def test_a_closed_stream_needs_no_null_device(
