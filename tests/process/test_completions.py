@@ -113,7 +113,7 @@ SHELLS = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell: str) -> None:
-    """Whoever types half a word and presses TAB gets the whole: commands, options and their choices."""
+    """Half a word and TAB give the whole word: commands, options and their choices."""
     program, arguments, load = SHELLS[shell]
     need(program)
     child = spawn(program, *arguments, columns=200, env=shell_environment)
