@@ -2,20 +2,21 @@
 
 import os
 import shutil
+import sysconfig
 from typing import NoReturn
 
 import pytest
 
-IS_CI = "CI" in os.environ
-"""Read once: the tests take the variable out of the environment."""
+IS_CI = bool(os.environ.get("CI"))
+"""Whether every program must be there. Read once: the tests take the variable out of the environment."""
 
-DAEMONS = "/usr/sbin"
-"""Where daemons are; not on the PATH of every user."""
+PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", sysconfig.get_path("scripts")])
+"""Where programs are looked for; daemons are often where only root looks."""
 
 
 def need(program: str) -> str:
     """Return the path of `program`, or leave the test."""
-    found = shutil.which(program) or shutil.which(program, path=DAEMONS)
+    found = shutil.which(program, path=PLACES)
     if found is None:
         leave(f"needs {program}, which is not installed")
     return found
