@@ -120,7 +120,8 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
     # Some letters the other way round show that a command has run, and has not just been typed.
     child.sendline(f"{load}; echo re''ady")
     child.expect_exact("ready")
-    for typed, called in LINES:
+    # Sourced or found by zsh itself, the script is the same.
+    for typed, called in LINES[:2] if shell == "zsh, sourced" else LINES:
         child.send(f"{typed}\t\r")
         child.expect(r"((<[^>\r\n]*>)+)\.\r\n")
         assert child.match[1].decode() == called, typed
