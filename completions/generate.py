@@ -40,12 +40,13 @@ def loadable_from_fpath(script: str) -> str:
 
 def main() -> int:
     """Write the scripts, or check them; return the exit code."""
-    stale = [name for shell, name in SCRIPTS.items() if read(HERE / name) != generate(shell)]
+    scripts = {name: generate(shell) for shell, name in SCRIPTS.items()}
     if "--check" in sys.argv[1:]:
+        stale = [name for name, script in scripts.items() if read(HERE / name) != script]
         sys.stderr.writelines(f"{name} is stale: run python3 completions/generate.py\n" for name in stale)
         return 1 if stale else 0
-    for shell, name in SCRIPTS.items():
-        (HERE / name).write_text(generate(shell), encoding="utf-8")
+    for name, script in scripts.items():
+        (HERE / name).write_text(script, encoding="utf-8")
     return 0
 
 

@@ -32,8 +32,8 @@ hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, p
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
 hypothesis.settings.load_profile("steady")
 
-# Tests that run in the background (`&`, nohup) are started with these ignored, and would hand that on to the processes
-# under test. A signal that is handled, even by nothing, starts a process with its default.
+# Tests that run in the background (`&`, nohup) are started with these ignored, and processes under test would inherit
+# that. A signal that has a handler is inherited as the default.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda _number, _frame: None)
@@ -72,7 +72,7 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 @pytest.fixture
 def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     """The environment of a process under test: made from nothing, with the guard against other hosts in it."""
-    # Coverage makes a process take twice as long: only where it tells what no test without processes can tell.
+    # Coverage makes a process take twice as long: only where tests in this process cannot cover the same.
     names = (*_KEPT, *_MEASURING) if request.node.get_closest_marker("measured") else _KEPT
     kept = {name: os.environ[name] for name in names if name in os.environ}
     scripts = sysconfig.get_path("scripts")

@@ -32,7 +32,7 @@ NEVER = {
     "keys": {"config", "gateway", "screen", "output"},
     "screen": {"config", "gateway", "output", "balance"},
 }
-"""Rooms that these never import: each arrow was there once, or would make two concerns one."""
+"""Rooms that these never import."""
 
 
 class Room(NamedTuple):
@@ -79,7 +79,7 @@ def test_the_picture_of_the_house_is_true() -> None:
 
 
 def test_no_arrow_goes_the_wrong_way() -> None:
-    """What is pure imports no room but the key itself, and no room imports one that stands above it."""
+    """A flat pure module imports no room but the key, and no room imports one that uses it."""
     assert wrong_arrows(MODULES.values()) == []
 
 
@@ -154,7 +154,7 @@ def test_what_is_called_pure_is_pure(name: str) -> None:
 
 
 def test_what_decides_about_money_and_keys_is_called_pure() -> None:
-    """Nobody takes the parser, the gate or the key out of that list by accident."""
+    """The parser, the gate and the key are in that list."""
     assert {"balance", "gate", "gateway.answer", "gateway.strict_json", "keys.key", "target", "text"} <= set(PURE)
 
 

@@ -113,14 +113,15 @@ SHELLS = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell: str) -> None:
-    """Whoever types half a word and presses TAB gets the whole: commands, options and their choices."""
+    """Half a word and TAB give the whole word: commands, options and their choices."""
     program, arguments, load = SHELLS[shell]
     need(program)
     child = spawn(program, *arguments, columns=200, env=shell_environment)
     # Some letters the other way round show that a command has run, and has not just been typed.
     child.sendline(f"{load}; echo re''ady")
     child.expect_exact("ready")
-    for typed, called in LINES:
+    # Sourced or found by zsh itself, the script is the same.
+    for typed, called in LINES[:2] if shell == "zsh, sourced" else LINES:
         child.send(f"{typed}\t\r")
         child.expect(r"((<[^>\r\n]*>)+)\.\r\n")
         assert child.match[1].decode() == called, typed

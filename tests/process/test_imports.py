@@ -1,4 +1,4 @@
-"""No command pays for another: what each one loads is listed here, and a newcomer fails the test."""
+"""What each command loads is listed here; a module that is added fails the test."""
 
 import subprocess
 import sys
@@ -58,6 +58,9 @@ class Loaded:
         self.ours, self.packages, self.watched = (set(names.split()) for names in line.split("|"))
         # Measuring coverage loads modules of its own.
         self.packages = {name for name in self.packages - OPTIONAL if not name.startswith(("coverage", "_"))}
+        if "filelock" in self.packages:
+            # Older versions of it load their forms for asyncio and SQLite as well.
+            self.watched -= {"asyncio", "sqlite3", "ssl"}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_a_command_loads_what_it_uses_and_nothing_else(
     packages: set[str],
     watched: set[str],
 ) -> None:
-    """The modules of each command are exactly these; whoever adds one says so here."""
+    """The modules of each command are exactly these."""
     loaded = load(arguments, {**environment, **connected(sandbox)})
     assert (loaded.ours, loaded.packages, loaded.watched) == (ours, packages, watched)
 

@@ -7,16 +7,16 @@ from typing import NoReturn
 
 import pytest
 
-IS_CI = "CI" in os.environ
-"""Whether everything must be there; read before the tests take the variable out of the environment."""
+IS_CI = bool(os.environ.get("CI"))
+"""Whether every program must be there. Read once: the tests take the variable out of the environment."""
 
-_PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", sysconfig.get_path("scripts")])
-"""Servers are often installed where only root looks."""
+PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", sysconfig.get_path("scripts")])
+"""Where programs are looked for; daemons are often where only root looks."""
 
 
 def need(program: str) -> str:
     """Return the path of `program`, or leave the test."""
-    found = shutil.which(program, path=_PLACES)
+    found = shutil.which(program, path=PLACES)
     if found is None:
         without(program, "is not installed")
     return found
