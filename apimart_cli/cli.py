@@ -14,7 +14,6 @@ from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputErro
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.screen.writing import unwritable, write_answer, write_error
 from apimart_cli.version import __version__
-from apimart_cli.words import OutputFormat
 
 COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the last resort: a bug is one line, and never a verdict
-        return _report_stranger(error, arguments)
+        return _report_unexpected(error, arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -116,8 +115,8 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
 
 
-def _report_stranger(error: BaseException, arguments: Sequence[str]) -> ExitCode:
-    """Report what is no error of ours: a bug, unless no command ran. Then Typer printed a completion script."""
+def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCode:
+    """Report an exception that is no error of ours: a bug, unless no command ran but Typer printed a script."""
     if arguments[:1] and arguments[0] not in COMMANDS:
         if isinstance(error, SystemExit):
             # The reader of the script went away.
@@ -148,6 +147,8 @@ def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
 
 def _wants_json(options: Mapping[str, Any]) -> bool:
     """Tell whether the options of a command ask for JSON on standard output."""
+    from apimart_cli.words import OutputFormat
+
     return bool(options.get("json") or options.get("output") == OutputFormat.JSON) and not options.get("quiet")
 
 

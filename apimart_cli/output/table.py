@@ -167,7 +167,7 @@ def _console(screen: Screen) -> "Console":
         force_terminal=screen.colour,
         color_system="standard" if screen.colour else None,
         no_color=not screen.colour,
-        # Not the screen's: Rich would cut the cells to fit it, and a table that is too wide could not be told.
+        # Not the screen's: Rich would cut the cells to fit it, and the width that they need would be unknown.
         width=_NO_WIDTH_LIMIT,
         legacy_windows=False,
         highlight=False,
