@@ -116,14 +116,17 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
 
 
 def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCode:
-    """Report an exception that is no error of ours: a bug, unless no command ran but Typer printed a script."""
-    if arguments[:1] and arguments[0] not in COMMANDS:
-        if isinstance(error, SystemExit):
-            # The reader of the script went away.
-            return ExitCode.OK
-        if isinstance(error, OSError):
+    """Report an exception that is no error of ours: a bug, unless no command ran and Typer printed something itself."""
+    if set(COMMANDS) & set(arguments):
+        return _report(bug(error), arguments)
+    match error:
+        case SystemExit():
+            # Without arguments it completed a command line. With some, the reader of its script went away.
+            return ExitCode.OK if arguments or not error.code else ExitCode.INTERNAL
+        case OSError():
             return _report(unwritable(error), arguments)
-    return _report(bug(error), arguments)
+        case _:
+            return _report(bug(error), arguments)
 
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
