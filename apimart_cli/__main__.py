@@ -35,8 +35,8 @@ def run() -> NoReturn:
 
     claim_process()
 
-    # All that was written is flushed, or was told to be lost. Taking the interpreter apart would take as long as a
-    # whole Python program's start, and Ctrl-C meanwhile would change the status.
+    # Everything written is flushed. Taking the interpreter apart would take as long as starting it, and Ctrl-C
+    # meanwhile would change the status.
     os._exit(main(sys.argv[1:]))
 
 
@@ -67,7 +67,7 @@ def _fill_closed_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # A pipe that nobody writes to. Unlike the null device, it is there in every container.
+            # A pipe without a writer. Unlike the null device, it can be made in every container.
             _reader, writer = os.pipe()
             os.close(writer)
     if sys.stdout is None:

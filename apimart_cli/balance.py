@@ -71,7 +71,7 @@ class Spendable(NamedTuple):
 
     @property
     def error(self) -> ApimartError | None:
-        """The first error of the two readings: without both answers nobody knows what can be spent."""
+        """The first error of the two readings: only both answers show what can be spent."""
         return self.key.error or self.account.error
 
     @property

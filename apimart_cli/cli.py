@@ -14,7 +14,6 @@ from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputErro
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.screen.writing import unwritable, write_answer, write_error
 from apimart_cli.version import __version__
-from apimart_cli.words import OutputFormat
 
 COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the last resort: a bug is one line, and never a verdict
-        return _report_stranger(error, arguments)
+        return _report_unexpected(error, arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -116,16 +115,18 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
 
 
-def _report_stranger(error: BaseException, arguments: Sequence[str]) -> ExitCode:
-    """Report what is no error of ours: a bug, unless no command ran. Then Typer printed a completion script."""
-    if arguments[:1] and arguments[0] not in COMMANDS:
-        if isinstance(error, SystemExit):
-            # The reader of the script went away.
-            return ExitCode.OK
-        if isinstance(error, OSError):
+def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCode:
+    """Report an exception that is no error of ours: a bug, unless no command ran and Typer printed something itself."""
+    if set(COMMANDS) & set(arguments):
+        return _report_bug(error, arguments)
+    match error:
+        case SystemExit():
+            # Without arguments it completed a command line. With some, the reader of its script went away.
+            return ExitCode.OK if arguments or not error.code else ExitCode.INTERNAL
+        case OSError():
             return _report(unwritable(error), arguments)
-    _trace(error, arguments)
-    return _report(bug(error), arguments)
+        case _:
+            return _report_bug(error, arguments)
 
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
@@ -147,8 +148,8 @@ def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
     return error.exit_code
 
 
-def _trace(error: BaseException, arguments: Sequence[str]) -> None:
-    """Show where a bug is, where that was asked for."""
+def _report_bug(error: BaseException, arguments: Sequence[str]) -> ExitCode:
+    """Report a bug, and show where it is where that was asked for."""
     options: Mapping[str, Any] = {}
     with suppress(Exception):
         _, options = _parsed(arguments)
@@ -158,10 +159,13 @@ def _trace(error: BaseException, arguments: Sequence[str]) -> None:
 
         for line in traced_error(error):
             write_debug(line)
+    return _report(bug(error), arguments)
 
 
 def _wants_json(options: Mapping[str, Any]) -> bool:
     """Tell whether the options of a command ask for JSON on standard output."""
+    from apimart_cli.words import OutputFormat
+
     return bool(options.get("json") or options.get("output") == OutputFormat.JSON) and not options.get("quiet")
 
 

@@ -79,7 +79,7 @@ class ConfigError(UsageError):
 
 
 class PaymentRequiredError(ApimartError):
-    """HTTP 402: the account behind the key cannot pay. For `check` this is a verdict, not a failure."""
+    """HTTP 402: the account of the key cannot pay. For `check` this is a verdict, not a failure."""
 
     code = "payment_required"
     exit_code = ExitCode.BELOW
@@ -124,9 +124,9 @@ class OutputError(ApimartError):
 
 
 def bug(error: BaseException) -> ApimartError:
-    """Return the error for an exception that nobody expected: its type and place.
+    """Return the error for an unexpected exception: its type and place.
 
-    Nothing of its message is kept, nor a traceback: either might hold a key.
+    Its message and traceback are left out: either may hold a key.
     """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:

@@ -1,6 +1,6 @@
 """The use case of every command that asks: settings in, readings out as they arrive.
 
-Warnings and failures are told on the way, and progress is shown where somebody waits.
+Warnings, failures and progress go to standard error on the way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,10 +29,10 @@ def take_readings(
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
 
-    When the block ends, the failures among the readings that were taken are told on standard error. `quiet` shows no
-    progress; `trace` is told of each attempt.
+    When the block ends, the failures among the readings that were taken are written to standard error. `quiet` shows
+    no progress; `trace` takes a line for each attempt.
 
-    A file with a key that other users can read or change is warned of; with `refuse_exposed` it is a ConfigError.
+    A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
     several, such a profile has a failed reading of its own.
     """
@@ -48,7 +48,7 @@ def take_readings(
 
     with ask([target for settings in profiles for target in settings.targets()], trace=trace) as readings:
         yield _grouped(profiles, readings, taken, quiet=quiet)
-    _tell_failures(taken)
+    _write_failures(taken)
 
 
 def count(profiles: Sequence[Settings]) -> int:
@@ -71,8 +71,8 @@ def _grouped(
             yield Taken(settings, group)
 
 
-def _tell_failures(readings: Sequence[Reading]) -> None:
-    """Tell about every failed reading, named where there are several; one hint for a row of them."""
+def _write_failures(readings: Sequence[Reading]) -> None:
+    """Write the error of every failed reading, with its name where there are several; one hint for a row of them."""
     failures = [(reading.name, reading.error) for reading in readings if reading.error is not None]
     for number, (name, error) in enumerate(failures, start=1):
         message = f"{name}: {error.message}" if len(readings) > 1 else error.message

@@ -4,12 +4,12 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """Whose balance a reading tells."""
+    """Whose balance a reading shows."""
 
     KEY = "key"
     """The quota of the key that asks."""
     ACCOUNT = "account"
-    """The account behind the key, which pays for all of its keys."""
+    """The account of the key, which pays for all of its keys."""
 
 
 class ScopeChoice(StrEnum):

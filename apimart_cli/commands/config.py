@@ -75,7 +75,7 @@ def set_(
         parse_new_profile(profile, "--profile")
     found = require_config_path(os.environ)
     set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)}, warn=write_warning)
-    write_note(f"{_told(name, profile)} is set in {found}")
+    write_note(f"{_full_name(name, profile)} is set in {found}")
     return ExitCode.OK
 
 
@@ -97,12 +97,12 @@ def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     if name == "profiles" or not is_set(found, profile, name):
         require_name(name, in_profile=profile is not None)
     removed = unset_names(found, profile, (name,), warn=write_warning)
-    told = _told(name, profile)
-    write_note(f"{told} is removed from {found}" if removed else f"{told} was not set in {found}")
+    shown = _full_name(name, profile)
+    write_note(f"{shown} is removed from {found}" if removed else f"{shown} was not set in {found}")
     return ExitCode.OK
 
 
-def _told(name: str, profile: str | None) -> str:
+def _full_name(name: str, profile: str | None) -> str:
     return name if profile is None else f"{name} of profile {profile}"
 
 

@@ -74,7 +74,7 @@ def _write(reading: "Reading") -> None:
 
 
 def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
-    """Tell whether the key may be kept: it works, or nobody could tell and the user does not mind."""
+    """Tell whether to keep the key: it works, or nothing is known of it and the user said `--no-verify`."""
     from apimart_cli.screen.writing import write_warning
 
     error = reading.error

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 def _profile_names(incomplete: str) -> list[str]:
     """Return the profiles that a shell may complete; none where the config file cannot be read.
 
-    Shells take what they are given as if it had been typed, and zsh evaluates it: a name that would have to be quoted
-    is left out.
+    Shells insert what they are given as it is, and zsh evaluates it: a name that would have to be quoted is left out.
     """
     import re
 
@@ -73,7 +72,10 @@ OnlyJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
 class AskingOptions(NamedTuple):
-    """What is asked, with which key: the options of every command that asks, or tells what would be asked."""
+    """What is asked, with which key: the options of every command that asks, or shows what would be asked.
+
+    A field is an option of all these commands. It is passed on under its own name: `Options` has one like it.
+    """
 
     api_key: Annotated[
         str | None,
@@ -107,18 +109,8 @@ class AskingOptions(NamedTuple):
         """Return what was typed as `config` takes it, with the thresholds beside it."""
         from apimart_cli.config.settings import Options
 
-        return Options(
-            api_key=self.api_key,
-            api_key_file=self.api_key_file,
-            profiles=tuple(self.profiles or ()),
-            all_profiles=self.all_profiles,
-            scope=self.scope,
-            base_url=self.base_url,
-            timeout=self.timeout,
-            min=min,
-            max_used=max_used,
-            read_standard_input=_read_standard_input,
-        )
+        typed = {**self._asdict(), "profiles": tuple(self.profiles or ())}
+        return Options(**typed, min=min, max_used=max_used, read_standard_input=_read_standard_input)
 
 
 class OutputOptions(NamedTuple):

@@ -9,16 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from apimart_cli.config.names import (
-    KEY_NAMES,
-    PROFILE_NAMES,
-    TOP_LEVEL_NAMES,
-    TYPE_EXAMPLES,
-    TYPE_WORDS,
-    Types,
-    has_type,
-    suggestion,
-)
+from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.config.private_file import PrivateFile, read_private_file
 from apimart_cli.errors import ConfigError
 from apimart_cli.reports import Problem
@@ -66,7 +57,7 @@ def config_path(environ: Mapping[str, str]) -> tuple[Path | None, str]:
 
     The path is None where none is named and there is no default: a process may have no home folder, like those of
     containers that run with any user id. platformdirs then raises RuntimeError (seen with 4.14), or returns a path
-    that starts in the current folder (4.2 to 4.11), which whoever made that folder could fill.
+    that starts in the current folder (4.2 to 4.11), where anybody's checkout may have put a file.
     """
     if "APIMART_CONFIG" in environ:
         named = environ["APIMART_CONFIG"]
@@ -185,7 +176,7 @@ class _Checker:
         return checked
 
     def check_table(
-        self, table: Mapping[str, Any], names: Mapping[str, Types], place: tuple[str, ...]
+        self, table: Mapping[str, Any], names: Mapping[str, Kind], place: tuple[str, ...]
     ) -> dict[str, Any]:
         """Return the values of `table` that are right; keep a problem for each unknown name and wrong type."""
         shown = f"[{'.'.join(place)}]: " if place else ""
@@ -194,9 +185,9 @@ class _Checker:
             if name not in names:
                 known = f"known names: {', '.join(names)}{suggestion(name, names)}"
                 self.add(place, name, f"{shown}unknown name {name!r}", known)
-            elif not has_type(value, names[name]):
-                message = f"{shown}{name} must be {TYPE_WORDS[names[name]]}"
-                self.add(place, name, message, TYPE_EXAMPLES[names[name]].format(name=name))
+            elif not names[name].fits(value):
+                message = f"{shown}{name} must be {names[name].words}"
+                self.add(place, name, message, names[name].example.format(name=name))
             elif name == "api_key_env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
                 self.add(place, name, f"{shown}{name} names no variable", "name the variable, not the key itself")
             elif value == "" and name == "api_key_file":
@@ -209,6 +200,6 @@ class _Checker:
 def _as_text(value: Any) -> Any:
     """Return numbers as text, and everything else as it is."""
     if isinstance(value, Decimal):
-        # A larger one keeps its exponent, and is refused by whoever reads it as an amount.
+        # A larger one keeps its exponent, and is refused when it is read as an amount.
         return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < MAX_DIGITS else str(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -46,7 +46,7 @@ def _of_option(options: Options, timeout: float) -> FoundKey | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
     if options.api_key == "-":
-        assert options.read_standard_input is not None, "whoever takes --api-key passes a reader of standard input"
+        assert options.read_standard_input is not None, "commands that take --api-key pass a reader of standard input"
         return _given(options.read_standard_input(timeout), "standard input")
     if options.api_key is not None:
         return _given(options.api_key, "--api-key")

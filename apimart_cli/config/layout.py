@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 MAX_STATEMENT_LINES = 200
-"""Longest list or text, in lines, up to which places in the file are told."""
+"""Most lines of a list or text up to which places in the file are found."""
 
 
 class Statement(NamedTuple):
@@ -21,7 +21,7 @@ class Statement(NamedTuple):
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """Yield the statements of a valid TOML document in their order, as far as their places can be told."""
+    """Yield the statements of a valid TOML document in their order, as far as their places can be found."""
     lines = split_lines(text)
     table: tuple[str, ...] = ()
     number = 0

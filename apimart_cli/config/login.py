@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import read_config, require_config_path
-from apimart_cli.config.names import FLAG, KEY_NAMES, NUMBER, STORED_NAMES, WORDS, require_name
+from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
 from apimart_cli.config.precedence import DEFAULT_PROFILE, Sources, find
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.stored import takes_key_elsewhere
@@ -79,22 +79,21 @@ def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
 def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | bool | Number:
     """Return a value for the config file from the words of a command line, checked as the file's own would be.
 
-    Raises UsageError for an unknown name, a malformed value, and for a key: those are for `login`, where nobody sees
-    them.
+    Raises UsageError for an unknown name, a malformed value, and for a key: arguments are visible to other users.
     """
-    types = require_name(name, in_profile=in_profile)
+    kind = require_name(name, in_profile=in_profile)
     if name == "api_key":
         raise UsageError("a key on the command line is visible to others", "store it with: apimart login")
     if name in RULES:
         RULES[name].parse(text, name)
-    if types == NUMBER:
+    if kind is Kind.NUMBER:
         # TOML has no leading zeros; every other digit stays.
         return Number(f"{Decimal(text):f}")
-    if types == FLAG:
+    if kind is Kind.FLAG:
         if text != "true":
             raise UsageError(f"{name}: {shown(text)} is not true", f"remove it with: apimart config unset {name}")
         return True
-    if types == WORDS:
+    if kind is Kind.WORDS:
         try:
             words = shlex.split(text)
         except ValueError as error:

@@ -1,39 +1,57 @@
-"""The names of the config file: which there are, their types, and where they may stand. Pure: no I/O."""
+"""The names of the config file: which there are, what their values are, and where they may stand. Pure: no I/O."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from enum import Enum
 
 from apimart_cli.errors import UsageError
 
-Types = tuple[type, ...]
 
-TEXT: Types = (str,)
+class Kind(Enum):
+    """What the value of a name is, and how mistakes are corrected."""
 
-NUMBER: Types = (int, Decimal)
+    TEXT = "a string", 'write it in quotes: {name} = "..."'
+    NUMBER = "a number", "write a number without quotes, like {name} = 5"
+    WORDS = "a list of strings", 'write each word in quotes: {name} = ["pass", "show", "apimart"]'
+    FLAG = "true", "write {name} = true, or leave it out"
+    TABLE = "a table", "write a profile as [profiles.work]"
 
-WORDS: Types = (list,)
+    def __init__(self, words: str, example: str) -> None:
+        self.words = words
+        self.example = example
 
-FLAG: Types = (bool,)
+    def fits(self, value: object) -> bool:
+        """Tell whether a value of the file is of this kind."""
+        match self, value:
+            case (Kind.TEXT, str()) | (Kind.TABLE, dict()):
+                return True
+            case Kind.NUMBER, int() | Decimal():
+                # To Python, true is a number.
+                return not isinstance(value, bool)
+            case Kind.WORDS, [_, *_]:
+                return all(isinstance(word, str) and word for word in value)
+            case Kind.FLAG, _:
+                return value is True
+            case _:
+                return False
 
-TABLE: Types = (dict,)
 
-SHARED_NAMES: Mapping[str, Types] = {
-    "base_url": TEXT,
-    "timeout": NUMBER,
-    "scope": TEXT,
-    "unit": TEXT,
-    "min": NUMBER,
-    "max_used": NUMBER,
+SHARED_NAMES: Mapping[str, Kind] = {
+    "base_url": Kind.TEXT,
+    "timeout": Kind.NUMBER,
+    "scope": Kind.TEXT,
+    "unit": Kind.TEXT,
+    "min": Kind.NUMBER,
+    "max_used": Kind.NUMBER,
 }
-"""Settings that may stand in a profile or at the top level of the file, with their types."""
+"""Settings that may stand in a profile or at the top level of the file."""
 
-KEY_NAMES: Mapping[str, Types] = {
-    "api_key": TEXT,
-    "api_key_env": TEXT,
-    "api_key_file": TEXT,
-    "api_key_command": WORDS,
-    "api_key_keyring": FLAG,
+KEY_NAMES: Mapping[str, Kind] = {
+    "api_key": Kind.TEXT,
+    "api_key_env": Kind.TEXT,
+    "api_key_file": Kind.TEXT,
+    "api_key_command": Kind.WORDS,
+    "api_key_keyring": Kind.FLAG,
 }
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
@@ -41,44 +59,19 @@ profile falls back to would be asked about by mistake."""
 STORED_NAMES = ("api_key", "api_key_keyring")
 """Where `login` keeps a key."""
 
-TOP_LEVEL_NAMES: Mapping[str, Types] = {"default_profile": TEXT, "profiles": TABLE, **SHARED_NAMES}
+TOP_LEVEL_NAMES: Mapping[str, Kind] = {"default_profile": Kind.TEXT, "profiles": Kind.TABLE, **SHARED_NAMES}
 
-PROFILE_NAMES: Mapping[str, Types] = {**KEY_NAMES, **SHARED_NAMES}
-
-TYPE_WORDS: Mapping[Types, str] = {
-    TEXT: "a string",
-    NUMBER: "a number",
-    WORDS: "a list of strings",
-    FLAG: "true",
-    TABLE: "a table",
-}
-
-TYPE_EXAMPLES: Mapping[Types, str] = {
-    TEXT: 'write it in quotes: {name} = "..."',
-    NUMBER: "write a number without quotes, like {name} = 5",
-    WORDS: 'write each word in quotes: {name} = ["pass", "show", "apimart"]',
-    FLAG: "write {name} = true, or leave it out",
-    TABLE: "write a profile as [profiles.work]",
-}
+PROFILE_NAMES: Mapping[str, Kind] = {**KEY_NAMES, **SHARED_NAMES}
 
 
-def require_name(name: str, *, in_profile: bool) -> Types:
-    """Return the types of `name`; raise UsageError when it may not stand there."""
-    names = PROFILE_NAMES if in_profile else {**SHARED_NAMES, "default_profile": TEXT}
+def require_name(name: str, *, in_profile: bool) -> Kind:
+    """Return the kind of `name`; raise UsageError when it may not stand there."""
+    names = PROFILE_NAMES if in_profile else {**SHARED_NAMES, "default_profile": Kind.TEXT}
     if name in names:
         return names[name]
     if name in PROFILE_NAMES:
         raise UsageError(f"{name} belongs to a profile", "name one with --profile")
     raise UsageError(f"there is no setting {name!r}", f"known names: {', '.join(names)}{suggestion(name, names)}")
-
-
-def has_type(value: Any, types: Types) -> bool:
-    """Tell whether a value of the file has one of these types."""
-    if types is FLAG:
-        return value is True
-    if types is WORDS:
-        return isinstance(value, list) and bool(value) and all(isinstance(word, str) and word for word in value)
-    return isinstance(value, types) and not isinstance(value, bool)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def resolve(options: Options, environ: Mapping[str, str] | None = None) -> list[
     Reads the environment, the config file, key files, and standard input where asked to.
 
     Raises UsageError or ConfigError for anything malformed. A missing or malformed key is no error yet: its KeySource
-    tells when it is read, so that one profile does not stop the others, nor `config show`.
+    raises it when it is read, so that one profile does not stop the others, nor `config show`.
     """
     environ = os.environ if environ is None else environ
     sources = Sources(options, environ, read_config(environ))
@@ -50,7 +50,7 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     base_url, timeout = find(BASE_URL, name, sources), find(TIMEOUT, name, sources)
     scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
-    # Last: it may have to be typed, and a mistake elsewhere is told before that.
+    # Last: it may have to be typed, and mistakes elsewhere come first.
     key, exposed = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
     exposures = [exposure for exposure in (sources.config.exposure, exposed) if exposure]
     return Settings(profile, key, base_url, timeout, scope, unit, least, most_used, tuple(exposures))
@@ -76,7 +76,7 @@ def _read(rule: Rule[T], text: str, source: str, name: str | None = None) -> Set
 
 
 def _find_profiles(sources: Sources) -> list[Setting[str]]:
-    """Find the names of the profiles, and make sure that they exist where somebody asked for them."""
+    """Find the names of the profiles. Those that an option or a variable names must exist."""
     options, environ, config = sources
     if options.all_profiles and options.profiles:
         raise UsageError("--profile and --all-profiles exclude each other", "give one of them")

@@ -15,7 +15,7 @@ Warn = Callable[[str, str], None]
 def replace_file(path: Path, content: bytes, warn: Warn) -> None:
     """Put `content` in the place of the file at `path`, or make that file, private to its owner.
 
-    It is done in one step: whoever reads meanwhile, or loses power, finds the old file or the new one. Where the system
+    It is done in one step: a reader, or a machine that loses power, finds the old file or the new one. Where the system
     allows no such step (a file that is mounted by itself, as containers do), the file is overwritten after `warn` was
     called, and a copy of the old content lies beside it until that is done.
 

@@ -51,7 +51,7 @@ def _report(
     try:
         settings = resolve_profile(Setting(name, "--profile"), Sources(Options(), environ, config))
     except UsageError as error:
-        # Told among the mistakes, like those that stand in the file alone; here it would be told twice.
+        # Mistakes in the file have been found already, and are listed by themselves.
         return ProfileReport(name, works=False, reason="it has mistakes" if is_broken else error.message), []
     line = config.line_of(("profiles", name), "api_key_file")
     exposed = [

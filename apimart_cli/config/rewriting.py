@@ -29,13 +29,17 @@ class Change(NamedTuple):
 
 
 def rewritten(text: str, change: Change, path: Path) -> str:
-    """Return `text` with one table changed, and nothing else: held against a plain reading of old and new."""
+    """Return `text` with one table changed, and nothing else.
+
+    The new text is read again and compared with the old document plus the change. Raises ConfigError when no way of
+    writing it comes out right.
+    """
     before = parse_toml(text, path)
     wanted = _exactly(_plainly_changed(before, change, path))
     if wanted == _exactly(before):
         return text
     for is_inline in (False, True):
-        # tomlkit raises what it likes where a value is laid out in rare ways.
+        # tomlkit raises errors of any type where a value is laid out in rare ways.
         with suppress(Exception):
             after = _with_changed_lines(text, change, is_inline=is_inline)
             if _exactly(parse_toml(after, path)) == wanted:
@@ -72,7 +76,7 @@ def _exactly(value: Any) -> Any:
 def _with_changed_lines(text: str, change: Change, *, is_inline: bool) -> str:
     """Return `text` with only those lines changed that say what is to change.
 
-    New names get lines of their own behind the last one of their table; with `is_inline`, they go between the braces
+    New names get lines of their own after the last one of their table; with `is_inline`, they go between the braces
     of a table that is written as a value.
     """
     lines = split_lines(_with_newline(text))
@@ -99,7 +103,7 @@ def _with_changed_lines(text: str, change: Change, *, is_inline: bool) -> str:
 
 
 def _holder(found: Sequence[Statement], table: tuple[str, ...], *, is_inline: bool) -> Statement | None:
-    """Return the statement that new names of `table` stand behind, or inside of; None where there is no such table."""
+    """Return the statement after which, or inside of which, new names of `table` go; None without such a table."""
     if is_inline:
         paths = (table[:depth] for depth in range(len(table), 0, -1))
         return next(statement for path in paths for statement in found if path in statement.names)
@@ -132,7 +136,7 @@ def _new_lines(change: Change, names: Sequence[str], *, within: tuple[str, ...])
 
 
 def _insert_table(lines: list[str], change: Change, names: Sequence[str]) -> None:
-    """Write the first names of a table: the top level before all tables, a profile behind everything else."""
+    """Write the first names of a table: the top level before all tables, a profile at the end."""
     place = len(lines) if change.table else _end_of_preamble(lines)
     header = [f"[{_dotted(*change.table)}]\n"] if change.table else []
     new = [*header, *_new_lines(change, names, within=change.table)]
@@ -144,7 +148,7 @@ def _insert_table(lines: list[str], change: Change, names: Sequence[str]) -> Non
 
 
 def _end_of_preamble(lines: Sequence[str]) -> int:
-    """Return the number of lines of a comment at the top that is about the whole file, with the empty line behind."""
+    """Return the number of lines of a comment at the top that is about the whole file, with the empty line after it."""
     for number, line in enumerate(lines):
         if not line.startswith("#"):
             return number + 1 if number and not line.strip() else 0

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from apimart_cli.errors import UsageError
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
 from apimart_cli.words import Scope, ScopeChoice
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 MAX_UNIT_LENGTH = 16
 
@@ -52,7 +52,7 @@ _WRITTEN_OTHERWISE = {
     r"[0-9.]*,[0-9.,]*": _Fault("it has a comma", "a point comes before the decimals, and nothing else is needed"),
     r"[0-9.]+[eE][+-]?[0-9]+": _Fault("it has an exponent", "write the number out, like 1000"),
 }
-"""Numbers that people write in another form, and what to tell them."""
+"""Numbers in another form than ours, and what is wrong with each."""
 
 
 def _amount_fault(text: str) -> _Fault | None:
@@ -114,12 +114,12 @@ def shown(text: str) -> str:
     return f"'{quote(text, 40)}'"
 
 
-class Rule(NamedTuple, Generic[T]):
+class Rule(NamedTuple, Generic[T_co]):
     """How one setting is found and read."""
 
     name: str
-    parse: Callable[[str, str], T]
-    default: T
+    parse: Callable[[str, str], T_co]
+    default: T_co
     variable: str | None = None
 
 
@@ -130,5 +130,5 @@ UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
 MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
 
-RULES: Mapping[str, Rule[Any]] = {rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED)}
+RULES: Mapping[str, Rule[object]] = {rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED)}
 """Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

@@ -6,6 +6,7 @@ from apimart_cli.balance import Balance
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.gate import Judged, Thresholds, Verdict
 from apimart_cli.output.amounts import with_unit
+from apimart_cli.output.cells import width
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import visible
 from apimart_cli.words import Outcome
@@ -26,12 +27,18 @@ def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
 
 
 def _fold(line: str, screen: Screen) -> str:
-    """Fold a line at its spaces: left to itself, a narrow terminal breaks it anywhere, in a number too."""
-    if screen.width is None or len(line) <= screen.width:
+    """Fold a line at its spaces: a narrow terminal would break it anywhere, in a number too."""
+    if screen.width is None:
         return line
-    from textwrap import fill
-
-    return fill(line, screen.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    first, *words = line.split(" ")
+    rows = [first]
+    for word in words:
+        # Not by `textwrap`: it counts characters.
+        if width(f"{rows[-1]} {word}") <= screen.width:
+            rows[-1] += f" {word}"
+        else:
+            rows.append(f"  {word}")
+    return "\n".join(rows)
 
 
 def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:

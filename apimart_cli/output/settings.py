@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from apimart_cli.output.cells import padded, width
 from apimart_cli.output.json import render_document
 from apimart_cli.reports import ConfigReport, SettingRow
 from apimart_cli.text import visible, without_keys
 
 WIDEST_COLUMN = 40
-"""Most characters to which a column of settings grows."""
+"""Most cells to which a column of settings grows."""
 
 
 def render_settings(tables: Sequence[Sequence[SettingRow]]) -> str:
@@ -46,7 +47,10 @@ def _without_keys(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _columns(lines: Sequence[tuple[str, str, str]]) -> str:
-    # What is longer than that stands out of its column, and does not push the others aside.
-    lengths = [[len(line[column]) for line in lines if len(line[column]) <= WIDEST_COLUMN] for column in range(2)]
-    widths = [max(column, default=0) for column in lengths]
-    return "".join(f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}\n" for first, second, third in lines)
+    first, second = (_column_width([line[column] for line in lines]) for column in range(2))
+    return "".join(f"{padded(line[0], first)}  {padded(line[1], second)}  {line[2]}\n" for line in lines)
+
+
+def _column_width(texts: Sequence[str]) -> int:
+    # What is wider stands out of its column, and does not push the others aside.
+    return max((cells for cells in map(width, texts) if cells <= WIDEST_COLUMN), default=0)

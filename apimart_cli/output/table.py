@@ -1,4 +1,4 @@
-"""The table of `balance`. The only importer of rich.
+"""The table of `balance`. The only importer of Rich, but for the measure in `cells`.
 
 A number is never cut, so a narrow screen costs the bar first, then the columns.
 """
@@ -38,7 +38,7 @@ _NO_BAR = ""
 _BAR_STEPS = 10
 
 _NO_WIDTH_LIMIT = 1_000_000_000
-"""Columns that no table needs: Rich, which must be told some width, cuts a cell that is beyond it."""
+"""Columns that no table needs. Rich has to be given a width, and cuts cells that do not fit into it."""
 
 
 class _Row(NamedTuple):
@@ -110,9 +110,9 @@ def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
 
     A key that stands in several profiles counts once. Accounts are left out, for two keys may share one.
     """
-    by_key = {(reading.host, reading.key_id): reading for reading in readings if reading.scope is Scope.KEY}
-    keys = by_key.values()
-    units = {reading.unit for reading in keys}
+    of_keys = [reading for reading in readings if reading.scope is Scope.KEY]
+    keys = {(reading.host, reading.key_id): reading for reading in of_keys}.values()
+    units = {reading.unit for reading in of_keys}
     balances = [reading.balance for reading in keys if reading.balance is not None]
     remains = [balance.remain_balance for balance in balances if balance.remain_balance is not None]
     unit = next(iter(units), None)
@@ -139,8 +139,8 @@ def _share(balance: Balance) -> Decimal | None:
     if balance.remain_balance is None:
         return None
     left = max(balance.remain_balance, Decimal(0))
-    # With digits enough that no amount is rounded on the way: a share just below 1 stays below it.
-    with localcontext(prec=100):
+    # No amount is rounded on the way: a share just below 1 stays below it.
+    with localcontext(prec=EXACT_DIGITS):
         whole = left + balance.used_balance
         return (left / whole).quantize(Decimal("0.001"), ROUND_FLOOR) if whole > 0 else None
 
@@ -167,7 +167,7 @@ def _console(screen: Screen) -> "Console":
         force_terminal=screen.colour,
         color_system="standard" if screen.colour else None,
         no_color=not screen.colour,
-        # Not the screen's: the table would measure itself against it, and always fit, its cells cut.
+        # Not the screen's: Rich would cut the cells to fit it, and the width that they need would be unknown.
         width=_NO_WIDTH_LIMIT,
         legacy_windows=False,
         highlight=False,
@@ -184,7 +184,7 @@ def _table(rows: Sequence[_Row], bar: str, screen: Screen) -> "Table":
 
     # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
     simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
-    # Where the bar has no place, no space is to be wasted between the columns either.
+    # Where there is no room for the bar, the columns stand closer, too.
     table = Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if bar else (0, 1, 0, 0))
     for name in _COLUMNS:
         table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")

@@ -211,6 +211,17 @@ def test_an_interruption_says_nothing(
     assert (captured.out, captured.err) == ("", "")
 
 
+@pytest.mark.parametrize("status", [None, 0, 1])
+@pytest.mark.parametrize("arguments", [["check", "--min", "5"], ["--debug", "check"], ["balance"]])
+def test_a_command_that_ends_the_process_by_itself_is_a_bug(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, arguments: list[str], status: int | None
+) -> None:
+    """Only the front door ends it. A library that does, whatever its status, is no pass."""
+    monkeypatch.setattr("apimart_cli.cli._run", _raise(SystemExit(status)))
+    assert main(arguments) is ExitCode.INTERNAL
+    assert "a bug in apimart: SystemExit" in capsys.readouterr().err
+
+
 def test_an_output_that_failed_is_told_where_it_can_be(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox
 ) -> None:

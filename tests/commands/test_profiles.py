@@ -79,7 +79,7 @@ def three(tmp_path: Path, server: Gateway) -> Three:
         ((), {"APIMART_PROFILE": "c"}, ["30.0"]),
         (("-p", "a"), {"APIMART_PROFILE": "c"}, ["10"]),
         (("--all-profiles",), {"APIMART_PROFILE": "c"}, ["a/key\t10", "b/key\t20", "c/key\t30.0"]),
-        # A key of the environment stands behind a profile that was asked for, and before one that was not.
+        # A key of the environment comes after a profile that was asked for, and before one that was not.
         ((), {"APIMART_API_KEY": KEY}, ["99"]),
         ((), {"APIMART_API_KEY": KEY, "APIMART_PROFILE": "c"}, ["99"]),
         (("-p", "a"), {"APIMART_API_KEY": KEY}, ["10"]),
@@ -309,7 +309,7 @@ def test_a_slow_profile_does_not_delay_the_line_of_a_quick_one_before_it(
 
 
 def test_lines_keep_the_order_asked_whoever_answers_first(call: Call, three: Three, server: Gateway) -> None:
-    """A slow first profile holds its line, and those behind it."""
+    """A slow first profile holds its line, and those after it."""
     asked = threading.Event()
 
     def first_last(path: str, key: str) -> Reply:

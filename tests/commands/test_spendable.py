@@ -89,7 +89,7 @@ def test_nothing_more_than_either_has_can_be_spent(key: str | None, account: str
     assert (both.limit is None) is (not limits)
 
 
-def test_it_is_told_behind_each_key_that_is_followed_by_its_account() -> None:
+def test_it_is_shown_after_each_key_that_is_followed_by_its_account() -> None:
     """And nowhere else: not for one scope alone, nor for a neighbour's account."""
     key, account = reading(Scope.KEY, "1"), reading(Scope.ACCOUNT, "2")
     other_key, other_account = reading(Scope.KEY, "3", "other"), reading(Scope.ACCOUNT, "4", "other")

@@ -22,8 +22,8 @@ from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.screen.progress import progress
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import show
-from support.running import KEY, Call, Spawn, connected
-from support.scripted import Gateway, Reply, balance, gateway
+from support.running import KEY, Call, Run, Spawn, connected
+from support.scripted import ACCOUNT, Gateway, Reply, balance, gateway, refusal
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 pytestmark = [
@@ -32,6 +32,7 @@ pytestmark = [
 ]
 
 Serve = Callable[..., Sandbox]
+Write = Callable[..., Path]
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -111,6 +112,23 @@ def test_no_sum_is_rounded(amounts: list[tuple[Decimal, Decimal]]) -> None:
     assert row is not None
     assert Fraction(row[2]) == sum(Fraction(remain) for remain, _ in amounts)
     assert Fraction(row[4]) == sum(Fraction(used) for _, used in amounts)
+
+
+def test_a_key_that_stands_in_several_profiles_counts_once() -> None:
+    """By its id and host: what is in it can be spent once."""
+    once, other = reading("10"), reading("1")
+    again = once._replace(profile="p")
+    assert total(once, again) is None
+    assert total(once, other, again) == ["total", "key", "11", "USD", "2", "USD", "-", "-"]
+    elsewhere = once._replace(host="other.example")
+    assert total(once, elsewhere) == ["total", "key", "20", "USD", "2", "USD", "-", "-"]
+
+
+def test_a_key_that_two_profiles_give_two_units_has_no_total() -> None:
+    """One of them is wrong, and nobody knows which."""
+    once, other = reading("10"), reading("1")
+    assert total(once._replace(unit="EUR"), once, other) is None
+    assert total(once, other, once._replace(unit="EUR")) is None
 
 
 def test_the_other_formats_have_no_total() -> None:
@@ -244,3 +262,69 @@ def test_a_pipe_gets_no_progress(call: Call, two_profiles: dict[str, str]) -> No
     shown = call("balance", "--all-profiles", env=two_profiles)
     assert (shown.code, shown.stderr) == (0, "")
     assert "answered" not in shown.stdout
+
+
+# --- one key is asked once --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["table", "json", "value"])
+@pytest.mark.parametrize(
+    ("arguments", "config", "env", "profiles", "keys"),
+    [
+        ("-p home -p home", f"[profiles.home]\napi_key = '{KEY}'\n", {}, ["home", "home"], [KEY]),
+        ("-p a -p b", f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n", {}, ["a", "b"], [KEY]),
+        ("--all-profiles", "[profiles.a]\n[profiles.b]\n", {"APIMART_API_KEY": KEY}, ["a", "b"], [KEY]),
+        (
+            "--all-profiles",
+            f"[profiles.a]\n[profiles.b]\napi_key_command = ['echo', '{KEY}']\n[profiles.c]\napi_key = 'sk-c'\n",
+            {"APIMART_API_KEY": KEY},
+            ["a", "b", "c"],
+            [KEY, "sk-c"],
+        ),
+    ],
+)
+def test_a_key_that_is_named_several_times_is_asked_and_counted_once(
+    run: Run, write_config: Write, output: str, arguments: str, config: str, env: dict[str, str],
+    profiles: list[str], keys: list[str],
+) -> None:  # fmt: skip
+    """Every profile shows its balance; the total has each key once, and none where there is a single key."""
+    write_config(f'unit = "USD"\n{config}')
+    with gateway(lambda _path, _key: balance("10", "1")) as server:
+        where = {"APIMART_BASE_URL": server.url, **env}
+        ended = run("balance", *arguments.split(), "--scope", "both", "-o", output, env=where)
+        gate = run("check", *arguments.split(), "--min", "5", env=where)
+    asked = sorted((asked.key, asked.path) for asked in server.asked)
+    assert asked == sorted(
+        [(key, path) for key in keys for path in ("/v1/balance", ACCOUNT)] + [(key, "/v1/balance") for key in keys]
+    )
+    assert (ended.returncode, gate.returncode) == (0, 0)
+    assert [line.split()[1] for line in gate.stdout.splitlines()] == [f"{name}/key:" for name in profiles]
+    if output == "table":
+        rows = [line.split() for line in ended.stdout.splitlines()[2:]]
+        assert [row[0] for row in rows if row[1] == "key" and row[0] != "total"] == profiles
+        totals = [row[2] for row in rows if row[0] == "total"]
+        assert totals == ([str(10 * len(keys))] if len(keys) > 1 else [])
+    else:
+        assert len(ended.stdout.splitlines()) == 3 * len(profiles)
+
+
+def test_a_key_is_asked_at_each_of_its_hosts(run: Run, write_config: Write) -> None:
+    """Two gateways have two balances."""
+    with gateway(lambda _path, _key: balance("10")) as one, gateway(lambda _path, _key: balance("1")) as two:
+        write_config(
+            f'unit = "USD"\n[profiles.a]\napi_key = "{KEY}"\nbase_url = "{one.url}"\n'
+            f'[profiles.b]\napi_key = "{KEY}"\nbase_url = "{two.url}"\n'
+        )
+        ended = run("balance", "--all-profiles")
+    assert [len(server.asked) for server in (one, two)] == [1, 1]
+    assert ended.stdout.splitlines()[-1].split()[:3] == ["total", "key", "11"]
+
+
+def test_a_failure_of_a_shared_key_is_told_for_each_profile(run: Run, write_config: Write) -> None:
+    """It is asked once, and every profile that has it fails."""
+    write_config(f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n")
+    with gateway(lambda _path, _key: refusal(401)) as server:
+        ended = run("check", "--all-profiles", "--min", "5", env={"APIMART_BASE_URL": server.url})
+    assert len(server.asked) == 1
+    assert ended.returncode == 4
+    assert [line.split()[2] for line in ended.stderr.splitlines() if "error:" in line] == ["a/key:", "b/key:"]

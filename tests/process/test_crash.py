@@ -32,7 +32,7 @@ except ApimartError as error:
 
 LOOKS = {"access", "fcntl", "fstat", "getdents64", "ioctl", "lseek", "lstat", "newfstatat", "read", "readlink", "stat"}
 LOOKS |= {"faccessat2", "pread64", "readlinkat", "statx"}
-"""System calls that change nothing on the disk: there is no use in killing a process before them."""
+"""System calls that leave the disk as it was: killed before or after them, a process leaves the same."""
 
 
 class Call(NamedTuple):

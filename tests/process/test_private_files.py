@@ -248,7 +248,7 @@ def test_a_refusal_is_a_document_too(ask: Ask, path: Path, content: str) -> None
 
 
 def test_a_link_to_a_private_file_is_followed(ask: Ask, path: Path, content: str) -> None:
-    """Dotfile managers link: what counts is the file behind the link."""
+    """Dotfile managers link: what counts is the file that the link names."""
     target = write(path.with_name("target"), content)
     path.symlink_to(target)
     ended = ask(path)

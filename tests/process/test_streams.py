@@ -111,6 +111,7 @@ def test_the_reason_is_told(run_into: RunInto, sandbox: Sandbox, state: str, rea
         ("check --help", None, 0),
         ("config --help", None, 0),
         ("--version", None, 0),
+        ("--show-completion", None, 0),
     ],
 )
 def test_a_reader_that_goes_away_changes_nothing(

@@ -91,7 +91,7 @@ def unsetting(*names: str, profile: str | None = None) -> Change:
     ],
 )
 def test_only_the_line_that_was_asked_for_changes(path: Path, change: Change, old: str, new: str) -> None:
-    """Comments, order, empty lines and spelling are kept; a new name stands behind the last one of its table."""
+    """Comments, order, empty lines and spelling are kept; a new name stands after the last one of its table."""
     path.write_text(COMMENTED)
     change(path)
     assert path.read_text() == COMMENTED.replace(old, new)
@@ -103,7 +103,7 @@ def test_only_the_line_that_was_asked_for_changes(path: Path, change: Change, ol
         # Nothing yet.
         ("", setting(min=Number("5")), "min = 5\n"),
         ("", setting("work", api_key=KEY), f'[profiles.work]\napi_key = "{KEY}"\n'),
-        # The top level goes before the tables, behind a comment that is about the whole file.
+        # The top level goes before the tables, after a comment that is about the whole file.
         ("[profiles.a]\n", setting(min=Number("5")), "min = 5\n\n[profiles.a]\n"),
         ("# of a\n[profiles.a]\n", setting(min=Number("5")), "min = 5\n\n# of a\n[profiles.a]\n"),
         ("# all\n\n[profiles.a]\n", setting(min=Number("5")), "# all\n\nmin = 5\n\n[profiles.a]\n"),

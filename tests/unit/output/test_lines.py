@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 import pytest
+from rich.cells import cell_len
 
 from apimart_cli.balance import Reading
 from apimart_cli.errors import ExitCode, PaymentRequiredError
@@ -85,6 +86,13 @@ def test_a_line_is_folded_at_its_spaces(width: int) -> None:
     text = check([reading(LONGEST, "2.3", unit="USD")], limits("5", "3"), TABLE, terminal(width))
     assert re.search(rf"(?<![\d.]){re.escape(LONGEST)}(?![\d.])", text)
     assert " ".join(text.split()) == " ".join(check([reading(LONGEST, unit="USD")], limits("5", "3"), TABLE).split())
+
+
+def test_a_line_with_wide_characters_is_folded_by_cells() -> None:
+    """No row is wider than the terminal, though it has fewer characters."""
+    text = check([reading(profile="工作" * 8)], limits("5", "3"), TABLE, terminal(45))
+    assert max(cell_len(row) for row in text.splitlines()) <= 45
+    assert len(text.splitlines()) == 3
 
 
 def test_a_profile_in_a_verdict_is_data() -> None:

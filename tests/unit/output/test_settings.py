@@ -1,9 +1,12 @@
 """The settings as aligned columns and as JSON."""
 
 import json
+from pathlib import Path
 
-from apimart_cli.output.settings import render_settings, render_settings_as_json
-from apimart_cli.reports import SettingRow
+from rich.cells import cell_len
+
+from apimart_cli.output.settings import render_config_report, render_settings, render_settings_as_json
+from apimart_cli.reports import ConfigReport, ProfileReport, SettingRow
 
 ROWS = [
     SettingRow("profile", "work", "--profile"),
@@ -44,3 +47,27 @@ def test_settings_are_one_json_document_a_profile() -> None:
             "base_url": {"value": "https://gateway.example", "source": "profile work in /a\tb"},
         },
     }
+
+
+def _columns(text: str, *ends: str) -> list[set[int]]:
+    """In which cells of their lines the words begin that stand in these columns."""
+    return [{cell_len(line[: line.index(end)]) for line in text.splitlines() if end in line} for end in ends]
+
+
+def test_columns_are_aligned_whatever_the_writing() -> None:
+    """A character of Chinese, Japanese or Korean takes two cells of a terminal."""
+    reports = [ProfileReport(name, works=True, reason="key set") for name in ("工作", "work", "仕事用の鍵", "é")]
+    text = render_config_report(ConfigReport(Path("/c"), [], reports), json=False)
+    assert _columns(text, "works", "key set") == [{12}, {19}]
+    rows = [
+        SettingRow("profile", "工作", "SOURCE"),
+        SettingRow("unit", "元", "SOURCE"),
+        SettingRow("min", "5", "SOURCE"),
+    ]
+    assert _columns(render_settings([rows]), "SOURCE") == [{15}]
+
+
+def test_a_wide_value_that_fills_its_column_is_measured_in_cells() -> None:
+    """Twenty characters of two cells are the widest that the column grows to."""
+    rows = [SettingRow("a", "工" * 20, "SOURCE"), SettingRow("b", "工" * 21, "SOURCE"), SettingRow("c", "x", "SOURCE")]
+    assert [cell_len(line[: line.index("SOURCE")]) for line in render_settings([rows]).splitlines()] == [45, 47, 45]

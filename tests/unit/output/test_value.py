@@ -14,7 +14,7 @@ def test_a_value_is_the_remaining_number_alone() -> None:
     assert check([reading("10.50", unit="USD")], limits("5"), VALUE) == "10.50\n"
 
 
-def test_several_values_have_a_line_each_behind_their_names() -> None:
+def test_several_values_have_a_line_each_after_their_names() -> None:
     """Name, tab, number; a failure keeps its line, so that the names are those that were asked for."""
     readings = [reading("1", profile="a"), failed(AUTH, "b\t\n", Scope.ACCOUNT), reading(None, profile="c")]
     lines = "a/key\t1\nb\\x09\\x0a/account\terror\nc/key\tunlimited\n"
