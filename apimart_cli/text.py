@@ -23,7 +23,7 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
 # Anything that looks like a key of the gateway, typed where a key does not belong, up to a space, a quote, a bracket,
-# a comma or a slash. Behind a letter only what is as long as keys are and has a digit, so that a path with a
+# a comma or a slash. After a letter only what is as long as keys are and has a digit, so that a path with a
 # `task-runner` in it is shown as it is.
 _KEY_END = r"[!#$%&*+\-.0-9:=?@A-Z^_`a-z|~]"
 _KEY_LIKE = (

@@ -36,7 +36,7 @@ def check(
     ] = OnUnlimited.PASS,
     fail_open: Annotated[
         bool,
-        typer.Option("--fail-open", help="Exit 0, with a warning, when the gateway could not be reached (code 5)."),
+        typer.Option("--fail-open", help="Exit 0, with a warning, when the gateway gave no answer (code 5)."),
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")

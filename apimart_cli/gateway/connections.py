@@ -12,7 +12,6 @@ import urllib3
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 
 from apimart_cli.errors import UsageError
-from apimart_cli.gateway.failures import unreachable
 from apimart_cli.gateway.wire import StrictResponse
 from apimart_cli.target import is_loopback_address, is_plain_http
 
@@ -79,7 +78,7 @@ class LoopbackConnection(urllib3.connection.HTTPConnection):
             self._dns_host = name
 
     def _connect_to_one_of(self, addresses: list[str]) -> socket.socket:
-        failure: Exception = unreachable(self._dns_host, "its name has no address")
+        failure: Exception = socket.gaierror(socket.EAI_NONAME, "no address")
         for address in addresses:
             self._dns_host = address
             try:

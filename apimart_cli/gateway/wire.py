@@ -26,7 +26,7 @@ MAX_CHUNK_LINE_BYTES = 1024
 USED_HEADERS = frozenset(
     {"age", "content-encoding", "content-length", "location", "retry-after", "transfer-encoding", "warning"}
 )
-"""Headers that are kept, in small letters. Not cookies and Content-Type, which no library should stumble over."""
+"""Headers that are kept, in small letters. Not cookies, nor Content-Type: libraries stumble over odd ones."""
 
 # The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")

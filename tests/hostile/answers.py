@@ -260,7 +260,7 @@ _EDGES = (
 
 
 def odd_encodings(choose: Choices, around: str) -> Answered:
-    """A right answer in another encoding, behind a mark, before a tail, or near the limit of size."""
+    """A right answer in another encoding, after a mark, before a tail, or near the limit of size."""
     text = written(envelope(choose, around))
     body = text.encode(choose.of(("utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030")))
     if choose.one_in(2):
@@ -320,7 +320,7 @@ _STATUSES = (
 
 
 def odd_statuses(choose: Choices, around: str) -> Answered:
-    """A right or a wrong body behind any status."""
+    """A right or a wrong body after any status."""
     status = 100 + choose.number(899) if choose.one_in(2) else choose.of(_STATUSES)
     reason = choose.of(("OK", "", "Payment Required", "::error::", "\x1b]0;x\x07"))
     location = (

@@ -123,7 +123,7 @@ def zipped(text: str | bytes = GOOD) -> bytes:
 
 @cache
 def bomb(megabytes: int) -> bytes:
-    """Return a gzip of the good answer with so many megabytes of white space behind it: about a thousandth of them."""
+    """Return a gzip of the good answer with so many megabytes of white space after it: about a thousandth of them."""
     spaces = b" " * 1_000_000
     packer = zlib.compressobj(9, wbits=-15)
     start = packer.compress(GOOD.encode()) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -199,8 +199,8 @@ def _statuses() -> Iterator[Case]:
     yield from group("status", AUTH, {}, variants={"401 after 103": EARLY_HINTS + http(status="401 No")})
 
 
-def _bodies_behind_statuses() -> Iterator[Case]:
-    """Bodies that are hard to read, behind a status that has decided already."""
+def _bodies_after_statuses() -> Iterator[Case]:
+    """Bodies that are hard to read, after a status that has decided already."""
     for code, status in ((AUTH, "401 Unauthorized"), (BELOW, "402 Payment Required"), (UNAVAILABLE, "500 Oops")):
         head = http(b"", status=status, length=False)
         sized = http(b"", f"Content-Length: {len(GOOD)}", status=status, length=False)
@@ -209,17 +209,17 @@ def _bodies_behind_statuses() -> Iterator[Case]:
             "body",
             code,
             {
-                f"behind {status}, dripping": (sized, drip(GOOD.encode())),
-                f"behind {status}, never sent": (sized, stall),
-                f"behind {status}, of 300 MB": (head, MEGABYTES_300),
+                f"after {status}, dripping": (sized, drip(GOOD.encode())),
+                f"after {status}, never sent": (sized, stall),
+                f"after {status}, of 300 MB": (head, MEGABYTES_300),
             },
             variants={
-                f"behind {status}, cut off": sized + GOOD[:40].encode(),
-                f"behind {status}, a bomb": gzipped + bomb(300),
-                f"behind {status}, reset": (sized, GOOD[:40].encode(), pause(0.05), reset),
-                f"behind {status}, in bad chunks": chunked(end=b"-1\r\nzz").replace(b"200 OK", status.encode()),
-                f"behind {status}, of two lengths": http(GOOD, "Content-Length: 5", status=status),
-                f"behind {status}, of an unclear length": http(GOOD, "Content-Length: +5", status=status, length=False),
+                f"after {status}, cut off": sized + GOOD[:40].encode(),
+                f"after {status}, a bomb": gzipped + bomb(300),
+                f"after {status}, reset": (sized, GOOD[:40].encode(), pause(0.05), reset),
+                f"after {status}, in bad chunks": chunked(end=b"-1\r\nzz").replace(b"200 OK", status.encode()),
+                f"after {status}, of two lengths": http(GOOD, "Content-Length: 5", status=status),
+                f"after {status}, of an unclear length": http(GOOD, "Content-Length: +5", status=status, length=False),
             },
             timeout=1.0,
             asked=None,
@@ -244,7 +244,7 @@ def _status_lines() -> Iterator[Case]:
             "nothing": http(status=""),
             "a leading zero": http(status="0200 OK"),
             "a fraction": http(status="200.0 OK"),
-            "a letter behind": http(status="200OK"),
+            "a letter after it": http(status="200OK"),
             "two spaces": http(status=" 200 OK"),
             "a space before": b" " + http(),
             "an empty line before": b"\r\n" + http(),
@@ -298,7 +298,7 @@ def _redirects() -> Iterator[Case]:
     yield from group(
         "redirect",
         PASS,
-        {"a Location behind 200 is none": http(GOOD, "Location: @OTHER@/", "Refresh: 0; url=@OTHER@/")},
+        {"a Location after 200 is none": http(GOOD, "Location: @OTHER@/", "Refresh: 0; url=@OTHER@/")},
         variants={"an Alt-Svc header is none": http(GOOD, 'Alt-Svc: http/1.1="localhost:1"', "Link: <@OTHER@/>")},
     )
 
@@ -333,13 +333,13 @@ def _lengths() -> Iterator[Case]:
             "twice, once a word": sized(f"{size}", "abc"),
             "of a body that is not there": sized(str(size), body=""),
             "with a space before the colon": http(GOOD, "Content-Length : 3000", length=False),
-            "behind a line that is no header": http(GOOD, "garbage", "Content-Length: 3000", length=False),
+            "after a line that is no header": http(GOOD, "garbage", "Content-Length: 3000", length=False),
         },
     )
     yield from group(
         "length",
         PASS,
-        {"with more behind the end": sized(str(size), body=GOOD + "HTTP/1.1 500 Oops\r\n\r\n")},
+        {"with more after the end": sized(str(size), body=GOOD + "HTTP/1.1 500 Oops\r\n\r\n")},
         variants={
             "twice and the same": sized(str(size), str(size)),
             "twice and the same, on one line": sized(f"{size}, {size}"),
@@ -424,7 +424,7 @@ def _chunks() -> Iterator[Case]:
             "gzip": http(zipped(), "Transfer-Encoding: gzip", length=False),
             "gzip and chunked": http(packed_chunk, "Transfer-Encoding: gzip, chunked", length=False),
             "unknown": http(GOOD, "Transfer-Encoding: xchunked", length=False),
-            "chunked, with a space behind it": http(GOOD, "Transfer-Encoding: chunked ", length=False),
+            "chunked, with a space after it": http(GOOD, "Transfer-Encoding: chunked ", length=False),
             "empty": http(GOOD, "Transfer-Encoding:", length=False),
         },
     )
@@ -518,7 +518,7 @@ def _compression() -> Iterator[Case]:
             "gzip cut in the middle": packed(good[:40]),
             "gzip without its checksum": packed(good[:-8]),
             "gzip with a wrong checksum": packed(good[:-8] + struct.pack("<II", zlib.crc32(b"another"), len(GOOD))),
-            "gzip with bytes behind it": packed(good + b"\0"),
+            "gzip with bytes after it": packed(good + b"\0"),
             "gzip in gzip": packed(zipped(good), "gzip, gzip"),
             "deflate": packed(zlib.compress(GOOD.encode()), "deflate"),
             "a bomb of 300 MB in 300 kB": packed(bomb(300)),
@@ -590,7 +590,7 @@ def _json() -> Iterator[Case]:
                 "30,000 brackets, closed, in a field": deep % ("[" * 30_000, "]" * 30_000),
                 "100,000 brackets": "[" * 100_000,
                 "cut off": GOOD[:-1],
-                "bytes behind it": GOOD + "x",
+                "bytes after it": GOOD + "x",
                 "UTF-8 with a byte order mark": GOOD.encode("utf-8-sig"),
                 "UTF-16": GOOD.encode("utf-16"),
                 "Latin-1": noted(b"\xe9"),
@@ -610,9 +610,9 @@ def _json() -> Iterator[Case]:
                 "two objects": GOOD + GOOD,
                 "30,000 brackets": "[" * 30_000,
                 "30,000 objects": '{"x":' * 10_000,
-                "a NUL behind it": GOOD + "\0",
+                "a NUL after it": GOOD + "\0",
                 "two lines": GOOD + "\n" + GOOD,
-                "a comment behind it": GOOD + "// fine",
+                "a comment after it": GOOD + "// fine",
                 "a comment in it": GOOD.replace("{", "{/* fine */"),
                 "single quotes": GOOD.replace('"', "'"),
                 "names without quotes": GOOD.replace('"', ""),
@@ -862,7 +862,7 @@ def _retries() -> Iterator[Case]:
         UNAVAILABLE,
         {
             "never when the wait is longer than the clock": [asks_to_wait("3600"), http()],
-            "never when the wait is beyond sense": [asks_to_wait("9" * 400), http()],
+            "never when the wait is longer than any clock": [asks_to_wait("9" * 400), http()],
         },
         variants={
             "never when the date is far": [asks_to_wait("Fri, 31 Dec 9999 23:59:59 GMT"), http()],
@@ -962,7 +962,7 @@ ECHOES: Mapping[str, str] = {
     "split by line breaks": _pieces("\n", 1),
     "split by zero-width spaces": _pieces("\u200b", 2),
     "split by escape sequences": _pieces("\x1b[", 3),
-    "behind 60 kB": "x" * 60_000 + KEY,
+    "after 60 kB": "x" * 60_000 + KEY,
     "over the edge of what is shown": "x" * 190 + " " + KEY,
 }
 """How a server repeats the key."""
@@ -1006,7 +1006,7 @@ def _echoes() -> Iterator[Case]:
 
 CATALOGUE: Sequence[Case] = [
     *_statuses(),
-    *_bodies_behind_statuses(),
+    *_bodies_after_statuses(),
     *_status_lines(),
     *_redirects(),
     *_lengths(),

@@ -212,7 +212,7 @@ def _read_amount(value: Any) -> Fraction:
         value = number
     if not isinstance(value, Number) or len(value.text) > LONGEST_AMOUNT:
         raise UntrustworthyError
-    # The digits written out: `places` of them stand behind the point (before it, where negative).
+    # The digits written out: `places` of them stand after the point (before it, where negative).
     digits = (value.whole + value.fraction).lstrip("0") or "0"
     places = len(value.fraction) - value.exponent
     if len(digits) - places > MOST_DIGITS_BEFORE_THE_POINT or places > MOST_DIGITS_BEHIND_THE_POINT:
@@ -380,7 +380,7 @@ def unpack(body: bytes, encoding: str | None) -> bytes:
 
 
 def _gzip_header_end(body: bytes) -> int:
-    """Return where the compressed data starts: behind ten fixed bytes and the parts that the flags announce."""
+    """Return where the compressed data starts: after ten fixed bytes and the parts that the flags announce."""
     flags = body[3:4]
     if len(body) < 10 or body[:3] != b"\x1f\x8b\x08" or flags[0] & 0b1110_0000:
         raise UntrustworthyError

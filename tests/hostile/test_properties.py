@@ -213,7 +213,7 @@ def _rendered_check(reading: Reading, output: OutputFormat) -> str:
 
 
 def _decimals(amount: Decimal) -> int:
-    """How many digits stand behind the point."""
+    """How many digits stand after the point."""
     return max(0, -int(amount.as_tuple().exponent))
 
 
@@ -442,7 +442,7 @@ def test_an_exponent_too_large_for_any_number_is_a_bad_response(exponent: str) -
     assert isinstance(read(Answered(200, {}, body.encode())).error, BadResponseError)
 
 
-def test_a_long_text_behind_blanks_is_marked_as_cut() -> None:
+def test_a_long_text_after_blanks_is_marked_as_cut() -> None:
     """Blanks in front of a long text do not hide that it was cut."""
     assert quote(" " + "a" * (QUOTE_LIMIT + 1)).endswith("...")
 

@@ -12,8 +12,8 @@ import pexpect
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.programs import need
 from support.processes import BREEDING, KINDS, is_running, state, wait_until
+from support.programs import need
 from support.running import KEY, Spawn
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.

@@ -19,7 +19,7 @@ Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    """A gateway behind TLS, vouched for by our authority."""
+    """A gateway over TLS, vouched for by our authority."""
     with Gateway(certified("localhost")) as server:
         yield server
 

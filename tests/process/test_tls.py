@@ -317,7 +317,7 @@ def test_a_file_for_secrets_that_cannot_be_written_is_a_usage_error(ask: Ask, ar
     assert_message(ended.stderr, "TLS cannot use the file /no/such/folder/keys: no such file or directory")
 
 
-def test_a_clock_that_is_years_behind_is_told_as_a_certificate_that_is_not_valid_yet(
+def test_a_clock_that_is_years_slow_is_no_warning_and_no_bug(
     ask: Ask, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     """The library warns of such a clock, with a path of this machine, and where warnings are errors it is one."""

@@ -1,4 +1,4 @@
-"""A gateway behind TLS, and proxies before it, on raw sockets: they keep what they were sent, for tests to look at.
+"""A gateway over TLS, and proxies before it, on raw sockets: they keep what they were sent, for tests to look at.
 
 They share no code with the client, and nothing but plain sockets with the sandbox.
 """

@@ -329,3 +329,11 @@ def test_a_threshold_that_is_not_given_is_none() -> None:
     assert judge_reading(empty_and_used, limits(max_used="9")) is Outcome.PASS
     assert judge_reading(empty_and_used, limits("-2")) is Outcome.PASS
     assert not Thresholds().are_set
+
+
+@pytest.mark.parametrize("others", [[], [UNAVAILABLE]])
+def test_failing_open_does_not_forgive_the_gateway_s_own_word(others: list[ApimartError]) -> None:
+    """It forgives silence; whoever answers "I cannot tell" was reached."""
+    told = UnavailableError("the gateway could not tell the balance", was_told=True)
+    required = [(failed(error), limits("5")) for error in (told, *others)]
+    assert judge(required, fail_open=True).exit_code is ExitCode.UNAVAILABLE

@@ -335,7 +335,7 @@ def test_credits_may_come_one_by_one(present: str) -> None:
     ids=itertools.count(),
 )
 def test_what_is_not_one_strict_json_object_is_a_bad_response(body: bytes, fault: str) -> None:
-    """UTF-8 without a byte order mark, one object, every name once, nothing before it, nothing behind it."""
+    """UTF-8 without a byte order mark, one object, every name once, nothing before it, nothing after it."""
     error = refusal(body)
     assert type(error) is BadResponseError
     assert error.message == f"{UNTRUSTED}{fault}"
@@ -424,7 +424,7 @@ _PERFECT = body_of()
 def test_any_status_but_200_is_a_failure_whatever_the_body(
     status: int, kind: type[ApimartError], message: str, retryable: bool, body: str
 ) -> None:
-    """The status decides first: a perfect body behind a wrong status proves nothing."""
+    """The status decides first: a perfect body after a wrong status proves nothing."""
     error = refusal(body, status)
     assert type(error) is kind
     said = ": 7" if "7" in body else ""

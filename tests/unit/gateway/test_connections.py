@@ -101,7 +101,7 @@ def test_localhost_is_connected_to_the_address_that_was_looked_at(resolve: Resol
 def test_localhost_without_an_address_is_unreachable(resolve: Resolve) -> None:
     """As any other name."""
     resolve()
-    assert fault("http://localhost:8080").message == "could not reach localhost: its name has no address"
+    assert fault("http://localhost:8080").message == "could not reach localhost:8080: its name cannot be resolved"
 
 
 # --- TLS contexts -----------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def test_an_answer_is_received_whole_however_it_is_sent(transport: Transport, pl
 
 
 def test_a_missing_reason_is_no_reason(transport: Transport, play: Play) -> None:
-    """The phrase behind the status is optional."""
+    """The phrase after the status is optional."""
     server = play([message(BODY, status="299")])
     assert exchange(transport, server.url) == Answer(299, "", BODY)
 
@@ -263,7 +263,7 @@ _UNFINISHED = "its compression is cut off or goes on after its end"
 def test_a_compression_that_is_not_whole_is_a_bad_response(
     transport: Transport, play: Play, body: bytes, encoding: str, said: str
 ) -> None:
-    """Complete, with its checksum, nothing behind it, no larger unpacked than allowed; no other way of packing."""
+    """Complete, with its checksum, nothing after it, no larger unpacked than allowed; no other way of packing."""
     error = fault(transport, play([message(body, f"Content-Encoding: {encoding}")]).url)
     assert type(error) is BadResponseError
     assert error.message == UNTRUSTED + said
