@@ -20,7 +20,7 @@ def is_echoed(key: str, text: str) -> bool:
 
     try:
         unescaped = unescape(text)
-    except ValueError:  # a number of thousands of digits as an entity: nobody's honest words
+    except ValueError:  # a number of thousands of digits as an entity: no honest text has that
         return True
     views = _reduced(text, unquote(text), unescaped, _BACKSLASHED.sub(_character_of, text))
     return any(piece in view for piece in _pieces(key) for view in views)
