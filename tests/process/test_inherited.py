@@ -1,4 +1,4 @@
-"""What a process inherits from its caller, and what the system refuses it: the verdict is the same, or the reason told."""
+"""What a process inherits, and what the system refuses it: the verdict is the same, or the reason is told."""
 
 import fcntl
 import os
@@ -80,14 +80,14 @@ ODDITIES = {
     "no standard input": "exec 0<&-",
     "no standard error": "exec 2>&-",
     "no open stream at all": "exec 0<&- 1>&- 2>&-",
-    "children of the shell": "sleep 5 & sleep 5 &",
+    "children of the shell": "sleep 5 > /dev/null 2>&1 & true",
 }
 
 
 @pytest.mark.parametrize("oddity", ODDITIES)
 def test_what_is_inherited_changes_no_verdict(in_shell: InShell, write_config: Write, oddity: str) -> None:
     """A key command, a check and a sandbox around it: 3 is the verdict, and nothing else."""
-    write_config(f'[profiles.work]\napi_key_command = ["sh", "-c", "echo {KEY}"]\n')
+    write_config(f'[profiles.work]\napi_key_command = ["echo", "{KEY}"]\n')
     command = "apimart sandbox --remain 3 -- apimart check --quiet --min 5 --profile work"
     assert in_shell(f"{ODDITIES[oddity]}; exec {command}") == (3, "", "")
 
@@ -235,7 +235,7 @@ if {owned}:
     descendants.claim_process()
 child.has_terminal = lambda: {at_terminal}
 started = child.Child.start([sys.executable, "-c", {text!r}], captured=True)
-print(started.read(60, lambda: 10.0).decode(), flush=True, end="")
+print(started.read(60, lambda: 10.0).decode().strip(), flush=True)
 began = time.monotonic()
 started.stop({grace})
 print(time.monotonic() - began, flush=True)
@@ -250,7 +250,7 @@ def test_stopping_reaches_grandchildren_that_ignore_it(
 ) -> None:
     """SIGTERM, and after the grace SIGKILL, for all of them; with a group of its own or in ours."""
     ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + BREEDING.format(kind=kind)
-    text = ignoring.replace('", ".", flush', '", "." + " " * 60, flush') + "time.sleep(60)"
+    text = ignoring.replace('".", flush', '"." + " " * 60, flush') + "time.sleep(60)"
     process = apart(sys.executable, "-c", STOPPING.format(owned=True, at_terminal=at_terminal, text=text, grace=grace))
     command, bred = started(process)
     assert process.stdout is not None
@@ -263,7 +263,7 @@ def test_stopping_reaches_grandchildren_that_ignore_it(
 
 def test_stopping_ends_no_child_of_somebody_else(apart: Apart) -> None:
     """In a process that is not our own, a child that we did not start is none of our business, whoever its parent."""
-    text = BREEDING.format(kind="child").replace('", ".", flush', '", "." + " " * 60, flush') + "time.sleep(60)"
+    text = BREEDING.format(kind="child").replace('".", flush', '"." + " " * 60, flush') + "time.sleep(60)"
     foreign = "import subprocess; foreign = subprocess.Popen(['sleep', '60'])\n"
     end = "print(foreign.poll(), flush=True); foreign.kill()\n"
     script = STOPPING.format(owned=False, at_terminal=True, text=text, grace=0)
@@ -339,7 +339,7 @@ def test_without_threads_a_sandbox_tells_the_reason(in_shell: InShell) -> None:
 
 def test_without_processes_a_sandbox_tells_the_reason(in_shell: InShell) -> None:
     """Exit 2, and where to look: not at the command."""
-    code, _, told = in_shell(refusing("vfork,fork", "EAGAIN", "apimart sandbox -- echo started"))
+    code, _, told = in_shell(refusing("vfork,fork,clone", "EAGAIN", "apimart sandbox -- echo started"))
     assert code == 2
     assert told == (
         "apimart: error: cannot run echo: Resource temporarily unavailable\n"
@@ -352,14 +352,14 @@ def test_without_processes_a_key_command_tells_the_reason(
 ) -> None:
     """Exit 4, which --fail-open does not forgive."""
     write_config(f'[profiles.work]\napi_key_command = ["sh", "-c", "echo {KEY}"]\n')
-    line = refusing("vfork,fork", "EAGAIN", "apimart check -q --min 5 -p work --fail-open")
+    line = refusing("vfork,fork,clone", "EAGAIN", "apimart check -q --min 5 -p work --fail-open")
     code, _, told = in_shell(line, {"APIMART_BASE_URL": sandbox.url})
     assert code == 4
     assert "cannot be run: Resource temporarily unavailable\nhint: look at the limits" in told
 
 
 def test_a_sandbox_at_its_limit_of_descriptors_rests(apart: Apart) -> None:
-    """Connections that cannot be accepted yet wait, and take no processor; answers come again when others have ended."""
+    """Connections that cannot be accepted yet wait, and take no processor; they are answered when others have ended."""
     process = apart("bash", "-c", "ulimit -n 16; exec apimart sandbox")
     assert process.stdout is not None
     port = int(process.stdout.readline().rpartition(":")[2])
@@ -374,7 +374,7 @@ def test_a_sandbox_at_its_limit_of_descriptors_rests(apart: Apart) -> None:
         time.sleep(0.3)
         before = spent()
         time.sleep(1)
-        assert spent() - before < 0.3
+        assert spent() - before < 0.1
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(f"GET /v1/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")

@@ -93,7 +93,7 @@ def test_a_key_that_is_rejected_can_be_typed_again(spawn: Spawn, serve: Serve, c
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_a_key_from_a_pipe_is_saved_and_used(call: Call, sandbox: Sandbox, config: Path, end: str) -> None:
-    """One line end behind it is dropped. The balance is the answer, everything else is said on standard error."""
+    """One line end after it is dropped. The balance is the answer, everything else is said on standard error."""
     login = call("login", input=f"{KEY}{end}", env=address(sandbox))
     assert login.code == 0
     assert login.stdout.splitlines()[-1].split()[:4] == ["default", "key", "10.5", "2.3"]

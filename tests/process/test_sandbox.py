@@ -447,7 +447,7 @@ def test_the_exit_code_is_the_command_s(run: Run, script: str, code: int) -> Non
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
 
 
-def test_options_behind_the_command_are_the_command_s(run: Run) -> None:
+def test_options_after_the_command_are_the_command_s(run: Run) -> None:
     """Also without `--`, what follows the command's name belongs to it."""
     ended = run("sandbox", "--remain", "4", "apimart", "check", "--min", "5", "--json")
     assert ended.returncode == 3

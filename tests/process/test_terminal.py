@@ -256,6 +256,29 @@ def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, 
     assert "\x1b" not in shown.written
 
 
+# --- progress ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_shown"),
+    [("balance", True), ("balance -o value", False), ("balance --json", False), ("check --min 5 --json", True)],
+)
+def test_progress_does_not_run_into_lines_that_appear_beside_it(
+    show: Show, serve: Serve, arguments: str, is_shown: bool
+) -> None:
+    """Where each answer is written as it arrives, on the same terminal, that is progress enough."""
+    shown = show(*arguments.split(), env=connected(serve(latency=1.3)))
+    assert shown.code == 0
+    assert ("answered" in shown.written) is is_shown
+
+
+def test_progress_is_shown_where_the_lines_go_elsewhere(spawn: Spawn, serve: Serve, tmp_path: Path) -> None:
+    """The terminal is empty without it."""
+    child = spawn("bash", "-c", "apimart balance --json > answer", env=connected(serve(latency=1.3)))
+    assert "apimart: 0 of 1 answered" in read(child).written
+    assert "answered" not in (tmp_path / "answer").read_text()
+
+
 # --- pipes ------------------------------------------------------------------------------------------------------
 
 INVITATIONS = [
