@@ -40,11 +40,12 @@ def path(json: OnlyJson = False) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.file import config_path, require_config_path
+    from apimart_cli.config.file import require_config_path
     from apimart_cli.output.json import render_document
     from apimart_cli.screen.writing import write_answer
 
-    found, (_, source) = require_config_path(os.environ), config_path(os.environ)
+    found = require_config_path(os.environ)
+    source = "APIMART_CONFIG" if "APIMART_CONFIG" in os.environ else "default"
     document = {"path": str(found), "source": source, "exists": os.path.exists(found)}
     write_answer(render_document(document) if json else f"{found}\n")
     return ExitCode.OK
