@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import AskingOptions, OutputOptions, with_records
 from apimart_cli.errors import ExitCode
+from apimart_cli.words import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,8 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
 
     chosen = output.format
     profiles = resolve(asking.options())
-    with take_readings(profiles) as taken:
+    # The other formats show each reading as it arrives.
+    with take_readings(profiles, quiet=chosen is not OutputFormat.TABLE) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of

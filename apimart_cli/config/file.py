@@ -20,15 +20,18 @@ MAX_DIGITS = 100
 """Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
 
+Value = str | bool | list[str]
+"""What a name of a profile may be set to."""
+
+
 class ConfigFile(NamedTuple):
-    """What the config file says. Values are kept as the text that was written, numbers included."""
+    """What the config file says. Numbers are kept as the text that was written."""
 
     path: Path | None
     """None when there is no file, and no default place for one."""
     default_profile: str | None = None
     top_level: Mapping[str, str] = MappingProxyType({})
-    profiles: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    """For each profile its values: text, but for the list of `api_key_command`."""
+    profiles: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
     exposure: ConfigError | None = None
     """Set when other users can read the key in the file, or change what it says."""
     text: str = ""
@@ -44,6 +47,12 @@ class ConfigFile(NamedTuple):
             f"{asked_by}: there is no profile {name!r} in {self.path}",
             known if self.profiles else f"store a key in it with: apimart login --profile {shlex.quote(name)}",
         )
+
+    def text_of(self, profile: str | None, name: str) -> str | None:
+        """Return the text of `name` in `profile`, or at the top level; None where it is not set."""
+        table: Mapping[str, Value] = self.top_level if profile is None else self.profiles.get(profile, {})
+        value = table.get(name)
+        return value if isinstance(value, str) else None
 
     def line_of(self, table: tuple[str, ...], name: str) -> int | None:
         """Return the line on which `name` of `table` stands, or where the table begins."""
