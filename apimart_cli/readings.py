@@ -62,13 +62,16 @@ def _grouped(
     from apimart_cli.screen.progress import progress
 
     with progress(count(profiles), quiet=quiet) as counted:
-        for settings in profiles:
+        for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(readings, len(settings.scope.value)):
                 counted.step()
                 group.append(reading)
             taken += group
-            yield Taken(settings, group)
+            if number < len(profiles):
+                yield Taken(settings, group)
+    # Once the progress is wiped away: what is written next has the line to itself.
+    yield Taken(settings, group)
 
 
 def _write_failures(readings: Sequence[Reading]) -> None:

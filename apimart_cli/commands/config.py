@@ -40,15 +40,16 @@ def path(json: OnlyJson = False) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.file import config_path, require_config_path
+    from apimart_cli.config.file import require_config_path
     from apimart_cli.screen.writing import write_answer
 
-    found, (_, source) = require_config_path(os.environ), config_path(os.environ)
+    found = require_config_path(os.environ)
     if not json:
         write_answer(f"{found}\n")
         return ExitCode.OK
     from apimart_cli.output.json import render_document
 
+    source = "APIMART_CONFIG" if "APIMART_CONFIG" in os.environ else "default"
     write_answer(render_document({"path": str(found), "source": source, "exists": os.path.exists(found)}))
     return ExitCode.OK
 

@@ -20,15 +20,18 @@ MAX_DIGITS = 100
 """Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
 
+Value = str | bool | list[str]
+"""What a name of a profile may be set to."""
+
+
 class ConfigFile(NamedTuple):
-    """What the config file says. Values are kept as the text that was written, numbers included."""
+    """What the config file says. Numbers are kept as the text that was written."""
 
     path: Path | None
     """None when there is no file, and no default place for one."""
     default_profile: str | None = None
     top_level: Mapping[str, str] = MappingProxyType({})
-    profiles: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    """For each profile its values: text, but for the list of `api_key_command`."""
+    profiles: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
     exposure: ConfigError | None = None
     """Set when other users can read the key in the file, or change what it says."""
     text: str = ""
@@ -45,6 +48,12 @@ class ConfigFile(NamedTuple):
             known if self.profiles else f"store a key in it with: apimart login --profile {shlex.quote(name)}",
         )
 
+    def text_of(self, profile: str | None, name: str) -> str | None:
+        """Return the text of `name` in `profile`, or at the top level; None where it is not set."""
+        table: Mapping[str, Value] = self.top_level if profile is None else self.profiles.get(profile, {})
+        value = table.get(name)
+        return value if isinstance(value, str) else None
+
     def line_of(self, table: tuple[str, ...], name: str) -> int | None:
         """Return the line on which `name` of `table` stands, or where the table begins."""
         from apimart_cli.config.layout import line_of
@@ -52,10 +61,10 @@ class ConfigFile(NamedTuple):
         return line_of(self.text, table, name)
 
 
-def config_path(environ: Mapping[str, str]) -> tuple[Path | None, str]:
-    """Return the path of the config file, whether it exists or not, and the source of that path.
+def config_path(environ: Mapping[str, str]) -> Path | None:
+    """Return the path of the config file, whether it exists or not: the one that APIMART_CONFIG names, or the default.
 
-    The path is None where none is named and there is no default: a process may have no home folder, like those of
+    It is None where none is named and there is no default: a process may have no home folder, like those of
     containers that run with any user id. platformdirs then raises RuntimeError (seen with 4.14), or returns a path
     that starts in the current folder (4.2 to 4.11), where anybody's checkout may have put a file.
     """
@@ -64,7 +73,7 @@ def config_path(environ: Mapping[str, str]) -> tuple[Path | None, str]:
         if not named:
             raise ConfigError("APIMART_CONFIG is set but empty", "unset it, or set it to the path of the config file")
         try:
-            return Path(named).expanduser(), "APIMART_CONFIG"
+            return Path(named).expanduser()
         except RuntimeError:
             raise ConfigError(f"APIMART_CONFIG: there is no home folder for {named!r}", "write the path out") from None
     from platformdirs import user_config_path
@@ -72,13 +81,13 @@ def config_path(environ: Mapping[str, str]) -> tuple[Path | None, str]:
     try:
         folder = user_config_path("apimart")
     except RuntimeError:
-        return None, "default"
-    return folder / "config.toml" if folder.is_absolute() else None, "default"
+        return None
+    return folder / "config.toml" if folder.is_absolute() else None
 
 
 def require_config_path(environ: Mapping[str, str]) -> Path:
     """Return the path of the config file. Raises ConfigError where there is no place for one."""
-    path, _ = config_path(environ)
+    path = config_path(environ)
     if path is None:
         raise ConfigError("there is no default place for a config file", _NO_PLACE_HINT)
     return path
@@ -102,8 +111,9 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
 
     Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
     """
-    path, source = config_path(environ)
-    if path is None or ((source == "default" or may_be_absent) and is_absent(path)):
+    path = config_path(environ)
+    may_be_absent = may_be_absent or "APIMART_CONFIG" not in environ
+    if path is None or (may_be_absent and is_absent(path)):
         return ConfigFile(path), []
     file = read_private_file(path)
     return check_document(file, parse_toml(file.text, path))

@@ -60,33 +60,36 @@ def _of_environment(environ: Mapping[str, str], variable: str) -> FoundKey | Non
 
 
 def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> FoundKey | None:
-    profile = config.profiles.get(name, {})
     source = f"profile {name} in {config.path}"
-    if "api_key" in profile:
-        return _given(profile["api_key"], source)
-    if "api_key_env" in profile:
-        variable = profile["api_key_env"]
-        missing = AuthError(
-            f"{variable}, named by api_key_env of {source}, is not set", f"set {variable} to the API key"
-        )
-        return _of_environment(environ, variable) or _missing(missing, variable)
-    if "api_key_file" in profile:
-        assert config.path is not None, "a file that has profiles has a path"
+    match config.profiles.get(name, {}):
+        case {"api_key": str(characters)}:
+            return _given(characters, source)
+        case {"api_key_env": str(variable)}:
+            missing = AuthError(
+                f"{variable}, named by api_key_env of {source}, is not set", f"set {variable} to the API key"
+            )
+            return _of_environment(environ, variable) or _missing(missing, variable)
+        case {"api_key_file": str(path)}:
+            return _of_profile_file(config, path, source)
+        case {"api_key_command": list(words)}:
+            from apimart_cli.keys.command import KeyCommand
+
+            return FoundKey(Setting(KeyCommand(words, profile=name), f"api_key_command of {source}"))
+        case {"api_key_keyring": True}:
+            from apimart_cli.keys.keyring import KeyringKey
+
+            return FoundKey(Setting(KeyringKey(name), f"api_key_keyring of {source}"))
+        case _:
+            return None
+
+
+def _of_profile_file(config: ConfigFile, path: str, source: str) -> FoundKey:
+    assert config.path is not None, "a file that has profiles has a path"
+    try:
         # Relative to the config file, so that the current folder does not decide which key is used.
-        path = config.path.parent / os.path.expanduser(profile["api_key_file"])
-        try:
-            return _of_file(path, f"api_key_file of {source}")
-        except ConfigError as error:
-            return _missing(AuthError(f"api_key_file of {source}: {error.message}", error.hint), source)
-    if "api_key_command" in profile:
-        from apimart_cli.keys.command import KeyCommand
-
-        return FoundKey(Setting(KeyCommand(profile["api_key_command"], profile=name), f"api_key_command of {source}"))
-    if "api_key_keyring" in profile:
-        from apimart_cli.keys.keyring import KeyringKey
-
-        return FoundKey(Setting(KeyringKey(name), f"api_key_keyring of {source}"))
-    return None
+        return _of_file(config.path.parent / os.path.expanduser(path), f"api_key_file of {source}")
+    except ConfigError as error:
+        return _missing(AuthError(f"api_key_file of {source}: {error.message}", error.hint), source)
 
 
 def _of_file(path: Path, source: str) -> FoundKey:

@@ -64,10 +64,10 @@ def find(rule: Rule[T], profile: str, sources: Sources) -> Setting[T]:
         return _read(rule, option, f"--{rule.name.replace('_', '-')}")
     if rule.variable and rule.variable in environ:
         return _read(rule, nonempty(environ, rule.variable), rule.variable)
-    if rule.name in config.profiles.get(profile, {}):
-        return _read(rule, config.profiles[profile][rule.name], f"profile {profile} in {config.path}", rule.name)
-    if rule.name in config.top_level:
-        return _read(rule, config.top_level[rule.name], f"{config.path}", rule.name)
+    for table, place in ((profile, f"profile {profile} in {config.path}"), (None, f"{config.path}")):
+        text = config.text_of(table, rule.name)
+        if text is not None:
+            return _read(rule, text, place, rule.name)
     return Setting(rule.default, "default")
 
 

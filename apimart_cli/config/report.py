@@ -1,9 +1,8 @@
 """What is wrong with the config file, and which of its profiles would work."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from apimart_cli.config.file import ConfigFile, inspect_config
+from apimart_cli.config.file import ConfigFile, Value, inspect_config
 from apimart_cli.config.precedence import Sources, resolve_profile
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.config.values import RULES
@@ -33,10 +32,10 @@ def inspect_settings(environ: Mapping[str, str]) -> ConfigReport:
     return ConfigReport(config.path, problems, reports)
 
 
-def _check_values(config: ConfigFile, profile: str | None, values: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_values(config: ConfigFile, profile: str | None, values: Mapping[str, Value]) -> Iterator[Problem]:
     table = () if profile is None else ("profiles", profile)
     for name, value in values.items():
-        if name in RULES:
+        if name in RULES and isinstance(value, str):
             try:
                 RULES[name].parse(value, name)
             except UsageError as error:

@@ -243,6 +243,35 @@ def test_progress_shows_after_a_second_and_leaves_nothing_on_the_screen(
     assert lines[-1].split() == ["total", "key", "14", "USD", "2", "USD", "-", "-"]
 
 
+def _rows(written: bytes) -> list[str]:
+    screen = pyte.Screen(150, 24)
+    pyte.ByteStream(screen).feed(written)
+    return [line.rstrip() for line in screen.display if line.strip()]
+
+
+def test_login_shows_its_table_where_the_progress_was(spawn: Spawn, slow: Gateway, tmp_path: Path) -> None:
+    """Nothing of the progress stands before the first column."""
+    env = {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(tmp_path / "new.toml")}
+    child = spawn("apimart", "login", env=env, columns=150)
+    child.expect("API key: ")
+    child.sendline(f"{KEY}slow")
+    written = child.read()
+    assert b"0 of 1 answered" in written
+    rows = _rows(written)
+    assert [row.split()[0] for row in rows if "\u2500" not in row][-3:] == ["Profile", "default", "apimart:"]
+
+
+@pytest.mark.parametrize("output", ["json", "value"])
+def test_a_format_that_is_written_as_it_arrives_shows_no_progress(
+    spawn: Spawn, two_profiles: dict[str, str], output: str
+) -> None:
+    """The lines show how far it is, and nothing stands before them."""
+    child = spawn("apimart", "balance", "--all-profiles", "-o", output, env=two_profiles, columns=150)
+    written = child.read()
+    assert b"answered" not in written
+    assert len(_rows(written)) == 2
+
+
 def test_a_quick_answer_shows_no_progress(spawn: Spawn, sandbox: Sandbox) -> None:
     """Nothing flickers."""
     child = spawn("apimart", "check", "--min", "5", env=connected(sandbox))

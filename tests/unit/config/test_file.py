@@ -201,13 +201,13 @@ def test_a_file_that_cannot_be_read_is_an_error(write_config: Write) -> None:
 
 def test_the_file_is_in_the_config_folder_of_the_platform(home: Path) -> None:
     """Without a setting, the usual place is looked at."""
-    assert config_path({}) == (home / ".config" / "apimart" / "config.toml", "default")
+    assert config_path({}) == home / ".config" / "apimart" / "config.toml"
 
 
 def test_the_config_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`XDG_CONFIG_HOME` is honoured."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
-    assert config_path({})[0] == tmp_path / "elsewhere" / "apimart" / "config.toml"
+    assert config_path({}) == tmp_path / "elsewhere" / "apimart" / "config.toml"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_the_config_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_pat
 )
 def test_a_variable_names_another_file(home: Path, named: str, path: str) -> None:
     """`APIMART_CONFIG` wins over the usual place; a tilde is the home folder."""
-    assert config_path({"APIMART_CONFIG": named}) == (Path(path.format(home=home)), "APIMART_CONFIG")
+    assert config_path({"APIMART_CONFIG": named}) == Path(path.format(home=home))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""Whatever a process inherits, the gate gives the same verdict, says nothing of a bug and shows no key."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.scenario import Funds, Scenario
+from apimart_cli.sandbox.server import Sandbox
+from hostile.environments import Variable, batches, variables
+from support.running import KEY, connected
+
+TOGETHER = 10
+"""Variables that one process inherits: all of them must change nothing, so each may hide no other."""
+
+
+@pytest.fixture(scope="session")
+def empty() -> Iterator[Sandbox]:
+    """A gateway whose key has 3 left."""
+    with Sandbox(Scenario(key=Funds(Decimal(3), Decimal(1)))).serving() as sandbox:
+        yield sandbox
+
+
+def test_the_list_is_as_long_as_it_was() -> None:
+    """Every variable is there once with each of its values, and is played in one batch."""
+    known = list(variables())
+    assert len(set(known)) == len(known) >= 244
+    assert sorted(each for batch in batches(TOGETHER) for each in batch.values()) == sorted(known)
+
+
+@pytest.mark.parametrize("batch", list(batches(TOGETHER)), ids=lambda batch: next(iter(batch)))
+def test_no_variable_changes_the_verdict(
+    batch: Mapping[str, Variable], command: str, environment: Mapping[str, str], tmp_path: Path, empty: Sandbox
+) -> None:
+    """3 of the 5 that are needed are left: never a pass, no traceback, no bug and no key in any output."""
+    inherited = {**environment, **connected(empty)}
+    env = {
+        **{name.encode(): value.encode() for name, value in inherited.items()},
+        **{name.encode(): variable.value for name, variable in batch.items()},
+    }
+    ended = subprocess.run(
+        [os.fsencode(command), b"check", b"--min", b"5"],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        cwd=tmp_path,
+        check=False,
+    )
+    (code,) = {variable.code for variable in batch.values()}
+    told = ended.stdout + ended.stderr
+    assert ended.returncode == code, (batch, ended)
+    for complaint in (b"Traceback", b"a bug in apimart", KEY.encode()):
+        assert complaint not in told, (batch, ended)
