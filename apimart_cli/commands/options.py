@@ -74,7 +74,8 @@ OnlyJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 class AskingOptions(NamedTuple):
     """What is asked, with which key: the options of every command that asks, or shows what would be asked.
 
-    A field is an option of all these commands. It is passed on under its own name: `Options` has one like it.
+    A field is an option of all these commands. All but `debug` are passed on under their own names: `Options` has the
+    same.
     """
 
     api_key: Annotated[
@@ -110,6 +111,7 @@ class AskingOptions(NamedTuple):
         from apimart_cli.config.settings import Options
 
         typed = {**self._asdict(), "profiles": tuple(self.profiles or ())}
+        del typed["debug"]
         return Options(**typed, min=min, max_used=max_used, read_standard_input=_read_standard_input)
 
 
