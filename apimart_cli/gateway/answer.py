@@ -67,7 +67,9 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
         fields = parse_object(answer.body)
     except NotStrictError as error:
         raise untrustworthy(str(error)) from None
-    success = _required(fields, "success", redactor)
+    if "success" not in fields:
+        _reject(f"`success` is missing{_words_of_error(fields, redactor)}")
+    success = fields["success"]
     if success is False:
         raise _failure_told(fields, redactor)
     if success is not True:
@@ -119,8 +121,8 @@ def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, f
     unlimited = fields.get("unlimited_quota", False)
     if not isinstance(unlimited, bool):
         _reject(f"`unlimited_quota` is {_describe(unlimited, redactor)}, not true or false")
-    remain = _amount(_required(fields, "remain_balance", redactor), "remain_balance", redactor)
-    used = _amount(_required(fields, "used_balance", redactor), "used_balance", redactor)
+    remain = _amount(_required(fields, "remain_balance"), "remain_balance", redactor)
+    used = _amount(_required(fields, "used_balance"), "used_balance", redactor)
     if used < 0:
         _reject("`used_balance` is negative")
     if remain == _UNLIMITED_SENTINEL and not unlimited:
@@ -137,9 +139,9 @@ def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, f
     )
 
 
-def _required(fields: Mapping[str, Any], name: str, redactor: Redactor) -> Any:
+def _required(fields: Mapping[str, Any], name: str) -> Any:
     if name not in fields:
-        _reject(f"`{name}` is missing{_words_of_error(fields, redactor)}")
+        _reject(f"`{name}` is missing")
     return fields[name]
 
 

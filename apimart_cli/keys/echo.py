@@ -54,9 +54,7 @@ class Pieces(NamedTuple):
         """Tell whether any way to read `text` holds one of them."""
         try:
             views = _views(text)
-        except ValueError:  # a number of thousands of digits as an entity
-            return True
-        if len(views) > _MAX_VIEWS:
+        except ValueError:  # too many, or a number of thousands of digits as an entity
             return True
         return any(
             not self.runs.isdisjoint(_windows(form)) or any(piece in form for piece in self.short)
@@ -74,13 +72,16 @@ def _forms(key: str) -> set[str]:
 
 
 def _views(text: str) -> set[str]:
-    """Return `text` and everything that it is once it is decoded, and decoded again."""
+    """Return `text` and everything that it is once it is decoded, and decoded again.
+
+    Raises ValueError for more than any honest message has.
+    """
     seen = latest = {text}
     for _ in range(_LAYERS):
         latest = {decode(view) for view in latest for decode in _decoders()} - seen
         seen = seen | latest
-        if not latest or len(seen) > _MAX_VIEWS:
-            break
+        if len(seen) > _MAX_VIEWS:
+            raise ValueError("too many ways to read it")
     return seen
 
 

@@ -7,13 +7,16 @@ credits beside the balances (1 credit = 0.10), and errors as `{"error": {"messag
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from types import MappingProxyType
 from typing import NamedTuple
 
 from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
 
 CREDITS_PER_UNIT = 10
+
+EXACT_DIGITS = 100
+"""Enough precision to round nothing."""
 
 _WELL_FORMED = re.compile(r"Bearer sk-[!-~]+")
 
@@ -43,7 +46,8 @@ def answer(path: str, authorization: str | None, scenario: Scenario, spent: Deci
         return _error(401, "invalid API key", "apimart_error")
     if scenario.fault is not None:
         return _FAULTS[scenario.fault]
-    return Answer(200, _balance_body(funds.after(spent)))
+    with localcontext(prec=EXACT_DIGITS):
+        return Answer(200, _balance_body(funds.after(spent)))
 
 
 def _balance_body(funds: Funds) -> str:

@@ -5,6 +5,7 @@ from urllib.parse import quote as percent
 
 import pytest
 
+from apimart_cli.keys import echo
 from apimart_cli.keys.echo import Pieces
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import LOOKED_AT, WITHHELD, Redactor
@@ -65,6 +66,11 @@ def _split(text: str, by: str) -> str:
         base64.b64encode(KEY.encode("utf-16-be")).decode(),
         _split(base64.b64encode(KEY.encode("utf-16-le")).decode(), "\n"),
         percent(base64.b64encode(KEY.encode("utf-16-le")).decode()),
+        "".join(f"={ord(character):02x}" if place % 2 else character for place, character in enumerate(KEY)),
+        _split(base64.b64encode(KEY.encode("utf-16-le")).decode(), "-"),
+        base64.b64encode(f"{'x' * 100}{KEY[-8:]}".encode("utf-16-le")).decode(),
+        f"{'x' * 100}{KEY[-8:]}".encode("utf-16-le").hex(),
+        KEY.encode("utf-16-le").hex().upper(),
         KEY.encode("utf-16-le").hex(),
         KEY.encode("utf-16-be").hex(":"),
     ],
@@ -155,6 +161,21 @@ def test_a_text_that_can_be_read_in_too_many_ways_counts_as_an_echo() -> None:
     assert Pieces().plus(["another-key-0000"]).are_in(layers)
 
 
+def test_the_number_of_ways_to_read_a_text_is_limited_inclusively(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text with just so many is still looked at."""
+    monkeypatch.setattr("apimart_cli.keys.echo._MAX_VIEWS", 2)
+    assert not Pieces().plus([KEY]).are_in("%41")
+    assert Pieces().plus([KEY]).are_in("%2541")
+
+
+def test_url_safe_base64_is_read_as_well() -> None:
+    """Its two other characters matter where the text is UTF-16, whose base64 is found by decoding it."""
+    key = "sk-?~?~?~?~>?~?~"
+    packed = base64.urlsafe_b64encode(key.encode("utf-16-le")).decode()
+    assert "-" in packed
+    assert redactor_of(key).quote(packed) == WITHHELD
+
+
 def test_what_is_not_shown_is_not_looked_at(redactor: Redactor) -> None:
     """A key after the end of what a message shows of a text is no leak, and 64 KiB of text cost no more than 1 KiB."""
     assert redactor.quote("x " * LOOKED_AT + KEY) == ("x " * LOOKED_AT)[:197] + "..."
@@ -167,7 +188,21 @@ def test_every_key_of_the_run_is_withheld() -> None:
     assert [redactor.quote(f"no: {key}") for key in (KEY, other)] == [WITHHELD, WITHHELD]
     assert redactor.quote("no: Bn4Mk9Lp3") == "no: Bn4Mk9Lp3"
     redactor.add(ApiKey(latest, source="a test"))
+    redactor.add(ApiKey("sk-One-More-Pd6Gf2Hs8", source="a test"))
     assert [redactor.quote(f"no: {key[10:]}") for key in (KEY, other, latest)] == [WITHHELD, WITHHELD, WITHHELD]
+
+
+def test_a_key_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is added and looked for: a run may have a thousand keys."""
+    taken: list[str] = []
+    real = echo._forms
+    monkeypatch.setattr(echo, "_forms", lambda key: [taken.append(key), real(key)][1])
+    redactor, other = redactor_of(KEY), "sk-Other-Jh5Tr8Wq2Zx6"
+    for key in (KEY, other, KEY, other):
+        redactor.quote("no")
+        redactor.add(ApiKey(key, source="a test"))
+    redactor.quote("no")
+    assert taken == [KEY, other]
 
 
 def test_what_the_documentation_calls_not_found_is_not_found(redactor: Redactor) -> None:
