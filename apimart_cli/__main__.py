@@ -7,6 +7,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     # Before any other import. What is loaded by now (this package itself) only `python -P` can protect.
     del sys.path[0]
 
+import contextlib
 import gc
 import os
 import signal
@@ -30,14 +31,25 @@ def run() -> NoReturn:
     _undo_what_was_inherited()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _fill_closed_streams()
-    from apimart_cli.cli import main
-    from apimart_cli.processes.descendants import claim_process
-
+    try:
+        from apimart_cli.cli import main
+        from apimart_cli.processes.descendants import claim_process
+    except (ImportError, OSError) as error:
+        _fail_to_start(error)
     claim_process()
 
     # Everything written is flushed. Taking the interpreter apart would take as long as starting it, and Ctrl-C
     # meanwhile would change the status.
     os._exit(main(sys.argv[1:]))
+
+
+def _fail_to_start(error: Exception) -> NoReturn:
+    """Say that the installation is damaged, or that its files cannot be read now, and end with `ExitCode.INTERNAL`."""
+    what = getattr(error, "name", None) or getattr(error, "filename", None) or type(error).__name__
+    message = f"apimart: error: apimart cannot be loaded: {what}\nhint: install it again, or try once more\n"
+    with contextlib.suppress(OSError):
+        os.write(2, message.encode("ascii", "backslashreplace"))
+    os._exit(1)
 
 
 def _undo_what_was_inherited() -> None:

@@ -12,7 +12,6 @@ import typer.main
 from apimart_cli.commands import Group
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
 from apimart_cli.processes.signals import ending_cleanly
-from apimart_cli.screen.writing import unwritable, write_answer, write_error
 from apimart_cli.version import __version__
 
 COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
@@ -65,6 +64,8 @@ _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from apimart_cli.screen.writing import write_answer
+
         write_answer(f"apimart {__version__}\n")
         raise typer.Exit
 
@@ -124,6 +125,8 @@ def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCo
             # Without arguments it completed a command line. With some, the reader of its script went away.
             return ExitCode.OK if arguments or not error.code else ExitCode.INTERNAL
         case OSError():
+            from apimart_cli.screen.writing import unwritable
+
             return _report(unwritable(error), arguments)
         case _:
             return _report_bug(error, arguments)
@@ -131,6 +134,8 @@ def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCo
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
     """Report an error on standard error, and as JSON on standard output where JSON was asked for."""
+    from apimart_cli.screen.writing import write_answer, write_error
+
     path: list[str] = []
     options: Mapping[str, Any] = {}
     # The error may be one that stops the parser too, like a command that cannot be loaded.

@@ -9,8 +9,6 @@ from typing import Any
 import typer
 import typer.core
 
-from apimart_cli.screen.writing import write_answer
-
 
 class Plain:
     """What Typer does, without Rich and through our own streams."""
@@ -40,6 +38,8 @@ class Group(Plain, typer.core.TyperGroup):
 
 def _show_help(context: Any, _option: Any, asked: bool) -> None:
     if asked and not context.resilient_parsing:
+        from apimart_cli.screen.writing import write_answer
+
         write_answer(f"{context.get_help()}\n")
         context.exit()
 

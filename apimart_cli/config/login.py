@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import read_config, require_config_path
-from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
-from apimart_cli.config.precedence import DEFAULT_PROFILE, Sources, find
+from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES, Kind, require_name
+from apimart_cli.config.precedence import Sources, find
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.stored import takes_key_elsewhere
 from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown

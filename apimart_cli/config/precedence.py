@@ -10,14 +10,12 @@ from typing import NamedTuple, TypeVar
 
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.key import find_key
+from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, SCOPE, TIMEOUT, UNIT, Rule, nonempty
 from apimart_cli.errors import ConfigError, UsageError
 
 T = TypeVar("T")
-
-DEFAULT_PROFILE = "default"
-"""The profile that is used when none is named; it need not exist."""
 
 
 class Sources(NamedTuple):

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apimart_cli.config.file import is_absent, parse_toml, require_config_path
-from apimart_cli.config.names import KEY_NAMES, STORED_NAMES
-from apimart_cli.config.precedence import DEFAULT_PROFILE
+from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES
 from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.values import nonempty, parse_new_profile
 from apimart_cli.errors import ConfigError, UsageError

@@ -3,21 +3,21 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, NamedTuple, TypeVar
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError, bug
 from apimart_cli.gateway.failures import timed_out
 from apimart_cli.gateway.retry import fetch
+from apimart_cli.gateway.shared import Asked, Shared
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.keys.source import GivenKey, KeySource
 from apimart_cli.processes.signals import at_ending
 from apimart_cli.target import Target
-from apimart_cli.trace import Trace, traced_error
+from apimart_cli.trace import Trace
 
 MAX_CONCURRENCY = 50
 """Most questions under way at once."""
@@ -25,16 +25,14 @@ MAX_CONCURRENCY = 50
 LONGEST_WAIT = 0.2
 """Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
 
-KEY_GRACE = 0.1
+KEY_GRACE = 0.25
 """Seconds after its time limit that a source of a key has to say why it gave none."""
 
-STOP_SECONDS = 0.3
+STOP_SECONDS = 0.2
 """Most seconds to wait, at the end, until the sources of all keys together have stopped what they run."""
 
 STOP_PAUSE = 0.005
 """Seconds between two looks whether they have."""
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -69,8 +67,8 @@ class _Asking:
         self.trace = trace
         self.is_closed = False
         self._guard = threading.Lock()
-        self._keys: dict[int, _Shared[ApiKey]] = {}
-        self._answers: dict[_Asked, _Shared[Balance]] = {}
+        self._keys: dict[int, Shared[ApiKey]] = {}
+        self._answers: dict[Asked, Shared[Balance]] = {}
         self._questions = [_Question(target, self) for target in targets]
         self._waiting = deque(self._questions)
         self._running: list[_Question] = []
@@ -104,15 +102,15 @@ class _Asking:
         while any(question.is_at_key for question in self._questions) and time.monotonic() < give_up_at:
             time.sleep(STOP_PAUSE)
 
-    def shared_key(self, source: KeySource) -> "_Shared[ApiKey]":
+    def shared_key(self, source: KeySource) -> Shared[ApiKey]:
         """Return what the questions that need the key of `source` share."""
         with self._guard:
-            return self._keys.setdefault(id(source), _Shared())
+            return self._keys.setdefault(id(source), Shared())
 
-    def shared_answer(self, asked: "_Asked") -> "_Shared[Balance]":
+    def shared_answer(self, asked: Asked) -> Shared[Balance]:
         """Return what the questions that are the same share."""
         with self._guard:
-            return self._answers.setdefault(asked, _Shared())
+            return self._answers.setdefault(asked, Shared())
 
     def _settle_or_wait(self) -> None:
         """Settle what has ended, start what fits in its place; where nothing has ended, wait for it."""
@@ -122,36 +120,6 @@ class _Asking:
             self.start_next()
         else:
             self.changed.wait(min(LONGEST_WAIT, *(question.seconds_to_settle() for question in self._running)))
-
-
-class _Asked(NamedTuple):
-    """What makes two questions the same one."""
-
-    key_id: str
-    endpoint: str
-    timeout: float
-
-
-class _Shared(Generic[T]):
-    """What is got once, however many questions of one `ask` need it; its failure, too."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._outcome: T | ApimartError | None = None
-        self.foretold: ApimartError | None = None
-        """A failure that is already certain, for the case that the rest of the answer outlives the clock."""
-
-    def get(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns; the first caller does it, the others wait for that. Raises its ApimartError."""
-        with self._lock:
-            if self._outcome is None:
-                try:
-                    self._outcome = work()
-                except ApimartError as error:
-                    self._outcome = error
-        if isinstance(self._outcome, ApimartError):
-            raise self._outcome
-        return self._outcome
 
 
 class _Question:
@@ -165,7 +133,7 @@ class _Question:
         self.is_at_key = False
         """Whether the source of its key is at work."""
         self._is_past_key = False
-        self._shared: _Shared[Balance] | None = None
+        self._shared: Shared[Balance] | None = None
         """What it shares with others once its key is known."""
         self._answer: Balance | ApimartError | None = None
         self._result: Balance | ApimartError | None = None
@@ -229,6 +197,8 @@ class _Question:
         except Exception as error:  # noqa: BLE001  # a bug must fail the reading, not vanish with its thread
             answer = bug(error)
             if self._asking.trace:
+                from apimart_cli.trace import traced_error
+
                 for line in traced_error(error):
                     self._asking.trace(line)
         with self._asking.changed:
@@ -242,7 +212,7 @@ class _Question:
         finally:
             self._is_past_key = True
             self.is_at_key = False
-        self._shared = shared = self._asking.shared_answer(_Asked(key.key_id, target.endpoint, target.timeout))
+        self._shared = shared = self._asking.shared_answer(Asked(key.key_id, target.endpoint, target.timeout))
 
         def foretell(failure: ApimartError) -> None:
             shared.foretold = failure

@@ -76,7 +76,7 @@ class Sandbox(ThreadingHTTPServer):
             self.server_close()
 
     def _start_serving(self) -> None:
-        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread = threading.Thread(target=self._serve, daemon=True)
         # It inherits the mask, and so do the threads that it starts: a signal wakes up the main thread at once.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()) if _HAS_MASKS else None
         try:
@@ -95,6 +95,14 @@ class Sandbox(ThreadingHTTPServer):
             if error.errno in _EXHAUSTED:
                 self.closing.wait(_PAUSE)
             raise
+
+    def _serve(self) -> None:
+        """Answer until it is closed, also after the system has failed for a moment."""
+        while not self.closing.is_set():
+            try:
+                self.serve_forever(poll_interval=0.02)
+            except OSError:
+                self.closing.wait(_PAUSE)
 
     def spent(self) -> Decimal:
         """What has been burnt since the start, to the millionth."""

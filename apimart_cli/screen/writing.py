@@ -10,7 +10,6 @@ import sys
 from typing import TextIO
 
 from apimart_cli.errors import OutputError
-from apimart_cli.screen.unread import write_in_time
 from apimart_cli.text import visible
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
@@ -78,6 +77,8 @@ def tell(text: str) -> None:
     """Write `text` to standard error as it is; where that fails, drop it."""
     if sys.stderr is None:
         return
+    from apimart_cli.screen.unread import write_in_time
+
     try:
         if not write_in_time(sys.stderr, _encoded(sys.stderr, text)):
             _write(sys.stderr, text)

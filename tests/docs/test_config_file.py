@@ -65,16 +65,16 @@ def test_a_key_file_lies_beside_the_config_file(call: Call, sandbox: Sandbox, wr
 def test_every_name_of_the_config_file_is_documented() -> None:
     """The table of names has the names, types and places that the reader of the config file accepts."""
     words = {
-        names.TEXT: "string",
-        names.NUMBER: "number",
-        names.WORDS: "list of strings",
-        names.FLAG: "true",
+        names.Kind.TEXT: "string",
+        names.Kind.NUMBER: "number",
+        names.Kind.WORDS: "list of strings",
+        names.Kind.FLAG: "true",
     }
     expected = {
         "default_profile": ("string", "yes", "no"),
         "profiles": ("tables", "yes", "no"),
-        **{name: (words[types], "no", "yes") for name, types in names.KEY_NAMES.items()},
-        **{name: (words[types], "yes", "yes") for name, types in names.SHARED_NAMES.items()},
+        **{name: (words[kind], "no", "yes") for name, kind in names.KEY_NAMES.items()},
+        **{name: (words[kind], "yes", "yes") for name, kind in names.SHARED_NAMES.items()},
     }
     documented = {code_in(row[0])[0]: tuple(row[1:4]) for row in table("name").rows}
     assert documented == expected

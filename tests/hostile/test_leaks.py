@@ -267,7 +267,7 @@ BUGGY = [
     "json.loads",
     "apimart_cli.balance.Balance.__new__",
     "apimart_cli.gate.judge",
-    "apimart_cli.output.render_checked",
+    "apimart_cli.output.format_of",
 ]
 """Where a bug may be, from the start of a check to its end."""
 

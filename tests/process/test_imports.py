@@ -36,17 +36,20 @@ def modules(package: str, names: str = "") -> set[str]:
 FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("processes", "signals")
 SHARED = FRONT | {"commands.options", "words"}
 FILE = modules("config", "file names private_file") | {"reports"}
-KEY = modules("keys", "echo key source")
+KEY = modules("keys", "key source")
 SETTINGS = FILE | KEY | modules("config", "key precedence settings values") | {"balance", "gate", "target"}
-GATEWAY = modules("gateway", "answer client failures library_errors retry strict_json transport wire")
+GATEWAY = modules(
+    "gateway", "answer client connections failures library_errors retry shared strict_json transport wire"
+)
 SCREEN = modules("screen", "output writing")
-ASKING = SHARED | SETTINGS | GATEWAY | SCREEN | {"readings", "screen.progress"}
-WRITER = modules("config", "layout rewriting values writer") | KEY | {"target"}
-LINES = modules("output", "amounts lines table")
+ASKING = SHARED | SETTINGS | GATEWAY | SCREEN | {"keys.echo", "keys.redactor", "readings", "screen.progress", "trace"}
+TOLD = modules("screen", "unread writing")
+WRITER = modules("config", "layout replacing rewriting stored values writer") | KEY | {"target"}
+LINES = modules("output", "amounts cells lines table")
 JSON = modules("output", "amounts json")
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}
-OPTIONAL = {"backports", "brotli", "brotlicffi", "chardet", "cython_runtime", "simplejson", "zstandard"}
+OPTIONAL = {"backports", "brotli", "brotlicffi", "chardet", "cython_runtime", "simplejson", "socks", "zstandard"}
 """What the HTTP libraries take along where somebody else installed it."""
 COMMANDS = modules("commands", "options balance check config login logout sandbox")
 
@@ -66,9 +69,9 @@ class Loaded:
 @pytest.mark.parametrize(
     ("arguments", "ours", "packages", "watched"),
     [
-        ("--version", FRONT, set(), set()),
-        ("--help", SHARED | COMMANDS | modules("sandbox", "scenario"), set(), set()),
-        ("check --help", SHARED | {"commands.check"}, set(), set()),
+        ("--version", FRONT | modules("screen", "writing"), set(), set()),
+        ("--help", SHARED | COMMANDS | modules("sandbox", "scenario") | modules("screen", "writing"), set(), set()),
+        ("check --help", SHARED | {"commands.check"} | modules("screen", "writing"), set(), set()),
         ("balance --json", ASKING | JSON | {"commands.balance"}, HTTP, {"ssl"}),
         ("balance -o value", ASKING | modules("output", "amounts value") | {"commands.balance"}, HTTP, {"ssl"}),
         ("balance", ASKING | LINES | {"commands.balance"}, HTTP | {"rich"}, {"ssl"}),
@@ -78,25 +81,30 @@ class Loaded:
         ("config path", SHARED | FILE | {"commands.config"} | modules("screen", "writing"), {"platformdirs"}, set()),
         (
             "config show",
-            SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.settings"},
+            SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"},
             {"platformdirs"},
             set(),
         ),
         (
             "config check",
-            SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "config.report", "output.settings"},
+            SHARED
+            | SETTINGS
+            | SCREEN
+            | TOLD
+            | JSON
+            | {"commands.config", "config.report", "output.cells", "output.settings"},
             {"platformdirs"},
             set(),
         ),
         (
             "config unset min",
-            SHARED | FILE | WRITER | {"commands.config"} | modules("screen", "writing"),
+            SHARED | FILE | WRITER | {"commands.config"} | TOLD,
             WRITING,
             {"tomllib"},
         ),
         (
             "logout",
-            SHARED | SETTINGS | WRITER | {"commands.logout", "config.login"} | modules("screen", "writing"),
+            SHARED | FILE | WRITER | {"commands.logout"} | TOLD,
             WRITING,
             set(),
         ),
@@ -106,7 +114,8 @@ class Loaded:
             | KEY
             | modules("sandbox", "answers scenario server")
             | modules("config", "values")
-            | {"commands.sandbox", "processes.child", "target", "words"},
+            | {"commands.sandbox", "target", "words"}
+            | modules("processes", "child descendants relay"),
             set(),
             {"http.server", "ssl"},
         ),
@@ -128,7 +137,7 @@ def test_a_command_loads_what_it_uses_and_nothing_else(
 @pytest.mark.parametrize(
     ("line", "more"),
     [
-        ('api_key_command = ["true"]', {"keys.command", "processes.child"}),
+        ('api_key_command = ["true"]', {"keys.command", "processes.child", "processes.descendants"}),
         ("api_key_keyring = true", {"keys.keyring"}),
         ('api_key = "sk-short"', set()),
     ],
@@ -139,7 +148,9 @@ def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
     """Commands and keyrings cost nothing where the key is in the file."""
     write_config(f"[profiles.a]\n{line}\n")
     loaded = load("config show -p a", environment)
-    assert loaded.ours == SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.settings"} | more
+    assert (
+        loaded.ours == SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"} | more
+    )
     assert loaded.packages == {"platformdirs"}
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from apimart_cli.sandbox.scenario import Funds
+from apimart_cli.sandbox.scenario import Funds, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.programs import need
 from support.running import KEY, connected
@@ -52,8 +52,8 @@ SAMPLED = 8
 
 ALL = "APIMART_ALL_FAULTS" in os.environ
 
-ENTRY = "apimart_cli/"
-"""What the first call of ours names: before it, the interpreter starts by itself."""
+ENTRY = "apimart_cli/cli"
+"""What the first call after our entry point names: before it, the interpreter starts and loads that entry."""
 
 COMPLAINTS = ("Traceback", KEY)
 
@@ -94,8 +94,6 @@ def _config(home: Path) -> str:
 @pytest.fixture
 def empty() -> Iterator[Sandbox]:
     """A gateway whose key has 3 left: every gate must stop."""
-    from apimart_cli.sandbox.scenario import Scenario
-
     with Sandbox(Scenario(key=Funds(Decimal(3), Decimal(1)))).serving() as sandbox:
         yield sandbox
 
@@ -147,7 +145,7 @@ class Runner:
 
 
 def positions_of(trace: str) -> Iterator[Position]:
-    """Yield every fault at every call of a trace that comes after the entry point, counted as strace counts: a thread."""
+    """Yield every fault at every call after the entry point, numbered as strace does: in each thread."""
     is_ours = False
     seen: dict[tuple[str, str], int] = {}
     known: set[tuple[str, int]] = set()

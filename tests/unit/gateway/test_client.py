@@ -129,7 +129,7 @@ def test_one_address_is_asked_however_the_base_url_is_written(
 
 
 def test_the_request_has_these_headers_and_no_others(gateway: requests_mock.Mocker) -> None:
-    """The key, who asks, and that plain JSON is wanted."""
+    """The key, who asks, and that plain JSON is wanted, fresh from the gateway."""
     gateway.get(f"{GATEWAY}/v1/balance", text=GOOD)
     fetch()
     (request,) = gateway.request_history
@@ -138,6 +138,7 @@ def test_the_request_has_these_headers_and_no_others(gateway: requests_mock.Mock
         "User-Agent": f"apimart-cli/{__version__}",
         "Accept": "application/json",
         "Accept-Encoding": "identity",
+        "Cache-Control": "no-cache",
         "Authorization": f"Bearer {KEY}",
     }
     assert request.verify is True
@@ -393,6 +394,9 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], None]:
             def send(self, target: Target, key: ApiKey, _seconds_left: object) -> Exchange:
                 assert key.reveal() == KEY
                 return script(target)
+
+            def close(self) -> None:
+                """Nothing was opened."""
 
         monkeypatch.setattr("apimart_cli.gateway.client.Transport", Stage)
 
