@@ -94,7 +94,13 @@ def command() -> str:
 
 
 @pytest.fixture
-def run(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
+def run(run_process: Run) -> Run:
+    """Run the installed command. A file whose tests need no process of their own puts `call` in its place."""
+    return run_process
+
+
+@pytest.fixture
+def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) -> Run:
     """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
 
     def run_command(
@@ -150,6 +156,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
             patch.chdir(tmp_path)
+            # How long the pauses are is shown by the tests with processes.
+            patch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.02)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()

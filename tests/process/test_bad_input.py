@@ -8,10 +8,16 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.fault_server import FaultServer
-from support.running import KEY, Run
+from support.running import KEY, Call, Run
 
 GOOD = b'{"success":true,"remain_balance":1000,"used_balance":0}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(GOOD), GOOD)
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
 
 
 @pytest.fixture

@@ -15,13 +15,19 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.fault_server import FaultServer
-from support.running import KEY, Run, connected
+from support.running import KEY, Call, Run, connected
 
 Serve = Callable[..., Sandbox]
 Write = Callable[..., Path]
 
 UNLIMITED = Funds(None, Decimal("2.3"))
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
 
 
 def _documents(text: str) -> list[dict[str, Any]]:
@@ -167,11 +173,11 @@ def test_check_is_exact_where_floats_are_not(run: Run, serve: Serve) -> None:
 @pytest.mark.parametrize(
     "amount", ["10.499999999999998", "3.1415926535", "0.00", f"{'9' * 12}.{'1' * 20}", f"0.{'0' * 29}1"]
 )
-def test_a_number_that_balance_prints_can_be_required(run: Run, amount: str) -> None:
+def test_a_number_that_balance_prints_can_be_required(run_process: Run, amount: str) -> None:
     """It is pasted into `--min` and into the sandbox as it stands, and compared to the last digit."""
-    shown = run("sandbox", "--remain", amount, "--", "apimart", "balance", "-o", "value").stdout
+    shown = run_process("sandbox", "--remain", amount, "--", "apimart", "balance", "-o", "value").stdout
     assert shown == f"{amount}\n"
-    ended = run("sandbox", "--remain", amount, "--", "apimart", "check", "--min", shown.strip())
+    ended = run_process("sandbox", "--remain", amount, "--", "apimart", "check", "--min", shown.strip())
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == f"PASS default/key: {amount} left, at least {amount} required\n"
 

@@ -40,6 +40,12 @@ api_key_env = "CLIENT_KEY"
 
 
 @pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
+
+
+@pytest.fixture
 def config(home: Path) -> Path:
     """Where the config file is, or will be."""
     return home / ".config" / "apimart" / "config.toml"

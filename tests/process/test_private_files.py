@@ -10,13 +10,19 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Run, connected
+from support.running import KEY, Call, Run, connected
 from support.secure import Gateway
 from support.strangers import STRANGER, as_root
 
 CONFIG = f'[profiles.default]\napi_key = "{KEY}"\n'
 
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
 
 
 @pytest.fixture

@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 
-from support.running import KEY, Run, connected
+from support.running import KEY, Call, Run, connected
 from support.secure import STARTUP, Gateway, Listener, Proxy, SocksProxy, authority, certified, dead_port
 
 SECRET = "hunter2-Xy7Qw9"
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
 
 
 @pytest.fixture
@@ -219,12 +225,18 @@ def test_a_malformed_proxy_is_a_usage_error(ask: Ask, gateway: Gateway, proxy: s
 
 @pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
 def test_socks_without_its_package_is_a_usage_error(
-    ask: Ask, gateway: Gateway, environment: Mapping[str, str], tmp_path: Path, scheme: str
+    run_process: Run, gateway: Gateway, environment: Mapping[str, str], tmp_path: Path, scheme: str
 ) -> None:
     """Exit 2 and the command that adds SOCKS; there is no way round the proxy."""
     (tmp_path / "socks.py").write_text("raise ImportError\n")
     python_path = f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"
-    ended = ask(HTTPS_PROXY=f"{scheme}://user:{SECRET}@127.0.0.1:9", PYTHONPATH=python_path)
+    env = {
+        "APIMART_BASE_URL": f"https://localhost:{gateway.port}",
+        "APIMART_API_KEY": KEY,
+        "HTTPS_PROXY": f"{scheme}://user:{SECRET}@127.0.0.1:9",
+        "PYTHONPATH": python_path,
+    }
+    ended = run_process("check", "--min", "5", env=env)
     assert (ended.returncode, gateway.connections) == (2, 0)
     assert (
         "a SOCKS proxy needs one more package\nhint: install it with: pip install 'requests[socks]'\n" in ended.stderr

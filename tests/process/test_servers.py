@@ -14,6 +14,8 @@ from support.running import KEY, Run
 from support.secure import ANSWER, Gateway, authority, certified
 from support.servers import BODY, free_ports, haproxy, mitmproxy, nginx, squid, write_certificate
 
+pytestmark = pytest.mark.servers
+
 SECRET = "hunter2-Xy7Qw9"
 PASSED = "PASS default/key: 10.5 left, at least 5 required\n"
 HTTP_1_0 = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + BODY.encode()

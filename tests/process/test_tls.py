@@ -15,10 +15,16 @@ from typing import Any
 import pytest
 import trustme
 
-from support.running import KEY, Run
+from support.running import KEY, Call, Run
 from support.secure import STARTUP, Gateway, Listener, Proxy, authority, certified
 
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
 
 
 @pytest.fixture
