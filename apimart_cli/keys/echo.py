@@ -81,7 +81,7 @@ def _views(text: str) -> set[str]:
         latest = {decode(view) for view in latest for decode in _decoders()} - seen
         seen = seen | latest
         if len(seen) > _MAX_VIEWS:
-            raise ValueError("too many ways to read it")
+            raise ValueError
     return seen
 
 

@@ -67,6 +67,7 @@ def _split(text: str, by: str) -> str:
         _split(base64.b64encode(KEY.encode("utf-16-le")).decode(), "\n"),
         percent(base64.b64encode(KEY.encode("utf-16-le")).decode()),
         "".join(f"={ord(character):02x}" if place % 2 else character for place, character in enumerate(KEY)),
+        "".join(f"={ord(character):02x}" if character in "stqWVrpvwxyz0123456789" else character for character in KEY),
         _split(base64.b64encode(KEY.encode("utf-16-le")).decode(), "-"),
         base64.b64encode(f"{'x' * 100}{KEY[-8:]}".encode("utf-16-le")).decode(),
         f"{'x' * 100}{KEY[-8:]}".encode("utf-16-le").hex(),
@@ -170,9 +171,9 @@ def test_the_number_of_ways_to_read_a_text_is_limited_inclusively(monkeypatch: p
 
 def test_url_safe_base64_is_read_as_well() -> None:
     """Its two other characters matter where the text is UTF-16, whose base64 is found by decoding it."""
-    key = "sk-?~?~?~?~>?~?~"
+    key = "1b?b???~~b?a~~a??~b>aaaa"
     packed = base64.urlsafe_b64encode(key.encode("utf-16-le")).decode()
-    assert "-" in packed
+    assert {"-", "_"} <= set(packed)
     assert redactor_of(key).quote(packed) == WITHHELD
 
 
