@@ -22,6 +22,9 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # `##teamcity[...]` anywhere in a line. A colon inside a word stays whole: it is how an IPv6 address is written.
 _RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
+_NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
+"""What may have to be replaced; all else shows."""
+
 # Anything that looks like a key of the gateway, typed where a key does not belong, up to a space, a quote, a bracket,
 # a comma or a slash. After a letter only what is as long as keys are and has a digit, so that a path with a
 # `task-runner` in it is shown as it is.
@@ -39,7 +42,7 @@ def visible(text: str) -> str:
     `##vso[...]`) are broken up by a backslash so that no runner obeys them.
     """
     # Keys first: an escape before one would look like a word that goes on.
-    shown = "".join(map(_show_character, without_keys(text)))
+    shown = re.sub(_NOT_PRINTABLE_ASCII, lambda match: _show_character(match.group()), without_keys(text))
     return re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
 
 

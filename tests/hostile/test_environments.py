@@ -13,7 +13,7 @@ from apimart_cli.sandbox.server import Sandbox
 from hostile.environments import Variable, batches, variables
 from support.running import KEY, connected
 
-TOGETHER = 10
+TOGETHER = 30
 """Variables that one process inherits: all of them must change nothing, so each may hide no other."""
 
 
