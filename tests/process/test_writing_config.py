@@ -15,6 +15,8 @@ from support.strangers import STRANGER, as_root, run_as_stranger
 
 Write = Callable[..., Path]
 
+pytestmark = pytest.mark.measured
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
