@@ -32,10 +32,15 @@ def login(
     ] = False,
     debug: Debug = False,
 ) -> ExitCode:
-    """Store a key for a profile, once it works.
+    """Verify a key and save it to a profile.
 
-    The key is asked for without showing it, or read from standard input. A key that the gateway rejects is never
-    saved.
+    The key is asked for without showing it, or read from standard input.
+
+        apimart login
+        apimart login -p work
+        apimart login -p ci --keyring
+
+    A key that the gateway rejects is never saved.
     """
     from apimart_cli.config.login import resolve_for_login
     from apimart_cli.config.settings import Options
