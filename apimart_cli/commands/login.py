@@ -92,7 +92,7 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
             f"see whether it works: apimart balance --profile {shlex.quote(reading.profile)}",
         )
         return True
-    write_warning("the key is not saved", "it is kept unverified with: --no-verify" if is_open else None)
+    write_warning("the key is not saved", "keep it unverified with: --no-verify" if is_open else None)
     return False
 
 

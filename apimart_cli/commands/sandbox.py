@@ -80,7 +80,10 @@ def _parse_latency(text: str) -> float:
 
     seconds = float(parse_amount(text, "--latency"))
     if seconds > MAX_TIMEOUT:
-        raise UsageError(f"--latency: must be at most {MAX_TIMEOUT:.0f} seconds", "nobody waits longer for an answer")
+        raise UsageError(
+            f"--latency: must be at most {MAX_TIMEOUT:.0f} seconds",
+            "give a shorter time; no command waits longer for an answer",
+        )
     return seconds
 
 
