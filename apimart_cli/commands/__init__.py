@@ -74,11 +74,11 @@ class Plain:
 
     def format_help_text(self, _ctx: Any, formatter: Any) -> None:
         """Write what the command does, and its examples."""
-        _write_paragraphs(_split(self.help)[0], formatter)
+        _write_paragraphs(split_help(self.help)[0], formatter)
 
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
         """Write the rest of the docstring, after the options."""
-        _write_paragraphs(_split(self.help)[1], formatter)
+        _write_paragraphs(split_help(self.help)[1], formatter)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002  # the library's signature
         """Return the first sentence, whole: a narrow terminal gets it on two lines."""
@@ -113,7 +113,7 @@ def _place(parameter: Any) -> int:
     return len(_FIRST) + (1 + _LAST.index(parameter.name) if parameter.name in _LAST else 0)
 
 
-def _split(text: str | None) -> tuple[list[str], list[str]]:
+def split_help(text: str | None) -> tuple[list[str], list[str]]:
     """Return the paragraphs of a help up to its examples, and those after them."""
     paragraphs = (text or "").split("\n\n")
     end = next((number for number, each in enumerate(paragraphs, 1) if each.startswith(" ")), len(paragraphs))
