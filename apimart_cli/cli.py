@@ -14,7 +14,7 @@ from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputErro
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
-COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
+COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox", "help")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
 
 
@@ -73,10 +73,24 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Tell how much balance an APIMart API key has left, and stop before the money runs out."""
+    """Show the balance left on an APIMart API key, and stop before the money runs out.
+
+    Start with:
+
+        apimart login
+        apimart balance
+        apimart check --min 5
+
+    Options go after the command. Each command explains itself: apimart help check.
+
+    Variables: APIMART_API_KEY holds the key, APIMART_PROFILE names a profile, APIMART_CONFIG is the path of the config
+    file.
+
+    Documentation: man apimart, and README.md and docs/ of the project.
+    """
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,8 +126,30 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     # Some complaints do not say which command they are about; it is the first of `arguments` then.
     named = [argument for argument in arguments[:1] if argument in COMMANDS]
     path = context.command_path if context is not None else " ".join(["apimart", *named])
+    early = _early_option(error, context, arguments)
+    if early:
+        return UsageError(early[0], f"options go after the command: {early[1]}")
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
+
+
+def _early_option(error: Any, context: Any, arguments: Sequence[str]) -> tuple[str, str] | None:
+    """Return the complaint about an option that stands before its command, and how to write it; None for any other.
+
+    Only names of ours are repeated: what follows an option may be a key.
+    """
+    option = getattr(error, "option_name", None)
+    if context is None or not isinstance(context.command, Group) or option is None:
+        return None
+    found = context
+    for argument in arguments:
+        inner = found.command.get_command(found, argument) if isinstance(found.command, Group) else None
+        if inner is not None:
+            found = typer.Context(inner, info_name=argument, parent=found)
+    options = {name for parameter in found.command.get_params(found) for name in parameter.opts}
+    if found is context or option not in options:
+        return None
+    return f"{option} is no option of {context.command_path}", f"{found.command_path} {option}"
 
 
 def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCode:

@@ -98,7 +98,7 @@ def check_timeout(seconds: float, source: str = "timeout") -> float:
     if 0 < seconds <= MAX_TIMEOUT:
         return float(seconds)
     raise UsageError(
-        f"{source}: the time limit must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds", "for example 10"
+        f"{source}: the time limit must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds", "give a number like 10"
     )
 
 

@@ -2,16 +2,57 @@
 
 A file is loaded when its command is named, and imports the heavy modules inside the command, so that no command pays
 for another. Each has an `app`, made by `new_app`.
+
+A command's docstring is its help. It begins with one sentence, the line in the list of commands, and goes on to the
+examples, which are indented; what stands after the examples is shown after the options.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 import typer.core
 
+from apimart_cli.errors import ExitCode
+
+_FIRST = ("min", "max_used", "profile", "profiles", "all_profiles", "scope", "output", "json")
+_LAST = ("debug", "api_key_file", "api_key", "help")
+"""The parameters that the help shows before and after all others."""
+
+_NAME_WIDTH = 22
+"""Cells for the name of an option; what is longer stands on a line of its own."""
+
+
+class _Layout(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # it has no public name
+    """Breaks lines between words only: an option is never broken at a hyphen."""
+
+    def write_text(self, text: str) -> None:
+        for line in _wrapped(text, self.width - self.current_indent):
+            self.write(f"{'':{self.current_indent}}{line}\n")
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], *_: Any, **__: Any) -> None:
+        width = min(max(len(name) for name, _ in rows), _NAME_WIDTH)
+        column = self.current_indent + width + 2
+        for name, meaning in rows:
+            lines = _wrapped(meaning, self.width - column)
+            label = f"{'':{self.current_indent}}{name}"
+            if len(name) > width or not lines:
+                self.write(f"{label}\n")
+            else:
+                self.write(f"{label:{column}}{lines.pop(0)}\n")
+            self.write("".join(f"{'':{column}}{line}\n" for line in lines))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
 
 class Plain:
     """What Typer does, without Rich and through our own streams."""
+
+    help: str | None
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option that shows the help, written as every other answer is."""
@@ -19,6 +60,28 @@ class Plain:
         if option is not None:
             option.callback = _show_help
         return option
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters in the order of the help: what people need first, and the discouraged last."""
+        return sorted(super().get_params(ctx), key=_place)  # type: ignore[misc]  # mixed into Typer's classes
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help, laid out for the width of the terminal."""
+        ctx.formatter_class = _Layout
+        text: str = super().get_help(ctx)  # type: ignore[misc]  # mixed into Typer's classes
+        return text
+
+    def format_help_text(self, _ctx: Any, formatter: Any) -> None:
+        """Write what the command does, and its examples."""
+        _write_paragraphs(split_help(self.help)[0], formatter)
+
+    def format_epilog(self, _ctx: Any, formatter: Any) -> None:
+        """Write the rest of the docstring, after the options."""
+        _write_paragraphs(split_help(self.help)[1], formatter)
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002  # the library's signature
+        """Return the first sentence, whole: a narrow terminal gets it on two lines."""
+        return " ".join((self.help or "").partition("\n\n")[0].split())
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return what a shell may complete here, without descriptions: Typer loads Rich to clean those of markup."""
@@ -34,6 +97,39 @@ class Command(Plain, typer.core.TyperCommand):
 
 class Group(Plain, typer.core.TyperGroup):
     """Commands under one name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options. Without any argument, show the help as an error: a script may have lost a word."""
+        if not args and not ctx.resilient_parsing:
+            from apimart_cli.screen.writing import tell
+
+            tell(f"{ctx.get_help()}\n")
+            ctx.exit(ExitCode.USAGE)
+        return super().parse_args(ctx, args)
+
+
+def _place(parameter: Any) -> int:
+    if parameter.name in _FIRST:
+        return _FIRST.index(parameter.name)
+    return len(_FIRST) + (1 + _LAST.index(parameter.name) if parameter.name in _LAST else 0)
+
+
+def split_help(text: str | None) -> tuple[list[str], list[str]]:
+    """Return the paragraphs of a help up to its examples, and those after them."""
+    paragraphs = (text or "").split("\n\n")
+    end = next((number for number, each in enumerate(paragraphs, 1) if each.startswith(" ")), len(paragraphs))
+    return paragraphs[:end], paragraphs[end:]
+
+
+def _write_paragraphs(paragraphs: Sequence[str], formatter: Any) -> None:
+    for paragraph in paragraphs:
+        formatter.write_paragraph()
+        if paragraph.startswith(" "):
+            # Indented as in the docstring: each example on its line.
+            formatter.write(f"{paragraph}\n")
+        else:
+            with formatter.indentation():
+                formatter.write_text(paragraph)
 
 
 def _show_help(context: Any, _option: Any, asked: bool) -> None:

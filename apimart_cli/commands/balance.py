@@ -23,6 +23,10 @@ app = new_app()
 def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
     """Show what is left and what is used.
 
+        apimart balance
+        apimart balance --scope both
+        apimart balance -p work --json
+
     Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 130 interrupted.
     """

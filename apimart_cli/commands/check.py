@@ -42,7 +42,13 @@ def check(
         bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")
     ] = False,
 ) -> ExitCode:
-    """Exit 0 only when enough is proved to be left.
+    """Check that enough balance is left (for scripts and CI).
+
+    Exits 0 only when the gateway has confirmed it.
+
+        apimart check --min 5
+        apimart check --min 5 --scope both
+        apimart check --all-profiles --quiet
 
     Needs --min, --max-used, or a min or max_used in the config file. Every reading must pass.
 

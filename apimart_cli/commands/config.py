@@ -8,7 +8,16 @@ from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import AskingOptions, OneProfile, OnlyJson, WrittenProfile, with_records
 from apimart_cli.errors import ExitCode
 
-app = new_app(help="Show, check and change the settings.")
+HELP = """Show, check and change the settings.
+
+    apimart config show
+    apimart config set min 5 -p work
+    apimart config check
+
+No config command asks the gateway.
+"""
+
+app = new_app(help=HELP)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the config file, like min or base_url.")]
 
@@ -17,6 +26,9 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the
 @with_records
 def show(asking: AskingOptions, json: OnlyJson = False) -> ExitCode:
     """Show every setting and where it comes from.
+
+        apimart config show
+        apimart config show -p work --json
 
     Of the key, only the length is shown.
     """
@@ -35,6 +47,9 @@ def show(asking: AskingOptions, json: OnlyJson = False) -> ExitCode:
 @app.command(cls=Command)
 def path(json: OnlyJson = False) -> ExitCode:
     """Print the path of the config file.
+
+        apimart config path
+        apimart config path --json
 
     It need not exist.
     """
@@ -62,6 +77,9 @@ def set_(
 ) -> ExitCode:
     """Set a name in the config file.
 
+        apimart config set default_profile work
+        apimart config set min 5 -p work
+
     It is set in the profile that --profile names, else at the top level. Everything else stays as it is.
     """
     import os
@@ -83,6 +101,9 @@ def set_(
 @app.command(cls=Command)
 def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """Remove a name from the config file.
+
+        apimart config unset min
+        apimart config unset base_url -p work
 
     It is removed from the profile that --profile names, else from the top level. A misspelled name can be removed too.
     """
@@ -111,7 +132,10 @@ def _full_name(name: str, profile: str | None) -> str:
 def check(json: OnlyJson = False) -> ExitCode:
     """Find every mistake in the config file.
 
-    Tells which profiles would work, too. No gateway is asked, and no command is run.
+        apimart config check
+        apimart config check --json
+
+    Says which profiles would work, too. No gateway is asked, and no command is run.
 
     Exit codes: 0 no mistake, 2 mistakes.
     """

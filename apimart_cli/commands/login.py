@@ -32,10 +32,15 @@ def login(
     ] = False,
     debug: Debug = False,
 ) -> ExitCode:
-    """Store a key for a profile, once it works.
+    """Verify a key and save it to a profile.
 
-    The key is asked for without showing it, or read from standard input. A key that the gateway rejects is never
-    saved.
+    The key is asked for without showing it, or read from standard input.
+
+        apimart login
+        apimart login -p work
+        apimart login -p ci --keyring
+
+    A key that the gateway rejects is never saved.
     """
     from apimart_cli.config.login import resolve_for_login
     from apimart_cli.config.settings import Options
@@ -87,7 +92,7 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
             f"see whether it works: apimart balance --profile {shlex.quote(reading.profile)}",
         )
         return True
-    write_warning("the key is not saved", "it is kept unverified with: --no-verify" if is_open else None)
+    write_warning("the key is not saved", "keep it unverified with: --no-verify" if is_open else None)
     return False
 
 

@@ -9,7 +9,10 @@ app = new_app()
 
 @app.command(cls=Command)
 def logout(profile: OneProfile = None) -> ExitCode:
-    """Forget the key that login stored.
+    """Forget the key that login saved.
+
+        apimart logout
+        apimart logout -p work
 
     Everything else in the config file stays.
     """

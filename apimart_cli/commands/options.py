@@ -60,13 +60,13 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        help="Wall-clock limit for the whole answer, retries included. Default: 10.",
+        help="Limit for the whole answer, retries included. Default: 10.",
         show_default=False,
     ),
 ]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", help="Tell on standard error of each attempt, and where a bug is."),
+    typer.Option("--debug", help="Show each attempt on standard error, and where a bug is."),
 ]
 OnlyJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -83,8 +83,8 @@ class AskingOptions(NamedTuple):
         typer.Option(
             "--api-key",
             metavar="TEXT",
-            help="The API key; - reads it from standard input. Arguments are visible in the process list: "
-            "prefer APIMART_API_KEY or --api-key-file.",
+            help="The key itself; - reads it from standard input. Everybody on this machine can see arguments: "
+            "use login, APIMART_API_KEY or --api-key-file instead.",
             show_default=False,
         ),
     ] = None

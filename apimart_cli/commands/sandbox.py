@@ -36,7 +36,13 @@ def sandbox(
         str, typer.Option("--latency", metavar="SECONDS", help="Wait this long before each answer.")
     ] = "0",
     fault: Annotated[
-        Fault | None, typer.Option("--fault", help="Answer with this failure.", show_default=False)
+        Fault | None,
+        typer.Option(
+            "--fault",
+            metavar="FAULT",
+            help=f"Answer with this failure. One of: {', '.join(Fault)}.",
+            show_default=False,
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
@@ -44,9 +50,12 @@ def sandbox(
 ) -> ExitCode | CommandStatus:
     """Run a local gateway, to try and to rehearse.
 
-    It speaks the documented API. With a command: run it with APIMART_BASE_URL and APIMART_API_KEY pointing here, and
-    exit with its code. Without: print the two variables as export lines and serve until Ctrl-C. Takes any well-formed
-    key; loopback only.
+        apimart sandbox -- apimart balance
+        apimart sandbox --remain 3 -- ./deploy.sh
+        apimart sandbox --fault timeout -- bash
+
+    With a command: runs it with APIMART_BASE_URL and APIMART_API_KEY set, and exits with its code. Without one: prints
+    both as export lines and serves until Ctrl-C. Any well-formed key is accepted, from this machine only.
     """
     from apimart_cli.config.values import parse_amount
     from apimart_cli.sandbox.server import NoThreadError
@@ -71,7 +80,10 @@ def _parse_latency(text: str) -> float:
 
     seconds = float(parse_amount(text, "--latency"))
     if seconds > MAX_TIMEOUT:
-        raise UsageError(f"--latency: must be at most {MAX_TIMEOUT:.0f} seconds", "nobody waits longer for an answer")
+        raise UsageError(
+            f"--latency: must be at most {MAX_TIMEOUT:.0f} seconds",
+            "give a shorter time; no command waits longer for an answer",
+        )
     return seconds
 
 

@@ -193,7 +193,7 @@ class _Checker:
         checked = {}
         for name, value in table.items():
             if name not in names:
-                known = f"known names: {', '.join(names)}{suggestion(name, names)}"
+                known = f"use one of: {', '.join(names)}{suggestion(name, names)}"
                 self.add(place, name, f"{shown}unknown name {name!r}", known)
             elif not names[name].fits(value):
                 message = f"{shown}{name} must be {names[name].words}"

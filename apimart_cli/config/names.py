@@ -74,7 +74,7 @@ def require_name(name: str, *, in_profile: bool) -> Kind:
         return names[name]
     if name in PROFILE_NAMES:
         raise UsageError(f"{name} belongs to a profile", "name one with --profile")
-    raise UsageError(f"there is no setting {name!r}", f"known names: {', '.join(names)}{suggestion(name, names)}")
+    raise UsageError(f"there is no setting {name!r}", f"use one of: {', '.join(names)}{suggestion(name, names)}")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

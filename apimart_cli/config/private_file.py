@@ -84,7 +84,7 @@ def read_private_file(path: Path) -> PrivateFile:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     if len(content) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB", "is it the right file?")
+        raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB", "check that it is the right file")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -76,7 +76,9 @@ def _overwrite(path: Path, content: bytes) -> None:
         try:
             _write_over(path, old)
         except OSError as error:
-            raise ConfigError(f"{path} is broken: {error.strerror}", f"its old content is in {copy}") from None
+            raise ConfigError(
+                f"{path} is broken: {error.strerror}", f"restore it from {copy}, which has its old content"
+            ) from None
         _remove(copy)
         raise
     _remove(copy)

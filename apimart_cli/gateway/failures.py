@@ -12,7 +12,7 @@ AUTH_STATUSES = frozenset({401, 403})
 
 AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows your IP address"
 _BASE_URL_HINT = "check the base URL: `apimart config show` tells where it comes from"
-_ANSWER_HINT = "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
+_ANSWER_HINT = "try again later: something between here and the gateway, or the gateway itself, answered wrongly"
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
 _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
 
@@ -27,7 +27,7 @@ def error_of_status(status: int, *, said: str, location: str | None) -> ApimartE
         return AuthError(f"the gateway rejected the API key (HTTP {status}){said}", AUTH_HINT)
     if status == 402:
         return PaymentRequiredError(
-            f"the gateway asks for payment (HTTP 402){said}", "the account cannot pay for calls; top it up"
+            f"the gateway asks for payment (HTTP 402){said}", "top up the account: it cannot pay for calls"
         )
     if status == 429:
         message = f"the gateway limits the rate of requests (HTTP 429){said}"

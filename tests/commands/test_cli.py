@@ -69,11 +69,68 @@ def test_every_command_explains_itself(capsys: Captured, command: str, option: s
     assert captured.err == ""
 
 
+@pytest.mark.parametrize("arguments", [[], ["config"]])
+def test_a_command_that_is_missing_is_an_error(capsys: Captured, arguments: Sequence[str]) -> None:
+    """The help is shown as an error: an empty variable in a script must not look like success."""
+    assert main([*arguments, "--help"]) is ExitCode.OK
+    shown = capsys.readouterr().out
+    assert main(arguments) is ExitCode.USAGE
+    assert tuple(capsys.readouterr()) == ("", shown)
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS, "config set"])
+def test_the_word_help_shows_the_same_help(capsys: Captured, name: str) -> None:
+    """`apimart help COMMAND` is `apimart COMMAND --help`."""
+    assert main([*name.split(), "--help"]) is ExitCode.OK
+    shown = capsys.readouterr()
+    assert main(["help", *name.split()]) is ExitCode.OK
+    assert capsys.readouterr() == shown
+
+
+@pytest.mark.parametrize(("arguments", "known"), [("balnce", "apimart"), ("config shw", "apimart config")])
+def test_there_is_no_help_for_a_command_that_is_not_there(capsys: Captured, arguments: str, known: str) -> None:
+    """Neither at the top nor in a group."""
+    assert main(["help", *arguments.split()]) is ExitCode.USAGE
+    told = f"apimart: error: {known} has no command '{arguments.rsplit(maxsplit=1)[-1]}'\nhint: see: {known} --help\n"
+    assert tuple(capsys.readouterr()) == ("", told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "hint"),
+    [
+        ("--json balance", "--json is no option of apimart", "apimart balance --json"),
+        ("-p work check --min 5", "-p is no option of apimart", "apimart check -p"),
+        ("--json config show", "--json is no option of apimart", "apimart config show --json"),
+        ("config --json show", "--json is no option of apimart config", "apimart config show --json"),
+        (f"--api-key={KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
+        (f"--api-key {KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
+    ],
+)
+def test_an_option_before_its_command_is_shown_in_its_place(
+    capsys: Captured, arguments: str, option: str, hint: str
+) -> None:
+    """The hint names the command and the option, and repeats no value: it may be a key."""
+    assert main(arguments.split()) is ExitCode.USAGE
+    told = f"apimart: error: {option}\nhint: options go after the command: {hint}\n"
+    assert tuple(capsys.readouterr()) == ("", told)
+
+
+def test_an_option_that_no_command_has_gets_no_such_hint(capsys: Captured) -> None:
+    """Moving it would not help."""
+    assert main(["--mim", "5", "check"]) is ExitCode.USAGE
+    assert "hint: see: apimart --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(capsys: Captured, option: str) -> None:
+    """One line, whichever of the two customs people follow."""
+    assert main([option]) is ExitCode.OK
+    assert tuple(capsys.readouterr()) == (f"apimart {__version__}\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "help_"),
     [
-        ([], "Missing command", "apimart"),
-        (["config"], "Missing command", "apimart config"),
         (["balnce"], "No such command 'balnce'", "apimart"),
         (["--min", "5"], "No such option", "apimart"),
         (["check", "--mim", "5"], "No such option", "apimart check"),

@@ -1,5 +1,6 @@
-"""The CI jobs of README.md stop what they should stop: their commands are run."""
+"""The CI jobs of the documentation stop what they should stop: their commands are run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -9,16 +10,22 @@ import yaml
 
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
-from support.pages import INSTALL_LINES, README, blocks_of
+from support.pages import INSTALL_LINES, PAGES, Block, blocks_of
 from support.running import KEY, Serve, Shell, connected
 
 
 def _ci_job(title: str) -> Any:
-    """Return the YAML that follows `title` in the README."""
-    above = {block: "\n".join(README.splitlines()[: block.line - 2]).rstrip() for block in blocks_of("yaml")}
-    following = [block for block, words in above.items() if words.rsplit("\n\n", 1)[1].startswith(title)]
+    """Return the YAML that follows `title` on a page."""
+    above = {block: _words_above(block) for block in blocks_of("yaml")}
+    following = [block for block, words in above.items() if words.startswith(title)]
     assert len(following) == 1
     return yaml.safe_load(following[0].text)
+
+
+def _words_above(block: Block) -> str:
+    """Return the paragraph above a block, without comments to ourselves."""
+    above = "\n".join(PAGES[block.page].splitlines()[: block.line - 2])
+    return re.sub(r"<!--.*?-->", "", above).rstrip().rsplit("\n\n", 1)[1].lstrip()
 
 
 def _without_installation(commands: Sequence[str]) -> str:
@@ -35,7 +42,7 @@ def _github_steps() -> Iterator[Mapping[str, Any]]:
 
 
 def test_every_ci_job_is_checked() -> None:
-    """The README has a job for GitHub and one for GitLab, and no other."""
+    """The pages have a job for GitHub and one for GitLab, and no other."""
     assert len(blocks_of("yaml")) == 2
 
 

@@ -1,4 +1,4 @@
-"""The completion scripts work where README.md puts them."""
+"""The completion scripts work where docs/completion.md puts them."""
 
 import subprocess
 from collections.abc import Mapping
@@ -32,10 +32,10 @@ from support.running import Shell
         ("apimart.fish", ["fish", "-c", 'complete -C "apimart ch"'], "check"),
     ],
 )
-def test_completion_scripts_are_found_where_the_readme_puts_them(
+def test_completion_scripts_are_found_where_the_page_puts_them(
     script: str, question: list[str], answer: str, shell: Shell, environment: Mapping[str, str]
 ) -> None:
-    """After the README's commands the shell itself knows how to complete `apimart`."""
+    """After the page's commands the shell itself knows how to complete `apimart`."""
     need(question[0])
     [block] = [block for block in blocks_of("sh") if f"completions/{script}" in block.text]
     assert shell(block.text, env={}, interpreter=("sh", "-c")).stdout == ""

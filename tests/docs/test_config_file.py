@@ -1,4 +1,4 @@
-"""What README.md says about the config file: its examples are read, its commands print a key, its names are all."""
+"""The config file in the documentation: examples are read, commands print a key, no name is left out."""
 
 import json
 import re
@@ -10,13 +10,13 @@ import pytest
 
 from apimart_cli.config import names
 from apimart_cli.sandbox.server import Sandbox
-from support.pages import README, SOURCES, Block, blocks_of, code_in, table
+from support.pages import DOCUMENTATION, SOURCES, Block, blocks_of, code_in, table
 from support.running import KEY, Call, Write
 
 
 @pytest.mark.parametrize("block", blocks_of("toml"), ids=str)
 def test_the_config_examples_are_valid(block: Block, call: Call, write_config: Write) -> None:
-    """`config check` finds no mistake in the config files of the README, and reads each of their profiles."""
+    """`config check` finds no mistake in the config files of the pages, and reads each of their profiles."""
     write_config(block.text)
     ended = call("config", "check", "--json")
     report = json.loads(ended.stdout)
@@ -25,7 +25,7 @@ def test_the_config_examples_are_valid(block: Block, call: Call, write_config: W
 
 
 @pytest.mark.parametrize("profile", tomllib.loads(SOURCES)["profiles"])
-def test_commands_that_print_a_key_work_as_the_readme_writes_them(
+def test_commands_that_print_a_key_work_as_the_page_writes_them(
     profile: str,
     call: Call,
     secrets: Path,
@@ -41,20 +41,20 @@ def test_commands_that_print_a_key_work_as_the_readme_writes_them(
 
 
 def test_there_is_an_example_for_every_stand_in() -> None:
-    """The README has an example for pass, 1Password, the macOS keychain and the keyring of a Linux desktop."""
+    """There is an example for pass, 1Password, the macOS keychain and the keyring of a Linux desktop."""
     commands = [profile["api_key_command"][0] for profile in tomllib.loads(SOURCES)["profiles"].values()]
     assert commands == ["pass", "op", "security", "secret-tool"]
 
 
 def test_every_place_of_a_key_is_explained() -> None:
     """The list of where a profile keeps its key has every name that the config file knows for it."""
-    chapter = README.split("### Where a profile keeps its key")[1].split("###")[0]
+    chapter = DOCUMENTATION.split("### Where a profile keeps its key")[1].split("###")[0]
     assert re.findall(r"^- `(\w+)`:", chapter, re.MULTILINE) == list(names.KEY_NAMES)
 
 
 def test_a_key_file_lies_beside_the_config_file(call: Call, sandbox: Sandbox, write_config: Write) -> None:
-    """A relative `api_key_file` starts at the folder of the config file, wherever one stands, as the README says."""
-    assert "relative path starts at the folder of the config file" in " ".join(README.split())
+    """A relative `api_key_file` starts at the folder of the config file, not at the current one."""
+    assert "relative path starts at the folder of the config file" in " ".join(DOCUMENTATION.split())
     key_file = write_config('[profiles.a]\napi_key_file = "a.key"\n').parent / "a.key"
     key_file.write_text(KEY, encoding="utf-8")
     key_file.chmod(0o600)

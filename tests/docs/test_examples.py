@@ -1,4 +1,4 @@
-"""The examples of README.md print what stands below them.
+"""The examples of the documentation print what stands below them.
 
 Blocks are run by their language: `console` shows commands after `$ ` and exactly what they print, `sh` is a script that
 ends well.
@@ -14,14 +14,25 @@ import pytest
 
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.server import Sandbox
-from support.pages import CONFIG, README, Block, Example, blocks, blocks_of, examples_of, is_installation, normalised
+from support.pages import (
+    CONFIG,
+    DOCUMENTATION,
+    PAGES,
+    Block,
+    Example,
+    blocks,
+    blocks_of,
+    examples_of,
+    is_installation,
+    normalised,
+)
 from support.running import KEY, Run, Shell, Spawn, Write, connected
 
 NOTES = {
     "": "the key and the gateway are in variables",
-    "config": "the config file of the page is in place, and no variable is set",
+    "config": "the config file of the pages is in place, and no variable is set",
     "login": "the gateway is in a variable, the key is not",
-    "profiles": "the config file of the page is in place, and its gateway is the sandbox",
+    "profiles": "the config file of the pages is in place, and its gateway is the sandbox",
     "terminal": "as without a note, at a terminal, where the key is typed when it is asked for",
     "keyring": "as `terminal`, with a keyring",
 }
@@ -29,6 +40,8 @@ NOTES = {
 
 TYPED = ("terminal", "keyring")
 """Notes of blocks that need a terminal."""
+
+LANGUAGES = {"console", "sh", "yaml", "toml", "pycon", "powershell", "crontab", "ini"}
 
 END = "--end-of-an-example--"
 
@@ -62,16 +75,17 @@ def _assert_printed(printed: str, documented: Sequence[Example]) -> None:
 
 
 def test_every_block_is_of_a_language_that_is_checked() -> None:
-    """No block of the README escapes the tests, and no example is left without a command."""
-    assert {block.language for block in blocks(README)} == {"console", "sh", "yaml", "toml", "pycon", "powershell"}
-    assert {block.note for block in blocks(README)} == set(NOTES)
+    """No block of a page escapes the tests, and no example is left without a command."""
+    every = [block for name, page in PAGES.items() for block in blocks(page, name)]
+    assert {block.language for block in every} == LANGUAGES
+    assert {block.note for block in every if block.language != "ini"} == set(NOTES)
     assert all(block.text.startswith("$ ") for block in blocks_of("console"))
-    assert README.count("```") == 2 * len(blocks(README))
-    assert README.count("\n$ ") == sum(len(examples_of(block)) for block in blocks_of("console")) > 20
+    assert DOCUMENTATION.count("```") == 2 * len(every)
+    assert DOCUMENTATION.count("\n$ ") == sum(len(examples_of(block)) for block in blocks_of("console")) > 20
 
 
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note not in TYPED], ids=str)
-def test_console_examples_print_what_the_readme_shows(
+def test_console_examples_print_what_the_page_shows(
     block: Block, shell: Shell, secrets: Path, sandbox: Sandbox, write_config: Write
 ) -> None:
     """Typed into a shell, each example prints exactly what stands below it."""
@@ -91,7 +105,7 @@ def test_console_examples_print_what_the_readme_shows(
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note in TYPED], ids=str)
-def test_examples_that_ask_for_the_key_print_what_the_readme_shows(
+def test_examples_that_ask_for_the_key_print_what_the_page_shows(
     block: Block, spawn: Spawn, sandbox: Sandbox, home: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     """At a terminal the key is asked for, typed, not shown, and everything else is what stands below the example."""
@@ -115,15 +129,15 @@ def test_examples_that_ask_for_the_key_print_what_the_readme_shows(
 
 
 @pytest.mark.parametrize("block", [block for block in blocks_of("sh") if not is_installation(block)], ids=str)
-def test_scripts_of_the_readme_end_well(block: Block, shell: Shell, sandbox: Sandbox) -> None:
+def test_scripts_end_well(block: Block, shell: Shell, sandbox: Sandbox) -> None:
     """Each script runs in a plain POSIX shell and succeeds where enough is left."""
     ended = shell(block.text, env=connected(sandbox), interpreter=("sh", "-c"))
     assert (ended.returncode, "not found" in ended.stdout) == (0, False), ended.stdout
 
 
 def test_the_sandbox_opens_a_shell_in_which_examples_work(run: Run) -> None:
-    """`apimart sandbox -- bash`, as the README says, gives a key and a gateway to everything typed in it."""
-    assert "`apimart sandbox -- bash`" in README
+    """`apimart sandbox -- bash`, as the documentation says, gives a key and a gateway to everything typed in it."""
+    assert "`apimart sandbox -- bash`" in DOCUMENTATION
     ended = run("sandbox", "--", "bash", input="apimart balance --output value\nexit 9\n")
     assert (ended.returncode, ended.stdout) == (9, "10.5\n")
 
@@ -135,7 +149,7 @@ CASE_SCRIPT = next(block.text for block in blocks_of("sh") if "case $?" in block
 def test_the_script_has_a_branch_for_every_exit_code(
     code: ExitCode, shell: Shell, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """Whatever `check` ends with, the README's script takes the branch of that code, and goes on after 0 only."""
+    """Whatever `check` ends with, the script takes the branch of that code, and goes on after 0 only."""
     branches: dict[str, str] = dict(re.findall(r'^ +([\d*]+)\) +echo "([^"]+)"', CASE_SCRIPT, re.MULTILINE))
     assert set(branches) == {"*", *(str(int(code)) for code in ExitCode if code is not ExitCode.INTERNAL)}
     assert len(set(branches.values())) == len(branches)

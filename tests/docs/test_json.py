@@ -1,4 +1,4 @@
-"""Every field of every JSON document stands in README.md with its type, and none that is never sent."""
+"""Every field of every JSON document stands in docs/scripting.md with its type, and none that is never sent."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from apimart_cli.sandbox.scenario import Fault, Funds
-from support.pages import CONFIG, README, code_in, table
+from support.pages import CONFIG, DOCUMENTATION, code_in, table
 from support.running import Call, Serve, Write, connected
 
 JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -40,7 +40,7 @@ def _is_of_type(value: object, word: str) -> bool:
 
 
 def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve) -> None:
-    """The README has every field of `balance --json` and `check --json` with its type, and none that is never sent."""
+    """The page has every field of `balance --json` and `check --json` with its type, and none that is never sent."""
     usual, unlimited = connected(serve()), connected(serve(key=Funds(None, Decimal(2))))
     failing = connected(serve(fault=Fault.UNAUTHORIZED))
     checks = [
@@ -79,13 +79,13 @@ def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve)
 
 
 def test_the_json_of_config_is_documented(call: Call, write_config: Write) -> None:
-    """Every field of `config show`, `path` and `check` with `--json` stands in the README, each setting by its name."""
+    """Every field of `config show`, `path` and `check` with `--json` stands on the page, each setting by its name."""
     write_config(CONFIG)
     [shown, *others] = _json(call, "config", "show", "--all-profiles")
     assert len(others) == len(tomllib.loads(CONFIG)["profiles"]) - 1
     _assert_documented([shown, *others], "Fields of `config show`")
     _assert_documented(_json(call, "config", "path"), "Fields of `config path`")
-    [sentence] = re.findall(r"The\s+settings\s+are\s+([^.]*)\.", README)
+    [sentence] = re.findall(r"The\s+settings\s+are\s+([^.]*)\.", DOCUMENTATION)
     assert code_in(sentence) == list(shown["settings"])
     for setting in shown["settings"].values():
         assert set(setting) == {"value", "source"}
@@ -101,7 +101,7 @@ def test_the_json_of_config_is_documented(call: Call, write_config: Write) -> No
 
 
 def test_a_check_that_failed_open_says_so_in_json(call: Call, serve: Serve) -> None:
-    """After `--fail-open` the exit code is 0 and the verdict is still `error`, as the README says."""
+    """After `--fail-open` the exit code is 0 and the verdict is still `error`, as the page says."""
     [document] = _json(call, "check", "--min", "5", "--fail-open", **connected(serve(fault=Fault.SERVER_ERROR)))
     assert (document["exit_code"], document["verdict"]) == (0, "error")
-    assert re.search(r"`exit_code`\s+is\s+0\s+and\s+`verdict`\s+is\s+still\s+`error`", README)
+    assert re.search(r"`exit_code`\s+is\s+0\s+and\s+`verdict`\s+is\s+still\s+`error`", DOCUMENTATION)

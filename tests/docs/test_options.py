@@ -1,4 +1,4 @@
-"""README.md and `--help` agree: commands, options, values, choices, defaults and exit codes."""
+"""The documentation and `--help` agree: commands, options, values, choices, defaults and exit codes."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,13 @@ import pytest
 
 from apimart_cli import cli
 from apimart_cli.errors import ExitCode
-from support.pages import README, code_in, tables
+from support.pages import DOCUMENTATION, PAGES, Table, code_in, tables
 from support.running import Help
 from support.source import PACKAGE
 
 
 class Option(NamedTuple):
-    """An option as `--help` or the README shows it."""
+    """An option as `--help` or a page shows it."""
 
     spellings: frozenset[str]
     value: str
@@ -48,17 +48,17 @@ def _option_in_help(name: str, meaning: str) -> Option:
     *spellings, last = name.split(", ")
     last, _, value = last.partition(" ")
     # Versions of Typer differ in the brackets around choices.
-    choices = re.fullmatch(r"[<\[](.+\|.+)[>\]]", value)
+    choices = re.fullmatch(r"[<\[](.+\|.+)[>\]]", value) or re.search(r"One of: ([^.]+)\.", meaning)
     default = re.search(r"\[default: ([^];]+)|Default: (\S+)\.$", meaning)
     return Option(
         spellings=frozenset({*spellings, last}),
         value="" if choices else value,
-        choices=frozenset(choices[1].split("|") if choices else ()),
+        choices=frozenset(re.split(r"\||, ", choices[1]) if choices else ()),
         default=(default[1] or default[2]) if default else None,
     )
 
 
-def _option_in_readme(row: Sequence[str]) -> Option:
+def _option_on_page(row: Sequence[str]) -> Option:
     names, meaning = code_in(row[0]), row[1]
     placeholders = [name.partition(" ")[2] for name in names]
     default = re.search(r"default `([^`]+)`|`([^`]+)` \(default\)", meaning)
@@ -74,8 +74,16 @@ def _option_in_readme(row: Sequence[str]) -> Option:
 
 def _documented_options(command: str) -> set[Option]:
     """Return the rows of all tables whose heading names this command."""
-    found = [table for table in tables(README) if command in code_in(table.heading) and table.columns[0] == "option"]
-    return {_option_in_readme(row) for table in found for row in table.rows}
+    return {
+        _option_on_page(row)
+        for table in _tables_of_options()
+        if command in code_in(table.heading)
+        for row in table.rows
+    }
+
+
+def _tables_of_options() -> list[Table]:
+    return [table for page in PAGES.values() for table in tables(page) if table.columns[0] == "option"]
 
 
 HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
@@ -84,13 +92,14 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 COMMANDS = ("balance", "check", "login", "logout", "config show", "config path", "config set", "config unset",
             "config check", "sandbox", "apimart")  # fmt: skip
 
-LONGEST_SUMMARY = 45
+LONGEST_SUMMARY = 60
 
 
 def test_the_tables_of_options_name_every_command(help_of: Help) -> None:
-    """Every command of `--help` has its options in the README, and the README has no command that is not there."""
-    documented = {name for table in tables(README) if table.columns[0] == "option" for name in code_in(table.heading)}
-    assert documented == {*_commands(help_of), "apimart"} == set(COMMANDS)
+    """Every command that has options has them on a page, and the pages have no command that is not there."""
+    documented = {name for table in _tables_of_options() for name in code_in(table.heading)}
+    with_options = {name for name in _commands(help_of) if _options_in_help(help_of(name)) != {HELP}}
+    assert documented == {*with_options, "apimart"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("parent", ["", "config"])
@@ -105,9 +114,9 @@ def test_the_list_of_commands_cuts_no_sentence(parent: str, help_of: Help) -> No
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> None:
-    """Names, short names, values, choices and defaults in the README are those of `--help`, none more, none less."""
+    """Names, short names, values, choices and defaults on the pages are those of `--help`, none more, none less."""
     shown = _options_in_help(help_of("" if command == "apimart" else command))
-    assert "Every command has `--help`, or `-h`." in " ".join(README.split())
+    assert "Every command has `--help`, or `-h`." in " ".join(DOCUMENTATION.split())
     assert _documented_options(command) | {HELP} == shown
 
 

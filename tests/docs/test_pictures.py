@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from support.pages import CONTRIBUTING, README
+from support.pages import CONTRIBUTING, DOCUMENTATION
 from support.places import ROOT
 
 PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
@@ -18,7 +18,7 @@ def test_every_picture_is_made_by_the_command() -> None:
     names = {path.name for path in (ROOT / "docs").glob("*.svg")}
     measured = {"keys.svg"}
     assert set(PICTURES["PICTURES"]) <= names <= {*PICTURES["PICTURES"], *measured}
-    assert all(f"](docs/{name})" in README + CONTRIBUTING for name in names)
+    assert all(re.search(rf"\]\((docs/)?{re.escape(name)}\)", DOCUMENTATION) for name in names)
     assert "python3 docs/make_pictures.py" in CONTRIBUTING
 
 

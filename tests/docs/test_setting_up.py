@@ -1,4 +1,4 @@
-"""The lines that install: to the letter in README.md, in CI, and no others."""
+"""The lines that install: to the letter on the pages, in CI, and no others."""
 
 import re
 import tomllib
@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.pages import CONTRIBUTING, INSTALL_LINES, MAIN_JOB, README, TESTS, Block, blocks, blocks_of, examples_of
+from support.pages import (
+    CONTRIBUTING,
+    DOCUMENTATION,
+    INSTALL_LINES,
+    MAIN_JOB,
+    README,
+    TESTS,
+    Block,
+    blocks,
+    blocks_of,
+    examples_of,
+)
 from support.places import ROOT
 from support.running import Run
 
@@ -14,12 +25,12 @@ from support.running import Run
 @pytest.mark.parametrize("line", [MAIN_JOB, TESTS])
 def test_setting_up_takes_one_line(line: str) -> None:
     """The README has the two lines that set up and do the main job, and set up and run the tests, to the letter."""
-    assert [block.text for block in blocks_of("sh")].count(f"{line}\n") == 1
+    assert [block.text for block in blocks(README) if block.language == "sh"].count(f"{line}\n") == 1
 
 
-def test_the_lines_that_are_not_run_are_in_the_readme() -> None:
-    """What the tests leave alone is a list of lines that the README really has."""
-    commands = {line.strip().removeprefix("- ").removeprefix("run: ") for line in README.splitlines()}
+def test_the_lines_that_are_not_run_are_on_the_pages() -> None:
+    """What the tests leave alone is a list of lines that the pages really have."""
+    commands = {line.strip().removeprefix("- ").removeprefix("run: ") for line in DOCUMENTATION.splitlines()}
     assert commands >= INSTALL_LINES
 
 
@@ -45,7 +56,9 @@ def test_ci_runs_the_tests_as_the_readme_says() -> None:
 def test_the_extras_that_the_documents_install_exist() -> None:
     """Everything in brackets after the package is an extra of it, and `apimart` is its command."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {extra for page in (README, CONTRIBUTING) for extra in re.findall(r"(?:\.|apimart-cli)\[(\w+)\]", page)}
+    extras = {
+        extra for page in (DOCUMENTATION, CONTRIBUTING) for extra in re.findall(r"(?:\.|apimart-cli)\[(\w+)\]", page)
+    }
     assert extras == {"keyring", "test", "dev", "deep"}
     assert extras <= set(project["optional-dependencies"])
     assert list(project["scripts"]) == ["apimart"]

@@ -1,4 +1,4 @@
-"""Tables and numbers of README.md are those of the program: variables, exit codes, errors, faults, limits."""
+"""Tables and numbers of the documentation are those of the program: variables, exit codes, errors, faults, limits."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from apimart_cli.gateway import client, failures, retry, transport
 from apimart_cli.output import json
 from apimart_cli.output import table as table_format
 from apimart_cli.sandbox.scenario import Fault
-from support.pages import README, code_in, table
+from support.pages import DOCUMENTATION, code_in, table
 from support.running import Call, Serve, connected
 from support.source import strings
 
@@ -65,19 +65,21 @@ def test_every_fault_is_documented() -> None:
         (r"at most (\d+) characters", text.QUOTE_LIMIT),
         (r"default `10`, at most (\d+)", target.MAX_TIMEOUT),
         (r"less than (\d+) % left", table_format.LOW_SHARE * 100),
-        (r"asked side by side, (\d+) at a time", client.MAX_CONCURRENCY),
+        (r"queried concurrently, up to (\d+) at once", client.MAX_CONCURRENCY),
         (r"version of this form: (\d+)", json.SCHEMA),
     ],
 )
-def test_numbers_in_the_readme_are_those_of_the_code(sentence: str, value: float) -> None:
-    """A limit that the README names is the one that the code holds."""
-    found = re.findall(sentence, " ".join(README.split()))
+def test_numbers_on_the_pages_are_those_of_the_code(sentence: str, value: float) -> None:
+    """A limit that a page names is the one that the code holds."""
+    found = re.findall(sentence, " ".join(DOCUMENTATION.split()))
     assert found
     assert {int(number) for number in found} == {value}
 
 
 def test_the_statuses_that_are_tried_again_are_documented() -> None:
-    """The README names every HTTP status that is retried, no other, and how often."""
-    [statuses] = re.findall(r"HTTP ([\d, ]+ and \d+) are tried again, up to three times", " ".join(README.split()))
+    """A page names every HTTP status that is retried, no other, and how often."""
+    [statuses] = re.findall(
+        r"HTTP ([\d, ]+ and \d+) are tried again, up to three times", " ".join(DOCUMENTATION.split())
+    )
     assert {int(number) for number in re.findall(r"\d+", statuses)} == failures.RETRYABLE_STATUSES
     assert retry.MAX_ATTEMPTS - 1 == 3

@@ -198,7 +198,7 @@ def test_a_key_that_nobody_could_judge_is_saved_only_on_demand(
     refused = call("login", input=KEY, env=env)
     assert (refused.code, path.read_text()) == (code, FILE)
     assert refused.stderr.endswith(
-        "apimart: warning: the key is not saved\nhint: it is kept unverified with: --no-verify\n"
+        "apimart: warning: the key is not saved\nhint: keep it unverified with: --no-verify\n"
     )
     saved = call("login", "--no-verify", input=KEY, env=env)
     assert (saved.code, stored(path)["work"]["api_key"]) == (0, KEY)

@@ -9,6 +9,14 @@ from support.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+"""The documentation for users: the text of each page by its name, like `docs/python.md`."""
+
+DOCUMENTATION = "\n".join(PAGES.values())
+
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -41,9 +49,11 @@ class Block(NamedTuple):
     """What follows the language: how its commands are run."""
     line: int
     text: str
+    page: str = ""
+    """The name of the page that it is on, where that is one of PAGES."""
 
     def __str__(self) -> str:
-        return f"{self.language}-at-line-{self.line}"
+        return f"{self.page}-{self.language}-at-line-{self.line}"
 
 
 class Table(NamedTuple):
@@ -61,9 +71,9 @@ class Example(NamedTuple):
     printed: str
 
 
-def blocks(page: str) -> list[Block]:
+def blocks(page: str, name: str = "") -> list[Block]:
     fences = re.finditer(r"^```(\w*) ?(.*)\n((?:.*\n)*?)```$", page, re.MULTILINE)
-    return [Block(fence[1], fence[2], page.count("\n", 0, fence.start()) + 2, fence[3]) for fence in fences]
+    return [Block(fence[1], fence[2], page.count("\n", 0, fence.start()) + 2, fence[3], name) for fence in fences]
 
 
 def without_blocks(page: str) -> str:
@@ -84,9 +94,14 @@ def tables(page: str) -> Iterator[Table]:
 
 
 def table(first_column: str, heading: str | None = None) -> Table:
-    """Return the one table of the README with this name of its first column, under this heading."""
-    found = [table for table in tables(README) if table.columns[0] == first_column and heading in {None, table.heading}]
-    assert len(found) == 1, f"the README has {len(found)} tables of {first_column}, under {heading or 'any heading'}"
+    """Return the table with this name of its first column, under this heading.
+
+    On more than one page it has to be the same.
+    """
+    every = [table for page in PAGES.values() for table in tables(page)]
+    found = [table for table in every if table.columns[0] == first_column and heading in {None, table.heading}]
+    assert found, f"no page has a table of {first_column} under {heading or 'any heading'}"
+    assert all(table == found[0] for table in found), f"the tables of {first_column} differ"
     return found[0]
 
 
@@ -96,7 +111,8 @@ def code_in(cell: str) -> list[str]:
 
 
 def blocks_of(*languages: str) -> list[Block]:
-    return [block for block in blocks(README) if block.language in languages]
+    """Return the blocks of all pages in these languages."""
+    return [block for name, page in PAGES.items() for block in blocks(page, name) if block.language in languages]
 
 
 def examples_of(block: Block) -> list[Example]:
@@ -122,4 +138,4 @@ def normalised(printed: str, home: Path) -> str:
 
 
 CONFIG, SOURCES = (block.text for block in blocks_of("toml"))
-"""The config file of the page, and its examples of commands that print a key."""
+"""The config file of the examples, and the examples of commands that print a key."""

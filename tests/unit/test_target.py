@@ -179,6 +179,6 @@ def test_a_time_limit_that_limits_nothing_is_refused(seconds: float) -> None:
     with pytest.raises(UsageError) as caught:
         check_timeout(seconds, "--timeout")
     assert caught.value.message == "--timeout: the time limit must be more than 0 and at most 3600 seconds"
-    assert caught.value.hint == "for example 10"
+    assert caught.value.hint == "give a number like 10"
     with pytest.raises(UsageError, match=r"^timeout: "):
         check_timeout(seconds)

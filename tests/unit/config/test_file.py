@@ -111,10 +111,10 @@ def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, te
 @pytest.mark.parametrize(
     ("text", "line", "fault", "hint"),
     [
-        ("api_key = 'sk-Zq7Wm3Xc'", 1, "unknown name 'api_key'", "known names: default_profile, profiles, base_url, "),
+        ("api_key = 'sk-Zq7Wm3Xc'", 1, "unknown name 'api_key'", "use one of: default_profile, profiles, base_url, "),
         ("timout = 5", 1, "unknown name 'timout'", "; did you mean timeout?"),
         ("mni = 5", 1, "unknown name 'mni'", "; did you mean min?"),
-        ("xyzzy = 5", 1, "unknown name 'xyzzy'", "known names: "),
+        ("xyzzy = 5", 1, "unknown name 'xyzzy'", "use one of: "),
         ("[profile.work]", 1, "unknown name 'profile'", "; did you mean profiles?"),
         (
             "[profiles.work]\napikey = 'sk-Zq7Wm3Xc'",
@@ -126,7 +126,7 @@ def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, te
             "[profiles.work]\ndefault_profile = 'x'",
             2,
             "[profiles.work]: unknown name 'default_profile'",
-            "known names: ",
+            "use one of: ",
         ),
         ("[profiles.work.api_key]\nx = 1", 1, "[profiles.work]: api_key must be a string", 'api_key = "..."'),
         ("timeout = '5'", 1, "timeout must be a number", "write a number without quotes, like timeout = 5"),

@@ -51,7 +51,7 @@ def test_the_largest_file_is_read_and_a_larger_one_is_not(path: Path) -> None:
     os.truncate(path, 1 << 40)
     error = _refusal(path)
     assert error.message == f"{path} is larger than 1024 KiB"
-    assert error.hint == "is it the right file?"
+    assert error.hint == "check that it is the right file"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfet\x00", b"caf\xe9", b"\x80", "text".encode("utf-16")])

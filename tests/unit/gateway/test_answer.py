@@ -170,7 +170,7 @@ def test_what_is_not_plainly_an_amount_is_a_bad_response(name: str, text: str, f
     assert type(error) is BadResponseError
     assert error.message == f"{UNTRUSTED}`{name}` {fault}"
     assert error.hint == (
-        "something between here and the gateway, or the gateway itself, answered wrongly; try again later"
+        "try again later: something between here and the gateway, or the gateway itself, answered wrongly"
     )
 
 
@@ -434,12 +434,12 @@ def test_any_status_but_200_is_a_failure_whatever_the_body(
 
 _HINTS = {
     401: "check that the key is right and still exists on the gateway's key page, and that it allows your IP address",
-    402: "the account cannot pay for calls; top it up",
+    402: "top up the account: it cannot pay for calls",
     404: "check the base URL: `apimart config show` tells where it comes from",
     408: "try again later; a longer --timeout allows more retries",
     500: "try again later",
     503: "try again later; a longer --timeout allows more retries",
-    418: "something between here and the gateway, or the gateway itself, answered wrongly; try again later",
+    418: "try again later: something between here and the gateway, or the gateway itself, answered wrongly",
     429: "ask less often",
     302: "check the base URL: `apimart config show` tells where it comes from",
 }

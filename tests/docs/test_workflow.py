@@ -1,0 +1,59 @@
+"""The workflow for forks on GitHub: valid by GitHub's own schema, and the checks of the project on every Python."""
+
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.places import ROOT
+from support.programs import need
+
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+
+
+def _complaints(workflow: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Hold a file against the schema that GitHub publishes, a copy of which comes with the program."""
+    return subprocess.run(
+        [need("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", str(workflow)],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_workflow_is_valid(environment: Mapping[str, str]) -> None:
+    """GitHub's schema for workflows accepts it."""
+    ended = _complaints(WORKFLOW, environment)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("runs-on:", "run-on:"), ("timeout-minutes: 60", "timeout-minutes: soon")]
+)
+def test_a_mistake_in_the_workflow_is_noticed(
+    right: str, wrong: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A misspelled name and a wrong type fail."""
+    text = WORKFLOW.read_text(encoding="utf-8")
+    assert right in text
+    broken = tmp_path / "ci.yml"
+    broken.write_text(text.replace(right, wrong), encoding="utf-8")
+    assert _complaints(broken, environment).returncode == 1
+
+
+def test_the_workflow_runs_all_checks_on_every_python() -> None:
+    """It calls `.ci/run`, and nothing else that could go its own way, with each Python of the classifiers."""
+    workflow: Any = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    [job] = workflow["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+    assert {"python-version": "${{ matrix.python }}"} in [step.get("with") for step in job["steps"]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    prefix = "Programming Language :: Python :: "
+    versions = [name.removeprefix(prefix) for name in project["classifiers"] if name.startswith(f"{prefix}3.")]
+    assert job["strategy"]["matrix"]["python"] == versions

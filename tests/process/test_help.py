@@ -1,0 +1,71 @@
+"""The help on real terminals: it fits, and begins with what people look for."""
+
+import re
+from collections.abc import Sequence
+
+import pyte
+import pytest
+
+from apimart_cli.cli import COMMANDS
+from support.running import Run, Spawn
+
+SUBCOMMANDS = ("config show", "config path", "config set", "config unset", "config check")
+PAGES = ("", *COMMANDS, *SUBCOMMANDS)
+
+
+def _lines(spawn: Spawn, *arguments: str, columns: int) -> Sequence[str]:
+    """Return what a terminal of that many columns shows; a line that does not fit becomes two on it."""
+    child = spawn("apimart", *arguments, columns=columns)
+    written = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    screen = pyte.Screen(columns, 200)
+    pyte.ByteStream(screen).feed(written)
+    lines = [line.rstrip() for line in screen.display]
+    assert "\n".join(lines).rstrip() == written.decode().replace("\r\n", "\n").rstrip(), "a line was broken"
+    return lines
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("page", PAGES)
+def test_help_fits_and_begins_with_examples(page: str, columns: int, spawn: Spawn) -> None:
+    """No line is broken by the terminal; after what a command does come two or three examples, then the options."""
+    lines = _lines(spawn, *page.split(), "--help", columns=columns)
+    text = "\n".join(lines)
+    assert lines[0].startswith(f"Usage: apimart {page}".rstrip())
+    examples = [line for line in lines if re.match(r" {4}apimart \w", line)]
+    assert 2 <= len(examples) <= 3
+    assert all(line.startswith(f"    apimart {page}".rstrip()) for line in examples)
+    [start] = [number for number, line in enumerate(lines) if line == "Options:"]
+    assert lines.index(examples[-1]) < start
+    assert text.index("--help", text.index("Options:")) > 0
+
+
+@pytest.mark.parametrize("command", ["balance", "check", "config show"])
+def test_the_options_that_people_need_first_come_first(command: str, spawn: Spawn) -> None:
+    """Profile, scope and output stand before everything else that is shared, the key on the command line last."""
+    lines = _lines(spawn, *command.split(), "--help", columns=60)
+    section = lines[lines.index("Options:") :]
+    options = [
+        match[1] for line in section[: section.index("")] if (match := re.match(r"  (?:-\w, )?(--[\w-]+)", line))
+    ]
+    known = [name for name in options if name in {"--profile", "--scope", "--output", "--timeout", "--api-key-file"}]
+    expected = ["--profile", "--scope", "--output", "--timeout", "--api-key-file"]
+    assert known == [name for name in expected if name in options]
+    assert options[-2:] == ["--api-key", "--help"]
+
+
+def test_the_first_page_names_what_a_newcomer_needs(spawn: Spawn) -> None:
+    """The first step, the variables, and where the documentation is."""
+    text = " ".join(" ".join(_lines(spawn, "--help", columns=60)).split())
+    for needed in ("Start with: apimart login", "APIMART_API_KEY", "APIMART_PROFILE", "APIMART_CONFIG", "man apimart"):
+        assert needed in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["config"]])
+def test_a_lost_word_does_not_look_like_success(run: Run, arguments: Sequence[str]) -> None:
+    """Without a command nothing is on standard output, the help is on standard error, and the exit code is 2."""
+    ended = run(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(" ".join(["Usage: apimart", *arguments]))
+    assert "Commands:" in ended.stderr
