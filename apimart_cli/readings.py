@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
-from apimart_cli.balance import Reading
+from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.source import NoKey
 from apimart_cli.screen.writing import write_error, write_warning
 from apimart_cli.trace import Trace
+from apimart_cli.words import ScopeChoice
 
 
 class Taken(NamedTuple):
@@ -53,7 +54,11 @@ def take_readings(
 
 def count(profiles: Sequence[Settings]) -> int:
     """Return how many readings there will be."""
-    return sum(len(settings.scope.value) for settings in profiles)
+    return sum(1 if settings.scope.value is ScopeChoice.SPENDABLE else _questions(settings) for settings in profiles)
+
+
+def _questions(settings: Settings) -> int:
+    return len(settings.scope.value.asked)
 
 
 def _grouped(
@@ -61,12 +66,14 @@ def _grouped(
 ) -> Iterator[Taken]:
     from apimart_cli.screen.progress import progress
 
-    with progress(count(profiles), quiet=quiet) as counted:
+    with progress(sum(map(_questions, profiles)), quiet=quiet) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
-            for reading in islice(readings, len(settings.scope.value)):
+            for reading in islice(readings, _questions(settings)):
                 counted.step()
                 group.append(reading)
+            if settings.scope.value is ScopeChoice.SPENDABLE:
+                group = [spendable(*group)]
             taken += group
             if number < len(profiles):
                 yield Taken(settings, group)

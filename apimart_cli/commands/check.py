@@ -86,13 +86,9 @@ def _comment(verdict: "Verdict", *, quiet: bool) -> None:
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
         write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")
-    looked_at_accounts = any(each.reading.scope is Scope.ACCOUNT for each in verdict.judged)
-    passed_unlimited = any(
-        each.outcome is Outcome.PASS and each.reading.balance is not None and each.reading.balance.unlimited_quota
-        for each in verdict.judged
-    )
-    if passed_unlimited and not looked_at_accounts and not quiet and is_terminal_error():
-        write_note(
-            "the key's quota is unlimited; the account's own balance was not looked at",
-            "look at both with: --scope both",
-        )
+    of_keys_alone = all(each.reading.scope is Scope.KEY for each in verdict.judged)
+    if verdict.outcome is Outcome.PASS and of_keys_alone and not quiet and is_terminal_error():
+        is_unlimited = any(each.reading.balance and each.reading.balance.unlimited_quota for each in verdict.judged)
+        unlimited = "the key's quota is unlimited; the account's own balance was not looked at"
+        limited = "only the key was checked; its account may have less left"
+        write_note(unlimited if is_unlimited else limited, "check both with: --scope spendable")

@@ -1,10 +1,8 @@
 """The lines of `check`: one a reading, for people and for logs."""
 
-from decimal import Decimal
-
 from apimart_cli.balance import Balance
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.gate import Judged, Thresholds, Verdict
+from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import width
 from apimart_cli.screen.output import Screen
@@ -57,12 +55,19 @@ def _findings(judged: Judged) -> list[str]:
         case PaymentRequiredError():
             return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
         case error:
-            return [f"no balance to judge ({error.code})"]
+            part = judged_part_below(reading, thresholds)
+            if part is None or part.reading.balance is None:
+                return [f"no balance to judge ({error.code})"]
+            known = part.reading.balance._replace(limited_by=part.reading.scope)
+            return [
+                *_balance_findings(known, part.thresholds, outcome, reading.unit),
+                f"the other of key and account is not known ({error.code})",
+            ]
 
 
 def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
     findings = []
-    left = _left(balance.remain_balance, unit)
+    left = _left(balance, unit)
     if thresholds.min is None:
         findings.append(left)
     elif outcome is Outcome.UNLIMITED:
@@ -75,8 +80,11 @@ def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome
     return findings
 
 
-def _left(remain: Decimal | None, unit: str | None) -> str:
-    return "unlimited quota" if remain is None else f"{with_unit(remain, unit)} left"
+def _left(balance: Balance, unit: str | None) -> str:
+    if balance.remain_balance is None:
+        return "unlimited quota"
+    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
+    return f"{with_unit(balance.remain_balance, unit)} left{limit}"
 
 
 def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.balance import SPENDABLE, Balance, Reading, Spendable, with_spendable
+from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.lines import checked_as_lines
@@ -67,7 +67,7 @@ class _Row(NamedTuple):
 def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) -> str:
     # A failed reading has a row beside others; alone, there is no answer, and the message says it all.
     shown = [reading for reading in readings if reading.error is None or asked > 1]
-    rows = [_spendable_row(entry) if isinstance(entry, Spendable) else _row(entry) for entry in with_spendable(shown)]
+    rows = [_row(reading) for reading in with_spendable(shown)]
     if not rows:
         return ""
     rows += _total_rows(shown)
@@ -94,17 +94,6 @@ def _row(reading: Reading) -> _Row:
             return _Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
 
 
-def _spendable_row(spendable: Spendable) -> _Row:
-    profile = visible(spendable.profile)
-    if spendable.error:
-        return _Row(profile, SPENDABLE, "-", "-", None, "unknown", "red")
-    if spendable.limit is None or spendable.remain_balance is None:
-        return _Row(profile, SPENDABLE, "unlimited", "-", None, "unlimited", "cyan")
-    status = f"limited by {spendable.limit.scope}"
-    style = "red" if spendable.remain_balance <= 0 else "green"
-    return _Row(profile, SPENDABLE, with_unit(spendable.remain_balance, spendable.unit), "-", None, status, style)
-
-
 def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
     """Return the sum of several keys, only where it means something: one unit, known to be the same, and all limited.
 
@@ -129,6 +118,8 @@ def _status(balance: Balance) -> tuple[str, str]:
     share = _share(balance)
     if balance.remain_balance is None:
         return "unlimited", "cyan"
+    if balance.limited_by is not None:
+        return f"limited by {balance.limited_by}", "red" if balance.remain_balance <= 0 else "green"
     if balance.remain_balance <= 0:
         return "empty", "red"
     return ("low", "yellow") if share is not None and share < LOW_SHARE else ("ok", "green")
@@ -136,7 +127,8 @@ def _status(balance: Balance) -> tuple[str, str]:
 
 def _share(balance: Balance) -> Decimal | None:
     """Return which part of the whole is left, from 0 to 1 in thousandths, rounded down; None without a whole."""
-    if balance.remain_balance is None:
+    # What can be spent and what was used may belong to two: they make no whole.
+    if balance.remain_balance is None or balance.scope is Scope.SPENDABLE:
         return None
     left = max(balance.remain_balance, Decimal(0))
     # No amount is rounded on the way: a share just below 1 stays below it.

@@ -90,7 +90,7 @@ def test_a_wide_terminal_shows_the_whole_table(show: Show, sandbox: Sandbox) -> 
         "──────────────────────────────────────────────────────────────────────────",
         "default   key              10.5    2.3   ████████░░  82 %   ok",
         "default   account         100.0   25.5   ███████░░░  79 %   ok",
-        "default   spendable        10.5      -   -                  limited by key",
+        "default   spendable        10.5    2.3   -                  limited by key",
     ]
 
 
@@ -102,7 +102,7 @@ def test_a_narrow_terminal_costs_the_bar(show: Show, sandbox: Sandbox) -> None:
         "──────────────────────────────────────────────────────────",
         "default  key             10.5   2.3   82 %  ok",
         "default  account        100.0  25.5   79 %  ok",
-        "default  spendable       10.5     -  -      limited by key",
+        "default  spendable       10.5   2.3  -      limited by key",
     ]
 
 
@@ -410,7 +410,7 @@ def test_an_unlimited_key_that_passes_is_commented_on_in_a_terminal(show: Show, 
     """A person is told that an unlimited key says nothing about the account, and how to look at it."""
     shown = show("check", "--min", "5", columns=120, env=unlimited)
     assert shown.code == 0
-    assert shown.lines[1:] == [NOTE, "hint: look at both with: --scope both"]
+    assert shown.lines[1:] == [NOTE, "hint: check both with: --scope spendable"]
 
 
 def test_the_comment_goes_to_standard_error(spawn: Spawn, unlimited: dict[str, str], tmp_path: Path) -> None:

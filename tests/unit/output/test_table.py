@@ -136,7 +136,7 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
         "Profile:   default",
         "Scope:     spendable",
         "Remaining: 10.5",
-        "Used:      -",
+        "Used:      2.3",
         "Left:      -",
         "Status:    limited by key",
     ]
