@@ -70,7 +70,12 @@ def render_document(document: Mapping[str, Any]) -> str:
 
 
 def _reading_document(reading: Reading) -> dict[str, Any]:
-    name = {"schema": SCHEMA, "profile": without_keys(reading.profile), "scope": reading.scope.value}
+    name = {
+        "schema": SCHEMA,
+        "profile": without_keys(reading.profile),
+        "scope": reading.scope.value,
+        "key_id": reading.key_id,
+    }
     match reading.result:
         case Balance() as balance:
             return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}

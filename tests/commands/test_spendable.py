@@ -15,6 +15,7 @@ from apimart_cli import fetch_balance
 from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.balance import spendable as combine
 from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
+from apimart_cli.keys.key import ApiKey
 from apimart_cli.words import Scope
 from support.running import KEY, Call, Run, Spawn
 from support.scripted import ACCOUNT, Reply, balance, gateway, refusal
@@ -202,8 +203,10 @@ def test_json_has_a_third_object_for_it(call: Call, both: dict[str, str]) -> Non
     """Of the same schema; the amount with the digits of the reading that limits it."""
     shown = call("balance", "--all-profiles", "--json", env=both)
     lines = shown.stdout.splitlines()
+    key_id = ApiKey(KEY, source="the tests").key_id
     assert re.sub(r'"fetched_at":"[^"]*"', '"fetched_at":"T"', lines[2]) == (
-        '{"schema":1,"profile":"a","scope":"spendable","remain_balance":3.25,"used_balance":2.3,'
+        f'{{"schema":1,"profile":"a","scope":"spendable","key_id":"{key_id}",'
+        '"remain_balance":3.25,"used_balance":2.3,'
         '"unlimited_quota":false,"limited_by":"account","unit":"USD","fetched_at":"T"}'
     )
     third = json.loads(lines[5])
@@ -252,7 +255,7 @@ def test_one_answer_of_two_leaves_it_unknown(call: Call, failing: str, status: i
     assert [document["scope"] for document in documents] == ["key", "account", "spendable"]
     assert sum("error" in document for document in documents) == 2
     assert documents[2]["error"]["exit_code"] == code
-    assert list(documents[2]) == ["schema", "profile", "scope", "error"]
+    assert list(documents[2]) == ["schema", "profile", "scope", "key_id", "error"]
     assert table[-1].split() == ["default", "spendable", "-", "-", "-", "error:", documents[2]["error"]["code"]]
     assert value[2] == "default/spendable\terror"
 

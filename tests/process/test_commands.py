@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def test_balance_prints_json_for_scripts(run: Run, sandbox: Sandbox) -> None:
         "schema": 1,
         "profile": "default",
         "scope": "key",
+        "key_id": sha256(KEY.encode()).hexdigest()[:12],
         "remain_balance": Decimal("10.5"),
         "used_balance": Decimal("2.3"),
         "unlimited_quota": False,
