@@ -40,6 +40,8 @@ class Reading(NamedTuple):
     """Tells the key apart from others (`ApiKey.key_id`); None where there was none."""
     host: str = ""
     """The host that was asked, with its port where one is named."""
+    low_below: Decimal | None = None
+    """The profile's own `min`: a smaller balance is called low."""
     parts: tuple["Reading", ...] = ()
     """Of what can be spent: the readings of the key and the account that it was made of."""
 

@@ -71,7 +71,7 @@ def _grouped(
             group = []
             for reading in islice(readings, _questions(settings)):
                 counted.step()
-                group.append(reading)
+                group.append(reading._replace(low_below=settings.min.value))
             if settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
             taken += group

@@ -44,7 +44,7 @@ def test_balance_shows_a_table(run: Run, sandbox: Sandbox) -> None:
     ended = run("balance", env=connected(sandbox))
     assert (ended.returncode, ended.stderr) == (0, "")
     head, _, row = ended.stdout.splitlines()
-    assert head.split() == ["Profile", "Scope", "Remaining", "Used", "Left", "Status"]
+    assert head.split() == ["Profile", "Scope", "Remaining", "Used", "%", "left", "Status"]
     assert row.split() == ["default", "key", "10.5", "2.3", "████████░░", "82", "%", "ok"]
 
 

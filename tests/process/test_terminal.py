@@ -86,7 +86,7 @@ def test_a_wide_terminal_shows_the_whole_table(show: Show, sandbox: Sandbox) -> 
     shown = show("balance", "--scope", "both", columns=120, env=connected(sandbox))
     assert shown.code == 0
     assert shown.lines == [
-        "Profile   Scope       Remaining   Used   Left               Status",
+        "Profile   Scope       Remaining   Used   % left             Status",
         "──────────────────────────────────────────────────────────────────────────",
         "default   key              10.5    2.3   ████████░░  82 %   ok",
         "default   account         100.0   25.5   ███████░░░  79 %   ok",
@@ -98,12 +98,31 @@ def test_a_narrow_terminal_costs_the_bar(show: Show, sandbox: Sandbox) -> None:
     """On 60 columns the share left is a number without its bar; nothing else goes."""
     shown = show("balance", "--scope", "both", columns=60, env=connected(sandbox))
     assert shown.lines == [
-        "Profile  Scope      Remaining  Used  Left   Status",
-        "──────────────────────────────────────────────────────────",
-        "default  key             10.5   2.3   82 %  ok",
-        "default  account        100.0  25.5   79 %  ok",
-        "default  spendable       10.5   2.3  -      limited by key",
+        "Profile  Scope      Remaining  Used  % left  Status",
+        "───────────────────────────────────────────────────────────",
+        "default  key             10.5   2.3   82 %   ok",
+        "default  account        100.0  25.5   79 %   ok",
+        "default  spendable       10.5   2.3  -       limited by key",
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("scope", ["key", "spendable"])
+def test_a_balance_below_the_profiles_own_minimum_is_low(
+    show: Show, sandbox: Sandbox, write_config: WriteConfig, scope: str, columns: int
+) -> None:
+    """In `balance` as in `check`, by a word and by its colour; its name is shortened where it is too wide."""
+    name = "customer-production-europe-west-1"
+    write_config(f'[profiles.{name}]\napi_key = "{KEY}"\nmin = 50\nscope = "{scope}"\n')
+    shown = show("balance", "-p", name, columns=columns, env={"APIMART_BASE_URL": sandbox.url})
+    row = shown.lines[-1].split()
+    assert len(shown.lines) == 3
+    assert (row[0] == name) is (columns == 100)
+    assert row[0].startswith("custom")
+    assert row[0].endswith("west-1")
+    assert row[1:4] == [scope, "10.5", "2.3"]
+    assert "low" in row
+    assert shown.colour("low") == "brown"  # what pyte calls ANSI's yellow
 
 
 def test_a_very_narrow_terminal_stacks_the_columns(show: Show, sandbox: Sandbox) -> None:
@@ -114,7 +133,7 @@ def test_a_very_narrow_terminal_stacks_the_columns(show: Show, sandbox: Sandbox)
         "Scope:     key",
         "Remaining: 10.5",
         "Used:      2.3",
-        "Left:      82 %",
+        "% left:    82 %",
         "Status:    ok",
     ]
 

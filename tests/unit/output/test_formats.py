@@ -60,7 +60,7 @@ def test_amounts_keep_every_digit_in_every_format(amount: str, shown: str, outpu
                 "used_balance": 2.3,
             },
             "-2",
-            ["-2", "2.3", "-", "limited by account"],
+            ["-2", "2.3", "-", "empty (account)"],
         ),
         (
             reading(None),
