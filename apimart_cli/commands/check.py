@@ -41,6 +41,9 @@ def check(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")
     ] = False,
+    quiet_pass: Annotated[
+        bool, typer.Option("--quiet-pass", help="Print nothing when everything passes; for cron.")
+    ] = False,
 ) -> ExitCode:
     """Exit 0 only when enough is proved to be left.
 
@@ -57,12 +60,14 @@ def check(
     # Every profile must have a threshold before the first question is asked.
     for profile in profiles:
         profile.thresholds()
-    with take_readings(profiles, refuse_exposed=True, quiet=quiet, trace=trace_of(debug=asking.debug)) as taken:
+    trace = trace_of(debug=asking.debug)
+    with take_readings(profiles, refuse_exposed=True, quiet=quiet or quiet_pass, trace=trace) as taken:
         # Loaded while the answers travel.
         from apimart_cli.gate import judge
 
         required = [(reading, each.settings.thresholds()) for each in taken for reading in each.readings]
         verdict = judge(required, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
+        quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
         if not quiet:
             _write(verdict, chosen)
     _comment(verdict, quiet=quiet)

@@ -13,11 +13,13 @@ _OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.BELOW: "red", Outcome.UNLIMIT
 
 
 def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
-    """Return one line a reading: the verdict word, whose balance, what it is, what was required."""
+    """Return one line a judged reading: the verdict word, whose balance, what it is, what was required.
+
+    A failed reading leaves nothing to judge: standard error tells of it, and no line here tells it again.
+    """
     lines = []
     for judged in verdict.judged:
-        # A failed reading that decides the verdict has its line; one that leaves no verdict has only its message.
-        if judged.outcome is not Outcome.ERROR or len(verdict.judged) > 1:
+        if judged.outcome is not Outcome.ERROR:
             word = judged.outcome.value.upper()
             line = _fold(f"{word} {visible(judged.reading.name)}: {'; '.join(_findings(judged))}", screen)
             lines.append(f"{_coloured(word, judged.outcome, screen)}{line.removeprefix(word)}\n")
@@ -55,9 +57,10 @@ def _findings(judged: Judged) -> list[str]:
         case PaymentRequiredError():
             return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
         case error:
+            # Of what can be spent, one part is below a threshold, whatever the other would have been.
             part = judged_part_below(reading, thresholds)
-            if part is None or part.reading.balance is None:
-                return [f"no balance to judge ({error.code})"]
+            assert part is not None, "a reading without a balance has a line only where a part decides"
+            assert part.reading.balance is not None, "only a balance is below a threshold"
             known = part.reading.balance._replace(limited_by=part.reading.scope)
             return [
                 *_balance_findings(known, part.thresholds, outcome, reading.unit),
