@@ -82,9 +82,18 @@ def _grouped(
 
 
 def _write_failures(readings: Sequence[Reading]) -> None:
-    """Write the error of every failed reading, with its name where there are several; one hint for a row of them."""
-    failures = [(reading.name, reading.error) for reading in readings if reading.error is not None]
-    for number, (name, error) in enumerate(failures, start=1):
-        message = f"{name}: {error.message}" if len(readings) > 1 else error.message
-        is_repeated = number < len(failures) and failures[number][1].hint == error.hint
-        write_error(message, None if is_repeated else error.hint)
+    """Write each failure once, after the names that it has where there are several; one hint for a row of them."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for reading in readings:
+        if reading.error is not None:
+            names.setdefault((reading.error.message, reading.error.hint), []).append(reading.name)
+    failures = list(names)
+    for number, (message, hint) in enumerate(failures, start=1):
+        subject = f"{_listed(names[message, hint])}: " if len(readings) > 1 else ""
+        is_repeated = number < len(failures) and failures[number][1] == hint
+        write_error(f"{subject}{message}", None if is_repeated else hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return all of up to three names, and of more the first two and how many more there are."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
