@@ -59,7 +59,8 @@ def untrustworthy(what: str) -> BadResponseError:
 
 def timed_out(host: str, timeout: float) -> UnavailableError:
     """Return the error for an answer that did not come within `timeout` seconds."""
-    return UnavailableError(f"no answer from {host} within {timeout:g} seconds", _TIMEOUT_HINT, retryable=True)
+    limit = f"{timeout:g} second{'' if timeout == 1 else 's'}"
+    return UnavailableError(f"no answer from {host} within {limit}", _TIMEOUT_HINT, retryable=True)
 
 
 def unreachable(host: str, reason: str) -> UnavailableError:
