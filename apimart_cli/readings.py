@@ -6,15 +6,18 @@ Warnings, failures and progress go to standard error on the way.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.keys.source import NoKey
+from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.screen.writing import write_error, write_warning
 from apimart_cli.trace import Trace
 from apimart_cli.words import ScopeChoice
+
+if TYPE_CHECKING:
+    from apimart_cli.screen.progress import Waiting
 
 
 class Taken(NamedTuple):
@@ -66,7 +69,7 @@ def _grouped(
 ) -> Iterator[Taken]:
     from apimart_cli.screen.progress import progress
 
-    with progress(sum(map(_questions, profiles)), quiet=quiet) as counted:
+    with progress(_waiting(profiles), quiet=quiet) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(readings, _questions(settings)):
@@ -79,6 +82,19 @@ def _grouped(
                 yield Taken(settings, group)
     # Once the progress is wiped away: what is written next has the line to itself.
     yield Taken(settings, group)
+
+
+def _waiting(profiles: Sequence[Settings]) -> "Waiting":
+    """Return what a person waits for: the host of a single profile, or a number of answers."""
+    from apimart_cli.screen.progress import Waiting
+
+    first, *others = profiles
+    return Waiting(
+        total=sum(map(_questions, profiles)),
+        host=None if others else first.targets()[0].host,
+        seconds=first.timeout.value,
+        may_prompt=not all(isinstance(settings.api_key.value, GivenKey | NoKey) for settings in profiles),
+    )
 
 
 def _write_failures(readings: Sequence[Reading]) -> None:

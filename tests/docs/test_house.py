@@ -114,7 +114,7 @@ def test_an_arrow_that_is_added_fails_the_tests(room: str, added: str, arrow: st
     [
         ("requests", ["gateway.library_errors", "gateway.transport"]),
         ("urllib3", ["gateway.library_errors"]),
-        ("rich", ["output.table"]),
+        ("rich", ["output.table", "screen.drawing"]),
         ("platformdirs", ["config.file"]),
         ("tomlkit", ["config.rewriting"]),
         ("filelock", ["config.writer"]),

@@ -283,18 +283,37 @@ def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, 
     [("balance", True), ("balance -o value", False), ("balance --json", False), ("check --min 5 --json", True)],
 )
 def test_progress_does_not_run_into_lines_that_appear_beside_it(
-    show: Show, serve: Serve, arguments: str, is_shown: bool
+    show: Show, serve: Serve, write_config: WriteConfig, arguments: str, is_shown: bool
 ) -> None:
-    """Where each answer is written as it arrives, on the same terminal, that is progress enough."""
-    shown = show(*arguments.split(), env=connected(serve(latency=1.3)))
+    """Where each of several answers is written as it arrives, on the same terminal, that is progress enough."""
+    write_config(f'[profiles.a]\napi_key = "{KEY}"\n[profiles.b]\napi_key = "{KEY}b"\n')
+    env = {"APIMART_BASE_URL": serve(latency=1.3).url}
+    shown = show(*arguments.split(), "--all-profiles", env=env)
     assert shown.code == 0
     assert ("answered" in shown.written) is is_shown
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("arguments", ["balance", "balance --json", "balance --scope spendable", "check --min 5"])
+def test_one_slow_answer_shows_whom_it_waits_for_and_how_long_yet(
+    show: Show, serve: Serve, arguments: str, columns: int
+) -> None:
+    """After a second, on a line that moves and is gone in the end."""
+    sandbox = serve(latency=1.6)
+    shown = show(*arguments.split(), columns=columns, env={**connected(sandbox), "APIMART_TIMEOUT": "5"})
+    host = sandbox.url.removeprefix("http://")
+    assert shown.code == 0
+    frames = re.findall(rf"\rapimart: (\S) waiting for {host}, 4 s left", shown.text)
+    assert len(set(frames)) > 1
+    assert not any("waiting" in line or "apimart: " in line for line in shown.lines if "note: " not in line)
+    moving = [line for line in shown.text.split("\r") if " waiting for " in line]
+    assert all(len(line.removesuffix("\x1b[K")) < columns for line in moving)
 
 
 def test_progress_is_shown_where_the_lines_go_elsewhere(spawn: Spawn, serve: Serve, tmp_path: Path) -> None:
     """The terminal is empty without it."""
     child = spawn("bash", "-c", "apimart balance --json > answer", env=connected(serve(latency=1.3)))
-    assert "apimart: 0 of 1 answered" in read(child).written
+    assert "waiting for 127.0.0.1:" in read(child).written
     assert "answered" not in (tmp_path / "answer").read_text()
 
 
