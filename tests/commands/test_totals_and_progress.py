@@ -280,13 +280,14 @@ def two_profiles(tmp_path: Path, slow: Gateway) -> dict[str, str]:
     return {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(config)}
 
 
+@pytest.mark.parametrize(("columns", "ending"), [(80, "| cat"), (60, ""), (100, "")])
 def test_progress_shows_after_a_second_and_leaves_nothing_on_the_screen(
-    spawn: Spawn, two_profiles: dict[str, str]
+    spawn: Spawn, two_profiles: dict[str, str], columns: int, ending: str
 ) -> None:
-    """Standard output is a pipe here: it gets the table alone, and the terminal shows that alone in the end."""
-    child = spawn("sh", "-c", "apimart balance --all-profiles | cat", env=two_profiles)
+    """Standard output gets the table alone, a pipe too, and the terminal shows that alone in the end."""
+    child = spawn("sh", "-c", f"apimart balance --all-profiles {ending}", env=two_profiles, columns=columns)
     written = child.read()
-    screen = pyte.Screen(80, 24)
+    screen = pyte.Screen(columns, 24)
     pyte.ByteStream(screen).feed(written)
     lines = [line.rstrip() for line in screen.display if line.strip()]
     assert re.search(rb"\rapimart: [^\r]* 1 of 2 answered[^\r]*\r\x1b\[2K", written)
@@ -311,6 +312,36 @@ def test_login_shows_its_table_where_the_progress_was(spawn: Spawn, slow: Gatewa
     assert f"waiting for {slow.url.removeprefix('http://')}, ".encode() in written
     rows = _rows(written)
     assert [row.split()[0] for row in rows if "\u2500" not in row][-3:] == ["Profile", "default", "apimart:"]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_login_shows_whom_it_waits_for(spawn: Spawn, slow: Gateway, tmp_path: Path, columns: int) -> None:
+    """Once the key is typed, and no line of it stays."""
+    env = {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(tmp_path / "new.toml")}
+    child = spawn("apimart", "login", env=env, columns=columns)
+    child.expect("API key: ")
+    child.sendline(f"{KEY}slow")
+    child.expect_exact(f" waiting for {slow.url.removeprefix('http://')}, 9 s left")
+    written = child.read()
+    screen = pyte.Screen(columns, 24)
+    pyte.ByteStream(screen).feed(written)
+    assert not any("waiting" in line for line in screen.display)
+    assert "Profile" in screen.display[0]
+
+
+def test_a_prompt_of_a_key_command_is_not_disturbed(spawn: Spawn, slow: Gateway, write_config: Write) -> None:
+    """While it waits for a passphrase on the same terminal, the line is written once, and nothing moves."""
+    ask = f"printf 'Passphrase: ' > /dev/tty; read -r word < /dev/tty; echo {KEY}"
+    write_config(f'[profiles.work]\napi_key_command = ["sh", "-c", "{ask}"]\n')
+    child = spawn("apimart", "balance", "-p", "work", "-o", "value", env={"APIMART_BASE_URL": slow.url})
+    child.expect_exact("Passphrase: ")
+    child.expect_exact("apimart: 0 of 1 answered ")
+    time.sleep(0.7)  # time in which a line that moves would be written seven times
+    child.sendline("open")
+    rest = child.read()
+    assert b"answered" not in rest
+    assert b"waiting" not in rest
+    assert rest.endswith(b"\x1b[2K7\r\n")
 
 
 @pytest.mark.parametrize("output", ["json", "value"])
