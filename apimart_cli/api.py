@@ -2,25 +2,25 @@
 
 from typing import Any, Literal
 
-from apimart_cli.balance import Balance
+from apimart_cli.balance import Balance, spendable
 from apimart_cli.errors import ApimartError, UsageError
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import GivenKey
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
-from apimart_cli.words import Scope
+from apimart_cli.words import Scope, ScopeChoice
 
 
 def fetch_balance(
     api_key: str,
     *,
-    scope: Literal["key", "account"] = "key",
+    scope: Literal["key", "account", "spendable"] = "key",
     base_url: str = DEFAULT_BASE_URL,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Balance:
     """Ask the gateway for the balance of `api_key`.
 
-    `scope` is `"key"` (the key's own quota) or `"account"` (the account behind it); `timeout` is the wall-clock limit
-    in seconds for the whole answer, retries included.
+    `scope` is `"key"` (the key's own quota), `"account"` (the account that pays for it) or `"spendable"` (the smaller
+    of the two; both are asked); `timeout` is the wall-clock limit in seconds for the whole answer, retries included.
 
     Raises UsageError, AuthError, PaymentRequiredError, UnavailableError or BadResponseError, each an ApimartError. An
     argument of another type is a UsageError, too.
@@ -35,18 +35,14 @@ def fetch_balance(
     _check_type("base_url", base_url, str)
     _check_type("timeout", timeout, int, float)
     if scope not in set(Scope):
-        raise UsageError(f"scope: must be one of {', '.join(Scope)}", 'give "key" or "account"')
-    target = Target(
-        profile="default",
-        scope=Scope(scope),
-        api_key=GivenKey(key),
-        base_url=parse_base_url(base_url),
-        timeout=check_timeout(timeout),
-    )
+        raise UsageError(f"scope: must be one of {', '.join(Scope)}", 'give "key", "account" or "spendable"')
+    source, address, seconds = GivenKey(key), parse_base_url(base_url), check_timeout(timeout)
+    targets = [Target("default", asked, source, address, seconds) for asked in ScopeChoice(scope).asked]
     from apimart_cli.gateway.client import ask
 
-    with ask([target]) as readings:
-        result = next(readings).result
+    with ask(targets) as readings:
+        answered = list(readings)
+    result = (spendable(*answered) if len(answered) > 1 else answered[0]).result
     if isinstance(result, ApimartError):
         # Without its frames: the local variables of those that read the answer hold whatever the server echoed.
         raise result.with_traceback(None)

@@ -5,11 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from apimart_cli.errors import ApimartError
+from apimart_cli.errors import ApimartError, PaymentRequiredError, UnavailableError
 from apimart_cli.words import Scope
-
-SPENDABLE = "spendable"
-"""What stands in the place of the scope for what can be spent with a key and its account together."""
 
 
 class Balance(NamedTuple):
@@ -28,6 +25,8 @@ class Balance(NamedTuple):
     remain_credits: Decimal | None = None
     """Observed beside the balance on some gateways, 1 credit = 0.10; None where it is not sent."""
     used_credits: Decimal | None = None
+    limited_by: Scope | None = None
+    """Of what can be spent: whether the key or the account has less; None when neither is limited."""
 
 
 class Reading(NamedTuple):
@@ -41,6 +40,10 @@ class Reading(NamedTuple):
     """Tells the key apart from others (`ApiKey.key_id`); None where there was none."""
     host: str = ""
     """The host that was asked, with its port where one is named."""
+    low_below: Decimal | None = None
+    """The profile's own `min`: a smaller balance is called low."""
+    parts: tuple["Reading", ...] = ()
+    """Of what can be spent: the readings of the key and the account that it was made of."""
 
     @property
     def balance(self) -> Balance | None:
@@ -58,39 +61,50 @@ class Reading(NamedTuple):
         return f"{self.profile}/{self.scope}"
 
 
-class Spendable(NamedTuple):
-    """What can be spent with a key: the smaller of the key's and the account's remaining balance.
+def spendable(key: Reading, account: Reading) -> Reading:
+    """Return what can be spent with a key: the smaller of what it and its account have left.
 
-    Both are in one unit: the gateway's configuration names a single one for keys and accounts.
+    Both are in one unit: the gateway's configuration names a single one for keys and accounts. What was used is the
+    key's. Where either failed, so has this: nobody knows which of the two is the smaller.
     """
-
-    profile: str
-    unit: str | None
-    key: Reading
-    account: Reading
-
-    @property
-    def error(self) -> ApimartError | None:
-        """The first error of the two readings: only both answers show what can be spent."""
-        return self.key.error or self.account.error
-
-    @property
-    def limit(self) -> Reading | None:
-        """The reading that limits what can be spent; None when neither does, or when one of them failed."""
-        limited = [
-            (reading.balance.remain_balance, reading)
-            for reading in (self.key, self.account)
-            if reading.balance is not None and reading.balance.remain_balance is not None
-        ]
-        return None if self.error or not limited else min(limited, key=lambda pair: pair[0])[1]
-
-    @property
-    def remain_balance(self) -> Decimal | None:
-        """What can be spent; None when it is unlimited or unknown."""
-        return self.limit.balance.remain_balance if self.limit and self.limit.balance else None
+    return key._replace(
+        scope=Scope.SPENDABLE,
+        result=_smaller(key, account),
+        key_id=key.key_id or account.key_id,
+        parts=(key, account),
+    )
 
 
-def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading | Spendable]:
+def _smaller(key: Reading, account: Reading) -> Balance | ApimartError:
+    if key.balance is None or account.balance is None:
+        return _first_failure(key, account)
+    limited = [each for each in (key.balance, account.balance) if each.remain_balance is not None]
+    # Of two that are equal, `min` returns the first: the key's.
+    limit = min(limited, key=lambda each: each.remain_balance or Decimal(0)) if limited else None
+    return key.balance._replace(
+        scope=Scope.SPENDABLE,
+        remain_balance=limit.remain_balance if limit else None,
+        remain_credits=limit.remain_credits if limit else None,
+        unlimited_quota=limit is None,
+        limited_by=limit.scope if limit else None,
+        fetched_at=min(key.balance.fetched_at, account.balance.fetched_at),
+    )
+
+
+def _first_failure(*readings: Reading) -> ApimartError:
+    """Return the failure that says most: 402, then one that is the gateway's word, then silence; of two, the key's."""
+    failures = [reading.error for reading in readings if reading.error is not None]
+    return min(failures, key=_silence)
+
+
+def _silence(failure: ApimartError) -> int:
+    if isinstance(failure, PaymentRequiredError):
+        return 0
+    # `--fail-open` forgives silence: it must not hide what the other of the two was told.
+    return 2 if isinstance(failure, UnavailableError) and not failure.was_told else 1
+
+
+def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading]:
     """Yield `readings`, and after each key that is followed by its account, what can be spent."""
     before: Reading | None = None
     for reading in readings:
@@ -100,10 +114,5 @@ def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading | Spendable]
             and (before.profile, before.scope) == (reading.profile, Scope.KEY)
             and (reading.scope is Scope.ACCOUNT)
         ):
-            yield Spendable(reading.profile, reading.unit, before, reading)
+            yield spendable(before, reading)
         before = reading
-
-
-def entry_name(entry: Reading | Spendable) -> str:
-    """Return how a reading, or what can be spent, is called: `profile/scope`."""
-    return f"{entry.profile}/{SPENDABLE}" if isinstance(entry, Spendable) else entry.name

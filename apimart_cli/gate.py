@@ -10,7 +10,7 @@ from typing import NamedTuple, assert_never
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UnavailableError, UsageError
-from apimart_cli.words import Outcome
+from apimart_cli.words import Outcome, Scope
 
 
 class Thresholds(NamedTuple):
@@ -83,16 +83,31 @@ def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
 
 
 def judge_reading(reading: Reading, thresholds: Thresholds, *, unlimited_passes: bool = True) -> Outcome:
-    """Judge one reading. An unlimited quota meets `min` unless `unlimited_passes` is false."""
+    """Judge one reading. An unlimited quota meets `min` unless `unlimited_passes` is false.
+
+    What can be spent is below a threshold as soon as one of its parts is, whatever became of the other.
+    """
     match reading.result:
         case PaymentRequiredError():
             return Outcome.BELOW
         case ApimartError():
-            return Outcome.ERROR
+            return Outcome.BELOW if judged_part_below(reading, thresholds) else Outcome.ERROR
         case Balance() as balance:
             return _judge_balance(balance, thresholds, unlimited_passes=unlimited_passes)
         case impossible:
             assert_never(impossible)
+
+
+def judged_part_below(reading: Reading, thresholds: Thresholds) -> Judged | None:
+    """Return the part of `reading` that proves it below a threshold by itself; None where none does.
+
+    Of the account only what is left counts: `max_used` is for what the key used.
+    """
+    for part in reading.parts:
+        held_to = thresholds._replace(max_used=None) if part.scope is Scope.ACCOUNT else thresholds
+        if part.balance is not None and _judge_balance(part.balance, held_to, unlimited_passes=True) is Outcome.BELOW:
+            return Judged(part, held_to, Outcome.BELOW)
+    return None
 
 
 def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes: bool) -> Outcome:

@@ -6,14 +6,18 @@ Warnings, failures and progress go to standard error on the way.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.balance import Reading
+from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.keys.source import NoKey
+from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.screen.writing import write_error, write_warning
 from apimart_cli.trace import Trace
+from apimart_cli.words import ScopeChoice
+
+if TYPE_CHECKING:
+    from apimart_cli.screen.progress import Waiting
 
 
 class Taken(NamedTuple):
@@ -53,7 +57,11 @@ def take_readings(
 
 def count(profiles: Sequence[Settings]) -> int:
     """Return how many readings there will be."""
-    return sum(len(settings.scope.value) for settings in profiles)
+    return sum(1 if settings.scope.value is ScopeChoice.SPENDABLE else _questions(settings) for settings in profiles)
+
+
+def _questions(settings: Settings) -> int:
+    return len(settings.scope.value.asked)
 
 
 def _grouped(
@@ -61,12 +69,14 @@ def _grouped(
 ) -> Iterator[Taken]:
     from apimart_cli.screen.progress import progress
 
-    with progress(count(profiles), quiet=quiet) as counted:
+    with progress(_waiting(profiles), quiet=quiet) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
-            for reading in islice(readings, len(settings.scope.value)):
+            for reading in islice(readings, _questions(settings)):
                 counted.step()
-                group.append(reading)
+                group.append(reading._replace(low_below=settings.min.value))
+            if settings.scope.value is ScopeChoice.SPENDABLE:
+                group = [spendable(*group)]
             taken += group
             if number < len(profiles):
                 yield Taken(settings, group)
@@ -74,10 +84,32 @@ def _grouped(
     yield Taken(settings, group)
 
 
+def _waiting(profiles: Sequence[Settings]) -> "Waiting":
+    """Return what a person waits for: the host of a single profile, or a number of answers."""
+    from apimart_cli.screen.progress import Waiting
+
+    first, *others = profiles
+    return Waiting(
+        total=sum(map(_questions, profiles)),
+        host=None if others else first.targets()[0].host,
+        seconds=first.timeout.value,
+        may_prompt=not all(isinstance(settings.api_key.value, GivenKey | NoKey) for settings in profiles),
+    )
+
+
 def _write_failures(readings: Sequence[Reading]) -> None:
-    """Write the error of every failed reading, with its name where there are several; one hint for a row of them."""
-    failures = [(reading.name, reading.error) for reading in readings if reading.error is not None]
-    for number, (name, error) in enumerate(failures, start=1):
-        message = f"{name}: {error.message}" if len(readings) > 1 else error.message
-        is_repeated = number < len(failures) and failures[number][1].hint == error.hint
-        write_error(message, None if is_repeated else error.hint)
+    """Write each failure once, after the names that it has where there are several; one hint for a row of them."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for reading in readings:
+        if reading.error is not None:
+            names.setdefault((reading.error.message, reading.error.hint), []).append(reading.name)
+    failures = list(names)
+    for number, (message, hint) in enumerate(failures, start=1):
+        subject = f"{_listed(names[message, hint])}: " if len(readings) > 1 else ""
+        is_repeated = number < len(failures) and failures[number][1] == hint
+        write_error(f"{subject}{message}", None if is_repeated else hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return all of up to three names, and of more the first two and how many more there are."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"

@@ -10,6 +10,8 @@ class Scope(StrEnum):
     """The quota of the key that asks."""
     ACCOUNT = "account"
     """The account of the key, which pays for all of its keys."""
+    SPENDABLE = "spendable"
+    """What can be spent: the smaller of the two. Never asked by itself; `balance.spendable` makes it of both."""
 
 
 class ScopeChoice(StrEnum):
@@ -18,11 +20,13 @@ class ScopeChoice(StrEnum):
     KEY = "key"
     ACCOUNT = "account"
     BOTH = "both"
+    SPENDABLE = "spendable"
 
     @property
-    def scopes(self) -> tuple[Scope, ...]:
+    def asked(self) -> tuple[Scope, ...]:
         """The scopes to ask, in order."""
-        return tuple(Scope) if self is ScopeChoice.BOTH else (Scope(self.value),)
+        is_of_both = self in {ScopeChoice.BOTH, ScopeChoice.SPENDABLE}
+        return (Scope.KEY, Scope.ACCOUNT) if is_of_both else (Scope(self.value),)
 
 
 class OutputFormat(StrEnum):

@@ -36,7 +36,9 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
     chosen = output.format
     profiles = resolve(asking.options())
     trace = trace_of(debug=asking.debug)
-    with take_readings(profiles, quiet=_is_streamed_to_terminal(chosen), trace=trace) as taken:
+    # The lines of several show by themselves how far it is.
+    quiet = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
+    with take_readings(profiles, quiet=quiet, trace=trace) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of

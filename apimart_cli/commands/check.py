@@ -41,6 +41,9 @@ def check(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")
     ] = False,
+    quiet_pass: Annotated[
+        bool, typer.Option("--quiet-pass", help="Print nothing when everything passes; for cron.")
+    ] = False,
 ) -> ExitCode:
     """Check that enough balance is left (for scripts and CI).
 
@@ -63,12 +66,14 @@ def check(
     # Every profile must have a threshold before the first question is asked.
     for profile in profiles:
         profile.thresholds()
-    with take_readings(profiles, refuse_exposed=True, quiet=quiet, trace=trace_of(debug=asking.debug)) as taken:
+    trace = trace_of(debug=asking.debug)
+    with take_readings(profiles, refuse_exposed=True, quiet=quiet or quiet_pass, trace=trace) as taken:
         # Loaded while the answers travel.
         from apimart_cli.gate import judge
 
         required = [(reading, each.settings.thresholds()) for each in taken for reading in each.readings]
         verdict = judge(required, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
+        quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
         if not quiet:
             _write(verdict, chosen)
     _comment(verdict, quiet=quiet)
@@ -92,13 +97,9 @@ def _comment(verdict: "Verdict", *, quiet: bool) -> None:
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
         write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")
-    looked_at_accounts = any(each.reading.scope is Scope.ACCOUNT for each in verdict.judged)
-    passed_unlimited = any(
-        each.outcome is Outcome.PASS and each.reading.balance is not None and each.reading.balance.unlimited_quota
-        for each in verdict.judged
-    )
-    if passed_unlimited and not looked_at_accounts and not quiet and is_terminal_error():
-        write_note(
-            "the key's quota is unlimited; the account's own balance was not looked at",
-            "look at both with: --scope both",
-        )
+    of_keys_alone = all(each.reading.scope is Scope.KEY for each in verdict.judged)
+    if verdict.outcome is Outcome.PASS and of_keys_alone and not quiet and is_terminal_error():
+        is_unlimited = any(each.reading.balance and each.reading.balance.unlimited_quota for each in verdict.judged)
+        unlimited = "the key's quota is unlimited; the account's own balance was not looked at"
+        limited = "only the key was checked; its account may have less left"
+        write_note(unlimited if is_unlimited else limited, "check both with: --scope spendable")

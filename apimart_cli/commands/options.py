@@ -99,7 +99,9 @@ class AskingOptions(NamedTuple):
     scope: Annotated[
         ScopeChoice | None,
         typer.Option(
-            "--scope", help="Which balance: this key's (default), the account's, or both.", show_default=False
+            "--scope",
+            help="Which balance: this key's (default), the account's, both, or spendable: the smaller of the two.",
+            show_default=False,
         ),
     ] = None
     base_url: BaseUrl = None

@@ -16,7 +16,7 @@ from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, no
 from apimart_cli.errors import AuthError, UsageError
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.words import Scope
+from apimart_cli.words import ScopeChoice
 
 
 class LoginSettings(NamedTuple):
@@ -56,7 +56,7 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
         api_key=Setting(NoKey(AuthError("there is no API key yet")), "none"),
         base_url=find(BASE_URL, name.value, sources),
         timeout=find(TIMEOUT, name.value, sources),
-        scope=Setting((Scope.KEY,), "default"),
+        scope=Setting(ScopeChoice.KEY, "default"),
         unit=find(UNIT, name.value, sources),
         min=Setting(None, "default"),
         max_used=Setting(None, "default"),

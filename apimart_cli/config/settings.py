@@ -10,7 +10,7 @@ from apimart_cli.gate import Thresholds
 from apimart_cli.keys.source import KeySource
 from apimart_cli.reports import SettingRow
 from apimart_cli.target import Target
-from apimart_cli.words import Scope
+from apimart_cli.words import ScopeChoice
 
 T = TypeVar("T")
 
@@ -46,8 +46,7 @@ class Settings(NamedTuple):
     base_url: Setting[str]
     timeout: Setting[float]
     """Seconds for the whole answer."""
-    scope: Setting[tuple[Scope, ...]]
-    """The scopes to ask, in order."""
+    scope: Setting[ScopeChoice]
     unit: Setting[str | None]
     min: Setting[Decimal | None]
     max_used: Setting[Decimal | None]
@@ -75,7 +74,7 @@ class Settings(NamedTuple):
             "api_key": self.api_key.value.state,
             "base_url": self.base_url.value,
             "timeout": f"{self.timeout.value:.6f}".rstrip("0").removesuffix("."),
-            "scope": "both" if len(self.scope.value) > 1 else self.scope.value[0].value,
+            "scope": self.scope.value.value,
             "unit": self.unit.value,
             "min": _amount_word(self.min.value),
             "max_used": _amount_word(self.max_used.value),
@@ -93,7 +92,7 @@ class Settings(NamedTuple):
                 timeout=self.timeout.value,
                 unit=self.unit.value,
             )
-            for scope in self.scope.value
+            for scope in self.scope.value.asked
         ]
 
 

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 from apimart_cli.errors import UsageError
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
-from apimart_cli.words import Scope, ScopeChoice
+from apimart_cli.words import ScopeChoice
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -74,12 +74,12 @@ def parse_timeout(text: str, source: str) -> float:
     return check_timeout(float(text), source)
 
 
-def parse_scope(text: str, source: str) -> tuple[Scope, ...]:
-    """Return the scopes to ask, in order."""
+def parse_scope(text: str, source: str) -> ScopeChoice:
+    """Return which balance to ask for."""
     try:
-        return ScopeChoice(text).scopes
+        return ScopeChoice(text)
     except ValueError:
-        raise UsageError(f"{source}: {shown(text)} is not a scope", "give key, account or both") from None
+        raise UsageError(f"{source}: {shown(text)} is not a scope", "give key, account, both or spendable") from None
 
 
 def parse_unit(text: str, source: str) -> str:
@@ -125,7 +125,7 @@ class Rule(NamedTuple, Generic[T_co]):
 
 BASE_URL = Rule("base_url", parse_base_url, DEFAULT_BASE_URL, "APIMART_BASE_URL")
 TIMEOUT = Rule("timeout", parse_timeout, DEFAULT_TIMEOUT, "APIMART_TIMEOUT")
-SCOPE: Rule[tuple[Scope, ...]] = Rule("scope", parse_scope, (Scope.KEY,))
+SCOPE = Rule("scope", parse_scope, ScopeChoice.KEY)
 UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
 MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)

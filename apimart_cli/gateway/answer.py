@@ -60,7 +60,7 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
     after a wrong status proves nothing.
     """
     if answer.status != 200:
-        raise failure_of(answer, redactor=redactor)
+        raise failure_of(answer, scope=scope, redactor=redactor)
     if _is_old(answer):
         _reject("it is an old answer from a cache")
     try:
@@ -79,10 +79,10 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
     return _read_balance(fields, scope, redactor, fetched_at)
 
 
-def failure_of(answer: Answer, *, redactor: Redactor) -> ApimartError:
+def failure_of(answer: Answer, *, scope: Scope, redactor: Redactor) -> ApimartError:
     """Return the error that an answer with a status other than 200 is, whatever its body."""
     location = redactor.quote(answer.location) if answer.location else None
-    return error_of_status(answer.status, said=_server_words(answer, redactor), location=location)
+    return error_of_status(answer.status, said=_server_words(answer, redactor), location=location, scope=scope)
 
 
 def _is_old(answer: Answer) -> bool:

@@ -4,6 +4,7 @@ The errors of the libraries become errors of ours in `library_errors`, with what
 """
 
 from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
+from apimart_cli.words import Scope
 
 RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
 """HTTP statuses after which the same question may get an answer a moment later."""
@@ -12,15 +13,20 @@ AUTH_STATUSES = frozenset({401, 403})
 
 AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows your IP address"
 _BASE_URL_HINT = "check the base URL: `apimart config show` tells where it comes from"
+_NOT_FOUND_HINTS = {
+    Scope.KEY: _BASE_URL_HINT,
+    Scope.ACCOUNT: "use --scope key: this gateway has no account endpoint",
+}
 _ANSWER_HINT = "try again later: something between here and the gateway, or the gateway itself, answered wrongly"
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
 _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
 
 
-def error_of_status(status: int, *, said: str, location: str | None) -> ApimartError:
+def error_of_status(status: int, *, said: str, location: str | None, scope: Scope = Scope.KEY) -> ApimartError:
     """Return the error that an HTTP status other than 200 is.
 
-    `said` is what the server said of it, ready to follow a sentence; `location` where a redirect leads.
+    `said` is what the server said of it, ready to follow a sentence; `location` where a redirect leads;
+    `scope` whose balance was asked for.
     """
     retryable = status in RETRYABLE_STATUSES
     if status in AUTH_STATUSES:
@@ -40,7 +46,9 @@ def error_of_status(status: int, *, said: str, location: str | None) -> ApimartE
         message = f"the gateway answered with a redirect{target} (HTTP {status}), which is never followed"
         return BadResponseError(message, _BASE_URL_HINT)
     if status == 404:
-        return BadResponseError(f"there is no balance endpoint at this address (HTTP 404){said}", _BASE_URL_HINT)
+        return BadResponseError(
+            f"there is no balance endpoint at this address (HTTP 404){said}", _NOT_FOUND_HINTS[scope]
+        )
     return BadResponseError(f"the gateway answered with HTTP {status} where 200 was expected{said}", _ANSWER_HINT)
 
 
@@ -51,7 +59,8 @@ def untrustworthy(what: str) -> BadResponseError:
 
 def timed_out(host: str, timeout: float) -> UnavailableError:
     """Return the error for an answer that did not come within `timeout` seconds."""
-    return UnavailableError(f"no answer from {host} within {timeout:g} seconds", _TIMEOUT_HINT, retryable=True)
+    limit = f"{timeout:g} second{'' if timeout == 1 else 's'}"
+    return UnavailableError(f"no answer from {host} within {limit}", _TIMEOUT_HINT, retryable=True)
 
 
 def unreachable(host: str, reason: str) -> UnavailableError:

@@ -51,7 +51,7 @@ def fetch(
                     trace(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
                 if incoming.status != 200:
-                    foretell(failure_of(incoming.without_body(), redactor=redactor))
+                    foretell(failure_of(incoming.without_body(), scope=target.scope, redactor=redactor))
                 answer = incoming.receive()
             balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:

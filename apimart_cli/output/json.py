@@ -6,21 +6,21 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from apimart_cli.balance import SPENDABLE, Balance, Reading, Spendable, with_spendable
+from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.errors import ApimartError
 from apimart_cli.gate import Judged, Verdict
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import plain
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import without_keys
-from apimart_cli.words import Outcome
+from apimart_cli.words import Outcome, Scope
 
 SCHEMA = 1
 """Version of the JSON documents; it changes when a field changes its meaning or goes."""
 
 
 def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:
-    return "".join(f"{_encode(_entry_document(entry))}\n" for entry in with_spendable(readings))
+    return "".join(f"{_encode(_reading_document(reading))}\n" for reading in with_spendable(readings))
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
@@ -69,25 +69,13 @@ def render_document(document: Mapping[str, Any]) -> str:
     return f"{_encode({'schema': SCHEMA, **document})}\n"
 
 
-def _entry_document(entry: Reading | Spendable) -> dict[str, Any]:
-    return _spendable_document(entry) if isinstance(entry, Spendable) else _reading_document(entry)
-
-
-def _spendable_document(spendable: Spendable) -> dict[str, Any]:
-    name = {"schema": SCHEMA, "profile": without_keys(spendable.profile), "scope": SPENDABLE}
-    if spendable.error:
-        return {**name, "error": _error_document(spendable.error)}
-    return {
-        **name,
-        "remain_balance": spendable.remain_balance,
-        "unlimited_quota": spendable.limit is None,
-        "limited_by": spendable.limit.scope.value if spendable.limit else None,
-        "unit": spendable.unit,
-    }
-
-
 def _reading_document(reading: Reading) -> dict[str, Any]:
-    name = {"schema": SCHEMA, "profile": without_keys(reading.profile), "scope": reading.scope.value}
+    name = {
+        "schema": SCHEMA,
+        "profile": without_keys(reading.profile),
+        "scope": reading.scope.value,
+        "key_id": reading.key_id,
+    }
     match reading.result:
         case Balance() as balance:
             return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
@@ -103,6 +91,8 @@ def _balance_document(balance: Balance) -> dict[str, Any]:
     }
     if balance.remain_credits is not None or balance.used_credits is not None:
         document |= {"remain_credits": balance.remain_credits, "used_credits": balance.used_credits}
+    if balance.scope is Scope.SPENDABLE:
+        document["limited_by"] = balance.limited_by and balance.limited_by.value
     return document
 
 

@@ -1,10 +1,8 @@
 """The lines of `check`: one a reading, for people and for logs."""
 
-from decimal import Decimal
-
 from apimart_cli.balance import Balance
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.gate import Judged, Thresholds, Verdict
+from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import width
 from apimart_cli.screen.output import Screen
@@ -15,11 +13,13 @@ _OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.BELOW: "red", Outcome.UNLIMIT
 
 
 def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
-    """Return one line a reading: the verdict word, whose balance, what it is, what was required."""
+    """Return one line a judged reading: the verdict word, whose balance, what it is, what was required.
+
+    A failed reading leaves nothing to judge: standard error tells of it, and no line here tells it again.
+    """
     lines = []
     for judged in verdict.judged:
-        # A failed reading that decides the verdict has its line; one that leaves no verdict has only its message.
-        if judged.outcome is not Outcome.ERROR or len(verdict.judged) > 1:
+        if judged.outcome is not Outcome.ERROR:
             word = judged.outcome.value.upper()
             line = _fold(f"{word} {visible(judged.reading.name)}: {'; '.join(_findings(judged))}", screen)
             lines.append(f"{_coloured(word, judged.outcome, screen)}{line.removeprefix(word)}\n")
@@ -57,12 +57,20 @@ def _findings(judged: Judged) -> list[str]:
         case PaymentRequiredError():
             return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
         case error:
-            return [f"no balance to judge ({error.code})"]
+            # Of what can be spent, one part is below a threshold, whatever the other would have been.
+            part = judged_part_below(reading, thresholds)
+            assert part is not None, "a reading without a balance has a line only where a part decides"
+            assert part.reading.balance is not None, "only a balance is below a threshold"
+            known = part.reading.balance._replace(limited_by=part.reading.scope)
+            return [
+                *_balance_findings(known, part.thresholds, outcome, reading.unit),
+                f"the other of key and account is not known ({error.code})",
+            ]
 
 
 def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
     findings = []
-    left = _left(balance.remain_balance, unit)
+    left = _left(balance, unit)
     if thresholds.min is None:
         findings.append(left)
     elif outcome is Outcome.UNLIMITED:
@@ -75,8 +83,11 @@ def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome
     return findings
 
 
-def _left(remain: Decimal | None, unit: str | None) -> str:
-    return "unlimited quota" if remain is None else f"{with_unit(remain, unit)} left"
+def _left(balance: Balance, unit: str | None) -> str:
+    if balance.remain_balance is None:
+        return "unlimited quota"
+    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
+    return f"{with_unit(balance.remain_balance, unit)} left{limit}"
 
 
 def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:

@@ -1,15 +1,16 @@
 """The table of `balance`. The only importer of Rich, but for the measure in `cells`.
 
-A number is never cut, so a narrow screen costs the bar first, then the columns.
+A number is never cut, so a narrow screen costs the bar first, then the middle of long names, then the columns.
 """
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.balance import SPENDABLE, Balance, Reading, Spendable, with_spendable
+from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import with_unit
+from apimart_cli.output.cells import shortened, width
 from apimart_cli.output.lines import checked_as_lines
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import visible
@@ -23,9 +24,12 @@ EXACT_DIGITS = 100
 """Digits that a sum may have: more than any amounts the parser lets through can add up to."""
 
 LOW_SHARE = Decimal("0.1")
-"""Below this share of what there ever was, a balance is called low."""
+"""Below this share of what there ever was, a balance is called low; and below the profile's own `min`."""
 
-_COLUMNS = ("Profile", "Scope", "Remaining", "Used", "Left", "Status")
+SHORTEST_NAME = 9
+"""Fewest cells to which the name of a profile is shortened, so that the table stays one."""
+
+_COLUMNS = ("Profile", "Scope", "Remaining", "Used", "% left", "Status")
 
 _RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
 
@@ -59,7 +63,7 @@ class _Row(NamedTuple):
             "Scope": self.scope,
             "Remaining": self.remaining,
             "Used": self.used,
-            "Left": _share_left(self.share, bar),
+            "% left": _share_left(self.share, bar),
             "Status": self.status,
         }
 
@@ -67,42 +71,47 @@ class _Row(NamedTuple):
 def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) -> str:
     # A failed reading has a row beside others; alone, there is no answer, and the message says it all.
     shown = [reading for reading in readings if reading.error is None or asked > 1]
-    rows = [_spendable_row(entry) if isinstance(entry, Spendable) else _row(entry) for entry in with_spendable(shown)]
+    rows = [_row(reading) for reading in with_spendable(shown)]
     if not rows:
         return ""
     rows += _total_rows(shown)
+    return _fitted(rows, screen)
+
+
+def _fitted(rows: Sequence[_Row], screen: Screen) -> str:
+    """Return the widest layout that fits."""
     console = _console(screen)
-    # The widest layout that fits: a number is never cut, so a narrow screen costs the bar first, then the columns.
+    limit = _NO_WIDTH_LIMIT if screen.width is None else screen.width
+    needed = 0
     for bar in (_UNICODE_BAR if screen.unicode else _ASCII_BAR, _NO_BAR):
         table = _table(rows, bar, screen)
-        width = console.measure(table).maximum
-        if screen.width is None or width <= screen.width:
-            return _print(console, table, width)
-    return _stacked(rows)
+        needed = console.measure(table).maximum
+        if needed <= limit:
+            return _print(console, table, needed)
+    shorter = _with_shorter_names(rows, needed - limit, mark="…" if screen.unicode else "...")
+    return _print(console, _table(shorter, _NO_BAR, screen), limit) if shorter else _stacked(rows)
+
+
+def _with_shorter_names(rows: Sequence[_Row], excess: int, *, mark: str) -> list[_Row]:
+    """Return the rows with the names so many cells shorter; none where they could not be told apart any more."""
+    room = max(width(row.profile) for row in rows) - excess
+    names = {row.profile: shortened(row.profile, room, mark=mark) for row in rows}
+    if room < SHORTEST_NAME or len(set(names.values())) < len(names):
+        return []
+    return [row._replace(profile=names[row.profile]) for row in rows]
 
 
 def _row(reading: Reading) -> _Row:
     profile, scope = visible(reading.profile), reading.scope.value
     match reading.result:
         case Balance() as balance:
-            status, style = _status(balance)
+            status, style = _status(reading, balance)
             remain = balance.remain_balance
             remaining = "unlimited" if remain is None else with_unit(remain, reading.unit)
             used = with_unit(balance.used_balance, reading.unit)
             return _Row(profile, scope, remaining, used, _share(balance), status, style)
         case error:
             return _Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
-
-
-def _spendable_row(spendable: Spendable) -> _Row:
-    profile = visible(spendable.profile)
-    if spendable.error:
-        return _Row(profile, SPENDABLE, "-", "-", None, "unknown", "red")
-    if spendable.limit is None or spendable.remain_balance is None:
-        return _Row(profile, SPENDABLE, "unlimited", "-", None, "unlimited", "cyan")
-    status = f"limited by {spendable.limit.scope}"
-    style = "red" if spendable.remain_balance <= 0 else "green"
-    return _Row(profile, SPENDABLE, with_unit(spendable.remain_balance, spendable.unit), "-", None, status, style)
 
 
 def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
@@ -124,19 +133,26 @@ def _total_rows(readings: Sequence[Reading]) -> list[_Row]:
     return [_Row("total", Scope.KEY.value, with_unit(remain, unit), with_unit(used, unit), None, "-", "")]
 
 
-def _status(balance: Balance) -> tuple[str, str]:
-    """Return the status word and its colour."""
-    share = _share(balance)
+def _status(reading: Reading, balance: Balance) -> tuple[str, str]:
+    """Return the status word and its colour; of what can be spent, those of what limits it."""
     if balance.remain_balance is None:
         return "unlimited", "cyan"
+    for part in reading.parts:
+        if part.balance is not None and part.scope is balance.limited_by:
+            status, style = _status(part, part.balance)
+            return f"limited by {part.scope}" if status == "ok" else f"{status} ({part.scope})", style
     if balance.remain_balance <= 0:
         return "empty", "red"
-    return ("low", "yellow") if share is not None and share < LOW_SHARE else ("ok", "green")
+    share = _share(balance)
+    has_low_share = share is not None and share < LOW_SHARE
+    is_below_min = reading.low_below is not None and balance.remain_balance < reading.low_below
+    return ("low", "yellow") if has_low_share or is_below_min else ("ok", "green")
 
 
 def _share(balance: Balance) -> Decimal | None:
     """Return which part of the whole is left, from 0 to 1 in thousandths, rounded down; None without a whole."""
-    if balance.remain_balance is None:
+    # What can be spent and what was used may belong to two: they make no whole.
+    if balance.remain_balance is None or balance.scope is Scope.SPENDABLE:
         return None
     left = max(balance.remain_balance, Decimal(0))
     # No amount is rounded on the way: a share just below 1 stays below it.
@@ -190,14 +206,14 @@ def _table(rows: Sequence[_Row], bar: str, screen: Screen) -> "Table":
         table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
     for row in rows:
         cells = row.cells(bar=bar)
-        styled = {"Left": row.style, "Status": row.style, "Remaining": "bold"}
+        styled = {"% left": row.style, "Status": row.style, "Remaining": "bold"}
         table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in _COLUMNS))
     return table
 
 
-def _print(console: "Console", table: "Table", width: int) -> str:
+def _print(console: "Console", table: "Table", columns: int) -> str:
     with console.capture() as capture:
-        console.print(table, width=width, crop=False, no_wrap=True, soft_wrap=False)
+        console.print(table, width=columns, crop=False, no_wrap=True, soft_wrap=False)
     lines = (line.rstrip() for line in capture.get().splitlines())
     return "".join(f"{line}\n" for line in lines)
 

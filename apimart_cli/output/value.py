@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from apimart_cli.balance import Balance, Reading, Spendable, entry_name, with_spendable
+from apimart_cli.balance import Reading, with_spendable
 from apimart_cli.gate import Verdict
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import plain
@@ -12,7 +12,7 @@ from apimart_cli.text import visible
 
 def _readings_as_value(readings: Sequence[Reading], _screen: Screen, asked: int) -> str:
     if asked > 1:
-        return "".join(f"{visible(entry_name(entry))}\t{_value(entry)}\n" for entry in with_spendable(readings))
+        return "".join(f"{visible(reading.name)}\t{_value(reading)}\n" for reading in with_spendable(readings))
     # A single reading that failed has no answer; the message says it all.
     return "".join(f"{_value(reading)}\n" for reading in readings if reading.error is None)
 
@@ -22,16 +22,11 @@ def _checked_as_value(verdict: Verdict, screen: Screen) -> str:
     return _readings_as_value(readings, screen, len(readings))
 
 
-def _value(entry: Reading | Spendable) -> str:
-    if entry.error is not None:
+def _value(reading: Reading) -> str:
+    if reading.balance is None:
         return "error"
-    remain = entry.remain_balance if isinstance(entry, Spendable) else _balance_of(entry).remain_balance
+    remain = reading.balance.remain_balance
     return "unlimited" if remain is None else plain(remain)
-
-
-def _balance_of(reading: Reading) -> Balance:
-    assert reading.balance is not None, "only answered readings have a balance"
-    return reading.balance
 
 
 FORMAT = Format(readings=_readings_as_value, checked=_checked_as_value, streams=True)

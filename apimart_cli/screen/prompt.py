@@ -29,7 +29,8 @@ def read_key(asked_by: str, *, hint: str, seconds: float) -> str:
         data = _read_within(seconds, 2 * MAX_LENGTH)
     except TimeoutError:
         raise AuthError(
-            f"{asked_by}: standard input is still open after {seconds:g} seconds, and the key may not be complete",
+            f"{asked_by}: standard input is still open after {seconds:g} second{'' if seconds == 1 else 's'}, "
+            "and the key may not be complete",
             "see why what writes the key does not end, or allow more time with --timeout",
         ) from None
     except OSError as error:

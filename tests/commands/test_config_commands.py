@@ -172,7 +172,7 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
         (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
         (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
         (("timeout", "soon"), "timeout: 'soon' is not a number of seconds", "like 10 or 2.5"),
-        (("scope", "all"), "scope: 'all' is not a scope", "give key, account or both"),
+        (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
         (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
         (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
         (("base_url", "gateway.example"), "base_url: the base URL must start with https://", "give an address like"),

@@ -18,7 +18,7 @@ from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.words import Scope
+from apimart_cli.words import ScopeChoice
 from support.running import KEY, Call, Run
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
@@ -434,8 +434,8 @@ READ: Mapping[str, Mapping[str, Any]] = {
     },
     "timeout": {"option": 1.5, "variable": 2.0, "profile": 3.25, "file": 4.0, "default": 10.0},
     "scope": {
-        "option": (Scope.KEY, Scope.ACCOUNT), "profile": (Scope.ACCOUNT,), "file": (Scope.KEY, Scope.ACCOUNT),
-        "default": (Scope.KEY,),
+        "option": ScopeChoice.BOTH, "profile": ScopeChoice.ACCOUNT, "file": ScopeChoice.BOTH,
+        "default": ScopeChoice.KEY,
     },
     "unit": {"default": None},
     "min": {"option": Decimal("1.00"), "profile": Decimal("2.0"), "file": Decimal(3), "default": None},

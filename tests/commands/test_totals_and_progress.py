@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, AuthError
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.screen.progress import progress
+from apimart_cli.screen.drawing import Drawing
+from apimart_cli.screen.progress import Waiting, progress
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import show
 from support.running import KEY, Call, Run, Spawn, connected
@@ -144,6 +145,8 @@ def test_the_other_formats_have_no_total() -> None:
 class _Terminal(io.StringIO):
     """A standard error that a person looks at."""
 
+    encoding = "utf-8"
+
     def isatty(self) -> bool:
         return True
 
@@ -163,9 +166,9 @@ def wait_for(screen: _Terminal, text: str) -> None:
         time.sleep(0.01)
 
 
-def test_progress_counts_what_has_arrived_and_goes_without_a_trace(terminal: _Terminal) -> None:
+def test_progress_beside_a_prompt_moves_only_when_an_answer_arrives(terminal: _Terminal) -> None:
     """Each count is written once: whoever types a passphrase on the same terminal is disturbed no further."""
-    with redirect_stderr(terminal), progress(3) as counted:
+    with redirect_stderr(terminal), progress(Waiting(3, may_prompt=True)) as counted:
         wait_for(terminal, "0 of 3 answered")
         counted.step()
         wait_for(terminal, "1 of 3 answered")
@@ -181,7 +184,7 @@ def test_progress_goes_when_something_breaks(terminal: _Terminal) -> None:
     """The error has a line of its own."""
 
     def fail() -> None:
-        with redirect_stderr(terminal), progress(1):
+        with redirect_stderr(terminal), progress(Waiting(1)):
             wait_for(terminal, "0 of 1 answered")
             raise ZeroDivisionError
 
@@ -199,10 +202,59 @@ def test_progress_is_for_people_at_a_terminal_that_can_wipe_it(
     """Not with --quiet, not on a dumb terminal, not in a log."""
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(terminal, "isatty", lambda: is_terminal)
-    with redirect_stderr(terminal), progress(1, quiet=quiet) as counted:
+    with redirect_stderr(terminal), progress(Waiting(1), quiet=quiet) as counted:
         time.sleep(0.05)  # time in which something could have been written
         counted.step()
     assert terminal.getvalue() == ""
+
+
+def test_many_answers_have_a_bar(terminal: _Terminal) -> None:
+    """It grows; the line is wiped in the end."""
+    with redirect_stderr(terminal), progress(Waiting(2)) as counted:
+        wait_for(terminal, "0 of 2 answered")
+        counted.step()
+        wait_for(terminal, "1 of 2 answered")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in terminal.getvalue().split("\r")[1:]]
+    assert lines[-1] == "\x1b[2K"
+    assert lines[:2] == [
+        f"apimart: {'━' * 40} 0 of 2 answered\x1b[K",
+        f"apimart: {'━' * 20}╺{'━' * 19} 1 of 2 answered\x1b[K",
+    ]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 9, 10, 11, 12, 20, 28, 34, 35, 60, 100, 500])
+def test_no_line_of_progress_takes_two_rows(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """However narrow the terminal, and however long the name of the host: it is shortened, in characters it has."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for encoding in ("utf-8", "ascii"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        drawing = Drawing(stream)
+        for line in (drawing.spinner("h" * 90, 8.2), drawing.spinner("h", 0.0), drawing.bar(3, 1000)):
+            shown = re.sub(r"\x1b\[[0-9;]*[mK]|\r", "", line)
+            assert len(shown) <= max(1, columns - 1)
+            assert line.encode(encoding)
+
+
+def test_the_seconds_that_are_left_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded up, so that none is shown only when there is none."""
+    monkeypatch.setenv("COLUMNS", "80")
+    drawing = Drawing(io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    for seconds, told in [(8.2, 9), (8.0, 8), (0.01, 1), (0.0, 0)]:
+        assert f" waiting for h:1, {told} s left" in drawing.spinner("h:1", seconds)
+
+
+def test_what_was_wiped_for_a_signal_stays_wiped(terminal: _Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line moves ten times a second, and other clean-ups take longer than that."""
+    written: list[bytes] = []
+    monkeypatch.setattr(terminal, "fileno", lambda: 2)
+    monkeypatch.setattr("os.write", lambda _descriptor, data: written.append(data))
+    with redirect_stderr(terminal), progress(Waiting(1, "h", 9.0)) as counted:
+        wait_for(terminal, "waiting for h")
+        counted.wipe()
+        before = terminal.getvalue()
+        time.sleep(0.3)  # time in which it would have moved
+        assert terminal.getvalue() == before
+    assert written == [b"\r\x1b[2K"]
 
 
 # --- progress, on a real terminal -------------------------------------------------------------------------------
@@ -228,23 +280,24 @@ def two_profiles(tmp_path: Path, slow: Gateway) -> dict[str, str]:
     return {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(config)}
 
 
+@pytest.mark.parametrize(("columns", "ending"), [(80, "| cat"), (60, ""), (100, "")])
 def test_progress_shows_after_a_second_and_leaves_nothing_on_the_screen(
-    spawn: Spawn, two_profiles: dict[str, str]
+    spawn: Spawn, two_profiles: dict[str, str], columns: int, ending: str
 ) -> None:
-    """Standard output is a pipe here: it gets the table alone, and the terminal shows that alone in the end."""
-    child = spawn("sh", "-c", "apimart balance --all-profiles | cat", env=two_profiles)
+    """Standard output gets the table alone, a pipe too, and the terminal shows that alone in the end."""
+    child = spawn("sh", "-c", f"apimart balance --all-profiles {ending}", env=two_profiles, columns=columns)
     written = child.read()
-    screen = pyte.Screen(80, 24)
+    screen = pyte.Screen(columns, 24)
     pyte.ByteStream(screen).feed(written)
     lines = [line.rstrip() for line in screen.display if line.strip()]
-    assert re.search(rb"\rapimart: 1 of 2 answered \r\x1b\[2K", written)
+    assert re.search(rb"\rapimart: [^\r]* 1 of 2 answered[^\r]*\r\x1b\[2K", written)
     assert written.count(b"answered") == 1
     assert [line.split()[0] for line in lines if "\u2500" not in line] == ["Profile", "a", "b", "total"]
     assert lines[-1].split() == ["total", "key", "14", "USD", "2", "USD", "-", "-"]
 
 
 def _rows(written: bytes) -> list[str]:
-    screen = pyte.Screen(150, 24)
+    screen = pyte.Screen(200, 24)
     pyte.ByteStream(screen).feed(written)
     return [line.rstrip() for line in screen.display if line.strip()]
 
@@ -252,13 +305,43 @@ def _rows(written: bytes) -> list[str]:
 def test_login_shows_its_table_where_the_progress_was(spawn: Spawn, slow: Gateway, tmp_path: Path) -> None:
     """Nothing of the progress stands before the first column."""
     env = {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(tmp_path / "new.toml")}
-    child = spawn("apimart", "login", env=env, columns=150)
+    child = spawn("apimart", "login", env=env, columns=200)
     child.expect("API key: ")
     child.sendline(f"{KEY}slow")
     written = child.read()
-    assert b"0 of 1 answered" in written
+    assert f"waiting for {slow.url.removeprefix('http://')}, ".encode() in written
     rows = _rows(written)
     assert [row.split()[0] for row in rows if "\u2500" not in row][-3:] == ["Profile", "default", "apimart:"]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_login_shows_whom_it_waits_for(spawn: Spawn, slow: Gateway, tmp_path: Path, columns: int) -> None:
+    """Once the key is typed, and no line of it stays."""
+    env = {"APIMART_BASE_URL": slow.url, "APIMART_CONFIG": str(tmp_path / "new.toml")}
+    child = spawn("apimart", "login", env=env, columns=columns)
+    child.expect("API key: ")
+    child.sendline(f"{KEY}slow")
+    child.expect_exact(f" waiting for {slow.url.removeprefix('http://')}, 9 s left")
+    written = child.read()
+    screen = pyte.Screen(columns, 24)
+    pyte.ByteStream(screen).feed(written)
+    assert not any("waiting" in line for line in screen.display)
+    assert "Profile" in screen.display[0]
+
+
+def test_a_prompt_of_a_key_command_is_not_disturbed(spawn: Spawn, slow: Gateway, write_config: Write) -> None:
+    """While it waits for a passphrase on the same terminal, the line is written once, and nothing moves."""
+    ask = f"printf 'Passphrase: ' > /dev/tty; read -r word < /dev/tty; echo {KEY}"
+    write_config(f'[profiles.work]\napi_key_command = ["sh", "-c", "{ask}"]\n')
+    child = spawn("apimart", "balance", "-p", "work", "-o", "value", env={"APIMART_BASE_URL": slow.url})
+    child.expect_exact("Passphrase: ")
+    child.expect_exact("apimart: 0 of 1 answered ")
+    time.sleep(0.7)  # time in which a line that moves would be written seven times
+    child.sendline("open")
+    rest = child.read()
+    assert b"answered" not in rest
+    assert b"waiting" not in rest
+    assert rest.endswith(b"\x1b[2K7\r\n")
 
 
 @pytest.mark.parametrize("output", ["json", "value"])
@@ -266,7 +349,7 @@ def test_a_format_that_is_written_as_it_arrives_shows_no_progress(
     spawn: Spawn, two_profiles: dict[str, str], output: str
 ) -> None:
     """The lines show how far it is, and nothing stands before them."""
-    child = spawn("apimart", "balance", "--all-profiles", "-o", output, env=two_profiles, columns=150)
+    child = spawn("apimart", "balance", "--all-profiles", "-o", output, env=two_profiles, columns=200)
     written = child.read()
     assert b"answered" not in written
     assert len(_rows(written)) == 2
@@ -349,11 +432,11 @@ def test_a_key_is_asked_at_each_of_its_hosts(run: Run, write_config: Write) -> N
     assert ended.stdout.splitlines()[-1].split()[:3] == ["total", "key", "11"]
 
 
-def test_a_failure_of_a_shared_key_is_told_for_each_profile(run: Run, write_config: Write) -> None:
+def test_a_failure_of_a_shared_key_names_each_profile(run: Run, write_config: Write) -> None:
     """It is asked once, and every profile that has it fails."""
     write_config(f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n")
     with gateway(lambda _path, _key: refusal(401)) as server:
         ended = run("check", "--all-profiles", "--min", "5", env={"APIMART_BASE_URL": server.url})
     assert len(server.asked) == 1
     assert ended.returncode == 4
-    assert [line.split()[2] for line in ended.stderr.splitlines() if "error:" in line] == ["a/key:", "b/key:"]
+    assert ended.stderr.startswith("apimart: error: a/key, b/key: the gateway rejected the API key")

@@ -115,7 +115,7 @@ def test_an_arrow_that_is_added_fails_the_tests(room: str, added: str, arrow: st
     [
         ("requests", ["gateway.connections", "gateway.library_errors", "gateway.transport"]),
         ("urllib3", ["gateway.connections", "gateway.library_errors", "gateway.transport"]),
-        ("rich", ["output.cells", "output.table"]),
+        ("rich", ["output.cells", "output.table", "screen.drawing"]),
         ("platformdirs", ["config.file"]),
         ("tomlkit", ["config.rewriting"]),
         ("filelock", ["config.writer"]),

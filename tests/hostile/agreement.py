@@ -97,8 +97,13 @@ def judge_alike(
     return expected
 
 
-def opinion(reading: Reading) -> oracle.Proof | int:
-    """Return a reading of the project in the oracle's terms."""
+def opinion(reading: Reading) -> oracle.Proof | oracle.Pair | int:
+    """Return a reading of the project in the oracle's terms; of what can be spent, what it was made of."""
+    if reading.parts:
+        key, account = (opinion(part) for part in reading.parts)
+        assert not isinstance(key, oracle.Pair)
+        assert not isinstance(account, oracle.Pair)
+        return oracle.Pair(key, account)
     match reading.result:
         case ApimartError() as error:
             return oracle.TOLD if getattr(error, "was_told", False) else int(error.exit_code)

@@ -148,8 +148,25 @@ class Limits(NamedTuple):
     most_used: Fraction | None
 
 
+class Pair(NamedTuple):
+    """What `--scope spendable` rests on: the answers about a key and about its account."""
+
+    key: Proof | int
+    account: Proof | int
+
+    @property
+    def failures(self) -> list[int]:
+        """The failures of the two: payment required first, silence last, the key's before the account's."""
+        failed = [answer for answer in self if isinstance(answer, int)]
+        return (
+            [failure for failure in failed if failure == BELOW]
+            + [failure for failure in failed if failure not in (BELOW, UNAVAILABLE)]
+            + [failure for failure in failed if failure == UNAVAILABLE]
+        )
+
+
 def verdict(
-    readings: Sequence[Proof | int], limits: Sequence[Limits], *, unlimited_passes: bool, fail_open: bool
+    readings: Sequence[Proof | Pair | int], limits: Sequence[Limits], *, unlimited_passes: bool, fail_open: bool
 ) -> int:
     """Return the exit code of `check`."""
     if not readings or any(limit == (None, None) for limit in limits):
@@ -162,7 +179,7 @@ def verdict(
         return BELOW
     if "unlimited" in words:
         return UNLIMITED
-    failures = [reading for reading in readings if isinstance(reading, int)]
+    failures = _failures(readings)
     if not failures:
         assert set(words) == {"enough"}, "exit 0 is for proofs alone"
         return OK
@@ -171,7 +188,15 @@ def verdict(
     return failures[0] % 100
 
 
-def _judge(reading: Proof | int, limits: Limits, *, unlimited_passes: bool) -> str:
+def _judge(reading: Proof | Pair | int, limits: Limits, *, unlimited_passes: bool) -> str:
+    if isinstance(reading, Pair):
+        # Each by itself: there is enough to spend when both have enough. What the account used is not asked.
+        key = _judge(reading.key, limits, unlimited_passes=unlimited_passes)
+        account = _judge(reading.account, limits._replace(most_used=None), unlimited_passes=unlimited_passes)
+        for word in ("below", "failed"):
+            if word in (key, account):
+                return word
+        return "unlimited" if (key, account) == ("unlimited", "unlimited") else "enough"
     if isinstance(reading, int):
         return "below" if reading == BELOW else "failed"
     if limits.most_used is not None and not reading.used <= limits.most_used:
@@ -184,9 +209,20 @@ def _judge(reading: Proof | int, limits: Limits, *, unlimited_passes: bool) -> s
     return "enough"
 
 
-def shown(readings: Sequence[Proof | int]) -> int:
+def _failures(readings: Sequence[Proof | Pair | int]) -> list[int]:
+    """Return the failure of each reading that has one."""
+    failures = []
+    for reading in readings:
+        if isinstance(reading, int):
+            failures.append(reading)
+        elif isinstance(reading, Pair):
+            failures += reading.failures[:1]
+    return failures
+
+
+def shown(readings: Sequence[Proof | Pair | int]) -> int:
     """Return the exit code of `balance`."""
-    failures = [reading for reading in readings if isinstance(reading, int)]
+    failures = _failures(readings)
     return BELOW if BELOW in failures else next(iter(failures), OK) % 100
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import quote as percent_encode
@@ -25,7 +26,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.balance import Balance, Reading
+from apimart_cli.balance import Balance, Reading, spendable
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
 from apimart_cli.errors import (
     ApimartError,
@@ -106,7 +107,7 @@ def test_parser_and_gate_agree_with_the_oracle(kind: str, half: str) -> None:
 
 _ERRORS = (
     UnavailableError, UnavailableError, UnavailableError, AuthError, BadResponseError, PaymentRequiredError, UsageError,
-    ApimartError,
+    ApimartError, partial(UnavailableError, was_told=True),
 )  # fmt: skip
 _FEW_AMOUNTS = tuple(map(Decimal, ("1", "0", "-1", "0.99", "1.00", "1.01", "2", "-0.5")))
 
@@ -141,6 +142,32 @@ def test_the_gate_agrees_with_the_oracle_on_any_readings(entropy: bytes) -> None
         unlimited_passes=choose.one_in(2),
         fail_open=choose.one_in(2),
     )
+
+
+@tries(3_000)
+@given(ENTROPY)
+def test_what_can_be_spent_agrees_with_the_oracle(entropy: bytes) -> None:
+    """It passes only where key and account both prove it, whatever else is asked in the same go."""
+    choose = Choices(entropy)
+    judged = []
+    for _ in range(1 + choose.number(2)):
+        key, account = _reading(choose), _reading(choose)._replace(scope=Scope.ACCOUNT)
+        judged.append((spendable(key, account), _thresholds(choose)))
+        if choose.one_in(4):
+            judged.append((_reading(choose), _thresholds(choose)))
+    fail_open = choose.one_in(2)
+    code = judge_alike(
+        [reading for reading, _ in judged],
+        [thresholds for _, thresholds in judged],
+        unlimited_passes=choose.one_in(2),
+        fail_open=fail_open,
+    )
+    if code == 0 and not fail_open:
+        for reading, thresholds in judged:
+            for part in reading.parts:
+                assert part.balance is not None
+                remain = part.balance.remain_balance
+                assert thresholds.min is None or remain is None or remain >= thresholds.min
 
 
 @tries(600)
@@ -272,11 +299,11 @@ def test_a_time_limit_of_the_user_limits_or_is_a_usage_error(text: str) -> None:
 
 
 @tries(300)
-@given(TEXTS | st.sampled_from(["key", "account", "both"]))
+@given(TEXTS | st.sampled_from(["key", "account", "both", "spendable"]))
 def test_a_word_of_the_user_is_understood_or_a_usage_error(text: str) -> None:
     """Scopes and units are taken as they are, or refused in words that are safe to show."""
     scopes, unit = _parsed(parse_scope, text), _parsed(parse_unit, text)
-    assert (scopes is not None) == (text in {"key", "account", "both"})
+    assert (scopes is not None) == (text in {"key", "account", "both", "spendable"})
     assert unit is None or (unit == text and oracle.faults_of_text(unit) == [])
 
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_balance_shows_a_table(run: Run, sandbox: Sandbox) -> None:
     ended = run("balance", env=connected(sandbox))
     assert (ended.returncode, ended.stderr) == (0, "")
     head, _, row = ended.stdout.splitlines()
-    assert head.split() == ["Profile", "Scope", "Remaining", "Used", "Left", "Status"]
+    assert head.split() == ["Profile", "Scope", "Remaining", "Used", "%", "left", "Status"]
     assert row.split() == ["default", "key", "10.5", "2.3", "████████░░", "82", "%", "ok"]
 
 
@@ -63,6 +64,7 @@ def test_balance_prints_json_for_scripts(run: Run, sandbox: Sandbox) -> None:
         "schema": 1,
         "profile": "default",
         "scope": "key",
+        "key_id": sha256(KEY.encode()).hexdigest()[:12],
         "remain_balance": Decimal("10.5"),
         "used_balance": Decimal("2.3"),
         "unlimited_quota": False,

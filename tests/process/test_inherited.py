@@ -430,7 +430,7 @@ def test_a_pipe_that_stays_open_ends_with_the_time_limit(
     assert (process.returncode, answer) == (4, "")
     asked_by = arguments.split("--", maxsplit=1)[0].strip() if arguments == "login" else "--api-key -"
     assert told.startswith(
-        f"apimart: error: {asked_by}: standard input is still open after 1 seconds, and the key may not be complete\n"
+        f"apimart: error: {asked_by}: standard input is still open after 1 second, and the key may not be complete\n"
     )
 
 

@@ -199,7 +199,7 @@ def test_ctrl_c_wipes_the_progress_off_the_screen(spawn: Spawn) -> None:
     """Who waited long enough to be told how it goes gets an empty line back, for the shell's next prompt."""
     with Listener(wait_for_the_end_of) as gateway:
         child = spawn("apimart", "balance", env=where(gateway))
-        child.expect_exact("apimart: 0 of 1 answered ")
+        child.expect_exact(f"waiting for 127.0.0.1:{gateway.port}, 9 s left")
         child.sendintr()
         shown = child.read()
         child.close()

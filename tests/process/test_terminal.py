@@ -86,11 +86,11 @@ def test_a_wide_terminal_shows_the_whole_table(show: Show, sandbox: Sandbox) -> 
     shown = show("balance", "--scope", "both", columns=120, env=connected(sandbox))
     assert shown.code == 0
     assert shown.lines == [
-        "Profile   Scope       Remaining   Used   Left               Status",
+        "Profile   Scope       Remaining   Used   % left             Status",
         "──────────────────────────────────────────────────────────────────────────",
         "default   key              10.5    2.3   ████████░░  82 %   ok",
         "default   account         100.0   25.5   ███████░░░  79 %   ok",
-        "default   spendable        10.5      -   -                  limited by key",
+        "default   spendable        10.5    2.3   -                  limited by key",
     ]
 
 
@@ -98,12 +98,31 @@ def test_a_narrow_terminal_costs_the_bar(show: Show, sandbox: Sandbox) -> None:
     """On 60 columns the share left is a number without its bar; nothing else goes."""
     shown = show("balance", "--scope", "both", columns=60, env=connected(sandbox))
     assert shown.lines == [
-        "Profile  Scope      Remaining  Used  Left   Status",
-        "──────────────────────────────────────────────────────────",
-        "default  key             10.5   2.3   82 %  ok",
-        "default  account        100.0  25.5   79 %  ok",
-        "default  spendable       10.5     -  -      limited by key",
+        "Profile  Scope      Remaining  Used  % left  Status",
+        "───────────────────────────────────────────────────────────",
+        "default  key             10.5   2.3   82 %   ok",
+        "default  account        100.0  25.5   79 %   ok",
+        "default  spendable       10.5   2.3  -       limited by key",
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("scope", ["key", "spendable"])
+def test_a_balance_below_the_profiles_own_minimum_is_low(
+    show: Show, sandbox: Sandbox, write_config: WriteConfig, scope: str, columns: int
+) -> None:
+    """In `balance` as in `check`, by a word and by its colour; its name is shortened where it is too wide."""
+    name = "customer-production-europe-west-1"
+    write_config(f'[profiles.{name}]\napi_key = "{KEY}"\nmin = 50\nscope = "{scope}"\n')
+    shown = show("balance", "-p", name, columns=columns, env={"APIMART_BASE_URL": sandbox.url})
+    row = shown.lines[-1].split()
+    assert len(shown.lines) == 3
+    assert (row[0] == name) is (columns == 100)
+    assert row[0].startswith("custom")
+    assert row[0].endswith("west-1")
+    assert row[1:4] == [scope, "10.5", "2.3"]
+    assert "low" in row
+    assert shown.colour("low") == "brown"  # what pyte calls ANSI's yellow
 
 
 def test_a_very_narrow_terminal_stacks_the_columns(show: Show, sandbox: Sandbox) -> None:
@@ -114,7 +133,7 @@ def test_a_very_narrow_terminal_stacks_the_columns(show: Show, sandbox: Sandbox)
         "Scope:     key",
         "Remaining: 10.5",
         "Used:      2.3",
-        "Left:      82 %",
+        "% left:    82 %",
         "Status:    ok",
     ]
 
@@ -264,18 +283,37 @@ def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, 
     [("balance", True), ("balance -o value", False), ("balance --json", False), ("check --min 5 --json", True)],
 )
 def test_progress_does_not_run_into_lines_that_appear_beside_it(
-    show: Show, serve: Serve, arguments: str, is_shown: bool
+    show: Show, serve: Serve, write_config: WriteConfig, arguments: str, is_shown: bool
 ) -> None:
-    """Where each answer is written as it arrives, on the same terminal, that is progress enough."""
-    shown = show(*arguments.split(), env=connected(serve(latency=1.3)))
+    """Where each of several answers is written as it arrives, on the same terminal, that is progress enough."""
+    write_config(f'[profiles.a]\napi_key = "{KEY}"\n[profiles.b]\napi_key = "{KEY}b"\n')
+    env = {"APIMART_BASE_URL": serve(latency=1.3).url}
+    shown = show(*arguments.split(), "--all-profiles", env=env)
     assert shown.code == 0
     assert ("answered" in shown.written) is is_shown
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("arguments", ["balance", "balance --json", "balance --scope spendable", "check --min 5"])
+def test_one_slow_answer_shows_whom_it_waits_for_and_how_long_yet(
+    show: Show, serve: Serve, arguments: str, columns: int
+) -> None:
+    """After a second, on a line that moves and is gone in the end."""
+    sandbox = serve(latency=1.6)
+    shown = show(*arguments.split(), columns=columns, env={**connected(sandbox), "APIMART_TIMEOUT": "5"})
+    host = sandbox.url.removeprefix("http://")
+    assert shown.code == 0
+    frames = re.findall(rf"\rapimart: (\S) waiting for {host}, 4 s left", shown.text)
+    assert len(set(frames)) > 1
+    assert not any("waiting" in line or "apimart: " in line for line in shown.lines if "note: " not in line)
+    moving = [line for line in shown.text.split("\r") if " waiting for " in line]
+    assert all(len(line.removesuffix("\x1b[K")) < columns for line in moving)
 
 
 def test_progress_is_shown_where_the_lines_go_elsewhere(spawn: Spawn, serve: Serve, tmp_path: Path) -> None:
     """The terminal is empty without it."""
     child = spawn("bash", "-c", "apimart balance --json > answer", env=connected(serve(latency=1.3)))
-    assert "apimart: 0 of 1 answered" in read(child).written
+    assert "waiting for 127.0.0.1:" in read(child).written
     assert "answered" not in (tmp_path / "answer").read_text()
 
 
@@ -410,7 +448,7 @@ def test_an_unlimited_key_that_passes_is_commented_on_in_a_terminal(show: Show, 
     """A person is told that an unlimited key says nothing about the account, and how to look at it."""
     shown = show("check", "--min", "5", columns=120, env=unlimited)
     assert shown.code == 0
-    assert shown.lines[1:] == [NOTE, "hint: look at both with: --scope both"]
+    assert shown.lines[1:] == [NOTE, "hint: check both with: --scope spendable"]
 
 
 def test_the_comment_goes_to_standard_error(spawn: Spawn, unlimited: dict[str, str], tmp_path: Path) -> None:

@@ -121,11 +121,17 @@ def test_a_number_of_seconds_that_limits_nothing_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "scopes"),
-    [("key", (Scope.KEY,)), ("account", (Scope.ACCOUNT,)), ("both", (Scope.KEY, Scope.ACCOUNT))],
+    [
+        ("key", (Scope.KEY,)),
+        ("account", (Scope.ACCOUNT,)),
+        ("both", (Scope.KEY, Scope.ACCOUNT)),
+        ("spendable", (Scope.KEY, Scope.ACCOUNT)),
+    ],
 )
-def test_a_scope_is_one_of_three_words(text: str, scopes: tuple[Scope, ...]) -> None:
-    """`both` asks for the key first, then for the account."""
-    assert parse_scope(text, "scope") == scopes
+def test_a_scope_is_one_of_four_words(text: str, scopes: tuple[Scope, ...]) -> None:
+    """`both` and `spendable` ask for the key first, then for the account."""
+    scope = parse_scope(text, "scope")
+    assert (scope.value, scope.asked) == (text, scopes)
 
 
 @pytest.mark.parametrize("text", ["", "Key", "all", "key,account", " key"])
@@ -134,7 +140,7 @@ def test_any_other_word_is_no_scope(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_scope(text, "scope of the file")
     assert caught.value.message == f"scope of the file: '{text.strip()}' is not a scope"
-    assert caught.value.hint == "give key, account or both"
+    assert caught.value.hint == "give key, account, both or spendable"
 
 
 @pytest.mark.parametrize("text", ["USD", "¥", "tokens", "元", "u" * 16, "a b", "[red]"])

@@ -374,6 +374,7 @@ def test_an_answer_that_does_not_come_in_time_is_no_answer(transport: Transport,
 def test_a_time_limit_is_told_as_it_was_given() -> None:
     """Without digits that nobody wrote."""
     assert timed_out("h", 10.0).message == "no answer from h within 10 seconds"
+    assert timed_out("h", 1.0).message == "no answer from h within 1 second"
     assert timed_out("h:8443", 2.5).message == "no answer from h:8443 within 2.5 seconds"
 
 

@@ -45,30 +45,36 @@ def test_amounts_keep_every_digit_in_every_format(amount: str, shown: str, outpu
         (
             reading("3.50", unit="USD"),
             reading("7", scope=Scope.ACCOUNT, unit="USD"),
-            {"remain_balance": 3.5, "unlimited_quota": False, "limited_by": "key", "unit": "USD"},
+            {"remain_balance": 3.5, "unlimited_quota": False, "limited_by": "key", "unit": "USD", "used_balance": 2.3},
             "3.50",
-            ["3.50 USD", "-", "-", "limited by key"],
+            ["3.50 USD", "2.3 USD", "-", "limited by key"],
         ),
         (
             reading(None),
             reading("-2", scope=Scope.ACCOUNT),
-            {"remain_balance": -2, "unlimited_quota": False, "limited_by": "account", "unit": None},
+            {
+                "remain_balance": -2,
+                "unlimited_quota": False,
+                "limited_by": "account",
+                "unit": None,
+                "used_balance": 2.3,
+            },
             "-2",
-            ["-2", "-", "-", "limited by account"],
+            ["-2", "2.3", "-", "empty (account)"],
         ),
         (
             reading(None),
             reading(None, scope=Scope.ACCOUNT),
-            {"remain_balance": None, "unlimited_quota": True, "limited_by": None, "unit": None},
+            {"remain_balance": None, "unlimited_quota": True, "limited_by": None, "unit": None, "used_balance": 2.3},
             "unlimited",
-            ["unlimited", "-", "-", "unlimited"],
+            ["unlimited", "2.3", "-", "unlimited"],
         ),
         (
             reading("3"),
             failed(AUTH, scope=Scope.ACCOUNT),
             {"error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"}},
             "error",
-            ["-", "-", "-", "unknown"],
+            ["-", "-", "-", "error: auth"],
         ),
     ],
 )
@@ -78,7 +84,9 @@ def test_a_key_and_its_account_tell_what_can_be_spent(
     """The smaller of the two follows them in every format; without both answers nobody knows."""
     both = [key, account]
     *_, last = show(both, JSON).splitlines()
-    assert json.loads(last) == {"schema": 1, "profile": "default", "scope": "spendable", **document}
+    shown = json.loads(last)
+    assert shown.pop("fetched_at", None) == (None if "error" in document else "2026-01-31T12:00:05Z")
+    assert shown == {"schema": 1, "profile": "default", "scope": "spendable", "key_id": None, **document}
     *_, last = show(both, VALUE).splitlines()
     assert last == f"default/spendable\t{value}"
     *_, last_row = cells(show(both, TABLE))

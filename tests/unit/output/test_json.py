@@ -21,9 +21,18 @@ JSON = OutputFormat.JSON
 def test_a_reading_is_one_line_of_json() -> None:
     """The documented fields, in the documented order, numbers as they were sent."""
     assert show([reading("10.50", "2.3")], JSON) == (
-        '{"schema":1,"profile":"default","scope":"key","remain_balance":10.50,"used_balance":2.3,'
+        '{"schema":1,"profile":"default","scope":"key","key_id":null,"remain_balance":10.50,"used_balance":2.3,'
         '"unlimited_quota":false,"unit":null,"fetched_at":"2026-01-31T12:00:05Z"}\n'
     )
+
+
+def test_a_reading_names_its_key_by_an_id() -> None:
+    """Which of several keys it was can be told, and nothing of the key itself; null where there was none."""
+    known, unknown = reading(key_id="0123456789ab"), failed(AUTH)
+    first, second = (json.loads(line) for line in show([known, unknown], JSON).splitlines())
+    assert (first["key_id"], second["key_id"]) == ("0123456789ab", None)
+    (judged,) = json.loads(check([known], limits("5"), JSON))["readings"]
+    assert judged["key_id"] == "0123456789ab"
 
 
 def test_an_unlimited_balance_is_null() -> None:
@@ -65,6 +74,7 @@ def test_each_reading_has_a_line_of_its_own() -> None:
         "schema": 1,
         "profile": "b",
         "scope": "account",
+        "key_id": None,
         "error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"},
     }
 

@@ -59,10 +59,10 @@ def test_a_verdict_is_a_line_that_a_log_reader_understands(
 
 
 def test_several_readings_have_a_line_each() -> None:
-    """Also one that failed beside others; alone, its message on standard error says it all."""
-    readings = [reading(), failed(AUTH, "default", Scope.ACCOUNT)]
+    """But for those that failed: their message on standard error says it all, and says it once."""
+    readings = [reading(), failed(AUTH, "default", Scope.ACCOUNT), reading("1", profile="other")]
     assert check(readings, limits("5"), TABLE) == (
-        "PASS default/key: 10.5 left, at least 5 required\nERROR default/account: no balance to judge (auth)\n"
+        "PASS default/key: 10.5 left, at least 5 required\nBELOW other/key: 1 left, at least 5 required\n"
     )
     assert check([failed(AUTH)], limits("5"), TABLE) == ""
 

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pytest
+from rich.cells import cell_len
 
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import ASCII, AUTH, LONGEST, cells, failed, reading, show, terminal
@@ -14,7 +16,7 @@ TABLE = OutputFormat.TABLE
 def test_a_table_has_these_columns() -> None:
     """Whose balance, what is left and used, the share that is left as a bar, and a word for it."""
     head, rule, *rows = cells(show([reading("82", "18", unit="USD")], TABLE))
-    assert head == ["Profile", "Scope", "Remaining", "Used", "Left", "Status"]
+    assert head == ["Profile", "Scope", "Remaining", "Used", "% left", "Status"]
     assert set("".join(rule)) == {"─"}
     assert rows == [["default", "key", "82 USD", "18 USD", "████████░░  82 %", "ok"]]
 
@@ -99,10 +101,70 @@ def test_no_screen_is_so_narrow_that_a_number_is_cut(width: int, screen: Mapping
     text = re.sub(r"\x1b\[[0-9;]*m", "", show(readings, TABLE, terminal(width, **screen)))
     for number in (amount, LONGEST, "7.25"):
         assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", text)
-    assert "production" in text
-    assert "…" not in text
     if "Remaining:" not in text:
         assert max(len(line) for line in text.splitlines()) <= width
+
+
+LONG_NAMES = ["customer-production-europe-1", "customer-production-europe-2", "short"]
+
+
+@pytest.mark.parametrize(("unicode", "mark"), [(True, "…"), (False, "...")])
+@pytest.mark.parametrize("width", [52, 55, 60, 65])
+def test_a_name_that_is_too_wide_is_shortened_and_the_table_stays(width: int, unicode: bool, mark: str) -> None:
+    """In its middle, so that names that begin alike can be told apart; a short name and every number stay."""
+    readings = [reading("1234.5", "0.25", profile=name) for name in LONG_NAMES]
+    text = show(readings, TABLE, terminal(width, unicode=unicode))
+    _, _, first, second, third = text.splitlines()
+    assert max(map(len, text.splitlines())) <= width
+    for number, row in enumerate([first, second], start=1):
+        name, *cells = row.split()
+        assert re.fullmatch(rf"cu.*{re.escape(mark)}.*-{number}", name)
+        assert cells == ["key", "1234.5", "0.25", "99", "%", "ok"]
+    assert third.split() == ["short", "key", "1234.5", "0.25", "99", "%", "ok"]
+
+
+def test_names_that_would_look_alike_are_not_shortened() -> None:
+    """Each cell has a line of its own then."""
+    names = [f"customer-{middle}-production" for middle in ("one", "two")]
+    text = show([reading(profile=name) for name in names], TABLE, terminal(50))
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("Profile:")] == names
+
+
+def test_a_name_of_wide_characters_is_shortened_by_the_cells_it_takes() -> None:
+    """A Chinese character takes two."""
+    text = show([reading(profile="生产环境余额查询密钥" * 3)], TABLE, terminal(60))
+    assert "…" in text
+    assert max(cell_len(line) for line in text.splitlines()) <= 60
+    assert "Profile:" not in text
+
+
+@pytest.mark.parametrize(
+    ("remain", "least", "status"),
+    [("10", "10", "ok"), ("9.99", "10", "low"), ("10", None, "ok"), ("0", "10", "empty"), (None, "10", "unlimited")],
+)
+def test_less_than_the_profiles_own_minimum_is_low(remain: str | None, least: str | None, status: str) -> None:
+    """As `check` would say, and in yellow; however large a share it is."""
+    subject = reading(remain, "0")._replace(low_below=None if least is None else Decimal(least))
+    assert cells(show([subject], TABLE))[-1][-1] == status
+    assert ("\x1b[33m" in show([subject], TABLE, terminal(80, colour=True))) is (status == "low")
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "status", "colour"),
+    [
+        ("10", "100", "limited by key", 32),
+        ("100", "10", "limited by account", 32),
+        ("1", "100", "low (key)", 33),
+        ("10", "0.5", "low (account)", 33),
+        ("10", "0", "empty (account)", 31),
+    ],
+)
+def test_what_can_be_spent_has_the_colour_of_what_limits_it(key: str, account: str, status: str, colour: int) -> None:
+    """And its word, where that is not `ok`: colour is never the only sign. Here the key's share is low below 2."""
+    readings = [reading(key, "1" if key != "1" else "20"), reading(account, "9", scope=Scope.ACCOUNT)]
+    text = show(readings, TABLE, terminal(100, colour=True))
+    last = text.splitlines()[-1]
+    assert f"\x1b[{colour}m{status}\x1b[0m" in last
 
 
 def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
@@ -123,20 +185,20 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
         "Scope:     key",
         "Remaining: 10.5",
         "Used:      2.3",
-        "Left:      82 %",
+        "% left:    82 %",
         "Status:    ok",
         "",
         "Profile:   default",
         "Scope:     account",
         "Remaining: 10.5",
         "Used:      2.3",
-        "Left:      82 %",
+        "% left:    82 %",
         "Status:    ok",
         "",
         "Profile:   default",
         "Scope:     spendable",
         "Remaining: 10.5",
-        "Used:      -",
-        "Left:      -",
+        "Used:      2.3",
+        "% left:    -",
         "Status:    limited by key",
     ]
