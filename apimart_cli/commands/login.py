@@ -94,7 +94,7 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
 def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_url: bool) -> None:
     """Keep the key in one place, and forget it in the other; an address that was given belongs to the key."""
     from apimart_cli.config.names import STORED_NAMES
-    from apimart_cli.config.writer import set_values
+    from apimart_cli.config.writer import store_key
     from apimart_cli.errors import ApimartError
     from apimart_cli.keys.keyring import KeyringKey
     from apimart_cli.screen.writing import write_note, write_warning
@@ -105,9 +105,13 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     place = {"api_key_keyring": True} if keyring else {"api_key": key.reveal()}
     address = {"base_url": settings.settings.base_url.value} if with_base_url else {}
     others = [name for name in STORED_NAMES if name not in place]
-    set_values(settings.config_path, settings.profile, {**place, **address}, warn=write_warning, instead_of=others)
+    becomes_default = store_key(
+        settings.config_path, settings.profile, {**place, **address}, instead_of=others, warn=write_warning
+    )
     kept_in = "the keyring" if keyring else settings.config_path
     write_note(f"the key of profile {settings.profile} is kept in {kept_in}")
+    if becomes_default:
+        write_note(f"{settings.profile} is the default profile now: it is used when none is named")
     if "APIMART_API_KEY" in os.environ:
         write_note("APIMART_API_KEY is set, and is used instead wherever no --profile is named")
     if settings.stored_in == "api_key_keyring" and not keyring:

@@ -38,8 +38,20 @@ def find_key(
         found = _of_environment(environ, "APIMART_API_KEY") or _of_profile(environ, config, profile.value)
     if found is not None:
         return found
-    hint = f"store one with: apimart login --profile {shlex.quote(profile.value)}" if is_explicit else _NO_KEY_HINT
-    return _missing(AuthError("there is no API key", hint), "none")
+    return _missing(
+        AuthError("there is no API key", _no_key_hint(profile.value, config, is_explicit=is_explicit)), "none"
+    )
+
+
+def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
+    if is_explicit:
+        return f"store one with: apimart login --profile {shlex.quote(profile)}"
+    if profile in config.profiles or not config.profiles:
+        return _NO_KEY_HINT
+    return (
+        f"name a profile with --profile ({', '.join(config.profiles)}), "
+        "or make it the default: apimart config set default_profile NAME"
+    )
 
 
 def _of_option(options: Options, timeout: float) -> FoundKey | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from apimart_cli.config.file import read_config, require_config_path
 from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
-from apimart_cli.config.precedence import DEFAULT_PROFILE, Sources, find
+from apimart_cli.config.precedence import Sources, find, profile_of_file
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.stored import takes_key_elsewhere
 from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
@@ -71,9 +71,7 @@ def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
     if "APIMART_PROFILE" in environ:
         source = "APIMART_PROFILE"
         return Setting(parse_new_profile(nonempty(environ, source), source), source)
-    if config.default_profile is not None:
-        return Setting(config.default_profile, f"default_profile in {config.path}")
-    return Setting(DEFAULT_PROFILE, "default")
+    return profile_of_file(config)
 
 
 def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | bool | Number:

@@ -56,6 +56,9 @@ KEY_NAMES: Mapping[str, Kind] = {
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
 
+DEFAULT_PROFILE = "default"
+"""The profile that is used when none is named and the file has none or several; it need not exist."""
+
 STORED_NAMES = ("api_key", "api_key_keyring")
 """Where `login` keeps a key."""
 

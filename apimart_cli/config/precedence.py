@@ -10,14 +10,12 @@ from typing import NamedTuple, TypeVar
 
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.key import find_key
+from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, SCOPE, TIMEOUT, UNIT, Rule, nonempty
 from apimart_cli.errors import ConfigError, UsageError
 
 T = TypeVar("T")
-
-DEFAULT_PROFILE = "default"
-"""The profile that is used when none is named; it need not exist."""
 
 
 class Sources(NamedTuple):
@@ -88,13 +86,20 @@ def _find_profiles(sources: Sources) -> list[Setting[str]]:
         found = [Setting(name, "--profile") for name in options.profiles]
     elif "APIMART_PROFILE" in environ:
         found = [Setting(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")]
-    elif config.default_profile is not None:
-        return [Setting(config.default_profile, f"default_profile in {config.path}")]
     else:
-        return [Setting(DEFAULT_PROFILE, "default")]
+        return [profile_of_file(config)]
     for profile in found:
         config.profile(profile.value, asked_by=profile.source)
     return found
+
+
+def profile_of_file(config: ConfigFile) -> Setting[str]:
+    """Return the profile that is used when neither an option nor a variable names one."""
+    if config.default_profile is not None:
+        return Setting(config.default_profile, f"default_profile in {config.path}")
+    if len(config.profiles) == 1:
+        return Setting(next(iter(config.profiles)), f"the only profile in {config.path}")
+    return Setting(DEFAULT_PROFILE, "default")
 
 
 def exposures(settings: Iterable[Settings]) -> list[ConfigError]:

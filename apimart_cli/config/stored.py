@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apimart_cli.config.file import is_absent, parse_toml, require_config_path
-from apimart_cli.config.names import KEY_NAMES, STORED_NAMES
-from apimart_cli.config.precedence import DEFAULT_PROFILE
+from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES
 from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.values import nonempty, parse_new_profile
 from apimart_cli.errors import ConfigError, UsageError
@@ -58,7 +57,9 @@ def _name_of(profile: str | None, document: Mapping[str, Any], environ: Mapping[
         return parse_new_profile(profile, "--profile")
     if "APIMART_PROFILE" in environ:
         return parse_new_profile(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")
-    name = document.get("default_profile", DEFAULT_PROFILE)
+    profiles = document.get("profiles")
+    names = list(profiles) if isinstance(profiles, dict) else []
+    name = document.get("default_profile", names[0] if len(names) == 1 else DEFAULT_PROFILE)
     if isinstance(name, str):
         return name
     raise ConfigError(f"{path}: default_profile must be a string", "name the profile with --profile")

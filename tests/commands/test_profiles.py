@@ -548,3 +548,73 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
 def test_every_setting_is_in_the_table_of_this_test() -> None:
     """A new setting is not forgotten here."""
     assert set(ORDER) == set(Settings._fields) - {"exposures"}
+
+
+# --- the active profile -----------------------------------------------------------------------------------------
+
+ONE = """
+[profiles.only]
+api_key = "sk-a"
+min = 5
+"""
+NO_DEFAULT = THREE.replace('default_profile = "b"\n', "")
+
+
+def test_the_only_profile_of_a_file_needs_no_name(call: Call, three: Three) -> None:
+    """Its key and its threshold are used, and `config show` tells why."""
+    env = three(ONE)
+    assert call("balance", "-o", "value", env=env).stdout == "10\n"
+    assert call("check", env=env).stdout == "PASS only/key: 10 left, at least 5 required\n"
+    shown = call("config", "show", env=env).stdout.splitlines()[0]
+    assert shown.split(maxsplit=2) == ["profile", "only", f"the only profile in {env['APIMART_CONFIG']}"]
+
+
+def test_among_several_profiles_none_is_taken_for_the_default(call: Call, three: Three) -> None:
+    """Exit 4: it names those that there are, and the command that makes one the default; that works."""
+    env = three(NO_DEFAULT)
+    refused = call("balance", env=env)
+    assert (refused.code, refused.stdout) == (4, "")
+    assert refused.stderr == (
+        "apimart: error: there is no API key\n"
+        "hint: name a profile with --profile (a, b, c), or make it the default: "
+        "apimart config set default_profile NAME\n"
+    )
+    assert call("config", "set", "default_profile", "c", env=env).code == 0
+    assert call("balance", "-o", "value", env=env).stdout == "30.0\n"
+
+
+def test_a_profile_of_the_file_that_lacks_a_key_is_not_what_another_could_stand_for(call: Call, three: Three) -> None:
+    """Where the profile in use has no key, `login` is what helps: it stores one for that profile."""
+    refused = call("balance", env=three("default_profile = 'a'\n[profiles.a]\n[profiles.b]\napi_key = 'sk-b'\n"))
+    assert (refused.code, refused.stderr.splitlines()[1]) == (
+        4,
+        "hint: set APIMART_API_KEY, or store a key with: apimart login",
+    )
+
+
+def test_the_first_login_makes_its_profile_the_default_one(call: Call, server: Gateway, tmp_path: Path) -> None:
+    """It says so, and the next command needs no name. The second login changes nothing about it."""
+    env = {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(tmp_path / "new.toml")}
+    first = call("login", "-p", "work", input="sk-a", env=env)
+    assert first.code == 0
+    assert "apimart: note: work is the default profile now: it is used when none is named\n" in first.stderr
+    assert (tmp_path / "new.toml").read_text() == 'default_profile = "work"\n\n[profiles.work]\napi_key = "sk-a"\n'
+    assert call("balance", "-o", "value", env=env).stdout == "10\n"
+    second = call("login", "-p", "home", input="sk-b", env=env)
+    assert (second.code, "default profile" in second.stderr) == (0, False)
+    assert call("balance", "-o", "value", env=env).stdout == "10\n"
+
+
+def test_a_login_beside_other_profiles_makes_none_the_default(call: Call, server: Gateway, three: Three) -> None:
+    """Which of them it is was left open on purpose, or is said by hand."""
+    env = {**three(NO_DEFAULT), "APIMART_BASE_URL": server.url}
+    login = call("login", "-p", "a", input="sk-a", env=env)
+    assert (login.code, "default profile" in login.stderr) == (0, False)
+    assert "default_profile" not in Path(env["APIMART_CONFIG"]).read_text()
+
+
+def test_logging_out_of_the_only_profile_needs_no_name(call: Call, three: Three) -> None:
+    """What `balance` would use is what `logout` forgets."""
+    env = three(ONE)
+    assert call("logout", env=env) == (0, "", "apimart: note: the key of profile only is forgotten\n")
+    assert call("balance", env=env).code == 4
