@@ -5,7 +5,14 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, OneProfile, OnlyJson, WrittenProfile, with_records
+from apimart_cli.commands.options import (
+    AskingOptions,
+    OneProfile,
+    OnlyJson,
+    SettingsOutput,
+    WrittenProfile,
+    with_records,
+)
 from apimart_cli.errors import ExitCode
 
 app = new_app(help="Show, check and change the settings.")
@@ -15,20 +22,21 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the
 
 @app.command(cls=Command)
 @with_records
-def show(asking: AskingOptions, json: OnlyJson = False) -> ExitCode:
+def show(asking: AskingOptions, output: SettingsOutput) -> ExitCode:
     """Show every setting and where it comes from.
 
-    Of the key, only the length is shown.
+    Of the key, only its length and its id are shown.
     """
     from apimart_cli.config.precedence import exposures, resolve
     from apimart_cli.output.settings import render_settings, render_settings_as_json
     from apimart_cli.screen.writing import write_answer, write_warning
 
+    is_json = output.is_json
     profiles = resolve(asking.options())
     for exposure in exposures(profiles):
         write_warning(exposure.message, exposure.hint)
     tables = [settings.rows() for settings in profiles]
-    write_answer(render_settings_as_json(tables) if json else render_settings(tables))
+    write_answer(render_settings_as_json(tables) if is_json else render_settings(tables))
     return ExitCode.OK
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.config.file import read_config, require_config_path
+from apimart_cli.config.file import Value, read_config, require_config_path
 from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
 from apimart_cli.config.precedence import Sources, find, profile_of_file
 from apimart_cli.config.settings import Options, Setting, Settings
@@ -27,6 +27,13 @@ class LoginSettings(NamedTuple):
     config_path: Path
     stored_in: str | None
     """The name in the profile that `login` wrote the key to, or None."""
+    old_key_id: str | None
+    """What the new key replaces, where it is in the file and can be one."""
+
+    @property
+    def host(self) -> str:
+        """The host that is to say whether the key works."""
+        return self.settings.targets()[0].host
 
     @property
     def profile(self) -> str:
@@ -61,7 +68,14 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
         min=Setting(None, "default"),
         max_used=Setting(None, "default"),
     )
-    return LoginSettings(settings, path, stored_in)
+    return LoginSettings(settings, path, stored_in, _key_id(sources.config.profiles.get(name.value, {})))
+
+
+def _key_id(profile: Mapping[str, Value]) -> str | None:
+    try:
+        return ApiKey(str(profile.get("api_key", "")), source="the config file").key_id
+    except AuthError:
+        return None
 
 
 def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:

@@ -49,9 +49,11 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
     # Last: it may have to be typed, and mistakes elsewhere come first.
-    key, exposed = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
-    exposures = [exposure for exposure in (sources.config.exposure, exposed) if exposure]
-    return Settings(profile, key, base_url, timeout, scope, unit, least, most_used, tuple(exposures))
+    found = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
+    exposures = tuple(exposure for exposure in (sources.config.exposure, found.exposure) if exposure)
+    return Settings(
+        profile, found.setting, base_url, timeout, scope, unit, least, most_used, exposures, found.is_instead_of_profile
+    )
 
 
 def find(rule: Rule[T], profile: str, sources: Sources) -> Setting[T]:

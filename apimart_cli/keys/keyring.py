@@ -15,6 +15,8 @@ KEYRING_SERVICE = "apimart"
 class KeyringKey:
     """A key that the operating system's keyring keeps."""
 
+    key_id = None
+
     def __init__(self, profile: str) -> None:
         self._profile = profile
         self._name = f"the keyring (profile {profile})"

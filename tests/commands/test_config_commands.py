@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.running import KEY, Call, Run
+from support.running import KEY, KEY_ID, Call, Run
 
 Write = Callable[..., Path]
 
@@ -38,13 +38,14 @@ def config(home: Path) -> Path:
 
 
 def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, write_config: Write) -> None:
-    """A row a setting; of the key only its length."""
+    """A row a setting; of the key only its length and its id."""
     path = write_config(FILE)
     shown = call("config", "show", "--timeout", "1.50", env={"APIMART_BASE_URL": "http://localhost:1"})
     assert (shown.code, shown.stderr) == (0, "")
     assert [tuple(re.split(r" {2,}", line)) for line in shown.stdout.splitlines()] == [
         ("profile", "work", f"default_profile in {path}"),
         ("api_key", f"set, {len(KEY)} characters", f"profile work in {path}"),
+        ("key_id", KEY_ID, f"profile work in {path}"),
         ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
         ("timeout", "1.5", "--timeout"),
         ("scope", "key", "default"),
@@ -52,6 +53,18 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("min", "5.00", f"profile work in {path}"),
         ("max_used", "-", "default"),
     ]
+
+
+@pytest.mark.parametrize(("profile", "key_id"), [("work", KEY_ID), ("vault", None)])
+@pytest.mark.parametrize("arguments", [("--json",), ("-o", "json"), ("--json", "--output", "json")])
+def test_the_key_id_is_told_where_it_costs_nothing(
+    call: Call, write_config: Write, tmp_path: Path, profile: str, key_id: str | None, arguments: tuple[str, ...]
+) -> None:
+    """A command is not run for it. `-o json` is `--json`."""
+    write_config(FILE)
+    shown = call("config", "show", "-p", profile, *arguments)
+    assert json.loads(shown.stdout)["settings"]["key_id"]["value"] == key_id
+    assert not (tmp_path / "was-run").exists()
 
 
 @pytest.mark.parametrize("arguments", [("--all-profiles",), ("-p", "work", "--profile", "vault")])

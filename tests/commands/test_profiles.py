@@ -1,6 +1,7 @@
 """Many profiles: which are asked, in which order, with which settings, side by side; and what one of them can break."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.words import Scope
-from support.running import KEY, Call, Run
+from support.running import KEY, Call, Run, Spawn
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
 # A key is `sk-<profile>`: the gateway of these tests answers by it.
@@ -547,7 +548,7 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
 
 def test_every_setting_is_in_the_table_of_this_test() -> None:
     """A new setting is not forgotten here."""
-    assert set(ORDER) == set(Settings._fields) - {"exposures"}
+    assert set(ORDER) == set(Settings._fields) - {"exposures", "is_key_instead_of_profile"}
 
 
 # --- the active profile -----------------------------------------------------------------------------------------
@@ -618,3 +619,65 @@ def test_logging_out_of_the_only_profile_needs_no_name(call: Call, three: Three)
     env = three(ONE)
     assert call("logout", env=env) == (0, "", "apimart: note: the key of profile only is forgotten\n")
     assert call("balance", env=env).code == 4
+
+
+# --- which key it was -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "source"),
+    [
+        ((), {"APIMART_API_KEY": "sk-unknown"}, "APIMART_API_KEY"),
+        (("--api-key", "sk-unknown"), {}, "--api-key"),
+        (("-p", "unknown"), {}, "profile unknown in {path}"),
+        (("-p", "printed"), {}, "api_key_command of profile printed (echo)"),
+    ],
+)
+def test_a_rejected_key_is_named_by_its_source(
+    call: Call, three: Three, arguments: tuple[str, ...], environ: Mapping[str, str], source: str
+) -> None:
+    """Among an option, a variable and a file, one sees which to mend."""
+    env = three("[profiles.unknown]\napi_key = 'sk-unknown'\n[profiles.printed]\napi_key_command = ['echo', 'sk-no']\n")
+    refused = call("balance", *arguments, env={**env, **environ})
+    words = f"the gateway rejected the API key from {source.format(path=env['APIMART_CONFIG'])} (HTTP 401)"
+    assert (refused.code, refused.stdout) == (4, "")
+    assert refused.stderr.startswith(f"apimart: error: {words}")
+
+
+def test_one_answer_about_one_key_names_each_place_it_came_from(call: Call, three: Three) -> None:
+    """Two profiles with the same key are asked for once; each row names its own."""
+    env = three("[profiles.a]\napi_key = 'sk-no'\n[profiles.b]\napi_key = 'sk-no'\n")
+    refused = call("balance", "--all-profiles", "--json", env=env)
+    messages = [json.loads(line)["error"]["message"] for line in refused.stdout.splitlines()]
+    assert [re.search(r"from profile (.) in", message)[1] for message in messages] == ["a", "b"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
+    spawn: Spawn, three: Three, columns: int
+) -> None:
+    """The row says `b`, and the amount is that of another key: a note says so, once."""
+    env = {**three(), "APIMART_API_KEY": KEY}
+    child = spawn("apimart", "balance", "--scope", "both", columns=columns, env=env)
+    shown = child.read().decode().replace("\r\n", "\n")
+    assert shown.startswith(
+        "apimart: note: the key is that of APIMART_API_KEY, not that of profile b\n"
+        "hint: use the profile's own with: --profile b\n"
+    )
+    assert shown.count("apimart: note") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"), [("default_profile = 'b'\n[profiles.b]\nunit = 'USD'\n", ()), (THREE, ("--api-key", KEY))]
+)
+def test_nothing_is_told_where_the_key_is_what_one_would_think(
+    spawn: Spawn, three: Three, text: str, arguments: tuple[str, ...]
+) -> None:
+    """A profile without a key of its own, or a key that was given by option."""
+    child = spawn("apimart", "balance", *arguments, env={**three(text), "APIMART_API_KEY": KEY})
+    assert "note" not in child.read().decode()
+
+
+def test_a_script_is_not_told_where_the_key_is_from(call: Call, three: Three) -> None:
+    """Standard error of a job is for what is wrong."""
+    assert call("balance", env={**three(), "APIMART_API_KEY": KEY}).stderr == ""
