@@ -15,7 +15,7 @@ from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.screen.writing import unwritable, write_answer, write_error
 from apimart_cli.version import __version__
 
-COMMANDS = ("balance", "check", "login", "logout", "config", "sandbox")
+COMMANDS = ("balance", "check", "login", "logout", "profiles", "config", "sandbox")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
 
 

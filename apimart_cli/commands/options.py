@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apimart_cli.trace import Trace
 
 
-def _profile_names(incomplete: str) -> list[str]:
+def profile_names(incomplete: str) -> list[str]:
     """Return the profiles that a shell may complete; none where the config file cannot be read.
 
     Shells insert what they are given as it is, and zsh evaluates it: a name that would have to be quoted is left out.
@@ -40,7 +40,7 @@ def _profile_names(incomplete: str) -> list[str]:
 
 def _profile(meaning: str) -> Any:
     return typer.Option(
-        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=_profile_names
+        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=profile_names
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from apimart_cli.config.file import is_absent, parse_toml, require_config_path
 from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES
 from apimart_cli.config.private_file import read_private_file
+from apimart_cli.config.renaming import check_names
 from apimart_cli.config.values import nonempty, parse_new_profile
 from apimart_cli.errors import ConfigError, UsageError
 
@@ -42,6 +43,16 @@ def find_stored_key(profile: str | None, environ: Mapping[str, str]) -> StoredKe
 def is_set(path: Path, profile: str | None, name: str) -> bool:
     """Tell whether `name` stands in `profile` of the file, or at its top level; any name, known or not."""
     return name in _table(_read(path), profile)
+
+
+def require_renameable(path: Path, old: str, new: str) -> bool:
+    """Return whether the keyring keeps the key of profile `old`.
+
+    Raises UsageError unless the file has a profile `old`, and none that is called `new`.
+    """
+    document = _read(path)
+    check_names(document, old, new, path)
+    return _table(document, old).get("api_key_keyring") is True
 
 
 def takes_key_elsewhere(profile: str, name: str) -> UsageError:

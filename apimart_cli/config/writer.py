@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from apimart_cli.config.file import check_document, parse_toml
 from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.private_file import PrivateFile, read_private_file
+from apimart_cli.config.renaming import renamed
 from apimart_cli.config.replacing import Warn, keep_owner, replace_file
 from apimart_cli.config.rewriting import Change, Value, rewritten
 from apimart_cli.errors import ConfigError
@@ -87,6 +88,14 @@ def unset_names(path: Path, profile: str | None, names: Collection[str], *, warn
     """Remove names of `profile`, or of the top level; return whether there was any of them. Raises as `set_values`."""
     change = Change(_table(profile), removes=names)
     return _edit(path, lambda text: rewritten(text, change, path), warn)
+
+
+def rename_profile(path: Path, old: str, new: str, *, warn: Warn = _say_nothing) -> None:
+    """Call profile `old` of the file `new`, in `default_profile` as well. Raises as `set_values`.
+
+    Raises UsageError when there is no such profile, or one with the new name.
+    """
+    _edit(path, lambda text: renamed(text, old, new, path), warn)
 
 
 def _table(profile: str | None) -> tuple[str, ...]:

@@ -82,6 +82,16 @@ class KeyringKey:
         """Keep `key`, in place of any other. Raises AuthError, or UsageError where there is no keyring package."""
         self._ask("set_password", KEYRING_SERVICE, self._profile, key.reveal())
 
+    def copy_to(self, profile: str) -> None:
+        """Keep the key for another profile as well.
+
+        Raises AuthError when there is none, when the keyring keeps another one for that profile, or refuses.
+        """
+        other = KeyringKey(profile)
+        if other._ask("get_password", KEYRING_SERVICE, profile) is not None:
+            raise AuthError(f"{other._name} keeps a key already", "choose another name, or remove that key first")
+        other.store(self._get())
+
     def delete(self) -> None:
         """Forget the key; a keyring that has none is left as it is."""
         if self._ask("get_password", KEYRING_SERVICE, self._profile) is not None:
