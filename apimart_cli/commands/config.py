@@ -74,7 +74,7 @@ def set_(
     """
     import os
 
-    from apimart_cli.config.file import require_config_path
+    from apimart_cli.config.file import config_path_to_write
     from apimart_cli.config.login import read_value
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import set_values
@@ -82,7 +82,7 @@ def set_(
 
     if profile is not None:
         parse_new_profile(profile, "--profile")
-    found = require_config_path(os.environ)
+    found = config_path_to_write(os.environ)
     set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)}, warn=write_warning)
     write_note(f"{_full_name(name, profile)} is set in {found}")
     return ExitCode.OK
@@ -96,13 +96,13 @@ def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.file import require_config_path
+    from apimart_cli.config.file import config_path_to_write
     from apimart_cli.config.names import require_name
     from apimart_cli.config.stored import is_set
     from apimart_cli.config.writer import unset_names
     from apimart_cli.screen.writing import write_note, write_warning
 
-    found = require_config_path(os.environ)
+    found = config_path_to_write(os.environ)
     if name == "profiles" or not is_set(found, profile, name):
         require_name(name, in_profile=profile is not None)
     removed = unset_names(found, profile, (name,), warn=write_warning)

@@ -49,14 +49,14 @@ def rename(
 
     default_profile changes with it, and a key in the keyring moves along. Everything else in the file stays.
     """
-    from apimart_cli.config.file import require_config_path
+    from apimart_cli.config.file import config_path_to_write
     from apimart_cli.config.stored import require_renameable
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import rename_profile
     from apimart_cli.screen.writing import write_note, write_warning
 
     parse_new_profile(new, "NEW")
-    found = require_config_path(os.environ)
+    found = config_path_to_write(os.environ)
     if require_renameable(found, old, new):
         _rename_with_keyring(found, old, new)
     else:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.config.file import Value, read_config, require_config_path
+from apimart_cli.config.file import Value, config_path_to_write, read_config
 from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
 from apimart_cli.config.precedence import Sources, find, profile_of_file
 from apimart_cli.config.settings import Options, Setting, Settings
@@ -52,7 +52,7 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
     ConfigError when there is no place for a config file, or a mistake in it.
     """
     environ = os.environ if environ is None else environ
-    path = require_config_path(environ)
+    path = config_path_to_write(environ)
     sources = Sources(options, environ, read_config(environ, may_be_absent=True))
     name = _find_profile(profile, sources)
     stored_in = next((source for source in KEY_NAMES if source in sources.config.profiles.get(name.value, {})), None)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apimart_cli.config.file import is_absent, parse_toml, require_config_path
+from apimart_cli.config.file import config_path_to_write, is_absent, parse_toml
 from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES
 from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.renaming import check_names
@@ -27,7 +27,7 @@ def find_stored_key(profile: str | None, environ: Mapping[str, str]) -> StoredKe
 
     Raises UsageError when it has none, and ConfigError when the file cannot be read or is not TOML.
     """
-    path = require_config_path(environ)
+    path = config_path_to_write(environ)
     document = _read(path)
     found = _name_of(profile, document, environ, path)
     table = _table(document, found)
