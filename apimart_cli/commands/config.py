@@ -67,6 +67,7 @@ def set_(
     name: NameArgument,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
     profile: WrittenProfile = None,
+    create: Annotated[bool, typer.Option("--create", help="Make the profile if there is none of that name.")] = False,
 ) -> ExitCode:
     """Set a name in the config file.
 
@@ -78,13 +79,34 @@ def set_(
     from apimart_cli.config.login import read_value
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import set_values
+    from apimart_cli.config.written import require_profile
     from apimart_cli.screen.writing import write_note, write_warning
 
     if profile is not None:
         parse_new_profile(profile, "--profile")
     found = config_path_to_write(os.environ)
-    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)}, warn=write_warning)
+    values = {name: read_value(name, value, in_profile=profile is not None)}
+    if profile is not None and not create:
+        require_profile(found, profile)
+    set_values(found, profile, values, warn=write_warning)
     write_note(f"{_full_name(name, profile)} is set in {found}")
+    return ExitCode.OK
+
+
+@app.command(cls=Command)
+def get(name: NameArgument, profile: OneProfile = None) -> ExitCode:
+    """Print a value as the config file has it.
+
+    It is that of the profile, else that of the top level. Where it is in neither, nothing is printed and the exit code
+    is 2.
+    """
+    import os
+
+    from apimart_cli.config.written import written_value
+    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.text import visible
+
+    write_answer(f"{visible(written_value(name, profile, os.environ))}\n")
     return ExitCode.OK
 
 

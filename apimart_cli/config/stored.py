@@ -45,6 +45,12 @@ def is_set(path: Path, profile: str | None, name: str) -> bool:
     return name in _table(_read(path), profile)
 
 
+def profile_names(path: Path) -> list[str]:
+    """Return the names of the profiles of the file."""
+    profiles = _read(path).get("profiles")
+    return list(profiles) if isinstance(profiles, dict) else []
+
+
 def require_renameable(path: Path, old: str, new: str) -> bool:
     """Return whether the keyring keeps the key of profile `old`.
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.running import KEY, KEY_ID, Call, Run
+from support.running import KEY, KEY_ID, Call, Run, Spawn
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 Write = Callable[..., Path]
 
@@ -149,7 +152,8 @@ def test_every_documented_name_can_be_set_and_unset(
     """At the top level or in a profile; the file is made, and reads as it was said. Numbers keep their digits."""
     header = "[profiles.work]\n" if len(arguments) > 2 else ""
     told = f"{arguments[0]} of profile work" if header else arguments[0]
-    assert call("config", "set", *arguments) == (0, "", f"apimart: note: {told} is set in {config}\n")
+    created = ("--create",) if len(arguments) > 2 else ()
+    assert call("config", "set", *arguments, *created) == (0, "", f"apimart: note: {told} is set in {config}\n")
     assert config.read_text() == f"{header}{line}\n"
     assert call("config", "check").code == 0
     unset = call("config", "unset", arguments[0], *arguments[2:])
@@ -249,7 +253,7 @@ def test_one_mistake_can_be_mended_beside_another(call: Call, write_config: Writ
 def test_bytes_that_are_no_text_are_refused(command: str, environment: Mapping[str, str], config: Path) -> None:
     """A config file is UTF-8; an argument in another encoding is a usage error, not a crash."""
     ended = subprocess.run(
-        [command, "config", "set", "api_key_file", b"\xff", "--profile", "work"],
+        [command, "config", "set", "api_key_file", b"\xff", "--profile", "work", "--create"],
         env=environment, capture_output=True, encoding="utf-8", timeout=30, check=False,
     )  # fmt: skip
     assert (ended.returncode, config.exists()) == (2, False)
@@ -439,3 +443,68 @@ def test_a_thousand_profiles_are_checked_at_once(call: Call, write_config: Write
     errors = [line for line in checked.stderr.splitlines() if line.startswith("apimart: error")]
     assert len(errors) == 1000
     assert errors[-1] == f"apimart: error: {path}:2000: [profiles.p999]: unknown name 'mni'"
+
+
+# --- a profile that is not there, and get -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_misspelled_profile_is_not_made(spawn: Spawn, write_config: Write, columns: int) -> None:
+    """Exit 2 with the close match; the threshold would have stood where nobody looks for it."""
+    path = write_config(FILE)
+    child = spawn("apimart", "config", "set", "min", "5", "-p", "wrok", columns=columns)
+    shown = child.read().decode().replace("\r\n", "\n")
+    child.close()
+    assert (child.exitstatus, path.read_text()) == (2, FILE)
+    assert shown == (
+        f"apimart: error: there is no profile 'wrok' in {path}\nhint: make it with --create; did you mean work?\n"
+    )
+
+
+def test_a_new_profile_is_made_on_demand(run: Run, write_config: Write) -> None:
+    """`--create` says that it is meant; beside a profile that is there it changes nothing."""
+    path = write_config(FILE)
+    assert run("config", "set", "min", "7", "-p", "new", "--create").returncode == 0
+    assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 7\n"
+    assert run("config", "set", "min", "8", "-p", "new", "--create").returncode == 0
+    assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 8\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "value"),
+    [
+        (("min",), {}, "5.00"),
+        (("timeout",), {}, "20"),
+        (("unit", "-p", "work"), {}, "USD"),
+        (("timeout", "-p", "vault"), {}, "20"),
+        (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
+        (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
+        (("default_profile",), {}, "work"),
+        (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),
+    ],
+)
+def test_a_value_is_printed_as_it_is_written(
+    call: Call, write_config: Write, arguments: tuple[str, ...], environ: Mapping[str, str], value: str
+) -> None:
+    """That of the profile that is named or in use, else that of the top level."""
+    write_config(FILE)
+    assert call("config", "get", *arguments, env=environ) == (0, f"{value}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
+        (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
+        (("mim",), "there is no setting 'mim'\nhint: known names: "),
+        (("min", "-p", "wrok"), "--profile: there is no profile 'wrok' in {path}\nhint: profiles in the file: "),
+    ],
+)
+def test_what_is_not_set_prints_nothing(
+    run: Run, write_config: Write, arguments: tuple[str, ...], message: str
+) -> None:
+    """Exit 2, and a message: an empty value in a script must not look like one."""
+    path = write_config(FILE)
+    ended = run("config", "get", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"apimart: error: {message.format(path=path)}")

@@ -170,7 +170,7 @@ def test_a_mounted_file_that_cannot_be_overwritten_keeps_its_old_content(
     )
     value = "x" * 150
     script = f'{filling}"$0" "$@" || code=$?; cmp {path} {kept} && exit $((code + 100)); exit 99; :'
-    ended = run_mounted(script, "config", "set", "api_key_env", value, "-p", "default")
+    ended = run_mounted(script, "config", "set", "api_key_env", value, "-p", "default", "--create")
     assert ended.returncode == 102, ended.stderr
     assert f"apimart: error: cannot write {path}: No space left on device\n" in ended.stderr
     assert kept.read_text().startswith("# old\n#")
