@@ -138,7 +138,12 @@ def _full_name(name: str, profile: str | None) -> str:
 
 
 @app.command(cls=Command)
-def check(json: OnlyJson = False) -> ExitCode:
+def check(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 2 for a profile whose key is certainly not usable, too.")
+    ] = False,
+    json: OnlyJson = False,
+) -> ExitCode:
     """Find every mistake in the config file.
 
     Tells which profiles would work, too. No gateway is asked, and no command is run.
@@ -156,9 +161,15 @@ def check(json: OnlyJson = False) -> ExitCode:
     for problem in report.problems:
         error = problem.as_error(report.path)
         write_error(error.message, error.hint)
+    broken = sum(not profile.works for profile in report.profiles)
+    cannot_work = f"{broken} of {len(report.profiles)} profiles cannot work"
     if report.path is None:
         write_note("there is no config file, and no default place for one")
-    elif not report.problems:
-        is_there = os.path.exists(report.path)
-        write_note(f"no mistake in {report.path}" if is_there else f"there is no config file: {report.path}")
-    return ExitCode.USAGE if report.problems else ExitCode.OK
+    elif report.problems:
+        if broken:
+            write_note(cannot_work)
+    elif not os.path.exists(report.path):
+        write_note(f"there is no config file: {report.path}")
+    else:
+        write_note(f"no mistake in {report.path}" + (f", but {cannot_work}" if broken else ""))
+    return ExitCode.USAGE if report.problems or (strict and broken) else ExitCode.OK

@@ -318,7 +318,8 @@ def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Wri
     path = write_config(BROKEN)
     checked = run("config", "check", env={"FINE": KEY})
     assert checked.returncode == 2
-    told = checked.stderr.splitlines()
+    *told, last = checked.stderr.splitlines()
+    assert last == "apimart: note: 4 of 5 profiles cannot work"
     assert told[::2] == [f"apimart: error: {path}:{line}: {message}" for line, message, _ in BROKEN_LINES]
     assert all(line.startswith("hint: ") for line in told[1::2])
     assert "hint: profiles in the file: dotted, inline, work, odd name, fine; did you mean work?" in told
@@ -372,7 +373,10 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
         """
     )
     checked = call("config", "check")
-    assert (checked.code, checked.stderr) == (0, f"apimart: note: no mistake in {path}\n")
+    assert (checked.code, checked.stderr) == (
+        0,
+        f"apimart: note: no mistake in {path}, but 4 of 7 profiles cannot work\n",
+    )
     source = f"profile variable in {path}"
     assert [tuple(re.split(r" {2,}", line)) for line in checked.stdout.splitlines()] == [
         ("given", "works", f"key set, {len(KEY)} characters"),
@@ -386,6 +390,21 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("text", "code"), [("[profiles.keyless]\n", 2), (f"[profiles.work]\napi_key = '{KEY}'\n", 0)])
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_strict_check_fails_for_a_profile_that_cannot_work(
+    spawn: Spawn, write_config: Write, columns: int, text: str, code: int
+) -> None:
+    """Without `--strict`, a key that is missing on this machine is told and is no mistake in the file."""
+    path = write_config(text)
+    told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles cannot work" if code else "")
+    for arguments, expected in (((), 0), (("--strict",), code)):
+        child = spawn("apimart", "config", "check", *arguments, columns=columns)
+        shown = child.read().decode().replace("\r\n", "\n")
+        child.close()
+        assert (child.exitstatus, shown.splitlines()[-1]) == (expected, told)
+
+
 def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write, tmp_path: Path) -> None:
     """The gate would refuse them: so does its rehearsal, with the command that mends it."""
     key_file = tmp_path / "key"
@@ -397,6 +416,7 @@ def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write
     assert checked.stderr == (
         f"apimart: error: {path}:2: [profiles.a]: {key_file} holds a key and other users can read it\n"
         f"hint: run: chmod 600 {key_file}\n"
+        "apimart: note: 1 of 1 profiles cannot work\n"
     )
     path = write_config(f'[profiles.a]\napi_key = "{KEY}"\n', mode=0o640)
     checked = call("config", "check")
