@@ -86,10 +86,17 @@ class PaymentRequiredError(ApimartError):
 
 
 class AuthError(ApimartError):
-    """The key is missing, empty, malformed, or the gateway rejected it."""
+    """The key is missing, empty, malformed, or the gateway rejected it.
+
+    `rejection` is what the gateway said when it rejected the key, ready to follow a name of the key; else None.
+    """
 
     code = "auth"
     exit_code = ExitCode.AUTH
+
+    def __init__(self, message: str, hint: str | None = None, *, rejection: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.rejection = rejection
 
 
 class UnavailableError(ApimartError):

@@ -3,6 +3,7 @@
 Warnings, failures and progress go to standard error on the way.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -12,7 +13,8 @@ from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.screen.writing import write_error, write_warning
+from apimart_cli.screen.output import is_terminal_error
+from apimart_cli.screen.writing import write_error, write_note, write_warning
 from apimart_cli.trace import Trace
 from apimart_cli.words import ScopeChoice
 
@@ -46,6 +48,8 @@ def take_readings(
         write_warning(exposure.message, exposure.hint)
     if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
         raise profiles[0].api_key.value.error
+    if not quiet:
+        _write_key_notes(profiles)
     taken: list[Reading] = []
     # Last: making the connections possible costs most of the start, and nothing is asked before this line.
     from apimart_cli.gateway.client import ask
@@ -62,6 +66,17 @@ def count(profiles: Sequence[Settings]) -> int:
 
 def _questions(settings: Settings) -> int:
     return len(settings.scope.value.asked)
+
+
+def _write_key_notes(profiles: Sequence[Settings]) -> None:
+    """Tell a person that a row of the answer is not about the key of the profile that it names."""
+    for settings in profiles:
+        if settings.is_key_instead_of_profile and is_terminal_error():
+            name = settings.profile.value
+            write_note(
+                f"the key is that of APIMART_API_KEY, not that of profile {name}",
+                f"use the profile's own with: --profile {shlex.quote(name)}",
+            )
 
 
 def _grouped(

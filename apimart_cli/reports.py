@@ -38,6 +38,20 @@ class ProfileReport(NamedTuple):
     reason: str
 
 
+class ProfileRow(NamedTuple):
+    """A profile as `profiles` lists it."""
+
+    profile: str
+    key_source: str
+    """Where its key comes from, in the words of the config file."""
+    key_id: str | None
+    """None where it is not known without asking for the key."""
+    host: str | None
+    """The host that its key is sent to; None where the profile has mistakes."""
+    active: bool
+    """Whether it is used when none is named."""
+
+
 class ConfigReport(NamedTuple):
     """What `config check` shows."""
 

@@ -37,6 +37,13 @@ class OutputFormat(StrEnum):
     VALUE = "value"
 
 
+class SettingsFormat(StrEnum):
+    """How settings and profiles are written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
 class Outcome(StrEnum):
     """What the gate says of one reading, and of all of them together."""
 

@@ -5,7 +5,14 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, OneProfile, OnlyJson, WrittenProfile, with_records
+from apimart_cli.commands.options import (
+    AskingOptions,
+    OneProfile,
+    OnlyJson,
+    SettingsOutput,
+    WrittenProfile,
+    with_records,
+)
 from apimart_cli.errors import ExitCode
 
 HELP = """Show, check and change the settings.
@@ -24,23 +31,24 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the
 
 @app.command(cls=Command)
 @with_records
-def show(asking: AskingOptions, json: OnlyJson = False) -> ExitCode:
+def show(asking: AskingOptions, output: SettingsOutput) -> ExitCode:
     """Show every setting and where it comes from.
 
         apimart config show
         apimart config show -p work --json
 
-    Of the key, only the length is shown.
+    Of the key, only its length and its id are shown.
     """
     from apimart_cli.config.precedence import exposures, resolve
     from apimart_cli.output.settings import render_settings, render_settings_as_json
     from apimart_cli.screen.writing import write_answer, write_warning
 
+    is_json = output.is_json
     profiles = resolve(asking.options())
     for exposure in exposures(profiles):
         write_warning(exposure.message, exposure.hint)
     tables = [settings.rows() for settings in profiles]
-    write_answer(render_settings_as_json(tables) if json else render_settings(tables))
+    write_answer(render_settings_as_json(tables) if is_json else render_settings(tables))
     return ExitCode.OK
 
 
@@ -74,6 +82,7 @@ def set_(
     name: NameArgument,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
     profile: WrittenProfile = None,
+    create: Annotated[bool, typer.Option("--create", help="Make the profile if there is none of that name.")] = False,
 ) -> ExitCode:
     """Set a name in the config file.
 
@@ -84,17 +93,38 @@ def set_(
     """
     import os
 
-    from apimart_cli.config.file import require_config_path
+    from apimart_cli.config.file import config_path_to_write
     from apimart_cli.config.login import read_value
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import set_values
+    from apimart_cli.config.written import require_profile
     from apimart_cli.screen.writing import write_note, write_warning
 
     if profile is not None:
         parse_new_profile(profile, "--profile")
-    found = require_config_path(os.environ)
-    set_values(found, profile, {name: read_value(name, value, in_profile=profile is not None)}, warn=write_warning)
+    found = config_path_to_write(os.environ)
+    values = {name: read_value(name, value, in_profile=profile is not None)}
+    if profile is not None and not create:
+        require_profile(found, profile)
+    set_values(found, profile, values, warn=write_warning)
     write_note(f"{_full_name(name, profile)} is set in {found}")
+    return ExitCode.OK
+
+
+@app.command(cls=Command)
+def get(name: NameArgument, profile: OneProfile = None) -> ExitCode:
+    """Print a value as the config file has it.
+
+    It is that of the profile, else that of the top level. Where it is in neither, nothing is printed and the exit code
+    is 2.
+    """
+    import os
+
+    from apimart_cli.config.written import written_value
+    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.text import visible
+
+    write_answer(f"{visible(written_value(name, profile, os.environ))}\n")
     return ExitCode.OK
 
 
@@ -109,13 +139,13 @@ def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.file import require_config_path
+    from apimart_cli.config.file import config_path_to_write
     from apimart_cli.config.names import require_name
     from apimart_cli.config.stored import is_set
     from apimart_cli.config.writer import unset_names
     from apimart_cli.screen.writing import write_note, write_warning
 
-    found = require_config_path(os.environ)
+    found = config_path_to_write(os.environ)
     if name == "profiles" or not is_set(found, profile, name):
         require_name(name, in_profile=profile is not None)
     removed = unset_names(found, profile, (name,), warn=write_warning)
@@ -129,7 +159,12 @@ def _full_name(name: str, profile: str | None) -> str:
 
 
 @app.command(cls=Command)
-def check(json: OnlyJson = False) -> ExitCode:
+def check(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 2 for a profile whose key is certainly not usable, too.")
+    ] = False,
+    json: OnlyJson = False,
+) -> ExitCode:
     """Find every mistake in the config file.
 
         apimart config check
@@ -150,9 +185,15 @@ def check(json: OnlyJson = False) -> ExitCode:
     for problem in report.problems:
         error = problem.as_error(report.path)
         write_error(error.message, error.hint)
+    broken = sum(not profile.works for profile in report.profiles)
+    cannot_work = f"{broken} of {len(report.profiles)} profiles cannot work"
     if report.path is None:
         write_note("there is no config file, and no default place for one")
-    elif not report.problems:
-        is_there = os.path.exists(report.path)
-        write_note(f"no mistake in {report.path}" if is_there else f"there is no config file: {report.path}")
-    return ExitCode.USAGE if report.problems else ExitCode.OK
+    elif report.problems:
+        if broken:
+            write_note(cannot_work)
+    elif not os.path.exists(report.path):
+        write_note(f"there is no config file: {report.path}")
+    else:
+        write_note(f"no mistake in {report.path}" + (f", but {cannot_work}" if broken else ""))
+    return ExitCode.USAGE if report.problems or (strict and broken) else ExitCode.OK

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,6 +57,7 @@ def login(
     require_writable(settings.config_path)
     if keyring:
         KeyringKey(settings.profile).require_package()
+    _announce(settings)
     hint, seconds = "pipe the key in, or type it at a terminal", settings.settings.timeout.value
     key = ApiKey(read_key("login", hint=hint, seconds=seconds), source="standard input")
     with take_readings([settings.with_key(key)], trace=trace_of(debug=debug)) as taken:
@@ -65,6 +67,21 @@ def login(
         _save(settings, key, keyring=keyring, with_base_url=base_url is not None)
         return ExitCode.OK
     return code_of_readings([reading])
+
+
+def _announce(settings: "LoginSettings") -> None:
+    """Tell who types a key what it is for, and what becomes of the old one."""
+    from apimart_cli.screen.writing import write_note
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        return
+    if settings.stored_in is not None:
+        old = f" with the id {settings.old_key_id}" if settings.old_key_id else ""
+        write_note(f"profile {settings.profile} has a key{old} already; the new one replaces it")
+    write_note(
+        f"the key is for profile {settings.profile} and goes to {settings.host}",
+        "paste or type it; nothing shows while you do",
+    )
 
 
 def _write(reading: "Reading") -> None:
@@ -99,7 +116,7 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
 def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_url: bool) -> None:
     """Keep the key in one place, and forget it in the other; an address that was given belongs to the key."""
     from apimart_cli.config.names import STORED_NAMES
-    from apimart_cli.config.writer import set_values
+    from apimart_cli.config.writer import store_key
     from apimart_cli.errors import ApimartError
     from apimart_cli.keys.keyring import KeyringKey
     from apimart_cli.screen.writing import write_note, write_warning
@@ -110,9 +127,18 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     place = {"api_key_keyring": True} if keyring else {"api_key": key.reveal()}
     address = {"base_url": settings.settings.base_url.value} if with_base_url else {}
     others = [name for name in STORED_NAMES if name not in place]
-    set_values(settings.config_path, settings.profile, {**place, **address}, warn=write_warning, instead_of=others)
+    becomes_default = store_key(
+        settings.config_path, settings.profile, {**place, **address}, instead_of=others, warn=write_warning
+    )
     kept_in = "the keyring" if keyring else settings.config_path
-    write_note(f"the key of profile {settings.profile} is kept in {kept_in}")
+    write_note(f"the key of profile {settings.profile} (id {key.key_id}) is kept in {kept_in}")
+    if settings.old_key_id == key.key_id:
+        write_note("it is the key that was kept before")
+    elif settings.stored_in is not None:
+        old = f"the key with the id {settings.old_key_id}" if settings.old_key_id else "another key"
+        write_note(f"it replaces {old}")
+    if becomes_default:
+        write_note(f"{settings.profile} is the default profile now: it is used when none is named")
     if "APIMART_API_KEY" in os.environ:
         write_note("APIMART_API_KEY is set, and is used instead wherever no --profile is named")
     if settings.stored_in == "api_key_keyring" and not keyring:

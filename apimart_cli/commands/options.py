@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 import typer
 
 from apimart_cli.errors import ExitCode, UsageError
-from apimart_cli.words import OutputFormat, ScopeChoice
+from apimart_cli.words import OutputFormat, ScopeChoice, SettingsFormat
 
 if TYPE_CHECKING:
     from apimart_cli.config.settings import Options
     from apimart_cli.trace import Trace
 
 
-def _profile_names(incomplete: str) -> list[str]:
+def profile_names(incomplete: str) -> list[str]:
     """Return the profiles that a shell may complete; none where the config file cannot be read.
 
     Shells insert what they are given as it is, and zsh evaluates it: a name that would have to be quoted is left out.
@@ -40,7 +40,7 @@ def _profile_names(incomplete: str) -> list[str]:
 
 def _profile(meaning: str) -> Any:
     return typer.Option(
-        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=_profile_names
+        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=profile_names
     )
 
 
@@ -132,6 +132,23 @@ class OutputOptions(NamedTuple):
         if self.json and self.output not in {None, OutputFormat.JSON}:
             raise UsageError(f"--json and --output {self.output} contradict each other", "give one of them")
         return OutputFormat.JSON if self.json else self.output or OutputFormat.TABLE
+
+
+class SettingsOutput(NamedTuple):
+    """How settings and profiles are written."""
+
+    output: Annotated[
+        SettingsFormat | None,
+        typer.Option("--output", "-o", help="How to write them. Default: table.", show_default=False),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether `--output` and `--json` ask for JSON together. Raises UsageError where they contradict."""
+        if self.json and self.output is SettingsFormat.TABLE:
+            raise UsageError("--json and --output table contradict each other", "give one of them")
+        return self.json or self.output is SettingsFormat.JSON
 
 
 def trace_of(*, debug: bool) -> "Trace | None":

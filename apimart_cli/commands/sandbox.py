@@ -109,7 +109,7 @@ def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
 
     def start() -> Child:
         try:
-            return Child.start(command, environment=gateway.environment())
+            return Child.start(command, environment={**gateway.environment(), "APIMART_SANDBOX": "1"})
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
             hint = hint_for(error, "check the command after --")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.config.private_file import PrivateFile, read_private_file
-from apimart_cli.errors import ConfigError
+from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.reports import Problem
 
 _NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
@@ -91,6 +91,19 @@ def require_config_path(environ: Mapping[str, str]) -> Path:
     if path is None:
         raise ConfigError("there is no default place for a config file", _NO_PLACE_HINT)
     return path
+
+
+def config_path_to_write(environ: Mapping[str, str]) -> Path:
+    """Return the path of the config file for a command that changes it.
+
+    Raises UsageError inside the sandbox, where a key to try with would replace a real one, unless the file is named;
+    ConfigError where there is no place for one.
+    """
+    if environ.get("APIMART_SANDBOX") and "APIMART_CONFIG" not in environ:
+        raise UsageError(
+            "your own config file is not changed inside the sandbox", "name another file: APIMART_CONFIG=try.toml"
+        )
+    return require_config_path(environ)
 
 
 def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> ConfigFile:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import ConfigFile
+from apimart_cli.config.names import KEY_NAMES
 from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.errors import AuthError, ConfigError, UsageError
@@ -21,6 +22,8 @@ class FoundKey(NamedTuple):
 
     setting: Setting[KeySource]
     exposure: ConfigError | None = None
+    is_instead_of_profile: bool = False
+    """Whether APIMART_API_KEY gives it, and the profile that is in use has a key of its own."""
 
 
 def find_key(
@@ -35,11 +38,27 @@ def find_key(
     if found is None and is_explicit:
         found = _of_profile(environ, config, profile.value) or _of_environment(environ, "APIMART_API_KEY")
     if found is None and not is_explicit:
-        found = _of_environment(environ, "APIMART_API_KEY") or _of_profile(environ, config, profile.value)
+        found = _of_environment(environ, "APIMART_API_KEY")
+        if found is not None:
+            has_key = not KEY_NAMES.keys().isdisjoint(config.profiles.get(profile.value, {}))
+            return found._replace(is_instead_of_profile=has_key)
+        found = _of_profile(environ, config, profile.value)
     if found is not None:
         return found
-    hint = f"store one with: apimart login --profile {shlex.quote(profile.value)}" if is_explicit else _NO_KEY_HINT
-    return _missing(AuthError("there is no API key", hint), "none")
+    return _missing(
+        AuthError("there is no API key", _no_key_hint(profile.value, config, is_explicit=is_explicit)), "none"
+    )
+
+
+def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
+    if is_explicit:
+        return f"store one with: apimart login --profile {shlex.quote(profile)}"
+    if profile in config.profiles or not config.profiles:
+        return _NO_KEY_HINT
+    return (
+        f"name a profile with --profile ({', '.join(config.profiles)}), "
+        "or make it the default: apimart config set default_profile NAME"
+    )
 
 
 def _of_option(options: Options, timeout: float) -> FoundKey | None:

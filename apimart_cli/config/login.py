@@ -7,9 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.config.file import read_config, require_config_path
-from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES, Kind, require_name
-from apimart_cli.config.precedence import Sources, find
+from apimart_cli.config.file import Value, config_path_to_write, read_config
+from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
+from apimart_cli.config.precedence import Sources, find, profile_of_file
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.stored import takes_key_elsewhere
 from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
@@ -27,6 +27,13 @@ class LoginSettings(NamedTuple):
     config_path: Path
     stored_in: str | None
     """The name in the profile that `login` wrote the key to, or None."""
+    old_key_id: str | None
+    """What the new key replaces, where it is in the file and can be one."""
+
+    @property
+    def host(self) -> str:
+        """The host that is to say whether the key works."""
+        return self.settings.targets()[0].host
 
     @property
     def profile(self) -> str:
@@ -45,7 +52,7 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
     ConfigError when there is no place for a config file, or a mistake in it.
     """
     environ = os.environ if environ is None else environ
-    path = require_config_path(environ)
+    path = config_path_to_write(environ)
     sources = Sources(options, environ, read_config(environ, may_be_absent=True))
     name = _find_profile(profile, sources)
     stored_in = next((source for source in KEY_NAMES if source in sources.config.profiles.get(name.value, {})), None)
@@ -61,7 +68,14 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
         min=Setting(None, "default"),
         max_used=Setting(None, "default"),
     )
-    return LoginSettings(settings, path, stored_in)
+    return LoginSettings(settings, path, stored_in, _key_id(sources.config.profiles.get(name.value, {})))
+
+
+def _key_id(profile: Mapping[str, Value]) -> str | None:
+    try:
+        return ApiKey(str(profile.get("api_key", "")), source="the config file").key_id
+    except AuthError:
+        return None
 
 
 def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
@@ -71,9 +85,7 @@ def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
     if "APIMART_PROFILE" in environ:
         source = "APIMART_PROFILE"
         return Setting(parse_new_profile(nonempty(environ, source), source), source)
-    if config.default_profile is not None:
-        return Setting(config.default_profile, f"default_profile in {config.path}")
-    return Setting(DEFAULT_PROFILE, "default")
+    return profile_of_file(config)
 
 
 def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | bool | Number:

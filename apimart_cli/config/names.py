@@ -57,7 +57,7 @@ KEY_NAMES: Mapping[str, Kind] = {
 profile falls back to would be asked about by mistake."""
 
 DEFAULT_PROFILE = "default"
-"""The profile that is used when none is named; it need not exist."""
+"""The profile that is used when none is named and the file has none or several; it need not exist."""
 
 STORED_NAMES = ("api_key", "api_key_keyring")
 """Where `login` keeps a key."""

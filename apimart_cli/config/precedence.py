@@ -49,9 +49,11 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
     # Last: it may have to be typed, and mistakes elsewhere come first.
-    key, exposed = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
-    exposures = [exposure for exposure in (sources.config.exposure, exposed) if exposure]
-    return Settings(profile, key, base_url, timeout, scope, unit, least, most_used, tuple(exposures))
+    found = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
+    exposures = tuple(exposure for exposure in (sources.config.exposure, found.exposure) if exposure)
+    return Settings(
+        profile, found.setting, base_url, timeout, scope, unit, least, most_used, exposures, found.is_instead_of_profile
+    )
 
 
 def find(rule: Rule[T], profile: str, sources: Sources) -> Setting[T]:
@@ -86,13 +88,20 @@ def _find_profiles(sources: Sources) -> list[Setting[str]]:
         found = [Setting(name, "--profile") for name in options.profiles]
     elif "APIMART_PROFILE" in environ:
         found = [Setting(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")]
-    elif config.default_profile is not None:
-        return [Setting(config.default_profile, f"default_profile in {config.path}")]
     else:
-        return [Setting(DEFAULT_PROFILE, "default")]
+        return [profile_of_file(config)]
     for profile in found:
         config.profile(profile.value, asked_by=profile.source)
     return found
+
+
+def profile_of_file(config: ConfigFile) -> Setting[str]:
+    """Return the profile that is used when neither an option nor a variable names one."""
+    if config.default_profile is not None:
+        return Setting(config.default_profile, f"default_profile in {config.path}")
+    if len(config.profiles) == 1:
+        return Setting(next(iter(config.profiles)), f"the only profile in {config.path}")
+    return Setting(DEFAULT_PROFILE, "default")
 
 
 def exposures(settings: Iterable[Settings]) -> list[ConfigError]:

@@ -35,14 +35,14 @@ def rewritten(text: str, change: Change, path: Path) -> str:
     writing it comes out right.
     """
     before = parse_toml(text, path)
-    wanted = _exactly(_plainly_changed(before, change, path))
-    if wanted == _exactly(before):
+    wanted = exactly(_plainly_changed(before, change, path))
+    if wanted == exactly(before):
         return text
     for is_inline in (False, True):
         # tomlkit raises errors of any type where a value is laid out in rare ways.
         with suppress(Exception):
             after = _with_changed_lines(text, change, is_inline=is_inline)
-            if _exactly(parse_toml(after, path)) == wanted:
+            if exactly(parse_toml(after, path)) == wanted:
                 return after
     raise _unsafe(path)
 
@@ -63,13 +63,13 @@ def _plain(value: Value, path: Path) -> Any:
     return parse_toml(f"number = {value}", path)["number"] if isinstance(value, Number) else value
 
 
-def _exactly(value: Any) -> Any:
+def exactly(value: Any) -> Any:
     """Return what compares equal for the same document only: 5 is not 5.0, nor true. Empty tables say nothing."""
     if isinstance(value, Mapping):
-        tables = {name: _exactly(item) for name, item in value.items()}
+        tables = {name: exactly(item) for name, item in value.items()}
         return {name: item for name, item in tables.items() if item != {}}
     if isinstance(value, list):
-        return [_exactly(item) for item in value]
+        return [exactly(item) for item in value]
     return type(value).__name__, str(value)
 
 

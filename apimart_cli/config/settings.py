@@ -52,6 +52,8 @@ class Settings(NamedTuple):
     max_used: Setting[Decimal | None]
     exposures: tuple[ConfigError, ...] = ()
     """One error for each file in use that other users can read a key in, or change."""
+    is_key_instead_of_profile: bool = False
+    """Whether APIMART_API_KEY gives the key, and the profile has one of its own."""
 
     def thresholds(self) -> Thresholds:
         """Return what `check` holds every reading of this profile to.
@@ -68,7 +70,8 @@ class Settings(NamedTuple):
         return thresholds
 
     def rows(self) -> list[SettingRow]:
-        """Return every setting as text that may be shown, the key as its length only."""
+        """Return every setting as text that may be shown, the key as its length and its id."""
+        key = SettingRow("key_id", self.api_key.value.key_id, self.api_key.source)
         shown: dict[str, str | None] = {
             "profile": self.profile.value,
             "api_key": self.api_key.value.state,
@@ -79,7 +82,8 @@ class Settings(NamedTuple):
             "min": _amount_word(self.min.value),
             "max_used": _amount_word(self.max_used.value),
         }
-        return [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
+        rows = [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
+        return [*rows[:2], key, *rows[2:]]
 
     def targets(self) -> list[Target]:
         """Return what to ask, in order."""

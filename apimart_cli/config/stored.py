@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apimart_cli.config.file import is_absent, parse_toml, require_config_path
+from apimart_cli.config.file import config_path_to_write, is_absent, parse_toml
 from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES
 from apimart_cli.config.private_file import read_private_file
+from apimart_cli.config.renaming import check_names
 from apimart_cli.config.values import nonempty, parse_new_profile
 from apimart_cli.errors import ConfigError, UsageError
 
@@ -26,7 +27,7 @@ def find_stored_key(profile: str | None, environ: Mapping[str, str]) -> StoredKe
 
     Raises UsageError when it has none, and ConfigError when the file cannot be read or is not TOML.
     """
-    path = require_config_path(environ)
+    path = config_path_to_write(environ)
     document = _read(path)
     found = _name_of(profile, document, environ, path)
     table = _table(document, found)
@@ -44,6 +45,22 @@ def is_set(path: Path, profile: str | None, name: str) -> bool:
     return name in _table(_read(path), profile)
 
 
+def profile_names(path: Path) -> list[str]:
+    """Return the names of the profiles of the file."""
+    profiles = _read(path).get("profiles")
+    return list(profiles) if isinstance(profiles, dict) else []
+
+
+def require_renameable(path: Path, old: str, new: str) -> bool:
+    """Return whether the keyring keeps the key of profile `old`.
+
+    Raises UsageError unless the file has a profile `old`, and none that is called `new`.
+    """
+    document = _read(path)
+    check_names(document, old, new, path)
+    return _table(document, old).get("api_key_keyring") is True
+
+
 def takes_key_elsewhere(profile: str, name: str) -> UsageError:
     """Return the error for a profile whose key is not one that `login` keeps."""
     return UsageError(
@@ -57,7 +74,9 @@ def _name_of(profile: str | None, document: Mapping[str, Any], environ: Mapping[
         return parse_new_profile(profile, "--profile")
     if "APIMART_PROFILE" in environ:
         return parse_new_profile(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")
-    name = document.get("default_profile", DEFAULT_PROFILE)
+    profiles = document.get("profiles")
+    names = list(profiles) if isinstance(profiles, dict) else []
+    name = document.get("default_profile", names[0] if len(names) == 1 else DEFAULT_PROFILE)
     if isinstance(name, str):
         return name
     raise ConfigError(f"{path}: default_profile must be a string", "name the profile with --profile")

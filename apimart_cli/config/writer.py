@@ -4,20 +4,25 @@ The only importer of filelock; loaded by the commands that write.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from apimart_cli.config.file import check_document, parse_toml
+from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.private_file import PrivateFile, read_private_file
+from apimart_cli.config.renaming import renamed
 from apimart_cli.config.replacing import Warn, keep_owner, replace_file
 from apimart_cli.config.rewriting import Change, Value, rewritten
 from apimart_cli.errors import ConfigError
 from apimart_cli.reports import Problem
 
 _FOLDER_HINT = "check the folder and its permissions"
+
+Rewrite = Callable[[str], str]
+"""Returns the new text of the file for the old one. Called while the file is locked."""
 
 LOCK_SECONDS = 10
 """How long to wait for another apimart that writes the same file."""
@@ -54,19 +59,50 @@ def set_values(
 
     Raises ConfigError, leaving the file as it was, when it cannot be read or written, or would be wrong afterwards.
     """
-    _edit(path, Change(_table(profile), sets=values, removes=instead_of), warn)
+    change = Change(_table(profile), sets=values, removes=instead_of)
+    _edit(path, lambda text: rewritten(text, change, path), warn)
+
+
+def store_key(
+    path: Path, profile: str, values: Mapping[str, Value], *, instead_of: Collection[str], warn: Warn = _say_nothing
+) -> bool:
+    """Set the names of a profile that give its key, and return whether that made it the default profile.
+
+    The first profile of a file becomes the default one, in the same step. Raises as `set_values`.
+    """
+    is_first = False
+
+    def rewrite(text: str) -> str:
+        nonlocal is_first
+        text = rewritten(text, Change(_table(profile), sets=values, removes=instead_of), path)
+        document = parse_toml(text, path)
+        # `default` is what is used anyway where nothing else is.
+        is_first = "default_profile" not in document and len(document["profiles"]) == 1 and profile != DEFAULT_PROFILE
+        return rewritten(text, Change((), sets={"default_profile": profile}), path) if is_first else text
+
+    _edit(path, rewrite, warn)
+    return is_first
 
 
 def unset_names(path: Path, profile: str | None, names: Collection[str], *, warn: Warn = _say_nothing) -> bool:
     """Remove names of `profile`, or of the top level; return whether there was any of them. Raises as `set_values`."""
-    return _edit(path, Change(_table(profile), removes=names), warn)
+    change = Change(_table(profile), removes=names)
+    return _edit(path, lambda text: rewritten(text, change, path), warn)
+
+
+def rename_profile(path: Path, old: str, new: str, *, warn: Warn = _say_nothing) -> None:
+    """Call profile `old` of the file `new`, in `default_profile` as well. Raises as `set_values`.
+
+    Raises UsageError when there is no such profile, or one with the new name.
+    """
+    _edit(path, lambda text: renamed(text, old, new, path), warn)
 
 
 def _table(profile: str | None) -> tuple[str, ...]:
     return () if profile is None else ("profiles", profile)
 
 
-def _edit(path: Path, change: Change, warn: Warn) -> bool:
+def _edit(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
     """Read, change, check and replace the file, one process at a time; return whether it says something else now."""
     try:
         # A link stays a link: people keep the real file among their dotfiles.
@@ -77,7 +113,7 @@ def _edit(path: Path, change: Change, warn: Warn) -> bool:
                 if os.name == "posix" and os.geteuid() == 0:
                     # Else root would lock the owner out.
                     keep_owner(Path(f"{path}.lock"), like=path if path.exists() else path.parent)
-                return _edit_locked(path, change, warn)
+                return _edit_locked(path, rewrite, warn)
     except Timeout:
         raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
     except OSError as error:
@@ -88,9 +124,9 @@ def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"cannot write {path}: {error.strerror}", _FOLDER_HINT)
 
 
-def _edit_locked(path: Path, change: Change, warn: Warn) -> bool:
+def _edit_locked(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
     before = _read(path)
-    after = rewritten(before.text, change, path)
+    after = rewrite(before.text)
     _refuse_new_problems(path, before.text, after)
     if after == before.text:
         return False

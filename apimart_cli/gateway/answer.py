@@ -11,8 +11,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, NoReturn
 
 from apimart_cli.balance import Balance
-from apimart_cli.errors import ApimartError, AuthError, UnavailableError
-from apimart_cli.gateway.failures import AUTH_HINT, AUTH_STATUSES, error_of_status, untrustworthy
+from apimart_cli.errors import ApimartError, UnavailableError
+from apimart_cli.gateway.failures import AUTH_STATUSES, error_of_status, key_rejected, untrustworthy
 from apimart_cli.gateway.strict_json import JsonNumber, NotStrictError, parse_object
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.words import Scope
@@ -113,7 +113,7 @@ def _failure_told(fields: Mapping[str, Any], redactor: Redactor) -> ApimartError
         _reject(f"`message` is {_describe(message, redactor)}, not a string")
     said = f": {redactor.quote(message)}" if message else ""
     if re.search(_KEY_IS_NAMED, message) or str(fields.get("code")) in {str(status) for status in AUTH_STATUSES}:
-        return AuthError(f"the gateway rejected the API key{said}", AUTH_HINT)
+        return key_rejected(said)
     return UnavailableError(f"the gateway could not tell the balance{said}", "try again later", was_told=True)
 
 

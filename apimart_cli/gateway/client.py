@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError, bug
-from apimart_cli.gateway.failures import timed_out
+from apimart_cli.gateway.failures import key_rejected, timed_out
 from apimart_cli.gateway.retry import fetch
 from apimart_cli.gateway.shared import Asked, Shared
 from apimart_cli.gateway.transport import Transport
@@ -174,9 +174,11 @@ class _Question:
 
     def reading(self) -> Reading:
         assert self._result is not None, "only settled questions are read"
-        target, key = self._target, self._key
-        key_id = key.key_id if key else None
-        return Reading(target.profile, target.scope, target.unit, self._result, key_id, target.host)
+        target, key, result = self._target, self._key, self._result
+        if isinstance(result, AuthError) and result.rejection is not None and key:
+            # The answer may be shared by keys of several sources.
+            result = key_rejected(result.rejection, source=key.source)
+        return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
 
     def _failure_of_the_clock(self) -> ApimartError:
         if self._shared is not None:

@@ -30,7 +30,7 @@ def error_of_status(status: int, *, said: str, location: str | None, scope: Scop
     """
     retryable = status in RETRYABLE_STATUSES
     if status in AUTH_STATUSES:
-        return AuthError(f"the gateway rejected the API key (HTTP {status}){said}", AUTH_HINT)
+        return key_rejected(f" (HTTP {status}){said}")
     if status == 402:
         return PaymentRequiredError(
             f"the gateway asks for payment (HTTP 402){said}", "top up the account: it cannot pay for calls"
@@ -50,6 +50,15 @@ def error_of_status(status: int, *, said: str, location: str | None, scope: Scop
             f"there is no balance endpoint at this address (HTTP 404){said}", _NOT_FOUND_HINTS[scope]
         )
     return BadResponseError(f"the gateway answered with HTTP {status} where 200 was expected{said}", _ANSWER_HINT)
+
+
+def key_rejected(said: str, *, source: str | None = None) -> AuthError:
+    """Return the error for a key that the gateway does not take.
+
+    `said` is what the gateway said of it, ready to follow the name of the key; `source` where the key came from.
+    """
+    key = f"the API key from {source}" if source else "the API key"
+    return AuthError(f"the gateway rejected {key}{said}", AUTH_HINT, rejection=said)
 
 
 def untrustworthy(what: str) -> BadResponseError:

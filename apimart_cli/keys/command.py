@@ -13,6 +13,8 @@ from apimart_cli.processes.child import Child, hint_for
 class KeyCommand:
     """A key that a command prints. It is run once, without a shell; its key is kept, its failure is not."""
 
+    key_id = None
+
     def __init__(self, command: Sequence[str], *, profile: str) -> None:
         self._command = tuple(command)
         self._name = f"api_key_command of profile {profile} ({self._command[0]})"

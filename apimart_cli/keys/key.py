@@ -1,5 +1,7 @@
 """The API key: checked before any library sees it, masked wherever it might be printed. Pure: no I/O."""
 
+import re
+
 from apimart_cli.errors import AuthError
 
 MAX_LENGTH = 4096
@@ -7,24 +9,32 @@ MAX_LENGTH = 4096
 
 _KEY_PAGE_HINT = "copy the key again from the gateway's key page; it is one word that starts with sk-"
 
+_SLIPS = {
+    r"""(?s)(['"`]).*\1|[\u2018\u201c].*[\u2019\u201d]""": ("is in quotes", "give the key without them"),
+    r"(?is)(authorization:\s*)?bearer\s.*": ("has Bearer before it", "give the key alone: apimart adds that word"),
+}
+"""What people copy along with a key: its form, what is wrong with it, and what to do."""
+
 
 class ApiKey:
     """One key. `reveal()` is the only way to its characters; `str`, `repr` and tracebacks show a mask."""
 
-    __slots__ = ("_characters",)
+    __slots__ = ("_characters", "source")
 
     def __init__(self, characters: str, *, source: str) -> None:
-        """Check `characters`, which came from `source` (named in errors).
+        """Check `characters`, which came from `source`: words that errors and rejections name it by.
 
         Raises AuthError unless it is one non-empty word of printable ASCII: anything else would be refused by the
         HTTP library with a message that prints the key.
         """
         fault = _fault(characters)
+        hint = _hint(characters) if fault else ""
         self._characters = "" if fault else characters
+        self.source = source
         # Reporters of exceptions show the local variables of every frame.
         del characters
         if fault:
-            raise AuthError(f"the API key from {source} {fault}", _KEY_PAGE_HINT)
+            raise AuthError(f"the API key from {source} {fault}", hint)
 
     def reveal(self) -> str:
         """Return the key itself, to be sent to the gateway and nowhere else."""
@@ -48,6 +58,8 @@ def _fault(characters: str) -> str | None:
     """Say what is wrong with a key, in words that fit after `the API key from …`, or None."""
     if not characters:
         return "is empty"
+    if slip := _slip(characters):
+        return slip[0]
     if len(characters) > MAX_LENGTH:
         return f"is longer than {MAX_LENGTH} characters"
     if "\n" in characters or "\r" in characters:
@@ -57,3 +69,12 @@ def _fault(characters: str) -> str | None:
     if not all("!" <= character <= "~" for character in characters):
         return "has a character in it that is not printable ASCII"
     return None
+
+
+def _hint(characters: str) -> str:
+    slip = _slip(characters)
+    return slip[1] if slip else _KEY_PAGE_HINT
+
+
+def _slip(characters: str) -> tuple[str, str] | None:
+    return next((words for form, words in _SLIPS.items() if re.fullmatch(form, characters.strip())), None)

@@ -15,6 +15,8 @@ KEYRING_SERVICE = "apimart"
 class KeyringKey:
     """A key that the operating system's keyring keeps."""
 
+    key_id = None
+
     def __init__(self, profile: str) -> None:
         self._profile = profile
         self._name = f"the keyring (profile {profile})"
@@ -79,6 +81,16 @@ class KeyringKey:
     def store(self, key: ApiKey) -> None:
         """Keep `key`, in place of any other. Raises AuthError, or UsageError where there is no keyring package."""
         self._ask("set_password", KEYRING_SERVICE, self._profile, key.reveal())
+
+    def copy_to(self, profile: str) -> None:
+        """Keep the key for another profile as well.
+
+        Raises AuthError when there is none, when the keyring keeps another one for that profile, or refuses.
+        """
+        other = KeyringKey(profile)
+        if other._ask("get_password", KEYRING_SERVICE, profile) is not None:
+            raise AuthError(f"{other._name} keeps a key already", "choose another name, or remove that key first")
+        other.store(self._get())
 
     def delete(self) -> None:
         """Forget the key; a keyring that has none is left as it is."""

@@ -21,6 +21,10 @@ class KeySource(Protocol):
     def fault(self) -> str | None:
         """What is certainly wrong with it, found without reading it; None when it may work."""
 
+    @property
+    def key_id(self) -> str | None:
+        """Tells the key apart from others; None where it is not known without reading it."""
+
     def read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return the key before `seconds_left` is 0.
 
@@ -42,6 +46,11 @@ class GivenKey:
         """How long the key is."""
         return f"set, {len(self.key)} character{'s' if len(self.key) > 1 else ''}"
 
+    @property
+    def key_id(self) -> str:
+        """The id of the key."""
+        return self.key.key_id
+
     def read(self, seconds_left: SecondsLeft) -> ApiKey:  # noqa: ARG002  # needs no time
         """Return the key."""
         return self.key
@@ -49,6 +58,8 @@ class GivenKey:
 
 class NoKey:
     """No usable key, and why. The error is raised when the key is read: other profiles may be fine."""
+
+    key_id = None
 
     def __init__(self, error: AuthError) -> None:
         self.error = error

@@ -5,7 +5,7 @@ from typing import Any
 
 from apimart_cli.output.cells import padded, width
 from apimart_cli.output.json import render_document
-from apimart_cli.reports import ConfigReport, SettingRow
+from apimart_cli.reports import ConfigReport, ProfileRow, SettingRow
 from apimart_cli.text import visible, without_keys
 
 WIDEST_COLUMN = 40
@@ -14,10 +14,7 @@ WIDEST_COLUMN = 40
 
 def render_settings(tables: Sequence[Sequence[SettingRow]]) -> str:
     """Return the settings of each profile as aligned columns: name, value, source; an empty line between profiles."""
-    return "\n".join(
-        _columns([(row.name, "-" if row.value is None else visible(row.value), visible(row.source)) for row in rows])
-        for rows in tables
-    )
+    return "\n".join(_columns([(row.name, _cell(row.value), visible(row.source)) for row in rows]) for rows in tables)
 
 
 def render_settings_as_json(tables: Sequence[Sequence[SettingRow]]) -> str:
@@ -26,6 +23,21 @@ def render_settings_as_json(tables: Sequence[Sequence[SettingRow]]) -> str:
         {row.name: _without_keys({"value": row.value, "source": row.source}) for row in rows} for rows in tables
     )
     return "".join(render_document({"settings": document}) for document in documents)
+
+
+def render_profiles(rows: Sequence[ProfileRow]) -> str:
+    """Return the profiles as aligned columns under their names; a star stands before the one in use."""
+    lines = [(f"{'*' if row.active else ' '} {visible(row.profile)}", *map(_cell, row[1:4])) for row in rows]
+    return _columns([("  Profile", "Key from", "Key id", "Host"), *lines]) if rows else ""
+
+
+def render_profiles_as_json(rows: Sequence[ProfileRow]) -> str:
+    """Return the profiles as one document each."""
+    return "".join(render_document(_without_keys(row._asdict())) for row in rows)
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else visible(value)
 
 
 def render_config_report(report: ConfigReport, *, json: bool) -> str:
@@ -46,9 +58,13 @@ def _without_keys(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: without_keys(value) if isinstance(value, str) else value for name, value in document.items()}
 
 
-def _columns(lines: Sequence[tuple[str, str, str]]) -> str:
-    first, second = (_column_width([line[column] for line in lines]) for column in range(2))
-    return "".join(f"{padded(line[0], first)}  {padded(line[1], second)}  {line[2]}\n" for line in lines)
+def _columns(lines: Sequence[Sequence[str]]) -> str:
+    """Return the cells of each line in columns; the last one is not padded."""
+    widths = [_column_width(column) for column in list(zip(*lines, strict=True))[:-1]]
+    return "".join(
+        "".join(f"{padded(cell, cells)}  " for cell, cells in zip(line, widths, strict=False)) + f"{line[-1]}\n"
+        for line in lines
+    )
 
 
 def _column_width(texts: Sequence[str]) -> int:

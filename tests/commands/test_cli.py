@@ -142,7 +142,11 @@ def test_the_version(capsys: Captured, option: str) -> None:
         (["sandbox", "--fault", "flood"], "Invalid value for '--fault'", "apimart sandbox"),
         (["sandbox", "--port", "65536"], "Invalid value for '--port'", "apimart sandbox"),
         (["sandbox", "--port", "x"], "Invalid value for '--port'", "apimart sandbox"),
-        (["config", "show", "--output", "table"], "No such option", "apimart config show"),
+        (
+            ["config", "show", "--output", "value"],
+            "Invalid value for '--output' / '-o': 'value' is",
+            "apimart config show",
+        ),
         (["config", "path", "x"], "Got unexpected extra argument(s) (x)", "apimart config path"),
         (["balance", "--quiet"], "No such option", "apimart balance"),
         (["balance", "--json=yes"], "Option '--json' does not take a value", "apimart balance"),
@@ -361,6 +365,7 @@ def test_a_command_that_returns_anything_else_is_a_bug(
         ["balance", "--scope", "all", "--json"],
         ["config", "show", "--json", "--scope", "all"],
         ["balance", "--json", "--output", "table"],
+        ["config", "show", "--json", "--output", "table"],
     ],
 )
 def test_an_error_is_a_json_object_where_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:

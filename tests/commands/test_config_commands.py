@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.running import KEY, Call, Run
+from support.running import KEY, KEY_ID, Call, Run, Spawn
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 Write = Callable[..., Path]
 
@@ -38,13 +41,14 @@ def config(home: Path) -> Path:
 
 
 def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, write_config: Write) -> None:
-    """A row a setting; of the key only its length."""
+    """A row a setting; of the key only its length and its id."""
     path = write_config(FILE)
     shown = call("config", "show", "--timeout", "1.50", env={"APIMART_BASE_URL": "http://localhost:1"})
     assert (shown.code, shown.stderr) == (0, "")
     assert [tuple(re.split(r" {2,}", line)) for line in shown.stdout.splitlines()] == [
         ("profile", "work", f"default_profile in {path}"),
         ("api_key", f"set, {len(KEY)} characters", f"profile work in {path}"),
+        ("key_id", KEY_ID, f"profile work in {path}"),
         ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
         ("timeout", "1.5", "--timeout"),
         ("scope", "key", "default"),
@@ -52,6 +56,18 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("min", "5.00", f"profile work in {path}"),
         ("max_used", "-", "default"),
     ]
+
+
+@pytest.mark.parametrize(("profile", "key_id"), [("work", KEY_ID), ("vault", None)])
+@pytest.mark.parametrize("arguments", [("--json",), ("-o", "json"), ("--json", "--output", "json")])
+def test_the_key_id_is_told_where_it_costs_nothing(
+    call: Call, write_config: Write, tmp_path: Path, profile: str, key_id: str | None, arguments: tuple[str, ...]
+) -> None:
+    """A command is not run for it. `-o json` is `--json`."""
+    write_config(FILE)
+    shown = call("config", "show", "-p", profile, *arguments)
+    assert json.loads(shown.stdout)["settings"]["key_id"]["value"] == key_id
+    assert not (tmp_path / "was-run").exists()
 
 
 @pytest.mark.parametrize("arguments", [("--all-profiles",), ("-p", "work", "--profile", "vault")])
@@ -136,7 +152,8 @@ def test_every_documented_name_can_be_set_and_unset(
     """At the top level or in a profile; the file is made, and reads as it was said. Numbers keep their digits."""
     header = "[profiles.work]\n" if len(arguments) > 2 else ""
     told = f"{arguments[0]} of profile work" if header else arguments[0]
-    assert call("config", "set", *arguments) == (0, "", f"apimart: note: {told} is set in {config}\n")
+    created = ("--create",) if len(arguments) > 2 else ()
+    assert call("config", "set", *arguments, *created) == (0, "", f"apimart: note: {told} is set in {config}\n")
     assert config.read_text() == f"{header}{line}\n"
     assert call("config", "check").code == 0
     unset = call("config", "unset", arguments[0], *arguments[2:])
@@ -236,7 +253,7 @@ def test_one_mistake_can_be_mended_beside_another(call: Call, write_config: Writ
 def test_bytes_that_are_no_text_are_refused(command: str, environment: Mapping[str, str], config: Path) -> None:
     """A config file is UTF-8; an argument in another encoding is a usage error, not a crash."""
     ended = subprocess.run(
-        [command, "config", "set", "api_key_file", b"\xff", "--profile", "work"],
+        [command, "config", "set", "api_key_file", b"\xff", "--profile", "work", "--create"],
         env=environment, capture_output=True, encoding="utf-8", timeout=30, check=False,
     )  # fmt: skip
     assert (ended.returncode, config.exists()) == (2, False)
@@ -301,7 +318,8 @@ def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Wri
     path = write_config(BROKEN)
     checked = run("config", "check", env={"FINE": KEY})
     assert checked.returncode == 2
-    told = checked.stderr.splitlines()
+    *told, last = checked.stderr.splitlines()
+    assert last == "apimart: note: 4 of 5 profiles cannot work"
     assert told[::2] == [f"apimart: error: {path}:{line}: {message}" for line, message, _ in BROKEN_LINES]
     assert all(line.startswith("hint: ") for line in told[1::2])
     assert "hint: profiles in the file: dotted, inline, work, odd name, fine; did you mean work?" in told
@@ -355,7 +373,10 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
         """
     )
     checked = call("config", "check")
-    assert (checked.code, checked.stderr) == (0, f"apimart: note: no mistake in {path}\n")
+    assert (checked.code, checked.stderr) == (
+        0,
+        f"apimart: note: no mistake in {path}, but 4 of 7 profiles cannot work\n",
+    )
     source = f"profile variable in {path}"
     assert [tuple(re.split(r" {2,}", line)) for line in checked.stdout.splitlines()] == [
         ("given", "works", f"key set, {len(KEY)} characters"),
@@ -369,6 +390,21 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("text", "code"), [("[profiles.keyless]\n", 2), (f"[profiles.work]\napi_key = '{KEY}'\n", 0)])
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_strict_check_fails_for_a_profile_that_cannot_work(
+    spawn: Spawn, write_config: Write, columns: int, text: str, code: int
+) -> None:
+    """Without `--strict`, a key that is missing on this machine is told and is no mistake in the file."""
+    path = write_config(text)
+    told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles cannot work" if code else "")
+    for arguments, expected in (((), 0), (("--strict",), code)):
+        child = spawn("apimart", "config", "check", *arguments, columns=columns)
+        shown = child.read().decode().replace("\r\n", "\n")
+        child.close()
+        assert (child.exitstatus, shown.splitlines()[-1]) == (expected, told)
+
+
 def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write, tmp_path: Path) -> None:
     """The gate would refuse them: so does its rehearsal, with the command that mends it."""
     key_file = tmp_path / "key"
@@ -380,6 +416,7 @@ def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write
     assert checked.stderr == (
         f"apimart: error: {path}:2: [profiles.a]: {key_file} holds a key and other users can read it\n"
         f"hint: run: chmod 600 {key_file}\n"
+        "apimart: note: 1 of 1 profiles cannot work\n"
     )
     path = write_config(f'[profiles.a]\napi_key = "{KEY}"\n', mode=0o640)
     checked = call("config", "check")
@@ -426,3 +463,68 @@ def test_a_thousand_profiles_are_checked_at_once(call: Call, write_config: Write
     errors = [line for line in checked.stderr.splitlines() if line.startswith("apimart: error")]
     assert len(errors) == 1000
     assert errors[-1] == f"apimart: error: {path}:2000: [profiles.p999]: unknown name 'mni'"
+
+
+# --- a profile that is not there, and get -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_misspelled_profile_is_not_made(spawn: Spawn, write_config: Write, columns: int) -> None:
+    """Exit 2 with the close match; the threshold would have stood where nobody looks for it."""
+    path = write_config(FILE)
+    child = spawn("apimart", "config", "set", "min", "5", "-p", "wrok", columns=columns)
+    shown = child.read().decode().replace("\r\n", "\n")
+    child.close()
+    assert (child.exitstatus, path.read_text()) == (2, FILE)
+    assert shown == (
+        f"apimart: error: there is no profile 'wrok' in {path}\nhint: make it with --create; did you mean work?\n"
+    )
+
+
+def test_a_new_profile_is_made_on_demand(run: Run, write_config: Write) -> None:
+    """`--create` says that it is meant; beside a profile that is there it changes nothing."""
+    path = write_config(FILE)
+    assert run("config", "set", "min", "7", "-p", "new", "--create").returncode == 0
+    assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 7\n"
+    assert run("config", "set", "min", "8", "-p", "new", "--create").returncode == 0
+    assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 8\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "value"),
+    [
+        (("min",), {}, "5.00"),
+        (("timeout",), {}, "20"),
+        (("unit", "-p", "work"), {}, "USD"),
+        (("timeout", "-p", "vault"), {}, "20"),
+        (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
+        (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
+        (("default_profile",), {}, "work"),
+        (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),
+    ],
+)
+def test_a_value_is_printed_as_it_is_written(
+    call: Call, write_config: Write, arguments: tuple[str, ...], environ: Mapping[str, str], value: str
+) -> None:
+    """That of the profile that is named or in use, else that of the top level."""
+    write_config(FILE)
+    assert call("config", "get", *arguments, env=environ) == (0, f"{value}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
+        (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
+        (("mim",), "there is no setting 'mim'\nhint: known names: "),
+        (("min", "-p", "wrok"), "--profile: there is no profile 'wrok' in {path}\nhint: profiles in the file: "),
+    ],
+)
+def test_what_is_not_set_prints_nothing(
+    run: Run, write_config: Write, arguments: tuple[str, ...], message: str
+) -> None:
+    """Exit 2, and a message: an empty value in a script must not look like one."""
+    path = write_config(FILE)
+    ended = run("config", "get", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"apimart: error: {message.format(path=path)}")

@@ -1,6 +1,7 @@
 """Many profiles: which are asked, in which order, with which settings, side by side; and what one of them can break."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.words import ScopeChoice
-from support.running import KEY, Call, Run
+from support.running import KEY, Call, Run, Spawn
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
 # A key is `sk-<profile>`: the gateway of these tests answers by it.
@@ -547,4 +548,136 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
 
 def test_every_setting_is_in_the_table_of_this_test() -> None:
     """A new setting is not forgotten here."""
-    assert set(ORDER) == set(Settings._fields) - {"exposures"}
+    assert set(ORDER) == set(Settings._fields) - {"exposures", "is_key_instead_of_profile"}
+
+
+# --- the active profile -----------------------------------------------------------------------------------------
+
+ONE = """
+[profiles.only]
+api_key = "sk-a"
+min = 5
+"""
+NO_DEFAULT = THREE.replace('default_profile = "b"\n', "")
+
+
+def test_the_only_profile_of_a_file_needs_no_name(call: Call, three: Three) -> None:
+    """Its key and its threshold are used, and `config show` tells why."""
+    env = three(ONE)
+    assert call("balance", "-o", "value", env=env).stdout == "10\n"
+    assert call("check", env=env).stdout == "PASS only/key: 10 left, at least 5 required\n"
+    shown = call("config", "show", env=env).stdout.splitlines()[0]
+    assert shown.split(maxsplit=2) == ["profile", "only", f"the only profile in {env['APIMART_CONFIG']}"]
+
+
+def test_among_several_profiles_none_is_taken_for_the_default(call: Call, three: Three) -> None:
+    """Exit 4: it names those that there are, and the command that makes one the default; that works."""
+    env = three(NO_DEFAULT)
+    refused = call("balance", env=env)
+    assert (refused.code, refused.stdout) == (4, "")
+    assert refused.stderr == (
+        "apimart: error: there is no API key\n"
+        "hint: name a profile with --profile (a, b, c), or make it the default: "
+        "apimart config set default_profile NAME\n"
+    )
+    assert call("config", "set", "default_profile", "c", env=env).code == 0
+    assert call("balance", "-o", "value", env=env).stdout == "30.0\n"
+
+
+def test_a_profile_of_the_file_that_lacks_a_key_is_not_what_another_could_stand_for(call: Call, three: Three) -> None:
+    """Where the profile in use has no key, `login` is what helps: it stores one for that profile."""
+    refused = call("balance", env=three("default_profile = 'a'\n[profiles.a]\n[profiles.b]\napi_key = 'sk-b'\n"))
+    assert (refused.code, refused.stderr.splitlines()[1]) == (
+        4,
+        "hint: set APIMART_API_KEY, or store a key with: apimart login",
+    )
+
+
+def test_the_first_login_makes_its_profile_the_default_one(call: Call, server: Gateway, tmp_path: Path) -> None:
+    """It says so, and the next command needs no name. The second login changes nothing about it."""
+    env = {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(tmp_path / "new.toml")}
+    first = call("login", "-p", "work", input="sk-a", env=env)
+    assert first.code == 0
+    assert "apimart: note: work is the default profile now: it is used when none is named\n" in first.stderr
+    assert (tmp_path / "new.toml").read_text() == 'default_profile = "work"\n\n[profiles.work]\napi_key = "sk-a"\n'
+    assert call("balance", "-o", "value", env=env).stdout == "10\n"
+    second = call("login", "-p", "home", input="sk-b", env=env)
+    assert (second.code, "default profile" in second.stderr) == (0, False)
+    assert call("balance", "-o", "value", env=env).stdout == "10\n"
+
+
+def test_a_login_beside_other_profiles_makes_none_the_default(call: Call, server: Gateway, three: Three) -> None:
+    """Which of them it is was left open on purpose, or is said by hand."""
+    env = {**three(NO_DEFAULT), "APIMART_BASE_URL": server.url}
+    login = call("login", "-p", "a", input="sk-a", env=env)
+    assert (login.code, "default profile" in login.stderr) == (0, False)
+    assert "default_profile" not in Path(env["APIMART_CONFIG"]).read_text()
+
+
+def test_logging_out_of_the_only_profile_needs_no_name(call: Call, three: Three) -> None:
+    """What `balance` would use is what `logout` forgets."""
+    env = three(ONE)
+    assert call("logout", env=env) == (0, "", "apimart: note: the key of profile only is forgotten\n")
+    assert call("balance", env=env).code == 4
+
+
+# --- which key it was -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "source"),
+    [
+        ((), {"APIMART_API_KEY": "sk-unknown"}, "APIMART_API_KEY"),
+        (("--api-key", "sk-unknown"), {}, "--api-key"),
+        (("-p", "unknown"), {}, "profile unknown in {path}"),
+        (("-p", "printed"), {}, "api_key_command of profile printed (echo)"),
+    ],
+)
+def test_a_rejected_key_is_named_by_its_source(
+    call: Call, three: Three, arguments: tuple[str, ...], environ: Mapping[str, str], source: str
+) -> None:
+    """Among an option, a variable and a file, one sees which to mend."""
+    env = three("[profiles.unknown]\napi_key = 'sk-unknown'\n[profiles.printed]\napi_key_command = ['echo', 'sk-no']\n")
+    refused = call("balance", *arguments, env={**env, **environ})
+    words = f"the gateway rejected the API key from {source.format(path=env['APIMART_CONFIG'])} (HTTP 401)"
+    assert (refused.code, refused.stdout) == (4, "")
+    assert refused.stderr.startswith(f"apimart: error: {words}")
+
+
+def test_one_answer_about_one_key_names_each_place_it_came_from(call: Call, three: Three) -> None:
+    """Two profiles with the same key are asked for once; each row names its own."""
+    env = three("[profiles.a]\napi_key = 'sk-no'\n[profiles.b]\napi_key = 'sk-no'\n")
+    refused = call("balance", "--all-profiles", "--json", env=env)
+    messages = [json.loads(line)["error"]["message"] for line in refused.stdout.splitlines()]
+    assert [re.search(r"from profile (.) in", message)[1] for message in messages] == ["a", "b"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
+    spawn: Spawn, three: Three, columns: int
+) -> None:
+    """The row says `b`, and the amount is that of another key: a note says so, once."""
+    env = {**three(), "APIMART_API_KEY": KEY}
+    child = spawn("apimart", "balance", "--scope", "both", columns=columns, env=env)
+    shown = child.read().decode().replace("\r\n", "\n")
+    assert shown.startswith(
+        "apimart: note: the key is that of APIMART_API_KEY, not that of profile b\n"
+        "hint: use the profile's own with: --profile b\n"
+    )
+    assert shown.count("apimart: note") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"), [("default_profile = 'b'\n[profiles.b]\nunit = 'USD'\n", ()), (THREE, ("--api-key", KEY))]
+)
+def test_nothing_is_told_where_the_key_is_what_one_would_think(
+    spawn: Spawn, three: Three, text: str, arguments: tuple[str, ...]
+) -> None:
+    """A profile without a key of its own, or a key that was given by option."""
+    child = spawn("apimart", "balance", *arguments, env={**three(text), "APIMART_API_KEY": KEY})
+    assert "note" not in child.read().decode()
+
+
+def test_a_script_is_not_told_where_the_key_is_from(call: Call, three: Three) -> None:
+    """Standard error of a job is for what is wrong."""
+    assert call("balance", env={**three(), "APIMART_API_KEY": KEY}).stderr == ""

@@ -16,7 +16,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.fault_server import FaultServer
-from support.running import KEY, Call, Run, connected
+from support.running import KEY, KEY_ID, Call, Run, connected
 
 Serve = Callable[..., Sandbox]
 Write = Callable[..., Path]
@@ -113,7 +113,9 @@ def test_balance_shows_what_it_has_and_tells_what_it_has_not(run: Run) -> None:
     assert (spendable["scope"], spendable["error"]) == ("spendable", account["error"])
     assert (account["scope"], account["error"]["code"], account["error"]["exit_code"]) == ("account", "auth", 4)
     assert ended.returncode == 4
-    assert ended.stderr.startswith("apimart: error: default/account: the gateway rejected the API key (HTTP 403)")
+    assert ended.stderr.startswith(
+        "apimart: error: default/account: the gateway rejected the API key from APIMART_API_KEY (HTTP 403)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -389,13 +391,14 @@ def test_an_exposed_key_is_warned_about_by_balance_and_refused_by_check(
 
 
 def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: Write) -> None:
-    """What is in force and why; of the key, its length."""
+    """What is in force and why; of the key, its length and its id."""
     path = write_config(f"timeout = 20\n[profiles.work]\napi_key = '{KEY}'\nunit = 'USD'\nmin = 5.50\n")
     ended = run("config", "show", "-p", "work", "--scope", "both", env={"APIMART_BASE_URL": "https://h.example/v1"})
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [re.split(r" {2,}", line) for line in ended.stdout.splitlines()] == [
         ["profile", "work", "--profile"],
         ["api_key", "set, 26 characters", f"profile work in {path}"],
+        ["key_id", KEY_ID, f"profile work in {path}"],
         ["base_url", "https://h.example", "APIMART_BASE_URL"],
         ["timeout", "20", str(path)],
         ["scope", "both", "--scope"],
@@ -415,7 +418,7 @@ def test_config_show_prints_json(run: Run, tmp_path: Path) -> None:
     assert document["settings"]["timeout"] == {"value": "2.5", "source": "APIMART_TIMEOUT"}
     assert document["settings"]["unit"] == {"value": None, "source": "default"}
     assert list(document["settings"]) == [
-        "profile", "api_key", "base_url", "timeout", "scope", "unit", "min", "max_used",
+        "profile", "api_key", "key_id", "base_url", "timeout", "scope", "unit", "min", "max_used",
     ]  # fmt: skip
 
 

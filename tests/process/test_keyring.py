@@ -10,7 +10,7 @@ import pytest
 
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
-from support.running import KEY, Run
+from support.running import KEY, KEY_ID, Run
 
 pytestmark = pytest.mark.measured
 
@@ -92,9 +92,13 @@ def test_a_key_lives_in_the_keyring_from_login_to_logout(run: Run, sandbox: Sand
     """The config file says only that it is there; every profile has its own; logout leaves nothing behind."""
     env = {**PLAINTEXT, **address(sandbox)}
     login = run("login", "--keyring", "--profile", "work", input=f"{KEY}\n", env=env)
-    assert (login.returncode, login.stderr) == (0, "apimart: note: the key of profile work is kept in the keyring\n")
+    assert (login.returncode, login.stderr) == (
+        0,
+        f"apimart: note: the key of profile work (id {KEY_ID}) is kept in the keyring\n"
+        "apimart: note: work is the default profile now: it is used when none is named\n",
+    )
     assert "10.5" in login.stdout
-    assert config.read_text() == "[profiles.work]\napi_key_keyring = true\n"
+    assert config.read_text() == 'default_profile = "work"\n\n[profiles.work]\napi_key_keyring = true\n'
     assert "[apimart]\nwork = " in vault.read_text()
 
     shown = run("balance", "--profile", "work", "--scope", "both", "-o", "value", env=env)
@@ -106,7 +110,7 @@ def test_a_key_lives_in_the_keyring_from_login_to_logout(run: Run, sandbox: Sand
 
     logout = run("logout", "--profile", "work", env=env)
     assert (logout.returncode, logout.stderr) == (0, "apimart: note: the key of profile work is forgotten\n")
-    assert config.read_text() == "[profiles.work]\n"
+    assert config.read_text() == 'default_profile = "work"\n\n[profiles.work]\n'
     assert "work" not in vault.read_text()
     again = run("logout", "--profile", "work", env=env)
     assert (again.returncode, "keeps no key" in again.stderr) == (2, True)

@@ -12,7 +12,7 @@ import pytest
 from apimart_cli.config.file import read_config
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Call, Run, Spawn
+from support.running import KEY, KEY_ID, Call, Run, Spawn
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 pytestmark = [
@@ -24,6 +24,7 @@ Write = Callable[..., Path]
 Serve = Callable[..., Sandbox]
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
+OTHER_KEY_ID = "95b1c5c2623f"
 
 FILE = """\
 # Mine.
@@ -77,7 +78,7 @@ def test_a_key_that_is_typed_never_shows(spawn: Spawn, sandbox: Sandbox, config:
     assert not any(KEY[start : start + 4] in shown for start in range(len("sk-test-"), len(KEY) - 3))
     assert "*" not in shown
     assert "10.5" in shown
-    assert f"apimart: note: the key of profile work is kept in {config}" in shown.replace("\r\n", "")
+    assert f"apimart: note: the key of profile work (id {KEY_ID}) is kept in {config}" in shown.replace("\r\n", "")
     assert stored(config) == {"work": {"api_key": KEY}}
 
 
@@ -94,6 +95,40 @@ def test_a_key_that_is_rejected_can_be_typed_again(spawn: Spawn, serve: Serve, c
     assert not config.exists()
 
 
+@pytest.mark.parametrize("columns", [60, 100])
+def test_who_is_to_type_a_key_knows_what_for(spawn: Spawn, sandbox: Sandbox, write_config: Write, columns: int) -> None:
+    """The profile, the host that gets it, that nothing shows, and the key that goes; then which key it was."""
+    write_config(f"[profiles.work]\napi_key = '{OTHER_KEY}'\n")
+    child = spawn("apimart", "login", columns=columns, env=address(sandbox))
+    child.expect_exact("API key: ")
+    before = child.before.decode().replace("\r\n", "\n")
+    assert before == (
+        f"apimart: note: profile work has a key with the id {OTHER_KEY_ID} already; the new one replaces it\n"
+        f"apimart: note: the key is for profile work and goes to {sandbox.url.removeprefix('http://')}\n"
+        "hint: paste or type it; nothing shows while you do\n"
+    )
+    child.sendline(KEY)
+    after = child.read().decode().replace("\r\n", "\n")
+    assert f"apimart: note: the key of profile work (id {KEY_ID}) is kept in " in after
+    assert f"apimart: note: it replaces the key with the id {OTHER_KEY_ID}\n" in after
+
+
+def test_the_same_key_again_is_told(call: Call, sandbox: Sandbox) -> None:
+    """Who pasted the old key once more learns it."""
+    assert "kept before" not in call("login", input=KEY, env=address(sandbox)).stderr
+    again = call("login", input=KEY, env=address(sandbox))
+    assert again.stderr.endswith("apimart: note: it is the key that was kept before\n")
+
+
+@pytest.mark.parametrize("typed", [f"'{KEY}'", f'"{KEY}"', f"Bearer {KEY}"])
+def test_what_was_copied_along_with_the_key_is_told(call: Call, config: Path, typed: str) -> None:
+    """Quotes or `Bearer `: exit 4 with the reason, nobody is asked, and the key is not shown."""
+    login = call("login", input=typed, env={"APIMART_BASE_URL": "http://127.0.0.1:1"})
+    assert (login.code, login.stdout, config.exists(), "Zq7W" in login.stderr) == (4, "", False, False)
+    fault = "has Bearer before it" if typed.startswith("B") else "is in quotes"
+    assert login.stderr.startswith(f"apimart: error: the API key from standard input {fault}\nhint: give the key ")
+
+
 # --- from a pipe ------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +138,7 @@ def test_a_key_from_a_pipe_is_saved_and_used(call: Call, sandbox: Sandbox, confi
     login = call("login", input=f"{KEY}{end}", env=address(sandbox))
     assert login.code == 0
     assert login.stdout.splitlines()[-1].split()[:4] == ["default", "key", "10.5", "2.3"]
-    assert login.stderr == f"apimart: note: the key of profile default is kept in {config}\n"
+    assert login.stderr == f"apimart: note: the key of profile default (id {KEY_ID}) is kept in {config}\n"
     assert config.read_text() == f'[profiles.default]\napi_key = "{KEY}"\n'
     assert call("balance", "-o", "value", env=address(sandbox)).stdout == "10.5\n"
 

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Run
+from support.running import KEY, KEY_ID, Run, Spawn
 from support.strangers import STRANGER, as_root, run_as_stranger
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 Write = Callable[..., Path]
 
@@ -127,7 +130,10 @@ def test_login_writes_a_file_that_is_mounted_by_itself(run_mounted: Run, write_c
     inode = path.stat().st_ino
     ended = run_mounted(bound(path), "login", input=KEY)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == f"{overwritten(path)}apimart: note: the key of profile default is kept in {path}\n"
+    assert (
+        ended.stderr
+        == f"{overwritten(path)}apimart: note: the key of profile default (id {KEY_ID}) is kept in {path}\n"
+    )
     assert path.read_text() == f'unit = "USD"  # euros later\n\n[profiles.default]\napi_key = "{KEY}"\n'
     assert (path.stat().st_ino, mode(path)) == (inode, 0o600)
     assert sorted(each.name for each in path.parent.iterdir()) == ["config.toml", "config.toml.lock"]
@@ -169,7 +175,7 @@ def test_a_mounted_file_that_cannot_be_overwritten_keeps_its_old_content(
     )
     value = "x" * 150
     script = f'{filling}"$0" "$@" || code=$?; cmp {path} {kept} && exit $((code + 100)); exit 99; :'
-    ended = run_mounted(script, "config", "set", "api_key_env", value, "-p", "default")
+    ended = run_mounted(script, "config", "set", "api_key_env", value, "-p", "default", "--create")
     assert ended.returncode == 102, ended.stderr
     assert f"apimart: error: cannot write {path}: No space left on device\n" in ended.stderr
     assert kept.read_text().startswith("# old\n#")
@@ -223,3 +229,50 @@ def test_a_working_folder_that_is_gone_is_told_as_such(
     )
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
+
+
+# --- inside the sandbox -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "login",
+        "logout",
+        "config set min 5",
+        "config unset min",
+        "profiles rename work home",
+    ],
+)
+def test_nothing_inside_the_sandbox_changes_the_file_of_the_user(run: Run, write_config: Write, line: str) -> None:
+    """A key to try with would replace a real one: exit 2, with the way to try it on another file."""
+    text = f"default_profile = 'work'\nmin = 3\n[profiles.work]\napi_key = '{KEY}'\n"
+    path = write_config(text)
+    refused = run("sandbox", "--", "apimart", *line.split(), input="sk-try")
+    assert (refused.returncode, refused.stdout, path.read_text()) == (2, "", text)
+    assert refused.stderr == (
+        "apimart: error: your own config file is not changed inside the sandbox\n"
+        "hint: name another file: APIMART_CONFIG=try.toml\n"
+    )
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_named_file_is_changed_inside_the_sandbox(spawn: Spawn, config: Path, tmp_path: Path, columns: int) -> None:
+    """Whoever names it means it."""
+    child = spawn(
+        "apimart", "sandbox", "--", "apimart", "login", "-p", "try", columns=columns, env={"APIMART_CONFIG": "try.toml"}
+    )
+    child.expect_exact("API key: ")
+    child.sendline("sk-try")
+    child.read()
+    child.close()
+    assert (child.exitstatus, config.exists()) == (0, False)
+    assert '[profiles.try]\napi_key = "sk-try"\n' in (tmp_path / "try.toml").read_text()
+
+
+def test_the_sandbox_that_is_used_from_outside_leaves_writing_alone(run: Run) -> None:
+    """The lines that it prints say nothing of it: they are pasted into a shell that goes on after it."""
+    inside = run("sandbox", "--", "sh", "-c", "env | grep ^APIMART_")
+    assert {line.split("=")[0] for line in inside.stdout.splitlines()} == {
+        "APIMART_API_KEY", "APIMART_BASE_URL", "APIMART_SANDBOX",
+    }  # fmt: skip

@@ -12,6 +12,9 @@ from apimart_cli.sandbox.server import Sandbox
 KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 """The key that tests send. No part of it is a word, so that any piece of it in an output is a leak."""
 
+KEY_ID = "d995c5dc5253"
+"""The id of that key."""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs the installed command in a process of its own."""
 

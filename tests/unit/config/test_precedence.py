@@ -188,6 +188,7 @@ def test_without_anything_the_defaults_are_in_force() -> None:
     assert settings.rows() == [
         SettingRow("profile", "default", "default"),
         SettingRow("api_key", "not usable: there is no API key", "none"),
+        SettingRow("key_id", None, "none"),
         SettingRow("base_url", "https://api.apimart.ai", "default"),
         SettingRow("timeout", "10", "default"),
         SettingRow("scope", "key", "default"),
@@ -477,7 +478,8 @@ def test_a_key_file_holds_the_key_and_at_most_a_line_end(tmp_path: Path, end: by
         (f"{KEY}\n{OTHER_KEY}\n".encode(), "has a line break in it"),
         (f"{KEY} \n".encode(), "has white space in it"),
         (f"api_key = {KEY}".encode(), "has white space in it"),
-        (f'"{KEY}\u200b"'.encode(), "has a character in it that is not printable ASCII"),
+        (f"{KEY}\u200b".encode(), "has a character in it that is not printable ASCII"),
+        (f'"{KEY}\u200b"'.encode(), "is in quotes"),
     ],
 )
 def test_a_key_file_with_more_than_a_key_is_refused(tmp_path: Path, content: bytes, fault: str) -> None:

@@ -102,7 +102,8 @@ def test_every_recorded_payload_is_fetched(
         assert balance == expected._replace(scope=Scope(scope), fetched_at=balance.fetched_at)
     else:
         error = failure(scope=scope)
-        assert (type(error), error.message) == (type(expected), expected.message)
+        message = expected.message.replace("rejected the API key", "rejected the API key from the api_key argument")
+        assert (type(error), error.message) == (type(expected), message)
     assert {request.path for request in gateway.request_history} == {path}
 
 

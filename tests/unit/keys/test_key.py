@@ -32,6 +32,13 @@ def key() -> ApiKey:
         ("sk-Zq7Wm3Xc\x7f", "has a character in it that is not printable ASCII"),
         ("sk-Zq7Wm3Xc\u200b", "has a character in it that is not printable ASCII"),
         ("\ufeffsk-Zq7Wm3Xc", "has a character in it that is not printable ASCII"),
+        ("'sk-Zq7Wm3Xc'", "is in quotes"),
+        ('"sk-Zq7Wm3Xc"\n', "is in quotes"),
+        ("`sk-Zq7Wm3Xc`", "is in quotes"),
+        ("“sk-Zq7Wm3Xc”", "is in quotes"),
+        ("Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
+        ("bearer\tsk-Zq7Wm3Xc", "has Bearer before it"),
+        ("Authorization: Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
     ],
 )
 def test_a_malformed_key_is_refused_by_source_and_fault(characters: str, fault: str) -> None:
@@ -67,6 +74,22 @@ def test_a_malformed_key_comes_with_a_hint() -> None:
     with pytest.raises(AuthError) as refusal:
         ApiKey("", source="the test")
     assert refusal.value.hint == "copy the key again from the gateway's key page; it is one word that starts with sk-"
+
+
+@pytest.mark.parametrize(
+    ("characters", "hint"),
+    [("'sk-Zq7W'", "give the key without them"), ("Bearer sk-Zq7W", "give the key alone: apimart adds that word")],
+)
+def test_what_is_copied_along_with_a_key_is_told(characters: str, hint: str) -> None:
+    """The usual slips: quotes from a file or a script, and the word before the key in a header."""
+    with pytest.raises(AuthError) as refusal:
+        ApiKey(characters, source="the test")
+    assert refusal.value.hint == hint
+
+
+def test_a_key_remembers_where_it_came_from_and_no_more(key: ApiKey) -> None:
+    """A rejected key is named by its source."""
+    assert key.source == "a test"
 
 
 def test_a_malformed_key_is_in_no_frame_of_its_refusal() -> None:
