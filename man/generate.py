@@ -71,7 +71,7 @@ def _command(context: typer.Context) -> Iterator[str]:
     if parameters:
         yield ".Bl -tag -width Ds"
         for parameter in parameters:
-            yield f".It {_name(parameter)}"
+            yield f".It {_name(parameter, context)}"
             yield from _text(_meaning(parameter))
         yield ".El"
     if after:
@@ -93,16 +93,17 @@ def _paragraphs(paragraphs: Sequence[str]) -> Iterator[str]:
         is_first = paragraph.startswith(" ")
 
 
-def _name(parameter: Any) -> str:
+def _name(parameter: Any, context: typer.Context) -> str:
     """Return an option or argument as the macros write it: `Fl p , Fl -profile Ar NAME`."""
     if parameter.param_type_name == "argument":
         return f"Ar {_escaped(parameter.metavar.strip('[]'))}"
     flags = " , ".join(f"Fl {_escaped(spelling.removeprefix('-'))}" for spelling in sorted(parameter.opts, key=len))
     if parameter.is_flag:
         return flags
-    choices = getattr(parameter.type, "choices", None)
-    values = [getattr(choice, "value", choice) for choice in choices or ()]
-    return f"{flags} Ar {_escaped(parameter.metavar or ' | '.join(values))}"
+    # Versions of Typer differ in the brackets around choices.
+    shown = parameter.get_help_record(context)[0].rpartition(", ")[2]
+    value = shown.partition(" ")[2].strip("<>[]").replace("|", " | ")
+    return f"{flags} Ar {_escaped(value)}"
 
 
 def _meaning(parameter: Any) -> str:

@@ -131,6 +131,7 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
 
 OFFERS = [
     ("apimart ", "balance check login logout config sandbox help"),
+    ("apimart help ", "balance check login logout config sandbox help"),
     ("apimart balance --scope ", "key account both"),
     ("apimart check --output ", "table json value"),
     ("apimart check --m", "--min --max-used"),
