@@ -58,16 +58,23 @@ class Progress:
         """Show how far it is, once PROGRESS_AFTER has gone by, until it is over."""
         if self._is_over.wait(PROGRESS_AFTER):
             return
+        # Where it cannot be drawn (no file can be opened to load Rich from), it is left out: the answer matters.
+        with suppress(Exception):
+            self._draw_until_over()
+
+    def _draw_until_over(self) -> None:
         draw = self._drawing()
         shown = ""
-        while not self._is_over.is_set():
-            line = draw()
-            if line != shown:
-                self._write(line)
-                shown = line
-            self._is_over.wait(_REDRAWN_EVERY)
-        if shown:
-            self._write(_WIPE_LINE)
+        try:
+            while not self._is_over.is_set():
+                line = draw()
+                if line != shown:
+                    self._write(line)
+                    shown = line
+                self._is_over.wait(_REDRAWN_EVERY)
+        finally:
+            if shown:
+                self._write(_WIPE_LINE)
 
     def end(self) -> None:
         """Show nothing any more."""

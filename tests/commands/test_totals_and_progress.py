@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
@@ -241,6 +242,22 @@ def test_the_seconds_that_are_left_are_whole(monkeypatch: pytest.MonkeyPatch) ->
     drawing = Drawing(io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
     for seconds, told in [(8.2, 9), (8.0, 8), (0.01, 1), (0.0, 0)]:
         assert f" waiting for h:1, {told} s left" in drawing.spinner("h:1", seconds)
+
+
+@pytest.mark.parametrize("method", ["__init__", "bar"])
+def test_what_cannot_be_drawn_is_left_out(terminal: _Terminal, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Without a traceback, and without a trace on the screen."""
+    failed = threading.Event()
+
+    def fail(*_arguments: object) -> None:
+        failed.set()
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr(Drawing, method, fail)
+    with redirect_stderr(terminal), progress(Waiting(2)) as counted:
+        assert failed.wait(10)
+        counted.step()
+    assert terminal.getvalue() == ""
 
 
 def test_what_was_wiped_for_a_signal_stays_wiped(terminal: _Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
