@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.completion import complete_name, complete_value
 from apimart_cli.commands.options import (
     AskingOptions,
     OneProfile,
@@ -26,7 +27,12 @@ No config command asks the gateway.
 
 app = new_app(help=HELP)
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of the config file, like min or base_url.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A name of the config file, like min or base_url.", shell_complete=complete_name
+    ),
+]
 
 
 @app.command(cls=Command)
@@ -80,7 +86,12 @@ def path(json: OnlyJson = False) -> ExitCode:
 @app.command("set", cls=Command)
 def set_(
     name: NameArgument,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; a command is split as a shell would.")],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE", help="Its new value; a command is split as a shell would.", shell_complete=complete_value
+        ),
+    ],
     profile: WrittenProfile = None,
     create: Annotated[bool, typer.Option("--create", help="Make the profile if there is none of that name.")] = False,
 ) -> ExitCode:

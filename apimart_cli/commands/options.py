@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
+from apimart_cli.commands.completion import complete_profile
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import OutputFormat, ScopeChoice, SettingsFormat
 
@@ -21,26 +22,9 @@ if TYPE_CHECKING:
     from apimart_cli.trace import Trace
 
 
-def profile_names(incomplete: str) -> list[str]:
-    """Return the profiles that a shell may complete; none where the config file cannot be read.
-
-    Shells insert what they are given as it is, and zsh evaluates it: a name that would have to be quoted is left out.
-    """
-    import re
-
-    from apimart_cli.config.file import inspect_config
-    from apimart_cli.errors import ApimartError
-
-    try:
-        config, _ = inspect_config(os.environ)
-    except ApimartError:
-        return []
-    return [name for name in config.profiles if name.startswith(incomplete) and re.fullmatch(r"[\w@.+/-]+", name)]
-
-
 def _profile(meaning: str) -> Any:
     return typer.Option(
-        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=profile_names
+        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, shell_complete=complete_profile
     )
 
 

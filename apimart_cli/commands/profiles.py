@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import SettingsOutput, profile_names, with_records
+from apimart_cli.commands.completion import complete_profile
+from apimart_cli.commands.options import SettingsOutput, with_records
 from apimart_cli.errors import ExitCode
 
 app = new_app()
@@ -41,7 +42,7 @@ def profiles(context: typer.Context, output: SettingsOutput) -> ExitCode:
 @app.command(cls=Command)
 def rename(
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="A profile of the config file.", autocompletion=profile_names)
+        str, typer.Argument(metavar="OLD", help="A profile of the config file.", shell_complete=complete_profile)
     ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name, which no profile has yet.")],
 ) -> ExitCode:

@@ -90,6 +90,12 @@ api_key = "{KEY}"
     [
         ("balance --profile wo", ["work", "workshop"]),
         ("check -p c", ["client-2"]),
+        ("config set api_key_f", ["api_key_file"]),
+        ("config get mi", ["min"]),
+        ("config unset de", ["default_profile"]),
+        ("config set scope b", ["both"]),
+        ("config set default_profile cl", ["client-2"]),
+        ("profiles rename cl", ["client-2"]),
     ],
 )
 def test_a_shell_offers_the_profiles_of_the_file(
@@ -100,8 +106,48 @@ def test_a_shell_offers_the_profiles_of_the_file(
     assert complete("apimart", *line.split()) == offered
 
 
+@pytest.mark.parametrize(("shell", "prefix"), [("bash", ""), ("zsh", "--profile="), ("fish", "--profile=")])
+def test_a_shell_completes_after_an_equals_sign(
+    environment: Mapping[str, str], write_config: Write, tmp_path: Path, shell: str, prefix: str
+) -> None:
+    """bash takes the word apart and replaces its end, the others replace the whole word."""
+    need(shell)
+    write_config(FILE)
+    words = ["apimart", "balance", *(("--profile", "=", "wor") if shell == "bash" else ("--profile=wor",))]
+    ended = subprocess.run(
+        SHELLS[shell](words),
+        env={**environment, "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (ended.stderr, ended.stdout.split()) == ("", [f"{prefix}work", f"{prefix}workshop"])
+
+
+@pytest.mark.parametrize(("shell", "inserted"), [("bash", "my\\ client"), ("zsh", "my client"), ("fish", "my client")])
+@pytest.mark.parametrize("typed", ["m", "my\\ c"])
+def test_a_profile_with_a_space_is_one_word(
+    environment: Mapping[str, str], write_config: Write, tmp_path: Path, shell: str, inserted: str, typed: str
+) -> None:
+    """bash inserts what it is given as it is; zsh and fish quote it themselves."""
+    need(shell)
+    write_config("[profiles.'my client']\n[profiles.work]\n")
+    ended = subprocess.run(
+        SHELLS[shell](["apimart", "balance", "--profile", typed]),
+        env={**environment, "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (ended.stderr, ended.stdout) == ("", f"{inserted}\n")
+
+
 def test_a_shell_never_runs_what_a_name_says(complete: Complete, write_config: Write, tmp_path: Path) -> None:
-    """Names that a shell would take apart or evaluate are not offered."""
+    """Names that a shell would evaluate are not offered."""
     write_config(
         f"""
         [profiles.w]
@@ -110,7 +156,6 @@ def test_a_shell_never_runs_what_a_name_says(complete: Complete, write_config: W
         [profiles.'w`touch {tmp_path}/pwned`']
         [profiles."w'; touch {tmp_path}/pwned; '"]
         [profiles.'w"; touch {tmp_path}/pwned; "']
-        [profiles.'w w']
         [profiles."w\\nw"]
         """
     )

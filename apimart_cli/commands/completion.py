@@ -1,0 +1,70 @@
+"""What a shell completes beside commands and options: profiles, the names of the config file, and their values."""
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_SAFE = r"[\w@.+/ -]+"
+"""Names that a shell may be given. zsh evaluates what it is given: others are left out."""
+
+
+def complete_profile(_context: Any, _parameter: Any, incomplete: str) -> list[str]:
+    """Return the profiles that a shell may complete; none where the config file cannot be read."""
+    return _offered(_profiles(), incomplete)
+
+
+def complete_name(_context: Any, _parameter: Any, incomplete: str) -> list[str]:
+    """Return the names of the config file, except that of the key: it is not for command lines."""
+    from apimart_cli.config.names import PROFILE_NAMES
+
+    return _offered([name for name in (*PROFILE_NAMES, "default_profile") if name != "api_key"], incomplete)
+
+
+def complete_value(context: Any, _parameter: Any, incomplete: str) -> list[str]:
+    """Return the values of the name before it, where there is a list of them."""
+    match context.params.get("name"):
+        case "scope":
+            from apimart_cli.words import ScopeChoice
+
+            return _offered([choice.value for choice in ScopeChoice], incomplete)
+        case "default_profile":
+            return _offered(_profiles(), incomplete)
+        case "api_key_keyring":
+            return _offered(["true"], incomplete)
+        case _:
+            return []
+
+
+def join_words(environ: "os._Environ[str]") -> None:
+    """Take the `=` out of `--profile = w` before the line is read: that is how bash hands `--profile=w` on."""
+    words = environ.get("COMP_WORDS", "").split("\n")
+    position = environ.get("COMP_CWORD", "")
+    if not position.isdigit() or "=" not in words[: int(position)]:
+        return
+    before = words[: int(position)]
+    environ["COMP_WORDS"] = "\n".join([word for word in before if word != "="] + words[int(position) :])
+    environ["COMP_CWORD"] = str(int(position) - before.count("="))
+
+
+def _profiles() -> list[str]:
+    from apimart_cli.config.file import inspect_config
+    from apimart_cli.errors import ApimartError
+
+    try:
+        config, _ = inspect_config(os.environ)
+    except ApimartError:
+        return []
+    return [name for name in config.profiles if re.fullmatch(_SAFE, name)]
+
+
+def _offered(words: Iterable[str], incomplete: str) -> list[str]:
+    """Return those that begin with what is typed, as the shell that asks takes them."""
+    fitting = [word for word in words if word.startswith(incomplete)]
+    if os.environ.get("_APIMART_COMPLETE") == "complete_bash":
+        # bash inserts them as they are; zsh and fish quote them.
+        return [word.replace(" ", "\\ ") for word in fitting]
+    # zsh and fish replace the whole word, bash what comes after the equals sign.
+    typed = os.environ.get("_TYPER_COMPLETE_ARGS", "").split(" ")[-1]
+    option = re.match(r"--[a-z-]+=", typed)
+    return [f"{option.group() if option else ''}{word}" for word in fitting]
