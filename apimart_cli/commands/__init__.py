@@ -84,10 +84,11 @@ class Plain:
         return " ".join((self.help or "").partition("\n\n")[0].split())
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Return what a shell may complete here, without descriptions: Typer loads Rich to clean those of markup."""
+        """Return what a shell may complete here, with descriptions where Typer needs no Rich for them."""
         items: list[Any] = super().shell_complete(ctx, incomplete)  # type: ignore[misc]  # mixed into Typer's classes
-        for item in items:
-            item.help = None
+        if not _keep_descriptions():
+            for item in items:
+                item.help = None
         return items
 
 
@@ -130,6 +131,22 @@ def _write_paragraphs(paragraphs: Sequence[str], formatter: Any) -> None:
         else:
             with formatter.indentation():
                 formatter.write_text(paragraph)
+
+
+def _keep_descriptions() -> bool:
+    """Have Typer hand on descriptions as they are, and tell whether it will.
+
+    It cleans them of markup, which ours have none of, and loads Rich for that at every TAB. The function is not public;
+    with a Typer that does it elsewhere there are no descriptions.
+    """
+    try:
+        from typer import _completion_classes
+    except ImportError:
+        return False
+    if not hasattr(_completion_classes, "_sanitize_help_text"):
+        return False
+    _completion_classes._sanitize_help_text = str  # type: ignore[assignment]  # text in, the same text out
+    return True
 
 
 def _show_help(context: Any, _option: Any, asked: bool) -> None:

@@ -109,6 +109,8 @@ def _edit(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
         path = Path(os.path.realpath(path))
         with _private_umask():
             _make_folder(path.parent)
+            # The empty lock file stays: filelock keeps it on purpose, for two who wait for a file that was removed and
+            # made anew would hold two locks (said in its source, `UnixFileLock`, 4.2.12). It promises no safe removal.
             with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
                 if os.name == "posix" and os.geteuid() == 0:
                     # Else root would lock the owner out.

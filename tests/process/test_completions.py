@@ -130,9 +130,9 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
 
 
 OFFERS = [
-    ("apimart ", "balance check login logout config sandbox help"),
-    ("apimart help ", "balance check login logout config sandbox help"),
-    ("apimart balance --scope ", "key account both"),
+    ("apimart ", "balance check login logout profiles config sandbox help"),
+    ("apimart help ", "balance check login logout profiles config sandbox help"),
+    ("apimart balance --scope ", "key account both spendable"),
     ("apimart check --output ", "table json value"),
     ("apimart check --m", "--min --max-used"),
     ("apimart sandbox --fault un", "unauthorized unknown-key"),
@@ -150,4 +150,55 @@ def test_every_choice_is_offered_and_no_other(shell_environment: Mapping[str, st
         timeout=30,
         check=True,
     )
-    assert set(ended.stdout.split()) == set(offered.split())
+    assert {line.split("\t")[0] for line in ended.stdout.splitlines()} == set(offered.split())
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_choices_come_with_descriptions(
+    spawn: Spawn, shell_environment: Mapping[str, str], shell: str, columns: int
+) -> None:
+    """What each command does stands beside it, in the shells that show it."""
+    program, arguments, load = SHELLS[shell]
+    need(program)
+    child = spawn(program, *arguments, columns=columns, env=shell_environment)
+    child.sendline(f"{load}; echo rea''dy")
+    child.expect_exact("ready")
+    child.send("apimart lo\t\t")
+    child.expect_exact("Forget the key that login")
+
+
+@pytest.mark.parametrize("command", ["balance", "check", "login", "sandbox", "config set", "profiles rename"])
+def test_every_description_is_one_that_zsh_can_evaluate(environment: Mapping[str, str], command: str) -> None:
+    """No quote, colon or bracket in a help text breaks the list of the options."""
+    need("zsh")
+    script = f"""
+        compdef() {{ :; }}
+        _files() {{ :; }}
+        _arguments() {{ eval "offered=( ${{${{1#*\\(\\(}}%\\)\\)}} )"; print -rl -- $offered; }}
+        eval "$(_APIMART_COMPLETE=source_zsh apimart)"
+        words=(apimart {command} --) CURRENT={len(command.split()) + 2}
+        _apimart_completion
+    """
+    ended = subprocess.run(
+        ["zsh", "-f", "-c", script], env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert ended.stderr == ""
+    offered = [line.partition(":") for line in ended.stdout.splitlines()]
+    assert all(name.startswith("--") and text for name, _, text in offered)
+    assert offered[-1] == ("--help", ":", "Show this message and exit.")
+
+
+def test_descriptions_cost_no_rich(environment: Mapping[str, str]) -> None:
+    """A TAB loads what the command line needs, and nothing to draw with."""
+    probe = "import sys; from apimart_cli.cli import main; main([]); print('rich' in sys.modules, file=sys.stderr)"
+    ended = subprocess.run(
+        [sys.executable, "-c", probe],
+        env={**environment, "_APIMART_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "apimart "},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert "Show what is left" in ended.stdout
+    assert ended.stderr == "False\n"
