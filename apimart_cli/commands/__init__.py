@@ -101,7 +101,7 @@ class Group(Plain, typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options. Without any argument, show the help as an error: a script may have lost a word."""
-        if not args and not ctx.resilient_parsing:
+        if not args and not ctx.resilient_parsing and not self.invoke_without_command:
             from apimart_cli.screen.writing import tell
 
             tell(f"{ctx.get_help()}\n")

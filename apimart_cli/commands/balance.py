@@ -24,7 +24,7 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
     """Show what is left and what is used.
 
         apimart balance
-        apimart balance --scope both
+        apimart balance --scope spendable
         apimart balance -p work --json
 
     Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,

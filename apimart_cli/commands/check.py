@@ -50,8 +50,8 @@ def check(
     Exits 0 only when the gateway has confirmed it.
 
         apimart check --min 5
-        apimart check --min 5 --scope both
-        apimart check --all-profiles --quiet
+        apimart check --min 5 --scope spendable
+        apimart check --all-profiles --quiet-pass
 
     Needs --min, --max-used, or a min or max_used in the config file. Every reading must pass.
 

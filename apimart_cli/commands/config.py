@@ -126,6 +126,9 @@ def set_(
 def get(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """Print a value as the config file has it.
 
+        apimart config get default_profile
+        apimart config get min -p work
+
     It is that of the profile, else that of the top level. Where it is in neither, nothing is printed and the exit code
     is 2.
     """

@@ -19,6 +19,10 @@ app = new_app()
 def profiles(context: typer.Context, output: SettingsOutput) -> ExitCode:
     """List the profiles of the config file, and rename them.
 
+        apimart profiles
+        apimart profiles --json
+        apimart profiles rename work client
+
     For each: where its key comes from, the key id, and the host. The one in use has a star. No command is run and no
     keyring is asked: their keys have no id here.
     """
@@ -47,6 +51,8 @@ def rename(
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name, which no profile has yet.")],
 ) -> ExitCode:
     """Give a profile another name.
+
+        apimart profiles rename work client
 
     default_profile changes with it, and a key in the keyring moves along. Everything else in the file stays.
     """

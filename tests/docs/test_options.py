@@ -36,7 +36,8 @@ def _commands(help_of: Help, parent: str = "") -> Iterator[str]:
     subcommands = [entry[0] for entry in section(help_of(parent), "Commands")]
     for name in subcommands:
         yield from _commands(help_of, f"{parent} {name}".strip())
-    if not subcommands:
+    has_options = _options_in_help(help_of(parent)) != {HELP}
+    if parent and (not subcommands or has_options):
         yield parent
 
 
@@ -89,8 +90,8 @@ def _tables_of_options() -> list[Table]:
 HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 """Said once for all commands, in a sentence."""
 
-COMMANDS = ("balance", "check", "login", "logout", "config show", "config path", "config set", "config unset",
-            "config check", "sandbox", "apimart")  # fmt: skip
+COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
+            "config unset", "config check", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 

@@ -9,7 +9,9 @@ import pytest
 from apimart_cli.cli import COMMANDS
 from support.running import Run, Spawn
 
-SUBCOMMANDS = ("config show", "config path", "config set", "config unset", "config check")
+SUBCOMMANDS = (
+    "profiles rename", "config show", "config path", "config get", "config set", "config unset", "config check",
+)  # fmt: skip
 PAGES = ("", *COMMANDS, *SUBCOMMANDS)
 
 

@@ -110,7 +110,7 @@ def test_a_shell_offers_the_profiles_of_the_file(
 def test_a_shell_completes_after_an_equals_sign(
     environment: Mapping[str, str], write_config: Write, tmp_path: Path, shell: str, prefix: str
 ) -> None:
-    """bash takes the word apart and replaces its end, the others replace the whole word."""
+    """Bash takes the word apart and replaces its end, the others replace the whole word."""
     need(shell)
     write_config(FILE)
     words = ["apimart", "balance", *(("--profile", "=", "wor") if shell == "bash" else ("--profile=wor",))]
@@ -131,7 +131,7 @@ def test_a_shell_completes_after_an_equals_sign(
 def test_a_profile_with_a_space_is_one_word(
     environment: Mapping[str, str], write_config: Write, tmp_path: Path, shell: str, inserted: str, typed: str
 ) -> None:
-    """bash inserts what it is given as it is; zsh and fish quote it themselves."""
+    """Bash inserts what it is given as it is; zsh and fish quote it themselves."""
     need(shell)
     write_config("[profiles.'my client']\n[profiles.work]\n")
     ended = subprocess.run(
