@@ -9,21 +9,21 @@ _SAFE = r"[\w@.+/ -]+"
 """Names that a shell may be given. zsh evaluates what it is given: others are left out."""
 
 
-def complete_profile(_context: Any, _parameter: Any, incomplete: str) -> list[str]:
+def complete_profile(incomplete: str) -> list[str]:
     """Return the profiles that a shell may complete; none where the config file cannot be read."""
     return _offered(_profiles(), incomplete)
 
 
-def complete_name(_context: Any, _parameter: Any, incomplete: str) -> list[str]:
+def complete_name(incomplete: str) -> list[str]:
     """Return the names of the config file, except that of the key: it is not for command lines."""
     from apimart_cli.config.names import PROFILE_NAMES
 
     return _offered([name for name in (*PROFILE_NAMES, "default_profile") if name != "api_key"], incomplete)
 
 
-def complete_value(context: Any, _parameter: Any, incomplete: str) -> list[str]:
+def complete_value(ctx: Any, incomplete: str) -> list[str]:
     """Return the values of the name before it, where there is a list of them."""
-    match context.params.get("name"):
+    match ctx.params.get("name"):
         case "scope":
             from apimart_cli.words import ScopeChoice
 
@@ -58,13 +58,23 @@ def _profiles() -> list[str]:
     return [name for name in config.profiles if re.fullmatch(_SAFE, name)]
 
 
+class _Fitting(str):
+    """A word that fits what is typed. Typer would compare it once more, after it was made ready for the shell."""
+
+    __slots__ = ()
+
+    def startswith(self, *_arguments: Any) -> bool:
+        """Tell that it does."""
+        return True
+
+
 def _offered(words: Iterable[str], incomplete: str) -> list[str]:
     """Return those that begin with what is typed, as the shell that asks takes them."""
     fitting = [word for word in words if word.startswith(incomplete)]
     if os.environ.get("_APIMART_COMPLETE") == "complete_bash":
         # bash inserts them as they are; zsh and fish quote them.
-        return [word.replace(" ", "\\ ") for word in fitting]
+        return [_Fitting(word.replace(" ", "\\ ")) for word in fitting]
     # zsh and fish replace the whole word, bash what comes after the equals sign.
     typed = os.environ.get("_TYPER_COMPLETE_ARGS", "").split(" ")[-1]
     option = re.match(r"--[a-z-]+=", typed)
-    return [f"{option.group() if option else ''}{word}" for word in fitting]
+    return [_Fitting(f"{option.group() if option else ''}{word}") for word in fitting]

@@ -30,7 +30,7 @@ app = new_app(help=HELP)
 NameArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A name of the config file, like min or base_url.", shell_complete=complete_name
+        metavar="NAME", help="A name of the config file, like min or base_url.", autocompletion=complete_name
     ),
 ]
 
@@ -89,7 +89,7 @@ def set_(
     value: Annotated[
         str,
         typer.Argument(
-            metavar="VALUE", help="Its new value; a command is split as a shell would.", shell_complete=complete_value
+            metavar="VALUE", help="Its new value; a command is split as a shell would.", autocompletion=complete_value
         ),
     ],
     profile: WrittenProfile = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def _profile(meaning: str) -> Any:
     return typer.Option(
-        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, shell_complete=complete_profile
+        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=complete_profile
     )
 
 

@@ -46,7 +46,7 @@ def profiles(context: typer.Context, output: SettingsOutput) -> ExitCode:
 @app.command(cls=Command)
 def rename(
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="A profile of the config file.", shell_complete=complete_profile)
+        str, typer.Argument(metavar="OLD", help="A profile of the config file.", autocompletion=complete_profile)
     ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name, which no profile has yet.")],
 ) -> ExitCode:
