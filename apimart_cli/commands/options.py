@@ -84,7 +84,7 @@ class AskingOptions(NamedTuple):
         ScopeChoice | None,
         typer.Option(
             "--scope",
-            help="Which balance: this key's (default), the account's, both, or spendable: the smaller of the two.",
+            help="Which balance: key (default), account, both, or spendable, the smaller one.",
             show_default=False,
         ),
     ] = None

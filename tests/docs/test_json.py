@@ -65,15 +65,13 @@ def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve)
     )
     spendable = [document for document in balances if document["scope"] == "spendable"]
     assert len(spendable) == 3
-    balances = [document for document in balances if document not in spendable]
     readings = [*balances, *(reading for document in checks for reading in document["readings"])]
-    _assert_documented(spendable, "Fields of what can be spent")
     assert [document.get("limited_by") for document in spendable] == ["key", None, None]
     _assert_documented(checks, "Fields of `check`")
     assert [document["stopped_by"] for document in checks] == [[], ["default/key"], ["default/key"], []]
     _assert_documented(readings, "Fields of a balance")
     _assert_documented(
-        [document["error"] for document in (*checks, *readings, *spendable) if "error" in document],
+        [document["error"] for document in (*checks, *readings) if "error" in document],
         "Fields of an error",
     )
 
