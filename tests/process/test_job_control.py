@@ -175,11 +175,11 @@ def test_a_command_may_tidy_the_screen_before_it_stops(shell: Shell, program: Pr
     text = """
 def stop(*_):
     time.sleep(0.2)
-    print("tidied", flush=True)
+    os.write(1, b"tidied\\n")
     signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTSTP)
     signal.signal(signal.SIGTSTP, stop)
-    print("back", flush=True)
+    os.write(1, b"back\\n")
 signal.signal(signal.SIGTSTP, stop)
 """
     shell.enter(f"apimart sandbox -- {program(text + TICKING)}")
