@@ -53,6 +53,7 @@ def rename(
     """Give a profile another name.
 
         apimart profiles rename work client
+        apimart profiles rename default work
 
     default_profile changes with it, and a key in the keyring moves along. Everything else in the file stays.
     """

@@ -25,10 +25,10 @@ MAX_CONCURRENCY = 50
 LONGEST_WAIT = 0.2
 """Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
 
-KEY_GRACE = 0.25
+KEY_GRACE = 0.15
 """Seconds after its time limit that a source of a key has to say why it gave none."""
 
-STOP_SECONDS = 0.2
+STOP_SECONDS = 0.15
 """Most seconds to wait, at the end, until the sources of all keys together have stopped what they run."""
 
 STOP_PAUSE = 0.005

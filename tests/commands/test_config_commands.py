@@ -516,7 +516,7 @@ def test_a_value_is_printed_as_it_is_written(
     [
         (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
         (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
-        (("mim",), "there is no setting 'mim'\nhint: known names: "),
+        (("mim",), "there is no setting 'mim'\nhint: use one of: "),
         (("min", "-p", "wrok"), "--profile: there is no profile 'wrok' in {path}\nhint: profiles in the file: "),
     ],
 )

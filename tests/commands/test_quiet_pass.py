@@ -12,8 +12,6 @@ from support.scripted import Gateway, Reply, balance, gateway, refusal
 # pexpect forks; the gateway that is answered from a thread here holds no lock that the child could miss.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-REJECTED = "the gateway rejected the API key (HTTP 401): no"
-
 
 def _answer(_path: str, key: str) -> Reply:
     return refusal(401) if key.endswith("rejected") else balance("10", "1")
@@ -41,7 +39,7 @@ def test_a_failure_among_several_readings_is_told_once(run: Run, two: dict[str, 
     assert ended.returncode == 4
     assert ended.stdout == "PASS a/key: 10 left, at least 5 required\n"
     error, hint = ended.stderr.splitlines()
-    assert error == f"apimart: error: b/key: {REJECTED}"
+    assert error.startswith("apimart: error: b/key: the gateway rejected the API key from profile b in ")
     assert hint.startswith("hint: check that the key is right")
     document = json.loads(run("check", "--all-profiles", "--min", "5", "--json", env=two).stdout)
     assert [each["verdict"] for each in document["readings"]] == ["pass", "error"]

@@ -451,10 +451,12 @@ def test_a_key_is_asked_at_each_of_its_hosts(run: Run, write_config: Write) -> N
 
 
 def test_a_failure_of_a_shared_key_names_each_profile(run: Run, write_config: Write) -> None:
-    """It is asked once, and every profile that has it fails."""
+    """It is asked once, and every profile that has it fails, with the place that its key came from."""
     write_config(f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n")
     with gateway(lambda _path, _key: refusal(401)) as server:
         ended = run("check", "--all-profiles", "--min", "5", env={"APIMART_BASE_URL": server.url})
     assert len(server.asked) == 1
     assert ended.returncode == 4
-    assert ended.stderr.startswith("apimart: error: a/key, b/key: the gateway rejected the API key")
+    for name in ("a", "b"):
+        assert f"apimart: error: {name}/key: the gateway rejected the API key from profile {name} in " in ended.stderr
+    assert ended.stderr.count("hint: ") == 1

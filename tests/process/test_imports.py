@@ -34,7 +34,7 @@ def modules(package: str, names: str = "") -> set[str]:
 
 
 FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("processes", "signals")
-SHARED = FRONT | {"commands.options", "words"}
+SHARED = FRONT | {"commands.completion", "commands.options", "words"}
 FILE = modules("config", "file names private_file") | {"reports"}
 KEY = modules("keys", "key source")
 SETTINGS = FILE | KEY | modules("config", "key precedence settings values") | {"balance", "gate", "target"}
@@ -44,14 +44,14 @@ GATEWAY = modules(
 SCREEN = modules("screen", "output writing")
 ASKING = SHARED | SETTINGS | GATEWAY | SCREEN | {"keys.echo", "keys.redactor", "readings", "screen.progress", "trace"}
 TOLD = modules("screen", "unread writing")
-WRITER = modules("config", "layout replacing rewriting stored values writer") | KEY | {"target"}
+WRITER = modules("config", "layout renaming replacing rewriting stored values writer") | KEY | {"target"}
 LINES = modules("output", "amounts cells lines table")
 JSON = modules("output", "amounts json")
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}
 OPTIONAL = {"backports", "brotli", "brotlicffi", "chardet", "cython_runtime", "simplejson", "socks", "zstandard"}
 """What the HTTP libraries take along where somebody else installed it."""
-COMMANDS = modules("commands", "options balance check config login logout sandbox")
+COMMANDS = modules("commands", "options balance check config help login logout profiles sandbox")
 
 
 class Loaded:

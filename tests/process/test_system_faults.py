@@ -55,7 +55,8 @@ ALL = "APIMART_ALL_FAULTS" in os.environ
 ENTRY = "apimart_cli/cli"
 """What the first call after our entry point names: before it, the interpreter starts and loads that entry."""
 
-COMPLAINTS = ("Traceback", KEY)
+OUR_TRACEBACK = re.compile(r'Traceback \(most recent call last\):\n(?:  .*\n)*?  File "[^"]*apimart_cli/')
+"""One that goes through a file of ours. Python's own modules may log another, where a file of theirs cannot be read."""
 
 
 class Position(NamedTuple):
@@ -125,8 +126,9 @@ class Runner:
         )
         if self._program.forbidden(ended.returncode, home):
             return f"{position} is a false success: {ended}"
-        told = [word for word in COMPLAINTS if word in ended.stdout + ended.stderr]
-        return f"{position} prints {told}: {ended}" if told else None
+        printed = ended.stdout + ended.stderr
+        is_wrong = KEY in printed or OUR_TRACEBACK.search(printed)
+        return f"{position} shows the key or a traceback of ours: {ended}" if is_wrong else None
 
     def _run(self, name: str, *options: str) -> "tuple[subprocess.CompletedProcess[str], Path]":
         home = self._folder / name / "home"
