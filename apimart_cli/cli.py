@@ -82,7 +82,7 @@ def root(
 
         apimart login
         apimart balance
-        apimart check --min 5
+        apimart check --min 5 --scope spendable
 
     Options go after the command. Each command explains itself: apimart help check.
 

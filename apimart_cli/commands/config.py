@@ -19,7 +19,7 @@ from apimart_cli.errors import ExitCode
 HELP = """Show, check and change the settings.
 
     apimart config show
-    apimart config set min 5 -p work
+    apimart config set min 5
     apimart config check
 
 No config command asks the gateway.

@@ -11,15 +11,18 @@ from apimart_cli.text import visible
 
 
 def _readings_as_value(readings: Sequence[Reading], _screen: Screen, asked: int) -> str:
+    return _as_value(list(with_spendable(readings)), asked)
+
+
+def _checked_as_value(verdict: Verdict, _screen: Screen) -> str:
+    return _as_value([judged.reading for judged in verdict.judged], len(verdict.judged))
+
+
+def _as_value(readings: Sequence[Reading], asked: int) -> str:
     if asked > 1:
-        return "".join(f"{visible(reading.name)}\t{_value(reading)}\n" for reading in with_spendable(readings))
+        return "".join(f"{visible(reading.name)}\t{_value(reading)}\n" for reading in readings)
     # A single reading that failed has no answer; the message says it all.
     return "".join(f"{_value(reading)}\n" for reading in readings if reading.error is None)
-
-
-def _checked_as_value(verdict: Verdict, screen: Screen) -> str:
-    readings = [judged.reading for judged in verdict.judged]
-    return _readings_as_value(readings, screen, len(readings))
 
 
 def _value(reading: Reading) -> str:

@@ -17,7 +17,8 @@ UNITS = {block.note: block for block in blocks_of("ini")}
 
 
 @pytest.mark.parametrize(
-    ("remain", "printed"), [("10.5", ""), ("3", "BELOW default/key: 3 left, at least 5 required\n")]
+    ("remain", "printed"),
+    [("10.5", ""), ("3", "BELOW default/spendable: 3 left (limited by key), at least 5 required\n")],
 )
 def test_cron_sends_a_mail_only_when_something_is_wrong(remain: str, printed: str, shell: Shell, serve: Serve) -> None:
     """The line for cron is five times and a command that prints the reason of a failure, and nothing otherwise."""
@@ -33,7 +34,7 @@ def test_the_systemd_service_runs_check() -> None:
     """The service runs the command where pipx and uv put it, and the timer belongs to the service by its name."""
     assert set(UNITS) == {"apimart.service", "apimart.timer"}
     service = _read(UNITS["apimart.service"])
-    assert service["Service"]["ExecStart"] == "%h/.local/bin/apimart check --min 5"
+    assert service["Service"]["ExecStart"] == "%h/.local/bin/apimart check --min 5 --scope spendable"
     assert _read(UNITS["apimart.timer"])["Install"]["WantedBy"] == "timers.target"
 
 

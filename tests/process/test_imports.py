@@ -49,8 +49,18 @@ LINES = modules("output", "amounts cells lines table")
 JSON = modules("output", "amounts json")
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}
-OPTIONAL = {"backports", "brotli", "brotlicffi", "chardet", "cython_runtime", "simplejson", "socks", "zstandard"}
-"""What the HTTP libraries take along where somebody else installed it."""
+OPTIONAL = {
+    "attr",
+    "backports",
+    "brotli",
+    "brotlicffi",
+    "chardet",
+    "cython_runtime",
+    "simplejson",
+    "socks",
+    "zstandard",
+}
+"""What the HTTP libraries, and older versions of Rich, take along where somebody else installed it."""
 COMMANDS = modules("commands", "options balance check config help login logout profiles sandbox")
 
 
