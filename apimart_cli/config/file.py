@@ -128,6 +128,9 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
     may_be_absent = may_be_absent or "APIMART_CONFIG" not in environ
     if path is None or (may_be_absent and is_absent(path)):
         return ConfigFile(path), []
+    if is_absent(path):
+        hint = "correct APIMART_CONFIG, or make the file with: apimart login"
+        raise ConfigError(f"cannot read {path}: No such file or directory", hint)
     file = read_private_file(path)
     return check_document(file, parse_toml(file.text, path))
 

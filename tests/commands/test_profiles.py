@@ -667,6 +667,12 @@ def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
     assert shown.count("apimart: note") == 1
 
 
+def test_nothing_is_told_of_the_key_that_the_sandbox_has_set(spawn: Spawn, three: Three) -> None:
+    """Who tries the tool has not set the variable."""
+    child = spawn("apimart", "balance", env={**three(), "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"})
+    assert "note" not in child.read().decode()
+
+
 @pytest.mark.parametrize(
     ("text", "arguments"), [("default_profile = 'b'\n[profiles.b]\nunit = 'USD'\n", ()), (THREE, ("--api-key", KEY))]
 )

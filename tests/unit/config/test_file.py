@@ -246,7 +246,9 @@ def test_a_file_where_the_folder_should_be_is_no_config_file(home: Path) -> None
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
     """Whoever names a file means it."""
     missing = tmp_path / "missing.toml"
-    assert refusal({"APIMART_CONFIG": str(missing)}).message == f"cannot read {missing}: No such file or directory"
+    error = refusal({"APIMART_CONFIG": str(missing)})
+    assert error.message == f"cannot read {missing}: No such file or directory"
+    assert error.hint == "correct APIMART_CONFIG, or make the file with: apimart login"
 
 
 def test_a_usual_file_that_cannot_be_looked_at_is_an_error(home: Path) -> None:
