@@ -3,6 +3,7 @@
 They share no code with the client, and nothing but plain sockets with the sandbox.
 """
 
+import select
 import socket
 import ssl
 import threading
@@ -65,10 +66,11 @@ class Listener:
         with suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
-                handler.start()
-                self._handlers.append(handler)
+                # Counted before it is served: the client may have ended by the time that this thread goes on.
                 self.connections += 1
+                handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
+                self._handlers.append(handler)
+                handler.start()
 
     def settle(self) -> None:
         """Wait until every connection was served to its end, so that nothing more arrives that was sent before."""
@@ -135,16 +137,24 @@ class Proxy(Listener):
         host, _, port = head.split()[1].decode().rpartition(":")
         with socket.create_connection((host, int(port))) as other:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            threading.Thread(target=self._relay, args=(other, connection), daemon=True).start()
-            for chunk in _chunks(connection):
+            self._relay(connection, other)
+
+    def _relay(self, client: socket.socket, other: socket.socket) -> None:
+        """Hand on what comes from either side until one of them ends. In one thread: two must not share TLS."""
+        while True:
+            waiting = client.pending() if isinstance(client, ssl.SSLSocket) else 0
+            ready, _, _ = select.select([client, other], [], [], 0 if waiting else 20)
+            if waiting or client in ready:
+                chunk = client.recv(65536)
                 self.relayed += chunk
                 other.sendall(chunk)
-
-    def _relay(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            for chunk in _chunks(source):
-                target.sendall(chunk)
-            target.shutdown(socket.SHUT_WR)
+            elif other in ready:
+                chunk = other.recv(65536)
+                client.sendall(chunk)
+            else:
+                return
+            if not chunk:
+                return
 
 
 class SocksProxy(Listener):
@@ -165,11 +175,6 @@ class SocksProxy(Listener):
         connection.sendall(bytes((5, self._reply, 0, 1)) + bytes(6))
         while connection.recv(65536):
             pass
-
-
-def _chunks(source: socket.socket) -> Iterator[bytes]:
-    while chunk := source.recv(65536):
-        yield chunk
 
 
 @contextmanager
