@@ -84,7 +84,7 @@ def parse_scope(text: str, source: str) -> ScopeChoice:
 
 def parse_unit(text: str, source: str) -> str:
     """Return the words to show beside amounts."""
-    if not text or len(text) > MAX_UNIT_LENGTH or visible(text) != text:
+    if not _is_word(text, MAX_UNIT_LENGTH):
         raise UsageError(
             f"{source}: {shown(text)} is not a unit",
             f"give a short word like USD, at most {MAX_UNIT_LENGTH} characters",
@@ -94,12 +94,17 @@ def parse_unit(text: str, source: str) -> str:
 
 def parse_new_profile(text: str, source: str) -> str:
     """Return the name of a profile that may be written to the file; one that looks like a key is a mistake."""
-    if not text or len(text) > MAX_PROFILE_LENGTH or visible(text) != text:
+    if not _is_word(text, MAX_PROFILE_LENGTH):
         raise UsageError(
             f"{source}: {shown(text)} cannot name a profile",
             f"give a word like work, at most {MAX_PROFILE_LENGTH} characters",
         )
     return text
+
+
+def _is_word(text: str, longest: int) -> bool:
+    """Tell whether `text` may stand on a screen as it is, and is neither empty nor longer than `longest` characters."""
+    return 0 < len(text) <= longest and visible(text) == text
 
 
 def nonempty(environ: Mapping[str, str], variable: str) -> str:
