@@ -49,6 +49,8 @@ class Listener:
         """How many connections were opened, whatever became of them."""
         self._serve = serve
         self._handlers: list[threading.Thread] = []
+        self._starting = threading.Lock()
+        """Held while a connection is counted and its thread starts: a thread that has not started can't be waited for."""
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
 
@@ -66,15 +68,18 @@ class Listener:
         with suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                # Counted before it is served: the client may have ended by the time that this thread goes on.
-                self.connections += 1
-                handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
-                self._handlers.append(handler)
-                handler.start()
+                with self._starting:
+                    # Counted before it is served: the client may have ended by the time that this thread goes on.
+                    self.connections += 1
+                    handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
+                    self._handlers.append(handler)
+                    handler.start()
 
     def settle(self) -> None:
         """Wait until every connection was served to its end, so that nothing more arrives that was sent before."""
-        for handler in self._handlers:
+        with self._starting:
+            handlers = list(self._handlers)
+        for handler in handlers:
             handler.join(timeout=20)
             assert not handler.is_alive()
 
