@@ -58,3 +58,17 @@ class OnUnlimited(StrEnum):
 
     PASS = "pass"  # noqa: S105  # a choice, not a password
     FAIL = "fail"
+
+
+class ForecastState(StrEnum):
+    """What can be told about how long the rest lasts."""
+
+    OK = "ok"
+    ROUGH = "rough"
+    """Fewer than seven days to tell it from."""
+    TOO_LITTLE = "too_little"
+    """Fewer than three days: no forecast."""
+    IDLE = "idle"
+    """Nothing was spent in the days that were looked at."""
+    UNLIMITED = "unlimited"
+    EMPTY = "empty"

@@ -1,0 +1,59 @@
+"""Durations as people write them: `90s`, `15m`, `36h`, `3d`, `2w`. Pure: no I/O."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+from apimart_cli.errors import UsageError
+from apimart_cli.text import quote
+
+UNITS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60, "w": 7 * 24 * 60 * 60}
+"""Seconds in each unit."""
+
+LONGEST = timedelta(days=3650)
+"""Ten years: more is a slip of the hand."""
+
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,6})?|\.[0-9]{1,6}"
+
+
+def parse_duration(text: str, source: str) -> timedelta:
+    """Return a whole or decimal number of one unit, to the microsecond.
+
+    Raises UsageError, which names `source` and what is wrong, for anything else: no unit, a sign, an exponent, more
+    than one number, more than ten years.
+    """
+    match = re.fullmatch(rf"({_NUMBER})([smhdw])", text)
+    if match is None:
+        raise UsageError(f"{source}: '{quote(text, 40)}' {_fault(text)}", _hint(text))
+    number, unit = match.groups()
+    microseconds = Decimal(number) * UNITS[unit] * 1_000_000
+    if microseconds > LONGEST // timedelta(microseconds=1):
+        raise UsageError(f"{source}: '{text}' is longer than ten years", f"give at most {LONGEST.days}d")
+    return timedelta(microseconds=int(microseconds))
+
+
+def _fault(text: str) -> str:
+    """Say what is wrong with text that is no duration, the commonest mistakes first."""
+    if not text.strip():
+        return "is empty; a duration is needed"
+    if text[0] in "+-":
+        return "has a sign; a duration has none"
+    if re.fullmatch(r"[0-9.]+e[+-]?[0-9]+[a-z]*", text, re.IGNORECASE):
+        return "has an exponent; a duration is written out"
+    if re.fullmatch(_NUMBER, text):
+        return "has no unit"
+    if re.fullmatch(r"[smhdw]", text):
+        return "has no number"
+    if "," in text:
+        return "has a comma; a decimal point is needed"
+    if re.fullmatch(r"[0-9.]{11,}[smhdw]?", text):
+        return "has too many digits"
+    return "is not a duration"
+
+
+def _hint(text: str) -> str:
+    if re.fullmatch(_NUMBER, text):
+        return f"give a unit: {text}d"
+    if re.fullmatch(rf"(?:(?:{_NUMBER})[smhdw]){{2,}}", text):
+        return "give one number and one unit, like 90m for 1h30m"
+    return "give a number and a unit, like 90s, 15m, 36h, 3d or 2w"

@@ -1,0 +1,134 @@
+"""A forecast in words, and as the JSON that scripts read. Pure: no I/O, no library.
+
+Nothing is rounded in favour of a longer time at the low end: 7.9 days are "7".
+"""
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
+
+from apimart_cli.forecast import LEAST_BLOCKS, Forecast
+from apimart_cli.output.amounts import plain, with_unit
+from apimart_cli.words import ForecastState
+
+HOURS_BELOW = 2
+"""Fewer days than this are told in hours."""
+
+MOST_DAYS = 90
+"""More days than this are not counted: a spend does not stay the same for so long."""
+
+_DAY_STEP = Decimal("0.0001")
+"""Smallest part of a day in JSON: about 9 seconds."""
+
+_AMOUNT_STEP = Decimal("0.000001")
+
+_EXACT = Context(prec=120)
+
+
+def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
+    """Return how long the rest lasts, in words that follow "lasts": `about 12 days (7 to 24)`.
+
+    What has no end to tell says why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`.
+    """
+    with localcontext(_EXACT):
+        if forecast is None:
+            return "no history"
+        if forecast.state is ForecastState.TOO_LITTLE:
+            seen = forecast.days_seen.quantize(Decimal("0.1"), ROUND_FLOOR)
+            return f"not enough history: {plain(seen)} of {LEAST_BLOCKS} days"
+        if forecast.state is ForecastState.EMPTY:
+            return "empty"
+        if forecast.state is ForecastState.IDLE:
+            return _nothing_spent(forecast)
+        if forecast.state is ForecastState.UNLIMITED:
+            return f"unlimited{_rate(forecast, unit)}"
+        rough = ", rough" if forecast.state is ForecastState.ROUGH else ""
+        return f"{_time_left(forecast)}{rough}"
+
+
+def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | None:
+    """Return the forecast as the fields of its JSON; amounts and days are Decimal. The low end is rounded down."""
+    if forecast is None:
+        return None
+    with localcontext(_EXACT):
+        return {
+            "state": forecast.state.value,
+            "spent_per_day": rounded_amount(forecast.spent_per_day),
+            "days_left": _rounded(forecast.days_left, ROUND_HALF_UP),
+            "days_left_low": _rounded(forecast.days_left_low, ROUND_FLOOR),
+            "days_left_high": _rounded(forecast.days_left_high, ROUND_CEILING),
+            "days_seen": _rounded(forecast.days_seen, ROUND_FLOOR),
+        }
+
+
+def rounded_amount(amount: Decimal | None) -> Decimal | None:
+    """Return an amount that was calculated, to six places, or to three digits where that would leave less of it."""
+    if amount is None:
+        return None
+    is_small = 0 < amount < _AMOUNT_STEP * 100
+    return _without_zeros(Context(prec=3).plus(amount) if is_small else amount.quantize(_AMOUNT_STEP, ROUND_HALF_UP))
+
+
+def _time_left(forecast: Forecast) -> str:
+    point, low, high = forecast.days_left, forecast.days_left_low or Decimal(0), forecast.days_left_high
+    if point is None:
+        return f"more than {_LONG}" if low > MOST_DAYS else f"at least {_count(low, ROUND_FLOOR, _word_for(low))}"
+    if point > MOST_DAYS:
+        at_least = "" if low > MOST_DAYS else f" (at least {_count(low, ROUND_FLOOR, _word_for(low))})"
+        return f"more than {_LONG}{at_least}"
+    word = _word_for(point)
+    if not _whole(point, ROUND_HALF_UP, word):
+        return "less than an hour"
+    return f"about {_count(point, ROUND_HALF_UP, word)}{_range(point, low, high, word)}"
+
+
+def _range(point: Decimal, low: Decimal, high: Decimal | None, word: str) -> str:
+    """Return the range in the unit of the point, with a space before it; nothing where it is the point."""
+    least = _whole(low, ROUND_FLOOR, word)
+    if high is None:
+        return f" (at least {least})"
+    if high > MOST_DAYS:
+        return f" ({least} to more than {MOST_DAYS}{'' if word == _DAY else ' days'})"
+    most = _whole(high, ROUND_CEILING, word)
+    return "" if least == most == _whole(point, ROUND_HALF_UP, word) else f" ({least} to {most})"
+
+
+def _nothing_spent(forecast: Forecast) -> str:
+    return f"nothing spent in {_count(forecast.days_seen, ROUND_FLOOR, _DAY)}"
+
+
+def _rate(forecast: Forecast, unit: str | None) -> str:
+    if forecast.spent_per_day is None:
+        return ""
+    if not forecast.spent_per_day:
+        return f", {_nothing_spent(forecast)}"
+    rounded = Context(prec=3, rounding=ROUND_HALF_UP).plus(forecast.spent_per_day)
+    return f", about {with_unit(rounded, unit)} a day"
+
+
+def _word_for(days: Decimal) -> str:
+    return _HOUR if days < HOURS_BELOW else _DAY
+
+
+def _count(days: Decimal, rounding: str, word: str) -> str:
+    number = _whole(days, rounding, word)
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _whole(days: Decimal, rounding: str, word: str) -> int:
+    return int((days * 24 if word == _HOUR else days).to_integral_value(rounding))
+
+
+def _rounded(days: Decimal | None, rounding: str) -> Decimal | None:
+    return None if days is None else _without_zeros(days.quantize(_DAY_STEP, rounding))
+
+
+def _without_zeros(number: Decimal) -> Decimal:
+    """Return the number without zeros at its end, without an exponent, and zero without a sign."""
+    if not number:
+        return Decimal(0)
+    return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
+
+
+_HOUR = "hour"
+_DAY = "day"
+_LONG = "3 months"

@@ -1,0 +1,144 @@
+"""Spending: what the readings of one key, gateway and scope tell of spend and top-ups. Pure: no I/O, no clock.
+
+Spend is the rise of `used`: gateways of this family book a charge as `remain - q, used + q`, so a top-up moves
+`remain + used` and leaves `used` alone, and an unlimited key has a spend, too. Charges may be booked ahead and given
+back when a task fails, so `used` may fall a little.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Context, Decimal, localcontext
+from typing import NamedTuple
+
+DAY = timedelta(days=1)
+
+LONGEST_GAP = timedelta(days=7)
+"""A longer time without a sample starts a new segment: how the spend was spread over it is anybody's guess."""
+
+EXACT = Context(prec=120)
+"""Enough precision to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
+interpolate between them with an error that nothing shows."""
+
+_NO_TIME = timedelta(0)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Sample(NamedTuple):
+    """One reading of a series: one key, host and scope. Amounts are in the gateway's unit."""
+
+    at: datetime
+    """In UTC."""
+    remain: Decimal | None
+    """None is unlimited."""
+    used: Decimal
+
+
+class TopUp(NamedTuple):
+    """A change of `remain + used`: more is a top-up, less is a cut."""
+
+    at: datetime
+    """When it was first seen, in UTC."""
+    amount: Decimal
+
+
+class DaySpend(NamedTuple):
+    """What was spent on one day of UTC, which has 24 hours whatever the local clocks do."""
+
+    day: date
+    spent: Decimal
+
+
+def segments(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Return samples, which are in the order they were taken, cut where nothing can be told across.
+
+    That is at a long gap, where the clock ran backwards, and at a lasting fall of `used`, which means that the gateway
+    counts anew. A fall that the next sample does not confirm is left out; the last sample has none to confirm it yet.
+    """
+    found: list[list[Sample]] = []
+    segment: list[Sample] = []
+    for place, sample in enumerate(samples):
+        before = segment[-1] if segment else None
+        if before is None or not _NO_TIME <= sample.at - before.at <= LONGEST_GAP:
+            found.append(segment := [sample])
+        elif sample.used >= before.used or not _fell(segment, sample):
+            segment.append(sample)
+        elif place + 1 < len(samples) and samples[place + 1].used < before.used:
+            found.append(segment := [sample])
+    return found
+
+
+def used_at(segment: Sequence[Sample], moment: datetime) -> Decimal:
+    """Return what was used at a moment inside the segment, in proportion between the samples around it."""
+    place = bisect_right(segment, moment, key=lambda sample: sample.at)
+    before = segment[place - 1]
+    if place == len(segment) or before.at == moment:
+        return before.used
+    after = segment[place]
+    with localcontext(EXACT):
+        share = Decimal((moment - before.at) // _MICROSECOND) / Decimal((after.at - before.at) // _MICROSECOND)
+        return before.used + (after.used - before.used) * share
+
+
+def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
+    """Return the spend of each day of UTC that the samples cover, also in part; days inside a gap are not there."""
+    spends: dict[date, Decimal] = {}
+    for segment in segments(samples):
+        start, end = segment[0].at, segment[-1].at
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        while max(midnight, start) < end:
+            level = used_at(segment, min(midnight + DAY, end))
+            with localcontext(EXACT):
+                spent = level - used_at(segment, max(midnight, start))
+                spends[midnight.date()] = spends.get(midnight.date(), Decimal(0)) + spent
+            midnight += DAY
+    return [DaySpend(day, spent) for day, spent in sorted(spends.items())]
+
+
+def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
+    """Return each change of `remain + used` that two samples agree on, at the time of the first of them.
+
+    One alone is no proof: `used` may be booked some seconds after `remain`. Where `used` starts anew, or the quota was
+    unlimited, there is nothing to compare.
+    """
+    found: list[TopUp] = []
+    level: Decimal | None = None
+    new: TopUp | None = None
+    used = Decimal(0)
+    for segment in segments(samples):
+        if segment[0].used < used - _SAME:
+            level = new = None
+        used = segment[-1].used
+        for sample in segment:
+            if sample.remain is None:
+                level = new = None
+                continue
+            with localcontext(EXACT):
+                total = sample.remain + sample.used
+                change = Decimal(0) if level is None else total - level
+                same = max(_SAME, abs(total) * _SAME_PART)
+                is_confirmed = new is not None and abs(change - new.amount) <= same
+            if abs(change) <= same:
+                level, new = total, None
+            elif new is not None and is_confirmed:
+                found.append(new)
+                level, new = total, None
+            else:
+                new = TopUp(sample.at, change)
+    return found
+
+
+_SAME = Decimal("0.000001")
+_SAME_PART = Decimal("1e-14")
+"""Amounts that differ by no more than this, or this part of them, are equal: gateways compute with floats."""
+
+
+def _fell(segment: Sequence[Sample], sample: Sample) -> bool:
+    """Tell whether `used` fell below all that it was in the day before: more than a charge that was given back."""
+    ceiling = sample.used + max(_SAME, sample.used * _SAME_PART)
+    for earlier in reversed(segment):
+        if earlier.used <= ceiling:
+            return False
+        if sample.at - earlier.at > DAY:
+            break
+    return True
