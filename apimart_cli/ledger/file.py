@@ -1,0 +1,120 @@
+"""The file of the ledger: found fit or left alone, made, opened, written in short transactions.
+
+A rollback journal, not WAL: on network file systems WAL damages the file (sqlite.org/wal.html), and home folders are
+often on one.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from apimart_cli.ledger.damage import is_damage, set_aside
+from apimart_cli.ledger.place import Identity, LedgerError, check_file, make_file, real_path
+from apimart_cli.ledger.schema import MIGRATIONS, migrate, version_of
+
+ALLOWED_SECONDS = 0.25
+"""Most seconds for all that is done with the ledger beside an answer."""
+
+PATIENT_SECONDS = 5.0
+"""Most seconds that a command about the ledger itself waits for another process, each time."""
+
+PAUSE = 0.03
+"""Least seconds between two steps: whoever waits looks every 25 ms or so whether the file is free."""
+
+# One connection at a time in a process: closing any descriptor of a file, also one that only looked at it, drops the
+# POSIX locks that the process has on it (sqlite.org/howtocorrupt.html, 2.2).
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class Connection(sqlite3.Connection):
+    """A connection that waits for other processes no longer than the time that is left."""
+
+    ends_at: float | None = None
+    """By `time.monotonic()`; None where there is no end."""
+
+    def limit_waiting(self) -> None:
+        """Let the next statement wait for as long as is left. SQLite would wait the whole time again for each."""
+        left = PATIENT_SECONDS if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+        self.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+
+    def is_over(self) -> bool:
+        """Tell whether the time is up."""
+        return self.ends_at is not None and time.monotonic() > self.ends_at
+
+
+@contextmanager
+def opened(path: Path, *, seconds: float | None = ALLOWED_SECONDS, create: bool = True) -> Iterator[Connection]:
+    """Open the ledger at `path`; what takes longer than `seconds` in all is given up, with None nothing is.
+
+    Without `create` the ledger is read as it is, also where it may not be written.
+
+    Raises LedgerError when it cannot be used, also when something in the block fails in the database, and
+    NoLedgerError without `create` when there is none.
+    """
+    ends_at = None if seconds is None else time.monotonic() + seconds
+    if not _ONE_AT_A_TIME.acquire(timeout=PATIENT_SECONDS if seconds is None else seconds):
+        raise LedgerError(f"{path} is in use")
+    try:
+        path = real_path(path)
+        identity = make_file(path) if create else check_file(path)
+        with (
+            _translated(path, identity),
+            closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db,
+        ):
+            db.ends_at = ends_at
+            db.set_progress_handler(db.is_over, 10_000)
+            _prepare(db)
+            yield db
+    finally:
+        _ONE_AT_A_TIME.release()
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Write all that the block does, or nothing of it."""
+    connection.limit_waiting()
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.limit_waiting()
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def step(connection: Connection) -> Iterator[None]:
+    """Write all that the block does, or nothing of it, and then give others as long a turn: for one step of many."""
+    start = time.monotonic()
+    with transaction(connection):
+        yield
+    time.sleep(max(PAUSE, time.monotonic() - start))
+
+
+def _prepare(connection: Connection) -> None:
+    connection.limit_waiting()
+    # Half the time of FULL. After a power failure what was committed last may be gone, but on the file systems of today
+    # nothing is damaged (sqlite.org/pragma.html#pragma_synchronous).
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if version_of(connection) < len(MIGRATIONS):
+        with transaction(connection):
+            # Does nothing where another process has just done it.
+            migrate(connection)
+
+
+@contextmanager
+def _translated(path: Path, identity: Identity) -> Iterator[None]:
+    """Raise the errors of SQLite as LedgerError; set a damaged file aside."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if is_damage(error) and set_aside(path, identity):
+            raise LedgerError(f"{path} is damaged and was set aside: {error}") from None
+        raise LedgerError(f"{path}: {error}") from None
+    except UnicodeEncodeError:
+        raise LedgerError(f"{path}: a name is not text") from None

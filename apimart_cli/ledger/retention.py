@@ -1,0 +1,146 @@
+"""Retention: every sample for a while, then the last one of each day, then none. In small steps, once a day."""
+
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+
+from apimart_cli.ledger.file import PAUSE, Connection, transaction
+from apimart_cli.ledger.store import delete_in_steps
+
+ALL_FOR = timedelta(days=90)
+"""How long every sample is kept."""
+
+DAYS_FOR = timedelta(days=730)
+"""How long the last sample of each day, in UTC, is kept."""
+
+EVERY = timedelta(days=1)
+
+JUMP = timedelta(days=60)
+"""A clock that says that nothing was pruned for longer than this may be wrong."""
+
+STEP = 1000
+"""Most samples of a series that are looked at once."""
+
+STEP_SECONDS = 0.03
+"""About how long one transaction takes: others wait no longer than for that."""
+
+_DAY = 86_400
+
+_NOT_DONE = """
+    SELECT id FROM series WHERE thinned < :to OR EXISTS (SELECT 1 FROM samples WHERE series = series.id AND at < :gone)
+"""
+_DELETE_GONE = """
+    DELETE FROM samples WHERE series = :series
+      AND at IN (SELECT at FROM samples WHERE series = :series AND at < :gone ORDER BY at LIMIT :step)
+"""
+_STEP_END = """
+    SELECT at FROM samples WHERE series = :series AND at >= (SELECT thinned FROM series WHERE id = :series) AND at < :to
+    ORDER BY at LIMIT 1 OFFSET :step
+"""
+_DELETE_ALL_BUT_THE_LAST_OF_A_DAY = """
+    DELETE FROM samples WHERE series = :series AND at >= (SELECT thinned FROM series WHERE id = :series) AND at < :end
+      AND EXISTS (SELECT 1 FROM samples AS later WHERE later.series = :series AND later.at > samples.at
+                  AND later.at < (samples.at / :day + 1) * :day)
+"""
+
+
+def prune(connection: Connection, now: datetime, *, seconds: float | None = None) -> bool:
+    """Delete what is too old, unless that was done within the last day; return whether nothing is left to do.
+
+    With `seconds` it stops after so many, and goes on with the next call. There is no VACUUM: it would hold up every
+    other process, and the space that is free now is used by what is written next.
+    """
+    if not _is_due(connection, now) or _is_importing(connection, now, is_hurried=seconds is not None):
+        return True
+    if _jumped(connection, now):
+        # Believed when it says so a day later: a clock that is wrong must not cost the history.
+        _note(connection, now)
+        return True
+    ends_at = None if seconds is None else time.monotonic() + seconds
+    times = {"to": _midnight(now - ALL_FOR), "gone": _midnight(now - DAYS_FOR), "step": STEP, "day": _DAY}
+    while not _step(connection, times):
+        if ends_at is None:
+            time.sleep(PAUSE)
+        elif time.monotonic() > ends_at:
+            return False
+    _note(connection, now)
+    return True
+
+
+def prune_soon(connection: sqlite3.Connection) -> None:
+    """Make the next `prune` look at everything again: samples were added that are not new. Inside a transaction."""
+    connection.execute("INSERT OR REPLACE INTO state VALUES ('prune_soon', '1')")
+    connection.execute("UPDATE series SET thinned = 0")
+
+
+def _is_due(connection: sqlite3.Connection, now: datetime) -> bool:
+    if connection.execute("SELECT 1 FROM state WHERE name = 'prune_soon'").fetchone():
+        return True
+    age = _seconds_since_pruned(connection, now)
+    # A time in the future was written by a clock that was wrong.
+    return age is None or not 0 <= age < EVERY.total_seconds()
+
+
+def _jumped(connection: sqlite3.Connection, now: datetime) -> bool:
+    age = _seconds_since_pruned(connection, now)
+    return age is not None and age > JUMP.total_seconds()
+
+
+def _seconds_since_pruned(connection: sqlite3.Connection, now: datetime) -> float | None:
+    row = connection.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone()
+    return None if row is None else now.timestamp() - int(row[0])
+
+
+def _note(connection: Connection, now: datetime) -> None:
+    with transaction(connection):
+        connection.execute("INSERT OR REPLACE INTO state VALUES ('pruned_at', ?)", (str(int(now.timestamp())),))
+        connection.execute("DELETE FROM state WHERE name = 'prune_soon'")
+
+
+def _midnight(moment: datetime) -> int:
+    return int(moment.astimezone(UTC).timestamp()) // _DAY * _DAY
+
+
+def _step(connection: Connection, times: dict[str, int]) -> bool:
+    """Look at as many series as there is time for in one transaction; return whether all are done."""
+    waiting = connection.execute(_NOT_DONE, times).fetchall()
+    if not waiting:
+        return True
+    with transaction(connection):
+        ends_at = time.monotonic() + STEP_SECONDS
+        for (series,) in waiting:
+            _thin(connection, {**times, "series": series})
+            if time.monotonic() > ends_at:
+                break
+    return False
+
+
+def _thin(connection: Connection, values: dict[str, int]) -> None:
+    """Delete of the next samples of a series what is not kept."""
+    connection.execute(_DELETE_GONE, values)
+    row = connection.execute(_STEP_END, values).fetchone()
+    values = {**values, "end": values["to"] if row is None else row[0]}
+    connection.execute(_DELETE_ALL_BUT_THE_LAST_OF_A_DAY, values)
+    connection.execute("UPDATE series SET thinned = :end WHERE id = :series", values)
+
+
+def _is_importing(connection: Connection, now: datetime, *, is_hurried: bool) -> bool:
+    """Tell whether an import is at work; delete what one left that was killed a day ago, where there is time for it.
+
+    Until then nothing is deleted: what is to stay of a day depends on samples that may never be there.
+    """
+    batches = connection.execute("SELECT DISTINCT batch FROM labels WHERE batch IS NOT NULL").fetchall()
+    is_importing = False
+    for (batch,) in batches:
+        if is_hurried or abs(now.timestamp() - batch) < EVERY.total_seconds():
+            is_importing = True
+        else:
+            forget_import(connection, batch)
+    return is_importing
+
+
+def forget_import(connection: Connection, batch: int) -> None:
+    """Delete the samples of an import that is not complete, and its labels."""
+    delete_in_steps(connection, "label IN (SELECT id FROM labels WHERE batch = ?)", (batch,))
+    with transaction(connection):
+        connection.execute("DELETE FROM labels WHERE batch = ?", (batch,))

@@ -1,0 +1,51 @@
+"""The tables of the ledger, and how an older file becomes a newer one."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+APPLICATION_ID = 0x41504D54
+"""The letters APMT: mark a file as ours, in its bytes 68 to 71 (sqlite.org/fileformat2.html)."""
+
+
+def _create_samples(connection: sqlite3.Connection) -> None:
+    """Series, labels and samples. Amounts are text: SQLite's numbers would round them.
+
+    A label with a batch belongs to an import that is not complete: its samples are not there yet (see `merge.py`).
+    `thinned` is the time up to which retention has seen to a series.
+    """
+    connection.execute(
+        "CREATE TABLE series (id INTEGER PRIMARY KEY, key_id TEXT NOT NULL, host TEXT NOT NULL, scope TEXT NOT NULL,"
+        " thinned INTEGER NOT NULL DEFAULT 0, UNIQUE (key_id, host, scope))"
+    )
+    connection.execute(
+        "CREATE TABLE labels (id INTEGER PRIMARY KEY, profile TEXT NOT NULL, unit TEXT, source TEXT NOT NULL,"
+        " batch INTEGER)"
+    )
+    connection.execute(
+        "CREATE TABLE samples (series INTEGER NOT NULL REFERENCES series (id), at INTEGER NOT NULL,"
+        " label INTEGER NOT NULL REFERENCES labels (id), remain TEXT, used TEXT NOT NULL,"
+        " PRIMARY KEY (series, at)) WITHOUT ROWID"
+    )
+
+
+def _create_state(connection: sqlite3.Connection) -> None:
+    """What the ledger remembers about itself."""
+    connection.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_create_samples, _create_state)
+"""What makes each version of the file out of the one before it. Only ever added to."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest version, in the transaction that is open."""
+    for migration in MIGRATIONS[version_of(connection) :]:
+        migration(connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the file; 0 for a new one."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version

@@ -1,0 +1,86 @@
+"""Recording beside an answer: at most a quarter of a second, and no error but that of the ledger."""
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.ledger import file, store
+from apimart_cli.ledger.place import LedgerError, NoLedgerError
+from apimart_cli.ledger.recording import recall, remember
+from support.ledger import NOW, WORK, entry
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+def test_what_is_remembered_is_recalled(path: Path) -> None:
+    """Of that time."""
+    remember(path, [entry(ago=3 * DAY, used="1"), entry()], NOW)
+    assert recall(path, WORK, NOW - 3 * DAY, NOW) == [entry(ago=3 * DAY, used="1"), entry()]
+    assert recall(path, WORK, NOW - 2 * DAY, NOW) == [entry()]
+
+
+def test_nothing_to_recall_is_an_error_and_makes_no_file(path: Path) -> None:
+    """The caller may say that nothing was recorded."""
+    with pytest.raises(NoLedgerError):
+        recall(path, WORK, NOW - DAY, NOW)
+    assert not path.exists()
+
+
+def test_it_prunes_what_is_too_old(path: Path) -> None:
+    """Beside the answer, in what is left of the time."""
+    remember(path, [entry(ago=800 * DAY), entry()], NOW)
+    assert recall(path, WORK, NOW - 1000 * DAY, NOW) == [entry()]
+
+
+def test_a_lock_costs_a_quarter_of_a_second(path: Path) -> None:
+    """Then, the reading is dropped."""
+    remember(path, [entry()], NOW)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        with pytest.raises(LedgerError):
+            remember(path, [entry(used="3")], NOW)
+        assert 0.2 < time.monotonic() - start < 0.35
+
+
+def test_a_disk_that_hangs_costs_a_quarter_of_a_second(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time limit of SQLite would end that."""
+    wakes_up = threading.Event()
+
+    def hang(path: Path) -> Path:
+        wakes_up.wait(10)
+        return path
+
+    monkeypatch.setattr(file, "real_path", hang)
+    start = time.monotonic()
+    with pytest.raises(LedgerError, match=r"did not answer within 0\.25 seconds"):
+        remember(path, [entry()], NOW)
+    assert time.monotonic() - start < 0.35
+    wakes_up.set()
+    for thread in threading.enumerate():
+        if thread.name == "ledger":
+            thread.join(10)
+
+
+def test_a_bug_is_not_hidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread raises is raised."""
+    monkeypatch.setattr(store, "record", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        remember(path, [entry()], NOW)
+
+
+def test_text_that_is_no_text_is_an_error_of_the_ledger(path: Path) -> None:
+    """A profile name from bytes that are not UTF-8."""
+    with pytest.raises(LedgerError):
+        remember(path, [entry(profile="a\udc80b")], NOW)
+    assert recall(path, WORK, NOW - DAY, NOW) == []

@@ -1,0 +1,222 @@
+"""What is written to the ledger comes back as it was, and what changes nothing is not written twice."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apimart_cli.ledger.file import Connection, opened
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.store import (
+    PAGE,
+    SAME_WITHIN,
+    all_series,
+    clear,
+    entries,
+    latest,
+    latest_of_profile,
+    record,
+    rename,
+)
+from support.ledger import NOW, OTHER, WORK, entry
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Connection]:
+    with opened(path, seconds=None) as connection:
+        yield connection
+
+
+def test_an_entry_comes_back_as_it_was(ledger: Connection) -> None:
+    """Exactly, trailing zeros and all; what is unlimited and what has no unit, too."""
+    written = [
+        entry(remain="10.500", used="0.000000000000000000000000000001", ago=2 * MINUTE),
+        entry(remain="-0.25", used="999999999999999.123456789", ago=MINUTE),
+        entry(series=OTHER, remain=None, unit=None),
+    ]
+    record(ledger, written)
+    assert list(entries(ledger)) == written
+    assert [str(each.remain) for each in entries(ledger)] == ["10.500", "-0.25", "None"]
+
+
+def test_an_amount_with_an_exponent_is_written_out(ledger: Connection, path: Path) -> None:
+    """The file holds plain numbers."""
+    record(ledger, [entry(remain="1E+3", used="1E-7")])
+    assert ledger.execute("SELECT remain, used FROM samples").fetchall() == [("1000", "0.0000001")]
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value="-1e15", max_value="1e15"))
+@settings(max_examples=30)
+def test_every_amount_is_exact(amount: Decimal) -> None:
+    """Amounts are text in the ledger."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "history.db", seconds=None) as ledger:
+        record(ledger, [entry()._replace(remain=amount)])
+        found = latest(ledger, WORK)
+        assert found is not None
+        assert found.remain == amount
+
+
+def test_times_are_utc_to_the_second(ledger: Connection) -> None:
+    """Parts of a second are cut off, so that nothing is from the future."""
+    record(ledger, [entry(at=NOW + timedelta(microseconds=999_999))])
+    found = latest(ledger, WORK)
+    assert found is not None
+    assert (found.at, found.at.tzinfo) == (NOW, UTC)
+
+
+@pytest.mark.parametrize(("after", "count"), [(SAME_WITHIN - timedelta(seconds=1), 1), (SAME_WITHIN, 2)])
+def test_what_changes_nothing_is_not_written_again_within_ten_minutes(
+    ledger: Connection, after: timedelta, count: int
+) -> None:
+    """After that it is news that nothing has changed."""
+    record(ledger, [entry(), entry(at=NOW + after, source="balance")])
+    assert len(list(entries(ledger))) == count
+
+
+@pytest.mark.parametrize(
+    "change", [{"remain": "10.4"}, {"used": "2.4"}, {"unit": None}, {"profile": "home"}, {"remain": None}]
+)
+def test_what_changes_something_is_written(ledger: Connection, change: dict[str, str | None]) -> None:
+    """A minute later."""
+    record(ledger, [entry(), entry(at=NOW + MINUTE, **change)])  # type: ignore[arg-type]
+    assert len(list(entries(ledger))) == 2
+
+
+def test_another_series_does_not_count(ledger: Connection) -> None:
+    """The same amounts of another key are news."""
+    record(ledger, [entry(), entry(series=OTHER, at=NOW + MINUTE)])
+    assert len(list(entries(ledger))) == 2
+
+
+def test_a_second_entry_of_the_same_second_is_dropped(ledger: Connection) -> None:
+    """What is there stays."""
+    record(ledger, [entry(), entry(remain="9")])
+    assert [each.remain for each in entries(ledger)] == [Decimal("10.5")]
+
+
+def test_an_entry_that_a_wrong_clock_wrote_in_the_future_does_not_count(ledger: Connection) -> None:
+    """It is neither the latest up to now, nor what a reading is compared with."""
+    record(ledger, [entry(), entry(at=datetime(2031, 1, 1, tzinfo=UTC), remain="1")])
+    record(ledger, [entry(at=NOW + MINUTE)])
+    assert latest(ledger, WORK, until=NOW + MINUTE) == entry()
+    assert [each.at.year for each in entries(ledger)] == [2026, 2031]
+
+
+def test_the_latest_of_nothing_is_nothing(ledger: Connection) -> None:
+    """Also of a series that nobody knows."""
+    assert latest(ledger, WORK) is None
+    assert (list(entries(ledger)), list(entries(ledger, WORK)), all_series(ledger)) == ([], [], [])
+
+
+def test_the_latest_of_a_profile_is_found_without_its_key(ledger: Connection) -> None:
+    """A profile may have got another key; one that has another name now does not count."""
+    renewed = WORK._replace(key_id="999999999999")
+    record(ledger, [entry(ago=3 * MINUTE), entry(series=renewed, ago=MINUTE)])
+    assert latest_of_profile(ledger, "work", WORK.host, WORK.scope) == entry(series=renewed, ago=MINUTE)
+    record(ledger, [entry(series=renewed, profile="home")])
+    assert latest_of_profile(ledger, "work", WORK.host, WORK.scope) == entry(ago=3 * MINUTE)
+    assert latest_of_profile(ledger, "work", "another.example", WORK.scope) is None
+    assert latest_of_profile(ledger, "work", WORK.host, OTHER.scope) is None
+
+
+def test_entries_of_one_series_and_of_a_time(ledger: Connection) -> None:
+    """Both ends are included."""
+    for ago in range(5, -1, -1):
+        record(
+            ledger,
+            [entry(ago=ago * MINUTE, used=str(9 - ago)), entry(series=OTHER, ago=ago * MINUTE, used=str(9 - ago))],
+        )
+    found = entries(ledger, OTHER, since=NOW - 4 * MINUTE, until=NOW - 2 * MINUTE)
+    assert [str(each.used) for each in found] == ["5", "6", "7"]
+    assert [each.series for each in entries(ledger, since=NOW)] == [WORK, OTHER]
+    assert all_series(ledger) == [WORK, OTHER]
+
+
+def test_more_entries_than_a_page_come_in_order(ledger: Connection) -> None:
+    """Each once."""
+    written = [entry(ago=timedelta(seconds=each), used=str(each)) for each in range(PAGE * 2 + 1, 0, -1)]
+    record(ledger, written)
+    assert list(entries(ledger)) == written
+
+
+def test_nothing_is_locked_while_entries_are_used(ledger: Connection, path: Path) -> None:
+    """An export into a pager that waits holds up nobody."""
+    record(ledger, [entry(ago=timedelta(seconds=each), used=str(each)) for each in range(PAGE + 5, 0, -1)])
+    reading = entries(ledger)
+    next(reading)
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("DELETE FROM samples")
+        other.execute("COMMIT")
+    assert len(list(reading)) == PAGE - 1
+
+
+def test_a_profile_is_renamed(ledger: Connection) -> None:
+    """Also to a name that is there already, and nobody else's entries."""
+    record(ledger, [entry(ago=2 * MINUTE), entry(ago=MINUTE, profile="home"), entry(profile="third", used="3")])
+    rename(ledger, "work", "home")
+    assert [each.profile for each in entries(ledger)] == ["home", "home", "third"]
+    record(ledger, [entry(at=NOW + MINUTE, profile="home", used="4")])
+    assert latest(ledger, WORK) == entry(at=NOW + MINUTE, profile="home", used="4")
+
+
+def test_entries_are_cleared_by_profile_and_time(ledger: Connection) -> None:
+    """Both conditions hold together; the time itself stays."""
+    record(
+        ledger, [entry(ago=each * MINUTE, used=str(9 - each), profile=name) for name in ("a", "b") for each in (3, 2)]
+    )
+    record(ledger, [entry(series=OTHER, ago=each * MINUTE, used=str(9 - each), profile="b") for each in (3, 2, 1)])
+    assert clear(ledger, profile="b", before=NOW - 2 * MINUTE) == 1
+    assert clear(ledger, profile="b") == 2
+    assert {each.profile for each in entries(ledger)} == {"a"}
+    assert clear(ledger) == 2
+    assert list(entries(ledger)) == []
+
+
+def test_after_all_is_cleared_no_name_is_left(ledger: Connection) -> None:
+    """Neither of a profile nor of a key; and the ledger goes on."""
+    record(ledger, [entry()])
+    clear(ledger)
+    assert ledger.execute("SELECT (SELECT count(*) FROM labels) + (SELECT count(*) FROM series)").fetchone() == (0,)
+    record(ledger, [entry()])
+    assert list(entries(ledger)) == [entry()]
+
+
+def test_many_entries_are_cleared_in_steps(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, whatever the size of a step."""
+    monkeypatch.setattr("apimart_cli.ledger.store.STEP", 7)
+    monkeypatch.setattr("apimart_cli.ledger.file.PAUSE", 0)
+    record(ledger, [entry(ago=timedelta(seconds=each), used=str(each)) for each in range(100, 0, -1)])
+    assert clear(ledger, before=NOW - timedelta(seconds=10)) == 90
+    assert len(list(entries(ledger))) == 10
+
+
+@pytest.mark.parametrize("damage", ["used = 'x'", "remain = 'sNaN x'", "at = 99999999999999"])
+def test_values_that_apimart_did_not_write_are_an_error_of_the_ledger(ledger: Connection, damage: str) -> None:
+    """Somebody changed the file by hand."""
+    record(ledger, [entry()])
+    ledger.execute(f"UPDATE samples SET {damage}")
+    with pytest.raises(LedgerError, match="did not write"):
+        latest(ledger, WORK)
+
+
+def test_all_or_none_is_recorded(ledger: Connection) -> None:
+    """An entry that cannot be written takes the others with it."""
+    with pytest.raises(sqlite3.Error):
+        record(ledger, [entry(), entry(series=OTHER)._replace(profile=b"\0" * 3)._replace(profile=None)])  # type: ignore[arg-type]
+    assert list(entries(ledger)) == []
