@@ -1,7 +1,8 @@
 """What the cells of a table say of each reading, whatever draws it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
@@ -21,11 +22,11 @@ LOW_SHARE = Decimal("0.1")
 
 COLUMNS = ("Profile", "Scope", "Remaining", "Used", "% left", "Lasts", "Status")
 
-UNICODE_BAR = "█░"
+_UNICODE_BAR = "█░"
 
-ASCII_BAR = "#."
+_ASCII_BAR = "#."
 
-NO_BAR = ""
+_NO_BAR = ""
 
 _BAR_STEPS = 10
 
@@ -36,10 +37,20 @@ _WITH_LASTS = frozenset({ForecastState.OK, ForecastState.ROUGH, ForecastState.ID
 class Layout(NamedTuple):
     """How much room a table takes."""
 
-    bar: str
+    bar: str = _NO_BAR
     """The characters of a full and an empty step; none is no bar."""
-    is_short: bool = False
-    """Whether `Lasts` is told in short."""
+    lasts: Callable[["Forecast"], str] = in_words
+    """How long the balance lasts, in so many words."""
+
+
+def layouts(*, unicode: bool) -> tuple[Layout, ...]:
+    """Return the layouts, the widest first."""
+    return (
+        Layout(_UNICODE_BAR if unicode else _ASCII_BAR),
+        Layout(_NO_BAR),
+        Layout(_NO_BAR, partial(in_short, with_range=True)),
+        Layout(_NO_BAR, in_short),
+    )
 
 
 class Row(NamedTuple):
@@ -62,14 +73,13 @@ class Row(NamedTuple):
             "Remaining": self.remaining,
             "Used": self.used,
             "% left": _share_left(self.share, layout.bar),
-            "Lasts": self._lasts(is_short=layout.is_short),
+            "Lasts": self._lasts(layout),
             "Status": self.status,
         }
 
-    def _lasts(self, *, is_short: bool) -> str:
-        if self.forecast is None or self.forecast.state not in _WITH_LASTS:
-            return "-"
-        return in_short(self.forecast, with_range=True) if is_short else in_words(self.forecast)
+    def _lasts(self, layout: Layout) -> str:
+        is_told = self.forecast is not None and self.forecast.state in _WITH_LASTS
+        return layout.lasts(self.forecast) if self.forecast is not None and is_told else "-"
 
 
 def row_of(reading: Reading) -> Row:

@@ -10,7 +10,7 @@ from apimart_cli.balance import Reading, with_spendable
 from apimart_cli.output import Format
 from apimart_cli.output.cells import shortened, width
 from apimart_cli.output.lines import checked_as_lines
-from apimart_cli.output.rows import ASCII_BAR, NO_BAR, UNICODE_BAR, Layout, Row, columns_of, row_of, total_rows
+from apimart_cli.output.rows import Layout, Row, columns_of, layouts, row_of, total_rows
 from apimart_cli.screen.output import Screen
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ SHORTEST_NAME = 9
 """Fewest cells to which the name of a profile is shortened, so that the table stays one."""
 
 _RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
-
-_SMALLEST = Layout(NO_BAR, is_short=True)
 
 _NO_WIDTH_LIMIT = 1_000_000_000
 """Columns that no table needs. Rich has to be given a width, and cuts cells that do not fit into it."""
@@ -43,13 +41,13 @@ def _fitted(rows: Sequence[Row], screen: Screen) -> str:
     console = _console(screen)
     limit = _NO_WIDTH_LIMIT if screen.width is None else screen.width
     needed = 0
-    for layout in (Layout(UNICODE_BAR if screen.unicode else ASCII_BAR), Layout(NO_BAR), _SMALLEST):
+    for layout in layouts(unicode=screen.unicode):
         table = _table(rows, layout, screen)
         needed = console.measure(table).maximum
         if needed <= limit:
             return _print(console, table, needed)
     shorter = _with_shorter_names(rows, needed - limit, mark="…" if screen.unicode else "...")
-    return _print(console, _table(shorter, _SMALLEST, screen), limit) if shorter else _stacked(rows)
+    return _print(console, _table(shorter, layout, screen), limit) if shorter else _stacked(rows)
 
 
 def _with_shorter_names(rows: Sequence[Row], excess: int, *, mark: str) -> list[Row]:
@@ -111,7 +109,7 @@ def _stacked(rows: Sequence[Row]) -> str:
     """One line a cell, for screens that no table fits; a terminal may fold a long number, but none is cut."""
     blocks, columns = [], columns_of(rows)
     for row in rows:
-        cells = row.cells(Layout(NO_BAR))
+        cells = row.cells(Layout())
         blocks.append("".join(f"{name + ':':<11}{cells[name].lstrip()}\n" for name in columns))
     return "\n".join(blocks)
 
