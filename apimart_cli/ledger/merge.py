@@ -40,6 +40,8 @@ class Staged:
         self._database = sqlite3.connect("", isolation_level=None)
         self.series: dict[Series, int] = {}
         self.labels: dict[Label, int] = {}
+        self.lines = 0
+        """How many lines there are that are not empty."""
         try:
             self._stage(lines, now)
         except sqlite3.Error as error:
@@ -81,6 +83,7 @@ class Staged:
             if not line.strip():
                 continue
             entry = read_line(line, number, now)
+            self.lines += 1
             yield (
                 _number(self.series, entry.series),
                 int(entry.at.timestamp()),
