@@ -242,8 +242,8 @@ def test_a_signal_leaves_no_history_of_a_sandbox(
 def test_a_folder_that_cannot_be_made_holds_up_no_sandbox(run: Run, path: Path) -> None:
     """Then nothing is recorded; a past that was asked for is an error."""
     script = (
-        "import os, sys, tempfile\\ntempfile.tempdir = '/proc/nowhere'\\n"
-        "from apimart_cli.cli import main\\nos._exit(main(sys.argv[1:]))"
+        "import os, sys, tempfile\ntempfile.tempdir = '/proc/nowhere'\n"
+        "from apimart_cli.cli import main\nos._exit(main(sys.argv[1:]))"
     )
     arguments = [sys.executable, "-c", script, "sandbox"]
     ended = run("sandbox", "--", *arguments, "--", "sh", "-c", "echo $APIMART_HISTORY")

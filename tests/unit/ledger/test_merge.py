@@ -157,7 +157,7 @@ def test_one_import_at_a_time(ledger: Connection, monkeypatch: pytest.MonkeyPatc
     path = ledger.execute("PRAGMA database_list").fetchone()[2]
     assert import_lines(ledger, [line(entry())]) == 1
     assert Path(f"{path}.import").stat().st_mode & 0o777 == 0o600
-    with FileLock(f"{path}.import"), pytest.raises(LedgerError, match="another import into .* is at work"):
+    with FileLock(f"{path}.import"), pytest.raises(LedgerError, match=r"another import into .* is at work"):
         import_lines(ledger, [line(entry(remain="1"))])
 
 
