@@ -61,14 +61,13 @@ def sandbox(
         apimart sandbox -- apimart balance
         apimart sandbox --remain 3 -- ./deploy.sh
         apimart sandbox --fault timeout -- bash
-        apimart sandbox --days 14 -- apimart history
 
     With a command: runs it with APIMART_BASE_URL, APIMART_API_KEY and APIMART_HISTORY set, and exits with its code.
     Without one: prints them as export lines and serves until Ctrl-C. Any well-formed key is accepted, from this machine
     only. The history is a temporary one, which is deleted at the end.
     """
-    from apimart_cli.commands.rehearsal import fill, temporary_history
     from apimart_cli.config.values import parse_amount
+    from apimart_cli.rehearsal import fill, temporary_history
     from apimart_cli.sandbox.server import NoThreadError
 
     scenario = Scenario(
