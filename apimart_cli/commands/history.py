@@ -114,7 +114,7 @@ def import_(
     """Add readings that another machine has exported.
 
         apimart history import history.jsonl
-        ssh build apimart history export | apimart history import -
+        apimart history import - < history.jsonl
 
     All of them are added, or none where a line is wrong. What is there already is left out.
     """

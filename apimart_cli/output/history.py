@@ -54,9 +54,10 @@ def render_history_as_json(overview: Overview) -> str:
 
 def _series(overview: Overview, screen: Screen) -> str:
     columns = min(screen.width or 0, WIDEST)
-    middle = ""
-    if overview.days:
-        middle = _chart(overview, screen, columns) if columns >= NARROWEST else _table(overview)
+    middle = _table(overview) if overview.days else ""
+    if columns >= NARROWEST:
+        # Days without any spend are told in one line below.
+        middle = (_chart(overview, screen, columns) or middle) if any(each.spent for each in overview.days) else ""
     parts = [_head(overview.seen, screen), middle, _facts(overview)]
     return "\n".join(part for part in parts if part)
 
