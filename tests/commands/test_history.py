@@ -220,7 +220,7 @@ def test_one_reading_tells_no_spend(call: Call, keep: Keep) -> None:
 
 def test_names_that_would_move_the_cursor_or_hold_a_key_are_made_visible(call: Call, keep: Keep) -> None:
     """Whatever somebody else wrote into the file."""
-    keep(week(profile=f"a\x1b[2J\n{KEY}", unit="U\x07", series=WORK._replace(host="h\u202e")))
+    keep(week(profile=f"a\x1b[2J\n{KEY}", unit="U\x07", series=WORK._replace(host=f"h\u202e{KEY}")))
     for shown in (
         call("history"),
         call("history", "--json"),

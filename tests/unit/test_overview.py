@@ -44,3 +44,11 @@ def test_the_forecast_is_the_one_of_all_readings() -> None:
         needed = [each for each in samples if each.at >= needed_since(seen(samples), shown)]
         assert overview(seen(samples), needed, shown).forecast == forecast(samples)
     assert overview(seen(samples), samples, days_until(TODAY, 7)).days == []
+
+
+def test_many_days_need_what_came_before_them() -> None:
+    """More than the forecast looks at: the first of them is told from the reading before it."""
+    samples = [sample(65, "0"), sample(59, "6"), sample(0, "65")]
+    shown = days_until(TODAY, 61)
+    needed = [each for each in samples if each.at >= needed_since(seen(samples), shown)]
+    assert overview(seen(samples), needed, shown).days[0] == DaySpend(shown[0], Decimal(1))

@@ -16,7 +16,7 @@ from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import all_series, entries, latest, record, samples
+from apimart_cli.ledger.store import all_series, entries, extent, latest, profiles, record, samples
 from apimart_cli.ledger.transfer import document_of
 from apimart_cli.words import Scope
 from support.ledger import NOW, OTHER, WORK, entry
@@ -128,9 +128,11 @@ def test_nobody_sees_an_import_that_is_not_complete(ledger: Connection, monkeypa
         None,
         [],
     )
+    assert (extent(ledger, WORK), profiles(ledger)) == (None, [])
     record(ledger, [entry()])
     assert list(entries(ledger)) == [entry()]
     assert len(samples(ledger, WORK)) == 1
+    assert (extent(ledger, WORK), profiles(ledger)) == ((NOW, NOW, 1), ["work"])
 
 
 def test_what_a_killed_import_left_is_deleted_after_a_day(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
