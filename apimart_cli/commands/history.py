@@ -96,6 +96,8 @@ def export(
     from apimart_cli.screen.pieces import write_pieces
 
     path = require_history_path(os.environ)
+    if file is not None and os.path.realpath(file) == os.path.realpath(path):
+        raise UsageError(f"{file} is the history itself", "name another file")
     with ledger_errors():
         try:
             with opened(path, seconds=None, create=False) as connection:

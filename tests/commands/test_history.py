@@ -377,6 +377,15 @@ def test_an_export_that_cannot_be_written(call: Call, keep: Keep, tmp_path: Path
     assert sorted(each.name for each in tmp_path.iterdir()) == ["home", "old"]
 
 
+def test_an_export_does_not_replace_the_history(call: Call, keep: Keep, tmp_path: Path) -> None:
+    """By whatever name it is called."""
+    path = keep(week())
+    (tmp_path / "link").symlink_to(path)
+    for name in (str(path), "link"):
+        assert call("history", "export", name).code == 2
+    assert len(kept(path)) == 8
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
