@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -299,7 +300,7 @@ def test_a_file_that_is_no_ledger_is_left_alone(
     elif kind == "text":
         place.write_text("my diary\n")
     elif kind == "sqlite":
-        with sqlite3.connect(place) as connection:
+        with closing(sqlite3.connect(place)) as connection:
             connection.execute("CREATE TABLE mine (x)")
     else:
         content = bytearray(keep(week()).read_bytes())
