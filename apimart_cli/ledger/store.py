@@ -24,6 +24,9 @@ STEP = 5000
 
 _END = 2**62
 
+_COMPLETE = "label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL)"
+"""Leaves out what an import has not completed."""
+
 _QUERY = """
     SELECT samples.series, samples.at, series.key_id, series.host, series.scope, labels.profile, samples.remain,
       samples.used, labels.unit, labels.source
@@ -72,6 +75,22 @@ def all_series(connection: sqlite3.Connection) -> list[Series]:
     return [each for each in series if latest(connection, each)]
 
 
+def extent(connection: sqlite3.Connection, series: Series) -> tuple[datetime, datetime, int] | None:
+    """Return when the first and the last entry of a series were written, and how many there are; None without any."""
+    first, last, count = connection.execute(
+        f"SELECT min(at), max(at), count(*) FROM samples WHERE series = ? AND {_COMPLETE}",  # noqa: S608  # ours
+        (_id_of(connection, series),),
+    ).fetchone()
+    with _readable():
+        return (datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC), count) if count else None
+
+
+def profiles(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the profiles that have an entry."""
+    query = "SELECT DISTINCT profile FROM labels WHERE batch IS NULL AND id IN (SELECT label FROM samples) ORDER BY 1"
+    return [name for (name,) in connection.execute(query)]
+
+
 def entries(
     connection: Connection,
     series: Series | None = None,
@@ -111,7 +130,7 @@ def samples(
         connection,
         # Of a group with max(), SQLite returns the row that has it (sqlite.org/lang_select.html#bareagg).
         "SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ?"
-        " AND label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL) GROUP BY at / ? ORDER BY at",
+        f" AND {_COMPLETE} GROUP BY at / ? ORDER BY at",
         (_id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
     moment, utc, amount = datetime.fromtimestamp, UTC, Decimal

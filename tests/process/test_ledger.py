@@ -188,6 +188,9 @@ with merging.Staged(open(sys.argv[2]), NOW) as staged, opened(Path(sys.argv[1]),
         assert 0 < ledger.execute("SELECT count(*) FROM samples").fetchone()[0] < 1200
         assert list(entries(ledger)) == []
     assert_whole(path)
+    subprocess.run(arguments, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=30)
+    with opened(path, seconds=None) as ledger:
+        assert len(list(entries(ledger))) == 1200
 
 
 # --- no space, no permission ------------------------------------------------------------------------------------
