@@ -130,7 +130,7 @@ def samples(
         connection,
         # Of a group with max(), SQLite returns the row that has it (sqlite.org/lang_select.html#bareagg).
         "SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ?"
-        f" AND {_COMPLETE} GROUP BY at / ? ORDER BY at",
+        f" AND {_COMPLETE} GROUP BY at / ? ORDER BY at",  # noqa: S608  # ours
         (_id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
     moment, utc, amount = datetime.fromtimestamp, UTC, Decimal
