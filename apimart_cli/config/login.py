@@ -101,10 +101,10 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
     if kind is Kind.NUMBER:
         # TOML has no leading zeros; every other digit stays.
         return Number(f"{Decimal(text):f}")
-    if kind is Kind.FLAG:
-        if text != "true":
-            raise UsageError(f"{name}: {shown(text)} is not true", f"remove it with: apimart config unset {name}")
-        return True
+    if kind is Kind.FLAG and text != "true":
+        raise UsageError(f"{name}: {shown(text)} is not true", f"remove it with: apimart config unset {name}")
+    if kind in {Kind.FLAG, Kind.SWITCH}:
+        return text == "true"
     if kind is Kind.WORDS:
         try:
             words = shlex.split(text)

@@ -14,6 +14,7 @@ class Kind(Enum):
     NUMBER = "a number", "write a number without quotes, like {name} = 5"
     WORDS = "a list of strings", 'write each word in quotes: {name} = ["pass", "show", "apimart"]'
     FLAG = "true", "write {name} = true, or leave it out"
+    SWITCH = "true or false", "write {name} = true, without quotes"
     TABLE = "a table", "write a profile as [profiles.work]"
 
     def __init__(self, words: str, example: str) -> None:
@@ -32,6 +33,8 @@ class Kind(Enum):
                 return all(isinstance(word, str) and word for word in value)
             case Kind.FLAG, _:
                 return value is True
+            case Kind.SWITCH, bool():
+                return True
             case _:
                 return False
 
@@ -64,7 +67,7 @@ STORED_NAMES = ("api_key", "api_key_keyring")
 
 TOP_LEVEL_NAMES: Mapping[str, Kind] = {"default_profile": Kind.TEXT, "profiles": Kind.TABLE, **SHARED_NAMES}
 
-PROFILE_NAMES: Mapping[str, Kind] = {**KEY_NAMES, **SHARED_NAMES}
+PROFILE_NAMES: Mapping[str, Kind] = {**KEY_NAMES, "background_keys": Kind.SWITCH, **SHARED_NAMES}
 
 
 def require_name(name: str, *, in_profile: bool) -> Kind:

@@ -12,7 +12,7 @@ from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.key import find_key
 from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.settings import Options, Setting, Settings
-from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, SCOPE, TIMEOUT, UNIT, Rule, nonempty
+from apimart_cli.config.values import BACKGROUND_KEYS, BASE_URL, MAX_USED, MIN, SCOPE, TIMEOUT, UNIT, Rule, nonempty
 from apimart_cli.errors import ConfigError, UsageError
 
 T = TypeVar("T")
@@ -52,7 +52,17 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     found = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
     exposures = tuple(exposure for exposure in (sources.config.exposure, found.exposure) if exposure)
     return Settings(
-        profile, found.setting, base_url, timeout, scope, unit, least, most_used, exposures, found.is_instead_of_profile
+        profile=profile,
+        api_key=found.setting,
+        base_url=base_url,
+        timeout=timeout,
+        scope=scope,
+        unit=unit,
+        min=least,
+        max_used=most_used,
+        background_keys=find(BACKGROUND_KEYS, name, sources).value,
+        exposures=exposures,
+        is_key_instead_of_profile=found.is_instead_of_profile,
     )
 
 

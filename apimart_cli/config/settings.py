@@ -50,6 +50,8 @@ class Settings(NamedTuple):
     unit: Setting[str | None]
     min: Setting[Decimal | None]
     max_used: Setting[Decimal | None]
+    background_keys: bool = False
+    """Whether a refresh in the background may run the command that prints the key, or ask the keyring for it."""
     exposures: tuple[ConfigError, ...] = ()
     """One error for each file in use that other users can read a key in, or change."""
     is_key_instead_of_profile: bool = False

@@ -57,9 +57,12 @@ def latest(connection: sqlite3.Connection, series: Series, *, until: datetime | 
     return None if row is None else _entry(row)
 
 
-def latest_of_profile(connection: sqlite3.Connection, profile: str, host: str, scope: Scope) -> Entry | None:
+def latest_of_profile(
+    connection: sqlite3.Connection, profile: str, host: str, scope: Scope, *, until: datetime | None = None
+) -> Entry | None:
     """Return the last entry of a profile at a host: without its key, of the series that had its name last."""
-    lasts = (latest(connection, each) for each in all_series(connection) if (each.host, each.scope) == (host, scope))
+    keys = connection.execute("SELECT key_id FROM series WHERE host = ? AND scope = ?", (host, scope.value)).fetchall()
+    lasts = (latest(connection, Series(key_id, host, scope), until=until) for (key_id,) in keys)
     found = [last for last in lasts if last is not None and last.profile == profile]
     return max(found, key=lambda entry: entry.at, default=None)
 

@@ -45,6 +45,24 @@ def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
         return f"{_time_left(forecast)}{rough}"
 
 
+def in_short(forecast: Forecast | None) -> str:
+    """Return how long the rest lasts in as few characters as a bar has room for: `12 d`, `7 h`, `>3 mo`, `idle`.
+
+    Empty where there is no forecast, or no end.
+    """
+    if forecast is None or forecast.state in {ForecastState.TOO_LITTLE, ForecastState.UNLIMITED}:
+        return ""
+    if forecast.state in {ForecastState.IDLE, ForecastState.EMPTY}:
+        return forecast.state.value
+    with localcontext(_EXACT):
+        point, low = forecast.days_left, forecast.days_left_low or Decimal(0)
+        if (low if point is None else point) > MOST_DAYS:
+            return ">3 mo"
+        if point is None:
+            return f">{_short_count(low, ROUND_FLOOR)}"
+        return _short_count(point, ROUND_HALF_UP) if _whole(point, ROUND_HALF_UP, _HOUR) else "<1 h"
+
+
 def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | None:
     """Return the forecast as the fields of its JSON; amounts and days are Decimal. The low end is rounded down."""
     if forecast is None:
@@ -112,6 +130,11 @@ def _word_for(days: Decimal) -> str:
 def _count(days: Decimal, rounding: str, word: str) -> str:
     number = _whole(days, rounding, word)
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _short_count(days: Decimal, rounding: str) -> str:
+    word = _word_for(days)
+    return f"{_whole(days, rounding, word)} {word[0]}"
 
 
 def _whole(days: Decimal, rounding: str, word: str) -> int:
