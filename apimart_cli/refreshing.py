@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import ApimartError
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.status import Found, Note, ledger_of, note_of, question_of
+from apimart_cli.status import Found, Note, note_of, question_of
 
 if TYPE_CHECKING:
     from apimart_cli.balance import Reading
@@ -53,8 +53,8 @@ def _start(settings: Settings, options: Options, now: datetime) -> Note:
 
     source = settings.api_key.value
     profile = f"--profile {shlex.quote(settings.profile.value)}"
-    path = ledger_of(settings)
-    if path is None:
+    path = settings.recording.path
+    if path is None or not settings.recording.is_on:
         return "readings are not recorded, and a status line shows nothing else", "turn it on with: APIMART_RECORD=1"
     if isinstance(source, NoKey):
         return note_of(source.error)
@@ -90,12 +90,11 @@ def refresh(settings: Settings, path: Path) -> None:
     readings: list[Reading] = []
     error: ApimartError | None
     try:
-        with take_readings([settings], quiet=True) as taken:
+        with take_readings([settings], source="statusline", quiet=True) as taken:
             readings = [reading for each in taken for reading in each.readings]
     except ApimartError as raised:
         error = raised
     else:
-        _record(path, readings)
         error = next((reading.error for reading in readings if reading.error is not None), None)
     _settle(question_of(settings), path, readings, error)
 
@@ -130,29 +129,3 @@ def _is_held(connection: "Connection", question: "Question", readings: "Sequence
             if entry is None or (entry.remain, entry.used) != told:
                 return False
     return True
-
-
-def _record(path: Path, readings: "Sequence[Reading]") -> None:
-    from contextlib import suppress
-
-    from apimart_cli.ledger.place import LedgerError
-    from apimart_cli.ledger.recording import remember
-    from apimart_cli.ledger.records import Entry, Series
-    from apimart_cli.text import without_keys
-
-    entries = [
-        Entry(
-            Series(each.key_id, each.host, each.scope),
-            each.balance.fetched_at,
-            without_keys(each.profile),
-            each.balance.remain_balance,
-            each.balance.used_balance,
-            each.unit,
-            "statusline",
-        )
-        for reading in readings
-        for each in reading.parts or (reading,)
-        if each.balance is not None and each.key_id is not None
-    ]
-    with suppress(LedgerError):
-        remember(path, entries, datetime.now(UTC), seconds=GRACE)

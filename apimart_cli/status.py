@@ -3,10 +3,8 @@
 Whatever is wrong with the settings, the ledger or the machine, there is something to show.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Options, Settings
@@ -77,14 +75,6 @@ def question_of(settings: Settings) -> "Question":
     return Question(profile, host, scope.asked, name_of(profile, host, scope.value))
 
 
-def ledger_of(_settings: Settings) -> Path | None:
-    """Return the ledger in which readings are recorded; None where they are not."""
-    from apimart_cli.config.recording import recording
-
-    found = recording(os.environ, record=None)
-    return found.path if found.is_on else None
-
-
 def note_of(error: Exception) -> Note:
     """Return what to tell a person of an error."""
     if isinstance(error, ApimartError):
@@ -97,10 +87,9 @@ def note_of(error: Exception) -> Note:
 def _look(
     settings: Settings, question: "Question", now: datetime, allowed: timedelta, *, has_forecast: bool
 ) -> Known | None:
-    from apimart_cli.config.recording import history_path
     from apimart_cli.ledger.glance import glance
 
-    path = history_path(os.environ)
+    path = settings.history.value
     if path is None:
         return None
     glanced = glance(path, question, now, has_forecast=has_forecast)
@@ -120,7 +109,7 @@ def _known(glanced: "Glance", settings: Settings, now: datetime, allowed: timede
         unit=settings.unit.value or first.unit,
         at=at,
         age=age,
-        is_old=age >= OLD_AFTER * allowed,
+        is_old=age >= OLD_AFTER * max(allowed, timedelta(seconds=1)),
         forecast=_forecast(glanced.seen),
         is_low=remain is not None and least is not None and remain < least,
     )

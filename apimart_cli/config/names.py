@@ -46,6 +46,8 @@ SHARED_NAMES: Mapping[str, Kind] = {
     "unit": Kind.TEXT,
     "min": Kind.NUMBER,
     "max_used": Kind.NUMBER,
+    "min_runway": Kind.TEXT,
+    "record": Kind.SWITCH,
 }
 """Settings that may stand in a profile or at the top level of the file."""
 

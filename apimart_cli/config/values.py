@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
+from apimart_cli.config.durations import parse_duration
 from apimart_cli.errors import UsageError
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
@@ -141,9 +143,11 @@ SCOPE = Rule("scope", parse_scope, ScopeChoice.KEY)
 UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
 MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
+MIN_RUNWAY: Rule[timedelta | None] = Rule("min_runway", parse_duration, None)
+RECORD: Rule[bool | None] = Rule("record", parse_switch, None)
 BACKGROUND_KEYS = Rule("background_keys", parse_switch, default=False)
 
 RULES: Mapping[str, Rule[object]] = {
-    rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, BACKGROUND_KEYS)
+    rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, RECORD, BACKGROUND_KEYS)
 }
 """Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

@@ -1,7 +1,7 @@
 """A glance at the ledger: the last reading of a profile, found without its key, and what a forecast needs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,10 @@ from apimart_cli.ledger.state import Refreshing, look
 from apimart_cli.ledger.store import latest_of_profile, samples
 from apimart_cli.spending import Sample
 from apimart_cli.words import Scope
+
+
+EVERY = timedelta(minutes=30)
+"""Of samples that stand closer together the last one is read: a line has few digits, and no time."""
 
 
 class Question(NamedTuple):
@@ -65,7 +69,9 @@ def glance(path: Path, question: Question, now: datetime, *, has_forecast: bool)
                 if entry is None:
                     return Glance(refreshing=refreshing)
                 since = entry.at - REACH
-                before = samples(connection, entry.series, since=since, until=entry.at) if has_forecast else []
+                before = (
+                    samples(connection, entry.series, since=since, until=entry.at, every=EVERY) if has_forecast else []
+                )
                 seen.append(Seen(entry, before))
             return Glance(seen, refreshing)
     except NoLedgerError:
