@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import ApimartError
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.status import Found, Note, note_of, question_of
+from apimart_cli.status import Found, Note, ledger_of, note_of, question_of
 
 if TYPE_CHECKING:
     from apimart_cli.balance import Reading
@@ -53,8 +53,8 @@ def _start(settings: Settings, options: Options, now: datetime) -> Note:
 
     source = settings.api_key.value
     profile = f"--profile {shlex.quote(settings.profile.value)}"
-    path = settings.recording.path
-    if path is None or not settings.recording.is_on:
+    path = ledger_of(settings)
+    if path is None:
         return "readings are not recorded, and a status line shows nothing else", "turn it on with: APIMART_RECORD=1"
     if isinstance(source, NoKey):
         return note_of(source.error)

@@ -5,6 +5,7 @@ Whatever is wrong with the settings, the ledger or the machine, there is somethi
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Options, Settings
@@ -73,6 +74,11 @@ def question_of(settings: Settings) -> "Question":
     profile = without_keys(settings.profile.value)
     scope = settings.scope.value
     return Question(profile, host, scope.asked, name_of(profile, host, scope.value))
+
+
+def ledger_of(settings: Settings) -> Path | None:
+    """Return the ledger in which readings are recorded; None where they are not."""
+    return settings.history.value if settings.record.value else None
 
 
 def note_of(error: Exception) -> Note:

@@ -97,11 +97,11 @@ def _refresh(options: "Options") -> ExitCode:
     import signal
 
     from apimart_cli.refreshing import GRACE, may_read_key, refresh
-    from apimart_cli.status import settings_of
+    from apimart_cli.status import ledger_of, settings_of
 
     settings = settings_of(options)
-    path = settings.recording.path
-    if path is None or not settings.recording.is_on or not may_read_key(settings):
+    path = ledger_of(settings)
+    if path is None or not may_read_key(settings):
         return ExitCode.OK
     if hasattr(signal, "setitimer"):
         # What hangs for ever, like a disk, is ended by the system, without a word.
