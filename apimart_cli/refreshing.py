@@ -4,7 +4,6 @@ Whoever finds it old claims the refresh in the ledger and starts it; nobody wait
 written there is no claim, and so no refresh: every prompt would start one.
 """
 
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +46,8 @@ def start_refresh(found: Found, options: Options, now: datetime) -> Found:
 
 
 def _start(settings: Settings, options: Options, now: datetime) -> Note:
+    import shlex
+
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.state import claim, look
     from apimart_cli.processes.detached import start_detached

@@ -62,7 +62,6 @@ def statusline(
     from apimart_cli.config.durations import parse_duration
     from apimart_cli.config.settings import Options
     from apimart_cli.output.statusline import needs_forecast, render, template_of
-    from apimart_cli.refreshing import start_refresh
     from apimart_cli.screen.writing import write_answer
     from apimart_cli.status import find_status
     from apimart_cli.target import parse_base_url
@@ -79,6 +78,8 @@ def statusline(
     write_answer(render(found.status, read, preset, _reader()))
     if found.is_due:
         # After the line is out: the bar has it, whatever this takes.
+        from apimart_cli.refreshing import start_refresh
+
         found = start_refresh(found, options, now)
     _tell(found)
     return ExitCode.OK

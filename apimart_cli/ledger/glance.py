@@ -14,7 +14,7 @@ from apimart_cli.ledger.store import latest_of_profile, samples
 from apimart_cli.spending import Sample
 from apimart_cli.words import Scope
 
-EVERY = timedelta(minutes=30)
+EVERY = timedelta(hours=2)
 """Of samples that stand closer together the last one is read: a line has few digits, and no time."""
 
 

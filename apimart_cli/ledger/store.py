@@ -30,6 +30,14 @@ _QUERY = """
     FROM samples CROSS JOIN series ON series.id = samples.series CROSS JOIN labels ON labels.id = samples.label
     WHERE labels.batch IS NULL
 """
+_LAST_OF_PROFILE = f"""
+    {_QUERY} AND labels.profile = ? AND (samples.series, samples.at) IN (
+      SELECT each.id, (
+        SELECT last.at FROM samples AS last CROSS JOIN labels AS named ON named.id = last.label
+        WHERE last.series = each.id AND last.at <= ? AND named.batch IS NULL ORDER BY last.at DESC LIMIT 1)
+      FROM series AS each WHERE each.host = ? AND each.scope = ?)
+    ORDER BY samples.at DESC LIMIT 1
+"""  # noqa: S608  # our own
 
 
 def record(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -61,10 +69,9 @@ def latest_of_profile(
     connection: sqlite3.Connection, profile: str, host: str, scope: Scope, *, until: datetime | None = None
 ) -> Entry | None:
     """Return the last entry of a profile at a host: without its key, of the series that had its name last."""
-    keys = connection.execute("SELECT key_id FROM series WHERE host = ? AND scope = ?", (host, scope.value)).fetchall()
-    lasts = (latest(connection, Series(key_id, host, scope), until=until) for (key_id,) in keys)
-    found = [last for last in lasts if last is not None and last.profile == profile]
-    return max(found, key=lambda entry: entry.at, default=None)
+    end = _END if until is None else int(until.timestamp())
+    row = connection.execute(_LAST_OF_PROFILE, (profile, end, host, scope.value)).fetchone()
+    return None if row is None else _entry(row)
 
 
 def all_series(connection: sqlite3.Connection) -> list[Series]:

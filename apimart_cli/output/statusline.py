@@ -3,7 +3,6 @@
 A value may be anybody's text: it is made one visible line, and what the bar would obey in it is escaped.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -135,6 +134,8 @@ def _starship(status: Status, template: Template, reader: Reader) -> str:
 
 
 def _waybar(status: Status, template: Template, _reader: Reader) -> str:
+    import json
+
     # JSON has escapes of its own for what is not ASCII.
     return json.dumps(
         {
