@@ -7,8 +7,12 @@ Escape = Callable[[str], str]
 
 
 def for_tmux(text: str) -> str:
-    """Escape what tmux expands in the output of `#()`: formats, styles, and the conversions of strftime."""
-    return text.replace("%", "%%").replace("#", "##")
+    """Escape what tmux expands in the output of `#()`: `#` begins formats and styles.
+
+    It is halved twice, once where formats are expanded and once where the line is drawn; but before a bracket only
+    where it is drawn (seen with tmux 3.3).
+    """
+    return re.sub(r"#+(?=(\[?))", lambda match: match[0] * (2 if match[1] else 4), text)
 
 
 def for_pango(text: str) -> str:
