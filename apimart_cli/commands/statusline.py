@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.words import Preset, ScopeChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from apimart_cli.config.settings import Options
     from apimart_cli.output.statusline import Reader
     from apimart_cli.status import Found
@@ -95,8 +98,6 @@ def _reader() -> "Reader":
 
 def _refresh(options: "Options") -> ExitCode:
     """Be the process in the background. It shows nothing: it has nobody to show it to."""
-    import signal
-
     from apimart_cli.refreshing import GRACE, may_read_key, refresh
     from apimart_cli.status import ledger_of, settings_of
 
@@ -104,11 +105,24 @@ def _refresh(options: "Options") -> ExitCode:
     path = ledger_of(settings)
     if path is None or not may_read_key(settings):
         return ExitCode.OK
-    if hasattr(signal, "setitimer"):
-        # What hangs for ever, like a disk, is ended by the system, without a word.
-        signal.setitimer(signal.ITIMER_REAL, settings.timeout.value + 2 * GRACE)
-    refresh(settings, path)
+    with _ended_after(settings.timeout.value + 2 * GRACE):
+        refresh(settings, path)
     return ExitCode.OK
+
+
+@contextmanager
+def _ended_after(seconds: float) -> "Iterator[None]":
+    """Have the system end the process when the block takes longer, without a word: a disk may hang for ever."""
+    import signal
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _tell(found: "Found") -> None:

@@ -20,6 +20,7 @@ from apimart_cli.words import ForecastState, Preset, Scope
 
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)
 TWELVE = Forecast(ForecastState.OK, Decimal(14), Decimal("0.8"), Decimal("12.3"), Decimal("7.9"), Decimal("23.5"))
+DASH = "\N{EN DASH}"
 HOSTILE = "#[fg=red]#S#(date)<b>&amp;`id`$(id)\\u%n\x1b[31m\r\nx\u202e"
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
@@ -130,11 +131,11 @@ def test_an_amount_has_every_digit() -> None:
 
 def test_what_is_not_known_is_a_dash() -> None:
     """Alone where there is nothing else to say, and as ASCII where there is nothing else to say it in."""
-    assert line(None) == "–"
-    assert line(None, "{profile}: {remain} {unit} {age}") == "work: –"
-    assert line(None, "{lasts}") == "–"
+    assert line(None) == DASH
+    assert line(None, "{profile}: {remain} {unit} {age}") == f"work: {DASH}"
+    assert line(None, "{lasts}") == DASH
     assert line(None, reader=Reader(unicode=False)) == "-"
-    assert line(None, preset=Preset.CLAUDE) == "APIMart: –"
+    assert line(None, preset=Preset.CLAUDE) == f"APIMart: {DASH}"
 
 
 def test_what_is_old_says_so() -> None:
@@ -304,7 +305,7 @@ def test_json_has_a_schema_and_exact_numbers() -> None:
     }
     nothing = json.loads(line(None, preset=Preset.JSON))
     assert (nothing["text"], nothing["state"], nothing["remain_balance"], nothing["forecast"]) == (
-        "–",
+        DASH,
         "unknown",
         None,
         None,
