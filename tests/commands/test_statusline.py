@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.records import Series
 from apimart_cli.ledger.recording import remember
+from apimart_cli.ledger.records import Series
 from apimart_cli.ledger.schema import MIGRATIONS
 from apimart_cli.ledger.state import Refreshing, fail, look, name_of, settle
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
 from support.running import KEY, KEY_ID, Call, Called, Write, connected
-from support.scripted import balance, gateway, refusal
+from support.scripted import gateway, refusal
 
 HOST = "api.apimart.ai"
 DASH = "\N{EN DASH}"
