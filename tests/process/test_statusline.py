@@ -22,10 +22,12 @@ from apimart_cli.output.escapes import for_bash, for_tmux, for_zsh
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
+from support.places import GUARD
 from support.processes import is_running, wait_until
 from support.programs import need
 from support.running import KEY, KEY_ID, Run, Spawn, Write, connected
 from support.scripted import Gateway, balance, gateway, refusal
+from support.strangers import as_root, run_as_stranger
 
 DASH = "\N{EN DASH}\n"
 HOSTILE = "#[fg=red]#S#(date)"
@@ -270,6 +272,24 @@ def test_an_ascii_locale_gets_ascii(run: Run) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "-\n", "")
 
 
+@as_root
+def test_without_a_home_there_is_a_dash(tmp_path: Path, sandbox: Sandbox) -> None:
+    """There is no place for a ledger, so nothing is recorded, and nobody is asked."""
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(GUARD), **connected(sandbox)}
+    ended = run_as_stranger("statusline", env=env, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, DASH, "")
+
+
+@as_root
+def test_a_home_that_cannot_be_written_is_only_read(home: Path, sandbox: Sandbox, ledger: Path, tmp_path: Path) -> None:
+    """Nothing is started where nothing can be claimed."""
+    home.chmod(0o555)
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(GUARD), **connected(sandbox)}
+    ended = run_as_stranger("statusline", env={**env, "HOME": str(home)}, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, DASH, "")
+    assert (refreshes(ledger), ledger.exists()) == ([], False)
+
+
 @pytest.mark.parametrize("script", ["apimart statusline | true", "apimart statusline < /dev/null 2>&-"])
 def test_a_reader_that_goes_away_is_no_error(environment: Mapping[str, str], script: str) -> None:
     """The exit code stays 0, and nothing is said."""
@@ -400,7 +420,7 @@ def test_starship_shows_a_hostile_profile_literally(
     series = Series(KEY_ID, "api.apimart.ai", Scope.KEY)
     remember(ledger, [entry(series=series, at=now - timedelta(seconds=2), profile=name, unit="$")], now)
     (tmp_path / "starship.toml").write_text(
-        'add_newline = false\nformat = "<${custom.apimart}>"\n[custom.apimart]\n'
+        'add_newline = false\ncommand_timeout = 10000\nformat = "<${custom.apimart}>"\n[custom.apimart]\n'
         "command = \"apimart statusline --preset starship --max-age 1h --format '{profile} {remain} {unit}'\"\n"
         'when = true\nformat = "$output"\nshell = ["sh"]\nunsafe_no_escape = true\n'
     )
