@@ -46,7 +46,7 @@ def statusline(
     ] = None,
     preset: Annotated[Preset, typer.Option("--preset", help="What the line is for.")] = Preset.PLAIN,
     max_age: Annotated[
-        str, typer.Option("--max-age", metavar="TIME", help="What is older is refreshed in the background.")
+        str, typer.Option("--max-age", metavar="DURATION", help="What is older is refreshed in the background.")
     ] = "60s",
     base_url: BaseUrl = None,
     is_refresh: Annotated[bool, typer.Option("--refresh", hidden=True)] = False,
