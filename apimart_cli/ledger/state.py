@@ -17,6 +17,9 @@ LONGEST_RETRY_AFTER = 86_400.0
 
 _MOST_FAILURES = 100
 
+_SLACK = 60.0
+"""Seconds by which the clock of whoever asks may be behind: it was read before another process made its claim."""
+
 
 class Refreshing(NamedTuple):
     """How the refreshes of one question went. Times are seconds since 1970."""
@@ -34,7 +37,7 @@ class Refreshing(NamedTuple):
 
     def is_allowed(self, now: float) -> bool:
         """Tell whether a refresh may start."""
-        return not 0 <= now - self.since < self.wait
+        return not -_SLACK < now - self.since < self.wait
 
 
 def name_of(profile: str, host: str, scope: str) -> str:

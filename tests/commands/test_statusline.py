@@ -36,8 +36,9 @@ def ledger(home: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
-    """The refreshes that were started, none of which runs: they have tests of their own."""
+    """The refreshes that were started, none of which runs: they have tests of their own. Readings are recorded."""
     found: Started = []
+    monkeypatch.delenv("APIMART_RECORD")
     monkeypatch.setattr("apimart_cli.processes.detached.start_detached", found.append)
     return found
 

@@ -1,6 +1,8 @@
 """`apimart statusline` as bars and prompts run it: real processes, a real refresh, real bars."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -22,6 +24,7 @@ from apimart_cli.output.escapes import for_bash, for_tmux, for_zsh
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
+from support.pages import PAGES, blocks, examples_of
 from support.places import GUARD
 from support.processes import is_running, wait_until
 from support.programs import need
@@ -38,6 +41,12 @@ WAIT = 20.0
 def ledger(home: Path) -> Path:
     """Where the ledger will be."""
     return home / ".local" / "state" / "apimart" / "history.db"
+
+
+@pytest.fixture(autouse=True)
+def _recording(environment: dict[str, str]) -> None:
+    """Record readings, as by default."""
+    del environment["APIMART_RECORD"]
 
 
 @pytest.fixture
@@ -336,6 +345,13 @@ def test_many_lines_leave_nothing_behind(run: Run, sandbox: Sandbox, ledger: Pat
     assert os.listdir(ledger.parent) == ["history.db"]
 
 
+def test_the_first_example_of_the_documentation_is_true(run: Run, sandbox: Sandbox) -> None:
+    """Each command prints what stands below it."""
+    [block] = [block for block in blocks(PAGES["docs/statusline.md"]) if block.text.startswith("$ ")]
+    for example in examples_of(block):
+        assert run(*shlex.split(example.command)[1:], env=connected(sandbox)).stdout == example.printed
+
+
 # --- real bars and prompts --------------------------------------------------------------------------------------
 
 TRICKS = [HOSTILE, "##[x] ##", "%H:%M 100%", "`date` $(date) ${HOME} $", "\\u\\h\\", "#{pane_id}#", "<b>&amp;"]
@@ -349,17 +365,10 @@ def tmux(tmp_path: Path, environment: Mapping[str, str]) -> Iterator[Path]:
     subprocess.run([program, "-S", tmp_path / "tmux", "kill-server"], env=environment, check=False, capture_output=True)
 
 
-def bottom_line(spawn: Spawn, folder: Path, right: str, text: str, env: Mapping[str, str]) -> str:
-    """Start tmux with this right side of its status line, and return that line as soon as `text` is on it."""
-    settings = {
-        "status-right": right,
-        "status-right-length": "70",
-        "status-left": "",
-        "status-interval": "1",
-        "window-status-current-format": "",
-    }
-    lines = [f"set -g {name} '{value}'\n" for name, value in settings.items()]
-    (folder / "tmux.conf").write_text("".join(lines))
+def bottom_line(spawn: Spawn, folder: Path, settings: str, text: str, env: Mapping[str, str]) -> str:
+    """Start tmux with these settings, and return its status line as soon as `text` is on it."""
+    bare = "set -g status-left ''\nset -g window-status-current-format ''\nset -g status-interval 1\n"
+    (folder / "tmux.conf").write_text(settings + bare)
     terminal = spawn("tmux", "-S", str(folder / "tmux"), "-f", str(folder / "tmux.conf"), "new", "sleep 60", env=env)
     screen = pyte.Screen(80, 24)
     stream = pyte.ByteStream(screen)
@@ -370,23 +379,45 @@ def bottom_line(spawn: Spawn, folder: Path, right: str, text: str, env: Mapping[
     return screen.display[-1].strip()
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_tmux_shows_a_hostile_profile_literally(spawn: Spawn, tmux: Path, ledger: Path, write_config: Write) -> None:
-    """With the recipe of the documentation, it neither colours nor runs anything."""
-    write_config(f'[profiles."{HOSTILE}"]\n')
+def recipe(mark: str) -> str:
+    """The recipe of the documentation that has this in it."""
+    [found] = [block.text for block in blocks(PAGES["docs/statusline.md"]) if mark in block.text]
+    return found
+
+
+def hostile_ledger(ledger: Path, write_config: Write, *, profile: str, unit: str) -> dict[str, str]:
+    """A profile and a reading of this moment with these names, and the variables that lead to them."""
+    write_config(f"[profiles.'{profile}']\n")
     now = datetime.now(UTC)
     series = Series(KEY_ID, "api.apimart.ai", Scope.KEY)
-    remember(ledger, [entry(series=series, at=now - timedelta(seconds=2), profile=HOSTILE, unit="#{S}")], now)
-    right = '#(apimart statusline --preset tmux --max-age 1h --format "<{profile} {remain} {unit}>")'
-    expected = f"<{HOSTILE} 10.5 #{{S}}>"
-    assert bottom_line(spawn, tmux, right, expected, {"APIMART_HISTORY": str(ledger)}) == expected
+    remember(ledger, [entry(series=series, at=now - timedelta(seconds=2), profile=profile, unit=unit)], now)
+    return {"APIMART_HISTORY": str(ledger), "APIMART_RECORD": "0"}
+
+
+def test_the_recipe_for_tmux_shows_hostile_names_literally(
+    spawn: Spawn, tmux: Path, ledger: Path, write_config: Write
+) -> None:
+    """They neither colour nor run anything."""
+    env = hostile_ledger(ledger, write_config, profile=HOSTILE, unit=HOSTILE)
+    settings = recipe("status-right")
+    assert "apimart statusline --preset tmux)" in settings
+    assert bottom_line(spawn, tmux, settings, f"10.5 {HOSTILE}", env) == f"10.5 {HOSTILE}"
+
+
+def test_a_hostile_profile_in_tmux_shows_literally(spawn: Spawn, tmux: Path, ledger: Path, write_config: Write) -> None:
+    """Where the format names it, between words that do colour."""
+    env = hostile_ledger(ledger, write_config, profile=HOSTILE, unit="#{S}")
+    line = '#(apimart statusline --preset tmux --format "#[fg=green]<{profile} {unit}>#[default]")'
+    settings = f"set -g status-right-length 70\nset -g status-right '{line}'\n"
+    assert bottom_line(spawn, tmux, settings, f"<{HOSTILE} #{{S}}>", env) == f"<{HOSTILE} #{{S}}>"
 
 
 @pytest.mark.parametrize("text", TRICKS)
 def test_tmux_shows_what_is_escaped_as_it_was(spawn: Spawn, tmux: Path, text: str) -> None:
     """Whatever the text is."""
     (tmux / "line").write_text(f"<{for_tmux(text)}>\n")
-    assert bottom_line(spawn, tmux, f"#(cat {tmux}/line)", f"<{text}>", {}) == f"<{text}>"
+    settings = f"set -g status-right-length 70\nset -g status-right '#(cat {tmux}/line)'\n"
+    assert bottom_line(spawn, tmux, settings, f"<{text}>", {}) == f"<{text}>"
 
 
 @pytest.mark.parametrize("text", TRICKS)
@@ -405,6 +436,23 @@ def test_a_prompt_shows_what_is_escaped_as_it_was(shell: str, text: str, environ
     assert (ended.stdout, ended.stderr) == (text, "")
 
 
+def test_the_prompt_of_the_documentation_expands_a_line_once(
+    environment: Mapping[str, str], ledger: Path, write_config: Write
+) -> None:
+    """Bash shows it as it is, without a preset."""
+    env = hostile_ledger(ledger, write_config, profile="a", unit="`date` $(date) \\u")
+    script = recipe("PS1=") + 'printf "%s" "${PS1@P}"'
+    ended = subprocess.run(
+        [need("bash"), "-c", script],
+        env={**environment, **env},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.stdout.startswith("10.5 `date` $(date) \\u ")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_starship_shows_a_hostile_profile_literally(
     shell: str, ledger: Path, write_config: Write, environment: Mapping[str, str], tmp_path: Path
@@ -415,15 +463,9 @@ def test_starship_shows_a_hostile_profile_literally(
         # No system that the tests are run on has a package of it.
         pytest.skip("starship is not installed")
     name = "`date` $(date) \\u %n"
-    write_config(f"[profiles.'{name}']\n")
-    now = datetime.now(UTC)
-    series = Series(KEY_ID, "api.apimart.ai", Scope.KEY)
-    remember(ledger, [entry(series=series, at=now - timedelta(seconds=2), profile=name, unit="$")], now)
-    (tmp_path / "starship.toml").write_text(
-        'add_newline = false\ncommand_timeout = 10000\nformat = "<${custom.apimart}>"\n[custom.apimart]\n'
-        "command = \"apimart statusline --preset starship --max-age 1h --format '{profile} {remain} {unit}'\"\n"
-        'when = true\nformat = "$output"\nshell = ["sh"]\nunsafe_no_escape = true\n'
-    )
+    env = hostile_ledger(ledger, write_config, profile="a", unit=name)
+    settings = 'add_newline = false\ncommand_timeout = 10000\nformat = "<${custom.apimart}>"\n'
+    (tmp_path / "starship.toml").write_text(settings + recipe("[custom.apimart]"))
     scripts = {
         "bash": f'PS1="$({starship} prompt)"; printf %s "${{PS1@P}}"',
         "zsh": f"setopt promptsubst; PROMPT='$({starship} prompt)'; print -nP -- \"$PROMPT\"",
@@ -433,6 +475,7 @@ def test_starship_shows_a_hostile_profile_literally(
         [need(shell), *(["-f"] if shell == "zsh" else []), "-c", scripts[shell]],
         env={
             **environment,
+            **env,
             "TERM": "xterm",
             "STARSHIP_SHELL": shell,
             "STARSHIP_CONFIG": str(tmp_path / "starship.toml"),
@@ -442,4 +485,5 @@ def test_starship_shows_a_hostile_profile_literally(
         timeout=20,
         check=False,
     )
-    assert f"<{name} 10.5 $>" in ended.stdout.replace("\n", "")
+    printed = re.sub(r"\x1b\[[0-9;]*[mJ]|%\{|%\}|\x01|\x02", "", ended.stdout.replace("\n", ""))
+    assert f"<10.5 {name} >" in printed

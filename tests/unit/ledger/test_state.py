@@ -90,6 +90,13 @@ def test_a_clock_that_is_put_back_locks_nobody_out(ledger: Connection) -> None:
     assert is_claimed(ledger, NOW - 86_400)
 
 
+def test_a_moment_that_was_taken_before_the_claim_is_no_clock_put_back(ledger: Connection) -> None:
+    """Of two that start at once, the one that reads the clock first may come second."""
+    assert is_claimed(ledger, NOW)
+    assert not is_claimed(ledger, NOW - 0.001)
+    assert not is_claimed(ledger, NOW - 30)
+
+
 def test_questions_do_not_share_a_claim(ledger: Connection) -> None:
     """Each profile, host and scope has its own, whatever it is called."""
     names = [
