@@ -1,7 +1,9 @@
 """Claims and the back-off of refreshes: one process at a time, and none too often."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from apimart_cli.ledger.state import (
     LONGEST_RETRY_AFTER,
     LONGEST_WAIT,
     Refreshing,
+    _store,
     claim,
     fail,
     look,
@@ -123,14 +126,11 @@ def test_what_nobody_wrote_counts_as_nothing(ledger: Connection, value: object) 
 
 
 @given(confirmed=st.floats(0, 1e10), since=st.floats(0, 1e10), wait=st.floats(0, 86_400), failures=st.integers(0, 100))
-def test_what_is_noted_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, confirmed: float, since: float, wait: float, failures: int
-) -> None:
+def test_what_is_noted_is_read_again(confirmed: float, since: float, wait: float, failures: int) -> None:
     """Exactly."""
-    from apimart_cli.ledger.state import _store
-
     noted = Refreshing(confirmed, failures, since, wait, "not recorded")
-    with opened(tmp_path_factory.getbasetemp() / "history.db") as ledger:
+    with closing(sqlite3.connect(":memory:", factory=Connection)) as ledger:
+        ledger.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         _store(ledger, NAME, noted)
         assert look(ledger, NAME) == noted
 
