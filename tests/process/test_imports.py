@@ -183,7 +183,7 @@ TOLD_FROM_HISTORY = {"forecast", "output.runway", "ledger.recall"}
         (
             "check --min 5 --min-runway 1d -q --on-no-forecast pass",
             RECORDED | {"forecast"},
-            RECORDED | TOLD_FROM_HISTORY,
+            RECORDED | {"forecast", "ledger.recall"},
         ),
         ("balance --json", RECORDED, RECORDED | TOLD_FROM_HISTORY),
         ("balance -o value", RECORDED, RECORDED),
