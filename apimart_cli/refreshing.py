@@ -29,7 +29,7 @@ def may_read_key(settings: Settings) -> bool:
     A command that prints one, or a keyring, may ask a person for a password, out of the blue.
     """
     source = settings.api_key.value
-    return isinstance(source, GivenKey) or (settings.background_keys and not isinstance(source, NoKey))
+    return isinstance(source, GivenKey) or (settings.background_keys.value and not isinstance(source, NoKey))
 
 
 def start_refresh(found: Found, options: Options, now: datetime) -> Found:

@@ -78,7 +78,7 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
         min_runway=shortest,
         record=record,
         history=history,
-        background_keys=find(BACKGROUND_KEYS, name, sources).value,
+        background_keys=find(BACKGROUND_KEYS, name, sources),
         exposures=exposures,
         is_key_instead_of_profile=found.is_instead_of_profile,
     )

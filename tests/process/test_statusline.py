@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import sqlite3
@@ -24,7 +23,7 @@ from apimart_cli.output.escapes import for_bash, for_tmux, for_zsh
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
-from support.pages import PAGES, blocks, examples_of
+from support.pages import PAGES, blocks
 from support.places import GUARD
 from support.processes import is_running, wait_until
 from support.programs import need
@@ -343,13 +342,6 @@ def test_many_lines_leave_nothing_behind(run: Run, sandbox: Sandbox, ledger: Pat
         run("statusline", env=connected(sandbox))
     wait_until(lambda: not refreshes(ledger))
     assert os.listdir(ledger.parent) == ["history.db"]
-
-
-def test_the_first_example_of_the_documentation_is_true(run: Run, sandbox: Sandbox) -> None:
-    """Each command prints what stands below it."""
-    [block] = [block for block in blocks(PAGES["docs/statusline.md"]) if block.text.startswith("$ ")]
-    for example in examples_of(block):
-        assert run(*shlex.split(example.command)[1:], env=connected(sandbox)).stdout == example.printed
 
 
 # --- real bars and prompts --------------------------------------------------------------------------------------
