@@ -54,7 +54,7 @@ def statusline(
     """Print one line for a prompt or a bar, at once.
 
         apimart statusline
-        apimart statusline --format '{profile} {remain} {unit} ({age})'
+        apimart statusline --format '{remain} ({age})'
         apimart statusline --preset tmux --scope spendable
 
     The line is what was read before, by any command. When it is older than --max-age, the gateway is asked in the

@@ -95,6 +95,7 @@ def test_the_line_is_there_at_once_and_the_next_one_knows_more(run: Run, sandbox
     wait_until(lambda: not refreshes(ledger))
     assert run("statusline", env=env).stdout == "10.5\n"
     assert refreshes(ledger) == []
+    assert KEY.encode() not in ledger.read_bytes()
 
 
 def test_the_line_does_not_wait_for_the_gateway(run: Run, slow: Gateway, ledger: Path) -> None:
