@@ -15,6 +15,9 @@ FIRST_WAIT, LONGEST_WAIT = 60.0, 900.0
 LONGEST_RETRY_AFTER = 86_400.0
 """Most seconds that a gateway can ask for: a number without sense must not end the refreshes for ever."""
 
+MOST_ROWS = 1000
+"""Most questions that are remembered."""
+
 _MOST_FAILURES = 100
 
 _SLACK = 60.0
@@ -63,6 +66,7 @@ def claim(connection: Connection, name: str, now: float, *, seconds: float) -> b
         before = look(connection, name)
         if not before.is_allowed(now):
             return False
+        _limit_rows(connection)
         failures = min(before.failures + 1, _MOST_FAILURES)
         _store(
             connection,
@@ -88,6 +92,13 @@ def fail(connection: Connection, name: str, now: float, reason: str, *, retry_af
 
 def _back_off(failures: int) -> float:
     return min(FIRST_WAIT * 2.0 ** max(0, failures - 1), LONGEST_WAIT)
+
+
+def _limit_rows(connection: Connection) -> None:
+    """Begin anew where there are too many rows: each sandbox has a host of its own, and nobody asks it again."""
+    (count,) = connection.execute("SELECT count(*) FROM state WHERE name GLOB 'refresh *'").fetchone()
+    if count >= MOST_ROWS:
+        connection.execute("DELETE FROM state WHERE name GLOB 'refresh *'")
 
 
 def _store(connection: Connection, name: str, refreshing: Refreshing) -> None:

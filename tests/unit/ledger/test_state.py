@@ -15,6 +15,7 @@ from apimart_cli.ledger.state import (
     FIRST_WAIT,
     LONGEST_RETRY_AFTER,
     LONGEST_WAIT,
+    MOST_ROWS,
     Refreshing,
     _store,
     claim,
@@ -133,6 +134,16 @@ def test_what_is_noted_is_read_again(confirmed: float, since: float, wait: float
         ledger.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         _store(ledger, NAME, noted)
         assert look(ledger, NAME) == noted
+
+
+def test_questions_that_nobody_asks_again_are_forgotten(ledger: Connection) -> None:
+    """The ledger does not grow with every sandbox; what else it remembers stays."""
+    ledger.execute("INSERT INTO state VALUES ('pruned_at', '1')")
+    names = [(name_of("a", f"127.0.0.1:{port}", "key"), "0 0 0 0") for port in range(MOST_ROWS)]
+    ledger.executemany("INSERT INTO state VALUES (?, ?)", names)
+    assert is_claimed(ledger, NOW)
+    assert not is_claimed(ledger, NOW)
+    assert ledger.execute("SELECT count(*) FROM state").fetchone() == (2,)
 
 
 def test_of_many_at_once_one_has_the_claim(tmp_path: Path) -> None:
