@@ -59,11 +59,11 @@ def write(path: Path, *, ago: float = 5, profile: str = "default", scope: Scope 
     """Record a reading of so many seconds ago."""
     now = datetime.now(UTC)
     series = Series(fields.pop("key_id", KEY_ID), fields.pop("host", HOST), scope)
-    remember(path, [entry(series=series, at=now - timedelta(seconds=ago), profile=profile, **fields)], now)
+    remember(path, [entry(series=series, at=now - timedelta(seconds=ago), profile=profile, **fields)], now, seconds=10)
 
 
 def state_of(path: Path, host: str = HOST, scope: str = "key", profile: str = "default") -> Refreshing:
-    with opened(path, create=False) as connection:
+    with opened(path, create=False, seconds=None) as connection:
         return look(connection, name_of(profile, host, scope))
 
 
@@ -119,7 +119,7 @@ def test_the_age_that_is_allowed_can_be_chosen(line: Line, ledger: Path, started
 def test_a_reading_that_changed_nothing_makes_the_line_fresh(line: Line, ledger: Path, started: Started) -> None:
     """It was not written again, but the gateway has confirmed what is there."""
     write(ledger, ago=500)
-    with opened(ledger) as connection:
+    with opened(ledger, seconds=None) as connection:
         settle(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() - 10)
     assert line() == "10.5 USD"
     assert line("--format", "{age}") in {"10s", "11s"}
@@ -130,7 +130,7 @@ def test_a_clock_that_was_ahead_hides_nothing(line: Line, ledger: Path, started:
     """What is dated in the future is neither shown nor believed."""
     write(ledger, ago=-3600, remain="999")
     write(ledger, ago=70)
-    with opened(ledger) as connection:
+    with opened(ledger, seconds=None) as connection:
         settle(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() + 3600)
     assert line() == "10.5 USD"
     assert len(started) == 1
@@ -139,11 +139,11 @@ def test_a_clock_that_was_ahead_hides_nothing(line: Line, ledger: Path, started:
 def test_a_refresh_that_failed_is_not_repeated_soon(line: Line, ledger: Path, started: Started) -> None:
     """The back-off is in the ledger, for all processes."""
     write(ledger, ago=2000)
-    with opened(ledger) as connection:
+    with opened(ledger, seconds=None) as connection:
         fail(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() - 50, "unavailable")
     assert line() == "10.5 USD (33m)"
     assert started == []
-    with opened(ledger) as connection:
+    with opened(ledger, seconds=None) as connection:
         fail(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() - 70, "unavailable")
     line()
     assert len(started) == 1
@@ -275,7 +275,7 @@ def test_a_refresh_that_changes_nothing_confirms_what_is_there(
     line(env=connected(sandbox))
     call("statusline", "--refresh", env=connected(sandbox))
     assert line("--format", "{remain} {age}", env=connected(sandbox)) in {"10.5 0s", "10.5 1s"}
-    with opened(ledger, create=False) as connection:
+    with opened(ledger, create=False, seconds=None) as connection:
         assert connection.execute("SELECT count(*) FROM samples").fetchone() == (1,)
 
 

@@ -383,7 +383,7 @@ def hostile_ledger(ledger: Path, write_config: Write, *, profile: str, unit: str
     write_config(f"[profiles.'{profile}']\n")
     now = datetime.now(UTC)
     series = Series(KEY_ID, "api.apimart.ai", Scope.KEY)
-    remember(ledger, [entry(series=series, at=now - timedelta(seconds=2), profile=profile, unit=unit)], now)
+    remember(ledger, [entry(series=series, at=now - timedelta(seconds=2), profile=profile, unit=unit)], now, seconds=10)
     return {"APIMART_HISTORY": str(ledger), "APIMART_RECORD": "0"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.ledger.file import Connection, opened
+from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.state import (
     FIRST_WAIT,
     LONGEST_RETRY_AFTER,
@@ -31,7 +31,7 @@ NAME = name_of("work", "api.apimart.ai", "key")
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Connection]:
-    with opened(tmp_path / "history.db") as connection:
+    with opened(tmp_path / "history.db", seconds=None) as connection:
         yield connection
 
 
@@ -138,9 +138,9 @@ def test_what_is_noted_is_read_again(confirmed: float, since: float, wait: float
 
 def test_questions_that_nobody_asks_again_are_forgotten(ledger: Connection) -> None:
     """The ledger does not grow with every sandbox; what else it remembers stays."""
-    ledger.execute("INSERT INTO state VALUES ('pruned_at', '1')")
     names = [(name_of("a", f"127.0.0.1:{port}", "key"), "0 0 0 0") for port in range(MOST_ROWS)]
-    ledger.executemany("INSERT INTO state VALUES (?, ?)", names)
+    with transaction(ledger):
+        ledger.executemany("INSERT INTO state VALUES (?, ?)", [*names, ("pruned_at", "1")])
     assert is_claimed(ledger, NOW)
     assert not is_claimed(ledger, NOW)
     assert ledger.execute("SELECT count(*) FROM state").fetchone() == (2,)
