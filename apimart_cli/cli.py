@@ -14,7 +14,7 @@ from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputErro
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
-COMMANDS = ("balance", "check", "login", "logout", "profiles", "config", "history", "sandbox", "help")
+COMMANDS = ("balance", "check", "history", "statusline", "login", "logout", "profiles", "config", "sandbox", "help")
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
 
 

@@ -33,6 +33,14 @@ _QUERY = """
     FROM samples CROSS JOIN series ON series.id = samples.series CROSS JOIN labels ON labels.id = samples.label
     WHERE labels.batch IS NULL
 """
+_LAST_OF_PROFILE = f"""
+    {_QUERY} AND labels.profile = ? AND (samples.series, samples.at) IN (
+      SELECT each.id, (
+        SELECT last.at FROM samples AS last CROSS JOIN labels AS named ON named.id = last.label
+        WHERE last.series = each.id AND last.at <= ? AND named.batch IS NULL ORDER BY last.at DESC LIMIT 1)
+      FROM series AS each WHERE each.host = ? AND each.scope = ?)
+    ORDER BY samples.at DESC LIMIT 1
+"""  # noqa: S608  # our own
 
 
 def record(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -60,11 +68,13 @@ def latest(connection: sqlite3.Connection, series: Series, *, until: datetime | 
     return None if row is None else _entry(row)
 
 
-def latest_of_profile(connection: sqlite3.Connection, profile: str, host: str, scope: Scope) -> Entry | None:
+def latest_of_profile(
+    connection: sqlite3.Connection, profile: str, host: str, scope: Scope, *, until: datetime | None = None
+) -> Entry | None:
     """Return the last entry of a profile at a host: without its key, of the series that had its name last."""
-    lasts = (latest(connection, each) for each in all_series(connection) if (each.host, each.scope) == (host, scope))
-    found = [last for last in lasts if last is not None and last.profile == profile]
-    return max(found, key=lambda entry: entry.at, default=None)
+    end = _END if until is None else int(until.timestamp())
+    row = connection.execute(_LAST_OF_PROFILE, (profile, end, host, scope.value)).fetchone()
+    return None if row is None else _entry(row)
 
 
 def all_series(connection: sqlite3.Connection) -> list[Series]:
@@ -129,8 +139,8 @@ def samples(
     rows = _read(
         connection,
         # Of a group with max(), SQLite returns the row that has it (sqlite.org/lang_select.html#bareagg).
-        "SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ?"
-        f" AND {_COMPLETE} GROUP BY at / ? ORDER BY at",  # noqa: S608  # ours
+        f"SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ? AND {_COMPLETE}"  # noqa: S608  # ours
+        " GROUP BY at / ? ORDER BY at",
         (_id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
     moment, utc, amount = datetime.fromtimestamp, UTC, Decimal

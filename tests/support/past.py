@@ -27,7 +27,8 @@ def write_past(
     end = datetime.now(UTC) - timedelta(minutes=1)
     past = []
     for number in range(int(days * 4), -1, -1):
-        spent_since = Decimal(spent_per_day) / 4 * number
+        # Without zeros at its end: the last reading is to the letter what the gateway answers.
+        spent_since = (Decimal(spent_per_day) / 4 * number).normalize()
         left = None if remain is None else Decimal(remain) + spent_since
         moment = end - timedelta(hours=6) * number
         past.append(
