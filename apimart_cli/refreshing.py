@@ -121,7 +121,7 @@ def _errors(readings: "Sequence[Reading]", error: ApimartError | None) -> list[A
 
 def _is_held(connection: "Connection", question: "Question", readings: "Sequence[Reading]", now: datetime) -> bool:
     """Tell whether the ledger says what the readings say: as new samples, or as before, where nothing has changed."""
-    from apimart_cli.ledger.store import latest_of_profile
+    from apimart_cli.ledger.queries import latest_of_profile
 
     for reading in readings:
         for each in reading.parts or (reading,):

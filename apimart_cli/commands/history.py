@@ -90,7 +90,7 @@ def export(
     from apimart_cli.config.recording import require_history_path
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.place import NoLedgerError
-    from apimart_cli.ledger.store import entries
+    from apimart_cli.ledger.queries import entries
     from apimart_cli.ledger.transfer import as_csv
     from apimart_cli.recorded import as_json, ledger_errors, tell_that_there_is_none
     from apimart_cli.screen.pieces import write_pieces

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from apimart_cli.forecast import REACH
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import NoLedgerError
+from apimart_cli.ledger.queries import latest_of_profile, samples
 from apimart_cli.ledger.records import Entry
 from apimart_cli.ledger.state import Refreshing, look
-from apimart_cli.ledger.store import latest_of_profile, samples
 from apimart_cli.spending import Sample
 from apimart_cli.words import Scope
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.place import NoLedgerError
+from apimart_cli.ledger.queries import all_series, extent, latest, samples
 from apimart_cli.ledger.records import Series
-from apimart_cli.ledger.store import all_series, extent, latest, samples
 from apimart_cli.overview import Overview, Seen, needed_since, overview
 from apimart_cli.words import Scope
 

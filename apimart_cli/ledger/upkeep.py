@@ -8,8 +8,9 @@ from typing import BinaryIO, NamedTuple
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
+from apimart_cli.ledger.queries import profiles
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import clear, profiles, rename
+from apimart_cli.ledger.store import clear, rename
 from apimart_cli.ledger.transfer import lines_of
 
 

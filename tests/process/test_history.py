@@ -15,7 +15,8 @@ import pexpect
 import pytest
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.store import entries, record
+from apimart_cli.ledger.queries import entries
+from apimart_cli.ledger.store import record
 from support.ledger import entry
 from support.processes import wait_until
 from support.running import Run, Spawn

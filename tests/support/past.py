@@ -5,8 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.records import Entry, Series
-from apimart_cli.ledger.store import entries, record
+from apimart_cli.ledger.store import record
 from apimart_cli.words import Scope
 from support.running import KEY_ID
 

@@ -14,9 +14,10 @@ from apimart_cli.ledger import merge as merging
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.queries import all_series, entries, extent, latest, profiles, samples
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import all_series, entries, extent, latest, profiles, record, samples
+from apimart_cli.ledger.store import record
 from apimart_cli.ledger.transfer import document_of
 from apimart_cli.words import Scope
 from support.ledger import NOW, OTHER, WORK, entry

@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.store import (
-    PAGE,
-    SAME_WITHIN,
-    all_series,
-    clear,
-    entries,
-    latest,
-    latest_of_profile,
-    record,
-    rename,
-)
+from apimart_cli.ledger.queries import PAGE, all_series, entries, latest, latest_of_profile
+from apimart_cli.ledger.store import SAME_WITHIN, clear, record, rename
 from support.ledger import NOW, OTHER, WORK, entry
 
 MINUTE = timedelta(minutes=1)
