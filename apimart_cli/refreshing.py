@@ -97,7 +97,20 @@ def refresh(settings: Settings, path: Path) -> None:
         error = raised
     else:
         error = next((reading.error for reading in readings if reading.error is not None), None)
+        _record_patiently(path, readings)
     _settle(question_of(settings), path, readings, error)
+
+
+def _record_patiently(path: Path, readings: "Sequence[Reading]") -> None:
+    """Write what a busy disk did not take in the short time that other commands have: nobody waits for us."""
+    from contextlib import suppress
+
+    from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.memory import record
+
+    with suppress(LedgerError):
+        # What is there already is not written twice.
+        record(path, readings, "statusline", seconds=GRACE)
 
 
 def _settle(question: "Question", path: Path, readings: "Sequence[Reading]", error: ApimartError | None) -> None:

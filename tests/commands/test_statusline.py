@@ -316,11 +316,21 @@ def test_a_key_that_is_rejected_is_a_failure(call: Call, ledger: Path) -> None:
         assert len(server.asked) == 2
 
 
+def test_a_refresh_is_patient_with_a_busy_disk(
+    call: Call, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not written in the time that an answer has is written a little later."""
+    monkeypatch.setattr("apimart_cli.readings.record", lambda *_: None)
+    call("statusline", "--refresh", env=connected(sandbox))
+    assert state_of(ledger, sandbox.url.removeprefix("http://")).confirmed_at
+
+
 def test_an_answer_that_was_not_recorded_confirms_nothing(
     call: Call, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is shown would be older than the line says."""
-    monkeypatch.setattr("apimart_cli.readings.record", lambda *_: None)
+    for place in ("readings", "memory"):
+        monkeypatch.setattr(f"apimart_cli.{place}.record", lambda *_, **__: None)
     call("statusline", "--refresh", env=connected(sandbox))
     assert state_of(ledger, sandbox.url.removeprefix("http://")).reason == "not recorded"
 
