@@ -252,6 +252,13 @@ def test_a_gateway_that_counts_anew_is_no_cut() -> None:
     assert top_ups(taken) == []
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_gateway_that_counts_anew_inside_a_gap_has_no_top_up(count: int) -> None:
+    """The first sample after the gap tells it, be it alone or the next one above what was used before."""
+    anew = [sample(1000, "0", "60"), sample(1001, "6", "54"), sample(1002, "6", "54")]
+    assert top_ups([sample(0, "5", "10"), *anew[:count]]) == []
+
+
 @pytest.mark.parametrize("used", ["5", "4.9999999", "4.999999"])
 def test_a_top_up_inside_a_gap_is_seen_after_it(used: str) -> None:
     """The sum does not care how the spend was spread, and the noise of floats is no new count."""
