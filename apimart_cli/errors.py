@@ -45,6 +45,10 @@ NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the con
 """What to do where the system starts no thread."""
 
 
+NOT_STARTED = 125
+"""What `run` ends with when its command was not started, or when apimart itself failed, as GNU timeout does."""
+
+
 class CommandStatus(int):
     """The exit status of a command that apimart ran for the user, handed on as it is: 128 + n for signal n."""
 
@@ -115,6 +119,8 @@ class UnavailableError(ApimartError):
         super().__init__(message, hint)
         self.retryable = retryable
         self.was_told = was_told
+        self.retry_after: float | None = None
+        """Seconds for which the gateway asked not to be asked again; None where it did not say."""
 
 
 class BadResponseError(ApimartError):

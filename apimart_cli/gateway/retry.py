@@ -62,7 +62,7 @@ def fetch(
                 outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
                 trace(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
             if is_final:
-                raise
+                raise _with_pause(error, asked_to_wait) from None
         else:
             if trace:
                 trace(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
@@ -70,6 +70,13 @@ def fetch(
         time.sleep(wait)
         pause *= 2
     raise AssertionError("the last attempt returns or raises")
+
+
+def _with_pause(error: ApimartError, asked_to_wait: float | None) -> ApimartError:
+    """Return the failure, which tells whoever asks again later how long the gateway wants to be left alone."""
+    if isinstance(error, UnavailableError):
+        error.retry_after = asked_to_wait
+    return error
 
 
 def _milliseconds(began: float) -> str:

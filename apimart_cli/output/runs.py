@@ -1,0 +1,38 @@
+"""Guarded runs in words. Pure: no I/O, no library."""
+
+from decimal import Decimal
+
+from apimart_cli.output.amounts import with_unit
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, as two units at most: `4 s`, `12 min`, `1 h 5 min`, `2 d 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def spent_in_words(
+    spent: Decimal | None, *, seconds: float, is_settled: bool, left: Decimal | None, unit: str | None
+) -> str:
+    """Return what a run has cost: `spent 1.83 USD in 12 min (settled); 8.67 USD left`."""
+    if spent is None:
+        return f"ran for {duration(seconds)}; what was spent is not known"
+    amount = with_unit(spent, unit)
+    certainty = ("", " (settled)") if is_settled else ("at least ", "")
+    cost = f"spent {certainty[0]}{amount} in {duration(seconds)}{certainty[1]}"
+    return cost if left is None else f"{cost}; {with_unit(left, unit)} left"
+
+
+def others_in_words(count: int) -> str:
+    """Return how many others may have spent of the same key meanwhile."""
+    subject = "1 other run was" if count == 1 else f"{count} other runs were"
+    return f"{subject} active on this key; what it spent is counted together"
