@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.errors import ApimartError, PaymentRequiredError, UnavailableError
 from apimart_cli.words import Scope
+
+if TYPE_CHECKING:
+    from apimart_cli.forecast import Forecast
 
 
 class Balance(NamedTuple):
@@ -39,11 +42,13 @@ class Reading(NamedTuple):
     key_id: str | None = None
     """Tells the key apart from others (`ApiKey.key_id`); None where there was none."""
     host: str = ""
-    """The host that was asked, with its port where one is named."""
+    """The host that was asked, as `Target.host`."""
     low_below: Decimal | None = None
     """The profile's own `min`: a smaller balance is called low."""
     parts: tuple["Reading", ...] = ()
     """Of what can be spent: the readings of the key and the account that it was made of."""
+    forecast: "Forecast | None" = None
+    """How long the balance lasts; None where nothing was recorded before, or nobody asked."""
 
     @property
     def balance(self) -> Balance | None:
@@ -72,7 +77,16 @@ def spendable(key: Reading, account: Reading) -> Reading:
         result=_smaller(key, account),
         key_id=key.key_id or account.key_id,
         parts=(key, account),
+        forecast=_sooner(key, account),
     )
+
+
+def _sooner(key: Reading, account: Reading) -> "Forecast | None":
+    if key.forecast is None and account.forecast is None:
+        return None
+    from apimart_cli.forecast import sooner
+
+    return sooner(key.forecast, account.forecast)
 
 
 def _smaller(key: Reading, account: Reading) -> Balance | ApimartError:

@@ -37,6 +37,8 @@ class ExitCode(IntEnum):
     """An answer that cannot be trusted."""
     UNLIMITED = 7
     """The quota is unlimited and `--on-unlimited fail` was asked for."""
+    NO_FORECAST = 8
+    """`--min-runway` was asked for, and there is too little history to tell how long the balance lasts."""
     INTERRUPTED = 130
     """Ctrl-C."""
 

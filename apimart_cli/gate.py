@@ -5,6 +5,7 @@ Comparisons are exact and inclusive, on Decimals, with no tolerance.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple, assert_never
 
@@ -14,17 +15,19 @@ from apimart_cli.words import Outcome, Scope
 
 
 class Thresholds(NamedTuple):
-    """What a reading must show to pass. Amounts are in the gateway's unit; both bounds are inclusive."""
+    """What a reading must show to pass. Amounts are in the gateway's unit; every bound is inclusive."""
 
     min: Decimal | None = None
     """The remaining balance must be at least this."""
     max_used: Decimal | None = None
     """The used balance must be at most this."""
+    min_runway: timedelta | None = None
+    """The balance must last at least this long, by the low end of its forecast."""
 
     @property
     def are_set(self) -> bool:
         """Whether there is anything to check at all."""
-        return self.min is not None or self.max_used is not None
+        return self != Thresholds()
 
 
 class Judged(NamedTuple):
@@ -44,23 +47,27 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    required: Iterable[tuple[Reading, Thresholds]], *, unlimited_passes: bool = True, fail_open: bool = False
+    required: Iterable[tuple[Reading, Thresholds]],
+    *,
+    unlimited_passes: bool = True,
+    no_forecast_passes: bool = False,
+    fail_open: bool = False,
 ) -> Verdict:
     """Judge each reading by the thresholds beside it, and all of them together.
 
-    Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading; only when
-    none of these is left does the verdict pass. `fail_open` forgives failed readings when every one of them failed
-    because the gateway gave no answer (UNAVAILABLE), and no other kind of failure: an answer that says "I cannot tell"
-    is the gateway's own word.
+    Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading, then a runway
+    that nobody can tell; only when none of these is left does the verdict pass. `fail_open` forgives failed readings
+    when every one of them failed because the gateway gave no answer (UNAVAILABLE), and no other kind of failure: an
+    answer that says "I cannot tell" is the gateway's own word.
 
     Raises UsageError when there is no reading, or a reading without a threshold: nothing proved is never a pass.
     """
+    choices = {"unlimited_passes": unlimited_passes, "no_forecast_passes": no_forecast_passes}
     judged = tuple(
-        Judged(reading, thresholds, judge_reading(reading, thresholds, unlimited_passes=unlimited_passes))
-        for reading, thresholds in required
+        Judged(reading, thresholds, judge_reading(reading, thresholds, **choices)) for reading, thresholds in required
     )
     if not judged or not all(each.thresholds.are_set for each in judged):
-        raise UsageError("there is no threshold to check", "give --min or --max-used")
+        raise UsageError("there is no threshold to check", "give --min, --max-used or --min-runway")
     outcomes = {each.outcome for each in judged}
     if Outcome.BELOW in outcomes:
         return Verdict(Outcome.BELOW, ExitCode.BELOW, judged)
@@ -69,8 +76,7 @@ def judge(
     if outcomes == {Outcome.PASS}:
         # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
         return Verdict(Outcome.PASS, ExitCode.OK, judged)
-    failures = [each.reading.error for each in judged if each.reading.error is not None]
-    return Verdict(Outcome.ERROR, _failure_code(failures, fail_open=fail_open), judged)
+    return _untold(judged, fail_open=fail_open)
 
 
 def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
@@ -82,8 +88,10 @@ def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
     return codes[0] if codes else ExitCode.OK
 
 
-def judge_reading(reading: Reading, thresholds: Thresholds, *, unlimited_passes: bool = True) -> Outcome:
-    """Judge one reading. An unlimited quota meets `min` unless `unlimited_passes` is false.
+def judge_reading(
+    reading: Reading, thresholds: Thresholds, *, unlimited_passes: bool = True, no_forecast_passes: bool = False
+) -> Outcome:
+    """Judge one reading. An unlimited quota meets `min` and `min_runway` unless `unlimited_passes` is false.
 
     What can be spent is below a threshold as soon as one of its parts is, whatever became of the other.
     """
@@ -93,7 +101,10 @@ def judge_reading(reading: Reading, thresholds: Thresholds, *, unlimited_passes:
         case ApimartError():
             return Outcome.BELOW if judged_part_below(reading, thresholds) else Outcome.ERROR
         case Balance() as balance:
-            return _judge_balance(balance, thresholds, unlimited_passes=unlimited_passes)
+            outcome = _judge_balance(balance, thresholds, unlimited_passes=unlimited_passes)
+            if outcome is not Outcome.PASS or thresholds.min_runway is None or balance.remain_balance is None:
+                return outcome
+            return _judge_runway(reading, thresholds.min_runway, no_forecast_passes=no_forecast_passes)
         case impossible:
             assert_never(impossible)
 
@@ -105,7 +116,7 @@ def judged_part_below(reading: Reading, thresholds: Thresholds) -> Judged | None
     """
     for part in reading.parts:
         held_to = thresholds._replace(max_used=None) if part.scope is Scope.ACCOUNT else thresholds
-        if part.balance is not None and _judge_balance(part.balance, held_to, unlimited_passes=True) is Outcome.BELOW:
+        if part.balance is not None and judge_reading(part, held_to) is Outcome.BELOW:
             return Judged(part, held_to, Outcome.BELOW)
     return None
 
@@ -113,15 +124,43 @@ def judged_part_below(reading: Reading, thresholds: Thresholds) -> Judged | None
 def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes: bool) -> Outcome:
     if thresholds.max_used is not None and balance.used_balance > thresholds.max_used:
         return Outcome.BELOW
-    if thresholds.min is None:
+    if thresholds.min is None and thresholds.min_runway is None:
         return Outcome.PASS
     if balance.remain_balance is None:
         return Outcome.PASS if unlimited_passes else Outcome.UNLIMITED
-    return Outcome.PASS if balance.remain_balance >= thresholds.min else Outcome.BELOW
+    return Outcome.PASS if thresholds.min is None or balance.remain_balance >= thresholds.min else Outcome.BELOW
 
 
-def _failure_code(failures: Sequence[ApimartError], *, fail_open: bool) -> ExitCode:
-    """Return the code of the first failure, or OK where the gateway gave no answer and the user chose to go on."""
-    if fail_open and all(isinstance(failure, UnavailableError) and not failure.was_told for failure in failures):
-        return ExitCode.OK
-    return failures[0].exit_code
+def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes: bool) -> Outcome:
+    """Judge how long a limited balance lasts; of what can be spent, how long each part of it that is limited does."""
+    from apimart_cli.forecast import all_last_at_least
+
+    balances = [(part.balance, part.forecast) for part in reading.parts or (reading,) if part.balance]
+    limited = [
+        (balance.remain_balance, forecast) for balance, forecast in balances if balance.remain_balance is not None
+    ]
+    if any(remain <= 0 for remain, _ in limited):
+        return Outcome.BELOW
+    match all_last_at_least((forecast for _, forecast in limited), min_runway):
+        case True:
+            return Outcome.PASS
+        case False:
+            return Outcome.BELOW
+        case None:
+            return Outcome.PASS if no_forecast_passes else Outcome.NO_FORECAST
+
+
+def _untold(judged: tuple[Judged, ...], *, fail_open: bool) -> Verdict:
+    """Return the verdict where nothing is below, but a balance or a runway is not known."""
+    failures = [each.reading.error for each in judged if each.reading.error is not None]
+    if failures and not (fail_open and all(map(_is_silence, failures))):
+        return Verdict(Outcome.ERROR, failures[0].exit_code, judged)
+    if any(each.outcome is Outcome.NO_FORECAST for each in judged):
+        return Verdict(Outcome.NO_FORECAST, ExitCode.NO_FORECAST, judged)
+    # The gateway gave no answer, and the user chose to go on.
+    return Verdict(Outcome.ERROR, ExitCode.OK, judged)
+
+
+def _is_silence(failure: ApimartError) -> bool:
+    """Tell whether the gateway gave no answer at all."""
+    return isinstance(failure, UnavailableError) and not failure.was_told

@@ -1,4 +1,4 @@
-"""The use case of every command that asks: settings in, readings out as they arrive.
+"""The use case of every command that asks: settings in, readings out as they arrive, and into the ledger at the end.
 
 Warnings, failures and progress go to standard error on the way.
 """
@@ -8,12 +8,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.memory import Forecasts, record
 from apimart_cli.screen.output import is_terminal_error
 from apimart_cli.screen.writing import write_error, write_note, write_warning
 from apimart_cli.trace import Trace
@@ -32,12 +34,19 @@ class Taken(NamedTuple):
 
 @contextmanager
 def take_readings(
-    profiles: Sequence[Settings], *, refuse_exposed: bool = False, quiet: bool = False, trace: Trace | None = None
+    profiles: Sequence[Settings],
+    *,
+    source: str,
+    refuse_exposed: bool = False,
+    quiet: bool = False,
+    trace: Trace | None = None,
+    forecasts: Forecasts | None = None,
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
 
-    When the block ends, the failures among the readings that were taken are written to standard error. `quiet` shows
-    no progress; `trace` takes a line for each attempt.
+    When the block ends, the failures among the readings that were taken are written to standard error, and then, as
+    the answer is out, the balances to the ledger, with the command that asked as their `source`. `quiet` shows no
+    progress; `trace` takes a line for each attempt; `forecasts` gives each reading its forecast.
 
     A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
@@ -51,13 +60,19 @@ def take_readings(
         raise profiles[0].api_key.value.error
     if not quiet:
         _write_key_notes(profiles)
-    taken: list[Reading] = []
+    taken: list[Taken] = []
     # Last: making the connections possible costs most of the start, and nothing is asked before this line.
     from apimart_cli.gateway.client import ask
 
     with ask([target for settings in profiles for target in settings.targets()], trace=trace) as readings:
-        yield _grouped(profiles, readings, taken, quiet=quiet)
-    _write_failures(taken)
+        if forecasts is not None:
+            forecasts.start()
+        arriving = readings if forecasts is None else map(forecasts.added_to, readings)
+        yield _grouped(profiles, arriving, taken, quiet=quiet)
+    _write_failures([reading for each in taken for reading in each.readings])
+    if forecasts is not None:
+        forecasts.stop()
+    _record(taken, source, quiet=quiet)
 
 
 def count(profiles: Sequence[Settings]) -> int:
@@ -84,7 +99,7 @@ def _write_key_notes(profiles: Sequence[Settings]) -> None:
 
 
 def _grouped(
-    profiles: Sequence[Settings], readings: Iterator[Reading], taken: list[Reading], *, quiet: bool
+    profiles: Sequence[Settings], readings: Iterator[Reading], taken: list[Taken], *, quiet: bool
 ) -> Iterator[Taken]:
     from apimart_cli.screen.progress import progress
 
@@ -96,11 +111,11 @@ def _grouped(
                 group.append(reading._replace(low_below=settings.min.value))
             if settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
-            taken += group
+            taken.append(Taken(settings, group))
             if number < len(profiles):
-                yield Taken(settings, group)
+                yield taken[-1]
     # Once the progress is wiped away: what is written next has the line to itself.
-    yield Taken(settings, group)
+    yield taken[-1]
 
 
 def _waiting(profiles: Sequence[Settings]) -> "Waiting":
@@ -132,3 +147,31 @@ def _write_failures(readings: Sequence[Reading]) -> None:
 def _listed(names: Sequence[str]) -> str:
     """Return all of up to three names, and of more the first two and how many more there are."""
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
+def _record(taken: Sequence[Taken], source: str, *, quiet: bool) -> None:
+    """Write the balances to the ledger. That fails silently, with one warning where recording was asked for."""
+    recorded = [each for each in taken if each.settings.record.value]
+    asked_by = next((each.settings.record_asked_by for each in recorded if each.settings.record_asked_by), None)
+    path = recorded[0].settings.history.value if recorded else None
+    was_there = path is not None and os.path.lexists(path)
+    try:
+        record(path, [reading for each in recorded for reading in each.readings], source)
+    except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
+        if asked_by is not None:
+            write_warning(
+                f"nothing was recorded, which {asked_by} asks for: {error}",
+                "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
+            )
+    else:
+        if asked_by is None and path is not None and not was_there and os.path.lexists(path) and not quiet:
+            _write_first_note(path)
+
+
+def _write_first_note(path: Path) -> None:
+    """Tell a person, once, that readings are kept from now on, and where."""
+    if "APIMART_SANDBOX" not in os.environ and is_terminal_error():
+        write_note(
+            f"readings are recorded in {path}, to tell how long the balance lasts",
+            "turn that off with: apimart config set record false",
+        )

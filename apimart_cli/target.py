@@ -19,6 +19,8 @@ MAX_TIMEOUT = 3600.0
 
 _ENDPOINTS = {Scope.KEY: "/v1/balance", Scope.ACCOUNT: "/v1/user/balance"}
 
+_USUAL_PORTS = {"https": ":443", "http": ":80"}
+
 _BASE_URL_EXAMPLE = f"give an address like {DEFAULT_BASE_URL}"
 
 
@@ -46,10 +48,11 @@ class Target(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The host of the base URL, with the port where one is named."""
+        """The host of the base URL, in small letters, with the port where it is not the usual one of its scheme."""
         from urllib.parse import urlsplit
 
-        return urlsplit(self.base_url).netloc
+        parts = urlsplit(self.base_url)
+        return parts.netloc.lower().removesuffix(_USUAL_PORTS[parts.scheme])
 
 
 def is_plain_http(url: str) -> bool:

@@ -51,10 +51,19 @@ class Outcome(StrEnum):
     BELOW = "below"
     UNLIMITED = "unlimited"
     ERROR = "error"
+    NO_FORECAST = "no_forecast"
+    """Nobody can tell how long the balance lasts, and that was asked for."""
 
 
 class OnUnlimited(StrEnum):
     """What `--on-unlimited` takes."""
+
+    PASS = "pass"  # noqa: S105  # a choice, not a password
+    FAIL = "fail"
+
+
+class OnNoForecast(StrEnum):
+    """What `--on-no-forecast` takes."""
 
     PASS = "pass"  # noqa: S105  # a choice, not a password
     FAIL = "fail"

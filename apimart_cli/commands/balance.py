@@ -31,14 +31,17 @@ def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
+    from apimart_cli.memory import Forecasts
     from apimart_cli.readings import count, take_readings
+    from apimart_cli.words import OutputFormat
 
     chosen = output.format
     profiles = resolve(asking.options())
     trace = trace_of(debug=asking.debug)
     # The lines of several show by themselves how far it is.
     quiet = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
-    with take_readings(profiles, quiet=quiet, trace=trace) as taken:
+    forecasts = None if chosen is OutputFormat.VALUE else Forecasts(profiles)
+    with take_readings(profiles, source="balance", quiet=quiet, trace=trace, forecasts=forecasts) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of

@@ -7,10 +7,14 @@ import typer
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import AskingOptions, OutputOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
-from apimart_cli.words import OnUnlimited, Outcome, OutputFormat, Scope
+from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apimart_cli.config.settings import Settings
     from apimart_cli.gate import Verdict
+    from apimart_cli.memory import Forecasts
 
 
 app = new_app()
@@ -31,9 +35,22 @@ def check(
         str | None,
         typer.Option("--max-used", metavar="AMOUNT", help="The used balance must be at most this.", show_default=False),
     ] = None,
+    min_runway: Annotated[
+        str | None,
+        typer.Option(
+            "--min-runway",
+            metavar="DURATION",
+            help="The balance must last at least this long, like 3d or 36h; told from what was recorded before.",
+            show_default=False,
+        ),
+    ] = None,
     on_unlimited: Annotated[
         OnUnlimited, typer.Option("--on-unlimited", help="Whether an unlimited quota meets --min; fail exits 7.")
     ] = OnUnlimited.PASS,
+    on_no_forecast: Annotated[
+        OnNoForecast,
+        typer.Option("--on-no-forecast", help="What too little history means for --min-runway; fail exits 8."),
+    ] = OnNoForecast.FAIL,
     fail_open: Annotated[
         bool,
         typer.Option("--fail-open", help="Exit 0, with a warning, when the gateway gave no answer (code 5)."),
@@ -51,33 +68,58 @@ def check(
 
         apimart check --min 5
         apimart check --min 5 --scope spendable
+        apimart check --min-runway 3d
         apimart check --all-profiles --quiet-pass
 
-    Needs --min, --max-used, or a min or max_used in the config file. Every reading must pass.
+    Needs --min, --max-used or --min-runway, or one of them in the config file. Every reading must pass.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
-    6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 130 interrupted.
+    6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
+    130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
     from apimart_cli.readings import take_readings
 
     chosen = output.format
-    profiles = resolve(asking.options(min=min, max_used=max_used))
+    profiles = resolve(asking.options(min=min, max_used=max_used, min_runway=min_runway))
     # Every profile must have a threshold before the first question is asked.
     for profile in profiles:
         profile.thresholds()
     trace = trace_of(debug=asking.debug)
-    with take_readings(profiles, refuse_exposed=True, quiet=quiet or quiet_pass, trace=trace) as taken:
+    forecasts = _forecasts(profiles)
+    with take_readings(
+        profiles,
+        source="check",
+        refuse_exposed=True,
+        quiet=quiet or quiet_pass,
+        trace=trace,
+        forecasts=forecasts,
+    ) as taken:
         # Loaded while the answers travel.
         from apimart_cli.gate import judge
 
         required = [(reading, each.settings.thresholds()) for each in taken for reading in each.readings]
-        verdict = judge(required, unlimited_passes=on_unlimited is OnUnlimited.PASS, fail_open=fail_open)
+        verdict = judge(
+            required,
+            unlimited_passes=on_unlimited is OnUnlimited.PASS,
+            no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
+            fail_open=fail_open,
+        )
         quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
         if not quiet:
             _write(verdict, chosen)
-    _comment(verdict, quiet=quiet)
+        _comment(verdict, quiet=quiet)
+        _tell_what_is_not_told(verdict, forecasts)
     return verdict.exit_code
+
+
+def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
+    """Return what makes forecasts, where a profile needs one: the verdict waits for them as long as for an answer."""
+    if all(profile.min_runway.value is None for profile in profiles):
+        return None
+    from apimart_cli.memory import Forecasts
+
+    return Forecasts(profiles, patience=max(profile.timeout.value for profile in profiles))
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat) -> None:
@@ -103,3 +145,19 @@ def _comment(verdict: "Verdict", *, quiet: bool) -> None:
         unlimited = "the key's quota is unlimited; the account's own balance was not looked at"
         limited = "only the key was checked; its account may have less left"
         write_note(unlimited if is_unlimited else limited, "check both with: --scope spendable")
+
+
+def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None") -> None:
+    """Say which balances nobody can tell the end of, and what to do about it."""
+    from apimart_cli.output.runway import in_words
+    from apimart_cli.screen.writing import write_error
+
+    for judged in verdict.judged:
+        if judged.outcome is Outcome.NO_FORECAST:
+            error = forecasts.error if forecasts else None
+            reason = in_words(judged.reading.forecast) if error is None else str(error)
+            write_error(
+                f"{judged.reading.name}: nobody can tell how long the balance lasts: {reason}",
+                "readings are recorded each time, but in CI only with APIMART_RECORD=1 and APIMART_HISTORY in a cache; "
+                "go on without with: --on-no-forecast pass",
+            )

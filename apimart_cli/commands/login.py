@@ -60,7 +60,7 @@ def login(
     _announce(settings)
     hint, seconds = "pipe the key in, or type it at a terminal", settings.settings.timeout.value
     key = ApiKey(read_key("login", hint=hint, seconds=seconds), source="standard input")
-    with take_readings([settings.with_key(key)], trace=trace_of(debug=debug)) as taken:
+    with take_readings([settings.with_key(key)], source="login", trace=trace_of(debug=debug)) as taken:
         reading = next(taken).readings[0]
         _write(reading)
     if _may_save(reading, no_verify=no_verify):

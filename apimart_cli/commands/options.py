@@ -92,13 +92,13 @@ class AskingOptions(NamedTuple):
     timeout: Timeout = None
     debug: Debug = False
 
-    def options(self, *, min: str | None = None, max_used: str | None = None) -> "Options":  # noqa: A002  # their names
-        """Return what was typed as `config` takes it, with the thresholds beside it."""
+    def options(self, **thresholds: str | None) -> "Options":
+        """Return what was typed as `config` takes it, with the thresholds `min`, `max_used`, `min_runway` beside it."""
         from apimart_cli.config.settings import Options
 
-        typed = {**self._asdict(), "profiles": tuple(self.profiles or ())}
+        typed = {**self._asdict(), "profiles": tuple(self.profiles or ()), **thresholds}
         del typed["debug"]
-        return Options(**typed, min=min, max_used=max_used, read_standard_input=_read_standard_input)
+        return Options(**typed, read_standard_input=_read_standard_input)
 
 
 class OutputOptions(NamedTuple):

@@ -32,6 +32,13 @@ def parse_duration(text: str, source: str) -> timedelta:
     return timedelta(microseconds=int(microseconds))
 
 
+def shortest(duration: timedelta) -> str:
+    """Return a duration in the largest unit, up to days, that it is a whole number of: `3d`, `36h`."""
+    seconds = Decimal(duration // timedelta(microseconds=1)) / 1_000_000
+    unit = next((unit for unit in "dhm" if not seconds % UNITS[unit]), "s")
+    return f"{(seconds / UNITS[unit]).normalize():f}{unit}"
+
+
 def _fault(text: str) -> str:
     """Say what is wrong with text that is no duration, the commonest mistakes first."""
     if not text.strip():

@@ -25,7 +25,7 @@ Value = str | bool | list[str]
 
 
 class ConfigFile(NamedTuple):
-    """What the config file says. Numbers are kept as the text that was written."""
+    """What the config file says. Numbers are kept as the text that was written, and switches as theirs."""
 
     path: Path | None
     """None when there is no file, and no default place for one."""
@@ -219,12 +219,14 @@ class _Checker:
             elif value == "" and name == "api_key_file":
                 self.add(place, name, f"{shown}{name} is empty", "name the file that holds the key, or leave it out")
             else:
-                checked[name] = _as_text(value)
+                checked[name] = _as_text(value, names[name])
         return checked
 
 
-def _as_text(value: Any) -> Any:
-    """Return numbers as text, and everything else as it is."""
+def _as_text(value: Any, kind: Kind) -> Any:
+    """Return numbers and switches as text, and everything else as it is."""
+    if kind is Kind.SWITCH:
+        return str(value).lower()
     if isinstance(value, Decimal):
         # A larger one keeps its exponent, and is refused when it is read as an amount.
         return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < MAX_DIGITS else str(value)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from apimart_cli.config.file import Value, config_path_to_write, read_config
 from apimart_cli.config.names import KEY_NAMES, STORED_NAMES, Kind, require_name
 from apimart_cli.config.precedence import Sources, find, profile_of_file
+from apimart_cli.config.recording import find_history, find_record
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.stored import takes_key_elsewhere
-from apimart_cli.config.values import BASE_URL, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
+from apimart_cli.config.values import BASE_URL, RECORD, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
 from apimart_cli.errors import AuthError, UsageError
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import GivenKey, NoKey
@@ -67,6 +68,9 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
         unit=find(UNIT, name.value, sources),
         min=Setting(None, "default"),
         max_used=Setting(None, "default"),
+        min_runway=Setting(None, "default"),
+        record=find_record(environ, find(RECORD, name.value, sources)),
+        history=find_history(environ),
     )
     return LoginSettings(settings, path, stored_in, _key_id(sources.config.profiles.get(name.value, {})))
 
@@ -101,18 +105,24 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
     if kind is Kind.NUMBER:
         # TOML has no leading zeros; every other digit stays.
         return Number(f"{Decimal(text):f}")
+    if kind is Kind.SWITCH:
+        return text == "true"
     if kind is Kind.FLAG:
         if text != "true":
             raise UsageError(f"{name}: {shown(text)} is not true", f"remove it with: apimart config unset {name}")
         return True
     if kind is Kind.WORDS:
-        try:
-            words = shlex.split(text)
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}", "quote the words as for a shell") from None
-        if not words:
-            raise UsageError(f"{name}: the command is empty", "give the command as one argument: 'pass show apimart'")
-        return words
+        return _read_words(name, text)
     if not text:
         raise UsageError(f"{name}: the value is empty", f"remove it with: apimart config unset {name}")
     return text
+
+
+def _read_words(name: str, text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", "quote the words as for a shell") from None
+    if not words:
+        raise UsageError(f"{name}: the command is empty", "give the command as one argument: 'pass show apimart'")
+    return words

@@ -14,6 +14,7 @@ class Kind(Enum):
     NUMBER = "a number", "write a number without quotes, like {name} = 5"
     WORDS = "a list of strings", 'write each word in quotes: {name} = ["pass", "show", "apimart"]'
     FLAG = "true", "write {name} = true, or leave it out"
+    SWITCH = "true or false", "write {name} = true, without quotes"
     TABLE = "a table", "write a profile as [profiles.work]"
 
     def __init__(self, words: str, example: str) -> None:
@@ -32,6 +33,8 @@ class Kind(Enum):
                 return all(isinstance(word, str) and word for word in value)
             case Kind.FLAG, _:
                 return value is True
+            case Kind.SWITCH, bool():
+                return True
             case _:
                 return False
 
@@ -43,6 +46,8 @@ SHARED_NAMES: Mapping[str, Kind] = {
     "unit": Kind.TEXT,
     "min": Kind.NUMBER,
     "max_used": Kind.NUMBER,
+    "min_runway": Kind.TEXT,
+    "record": Kind.SWITCH,
 }
 """Settings that may stand in a profile or at the top level of the file."""
 

@@ -11,8 +11,9 @@ from typing import NamedTuple, TypeVar
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.key import find_key
 from apimart_cli.config.names import DEFAULT_PROFILE
+from apimart_cli.config.recording import find_history, find_record
 from apimart_cli.config.settings import Options, Setting, Settings
-from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, SCOPE, TIMEOUT, UNIT, Rule, nonempty
+from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, MIN_RUNWAY, RECORD, SCOPE, TIMEOUT, UNIT, Rule, nonempty
 from apimart_cli.errors import ConfigError, UsageError
 
 T = TypeVar("T")
@@ -48,11 +49,25 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     base_url, timeout = find(BASE_URL, name, sources), find(TIMEOUT, name, sources)
     scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
+    shortest = find(MIN_RUNWAY, name, sources)
+    record, history = find_record(sources.environ, find(RECORD, name, sources)), find_history(sources.environ)
     # Last: it may have to be typed, and mistakes elsewhere come first.
     found = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
     exposures = tuple(exposure for exposure in (sources.config.exposure, found.exposure) if exposure)
     return Settings(
-        profile, found.setting, base_url, timeout, scope, unit, least, most_used, exposures, found.is_instead_of_profile
+        profile=profile,
+        api_key=found.setting,
+        base_url=base_url,
+        timeout=timeout,
+        scope=scope,
+        unit=unit,
+        min=least,
+        max_used=most_used,
+        min_runway=shortest,
+        record=record,
+        history=history,
+        exposures=exposures,
+        is_key_instead_of_profile=found.is_instead_of_profile,
     )
 
 

@@ -2,40 +2,33 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
+from apimart_cli.config.settings import Setting
+from apimart_cli.config.values import nonempty, shown
 from apimart_cli.errors import UsageError
-from apimart_cli.text import quote
+
+_IN_WORDS = {"1": True, "0": False}
 
 
-class Recording(NamedTuple):
-    """Whether and where readings are recorded."""
-
-    path: Path | None
-    """None where there is no place for a ledger: no home folder, and no path named."""
-    is_on: bool
-    is_asked_for: bool
-    """A failure to write is told, as somebody said that readings are to be recorded."""
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the first reading will be recorded now: time to say where, and how to turn it off."""
-        import os
-
-        return self.is_on and self.path is not None and not os.path.lexists(self.path)
-
-
-def recording(environ: Mapping[str, str], *, record: bool | None) -> Recording:
-    """Find whether readings are recorded: APIMART_RECORD, then `record` of the config file, then on, but off in CI.
+def find_record(environ: Mapping[str, str], in_file: Setting[bool | None]) -> Setting[bool]:
+    """Find whether readings are recorded: APIMART_RECORD, then the config file, then on, but off where CI is set.
 
     Raises UsageError for a variable that says something else. Naming a path asks for nothing.
     """
-    path = history_path(environ)
-    asked = _switch(environ)
-    if asked is None:
-        asked = record
-    is_on = not environ.get("CI") if asked is None else asked
-    return Recording(path, is_on and path is not None, bool(asked))
+    if "APIMART_RECORD" in environ:
+        text = nonempty(environ, "APIMART_RECORD")
+        if text not in _IN_WORDS:
+            raise UsageError(f"APIMART_RECORD: {shown(text)} is neither 1 nor 0", "set it to 1 or 0, or unset it")
+        return Setting(_IN_WORDS[text], "APIMART_RECORD")
+    if in_file.value is not None:
+        return Setting(in_file.value, in_file.source)
+    is_ci = bool(environ.get("CI"))
+    return Setting(not is_ci, "CI" if is_ci else "default")
+
+
+def find_history(environ: Mapping[str, str]) -> Setting[Path | None]:
+    """Find the path of the ledger, as `history_path`."""
+    return Setting(history_path(environ), "APIMART_HISTORY" if "APIMART_HISTORY" in environ else "default")
 
 
 def history_path(environ: Mapping[str, str]) -> Path | None:
@@ -44,7 +37,12 @@ def history_path(environ: Mapping[str, str]) -> Path | None:
     Raises UsageError when APIMART_HISTORY is empty, or begins with `~` and there is no home folder.
     """
     if "APIMART_HISTORY" in environ:
-        return _named(environ["APIMART_HISTORY"])
+        named = nonempty(environ, "APIMART_HISTORY")
+        try:
+            return Path(named).expanduser()
+        except RuntimeError:
+            message = f"APIMART_HISTORY: there is no home folder for {shown(named)}"
+            raise UsageError(message, "write the path out") from None
     from platformdirs import user_state_path
 
     try:
@@ -54,22 +52,3 @@ def history_path(environ: Mapping[str, str]) -> Path | None:
         return None
     # Before platformdirs 4.12 it was a literal `~` in the current folder.
     return path if path.is_absolute() else None
-
-
-def _named(text: str) -> Path:
-    if not text:
-        raise UsageError("APIMART_HISTORY is set but empty", "unset it, or set it to the path of the ledger")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        message = f"APIMART_HISTORY: there is no home folder for '{quote(text, 40)}'"
-        raise UsageError(message, "write the path out") from None
-
-
-def _switch(environ: Mapping[str, str]) -> bool | None:
-    text = environ.get("APIMART_RECORD")
-    if text is None or text in {"0", "1"}:
-        return None if text is None else text == "1"
-    if not text:
-        raise UsageError("APIMART_RECORD is set but empty", "unset it, or set it to 1 or 0")
-    raise UsageError(f"APIMART_RECORD: '{quote(text, 40)}' is neither 1 nor 0", "set it to 1 or 0, or unset it")

@@ -1,10 +1,12 @@
 """Records: what the command line says, and what is in force for one profile, each value with its source. Pure."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from apimart_cli.config.durations import shortest
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.gate import Thresholds
 from apimart_cli.keys.source import KeySource
@@ -13,6 +15,9 @@ from apimart_cli.target import Target
 from apimart_cli.words import ScopeChoice
 
 T = TypeVar("T")
+
+BY_ITSELF = ("default", "CI")
+"""Sources of `record` where nobody asked for it."""
 
 
 class Options(NamedTuple):
@@ -27,6 +32,7 @@ class Options(NamedTuple):
     timeout: str | None = None
     min: str | None = None
     max_used: str | None = None
+    min_runway: str | None = None
     read_standard_input: Callable[[float], str] | None = None
     """Reads the key where `api_key` is `-`, once nothing else is wrong, within so many seconds."""
 
@@ -50,22 +56,35 @@ class Settings(NamedTuple):
     unit: Setting[str | None]
     min: Setting[Decimal | None]
     max_used: Setting[Decimal | None]
+    min_runway: Setting[timedelta | None]
+    """How long the balance must last."""
+    record: Setting[bool]
+    """Whether readings are recorded, as far as there is a place for them."""
+    history: Setting[Path | None]
+    """The path of the ledger; None where there is no place for one."""
     exposures: tuple[ConfigError, ...] = ()
     """One error for each file in use that other users can read a key in, or change."""
     is_key_instead_of_profile: bool = False
     """Whether APIMART_API_KEY gives the key, and the profile has one of its own."""
+
+    @property
+    def record_asked_by(self) -> str | None:
+        """Where it was asked for that readings are recorded; None where they are not, or nobody said anything."""
+        is_asked_for = self.record.value and self.record.source not in BY_ITSELF
+        return self.record.source if is_asked_for else None
 
     def thresholds(self) -> Thresholds:
         """Return what `check` holds every reading of this profile to.
 
         Raises UsageError where there is nothing to hold them to: a gate without a threshold is never a pass.
         """
-        thresholds = Thresholds(min=self.min.value, max_used=self.max_used.value)
+        thresholds = Thresholds(self.min.value, self.max_used.value, self.min_runway.value)
         if not thresholds.are_set:
             is_named = self.profile.source != "default"
             subject = f"profile {self.profile.value} has" if is_named else "there is"
             raise UsageError(
-                f"{subject} no threshold to check", "give --min or --max-used, or set min in the profile; like: --min 5"
+                f"{subject} no threshold to check",
+                "give --min, --max-used or --min-runway, or set min in the profile; like: --min 5",
             )
         return thresholds
 
@@ -81,6 +100,9 @@ class Settings(NamedTuple):
             "unit": self.unit.value,
             "min": _amount_word(self.min.value),
             "max_used": _amount_word(self.max_used.value),
+            "min_runway": None if self.min_runway.value is None else shortest(self.min_runway.value),
+            "record": str(self.record.value).lower(),
+            "history": None if self.history.value is None else f"{self.history.value}",
         }
         rows = [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
         return [*rows[:2], key, *rows[2:]]

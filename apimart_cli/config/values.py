@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
+from apimart_cli.config.durations import parse_duration
 from apimart_cli.errors import UsageError
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
@@ -102,6 +104,13 @@ def parse_new_profile(text: str, source: str) -> str:
     return text
 
 
+def parse_switch(text: str, source: str) -> bool:
+    """Return whether something is on."""
+    if text not in {"true", "false"}:
+        raise UsageError(f"{source}: {shown(text)} is neither true nor false", "give true or false")
+    return text == "true"
+
+
 def _is_word(text: str, longest: int) -> bool:
     """Tell whether `text` may stand on a screen as it is, and is neither empty nor longer than `longest` characters."""
     return 0 < len(text) <= longest and visible(text) == text
@@ -134,6 +143,10 @@ SCOPE = Rule("scope", parse_scope, ScopeChoice.KEY)
 UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
 MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
+MIN_RUNWAY: Rule[timedelta | None] = Rule("min_runway", parse_duration, None)
+RECORD: Rule[bool | None] = Rule("record", parse_switch, None)
 
-RULES: Mapping[str, Rule[object]] = {rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED)}
+RULES: Mapping[str, Rule[object]] = {
+    rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, RECORD)
+}
 """Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

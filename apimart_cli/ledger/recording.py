@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.records import Entry
 
 T = TypeVar("T")
 
@@ -42,21 +42,6 @@ def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: fl
                 prune(connection, now, seconds=_PRUNING_SECONDS)
 
     _within(seconds, path, write)
-
-
-def recall(
-    path: Path, series: Series, since: datetime, until: datetime, *, seconds: float = ALLOWED_SECONDS
-) -> list[Entry]:
-    """Return the entries of a series between two times. Raises LedgerError when they cannot be read in time."""
-
-    def read() -> list[Entry]:
-        from apimart_cli.ledger.file import opened
-        from apimart_cli.ledger.store import entries
-
-        with opened(path, seconds=seconds, create=False) as connection:
-            return list(entries(connection, series, since=since, until=until))
-
-    return _within(seconds, path, read)
 
 
 def _within(seconds: float, path: Path, work: Callable[[], T]) -> T:

@@ -96,14 +96,23 @@ def entries(
 
 
 def samples(
-    connection: Connection, series: Series, *, since: datetime | None = None, until: datetime | None = None
+    connection: Connection,
+    series: Series,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    every: timedelta = timedelta(seconds=1),
 ) -> list[Sample]:
-    """Return what forecasts and charts need of the entries of a series, quicker than `entries` would."""
+    """Return what forecasts and charts need of the entries of a series, quicker than `entries` would.
+
+    Of the samples in each step of `every`, whole seconds, only the last one is read.
+    """
     rows = _read(
         connection,
-        "SELECT at, remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ?"
-        " AND label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL) ORDER BY at",
-        (_id_of(connection, series), *_between(since, until)),
+        # Of a group with max(), SQLite returns the row that has it (sqlite.org/lang_select.html#bareagg).
+        "SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ?"
+        " AND label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL) GROUP BY at / ? ORDER BY at",
+        (_id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
     moment, utc, amount = datetime.fromtimestamp, UTC, Decimal
     with _readable():

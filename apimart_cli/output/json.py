@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from apimart_cli.errors import ApimartError
 from apimart_cli.gate import Judged, Verdict
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import plain
+from apimart_cli.output.runway import document
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import without_keys
 from apimart_cli.words import Outcome, Scope
@@ -31,6 +32,7 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
         "exit_code": int(verdict.exit_code),
         "min": _common([each.thresholds.min for each in judged]),
         "max_used": _common([each.thresholds.max_used for each in judged]),
+        "min_runway_days": _common([_days(each.thresholds.min_runway) for each in judged]),
         "stopped_by": [without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS],
         "readings": [_judged_document(each) for each in judged],
     }
@@ -38,8 +40,19 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
 
 
 def _judged_document(judged: Judged) -> dict[str, Any]:
-    verdict = {**judged.thresholds._asdict(), "verdict": judged.outcome.value}
+    thresholds = judged.thresholds
+    verdict = {
+        "min": thresholds.min,
+        "max_used": thresholds.max_used,
+        "min_runway_days": _days(thresholds.min_runway),
+        "verdict": judged.outcome.value,
+    }
     return {**_reading_document(judged.reading), **verdict}
+
+
+def _days(duration: timedelta | None) -> Decimal | None:
+    """Return a duration in days, which may end in a fraction."""
+    return None if duration is None else Decimal(duration // timedelta(microseconds=1)) / 86_400_000_000
 
 
 def _common(thresholds: Sequence[Decimal | None]) -> Decimal | None:
@@ -56,6 +69,7 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
             "exit_code": int(error.exit_code),
             "min": None,
             "max_used": None,
+            "min_runway_days": None,
             "stopped_by": [],
             "readings": [],
         }
@@ -78,7 +92,8 @@ def _reading_document(reading: Reading) -> dict[str, Any]:
     }
     match reading.result:
         case Balance() as balance:
-            return {**name, **_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
+            facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
+            return {**name, **facts, "forecast": document(reading.forecast)}
         case error:
             return {**name, "error": _error_document(error)}
 

@@ -1,15 +1,22 @@
 """The lines of `check`: one a reading, for people and for logs."""
 
-from apimart_cli.balance import Balance
+from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import width
+from apimart_cli.output.runway import duration_in_words, lasts
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import visible
 from apimart_cli.words import Outcome
 
-_OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.BELOW: "red", Outcome.UNLIMITED: "yellow", Outcome.ERROR: "red"}
+_OUTCOME_COLOURS = {
+    Outcome.PASS: "green",
+    Outcome.BELOW: "red",
+    Outcome.UNLIMITED: "yellow",
+    Outcome.ERROR: "red",
+    Outcome.NO_FORECAST: "yellow",
+}
 
 
 def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
@@ -53,7 +60,10 @@ def _findings(judged: Judged) -> list[str]:
     reading, thresholds, outcome = judged
     match reading.result:
         case Balance() as balance:
-            return _balance_findings(balance, thresholds, outcome, reading.unit)
+            return [
+                *_balance_findings(balance, thresholds, outcome, reading.unit),
+                *_runway_findings(reading, thresholds),
+            ]
         case PaymentRequiredError():
             return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
         case error:
@@ -64,6 +74,7 @@ def _findings(judged: Judged) -> list[str]:
             known = part.reading.balance._replace(limited_by=part.reading.scope)
             return [
                 *_balance_findings(known, part.thresholds, outcome, reading.unit),
+                *_runway_findings(part.reading, thresholds),
                 f"the other of key and account is not known ({error.code})",
             ]
 
@@ -71,16 +82,24 @@ def _findings(judged: Judged) -> list[str]:
 def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
     findings = []
     left = _left(balance, unit)
-    if thresholds.min is None:
+    if outcome is Outcome.UNLIMITED:
+        of_min = f" of {with_unit(thresholds.min, unit)} or more" if thresholds.min is not None else ""
+        findings.append(f"{left}, a limited one{of_min} required")
+    elif thresholds.min is None:
         findings.append(left)
-    elif outcome is Outcome.UNLIMITED:
-        findings.append(f"{left}, a limited one of {with_unit(thresholds.min, unit)} or more required")
     else:
         findings.append(f"{left}, at least {with_unit(thresholds.min, unit)} required")
     if thresholds.max_used is not None:
         used = with_unit(balance.used_balance, unit)
         findings.append(f"{used} used, at most {with_unit(thresholds.max_used, unit)} allowed")
     return findings
+
+
+def _runway_findings(reading: Reading, thresholds: Thresholds) -> list[str]:
+    if thresholds.min_runway is None or reading.balance is None:
+        return []
+    told = lasts(reading.forecast, unlimited=reading.balance.unlimited_quota)
+    return [f"{told}, at least {duration_in_words(thresholds.min_runway)} required"]
 
 
 def _left(balance: Balance, unit: str | None) -> str:
@@ -96,4 +115,6 @@ def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
         requirements.append(f"at least {with_unit(thresholds.min, unit)} required")
     if thresholds.max_used is not None:
         requirements.append(f"at most {with_unit(thresholds.max_used, unit)} used allowed")
+    if thresholds.min_runway is not None:
+        requirements.append(f"at least {duration_in_words(thresholds.min_runway)} required")
     return requirements

@@ -4,6 +4,7 @@ Nothing is rounded in favour of a longer time at the low end: 7.9 days are "7".
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 
 from apimart_cli.forecast import LEAST_BLOCKS, Forecast
@@ -43,6 +44,42 @@ def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
             return f"unlimited{_rate(forecast, unit)}"
         rough = ", rough" if forecast.state is ForecastState.ROUGH else ""
         return f"{_time_left(forecast)}{rough}"
+
+
+def in_short(forecast: Forecast | None, *, with_range: bool = False) -> str:
+    """Return the same where there is little room: `12 d`, `12 d (7-24)`, `idle`; nothing where it cannot be told."""
+    if forecast is None or forecast.state in {ForecastState.TOO_LITTLE, ForecastState.UNLIMITED}:
+        return ""
+    if forecast.state in {ForecastState.EMPTY, ForecastState.IDLE}:
+        return forecast.state.value
+    with localcontext(_EXACT):
+        point, low, high = forecast.days_left, forecast.days_left_low or Decimal(0), forecast.days_left_high
+        if (low if point is None else point) > MOST_DAYS:
+            return ">3 mo"
+        if point is None:
+            return f"{_whole(low, ROUND_FLOOR, _word_for(low))}+ {_word_for(low)[0]}"
+        word = _word_for(point)
+        least, most = _whole(low, ROUND_FLOOR, word), None if high is None else _whole(high, ROUND_CEILING, word)
+        between = "" if not with_range else f" ({least}+)" if most is None else f" ({least}-{most})"
+        return f"{_whole(point, ROUND_HALF_UP, word) or '<1'} {word[0]}{between}"
+
+
+def lasts(forecast: Forecast | None, *, unlimited: bool) -> str:
+    """Return the same as a sentence without its subject: `lasts about 12 days (7 to 24)`, `does not run out`."""
+    if unlimited:
+        return "does not run out"
+    has_end = forecast is not None and forecast.state in {ForecastState.OK, ForecastState.ROUGH}
+    return f"lasts {in_words(forecast)}" if has_end else in_words(forecast)
+
+
+def duration_in_words(duration: timedelta) -> str:
+    """Return a duration in the largest unit that it is a whole number of: `3 days`, `36 hours`."""
+    microseconds = duration // timedelta(microseconds=1)
+    unit, word = next(
+        ((unit, word) for unit, word in _UNITS if not microseconds % (unit // timedelta(microseconds=1))), _UNITS[-1]
+    )
+    number = (Decimal(microseconds) / (unit // timedelta(microseconds=1))).normalize()
+    return f"{number:f} {word}{'' if number == 1 else 's'}"
 
 
 def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | None:
@@ -131,4 +168,10 @@ def _without_zeros(number: Decimal) -> Decimal:
 
 _HOUR = "hour"
 _DAY = "day"
+_UNITS = (
+    (timedelta(days=1), _DAY),
+    (timedelta(hours=1), _HOUR),
+    (timedelta(minutes=1), "minute"),
+    (timedelta(seconds=1), "second"),
+)
 _LONG = "3 months"

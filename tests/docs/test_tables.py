@@ -9,7 +9,7 @@ from apimart_cli import errors, target, text
 from apimart_cli.errors import ExitCode
 from apimart_cli.gateway import client, failures, retry, transport
 from apimart_cli.output import json
-from apimart_cli.output import table as table_format
+from apimart_cli.output import rows as table_rows
 from apimart_cli.sandbox.scenario import Fault
 from support.pages import DOCUMENTATION, code_in, table
 from support.running import Call, Serve, connected
@@ -64,7 +64,7 @@ def test_every_fault_is_documented() -> None:
         (r"at most (\d+) KiB", transport.MAX_BODY_BYTES // 1024),
         (r"at most (\d+) characters", text.QUOTE_LIMIT),
         (r"default `10`, at most (\d+)", target.MAX_TIMEOUT),
-        (r"less than (\d+) % left", table_format.LOW_SHARE * 100),
+        (r"less than (\d+) % left", table_rows.LOW_SHARE * 100),
         (r"queried concurrently, up to (\d+) at once", client.MAX_CONCURRENCY),
         (r"version of this form: (\d+)", json.SCHEMA),
     ],

@@ -50,7 +50,7 @@ class Listener:
         self._serve = serve
         self._handlers: list[threading.Thread] = []
         self._starting = threading.Lock()
-        """Held while a connection is counted and its thread starts: a thread that has not started can't be waited for."""
+        """Held while a connection is counted and its thread starts: only then can it be waited for."""
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.errors import UsageError
 from apimart_cli.config.recording import Recording, history_path, recording
+from apimart_cli.errors import UsageError
 
 
 def test_the_default_is_in_the_state_folder(home: Path) -> None:

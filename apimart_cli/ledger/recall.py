@@ -1,0 +1,86 @@
+"""Reading the ledger while answers travel, in a thread of its own: no forecast holds up its answer for long."""
+
+import threading
+from collections.abc import Set
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.records import Series
+from apimart_cli.spending import Sample
+
+EVERY = timedelta(minutes=5)
+"""Of samples that stand closer together the last one is read: however often somebody asks, a month is 8,640 samples."""
+
+
+class Sought(NamedTuple):
+    """Whose samples are read, and of what time."""
+
+    hosts: Set[str]
+    key_ids: Set[str]
+    profiles: Set[str]
+    """Names of profiles whose key is not known yet: their series are found by the label of the last sample."""
+    since: datetime
+    until: datetime
+
+
+class Recall:
+    """The samples of the series that are sought, each of them there as soon as it is read."""
+
+    def __init__(self, path: Path, sought: Sought) -> None:
+        """Begin to read. Raises RuntimeError where the system starts no thread."""
+        self._path = path
+        self._sought = sought
+        self._found: dict[Series, list[Sample]] = {}
+        self._changed = threading.Condition()
+        self._is_over = False
+        self._error: Exception | None = None
+        threading.Thread(target=self._run, daemon=True, name="ledger").start()
+
+    def samples(self, series: Series, seconds: float) -> list[Sample]:
+        """Return the samples of a series in the order of their time; none where the ledger has none.
+
+        Raises LedgerError when they cannot be read, or are not there after so many seconds.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over or series in self._found, timeout=max(0.0, seconds))
+            if series in self._found:
+                return self._found[series]
+            if self._error is not None:
+                raise self._error
+            if not self._is_over:
+                raise LedgerError(f"{self._path} was not read in time")
+            return []
+
+    def stop(self) -> None:
+        """Read no further series."""
+        with self._changed:
+            self._is_over = True
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            self._read()
+        except Exception as raised:  # noqa: BLE001  # raised again by `samples`
+            error = raised
+        with self._changed:
+            self._error = error
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _read(self) -> None:
+        from apimart_cli.ledger.file import opened
+        from apimart_cli.ledger.store import all_series, latest, samples
+
+        hosts, key_ids, profiles, since, until = self._sought
+        with opened(self._path, seconds=None, create=False) as connection:
+            for series in all_series(connection):
+                if self._is_over:
+                    return
+                last = latest(connection, series) if profiles and series.host in hosts else None
+                if series.host in hosts and (series.key_id in key_ids or (last and last.profile in profiles)):
+                    found = samples(connection, series, since=since, until=until, every=EVERY)
+                    with self._changed:
+                        self._found[series] = found
+                        self._changed.notify_all()

@@ -1,0 +1,127 @@
+"""Memory: what the ledger adds to readings, and what readings leave in it.
+
+A by-product: whatever becomes of it, the readings and the exit code stay the same.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.config.settings import Settings
+from apimart_cli.text import without_keys
+
+if TYPE_CHECKING:
+    from apimart_cli.forecast import Forecast
+    from apimart_cli.ledger.recall import Recall
+    from apimart_cli.ledger.records import Entry
+
+HELD_UP_SECONDS = 0.25
+"""Most seconds for which forecasts hold up answers that have arrived, in all, unless somebody waits for them."""
+
+
+class Forecasts:
+    """How long balances last, told from the ledger, which is read while the answers travel."""
+
+    def __init__(self, profiles: Sequence[Settings], *, patience: float = 0.0) -> None:
+        """Take the profiles whose readings are to have forecasts.
+
+        `patience` is for how many seconds after the start forecasts may be waited for, whatever the answers do.
+        """
+        self._profiles = profiles
+        self._patience = patience
+        self._patient_until = 0.0
+        self._held_up_left = HELD_UP_SECONDS
+        self._recall: Recall | None = None
+        self.error: Exception | None = None
+        """Why there are none, where the ledger cannot be read."""
+
+    def start(self) -> None:
+        """Begin to read the ledger, if there is one."""
+        self._patient_until = time.monotonic() + self._patience
+        self._recall = _recall(self._profiles)
+
+    def added_to(self, reading: Reading) -> Reading:
+        """Return the reading with its forecast, where there is one."""
+        if self._recall is None or reading.balance is None or reading.key_id is None:
+            return reading
+        start = time.monotonic()
+        seconds = max(self._patient_until - start, self._held_up_left)
+        try:
+            return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds))
+        except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
+            self.error = error
+            return reading
+        finally:
+            self._held_up_left -= max(0.0, time.monotonic() - max(start, self._patient_until))
+
+    def stop(self) -> None:
+        """Read no further."""
+        if self._recall is not None:
+            self._recall.stop()
+
+
+def record(path: Path | None, readings: Iterable[Reading], source: str) -> None:
+    """Write the balances among `readings` to the ledger. Raises LedgerError, or whatever else goes wrong there."""
+    from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.recording import remember
+
+    entries = [entry for reading in readings for entry in _entries(reading, source)]
+    if entries and path is None:
+        raise LedgerError("there is no home folder for the ledger")
+    if entries and path is not None:
+        remember(path, entries, datetime.now(UTC))
+
+
+def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":
+    from apimart_cli.forecast import forecast
+    from apimart_cli.ledger.records import Series
+    from apimart_cli.spending import Sample
+
+    samples = recall.samples(Series(reading.key_id or "", reading.host, reading.scope), seconds)
+    if not samples:
+        return None
+    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)])
+
+
+def _recall(profiles: Sequence[Settings]) -> "Recall | None":
+    path = profiles[0].history.value
+    if path is None or not os.path.lexists(path):
+        return None
+    from apimart_cli.forecast import REACH
+    from apimart_cli.ledger.recall import Recall, Sought
+
+    known = {settings.profile.value: settings.api_key.value.key_id for settings in profiles}
+    now = datetime.now(UTC)
+    sought = Sought(
+        hosts={target.host for settings in profiles for target in settings.targets()},
+        key_ids={key_id for key_id in known.values() if key_id is not None},
+        profiles={without_keys(name) for name, key_id in known.items() if key_id is None},
+        since=now - REACH,
+        until=now,
+    )
+    try:
+        return Recall(path, sought)
+    except RuntimeError:
+        # No thread to be had: no forecast, and the answer all the same.
+        return None
+
+
+def _entries(reading: Reading, source: str) -> "Iterator[Entry]":
+    from apimart_cli.ledger.records import Entry, Series
+
+    for each in reading.parts or (reading,):
+        if each.balance is not None and each.key_id is not None:
+            yield Entry(
+                series=Series(each.key_id, each.host, each.scope),
+                at=each.balance.fetched_at,
+                # A name can be a key that somebody put in the wrong place.
+                profile=without_keys(each.profile),
+                remain=each.balance.remain_balance,
+                used=each.balance.used_balance,
+                unit=each.unit,
+                source=source,
+            )
