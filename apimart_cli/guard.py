@@ -4,6 +4,7 @@ Amounts are in the gateway's unit. Times are seconds of one clock that never ste
 """
 
 from collections import deque
+from datetime import timedelta
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
@@ -30,11 +31,18 @@ class Limits(NamedTuple):
     """What must be left; less stops."""
     max_spend: Decimal | None = None
     """What may be spent since the start; so much stops."""
+    min_runway: timedelta | None = None
+    """How long what is left must last. The gate judges that, and a look tells of it."""
 
     @property
     def are_set(self) -> bool:
         """Whether there is anything to guard."""
-        return self.min is not None or self.max_spend is not None
+        return self != Limits()
+
+    @property
+    def need_what_is_left(self) -> bool:
+        """Whether the balances that `--scope` names are needed."""
+        return self.min is not None or self.min_runway is not None
 
 
 class Look(NamedTuple):
@@ -49,6 +57,8 @@ class Look(NamedTuple):
     """Whether something that a limit needs is not known."""
     must_pay: bool = False
     """Whether the gateway asked for payment (HTTP 402)."""
+    ends_too_soon: bool = False
+    """Whether what is left does not last as long as `min_runway`."""
     retry_after: float | None = None
     """Seconds for which the gateway asked not to be asked again."""
 
@@ -103,7 +113,7 @@ class Guard:
         self._lowest: Decimal | None = None
         self._left: Decimal | None = None
         self._blind_since: float | None = None
-        self._must_pay = False
+        self._must_pay = self._ends_too_soon = False
         self._looked_at: float | None = None
         self._not_before = 0.0
 
@@ -121,7 +131,7 @@ class Guard:
             elif not look.is_blind and look.left is not None:
                 self._fall.add(look.at, -look.left)
         self._left = look.left
-        self._must_pay = look.must_pay
+        self._must_pay, self._ends_too_soon = look.must_pay, look.ends_too_soon
         if not look.is_blind:
             self._blind_since = None
         elif became_blind:
@@ -157,6 +167,8 @@ class Guard:
             return StoppedBy.MIN
         if limits.max_spend is not None and spent is not None and spent >= limits.max_spend:
             return StoppedBy.MAX_SPEND
+        if self._ends_too_soon:
+            return StoppedBy.MIN_RUNWAY
         if self._blind_since is None or self._max_blind is None:
             return None
         left = self._seconds_left(now)

@@ -90,6 +90,8 @@ class StoppedBy(StrEnum):
     """Less was left than `--min` asks for."""
     MAX_SPEND = "max_spend"
     """So much was spent as `--max-spend` allows."""
+    MIN_RUNWAY = "min_runway"
+    """What was left does not last as long as `--min-runway` asks for."""
     PAYMENT_REQUIRED = "payment_required"
     """The gateway asked for payment (HTTP 402)."""
     BLIND = "blind"

@@ -9,17 +9,19 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 import typer
 
 from apimart_cli.commands.completion import complete_profile
-from apimart_cli.errors import ExitCode, UsageError
+from apimart_cli.errors import UsageError
 from apimart_cli.words import OutputFormat, ScopeChoice, SettingsFormat
 
 if TYPE_CHECKING:
     from apimart_cli.config.settings import Options
     from apimart_cli.trace import Trace
+
+T = TypeVar("T")
 
 
 def _profile(meaning: str) -> Any:
@@ -150,7 +152,7 @@ def _read_standard_input(seconds: float) -> str:
     return read_key("--api-key -", hint="pipe the key in, or use --api-key-file", seconds=seconds)
 
 
-def with_records(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+def with_records(command: Callable[..., T]) -> Callable[..., T]:
     """Return `command` for Typer, with the fields of each parameter that is a record of options in its place."""
     parameters: list[inspect.Parameter] = []
     records: dict[str, Any] = {}
@@ -162,7 +164,7 @@ def with_records(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @wraps(command)
-    def call(**values: Any) -> ExitCode:
+    def call(**values: Any) -> T:
         for name, record in records.items():
             values[name] = record(**{field: values.pop(field) for field in record._fields})
         return command(**values)

@@ -67,7 +67,7 @@ def latest_of_profile(connection: sqlite3.Connection, profile: str, host: str, s
 def all_series(connection: sqlite3.Connection) -> list[Series]:
     """Return every series that has an entry, in the order in which they began."""
     found = connection.execute("SELECT key_id, host, scope FROM series ORDER BY id").fetchall()
-    with _readable():
+    with readable():
         series = [Series(key_id, host, Scope(scope)) for key_id, host, scope in found]
     return [each for each in series if latest(connection, each)]
 
@@ -115,7 +115,7 @@ def samples(
         (_id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
     moment, utc, amount = datetime.fromtimestamp, UTC, Decimal
-    with _readable():
+    with readable():
         return [
             Sample(moment(at, utc), None if remain is None else amount(remain), amount(used))
             for at, remain, used in rows
@@ -219,7 +219,7 @@ def _is_news(connection: sqlite3.Connection, entry: Entry) -> bool:
 
 def _entry(row: Any) -> Entry:
     _, at, key_id, host, scope, profile, remain, used, unit, source = row
-    with _readable():
+    with readable():
         return Entry(
             Series(key_id, host, Scope(scope)),
             datetime.fromtimestamp(at, UTC),
@@ -232,7 +232,8 @@ def _entry(row: Any) -> Entry:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
+    """Raise LedgerError where a value in the ledger is none that we write."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, OSError, InvalidOperation):

@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
+from apimart_cli.guard import Limits
 from apimart_cli.output.amounts import with_unit
+from apimart_cli.words import StoppedBy
 
 
 def duration(seconds: float) -> str:
@@ -30,6 +32,23 @@ def spent_in_words(
     certainty = ("", " (settled)") if is_settled else ("at least ", "")
     cost = f"spent {certainty[0]}{amount} in {duration(seconds)}{certainty[1]}"
     return cost if left is None else f"{cost}; {with_unit(left, unit)} left"
+
+
+def breach_in_words(
+    stopped_by: StoppedBy, limits: Limits, *, left: Decimal | None, spent: Decimal | None, unit: str | None
+) -> str:
+    """Return which limit was passed: `4.02 USD spent, 3 USD allowed`."""
+    match stopped_by:
+        case StoppedBy.MIN if left is not None and limits.min is not None:
+            return f"{with_unit(left, unit)} left, at least {with_unit(limits.min, unit)} required"
+        case StoppedBy.MAX_SPEND if spent is not None and limits.max_spend is not None:
+            return f"{with_unit(spent, unit)} spent, {with_unit(limits.max_spend, unit)} allowed"
+        case StoppedBy.MIN_RUNWAY if limits.min_runway is not None:
+            return f"what is left may not last {duration(limits.min_runway.total_seconds())}"
+        case StoppedBy.PAYMENT_REQUIRED:
+            return "the account cannot pay (HTTP 402)"
+        case _:
+            return "the balance is not known"
 
 
 def others_in_words(count: int) -> str:

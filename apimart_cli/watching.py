@@ -1,0 +1,127 @@
+"""Watching a command while it runs: one thread looks at the balances, and the guard says when to stop."""
+
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UsageError, bug
+from apimart_cli.guard import Guard, Look
+from apimart_cli.looking import Looking, Sight
+from apimart_cli.runs import Run
+from apimart_cli.screen.writing import write_warning
+from apimart_cli.words import StoppedBy
+
+
+class Watch:
+    """Looks again and again in a thread of its own, from the beginning of the block to its end."""
+
+    def __init__(self, guard: Guard, looking: Looking, first: Sight, *, advice: str, register: "Register") -> None:
+        self.latest = first
+        """The last look that told something of every limit, or the first one."""
+        self.failure = first.failure
+        """Why the last look did not tell enough; None where it did."""
+        self.stopped_by: StoppedBy | None = None
+        """Why the command has to be stopped, once that is decided."""
+        self._guard = guard
+        self._looking = looking
+        self._advice = advice
+        self._register = register
+        self._lock = threading.Lock()
+        self._is_over = threading.Event()
+
+    def __enter__(self) -> "Watch":
+        """Begin to look. Raises UsageError where the system starts no thread."""
+        from apimart_cli.processes.signals import held_back
+
+        try:
+            with held_back():
+                threading.Thread(target=self._run, name="apimart-guard", daemon=True).start()
+        except RuntimeError:
+            raise UsageError("nothing can be guarded: the system starts no thread", NO_THREAD_HINT) from None
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        """Look no more. A question that is under way is left to itself: its thread holds nobody up."""
+        with self._lock:
+            self._is_over.set()
+
+    def must_stop(self) -> bool:
+        """Tell whether the command has to be stopped now."""
+        if self.stopped_by is None:
+            with self._lock:
+                self.stopped_by = self._guard.stop(time.monotonic())
+        return self.stopped_by is not None
+
+    def _run(self) -> None:
+        self._register.begin()
+        while not self._is_over.wait(self._seconds_to_next()):
+            sight = self._look()
+            with self._lock:
+                if self._is_over.is_set():
+                    return
+                became_blind = self._guard.take(sight.look)
+                self.failure = sight.failure
+                if sight.failure is None:
+                    self.latest = sight
+            if became_blind and sight.failure is not None:
+                write_warning(f"the balance is not known: {sight.failure.message}", self._advice)
+            self._register.beat(self._seconds_to_next())
+
+    def _seconds_to_next(self) -> float:
+        with self._lock:
+            return max(0.0, self._guard.next_look() - time.monotonic())
+
+    def _look(self) -> Sight:
+        try:
+            return self._looking.again()
+        except Exception as error:  # noqa: BLE001  # a guard that failed must not go on as though it saw something
+            failure = error if isinstance(error, ApimartError) else bug(error)
+            return Sight(Look(time.monotonic(), is_blind=True), (), failure, has_no_forecast=False)
+
+
+class Register:
+    """Tells the ledger that a run is under way, so that others of the same key know of it. Best effort."""
+
+    def __init__(self, path: Path | None, run: Run, *, patience: float) -> None:
+        """Register `run` in the ledger at `path`; nothing is where that is None. Looks take `patience` seconds."""
+        self.run = run
+        self._path = path
+        self._patience = patience
+        self._number: int | None = None
+
+    def begin(self) -> None:
+        """Say that it has begun."""
+        from apimart_cli.ledger.runs import begin
+
+        if self._path is not None:
+            with suppress(Exception):
+                self._number = begin(self._path, self.run, self._alive_until(0))
+
+    def beat(self, seconds: float) -> None:
+        """Say that it goes on, and that the next look comes in so many seconds."""
+        from apimart_cli.ledger.runs import beat
+
+        if self._path is not None and self._number is not None:
+            with suppress(Exception):
+                beat(self._path, self._number, self._alive_until(seconds))
+
+    def finish(self, run: Run) -> int | None:
+        """Say how it ended; return how many others of its key were under way meanwhile, None where nobody knows."""
+        from apimart_cli.ledger.runs import finish
+
+        if self._path is not None:
+            with suppress(Exception):
+                return finish(self._path, self._number, run)
+        return None
+
+    def _alive_until(self, seconds: float) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=seconds + self._patience + _MARGIN)
+
+
+_MARGIN = 30.0
+"""Seconds that a run may be late before it is taken for dead."""
