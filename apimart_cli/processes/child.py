@@ -126,9 +126,10 @@ class Child:
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG):
                 os.kill(os.getpid(), signal.SIGSTOP)
-                # `fg` has told the whole group; `kill -CONT` only us.
-                if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG):
+                # `fg` has told the whole group; `kill -CONT` only us. Another Ctrl-Z may have come already.
+                if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG):
                     self._signal(signal.SIGCONT)
+                os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG)
 
     def stop(self, grace: float) -> int:
         """End it and everything that it has started, with SIGTERM and after `grace` seconds with SIGKILL.
