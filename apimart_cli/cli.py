@@ -116,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _status(code: ExitCode, arguments: Sequence[str]) -> int:
     """Return the exit status of a failure: around a command it is one that few commands have of their own."""
-    return CommandStatus(NOT_STARTED) if code and arguments[:1] == ["run"] else code
+    return CommandStatus(NOT_STARTED) if code and arguments and arguments[0] == "run" else code
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -53,5 +53,6 @@ def breach_in_words(
 
 def others_in_words(count: int) -> str:
     """Return how many others may have spent of the same key meanwhile."""
-    subject = "1 other run was" if count == 1 else f"{count} other runs were"
-    return f"{subject} active on this key; what it spent is counted together"
+    if count == 1:
+        return "1 other run was active on this key; what it spent is counted, too"
+    return f"{count} other runs were active on this key; what they spent is counted, too"

@@ -1,9 +1,10 @@
 """A gateway that answers each key and path as a test says, and remembers who asked."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 ACCOUNT = "/v1/user/balance"
@@ -17,6 +18,7 @@ class Reply(NamedTuple):
     status: int = 200
     delay: float = 0.0
     """Seconds before it is sent."""
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Asked(NamedTuple):
@@ -87,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             gateway.under_way -= 1
         self.send_response(reply.status)
         self.send_header("Content-Length", str(len(reply.body)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(reply.body.encode())
 
