@@ -160,6 +160,9 @@ def _run(
 def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
     """Run the command until it ends, or has to be stopped."""
     from apimart_cli.processes.relay import supervise
+    from apimart_cli.processes.terminal import TerminalSettings
+
+    terminal = TerminalSettings()
 
     def tell(child: Child) -> None:
         if watchdog is not None:
@@ -184,6 +187,7 @@ def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
         return _End(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_INVOKE, ExitCode.USAGE)
     if watch.stopped_by is None:
         return _End(status, ExitCode.OK)
+    terminal.restore()
     is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
     return _End(STOPPED, watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW, watch.stopped_by)
 
