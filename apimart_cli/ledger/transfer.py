@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.text import visible, without_keys
-from apimart_cli.words import Scope
+from apimart_cli.words import ScopeChoice
 
 FIELDS = (
     "schema",
@@ -188,7 +188,7 @@ def _csv_line(cells: Iterable[str]) -> str:
 
 
 _NAMES = frozenset(FIELDS)
-_SCOPES = {scope.value: scope for scope in Scope}
+_SCOPES = {scope.value: scope for scope in ScopeChoice.BOTH.asked}
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/@+-]+(:[0-9]+)?")
 """What is visible without a closer look, and quicker: nearly every name."""
 _KEY_ID = re.compile(r"[0-9a-f]{12}")
