@@ -93,13 +93,14 @@ class Register:
         self._path = path
         self._patience = patience
         self._number: int | None = None
+        self._one_at_a_time = threading.Lock()
 
     def begin(self) -> None:
         """Say that it has begun."""
         from apimart_cli.ledger.runs import begin
 
         if self._path is not None:
-            with suppress(Exception):
+            with self._one_at_a_time, suppress(Exception):
                 self._number = begin(self._path, self.run, self._alive_until(0))
 
     def beat(self, seconds: float) -> None:
@@ -107,7 +108,7 @@ class Register:
         from apimart_cli.ledger.runs import beat
 
         if self._path is not None and self._number is not None:
-            with suppress(Exception):
+            with self._one_at_a_time, suppress(Exception):
                 beat(self._path, self._number, self._alive_until(seconds))
 
     def finish(self, run: Run) -> int | None:
@@ -115,7 +116,8 @@ class Register:
         from apimart_cli.ledger.runs import finish
 
         if self._path is not None:
-            with suppress(Exception):
+            # A command may end before it is written that it has begun; either takes a quarter of a second at most.
+            with self._one_at_a_time, suppress(Exception):
                 return finish(self._path, self._number, run)
         return None
 

@@ -1,6 +1,7 @@
 """`run`: what starts, what does not, what stops a command, and what is told of it afterwards."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from apimart_cli.commands.history_runs import runs as history_runs
+from apimart_cli.commands.options import SettingsOutput
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.runs import begin, finish, runs
+from apimart_cli.ledger.runs import begin, clear_runs, finish, runs
 from apimart_cli.runs import Run
 from apimart_cli.sandbox.scenario import Fault, Funds, Move
+from apimart_cli.words import StoppedBy
+from support.past import write_past
 from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
@@ -355,7 +360,7 @@ def test_the_report_tells_everything_exactly(call: Call, sandbox: Any, tmp_path:
     assert told == {
         "schema": 1, "label": "nightly sk-...", "profile": "default", "key_id": KEY_ID, "exit_code": 42,
         "apimart_exit_code": 0, "stopped_by": None, "min": 1, "max_spend": 9, "min_runway_days": None,
-        "spent": D("0.0"), "settled": False, "unit": None, "other_runs": 0,
+        "spent": D("0.0"), "settled": False, "unit": None, "other_runs": None,
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
 
@@ -380,6 +385,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ledger of the test's own."""
     path = tmp_path / "history.db"
     monkeypatch.setenv("APIMART_HISTORY", str(path))
+    monkeypatch.setenv("APIMART_RECORD", "1")
     return path
 
 
@@ -417,7 +423,7 @@ def test_a_run_is_kept(call: Call, serve: Serve, ledger: Path) -> None:
 
 
 def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledger: Path) -> None:
-    """Best effort: a quarter of a second, and no word of it."""
+    """Best effort, a quarter of a second each time."""
     import sqlite3
 
     call("balance", env=connected(sandbox))
@@ -427,4 +433,87 @@ def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledg
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", "exit 4", env=connected(sandbox))
     locked.close()
     assert (ended.code, time.monotonic() - begun < 2) == (4, True)
-    assert "ledger" not in ended.stderr
+    # Recording was asked for: the first look says that it failed, and nobody says it again.
+    assert ended.stderr.count("apimart: warning: nothing was recorded") == 1
+
+
+def test_runs_are_listed(call: Call, serve: Serve, ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With label, duration, spend and why they ended, the latest last; one that was killed says so."""
+    sandbox = serve()
+    begin(ledger, other(sandbox, began=datetime(2026, 1, 31, 12, tzinfo=UTC)), datetime.now(UTC))
+    killed = other(sandbox, began=datetime.now(UTC) - timedelta(hours=1))
+    begin(ledger, killed._replace(label="killed"), datetime.now(UTC))
+    call("run", "--max-spend", "1", "--label", "good", "--", "sh", "-c", "exit 3", env=connected(sandbox))
+    past = other(sandbox, began=datetime.now(UTC))._replace(
+        ended=datetime.now(UTC) + timedelta(minutes=65), spent=D("3.50"), unit="USD", stopped_by=StoppedBy.MAX_SPEND,
+        exit_code=124,
+    )  # fmt: skip
+    finish(ledger, None, past)
+    assert history_runs(SettingsOutput()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.split(" {3,}", line)[1:] for line in lines] == [
+        ["Profile", "Label", "Took", "Spent", "Ended"],
+        ["default", "killed", "-", "-", "running, or killed"],
+        ["default", "good", "0 s", "0.0", "exit 3"],
+        ["default", "-", "1 h 5 min", ">= 3.50 USD", "stopped: --max-spend"],
+    ]
+    assert history_runs(SettingsOutput(json=True), days=700) == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["label"] for each in documents] == [None, "killed", "good", None]
+    assert documents[2] == {**documents[2], "schema": 1, "key_id": KEY_ID, "exit_code": 3, "settled": True}
+    assert history_runs(SettingsOutput(), profile="nobody") == 0
+    assert capsys.readouterr().err.startswith("apimart: note: no command was run in the last 14 days")
+
+
+def test_runs_can_be_cleared(sandbox: Any, ledger: Path) -> None:
+    """Of a profile, or before a time."""
+    now = datetime.now(UTC)
+    for hours in (1, 3):
+        begin(ledger, other(sandbox, began=now - timedelta(hours=hours)), now)
+    with opened(ledger) as connection:
+        assert clear_runs(connection, profile="nobody") == 0
+        assert clear_runs(connection, before=now - timedelta(hours=2)) == 1
+        assert clear_runs(connection) == 1
+        assert runs(connection) == []
+
+
+# --- how long what is left lasts --------------------------------------------------------------------------------
+
+LASTING = ("--scope", "key", "--min-runway", "30d", "--report", "report.json", *QUICK)
+
+
+@pytest.mark.parametrize(
+    ("spent_per_day", "options", "code", "inner"),
+    [
+        ("0.25", (), 0, 0),
+        ("2", (), 125, 3),
+        (None, (), 125, 8),
+        (None, ("--on-no-forecast", "pass"), 0, 0),
+    ],
+)
+def test_what_may_not_last_long_enough_starts_nothing(
+    call: Call,
+    sandbox: Any,
+    ledger: Path,
+    tmp_path: Path,
+    spent_per_day: str | None,
+    options: Any,
+    code: int,
+    inner: int,
+) -> None:
+    """By the low end of the forecast; what nobody can tell is not enough, unless that is said."""
+    if spent_per_day is not None:
+        write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day=spent_per_day)
+    ended = call("run", *LASTING, *options, "--", "true", env=connected(sandbox))
+    assert ended.code == code
+    assert report_of(tmp_path)["apimart_exit_code"] == inner
+
+
+def test_what_no_longer_lasts_long_enough_stops(call: Call, serve: Serve, ledger: Path, tmp_path: Path) -> None:
+    """Here much is spent in no time; it is seen all at once."""
+    sandbox = serve(burn=D(2), lag=2.0)
+    write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="0.25")
+    ended = call("run", *LASTING, "--", "sleep", "20", env=connected(sandbox))
+    assert ended.code == 124
+    assert "the command was stopped: what is left may not last 30 d\n" in ended.stderr
+    assert report_of(tmp_path)["stopped_by"] == "min_runway"

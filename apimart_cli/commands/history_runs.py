@@ -1,0 +1,60 @@
+"""`apimart history runs`: a command of the group `history`, to which `apimart_cli.commands.history` adds it."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from apimart_cli.commands.completion import complete_profile
+from apimart_cli.commands.options import SettingsOutput
+from apimart_cli.errors import ExitCode, UsageError
+
+
+def runs(
+    output: SettingsOutput,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            "-p",
+            metavar="NAME",
+            help="Only those with this profile.",
+            show_default=False,
+            autocompletion=complete_profile,
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=730, help="How many days, up to now.")] = 14,
+) -> ExitCode:
+    """Show the commands that were run under a guard: what each has cost, and how it ended.
+
+        apimart history runs
+        apimart history runs -p work --days 30
+        apimart history runs --json
+
+    Those of apimart run, on this machine, the latest last. A command line is not kept: name runs with --label.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from apimart_cli.config.recording import history_path
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.place import LedgerError, NoLedgerError
+    from apimart_cli.ledger.runs import runs as kept_runs
+    from apimart_cli.output.runs import runs_as_json, runs_as_lines
+    from apimart_cli.screen.writing import write_answer, write_note
+
+    path = history_path(os.environ)
+    if path is None:
+        raise UsageError("there is no home folder for the history", "name a file with APIMART_HISTORY")
+    since = datetime.now(UTC) - timedelta(days=days)
+    try:
+        with opened(path, seconds=None, create=False) as connection:
+            found = kept_runs(connection, since=since, profile=profile)
+    except NoLedgerError:
+        found = []
+    except LedgerError as error:
+        hint = "correct that, or name another file with APIMART_HISTORY"
+        raise UsageError(f"the history cannot be used: {error}", hint) from None
+    if not found and not output.is_json:
+        write_note(f"no command was run in the last {days} days", "guard one with: apimart run --max-spend 3 -- make")
+    write_answer(runs_as_json(found) if output.is_json else runs_as_lines(found))
+    return ExitCode.OK
