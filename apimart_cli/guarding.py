@@ -28,7 +28,7 @@ STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
 SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0
 """Seconds between two looks that have to agree, and for which that is waited for."""
 
-_NO_LIMIT_HINT = "the hard limit is a key with a quota of its own"
+_HARD_LIMIT_HINT = "for a hard limit, give the key a quota of its own"
 
 
 class Order(NamedTuple):
@@ -140,7 +140,7 @@ def _run(
         end = _supervised(order, watch, watchdog)
     seconds, after, is_settled = time.monotonic() - started, watch.latest, False
     if end.stopped_by is not None:
-        write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _NO_LIMIT_HINT)
+        write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
     if end.code is not ExitCode.USAGE:
         settles = end.stopped_by is None if order.settle is None else order.settle
         after, is_settled = _look_after(looking, guard, after, settles=settles)

@@ -227,7 +227,7 @@ def test_money_comes_in_when_the_time_has_come(burning: Callable[..., tuple[Sand
         fields = ask(sandbox).fields
         seen.append((fields["remain_balance"], fields["used_balance"]))
     assert [[str(each) for each in pair] for pair in seen] == [
-        ["9.500000", "3.300000"], ["13.500000", "4.300000"], ["14.500000", "3.300000"],
+        ["9.5", "3.3"], ["13.5", "4.3"], ["14.5", "3.3"],
     ]  # fmt: skip
     assert ask(sandbox, "/v1/user/balance").fields["remain_balance"] == Decimal("104.0")
 
