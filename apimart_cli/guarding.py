@@ -1,7 +1,8 @@
 """The use case of `run`: look before, watch while the command runs, look after it."""
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from apimart_cli.guard import Guard, Limits
 from apimart_cli.looking import Looking, Sight
 from apimart_cli.output.runs import breach_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
+from apimart_cli.processes.signals import asked_to_end, held_back
 from apimart_cli.processes.watchdog import Watchdog
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_error, write_warning
@@ -209,14 +211,14 @@ def _advice(order: Order) -> str:
 
 
 def _look_after(looking: Looking, guard: Guard, latest: Sight, *, settles: bool) -> tuple[Sight, bool]:
-    """Look until two looks agree, and return the last good one, and whether they did."""
-    from apimart_cli.processes.signals import asked_to_end
-
+    """Look until two looks agree, and return the last good one, and whether they did. Ctrl-C cuts it short."""
     give_up_at = time.monotonic() + SETTLE_LIMIT
     used: Decimal | None = None
     with asked_to_end() as wait:
         while True:
-            sight = looking.again(is_last=True)
+            sight = _look_unless(wait, looking)
+            if sight is None:
+                return latest, False
             guard.take(sight.look)
             if sight.look.used is not None:
                 latest = sight
@@ -225,3 +227,17 @@ def _look_after(looking: Looking, guard: Guard, latest: Sight, *, settles: bool)
             used = sight.look.used
             if not settles or time.monotonic() + SETTLE_PAUSE > give_up_at or wait(SETTLE_PAUSE):
                 return latest, False
+
+
+def _look_unless(is_ended: Callable[[float], bool], looking: Looking) -> Sight | None:
+    """Look in another thread; leave it alone when we are asked to end, which tells whether that was within seconds."""
+    sights: list[Sight] = []
+    thread = threading.Thread(target=lambda: sights.append(looking.again(is_last=True)), daemon=True)
+    with held_back():
+        try:
+            thread.start()
+        except RuntimeError:  # the system starts no thread
+            return None
+    while thread.is_alive() and not is_ended(0.005):
+        pass
+    return sights[0] if sights else None

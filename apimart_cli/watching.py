@@ -14,6 +14,9 @@ from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import StoppedBy
 
+_LONGEST_TICK = 2.0
+"""Seconds between two questions whether to stop; after more than that we were stopped ourselves (Ctrl-Z)."""
+
 
 class Watch:
     """Looks again and again in a thread of its own, from the beginning of the block to its end."""
@@ -30,6 +33,8 @@ class Watch:
         self._advice = advice
         self._register = register
         self._lock = threading.Lock()
+        self._stopped_for = 0.0
+        self._asked_at = time.monotonic()
         self._is_over = threading.Event()
 
     def __enter__(self) -> "Watch":
@@ -54,8 +59,19 @@ class Watch:
         """Tell whether the command has to be stopped now."""
         if self.stopped_by is None:
             with self._lock:
-                self.stopped_by = self._guard.stop(time.monotonic())
+                self._note_the_time()
+                self.stopped_by = self._guard.stop(self._now())
         return self.stopped_by is not None
+
+    def _note_the_time(self) -> None:
+        """Take no account of the time that we were stopped for: neither did the command spend, nor did we look."""
+        asked_at = time.monotonic()
+        if asked_at - self._asked_at > _LONGEST_TICK:
+            self._stopped_for += asked_at - self._asked_at
+        self._asked_at = asked_at
+
+    def _now(self) -> float:
+        return time.monotonic() - self._stopped_for
 
     def _run(self) -> None:
         self._register.begin()
@@ -64,7 +80,7 @@ class Watch:
             with self._lock:
                 if self._is_over.is_set():
                     return
-                became_blind = self._guard.take(sight.look)
+                became_blind = self._guard.take(sight.look._replace(at=self._now()))
                 self.failure = sight.failure
                 if sight.failure is None:
                     self.latest = sight
@@ -74,7 +90,7 @@ class Watch:
 
     def _seconds_to_next(self) -> float:
         with self._lock:
-            return max(0.0, self._guard.next_look() - time.monotonic())
+            return max(0.0, self._guard.next_look() - self._now())
 
     def _look(self) -> Sight:
         try:

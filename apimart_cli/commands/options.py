@@ -124,7 +124,7 @@ class GuardingOptions(NamedTuple):
         ScopeChoice | None,
         typer.Option(
             "--scope",
-            help="Which balance --min holds: key, account, both, or spendable (default), the smaller one.",
+            help="Which balance --min holds; of key and account the smaller one is spendable. Default: spendable.",
             show_default=False,
         ),
     ] = None

@@ -78,7 +78,7 @@ def run(
     It is stopped when a limit is reached, and not started when there is too little.
 
         apimart run --max-spend 3 -- ./agent.sh
-        apimart run --min 5 --report cost.json -- make evaluation
+        apimart run --min 5 --report cost.json -- make all
 
     Needs --max-spend, --min or --min-runway, or min or min_runway in the config file. What comes after -- is
     run as it is, without a shell.

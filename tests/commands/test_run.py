@@ -74,7 +74,7 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
         (("--min", "1", "--report", "."), "--report: that is a folder, not a file"),
         (("--min", "1", "--api-key", "-"), "--api-key -: standard input belongs to the command"),
         (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
-        (("--min", "1", "--profile", "c"), "there is no profile c"),
+        (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
         (("--min", "1", "--nonsense"), "No such option: --nonsense"),
         (("--min", "1", "--scope", "all"), "Invalid value for '--scope'"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from apimart_cli.sandbox.scenario import Fault
 from support.processes import wait_until
 from support.programs import need
 from support.running import KEY, Serve, Spawn, connected
@@ -124,6 +125,30 @@ def test_a_terminal_that_is_closed_ends_the_command(spawn: Spawn, serve: Serve, 
     numbers = [int(word) for word in (tmp_path / "pids").read_text().split()]
     terminal.ptyproc.fileobj.close()
     wait_until(lambda: not any(Path(f"/proc/{number}").exists() for number in numbers), 5)
+
+
+def test_the_time_that_a_job_is_stopped_for_does_not_count(spawn: Spawn, serve: Serve, tmp_path: Path) -> None:
+    """Ctrl-Z while the balance is not known, and `fg` long after --max-blind: the command goes on."""
+    sandbox = serve()
+    program = tmp_path / "job.py"
+    waiting = f"while not os.path.exists('{tmp_path}/enough'):\n    time.sleep(0.01)\n"
+    program.write_text(f"import os, time\nprint('up', flush=True)\n{waiting}")
+    env = {"PS1": "ready> ", "TERM": "dumb", **connected(sandbox)}
+    terminal = spawn("bash", "--norc", "--noprofile", "-i", columns=200, env=env)
+    terminal.expect_exact("ready> ")
+    options = f"--max-spend 2 --max-blind 1.5 {QUICK}"
+    terminal.sendline(f"apimart run {options} -- {sys.executable} {program}; echo status=$?.")
+    terminal.expect_exact("up\r\n")
+    sandbox.scenario = sandbox.scenario._replace(fault=Fault.UNAUTHORIZED)
+    terminal.expect_exact("the balance is not known")
+    terminal.send("\x1a")
+    terminal.expect_exact("ready> ")
+    time.sleep(2.5)
+    sandbox.scenario = sandbox.scenario._replace(fault=None)
+    terminal.sendline("fg; echo status=$?.")
+    time.sleep(0.5)
+    (tmp_path / "enough").touch()
+    terminal.expect_exact("status=0.")
 
 
 def test_nothing_is_drawn_over_a_program(spawn: Spawn, serve: Serve, agent: str) -> None:
