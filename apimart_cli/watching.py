@@ -113,25 +113,25 @@ class Register:
 
     def begin(self) -> None:
         """Say that it has begun."""
-        from apimart_cli.ledger.runs import begin
-
         if self._path is not None:
+            from apimart_cli.ledger.runs import begin
+
             with self._one_at_a_time, suppress(Exception):
                 self._number = begin(self._path, self.run, self._alive_until(0))
 
     def beat(self, seconds: float) -> None:
         """Say that it goes on, and that the next look comes in so many seconds."""
-        from apimart_cli.ledger.runs import beat
-
         if self._path is not None and self._number is not None:
+            from apimart_cli.ledger.runs import beat
+
             with self._one_at_a_time, suppress(Exception):
                 beat(self._path, self._number, self._alive_until(seconds))
 
     def finish(self, run: Run) -> int | None:
         """Say how it ended; return how many others of its key were under way meanwhile, None where nobody knows."""
-        from apimart_cli.ledger.runs import finish
-
         if self._path is not None:
+            from apimart_cli.ledger.runs import finish
+
             # A command may end before it is written that it has begun; either takes a quarter of a second at most.
             with self._one_at_a_time, suppress(Exception):
                 return finish(self._path, self._number, run)
