@@ -68,8 +68,7 @@ def check(
 
         apimart check --min 5
         apimart check --min 5 --scope spendable
-        apimart check --min-runway 3d
-        apimart check --all-profiles --quiet-pass
+        apimart check --min 5 --min-runway 3d
 
     Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass.
 
@@ -108,8 +107,8 @@ def check(
         quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
         if not quiet:
             _write(verdict, chosen)
-        _comment(verdict, quiet=quiet)
-        _tell_what_is_not_told(verdict, forecasts)
+    _comment(verdict, quiet=quiet)
+    _tell_what_is_not_told(verdict, forecasts)
     return verdict.exit_code
 
 

@@ -96,7 +96,7 @@ def test_powershell_gets_a_completer_for_the_command() -> None:
 LINES = [
     ("apimart ch", "<check>"),
     ("apimart config sh", "<config><show>"),
-    ("apimart check --on", "<check><--on-unlimited>"),
+    ("apimart check --on", "<check><--on->"),
     ("apimart check --on-unlimited f", "<check><--on-unlimited><fail>"),
     ("apimart balance --scope acc", "<balance><--scope><account>"),
     ("apimart balance --output js", "<balance><--output><json>"),
@@ -134,7 +134,7 @@ OFFERS = [
     ("apimart help ", "balance check login logout profiles config sandbox help"),
     ("apimart balance --scope ", "key account both spendable"),
     ("apimart check --output ", "table json value"),
-    ("apimart check --m", "--min --max-used"),
+    ("apimart check --m", "--min --max-used --min-runway"),
     ("apimart sandbox --fault un", "unauthorized unknown-key"),
 ]
 
