@@ -18,7 +18,8 @@ from apimart_cli.ledger.runs import begin, clear_runs, finish, runs
 from apimart_cli.runs import Run
 from apimart_cli.sandbox.scenario import Fault, Funds, Move
 from apimart_cli.words import StoppedBy
-from support.past import write_past
+from support.past import recorded, write_past
+from support.processes import is_running
 from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
@@ -37,8 +38,8 @@ def started(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long it takes to settle is shown once, with a process."""
-    monkeypatch.setattr("apimart_cli.guarding.SETTLE_PAUSE", 0.1)
-    monkeypatch.setattr("apimart_cli.guarding.SETTLE_LIMIT", 0.35)
+    monkeypatch.setattr("apimart_cli.settling.SETTLE_PAUSE", 0.1)
+    monkeypatch.setattr("apimart_cli.settling.SETTLE_LIMIT", 0.35)
 
 
 @pytest.fixture
@@ -299,10 +300,38 @@ def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: p
         raise ZeroDivisionError
 
     monkeypatch.setattr("apimart_cli.readings.ask_again", fail)
-    monkeypatch.setattr("apimart_cli.guarding._look_after", lambda _looking, _guard, latest, **_: (latest, False))
+    monkeypatch.setattr("apimart_cli.guarding.settle", lambda _looking, _guard, latest, **_: (latest, False))
     ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
     assert ended.code == 124
     assert "a bug in apimart: ZeroDivisionError" in ended.stderr
+
+
+def test_a_bug_of_ours_leaves_nothing_running(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without its guard a command must not run on. The code is one that says that nothing is known of it."""
+
+    def fail(_watch: object) -> bool:
+        if (tmp_path / "pid").exists():
+            raise ZeroDivisionError
+        return False
+
+    monkeypatch.setattr("apimart_cli.watching.Watch.must_stop", fail)
+    script = "echo $$ > new; mv new pid; exec sleep 60"
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", script, env=connected(sandbox))
+    assert ended.code == 125
+    assert "a bug in apimart: ZeroDivisionError" in ended.stderr
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:
+    """Where the gateway was silent at the start."""
+    sandbox = serve(burn=D(5), fault=Fault.SERVER_ERROR, fault_for=1.0)
+    options = ("--max-spend", "2", "--fail-open", "--timeout", "0.2", "--report", "report.json")
+    ended, seconds = stopped(call, sandbox, *options)
+    assert ended.code == 124
+    assert 1 < seconds < 4
+    assert 2 <= report_of(tmp_path)["spent"] < 5
 
 
 # --- after it ---------------------------------------------------------------------------------------------------
@@ -328,7 +357,7 @@ def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
     """Booked in a batch after the command has ended."""
     sandbox = serve(burn=D(1), lag=0.25)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apimart_cli.guarding.SETTLE_LIMIT", 5)
+        patch.setattr("apimart_cli.settling.SETTLE_LIMIT", 5)
         ended = call("run", "--max-spend", "9", "--", "true", env=connected(sandbox))
     assert ended.stderr.count("(settled)") == 1
 
@@ -421,6 +450,13 @@ def test_a_run_is_kept(call: Call, serve: Serve, ledger: Path) -> None:
     assert kept.spent >= 1
     assert kept.ended is not None
     assert b"sleep" not in ledger.read_bytes()
+
+
+def test_readings_of_a_run_are_recorded(call: Call, serve: Serve, ledger: Path) -> None:
+    """The first one and the last one, and one a minute in between: a guard looks far more often than anybody reads."""
+    sandbox = serve(burn=D(1))
+    call("run", "--max-spend", "9", *QUICK, "--", "sleep", "1.2", env=connected(sandbox))
+    assert [entry.source for entry in recorded(ledger)] == ["run", "run"]
 
 
 def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledger: Path) -> None:

@@ -1,6 +1,8 @@
 """`run` around a program that has the whole screen, at a real terminal and in tmux; the rest is in test_job_control."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ import pexpect
 import pytest
 
 from apimart_cli.sandbox.scenario import Fault
-from support.processes import wait_until
+from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
 from support.running import KEY, Serve, Spawn, connected
 
@@ -149,6 +151,35 @@ def test_the_time_that_a_job_is_stopped_for_does_not_count(spawn: Spawn, serve: 
     time.sleep(0.5)
     (tmp_path / "enough").touch()
     terminal.expect_exact("status=0.")
+
+
+@pytest.mark.parametrize("kind", ["child", "session"])
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_killed_at_a_terminal_nothing_is_left(
+    spawn: Spawn, serve: Serve, tmp_path: Path, kind: str, whole_group: bool
+) -> None:
+    """There the command has no group of its own; a shell may kill all of the job at once."""
+    program = tmp_path / "job.py"
+    program.write_text(BREEDING.format(kind=kind) + "time.sleep(60)")
+    line = f"exec apimart run --min 1 {QUICK} -- {sys.executable} {program}"
+    terminal = spawn("bash", "-c", line, env=connected(serve()))
+    terminal.expect(rb"pids (\d+) (\d+) \.")
+    both = [int(number) for number in terminal.match.groups()]
+    time.sleep(0.3)
+    (os.killpg if whole_group else os.kill)(terminal.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_running, both)), 2)
+
+
+def test_after_ctrl_c_nobody_waits_for_bookings(spawn: Spawn, serve: Serve) -> None:
+    """Whoever presses it wants the prompt."""
+    terminal = spawn("bash", "-c", "exec apimart run --min 1 -- sh -c 'echo up; sleep 60'", env=connected(serve()))
+    terminal.expect_exact("up")
+    begun = time.monotonic()
+    terminal.send("\x03")
+    terminal.expect_exact("spent at least 0.0")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, time.monotonic() - begun < 3) == (130, True)
 
 
 def test_nothing_is_drawn_over_a_program(spawn: Spawn, serve: Serve, agent: str) -> None:
