@@ -7,6 +7,7 @@ what is sent to our process group does not end it as well.
 import os
 import select
 import signal
+import sys
 import time
 from contextlib import suppress
 from typing import NoReturn
@@ -127,15 +128,16 @@ class _Family:
         self.pause = _LOOK_EVERY
         self._ours = ours
         self._command = command
-        # Children of the program that this process was before it became apimart (`sleep 60 & exec ...`).
-        self._others = set(_children(ours)) - {command}
-        self._seen: dict[int, bytes] = {command: _start_of(command)}
+        self._seen = {command: _start_of(command)}
+        # What has ended already starts nothing more.
+        self._begun = self._seen[command] or sys.maxsize
 
     def look(self) -> None:
         """Take note of all that live now."""
         begun = time.monotonic()
-        waiting = [pid for pid in _children(self._ours) if pid not in self._others]
-        found: dict[int, bytes] = {}
+        # Older ones are children of the program that we were before (`sleep 60 & exec ...`), or of what gave the key.
+        waiting = [pid for pid in _children(self._ours) if _start_of(pid) >= self._begun]
+        found: dict[int, int] = {}
         while waiting:
             pid = waiting.pop()
             if pid not in found:
@@ -172,12 +174,13 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def _start_of(pid: int) -> bytes:
-    """Return what tells a process from a later one with its number; nothing where there is none, or it has ended."""
+def _start_of(pid: int) -> int:
+    """Return when a process was started, which tells it from a later one with its number; 0 where it has ended."""
     with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        # What comes after the name (proc(5)), in which anything may stand: the state, and in field 22 the time.
         fields = file.read().rpartition(b")")[2].split()
-        return b"" if fields[0] == b"Z" else fields[19]
-    return b""
+        return 0 if fields[0] == b"Z" else int(fields[19])
+    return 0
 
 
 def _end(group: int, pids: list[int], grace: float) -> None:
