@@ -64,8 +64,11 @@ class Forecasts:
             self._recall.stop()
 
 
-def record(path: Path | None, readings: Iterable[Reading], source: str) -> None:
-    """Write the balances among `readings` to the ledger. Raises LedgerError, or whatever else goes wrong there."""
+def record(path: Path | None, readings: Iterable[Reading], source: str, *, seconds: float = HELD_UP_SECONDS) -> None:
+    """Write the balances among `readings` to the ledger, within so many seconds.
+
+    Raises LedgerError, or whatever else goes wrong there.
+    """
     entries = [entry for reading in readings for entry in _entries(reading, source)]
     if not entries:
         return
@@ -74,7 +77,7 @@ def record(path: Path | None, readings: Iterable[Reading], source: str) -> None:
 
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
-    remember(path, entries, datetime.now(UTC))
+    remember(path, entries, datetime.now(UTC), seconds=seconds)
 
 
 def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":

@@ -1,4 +1,4 @@
-"""`apimart history runs`: a command of the group `history`, to which `apimart_cli.commands.history` adds it."""
+"""`apimart history runs`, which `commands.history` adds to its own commands."""
 
 import os
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from apimart_cli.commands.completion import complete_profile
 from apimart_cli.commands.options import SettingsOutput
-from apimart_cli.errors import ExitCode, UsageError
+from apimart_cli.errors import ExitCode
 
 
 def runs(
@@ -35,25 +35,15 @@ def runs(
     """
     from datetime import UTC, datetime, timedelta
 
-    from apimart_cli.config.recording import history_path
-    from apimart_cli.ledger.file import opened
-    from apimart_cli.ledger.place import LedgerError, NoLedgerError
-    from apimart_cli.ledger.runs import runs as kept_runs
+    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.ledger.upkeep import kept_runs
     from apimart_cli.output.runs import runs_as_json, runs_as_lines
+    from apimart_cli.recorded import ledger_errors
     from apimart_cli.screen.writing import write_answer, write_note
 
-    path = history_path(os.environ)
-    if path is None:
-        raise UsageError("there is no home folder for the history", "name a file with APIMART_HISTORY")
-    since = datetime.now(UTC) - timedelta(days=days)
-    try:
-        with opened(path, seconds=None, create=False) as connection:
-            found = kept_runs(connection, since=since, profile=profile)
-    except NoLedgerError:
-        found = []
-    except LedgerError as error:
-        hint = "correct that, or name another file with APIMART_HISTORY"
-        raise UsageError(f"the history cannot be used: {error}", hint) from None
+    with ledger_errors():
+        since = datetime.now(UTC) - timedelta(days=days)
+        found = kept_runs(require_history_path(os.environ), since=since, profile=profile)
     if not found and not output.is_json:
         write_note(f"no command was run in the last {days} days", "guard one with: apimart run --max-spend 3 -- make")
     write_answer(runs_as_json(found) if output.is_json else runs_as_lines(found))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from apimart_cli.ledger.file import Connection, opened, transaction
+from apimart_cli.ledger.queries import readable
 from apimart_cli.ledger.recording import ALLOWED_SECONDS, within
 from apimart_cli.ledger.retention import DAYS_FOR
-from apimart_cli.ledger.store import readable
 from apimart_cli.runs import Run
 from apimart_cli.words import StoppedBy
 
@@ -92,6 +92,12 @@ def clear_runs(connection: Connection, *, profile: str | None = None, before: da
             "DELETE FROM runs WHERE (? IS NULL OR profile = ?) AND began < ?",
             (profile, profile, _milliseconds(before or datetime.max.replace(tzinfo=UTC) - timedelta(days=2))),
         ).rowcount
+
+
+def rename_runs(connection: Connection, old: str, new: str) -> None:
+    """Give the runs of profile `old` the profile `new`."""
+    with transaction(connection):
+        connection.execute("UPDATE runs SET profile = ? WHERE profile = ?", (new, old))
 
 
 def _insert(connection: Connection, run: Run, alive_until: datetime) -> int:

@@ -28,10 +28,10 @@ import speed
 from apimart_cli.forecast import REACH, forecast
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
+from apimart_cli.ledger.queries import all_series, entries, latest, samples
 from apimart_cli.ledger.recording import remember
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import all_series, entries, latest, samples
 from apimart_cli.ledger.transfer import document_of
 from apimart_cli.spending import spends_by_day
 from apimart_cli.words import Scope

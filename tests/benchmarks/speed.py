@@ -25,12 +25,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.store import record
+from apimart_cli.sandbox.history import past
+from apimart_cli.sandbox.scenario import Funds
+from apimart_cli.words import Scope
 
 HERE = Path(__file__).parent
 PICTURE = HERE.parent.parent / "docs" / "keys.svg"
@@ -79,6 +87,7 @@ class Row(NamedTuple):
 ROWS = (
     Row("--version", "version", "bare typer", 1.25),
     Row("TAB completion", "complete", "bare typer complete", 1.25),
+    Row("statusline", "status", "bare typer", 1.25),
     Row("check -q", "check", "typer + requests", 1.15),
     Row("balance --json", "json", "typer + requests", 1.15),
     Row("check -q", "check", "bare requests", 1.40),
@@ -134,6 +143,8 @@ def commands(stack: ExitStack, folder: Path) -> dict[str, Command]:
         "bare typer complete": Command(
             found["bare typer"].arguments[:2], {**quick, **words, "_BARE_TYPER.PY_COMPLETE": "complete_bash"}
         ),
+        # So old that nothing is due: the refresh is not what a prompt waits for.
+        "status": Command([apimart, "statusline", "--max-age", "1000d"], remembering(folder, quick)),
         "check": Command([apimart, "check", "--min", "5", "-q"], quick),
         "json": Command([apimart, "balance", "--json"], quick),
         "table": Command([apimart, "balance"], quick),
@@ -246,6 +257,23 @@ def environment(folder: Path, url: str) -> dict[str, str]:
         "APIMART_BASE_URL": url,
         "APIMART_API_KEY": "sk-benchmark-0000000000",
     }
+
+
+def remembering(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with a ledger of its own, in which there is a month of readings, one each half hour."""
+    path = folder / "month.db"
+    host = environment["APIMART_BASE_URL"].partition("://")[2]
+    series = Series("0123456789ab", host, Scope.KEY)
+    funds = Funds(Decimal("10.5"), Decimal("20"))
+    with opened(path, seconds=None) as ledger:
+        record(
+            ledger,
+            (
+                Entry(series, each.at, "default", each.remain, each.used, "USD", "check")
+                for each in past(datetime.now(UTC), funds, 30)
+            ),
+        )
+    return {**environment, "APIMART_HISTORY": str(path)}
 
 
 @contextmanager

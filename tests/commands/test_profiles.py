@@ -408,6 +408,7 @@ ORDER = {
     "max_used": ("option", "profile", "file", "default"),
     "min_runway": ("option", "profile", "file", "default"),
     "record": ("variable", "profile", "file", "default"),
+    "background_keys": ("profile", "default"),
 }
 """Where each setting may stand, the first place first."""
 
@@ -428,6 +429,7 @@ WRITTEN: Mapping[str, Mapping[str, str]] = {
     "max_used": {"option": "10", "profile": "20.5", "file": "30"},
     "min_runway": {"option": "3d", "profile": "36h", "file": ".5w"},
     "record": {"variable": "1", "profile": "false", "file": "true"},
+    "background_keys": {"profile": "true"},
 }  # fmt: skip
 """What stands in each of these places, as it is written there."""
 
@@ -450,6 +452,7 @@ READ: Mapping[str, Mapping[str, Any]] = {
         "option": timedelta(days=3), "profile": timedelta(hours=36), "file": timedelta(days=3.5), "default": None,
     },
     "record": {"variable": True, "profile": False, "file": True, "default": True},
+    "background_keys": {"profile": True, "default": False},
 }  # fmt: skip
 """What it means; where a place is missing here, it means what is written."""
 
@@ -473,7 +476,7 @@ def config_text(places: Mapping[str, set[str]], profile: str, key_kind: str, fol
     def lines(place: str) -> Iterator[str]:
         for name, values in WRITTEN.items():
             if name not in {"profile", "api_key"} and place in places[name]:
-                quote = "" if name in {"timeout", "min", "max_used", "record"} else '"'
+                quote = "" if name in {"timeout", "min", "max_used", "record", "background_keys"} else '"'
                 yield f"{name} = {quote}{values[place]}{quote}"
 
     key = WRITTEN["api_key"]["profile"]
@@ -545,7 +548,7 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
         profile,
         source_in_words("profile", profile_place, profile, path),
     )
-    for name in ("base_url", "timeout", "scope", "unit", "min", "max_used", "min_runway", "record"):
+    for name in set(ORDER) - {"profile", "api_key"}:
         place, value = found(name, ORDER[name], places)
         setting = getattr(settings, name)
         assert (setting.value, setting.source) == (value, source_in_words(name, place, profile, path)), name

@@ -229,7 +229,7 @@ def test_a_bug_in_the_ledger_is_no_exit_code(call: Call, env: dict[str, str], mo
     """Whatever goes wrong there, the verdict stands."""
     monkeypatch.setattr("apimart_cli.ledger.store.record", lambda *_: 1 / 0)
     assert call("check", "--min", "5", env=env).code == 0
-    monkeypatch.setattr("apimart_cli.ledger.store.all_series", lambda *_: 1 / 0)
+    monkeypatch.setattr("apimart_cli.ledger.queries.all_series", lambda *_: 1 / 0)
     shown = call("balance", "--json", env=env)
     assert (shown.code, json.loads(shown.stdout)["forecast"]) == (0, None)
 

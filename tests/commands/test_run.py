@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.commands.history_runs import runs as history_runs
-from apimart_cli.commands.options import SettingsOutput
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.runs import begin, clear_runs, finish, runs
+from apimart_cli.ledger.runs import begin, finish, runs
+from apimart_cli.ledger.upkeep import rename_profile
 from apimart_cli.runs import Run
 from apimart_cli.sandbox.scenario import Fault, Funds, Move
 from apimart_cli.words import StoppedBy
@@ -284,7 +283,7 @@ def test_who_asks_to_be_left_alone_is(call: Call) -> None:
 
     def answer(_path: str, _key: str) -> Reply:
         asked.append(time.monotonic())
-        return balance("10") if len(asked) == 1 else refusal(429)._replace(headers={"Retry-After": "3"})
+        return balance("10") if len(asked) == 1 else refusal(429, Retry_After="3")
 
     with gateway_of(answer) as gateway:
         ended = call("run", "--max-spend", "1", "--timeout", "2", *QUICK, "--", "sleep", "1", env=at(gateway))
@@ -474,7 +473,7 @@ def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledg
     assert ended.stderr.count("apimart: warning: nothing was recorded") == 1
 
 
-def test_runs_are_listed(call: Call, serve: Serve, ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_listed(call: Call, serve: Serve, ledger: Path) -> None:
     """With label, duration, spend and why they ended, the latest last; one that was killed says so."""
     sandbox = serve()
     begin(ledger, other(sandbox, began=datetime(2026, 1, 31, 12, tzinfo=UTC)), datetime.now(UTC))
@@ -486,32 +485,38 @@ def test_runs_are_listed(call: Call, serve: Serve, ledger: Path, capsys: pytest.
         exit_code=124,
     )  # fmt: skip
     finish(ledger, None, past)
-    assert history_runs(SettingsOutput()) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = call("history", "runs").stdout.splitlines()
     assert [re.split(" {3,}", line)[1:] for line in lines] == [
         ["Profile", "Label", "Took", "Spent", "Ended"],
         ["default", "killed", "-", "-", "running, or killed"],
         ["default", "good", "0 s", "0.0", "exit 3"],
         ["default", "-", "1 h 5 min", ">= 3.50 USD", "stopped: --max-spend"],
     ]
-    assert history_runs(SettingsOutput(json=True), days=700) == 0
-    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    documents = [json.loads(line) for line in call("history", "runs", "--json", "--days", "700").stdout.splitlines()]
     assert [each["label"] for each in documents] == [None, "killed", "good", None]
     assert documents[2] == {**documents[2], "schema": 1, "key_id": KEY_ID, "exit_code": 3, "settled": True}
-    assert history_runs(SettingsOutput(), profile="nobody") == 0
-    assert capsys.readouterr().err.startswith("apimart: note: no command was run in the last 14 days")
+    none = call("history", "runs", "-p", "nobody")
+    assert (none.code, none.stdout) == (0, "")
+    assert none.stderr.startswith("apimart: note: no command was run in the last 14 days\nhint: ")
 
 
-def test_runs_can_be_cleared(sandbox: Any, ledger: Path) -> None:
-    """Of a profile, or before a time."""
+def test_runs_are_cleared_and_renamed_with_the_rest(call: Call, sandbox: Any, ledger: Path) -> None:
+    """Of a profile, or before a day; a profile that is renamed takes them along."""
     now = datetime.now(UTC)
-    for hours in (1, 3):
-        begin(ledger, other(sandbox, began=now - timedelta(hours=hours)), now)
-    with opened(ledger) as connection:
-        assert clear_runs(connection, profile="nobody") == 0
-        assert clear_runs(connection, before=now - timedelta(hours=2)) == 1
-        assert clear_runs(connection) == 1
-        assert runs(connection) == []
+    for days in (1, 3):
+        begin(ledger, other(sandbox, began=now - timedelta(days=days)), now)
+
+    def count(*options: str) -> int:
+        return len(call("history", "runs", "--json", *options).stdout.splitlines())
+
+    rename_profile(ledger, "default", "work")
+    assert (count("-p", "default"), count("-p", "work")) == (0, 2)
+    call("history", "clear", "--yes", "-p", "nobody")
+    assert count() == 2
+    call("history", "clear", "--yes", "--before", f"{now - timedelta(days=2):%Y-%m-%d}")
+    assert count() == 1
+    call("history", "clear", "--yes")
+    assert count() == 0
 
 
 # --- how long what is left lasts --------------------------------------------------------------------------------

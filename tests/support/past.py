@@ -5,8 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.records import Entry, Series
-from apimart_cli.ledger.store import entries, record
+from apimart_cli.ledger.store import record
 from apimart_cli.words import Scope
 from support.running import KEY_ID
 
@@ -27,7 +28,8 @@ def write_past(
     end = datetime.now(UTC) - timedelta(minutes=1)
     past = []
     for number in range(int(days * 4), -1, -1):
-        spent_since = Decimal(spent_per_day) / 4 * number
+        # Without zeros at its end: the last reading is to the letter what the gateway answers.
+        spent_since = (Decimal(spent_per_day) / 4 * number).normalize()
         left = None if remain is None else Decimal(remain) + spent_since
         moment = end - timedelta(hours=6) * number
         past.append(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger import file, store
+from apimart_cli.ledger import file, queries, store
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.recording import remember
 from apimart_cli.ledger.records import Entry
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 def recorded(path: Path) -> list[Entry]:
     """All that is in the ledger."""
     with file.opened(path, create=False) as connection:
-        return list(store.entries(connection))
+        return list(queries.entries(connection))
 
 
 def test_what_is_remembered_is_in_the_ledger(path: Path) -> None:

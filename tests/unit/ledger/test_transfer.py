@@ -172,7 +172,12 @@ def test_csv_has_the_same_fields() -> None:
     assert rows[2][4:10] == ["account", 'a "b", c', "", "0.0000001", "true", ""]
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", "\ta"])
+def test_what_would_not_show_is_written_out() -> None:
+    """CSV is looked at on terminals, too."""
+    assert list(csv.reader(as_csv([entry(profile="\ta\x1b")])))[1][5] == "\\x09a\\x1b"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a"])
 def test_no_cell_is_a_formula(name: str) -> None:
     """Spreadsheets would run it."""
     assert list(csv.reader(as_csv([entry(profile=name)])))[1][5] == f"'{name}"
