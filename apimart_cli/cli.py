@@ -10,11 +10,13 @@ import typer
 import typer.main
 
 from apimart_cli.commands import Group
-from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
+from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
-COMMANDS = ("balance", "check", "history", "statusline", "login", "logout", "profiles", "config", "sandbox", "help")
+COMMANDS = (
+    "balance", "check", "run", "history", "statusline", "login", "logout", "profiles", "config", "sandbox", "help",
+)  # fmt: skip
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
 
 
@@ -107,11 +109,16 @@ def main(arguments: Sequence[str]) -> int:
         with ending_cleanly():
             return _run(arguments)
     except ApimartError as error:
-        return _report(error, arguments)
+        return _status(_report(error, arguments), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the last resort: a bug is one line, and never a verdict
-        return _report_unexpected(error, arguments)
+        return _status(_report_unexpected(error, arguments), arguments)
+
+
+def _status(code: ExitCode, arguments: Sequence[str]) -> int:
+    """Return the exit status of a failure: around a command it is one that few commands have of their own."""
+    return CommandStatus(NOT_STARTED) if code and arguments and arguments[0] == "run" else code
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -47,6 +47,10 @@ NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the con
 """What to do where the system starts no thread."""
 
 
+NOT_STARTED = 125
+"""What `run` ends with when its command was not started, or when apimart itself failed, as GNU timeout does."""
+
+
 class CommandStatus(int):
     """The exit status of a command that apimart ran for the user, handed on as it is: 128 + n for signal n."""
 

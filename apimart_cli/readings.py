@@ -75,6 +75,25 @@ def take_readings(
     _record(taken, source, quiet=quiet)
 
 
+def ask_again(
+    settings: Settings, *, trace: Trace | None = None, forecasts: Forecasts | None = None
+) -> Sequence[Reading]:
+    """Ask for one profile once more, without a word, in any thread: for what asks again and again.
+
+    Give one reading for each scope that is asked; failures are among them. Nothing is recorded.
+    """
+    from apimart_cli.gateway.client import ask
+
+    with ask(settings.targets(), trace=trace) as readings:
+        if forecasts is None:
+            return list(readings)
+        forecasts.start()
+        try:
+            return list(map(forecasts.added_to, readings))
+        finally:
+            forecasts.stop()
+
+
 def count(profiles: Sequence[Settings]) -> int:
     """Return how many readings there will be."""
     return sum(1 if settings.scope.value is ScopeChoice.SPENDABLE else _questions(settings) for settings in profiles)

@@ -92,3 +92,25 @@ class ForecastState(StrEnum):
     """Nothing was spent in the days that were looked at."""
     UNLIMITED = "unlimited"
     EMPTY = "empty"
+
+
+class StoppedBy(StrEnum):
+    """Why a guarded command was stopped, or not even started."""
+
+    MIN = "min"
+    """Less was left than `--min` asks for."""
+    MAX_SPEND = "max_spend"
+    """So much was spent as `--max-spend` allows."""
+    MIN_RUNWAY = "min_runway"
+    """What was left does not last as long as `--min-runway` asks for."""
+    PAYMENT_REQUIRED = "payment_required"
+    """The gateway asked for payment (HTTP 402)."""
+    BLIND = "blind"
+    """The balance was not known for too long, or long enough for a limit to be reached meanwhile."""
+
+
+class OnBlind(StrEnum):
+    """What `--on-blind` takes."""
+
+    STOP = "stop"
+    CONTINUE = "continue"

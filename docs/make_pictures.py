@@ -49,8 +49,19 @@ PICTURES: Mapping[str, Session] = {
         ("--days", "14", "--used", "24"),
         is_of_the_day=True,
     ),
+    # What is spent is booked every 2 seconds: the amounts are the same, however quick the machine is.
+    "run.svg": Session(("apimart run --max-spend 3 -- ./agent; echo $?",), ("--burn", "1", "--lag", "2")),
 }
 """What is shown in each picture."""
+
+AGENT = """\
+#!/bin/sh
+for file in parser printer scanner; do
+    printf '\\033[36mworking on\\033[0m %s\\n' "$file"
+    sleep 1.6
+done
+"""
+"""A program that lies beside the one who types."""
 
 # Rich's own template without the fonts that it loads from elsewhere, without the clip paths that it makes for all lines
 # but the last, and with a name for readers who cannot see the picture.
@@ -84,9 +95,13 @@ def record(session: Session, environ: Mapping[str, str]) -> str:
     reader, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, COLUMNS))
     with tempfile.TemporaryDirectory() as home, open(reader, "rb", buffering=0) as received:
+        agent = Path(home, "agent")
+        agent.write_text(AGENT, encoding="ascii")
+        agent.chmod(0o755)
         process = subprocess.Popen(  # noqa: S603  # our own command lines, from PICTURES
             ["apimart", "sandbox", *session.sandbox, "--", "bash", "-c", script],  # noqa: S607  # the installed one
             env=_environment(environ, home),
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=terminal,
             stderr=terminal,

@@ -8,6 +8,7 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_profile
+from apimart_cli.commands.history_runs import runs
 from apimart_cli.commands.options import OnlyJson, SettingsOutput, with_records
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
@@ -70,6 +71,9 @@ def show(shown: Shown, output: SettingsOutput) -> ExitCode:
     Days are those of UTC.
     """
     return _show(shown, output)
+
+
+app.command(cls=Command)(with_records(runs))
 
 
 @app.command(cls=Command)
@@ -167,7 +171,7 @@ def clear(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> ExitCode:
-    """Delete readings.
+    """Delete readings, and what is kept of guarded runs.
 
         apimart history clear -p work
         apimart history clear --before 2026-11-20 --yes

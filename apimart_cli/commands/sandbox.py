@@ -8,7 +8,7 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, CommandStatus, ExitCode, UsageError
-from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
+from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 
 if TYPE_CHECKING:
     from apimart_cli.sandbox.server import Sandbox
@@ -18,6 +18,8 @@ def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(name, metavar="AMOUNT", help=help_text)
     return option
 
+
+_MOVE_HELP = "{} so many seconds after the start, like 5@10; may be repeated."
 
 app = new_app()
 
@@ -34,6 +36,17 @@ def sandbox(
     account_remain: Annotated[str, _amount_option("--account-remain", "What the account has left.")] = "100.0",
     account_used: Annotated[str, _amount_option("--account-used", "What the account has used.")] = "25.5",
     burn: Annotated[str, _amount_option("--burn", "Spend this much every second.")] = "0",
+    lag: Annotated[
+        str, typer.Option("--lag", metavar="SECONDS", help="Book what is spent in batches, this far apart.")
+    ] = "0",
+    top_up: Annotated[
+        list[str] | None,
+        typer.Option("--top-up", metavar="AMOUNT@SECONDS", help=_MOVE_HELP.format("Add this"), show_default=False),
+    ] = None,
+    refund: Annotated[
+        list[str] | None,
+        typer.Option("--refund", metavar="AMOUNT@SECONDS", help=_MOVE_HELP.format("Give back"), show_default=False),
+    ] = None,
     latency: Annotated[
         str, typer.Option("--latency", metavar="SECONDS", help="Wait this long before each answer.")
     ] = "0",
@@ -46,6 +59,19 @@ def sandbox(
             show_default=False,
         ),
     ] = None,
+    fault_after: Annotated[
+        str, typer.Option("--fault-after", metavar="SECONDS", help="Begin to fail so long after the start.")
+    ] = "0",
+    fault_for: Annotated[
+        str | None,
+        typer.Option(
+            "--fault-for", metavar="SECONDS", help="Fail for so long only. Default: to the end.", show_default=False
+        ),
+    ] = None,
+    retry_after: Annotated[
+        int,
+        typer.Option("--retry-after", metavar="SECONDS", min=0, max=3600, help="What a rate limit asks to wait."),
+    ] = 1,
     days: Annotated[
         int | None,
         typer.Option(
@@ -74,8 +100,16 @@ def sandbox(
         key=Funds(None if unlimited else parse_amount(remain, "--remain"), parse_amount(used, "--used")),
         account=Funds(parse_amount(account_remain, "--account-remain"), parse_amount(account_used, "--account-used")),
         burn=parse_amount(burn, "--burn"),
-        latency=_parse_latency(latency),
+        lag=_parse_seconds("--lag", lag),
+        moves=(
+            *(_parse_move("--top-up", text) for text in top_up or ()),
+            *(_parse_move("--refund", text)._replace(is_refund=True) for text in refund or ()),
+        ),
+        latency=_parse_seconds("--latency", latency),
         fault=fault,
+        fault_after=_parse_seconds("--fault-after", fault_after),
+        fault_for=None if fault_for is None else _parse_seconds("--fault-for", fault_for),
+        retry_after=retry_after,
     )
     try:
         with _open(scenario, port).serving() as gateway, temporary_history() as history:
@@ -87,17 +121,25 @@ def sandbox(
         raise UsageError("the sandbox cannot serve: the system starts no thread", NO_THREAD_HINT) from None
 
 
-def _parse_latency(text: str) -> float:
+def _parse_seconds(name: str, text: str) -> float:
     from apimart_cli.config.values import parse_amount
     from apimart_cli.target import MAX_TIMEOUT
 
-    seconds = float(parse_amount(text, "--latency"))
+    seconds = float(parse_amount(text, name))
     if seconds > MAX_TIMEOUT:
         raise UsageError(
-            f"--latency: must be at most {MAX_TIMEOUT:.0f} seconds",
-            "give a shorter time; no command waits longer for an answer",
+            f"{name}: must be at most {MAX_TIMEOUT:.0f} seconds", "give a shorter time; no command waits longer"
         )
     return seconds
+
+
+def _parse_move(name: str, text: str) -> Move:
+    from apimart_cli.config.values import parse_amount
+
+    amount, separator, seconds = text.partition("@")
+    if not separator:
+        raise UsageError(f"{name}: it has no time in it", f"say when, in seconds after the start, like: {name} 5@10")
+    return Move(parse_amount(amount, name), _parse_seconds(name, seconds))
 
 
 def _open(scenario: Scenario, port: int) -> "Sandbox":

@@ -60,7 +60,7 @@ def latest_of_profile(
 def all_series(connection: sqlite3.Connection) -> list[Series]:
     """Return every series that has an entry, in the order in which they began."""
     found = connection.execute("SELECT key_id, host, scope FROM series ORDER BY id").fetchall()
-    with _readable():
+    with readable():
         series = [Series(key_id, host, Scope(scope)) for key_id, host, scope in found]
     return [each for each in series if latest(connection, each)]
 
@@ -71,7 +71,7 @@ def extent(connection: sqlite3.Connection, series: Series) -> tuple[datetime, da
         f"SELECT min(at), max(at), count(*) FROM samples WHERE series = ? AND {_COMPLETE}",  # noqa: S608  # ours
         (id_of(connection, series),),
     ).fetchone()
-    with _readable():
+    with readable():
         return (datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC), count) if count else None
 
 
@@ -124,7 +124,7 @@ def samples(
         (id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
     moment, utc, amount = datetime.fromtimestamp, UTC, Decimal
-    with _readable():
+    with readable():
         return [
             Sample(moment(at, utc), None if remain is None else amount(remain), amount(used))
             for at, remain, used in rows
@@ -150,7 +150,7 @@ def _read(connection: Connection, query: str, values: tuple[object, ...]) -> lis
 
 def _entry(row: Any) -> Entry:
     _, at, key_id, host, scope, profile, remain, used, unit, source = row
-    with _readable():
+    with readable():
         return Entry(
             Series(key_id, host, Scope(scope)),
             datetime.fromtimestamp(at, UTC),
@@ -163,7 +163,8 @@ def _entry(row: Any) -> Entry:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
+    """Raise LedgerError where a value in the ledger is none that we write."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, OSError, InvalidOperation):

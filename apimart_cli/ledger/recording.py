@@ -41,10 +41,10 @@ def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: fl
             with suppress(sqlite3.OperationalError):
                 prune(connection, now, seconds=_PRUNING_SECONDS)
 
-    _within(seconds, path, write)
+    within(seconds, path, write)
 
 
-def _within(seconds: float, path: Path, work: Callable[[], T]) -> T:
+def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
     """Return what the work returns, or raise what it raises; when it takes too long, it is left to itself."""
     results: list[T] = []
     errors: list[Exception] = []

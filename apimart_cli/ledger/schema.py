@@ -33,7 +33,20 @@ def _create_state(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_create_samples, _create_state)
+def _create_runs(connection: sqlite3.Connection) -> None:
+    """Guarded runs, times in milliseconds: two may follow each other in one second.
+
+    One that has not ended is taken for active up to `alive_until`: nobody may have seen the end.
+    """
+    connection.execute(
+        "CREATE TABLE runs (id INTEGER PRIMARY KEY, key_id TEXT NOT NULL, host TEXT NOT NULL, profile TEXT NOT NULL,"
+        " label TEXT, unit TEXT, began INTEGER NOT NULL, alive_until INTEGER NOT NULL, ended INTEGER, spent TEXT,"
+        " settled INTEGER NOT NULL DEFAULT 0, stopped_by TEXT, exit_code INTEGER)"
+    )
+    connection.execute("CREATE INDEX runs_of_key ON runs (key_id, host, began)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_create_samples, _create_state, _create_runs)
 """What makes each version of the file out of the one before it. Only ever added to."""
 
 

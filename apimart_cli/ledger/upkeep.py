@@ -1,5 +1,6 @@
 """Changes that a command makes to the whole ledger: it waits for others with patience, and nobody waits for it long."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,9 @@ from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
 from apimart_cli.ledger.queries import profiles
 from apimart_cli.ledger.retention import prune
+from apimart_cli.ledger.runs import clear_runs, rename_runs, runs
 from apimart_cli.ledger.store import clear, rename
+from apimart_cli.runs import Run
 
 
 class Imported(NamedTuple):
@@ -44,19 +47,33 @@ def import_samples(path: Path, file: BinaryIO, now: datetime) -> Imported:
 
 
 def clear_samples(path: Path, *, profile: str | None = None, before: datetime | None = None) -> Cleared:
-    """Delete samples, of one profile or before a time where that is named. Raises LedgerError."""
+    """Delete samples, of one profile or before a time where that is named, and runs in the same way.
+
+    Raises LedgerError.
+    """
     try:
         with opened(path, seconds=None, create=False) as connection:
             names = profiles(connection)
+            clear_runs(connection, profile=profile, before=before)
             return Cleared(clear(connection, profile=profile, before=before), names)
     except NoLedgerError:
         return Cleared(0, [])
+
+
+def kept_runs(path: Path, *, since: datetime, profile: str | None = None) -> Sequence[Run]:
+    """Return the guarded runs that began after a time, of one profile where that is named. Raises LedgerError."""
+    try:
+        with opened(path, seconds=None, create=False) as connection:
+            return runs(connection, since=since, profile=profile)
+    except NoLedgerError:
+        return []
 
 
 def rename_profile(path: Path, old: str, new: str) -> None:
     """Give what a profile has read the profile's new name. Raises LedgerError; without a ledger nothing is done."""
     with suppress(NoLedgerError), opened(path, seconds=None, create=False) as connection:
         rename(connection, old, new)
+        rename_runs(connection, old, new)
 
 
 def prune_when_due(path: Path, now: datetime) -> None:

@@ -20,7 +20,7 @@ SCHEMA = 1
 
 
 def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:
-    return "".join(f"{_encode(_reading_document(reading))}\n" for reading in with_spendable(readings))
+    return "".join(f"{_encode(reading_document(reading))}\n" for reading in with_spendable(readings))
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
@@ -31,7 +31,7 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
         "exit_code": int(verdict.exit_code),
         "min": _common([each.thresholds.min for each in judged]),
         "max_used": _common([each.thresholds.max_used for each in judged]),
-        "min_runway_days": _common([_days(each.thresholds.min_runway) for each in judged]),
+        "min_runway_days": _common([days_of(each.thresholds.min_runway) for each in judged]),
         "stopped_by": [without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS],
         "readings": [_judged_document(each) for each in judged],
     }
@@ -43,13 +43,13 @@ def _judged_document(judged: Judged) -> dict[str, Any]:
     verdict = {
         "min": thresholds.min,
         "max_used": thresholds.max_used,
-        "min_runway_days": _days(thresholds.min_runway),
+        "min_runway_days": days_of(thresholds.min_runway),
         "verdict": judged.outcome.value,
     }
-    return {**_reading_document(judged.reading), **verdict}
+    return {**reading_document(judged.reading), **verdict}
 
 
-def _days(duration: timedelta | None) -> Decimal | None:
+def days_of(duration: timedelta | None) -> Decimal | None:
     """Return a duration in days, which may end in a fraction."""
     return None if duration is None else Decimal(duration // timedelta(microseconds=1)) / 86_400_000_000
 
@@ -82,7 +82,8 @@ def render_document(document: Mapping[str, Any]) -> str:
     return f"{_encode({'schema': SCHEMA, **document})}\n"
 
 
-def _reading_document(reading: Reading) -> dict[str, Any]:
+def reading_document(reading: Reading) -> dict[str, Any]:
+    """Return a reading as the fields of its JSON."""
     name = {
         "schema": SCHEMA,
         "profile": without_keys(reading.profile),

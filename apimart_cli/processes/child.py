@@ -57,6 +57,11 @@ class Child:
         return cls(process, has_own_group=has_own_group)
 
     @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    @property
     def shares_our_group(self) -> bool:
         """Whether the terminal and the shell signal it together with us."""
         return not self._has_own_group
@@ -121,15 +126,20 @@ class Child:
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG):
                 os.kill(os.getpid(), signal.SIGSTOP)
-                # `fg` has told the whole group; `kill -CONT` only us.
-                if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG):
+                # `fg` has told the whole group; `kill -CONT` only us. Another Ctrl-Z may have come already.
+                if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG):
                     self._signal(signal.SIGCONT)
+                os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG)
 
-    def stop(self, grace: float) -> None:
-        """End it and everything that it has started, with SIGTERM and after `grace` seconds with SIGKILL."""
+    def stop(self, grace: float) -> int:
+        """End it and everything that it has started, with SIGTERM and after `grace` seconds with SIGKILL.
+
+        Return its exit status, as `wait` does.
+        """
         if self._process.returncode is None:
             self._end(grace)
-        self._forget()
+        status = self._forget()
+        return 128 - status if status < 0 else status
 
     def _end(self, grace: float) -> None:
         descendants = Descendants(self._process.pid)
@@ -137,6 +147,10 @@ class Child:
             descendants.look()
             self._signal(signal.SIGTERM)
             descendants.signal(signal.SIGTERM, except_group=self._process.pid if self._has_own_group else None)
+            if hasattr(signal, "SIGCONT"):
+                # One that is stopped, because it reads a terminal in the background say, is told when it goes on.
+                self._signal(signal.SIGCONT)
+                descendants.signal(signal.SIGCONT)
             give_up_at = time.monotonic() + grace
             self._wait_for_end(grace)
             while descendants.look() and time.monotonic() < give_up_at:

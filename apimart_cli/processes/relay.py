@@ -12,14 +12,17 @@ from apimart_cli.processes.descendants import reap_orphans
 from apimart_cli.processes.signals import ENDING, JOB_CONTROL, OTHERS, SLICE, TYPED, handling
 
 
-def supervise(start: Callable[[], Child]) -> int:
+def supervise(start: Callable[[], Child], *, stop_within: Callable[[Child], float | None] = lambda _child: None) -> int:
     """Start a child, hand on the signals that are sent to us until it ends, and return its exit status.
 
     Signals that come before it is there reach it, too. What the terminal sends to its foreground reaches it without
     us. In other threads than the main one nothing is handed on. Raises what `start` and `Child.wait` raise.
+
+    `stop_within` is asked again and again, several times a second, whether to stop it, and returns the seconds that it
+    has to end by itself; None while it may go on.
     """
     if threading.current_thread() is not threading.main_thread():
-        return _wait_for(start())
+        return _wait_for(start(), stop_within)
     caught: list[int] = []
     # Before the child is there: a signal that came between its start and the handlers would end us and not it.
     with handling((*ENDING, *JOB_CONTROL, *OTHERS), lambda number, _frame: caught.append(number)) as handled:
@@ -28,6 +31,8 @@ def supervise(start: Callable[[], Child]) -> int:
             while caught:
                 child.relay(caught.pop(0))
             while (status := child.wait(0)) is None:
+                if (grace := stop_within(child)) is not None:
+                    return child.stop(grace)
                 for number in _signals_sent(handled, caught):
                     if number != signal.SIGCONT or not child.shares_our_group:
                         child.relay(number)
@@ -36,9 +41,10 @@ def supervise(start: Callable[[], Child]) -> int:
     return status
 
 
-def _wait_for(child: Child) -> int:
-    status = child.wait()
-    assert status is not None, "without a limit the wait ends with the child"
+def _wait_for(child: Child, stop_within: Callable[[Child], float | None]) -> int:
+    while (status := child.wait(SLICE)) is None:
+        if (grace := stop_within(child)) is not None:
+            return child.stop(grace)
     return status
 
 

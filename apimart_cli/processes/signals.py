@@ -90,6 +90,37 @@ def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]
             signal.signal(number, before[number])
 
 
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold back every signal while a thread is started, which inherits that: it takes none from the main thread."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def asked_to_end() -> Iterator[Callable[[float], bool]]:
+    """Let signals that end processes only cut a wait short.
+
+    Give what waits so many seconds and tells whether one came. Outside of the main thread it just waits.
+    """
+    came: list[int] = []
+
+    def wait(seconds: float) -> bool:
+        give_up_at = time.monotonic() + seconds
+        while not came and (left := give_up_at - time.monotonic()) > 0:
+            time.sleep(min(SLICE, left))
+        return bool(came)
+
+    with handling(ENDING, lambda number, _frame: came.append(number)):
+        yield wait
+
+
 def wait_for_interrupt() -> None:
     """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
     pressed: list[int] = []

@@ -30,8 +30,8 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-def answer(path: str, authorization: str | None, scenario: Scenario, spent: Decimal) -> Answer:
-    """Return what the sandbox answers to one question, `spent` after the start."""
+def answer(path: str, authorization: str | None, scenario: Scenario, elapsed: float) -> Answer:
+    """Return what the sandbox answers to one question, so many seconds after the start."""
     funds = {
         "/v1/balance": scenario.key,
         "/balance": scenario.key,
@@ -44,10 +44,15 @@ def answer(path: str, authorization: str | None, scenario: Scenario, spent: Deci
         return Answer(401, json.dumps({"success": False, "message": "No Authorization header"}))
     if not _WELL_FORMED.fullmatch(authorization):
         return _error(401, "invalid API key", "apimart_error")
-    if scenario.fault is not None:
-        return _FAULTS[scenario.fault]
+    if (fault := scenario.fault_at(elapsed)) is not None:
+        return _with_delay(_FAULTS[fault], scenario.retry_after)
     with localcontext(prec=EXACT_DIGITS):
-        return Answer(200, _balance_body(funds.after(spent)))
+        return Answer(200, _balance_body(scenario.funds_at(funds, elapsed)))
+
+
+def _with_delay(failure: Answer, seconds: float) -> Answer:
+    """Return a failure with the delay of the scenario, where it asks for one."""
+    return failure._replace(headers={"Retry-After": f"{seconds:.0f}"}) if failure.headers else failure
 
 
 def _balance_body(funds: Funds) -> str:

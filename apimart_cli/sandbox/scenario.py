@@ -32,6 +32,15 @@ class Funds(NamedTuple):
         return Funds(self.remain - spent, self.used + spent)
 
 
+class Move(NamedTuple):
+    """Money that comes in: a top-up adds to what is left, a refund takes as much from what is used."""
+
+    amount: Decimal
+    after: float
+    """Seconds from the start."""
+    is_refund: bool = False
+
+
 class Scenario(NamedTuple):
     """How the sandbox behaves. The defaults are the amounts of the gateway's own documentation."""
 
@@ -39,6 +48,40 @@ class Scenario(NamedTuple):
     account: Funds = Funds(Decimal("100.0"), Decimal("25.5"))
     burn: Decimal = Decimal(0)
     """How much is spent in a second."""
+    lag: float = 0.0
+    """Seconds between two bookings of what was spent: it is seen late, and all at once."""
+    moves: tuple[Move, ...] = ()
+    """Top-ups and refunds, of the key and the account alike."""
     latency: float = 0.0
     """Seconds before each answer."""
     fault: Fault | None = None
+    fault_after: float = 0.0
+    """Seconds from the start to the fault."""
+    fault_for: float | None = None
+    """Seconds that the fault lasts; None lasts to the end."""
+    retry_after: float = 1.0
+    """Seconds for which a rate limit asks not to be asked again."""
+
+    def fault_at(self, elapsed: float) -> Fault | None:
+        """Return the failure that is rehearsed so many seconds after the start."""
+        begun = elapsed - self.fault_after
+        is_over = self.fault_for is not None and begun >= self.fault_for
+        return self.fault if begun >= 0 and not is_over else None
+
+    def funds_at(self, funds: Funds, elapsed: float) -> Funds:
+        """Return what has become of `funds` so many seconds after the start."""
+        seconds = elapsed - elapsed % self.lag if self.lag else elapsed
+        spent = (self.burn * Decimal(seconds)).quantize(_PLACES).normalize() if self.burn else Decimal(0)
+        came = [move for move in self.moves if move.after <= elapsed]
+        added = sum((move.amount for move in came if not move.is_refund), Decimal(0))
+        given_back = sum((move.amount for move in came if move.is_refund), Decimal(0))
+        # A sum with zero would keep an amount's value and change its digits.
+        if added and funds.remain is not None:
+            funds = funds._replace(remain=funds.remain + added)
+        funds = funds.after(spent) if spent else funds
+        if not given_back:
+            return funds
+        return Funds(None if funds.remain is None else funds.remain + given_back, funds.used - given_back)
+
+
+_PLACES = Decimal("0.000001")

@@ -15,7 +15,7 @@ from socketserver import TCPServer
 from typing import Any
 
 from apimart_cli.sandbox.answers import Answer, answer
-from apimart_cli.sandbox.scenario import Fault, Scenario
+from apimart_cli.sandbox.scenario import Fault, Move, Scenario
 
 API_KEY = "sk-sandbox-0000000000000000"
 """A made-up key. The sandbox takes every well-formed one."""
@@ -43,6 +43,7 @@ class Sandbox(ThreadingHTTPServer):
     def __init__(self, scenario: Scenario, *, port: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         """Listen on `port`, or on a free one. Raises OSError when the port is taken."""
         self.scenario = scenario
+        """May be replaced while it serves."""
         self.closing = threading.Event()
         self._clock = clock
         self._started = clock()
@@ -104,10 +105,21 @@ class Sandbox(ThreadingHTTPServer):
             except OSError:
                 self.closing.wait(_PAUSE)
 
-    def spent(self) -> Decimal:
-        """What has been burnt since the start, to the millionth."""
-        elapsed = Decimal(self._clock() - self._started)
-        return (self.scenario.burn * elapsed).quantize(Decimal("0.000001")) if self.scenario.burn else Decimal(0)
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    def top_up(self, amount: Decimal) -> None:
+        """Add to what is left, from now on."""
+        self._move(Move(amount, self.elapsed))
+
+    def refund(self, amount: Decimal) -> None:
+        """Give back some of what was used, from now on."""
+        self._move(Move(amount, self.elapsed, is_refund=True))
+
+    def _move(self, move: Move) -> None:
+        self.scenario = self.scenario._replace(moves=(*self.scenario.moves, move))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing about clients that hang up: giving up early is theirs to do."""
@@ -124,14 +136,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # the library's name for it
         """Answer one question, after the latency and with the fault of the scenario."""
         scenario = self.server.scenario
-        if scenario.fault is Fault.TIMEOUT:
+        if scenario.fault_at(self.server.elapsed) is Fault.TIMEOUT:
             self.server.closing.wait()
             self.close_connection = True
             return
         if self.server.closing.wait(scenario.latency):
             self.close_connection = True
             return
-        self._send(answer(self.path, self.headers.get("Authorization"), scenario, self.server.spent()))
+        self._send(answer(self.path, self.headers.get("Authorization"), scenario, self.server.elapsed))
 
     def _send(self, reply: Answer) -> None:
         body = reply.body.encode("utf-8")

@@ -1,4 +1,4 @@
-"""`sandbox -- COMMAND` at a real terminal, in real shells: as though the command had been started without us."""
+"""`sandbox -- COMMAND` and `run -- COMMAND` at a real terminal, in real shells: as though we were not there."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import BREEDING, KINDS, is_running, state, wait_until
 from support.programs import need
-from support.running import KEY, Spawn
+from support.running import KEY, Spawn, connected
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
 pytestmark = [
@@ -57,13 +57,21 @@ class Shell(NamedTuple):
 
 
 @pytest.fixture(params=sorted(SHELLS))
-def shell(request: pytest.FixtureRequest, spawn: Spawn) -> Shell:
+def shell(request: pytest.FixtureRequest, spawn: Spawn, sandbox: Sandbox) -> Shell:
     """An interactive bash, and an interactive zsh."""
     need(request.param)
-    terminal = spawn(request.param, *SHELLS[request.param], columns=200, env={"PS1": PROMPT, "TERM": "dumb"})
+    terminal = spawn(
+        request.param, *SHELLS[request.param], columns=200, env={"PS1": PROMPT, "TERM": "dumb", **connected(sandbox)}
+    )
     opened = Shell(terminal)
     opened.expect(PROMPT)
     return opened
+
+
+@pytest.fixture(params=["sandbox --", "run --min 1 --no-settle --"])
+def around(request: pytest.FixtureRequest) -> str:
+    """What stands before the command."""
+    return f"apimart {request.param}"
 
 
 @pytest.fixture
@@ -84,16 +92,16 @@ Program = Callable[[str], str]
 # --- Ctrl-C, Ctrl-Z ---------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_the_command_and_the_shell_goes_on(shell: Shell, program: Program) -> None:
+def test_ctrl_c_ends_the_command_and_the_shell_goes_on(shell: Shell, program: Program, around: str) -> None:
     """The status is that of a command that Ctrl-C has ended."""
     text = 'print("up", flush=True)\nos.execvp("sleep", ["sleep", "60"])'
-    shell.enter(f"apimart sandbox -- {program(text)}")
+    shell.enter(f"{around} {program(text)}")
     shell.expect("up\r\n")
     shell.type(CTRL_C)
     assert shell.status() == 130
 
 
-def test_ctrl_c_reaches_a_command_once(shell: Shell, program: Program) -> None:
+def test_ctrl_c_reaches_a_command_once(shell: Shell, program: Program, around: str) -> None:
     """A command that cleans up is not told a second time, which many take for impatience."""
     text = """
 caught = []
@@ -105,7 +113,7 @@ time.sleep(0.4)
 print("caught", len(caught))
 sys.exit(5)
 """
-    shell.enter(f"apimart sandbox -- {program(text)}")
+    shell.enter(f"{around} {program(text)}")
     shell.expect("up\r\n")
     shell.type(CTRL_C)
     shell.expect("caught 1\r\n")
@@ -128,9 +136,11 @@ def pids(shell: Shell) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("resume", ["fg", "bg"])
-def test_ctrl_z_stops_both_and_they_go_on_together(shell: Shell, program: Program, tmp_path: Path, resume: str) -> None:
+def test_ctrl_z_stops_both_and_they_go_on_together(
+    shell: Shell, program: Program, tmp_path: Path, resume: str, around: str
+) -> None:
     """The shell gets its prompt back; `fg` and `bg` continue the job, whose status is the command's."""
-    shell.enter(f"apimart sandbox -- {program(TICKING)}")
+    shell.enter(f"{around} {program(TICKING)}")
     both = pids(shell)
     shell.type(CTRL_Z)
     shell.expect(PROMPT)
@@ -144,9 +154,9 @@ def test_ctrl_z_stops_both_and_they_go_on_together(shell: Shell, program: Progra
     assert shell.status() == 7
 
 
-def test_ctrl_z_can_be_repeated(shell: Shell, program: Program, tmp_path: Path) -> None:
+def test_ctrl_z_can_be_repeated(shell: Shell, program: Program, tmp_path: Path, around: str) -> None:
     """Each `fg` is good for one Ctrl-Z, and each Ctrl-Z for one `fg`."""
-    shell.enter(f"apimart sandbox -- {program(TICKING)}")
+    shell.enter(f"{around} {program(TICKING)}")
     both = pids(shell)
     for _ in range(3):
         shell.type(CTRL_Z)
@@ -158,9 +168,9 @@ def test_ctrl_z_can_be_repeated(shell: Shell, program: Program, tmp_path: Path) 
     assert shell.status() == 7
 
 
-def test_a_command_that_ignores_ctrl_z_goes_on(shell: Shell, program: Program, tmp_path: Path) -> None:
+def test_a_command_that_ignores_ctrl_z_goes_on(shell: Shell, program: Program, tmp_path: Path, around: str) -> None:
     """We do not stop without it: the shell would take the terminal away from it."""
-    shell.enter(f"apimart sandbox -- {program('signal.signal(signal.SIGTSTP, signal.SIG_IGN)' + TICKING)}")
+    shell.enter(f"{around} {program('signal.signal(signal.SIGTSTP, signal.SIG_IGN)' + TICKING)}")
     both = pids(shell)
     shell.type(CTRL_Z)
     time.sleep(0.3)  # time in which we could have been stopped
@@ -170,7 +180,9 @@ def test_a_command_that_ignores_ctrl_z_goes_on(shell: Shell, program: Program, t
     assert shell.status() == 7
 
 
-def test_a_command_may_tidy_the_screen_before_it_stops(shell: Shell, program: Program, tmp_path: Path) -> None:
+def test_a_command_may_tidy_the_screen_before_it_stops(
+    shell: Shell, program: Program, tmp_path: Path, around: str
+) -> None:
     """As pagers and editors do: the shell takes over when they have stopped, and one `fg` brings them back."""
     text = """
 def stop(*_):
@@ -182,7 +194,7 @@ def stop(*_):
     os.write(1, b"back\\n")
 signal.signal(signal.SIGTSTP, stop)
 """
-    shell.enter(f"apimart sandbox -- {program(text + TICKING)}")
+    shell.enter(f"{around} {program(text + TICKING)}")
     pids(shell)
     shell.type(CTRL_Z)
     assert PROMPT.encode() not in shell.expect("tidied\r\n")
@@ -197,10 +209,10 @@ signal.signal(signal.SIGTSTP, stop)
 # --- prompts, pipelines, background jobs ------------------------------------------------------------------------
 
 
-def test_a_command_can_ask_for_a_password(shell: Shell, program: Program) -> None:
+def test_a_command_can_ask_for_a_password(shell: Shell, program: Program, around: str) -> None:
     """It reads the terminal itself, without echo."""
     text = 'import getpass\nprint("length", len(getpass.getpass("Secret: ")))'
-    shell.enter(f"apimart sandbox -- {program(text)}")
+    shell.enter(f"{around} {program(text)}")
     shell.expect("Secret: ")
     assert shell.terminal.waitnoecho(10)
     shell.enter("open sesame")
@@ -216,7 +228,7 @@ def test_a_key_command_can_ask_for_a_password_in_a_pipeline(
     config = tmp_path / "config.toml"
     config.write_text(f"[profiles.work]\napi_key_command = {asking}\n")
     config.chmod(0o600)
-    shell.enter(f"APIMART_CONFIG={config} APIMART_BASE_URL={sandbox.url} apimart balance -p work -o value | cat")
+    shell.enter(f"env -u APIMART_API_KEY APIMART_CONFIG={config} apimart balance -p work -o value | cat")
     shell.expect("Secret: ")
     assert shell.terminal.waitnoecho(10)
     shell.enter("open")
@@ -224,10 +236,10 @@ def test_a_key_command_can_ask_for_a_password_in_a_pipeline(
     assert shell.status() == 0
 
 
-def test_the_rest_of_a_pipeline_keeps_the_terminal(shell: Shell) -> None:
+def test_the_rest_of_a_pipeline_keeps_the_terminal(shell: Shell, around: str) -> None:
     """`sandbox -- COMMAND | less`: a group of the command's own in the foreground would stop the pager."""
     pager = "sh -c 'cat; read -r answer < /dev/tty; echo pager got $answer.'"
-    shell.enter(f"apimart sandbox -- sh -c 'echo first; sleep 0.2; echo last' | {pager}")
+    shell.enter(f"{around} sh -c 'echo first; sleep 0.2; echo last' | {pager}")
     shell.expect("last\r\n")
     time.sleep(0.2)  # until the sandbox has ended as well
     shell.enter("quit")
@@ -242,29 +254,29 @@ def test_a_command_after_a_pipe_reads_it(shell: Shell) -> None:
     assert shell.status() == 0
 
 
-def test_a_background_job_waits_for_the_terminal(shell: Shell) -> None:
+def test_a_background_job_waits_for_the_terminal(shell: Shell, around: str) -> None:
     """A command in the background that reads the terminal is stopped; `fg` lets it read."""
-    shell.enter("apimart sandbox -- sh -c 'read -r line; echo got-$line; exit 9' &")
+    shell.enter(f"{around} sh -c 'read -r line; echo got-$line; exit 9' &")
     shell.terminal.expect(rb"\[1\] \+? *(\d+)")
     wait_until(lambda pid=int(shell.terminal.match[1]): state(pid) == "T")
     shell.enter("fg")
-    shell.expect("read -r line")
+    shell.expect("sh -c")  # zsh shows no more of it
     shell.enter("words")
     shell.expect("got-words\r\n")
     assert shell.status() == 9
 
 
-def test_a_background_job_ends_by_itself(shell: Shell) -> None:
+def test_a_background_job_ends_by_itself(shell: Shell, around: str) -> None:
     """`wait` gets its status."""
-    shell.enter("apimart sandbox -- sh -c 'sleep 0.2; exit 6' &")
+    shell.enter(f"{around} sh -c 'sleep 0.2; exit 6' &")
     shell.expect(PROMPT)
     shell.enter("wait $!")
     assert shell.status() == 6
 
 
-def test_open_files_are_handed_on(shell: Shell) -> None:
+def test_open_files_are_handed_on(shell: Shell, around: str) -> None:
     """`<(...)` is a file of the shell's that the command inherits through us."""
-    shell.enter("apimart sandbox -- cat <(echo one) <(echo two)")
+    shell.enter(f"{around} cat <(echo one) <(echo two)")
     shell.expect("one\r\ntwo\r\n")
     assert shell.status() == 0
 
@@ -273,11 +285,11 @@ def test_open_files_are_handed_on(shell: Shell) -> None:
 
 
 @pytest.fixture
-def at_terminal(spawn: Spawn, program: Program) -> Callable[[str], Shell]:
+def at_terminal(spawn: Spawn, program: Program, sandbox: Sandbox, around: str) -> Callable[[str], Shell]:
     """Start a program in the sandbox, which has a terminal to itself."""
 
     def start(text: str) -> Shell:
-        return Shell(spawn("bash", "-c", f"exec apimart sandbox -- {program(text)}"))
+        return Shell(spawn("bash", "-c", f"exec {around} {program(text)}", env=connected(sandbox)))
 
     return start
 

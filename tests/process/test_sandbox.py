@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
+from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
 from support.running import KEY, Run
 
@@ -209,7 +209,62 @@ def test_a_balance_burns_with_the_real_time_too(serve: Serve) -> None:
     assert 0 < first - latest <= Decimal(time.monotonic() - started) + Decimal(1)
 
 
+def test_what_is_spent_is_seen_in_batches(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """With a lag of 10 seconds: nothing for 10 seconds, and then all of it at once."""
+    sandbox, now = burning(burn=Decimal("0.5"), lag=10.0)
+    seen = []
+    for elapsed in (9.9, 10, 19.9, 20):
+        now[0] = 1000 + elapsed
+        seen.append(ask(sandbox).fields["used_balance"])
+    assert seen == [Decimal("2.3"), Decimal("7.3"), Decimal("7.3"), Decimal("12.3")]
+
+
+def test_money_comes_in_when_the_time_has_come(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """A top-up leaves what was used alone; a refund is the reverse of a charge. Key and account get the same."""
+    sandbox, now = burning(burn=Decimal(1), moves=(Move(Decimal(5), 2.0), Move(Decimal(3), 4.0, is_refund=True)))
+    seen = []
+    for elapsed in (1, 2, 4):
+        now[0] = 1000.0 + elapsed
+        fields = ask(sandbox).fields
+        seen.append((fields["remain_balance"], fields["used_balance"]))
+    assert [[str(each) for each in pair] for pair in seen] == [
+        ["9.5", "3.3"], ["13.5", "4.3"], ["14.5", "3.3"],
+    ]  # fmt: skip
+    assert ask(sandbox, "/v1/user/balance").fields["remain_balance"] == Decimal("104.0")
+
+
+def test_money_comes_in_on_request(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """For tests in this process. A refund of an unlimited key lowers what was used alone."""
+    sandbox, _ = burning(burn=Decimal(1))
+    sandbox.top_up(Decimal(5))
+    assert ask(sandbox).fields["remain_balance"] == Decimal("15.5")
+    sandbox.refund(Decimal(1))
+    assert ask(sandbox).fields["used_balance"] == Decimal("1.3")
+    unlimited, _ = burning(key=UNLIMITED)
+    unlimited.refund(Decimal(1))
+    unlimited.top_up(Decimal(1))
+    assert (ask(unlimited).fields["remain_balance"], ask(unlimited).fields["used_balance"]) == (-1, Decimal("1.3"))
+
+
 # --- rehearsals -------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_begins_and_ends_when_it_is_to(burning: Callable[..., tuple[Sandbox, list[float]]]) -> None:
+    """An outage for a while, or a key that is revoked in the middle."""
+    sandbox, now = burning(fault=Fault.UNAUTHORIZED, fault_after=2.0, fault_for=3.0)
+    statuses = []
+    for elapsed in (1.9, 2, 4.9, 5):
+        now[0] = 1000 + elapsed
+        statuses.append(ask(sandbox).status)
+    assert statuses == [200, 401, 401, 200]
+
+
+def test_a_scenario_may_change_while_it_is_played(sandbox: Sandbox) -> None:
+    """By a test in this process."""
+    assert ask(sandbox).status == 200
+    sandbox.scenario = Scenario(fault=Fault.RATE_LIMIT, retry_after=7)
+    reply = ask(sandbox)
+    assert (reply.status, reply.headers["Retry-After"]) == (429, "7")
 
 
 @pytest.mark.parametrize(
@@ -470,6 +525,33 @@ def test_a_command_that_cannot_be_started_is_a_usage_error(run: Run, tmp_path: P
     ended = run("sandbox", "--", program)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"apimart: error: cannot run {program}: {reason}\nhint: check the command after --\n"
+
+
+def test_a_moving_balance_can_be_rehearsed_from_the_command_line(run: Run) -> None:
+    """Top-ups, refunds, batches and a fault that begins later, or ends, have options."""
+    options = ("--burn", "1", "--lag", "1000", "--top-up", "5@0", "--refund", "0.3@0", "--top-up", "7@900")
+    ended = run("sandbox", *options, "--", "apimart", "balance", "-o", "value")
+    assert (ended.returncode, ended.stdout) == (0, "15.8\n")
+    faults = ("--fault", "rate-limit", "--retry-after", "60")
+    assert run("sandbox", *faults, "--fault-after", "100", "--", "apimart", "balance").returncode == 0
+    assert run("sandbox", *faults, "--fault-for", "0", "--", "apimart", "balance").returncode == 0
+    assert run("sandbox", *faults, "--fault-for", "100", "--", "apimart", "balance").returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--top-up", "5"), "--top-up: it has no time in it"),
+        (("--refund", "x@1"), "--refund: 'x' is not an amount: it is not a plain decimal number"),
+        (("--top-up", "5@4000"), "--top-up: must be at most 3600 seconds"),
+        (("--lag", "-1"), "--lag: '-1' is not an amount: it has a sign"),
+    ],
+)
+def test_a_move_that_makes_no_sense_is_a_usage_error(run: Run, options: Sequence[str], message: str) -> None:
+    """The command is not started."""
+    ended = run("sandbox", *options, "--", "echo", "started")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
 
 
 @pytest.mark.parametrize("name", ["--remain", "--used", "--account-remain", "--account-used", "--burn", "--latency"])

@@ -1,0 +1,162 @@
+"""`apimart run`: a budget around any command."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.options import GuardingOptions, trace_of, with_records
+from apimart_cli.errors import CommandStatus, UsageError
+from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apimart_cli.config.settings import Settings
+    from apimart_cli.guard import Limits
+
+LEAST_INTERVAL = 0.1
+"""Seconds between two readings, at the least."""
+
+app = new_app()
+
+
+def _limit(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, metavar=metavar, help=help_text, show_default=False)
+    return option
+
+
+@app.command(cls=Command, context_settings={"allow_interspersed_args": False})
+@with_records
+def run(
+    asking: GuardingOptions,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND ...", help="The command to run.", show_default=False),
+    ] = None,
+    min: Annotated[  # noqa: A002  # the option's name
+        str | None, _limit("--min", "AMOUNT", "Stop when less than this is left.")
+    ] = None,
+    max_spend: Annotated[
+        str | None, _limit("--max-spend", "AMOUNT", "Stop when the key was charged this much since the start.")
+    ] = None,
+    min_runway: Annotated[
+        str | None, _limit("--min-runway", "DURATION", "Stop when the balance may not last this long, like 3d.")
+    ] = None,
+    on_no_forecast: Annotated[
+        OnNoForecast,
+        typer.Option("--on-no-forecast", help="What too little history means for --min-runway; fail starts nothing."),
+    ] = OnNoForecast.FAIL,
+    interval: Annotated[
+        str | None,
+        _limit("--interval", "SECONDS", "Look this often. Default: every 2 to 30 seconds, as the spending asks."),
+    ] = None,
+    kill_after: Annotated[
+        str,
+        typer.Option("--kill-after", metavar="SECONDS", help="Kill a command that does not end when it is stopped."),
+    ] = "10",
+    on_blind: Annotated[
+        OnBlind, typer.Option("--on-blind", help="What to do while the balance is not known for long.")
+    ] = OnBlind.STOP,
+    max_blind: Annotated[str, typer.Option("--max-blind", metavar="DURATION", help="How long that may last.")] = "10m",
+    fail_open: Annotated[
+        bool, typer.Option("--fail-open", help="Start the command although the gateway gave no answer.")
+    ] = False,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Wait until everything is booked after a stop, too; 15 seconds at most.")
+    ] = False,
+    no_settle: Annotated[
+        bool, typer.Option("--no-settle", help="Do not wait after the command until everything is booked.")
+    ] = False,
+    label: Annotated[str | None, _limit("--label", "TEXT", "A name for it, in the report and the history.")] = None,
+    report: Annotated[
+        str | None, _limit("--report", "FILE", "Write what it has cost, and how it ended, as JSON.")
+    ] = None,
+) -> CommandStatus:
+    """Run a command under a budget.
+
+    It is stopped when a limit is reached, and not started when there is too little.
+
+        apimart run --max-spend 3 -- ./agent.sh
+        apimart run --min 5 --report cost.json -- make all
+
+    Needs --max-spend, --min or --min-runway, or min or min_runway in the config file. What comes after -- is
+    run as it is, without a shell.
+
+    Exit codes: the command's own, 128 and its number for a signal; 124 stopped by a limit, 125 not started,
+    126 cannot be run, 127 not found.
+    """
+    from apimart_cli.guarding import Order, run_guarded
+
+    if not command:
+        raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")
+    if settle and no_settle:
+        raise UsageError("--settle and --no-settle contradict each other", "give one of them")
+    settings = _settings(asking, min, min_runway)
+    limits = _limits(settings, max_spend)
+    order = Order(
+        command=command,
+        settings=settings,
+        limits=limits,
+        interval=None if interval is None else _interval(interval),
+        kill_after=_seconds(kill_after, "--kill-after"),
+        max_blind=None if on_blind is OnBlind.CONTINUE else _seconds(max_blind, "--max-blind"),
+        fail_open=fail_open,
+        no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
+        settle=True if settle else False if no_settle else None,
+        label=label,
+        report=None if report is None else _report(report),
+        trace=trace_of(debug=asking.debug),
+    )
+    return run_guarded(order)
+
+
+def _settings(asking: GuardingOptions, least: str | None, min_runway: str | None) -> "Settings":
+    """Return what is in force for the one profile; what can be spent is what `min` holds, unless a scope is named."""
+    from apimart_cli.config.precedence import resolve
+    from apimart_cli.config.settings import Setting
+
+    (settings,) = resolve(asking.options(min=least, min_runway=min_runway))
+    if settings.scope.source == "default":
+        return settings._replace(scope=Setting(ScopeChoice.SPENDABLE, "default"))
+    return settings
+
+
+def _limits(settings: "Settings", max_spend: str | None) -> "Limits":
+    from apimart_cli.config.values import parse_amount
+    from apimart_cli.guard import Limits
+
+    budget = None if max_spend is None else parse_amount(max_spend, "--max-spend")
+    if budget is not None and not budget:
+        raise UsageError("--max-spend: nothing may be spent then", "give more than 0")
+    limits = Limits(settings.min.value, budget, settings.min_runway.value)
+    if not limits.are_set:
+        raise UsageError("there is no limit to guard", "give --max-spend, --min or --min-runway, like: --max-spend 3")
+    return limits
+
+
+def _seconds(text: str, source: str) -> float:
+    from apimart_cli.config.durations import parse_duration
+
+    # A number alone is in seconds, as for GNU timeout.
+    return parse_duration(f"{text}s" if text[-1:].isdigit() else text, source).total_seconds()
+
+
+def _interval(text: str) -> float:
+    seconds = _seconds(text, "--interval")
+    if seconds < LEAST_INTERVAL:
+        raise UsageError(f"--interval: must be at least {LEAST_INTERVAL} seconds", "give a number like 5")
+    return seconds
+
+
+def _report(text: str) -> "Path":
+    """Return where the report goes. Raises UsageError where it cannot be written: before anything is spent."""
+    import os
+    from pathlib import Path
+
+    path = Path(text)
+    if path.is_dir() or not text:
+        raise UsageError("--report: that is a folder, not a file", "name a file in it")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--report: nothing can be written in the folder {path.parent}", "name another place")
+    return path

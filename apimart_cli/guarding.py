@@ -1,0 +1,222 @@
+"""The use case of `run`: look before, watch while the command runs, look after it."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from apimart_cli.accounting import Account, close
+from apimart_cli.config.settings import Settings
+from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UnavailableError, UsageError
+from apimart_cli.guard import Guard, Limits
+from apimart_cli.looking import Looking, Sight
+from apimart_cli.output.runs import breach_in_words, duration
+from apimart_cli.processes.child import Child, hint_for
+from apimart_cli.processes.signals import INTERRUPTED
+from apimart_cli.processes.watchdog import Watchdog
+from apimart_cli.runs import Run
+from apimart_cli.screen.writing import write_error, write_warning
+from apimart_cli.settling import settle
+from apimart_cli.text import without_keys
+from apimart_cli.trace import Trace
+from apimart_cli.watching import Register, Watch
+from apimart_cli.words import StoppedBy
+
+STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
+"""The codes of GNU timeout."""
+
+_HARD_LIMIT_HINT = "for a hard limit, give the key a quota of its own"
+
+
+class Order(NamedTuple):
+    """What is to be run, and how it is guarded. Times are in seconds."""
+
+    command: Sequence[str]
+    settings: Settings
+    limits: Limits
+    interval: float | None = None
+    kill_after: float = 10.0
+    max_blind: float | None = None
+    """None never stops for it."""
+    fail_open: bool = False
+    no_forecast_passes: bool = False
+    settle: bool | None = None
+    """Whether to wait until everything is booked; None does, unless the command was stopped."""
+    label: str | None = None
+    report: Path | None = None
+    trace: Trace | None = None
+
+
+class _End(NamedTuple):
+    """How it ended: with which status, what apimart itself says of it, and what stopped it."""
+
+    status: int
+    code: ExitCode
+    stopped_by: StoppedBy | None = None
+
+
+def run_guarded(order: Order) -> CommandStatus:
+    """Run a command under a guard, and return the status to end with.
+
+    Raises an ApimartError, before the command is started, as the first look does.
+    """
+    # First of all: a process is copied before it has threads.
+    watchdog = _start_watchdog(order)
+    try:
+        looking = Looking(order.settings, order.limits, trace=order.trace)
+        guard = Guard(order.limits, interval=order.interval, max_blind=order.max_blind)
+        began = datetime.now(UTC)
+        first = looking.first()
+        guard.take(first.look)
+        run = _run_of(order, first, began)
+        refused = _refusal(order, guard, first)
+        if refused is None:
+            return _run(order, looking, guard, first, run, watchdog)
+        run = run._replace(ended=datetime.now(UTC), exit_code=refused.status, stopped_by=refused.stopped_by)
+        close(Account(run, 0.0, refused.code, order.limits, first.readings, (), None), order.report)
+        return CommandStatus(refused.status)
+    finally:
+        if watchdog is not None:
+            watchdog.release()
+
+
+def _start_watchdog(order: Order) -> Watchdog | None:
+    try:
+        return Watchdog.start(order.kill_after)
+    except OSError as error:
+        message = f"the command cannot be guarded: {error.strerror}"
+        raise UsageError(message, hint_for(error, "try again later")) from None
+
+
+def _run_of(order: Order, first: Sight, began: datetime) -> Run:
+    settings, key = order.settings, first.readings[0]
+    label = None if order.label is None else without_keys(order.label)
+    name = without_keys(settings.profile.value)
+    return Run(key.key_id or "", key.host, name, label, settings.unit.value, began)
+
+
+def _refusal(order: Order, guard: Guard, first: Sight) -> _End | None:
+    """Say why the command is not started, and return that; None where it may be."""
+    stopped_by, unit = guard.stop(first.look.at), order.settings.unit.value
+    if stopped_by is not None and stopped_by is not StoppedBy.BLIND:
+        reason = breach_in_words(stopped_by, order.limits, left=first.look.left, spent=guard.spent, unit=unit)
+        write_error(f"the command was not started: {reason}", "top up, or ask for less")
+        return _End(NOT_STARTED, ExitCode.BELOW, stopped_by)
+    if first.failure is not None and not (order.fail_open and _is_silence(first)):
+        hint = "start it all the same with --fail-open" if _is_silence(first) else None
+        write_error("the command was not started: the balance is not known", hint)
+        return _End(NOT_STARTED, first.failure.exit_code, StoppedBy.BLIND)
+    if first.has_no_forecast and not order.no_forecast_passes:
+        write_error(
+            "the command was not started: nobody can tell how long the balance lasts",
+            "start it all the same with --on-no-forecast pass",
+        )
+        return _End(NOT_STARTED, ExitCode.NO_FORECAST, StoppedBy.MIN_RUNWAY)
+    if first.failure is not None:
+        write_warning(
+            "the balance is not known; the command is started because of --fail-open",
+            "what it spends is counted from the first reading on; leave --fail-open out to stop here",
+        )
+    return None
+
+
+def _is_silence(sight: Sight) -> bool:
+    """Tell whether the gateway gave no answer, and no word of its own that it cannot tell."""
+    errors = [reading.error for reading in sight.readings if reading.error is not None]
+    return all(isinstance(error, UnavailableError) and not error.was_told for error in errors)
+
+
+def _run(
+    order: Order, looking: Looking, guard: Guard, first: Sight, run: Run, watchdog: Watchdog | None
+) -> CommandStatus:
+    """Run the command, and tell what it has cost."""
+    is_recorded = order.settings.record.value and run.key_id
+    register = Register(order.settings.history.value if is_recorded else None, run, patience=looking.patience)
+    started = time.monotonic()
+    with Watch(guard, looking, first, advice=_advice(order), register=register) as watch:
+        end = _supervised(order, watch, watchdog)
+    seconds, after, is_settled = time.monotonic() - started, watch.latest, False
+    if end.stopped_by is not None:
+        write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
+    if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or order.settle):
+        after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
+    run = run._replace(
+        ended=datetime.now(UTC),
+        spent=guard.spent,
+        is_settled=is_settled,
+        stopped_by=end.stopped_by,
+        exit_code=end.status,
+    )
+    others = register.finish(run)
+    account = Account(run, seconds, end.code, order.limits, first.readings, after.readings, others)
+    close(account, order.report, left=after.look.left if order.limits.need_what_is_left else looking.left_of_key(after))
+    return CommandStatus(end.status)
+
+
+def _settles(order: Order, end: _End) -> bool:
+    """Tell whether to wait until everything is booked: where nobody says so, not after a stop or a Ctrl-C."""
+    if order.settle is not None:
+        return order.settle
+    return end.stopped_by is None and end.status != INTERRUPTED
+
+
+def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
+    """Run the command until it ends, or has to be stopped."""
+    from apimart_cli.processes.relay import supervise
+    from apimart_cli.processes.terminal import TerminalSettings
+
+    terminal = TerminalSettings()
+
+    started: list[Child] = []
+
+    def start() -> Child:
+        child = Child.start(order.command)
+        started.append(child)
+        if watchdog is not None:
+            watchdog.tell(child.pid, has_own_group=not child.shares_our_group)
+        return child
+
+    def stop_within(_child: Child) -> float | None:
+        return order.kill_after if watch.must_stop() else None
+
+    try:
+        status = supervise(start, stop_within=stop_within)
+    except Exception as error:
+        if not started and isinstance(error, OSError | ValueError):
+            return _not_invoked(order, error)
+        for child in started:
+            # Whatever went wrong: nothing runs on without its guard.
+            with suppress(ChildProcessError):
+                child.stop(order.kill_after)
+        if isinstance(error, ChildProcessError):
+            raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
+        raise
+    if watch.stopped_by is None:
+        return _End(status, ExitCode.OK)
+    terminal.restore()
+    is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
+    return _End(STOPPED, watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW, watch.stopped_by)
+
+
+def _not_invoked(order: Order, error: Exception) -> _End:
+    reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
+    write_error(f"cannot run {order.command[0]}: {reason}", hint_for(error, "check the command after --"))
+    return _End(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_INVOKE, ExitCode.USAGE)
+
+
+def _breach(order: Order, guard: Guard, watch: Watch, stopped_by: StoppedBy) -> str:
+    """Say which limit was passed, or what was not known."""
+    if stopped_by is StoppedBy.BLIND and watch.failure is not None:
+        return f"the balance is not known: {watch.failure.message}"
+    left, unit = watch.latest.look.left, order.settings.unit.value
+    return breach_in_words(stopped_by, order.limits, left=left, spent=guard.spent, unit=unit)
+
+
+def _advice(order: Order) -> str:
+    """Say what becomes of a command while the balance is not known."""
+    if order.max_blind is None:
+        return "the command goes on, because of --on-blind continue"
+    limit = duration(order.max_blind)
+    return f"the command goes on; it is stopped after {limit}, or when a limit would be reached at the last rate"

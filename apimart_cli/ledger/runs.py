@@ -1,0 +1,133 @@
+"""Guarded runs in the ledger: which there were, and which are under way at the same time. Best effort, as all of it.
+
+The command line of a run is not kept: there may be a key in it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from apimart_cli.ledger.file import Connection, opened, transaction
+from apimart_cli.ledger.queries import readable
+from apimart_cli.ledger.recording import ALLOWED_SECONDS, within
+from apimart_cli.ledger.retention import DAYS_FOR
+from apimart_cli.runs import Run
+from apimart_cli.words import StoppedBy
+
+_COLUMNS = "key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code"
+
+
+def begin(path: Path, run: Run, alive_until: datetime) -> int:
+    """Write a run that has begun, and return its number. Raises LedgerError, at the latest after 250 ms."""
+
+    def write() -> int:
+        with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
+            return _insert(connection, run, alive_until)
+
+    return within(ALLOWED_SECONDS, path, write)
+
+
+def beat(path: Path, number: int, alive_until: datetime) -> None:
+    """Say that a run goes on. Raises LedgerError, at the latest after 250 ms."""
+
+    def write() -> None:
+        with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
+            connection.execute("UPDATE runs SET alive_until = ? WHERE id = ?", (_milliseconds(alive_until), number))
+
+    within(ALLOWED_SECONDS, path, write)
+
+
+def finish(path: Path, number: int | None, run: Run) -> int:
+    """Write how a run ended, and return how many others of its key were under way meanwhile.
+
+    `number` is what `begin` returned, None where that failed. Raises LedgerError, at the latest after 250 ms.
+    """
+    assert run.ended is not None, "it has ended"
+    ended = run.ended
+
+    def write() -> int:
+        with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
+            known = _insert(connection, run, ended) if number is None else number
+            connection.execute(
+                "UPDATE runs SET ended = ?, alive_until = ?, spent = ?, settled = ?, stopped_by = ?, exit_code = ?"
+                " WHERE id = ?",
+                (_milliseconds(ended), _milliseconds(ended), *_end_of(run), known),
+            )
+            connection.execute("DELETE FROM runs WHERE began < ?", (_milliseconds(ended - DAYS_FOR),))
+            (others,) = connection.execute(
+                "SELECT count(*) FROM runs WHERE key_id = ? AND host = ? AND id != ? AND began <= ? AND began >= ?"
+                " AND coalesce(ended, alive_until) >= ?",
+                (
+                    run.key_id,
+                    run.host,
+                    known,
+                    _milliseconds(ended),
+                    _milliseconds(ended - DAYS_FOR),
+                    _milliseconds(run.began),
+                ),
+            ).fetchone()
+            return int(others)
+
+    return within(ALLOWED_SECONDS, path, write)
+
+
+def runs(connection: Connection, *, since: datetime | None = None, profile: str | None = None) -> Sequence[Run]:
+    """Return the runs that began after a time and of a profile, where that is named, the latest last."""
+    connection.limit_waiting()
+    rows = connection.execute(
+        # The text is ours, the values are bound.
+        f"SELECT {_COLUMNS} FROM runs WHERE began >= ? AND (? IS NULL OR profile = ?) ORDER BY began, id",  # noqa: S608
+        (_milliseconds(since or datetime.fromtimestamp(0, UTC)), profile, profile),
+    ).fetchall()
+    with readable():
+        return [_run(row) for row in rows]
+
+
+def clear_runs(connection: Connection, *, profile: str | None = None, before: datetime | None = None) -> int:
+    """Delete runs, of one profile or before a time where that is named; return how many."""
+    with transaction(connection):
+        return connection.execute(
+            "DELETE FROM runs WHERE (? IS NULL OR profile = ?) AND began < ?",
+            (profile, profile, _milliseconds(before or datetime.max.replace(tzinfo=UTC) - timedelta(days=2))),
+        ).rowcount
+
+
+def rename_runs(connection: Connection, old: str, new: str) -> None:
+    """Give the runs of profile `old` the profile `new`."""
+    with transaction(connection):
+        connection.execute("UPDATE runs SET profile = ? WHERE profile = ?", (new, old))
+
+
+def _insert(connection: Connection, run: Run, alive_until: datetime) -> int:
+    written = connection.execute(
+        "INSERT INTO runs (key_id, host, profile, label, unit, began, alive_until) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (run.key_id, run.host, run.profile, run.label, run.unit, _milliseconds(run.began), _milliseconds(alive_until)),
+    )
+    return int(written.lastrowid or 0)
+
+
+def _end_of(run: Run) -> tuple[str | None, bool, str | None, int | None]:
+    return None if run.spent is None else f"{run.spent:f}", run.is_settled, run.stopped_by, run.exit_code
+
+
+def _run(row: Any) -> Run:
+    key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code = row
+    return Run(
+        key_id,
+        host,
+        profile,
+        label,
+        unit,
+        datetime.fromtimestamp(began / 1000, UTC),
+        None if ended is None else datetime.fromtimestamp(ended / 1000, UTC),
+        None if spent is None else Decimal(spent),
+        bool(settled),
+        None if stopped_by is None else StoppedBy(stopped_by),
+        exit_code,
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

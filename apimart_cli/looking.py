@@ -1,0 +1,143 @@
+"""Looking at the balances of one key again and again: settings in, what the guard needs to know out."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from decimal import Decimal
+from typing import NamedTuple
+
+from apimart_cli.balance import Reading, spendable
+from apimart_cli.config.settings import Setting, Settings
+from apimart_cli.errors import ApimartError, PaymentRequiredError, UnavailableError
+from apimart_cli.gate import Thresholds, judge_reading
+from apimart_cli.guard import Limits, Look
+from apimart_cli.keys.kept import KeptKey
+from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.memory import Forecasts, record
+from apimart_cli.trace import Trace
+from apimart_cli.words import Outcome, ScopeChoice
+
+SOURCE = "run"
+"""What the ledger calls the command that asked."""
+
+RECORD_EVERY = 60.0
+"""Least seconds between two readings that are recorded while a command runs."""
+
+
+class Sight(NamedTuple):
+    """What one look at the gateway showed."""
+
+    look: Look
+    readings: Sequence[Reading]
+    """Of the key, and of the account where it is asked for."""
+    failure: ApimartError | None
+    """Why something that a limit needs is not known."""
+    has_no_forecast: bool
+    """Whether nobody can tell whether what is left lasts long enough."""
+
+
+class Looking:
+    """Asks for the key, whose `used` tells what is spent, and for what `--scope` names where a limit needs that."""
+
+    def __init__(self, settings: Settings, limits: Limits, *, trace: Trace | None = None) -> None:
+        is_key_enough = settings.scope.value is ScopeChoice.KEY or not limits.need_what_is_left
+        scope = ScopeChoice.KEY if is_key_enough else ScopeChoice.BOTH
+        self._held = ScopeChoice.KEY if is_key_enough else settings.scope.value
+        self._limits = limits
+        self._trace = trace
+        self._recorded_at = time.monotonic()
+        key = settings.api_key
+        if not isinstance(key.value, GivenKey | NoKey):
+            # Its source may ask a person each time.
+            key = Setting(KeptKey(key.value), key.source)
+        self.settings = settings._replace(api_key=key, scope=Setting(scope, settings.scope.source))
+
+    def first(self) -> Sight:
+        """Look for the first time: with progress, warnings, and failures on standard error, and recorded.
+
+        Raises ConfigError for a key file that others can read or change, and AuthError where there is no key.
+        """
+        from apimart_cli.readings import take_readings
+
+        settings, forecasts = self.settings, self._forecasts()
+        with take_readings(
+            [settings], source=SOURCE, refuse_exposed=True, trace=self._trace, forecasts=forecasts
+        ) as taken:
+            (only,) = taken
+        return self._sight(only.readings)
+
+    def again(self, *, is_last: bool = False) -> Sight:
+        """Look once more, without a word, in any thread."""
+        from apimart_cli.readings import ask_again
+
+        sight = self._sight(ask_again(self.settings, trace=self._trace, forecasts=self._forecasts()))
+        if is_last or time.monotonic() - self._recorded_at >= RECORD_EVERY:
+            self._record(sight.readings)
+        return sight
+
+    def held(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return the readings that are held to `min` and `min_runway`."""
+        match self._held:
+            case ScopeChoice.KEY:
+                return readings[:1]
+            case ScopeChoice.ACCOUNT:
+                return readings[1:]
+            case ScopeChoice.BOTH:
+                return readings
+            case ScopeChoice.SPENDABLE:
+                return [spendable(*readings)]
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a look may take."""
+        return self.settings.timeout.value
+
+    def left_of_key(self, sight: Sight) -> Decimal | None:
+        """Return what the key itself has left; None where that is unlimited or not known."""
+        return least(sight.readings[:1])
+
+    def _forecasts(self) -> Forecasts | None:
+        if self._limits.min_runway is None:
+            return None
+        return Forecasts([self.settings], patience=self.settings.timeout.value)
+
+    def _sight(self, readings: Sequence[Reading]) -> Sight:
+        key, limits = readings[0], self._limits
+        held = self.held(readings)
+        needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
+        failure = next((reading.error for reading in needed if reading.error is not None), None)
+        lasting = Thresholds(min_runway=limits.min_runway)
+        outcomes = [judge_reading(reading, lasting) for reading in held] if limits.min_runway is not None else []
+        return Sight(
+            Look(
+                at=time.monotonic(),
+                used=None if key.balance is None else key.balance.used_balance,
+                left=least(held),
+                is_blind=failure is not None,
+                must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
+                ends_too_soon=Outcome.BELOW in outcomes,
+                retry_after=_retry_after(readings),
+            ),
+            readings,
+            failure,
+            Outcome.NO_FORECAST in outcomes,
+        )
+
+    def _record(self, readings: Sequence[Reading]) -> None:
+        self._recorded_at = time.monotonic()
+        if self.settings.record.value:
+            # The ledger never changes what a command does, and the first look has warned.
+            with suppress(Exception):
+                record(self.settings.history.value, readings, SOURCE)
+
+
+def least(held: Sequence[Reading]) -> Decimal | None:
+    """Return the least of what is left and known; None where it is unlimited, or nothing is known."""
+    balances = [part.balance for reading in held for part in (reading.parts or (reading,))]
+    return min((each.remain_balance for each in balances if each and each.remain_balance is not None), default=None)
+
+
+def _retry_after(readings: Sequence[Reading]) -> float | None:
+    errors = [reading.error for reading in readings]
+    pauses = [error.retry_after for error in errors if isinstance(error, UnavailableError)]
+    return max((pause for pause in pauses if pause is not None), default=None)

@@ -1,0 +1,561 @@
+"""`run`: what starts, what does not, what stops a command, and what is told of it afterwards."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.runs import begin, finish, runs
+from apimart_cli.ledger.upkeep import rename_profile
+from apimart_cli.runs import Run
+from apimart_cli.sandbox.scenario import Fault, Funds, Move
+from apimart_cli.words import StoppedBy
+from support.past import recorded, write_past
+from support.processes import is_running
+from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
+from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
+from support.scripted import gateway as gateway_of
+
+D = Decimal
+TOUCH = ("sh", "-c", "touch started")
+QUICK = ("--no-settle", "--interval", "0.1", "--kill-after", "2")
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Path:
+    """The file that TOUCH makes."""
+    return tmp_path / "started"
+
+
+@pytest.fixture(autouse=True)
+def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long it takes to settle is shown once, with a process."""
+    monkeypatch.setattr("apimart_cli.settling.SETTLE_PAUSE", 0.1)
+    monkeypatch.setattr("apimart_cli.settling.SETTLE_LIMIT", 0.35)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A gateway whose key has 10 left and whose account has 3."""
+    with gateway_of(lambda path, _: balance("3", "7") if path == ACCOUNT else balance("10", "2")) as server:
+        yield server
+
+
+def at(gateway: Gateway) -> dict[str, str]:
+    return {"APIMART_BASE_URL": gateway.url, "APIMART_API_KEY": KEY}
+
+
+def report_of(tmp_path: Path) -> dict[str, Any]:
+    text = (tmp_path / "report.json").read_text()
+    return dict(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+
+
+# --- before it starts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "there is no limit to guard"),
+        (("--max-spend", "0"), "--max-spend: nothing may be spent then"),
+        (("--max-spend", "1,5"), "--max-spend: '1,5' is not an amount: it has a comma"),
+        (("--min", "1", "--interval", "0.01"), "--interval: must be at least 0.1 seconds"),
+        (("--min", "1", "--interval", "soon"), "--interval: 'soon' is not a duration"),
+        (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1s' has a sign; a duration has none"),
+        (("--min", "1", "--min-runway", "3"), "--min-runway: '3' has no unit"),
+        (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
+        (("--min", "1", "--report", "."), "--report: that is a folder, not a file"),
+        (("--min", "1", "--api-key", "-"), "--api-key -: standard input belongs to the command"),
+        (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
+        (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
+        (("--min", "1", "--nonsense"), "No such option: --nonsense"),
+        (("--min", "1", "--scope", "all"), "Invalid value for '--scope'"),
+    ],
+)
+def test_what_makes_no_sense_is_125_and_nothing_is_started(
+    call: Call, sandbox: Any, started: Path, write_config: Write, arguments: tuple[str, ...], message: str
+) -> None:
+    """A command may have any of the codes that apimart has: none of those is used."""
+    write_config('[profiles.a]\napi_key = "sk-a"\n[profiles.b]\napi_key = "sk-b"\n')
+    env = {"APIMART_BASE_URL": sandbox.url} if "--profile" in arguments else connected(sandbox)
+    ended = call("run", *arguments, "--", *TOUCH, env=env)
+    assert (ended.code, ended.stdout, started.exists()) == (125, "", False)
+    assert ended.stderr.startswith(f"apimart: error: {message}")
+    assert "\nhint: " in ended.stderr
+
+
+def test_without_a_command_there_is_nothing_to_guard(call: Call, sandbox: Any) -> None:
+    """Also where a script has lost it."""
+    assert call("run", "--min", "1", env=connected(sandbox)).code == 125
+    assert call("run", "--min", "1", "--", env=connected(sandbox)).code == 125
+    assert call("run", env=connected(sandbox)).code == 125
+
+
+def test_help_is_no_failure(call: Call) -> None:
+    """0, as everywhere."""
+    ended = call("run", "--help")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert "124 stopped" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "code", "stopped_by"),
+    [
+        ({"key": Funds(D("0.9"), D(1))}, "the command was not started: 0.9 left, at least 1 required", 3, "min"),
+        (
+            {"fault": Fault.PAYMENT_REQUIRED},
+            "the command was not started: the account cannot pay",
+            3,
+            "payment_required",
+        ),
+        ({"fault": Fault.UNAUTHORIZED}, "the command was not started: the balance is not known", 4, "blind"),
+        ({"fault": Fault.SERVER_ERROR}, "the command was not started: the balance is not known", 5, "blind"),
+        ({"fault": Fault.MALFORMED}, "the command was not started: the balance is not known", 6, "blind"),
+    ],
+)
+def test_what_is_not_known_to_be_enough_starts_nothing(
+    call: Call, serve: Serve, started: Path, tmp_path: Path, fields: Any, message: str, code: int, stopped_by: str
+) -> None:
+    """The report says why in apimart's own codes."""
+    ended = call(
+        "run", "--min", "1", "--report", "report.json", "--", *TOUCH, env=connected(serve(**fields))
+    )  # fmt: skip
+    assert (ended.code, ended.stdout, started.exists()) == (125, "", False)
+    assert message in ended.stderr
+    told = report_of(tmp_path)
+    assert (told["exit_code"], told["apimart_exit_code"], told["stopped_by"]) == (125, code, stopped_by)
+    assert (told["spent"], told["after"], len(told["before"])) == (None, [], 2)
+
+
+def test_a_missing_key_starts_nothing(call: Call, sandbox: Any, started: Path) -> None:
+    """It says how to give one."""
+    ended = call("run", "--min", "1", "--", *TOUCH, env={"APIMART_BASE_URL": sandbox.url})
+    assert (ended.code, started.exists()) == (125, False)
+    assert "no API key" in ended.stderr
+
+
+@pytest.mark.parametrize("limit", [("--min", "1"), ("--max-spend", "1")])
+def test_silence_can_be_forgiven(call: Call, serve: Serve, started: Path, limit: tuple[str, str]) -> None:
+    """`--fail-open`, for a gateway that gave no answer, and for nothing else."""
+    options = ("--fail-open", *limit, *QUICK)
+    silent = call("run", *options, "--", *TOUCH, env=connected(serve(fault=Fault.SERVER_ERROR)))
+    assert (silent.code, started.exists()) == (0, True)
+    assert "the command is started because of --fail-open" in silent.stderr
+    started.unlink()
+    assert call("run", *options, "--", *TOUCH, env=connected(serve(fault=Fault.UNAUTHORIZED))).code == 125
+    assert not started.exists()
+
+
+def test_what_can_be_spent_is_held_unless_a_scope_is_named(
+    call: Call, gateway: Gateway, write_config: Write, started: Path
+) -> None:
+    """By an option or in the file: the guard asks whether the next call can be paid."""
+    assert call("run", "--min", "5", *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
+    assert call("run", "--min", "5", "--scope", "account", *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
+    assert call("run", "--min", "5", "--scope", "both", *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
+    assert not started.exists()
+    assert call("run", "--min", "5", "--scope", "key", *QUICK, "--", "true", env=at(gateway)).code == 0
+    write_config(f'[profiles.work]\napi_key = "{KEY}"\nscope = "key"\nmin = 5\n')
+    assert call("run", *QUICK, "--", "true", env={"APIMART_BASE_URL": gateway.url}).code == 0
+
+
+def test_a_budget_alone_asks_for_the_key_alone(call: Call, gateway: Gateway) -> None:
+    """What the account has does not matter to it."""
+    assert call("run", "--max-spend", "1", *QUICK, "--", "true", env=at(gateway)).code == 0
+    assert {asked.path for asked in gateway.asked} == {"/v1/balance"}
+    assert len(gateway.asked) == 2
+
+
+def test_a_gateway_without_accounts_is_told_of(call: Call) -> None:
+    """The hint names the scope that works there."""
+    with gateway_of(lambda path, _: refusal(404) if path == ACCOUNT else balance("10")) as gateway:
+        ended = call("run", "--min", "1", "--", "true", env=at(gateway))
+        assert ended.code == 125
+        assert "use --scope key: this gateway has no account endpoint" in ended.stderr
+        assert call("run", "--min", "1", "--scope", "key", *QUICK, "--", "true", env=at(gateway)).code == 0
+
+
+def test_a_key_command_is_run_once(call: Call, sandbox: Any, write_config: Write, tmp_path: Path) -> None:
+    """It may ask a person; the command has the terminal now."""
+    write_config(f"[profiles.work]\napi_key_command = ['sh', '-c', 'echo x >> {tmp_path}/asked; echo {KEY}']\n")
+    ended = call("run", "--min", "1", *QUICK, "--", "sleep", "0.4", env={"APIMART_BASE_URL": sandbox.url})
+    assert (ended.code, (tmp_path / "asked").read_text()) == (0, "x\n")
+
+
+# --- while it runs ----------------------------------------------------------------------------------------------
+
+
+def stopped(call: Call, sandbox: Any, *options: str, seconds: str = "20") -> tuple[Called, float]:
+    begun = time.monotonic()
+    ended = call("run", *options, *QUICK, "--", "sleep", seconds, env=connected(sandbox))
+    return ended, time.monotonic() - begun
+
+
+def test_a_budget_that_is_spent_stops(call: Call, serve: Serve) -> None:
+    """What is counted is the rise of `used`: an unlimited key has a budget, too, and a top-up changes nothing."""
+    sandbox = serve(key=Funds(None, D(5)), burn=D(5), moves=(Move(D(100), 0.2),))
+    ended, seconds = stopped(call, sandbox, "--max-spend", "2.5")
+    assert (ended.code, ended.stdout) == (124, "")
+    assert 0.4 < seconds < 3
+    assert " spent, 2.5 allowed\n" in ended.stderr
+
+
+def test_a_refund_is_no_spend(call: Call, serve: Serve) -> None:
+    """A charge that was booked ahead and given back."""
+    sandbox = serve(burn=D(5), moves=(Move(D("2.3"), 0.3, is_refund=True),))
+    begun = stopped(call, sandbox, "--max-spend", "2.5")
+    assert begun[0].code == 124
+    assert begun[1] > 0.5
+
+
+@pytest.mark.parametrize("scope", ["spendable", "account", "both"])
+def test_too_little_that_is_left_stops(call: Call, serve: Serve, scope: str) -> None:
+    """Here the account runs out first."""
+    sandbox = serve(account=Funds(D(3), D(1)), burn=D(5))
+    ended, seconds = stopped(call, sandbox, "--min", "1", "--scope", scope)
+    assert ended.code == 124
+    assert seconds < 3
+    assert " left, at least 1 required\n" in ended.stderr
+
+
+def test_a_call_for_payment_stops(call: Call, serve: Serve) -> None:
+    """HTTP 402 counts as below."""
+    sandbox = serve(fault=Fault.PAYMENT_REQUIRED, fault_after=0.3)
+    ended, _ = stopped(call, sandbox, "--max-spend", "5")
+    assert ended.code == 124
+    assert "the command was stopped: the account cannot pay (HTTP 402)" in ended.stderr
+
+
+FAILURES = [Fault.SERVER_ERROR, Fault.UNAUTHORIZED, Fault.HTML]
+
+
+@pytest.mark.parametrize("fault", FAILURES)
+def test_blind_it_stops_when_the_budget_would_be_spent(call: Call, serve: Serve, fault: Fault) -> None:
+    """At 4 a second, last seen after half a second: 3 more seconds' worth of budget is gone after 2 seconds."""
+    sandbox = serve(burn=D(4), fault=fault, fault_after=0.6, key=Funds(D(100), D(1)))
+    ended, seconds = stopped(call, sandbox, "--max-spend", "6", "--timeout", "0.4")
+    assert ended.code == 124
+    assert 0.8 < seconds < 4
+    assert ended.stderr.count("apimart: warning: the balance is not known: ") == 1
+    assert "apimart: error: the command was stopped: the balance is not known: " in ended.stderr
+
+
+@pytest.mark.parametrize("fault", FAILURES)
+def test_blind_for_too_long_it_stops(call: Call, serve: Serve, fault: Fault, tmp_path: Path) -> None:
+    """Also where nothing was spent so far; the report has the code of the failure."""
+    sandbox = serve(fault=fault, fault_after=0.2)
+    options = ("--max-spend", "6", "--max-blind", "0.4", "--timeout", "0.4", "--report", "report.json")
+    ended, seconds = stopped(call, sandbox, *options)
+    assert ended.code == 124
+    assert 0.4 < seconds < 4
+    code = {Fault.SERVER_ERROR: 5, Fault.UNAUTHORIZED: 4, Fault.HTML: 6}[fault]
+    told = report_of(tmp_path)
+    assert (told["exit_code"], told["apimart_exit_code"], told["stopped_by"]) == (124, code, "blind")
+
+
+def test_blind_it_goes_on_where_that_is_wanted(call: Call, serve: Serve) -> None:
+    """`--on-blind continue`."""
+    sandbox = serve(burn=D(4), fault=Fault.UNAUTHORIZED, fault_after=0.3)
+    options = ("--max-spend", "3", "--max-blind", "0.1", "--on-blind", "continue")
+    ended, _ = stopped(call, sandbox, *options, seconds="1.2")
+    assert ended.code == 0
+    assert "the command goes on, because of --on-blind continue" in ended.stderr
+
+
+def test_an_outage_that_ends_stops_nothing(call: Call, serve: Serve) -> None:
+    """One warning for each."""
+    sandbox = serve(fault=Fault.UNAUTHORIZED, fault_after=0.2, fault_for=0.3)
+    ended, _ = stopped(call, sandbox, "--max-spend", "3", seconds="0.9")
+    assert ended.code == 0
+    assert ended.stderr.count("warning") == 1
+
+
+def test_who_asks_to_be_left_alone_is(call: Call) -> None:
+    """`Retry-After`: the next question comes no sooner."""
+    asked: list[float] = []
+
+    def answer(_path: str, _key: str) -> Reply:
+        asked.append(time.monotonic())
+        return balance("10") if len(asked) == 1 else refusal(429, Retry_After="3")
+
+    with gateway_of(answer) as gateway:
+        ended = call("run", "--max-spend", "1", "--timeout", "2", *QUICK, "--", "sleep", "1", env=at(gateway))
+    assert ended.code == 0
+    # The first one, the one that was refused, and the one after the command.
+    assert len(asked) == 3
+
+
+def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guard that cannot look must not go on as though it had seen something."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("apimart_cli.readings.ask_again", fail)
+    monkeypatch.setattr("apimart_cli.guarding.settle", lambda _looking, _guard, latest, **_: (latest, False))
+    ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
+    assert ended.code == 124
+    assert "a bug in apimart: ZeroDivisionError" in ended.stderr
+
+
+def test_a_bug_of_ours_leaves_nothing_running(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without its guard a command must not run on. The code is one that says that nothing is known of it."""
+
+    def fail(_watch: object) -> bool:
+        if (tmp_path / "pid").exists():
+            raise ZeroDivisionError
+        return False
+
+    monkeypatch.setattr("apimart_cli.watching.Watch.must_stop", fail)
+    script = "echo $$ > new; mv new pid; exec sleep 60"
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", script, env=connected(sandbox))
+    assert ended.code == 125
+    assert "a bug in apimart: ZeroDivisionError" in ended.stderr
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:
+    """Where the gateway was silent at the start."""
+    sandbox = serve(burn=D(5), fault=Fault.SERVER_ERROR, fault_for=1.0)
+    options = ("--max-spend", "2", "--fail-open", "--timeout", "0.2", "--report", "report.json")
+    ended, seconds = stopped(call, sandbox, *options)
+    assert ended.code == 124
+    assert 1 < seconds < 4
+    assert 2 <= report_of(tmp_path)["spent"] < 5
+
+
+# --- after it ---------------------------------------------------------------------------------------------------
+
+
+def test_what_it_has_cost_is_told_when_it_is_booked(call: Call, serve: Serve) -> None:
+    """Two readings that agree."""
+    sandbox = serve(key=Funds(D("10.5"), D("2.3")))
+    ended = call("run", "--max-spend", "9", "--", "sh", "-c", "echo out", env=connected(sandbox))
+    assert (ended.code, ended.stderr) == (0, "apimart: note: spent 0.0 in 0 s (settled); 10.5 left\n")
+
+
+def test_what_is_still_moving_is_told_as_the_least(call: Call, serve: Serve, write_config: Write) -> None:
+    """After the longest wait; with the unit of the profile."""
+    write_config(f'[profiles.work]\napi_key = "{KEY}"\nunit = "USD"\n')
+    ended = call("run", "--max-spend", "9", "--", "true", env={"APIMART_BASE_URL": serve(burn=D(1)).url})
+    assert ended.code == 0
+    assert ended.stderr.startswith("apimart: note: spent at least 0.")
+    assert " USD in 0 s; 10." in ended.stderr
+
+
+def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
+    """Booked in a batch after the command has ended."""
+    sandbox = serve(burn=D(1), lag=0.25)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apimart_cli.settling.SETTLE_LIMIT", 5)
+        ended = call("run", "--max-spend", "9", "--", "true", env=connected(sandbox))
+    assert ended.stderr.count("(settled)") == 1
+
+
+def test_a_gateway_that_is_gone_in_the_end_leaves_what_is_known(call: Call, serve: Serve) -> None:
+    """No failure of the command's."""
+    sandbox = serve(burn=D(1), fault=Fault.SERVER_ERROR, fault_after=0.6)
+    options = ("--max-spend", "9", "--interval", "0.1", "--timeout", "0.3", "--no-settle")
+    ended = call("run", *options, "--", "sh", "-c", "sleep 0.9; exit 7", env=connected(sandbox))
+    assert ended.code == 7
+    assert "note: spent at least 0." in ended.stderr
+
+
+def test_the_report_tells_everything_exactly(call: Call, sandbox: Any, tmp_path: Path) -> None:
+    """One line of JSON; names that look like a key are not repeated."""
+    options = ("--max-spend", "9", "--min", "1", "--label", f"nightly {KEY}", "--report", "report.json")
+    ended = call("run", *options, *QUICK, "--", "sh", "-c", "exit 42", env=connected(sandbox))
+    assert ended.code == 42
+    text = (tmp_path / "report.json").read_text()
+    assert KEY not in text
+    assert text.count("\n") == 1
+    told = report_of(tmp_path)
+    before, after = told.pop("before"), told.pop("after")
+    assert [reading["scope"] for reading in before] == [reading["scope"] for reading in after] == ["key", "account"]
+    assert str(after[0]["remain_balance"]) == "10.5"
+    begun, end = told.pop("began_at"), told.pop("ended_at")
+    assert begun <= end
+    assert told.pop("seconds") < 5
+    assert told.pop("host") == f"127.0.0.1:{sandbox.server_port}"
+    assert told == {
+        "schema": 1, "label": "nightly sk-...", "profile": "default", "key_id": KEY_ID, "exit_code": 42,
+        "apimart_exit_code": 0, "stopped_by": None, "min": 1, "max_spend": 9, "min_runway_days": None,
+        "spent": D("0.0"), "settled": False, "unit": None, "other_runs": None,
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(call: Call, sandbox: Any, tmp_path: Path) -> None:
+    """The exit code stays the command's; the old report stays whole, and nothing lies beside it."""
+    (tmp_path / "report.json").write_text("old")
+    script = "mkdir .report.json.$PPID.new report.json.d; exit 5"
+    ended = call(
+        "run", "--min", "1", *QUICK, "--report", "report.json", "--", "sh", "-c", script, env=connected(sandbox)
+    )
+    assert ended.code == 5
+    assert "apimart: warning: the report report.json could not be written: File exists" in ended.stderr
+    assert (tmp_path / "report.json").read_text() == "old"
+
+
+# --- the history of runs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ledger of the test's own."""
+    path = tmp_path / "history.db"
+    monkeypatch.setenv("APIMART_HISTORY", str(path))
+    monkeypatch.setenv("APIMART_RECORD", "1")
+    return path
+
+
+def other(sandbox: Any, *, began: datetime, key_id: str = KEY_ID) -> Run:
+    return Run(key_id, f"127.0.0.1:{sandbox.server_port}", "default", None, None, began)
+
+
+def test_other_runs_of_the_key_are_named(call: Call, sandbox: Any, ledger: Path) -> None:
+    """Those that were under way at the same time; never split, as nobody knows who spent what."""
+    now = datetime.now(UTC)
+    for _ in range(2):
+        begin(ledger, other(sandbox, began=now), now + timedelta(seconds=60))
+    begin(ledger, other(sandbox, began=now, key_id="0" * 12), now + timedelta(seconds=60))
+    # One that ended before, and one that was killed long ago.
+    past = other(sandbox, began=now - timedelta(hours=2))
+    finish(ledger, None, past._replace(ended=now - timedelta(hours=1)))
+    begin(ledger, past, now - timedelta(hours=1))
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "true", env=connected(sandbox))
+    assert "apimart: note: 2 other runs were active on this key; what they spent is counted, too\n" in ended.stderr
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "true", env={**connected(sandbox), "APIMART_RECORD": "0"})
+    assert "other run" not in ended.stderr
+
+
+def test_a_run_is_kept(call: Call, serve: Serve, ledger: Path) -> None:
+    """With its name, its cost and how it ended; without its command line."""
+    sandbox = serve(burn=D(5))
+    call("run", "--max-spend", "1", "--label", "nightly", *QUICK, "--", "sleep", "20", env=connected(sandbox))
+    with opened(ledger) as connection:
+        (kept,) = runs(connection)
+    assert (kept.key_id, kept.label, kept.stopped_by, kept.exit_code) == (KEY_ID, "nightly", "max_spend", 124)
+    assert kept.spent is not None
+    assert kept.spent >= 1
+    assert kept.ended is not None
+    assert b"sleep" not in ledger.read_bytes()
+
+
+def test_readings_of_a_run_are_recorded(call: Call, serve: Serve, ledger: Path) -> None:
+    """The first one and the last one, and one a minute in between: a guard looks far more often than anybody reads."""
+    sandbox = serve(burn=D(1))
+    call("run", "--max-spend", "9", *QUICK, "--", "sleep", "1.2", env=connected(sandbox))
+    assert [entry.source for entry in recorded(ledger)] == ["run", "run"]
+
+
+def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledger: Path) -> None:
+    """Best effort, a quarter of a second each time."""
+    import sqlite3
+
+    call("balance", env=connected(sandbox))
+    locked = sqlite3.connect(ledger)
+    locked.execute("BEGIN EXCLUSIVE")
+    begun = time.monotonic()
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", "exit 4", env=connected(sandbox))
+    locked.close()
+    assert (ended.code, time.monotonic() - begun < 2) == (4, True)
+    # Recording was asked for: the first look says that it failed, and nobody says it again.
+    assert ended.stderr.count("apimart: warning: nothing was recorded") == 1
+
+
+def test_runs_are_listed(call: Call, serve: Serve, ledger: Path) -> None:
+    """With label, duration, spend and why they ended, the latest last; one that was killed says so."""
+    sandbox = serve()
+    begin(ledger, other(sandbox, began=datetime(2026, 1, 31, 12, tzinfo=UTC)), datetime.now(UTC))
+    killed = other(sandbox, began=datetime.now(UTC) - timedelta(hours=1))
+    begin(ledger, killed._replace(label="killed"), datetime.now(UTC))
+    call("run", "--max-spend", "1", "--label", "good", "--", "sh", "-c", "exit 3", env=connected(sandbox))
+    past = other(sandbox, began=datetime.now(UTC))._replace(
+        ended=datetime.now(UTC) + timedelta(minutes=65), spent=D("3.50"), unit="USD", stopped_by=StoppedBy.MAX_SPEND,
+        exit_code=124,
+    )  # fmt: skip
+    finish(ledger, None, past)
+    lines = call("history", "runs").stdout.splitlines()
+    assert [re.split(" {3,}", line)[1:] for line in lines] == [
+        ["Profile", "Label", "Took", "Spent", "Ended"],
+        ["default", "killed", "-", "-", "running, or killed"],
+        ["default", "good", "0 s", "0.0", "exit 3"],
+        ["default", "-", "1 h 5 min", ">= 3.50 USD", "stopped: --max-spend"],
+    ]
+    documents = [json.loads(line) for line in call("history", "runs", "--json", "--days", "700").stdout.splitlines()]
+    assert [each["label"] for each in documents] == [None, "killed", "good", None]
+    assert documents[2] == {**documents[2], "schema": 1, "key_id": KEY_ID, "exit_code": 3, "settled": True}
+    none = call("history", "runs", "-p", "nobody")
+    assert (none.code, none.stdout) == (0, "")
+    assert none.stderr.startswith("apimart: note: no command was run in the last 14 days\nhint: ")
+
+
+def test_runs_are_cleared_and_renamed_with_the_rest(call: Call, sandbox: Any, ledger: Path) -> None:
+    """Of a profile, or before a day; a profile that is renamed takes them along."""
+    now = datetime.now(UTC)
+    for days in (1, 3):
+        begin(ledger, other(sandbox, began=now - timedelta(days=days)), now)
+
+    def count(*options: str) -> int:
+        return len(call("history", "runs", "--json", *options).stdout.splitlines())
+
+    rename_profile(ledger, "default", "work")
+    assert (count("-p", "default"), count("-p", "work")) == (0, 2)
+    call("history", "clear", "--yes", "-p", "nobody")
+    assert count() == 2
+    call("history", "clear", "--yes", "--before", f"{now - timedelta(days=2):%Y-%m-%d}")
+    assert count() == 1
+    call("history", "clear", "--yes")
+    assert count() == 0
+
+
+# --- how long what is left lasts --------------------------------------------------------------------------------
+
+LASTING = ("--scope", "key", "--min-runway", "30d", "--report", "report.json", *QUICK)
+
+
+@pytest.mark.parametrize(
+    ("spent_per_day", "options", "code", "inner"),
+    [
+        ("0.25", (), 0, 0),
+        ("2", (), 125, 3),
+        (None, (), 125, 8),
+        (None, ("--on-no-forecast", "pass"), 0, 0),
+    ],
+)
+def test_what_may_not_last_long_enough_starts_nothing(
+    call: Call,
+    sandbox: Any,
+    ledger: Path,
+    tmp_path: Path,
+    spent_per_day: str | None,
+    options: Any,
+    code: int,
+    inner: int,
+) -> None:
+    """By the low end of the forecast; what nobody can tell is not enough, unless that is said."""
+    if spent_per_day is not None:
+        write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day=spent_per_day)
+    ended = call("run", *LASTING, *options, "--", "true", env=connected(sandbox))
+    assert ended.code == code
+    assert report_of(tmp_path)["apimart_exit_code"] == inner
+
+
+def test_what_no_longer_lasts_long_enough_stops(call: Call, serve: Serve, ledger: Path, tmp_path: Path) -> None:
+    """Here much is spent in no time; it is seen all at once."""
+    sandbox = serve(burn=D(2), lag=2.0)
+    write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="0.25")
+    ended = call("run", *LASTING, "--", "sleep", "20", env=connected(sandbox))
+    assert ended.code == 124
+    assert "the command was stopped: what is left may not last 30 d\n" in ended.stderr
+    assert report_of(tmp_path)["stopped_by"] == "min_runway"

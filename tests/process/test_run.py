@@ -1,0 +1,337 @@
+"""`run -- COMMAND` with real processes: what it promises on the first page, what it stops, and what survives whom."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.server import Sandbox
+from support.processes import BREEDING, KINDS, is_running, wait_until
+from support.programs import need
+from support.running import KEY, Run, Serve, connected
+
+pytestmark = pytest.mark.measured
+
+QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
+    """Start `apimart run OPTIONS -- python -c PROGRAM`, and end it with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [command, "run", *(options or QUICK), "--", sys.executable, "-c", program],
+            env={**environment, **connected(gateway)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            cwd=tmp_path,
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def pids(process: "subprocess.Popen[str]") -> tuple[int, int]:
+    """Wait for the report of BREEDING."""
+    assert process.stdout is not None
+    found = re.match(r"pids (\d+) (\d+) \.", process.stdout.readline())
+    assert found
+    return int(found[1]), int(found[2])
+
+
+# --- the first page ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "least", "most"), [(("--max-spend", "3"), "3", "6"), (("--min", "8"), "2", "6")])
+def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], least: str, most: str) -> None:
+    """Of 10 it spends 1 a second; with nothing set but the limit. After the stop it is not waited for bookings."""
+    begun = time.monotonic()
+    ended = run("sandbox", "--remain", "10", "--burn", "1", "--", "apimart", "run", *limit, "--", "sleep", "60")
+    seconds = time.monotonic() - begun
+    assert (ended.returncode, ended.stdout) == (124, "")
+    assert float(least) <= seconds <= 6
+    spent = re.search(r"^apimart: note: spent at least ([\d.]+) in \d s; [\d.]+ left$", ended.stderr, re.MULTILINE)
+    assert spent
+    assert Decimal(least) - Decimal("0.5") <= Decimal(spent[1]) <= Decimal(most)
+    assert ended.stderr.startswith("apimart: error: the command was stopped: ")
+
+
+def test_what_was_spent_is_told_once_two_readings_agree(run: Run, sandbox: Sandbox) -> None:
+    """5 seconds apart."""
+    begun = time.monotonic()
+    ended = run("run", "--max-spend", "3", "--", "echo", "out", env=connected(sandbox))
+    assert 5 <= time.monotonic() - begun < 8
+    assert (ended.returncode, ended.stdout) == (0, "out\n")
+    assert ended.stderr == "apimart: note: spent 0.0 in 0 s (settled); 10.5 left\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 0", 0), ("exit 3", 3), ("exit 42", 42), ("exit 124", 124), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
+)
+def test_the_exit_code_is_the_command_s(run: Run, sandbox: Sandbox, script: str, code: int) -> None:
+    """Handed on as it is; 128 and the number for a signal."""
+    assert run("run", *QUICK, "--", "sh", "-c", script, env=connected(sandbox)).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "reason"),
+    [
+        ("no-such-command", 127, "No such file or directory"),
+        ("./folder", 126, "Permission denied"),
+        ("./text", 126, "Permission denied"),
+    ],
+)
+def test_a_command_that_cannot_be_run_has_the_codes_of_timeout(
+    run: Run, sandbox: Sandbox, tmp_path: Path, program: str, code: int, reason: str
+) -> None:
+    """One line that names it, a hint, and nothing of a cost."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no program")
+    ended = run("run", *QUICK, "--", program, env=connected(sandbox))
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr == f"apimart: error: cannot run {program}: {reason}\nhint: check the command after --\n"
+
+
+def test_the_codes_are_those_of_timeout(run: Run, sandbox: Sandbox, environment: Mapping[str, str]) -> None:
+    """GNU timeout itself is asked."""
+    timeout = need("timeout")
+    for command in (["no-such-command"], ["/etc/passwd"], ["sh", "-c", "exit 9"], ["sh", "-c", "kill -9 $$"]):
+        theirs = subprocess.run([timeout, "9", *command], env=environment, capture_output=True, check=False, timeout=9)
+        ours = run("run", *QUICK, "--", *command, env=connected(sandbox)).returncode
+        # A shell tells a signal of its own as 128 and its number; Python as the negative number.
+        assert ours == (theirs.returncode if theirs.returncode >= 0 else 128 - theirs.returncode)
+
+
+# --- the command feels nothing ----------------------------------------------------------------------------------
+
+LOOKING_AROUND = """
+import json, os, sys
+files = [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}") or int(name) < 3]
+print(json.dumps({
+    "environment": dict(os.environ), "folder": os.getcwd(), "arguments": sys.argv[1:], "files": sorted(files),
+    "input": sys.stdin.read(), "blocked": [l for l in open("/proc/self/status") if l.startswith(("SigBlk", "SigIgn"))],
+}))
+"""
+
+
+def test_a_command_sees_what_it_would_see_without_us(
+    run: Run, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Its environment, folder, arguments, open files, signals and standard input. No key that it was not given."""
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o600)
+    seen = [sys.executable, "-c", LOOKING_AROUND, "--min", "a b", "--"]
+    env = {"APIMART_BASE_URL": sandbox.url}
+    alone = subprocess.run(
+        seen, env={**environment, **env}, cwd=tmp_path, input="words", capture_output=True, check=True, text=True
+    )
+    guarded = run("run", *QUICK, "--api-key-file", "key", "--", *seen, env=env, input="words")
+    assert guarded.returncode == 0, guarded.stderr
+    assert json.loads(guarded.stdout) == json.loads(alone.stdout)
+    assert KEY not in guarded.stdout + guarded.stderr
+
+
+def test_standard_output_is_the_command_s_alone(run: Run, sandbox: Sandbox) -> None:
+    """Whatever we have to say is on standard error."""
+    ended = run("run", *QUICK, "--", "sh", "-c", "cat; echo to-error >&2", env=connected(sandbox), input="through\n")
+    assert (ended.returncode, ended.stdout) == (0, "through\n")
+    assert ended.stderr.startswith("to-error\napimart: note: spent at least ")
+
+
+def test_a_gigabyte_goes_through(command: str, environment: Mapping[str, str], sandbox: Sandbox) -> None:
+    """It does not pass through us."""
+    line = f"{command} run {' '.join(QUICK)} -- head -c 1000000000 /dev/zero | wc -c"
+    ended = subprocess.run(
+        ["sh", "-c", line], env={**environment, **connected(sandbox)}, capture_output=True, timeout=30, check=True
+    )
+    assert ended.stdout.strip() == b"1000000000"
+
+
+def test_a_command_may_close_its_streams(run: Run, serve: Serve) -> None:
+    """It is guarded all the same, and what we say arrives."""
+    sandbox = serve(burn=Decimal(5))
+    options = ("--max-spend", "1", "--no-settle", "--interval", "0.1")
+    ended = run("run", *options, "--", "sh", "-c", "exec <&- >&- 2>&-; exec sleep 20", env=connected(sandbox))
+    assert ended.returncode == 124
+    assert "the command was stopped" in ended.stderr
+
+
+# --- what is stopped --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kind: str) -> None:
+    """Also what has left the process group or the session, and what ignores SIGTERM, which is killed."""
+    program = BREEDING.format(kind=kind) + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
+    options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
+    process = start(program, *options, gateway=serve(burn=Decimal(5)))
+    both = pids(process)
+    assert process.wait(10) == 124
+    assert not any(map(is_running, both))
+
+
+def test_a_command_that_ends_by_itself_is_given_the_time(start: Start, serve: Serve) -> None:
+    """Its last words are heard; the code is 124 all the same."""
+    program = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("goodbye", flush=True), sys.exit(3)))
+time.sleep(60)
+"""
+    process = start(program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(burn=Decimal(5)))
+    output, _ = process.communicate(timeout=10)
+    assert (process.returncode, output) == (124, "goodbye\n")
+
+
+@pytest.mark.parametrize("kind", ["session", "orphan"])
+def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> None:
+    """As without us: nothing was stopped."""
+    process = start(BREEDING.format(kind=kind) + "sys.exit(4)")
+    _, bred = pids(process)
+    try:
+        assert process.wait(10) == 4
+        time.sleep(0.2)
+        assert is_running(bred)
+    finally:
+        os.kill(bred, signal.SIGKILL)
+
+
+# --- when it is us who end --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_us_is_one_to_the_command(start: Start, number: signal.Signals) -> None:
+    """And to everything that it has started."""
+    process = start(BREEDING.format(kind="session") + "signal.signal(signal.SIGINT, signal.SIG_DFL)\ntime.sleep(60)")
+    both = pids(process)
+    process.send_signal(number)
+    assert process.wait(10) == 128 + number
+    wait_until(lambda: not any(map(is_running, both)), 5)
+
+
+@pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_when_we_are_killed_the_command_ends_within_two_seconds(start: Start, kind: str, ignoring: str) -> None:
+    """And everything that it has started, wherever it went; what ignores SIGTERM is killed after --kill-after."""
+    process = start(f"import signal\n{ignoring}" + BREEDING.format(kind=kind) + "time.sleep(60)")
+    both = pids(process)
+    # Time to adopt the orphan.
+    time.sleep(0.3)
+    process.kill()
+    wait_until(lambda: not any(map(is_running, both)), 2)
+
+
+def test_nobody_waits_for_the_watchdog(run: Run, sandbox: Sandbox) -> None:
+    """It holds no stream of ours, and is gone when we are."""
+    begun = time.monotonic()
+    ended = run("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
+    assert time.monotonic() - begun < 5
+    ours = int(ended.stdout.split()[-1])
+    holders = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"apimart\0run" in _read(path)]
+    wait_until(lambda: not [path for path in holders if f"{ours}" in _read(path.with_name("stat")).decode()], 2)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(start: Start) -> None:
+    """The command is over: only the wait for the last bookings is cut short."""
+    process = start('print("over", flush=True); raise SystemExit(6)', "--max-spend", "1")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "over\n"
+    time.sleep(0.6)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 6
+    assert time.monotonic() - begun < 1.5
+    assert process.stderr is not None
+    assert "spent at least 0.0 in" in process.stderr.read()
+
+
+def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: Start, sandbox: Sandbox) -> None:
+    """Whatever is asked then."""
+    program = 'import time; print("up", flush=True); time.sleep(0.3); raise SystemExit(6)'
+    process = start(program, "--max-spend", "1")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    sandbox.scenario = sandbox.scenario._replace(fault=Fault.TIMEOUT)
+    time.sleep(1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 6
+    assert time.monotonic() - begun < 1.5
+
+
+# --- an outage, as it is rehearsed ------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
+    """With the options of the sandbox."""
+    ended = run(
+        "sandbox", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "0.8", "--",
+        "apimart", "run", "--max-spend", "4", "--interval", "0.1", "--", "sleep", "20",
+    )  # fmt: skip
+    assert ended.returncode == 124
+    assert "apimart: warning: the balance is not known: the gateway rejected the API key" in ended.stderr
+
+
+def test_a_thousand_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Mapping[str, str]) -> None:
+    """Nothing is kept but what the last minute needs, and no file stays open."""
+    ended = subprocess.run(
+        [sys.executable, "-c", A_THOUSAND],
+        env={**environment, **connected(sandbox)},
+        capture_output=True,
+        timeout=60,
+        text=True,
+        check=True,
+    )
+    grown, files = map(int, ended.stdout.split())
+    # In kilobytes; a thousand looks in a few seconds are all within the last minute.
+    assert grown < 1000
+    assert files <= 1
+
+
+A_THOUSAND = """
+import os, re
+from apimart_cli.config.precedence import resolve
+from apimart_cli.config.settings import Options
+from apimart_cli.guard import Guard, Limits
+from apimart_cli.looking import Looking
+limits = Limits(max_spend=1000)
+looking, guard = Looking(resolve(Options())[0], limits), Guard(limits)
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
+def look(times):
+    for _ in range(times):
+        guard.take(looking.again().look)
+look(200)
+before, files = resident(), len(os.listdir("/proc/self/fd"))
+look(1000)
+print(resident() - before, len(os.listdir("/proc/self/fd")) - files)
+"""
