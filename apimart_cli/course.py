@@ -68,7 +68,8 @@ class Course:
         self._top_up: TopUp | None = None
         self._last: Reading | None = None
         self._failed: Reading | None = None
-        self._is_below = False
+        self.is_below = False
+        """Whether less is left than its `min`, as far as anybody knows."""
 
     @property
     def was_read(self) -> bool:
@@ -81,9 +82,9 @@ class Course:
         changes = [Change.START] if is_first else []
         changes += self._failure(reading) if reading.balance is None else self._balance(reading)
         is_below = self._judged(reading)
-        if is_below is not None and is_below is not self._is_below:
+        if is_below is not None and is_below is not self.is_below:
             changes.append(Change.BELOW if is_below else Change.ENOUGH)
-            self._is_below = is_below
+            self.is_below = is_below
         return tuple(changes)
 
     def _failure(self, reading: Reading) -> list[Change]:
@@ -127,13 +128,13 @@ class Course:
         assert shown is not None, "there is something to show"
         failure = None if self._failed is None else self._failed.error
         if self._last is None or self._last.balance is None or self._lowest is None:
-            return View(shown, failure, self._is_below)
+            return View(shown, failure, self.is_below)
         of_key = next(iter(self._series.values()))
         with localcontext(EXACT):
             spent = self._last.balance.used_balance - self._lowest
         rate, left = of_key.spent_per_hour(), self._hours_left()
         bars = of_key.bars(self._bar, None if self._top_up is None else self._top_up.at)
-        return View(shown, failure, self._is_below, spent, rate, left, bars, self._top_up)
+        return View(shown, failure, self.is_below, spent, rate, left, bars, self._top_up)
 
     def _hours_left(self) -> Decimal | None:
         """Return how long the rest lasts at the present rate; of what is spent together, what ends first."""

@@ -1,6 +1,7 @@
 """Asking for many balances round after round: settings in, the readings of each round out. Nothing ends it."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import UnavailableError
+from apimart_cli.errors import ApimartError, UnavailableError, bug
 from apimart_cli.keys.kept import KeptKey
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.memory import Forecasts, record
@@ -73,6 +74,7 @@ class Rounds:
         self._recorded_at = self._forecast_at = clock.steady()
         self._forecasts: dict[tuple[str, Scope], Forecast] = {}
         self._owed: dict[str, Taken] = {}
+        self._lock = threading.Lock()
         self.asked = 0
         """How many rounds there were."""
 
@@ -99,20 +101,29 @@ class Rounds:
         at = self._clock.now()
         # Those that answer are asked together, though one of them may be due a little later.
         due = [each for each in self._profiles if self._paces[each.profile.value].is_due(at, early=self._least)]
-        taken = self._ask(due, at) if due else []
+        try:
+            taken = self._ask(due, at) if due else []
+        except Exception as error:  # noqa: BLE001  # a bug fails the readings of a round, and does not end the others
+            taken = [_failed(settings, bug(error)) for settings in due]
         self._note(at, taken)
+        with self._lock:
+            self._owed |= {each.settings.profile.value: each for each in taken if each.settings.record.value}
         return taken
 
-    def after(self, taken: Sequence[Taken], *, is_last: bool = False) -> None:
-        """Do what comes after a round was shown: record it, and tell whoever wants to know. Nothing is raised."""
-        self._owed |= {each.settings.profile.value: each for each in taken if each.settings.record.value}
-        now = self._clock.steady()
-        if self._owed and (is_last or now - self._recorded_at >= RECORD_EVERY):
+    def record(self, *, is_last: bool = False) -> None:
+        """Write what was read to the ledger, now and then, and at the end. Nothing is raised."""
+        with self._lock:
+            now = self._clock.steady()
+            if not self._owed or not (is_last or now - self._recorded_at >= RECORD_EVERY):
+                return
             self._recorded_at = now
             owed, self._owed = list(self._owed.values()), {}
             # The ledger never changes what a command does, and the first round has warned.
             with suppress(Exception):
                 record(owed[0].settings.history.value, [reading for each in owed for reading in each.readings], SOURCE)
+
+    def tell(self, taken: Sequence[Taken]) -> None:
+        """Tell whoever wants to know of each round. Nothing is raised."""
         if self._told is not None and taken:
             with suppress(Exception):
                 self._told(taken)
@@ -159,6 +170,13 @@ class Rounds:
             else:
                 pace.failed(now, retry_after=retry_after)
             self._forecasts |= {(part.profile, part.scope): part.forecast for part in parts if part.forecast}
+
+
+def _failed(settings: Settings, error: ApimartError) -> Taken:
+    asked = [
+        Reading(target.profile, target.scope, target.unit, error, None, target.host) for target in settings.targets()
+    ]
+    return Taken(settings, [spendable(*asked)] if settings.scope.value is ScopeChoice.SPENDABLE else asked)
 
 
 def _with_kept_key(settings: Settings) -> Settings:
