@@ -18,7 +18,10 @@ TICK = 0.5
 """Most seconds until what arrived is shown as a line."""
 
 REDRAWN_EVERY = 1.0
-"""Seconds between two looks at how old a table has become."""
+"""Least seconds between two tables that differ in their age alone."""
+
+DRAWING_SHARE = 0.005
+"""Most of a core that drawing such tables may take: large ones are drawn less often."""
 
 KEPT_LINES = 2
 """Lines of the terminal that are not the table's."""
@@ -59,12 +62,13 @@ class Lines:
 class Table:
     """A table in place, on a terminal."""
 
-    def __init__(self, screen: "LiveScreen", interval: str) -> None:
-        """Show it on `screen`; the interval is shown as it is."""
+    def __init__(self, screen: "LiveScreen", interval: float) -> None:
+        """Show it on `screen`, with the seconds from one question to the next."""
         self._screen = screen
-        self._interval = interval
+        self._interval = duration(interval) if interval >= 1 else f"{interval:g} s"
         self._views: Sequence[View] = ()
         self._drawn = ("", 0, 0)
+        self._draw_at = 0.0
 
     def tell(self, _news: Sequence[News], board: Board) -> None:
         """Take what is known by now; it is shown at once."""
@@ -73,16 +77,24 @@ class Table:
 
     def goes_on(self, seconds_to_next: Callable[[], float]) -> bool:
         """Show how old it is, and wait for a moment; tell whether nobody pressed `q`."""
-        self._draw(seconds_to_next())
-        # Until the second is over: ages change with it.
-        return self._screen.key(REDRAWN_EVERY - time.time() % REDRAWN_EVERY) not in _END_KEYS
+        if time.monotonic() >= self._draw_at or self._screen.is_resized:
+            self._draw(seconds_to_next())
+        return self._screen.key(REDRAWN_EVERY / 2) not in _END_KEYS
 
     def _draw(self, seconds_to_next: float | None) -> None:
+        began = time.thread_time()
+        self._show(seconds_to_next)
+        cost = time.thread_time() - began
+        self._draw_at = time.monotonic() + max(REDRAWN_EVERY, cost / DRAWING_SHARE)
+
+    def _show(self, seconds_to_next: float | None) -> None:
         from apimart_cli.output.watched import watched_as_text
 
         screen, height = self._screen.screen, self._screen.height
-        text = watched_as_text(self._views, screen, now=datetime.now(UTC), height=height - KEPT_LINES)
-        self._screen.last = text
+        now, room = datetime.now(UTC), height - KEPT_LINES
+        text = watched_as_text(self._views, screen, now=now, height=room)
+        # What stays at the end is whole.
+        self._screen.last = text if text.count("\n") < room else watched_as_text(self._views, screen, now=now)
         drawn = (f"{text}\n{self._footer(seconds_to_next)}", screen.width or 0, height)
         if drawn != self._drawn:
             self._screen.show(drawn[0])

@@ -13,7 +13,6 @@ from apimart_cli.config.settings import Settings
 from apimart_cli.displays import Display, Lines, Table
 from apimart_cli.errors import NO_THREAD_HINT, ExitCode, UsageError
 from apimart_cli.output.changes import below_in_words, change_as_json, change_as_line
-from apimart_cli.output.runs import duration
 from apimart_cli.pace import LEAST_INTERVAL
 from apimart_cli.readings import Taken
 from apimart_cli.rounds import Clock, Rounds
@@ -130,4 +129,4 @@ def _display(order: Order) -> Iterator[Display]:
     from apimart_cli.screen.live import LiveScreen
 
     with LiveScreen().opened() as screen:
-        yield Table(screen, duration(order.interval))
+        yield Table(screen, order.interval)

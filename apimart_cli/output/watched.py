@@ -47,7 +47,12 @@ class _Layout(NamedTuple):
 
 
 _LAYOUTS = (_Layout(is_wide=True, bars=BARS), _Layout(bars=BARS), _Layout(bars=BARS // 2))
-_TIGHT_LAYOUTS = (_Layout(), _Layout(without=frozenset({"Rate"})), _Layout(without=frozenset({"Rate", "Scope"})))
+_TIGHT_LAYOUTS = (
+    _Layout(),
+    _Layout(without=frozenset({"Rate"})),
+    _Layout(without=frozenset({"Rate", "Top-up"})),
+    _Layout(without=frozenset({"Rate", "Top-up", "Spent"})),
+)
 """For more balances than there is room for one below the other."""
 
 
@@ -187,7 +192,7 @@ def _top_up(view: View, now: datetime, *, is_wide: bool) -> str:
         return ""
     sign = "+" if view.top_up.amount > 0 else ""
     amount = f"{sign}{with_unit(view.top_up.amount, view.reading.unit)}"
-    return f"{amount} {duration((now - view.top_up.at).total_seconds())} ago" if is_wide else amount
+    return f"{amount}, {duration((now - view.top_up.at).total_seconds())} ago" if is_wide else amount
 
 
 def _reasons(views: Sequence[View], screen: Screen) -> list[str]:

@@ -29,6 +29,7 @@ class LiveScreen:
         self._live: Live | None = None
         self._keys = _Keys()
         self._text = ""
+        self._shown_for = self._size()
         self._asked: Callable[[], bool | None] = lambda: None
         self.last = ""
         """What stays on the terminal at the end, whole lines."""
@@ -42,6 +43,11 @@ class LiveScreen:
     def height(self) -> int:
         """How many lines it has now."""
         return self._size().lines
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether its size is another than when something was last shown."""
+        return self._size() != self._shown_for
 
     @contextmanager
     def opened(self) -> Iterator["LiveScreen"]:
@@ -60,6 +66,7 @@ class LiveScreen:
 
         assert self._live is not None, "it is open"
         self._text = text
+        self._shown_for = self._size()
         encoding = sys.stdout.encoding or "ascii"
         shown = Text.from_ansi(text.encode(encoding, "backslashreplace").decode(encoding), no_wrap=True, end="")
         try:
@@ -68,13 +75,13 @@ class LiveScreen:
             raise unwritable(error) from None
 
     def key(self, seconds: float) -> str:
-        """Wait so many seconds at most for a key, and return it; nothing where none was pressed.
+        """Wait so many seconds at most for a key, and return it; nothing where none was pressed, or its size changed.
 
         Ctrl-Z stops the process in here. A terminal that is gone is a `q`.
         """
         give_up_at = time.monotonic() + seconds
         while (left := give_up_at - time.monotonic()) > 0:
-            if self._follow_stop():
+            if self._follow_stop() or self.is_resized:
                 return ""
             pressed = self._keys.pressed(min(SLICE, left))
             if pressed:
