@@ -14,7 +14,7 @@ from apimart_cli.words import Change
 if TYPE_CHECKING:
     from apimart_cli.screen.live import LiveScreen
 
-TICK = 0.5
+TICK = 0.2
 """Most seconds until what arrived is shown as a line."""
 
 REDRAWN_EVERY = 1.0

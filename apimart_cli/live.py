@@ -59,6 +59,8 @@ def watch(order: Order, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  #
             is_over = background.is_over
             for taken in background.arrived():
                 display.tell(board.take(_shown(taken)), board)
+                if order.until_below and board.is_below:
+                    break
             if is_over or (give_up_at is not None and clock.steady() >= give_up_at):
                 break
             if not display.goes_on(rounds.seconds_to_next):
