@@ -1,5 +1,6 @@
 """What `watch` shows: a line for each change, or a table in place."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -101,6 +102,6 @@ class Table:
             self._drawn = drawn
 
     def _footer(self, seconds_to_next: float | None) -> str:
-        if seconds_to_next is None or seconds_to_next < 1:
+        if not seconds_to_next:
             return f"every {self._interval}; asking now; q ends"
-        return f"every {self._interval}; next in {duration(seconds_to_next)}; q ends"
+        return f"every {self._interval}; next in {duration(math.ceil(seconds_to_next))}; q ends"
