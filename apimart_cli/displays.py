@@ -36,7 +36,7 @@ class Display(Protocol):
     def tell(self, news: Sequence[News], board: Board) -> None:
         """Show what changed. Raises OutputError."""
 
-    def goes_on(self, seconds_to_next: Callable[[], float]) -> bool:
+    def goes_on(self) -> bool:
         """Wait a moment; tell whether somebody still looks. Raises OutputError."""
 
 
@@ -55,7 +55,7 @@ class Lines:
         now = datetime.now(UTC)
         write_answer("".join(self._written(each.view, each.changes, now) for each in news))
 
-    def goes_on(self, _seconds_to_next: Callable[[], float]) -> bool:
+    def goes_on(self) -> bool:
         """Wait a moment; tell whether there is a reader."""
         return not self._reader.is_gone_within(TICK)
 
@@ -63,9 +63,10 @@ class Lines:
 class Table:
     """A table in place, on a terminal."""
 
-    def __init__(self, screen: "LiveScreen", interval: float) -> None:
-        """Show it on `screen`, with the seconds from one question to the next."""
+    def __init__(self, screen: "LiveScreen", interval: float, seconds_to_next: Callable[[], float]) -> None:
+        """Show it on `screen`, with the seconds from one question to the next, and those that are left."""
         self._screen = screen
+        self._seconds_to_next = seconds_to_next
         self._interval = duration(interval) if interval >= 1 else f"{interval:g} s"
         self._views: Sequence[View] = ()
         self._drawn = ("", 0, 0)
@@ -74,21 +75,21 @@ class Table:
     def tell(self, _news: Sequence[News], board: Board) -> None:
         """Take what is known by now; it is shown at once."""
         self._views = board.views
-        self._draw(None)
+        self._draw()
 
-    def goes_on(self, seconds_to_next: Callable[[], float]) -> bool:
+    def goes_on(self) -> bool:
         """Show how old it is, and wait for a moment; tell whether nobody pressed `q`."""
         if time.monotonic() >= self._draw_at or self._screen.is_resized:
-            self._draw(seconds_to_next())
+            self._draw()
         return self._screen.key(REDRAWN_EVERY / 2) not in _END_KEYS
 
-    def _draw(self, seconds_to_next: float | None) -> None:
+    def _draw(self) -> None:
         began = time.thread_time()
-        self._show(seconds_to_next)
+        self._show()
         cost = time.thread_time() - began
         self._draw_at = time.monotonic() + max(REDRAWN_EVERY, cost / DRAWING_SHARE)
 
-    def _show(self, seconds_to_next: float | None) -> None:
+    def _show(self) -> None:
         from apimart_cli.output.watched import watched_as_text
 
         screen, height = self._screen.screen, self._screen.height
@@ -96,12 +97,12 @@ class Table:
         text = watched_as_text(self._views, screen, now=now, height=room)
         # What stays at the end is whole.
         self._screen.last = text if text.count("\n") < room else watched_as_text(self._views, screen, now=now)
-        drawn = (f"{text}\n{self._footer(seconds_to_next)}", screen.width or 0, height)
+        drawn = (f"{text}\n{self._footer()}", screen.width or 0, height)
         if drawn != self._drawn:
             self._screen.show(drawn[0])
             self._drawn = drawn
 
-    def _footer(self, seconds_to_next: float | None) -> str:
-        if not seconds_to_next:
-            return f"every {self._interval}; asking now; q ends"
-        return f"every {self._interval}; next in {duration(math.ceil(seconds_to_next))}; q ends"
+    def _footer(self) -> str:
+        seconds = self._seconds_to_next()
+        due = f"next in {duration(math.ceil(seconds))}" if seconds else "asking now"
+        return f"every {self._interval}; {due}; q ends"

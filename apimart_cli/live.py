@@ -53,7 +53,7 @@ def watch(order: Order, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  #
     give_up_at = None if order.seconds is None else clock.steady() + order.seconds
     first = rounds.first()
     news = board.take(_shown(first))
-    with _display(order) as display, _Background(rounds, first, order.most_rounds) as background:
+    with _display(order, rounds) as display, _Background(rounds, first, order.most_rounds) as background:
         display.tell(news, board)
         while not (order.until_below and board.is_below):
             is_over = background.is_over
@@ -63,7 +63,7 @@ def watch(order: Order, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  #
                     break
             if is_over or (give_up_at is not None and clock.steady() >= give_up_at):
                 break
-            if not display.goes_on(rounds.seconds_to_next):
+            if not display.goes_on():
                 break
     if order.until_below and board.is_below:
         for view in board.views:
@@ -124,11 +124,11 @@ class _Background:
 
 
 @contextmanager
-def _display(order: Order) -> Iterator[Display]:
+def _display(order: Order, rounds: Rounds) -> Iterator[Display]:
     if not order.is_live:
         yield Lines(change_as_json if order.is_json else change_as_line)
         return
     from apimart_cli.screen.live import LiveScreen
 
     with LiveScreen().opened() as screen:
-        yield Table(screen, order.interval)
+        yield Table(screen, order.interval, rounds.seconds_to_next)
