@@ -114,3 +114,23 @@ class OnBlind(StrEnum):
 
     STOP = "stop"
     CONTINUE = "continue"
+
+
+class Change(StrEnum):
+    """What a reading shows that the one before it did not, while a balance is watched."""
+
+    START = "start"
+    """It is the first one."""
+    CHANGED = "changed"
+    """What is left or what is used is another amount."""
+    TOP_UP = "top_up"
+    """There is more in all, as two readings agree."""
+    CUT = "cut"
+    """There is less in all."""
+    FAILED = "failed"
+    RECOVERED = "recovered"
+    """It succeeded, and the one before it failed."""
+    BELOW = "below"
+    """Less is left than `min`."""
+    ENOUGH = "enough"
+    """Not any more."""

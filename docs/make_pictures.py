@@ -10,17 +10,23 @@ import io
 import os
 import pty
 import re
+import select
 import shlex
 import subprocess
 import tempfile
 import termios
+import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from pyte.screens import Char
 
 DOCS = Path(__file__).parent
 COLUMNS = 80
@@ -62,6 +68,12 @@ for file in parser printer scanner; do
 done
 """
 """A program that lies beside the one who types."""
+
+LIVE_SANDBOX = ("--remain", "10.5", "--used", "2.3", "--burn", "0.004", "--top-up", "5@7")
+LIVE: Mapping[str, Sequence[str]] = {"watch.svg": ("watch", "--scope", "both", "--min", "12", "--interval", "1")}
+"""What is run in each picture of a screen that changes, against LIVE_SANDBOX. No two of these are the same."""
+LIVE_SECONDS = 12.5
+LIVE_COLUMNS, LIVE_ROWS = 108, 7
 
 # Rich's own template without the fonts that it loads from elsewhere, without the clip paths that it makes for all lines
 # but the last, and with a name for readers who cannot see the picture.
@@ -112,6 +124,42 @@ def record(session: Session, environ: Mapping[str, str]) -> str:
     return printed.decode("utf-8").replace("\r\n", "\n")
 
 
+def record_live(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return what a terminal shows after LIVE_SECONDS of a command, its colours as escape sequences."""
+    import pyte
+
+    screen = pyte.Screen(LIVE_COLUMNS, LIVE_ROWS)
+    stream = pyte.ByteStream(screen)
+    reader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (LIVE_ROWS, LIVE_COLUMNS))
+    with tempfile.TemporaryDirectory() as home:
+        process = subprocess.Popen(  # noqa: S603  # our own command lines, from LIVE
+            ["apimart", "sandbox", *LIVE_SANDBOX, "--", "apimart", *arguments],  # noqa: S607  # the installed one
+            env=_environment(environ, home),
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(terminal)
+        give_up_at = time.monotonic() + LIVE_SECONDS
+        while (left := give_up_at - time.monotonic()) > 0:
+            if select.select([reader], [], [], left)[0]:
+                stream.feed(os.read(reader, 65536))
+        process.terminate()
+        process.wait()
+        os.close(reader)
+    rows = (_escaped([screen.buffer[row][column] for column in range(LIVE_COLUMNS)]) for row in range(LIVE_ROWS))
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _escaped(cells: Sequence["Char"]) -> str:
+    colours = {"red": 31, "green": 32, "brown": 33, "cyan": 36}
+    line = ""
+    for (bold, colour), same in groupby(cells, lambda cell: (cell.bold, cell.fg)):
+        line += f"\x1b[{int(bold)};{colours.get(colour, 39)}m{''.join(cell.data for cell in same)}"
+    return f"{line.rstrip()}\x1b[0m"
+
+
 def _environment(environ: Mapping[str, str], home: str) -> dict[str, str]:
     ours = ("APIMART_", "NO_COLOR", "COLUMNS", "LINES")
     kept = {name: value for name, value in environ.items() if not name.startswith(ours)}
@@ -129,9 +177,9 @@ def _read_all(received: io.RawIOBase) -> bytes:
     return content
 
 
-def draw(printed: str) -> str:
-    """Return the SVG of a terminal that shows `printed`."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, _environ={})
+def draw(printed: str, columns: int = COLUMNS) -> str:
+    """Return the SVG of a terminal of so many columns that shows `printed`."""
+    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, _environ={})
     console.print(Text.from_ansi(printed.rstrip("\n")))
     picture = console.export_svg(title="apimart", theme=MONOKAI, code_format=SVG, unique_id="apimart")
     return _CLIP_PATH.sub("", _LINE_END.sub("\n", picture))
@@ -141,6 +189,8 @@ def main() -> None:
     """Draw every picture into the folder of this file."""
     for name, session in PICTURES.items():
         (DOCS / name).write_text(draw(record(session, os.environ)), encoding="utf-8")
+    for name, arguments in LIVE.items():
+        (DOCS / name).write_text(draw(record_live(arguments, os.environ), LIVE_COLUMNS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -164,11 +164,11 @@ class OutputOptions(NamedTuple):
 
 
 class SettingsOutput(NamedTuple):
-    """How settings and profiles are written."""
+    """How settings and profiles are written, and balances that are watched."""
 
     output: Annotated[
         SettingsFormat | None,
-        typer.Option("--output", "-o", help="How to write them. Default: table.", show_default=False),
+        typer.Option("--output", "-o", help="How to write it. Default: table.", show_default=False),
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False
 

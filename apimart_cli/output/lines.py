@@ -27,12 +27,12 @@ def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
     for judged in verdict.judged:
         if judged.outcome is not Outcome.ERROR:
             word = judged.outcome.value.upper()
-            line = _fold(f"{word} {visible(judged.reading.name)}: {'; '.join(_findings(judged))}", screen)
+            line = folded(f"{word} {visible(judged.reading.name)}: {'; '.join(_findings(judged))}", screen)
             lines.append(f"{_coloured(word, judged.outcome, screen)}{line.removeprefix(word)}\n")
     return "".join(lines)
 
 
-def _fold(line: str, screen: Screen) -> str:
+def folded(line: str, screen: Screen) -> str:
     """Fold a line at its spaces: a narrow terminal would break it anywhere, in a number too."""
     if screen.width is None:
         return line

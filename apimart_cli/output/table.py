@@ -38,16 +38,16 @@ def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) 
 
 def _fitted(rows: Sequence[Row], screen: Screen) -> str:
     """Return the widest layout that fits."""
-    console = _console(screen)
+    console = console_for(screen)
     limit = _NO_WIDTH_LIMIT if screen.width is None else screen.width
     needed = 0
     for layout in layouts(unicode=screen.unicode):
         table = _table(rows, layout, screen)
         needed = console.measure(table).maximum
         if needed <= limit:
-            return _print(console, table, needed)
+            return printed(console, table, needed)
     shorter = _with_shorter_names(rows, needed - limit, mark="…" if screen.unicode else "...")
-    return _print(console, _table(shorter, layout, screen), limit) if shorter else _stacked(rows)
+    return printed(console, _table(shorter, layout, screen), limit) if shorter else _stacked(rows)
 
 
 def _with_shorter_names(rows: Sequence[Row], excess: int, *, mark: str) -> list[Row]:
@@ -59,7 +59,8 @@ def _with_shorter_names(rows: Sequence[Row], excess: int, *, mark: str) -> list[
     return [row._replace(profile=names[row.profile]) for row in rows]
 
 
-def _console(screen: Screen) -> "Console":
+def console_for(screen: Screen) -> "Console":
+    """Return what renders for `screen`, without a limit of width."""
     from io import StringIO
 
     from rich.console import Console
@@ -80,14 +81,10 @@ def _console(screen: Screen) -> "Console":
 
 
 def _table(rows: Sequence[Row], layout: Layout, screen: Screen) -> "Table":
-    from rich.box import SIMPLE_HEAD, Box
-    from rich.table import Table
     from rich.text import Text
 
-    # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
-    simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
     # Where there is no room for the bar, the columns stand closer, too.
-    table = Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if layout.bar else (0, 1, 0, 0))
+    table = empty_table(screen, is_wide=bool(layout.bar))
     columns = columns_of(rows)
     for name in columns:
         table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
@@ -98,7 +95,18 @@ def _table(rows: Sequence[Row], layout: Layout, screen: Screen) -> "Table":
     return table
 
 
-def _print(console: "Console", table: "Table", columns: int) -> str:
+def empty_table(screen: Screen, *, is_wide: bool) -> "Table":
+    """Return a table as all of ours look, with columns that stand close where it is not wide."""
+    from rich.box import SIMPLE_HEAD, Box
+    from rich.table import Table
+
+    # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
+    simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
+    return Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if is_wide else (0, 1, 0, 0))
+
+
+def printed(console: "Console", table: "Table", columns: int) -> str:
+    """Return the table as whole lines without blanks at their ends."""
     with console.capture() as capture:
         console.print(table, width=columns, crop=False, no_wrap=True, soft_wrap=False)
     lines = (line.rstrip() for line in capture.get().splitlines())

@@ -121,6 +121,32 @@ def asked_to_end() -> Iterator[Callable[[float], bool]]:
         yield wait
 
 
+@contextmanager
+def asked_to_pause() -> Iterator[Callable[[], bool | None]]:
+    """Let Ctrl-Z, and the signal to go on after a stop, only be noted.
+
+    Give what tells which came since it was last asked: True is Ctrl-Z, and who is asked that has to `pause`; False is
+    that it goes on after a stop that nobody can note; None is neither.
+    """
+    came: list[int] = []
+
+    def latest() -> bool | None:
+        numbers = [came.pop(0) for _ in range(len(came))]
+        return signal.SIGTSTP in numbers if numbers else None
+
+    with handling(_numbers("SIGTSTP", "SIGCONT"), lambda number, _frame: came.append(number)):
+        yield latest
+
+
+def pause() -> None:
+    """Stop this process as Ctrl-Z does where nobody handles it, until it is told to go on."""
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        os.kill(os.getpid(), signal.SIGTSTP)
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
 def wait_for_interrupt() -> None:
     """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
     pressed: list[int] = []

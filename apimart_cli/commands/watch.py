@@ -1,0 +1,122 @@
+"""`apimart watch`: balances as they change, until somebody has seen enough."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.options import AskingOptions, SettingsOutput, trace_of, with_records
+from apimart_cli.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apimart_cli.config.settings import Settings
+
+LEAST_IN_SANDBOX = 0.1
+"""Seconds between two questions, at the least, where it is the sandbox that is asked."""
+
+app = new_app()
+
+
+@app.command(cls=Command)
+@with_records
+def watch(
+    asking: AskingOptions,
+    output: SettingsOutput,
+    interval: Annotated[
+        str, typer.Option("--interval", metavar="DURATION", help="Ask this often, every 5 seconds at most.")
+    ] = "30s",
+    duration: Annotated[
+        str | None,
+        typer.Option("--for", metavar="DURATION", help="End after this time, like 8h.", show_default=False),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="NUMBER", min=1, help="End after so many rounds.")
+    ] = None,
+    min: Annotated[  # noqa: A002  # the option's name
+        str | None,
+        typer.Option("--min", metavar="AMOUNT", help="Mark a balance that is below this.", show_default=False),
+    ] = None,
+    until_below: Annotated[
+        bool, typer.Option("--until-below", help="End with 3 once a balance is below --min.")
+    ] = False,
+) -> ExitCode:
+    """Watch balances as they change.
+
+        apimart watch
+        apimart watch --all-profiles --interval 1m
+        apimart watch --min 5 --until-below && echo seen enough
+        apimart watch --json --for 8h >> balance.jsonl
+
+    On a terminal: a table in place, with what was spent since the start, how fast, and how long the rest lasts; q ends
+    it. Elsewhere: a line for each change. Failures never end it.
+
+    Exit codes: 0 ended as asked, 1 internal error, 2 usage, 3 below --min (with --until-below), 130 interrupted; where
+    a balance was never read, that of its failure: 3 payment required, 4 key missing or rejected, 5 no answer, 6 answer
+    not to be trusted.
+    """
+    from apimart_cli.config.precedence import resolve
+    from apimart_cli.live import Order
+    from apimart_cli.live import watch as watch_until_the_end
+
+    profiles = list({each.profile.value: each for each in resolve(asking.options(min=min))}.values())
+    if until_below:
+        _need_min(profiles)
+    least = _least(profiles)
+    trace = trace_of(debug=asking.debug)
+    order = Order(
+        profiles=profiles,
+        interval=_interval(interval, least),
+        least=least,
+        seconds=None if duration is None else _seconds(duration, "--for"),
+        most_rounds=count,
+        until_below=until_below,
+        is_json=output.is_json,
+        # What --debug tells would be written over a table.
+        is_live=not output.is_json and trace is None and _can_be_live(),
+        trace=trace,
+    )
+    return watch_until_the_end(order)
+
+
+def _need_min(profiles: "Sequence[Settings]") -> None:
+    for profile in profiles:
+        if profile.min.value is None:
+            named = f"profile {profile.profile.value} has" if profile.profile.source != "default" else "there is"
+            raise UsageError(
+                f"--until-below: {named} no threshold to fall below", "give --min, or set min in the profile"
+            )
+
+
+def _least(profiles: "Sequence[Settings]") -> float:
+    """Return the shortest interval: the sandbox of this machine may be asked as often as somebody likes."""
+    import os
+
+    from apimart_cli.pace import LEAST_INTERVAL
+    from apimart_cli.target import is_plain_http
+
+    is_sandbox = "APIMART_SANDBOX" in os.environ and all(is_plain_http(each.base_url.value) for each in profiles)
+    return LEAST_IN_SANDBOX if is_sandbox else LEAST_INTERVAL
+
+
+def _interval(text: str, least: float) -> float:
+    # A number alone is in seconds, as in `run`.
+    seconds = _seconds(f"{text}s" if text[-1:].isdigit() else text, "--interval")
+    if seconds < least:
+        raise UsageError(f"--interval: must be at least {least:g} seconds", "give a duration like 30s")
+    return seconds
+
+
+def _seconds(text: str, source: str) -> float:
+    from apimart_cli.config.durations import parse_duration
+
+    return parse_duration(text, source).total_seconds()
+
+
+def _can_be_live() -> bool:
+    """Tell whether standard output is a terminal on which a table can be drawn over and over."""
+    import os
+    import sys
+
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}

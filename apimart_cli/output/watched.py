@@ -1,0 +1,211 @@
+"""The table of `watch`: what is known of each balance by now, as wide and as high as the screen allows.
+
+A number is never cut. A narrow screen costs some of the bars first; then each balance gets lines of its own, or columns
+go.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import NamedTuple
+
+from apimart_cli.course import BARS, Bar, View
+from apimart_cli.output.amounts import plain, with_unit
+from apimart_cli.output.lines import folded
+from apimart_cli.output.rows import row_of
+from apimart_cli.output.runs import duration
+from apimart_cli.output.runway import in_short
+from apimart_cli.output.table import console_for, empty_table, printed
+from apimart_cli.screen.output import Screen
+from apimart_cli.text import visible
+from apimart_cli.words import ForecastState
+
+COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")
+
+MOST_REASONS = 3
+"""Most failures whose reasons are shown under the table."""
+
+_RIGHT_COLUMNS = frozenset({"Remaining", "Spent", "Rate", "Age"})
+_OPTIONAL_COLUMNS = frozenset({"Lasts", "Top-up", "Spend"})
+"""Columns that are there only where there is anything in them."""
+
+_UNICODE_STEPS, _ASCII_STEPS = "▁▂▃▄▅▆▇█", "_.:-=*#"
+_TOP_UP = "+"
+"""Stands in the place of a bar in whose time there was a top-up."""
+
+_RATE = Context(prec=3, rounding=ROUND_HALF_UP)
+_PER_DAY_BELOW = Decimal("0.1")
+"""A smaller spend in an hour is told by the day."""
+
+
+class _Layout(NamedTuple):
+    """How much room a table takes."""
+
+    is_wide: bool = False
+    bars: int = 0
+    without: frozenset[str] = frozenset()
+
+
+_LAYOUTS = (_Layout(is_wide=True, bars=BARS), _Layout(bars=BARS), _Layout(bars=BARS // 2))
+_TIGHT_LAYOUTS = (
+    _Layout(),
+    _Layout(without=frozenset({"Rate"})),
+    _Layout(without=frozenset({"Rate", "Top-up"})),
+    _Layout(without=frozenset({"Rate", "Top-up", "Spent"})),
+)
+"""For more balances than there is room for one below the other."""
+
+
+def watched_as_text(views: Sequence[View], screen: Screen, *, now: datetime, height: int | None = None) -> str:
+    """Return the table, or what fits, and under it why questions were not answered; at most `height` lines."""
+    reasons = _reasons(views, screen)
+    room = None if height is None else max(1, height - len(reasons))
+    shown = views
+    if room is not None and len(views) > room - 2:
+        # What needs somebody's eye must not be among those that do not fit.
+        shown = sorted(views, key=lambda view: not (view.is_below or view.failure is not None))
+    return "".join([*_cropped(_balances(shown, screen, now, room), room, screen), *reasons])
+
+
+def _balances(views: Sequence[View], screen: Screen, now: datetime, room: int | None) -> list[str]:
+    stacked = [*_stacked(views, screen, now)]
+    tables = (_table(views, screen, now, layout) for layout in _LAYOUTS)
+    fitting = next((lines for lines in tables if lines is not None), None)
+    if fitting is not None:
+        return fitting
+    if room is None or len(stacked) <= room:
+        return stacked
+    tables = (_table(views, screen, now, layout) for layout in _TIGHT_LAYOUTS)
+    return next((lines for lines in tables if lines is not None), stacked)
+
+
+def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _Layout) -> list[str] | None:
+    """Return the lines of the table; None where it is too wide."""
+    from rich.text import Text
+
+    rows = [_cells(view, screen, now, layout) for view in views]
+    names = [name for name in _names(rows) if name not in layout.without and (layout.bars or name != "Spend")]
+    table = empty_table(screen, is_wide=layout.is_wide)
+    for name in names:
+        table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
+    for view, cells in zip(views, rows, strict=True):
+        styles = {"Status": _style(view), "Remaining": "bold", "Spend": "cyan"}
+        table.add_row(*(Text(cells[name], style=styles.get(name, "")) for name in names))
+    console = console_for(screen)
+    needed = console.measure(table).maximum
+    if screen.width is not None and needed > screen.width:
+        return None
+    return printed(console, table, needed).splitlines(keepends=True)
+
+
+def _stacked(views: Sequence[View], screen: Screen, now: datetime) -> list[str]:
+    lines: list[str] = []
+    for view in views:
+        cells = _cells(view, screen, now, _Layout(bars=BARS))
+        named = [name for name in COLUMNS if name not in _OPTIONAL_COLUMNS or cells[name] not in {"", "-"}]
+        lines += [*([] if not lines else ["\n"]), *(f"{name + ':':<11}{cells[name]}\n" for name in named)]
+    return lines
+
+
+def _cropped(lines: list[str], room: int | None, screen: Screen) -> list[str]:
+    if room is None or len(lines) <= room:
+        return lines
+    mark = "…" if screen.unicode else "..."
+    return [*lines[: room - 1], f"{mark} {len(lines) - room + 1} more lines in a higher window\n"]
+
+
+def _names(rows: Sequence[dict[str, str]]) -> list[str]:
+    return [
+        name for name in COLUMNS if name not in _OPTIONAL_COLUMNS or any(row[name] not in {"", "-"} for row in rows)
+    ]
+
+
+def _cells(view: View, screen: Screen, now: datetime, layout: _Layout) -> dict[str, str]:
+    row, unit = row_of(view.reading), view.reading.unit
+    balance = view.reading.balance
+    age = "-" if balance is None else duration((now - balance.fetched_at).total_seconds())
+    return {
+        "Profile": row.profile,
+        "Scope": row.scope,
+        "Remaining": row.remaining,
+        "Spent": "-" if view.spent is None else with_unit(view.spent, unit),
+        "Rate": _rate(view.spent_per_hour, unit),
+        "Lasts": _lasts(view),
+        "Spend": _sparkline(view.bars[-layout.bars :], screen) if layout.bars else "",
+        "Top-up": _top_up(view, now, is_wide=layout.is_wide),
+        "Age": age,
+        "Status": row.status if view.failure is None or balance is None else f"! {view.failure.code}",
+    }
+
+
+def _style(view: View) -> str:
+    return row_of(view.reading).style if view.failure is None else "red"
+
+
+def _rate(per_hour: Decimal | None, unit: str | None) -> str:
+    if per_hour is None:
+        return "-"
+    unit = f" {unit}" if unit else ""
+    if not per_hour:
+        return f"0{unit}/h"
+    of_day = per_hour < _PER_DAY_BELOW
+    return f"{_plain(per_hour * 24 if of_day else per_hour)}{unit}/{'d' if of_day else 'h'}"
+
+
+def _plain(amount: Decimal) -> str:
+    """Return three digits of an amount that was calculated, without zeros at its end."""
+    rounded = _RATE.plus(amount).normalize()
+    return plain(rounded.quantize(Decimal(1)) if rounded == rounded.to_integral_value() else rounded)
+
+
+def _lasts(view: View) -> str:
+    """Return the forecast, or, where that ends sooner or nothing else is known, the end at the present rate."""
+    forecast = view.reading.forecast
+    told = in_short(forecast)
+    if view.hours_left is None:
+        return told or "-"
+    has_end = forecast is not None and forecast.state in {ForecastState.OK, ForecastState.ROUGH}
+    if (
+        has_end
+        and forecast is not None
+        and forecast.days_left is not None
+        and forecast.days_left * 24 < view.hours_left
+    ):
+        return told
+    days = view.hours_left / 24
+    return "> 90 d" if days > 90 else f"~{duration(float(view.hours_left) * 3600)}"
+
+
+def _sparkline(bars: Sequence[Bar], screen: Screen) -> str:
+    steps = _UNICODE_STEPS if screen.unicode else _ASCII_STEPS
+    most = max((bar.spent for bar in bars), default=Decimal(0))
+    return "".join(_TOP_UP if bar.has_top_up else steps[_step(bar.spent, most, len(steps))] for bar in bars)
+
+
+def _step(spent: Decimal, most: Decimal, steps: int) -> int:
+    """Return which of the steps shows a spend: the lowest for none, and for none but that."""
+    return 0 if not spent else 1 + int(spent / most * (steps - 2))
+
+
+def _top_up(view: View, now: datetime, *, is_wide: bool) -> str:
+    if view.top_up is None:
+        return ""
+    sign = "+" if view.top_up.amount > 0 else ""
+    amount = f"{sign}{with_unit(view.top_up.amount, view.reading.unit)}"
+    return f"{amount}, {duration((now - view.top_up.at).total_seconds())} ago" if is_wide else amount
+
+
+def _reasons(views: Sequence[View], screen: Screen) -> list[str]:
+    """Return why balances are not known, each reason once, after the names that it has where there are several."""
+    names: dict[str, list[str]] = {}
+    for view in views:
+        if view.failure is not None:
+            names.setdefault(view.failure.message, []).append(visible(view.reading.name))
+    lines = []
+    for message, named in list(names.items())[:MOST_REASONS]:
+        others = f" and {len(named) - 1} more" if len(named) > 1 else ""
+        lines += folded(f"! {named[0]}{others}: {message}", screen).splitlines(keepends=True)
+        lines[-1] += "\n"
+    if len(names) > MOST_REASONS:
+        lines.append(f"! {len(names) - MOST_REASONS} more reasons\n")
+    return lines

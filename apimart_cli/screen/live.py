@@ -1,0 +1,197 @@
+"""A terminal that shows one text in place, by Rich's Live on the terminal's other screen, and reads single keys.
+
+However it ends, the terminal is as it was: its first screen, the cursor, the echo. What was shown last stays there.
+"""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from apimart_cli.processes.signals import SLICE, asked_to_pause, at_ending, pause
+from apimart_cli.screen.output import Screen, standard_output
+from apimart_cli.screen.writing import unwritable, write_answer
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_LEAVE = "\x1b[?1049l\x1b[?25h"
+"""What brings back the first screen and the cursor."""
+
+
+class LiveScreen:
+    """The terminal of standard output while `opened`."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._keys = _Keys()
+        self._text = ""
+        self._shown_for = self._size()
+        self._asked: Callable[[], bool | None] = lambda: None
+        self.last = ""
+        """What stays on the terminal at the end, whole lines."""
+
+    @property
+    def screen(self) -> Screen:
+        """What it can show now: a window changes its size whenever somebody likes."""
+        return standard_output()._replace(width=self._size().columns)
+
+    @property
+    def height(self) -> int:
+        """How many lines it has now."""
+        return self._size().lines
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether its size is another than when something was last shown."""
+        return self._size() != self._shown_for
+
+    @contextmanager
+    def opened(self) -> Iterator["LiveScreen"]:
+        """Take the terminal, and give it back whatever happens."""
+        with asked_to_pause() as self._asked, at_ending(self._give_back):
+            self._enter()
+            try:
+                yield self
+            finally:
+                self._leave()
+                write_answer(self.last)
+
+    def show(self, text: str) -> None:
+        """Show `text`, as long as no other is shown. Raises OutputError where that cannot be written."""
+        from rich.text import Text
+
+        assert self._live is not None, "it is open"
+        self._text = text
+        self._shown_for = self._size()
+        encoding = sys.stdout.encoding or "ascii"
+        shown = Text.from_ansi(text.encode(encoding, "backslashreplace").decode(encoding), no_wrap=True, end="")
+        try:
+            self._live.update(shown, refresh=True)
+        except OSError as error:
+            raise unwritable(error) from None
+
+    def key(self, seconds: float) -> str:
+        """Wait so many seconds at most for a key, and return it; nothing where none was pressed, or its size changed.
+
+        Ctrl-Z stops the process in here. A terminal that is gone is a `q`.
+        """
+        give_up_at = time.monotonic() + seconds
+        while (left := give_up_at - time.monotonic()) > 0:
+            if self._follow_stop() or self.is_resized:
+                return ""
+            pressed = self._keys.pressed(min(SLICE, left))
+            if pressed:
+                return pressed
+        return ""
+
+    def _follow_stop(self) -> bool:
+        """Stop where that was asked for; tell whether the terminal was out of our hands."""
+        is_asked = self._asked()
+        if is_asked is None:
+            return False
+        if is_asked:
+            self._leave()
+            pause()
+            self._asked()
+        self._enter()
+        self.show(self._text)
+        return True
+
+    def _enter(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        # First: from the background the system stops us here, before anything is drawn.
+        self._keys.take()
+        screen = standard_output()
+        console = Console(
+            force_terminal=True,
+            color_system="standard" if screen.colour else None,
+            no_color=not screen.colour,
+            legacy_windows=False,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            _environ={"TERM": os.environ.get("TERM", "")},
+        )
+        self._live = Live(
+            console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+        try:
+            self._live.start()
+        except OSError as error:
+            raise unwritable(error) from None
+
+    def _leave(self) -> None:
+        if self._live is not None:
+            with suppress(OSError):
+                self._live.stop()
+            self._live = None
+        self._keys.give_back()
+
+    def _give_back(self) -> None:
+        """Give the terminal back in the handler of a signal."""
+        # Not through the stream: a signal may come in the middle of a write to it.
+        if self._live is not None:
+            with suppress(OSError):
+                text = f"{_LEAVE}{self.last}"
+                os.write(sys.stdout.fileno(), text.encode(sys.stdout.encoding or "ascii", "backslashreplace"))
+        self._keys.give_back()
+
+    def _size(self) -> os.terminal_size:
+        with suppress(OSError):
+            size = os.get_terminal_size(sys.stdout.fileno())
+            # Some terminals do not know theirs.
+            if size.columns and size.lines:
+                return size
+        return os.terminal_size((80, 24))
+
+
+class _Keys:
+    """Standard input, if it is a terminal, read key by key and without echo."""
+
+    def __init__(self) -> None:
+        self._poll: Any = None
+        self._before: list[Any] | None = None
+
+    def take(self) -> None:
+        """Have keys as they are pressed, and not shown."""
+        if sys.stdin is None or not sys.stdin.isatty() or not hasattr(select, "poll"):
+            return
+        import termios
+
+        terminal = sys.stdin.fileno()
+        changed = termios.tcgetattr(terminal)
+        if self._before is None:
+            self._before = [*changed]
+        changed[3] &= ~(termios.ICANON | termios.ECHO)
+        termios.tcsetattr(terminal, termios.TCSANOW, changed)
+        self._poll = select.poll()
+        self._poll.register(terminal, select.POLLIN)
+
+    def give_back(self) -> None:
+        """Put the terminal's settings back. It may be called in the handler of a signal."""
+        if self._before is None:
+            return
+        import termios
+
+        with suppress(termios.error, OSError):
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._before)
+        self._before = None
+
+    def pressed(self, seconds: float) -> str:
+        """Wait so many seconds at most for keys, and return the first; `q` where there is no terminal any more."""
+        if self._poll is None:
+            time.sleep(seconds)
+            return ""
+        if not self._poll.poll(seconds * 1000):
+            return ""
+        try:
+            keys = os.read(sys.stdin.fileno(), 1024)
+        except OSError:
+            keys = b""
+        return keys[:1].decode("ascii", "replace") if keys else "q"

@@ -1,0 +1,359 @@
+"""`watch`: what it takes, what it ends with, and how it asks round after round, on a clock of the test's own."""
+
+import gc
+import json
+import os
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apimart_cli.board import Board
+from apimart_cli.config.precedence import resolve
+from apimart_cli.config.settings import Options, Settings
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.store import entries
+from apimart_cli.live import Order, watch
+from apimart_cli.readings import Taken
+from apimart_cli.rounds import Clock, Rounds
+from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.server import Sandbox
+from support.running import KEY, Call, Serve, Write, connected
+from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
+from support.scripted import gateway as gateway_of
+
+D = Decimal
+QUICK = ("--interval", "0.1")
+
+
+class Time:
+    """Two clocks that go on when the test says so."""
+
+    def __init__(self) -> None:
+        self.steady, self.wall = 1000.0, 1_700_000_000.0
+
+    @property
+    def clock(self) -> Clock:
+        """What is given to the code under test."""
+        return Clock(lambda: self.steady, lambda: self.wall)
+
+    def pass_by(self, seconds: float) -> None:
+        """Let both go on."""
+        self.steady += seconds
+        self.wall += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def quick(sandbox: Sandbox) -> dict[str, str]:
+    return {**connected(sandbox), "APIMART_SANDBOX": "1"}
+
+
+def settings_of(gateway: Sandbox | Gateway, **options: Any) -> list[Settings]:
+    """What is in force for one profile, or for those that are named."""
+    return resolve(Options(base_url=gateway.url, **options), {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"]})
+
+
+@pytest.fixture(autouse=True)
+def _retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.001)
+
+
+def seconds_between(rounds: Rounds, time: Time, count: int) -> list[float]:
+    """Ask so many rounds when they are due; return how long each waited for its turn."""
+    pauses = []
+    for _ in range(count):
+        pauses.append(round(rounds.seconds_to_next(), 3))
+        time.pass_by(rounds.seconds_to_next())
+        rounds.again()
+    return pauses
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--interval", "4.9"), "--interval: must be at least 5 seconds"),
+        (("--interval", "1"), "--interval: must be at least 5 seconds"),
+        (("--interval", "soon"), "--interval: 'soon' is not a duration"),
+        (("--for", "60"), "--for: '60' has no unit"),
+        (("--count", "0"), "Invalid value for '--count'"),
+        (("--until-below",), "--until-below: there is no threshold to fall below"),
+        (("--min", "1,5"), "--min: '1,5' is not an amount: it has a comma"),
+        (("--json", "-o", "table"), "--json and --output table contradict each other"),
+    ],
+)
+def test_what_makes_no_sense_is_2(call: Call, sandbox: Sandbox, arguments: tuple[str, ...], message: str) -> None:
+    """And nothing is asked."""
+    ended = call("watch", *arguments, env=connected(sandbox))
+    assert ended.code == 2
+    assert ended.stderr.startswith(f"apimart: error: {message}")
+    assert "\nhint: " in ended.stderr
+
+
+def test_only_the_sandbox_may_be_asked_all_the_time(call: Call, sandbox: Sandbox) -> None:
+    """Its variable alone does not do it: the address must be this machine's."""
+    env = {"APIMART_BASE_URL": "https://127.0.0.1:9", "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"}
+    assert call("watch", *QUICK, env=env).code == 2
+    assert call("watch", *QUICK, "--count", "2", env=quick(sandbox)).code == 0
+
+
+def test_every_profile_needs_a_threshold_to_fall_below(call: Call, write_config: Write) -> None:
+    """The one that has none is named."""
+    write_config('[profiles.a]\napi_key = "sk-a"\nmin = 3\n[profiles.b]\napi_key = "sk-b"\n')
+    ended = call("watch", "--all-profiles", "--until-below")
+    assert ended.code == 2
+    assert "profile b has no threshold to fall below" in ended.stderr
+
+
+def test_without_a_key_there_is_nothing_to_watch(call: Call) -> None:
+    """4, at once."""
+    assert call("watch").code == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault.PAYMENT_REQUIRED, 3),
+        (Fault.UNAUTHORIZED, 4),
+        (Fault.SERVER_ERROR, 5),
+        (Fault.MALFORMED, 6),
+    ],
+)
+def test_what_was_never_read_ends_with_the_code_of_its_failure(
+    call: Call, serve: Serve, fault: Fault, code: int
+) -> None:
+    """After all rounds: no failure ends it earlier."""
+    ended = call("watch", *QUICK, "--count", "2", "--timeout", "0.2", env=quick(serve(fault=fault)))
+    assert ended.code == code
+    assert ended.stdout.count("\n") >= 1
+    assert ": error: " in ended.stdout
+
+
+def test_what_was_read_once_ends_with_0(call: Call, serve: Serve) -> None:
+    """As `ping` does, although the last question failed."""
+    gateway = serve(fault=Fault.SERVER_ERROR, fault_after=0.3)
+    ended = call("watch", *QUICK, "--for", "1s", "--timeout", "0.2", "--json", env=quick(gateway))
+    assert ended.code == 0
+    documents = [json.loads(line, parse_float=Decimal) for line in ended.stdout.splitlines()]
+    assert [document["changes"] for document in documents] == [["start"], ["failed"]]
+    assert documents[1]["error"]["code"] == "unavailable"
+    assert documents[1]["last_remain_balance"] == D("10.5")
+
+
+def test_for_ends_it(call: Call, sandbox: Sandbox) -> None:
+    """Although nothing has changed."""
+    ended = call("watch", "--for", "0.3s", env=connected(sandbox))
+    assert (ended.code, ended.stdout.count("\n")) == (0, 1)
+
+
+def test_nothing_that_changes_writes_nothing(call: Call, sandbox: Sandbox) -> None:
+    """One line, for the start."""
+    ended = call("watch", *QUICK, "--count", "4", env=quick(sandbox))
+    assert ended.stdout.endswith("Z default/key: 10.5 left, 0.0 spent\n")
+    assert ended.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(("scope", "names"), [("both", ["key", "account", "spendable"]), ("spendable", ["spendable"])])
+def test_every_balance_has_its_line(call: Call, sandbox: Sandbox, scope: str, names: list[str]) -> None:
+    """As `balance` has rows."""
+    ended = call("watch", "--count", "1", "--scope", scope, env=connected(sandbox))
+    assert [line.split()[1] for line in ended.stdout.splitlines()] == [f"default/{name}:" for name in names]
+
+
+def test_a_profile_that_is_named_twice_is_watched_once(call: Call, sandbox: Sandbox, write_config: Write) -> None:
+    """Two courses of one name could not be told apart."""
+    write_config(f'[profiles.a]\napi_key = "{KEY}"\n')
+    ended = call("watch", "--count", "1", "-p", "a", "-p", "a", env={"APIMART_BASE_URL": sandbox.url})
+    assert ended.stdout.count("\n") == 1
+
+
+# --- rounds -------------------------------------------------------------------------------------------------------
+
+
+def test_rounds_come_at_the_interval(sandbox: Sandbox, time: Time) -> None:
+    """The first one at once."""
+    rounds = Rounds(settings_of(sandbox), interval=30, clock=time.clock)
+    assert rounds.seconds_to_next() == 0
+    rounds.first()
+    assert seconds_between(rounds, time, 3) == [30, 30, 30]
+    assert rounds.asked == 4
+
+
+def test_a_laptop_that_slept_asks_at_once(sandbox: Sandbox, time: Time) -> None:
+    """But never twice within five seconds."""
+    rounds = Rounds(settings_of(sandbox), interval=600, clock=time.clock)
+    rounds.first()
+    time.steady += 8
+    time.wall += 8 * 3600
+    assert rounds.seconds_to_next() == 0
+    rounds.again()
+    time.wall += 8 * 3600
+    assert rounds.seconds_to_next() == 5
+    time.wall -= 16 * 3600
+    assert rounds.seconds_to_next() == 600
+
+
+def test_failures_are_followed_by_longer_pauses_and_end_nothing(serve: Serve, time: Time) -> None:
+    """Up to five minutes; an answer brings the interval back."""
+    gateway = serve(fault=Fault.MALFORMED)
+    rounds = Rounds(settings_of(gateway), interval=30, clock=time.clock, dice=lambda: 0.0)
+    rounds.first()
+    assert seconds_between(rounds, time, 6) == [30, 60, 120, 240, 300, 300]
+    gateway.scenario = gateway.scenario._replace(fault=None)
+    assert seconds_between(rounds, time, 2) == [300, 30]
+
+
+def test_retry_after_is_obeyed(serve: Serve, time: Time) -> None:
+    """Also where it is longer than anything of ours."""
+    gateway = serve(fault=Fault.RATE_LIMIT, retry_after=1000)
+    rounds = Rounds(settings_of(gateway), interval=30, clock=time.clock, dice=lambda: 0.0)
+    rounds.first()
+    assert rounds.seconds_to_next() == 1000
+
+
+def test_each_profile_backs_off_by_itself(write_config: Write, time: Time) -> None:
+    """One key that is rejected keeps no other one waiting; all that are due are asked at once."""
+    write_config("".join(f'[profiles.{name}]\napi_key = "sk-of-{name}"\n' for name in "abc"))
+
+    def answer(_path: str, key: str) -> Reply:
+        return refusal(401) if key == "sk-of-b" else balance("1", "1")
+
+    with gateway_of(answer) as gateway:
+        rounds = Rounds(settings_of(gateway, all_profiles=True), interval=30, clock=time.clock, dice=lambda: 0.0)
+        rounds.first()
+        asked = []
+        for _ in range(6):
+            time.pass_by(rounds.seconds_to_next())
+            gateway.asked.clear()
+            rounds.again()
+            asked.append("".join(sorted(each.key[-1] for each in gateway.asked)))
+    assert asked == ["abc", "ac", "abc", "ac", "ac", "ac"]
+
+
+def test_keys_are_asked_side_by_side(write_config: Write, time: Time) -> None:
+    """50 at once, and no more."""
+    write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(60)))
+    with gateway_of(lambda _path, _key: balance("1", "1", delay=0.3)) as gateway:
+        rounds = Rounds(settings_of(gateway, all_profiles=True), interval=30, clock=time.clock)
+        time.pass_by(1)
+        taken = rounds.again()
+        assert len(taken) == 60
+        assert 40 <= gateway.most_at_once <= 50
+
+
+def test_a_bug_fails_one_round_and_ends_nothing(sandbox: Sandbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a failure like any other."""
+    rounds = Rounds(settings_of(sandbox), interval=30, clock=time.clock)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("apimart_cli.gateway.client.ask", broken)
+        [taken] = rounds.again()
+    assert [reading.error.code for reading in taken.readings if reading.error] == ["internal"]
+    time.pass_by(60)
+    [taken] = rounds.again()
+    assert taken.readings[0].balance is not None
+
+
+def test_the_gateway_s_two_balances_make_what_can_be_spent(time: Time) -> None:
+    """In later rounds as in the first, with the threshold of the profile."""
+    with gateway_of(lambda path, _: balance("3", "7") if path == ACCOUNT else balance("10", "2")) as gateway:
+        rounds = Rounds(settings_of(gateway, scope="spendable", min="5"), interval=30, clock=time.clock)
+        taken = [*rounds.first()]
+        time.pass_by(30)
+        taken += rounds.again()
+        assert len(taken) == 2
+        for each in taken:
+            [reading] = each.readings
+            assert reading.balance is not None
+            assert (reading.balance.remain_balance, reading.low_below) == (3, 5)
+            assert [part.low_below for part in reading.parts] == [5, 5]
+
+
+def test_whoever_wants_to_know_is_told_of_every_round(sandbox: Sandbox, time: Time) -> None:
+    """The first one, too; what is raised there ends nothing."""
+    told: list[int] = []
+
+    def take(taken: Sequence[Taken]) -> None:
+        told.append(len(taken))
+        raise ValueError
+
+    order = Order(settings_of(sandbox), interval=0.05, least=0.01, most_rounds=3, told=take)
+    assert watch(order) == 0
+    assert told == [1, 1, 1]
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where readings are recorded."""
+    path = tmp_path / "history.db"
+    monkeypatch.setenv("APIMART_HISTORY", str(path))
+    return path
+
+
+def recorded(path: Path) -> list[tuple[Decimal, str]]:
+    with opened(path, seconds=1) as connection:
+        return [(entry.used, entry.source) for entry in entries(connection)]
+
+
+def test_readings_are_recorded(serve: Serve, time: Time, ledger: Path) -> None:
+    """Not more often than every 30 seconds, and at the end."""
+    gateway = serve(burn=D(1000))
+    environ = {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger)}
+    rounds = Rounds(resolve(Options(base_url=gateway.url), environ), interval=5, clock=time.clock)
+    rounds.first()
+    for _ in range(3):
+        time.pass_by(5)
+        rounds.again()
+        rounds.record()
+    assert len(recorded(ledger)) == 1
+    rounds.record(is_last=True)
+    found = recorded(ledger)
+    assert {source for _, source in found} == {"watch"}
+    assert len(found) in {1, 2}  # one for each second that it took
+
+
+# --- for weeks ----------------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: Path) -> None:
+    """Objects, memory, descriptors and threads are as many as after a hundred and fifty."""
+    gateway = serve(burn=D("0.001"))
+    environ = {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger)}
+    rounds = Rounds(resolve(Options(base_url=gateway.url), environ), interval=30, clock=time.clock)
+    board = Board(timedelta(seconds=30))
+
+    def play(count: int) -> None:
+        for _ in range(count):
+            time.pass_by(rounds.seconds_to_next())
+            board.take(reading for each in rounds.again() for reading in each.readings)
+            assert len(board.views) == 1
+
+    def taken() -> tuple[int, int, int, int]:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return len(gc.get_objects()), pages * 4096, len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    play(150)
+    before = taken()
+    play(850)
+    objects, memory, descriptors, threads = (now - then for then, now in zip(before, taken(), strict=True))
+    assert rounds.asked == 1000
+    assert objects < 1000
+    assert memory < 2_000_000
+    assert (descriptors <= 2, threads <= 2) == (True, True)

@@ -1,0 +1,336 @@
+"""`watch` with real processes: at a terminal that is left as it was, in a pipe, until signals and readers end it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+
+from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.server import Sandbox
+from support.processes import state, wait_until
+from support.programs import need
+from support.running import KEY, Serve, Spawn, connected
+
+# pexpect forks; the threads that serve here hold no lock that the child could miss.
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+QUICK = ("--interval", "0.2")
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def quick(sandbox: Sandbox) -> dict[str, str]:
+    """The variables with which a process asks `sandbox`, as often as the test likes."""
+    return {**connected(sandbox), "APIMART_SANDBOX": "1"}
+
+
+@pytest.fixture
+def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start `apimart watch` with its output in a pipe, and end it with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(gateway: Sandbox, *options: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [command, "watch", *QUICK, *options],
+            env={**environment, **quick(gateway)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            cwd=tmp_path,
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def line_of(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+class Screen:
+    """What a person sees of a terminal."""
+
+    def __init__(self, terminal: "pexpect.spawn[bytes]", columns: int = 80) -> None:
+        self.terminal = terminal
+        self.received = b""
+        self._screen = pyte.Screen(columns, 24)
+        self._stream = pyte.ByteStream(self._screen)
+
+    @property
+    def text(self) -> str:
+        """The lines."""
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the cursor is seen."""
+        return not self._screen.cursor.hidden
+
+    def expect(self, pattern: str, seconds: float = 15) -> str:
+        """Wait until the screen shows that; return what it shows."""
+        give_up_at = time.monotonic() + seconds
+        while not re.search(pattern, self.text, re.MULTILINE):
+            assert time.monotonic() < give_up_at, self.text
+            self._receive()
+        return self.text
+
+    def rest(self) -> bytes:
+        """Return all that the terminal receives until everybody has closed it."""
+        while self._receive():
+            pass
+        return self.received
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the window another size."""
+        self._screen.resize(rows, columns)
+        self.terminal.setwinsize(rows, columns)
+
+    def _receive(self) -> bool:
+        try:
+            data = self.terminal.read_nonblocking(65536, timeout=0.1)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.received += data
+        self._stream.feed(data)
+        return True
+
+
+# --- a terminal ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def burning(serve: Serve) -> Sandbox:
+    """A sandbox that spends half a unit a second."""
+    return serve(burn=Decimal("0.5"))
+
+
+def test_a_table_is_drawn_in_place(spawn: Spawn, burning: Sandbox) -> None:
+    """With what was spent, how fast, how long the rest lasts, a line of bars and the age; q ends it with 0."""
+    screen = Screen(spawn("apimart", "watch", *QUICK, columns=100, env=quick(burning)), 100)
+    text = screen.expect(r"default +key .*[▁-█]{4}")
+    assert re.search(r"^Profile +Scope +Remaining +Spent +Rate +Lasts +Spend +Age +Status$", text, re.MULTILINE)
+    [row] = re.findall(r"^default .*$", text, re.MULTILINE)
+    assert re.fullmatch(
+        r"default +key +[\d.]{8,} +[\d.]{8,} +1[78]\d0/h +~\d+ s +[▂-█]{4,} +0 s +ok", row.replace("▁", "▂")
+    )
+    assert re.search(r"^every 0\.2 s; (asking now|next in \d s); q ends$", text, re.MULTILINE)
+    assert not screen.has_cursor
+    screen.terminal.send("q")
+    received = screen.rest()
+    screen.terminal.close()
+    assert screen.terminal.exitstatus == 0
+    assert received.count(b"\x1b[?1049h") == received.count(b"\x1b[?1049l") == 1
+    assert received.rindex(b"\x1b[?25h") > received.rindex(b"\x1b[?25l")
+    # What was seen last stays on the terminal's own screen, and nothing moves the cursor there.
+    left = received.rpartition(b"\x1b[?1049l")[2].decode()
+    assert re.search(r"^default +key ", re.sub(r"\x1b\[[\d;]*m", "", left), re.MULTILINE)
+    assert re.findall(r"\x1b\[[\d;?]*[^\d;?m]", left) in ([], ["\x1b[?25h"])
+
+
+def test_after_a_failure_the_last_value_stays_and_is_marked(spawn: Spawn, serve: Serve) -> None:
+    """With the reason under the table; it recovers by itself."""
+    gateway = serve(fault=Fault.SERVER_ERROR, fault_after=1.5, fault_for=1.5)
+    screen = Screen(spawn("apimart", "watch", *QUICK, "--timeout", "0.3", env=quick(gateway)))
+    screen.expect(r"^default +key +10\.5 .* ok$")
+    text = screen.expect(r"^default +key +10\.5 .* ! unavailable$")
+    assert re.search(r"^! default/key: the gateway could not answer \(HTTP 500\): ", text, re.MULTILINE)
+    screen.expect(r"^default +key +10\.5 .* ok$")
+
+
+def test_a_window_that_changes_is_drawn_anew(spawn: Spawn, burning: Sandbox) -> None:
+    """What no longer fits beside each other comes below each other, and no line is broken."""
+    screen = Screen(spawn("apimart", "watch", *QUICK, columns=100, env=quick(burning)), 100)
+    screen.expect(r"^default +key .*[▁-█]{4}")
+    screen.resize(24, 40)
+    text = screen.expect(r"^Remaining: [\d.]+$")
+    assert re.search(r"^Status:    ok$", text, re.MULTILINE)
+    screen.resize(24, 120)
+    screen.expect(r"^default +key .*[▁-█]{4,} .* ok$")
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was(spawn: Spawn, burning: Sandbox) -> None:
+    """130, the cursor is back, and the table stays."""
+    screen = Screen(spawn("apimart", "watch", *QUICK, env=quick(burning)))
+    screen.expect(r"^default +key ")
+    screen.terminal.send("\x03")
+    left = screen.rest().rpartition(b"\x1b[?1049l")[2]
+    screen.terminal.close()
+    assert screen.terminal.exitstatus == 130
+    assert left.startswith(b"\x1b[?25h")
+    assert b"default" in left
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_ctrl_z_and_fg(spawn: Spawn, burning: Sandbox, name: str) -> None:
+    """In a shell: stopped, its terminal is the shell's; afterwards it goes on. At the end what is typed is seen."""
+    options = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i", "+o", "zle", "+o", "promptsp")}[name]
+    env = {"PS1": "ready> ", **quick(burning)}
+    shell = spawn(need(name), *options, columns=100, env=env)
+    shell.expect_exact("ready> ")
+    shell.sendline("stty -a > before; apimart watch --interval 0.2; echo status=$?.")
+    shell.expect_exact("\x1b[?1049h")
+    shell.expect_exact("q ends")
+    shell.send("\x1a")
+    shell.expect_exact("\x1b[?25h")
+    shell.expect_exact("\x1b[?1049l")
+    shell.expect_exact("ready> ")
+    shell.sendline("stty -a > stopped; diff before stopped && echo same.")
+    shell.expect(r"[\r\n]same\.")
+    shell.expect_exact("ready> ")
+    shell.sendline("fg")
+    shell.expect_exact("\x1b[?1049h")
+    shell.expect_exact("q ends")
+    shell.send("q")
+    shell.expect_exact("\x1b[?1049l")
+    shell.expect_exact("ready> ")
+    shell.sendline("stty -a > after; diff before after && echo same.")
+    shell.expect(r"[\r\n]same\.")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+
+
+def test_in_tmux_at_60_columns(tmp_path: Path, environment: Mapping[str, str], burning: Sandbox) -> None:
+    """Each balance has lines of its own there; at the end the screen is the shell's, with what was seen last."""
+    call = [need("tmux"), "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
+    env = {**environment, "TERM": "xterm-256color", **quick(burning)}
+
+    def tmux(*arguments: str) -> str:
+        return subprocess.run(
+            [*call, *arguments], env=env, capture_output=True, text=True, timeout=20, check=True
+        ).stdout
+
+    tmux("new-session", "-d", "-x", "60", "-y", "24", "bash --norc --noprofile")
+    try:
+        tmux("send-keys", "echo typed before; apimart watch --interval 0.2 --scope both; echo status=$?.", "Enter")
+        wait_until(lambda: re.search(r"^every 0\.2 s; ", tmux("capture-pane", "-p"), re.MULTILINE), 15)
+        assert "typed before" not in tmux("capture-pane", "-p")
+        assert tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}") == "0 1\n"
+        tmux("send-keys", "q")
+        wait_until(lambda: "status=0." in tmux("capture-pane", "-p"), 15)
+        text = tmux("capture-pane", "-p")
+        assert all(len(line) <= 60 for line in text.splitlines())
+        assert re.search(r"^default +spendable +[\d.]+|^Scope: +spendable$", text, re.MULTILINE)
+        assert tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}") == "1 0\n"
+    finally:
+        tmux("kill-server")
+
+
+def test_a_dumb_terminal_gets_lines(spawn: Spawn, burning: Sandbox) -> None:
+    """No escape sequence at all."""
+    terminal = spawn("apimart", "watch", *QUICK, "--count", "2", env={**quick(burning), "TERM": "dumb"})
+    terminal.expect(pexpect.EOF)
+    assert terminal.before.count(b" spent\r\n") == 2
+    assert b"\x1b" not in terminal.before
+
+
+def test_a_terminal_that_is_closed_ends_it(spawn: Spawn, burning: Sandbox) -> None:
+    """By the hang-up, and no process is left that asks for ever."""
+    terminal = spawn("apimart", "watch", *QUICK, env=quick(burning))
+    terminal.expect_exact("q ends")
+    terminal.ptyproc.fileobj.close()
+    wait_until(lambda: state(terminal.pid) in {"", "Z"}, 5)
+
+
+# --- a pipe -------------------------------------------------------------------------------------------------------
+
+
+def test_each_change_is_a_line_at_once(start: Start, burning: Sandbox) -> None:
+    """Whoever reads sees it before the next question, without an escape sequence."""
+    process = start(burning)
+    for _ in range(3):
+        assert re.fullmatch(r"[\d-]+T[\d:]+Z default/key: [\d.]+ left, [\d.]+ spent\n", line_of(process))
+
+
+def test_json_lines(start: Start, burning: Sandbox) -> None:
+    """Exact numbers, what changed, and what was spent since the start."""
+    process = start(burning, "-o", "json")
+    documents = [json.loads(line_of(process), parse_float=Decimal) for _ in range(2)]
+    assert [document["changes"] for document in documents] == [["start"], ["changed"]]
+    first, second = documents
+    assert second["spent"] == second["used_balance"] - first["used_balance"] > 0
+    assert second["remain_balance"] == first["remain_balance"] - second["spent"]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_goes_away_ends_it(start: Start, burning: Sandbox, options: tuple[str, ...]) -> None:
+    """Quietly, with the code that it would have had."""
+    process = start(burning, *options)
+    line_of(process)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(5) == 0
+    assert process.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away_is_noticed_although_nothing_changes(start: Start, sandbox: Sandbox) -> None:
+    """Long before the next question."""
+    process = start(sandbox, "--interval", "1h")
+    line_of(process)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(5) == 0
+
+
+def test_sigterm_ends_it(start: Start, sandbox: Sandbox) -> None:
+    """By that signal, as systemd expects, and without a word."""
+    process = start(sandbox)
+    line_of(process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == -signal.SIGTERM
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+def test_it_goes_on_after_a_stop_that_nobody_can_note(start: Start, burning: Sandbox) -> None:
+    """SIGSTOP and SIGCONT, as a laptop that sleeps."""
+    process = start(burning)
+    line_of(process)
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(lambda: state(process.pid) == "T")
+    os.kill(process.pid, signal.SIGCONT)
+    for _ in range(3):
+        assert " left, " in line_of(process)
+
+
+def test_until_below_ends_with_3(start: Start, serve: Serve) -> None:
+    """Once less is left than --min, with the line that says so."""
+    process = start(serve(burn=Decimal(2)), "--min", "10", "--until-below")
+    output, messages = process.communicate(timeout=10)
+    assert process.returncode == 3
+    assert re.fullmatch(r".* left, [\d.]+ spent; below 10", output.splitlines()[-1])
+    assert re.fullmatch(
+        r"apimart: note: default/key: [\d.]+ left, at least 10 required\nhint: top up, or ask for less\n", messages
+    )
+
+
+def test_the_key_is_in_nothing_that_it_writes(start: Start, serve: Serve, home: Path) -> None:
+    """Not when it is rejected, either."""
+    process = start(serve(fault=Fault.UNAUTHORIZED), "--count", "2", "--json", "--debug")
+    output, messages = process.communicate(timeout=10)
+    assert process.returncode == 4
+    assert KEY not in output + messages
+    assert KEY[8:16] not in output + messages

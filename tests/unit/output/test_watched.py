@@ -1,0 +1,181 @@
+"""The table of `watch`: what its cells say, and what it does where there is little room."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from apimart_cli.balance import Reading
+from apimart_cli.course import Bar, View
+from apimart_cli.errors import UnavailableError
+from apimart_cli.forecast import Forecast
+from apimart_cli.output.cells import width
+from apimart_cli.output.watched import watched_as_text
+from apimart_cli.screen.output import Screen
+from apimart_cli.spending import TopUp
+from apimart_cli.words import ForecastState
+from support.readings import LONGEST, MOMENT, PIPE, cells, failed, reading, terminal
+
+D = Decimal
+DOWN = UnavailableError("no answer within 10 seconds", "try again later")
+BARS = tuple(Bar(D(number)) for number in range(8))
+
+
+def view(made: Reading | None = None, **fields: object) -> View:
+    """What is known of a balance that has 10.5 left, a minute after it was read."""
+    known = {"spent": D("0.25"), "spent_per_hour": D("1.23456"), "hours_left": D("8.5"), "bars": BARS}
+    return View(made or reading(unit="USD"), **{**known, **fields})  # type: ignore[arg-type]
+
+
+def shown(views: Sequence[View], screen: Screen = PIPE, height: int | None = None) -> str:
+    return watched_as_text(views, screen, now=MOMENT + timedelta(seconds=60), height=height)
+
+
+def row_of(made: View, screen: Screen = PIPE) -> dict[str, str]:
+    """The cells of its row by the names of the columns."""
+    head, _rule, row, *_ = cells(shown([made], screen))
+    return dict(zip(head, row, strict=True))
+
+
+def test_a_row_says_all_that_is_known() -> None:
+    """Amounts to the last digit; what was calculated, to three."""
+    assert row_of(view()) == {
+        "Profile": "default",
+        "Scope": "key",
+        "Remaining": "10.5 USD",
+        "Spent": "0.25 USD",
+        "Rate": "1.23 USD/h",
+        "Lasts": "~8 h 30 min",
+        "Spend": "▁▂▃▄▅▆▇█",
+        "Age": "1 min",
+        "Status": "ok",
+    }
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "rate"),
+    [
+        (None, "-"),
+        ("0", "0/h"),
+        ("0.1", "0.1/h"),
+        ("0.05", "1.2/d"),
+        ("0.000001234", "0.0000296/d"),
+        ("123456", "123000/h"),
+        ("20", "20/h"),
+    ],
+)
+def test_a_small_rate_is_told_by_the_day(per_hour: str | None, rate: str) -> None:
+    """And none has an exponent."""
+    made = view(reading(), spent_per_hour=None if per_hour is None else D(per_hour), hours_left=None)
+    assert row_of(made)["Rate"] == rate
+
+
+FORECAST = Forecast(ForecastState.OK, D(7), D(1), D(10), D(7), D(20))
+
+
+@pytest.mark.parametrize(
+    ("forecast", "hours_left", "lasts"),
+    [
+        (FORECAST, None, "10 d"),
+        (FORECAST, D(241), "10 d"),
+        (FORECAST, D(5), "~5 h"),
+        (FORECAST._replace(state=ForecastState.TOO_LITTLE, days_left=None), D(5), "~5 h"),
+        (FORECAST._replace(state=ForecastState.IDLE, days_left=None), D(5), "~5 h"),
+        (None, D(24 * 91), "> 90 d"),
+        (None, D(0), "~0 s"),
+    ],
+)
+def test_what_ends_sooner_is_told(forecast: Forecast | None, hours_left: Decimal | None, lasts: str) -> None:
+    """The forecast, which looks at days, or the end at the present rate."""
+    made = view(reading()._replace(forecast=forecast), hours_left=hours_left)
+    assert row_of(made)["Lasts"] == lasts
+
+
+def test_columns_without_anything_to_tell_are_left_out() -> None:
+    """Right after the start."""
+    made = View(reading(), spent=D(0))
+    assert list(row_of(made)) == ["Profile", "Scope", "Remaining", "Spent", "Rate", "Age", "Status"]
+
+
+def test_a_top_up_is_marked_in_its_place_and_told() -> None:
+    """With how much, and how long ago."""
+    bars = (Bar(D(1)), Bar(D(2), has_top_up=True), Bar(D(0)))
+    made = view(bars=bars, top_up=TopUp(MOMENT - timedelta(seconds=120), D("5.00")))
+    assert row_of(made)["Spend"] == "▅+▁"
+    assert row_of(made)["Top-up"] == "+5.00 USD, 3 min ago"
+    cut = made._replace(top_up=TopUp(MOMENT, D("-5.00")))
+    assert row_of(cut)["Top-up"] == "-5.00 USD, 1 min ago"
+
+
+def test_after_a_failure_the_last_value_is_marked_with_the_reason() -> None:
+    """In words that do not need colour."""
+    text = shown([view(failure=DOWN)])
+    assert "10.5 USD" in text
+    assert "! unavailable\n" in text
+    assert text.endswith("\n! default/key: no answer within 10 seconds\n")
+
+
+def test_reasons_are_told_once_and_not_all_of_many() -> None:
+    """With how many balances they are of."""
+    views = [view(failed(DOWN, f"p{number}"), failure=DOWN) for number in range(3)]
+    assert "! p0/key and 2 more: no answer within 10 seconds\n" in shown(views)
+    errors = [UnavailableError(f"reason {number}", "wait") for number in range(5)]
+    text = shown([view(failed(error, f"p{error.message}"), failure=error) for error in errors])
+    assert text.endswith("reason 2\n! 2 more reasons\n")
+
+
+def test_ascii_screens_get_ascii() -> None:
+    """Bars and rules, too."""
+    text = shown([view(), view(reading(profile="b"))], terminal(50, unicode=False), height=5)
+    assert text.isascii()
+    assert "_..:-=*#"[0] in shown([view()], Screen(unicode=False))
+
+
+def test_a_narrow_screen_has_lines_for_each_balance() -> None:
+    """One below the other."""
+    text = shown([view(), view(reading(profile="other"))], terminal(40), height=22)
+    assert re.findall(r"^Profile: +(\w+)$", text, re.MULTILINE) == ["default", "other"]
+    assert re.search(r"^Spend: +▁▂▃▄▅▆▇█$", text, re.MULTILINE)
+
+
+def test_many_balances_on_a_narrow_screen_stay_a_table() -> None:
+    """Without the columns that matter least."""
+    views = [view(reading(profile=f"p{number}", unit="USD")) for number in range(8)]
+    text = shown(views, terminal(60), height=20)
+    assert len(text.splitlines()) == 10
+    assert max(map(len, text.splitlines())) <= 60
+
+
+def test_what_needs_an_eye_comes_first_where_not_all_fit() -> None:
+    """And the number of lines that are left out is told."""
+    views = [view(reading(profile=f"p{number}")) for number in range(50)]
+    views[40] = views[40]._replace(failure=DOWN)
+    views[45] = views[45]._replace(is_below=True)
+    lines = shown(views, terminal(100), height=22).splitlines()
+    assert len(lines) == 22
+    assert [line.split()[0] for line in lines[2:5]] == ["p40", "p45", "p0"]
+    assert re.match(r"… \d+ more lines in a higher window", lines[-2])
+
+
+@given(
+    st.integers(20, 140),
+    st.integers(4, 40),
+    st.integers(1, 12),
+    st.sampled_from(["10.5", "0", LONGEST, None]),
+    st.sampled_from(["a", "a long name of a profile", "名前"]),
+    st.booleans(),
+)
+def test_it_always_fits_and_cuts_no_number(
+    columns: int, height: int, count: int, remain: str | None, profile: str, fails: bool
+) -> None:
+    """A table is no wider than the screen; one balance below the other may have a long number that is folded."""
+    made = view(reading(remain, profile=profile), failure=DOWN if fails else None)
+    text = shown([made] * count, terminal(columns), height=height)
+    assert len(text.splitlines()) <= height + 4 * fails
+    if text.startswith("Profile "):
+        assert max(map(width, text.splitlines())) <= columns
+        assert (remain or "unlimited") in text
