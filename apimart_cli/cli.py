@@ -14,7 +14,10 @@ from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCod
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
-COMMANDS = ("balance", "check", "login", "logout", "profiles", "config", "watch", "run", "sandbox", "help")
+COMMANDS = (
+    "balance", "check", "watch", "run", "history", "statusline",
+    "login", "logout", "profiles", "config", "sandbox", "help",
+)  # fmt: skip
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
 
 

@@ -109,7 +109,8 @@ class UnavailableError(ApimartError):
     """No answer could be had within the time allowed.
 
     `retryable` tells whether asking again soon can help. `was_told` tells that the gateway was reached and said itself
-    that it does not know the balance: `--fail-open` forgives silence, and no such word.
+    that it does not know the balance: `--fail-open` forgives silence, and no such word. `retry_after` is for how many
+    seconds the gateway asked not to be asked again.
     """
 
     code = "unavailable"
@@ -122,7 +123,6 @@ class UnavailableError(ApimartError):
         self.retryable = retryable
         self.was_told = was_told
         self.retry_after: float | None = None
-        """Seconds for which the gateway asked not to be asked again; None where it did not say."""
 
 
 class BadResponseError(ApimartError):

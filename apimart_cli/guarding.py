@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +14,11 @@ from apimart_cli.guard import Guard, Limits
 from apimart_cli.looking import Looking, Sight
 from apimart_cli.output.runs import breach_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
+from apimart_cli.processes.signals import INTERRUPTED
 from apimart_cli.processes.watchdog import Watchdog
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_error, write_warning
+from apimart_cli.settling import settle
 from apimart_cli.text import without_keys
 from apimart_cli.trace import Trace
 from apimart_cli.watching import Register, Watch
@@ -25,10 +27,7 @@ from apimart_cli.words import StoppedBy
 STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
 """The codes of GNU timeout."""
 
-SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0
-"""Seconds between two looks that have to agree, and for which that is waited for."""
-
-_NO_LIMIT_HINT = "the hard limit is a key with a quota of its own"
+_HARD_LIMIT_HINT = "for a hard limit, give the key a quota of its own"
 
 
 class Order(NamedTuple):
@@ -140,10 +139,9 @@ def _run(
         end = _supervised(order, watch, watchdog)
     seconds, after, is_settled = time.monotonic() - started, watch.latest, False
     if end.stopped_by is not None:
-        write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _NO_LIMIT_HINT)
-    if end.code is not ExitCode.USAGE:
-        settles = end.stopped_by is None if order.settle is None else order.settle
-        after, is_settled = _look_after(looking, guard, after, settles=settles)
+        write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
+    if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or order.settle):
+        after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
     run = run._replace(
         ended=datetime.now(UTC),
         spent=guard.spent,
@@ -157,6 +155,13 @@ def _run(
     return CommandStatus(end.status)
 
 
+def _settles(order: Order, end: _End) -> bool:
+    """Tell whether to wait until everything is booked: where nobody says so, not after a stop or a Ctrl-C."""
+    if order.settle is not None:
+        return order.settle
+    return end.stopped_by is None and end.status != INTERRUPTED
+
+
 def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
     """Run the command until it ends, or has to be stopped."""
     from apimart_cli.processes.relay import supervise
@@ -164,32 +169,41 @@ def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
 
     terminal = TerminalSettings()
 
-    def tell(child: Child) -> None:
-        if watchdog is not None:
-            watchdog.tell(child.pid, has_own_group=not child.shares_our_group)
+    started: list[Child] = []
 
     def start() -> Child:
         child = Child.start(order.command)
-        tell(child)
+        started.append(child)
+        if watchdog is not None:
+            watchdog.tell(child.pid, has_own_group=not child.shares_our_group)
         return child
 
-    def stop_within(child: Child) -> float | None:
-        tell(child)
+    def stop_within(_child: Child) -> float | None:
         return order.kill_after if watch.must_stop() else None
 
     try:
         status = supervise(start, stop_within=stop_within)
-    except ChildProcessError:
-        raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
-        write_error(f"cannot run {order.command[0]}: {reason}", hint_for(error, "check the command after --"))
-        return _End(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_INVOKE, ExitCode.USAGE)
+    except Exception as error:
+        if not started and isinstance(error, OSError | ValueError):
+            return _not_invoked(order, error)
+        for child in started:
+            # Whatever went wrong: nothing runs on without its guard.
+            with suppress(ChildProcessError):
+                child.stop(order.kill_after)
+        if isinstance(error, ChildProcessError):
+            raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
+        raise
     if watch.stopped_by is None:
         return _End(status, ExitCode.OK)
     terminal.restore()
     is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
     return _End(STOPPED, watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW, watch.stopped_by)
+
+
+def _not_invoked(order: Order, error: Exception) -> _End:
+    reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
+    write_error(f"cannot run {order.command[0]}: {reason}", hint_for(error, "check the command after --"))
+    return _End(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_INVOKE, ExitCode.USAGE)
 
 
 def _breach(order: Order, guard: Guard, watch: Watch, stopped_by: StoppedBy) -> str:
@@ -206,22 +220,3 @@ def _advice(order: Order) -> str:
         return "the command goes on, because of --on-blind continue"
     limit = duration(order.max_blind)
     return f"the command goes on; it is stopped after {limit}, or when a limit would be reached at the last rate"
-
-
-def _look_after(looking: Looking, guard: Guard, latest: Sight, *, settles: bool) -> tuple[Sight, bool]:
-    """Look until two looks agree, and return the last good one, and whether they did."""
-    from apimart_cli.processes.signals import asked_to_end
-
-    give_up_at = time.monotonic() + SETTLE_LIMIT
-    used: Decimal | None = None
-    with asked_to_end() as wait:
-        while True:
-            sight = looking.again(is_last=True)
-            guard.take(sight.look)
-            if sight.look.used is not None:
-                latest = sight
-                if sight.look.used == used:
-                    return latest, True
-            used = sight.look.used
-            if not settles or time.monotonic() + SETTLE_PAUSE > give_up_at or wait(SETTLE_PAUSE):
-                return latest, False

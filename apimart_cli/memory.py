@@ -64,16 +64,20 @@ class Forecasts:
             self._recall.stop()
 
 
-def record(path: Path | None, readings: Iterable[Reading], source: str) -> None:
-    """Write the balances among `readings` to the ledger. Raises LedgerError, or whatever else goes wrong there."""
+def record(path: Path | None, readings: Iterable[Reading], source: str, *, seconds: float = HELD_UP_SECONDS) -> None:
+    """Write the balances among `readings` to the ledger, within so many seconds.
+
+    Raises LedgerError, or whatever else goes wrong there.
+    """
+    entries = [entry for reading in readings for entry in _entries(reading, source)]
+    if not entries:
+        return
     from apimart_cli.ledger.place import LedgerError
     from apimart_cli.ledger.recording import remember
 
-    entries = [entry for reading in readings for entry in _entries(reading, source)]
-    if entries and path is None:
+    if path is None:
         raise LedgerError("there is no home folder for the ledger")
-    if entries and path is not None:
-        remember(path, entries, datetime.now(UTC))
+    remember(path, entries, datetime.now(UTC), seconds=seconds)
 
 
 def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":

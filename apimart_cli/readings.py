@@ -171,8 +171,10 @@ def _listed(names: Sequence[str]) -> str:
 def _record(taken: Sequence[Taken], source: str, *, quiet: bool) -> None:
     """Write the balances to the ledger. That fails silently, with one warning where recording was asked for."""
     recorded = [each for each in taken if each.settings.record.value]
+    if not recorded:
+        return
     asked_by = next((each.settings.record_asked_by for each in recorded if each.settings.record_asked_by), None)
-    path = recorded[0].settings.history.value if recorded else None
+    path = recorded[0].settings.history.value
     was_there = path is not None and os.path.lexists(path)
     try:
         record(path, [reading for each in recorded for reading in each.readings], source)

@@ -14,6 +14,9 @@ from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import StoppedBy
 
+_LONGEST_TICK = 2.0
+"""Seconds between two questions whether to stop; after more than that we were stopped ourselves (Ctrl-Z)."""
+
 
 class Watch:
     """Looks again and again in a thread of its own, from the beginning of the block to its end."""
@@ -30,6 +33,8 @@ class Watch:
         self._advice = advice
         self._register = register
         self._lock = threading.Lock()
+        self._stopped_for = 0.0
+        self._asked_at = time.monotonic()
         self._is_over = threading.Event()
 
     def __enter__(self) -> "Watch":
@@ -54,8 +59,19 @@ class Watch:
         """Tell whether the command has to be stopped now."""
         if self.stopped_by is None:
             with self._lock:
-                self.stopped_by = self._guard.stop(time.monotonic())
+                self._note_the_time()
+                self.stopped_by = self._guard.stop(self._now())
         return self.stopped_by is not None
+
+    def _note_the_time(self) -> None:
+        """Take no account of the time that we were stopped for: neither did the command spend, nor did we look."""
+        asked_at = time.monotonic()
+        if asked_at - self._asked_at > _LONGEST_TICK:
+            self._stopped_for += asked_at - self._asked_at
+        self._asked_at = asked_at
+
+    def _now(self) -> float:
+        return time.monotonic() - self._stopped_for
 
     def _run(self) -> None:
         self._register.begin()
@@ -64,7 +80,7 @@ class Watch:
             with self._lock:
                 if self._is_over.is_set():
                     return
-                became_blind = self._guard.take(sight.look)
+                became_blind = self._guard.take(sight.look._replace(at=self._now()))
                 self.failure = sight.failure
                 if sight.failure is None:
                     self.latest = sight
@@ -74,7 +90,7 @@ class Watch:
 
     def _seconds_to_next(self) -> float:
         with self._lock:
-            return max(0.0, self._guard.next_look() - time.monotonic())
+            return max(0.0, self._guard.next_look() - self._now())
 
     def _look(self) -> Sight:
         try:
@@ -93,29 +109,31 @@ class Register:
         self._path = path
         self._patience = patience
         self._number: int | None = None
+        self._one_at_a_time = threading.Lock()
 
     def begin(self) -> None:
         """Say that it has begun."""
-        from apimart_cli.ledger.runs import begin
-
         if self._path is not None:
-            with suppress(Exception):
+            from apimart_cli.ledger.runs import begin
+
+            with self._one_at_a_time, suppress(Exception):
                 self._number = begin(self._path, self.run, self._alive_until(0))
 
     def beat(self, seconds: float) -> None:
         """Say that it goes on, and that the next look comes in so many seconds."""
-        from apimart_cli.ledger.runs import beat
-
         if self._path is not None and self._number is not None:
-            with suppress(Exception):
+            from apimart_cli.ledger.runs import beat
+
+            with self._one_at_a_time, suppress(Exception):
                 beat(self._path, self._number, self._alive_until(seconds))
 
     def finish(self, run: Run) -> int | None:
         """Say how it ended; return how many others of its key were under way meanwhile, None where nobody knows."""
-        from apimart_cli.ledger.runs import finish
-
         if self._path is not None:
-            with suppress(Exception):
+            from apimart_cli.ledger.runs import finish
+
+            # A command may end before it is written that it has begun; either takes a quarter of a second at most.
+            with self._one_at_a_time, suppress(Exception):
                 return finish(self._path, self._number, run)
         return None
 

@@ -37,6 +37,17 @@ class OutputFormat(StrEnum):
     VALUE = "value"
 
 
+class Preset(StrEnum):
+    """What `statusline` writes its line for."""
+
+    PLAIN = "plain"
+    TMUX = "tmux"
+    WAYBAR = "waybar"
+    STARSHIP = "starship"
+    CLAUDE = "claude"
+    JSON = "json"
+
+
 class SettingsFormat(StrEnum):
     """How settings and profiles are written."""
 

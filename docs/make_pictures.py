@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
@@ -31,15 +31,36 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 COLUMNS = 80
 
-SANDBOX = ("--remain", "10.5", "--used", "2.3", "--account-remain", "4.2", "--account-used", "195.8")
-PICTURES: Mapping[str, Sequence[str]] = {
-    "balance.svg": (
-        "apimart balance --scope both",
-        "apimart check --min 5; echo $?",
-        "apimart check --min 5 --scope both; echo $?",
+
+class Session(NamedTuple):
+    """What is typed, and the sandbox that it is typed in."""
+
+    commands: Sequence[str]
+    sandbox: Sequence[str]
+
+
+PICTURES: Mapping[str, Session] = {
+    "balance.svg": Session(
+        (
+            "apimart balance --scope both",
+            "apimart check --min 5; echo $?",
+            "apimart check --min 5 --scope both; echo $?",
+        ),
+        ("--remain", "10.5", "--used", "2.3", "--account-remain", "4.2", "--account-used", "195.8"),
     ),
+    # What is spent is booked every 2 seconds: the amounts are the same, however quick the machine is.
+    "run.svg": Session(("apimart run --max-spend 3 -- ./agent; echo $?",), ("--burn", "1", "--lag", "2")),
 }
-"""What is typed in each picture."""
+"""What is shown in each picture."""
+
+AGENT = """\
+#!/bin/sh
+for file in parser printer scanner; do
+    printf '\\033[36mworking on\\033[0m %s\\n' "$file"
+    sleep 1.6
+done
+"""
+"""A program that lies beside the one who types."""
 
 LIVE_SANDBOX = ("--remain", "10.5", "--used", "2.3", "--burn", "0.004", "--top-up", "5@7")
 LIVE: Mapping[str, Sequence[str]] = {"watch.svg": ("watch", "--scope", "both", "--min", "12", "--interval", "1")}
@@ -73,15 +94,19 @@ _LINE_END = re.compile(r"<text [^>]*>\n</text>")
 _CLIP_PATH = re.compile(r' clip-path="[^"]*"')
 
 
-def record(commands: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return what a terminal of COLUMNS columns receives while `commands` are typed, escape sequences included."""
-    script = "\n".join(f"printf '%s\\n' {shlex.quote(f'$ {command}')}\n{command}" for command in commands)
+def record(session: Session, environ: Mapping[str, str]) -> str:
+    """Return what a terminal of COLUMNS columns receives in a session, escape sequences included."""
+    script = "\n".join(f"printf '%s\\n' {shlex.quote(f'$ {command}')}\n{command}" for command in session.commands)
     reader, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, COLUMNS))
     with tempfile.TemporaryDirectory() as home, open(reader, "rb", buffering=0) as received:
+        agent = Path(home, "agent")
+        agent.write_text(AGENT, encoding="ascii")
+        agent.chmod(0o755)
         process = subprocess.Popen(  # noqa: S603  # our own command lines, from PICTURES
-            ["apimart", "sandbox", *SANDBOX, "--", "bash", "-c", script],  # noqa: S607  # the installed one
+            ["apimart", "sandbox", *session.sandbox, "--", "bash", "-c", script],  # noqa: S607  # the installed one
             env=_environment(environ, home),
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=terminal,
             stderr=terminal,
@@ -155,8 +180,8 @@ def draw(printed: str, columns: int = COLUMNS) -> str:
 
 def main() -> None:
     """Draw every picture into the folder of this file."""
-    for name, commands in PICTURES.items():
-        (DOCS / name).write_text(draw(record(commands, os.environ)), encoding="utf-8")
+    for name, session in PICTURES.items():
+        (DOCS / name).write_text(draw(record(session, os.environ)), encoding="utf-8")
     for name, arguments in LIVE.items():
         (DOCS / name).write_text(draw(record_live(arguments, os.environ), LIVE_COLUMNS), encoding="utf-8")
 

@@ -68,10 +68,9 @@ def check(
 
         apimart check --min 5
         apimart check --min 5 --scope spendable
-        apimart check --min-runway 3d
-        apimart check --all-profiles --quiet-pass
+        apimart check --min 5 --min-runway 3d
 
-    Needs --min, --max-used or --min-runway, or one of them in the config file. Every reading must pass.
+    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
@@ -108,8 +107,8 @@ def check(
         quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
         if not quiet:
             _write(verdict, chosen)
-        _comment(verdict, quiet=quiet)
-        _tell_what_is_not_told(verdict, forecasts)
+    _comment(verdict, quiet=quiet)
+    _tell_what_is_not_told(verdict, forecasts)
     return verdict.exit_code
 
 
@@ -149,15 +148,16 @@ def _comment(verdict: "Verdict", *, quiet: bool) -> None:
 
 def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None") -> None:
     """Say which balances nobody can tell the end of, and what to do about it."""
+    untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
+    if not untold:
+        return
     from apimart_cli.output.runway import in_words
     from apimart_cli.screen.writing import write_error
 
-    for judged in verdict.judged:
-        if judged.outcome is Outcome.NO_FORECAST:
-            error = forecasts.error if forecasts else None
-            reason = in_words(judged.reading.forecast) if error is None else str(error)
-            write_error(
-                f"{judged.reading.name}: nobody can tell how long the balance lasts: {reason}",
-                "readings are recorded each time, but in CI only with APIMART_RECORD=1 and APIMART_HISTORY in a cache; "
-                "go on without with: --on-no-forecast pass",
-            )
+    for reading in untold:
+        reason = f"{forecasts.error}" if forecasts is not None and forecasts.error else in_words(reading.forecast)
+        write_error(
+            f"{reading.name}: nobody can tell how long the balance lasts: {reason}",
+            "readings are recorded each time, but in CI only with APIMART_RECORD=1 and APIMART_HISTORY in a cache; "
+            "go on without with: --on-no-forecast pass",
+        )

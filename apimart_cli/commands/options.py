@@ -32,6 +32,22 @@ def _profile(meaning: str) -> Any:
 
 OneProfile = Annotated[str | None, _profile("A profile of the config file.")]
 WrittenProfile = Annotated[str | None, _profile("A profile of the config file, or a new one.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        metavar="TEXT",
+        help="The key itself; - reads it from standard input. Everybody on this machine can see arguments: "
+        "use login, APIMART_API_KEY or --api-key-file instead.",
+        show_default=False,
+    ),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file", metavar="PATH", help="A file that holds the key and nothing else.", show_default=False
+    ),
+]
 BaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -64,22 +80,8 @@ class AskingOptions(NamedTuple):
     same.
     """
 
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            "--api-key",
-            metavar="TEXT",
-            help="The key itself; - reads it from standard input. Everybody on this machine can see arguments: "
-            "use login, APIMART_API_KEY or --api-key-file instead.",
-            show_default=False,
-        ),
-    ] = None
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--api-key-file", metavar="PATH", help="A file that holds the key and nothing else.", show_default=False
-        ),
-    ] = None
+    api_key: ApiKey = None
+    api_key_file: ApiKeyFile = None
     profiles: Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")] = None
     all_profiles: Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")] = False
     scope: Annotated[
@@ -101,6 +103,47 @@ class AskingOptions(NamedTuple):
         typed = {**self._asdict(), "profiles": tuple(self.profiles or ()), **thresholds}
         del typed["debug"]
         return Options(**typed, read_standard_input=_read_standard_input)
+
+
+class GuardingOptions(NamedTuple):
+    """Which key is asked, and of which balance, again and again while something else goes on: always a single one."""
+
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            metavar="TEXT",
+            help="The key itself. Everybody on this machine can see arguments: use login, APIMART_API_KEY or "
+            "--api-key-file instead.",
+            show_default=False,
+        ),
+    ] = None
+    api_key_file: ApiKeyFile = None
+    profile: OneProfile = None
+    scope: Annotated[
+        ScopeChoice | None,
+        typer.Option(
+            "--scope",
+            help="Which balance --min holds; of key and account the smaller one is spendable. Default: spendable.",
+            show_default=False,
+        ),
+    ] = None
+    base_url: BaseUrl = None
+    timeout: Timeout = None
+    debug: Debug = False
+
+    def options(self, **thresholds: str | None) -> "Options":
+        """Return what was typed as `config` takes it, with the thresholds beside it.
+
+        Raises UsageError for a key that is to be read from standard input, which is not ours to read.
+        """
+        from apimart_cli.config.settings import Options
+
+        if self.api_key == "-":
+            raise UsageError("--api-key -: standard input belongs to the command", "use --api-key-file")
+        typed = {**self._asdict(), "profiles": () if self.profile is None else (self.profile,), **thresholds}
+        del typed["debug"], typed["profile"]
+        return Options(**typed)
 
 
 class OutputOptions(NamedTuple):

@@ -1,6 +1,7 @@
 """`apimart profiles`: which profiles the config file has, and giving one another name."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -69,8 +70,33 @@ def rename(
         _rename_with_keyring(found, old, new)
     else:
         rename_profile(found, old, new, warn=write_warning)
+    _rename_in_history(old, new)
     write_note(f"profile {old} is called {new} now, in {found}")
     return ExitCode.OK
+
+
+def _rename_in_history(old: str, new: str) -> None:
+    """Give what the profile has read its new name. It is renamed, whatever becomes of this."""
+    from apimart_cli.config.recording import history_path
+    from apimart_cli.errors import UsageError
+    from apimart_cli.screen.writing import write_warning
+
+    try:
+        path = history_path(os.environ)
+    except UsageError as error:
+        write_warning(f"the history keeps the old name: {error.message}", error.hint)
+        return
+    if path is None or not os.path.lexists(path):
+        return
+    from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.upkeep import rename_profile
+
+    try:
+        rename_profile(path, old, new)
+    except LedgerError as error:
+        write_warning(
+            f"the history keeps the old name: {error}", f"show it with: apimart history -p {shlex.quote(old)}"
+        )
 
 
 def _rename_with_keyring(found: Path, old: str, new: str) -> None:

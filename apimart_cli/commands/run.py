@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, trace_of, with_records
+from apimart_cli.commands.options import GuardingOptions, trace_of, with_records
 from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
 
@@ -29,7 +29,7 @@ def _limit(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
 @app.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @with_records
 def run(
-    asking: AskingOptions,
+    asking: GuardingOptions,
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="-- COMMAND ...", help="The command to run.", show_default=False),
@@ -63,13 +63,11 @@ def run(
         bool, typer.Option("--fail-open", help="Start the command although the gateway gave no answer.")
     ] = False,
     settle: Annotated[
-        bool | None,
-        typer.Option(
-            "--settle/--no-settle",
-            help="Wait until the gateway has booked everything, 15 seconds at most. Default: unless it was stopped.",
-            show_default=False,
-        ),
-    ] = None,
+        bool, typer.Option("--settle", help="Wait until everything is booked after a stop, too; 15 seconds at most.")
+    ] = False,
+    no_settle: Annotated[
+        bool, typer.Option("--no-settle", help="Do not wait after the command until everything is booked.")
+    ] = False,
     label: Annotated[str | None, _limit("--label", "TEXT", "A name for it, in the report and the history.")] = None,
     report: Annotated[
         str | None, _limit("--report", "FILE", "Write what it has cost, and how it ended, as JSON.")
@@ -80,10 +78,10 @@ def run(
     It is stopped when a limit is reached, and not started when there is too little.
 
         apimart run --max-spend 3 -- ./agent.sh
-        apimart run --min 5 --report cost.json -- make evaluation
+        apimart run --min 5 --report cost.json -- make all
 
-    Needs --max-spend, --min or --min-runway, or min or min_runway in the config file. --scope says what --min holds;
-    here its default is spendable. What comes after -- is run as it is, without a shell.
+    Needs --max-spend, --min or --min-runway, or min or min_runway in the config file. What comes after -- is
+    run as it is, without a shell.
 
     Exit codes: the command's own, 128 and its number for a signal; 124 stopped by a limit, 125 not started,
     126 cannot be run, 127 not found.
@@ -92,8 +90,8 @@ def run(
 
     if not command:
         raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")
-    if asking.api_key == "-":
-        raise UsageError("--api-key -: standard input belongs to the command", "use --api-key-file")
+    if settle and no_settle:
+        raise UsageError("--settle and --no-settle contradict each other", "give one of them")
     settings = _settings(asking, min, min_runway)
     limits = _limits(settings, max_spend)
     order = Order(
@@ -105,7 +103,7 @@ def run(
         max_blind=None if on_blind is OnBlind.CONTINUE else _seconds(max_blind, "--max-blind"),
         fail_open=fail_open,
         no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
-        settle=settle,
+        settle=True if settle else False if no_settle else None,
         label=label,
         report=None if report is None else _report(report),
         trace=trace_of(debug=asking.debug),
@@ -113,15 +111,12 @@ def run(
     return run_guarded(order)
 
 
-def _settings(asking: AskingOptions, least: str | None, min_runway: str | None) -> "Settings":
+def _settings(asking: GuardingOptions, least: str | None, min_runway: str | None) -> "Settings":
     """Return what is in force for the one profile; what can be spent is what `min` holds, unless a scope is named."""
     from apimart_cli.config.precedence import resolve
     from apimart_cli.config.settings import Setting
 
-    profiles = resolve(asking.options(min=least, min_runway=min_runway))
-    if len(profiles) > 1:
-        raise UsageError("a command is guarded by one profile", "name a single one with --profile")
-    (settings,) = profiles
+    (settings,) = resolve(asking.options(min=least, min_runway=min_runway))
     if settings.scope.source == "default":
         return settings._replace(scope=Setting(ScopeChoice.SPENDABLE, "default"))
     return settings

@@ -1,5 +1,7 @@
 """`apimart sandbox`: a local gateway, around a command or until Ctrl-C."""
 
+import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,6 +72,12 @@ def sandbox(
         int,
         typer.Option("--retry-after", metavar="SECONDS", min=0, max=3600, help="What a rate limit asks to wait."),
     ] = 1,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days", metavar="N", min=1, max=60, help="Begin with a history of so many days.", show_default=False
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
@@ -80,10 +88,12 @@ def sandbox(
         apimart sandbox --remain 3 -- ./deploy.sh
         apimart sandbox --fault timeout -- bash
 
-    With a command: runs it with APIMART_BASE_URL and APIMART_API_KEY set, and exits with its code. Without one: prints
-    both as export lines and serves until Ctrl-C. Any well-formed key is accepted, from this machine only.
+    With a command: runs it with APIMART_BASE_URL, APIMART_API_KEY and APIMART_HISTORY set, and exits with its code.
+    Without one: prints them as export lines and serves until Ctrl-C. Any well-formed key is accepted, from this machine
+    only. The history is a temporary one, which is deleted at the end.
     """
     from apimart_cli.config.values import parse_amount
+    from apimart_cli.rehearsal import fill, temporary_history
     from apimart_cli.sandbox.server import NoThreadError
 
     scenario = Scenario(
@@ -102,8 +112,11 @@ def sandbox(
         retry_after=retry_after,
     )
     try:
-        with _open(scenario, port).serving() as gateway:
-            return _run(gateway, command) if command else _serve(gateway)
+        with _open(scenario, port).serving() as gateway, temporary_history() as history:
+            if days is not None:
+                fill(history, gateway, days)
+            environment = {**gateway.environment(), "APIMART_HISTORY": str(history)}
+            return _run(environment, command) if command else _serve(environment)
     except NoThreadError:
         raise UsageError("the sandbox cannot serve: the system starts no thread", NO_THREAD_HINT) from None
 
@@ -141,7 +154,7 @@ def _open(scenario: Scenario, port: int) -> "Sandbox":
         ) from None
 
 
-def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
+def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
     """Run the command and return its exit status.
 
     Raises UsageError when it cannot be started, ApimartError when its status is lost: that must be no success.
@@ -151,7 +164,7 @@ def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
 
     def start() -> Child:
         try:
-            return Child.start(command, environment={**gateway.environment(), "APIMART_SANDBOX": "1"})
+            return Child.start(command, environment={**environment, "APIMART_SANDBOX": "1"})
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
             hint = hint_for(error, "check the command after --")
@@ -163,14 +176,14 @@ def _run(gateway: "Sandbox", command: list[str]) -> CommandStatus:
         raise ApimartError(f"the exit code of {command[0]} is lost", "do not ignore SIGCHLD") from None
 
 
-def _serve(gateway: "Sandbox") -> ExitCode:
+def _serve(environment: Mapping[str, str]) -> ExitCode:
     """Print how to reach the gateway, and wait for Ctrl-C."""
     from apimart_cli.processes.signals import wait_for_interrupt
     from apimart_cli.screen.output import is_terminal_error
     from apimart_cli.screen.writing import write_answer, write_note
 
-    write_answer("".join(f"export {name}={value}\n" for name, value in gateway.environment().items()))
+    write_answer("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
     if is_terminal_error():
-        write_note("the sandbox is running; Ctrl-C ends it", "paste the two lines above into another terminal")
+        write_note("the sandbox is running; Ctrl-C ends it", "paste the lines above into another terminal")
     wait_for_interrupt()
     return ExitCode.INTERRUPTED

@@ -69,7 +69,7 @@ STORED_NAMES = ("api_key", "api_key_keyring")
 
 TOP_LEVEL_NAMES: Mapping[str, Kind] = {"default_profile": Kind.TEXT, "profiles": Kind.TABLE, **SHARED_NAMES}
 
-PROFILE_NAMES: Mapping[str, Kind] = {**KEY_NAMES, **SHARED_NAMES}
+PROFILE_NAMES: Mapping[str, Kind] = {**KEY_NAMES, "background_keys": Kind.SWITCH, **SHARED_NAMES}
 
 
 def require_name(name: str, *, in_profile: bool) -> Kind:

@@ -13,7 +13,19 @@ from apimart_cli.config.key import find_key
 from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.recording import find_history, find_record
 from apimart_cli.config.settings import Options, Setting, Settings
-from apimart_cli.config.values import BASE_URL, MAX_USED, MIN, MIN_RUNWAY, RECORD, SCOPE, TIMEOUT, UNIT, Rule, nonempty
+from apimart_cli.config.values import (
+    BACKGROUND_KEYS,
+    BASE_URL,
+    MAX_USED,
+    MIN,
+    MIN_RUNWAY,
+    RECORD,
+    SCOPE,
+    TIMEOUT,
+    UNIT,
+    Rule,
+    nonempty,
+)
 from apimart_cli.errors import ConfigError, UsageError
 
 T = TypeVar("T")
@@ -66,6 +78,7 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
         min_runway=shortest,
         record=record,
         history=history,
+        background_keys=find(BACKGROUND_KEYS, name, sources),
         exposures=exposures,
         is_key_instead_of_profile=found.is_instead_of_profile,
     )

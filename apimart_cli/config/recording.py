@@ -52,3 +52,13 @@ def history_path(environ: Mapping[str, str]) -> Path | None:
         return None
     # Before platformdirs 4.12 it was a literal `~` in the current folder.
     return path if path.is_absolute() else None
+
+
+def require_history_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of the ledger. Raises UsageError when there is no place for one."""
+    path = history_path(environ)
+    if path is None:
+        raise UsageError(
+            "there is no folder for the history: no home folder", "set APIMART_HISTORY to the path of a file"
+        )
+    return path

@@ -62,6 +62,8 @@ class Settings(NamedTuple):
     """Whether readings are recorded, as far as there is a place for them."""
     history: Setting[Path | None]
     """The path of the ledger; None where there is no place for one."""
+    background_keys: Setting[bool] = Setting(value=False, source="default")
+    """Whether a refresh in the background may run the command that prints the key, or ask the keyring for it."""
     exposures: tuple[ConfigError, ...] = ()
     """One error for each file in use that other users can read a key in, or change."""
     is_key_instead_of_profile: bool = False

@@ -145,8 +145,9 @@ MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
 MIN_RUNWAY: Rule[timedelta | None] = Rule("min_runway", parse_duration, None)
 RECORD: Rule[bool | None] = Rule("record", parse_switch, None)
+BACKGROUND_KEYS = Rule("background_keys", parse_switch, default=False)
 
 RULES: Mapping[str, Rule[object]] = {
-    rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, RECORD)
+    rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, RECORD, BACKGROUND_KEYS)
 }
 """Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

@@ -51,7 +51,9 @@ def fetch(
                     trace(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
                 if incoming.status != 200:
-                    foretell(failure_of(incoming.without_body(), scope=target.scope, redactor=redactor))
+                    foretold = failure_of(incoming.without_body(), scope=target.scope, redactor=redactor)
+                    _note_wait(foretold, asked_to_wait)
+                    foretell(foretold)
                 answer = incoming.receive()
             balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:
@@ -62,7 +64,8 @@ def fetch(
                 outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
                 trace(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
             if is_final:
-                raise _with_pause(error, asked_to_wait) from None
+                _note_wait(error, asked_to_wait)
+                raise
         else:
             if trace:
                 trace(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
@@ -72,11 +75,10 @@ def fetch(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _with_pause(error: ApimartError, asked_to_wait: float | None) -> ApimartError:
-    """Return the failure, which tells whoever asks again later how long the gateway wants to be left alone."""
+def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:
+    """Have the error tell for how long the gateway asked to wait: for those who ask again much later."""
     if isinstance(error, UnavailableError):
         error.retry_after = asked_to_wait
-    return error
 
 
 def _milliseconds(began: float) -> str:

@@ -2,18 +2,21 @@
 
 All or nothing, without a long transaction, in which other processes would have to wait: the samples come with labels
 of a batch that is not complete, which nobody reads. The last step, as short as the others, completes the batch, and all
-of them are there at once. An import that is killed leaves samples that nobody sees; retention deletes them.
+of them are there at once. An import that is killed leaves samples that nobody sees; the next one deletes them, or
+retention. One import at a time: what another one has not completed yet would be taken for a duplicate.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
+
 from apimart_cli.errors import UsageError
-from apimart_cli.ledger.file import Connection, step, transaction
+from apimart_cli.ledger.file import PATIENT_SECONDS, Connection, step, transaction
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.records import Series
 from apimart_cli.ledger.retention import forget_import, prune_soon
@@ -40,6 +43,8 @@ class Staged:
         self._database = sqlite3.connect("", isolation_level=None)
         self.series: dict[Series, int] = {}
         self.labels: dict[Label, int] = {}
+        self.lines = 0
+        """How many lines there are that are not empty."""
         try:
             self._stage(lines, now)
         except sqlite3.Error as error:
@@ -81,6 +86,7 @@ class Staged:
             if not line.strip():
                 continue
             entry = read_line(line, number, now)
+            self.lines += 1
             yield (
                 _number(self.series, entry.series),
                 int(entry.at.timestamp()),
@@ -94,8 +100,30 @@ def merge(connection: Connection, staged: Staged, now: datetime) -> int:
     """Add the samples that the ledger does not have yet, all or none of them; return how many.
 
     One that has the second of a sample that is there is a duplicate, whatever it says. Raises sqlite3.Error when it
-    fails; then, as far as that is possible, what was added is deleted at once.
+    fails; then, as far as that is possible, what was added is deleted at once. Raises LedgerError while another import
+    is at work.
     """
+    with _alone(connection):
+        for (dead,) in connection.execute("SELECT DISTINCT batch FROM labels WHERE batch IS NOT NULL").fetchall():
+            forget_import(connection, dead)
+        return _merge(connection, staged, now)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Hold the lock of imports, which the system gives back when the process ends, however it does."""
+    path: str = connection.execute("PRAGMA database_list").fetchone()[2]
+    try:
+        # A file of its own: to close the ledger's own file would drop SQLite's locks on it. It stays, empty.
+        with FileLock(f"{path}.import", timeout=PATIENT_SECONDS, mode=0o600):
+            yield
+    except Timeout:
+        raise LedgerError(f"another import into {path} is at work") from None
+    except OSError as error:
+        raise LedgerError(f"{path}.import: {error.strerror}") from None
+
+
+def _merge(connection: Connection, staged: Staged, now: datetime) -> int:
     batch = _begin(connection, staged, now)
     try:
         added = _add_all(connection, staged, batch)

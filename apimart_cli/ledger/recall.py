@@ -71,7 +71,7 @@ class Recall:
 
     def _read(self) -> None:
         from apimart_cli.ledger.file import opened
-        from apimart_cli.ledger.store import all_series, latest, samples
+        from apimart_cli.ledger.queries import all_series, latest, samples
 
         hosts, key_ids, profiles, since, until = self._sought
         with opened(self._path, seconds=None, create=False) as connection:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from apimart_cli.ledger.file import Connection, opened, transaction
+from apimart_cli.ledger.queries import readable
 from apimart_cli.ledger.recording import ALLOWED_SECONDS, within
 from apimart_cli.ledger.retention import DAYS_FOR
-from apimart_cli.ledger.store import readable
 from apimart_cli.runs import Run
 from apimart_cli.words import StoppedBy
 
@@ -34,7 +34,7 @@ def beat(path: Path, number: int, alive_until: datetime) -> None:
 
     def write() -> None:
         with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
-            connection.execute("UPDATE runs SET alive_until = ? WHERE id = ?", (_seconds(alive_until), number))
+            connection.execute("UPDATE runs SET alive_until = ? WHERE id = ?", (_milliseconds(alive_until), number))
 
     within(ALLOWED_SECONDS, path, write)
 
@@ -53,13 +53,20 @@ def finish(path: Path, number: int | None, run: Run) -> int:
             connection.execute(
                 "UPDATE runs SET ended = ?, alive_until = ?, spent = ?, settled = ?, stopped_by = ?, exit_code = ?"
                 " WHERE id = ?",
-                (_seconds(ended), _seconds(ended), *_end_of(run), known),
+                (_milliseconds(ended), _milliseconds(ended), *_end_of(run), known),
             )
-            connection.execute("DELETE FROM runs WHERE began < ?", (_seconds(ended - DAYS_FOR),))
+            connection.execute("DELETE FROM runs WHERE began < ?", (_milliseconds(ended - DAYS_FOR),))
             (others,) = connection.execute(
                 "SELECT count(*) FROM runs WHERE key_id = ? AND host = ? AND id != ? AND began <= ? AND began >= ?"
                 " AND coalesce(ended, alive_until) >= ?",
-                (run.key_id, run.host, known, _seconds(ended), _seconds(ended - DAYS_FOR), _seconds(run.began)),
+                (
+                    run.key_id,
+                    run.host,
+                    known,
+                    _milliseconds(ended),
+                    _milliseconds(ended - DAYS_FOR),
+                    _milliseconds(run.began),
+                ),
             ).fetchone()
             return int(others)
 
@@ -67,12 +74,12 @@ def finish(path: Path, number: int | None, run: Run) -> int:
 
 
 def runs(connection: Connection, *, since: datetime | None = None, profile: str | None = None) -> Sequence[Run]:
-    """Return the runs that began after a time and of a profile, where that is named, the latest first."""
+    """Return the runs that began after a time and of a profile, where that is named, the latest last."""
     connection.limit_waiting()
     rows = connection.execute(
         # The text is ours, the values are bound.
-        f"SELECT {_COLUMNS} FROM runs WHERE began >= ? AND (? IS NULL OR profile = ?) ORDER BY began DESC, id DESC",  # noqa: S608
-        (_seconds(since or datetime.fromtimestamp(0, UTC)), profile, profile),
+        f"SELECT {_COLUMNS} FROM runs WHERE began >= ? AND (? IS NULL OR profile = ?) ORDER BY began, id",  # noqa: S608
+        (_milliseconds(since or datetime.fromtimestamp(0, UTC)), profile, profile),
     ).fetchall()
     with readable():
         return [_run(row) for row in rows]
@@ -83,14 +90,20 @@ def clear_runs(connection: Connection, *, profile: str | None = None, before: da
     with transaction(connection):
         return connection.execute(
             "DELETE FROM runs WHERE (? IS NULL OR profile = ?) AND began < ?",
-            (profile, profile, _seconds(before or datetime.max.replace(tzinfo=UTC) - timedelta(days=2))),
+            (profile, profile, _milliseconds(before or datetime.max.replace(tzinfo=UTC) - timedelta(days=2))),
         ).rowcount
+
+
+def rename_runs(connection: Connection, old: str, new: str) -> None:
+    """Give the runs of profile `old` the profile `new`."""
+    with transaction(connection):
+        connection.execute("UPDATE runs SET profile = ? WHERE profile = ?", (new, old))
 
 
 def _insert(connection: Connection, run: Run, alive_until: datetime) -> int:
     written = connection.execute(
         "INSERT INTO runs (key_id, host, profile, label, unit, began, alive_until) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (run.key_id, run.host, run.profile, run.label, run.unit, _seconds(run.began), _seconds(alive_until)),
+        (run.key_id, run.host, run.profile, run.label, run.unit, _milliseconds(run.began), _milliseconds(alive_until)),
     )
     return int(written.lastrowid or 0)
 
@@ -107,8 +120,8 @@ def _run(row: Any) -> Run:
         profile,
         label,
         unit,
-        datetime.fromtimestamp(began, UTC),
-        None if ended is None else datetime.fromtimestamp(ended, UTC),
+        datetime.fromtimestamp(began / 1000, UTC),
+        None if ended is None else datetime.fromtimestamp(ended / 1000, UTC),
         None if spent is None else Decimal(spent),
         bool(settled),
         None if stopped_by is None else StoppedBy(stopped_by),
@@ -116,5 +129,5 @@ def _run(row: Any) -> Run:
     )
 
 
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -34,7 +34,10 @@ def _create_state(connection: sqlite3.Connection) -> None:
 
 
 def _create_runs(connection: sqlite3.Connection) -> None:
-    """Guarded runs. One that has not ended is taken for active up to `alive_until`: nobody may have seen the end."""
+    """Guarded runs, times in milliseconds: two may follow each other in one second.
+
+    One that has not ended is taken for active up to `alive_until`: nobody may have seen the end.
+    """
     connection.execute(
         "CREATE TABLE runs (id INTEGER PRIMARY KEY, key_id TEXT NOT NULL, host TEXT NOT NULL, profile TEXT NOT NULL,"
         " label TEXT, unit TEXT, began INTEGER NOT NULL, alive_until INTEGER NOT NULL, ended INTEGER, spent TEXT,"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.text import visible, without_keys
-from apimart_cli.words import Scope
+from apimart_cli.words import ScopeChoice
 
 FIELDS = (
     "schema",
@@ -46,19 +46,19 @@ OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def document_of(entry: Entry) -> dict[str, Any]:
-    """Return an entry as the fields of its JSON; amounts are Decimal."""
+    """Return an entry as the fields of its JSON; amounts are Decimal. What looks like a key is left out of it."""
     return {
         "schema": 1,
         "at": entry.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "key_id": entry.series.key_id,
-        "host": entry.series.host,
+        "host": without_keys(entry.series.host),
         "scope": entry.series.scope.value,
-        "profile": entry.profile,
+        "profile": without_keys(entry.profile),
         "remain_balance": entry.remain,
         "used_balance": entry.used,
         "unlimited_quota": entry.remain is None,
-        "unit": entry.unit,
-        "source": entry.source,
+        "unit": None if entry.unit is None else without_keys(entry.unit),
+        "source": without_keys(entry.source),
     }
 
 
@@ -178,7 +178,8 @@ def _cell(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else str(value)
+    text = visible(str(value))
+    return f"'{text}" if text[:1] in "=+-@" else text
 
 
 def _csv_line(cells: Iterable[str]) -> str:
@@ -188,7 +189,7 @@ def _csv_line(cells: Iterable[str]) -> str:
 
 
 _NAMES = frozenset(FIELDS)
-_SCOPES = {scope.value: scope for scope in Scope}
+_SCOPES = {scope.value: scope for scope in ScopeChoice.BOTH.asked}
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/@+-]+(:[0-9]+)?")
 """What is visible without a closer look, and quicker: nearly every name."""
 _KEY_ID = re.compile(r"[0-9a-f]{12}")

@@ -11,7 +11,6 @@ from apimart_cli.errors import ApimartError
 from apimart_cli.gate import Judged, Verdict
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import plain
-from apimart_cli.output.runway import document
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import without_keys
 from apimart_cli.words import Outcome, Scope
@@ -94,9 +93,17 @@ def reading_document(reading: Reading) -> dict[str, Any]:
     match reading.result:
         case Balance() as balance:
             facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
-            return {**name, **facts, "forecast": document(reading.forecast)}
+            return {**name, **facts, "forecast": _forecast_document(reading)}
         case error:
             return {**name, "error": _error_document(error)}
+
+
+def _forecast_document(reading: Reading) -> Mapping[str, Any] | None:
+    if reading.forecast is None:
+        return None
+    from apimart_cli.output.runway import document
+
+    return document(reading.forecast)
 
 
 def _balance_document(balance: Balance) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import width
-from apimart_cli.output.runway import duration_in_words, lasts
 from apimart_cli.screen.output import Screen
 from apimart_cli.text import visible
 from apimart_cli.words import Outcome
@@ -98,6 +97,8 @@ def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome
 def _runway_findings(reading: Reading, thresholds: Thresholds) -> list[str]:
     if thresholds.min_runway is None or reading.balance is None:
         return []
+    from apimart_cli.output.runway import duration_in_words, lasts
+
     told = lasts(reading.forecast, unlimited=reading.balance.unlimited_quota)
     return [f"{told}, at least {duration_in_words(thresholds.min_runway)} required"]
 
@@ -116,5 +117,7 @@ def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
     if thresholds.max_used is not None:
         requirements.append(f"at most {with_unit(thresholds.max_used, unit)} used allowed")
     if thresholds.min_runway is not None:
+        from apimart_cli.output.runway import duration_in_words
+
         requirements.append(f"at least {duration_in_words(thresholds.min_runway)} required")
     return requirements

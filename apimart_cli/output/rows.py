@@ -1,13 +1,11 @@
 """What the cells of a table say of each reading, whatever draws it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.output.amounts import with_unit
-from apimart_cli.output.runway import in_short, in_words
 from apimart_cli.text import visible
 from apimart_cli.words import ForecastState, Scope
 
@@ -39,8 +37,10 @@ class Layout(NamedTuple):
 
     bar: str = _NO_BAR
     """The characters of a full and an empty step; none is no bar."""
-    lasts: Callable[["Forecast"], str] = in_words
-    """How long the balance lasts, in so many words."""
+    is_short: bool = False
+    """Whether `Lasts` is told in short, like `12 d`."""
+    with_range: bool = True
+    """Whether that has the range as well, like `12 d (7-24)`."""
 
 
 def layouts(*, unicode: bool) -> tuple[Layout, ...]:
@@ -48,8 +48,8 @@ def layouts(*, unicode: bool) -> tuple[Layout, ...]:
     return (
         Layout(_UNICODE_BAR if unicode else _ASCII_BAR),
         Layout(_NO_BAR),
-        Layout(_NO_BAR, partial(in_short, with_range=True)),
-        Layout(_NO_BAR, in_short),
+        Layout(_NO_BAR, is_short=True),
+        Layout(_NO_BAR, is_short=True, with_range=False),
     )
 
 
@@ -78,8 +78,11 @@ class Row(NamedTuple):
         }
 
     def _lasts(self, layout: Layout) -> str:
-        is_told = self.forecast is not None and self.forecast.state in _WITH_LASTS
-        return layout.lasts(self.forecast) if self.forecast is not None and is_told else "-"
+        if self.forecast is None or self.forecast.state not in _WITH_LASTS:
+            return "-"
+        from apimart_cli.output.runway import in_short, in_words
+
+        return in_short(self.forecast, with_range=layout.with_range) if layout.is_short else in_words(self.forecast)
 
 
 def row_of(reading: Reading) -> Row:

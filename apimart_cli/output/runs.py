@@ -1,9 +1,13 @@
-"""Guarded runs in words. Pure: no I/O, no library."""
+"""Guarded runs in words, as lines and as JSON. Pure: no I/O, no library."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from apimart_cli.guard import Limits
 from apimart_cli.output.amounts import with_unit
+from apimart_cli.output.cells import padded, width
+from apimart_cli.runs import Run
+from apimart_cli.text import visible, without_keys
 from apimart_cli.words import StoppedBy
 
 
@@ -56,3 +60,61 @@ def others_in_words(count: int) -> str:
     if count == 1:
         return "1 other run was active on this key; what it spent is counted, too"
     return f"{count} other runs were active on this key; what they spent is counted, too"
+
+
+def runs_as_lines(runs: Sequence[Run]) -> str:
+    """Return a line for each run, under a header; nothing where there are none."""
+    if not runs:
+        return ""
+    rows = [("Began (UTC)", "Profile", "Label", "Took", "Spent", "Ended"), *map(_row, runs)]
+    widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("   ".join(padded(cell, cells) for cell, cells in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    took = "-" if run.ended is None else duration((run.ended - run.began).total_seconds())
+    spent = "-" if run.spent is None else f"{'' if run.is_settled else '>= '}{with_unit(run.spent, run.unit)}"
+    label = "-" if run.label is None else visible(run.label)
+    return f"{run.began:%Y-%m-%d %H:%M}", visible(run.profile), label, took, spent, _how_it_ended(run)
+
+
+def _how_it_ended(run: Run) -> str:
+    if run.exit_code is None:
+        return "running, or killed"
+    if run.stopped_by is None:
+        return f"exit {run.exit_code}"
+    return f"stopped: {_REASONS[run.stopped_by]}"
+
+
+_REASONS = {
+    StoppedBy.MIN: "--min",
+    StoppedBy.MAX_SPEND: "--max-spend",
+    StoppedBy.MIN_RUNWAY: "--min-runway",
+    StoppedBy.PAYMENT_REQUIRED: "HTTP 402",
+    StoppedBy.BLIND: "balance not known",
+}
+
+
+def runs_as_json(runs: Sequence[Run]) -> str:
+    """Return a JSON object for each run, one a line."""
+    from apimart_cli.output.json import render_document
+
+    return "".join(
+        render_document(
+            {
+                "label": run.label,
+                "profile": without_keys(run.profile),
+                "key_id": run.key_id,
+                "host": run.host,
+                "began_at": f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
+                "ended_at": None if run.ended is None else f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
+                "exit_code": run.exit_code,
+                "stopped_by": run.stopped_by,
+                "spent": run.spent,
+                "settled": run.is_settled,
+                "unit": run.unit,
+            }
+        )
+        for run in runs
+    )

@@ -5,7 +5,9 @@ what is sent to our process group does not end it as well.
 """
 
 import os
+import select
 import signal
+import sys
 import time
 from contextlib import suppress
 from typing import NoReturn
@@ -19,7 +21,6 @@ class Watchdog:
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
-        self._told = b""
 
     @classmethod
     def start(cls, grace: float) -> "Watchdog | None":
@@ -30,6 +31,7 @@ class Watchdog:
         """
         if not hasattr(os, "fork"):
             return None
+        ours = os.getpid()
         reader, writer = os.pipe()
         try:
             between = os.fork()
@@ -38,21 +40,15 @@ class Watchdog:
             os.close(writer)
             raise
         if between == 0:
-            _detach(reader, grace)
+            _detach(reader, ours, grace)
         os.close(reader)
         os.waitpid(between, 0)
         os.set_blocking(writer, False)
         return cls(writer)
 
     def tell(self, command: int, *, has_own_group: bool) -> None:
-        """Say which process to end; call it again and again, so that it knows of the orphans that we adopted."""
-        orphans = _children()
-        pids = (command, *(pid for pid in orphans if pid != command))
-        line = f"{command if has_own_group else 0} {' '.join(map(str, pids))}\n".encode()
-        if line != self._told:
-            # A line is shorter than what a pipe takes in one piece; where it is not, the oldest orphans are told.
-            self._write(line[: _LONGEST - 1].rpartition(b" ")[0] + b"\n" if len(line) > _LONGEST else line)
-            self._told = line
+        """Say which process to end, with all that it starts from now on."""
+        self._write(f"{command} {command if has_own_group else 0}\n".encode())
 
     def release(self) -> None:
         """Say that there is nothing to end any more."""
@@ -65,27 +61,14 @@ class Watchdog:
             os.write(self._pipe, line)
 
 
-_LONGEST = 512
-"""Bytes that POSIX lets no pipe break up."""
-
-
-def _children() -> list[int]:
-    """Return the children of this thread, which are also those that it adopted; none where the system does not tell."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
-            return [int(pid) for pid in file.read().split()]
-    except (OSError, ValueError):
-        return []
-
-
-def _detach(reader: int, grace: float) -> NoReturn:
+def _detach(reader: int, ours: int, grace: float) -> NoReturn:
     """Leave the process group, the streams and the parent, and watch. Never returns, whatever happens."""
     try:
         os.setsid()
         # Ours would wait for a child of its own, or end it with the command.
         if os.fork() == 0:
             _leave_everything(reader)
-            _watch(0, grace)
+            _watch(0, ours, grace)
     finally:
         os._exit(0)
 
@@ -112,18 +95,92 @@ def _most_descriptors() -> int:
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536)
 
 
-def _watch(pipe: int, grace: float) -> None:
-    """Read what we are told until the other end is closed, and end what was told last."""
+def _watch(pipe: int, ours: int, grace: float) -> None:
+    """Look at what the command starts until the other end of the pipe is closed, and end what is left of that then."""
+    family: _Family | None = None
     told = b""
-    while chunk := os.read(pipe, 65536):
-        told = (told + chunk)[-2 * _LONGEST :]
-        lines = told.split(b"\n")
-        if b"released" in lines:
-            return
-    complete = [line for line in told.split(b"\n")[:-1] if line]
-    if complete:
-        group, *pids = (int(word) for word in complete[-1].split())
-        _end(group, pids, grace)
+    while True:
+        if select.select([pipe], [], [], None if family is None else family.pause)[0]:
+            chunk = os.read(pipe, 512)
+            if not chunk:
+                break
+            told += chunk
+            if b"released" in told:
+                return
+            if family is None and b"\n" in told:
+                command, group = map(int, told.split())
+                family = _Family(ours, command, group)
+        if family is not None:
+            family.look()
+    if family is not None:
+        _end(family.group, family.living(), grace)
+
+
+class _Family:
+    """The command and all that it has started, as it was seen last: when its parent ends, a process is soon lost.
+
+    The parent of what nobody owns is us (`adopt_orphans`), so it is looked for below us. Where the system does not
+    tell who is whose child, it is the command alone.
+    """
+
+    def __init__(self, ours: int, command: int, group: int) -> None:
+        self.group = group
+        self.pause = _LOOK_EVERY
+        self._ours = ours
+        self._command = command
+        self._seen = {command: _start_of(command)}
+        # What has ended already starts nothing more.
+        self._begun = self._seen[command] or sys.maxsize
+
+    def look(self) -> None:
+        """Take note of all that live now."""
+        begun = time.monotonic()
+        # Older ones are children of the program that we were before (`sleep 60 & exec ...`), or of what gave the key.
+        waiting = [pid for pid in _children(self._ours) if _start_of(pid) >= self._begun]
+        found: dict[int, int] = {}
+        while waiting:
+            pid = waiting.pop()
+            if pid not in found:
+                found[pid] = _start_of(pid)
+                waiting += _children(pid)
+        # What is not found any more may have just lost its parent, and been taken in by somebody else.
+        lost = {
+            pid: start for pid, start in self._seen.items() if pid not in found and start and _start_of(pid) == start
+        }
+        self._seen = {**found, **lost}
+        # Of thousands of processes, too, at most a fiftieth of the time.
+        self.pause = max(_LOOK_EVERY, 50 * (time.monotonic() - begun))
+
+    def living(self) -> list[int]:
+        """Return those that live, and are no others with a number that was given away again; the command first."""
+        if not _start_of(os.getpid()):
+            # The system does not tell of processes.
+            return [self._command]
+        living = [pid for pid, start in self._seen.items() if start and _start_of(pid) == start]
+        return sorted(living, key=lambda pid: pid != self._command)
+
+
+_LOOK_EVERY = 0.2
+"""Seconds between two looks at what a command has started."""
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a process, which are also those that it adopted; none where the system does not tell."""
+    children: list[int] = []
+    with suppress(OSError, ValueError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError, ValueError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                children += map(int, file.read().split())
+    return children
+
+
+def _start_of(pid: int) -> int:
+    """Return when a process was started, which tells it from a later one with its number; 0 where it has ended."""
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        # What comes after the name (proc(5)), in which anything may stand: the state, and in field 22 the time.
+        fields = file.read().rpartition(b")")[2].split()
+        return 0 if fields[0] == b"Z" else int(fields[19])
+    return 0
 
 
 def _end(group: int, pids: list[int], grace: float) -> None:

@@ -71,7 +71,7 @@ class Scenario(NamedTuple):
     def funds_at(self, funds: Funds, elapsed: float) -> Funds:
         """Return what has become of `funds` so many seconds after the start."""
         seconds = elapsed - elapsed % self.lag if self.lag else elapsed
-        spent = (self.burn * Decimal(seconds)).quantize(_PLACES) if self.burn else Decimal(0)
+        spent = (self.burn * Decimal(seconds)).quantize(_PLACES).normalize() if self.burn else Decimal(0)
         came = [move for move in self.moves if move.after <= elapsed]
         added = sum((move.amount for move in came if not move.is_refund), Decimal(0))
         given_back = sum((move.amount for move in came if move.is_refund), Decimal(0))

@@ -11,7 +11,9 @@ from apimart_cli.errors import AuthError, UsageError
 from apimart_cli.keys.key import MAX_LENGTH
 from apimart_cli.keys.source import drop_newline
 from apimart_cli.processes.signals import SLICE, at_ending
+from apimart_cli.screen.output import is_terminal_error
 from apimart_cli.screen.writing import tell
+from apimart_cli.text import visible
 
 
 def read_key(asked_by: str, *, hint: str, seconds: float) -> str:
@@ -82,6 +84,23 @@ def ask_secret(prompt: str) -> str:
     except KeyboardInterrupt:
         tell("\n")
         raise
+
+
+def confirm(question: str, option: str) -> bool:
+    """Ask a person to say yes to a question; anything else is no.
+
+    Raises UsageError, naming the option that says yes, where nobody can be asked.
+    """
+    if sys.stdin is None or not sys.stdin.isatty() or not is_terminal_error():
+        raise UsageError(f"nobody is there to be asked: {question}", f"say yes with: {option}")
+    tell(f"{visible(question)} [y/N] ")
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        return False
+    if not answer.endswith("\n"):
+        tell("\n")
+    return answer.strip().lower() in {"y", "yes"}
 
 
 @contextmanager

@@ -15,24 +15,26 @@ from apimart_cli.text import visible
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 
 
-def write_answer(text: str) -> None:
-    """Write `text`, whole lines, to standard output.
+def write_answer(text: str) -> bool:
+    """Write `text`, whole lines, to standard output; return whether anybody reads on.
 
     A reader that went away (`| head -1`) has what it wanted: that is no error, and this and later answers are dropped.
     Raises OutputError when `text` cannot be written to its end for any other reason.
     """
     if not text:
-        return
+        return True
     if sys.stdout is None:
         raise _output_error("it is closed")
     try:
         _write(sys.stdout, text)
     except (BrokenPipeError, ConnectionResetError):
         _silence(sys.stdout)
+        return False
     except OSError as error:
         raise unwritable(error) from None
     except ValueError:
         raise _output_error("it is closed") from None
+    return True
 
 
 def unwritable(error: OSError) -> OutputError:

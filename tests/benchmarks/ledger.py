@@ -1,15 +1,18 @@
 """What a large ledger costs: run `python3 tests/benchmarks/ledger.py`.
 
 It imports a million made-up samples of a hundred keys, from JSON Lines as `history import` reads them, while another
-process records a reading again and again; then it reads, records, exports and prunes. Nothing is left afterwards.
+process records a reading again and again; then it reads, records, exports and prunes, and runs whole commands beside
+those that have an empty ledger, in turns. Nothing is left afterwards.
 
     --samples N   samples (default 1000000), of a hundred keys over 90 days
+    --runs N      runs of each whole command (default 15)
 """
 
 import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,13 +23,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
+import speed
+
 from apimart_cli.forecast import REACH, forecast
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
+from apimart_cli.ledger.queries import all_series, entries, latest, samples
 from apimart_cli.ledger.recording import remember
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import all_series, entries, latest, samples
 from apimart_cli.ledger.transfer import document_of
 from apimart_cli.spending import spends_by_day
 from apimart_cli.words import Scope
@@ -93,12 +98,13 @@ def timed(name: str, work: Callable[[], T]) -> T:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1_000_000)
-    samples = parser.parse_args().samples
+    parser.add_argument("--runs", type=int, default=15)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), samples)
+        measure(Path(folder), options.samples, options.runs)
 
 
-def measure(folder: Path, count: int) -> None:
+def measure(folder: Path, count: int, runs: int) -> None:
     path, source, stop = folder / "history.db", folder / "export.jsonl", folder / "stop"
     with source.open("w") as file:
         file.writelines(f"{line}\n" for line in lines(count))
@@ -111,6 +117,7 @@ def measure(folder: Path, count: int) -> None:
     print(writer.communicate(timeout=10)[0], end="")
     print(f"{added} samples, {os.path.getsize(path) / 1_000_000:.1f} MB")
     timed("record, in a full ledger", lambda: record(path, 2))
+    compare_commands(folder, path, runs)
     with opened(path, seconds=None) as connection:
         timed("the last sample of each series", lambda: [latest(connection, each) for each in SERIES])
         timed("all series", lambda: all_series(connection))
@@ -126,6 +133,21 @@ def measure(folder: Path, count: int) -> None:
         print(f"{sum(1 for _ in entries(connection))} samples left")
         connection.set_progress_handler(None, 0)
         print("integrity:", connection.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+def compare_commands(folder: Path, full: Path, runs: int) -> None:
+    """Run whole commands with the full ledger and with an empty one, in turns, and print medians and ratios."""
+    with speed.sandbox() as url:
+        given = speed.environment(folder, url)
+        walls: dict[str, list[float]] = {}
+        for _ in range(runs):
+            for arguments in (("check", "--min", "1", "-q"), ("balance", "--json"), ("history", "--json")):
+                for name, path in (("empty", folder / "empty.db"), ("full", full)):
+                    command = speed.Command([speed.installed(), *arguments], {**given, "APIMART_HISTORY": str(path)})
+                    walls.setdefault(f"{arguments[0]} {name}", []).append(command.run().wall)
+    for name in ("check", "balance", "history"):
+        empty, filled = (statistics.median(walls[f"{name} {kind}"]) for kind in ("empty", "full"))
+        print(f"{name}: {filled:.3f} s with the full ledger, {empty:.3f} s with an empty one, x{filled / empty:.2f}")
 
 
 def record(path: Path, number: int) -> None:

@@ -334,7 +334,7 @@ def test_only_a_wrapped_command_may_end_with_another_code(status: int) -> None:
     assert isinstance(ended, CommandStatus)
 
 
-@pytest.mark.parametrize("returned", [None, 8, 256, -1, "0", 0.5, [0]])
+@pytest.mark.parametrize("returned", [None, 9, 256, -1, "0", 0.5, [0]])
 def test_a_command_that_returns_anything_else_is_a_bug(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, returned: object
 ) -> None:
@@ -391,7 +391,7 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
     """A script looks for the verdict in one place."""
     assert main(arguments) is ExitCode.USAGE
     document = json.loads(capsys.readouterr().out)
-    names = ["schema", "verdict", "exit_code", "min", "max_used", "stopped_by", "readings", "error"]
+    names = ["schema", "verdict", "exit_code", "min", "max_used", "min_runway_days", "stopped_by", "readings", "error"]
     assert list(document) == names
     assert (document["verdict"], document["exit_code"]) == ("error", 2)
     assert document["stopped_by"] == document["readings"] == []

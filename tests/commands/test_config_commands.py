@@ -40,7 +40,7 @@ def config(home: Path) -> Path:
 # --- show -------------------------------------------------------------------------------------------------------
 
 
-def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, write_config: Write) -> None:
+def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, write_config: Write, home: Path) -> None:
     """A row a setting; of the key only its length and its id."""
     path = write_config(FILE)
     shown = call("config", "show", "--timeout", "1.50", env={"APIMART_BASE_URL": "http://localhost:1"})
@@ -55,6 +55,9 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("unit", "USD", f"profile work in {path}"),
         ("min", "5.00", f"profile work in {path}"),
         ("max_used", "-", "default"),
+        ("min_runway", "-", "default"),
+        ("record", "false", "APIMART_RECORD"),
+        ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
     ]
 
 
@@ -79,9 +82,9 @@ def test_the_settings_of_several_profiles_are_shown_apart(
     shown = call("config", "show", *arguments)
     work, vault = shown.stdout.split("\n\n")
     assert shown.code == 0
-    assert work.startswith("profile   work ")
-    assert vault.startswith("profile   vault ")
-    assert "api_key   from the command sh, which is not run here  api_key_command of profile vault in " in vault
+    assert work.startswith("profile     work ")
+    assert vault.startswith("profile     vault ")
+    assert "api_key     from the command sh, which is not run here  api_key_command of profile vault in " in vault
     assert not (tmp_path / "was-run").exists()
 
 

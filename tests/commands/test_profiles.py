@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -405,6 +406,9 @@ ORDER = {
     "unit": ("profile", "file", "default"),
     "min": ("option", "profile", "file", "default"),
     "max_used": ("option", "profile", "file", "default"),
+    "min_runway": ("option", "profile", "file", "default"),
+    "record": ("variable", "profile", "file", "default"),
+    "background_keys": ("profile", "default"),
 }
 """Where each setting may stand, the first place first."""
 
@@ -423,6 +427,9 @@ WRITTEN: Mapping[str, Mapping[str, str]] = {
     "unit": {"profile": "PRO", "file": "TOP"},
     "min": {"option": "1.00", "profile": "2.0", "file": "3"},
     "max_used": {"option": "10", "profile": "20.5", "file": "30"},
+    "min_runway": {"option": "3d", "profile": "36h", "file": ".5w"},
+    "record": {"variable": "1", "profile": "false", "file": "true"},
+    "background_keys": {"profile": "true"},
 }  # fmt: skip
 """What stands in each of these places, as it is written there."""
 
@@ -441,6 +448,11 @@ READ: Mapping[str, Mapping[str, Any]] = {
     "unit": {"default": None},
     "min": {"option": Decimal("1.00"), "profile": Decimal("2.0"), "file": Decimal(3), "default": None},
     "max_used": {"option": Decimal(10), "profile": Decimal("20.5"), "file": Decimal(30), "default": None},
+    "min_runway": {
+        "option": timedelta(days=3), "profile": timedelta(hours=36), "file": timedelta(days=3.5), "default": None,
+    },
+    "record": {"variable": True, "profile": False, "file": True, "default": True},
+    "background_keys": {"profile": True, "default": False},
 }  # fmt: skip
 """What it means; where a place is missing here, it means what is written."""
 
@@ -464,7 +476,7 @@ def config_text(places: Mapping[str, set[str]], profile: str, key_kind: str, fol
     def lines(place: str) -> Iterator[str]:
         for name, values in WRITTEN.items():
             if name not in {"profile", "api_key"} and place in places[name]:
-                quote = "" if name in {"timeout", "min", "max_used"} else '"'
+                quote = "" if name in {"timeout", "min", "max_used", "record", "background_keys"} else '"'
                 yield f"{name} = {quote}{values[place]}{quote}"
 
     key = WRITTEN["api_key"]["profile"]
@@ -521,7 +533,7 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
     }
     given_options: dict[str, Any] = {
         name: WRITTEN[name]["option"]
-        for name in ("base_url", "timeout", "scope", "min", "max_used")
+        for name in ("base_url", "timeout", "scope", "min", "max_used", "min_runway")
         if "option" in places[name]
     }
     if "option" in places["profile"]:
@@ -536,7 +548,7 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
         profile,
         source_in_words("profile", profile_place, profile, path),
     )
-    for name in ("base_url", "timeout", "scope", "unit", "min", "max_used"):
+    for name in set(ORDER) - {"profile", "api_key"}:
         place, value = found(name, ORDER[name], places)
         setting = getattr(settings, name)
         assert (setting.value, setting.source) == (value, source_in_words(name, place, profile, path)), name
@@ -548,7 +560,7 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
 
 def test_every_setting_is_in_the_table_of_this_test() -> None:
     """A new setting is not forgotten here."""
-    assert set(ORDER) == set(Settings._fields) - {"exposures", "is_key_instead_of_profile"}
+    assert set(ORDER) == set(Settings._fields) - {"exposures", "is_key_instead_of_profile", "history"}
 
 
 # --- the active profile -----------------------------------------------------------------------------------------

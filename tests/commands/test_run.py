@@ -1,6 +1,7 @@
 """`run`: what starts, what does not, what stops a command, and what is told of it afterwards."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,12 @@ import pytest
 
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.runs import begin, finish, runs
+from apimart_cli.ledger.upkeep import rename_profile
 from apimart_cli.runs import Run
 from apimart_cli.sandbox.scenario import Fault, Funds, Move
+from apimart_cli.words import StoppedBy
+from support.past import recorded, write_past
+from support.processes import is_running
 from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
@@ -32,8 +37,8 @@ def started(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long it takes to settle is shown once, with a process."""
-    monkeypatch.setattr("apimart_cli.guarding.SETTLE_PAUSE", 0.1)
-    monkeypatch.setattr("apimart_cli.guarding.SETTLE_LIMIT", 0.35)
+    monkeypatch.setattr("apimart_cli.settling.SETTLE_PAUSE", 0.1)
+    monkeypatch.setattr("apimart_cli.settling.SETTLE_LIMIT", 0.35)
 
 
 @pytest.fixture
@@ -68,7 +73,8 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
         (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
         (("--min", "1", "--report", "."), "--report: that is a folder, not a file"),
         (("--min", "1", "--api-key", "-"), "--api-key -: standard input belongs to the command"),
-        (("--min", "1", "--profile", "a", "--profile", "b"), "a command is guarded by one profile"),
+        (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
+        (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
         (("--min", "1", "--nonsense"), "No such option: --nonsense"),
         (("--min", "1", "--scope", "all"), "Invalid value for '--scope'"),
     ],
@@ -277,7 +283,7 @@ def test_who_asks_to_be_left_alone_is(call: Call) -> None:
 
     def answer(_path: str, _key: str) -> Reply:
         asked.append(time.monotonic())
-        return balance("10") if len(asked) == 1 else refusal(429)._replace(headers={"Retry-After": "3"})
+        return balance("10") if len(asked) == 1 else refusal(429, Retry_After="3")
 
     with gateway_of(answer) as gateway:
         ended = call("run", "--max-spend", "1", "--timeout", "2", *QUICK, "--", "sleep", "1", env=at(gateway))
@@ -293,10 +299,38 @@ def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: p
         raise ZeroDivisionError
 
     monkeypatch.setattr("apimart_cli.readings.ask_again", fail)
-    monkeypatch.setattr("apimart_cli.guarding._look_after", lambda _looking, _guard, latest, **_: (latest, False))
+    monkeypatch.setattr("apimart_cli.guarding.settle", lambda _looking, _guard, latest, **_: (latest, False))
     ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
     assert ended.code == 124
     assert "a bug in apimart: ZeroDivisionError" in ended.stderr
+
+
+def test_a_bug_of_ours_leaves_nothing_running(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without its guard a command must not run on. The code is one that says that nothing is known of it."""
+
+    def fail(_watch: object) -> bool:
+        if (tmp_path / "pid").exists():
+            raise ZeroDivisionError
+        return False
+
+    monkeypatch.setattr("apimart_cli.watching.Watch.must_stop", fail)
+    script = "echo $$ > new; mv new pid; exec sleep 60"
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", script, env=connected(sandbox))
+    assert ended.code == 125
+    assert "a bug in apimart: ZeroDivisionError" in ended.stderr
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:
+    """Where the gateway was silent at the start."""
+    sandbox = serve(burn=D(5), fault=Fault.SERVER_ERROR, fault_for=1.0)
+    options = ("--max-spend", "2", "--fail-open", "--timeout", "0.2", "--report", "report.json")
+    ended, seconds = stopped(call, sandbox, *options)
+    assert ended.code == 124
+    assert 1 < seconds < 4
+    assert 2 <= report_of(tmp_path)["spent"] < 5
 
 
 # --- after it ---------------------------------------------------------------------------------------------------
@@ -322,7 +356,7 @@ def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
     """Booked in a batch after the command has ended."""
     sandbox = serve(burn=D(1), lag=0.25)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apimart_cli.guarding.SETTLE_LIMIT", 5)
+        patch.setattr("apimart_cli.settling.SETTLE_LIMIT", 5)
         ended = call("run", "--max-spend", "9", "--", "true", env=connected(sandbox))
     assert ended.stderr.count("(settled)") == 1
 
@@ -355,7 +389,7 @@ def test_the_report_tells_everything_exactly(call: Call, sandbox: Any, tmp_path:
     assert told == {
         "schema": 1, "label": "nightly sk-...", "profile": "default", "key_id": KEY_ID, "exit_code": 42,
         "apimart_exit_code": 0, "stopped_by": None, "min": 1, "max_spend": 9, "min_runway_days": None,
-        "spent": D("0.0"), "settled": False, "unit": None, "other_runs": 0,
+        "spent": D("0.0"), "settled": False, "unit": None, "other_runs": None,
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
 
@@ -380,6 +414,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ledger of the test's own."""
     path = tmp_path / "history.db"
     monkeypatch.setenv("APIMART_HISTORY", str(path))
+    monkeypatch.setenv("APIMART_RECORD", "1")
     return path
 
 
@@ -416,8 +451,15 @@ def test_a_run_is_kept(call: Call, serve: Serve, ledger: Path) -> None:
     assert b"sleep" not in ledger.read_bytes()
 
 
+def test_readings_of_a_run_are_recorded(call: Call, serve: Serve, ledger: Path) -> None:
+    """The first one and the last one, and one a minute in between: a guard looks far more often than anybody reads."""
+    sandbox = serve(burn=D(1))
+    call("run", "--max-spend", "9", *QUICK, "--", "sleep", "1.2", env=connected(sandbox))
+    assert [entry.source for entry in recorded(ledger)] == ["run", "run"]
+
+
 def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledger: Path) -> None:
-    """Best effort: a quarter of a second, and no word of it."""
+    """Best effort, a quarter of a second each time."""
     import sqlite3
 
     call("balance", env=connected(sandbox))
@@ -427,4 +469,93 @@ def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledg
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", "exit 4", env=connected(sandbox))
     locked.close()
     assert (ended.code, time.monotonic() - begun < 2) == (4, True)
-    assert "ledger" not in ended.stderr
+    # Recording was asked for: the first look says that it failed, and nobody says it again.
+    assert ended.stderr.count("apimart: warning: nothing was recorded") == 1
+
+
+def test_runs_are_listed(call: Call, serve: Serve, ledger: Path) -> None:
+    """With label, duration, spend and why they ended, the latest last; one that was killed says so."""
+    sandbox = serve()
+    begin(ledger, other(sandbox, began=datetime(2026, 1, 31, 12, tzinfo=UTC)), datetime.now(UTC))
+    killed = other(sandbox, began=datetime.now(UTC) - timedelta(hours=1))
+    begin(ledger, killed._replace(label="killed"), datetime.now(UTC))
+    call("run", "--max-spend", "1", "--label", "good", "--", "sh", "-c", "exit 3", env=connected(sandbox))
+    past = other(sandbox, began=datetime.now(UTC))._replace(
+        ended=datetime.now(UTC) + timedelta(minutes=65), spent=D("3.50"), unit="USD", stopped_by=StoppedBy.MAX_SPEND,
+        exit_code=124,
+    )  # fmt: skip
+    finish(ledger, None, past)
+    lines = call("history", "runs").stdout.splitlines()
+    assert [re.split(" {3,}", line)[1:] for line in lines] == [
+        ["Profile", "Label", "Took", "Spent", "Ended"],
+        ["default", "killed", "-", "-", "running, or killed"],
+        ["default", "good", "0 s", "0.0", "exit 3"],
+        ["default", "-", "1 h 5 min", ">= 3.50 USD", "stopped: --max-spend"],
+    ]
+    documents = [json.loads(line) for line in call("history", "runs", "--json", "--days", "700").stdout.splitlines()]
+    assert [each["label"] for each in documents] == [None, "killed", "good", None]
+    assert documents[2] == {**documents[2], "schema": 1, "key_id": KEY_ID, "exit_code": 3, "settled": True}
+    none = call("history", "runs", "-p", "nobody")
+    assert (none.code, none.stdout) == (0, "")
+    assert none.stderr.startswith("apimart: note: no command was run in the last 14 days\nhint: ")
+
+
+def test_runs_are_cleared_and_renamed_with_the_rest(call: Call, sandbox: Any, ledger: Path) -> None:
+    """Of a profile, or before a day; a profile that is renamed takes them along."""
+    now = datetime.now(UTC)
+    for days in (1, 3):
+        begin(ledger, other(sandbox, began=now - timedelta(days=days)), now)
+
+    def count(*options: str) -> int:
+        return len(call("history", "runs", "--json", *options).stdout.splitlines())
+
+    rename_profile(ledger, "default", "work")
+    assert (count("-p", "default"), count("-p", "work")) == (0, 2)
+    call("history", "clear", "--yes", "-p", "nobody")
+    assert count() == 2
+    call("history", "clear", "--yes", "--before", f"{now - timedelta(days=2):%Y-%m-%d}")
+    assert count() == 1
+    call("history", "clear", "--yes")
+    assert count() == 0
+
+
+# --- how long what is left lasts --------------------------------------------------------------------------------
+
+LASTING = ("--scope", "key", "--min-runway", "30d", "--report", "report.json", *QUICK)
+
+
+@pytest.mark.parametrize(
+    ("spent_per_day", "options", "code", "inner"),
+    [
+        ("0.25", (), 0, 0),
+        ("2", (), 125, 3),
+        (None, (), 125, 8),
+        (None, ("--on-no-forecast", "pass"), 0, 0),
+    ],
+)
+def test_what_may_not_last_long_enough_starts_nothing(
+    call: Call,
+    sandbox: Any,
+    ledger: Path,
+    tmp_path: Path,
+    spent_per_day: str | None,
+    options: Any,
+    code: int,
+    inner: int,
+) -> None:
+    """By the low end of the forecast; what nobody can tell is not enough, unless that is said."""
+    if spent_per_day is not None:
+        write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day=spent_per_day)
+    ended = call("run", *LASTING, *options, "--", "true", env=connected(sandbox))
+    assert ended.code == code
+    assert report_of(tmp_path)["apimart_exit_code"] == inner
+
+
+def test_what_no_longer_lasts_long_enough_stops(call: Call, serve: Serve, ledger: Path, tmp_path: Path) -> None:
+    """Here much is spent in no time; it is seen all at once."""
+    sandbox = serve(burn=D(2), lag=2.0)
+    write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="0.25")
+    ended = call("run", *LASTING, "--", "sleep", "20", env=connected(sandbox))
+    assert ended.code == 124
+    assert "the command was stopped: what is left may not last 30 d\n" in ended.stderr
+    assert report_of(tmp_path)["stopped_by"] == "min_runway"

@@ -207,7 +207,7 @@ def test_json_has_a_third_object_for_it(call: Call, both: dict[str, str]) -> Non
     assert re.sub(r'"fetched_at":"[^"]*"', '"fetched_at":"T"', lines[2]) == (
         f'{{"schema":1,"profile":"a","scope":"spendable","key_id":"{key_id}",'
         '"remain_balance":3.25,"used_balance":2.3,'
-        '"unlimited_quota":false,"limited_by":"account","unit":"USD","fetched_at":"T"}'
+        '"unlimited_quota":false,"limited_by":"account","unit":"USD","fetched_at":"T","forecast":null}'
     )
     third = json.loads(lines[5])
     assert (third["remain_balance"], third["limited_by"], third["unit"]) == (7, "account", None)

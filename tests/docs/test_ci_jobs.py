@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import yaml
 
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.server import Sandbox
 from support.pages import INSTALL_LINES, PAGES, Block, blocks_of
+from support.past import recorded, write_past
 from support.running import KEY, Serve, Shell, connected
 
 
@@ -42,8 +45,8 @@ def _github_steps() -> Iterator[Mapping[str, Any]]:
 
 
 def test_every_ci_job_is_checked() -> None:
-    """The pages have a job for GitHub and one for GitLab, and no other."""
-    assert len(blocks_of("yaml")) == 2
+    """The pages have a job for GitHub and one for GitLab, and what each needs to keep a history, and no other."""
+    assert len(blocks_of("yaml")) == 4
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,37 @@ def test_the_gitlab_job_gates_the_pipeline(fault: Fault | None, code: int, shell
     script = _without_installation(job["script"])
     ended = shell(script, env=connected(serve(fault=fault)), interpreter=("bash", "-eo", "pipefail", "-c"))
     assert ended.returncode == code, ended.stdout
+
+
+def _history_step(system: str) -> tuple[str, Mapping[str, str], str]:
+    """Return the commands of the recipe that keeps a history, its variables, and the folder that is cached."""
+    if system == "GitLab":
+        job = _ci_job("In GitLab CI")["balance"]
+        [folder] = job["cache"]["paths"]
+        return _without_installation(job["script"]), job["variables"], folder
+    [text] = [block.text for block in blocks_of("yaml") if "actions/cache" in block.text]
+    cache, check = yaml.safe_load(text)
+    return check["run"], check["env"], cache["with"]["path"]
+
+
+@pytest.mark.parametrize("system", ["GitHub", "GitLab"])
+def test_a_ci_job_that_caches_its_ledger_has_a_history(
+    system: str, shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """In CI, the readings of one run are there for the next, in the folder that the cache keeps."""
+    commands, variables, folder = _history_step(system)
+    assert variables["APIMART_RECORD"] == "1"
+    assert variables["APIMART_HISTORY"].startswith(f"{folder}/")
+    env = {
+        **connected(sandbox),
+        "CI": "true",
+        **{name: variables[name] for name in variables if "RECORD" in name or "HISTORY" in name},
+    }
+    first = shell(commands, env=env)
+    assert (first.returncode, "not enough history" in first.stdout or "no history" in first.stdout) == (0, True)
+    ledger = tmp_path / "checkout" / variables["APIMART_HISTORY"]
+    assert len(recorded(ledger)) == 1
+    ledger.unlink()
+    write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="4")
+    later = shell(commands.replace("--on-no-forecast pass", ""), env=env)
+    assert (later.returncode, "lasts about" in later.stdout) == (ExitCode.BELOW, True), later.stdout

@@ -69,6 +69,7 @@ def test_every_name_of_the_config_file_is_documented() -> None:
         names.Kind.NUMBER: "number",
         names.Kind.WORDS: "list of strings",
         names.Kind.FLAG: "true",
+        names.Kind.SWITCH: "true or false",
     }
     expected = {
         "default_profile": ("string", "yes", "no"),

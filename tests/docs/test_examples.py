@@ -26,6 +26,7 @@ from support.pages import (
     is_installation,
     normalised,
 )
+from support.past import write_past
 from support.running import KEY, Run, Shell, Spawn, Write, connected
 
 NOTES = {
@@ -33,6 +34,7 @@ NOTES = {
     "config": "the config file of the pages is in place, and no variable is set",
     "login": "the gateway is in a variable, the key is not",
     "profiles": "the config file of the pages is in place, and its gateway is the sandbox",
+    "runway": "as without a note, and 0.25 a day was spent for the last eight days",
     "terminal": "as without a note, at a terminal, where the key is typed when it is asked for",
     "keyring": "as `terminal`, with a keyring",
 }
@@ -41,7 +43,7 @@ NOTES = {
 TYPED = ("terminal", "keyring")
 """Notes of blocks that need a terminal."""
 
-LANGUAGES = {"console", "sh", "yaml", "toml", "pycon", "powershell", "crontab", "ini"}
+LANGUAGES = {"console", "sh", "yaml", "toml", "pycon", "powershell", "crontab", "ini", "text"}
 
 END = "--end-of-an-example--"
 
@@ -86,10 +88,19 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
 
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note not in TYPED], ids=str)
 def test_console_examples_print_what_the_page_shows(
-    block: Block, shell: Shell, secrets: Path, sandbox: Sandbox, write_config: Write
+    block: Block,
+    shell: Shell,
+    secrets: Path,
+    sandbox: Sandbox,
+    write_config: Write,
+    home: Path,
+    environment: dict[str, str],
 ) -> None:
     """Typed into a shell, each example prints exactly what stands below it."""
     env = connected(sandbox)
+    if block.note == "runway":
+        ledger = home / ".local" / "state" / "apimart" / "history.db"
+        write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="0.25")
     if block.note in {"config", "profiles"}:
         write_config(CONFIG)
     if block.note in {"login", "profiles"}:
@@ -97,6 +108,7 @@ def test_console_examples_print_what_the_page_shows(
         env = {"APIMART_BASE_URL": sandbox.url}
     if block.note == "config":
         env = {}
+        del environment["APIMART_RECORD"]
     documented = examples_of(block)
     script = _one_by_one([example.command for example in documented], END)
     _assert_printed(shell(script, env=env).stdout, documented)
@@ -113,6 +125,7 @@ def test_examples_that_ask_for_the_key_print_what_the_page_shows(
         (tmp_path / "package").mkdir()
         (tmp_path / "package" / "keyring.py").write_text(KEYRING, encoding="utf-8")
         environment["PYTHONPATH"] += f"{os.pathsep}{tmp_path / 'package'}"
+    del environment["APIMART_RECORD"]
     documented = examples_of(block)
     script = _one_by_one([example.command for example in documented], END)
     # What is stored is used: the key is in no variable. A dumb terminal shows neither colours nor progress.
@@ -124,7 +137,7 @@ def test_examples_that_ask_for_the_key_print_what_the_page_shows(
     printed = f"API key: {terminal.before.decode()}".replace("\r\n", "\n")
     assert KEY not in printed
     _assert_printed(normalised(re.sub(" +$", "", printed, flags=re.MULTILINE), home), documented)
-    stored = [path.name for path in home.rglob("*") if path.is_file() and KEY in path.read_text(encoding="utf-8")]
+    stored = [path.name for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     assert stored == (["apimart-work.keyring"] if block.note == "keyring" else ["config.toml"])
 
 

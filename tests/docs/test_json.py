@@ -5,10 +5,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.words import ForecastState
 from support.pages import CONFIG, DOCUMENTATION, code_in, table
+from support.past import write_past
 from support.running import Call, Serve, Write, connected
 
 JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -96,6 +99,22 @@ def test_the_json_of_config_is_documented(call: Call, write_config: Write) -> No
     assert len(checked["problems"]) == 2
     assert all(set(problem) == set(documented["problems"]) for problem in checked["problems"])
     assert [set(profile) for profile in checked["profiles"]] == [set(documented["profiles"])]
+
+
+def test_the_json_of_a_forecast_is_documented(call: Call, serve: Serve, tmp_path: Path) -> None:
+    """Every field of `forecast` with its type, and every state."""
+    gateway = serve()
+    host, env = gateway.url.removeprefix("http://"), connected(gateway)
+    forecasts = []
+    for days, spent in ((8, "0.25"), (4, "0.5"), (1, "0.1"), (8, "0")):
+        path = tmp_path / f"{days}-{spent}.db"
+        write_past(path, host, days=days, spent_per_day=spent)
+        [balance] = _json(call, "balance", APIMART_HISTORY=str(path), **env)
+        forecasts.append(balance["forecast"])
+    _assert_documented(forecasts, "Fields of a forecast")
+    [meaning] = [row[2] for row in table("field", "Fields of a forecast").rows if row[0] == "`state`"]
+    assert set(code_in(meaning)) == set(ForecastState)
+    assert {each["state"] for each in forecasts} == {"ok", "rough", "too_little", "idle"}
 
 
 def test_a_check_that_failed_open_says_so_in_json(call: Call, serve: Serve) -> None:

@@ -40,7 +40,7 @@ def test_exit_code_zero_has_few_places() -> None:
         "commands.logout.logout",
         "commands.profiles.profiles",
         "commands.profiles.rename",
-        "gate._failure_code",
+        "gate._untold",
         "gate.code_of_readings",
         "gate.judge",
     ]

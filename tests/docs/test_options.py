@@ -128,7 +128,9 @@ def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> 
     assert [entry[0] for entry in section(help_of(""), "Commands")] == list(cli.COMMANDS)
 
 
-@pytest.mark.parametrize(("command", "never"), [("check", set()), ("balance", {ExitCode.UNLIMITED})])
+@pytest.mark.parametrize(
+    ("command", "never"), [("check", set()), ("balance", {ExitCode.UNLIMITED, ExitCode.NO_FORECAST})]
+)
 def test_help_tells_every_exit_code(command: str, never: set[ExitCode], help_of: Help) -> None:
     """`--help` names each code that the command can end with."""
     [sentence] = re.findall(r"Exit codes:([^.]*)\.", help_of(command))

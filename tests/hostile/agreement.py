@@ -1,10 +1,11 @@
 """The project's opinion of an answer, taken through its own code and set beside the oracle's."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO
+from math import inf
 from typing import NamedTuple
 
 import requests
@@ -12,16 +13,19 @@ import urllib3
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, UsageError
+from apimart_cli.forecast import Forecast
 from apimart_cli.gate import Thresholds, code_of_readings, judge
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.transport import Incoming
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.keys.source import GivenKey
+from apimart_cli.spending import DAY
 from apimart_cli.target import Target
-from apimart_cli.words import Scope
+from apimart_cli.words import ForecastState, Scope
 from hostile import oracle
 
+_MICROSECOND = timedelta(microseconds=1)
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 API_KEY = ApiKey("sk-test-Zq7Wm3Xc9Vb1Nk5Lp8", source="the tests")
 TARGET = Target("default", Scope.KEY, GivenKey(API_KEY))
@@ -75,21 +79,23 @@ def check_alike(question: Question) -> int:
         assert opinion(reading) == proof, f"the project reads {reading.result!r}, the oracle {proof!r}"
         if reading.error is not None:
             assert oracle.faults_of_text(f"{reading.error.message} {reading.error.hint}") == []
-    options = {"unlimited_passes": question.unlimited_passes, "fail_open": question.fail_open}
+    choices = oracle.Choices(unlimited_passes=question.unlimited_passes, fail_open=question.fail_open)
     thresholds = Thresholds(question.least, question.most_used)
-    return judge_alike(readings, [thresholds] * len(readings), **options)
+    return judge_alike(readings, [thresholds] * len(readings), choices)
 
 
-def judge_alike(
-    readings: Sequence[Reading], thresholds: Sequence[Thresholds], *, unlimited_passes: bool, fail_open: bool
-) -> int:
+def judge_alike(readings: Sequence[Reading], thresholds: Sequence[Thresholds], choices: oracle.Choices) -> int:
     """Hold the gate to the oracle, for readings from anywhere; return the exit code they agree on."""
     opinions = [opinion(reading) for reading in readings]
-    limits = [oracle.Limits(exact(threshold.min), exact(threshold.max_used)) for threshold in thresholds]
-    expected = oracle.verdict(opinions, limits, unlimited_passes=unlimited_passes, fail_open=fail_open)
+    limits = [oracle.Limits(exact(each.min), exact(each.max_used), days(each.min_runway)) for each in thresholds]
+    expected = oracle.verdict(opinions, limits, choices)
     try:
-        required = zip(readings, thresholds, strict=True)
-        code = judge(required, unlimited_passes=unlimited_passes, fail_open=fail_open).exit_code
+        code = judge(
+            zip(readings, thresholds, strict=True),
+            unlimited_passes=choices.unlimited_passes,
+            no_forecast_passes=choices.untold_passes,
+            fail_open=choices.fail_open,
+        ).exit_code
     except UsageError as error:
         code = error.exit_code
     assert int(code) == expected, f"the project ends with {code!r}, the oracle with {expected}"
@@ -114,7 +120,22 @@ def opinion(reading: Reading) -> oracle.Proof | oracle.Pair | int:
                 used=Fraction(balance.used_balance),
                 remain_credits=exact(balance.remain_credits),
                 used_credits=exact(balance.used_credits),
+                lasts=lasting(reading.forecast),
             )
+
+
+def days(duration: timedelta | None) -> Fraction | None:
+    """Return a duration in days, exactly."""
+    return None if duration is None else Fraction(duration // _MICROSECOND, DAY // _MICROSECOND)
+
+
+def lasting(forecast: Forecast | None) -> Fraction | float | None:
+    """Return for how many days a forecast says that the rest surely lasts, in the oracle's terms."""
+    if forecast is None or forecast.state is ForecastState.TOO_LITTLE:
+        return None
+    if forecast.state in {ForecastState.IDLE, ForecastState.UNLIMITED}:
+        return inf
+    return exact(forecast.days_left_low)
 
 
 def exact(amount: Decimal | None) -> Fraction | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-OK, USAGE, BELOW, AUTH, UNAVAILABLE, BAD_RESPONSE, UNLIMITED = 0, 2, 3, 4, 5, 6, 7
+OK, USAGE, BELOW, AUTH, UNAVAILABLE, BAD_RESPONSE, UNLIMITED, NO_FORECAST = 0, 2, 3, 4, 5, 6, 7, 8
 TOLD = 100 + UNAVAILABLE
 """UNAVAILABLE in the gateway's own words, which no option forgives."""
 
@@ -31,6 +31,8 @@ class Proof(NamedTuple):
     used: Fraction
     remain_credits: Fraction | None
     used_credits: Fraction | None
+    lasts: Fraction | float | None = None
+    """Days that the rest surely lasts: not from the answer, but from what was recorded; None is not known."""
 
 
 class UntrustworthyError(Exception):
@@ -146,6 +148,16 @@ class Limits(NamedTuple):
 
     least: Fraction | None
     most_used: Fraction | None
+    shortest: Fraction | None = None
+    """Days that the rest must last."""
+
+
+class Choices(NamedTuple):
+    """What the user chose to let pass."""
+
+    unlimited_passes: bool = True
+    untold_passes: bool = False
+    fail_open: bool = False
 
 
 class Pair(NamedTuple):
@@ -165,35 +177,30 @@ class Pair(NamedTuple):
         )
 
 
-def verdict(
-    readings: Sequence[Proof | Pair | int], limits: Sequence[Limits], *, unlimited_passes: bool, fail_open: bool
-) -> int:
+def verdict(readings: Sequence[Proof | Pair | int], limits: Sequence[Limits], choices: Choices) -> int:
     """Return the exit code of `check`."""
-    if not readings or any(limit == (None, None) for limit in limits):
+    if not readings or any(limit == (None, None, None) for limit in limits):
         return USAGE
-    words = [
-        _judge(reading, limit, unlimited_passes=unlimited_passes)
-        for reading, limit in zip(readings, limits, strict=True)
-    ]
+    words = [_judge(reading, limit, choices) for reading, limit in zip(readings, limits, strict=True)]
     if "below" in words:
         return BELOW
     if "unlimited" in words:
         return UNLIMITED
     failures = _failures(readings)
-    if not failures:
-        assert set(words) == {"enough"}, "exit 0 is for proofs alone"
-        return OK
-    if fail_open and set(failures) == {UNAVAILABLE}:
-        return OK
-    return failures[0] % 100
+    if failures and not (choices.fail_open and set(failures) == {UNAVAILABLE}):
+        return failures[0] % 100
+    if "untold" in words:
+        return NO_FORECAST
+    assert failures or set(words) == {"enough"}, "exit 0 is for proofs alone"
+    return OK
 
 
-def _judge(reading: Proof | Pair | int, limits: Limits, *, unlimited_passes: bool) -> str:
+def _judge(reading: Proof | Pair | int, limits: Limits, choices: Choices) -> str:
     if isinstance(reading, Pair):
         # Each by itself: there is enough to spend when both have enough. What the account used is not asked.
-        key = _judge(reading.key, limits, unlimited_passes=unlimited_passes)
-        account = _judge(reading.account, limits._replace(most_used=None), unlimited_passes=unlimited_passes)
-        for word in ("below", "failed"):
+        key = _judge(reading.key, limits, choices)
+        account = _judge(reading.account, limits._replace(most_used=None), choices)
+        for word in ("below", "failed", "untold"):
             if word in (key, account):
                 return word
         return "unlimited" if (key, account) == ("unlimited", "unlimited") else "enough"
@@ -201,12 +208,18 @@ def _judge(reading: Proof | Pair | int, limits: Limits, *, unlimited_passes: boo
         return "below" if reading == BELOW else "failed"
     if limits.most_used is not None and not reading.used <= limits.most_used:
         return "below"
-    if limits.least is not None and reading.unlimited and not unlimited_passes:
-        return "unlimited"
-    if limits.least is not None and not reading.unlimited:
-        assert reading.remain is not None
-        return "enough" if reading.remain >= limits.least else "below"
-    return "enough"
+    if reading.remain is None:
+        is_asked = limits.least is not None or limits.shortest is not None
+        return "unlimited" if is_asked and not choices.unlimited_passes else "enough"
+    if limits.least is not None and not reading.remain >= limits.least:
+        return "below"
+    if limits.shortest is None:
+        return "enough"
+    if reading.lasts is None and reading.remain > 0:
+        return "enough" if choices.untold_passes else "untold"
+    return (
+        "enough" if reading.remain > 0 and reading.lasts is not None and reading.lasts >= limits.shortest else "below"
+    )
 
 
 def _failures(readings: Sequence[Proof | Pair | int]) -> list[int]:

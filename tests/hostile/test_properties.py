@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -36,6 +37,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
+from apimart_cli.forecast import Forecast, lasts_at_least
 from apimart_cli.gate import Thresholds, judge
 from apimart_cli.gateway.retry import _parse_retry_after
 from apimart_cli.keys.key import ApiKey
@@ -44,7 +46,7 @@ from apimart_cli.output import format_of
 from apimart_cli.screen.output import Screen
 from apimart_cli.target import MAX_TIMEOUT, parse_base_url
 from apimart_cli.text import QUOTE_LIMIT, quote, visible
-from apimart_cli.words import OutputFormat, Scope
+from apimart_cli.words import ForecastState, OutputFormat, Scope
 from hostile import oracle
 from hostile.agreement import API_KEY, NOW, Answered, Question, check_alike, judge_alike, read, receive
 from hostile.answers import ANSWERS, ENTROPY, Choices, amount, number, questions
@@ -120,14 +122,31 @@ def _reading(choose: Choices) -> Reading:
     else:
         remain = None if choose.one_in(4) else choose.of(_FEW_AMOUNTS)
         result = Balance(Scope.KEY, remain, abs(choose.of(_FEW_AMOUNTS)), remain is None, NOW)
-    return Reading("default", Scope.KEY, None, result)
+    return Reading("default", Scope.KEY, None, result, forecast=choose.of(_FORECASTS))
 
 
 def _thresholds(choose: Choices) -> Thresholds:
-    least, most_used = choose.of(((1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (1, 1), (1, 1), (0, 0)))
+    least, most_used, shortest = choose.of(_WHICH)
     return Thresholds(
-        abs(choose.of(_FEW_AMOUNTS)) if least else None, abs(choose.of(_FEW_AMOUNTS)) if most_used else None
+        abs(choose.of(_FEW_AMOUNTS)) if least else None,
+        abs(choose.of(_FEW_AMOUNTS)) if most_used else None,
+        timedelta(days=choose.number(3)) + timedelta(microseconds=choose.number(2)) if shortest else None,
     )
+
+
+_WHICH = ((1, 0, 0), (1, 0, 1), (1, 0, 0), (0, 1, 0), (0, 1, 1), (1, 1, 0), (1, 1, 1), (0, 0, 0), (0, 0, 1), (0, 0, 1))
+"""Which of the three thresholds a reading is held to."""
+_FORECASTS = (
+    None,
+    Forecast(ForecastState.TOO_LITTLE, Decimal("1.4")),
+    Forecast(ForecastState.IDLE, Decimal(5), Decimal(0)),
+    Forecast(ForecastState.UNLIMITED, Decimal(7), Decimal(1)),
+    *(
+        Forecast(state, Decimal(7), Decimal(1), Decimal(9), Decimal(low), high)
+        for state in (ForecastState.OK, ForecastState.ROUGH)
+        for low, high in (("0.999999999999", None), ("1", Decimal(9)), ("2.000000000001", Decimal(9)), ("3", None))
+    ),
+)
 
 
 @tries(1_500)
@@ -139,8 +158,7 @@ def test_the_gate_agrees_with_the_oracle_on_any_readings(entropy: bytes) -> None
     judge_alike(
         [reading for reading, _ in judged],
         [thresholds for _, thresholds in judged],
-        unlimited_passes=choose.one_in(2),
-        fail_open=choose.one_in(2),
+        oracle.Choices(choose.one_in(2), choose.one_in(2), choose.one_in(2)),
     )
 
 
@@ -155,19 +173,16 @@ def test_what_can_be_spent_agrees_with_the_oracle(entropy: bytes) -> None:
         judged.append((spendable(key, account), _thresholds(choose)))
         if choose.one_in(4):
             judged.append((_reading(choose), _thresholds(choose)))
-    fail_open = choose.one_in(2)
-    code = judge_alike(
-        [reading for reading, _ in judged],
-        [thresholds for _, thresholds in judged],
-        unlimited_passes=choose.one_in(2),
-        fail_open=fail_open,
-    )
-    if code == 0 and not fail_open:
+    choices = oracle.Choices(choose.one_in(2), choose.one_in(2), choose.one_in(2))
+    code = judge_alike([reading for reading, _ in judged], [thresholds for _, thresholds in judged], choices)
+    if code == 0 and not choices.fail_open:
         for reading, thresholds in judged:
             for part in reading.parts:
                 assert part.balance is not None
                 remain = part.balance.remain_balance
                 assert thresholds.min is None or remain is None or remain >= thresholds.min
+                lasts = lasts_at_least(part.forecast, thresholds.min_runway or timedelta(0))
+                assert lasts or thresholds.min_runway is None or remain is None or choices.untold_passes
 
 
 @tries(600)

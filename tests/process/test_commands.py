@@ -71,6 +71,7 @@ def test_balance_prints_json_for_scripts(run: Run, sandbox: Sandbox) -> None:
         "remain_credits": Decimal("105.0"),
         "used_credits": Decimal("23.0"),
         "unit": None,
+        "forecast": None,
     }
     assert ended.stderr == ""
 
@@ -192,7 +193,7 @@ def test_check_prints_one_object(run: Run, sandbox: Sandbox) -> None:
     (document,) = _documents(ended.stdout)
     readings = document.pop("readings")
     assert document == {"schema": 1, "verdict": "below", "exit_code": 3, "min": Decimal("50.10"), "max_used": 30,
-                        "stopped_by": ["default/key"]}  # fmt: skip
+                        "min_runway_days": None, "stopped_by": ["default/key"]}  # fmt: skip
     assert '"min":50.10,' in ended.stdout
     assert [(reading["scope"], reading["verdict"], reading["remain_balance"]) for reading in readings] == [
         ("key", "below", Decimal("10.5")),
@@ -390,7 +391,7 @@ def test_an_exposed_key_is_warned_about_by_balance_and_refused_by_check(
 # --- config -----------------------------------------------------------------------------------------------------
 
 
-def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: Write) -> None:
+def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: Write, home: Path) -> None:
     """What is in force and why; of the key, its length and its id."""
     path = write_config(f"timeout = 20\n[profiles.work]\napi_key = '{KEY}'\nunit = 'USD'\nmin = 5.50\n")
     ended = run("config", "show", "-p", "work", "--scope", "both", env={"APIMART_BASE_URL": "https://h.example/v1"})
@@ -405,6 +406,9 @@ def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: 
         ["unit", "USD", f"profile work in {path}"],
         ["min", "5.50", f"profile work in {path}"],
         ["max_used", "-", "default"],
+        ["min_runway", "-", "default"],
+        ["record", "false", "APIMART_RECORD"],
+        ["history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"],
     ]
 
 
@@ -419,6 +423,7 @@ def test_config_show_prints_json(run: Run, tmp_path: Path) -> None:
     assert document["settings"]["unit"] == {"value": None, "source": "default"}
     assert list(document["settings"]) == [
         "profile", "api_key", "key_id", "base_url", "timeout", "scope", "unit", "min", "max_used",
+        "min_runway", "record", "history",
     ]  # fmt: skip
 
 

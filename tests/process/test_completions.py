@@ -96,7 +96,7 @@ def test_powershell_gets_a_completer_for_the_command() -> None:
 LINES = [
     ("apimart ch", "<check>"),
     ("apimart config sh", "<config><show>"),
-    ("apimart check --on", "<check><--on-unlimited>"),
+    ("apimart check --on", "<check><--on->"),
     ("apimart check --on-unlimited f", "<check><--on-unlimited><fail>"),
     ("apimart balance --scope acc", "<balance><--scope><account>"),
     ("apimart balance --output js", "<balance><--output><json>"),
@@ -130,11 +130,11 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
 
 
 OFFERS = [
-    ("apimart ", "balance check login logout profiles config sandbox help"),
-    ("apimart help ", "balance check login logout profiles config sandbox help"),
+    ("apimart ", "balance check history statusline login logout profiles config sandbox help"),
+    ("apimart help ", "balance check history statusline login logout profiles config sandbox help"),
     ("apimart balance --scope ", "key account both spendable"),
     ("apimart check --output ", "table json value"),
-    ("apimart check --m", "--min --max-used"),
+    ("apimart check --m", "--min --max-used --min-runway"),
     ("apimart sandbox --fault un", "unauthorized unknown-key"),
 ]
 

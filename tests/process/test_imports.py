@@ -37,15 +37,23 @@ FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("pr
 SHARED = FRONT | {"commands.completion", "commands.options", "words"}
 FILE = modules("config", "file names private_file") | {"reports"}
 KEY = modules("keys", "key source")
-SETTINGS = FILE | KEY | modules("config", "key precedence settings values") | {"balance", "gate", "target"}
+SETTINGS = (
+    FILE | KEY | modules("config", "durations key precedence recording settings values") | {"balance", "gate", "target"}
+)
 GATEWAY = modules(
     "gateway", "answer client connections failures library_errors retry shared strict_json transport wire"
 )
 SCREEN = modules("screen", "output writing")
-ASKING = SHARED | SETTINGS | GATEWAY | SCREEN | {"keys.echo", "keys.redactor", "readings", "screen.progress", "trace"}
+ASKING = (
+    SHARED
+    | SETTINGS
+    | GATEWAY
+    | SCREEN
+    | {"keys.echo", "keys.redactor", "memory", "readings", "screen.progress", "trace"}
+)
 TOLD = modules("screen", "unread writing")
-WRITER = modules("config", "layout renaming replacing rewriting stored values writer") | KEY | {"target"}
-LINES = modules("output", "amounts cells lines table")
+WRITER = modules("config", "durations layout renaming replacing rewriting stored values writer") | KEY | {"target"}
+LINES = modules("output", "amounts cells lines rows table")
 JSON = modules("output", "amounts json")
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}
@@ -123,7 +131,7 @@ class Loaded:
             FRONT
             | KEY
             | modules("sandbox", "answers scenario server")
-            | modules("config", "values")
+            | modules("config", "durations values")
             | {"commands.sandbox", "target", "words"}
             | modules("processes", "child descendants relay"),
             set(),
@@ -162,6 +170,35 @@ def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
         loaded.ours == SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"} | more
     )
     assert loaded.packages == {"platformdirs"}
+
+
+RECORDED = {"spending"} | modules("ledger", "damage file place recording records retention schema store")
+TOLD_FROM_HISTORY = {"forecast", "output.runway", "ledger.recall"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first", "later"),
+    [
+        ("check --min 5 -q", RECORDED, RECORDED),
+        (
+            "check --min 5 --min-runway 1d -q --on-no-forecast pass",
+            RECORDED | {"forecast"},
+            RECORDED | {"forecast", "ledger.recall"},
+        ),
+        ("balance --json", RECORDED, RECORDED | TOLD_FROM_HISTORY),
+        ("balance -o value", RECORDED, RECORDED),
+    ],
+)
+def test_recording_loads_the_ledger_and_a_history_the_forecast(
+    environment: dict[str, str], sandbox: Sandbox, arguments: str, first: set[str], later: set[str]
+) -> None:
+    """Nothing of it without recording; no forecast where nothing was recorded yet, or where none is shown."""
+    env = {**environment, **connected(sandbox)}
+    without = load(arguments.partition(" --min-runway")[0], env).ours
+    for more in (first, later):
+        loaded = load(arguments, {**env, "APIMART_RECORD": "1"})
+        assert loaded.ours - without == more
+        assert loaded.watched == {"sqlite3", "ssl"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import termios
@@ -255,21 +256,31 @@ def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> N
 
 def open_sandbox(process: Process) -> str:
     """Wait until a sandbox without a command serves, and return its address."""
+    return open_with_history(process)[0]
+
+
+def open_with_history(process: Process) -> tuple[str, Path]:
+    """Wait until a sandbox without a command serves, and return its address and the folder of its history."""
     assert process.stdout is not None
     address = re.fullmatch(r"export APIMART_BASE_URL=(\S+)\n", process.stdout.readline())
     assert address
     assert process.stdout.readline().startswith("export APIMART_API_KEY=")
+    history = re.fullmatch(r"export APIMART_HISTORY=(\S+)/history\.db\n", process.stdout.readline())
+    assert history
     assert is_listening(address[1])
-    return address[1]
+    return address[1], Path(history[1])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_signal_ends_the_sandbox(start: Start, number: int, code: int) -> None:
-    """A sandbox that serves ends at once on Ctrl-C or SIGTERM, and nobody listens any more."""
-    process = start("apimart", "sandbox")
-    url = open_sandbox(process)
+    """A sandbox that serves ends at once on Ctrl-C or SIGTERM: nobody listens any more, and its history is gone."""
+    process = start("apimart", "sandbox", "--days", "1")
+    url, folder = open_with_history(process)
+    assert (folder / "history.db").is_file()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert end(process, number) == (code, "", "")
     assert not is_listening(url)
+    assert not folder.exists()
 
 
 def test_a_waiting_client_does_not_hold_the_sandbox(start: Start) -> None:
@@ -413,7 +424,7 @@ def test_a_signal_from_elsewhere_reaches_the_command_once(start: Start) -> None:
 def test_ctrl_c_at_a_terminal_ends_a_sandbox_that_serves(spawn: Spawn) -> None:
     """At a terminal the sandbox says how to end it, and that works."""
     child = spawn("apimart", "sandbox", columns=120)
-    child.expect_exact("hint: paste the two lines above into another terminal")
+    child.expect_exact("hint: paste the lines above into another terminal")
     child.sendintr()
     shown: Any = child.read()
     child.close()

@@ -18,8 +18,8 @@ import pytest
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.recording import remember
-from apimart_cli.ledger.store import entries
 from support.ledger import NOW, entry
 from support.places import TESTS
 
@@ -188,6 +188,9 @@ with merging.Staged(open(sys.argv[2]), NOW) as staged, opened(Path(sys.argv[1]),
         assert 0 < ledger.execute("SELECT count(*) FROM samples").fetchone()[0] < 1200
         assert list(entries(ledger)) == []
     assert_whole(path)
+    subprocess.run(arguments, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=30)
+    with opened(path, seconds=None) as ledger:
+        assert len(list(entries(ledger))) == 1200
 
 
 # --- no space, no permission ------------------------------------------------------------------------------------
@@ -246,7 +249,7 @@ READ_ONLY = """
 import os, sys
 from datetime import timedelta
 from pathlib import Path
-from apimart_cli.ledger import retention, store
+from apimart_cli.ledger import queries, retention, store
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.recording import remember
@@ -262,10 +265,10 @@ for place in (path, path.parent / "more" / "history.db"):
     except LedgerError as error:
         print(error)
 with opened(path, create=False) as ledger:
-    print(len(list(store.entries(ledger))))
+    print(len(list(queries.entries(ledger))))
 path.chmod(0o400)
 with opened(path, create=False) as ledger:
-    print(len(list(store.entries(ledger))))
+    print(len(list(queries.entries(ledger))))
 path.parent.chmod(0o700)
 """
 """Records, makes the folder read-only, and tries again. Root, who may write everywhere, becomes somebody else first."""

@@ -16,6 +16,8 @@ OLD_PLATFORMDIRS = """\
 from pathlib import Path
 def user_config_path(name):
     return Path("~/.config") / name
+def user_state_path(name):
+    return Path("~/.local/state") / name
 """
 """What platformdirs 4.2 to 4.11 do where there is no home folder; the installed one may raise RuntimeError."""
 

@@ -91,7 +91,7 @@ api_key = "{KEY}"
         ("balance --profile wo", ["work", "workshop"]),
         ("check -p c", ["client-2"]),
         ("config set api_key_f", ["api_key_file"]),
-        ("config get mi", ["min"]),
+        ("config get mi", ["min", "min_runway"]),
         ("config unset de", ["default_profile"]),
         ("config set scope b", ["both"]),
         ("config set default_profile cl", ["client-2"]),

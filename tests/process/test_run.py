@@ -274,6 +274,20 @@ def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(start: Start)
     assert "spent at least 0.0 in" in process.stderr.read()
 
 
+def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: Start, sandbox: Sandbox) -> None:
+    """Whatever is asked then."""
+    program = 'import time; print("up", flush=True); time.sleep(0.3); raise SystemExit(6)'
+    process = start(program, "--max-spend", "1")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    sandbox.scenario = sandbox.scenario._replace(fault=Fault.TIMEOUT)
+    time.sleep(1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 6
+    assert time.monotonic() - begun < 1.5
+
+
 # --- an outage, as it is rehearsed ------------------------------------------------------------------------------
 
 
@@ -298,7 +312,8 @@ def test_a_thousand_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Ma
         check=True,
     )
     grown, files = map(int, ended.stdout.split())
-    assert grown < 500
+    # In kilobytes; a thousand looks in a few seconds are all within the last minute.
+    assert grown < 1000
     assert files <= 1
 
 

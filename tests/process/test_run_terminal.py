@@ -1,6 +1,8 @@
 """`run` around a program that has the whole screen, at a real terminal and in tmux; the rest is in test_job_control."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +13,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from support.processes import wait_until
+from apimart_cli.sandbox.scenario import Fault
+from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
 from support.running import KEY, Serve, Spawn, connected
 
@@ -124,6 +127,59 @@ def test_a_terminal_that_is_closed_ends_the_command(spawn: Spawn, serve: Serve, 
     numbers = [int(word) for word in (tmp_path / "pids").read_text().split()]
     terminal.ptyproc.fileobj.close()
     wait_until(lambda: not any(Path(f"/proc/{number}").exists() for number in numbers), 5)
+
+
+def test_the_time_that_a_job_is_stopped_for_does_not_count(spawn: Spawn, serve: Serve, tmp_path: Path) -> None:
+    """Ctrl-Z while the balance is not known, and `fg` long after --max-blind: the command goes on."""
+    sandbox = serve()
+    program = tmp_path / "job.py"
+    waiting = f"while not os.path.exists('{tmp_path}/enough'):\n    time.sleep(0.01)\n"
+    program.write_text(f"import os, time\nprint('up', flush=True)\n{waiting}")
+    env = {"PS1": "ready> ", "TERM": "dumb", **connected(sandbox)}
+    terminal = spawn("bash", "--norc", "--noprofile", "-i", columns=200, env=env)
+    terminal.expect_exact("ready> ")
+    options = f"--max-spend 2 --max-blind 1.5 {QUICK}"
+    terminal.sendline(f"apimart run {options} -- {sys.executable} {program}; echo status=$?.")
+    terminal.expect_exact("up\r\n")
+    sandbox.scenario = sandbox.scenario._replace(fault=Fault.UNAUTHORIZED)
+    terminal.expect_exact("the balance is not known")
+    terminal.send("\x1a")
+    terminal.expect_exact("ready> ")
+    time.sleep(2.5)
+    sandbox.scenario = sandbox.scenario._replace(fault=None)
+    terminal.sendline("fg; echo status=$?.")
+    time.sleep(0.5)
+    (tmp_path / "enough").touch()
+    terminal.expect_exact("status=0.")
+
+
+@pytest.mark.parametrize("kind", ["child", "session"])
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_killed_at_a_terminal_nothing_is_left(
+    spawn: Spawn, serve: Serve, tmp_path: Path, kind: str, whole_group: bool
+) -> None:
+    """There the command has no group of its own; a shell may kill all of the job at once."""
+    program = tmp_path / "job.py"
+    program.write_text(BREEDING.format(kind=kind) + "time.sleep(60)")
+    line = f"exec apimart run --min 1 {QUICK} -- {sys.executable} {program}"
+    terminal = spawn("bash", "-c", line, env=connected(serve()))
+    terminal.expect(rb"pids (\d+) (\d+) \.")
+    both = [int(number) for number in terminal.match.groups()]
+    time.sleep(0.3)
+    (os.killpg if whole_group else os.kill)(terminal.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_running, both)), 2)
+
+
+def test_after_ctrl_c_nobody_waits_for_bookings(spawn: Spawn, serve: Serve) -> None:
+    """Whoever presses it wants the prompt."""
+    terminal = spawn("bash", "-c", "exec apimart run --min 1 -- sh -c 'echo up; sleep 60'", env=connected(serve()))
+    terminal.expect_exact("up")
+    begun = time.monotonic()
+    terminal.send("\x03")
+    terminal.expect_exact("spent at least 0.0")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, time.monotonic() - begun < 3) == (130, True)
 
 
 def test_nothing_is_drawn_over_a_program(spawn: Spawn, serve: Serve, agent: str) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -227,7 +228,7 @@ def test_money_comes_in_when_the_time_has_come(burning: Callable[..., tuple[Sand
         fields = ask(sandbox).fields
         seen.append((fields["remain_balance"], fields["used_balance"]))
     assert [[str(each) for each in pair] for pair in seen] == [
-        ["9.500000", "3.300000"], ["13.500000", "4.300000"], ["14.500000", "3.300000"],
+        ["9.5", "3.3"], ["13.5", "4.3"], ["14.5", "3.3"],
     ]  # fmt: skip
     assert ask(sandbox, "/v1/user/balance").fields["remain_balance"] == Decimal("104.0")
 
@@ -588,7 +589,7 @@ def test_a_port_can_be_chosen_and_may_be_taken(run: Run) -> None:
 
 
 def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Mapping[str, str]) -> None:
-    """It prints two lines for a shell to read, answers, ends with 130, and closes its port."""
+    """It prints lines for a shell to read, answers, ends with 130, closes its port, and leaves no history."""
     with subprocess.Popen(
         [command, "sandbox", "--remain", "4"],
         env=environment,
@@ -597,7 +598,7 @@ def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Map
         encoding="ascii",
     ) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline(), process.stdout.readline()]
+        lines = [process.stdout.readline() for _ in range(3)]
         exported = subprocess.run(
             ["sh", "-c", f"{''.join(lines)}apimart balance -o value"],
             env=environment,
@@ -613,5 +614,8 @@ def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Map
     url = re.fullmatch(r"export APIMART_BASE_URL=(http://127\.0\.0\.1:(\d+))\n", lines[0])
     assert url
     assert lines[1] == f"export APIMART_API_KEY={API_KEY}\n"
+    history = re.fullmatch(r"export APIMART_HISTORY=(\S+)/history\.db\n", lines[2])
+    assert history
+    assert not os.path.lexists(history[1])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(url[2])), timeout=5)

@@ -35,9 +35,10 @@ def balance(remain: str, used: str = "0", *, unlimited: bool = False, delay: flo
     return Reply(body, delay=delay)
 
 
-def refusal(status: int) -> Reply:
-    """An answer with another status."""
-    return Reply('{"error":{"message":"no","type":"test"}}', status)
+def refusal(status: int, **headers: str) -> Reply:
+    """An answer with another status; `Retry_After="60"` adds a header."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply('{"error":{"message":"no","type":"test"}}', status, headers=named)
 
 
 class Gateway(ThreadingHTTPServer):

@@ -31,6 +31,7 @@ def test_the_exit_codes_are_these() -> None:
         "UNAVAILABLE": 5,
         "BAD_RESPONSE": 6,
         "UNLIMITED": 7,
+        "NO_FORECAST": 8,
         "INTERRUPTED": 130,
     }
 

@@ -1,13 +1,13 @@
 """The gate: readings and thresholds in, one verdict out. The only place that decides whether `check` may exit 0."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
 import pytest
 
-from apimart_cli.balance import Balance, Reading
+from apimart_cli.balance import Balance, Reading, spendable
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -18,8 +18,9 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
+from apimart_cli.forecast import Forecast
 from apimart_cli.gate import Judged, Thresholds, Verdict, code_of_readings, judge, judge_reading
-from apimart_cli.words import Outcome, Scope
+from apimart_cli.words import ForecastState, Outcome, Scope
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -256,7 +257,7 @@ def test_nothing_to_judge_is_an_error(required: list[tuple[Reading, Thresholds]]
     with pytest.raises(UsageError) as caught:
         judge(required, fail_open=True)
     assert caught.value.message == "there is no threshold to check"
-    assert caught.value.hint == "give --min or --max-used"
+    assert caught.value.hint == "give --min, --max-used or --min-runway"
 
 
 def test_readings_are_judged_once_each_as_they_come() -> None:
@@ -314,7 +315,7 @@ def test_showing_balances_ends_with_the_first_failure(readings: list[Reading], c
 
 def test_the_words_of_a_verdict_are_these() -> None:
     """They stand in JSON and in logs, so they are public."""
-    assert [outcome.value for outcome in Outcome] == ["pass", "below", "unlimited", "error"]
+    assert [outcome.value for outcome in Outcome] == ["pass", "below", "unlimited", "error", "no_forecast"]
 
 
 def test_a_result_that_is_nothing_of_the_kind_is_named() -> None:
@@ -337,3 +338,134 @@ def test_failing_open_does_not_forgive_the_gateway_s_own_word(others: list[Apima
     told = UnavailableError("the gateway could not tell the balance", was_told=True)
     required = [(failed(error), limits("5")) for error in (told, *others)]
     assert judge(required, fail_open=True).exit_code is ExitCode.UNAVAILABLE
+
+
+# --- how long it lasts ------------------------------------------------------------------------------------------
+
+DAYS = timedelta(days=3)
+NO_FORECAST = Outcome.NO_FORECAST
+
+
+def lasting(low: str, remain: str = "10", state: ForecastState = ForecastState.OK) -> Reading:
+    """A reading that surely lasts for so many days."""
+    told = Forecast(state, Decimal(14), Decimal(1), Decimal(low) * 2, Decimal(low), Decimal(low) * 4)
+    return reading(remain)._replace(forecast=told)
+
+
+def _with(forecast: Forecast | None, remain: str | None = "10") -> Reading:
+    return reading(remain)._replace(forecast=forecast)
+
+
+_TOO_LITTLE = Forecast(ForecastState.TOO_LITTLE, Decimal("1.4"))
+_IDLE = Forecast(ForecastState.IDLE, Decimal(5), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("subject", "outcome", "code"),
+    [
+        # The low end decides, inclusive and exact.
+        (lasting("3"), PASS, 0),
+        (lasting("2.9999999999999999999999"), BELOW, 3),
+        (lasting("3.0000000000000000000001"), PASS, 0),
+        (lasting("3", state=ForecastState.ROUGH), PASS, 0),
+        (lasting("1", state=ForecastState.ROUGH), BELOW, 3),
+        # Nothing spent, and no end: it lasts.
+        (_with(_IDLE), PASS, 0),
+        (_with(None, None), PASS, 0),
+        (_with(Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(9)), None), PASS, 0),
+        # Nothing left lasts no longer, whatever was recorded.
+        (_with(None, "0"), BELOW, 3),
+        (_with(_TOO_LITTLE, "-0.01"), BELOW, 3),
+        (_with(_IDLE, "0"), BELOW, 3),
+        # Nobody can tell.
+        (_with(None), NO_FORECAST, 8),
+        (_with(_TOO_LITTLE), NO_FORECAST, 8),
+    ],
+)
+def test_the_low_end_of_the_forecast_must_be_long_enough(subject: Reading, outcome: Outcome, code: int) -> None:
+    """It passes only where it surely lasts; too little history is no pass."""
+    required = Thresholds(min_runway=DAYS)
+    assert judge_reading(subject, required) is outcome
+    assert judge([(subject, required)]) == verdict_on(subject, required, outcome, code)
+
+
+@pytest.mark.parametrize(
+    ("subject", "min", "max_used", "outcome"),
+    [
+        (lasting("5"), "10", "0", PASS),
+        (lasting("5"), "10.01", None, BELOW),
+        (lasting("1"), "10", None, BELOW),
+        (lasting("5"), None, "-1", BELOW),
+        (_with(None), "10.01", None, BELOW),
+        (_with(None), "10", None, NO_FORECAST),
+    ],
+)
+def test_every_threshold_must_be_met(subject: Reading, min: str, max_used: str, outcome: Outcome) -> None:
+    """A forecast makes no pass of what is below, and turns a pass into a fail where it was asked for."""
+    required = limits(min, max_used)._replace(min_runway=DAYS)
+    assert judge_reading(subject, required) is outcome
+
+
+def test_nothing_but_a_missing_forecast_is_passed_over() -> None:
+    """`--on-no-forecast pass` lets what nobody can tell pass; what does not last stays below."""
+    required = Thresholds(min_runway=DAYS)
+    for subject, outcome in (
+        (_with(None), PASS),
+        (_with(_TOO_LITTLE), PASS),
+        (lasting("1"), BELOW),
+        (_with(None, "0"), BELOW),
+        (failed(UNAVAILABLE), ERROR),
+        (failed(PAYMENT), BELOW),
+    ):
+        assert judge_reading(subject, required, no_forecast_passes=True) is outcome
+
+
+def test_an_unlimited_quota_can_be_refused_for_its_runway_too() -> None:
+    """It follows `--on-unlimited`."""
+    required = Thresholds(min_runway=DAYS)
+    assert judge_reading(reading(None), required, unlimited_passes=False) is UNLIMITED
+    assert judge([(reading(None), required)], unlimited_passes=False).exit_code is ExitCode.UNLIMITED
+
+
+@pytest.mark.parametrize(
+    ("readings", "fail_open", "outcome", "code"),
+    [
+        ([_with(None), lasting("1")], False, BELOW, 3),
+        ([_with(None), reading(None)], False, UNLIMITED, 7),
+        ([_with(None), failed(AUTH)], False, ERROR, 4),
+        ([failed(UNAVAILABLE), _with(None)], False, ERROR, 5),
+        ([failed(UNAVAILABLE), _with(None)], True, NO_FORECAST, 8),
+        ([failed(UNAVAILABLE), lasting("3")], True, ERROR, 0),
+        ([lasting("3"), _with(None)], False, NO_FORECAST, 8),
+        ([lasting("3"), lasting("3")], False, PASS, 0),
+    ],
+)
+def test_a_missing_forecast_comes_after_every_failure(
+    readings: list[Reading], fail_open: bool, outcome: Outcome, code: int
+) -> None:
+    """Below, unlimited, a failure, no forecast, a pass; `--fail-open` forgives the gateway, not the history."""
+    verdict = judge(alike(readings, Thresholds(min_runway=DAYS)), unlimited_passes=False, fail_open=fail_open)
+    assert (verdict.outcome, verdict.exit_code) == (outcome, ExitCode(code))
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "outcome"),
+    [
+        (lasting("3"), lasting("3"), PASS),
+        (lasting("3"), lasting("1"), BELOW),
+        (lasting("1"), lasting("3"), BELOW),
+        (lasting("1"), _with(None), BELOW),
+        (lasting("3"), _with(None), NO_FORECAST),
+        (_with(None), lasting("3"), NO_FORECAST),
+        (reading(None), lasting("3"), PASS),
+        (reading(None), _with(None), NO_FORECAST),
+        (reading(None), reading(None), PASS),
+        (lasting("1"), failed(UNAVAILABLE), BELOW),
+        (lasting("3"), failed(UNAVAILABLE), ERROR),
+        (failed(UNAVAILABLE), lasting("1"), BELOW),
+    ],
+)
+def test_what_can_be_spent_lasts_only_where_both_last(key: Reading, account: Reading, outcome: Outcome) -> None:
+    """The key and its account, each by its own forecast; one that does not last is enough to tell."""
+    subject = spendable(key, account._replace(scope=Scope.ACCOUNT))
+    assert judge_reading(subject, Thresholds(min_runway=DAYS)) is outcome

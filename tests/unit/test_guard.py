@@ -1,6 +1,7 @@
 """The guard: when it stops, when it looks again, and what it assumes while it sees nothing."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -97,6 +98,20 @@ def test_nothing_is_known_of_the_spend_before_the_first_look() -> None:
     assert after(watching, seen(11, "73")).stop(11) is StoppedBy.MAX_SPEND
 
 
+def test_what_may_not_last_stops() -> None:
+    """The gate judges that; a look tells of it, and the next one may take it back."""
+    assert after(guard(min="5"), Look(0, D(1), D(50), ends_too_soon=True)).stop(0) is StoppedBy.MIN_RUNWAY
+    assert after(guard(min="5"), Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")).stop(2) is None
+
+
+def test_limits_know_what_they_need() -> None:
+    """A budget needs the key alone."""
+    assert not Limits().are_set
+    assert (Limits(max_spend=D(1)).are_set, Limits(max_spend=D(1)).need_what_is_left) == (True, False)
+    assert Limits(min=D(1)).need_what_is_left
+    assert Limits(min_runway=timedelta(days=1)).need_what_is_left
+
+
 # --- looking again ----------------------------------------------------------------------------------------------
 
 
@@ -123,6 +138,17 @@ def test_others_that_spend_of_the_account_count_for_what_is_left() -> None:
     """The key alone spends 1 a second, everybody together 5."""
     watching = after(guard(min="5"), seen(0, "1", "85"), seen(4, "5", "65"))
     assert watching.next_look() - 4 == 60 / 5 / 4
+
+
+def test_after_a_top_up_what_is_used_tells_the_rate() -> None:
+    """What is left has risen; of 101 above the limit 1 a second goes."""
+    watching = after(guard(min="5"), seen(0, "1", "10"), seen(4, "5", "106"))
+    assert watching.next_look() - 4 == 101 / 4
+
+
+def test_two_looks_at_once_tell_no_rate() -> None:
+    """There is no time between them."""
+    assert after(guard(max_spend="9"), seen(3, "1"), seen(3, "5")).next_look() == 5
 
 
 def test_a_burst_counts_at_once_and_is_not_forgotten_at_once() -> None:
@@ -159,7 +185,7 @@ def test_the_first_look_that_tells_nothing_is_told_once() -> None:
 def test_blind_it_takes_spending_to_go_on() -> None:
     """1 a second, 2 spent of 10 when it was last seen: the rest lasts 8 seconds."""
     watching = after(guard(max_spend="10"), seen(0, "1"), seen(2, "3"), blind(4))
-    assert (watching.stop(9.9), watching.stop(10.1)) == (None, StoppedBy.BLIND)
+    assert (watching.stop(9.999), watching.stop(10)) == (None, StoppedBy.BLIND)
     watching = after(guard(min="5"), seen(0, "1", "15"), seen(2, "3", "13"), blind(4))
     assert (watching.stop(9.9), watching.stop(10.1)) == (None, StoppedBy.BLIND)
 
@@ -168,6 +194,12 @@ def test_blind_at_a_part_it_keeps_what_it_knew_of_the_whole() -> None:
     """The key has plenty left; of the account, with 3 above the limit, nothing is known any more."""
     watching = after(guard(min="5"), seen(0, "1", "10"), seen(2, "3", "8"), Look(4, D(5), D(100), is_blind=True))
     assert (watching.stop(4.9), watching.stop(5.1)) == (None, StoppedBy.BLIND)
+
+
+def test_what_became_unlimited_is_not_assumed_to_run_out() -> None:
+    """Whatever was left of it before."""
+    watching = after(guard(min="5"), seen(0, "1", "15"), seen(2, "3", "13"), seen(4, "5", None), blind(6))
+    assert watching.stop(500) is None
 
 
 def test_blind_for_too_long_stops() -> None:

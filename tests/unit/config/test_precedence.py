@@ -182,7 +182,7 @@ max_used = 20
 """
 
 
-def test_without_anything_the_defaults_are_in_force() -> None:
+def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
     """Every default is named as such, and there is no key."""
     settings = resolve(Options(), {})
     assert settings.rows() == [
@@ -195,6 +195,9 @@ def test_without_anything_the_defaults_are_in_force() -> None:
         SettingRow("unit", None, "default"),
         SettingRow("min", None, "default"),
         SettingRow("max_used", None, "default"),
+        SettingRow("min_runway", None, "default"),
+        SettingRow("record", "true", "default"),
+        SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
     ]
 
 
@@ -631,7 +634,7 @@ def test_no_threshold_is_an_error() -> None:
     with pytest.raises(UsageError) as caught:
         resolve(Options(), {}).thresholds()
     assert caught.value.message == "there is no threshold to check"
-    assert caught.value.hint == "give --min or --max-used, or set min in the profile; like: --min 5"
+    assert caught.value.hint == "give --min, --max-used or --min-runway, or set min in the profile; like: --min 5"
 
 
 def test_a_profile_without_a_threshold_is_named(write_config: Write) -> None:

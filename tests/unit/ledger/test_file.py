@@ -17,8 +17,9 @@ import pytest
 from apimart_cli.ledger.damage import set_aside
 from apimart_cli.ledger.file import opened, transaction
 from apimart_cli.ledger.place import LedgerError, NoLedgerError, check_file
+from apimart_cli.ledger.queries import entries, latest
 from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS
-from apimart_cli.ledger.store import clear, entries, latest, record
+from apimart_cli.ledger.store import clear, record
 from support.ledger import NOW, WORK, entry
 
 

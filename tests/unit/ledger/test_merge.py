@@ -7,14 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger import merge as merging
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.queries import all_series, entries, extent, latest, profiles, samples
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import all_series, entries, latest, record, samples
+from apimart_cli.ledger.store import record
 from apimart_cli.ledger.transfer import document_of
 from apimart_cli.words import Scope
 from support.ledger import NOW, OTHER, WORK, entry
@@ -126,9 +129,11 @@ def test_nobody_sees_an_import_that_is_not_complete(ledger: Connection, monkeypa
         None,
         [],
     )
+    assert (extent(ledger, WORK), profiles(ledger)) == (None, [])
     record(ledger, [entry()])
     assert list(entries(ledger)) == [entry()]
     assert len(samples(ledger, WORK)) == 1
+    assert (extent(ledger, WORK), profiles(ledger)) == ((NOW, NOW, 1), ["work"])
 
 
 def test_what_a_killed_import_left_is_deleted_after_a_day(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,12 +146,22 @@ def test_what_a_killed_import_left_is_deleted_after_a_day(ledger: Connection, mo
     assert ledger.execute("SELECT (SELECT count(*) FROM samples), (SELECT count(*) FROM labels)").fetchone() == (1, 1)
 
 
-def test_the_next_import_is_not_held_up_by_a_killed_one(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has another number; samples that the killed one left come when it is cleared away."""
+def test_the_next_import_brings_all_that_a_killed_one_left(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody can see is no duplicate: it is deleted first."""
     half_imported(ledger, monkeypatch)
-    later = [each._replace(at=each.at + timedelta(minutes=5)) for each in MANY]
-    assert import_lines(ledger, [line(each) for each in later]) == 100
-    assert list(entries(ledger)) == later
+    assert import_lines(ledger, [line(each) for each in MANY]) == 100
+    assert list(entries(ledger)) == MANY
+    assert ledger.execute("SELECT count(*) FROM labels WHERE batch IS NOT NULL").fetchone() == (0,)
+
+
+def test_one_import_at_a_time(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other one has not completed yet would be taken for a duplicate, and be lost if it failed."""
+    monkeypatch.setattr(merging, "PATIENT_SECONDS", 0.1)
+    path = ledger.execute("PRAGMA database_list").fetchone()[2]
+    assert import_lines(ledger, [line(entry())]) == 1
+    assert Path(f"{path}.import").stat().st_mode & 0o777 == 0o600
+    with FileLock(f"{path}.import"), pytest.raises(LedgerError, match=r"another import into .* is at work"):
+        import_lines(ledger, [line(entry(remain="1"))])
 
 
 def test_old_samples_that_are_imported_are_pruned(ledger: Connection) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger import file, store
-from apimart_cli.ledger.place import LedgerError, NoLedgerError
-from apimart_cli.ledger.recording import recall, remember
-from support.ledger import NOW, WORK, entry
+from apimart_cli.ledger import file, queries, store
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.recording import remember
+from apimart_cli.ledger.records import Entry
+from support.ledger import NOW, entry
 
 DAY = timedelta(days=1)
 
@@ -22,24 +23,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.db"
 
 
-def test_what_is_remembered_is_recalled(path: Path) -> None:
-    """Of that time."""
+def recorded(path: Path) -> list[Entry]:
+    """All that is in the ledger."""
+    with file.opened(path, create=False) as connection:
+        return list(queries.entries(connection))
+
+
+def test_what_is_remembered_is_in_the_ledger(path: Path) -> None:
+    """In the order of its time."""
     remember(path, [entry(ago=3 * DAY, used="1"), entry()], NOW)
-    assert recall(path, WORK, NOW - 3 * DAY, NOW) == [entry(ago=3 * DAY, used="1"), entry()]
-    assert recall(path, WORK, NOW - 2 * DAY, NOW) == [entry()]
-
-
-def test_nothing_to_recall_is_an_error_and_makes_no_file(path: Path) -> None:
-    """The caller may say that nothing was recorded."""
-    with pytest.raises(NoLedgerError):
-        recall(path, WORK, NOW - DAY, NOW)
-    assert not path.exists()
+    assert recorded(path) == [entry(ago=3 * DAY, used="1"), entry()]
 
 
 def test_it_prunes_what_is_too_old(path: Path) -> None:
     """Beside the answer, in what is left of the time."""
     remember(path, [entry(ago=800 * DAY), entry()], NOW)
-    assert recall(path, WORK, NOW - 1000 * DAY, NOW) == [entry()]
+    assert recorded(path) == [entry()]
 
 
 def test_a_lock_costs_a_quarter_of_a_second(path: Path) -> None:
@@ -83,4 +82,4 @@ def test_text_that_is_no_text_is_an_error_of_the_ledger(path: Path) -> None:
     """A profile name from bytes that are not UTF-8."""
     with pytest.raises(LedgerError):
         remember(path, [entry(profile="a\udc80b")], NOW)
-    assert recall(path, WORK, NOW - DAY, NOW) == []
+    assert recorded(path) == []

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from apimart_cli.ledger import retention
 from apimart_cli.ledger.file import Connection, opened
+from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import entries, record
+from apimart_cli.ledger.store import record
 from support.ledger import NOW, OTHER, WORK, entry
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

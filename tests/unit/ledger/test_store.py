@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.store import (
-    PAGE,
-    SAME_WITHIN,
-    all_series,
-    clear,
-    entries,
-    latest,
-    latest_of_profile,
-    record,
-    rename,
-)
+from apimart_cli.ledger.queries import PAGE, all_series, entries, latest, latest_of_profile
+from apimart_cli.ledger.store import SAME_WITHIN, clear, record, rename
 from support.ledger import NOW, OTHER, WORK, entry
 
 MINUTE = timedelta(minutes=1)
@@ -132,6 +123,21 @@ def test_the_latest_of_a_profile_is_found_without_its_key(ledger: Connection) ->
     assert latest_of_profile(ledger, "work", WORK.host, WORK.scope) == entry(ago=3 * MINUTE)
     assert latest_of_profile(ledger, "work", "another.example", WORK.scope) is None
     assert latest_of_profile(ledger, "work", WORK.host, OTHER.scope) is None
+
+
+def test_the_last_entry_of_a_profile_up_to_a_time(ledger: Connection) -> None:
+    """What a clock that was ahead has dated later is left out, and so is what an import has not completed."""
+    for number in range(30):
+        other = WORK._replace(key_id=f"{number:012x}")
+        record(ledger, [entry(series=other, ago=(number + 2) * MINUTE, profile=f"other-{number}")])
+    record(ledger, [entry(ago=2 * MINUTE, used="1"), entry(at=NOW + MINUTE, used="2")])
+    assert latest_of_profile(ledger, "work", WORK.host, WORK.scope) == entry(at=NOW + MINUTE, used="2")
+    assert latest_of_profile(ledger, "work", WORK.host, WORK.scope, until=NOW) == entry(ago=2 * MINUTE, used="1")
+    assert latest_of_profile(ledger, "work", WORK.host, WORK.scope, until=NOW - 3 * MINUTE) is None
+    batch = ledger.execute("INSERT INTO labels (profile, unit, source, batch) VALUES ('work', 'USD', 'check', 1)")
+    ledger.execute("INSERT INTO samples SELECT series, at + 60, ?, remain, used FROM samples", (batch.lastrowid,))
+    assert latest_of_profile(ledger, "work", WORK.host, WORK.scope, until=NOW) == entry(ago=2 * MINUTE, used="1")
+    assert latest_of_profile(ledger, "other-7", WORK.host, WORK.scope) is not None
 
 
 def test_entries_of_one_series_and_of_a_time(ledger: Connection) -> None:

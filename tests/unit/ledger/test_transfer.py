@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.transfer import FIELDS, FUTURE, MAX_LINE, OLDEST, as_csv, document_of, lines_of, read_line
-from apimart_cli.words import Scope
+from apimart_cli.words import ScopeChoice
 from support.ledger import NOW, OTHER, entry
 
 DOCUMENTED = (
@@ -47,7 +47,10 @@ def test_the_documented_line_is_an_entry_and_back() -> None:
     st.builds(
         Entry,
         st.builds(
-            Series, st.from_regex(r"[0-9a-f]{12}", fullmatch=True), st.just("a.example:8443"), st.sampled_from(Scope)
+            Series,
+            st.from_regex(r"[0-9a-f]{12}", fullmatch=True),
+            st.just("a.example:8443"),
+            st.sampled_from(ScopeChoice.BOTH.asked),
         ),
         st.integers(0, 2500 * 86_400).map(lambda seconds: OLDEST + timedelta(seconds=seconds)),
         st.text(st.characters(categories=["L", "Nd"]), min_size=1, max_size=20),
@@ -169,7 +172,12 @@ def test_csv_has_the_same_fields() -> None:
     assert rows[2][4:10] == ["account", 'a "b", c', "", "0.0000001", "true", ""]
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", "\ta"])
+def test_what_would_not_show_is_written_out() -> None:
+    """CSV is looked at on terminals, too."""
+    assert list(csv.reader(as_csv([entry(profile="\ta\x1b")])))[1][5] == "\\x09a\\x1b"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a"])
 def test_no_cell_is_a_formula(name: str) -> None:
     """Spreadsheets would run it."""
     assert list(csv.reader(as_csv([entry(profile=name)])))[1][5] == f"'{name}"

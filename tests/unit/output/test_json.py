@@ -22,7 +22,7 @@ def test_a_reading_is_one_line_of_json() -> None:
     """The documented fields, in the documented order, numbers as they were sent."""
     assert show([reading("10.50", "2.3")], JSON) == (
         '{"schema":1,"profile":"default","scope":"key","key_id":null,"remain_balance":10.50,"used_balance":2.3,'
-        '"unlimited_quota":false,"unit":null,"fetched_at":"2026-01-31T12:00:05Z"}\n'
+        '"unlimited_quota":false,"unit":null,"fetched_at":"2026-01-31T12:00:05Z","forecast":null}\n'
     )
 
 
@@ -137,13 +137,15 @@ def test_a_verdict_is_one_document(
     assert text.count("\n") == 1
     shown = json.loads(text)
     (judged,) = shown.pop("readings")
-    assert shown == {"schema": 1, **document}
-    assert list(json.loads(text)) == ["schema", "verdict", "exit_code", "min", "max_used", "stopped_by", "readings"]
+    assert shown == {"schema": 1, "min_runway_days": None, **document}
+    names = ["schema", "verdict", "exit_code", "min", "max_used", "min_runway_days", "stopped_by", "readings"]
+    assert list(json.loads(text)) == names
     assert judged["verdict"] == document["verdict"]
     assert judged == {
         **json.loads(show(readings, JSON)),
         "min": document["min"],
         "max_used": document["max_used"],
+        "min_runway_days": None,
         "verdict": document["verdict"],
     }
 
@@ -198,6 +200,7 @@ def test_an_error_before_any_reading_is_a_document_too() -> None:
         "exit_code": 2,
         "min": None,
         "max_used": None,
+        "min_runway_days": None,
         "stopped_by": [],
         "readings": [],
         "error": _TOLD,

@@ -1,0 +1,235 @@
+"""`apimart history`: what was read before, and the file that it is kept in."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.completion import complete_profile
+from apimart_cli.commands.history_runs import runs
+from apimart_cli.commands.options import OnlyJson, SettingsOutput, with_records
+from apimart_cli.errors import ExitCode, UsageError
+from apimart_cli.words import ScopeChoice
+
+MOST_DAYS = 730
+"""Nothing older is kept."""
+
+app = new_app()
+
+
+def _profile(meaning: str) -> Any:
+    """Return the option that names a profile of the history, which the config file need not have any more."""
+    return typer.Option(
+        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=complete_profile
+    )
+
+
+class Shown(NamedTuple):
+    """What of the history is shown."""
+
+    profiles: Annotated[list[str] | None, _profile("What this profile has read; may be repeated.")] = None
+    scope: Annotated[
+        ScopeChoice | None,
+        typer.Option("--scope", help="Only key or only account. Default: both.", show_default=False),
+    ] = None
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", min=1, max=MOST_DAYS, help="How many days, up to today.")
+    ] = 14
+
+
+@app.callback(invoke_without_command=True)
+@with_records
+def history(context: typer.Context, shown: Shown, output: SettingsOutput) -> ExitCode:
+    """Show what was spent each day and how long the rest lasts.
+
+        apimart history
+        apimart history -p work --days 30
+        apimart history --json
+
+    It is told from what balance and check have read on this machine. No gateway is asked, and no key is read. Days are
+    those of UTC. For an example, run: apimart sandbox --days 14 -- apimart history
+    """
+    if context.invoked_subcommand is None:
+        return _show(shown, output)
+    if shown.profiles or shown._replace(profiles=None) != Shown() or output != SettingsOutput():
+        # They would be left out without a word, and `clear` would delete more than was meant.
+        name = f"apimart history {context.invoked_subcommand}"
+        raise UsageError(f"options of {name} go after it", f"see: {name} --help")
+    return ExitCode.OK
+
+
+@app.command(cls=Command)
+@with_records
+def show(shown: Shown, output: SettingsOutput) -> ExitCode:
+    """Show the same as apimart history.
+
+        apimart history show
+        apimart history show --json
+
+    Days are those of UTC.
+    """
+    return _show(shown, output)
+
+
+app.command(cls=Command)(with_records(runs))
+
+
+@app.command(cls=Command)
+def export(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Where to write it. Default: standard output.", show_default=False),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of JSON Lines.")] = False,
+) -> ExitCode:
+    """Write every reading that is kept.
+
+        apimart history export > history.jsonl
+        apimart history export --csv history.csv
+
+    One object a line, which history import reads.
+    """
+    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.place import NoLedgerError
+    from apimart_cli.ledger.queries import entries
+    from apimart_cli.ledger.transfer import as_csv
+    from apimart_cli.recorded import as_json, ledger_errors, tell_that_there_is_none
+    from apimart_cli.screen.pieces import write_pieces
+
+    path = require_history_path(os.environ)
+    if file is not None and os.path.realpath(file) == os.path.realpath(path):
+        raise UsageError(f"{file} is the history itself", "name another file")
+    with ledger_errors():
+        try:
+            with opened(path, seconds=None, create=False) as connection:
+                found = entries(connection)
+                lines = as_csv(found) if csv else as_json(found)
+                write_pieces(lines, None if file is None or str(file) == "-" else file)
+        except NoLedgerError:
+            tell_that_there_is_none(path)
+    return ExitCode.OK
+
+
+@app.command("import", cls=Command)
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read; - is standard input.")],
+) -> ExitCode:
+    """Add readings that another machine has exported.
+
+        apimart history import history.jsonl
+        apimart history import - < history.jsonl
+
+    All of them are added, or none where a line is wrong. What is there already is left out.
+    """
+    from datetime import UTC, datetime
+
+    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.ledger.upkeep import import_samples
+    from apimart_cli.recorded import count_of, ledger_errors
+    from apimart_cli.screen.pieces import opened_input
+    from apimart_cli.screen.writing import write_note
+
+    path = require_history_path(os.environ)
+    with ledger_errors(), opened_input(file) as source:
+        added, known = import_samples(path, source, datetime.now(UTC))
+    write_note(f"{count_of(added)} added to {path}" + (f", {known} left out: there already" if known else ""))
+    return ExitCode.OK
+
+
+@app.command(cls=Command)
+def path(json: OnlyJson = False) -> ExitCode:
+    """Print the path of the file that readings are kept in.
+
+        apimart history path
+        apimart history path --json
+
+    It need not exist.
+    """
+    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.screen.writing import write_answer
+
+    found = require_history_path(os.environ)
+    if not json:
+        write_answer(f"{found}\n")
+        return ExitCode.OK
+    from apimart_cli.output.json import render_document
+
+    source = "APIMART_HISTORY" if "APIMART_HISTORY" in os.environ else "default"
+    write_answer(render_document({"path": str(found), "source": source, "exists": os.path.lexists(found)}))
+    return ExitCode.OK
+
+
+@app.command(cls=Command)
+def clear(
+    profile: Annotated[str | None, _profile("Only what this profile has read.")] = None,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="DATE", help="Only what is older, like 2026-11-20.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> ExitCode:
+    """Delete readings, and what is kept of guarded runs.
+
+        apimart history clear -p work
+        apimart history clear --before 2026-11-20 --yes
+
+    Without options: all of them. The day begins at 00:00 UTC.
+    """
+    from datetime import UTC, datetime
+
+    from apimart_cli.config.days import parse_past_day
+    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.ledger.upkeep import clear_samples
+    from apimart_cli.recorded import count_of, known, ledger_errors
+    from apimart_cli.screen.prompt import confirm
+    from apimart_cli.screen.writing import write_note
+
+    found = require_history_path(os.environ)
+    moment = None if before is None else parse_past_day(before, "--before", datetime.now(UTC))
+    what = ("" if profile is None else f" of profile {profile}") + ("" if before is None else f" before {before}")
+    if not yes and not confirm(f"delete all readings{what} in {found}?", "--yes"):
+        write_note("nothing was deleted")
+        return ExitCode.OK
+    with ledger_errors():
+        deleted, profiles = clear_samples(found, profile=profile, before=moment)
+    hint = None if profile is None or profile in profiles or not profiles else known(profiles)
+    write_note(f"{count_of(deleted)}{what} deleted from {found}", hint)
+    return ExitCode.OK
+
+
+def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
+    from datetime import UTC, datetime
+
+    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.ledger.overviews import overviews
+    from apimart_cli.ledger.upkeep import prune_when_due
+    from apimart_cli.output.history import render_history, render_history_as_json
+    from apimart_cli.overview import days_until
+    from apimart_cli.recorded import known, ledger_errors, tell_that_there_is_none
+    from apimart_cli.screen.output import standard_output
+    from apimart_cli.screen.writing import write_answer, write_note
+
+    is_json = output.is_json
+    found = require_history_path(os.environ)
+    now = datetime.now(UTC)
+    scopes = ScopeChoice.BOTH if shown.scope is None else shown.scope
+    with ledger_errors():
+        every, profiles = overviews(
+            found, days_until(now.date(), shown.days), profiles=shown.profiles or (), scopes=scopes.asked
+        )
+    if is_json:
+        write_answer("".join(map(render_history_as_json, every)))
+    else:
+        write_answer(render_history(every, standard_output(os.environ)))
+    for name in dict.fromkeys(shown.profiles or ()):
+        if profiles and name not in profiles:
+            write_note(f"profile {name} has read nothing yet", known(profiles))
+    if not profiles:
+        tell_that_there_is_none(found)
+    elif not every and not set(shown.profiles or profiles).isdisjoint(profiles):
+        write_note(f"nothing was read yet of the {scopes.value}", "ask for it: apimart balance --scope both")
+    prune_when_due(found, now)
+    return ExitCode.OK

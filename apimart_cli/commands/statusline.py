@@ -1,0 +1,136 @@
+"""`apimart statusline`: one line for prompts and bars, from the ledger. It asks nobody itself and waits for nobody."""
+
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.options import BaseUrl, OneProfile
+from apimart_cli.errors import ExitCode
+from apimart_cli.words import Preset, ScopeChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apimart_cli.config.settings import Options
+    from apimart_cli.output.statusline import Reader
+    from apimart_cli.status import Found
+
+app = new_app()
+
+
+@app.command(cls=Command)
+def statusline(
+    profile: OneProfile = None,
+    scope: Annotated[
+        ScopeChoice | None,
+        typer.Option(
+            "--scope",
+            help="Which balance: key (default; both shows it, too), account, or spendable, the smaller one.",
+            show_default=False,
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="TEXT",
+            help="The line, with {remain}, {unit}, {lasts}, {profile}, {scope}, {used}, {age} and {host} in it. "
+            "Default: {remain} {unit} {lasts}.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[Preset, typer.Option("--preset", help="What the line is for.")] = Preset.PLAIN,
+    max_age: Annotated[
+        str, typer.Option("--max-age", metavar="DURATION", help="What is older is refreshed in the background.")
+    ] = "60s",
+    base_url: BaseUrl = None,
+    is_refresh: Annotated[bool, typer.Option("--refresh", hidden=True)] = False,
+) -> ExitCode:
+    """Print one line for a prompt or a bar, at once.
+
+        apimart statusline
+        apimart statusline --format '{remain} ({age})'
+        apimart statusline --preset tmux --scope spendable
+
+    The line is what was read before, by any command. When it is older than --max-age, the gateway is asked in the
+    background, for the next line. Three times as old, the line shows its age; where nothing is known, a dash.
+
+    Exit codes: 0 whatever is known, 1 internal error, 2 wrong options, 130 interrupted.
+    """
+    from apimart_cli.config.durations import parse_duration
+    from apimart_cli.config.settings import Options
+    from apimart_cli.output.statusline import needs_forecast, render, template_of
+    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.status import find_status
+    from apimart_cli.target import parse_base_url
+
+    read = template_of(template, preset)
+    allowed = parse_duration(max_age, "--max-age")
+    if base_url is not None:
+        parse_base_url(base_url, "--base-url")
+    options = Options(profiles=() if profile is None else (profile,), scope=scope, base_url=base_url)
+    now = datetime.now(UTC)
+    if is_refresh:
+        return _refresh(options)
+    found = find_status(options, now, allowed, has_forecast=needs_forecast(read, preset))
+    write_answer(render(found.status, read, preset, _reader()))
+    if found.is_due:
+        # After the line is out: the bar has it, whatever this takes.
+        from apimart_cli.refreshing import start_refresh
+
+        found = start_refresh(found, options, now)
+    _tell(found)
+    return ExitCode.OK
+
+
+def _reader() -> "Reader":
+    from apimart_cli.output.statusline import Reader
+    from apimart_cli.screen.output import standard_output
+
+    # starship sets it, for what it starts as well.
+    return Reader(standard_output().unicode, os.environ.get("STARSHIP_SHELL", "bash"))
+
+
+def _refresh(options: "Options") -> ExitCode:
+    """Be the process in the background. It shows nothing: it has nobody to show it to."""
+    from apimart_cli.refreshing import GRACE, may_read_key, refresh
+    from apimart_cli.status import ledger_of, settings_of
+
+    settings = settings_of(options)
+    path = ledger_of(settings)
+    if path is None or not may_read_key(settings):
+        return ExitCode.OK
+    with _ended_after(settings.timeout.value + 2 * GRACE):
+        refresh(settings, path)
+    return ExitCode.OK
+
+
+@contextmanager
+def _ended_after(seconds: float) -> "Iterator[None]":
+    """Have the system end the process when the block takes longer, without a word: a disk may hang for ever."""
+    import signal
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _tell(found: "Found") -> None:
+    """Tell a person who tries the command at a terminal why there is no more on the line."""
+    from apimart_cli.screen.output import is_terminal_error
+
+    if is_terminal_error() and sys.stdout is not None and sys.stdout.isatty():
+        from apimart_cli.screen.writing import write_note
+
+        if found.note is not None:
+            write_note(*found.note)

@@ -1,0 +1,138 @@
+"""What `history` shows: a chart of each series at a terminal, a plain table elsewhere, JSON for programs."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+from apimart_cli.output.amounts import with_unit
+from apimart_cli.output.cells import padded, width
+from apimart_cli.output.json import render_document
+from apimart_cli.output.runway import document, in_words, rounded_amount
+from apimart_cli.overview import Overview, Seen
+from apimart_cli.screen.output import Screen
+from apimart_cli.spending import EXACT, TopUp
+from apimart_cli.text import visible, without_keys
+
+MOST_TOP_UPS = 5
+"""Most top-ups that are told one by one."""
+
+WIDEST = 100
+"""Most columns of a chart: wider bars tell nothing more."""
+
+NARROWEST = 40
+"""Fewer columns than this have no room for a chart."""
+
+_LABEL = 8
+"""Cells for the names of the facts and the spaces after them."""
+
+
+def render_history(overviews: Sequence[Overview], screen: Screen) -> str:
+    """Return all series for a person, an empty line between two."""
+    return "\n".join(_series(each, screen) for each in overviews)
+
+
+def render_history_as_json(overview: Overview) -> str:
+    """Return one series as a line of JSON. What was calculated has at most six places, what was read has all."""
+    seen = overview.seen
+    return render_document(
+        {
+            "profile": without_keys(seen.profile),
+            "scope": seen.scope.value,
+            "key_id": seen.key_id,
+            "host": without_keys(seen.host),
+            "unit": None if seen.unit is None else without_keys(seen.unit),
+            "first_at": _utc(seen.first_at),
+            "last_at": _utc(seen.last_at),
+            "samples": seen.samples,
+            "remain_balance": seen.remain,
+            "days": [{"day": each.day.isoformat(), "spent": rounded_amount(each.spent)} for each in overview.days],
+            "top_ups": [{"at": _utc(each.at), "amount": rounded_amount(each.amount)} for each in overview.top_ups],
+            "forecast": document(overview.forecast),
+        }
+    )
+
+
+def _series(overview: Overview, screen: Screen) -> str:
+    columns = min(screen.width or 0, WIDEST)
+    middle = _table(overview) if overview.days else ""
+    if columns >= NARROWEST:
+        # Days without any spend are told in one line below.
+        middle = (_chart(overview, screen, columns) or middle) if any(each.spent for each in overview.days) else ""
+    parts = [_head(overview.seen, screen), middle, _facts(overview)]
+    return "\n".join(part for part in parts if part)
+
+
+def _head(seen: Seen, screen: Screen) -> str:
+    """Return whose history it is, on two lines where one is too narrow; a name is never cut."""
+    name = f"{visible(seen.profile)}/{seen.scope.value}"
+    whose = f"key {seen.key_id} at {visible(seen.host)}"
+    is_narrow = screen.width is not None and width(name) + 2 + width(whose) > screen.width
+    shown = f"\x1b[1m{name}\x1b[0m" if screen.colour and screen.width is not None else name
+    return f"{shown}\n{whose}\n" if is_narrow else f"{shown}  {whose}\n"
+
+
+def _chart(overview: Overview, screen: Screen, columns: int) -> str:
+    from apimart_cli.output.chart import bar_chart
+
+    spends = {each.day: each.spent for each in overview.days}
+    return bar_chart(
+        [(day.strftime("%m-%d"), spends.get(day)) for day in overview.shown],
+        label=lambda amount: with_unit(_rounded(amount), _unit(overview.seen)),
+        columns=columns,
+        screen=screen,
+    )
+
+
+def _table(overview: Overview) -> str:
+    amounts = [str(with_unit(_rounded(each.spent), None)) for each in overview.days]
+    cells = max(len("Spent"), *map(len, amounts))
+    rows = [f"{each.day.isoformat()}  {amount:>{cells}}\n" for each, amount in zip(overview.days, amounts, strict=True)]
+    return "".join([f"{'Day':10}  {'Spent':>{cells}}\n", *rows])
+
+
+def _facts(overview: Overview) -> str:
+    """Return what is known, a name and a value on each line."""
+    seen, unit = overview.seen, _unit(overview.seen)
+    with localcontext(EXACT):
+        spent = sum((each.spent for each in overview.days), Decimal(0))
+    known, asked = len(overview.days), len(overview.shown)
+    days = f"{known} day{'' if known == 1 else 's'}" if known == asked else f"{known} of {asked} days"
+    facts = [
+        ("Spent", f"{with_unit(_rounded(spent), unit)} in {days}" if known else _nothing_known(asked)),
+        *_top_ups(overview.top_ups, unit),
+        ("Left", "unlimited" if seen.remain is None else with_unit(seen.remain, unit)),
+        ("Lasts", in_words(overview.forecast, unit)),
+        ("Read", f"{seen.samples} time{'' if seen.samples == 1 else 's'}, last {_minute(seen.last_at)}"),
+    ]
+    return "".join(f"{padded(name, _LABEL)}{value}\n" for name, value in facts)
+
+
+def _nothing_known(asked: int) -> str:
+    return f"not known: fewer than two readings in the last {'day' if asked == 1 else f'{asked} days'}"
+
+
+def _top_ups(top_ups: Sequence[TopUp], unit: str | None) -> Iterable[tuple[str, str]]:
+    for number, each in enumerate(top_ups[-MOST_TOP_UPS:]):
+        amount = _rounded(abs(each.amount))
+        name = "Cut" if each.amount < 0 else "Top-up"
+        earlier = len(top_ups) - MOST_TOP_UPS
+        more = f", {earlier} more before" if earlier > 0 and number == 0 else ""
+        yield name, f"{with_unit(amount, unit)} on {each.at:%Y-%m-%d}{more}"
+
+
+def _unit(seen: Seen) -> str | None:
+    return None if seen.unit is None else visible(seen.unit)
+
+
+def _rounded(amount: Decimal) -> Decimal:
+    with localcontext(EXACT):
+        rounded = rounded_amount(amount)
+    return Decimal(0) if rounded is None else rounded
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _minute(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,221 @@
+"""One line for bars and prompts: what is known of a balance, and a preset a bar. Pure: no I/O, no clock.
+
+A value may be anybody's text: it is made one visible line, and what the bar would obey in it is escaped.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from apimart_cli.forecast import Forecast
+from apimart_cli.output.amounts import plain
+from apimart_cli.output.escapes import BY_SHELL, Escape, for_pango, for_tmux
+from apimart_cli.output.runway import document, in_short, in_words
+from apimart_cli.output.template import FIELDS, Template, filled, read_template
+from apimart_cli.text import visible, without_keys
+from apimart_cli.words import Preset, Scope
+
+_TEMPLATE = "{remain} {unit} {lasts}"
+
+_TEMPLATES = {Preset.CLAUDE: "APIMart: {remain} {unit} {lasts}"}
+"""Templates of presets whose bar shows other things as well."""
+
+CRITICAL_BELOW = timedelta(days=1)
+"""A balance that lasts no longer than this, at the low end, is critical."""
+
+
+class Known(NamedTuple):
+    """What is known of a balance. Amounts are in the gateway's unit."""
+
+    remain: Decimal | None
+    """None is unlimited."""
+    used: Decimal
+    unit: str | None
+    at: datetime
+    """When the gateway said it, in UTC."""
+    age: timedelta
+    is_old: bool
+    """The age belongs on the line."""
+    forecast: Forecast | None
+    is_low: bool = False
+    """It is below the profile's own `min`."""
+
+
+class Status(NamedTuple):
+    """What the line is about."""
+
+    profile: str
+    scope: Scope
+    host: str
+    known: Known | None = None
+
+
+class Reader(NamedTuple):
+    """Who reads the line."""
+
+    unicode: bool = True
+    """Whether it can show characters beyond ASCII."""
+    shell: str = "bash"
+    """Whose prompt the line is a part of: it tells what has to be escaped there."""
+
+
+def needs_forecast(template: Template, preset: Preset) -> bool:
+    """Tell whether a forecast would be shown: telling one costs time."""
+    return "lasts" in template.names or preset in {Preset.WAYBAR, Preset.JSON}
+
+
+def render(status: Status, template: Template, preset: Preset, reader: Reader) -> str:
+    """Return the line for a bar, its end included. For a reader of ASCII it is that, but for the template's words."""
+    return f"{_PRESETS[preset](status, template, reader)}\n"
+
+
+def template_of(text: str | None, preset: Preset) -> Template:
+    """Read a template; None is that of the preset. Raises UsageError for an unknown field, and for a second line."""
+    return read_template(_TEMPLATES.get(preset, _TEMPLATE) if text is None else text)
+
+
+def _text(status: Status, template: Template, escape: Escape, *, unicode: bool = True) -> str:
+    values = {name: escape(_shown(value, unicode=unicode)) for name, value in _values(status, unicode=unicode).items()}
+    text = filled(template, values)
+    if status.known is None:
+        return text.strip(" ") or _nothing(unicode=unicode)
+    is_aged = status.known.is_old and "age" not in template.names
+    return f"{text} ({values['age']})".lstrip(" ") if is_aged else text
+
+
+def _values(status: Status, *, unicode: bool) -> Mapping[str, str]:
+    known = status.known
+    names = {"profile": status.profile, "scope": status.scope.value, "host": status.host}
+    if known is None:
+        nothing = _nothing(unicode=unicode)
+        return {**dict.fromkeys(FIELDS, ""), **names, "remain": nothing, "used": nothing}
+    return {
+        **names,
+        "remain": _remain(known),
+        "used": plain(known.used),
+        "unit": known.unit or "",
+        "lasts": in_short(known.forecast),
+        "age": short_age(known.age),
+    }
+
+
+def short_age(age: timedelta) -> str:
+    """Return an age as `45s`, `12m`, `3h` or `9d`, rounded down."""
+    seconds = max(0, age // timedelta(seconds=1))
+    number, unit = next(((seconds // size, unit) for size, unit in _UNITS if seconds >= size), (seconds, "s"))
+    return f"{number}{unit}"
+
+
+def _remain(known: Known) -> str:
+    return "unlimited" if known.remain is None else plain(known.remain)
+
+
+def _nothing(*, unicode: bool) -> str:
+    return "\N{EN DASH}" if unicode else "-"
+
+
+def _shown(value: str, *, unicode: bool) -> str:
+    """Return a value as one visible line, in ASCII where the reader has nothing else."""
+    shown = visible(value).strip(" ")
+    return shown if unicode else shown.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _plain(status: Status, template: Template, reader: Reader) -> str:
+    return _text(status, template, str, unicode=reader.unicode)
+
+
+def _tmux(status: Status, template: Template, reader: Reader) -> str:
+    return _text(status, template, for_tmux, unicode=reader.unicode)
+
+
+def _starship(status: Status, template: Template, reader: Reader) -> str:
+    return _text(status, template, BY_SHELL.get(reader.shell, str), unicode=reader.unicode)
+
+
+def _waybar(status: Status, template: Template, _reader: Reader) -> str:
+    import json
+
+    # JSON has escapes of its own for what is not ASCII.
+    return json.dumps(
+        {
+            "text": _text(status, template, for_pango),
+            "tooltip": for_pango("\n".join(_sentences(status))),
+            "class": _class_of(status),
+            "percentage": _percentage(status.known),
+        }
+    )
+
+
+def _json(status: Status, template: Template, _reader: Reader) -> str:
+    from apimart_cli.output.json import render_document
+
+    known = status.known
+    return render_document(
+        {
+            "profile": without_keys(status.profile),
+            "scope": status.scope.value,
+            "host": status.host,
+            "text": _text(status, template, str),
+            "state": _class_of(status),
+            "remain_balance": known and known.remain,
+            "used_balance": known and known.used,
+            "unlimited_quota": known and known.remain is None,
+            "unit": known and known.unit,
+            "at": known and known.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "age_seconds": known and max(0, known.age // timedelta(seconds=1)),
+            "forecast": document(known.forecast) if known else None,
+        }
+    ).rstrip("\n")
+
+
+def _class_of(status: Status) -> str:
+    """Return what a style sheet tells states apart by, the one that matters most first."""
+    known = status.known
+    if known is None:
+        return "unknown"
+    if known.remain is not None and known.remain <= 0:
+        return "critical"
+    low_end = known.forecast.days_left_low if known.forecast else None
+    if low_end is not None and low_end < CRITICAL_BELOW / timedelta(days=1):
+        return "critical"
+    if known.is_low:
+        return "low"
+    return "old" if known.is_old else "ok"
+
+
+def _percentage(known: Known | None) -> int:
+    """Return how much of what there was is left, rounded down; 0 where nobody can tell."""
+    if known is None:
+        return 0
+    if known.remain is None:
+        return 100
+    whole = known.remain + known.used
+    return 0 if known.remain <= 0 or whole <= 0 else min(100, int(100 * known.remain / whole))
+
+
+def _sentences(status: Status) -> list[str]:
+    name = visible(f"{status.profile}/{status.scope}")
+    known = status.known
+    if known is None:
+        return [f"{name} at {visible(status.host)}", "nothing is known yet"]
+    unit = f" {visible(known.unit)}" if known.unit else ""
+    return [
+        f"{name} at {visible(status.host)}",
+        f"left: {_remain(known)}{unit if known.remain is not None else ''}",
+        f"used: {plain(known.used)}{unit}",
+        f"lasts: {in_words(known.forecast, None if known.unit is None else visible(known.unit))}",
+        f"asked {short_age(known.age)} ago",
+    ]
+
+
+_PRESETS: Mapping[Preset, Callable[[Status, Template, Reader], str]] = {
+    Preset.PLAIN: _plain,
+    Preset.TMUX: _tmux,
+    Preset.WAYBAR: _waybar,
+    Preset.STARSHIP: _starship,
+    Preset.CLAUDE: _plain,
+    Preset.JSON: _json,
+}
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))

@@ -1,0 +1,47 @@
+"""A process of our own that goes on without us: nobody waits for it, and it holds nothing of whoever started us."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PATHS = (
+    "APIMART_CONFIG",
+    "APIMART_HISTORY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+"""Variables that name files, perhaps from the current folder on, which it leaves."""
+
+
+def start_detached(arguments: Sequence[str]) -> None:
+    """Start `apimart` with these arguments and return at once. Raises OSError when that is not possible.
+
+    It has a session of its own, so that closing a terminal does not end it; no stream and no open file of ours; and
+    the root folder, so that it keeps no file system busy.
+    """
+    if not sys.executable:
+        raise FileNotFoundError("this Python does not know where it is")
+    flags = (getattr(subprocess, name, 0) for name in ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP"))
+    process = subprocess.Popen(  # noqa: S603  # ourselves
+        [sys.executable, "-P", "-m", "apimart_cli", *arguments],
+        env=_environment(os.environ),
+        cwd=Path(os.sep),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        close_fds=True,
+        start_new_session=True,
+        creationflags=sum(flags),
+    )
+    # Nobody waits for it, which `Popen` would complain about.
+    process.returncode = 0
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment, with relative paths written out."""
+    paths = {name: os.path.abspath(os.path.expanduser(environ[name])) for name in _PATHS if environ.get(name)}
+    return {**environ, **paths}

@@ -1,0 +1,79 @@
+"""Long answers, written piece by piece: to standard output, or to a file that is there whole or not at all."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from apimart_cli.errors import OutputError, UsageError
+from apimart_cli.processes.signals import at_ending
+from apimart_cli.screen.writing import write_answer
+
+AT_ONCE = 1000
+"""Lines that are written at once."""
+
+
+def write_pieces(lines: Iterable[str], file: Path | None) -> None:
+    """Write whole lines to a file, or to standard output until its reader goes away. Raises OutputError."""
+    pieces = _joined(lines)
+    if file is None:
+        # Whatever comes after a reader went away need not even be made.
+        all(map(write_answer, pieces))
+        return
+    try:
+        with _new_file(file) as new:
+            new.writelines(pieces)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{file} could not be written: {reason}", "check the path, and the space there") from None
+
+
+@contextmanager
+def opened_input(file: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input, which is called `-`. Raises UsageError, also when reading it fails."""
+    try:
+        if file != "-":
+            with open(file, "rb") as opened:
+                yield opened
+        elif sys.stdin is None:
+            raise UsageError("standard input is closed", "name a file")
+        else:
+            yield sys.stdin.buffer
+    except (OSError, ValueError) as error:
+        name = "standard input" if file == "-" else file
+        raise UsageError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}", "name a file") from None
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    rest = iter(lines)
+    while some := list(islice(rest, AT_ONCE)):
+        yield "".join(some)
+
+
+@contextmanager
+def _new_file(file: Path) -> Iterator[TextIO]:
+    """Open a file, private to its owner, that takes the place of the one at `file` once it is whole."""
+    place = Path(os.path.realpath(file))
+    if place.exists() and not place.is_file():
+        # A device or a pipe: nothing can take its place.
+        with open(place, "w", encoding="utf-8") as stream:
+            yield stream
+        return
+    new = place.with_name(f".{place.name}.{os.getpid()}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def remove() -> None:
+        with suppress(OSError):
+            new.unlink()
+
+    with at_ending(remove):
+        try:
+            with open(descriptor, "w", encoding="utf-8") as stream:
+                yield stream
+            os.replace(new, place)
+        except BaseException:
+            remove()
+            raise

@@ -1,0 +1,217 @@
+"""How long the balance lasts: in `balance`, and as a threshold of `check`."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apimart_cli.ledger.file import opened
+from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.words import Scope
+from support.past import write_past
+from support.running import Call, Serve, Write, connected
+
+FLAGS = ("--min-runway", "3d")
+
+
+def host_of(sandbox: Sandbox) -> str:
+    return sandbox.url.removeprefix("http://")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "h.db"
+
+
+@pytest.fixture
+def env(sandbox: Sandbox, ledger: Path) -> dict[str, str]:
+    """What points a command at the sandbox and at a ledger that does not exist yet."""
+    return {**connected(sandbox), "APIMART_HISTORY": str(ledger)}
+
+
+def test_a_pass_tells_everything_in_one_line(call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path) -> None:
+    """What is left, how long it lasts, and what was required of both; 10.5 left at 0.25 a day are 42 days."""
+    write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
+    ended = call("check", "--min", "5", *FLAGS, env=env)
+    assert ended.stdout == (
+        "PASS default/key: 10.5 left, at least 5 required; lasts about 42 days (41 to 43), at least 3 days required\n"
+    )
+    assert (ended.code, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("runway", "code", "word"), [("41d", 0, "PASS"), ("1009h", 3, "BELOW"), ("6w", 3, "BELOW")])
+def test_the_low_end_must_be_at_least_the_runway(
+    call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, runway: str, code: int, word: str
+) -> None:
+    """An even spend leaves no doubt: 42 days less the minute that nothing was spent in."""
+    write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
+    ended = call("check", "--min-runway", runway, env=env)
+    assert ended.code == code
+    assert ended.stdout.startswith(f"{word} default/key: 10.5 left; lasts about 42 days")
+
+
+def test_days_that_differ_make_a_range(call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path) -> None:
+    """JSON has both ends, and what was seen; the table has words."""
+    write_past(ledger, host_of(sandbox), days=5, spent_per_day="0.1", used="1.8", remain="11")
+    document: dict[str, Any] = json.loads(call("balance", "--json", env=env).stdout)["forecast"]
+    assert document["state"] == "rough"
+    assert document["days_seen"] == 5
+    assert document["days_left_low"] < document["days_left"] < 60
+    assert document["days_left_high"] is None or document["days_left_high"] > document["days_left"]
+    assert document["spent_per_day"] == pytest.approx(0.2, abs=0.001)
+    shown = call("balance", env=env).stdout.splitlines()
+    assert re.split(" {3,}", shown[0].strip())[-2:] == ["Lasts", "Status"]
+    assert re.search(r"about 5\d days \(.*\), rough", shown[2])
+
+
+@pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",), ("-o", "value")])
+def test_too_little_history_is_no_pass(
+    call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, options: tuple[str, ...]
+) -> None:
+    """Exit 8, however it is shown, and a hint: how much there is, and what CI has to do."""
+    write_past(ledger, host_of(sandbox), days=1.5, spent_per_day="0.1")
+    ended = call("check", *FLAGS, *options, env=env)
+    assert ended.code == 8
+    assert "not enough history: 1.5 of 3 days" in ended.stderr
+    assert "APIMART_RECORD=1" in ended.stderr
+    assert "PASS" not in ended.stdout
+    if options == ("--json",):
+        document = json.loads(ended.stdout)
+        assert (document["verdict"], document["exit_code"], document["min_runway_days"]) == ("no_forecast", 8, 3)
+        assert document["readings"][0]["forecast"]["state"] == "too_little"
+
+
+def test_without_any_history_it_is_the_same(call: Call, env: dict[str, str], ledger: Path) -> None:
+    """The first run of a new machine."""
+    ended = call("check", *FLAGS, env=env)
+    assert (ended.code, ended.stdout) == (
+        8,
+        "NO_FORECAST default/key: 10.5 left; no history, at least 3 days required\n",
+    )
+    assert not ledger.exists()
+
+
+def test_too_little_history_can_be_let_pass(call: Call, env: dict[str, str], serve: Serve) -> None:
+    """With `--on-no-forecast pass`; what is below its minimum, or empty, stays below."""
+    assert call("check", *FLAGS, "--on-no-forecast", "pass", env=env).code == 0
+    assert call("check", *FLAGS, "--on-no-forecast", "pass", "--min", "11", env=env).code == 3
+    empty = {**env, **connected(serve(key=serve().scenario.key._replace(remain=0)))}
+    assert call("check", *FLAGS, "--on-no-forecast", "pass", env=empty).code == 3
+
+
+def test_a_key_that_spends_nothing_lasts(call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path) -> None:
+    """In at least three whole days."""
+    write_past(ledger, host_of(sandbox), days=4, spent_per_day="0")
+    ended = call("check", *FLAGS, env=env)
+    assert (ended.code, ended.stdout) == (
+        0,
+        "PASS default/key: 10.5 left; nothing spent in 4 days, at least 3 days required\n",
+    )
+
+
+@pytest.mark.parametrize(("choice", "code"), [("pass", 0), ("fail", 7)])
+def test_an_unlimited_key_follows_its_own_option(
+    call: Call, serve: Serve, ledger: Path, choice: str, code: int
+) -> None:
+    """Without any history."""
+    server = serve()
+    unlimited = serve(key=server.scenario.key._replace(remain=None))
+    env = {**connected(unlimited), "APIMART_HISTORY": str(ledger)}
+    ended = call("check", *FLAGS, "--on-unlimited", choice, env=env)
+    assert ended.code == code
+    said = {"pass": "PASS default/key: unlimited quota; does not run out", "fail": "UNLIMITED default/key: unlimited"}
+    assert ended.stdout.startswith(said[choice])
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "scope", "code"),
+    [
+        ("0.25", "0.25", "spendable", 0),
+        ("0.25", "99", "spendable", 3),
+        ("9", "1", "spendable", 3),
+        ("0.25", None, "spendable", 8),
+        ("9", None, "spendable", 3),
+        ("0.25", "1", "both", 0),
+        ("0.25", None, "both", 8),
+        ("0.25", None, "key", 0),
+    ],
+)
+def test_what_can_be_spent_must_last_on_both_sides(
+    call: Call,
+    sandbox: Sandbox,
+    ledger: Path,
+    env: dict[str, str],
+    key: str,
+    account: str | None,
+    scope: str,
+    code: int,
+) -> None:
+    """A key that lasts is no use when its account does not, and the account's history counts as its own."""
+    used = {"used": "200"}
+    write_past(ledger, host_of(sandbox), days=8, spent_per_day=key, **used)
+    if account is not None:
+        write_past(
+            ledger, host_of(sandbox), days=8, spent_per_day=account, scope=Scope.ACCOUNT, remain="100", used="800"
+        )
+    servers = Sandbox(
+        sandbox.scenario._replace(
+            key=sandbox.scenario.key._replace(used=200), account=sandbox.scenario.account._replace(used=800)
+        )
+    )
+    with servers.serving() as gateway:
+        with opened(ledger, seconds=None) as connection:
+            connection.execute("UPDATE series SET host = ?", (host_of(gateway),))
+        assert call("check", *FLAGS, "--scope", scope, env={**env, **connected(gateway)}).code == code
+
+
+def test_the_runway_of_the_config_file_is_held_to(
+    call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, write_config: Write
+) -> None:
+    """`min_runway` of a profile; the option comes before it."""
+    write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
+    write_config("min_runway = '7w'\n")
+    assert call("check", env=env).code == 3
+    assert call("check", "--min-runway", "2d", env=env).code == 0
+    write_config("min_runway = 'soon'\n")
+    ended = call("check", env=env)
+    assert (ended.code, "min_runway of" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["3", "-1d", "1e9d", "d", "", "3 d", "4000d", "1d2h"])
+def test_a_runway_that_is_no_duration_is_an_error(call: Call, env: dict[str, str], text: str) -> None:
+    """Exit 2, before anything is asked."""
+    ended = call("check", f"--min-runway={text}", env=env)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("apimart: error: --min-runway: ")
+    assert "\nhint: " in ended.stderr
+
+
+@pytest.mark.parametrize("damage", ["folder", "foreign", "newer", "random", "fifo"])
+def test_a_ledger_that_cannot_be_read_changes_no_answer(
+    call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, damage: str
+) -> None:
+    """`balance` and `check --min` are as without; `--min-runway` cannot be told, and says why."""
+    import os
+
+    write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
+    whole = ledger.read_bytes()
+    ledger.unlink()
+    match damage:
+        case "folder":
+            ledger.mkdir()
+        case "foreign":
+            ledger.write_text("a diary\n" * 100)
+        case "newer":
+            ledger.write_bytes(whole[:60] + b"\0\0\x03\xe7" + whole[64:])
+        case "random":
+            ledger.write_bytes(whole[:100] + bytes(range(256)) * 64)
+        case "fifo":
+            os.mkfifo(ledger)
+    shown = call("balance", "--json", env=env)
+    assert (shown.code, shown.stderr, json.loads(shown.stdout)["forecast"]) == (0, "", None)
+    assert call("check", "--min", "5", env=env)[:3] == (0, "PASS default/key: 10.5 left, at least 5 required\n", "")
+    ended = call("check", "--min", "5", *FLAGS, env=env)
+    assert ended.code == 8
+    assert "how long the balance lasts" in ended.stderr

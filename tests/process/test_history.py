@@ -1,0 +1,273 @@
+"""`history` as people see it: on terminals, in pipes, killed; and the history that goes with a sandbox."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.queries import entries
+from apimart_cli.ledger.store import record
+from support.ledger import entry
+from support.processes import wait_until
+from support.running import Run, Spawn
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+REHEARSED = ("sandbox", "--days", "14", "--", "apimart", "history")
+
+
+@pytest.fixture
+def path(home: Path) -> Path:
+    """Where the ledger is by default, or will be."""
+    return home / ".local" / "state" / "apimart" / "history.db"
+
+
+def fill(path: Path, count: int) -> None:
+    with opened(path, seconds=None) as connection:
+        moments = (NOW - timedelta(minutes=20 * number) for number in range(count))
+        record(connection, [entry(at=at, used=f"{9999 - number}") for number, at in enumerate(moments)])
+
+
+def shown(terminal: "pexpect.spawn[bytes]") -> str:
+    """Return all that a program writes until it ends well."""
+    terminal.expect(pexpect.EOF)
+    assert terminal.before is not None
+    text = terminal.before.decode().replace("\r\n", "\n")
+    terminal.close()
+    assert (terminal.exitstatus, terminal.signalstatus) == (0, None)
+    return text
+
+
+# --- at a terminal ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100, 200])
+def test_a_chart_fits_the_terminal(spawn: Spawn, columns: int) -> None:
+    """Each series has bars, a name below the last of them, and facts; no line is wider than the terminal."""
+    text = shown(spawn("apimart", *REHEARSED, columns=columns))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = plain.splitlines()
+    # Facts are not cut: a terminal that is too narrow for them folds them.
+    assert max(map(len, lines)) <= min(max(columns, 60), 100)
+    assert max(len(line) for line in lines if "│" in line or "┤" in line or "┬" in line) <= columns
+    assert "\x1b[36m█" in text
+    assert plain.count("┤█") + plain.count("┤ ") >= 4
+    bars = [line for line in lines if "█" in line and "┤" not in line]
+    assert len(bars) >= 10
+    assert {len(bar) for line in bars for bar in re.findall("█+", line)} == {{40: 1, 60: 2}.get(columns, 5)}
+    axes = [line.split() for line in lines if re.fullmatch(r" +([0-9]{2}-[0-9]{2} *)+", line)]
+    assert len(axes) == 2
+    assert {axis[-1] for axis in axes} <= {f"{NOW:%m-%d}", f"{datetime.now(UTC):%m-%d}"}
+    for fact in (
+        "Spent   ",
+        "Top-up  10 on ",
+        "Left    10.5\n",
+        "Left    100.0\n",
+        "Lasts   about ",
+        "Read    673 ",
+    ):
+        assert fact in plain
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": ""}],
+)
+def test_without_colour_there_is_no_escape(spawn: Spawn, variables: Mapping[str, str]) -> None:
+    """The chart is the same."""
+    text = shown(spawn("apimart", *REHEARSED, columns=60, env=variables))
+    assert "\x1b" not in text
+    assert text.count("█") > 100
+
+
+def test_ascii_where_the_screen_has_nothing_else(spawn: Spawn) -> None:
+    """Bars of `#`, and an axis to match."""
+    text = shown(spawn("apimart", *REHEARSED, columns=60, env={"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}))
+    assert text.isascii()
+    assert "+## " in text
+    assert "--+---" in text
+
+
+def test_a_narrow_terminal_gets_the_table(spawn: Spawn) -> None:
+    """There is no room for a chart in 39 columns, and no number is cut."""
+    text = shown(spawn("apimart", *REHEARSED, columns=39))
+    assert "█" not in text
+    assert "Day         " in text
+    assert "default/key" in text
+    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines())) <= 55
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", 0), ("Yes", 0), ("n", 3), ("", 3)])
+def test_clear_asks_at_a_terminal(spawn: Spawn, path: Path, answer: str, left: int) -> None:
+    """Only a yes deletes."""
+    fill(path, 3)
+    terminal = spawn("apimart", "history", "clear")
+    terminal.expect_exact(f"delete all readings in {path}? [y/N] ".encode())
+    terminal.sendline(answer)
+    text = shown(terminal)
+    assert ("nothing was deleted" if left else "3 readings deleted") in text
+    with opened(path, create=False) as connection:
+        assert len(list(entries(connection))) == left
+
+
+def test_ctrl_c_at_the_question_deletes_nothing(spawn: Spawn, path: Path) -> None:
+    """It ends with 130."""
+    fill(path, 3)
+    terminal = spawn("apimart", "history", "clear")
+    terminal.expect_exact(b"[y/N] ")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+    with opened(path, create=False) as connection:
+        assert len(list(entries(connection))) == 3
+
+
+# --- pipes and files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", ["export", "export --csv", "show --json", ""])
+def test_a_reader_that_goes_away_is_no_error(
+    command: str, environment: Mapping[str, str], path: Path, arguments: str
+) -> None:
+    """`| head -1` gets its line, the exit code is 0, nothing is said, and it ends long before all is written."""
+    fill(path, 5000)
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"'{command}' history {arguments} | head -1"],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (0, "", 1)
+
+
+def test_a_full_disk_is_an_error(run: Run, path: Path) -> None:
+    """An export that is cut off is no export: exit 1."""
+    fill(path, 3)
+    ended = run("history", "export", "/dev/full")
+    assert ended.returncode == 1
+    assert "No space left on device" in ended.stderr
+
+
+def test_an_import_that_is_killed_adds_all_or_nothing(
+    command: str, environment: Mapping[str, str], path: Path, tmp_path: Path, run: Run
+) -> None:
+    """Killed at any moment: what was there stays, and of the import all is there or nothing."""
+    fill(path, 5)
+    exported = run("history", "export").stdout.splitlines()[0]
+    source, count = tmp_path / "source", 20_000
+    moments = (NOW - timedelta(seconds=60 * number) for number in range(1, count + 1))
+    source.write_text(
+        "".join(
+            json.dumps({**json.loads(exported), "at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "key_id": "0" * 12}) + "\n"
+            for at in moments
+        )
+    )
+    counts = set()
+    for seconds in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 5):
+        process = subprocess.Popen([command, "history", "import", source], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+        with opened(path, seconds=None, create=False) as connection:
+            counts.add(len(list(entries(connection))))
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert counts <= {5, 5 + count}
+    assert 5 in counts
+    assert process.returncode == 0
+    assert max(counts) == 5 + count
+
+
+# --- the sandbox ------------------------------------------------------------------------------------------------
+
+
+def test_the_past_ends_at_what_the_sandbox_has(run: Run) -> None:
+    """Exactly, a minute ago, under the names that a reading has: a live reading goes on from it."""
+    ended = run("sandbox", "--days", "3", "--remain", "7.25", "--used", "3.5", "--", "apimart", "history", "export")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    samples = [json.loads(line) for line in ended.stdout.splitlines()]
+    last = {each["scope"]: each for each in samples}
+    assert (last["key"]["remain_balance"], last["key"]["used_balance"]) == (7.25, 3.5)
+    assert (last["account"]["remain_balance"], last["account"]["used_balance"]) == (100.0, 25.5)
+    balance = json.loads(run("sandbox", "--", "apimart", "balance", "--json").stdout)
+    for each in last.values():
+        assert re.fullmatch(r"127\.0\.0\.1:[0-9]+", each["host"])
+        assert all(each[name] == balance[name] for name in ("key_id", "profile", "unit"))
+        assert each["source"] == "sandbox"
+        assert 60 <= (datetime.now(UTC) - datetime.fromisoformat(each["at"])).total_seconds() < 90
+    assert len({each["at"][:10] for each in samples}) == 4
+
+
+def test_the_history_of_a_sandbox_is_private_and_goes_with_it(run: Run, path: Path, tmp_path: Path) -> None:
+    """With a past or without, whatever APIMART_HISTORY was before; the one of the user is not touched."""
+    script = 'echo "$APIMART_HISTORY"; cd "$(dirname "$APIMART_HISTORY")" && ls -ld . | cut -c1-10; ls'
+    for options, listed in (((), ""), (("--days", "1"), "history.db\n")):
+        ended = run("sandbox", *options, "--", "sh", "-c", script, env={"APIMART_HISTORY": str(tmp_path / "mine")})
+        place, mode, files = ended.stdout.split("\n", 2)
+        assert (mode, files, ended.stderr) == ("drwx------", listed, "")
+        assert place.endswith("/history.db")
+        assert not os.path.lexists(os.path.dirname(place))
+    assert not path.parent.exists()
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_history_of_a_sandbox(
+    command: str, environment: Mapping[str, str], tmp_path: Path, number: int
+) -> None:
+    """Nor does a command that ends by it."""
+    (tmp_path / "t").mkdir()
+    with subprocess.Popen(
+        [command, "sandbox", "--days", "1", "--", "sleep", "60"], env={**environment, "TMPDIR": str(tmp_path / "t")}
+    ) as process:
+        wait_until(lambda: list(tmp_path.glob("t/*/history.db")))
+        time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(10) in {128 + number, -number}
+    assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_holds_up_no_sandbox(run: Run, path: Path) -> None:
+    """Then nothing is recorded; a past that was asked for is an error."""
+    script = (
+        "import os, sys, tempfile\ntempfile.tempdir = '/proc/nowhere'\n"
+        "from apimart_cli.cli import main\nos._exit(main(sys.argv[1:]))"
+    )
+    arguments = [sys.executable, "-c", script, "sandbox"]
+    ended = run("sandbox", "--", *arguments, "--", "sh", "-c", "echo $APIMART_HISTORY")
+    assert (ended.returncode, ended.stdout) == (0, f"{os.devnull}\n")
+    ended = run("sandbox", "--", *arguments, "--days", "1", "--", "echo", "no")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "error: --days: no history can be made: " in ended.stderr
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("days", ["0", "61", "-1", "x"])
+def test_days_of_a_sandbox_that_cannot_be(run: Run, days: str) -> None:
+    """From 1 to 60."""
+    assert run("sandbox", "--days", days, "--", "true").returncode == 2
+
+
+def test_what_is_loaded_where_nothing_is_drawn(run: Run) -> None:
+    """Plotext where a chart is drawn, SQLite where there is a history; nobody else pays for them."""
+    script = (
+        "import os, sys\nfrom apimart_cli.cli import main\nmain(sys.argv[1:])\n"
+        "os.write(2, ' '.join(sorted({'plotext', 'rich', 'requests', 'sqlite3'} & set(sys.modules))).encode())"
+    )
+    python = (sys.executable, "-c", script)
+    assert run("sandbox", "--", *python, "sandbox", "--", "true").stderr == ""
+    assert run("sandbox", "--days", "4", "--", *python, "history").stderr == "sqlite3"
+    assert run("sandbox", "--days", "4", "--", *python, "history", "path").stderr == ""
