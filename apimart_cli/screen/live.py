@@ -3,6 +3,7 @@
 However it ends, the terminal is as it was: its first screen, the cursor, the echo. What was shown last stays there.
 """
 
+import errno
 import os
 import select
 import sys
@@ -169,7 +170,15 @@ class _Keys:
         if self._before is None:
             self._before = [*changed]
         changed[3] &= ~(termios.ICANON | termios.ECHO)
-        termios.tcsetattr(terminal, termios.TCSANOW, changed)
+        while True:
+            try:
+                termios.tcsetattr(terminal, termios.TCSANOW, changed)
+            except termios.error as error:
+                # In the background the system stops us in the middle of that; it is to be done again afterwards.
+                if error.args[0] != errno.EINTR:
+                    return
+            else:
+                break
         self._poll = select.poll()
         self._poll.register(terminal, select.POLLIN)
 
