@@ -86,7 +86,7 @@ def run(
     Exit codes: the command's own, 128 and its number for a signal; 124 stopped by a limit, 125 not started,
     126 cannot be run, 127 not found.
     """
-    from apimart_cli.guarding import Order, run_guarded
+    from apimart_cli.guarding.supervision import Order, run_guarded
 
     if not command:
         raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")

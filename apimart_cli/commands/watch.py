@@ -57,8 +57,8 @@ def watch(
     not to be trusted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.live import Order
-    from apimart_cli.live import watch as watch_until_the_end
+    from apimart_cli.live.view import Order
+    from apimart_cli.live.view import watch as watch_until_the_end
 
     profiles = list({each.profile.value: each for each in resolve(asking.options(min=min))}.values())
     if until_below:

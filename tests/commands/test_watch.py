@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.board import Board
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
-from apimart_cli.live import Order, watch
+from apimart_cli.live.board import Board
+from apimart_cli.live.view import Order, watch
 from apimart_cli.readings import Taken
 from apimart_cli.rounds import Clock, Rounds
 from apimart_cli.sandbox.scenario import Fault

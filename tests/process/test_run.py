@@ -336,7 +336,7 @@ import os, re
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
 from apimart_cli.guard import Guard, Limits
-from apimart_cli.looking import Looking
+from apimart_cli.guarding.looking import Looking
 limits = Limits(max_spend=1000)
 looking, guard = Looking(resolve(Options())[0], limits), Guard(limits)
 def resident():

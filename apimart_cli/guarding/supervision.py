@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.accounting import Account, close
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UnavailableError, UsageError
 from apimart_cli.guard import Guard, Limits
-from apimart_cli.looking import Looking, Sight
+from apimart_cli.guarding.accounting import Account, close
+from apimart_cli.guarding.looking import Looking, Sight
+from apimart_cli.guarding.settling import settle
+from apimart_cli.guarding.watching import Register, Watch
 from apimart_cli.output.runs import breach_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import INTERRUPTED
 from apimart_cli.processes.watchdog import Watchdog
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_error, write_warning
-from apimart_cli.settling import settle
 from apimart_cli.text import without_keys
 from apimart_cli.trace import Trace
-from apimart_cli.watching import Register, Watch
 from apimart_cli.words import StoppedBy
 
 STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
