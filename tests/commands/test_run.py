@@ -302,7 +302,9 @@ def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: p
         raise ZeroDivisionError
 
     monkeypatch.setattr("apimart_cli.readings.ask_again", fail)
-    monkeypatch.setattr("apimart_cli.guarding.supervision.settle", lambda _looking, _guard, latest, **_: (latest, False))
+    monkeypatch.setattr(
+        "apimart_cli.guarding.supervision.settle", lambda _looking, _guard, latest, **_: (latest, False)
+    )
     ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
     assert ended.code == 124
     assert "a bug in apimart: ZeroDivisionError" in ended.stderr
