@@ -10,8 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
+from apimart_cli.__main__ import OBJECTS_BETWEEN_COLLECTIONS
 from apimart_cli.board import Board
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
@@ -25,6 +27,8 @@ from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Call, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
+from support.secure import Gateway as TlsGateway
+from support.secure import authority, certified
 
 D = Decimal
 QUICK = ("--interval", "0.1")
@@ -384,3 +388,26 @@ def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: P
     assert objects < 1000
     assert memory < 2_000_000
     assert (descriptors <= 2, threads <= 2) == (True, True)
+
+
+def test_tls_takes_no_more_room(time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round reads the usual authorities, 0.7 MB of them, and a process of ours looks for garbage seldom."""
+    authorities = tmp_path / "ca.pem"
+    authorities.write_bytes(Path(certifi.where()).read_bytes() + authority().cert_pem.bytes())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authorities))
+    before = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    try:
+        with TlsGateway(certified("localhost")) as gateway:
+            options = Options(base_url=f"https://localhost:{gateway.port}")
+            settings = resolve(options, {"APIMART_API_KEY": KEY, "HOME": str(tmp_path)})
+            rounds = Rounds(settings, interval=30, clock=time.clock)
+            taken = []
+            for _ in range(40):
+                time.pass_by(30)
+                [answered] = rounds.again()
+                assert answered.readings[0].balance is not None
+                taken.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+    finally:
+        gc.set_threshold(*before)
+    assert taken[-1] - taken[9] < 8_000_000
