@@ -111,11 +111,10 @@ def _first_failure(*readings: Reading) -> ApimartError:
     return min(failures, key=_silence)
 
 
-def _silence(failure: ApimartError) -> int:
-    if isinstance(failure, PaymentRequiredError):
-        return 0
+def _silence(failure: ApimartError) -> tuple[bool, bool]:
     # `--fail-open` forgives silence: it must not hide what the other of the two was told.
-    return 2 if isinstance(failure, UnavailableError) and not failure.was_told else 1
+    is_silence = isinstance(failure, UnavailableError) and not failure.was_told
+    return not isinstance(failure, PaymentRequiredError), is_silence
 
 
 def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading]:

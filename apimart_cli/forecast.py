@@ -74,7 +74,7 @@ def forecast(samples: Sequence[Sample]) -> Forecast | None:
     spends = daily_spends(segment)
     with localcontext(_PRECISE):
         seen = Decimal(len(spends)) if spends else _in_days(segment[-1].at - segment[0].at)
-        rate = max(sum(spends, Decimal(0)) / len(spends), Decimal(0)) if spends else None
+        rate = max(Decimal(sum(spends)) / len(spends), Decimal(0)) if spends else None
         remain = samples[-1].remain
         if remain is None:
             return Forecast(ForecastState.UNLIMITED, seen, rate)
@@ -155,7 +155,7 @@ def _ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[De
     spent, no upper end where the days differ too much.
     """
     n = len(spends)
-    variance = sum(((spend - mean) ** 2 for spend in spends), Decimal(0)) / (n - 1)
+    variance = Decimal(sum((spend - mean) ** 2 for spend in spends)) / (n - 1)
     spread = (WIDENING * T_90[n]) ** 2 * variance
     square, half = mean**2 - spread / n, remain * mean + spread / 2
     # The usual half^2 - square * remain^2, with what cancels out left out; and the smaller root in the form that holds
@@ -174,11 +174,13 @@ _WITH_END = frozenset({ForecastState.OK, ForecastState.ROUGH})
 _URGENCY = (ForecastState.EMPTY, ForecastState.TOO_LITTLE, None, ForecastState.IDLE, ForecastState.UNLIMITED)
 """What matters most comes first; None is what has an end."""
 
+_NEVER = Decimal("Infinity")
+
 
 def _haste(told: Forecast) -> tuple[int, Decimal, Decimal, Decimal]:
     """Return what sorts forecasts by their end, the sooner first; where they end alike, the one that spends more."""
     urgency = _URGENCY.index(None if told.state in _WITH_END else told.state)
-    days_left = Decimal("Infinity") if told.days_left is None else told.days_left
+    days_left = _NEVER if told.days_left is None else told.days_left
     return urgency, days_left, told.days_seen, -(told.spent_per_day or Decimal(0))
 
 

@@ -137,6 +137,9 @@ def _run(
     started = time.monotonic()
     with Watch(guard, looking, first, advice=_advice(order), register=register) as watch:
         end = _supervised(order, watch, watchdog)
+    if watchdog is not None:
+        # What the command has left running is left alone, whatever becomes of us from here on.
+        watchdog.release()
     seconds, after, is_settled = time.monotonic() - started, watch.latest, False
     if end.stopped_by is not None:
         write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)

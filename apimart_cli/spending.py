@@ -7,8 +7,9 @@ back when a task fails, so `used` may fall a little.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal, localcontext
+from itertools import pairwise
 from typing import NamedTuple
 
 DAY = timedelta(days=1)
@@ -56,28 +57,30 @@ def segments(samples: Sequence[Sample]) -> list[list[Sample]]:
     counts anew. A fall that the next sample does not confirm is left out; the last sample has none to confirm it yet.
     """
     found: list[list[Sample]] = []
-    segment: list[Sample] = []
     for place, sample in enumerate(samples):
-        before = segment[-1] if segment else None
+        before = found[-1][-1] if found else None
         if before is None or not _NO_TIME <= sample.at - before.at <= LONGEST_GAP:
-            found.append(segment := [sample])
-        elif sample.used >= before.used or not _fell(segment, sample):
-            segment.append(sample)
+            found.append([sample])
+        elif sample.used >= before.used or not _fell(found[-1], sample):
+            found[-1].append(sample)
         elif place + 1 < len(samples) and samples[place + 1].used < before.used:
-            found.append(segment := [sample])
+            found.append([sample])
     return found
 
 
 def used_at(segment: Sequence[Sample], moment: datetime) -> Decimal:
-    """Return what was used at a moment inside the segment, in proportion between the samples around it."""
+    """Return what was used at a moment: in proportion between the samples around it, after the last what that one says.
+
+    The moment is not before the first sample.
+    """
     place = bisect_right(segment, moment, key=lambda sample: sample.at)
     before = segment[place - 1]
     if place == len(segment) or before.at == moment:
         return before.used
     after = segment[place]
     with localcontext(EXACT):
-        share = Decimal((moment - before.at) // _MICROSECOND) / Decimal((after.at - before.at) // _MICROSECOND)
-        return before.used + (after.used - before.used) * share
+        passed, whole = (moment - before.at) // _MICROSECOND, (after.at - before.at) // _MICROSECOND
+        return before.used + (after.used - before.used) * passed / whole
 
 
 def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
@@ -85,13 +88,12 @@ def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
     spends: dict[date, Decimal] = {}
     for segment in segments(samples):
         start, end = segment[0].at, segment[-1].at
-        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-        while max(midnight, start) < end:
-            level = used_at(segment, min(midnight + DAY, end))
+        days = (end.date() - start.date()).days
+        midnights = {datetime.combine(end.date() - number * DAY, time(), UTC) for number in range(days)}
+        for since, until in pairwise(sorted({start, *midnights, end})):
             with localcontext(EXACT):
-                spent = level - used_at(segment, max(midnight, start))
-                spends[midnight.date()] = spends.get(midnight.date(), Decimal(0)) + spent
-            midnight += DAY
+                spent = used_at(segment, until) - used_at(segment, since)
+                spends[since.date()] = spends.get(since.date(), Decimal(0)) + spent
     return [DaySpend(day, spent) for day, spent in sorted(spends.items())]
 
 
@@ -104,11 +106,11 @@ def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
     found: list[TopUp] = []
     level: Decimal | None = None
     new: TopUp | None = None
-    used = Decimal(0)
+    last: Sample | None = None
     for segment in segments(samples):
-        if segment[0].used < used - _SAME:
+        if last is not None and segment[0].used < last.used - _SAME:
             level = new = None
-        used = segment[-1].used
+        last = segment[-1]
         for sample in segment:
             if sample.remain is None:
                 level = new = None

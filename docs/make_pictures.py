@@ -37,6 +37,8 @@ class Session(NamedTuple):
 
     commands: Sequence[str]
     sandbox: Sequence[str]
+    is_of_the_day: bool = False
+    """Whether it shows days up to the day on which it is drawn."""
 
 
 PICTURES: Mapping[str, Session] = {
@@ -47,6 +49,11 @@ PICTURES: Mapping[str, Session] = {
             "apimart check --min 5 --scope both; echo $?",
         ),
         ("--remain", "10.5", "--used", "2.3", "--account-remain", "4.2", "--account-used", "195.8"),
+    ),
+    "history.svg": Session(
+        ("apimart balance", "apimart history --scope key", "apimart check --min-runway 1d; echo $?"),
+        ("--days", "14", "--used", "24"),
+        is_of_the_day=True,
     ),
     # What is spent is booked every 2 seconds: the amounts are the same, however quick the machine is.
     "run.svg": Session(("apimart run --max-spend 3 -- ./agent; echo $?",), ("--burn", "1", "--lag", "2")),

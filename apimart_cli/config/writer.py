@@ -1,6 +1,6 @@
 """Changing the config file: one writer at a time, and the old file stays until the new one is whole on the disk.
 
-The only importer of filelock; loaded by the commands that write.
+Loads filelock: only the commands that write import it.
 """
 
 import os

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
 from apimart_cli.ledger.queries import profiles
 from apimart_cli.ledger.retention import prune
 from apimart_cli.ledger.runs import clear_runs, rename_runs, runs
 from apimart_cli.ledger.store import clear, rename
-from apimart_cli.ledger.transfer import lines_of
 from apimart_cli.runs import Run
 
 
@@ -36,6 +34,10 @@ def import_samples(path: Path, file: BinaryIO, now: datetime) -> Imported:
 
     Raises UsageError for a line that is wrong, OSError when the file cannot be read, LedgerError.
     """
+    # Late: of these commands, only this one needs the library of locks.
+    from apimart_cli.ledger.merge import Staged, merge
+    from apimart_cli.ledger.transfer import lines_of
+
     with Staged(lines_of(file), now) as staged, opened(path, seconds=None) as connection:
         added = merge(connection, staged, now)
         known = staged.lines - added

@@ -23,6 +23,9 @@ from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
 
+# The watchdog is a copy of this process, whose threads hold no lock that it could miss.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 D = Decimal
 TOUCH = ("sh", "-c", "touch started")
 QUICK = ("--no-settle", "--interval", "0.1", "--kill-after", "2")

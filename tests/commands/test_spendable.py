@@ -55,6 +55,7 @@ def spendable(key: str | ApimartError | None, account: str | ApimartError | None
         ("3", None, "3", "key"),
         (None, None, None, None),
         ("0", "-2.5", "-2.5", "account"),
+        ("0", "0.5", "0", "key"),
         ("0.000000000000000000000000000001", "0.000000000000000000000000000002", "1E-30", "key"),
     ],
 )

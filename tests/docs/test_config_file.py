@@ -75,6 +75,7 @@ def test_every_name_of_the_config_file_is_documented() -> None:
         "default_profile": ("string", "yes", "no"),
         "profiles": ("tables", "yes", "no"),
         **{name: (words[kind], "no", "yes") for name, kind in names.KEY_NAMES.items()},
+        "background_keys": ("true or false", "no", "yes"),
         **{name: (words[kind], "yes", "yes") for name, kind in names.SHARED_NAMES.items()},
     }
     documented = {code_in(row[0])[0]: tuple(row[1:4]) for row in table("name").rows}

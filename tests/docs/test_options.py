@@ -91,7 +91,8 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 """Said once for all commands, in a sentence."""
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
-            "config unset", "config check", "sandbox", "apimart")  # fmt: skip
+            "config unset", "config check", "history", "history show", "history export", "history path",
+            "history clear", "statusline", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 
@@ -103,7 +104,7 @@ def test_the_tables_of_options_name_every_command(help_of: Help) -> None:
     assert documented == {*with_options, "apimart"} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("parent", ["", "config"])
+@pytest.mark.parametrize("parent", ["", "config", "history"])
 def test_the_list_of_commands_cuts_no_sentence(parent: str, help_of: Help) -> None:
     """In a terminal of 80 columns `--help` shows what each command does in one whole sentence."""
     sentences = [" ".join(text.split()) for _, text in section(help_of(parent), "Commands")]

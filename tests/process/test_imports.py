@@ -55,6 +55,9 @@ TOLD = modules("screen", "unread writing")
 WRITER = modules("config", "durations layout renaming replacing rewriting stored values writer") | KEY | {"target"}
 LINES = modules("output", "amounts cells lines rows table")
 JSON = modules("output", "amounts json")
+PLACE = KEY | modules("config", "durations recording settings values") | {"balance", "gate", "reports", "target"}
+LEDGER = {"spending"} | modules("ledger", "damage file place queries records schema")
+FORECAST = {"forecast", "output.runway"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}
 OPTIONAL = {
@@ -69,7 +72,7 @@ OPTIONAL = {
     "zstandard",
 }
 """What the HTTP libraries, and older versions of Rich, take along where somebody else installed it."""
-COMMANDS = modules("commands", "options balance check config help login logout profiles sandbox")
+COMMANDS = modules("commands", "options balance check config help history login logout profiles sandbox statusline")
 
 
 class Loaded:
@@ -126,13 +129,42 @@ class Loaded:
             WRITING,
             set(),
         ),
+        ("history path", SHARED | PLACE | {"commands.history"} | modules("screen", "writing"), {"platformdirs"}, set()),
+        (
+            "history --json",
+            SHARED
+            | PLACE
+            | LEDGER
+            | TOLD
+            | JSON
+            | FORECAST
+            | {"commands.history", "overview", "recorded"}
+            | modules("ledger", "overviews retention store upkeep")
+            | modules("output", "cells history")
+            | {"screen.output"},
+            {"platformdirs"},
+            {"sqlite3"},
+        ),
+        (
+            "statusline",
+            SHARED
+            | SETTINGS
+            | LEDGER
+            | FORECAST
+            | SCREEN
+            | {"commands.statusline", "processes.detached", "refreshing", "status"}
+            | modules("ledger", "glance state")
+            | modules("output", "amounts escapes statusline template"),
+            {"platformdirs"},
+            {"sqlite3"},
+        ),
         (
             "sandbox -- true",
             FRONT
             | KEY
             | modules("sandbox", "answers scenario server")
             | modules("config", "durations values")
-            | {"commands.sandbox", "target", "words"}
+            | {"commands.sandbox", "rehearsal", "target", "words"}
             | modules("processes", "child descendants relay"),
             set(),
             {"http.server", "ssl"},
@@ -172,7 +204,7 @@ def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
     assert loaded.packages == {"platformdirs"}
 
 
-RECORDED = {"spending"} | modules("ledger", "damage file place recording records retention schema store")
+RECORDED = {"spending"} | modules("ledger", "damage file place queries recording records retention schema store")
 TOLD_FROM_HISTORY = {"forecast", "output.runway", "ledger.recall"}
 
 

@@ -28,7 +28,7 @@ START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def days(*spends: float | str, remain: str | None = "60") -> list[Sample]:
+def days(*spends: Decimal | float | str, remain: str | None = "60") -> list[Sample]:
     """Return a reading each midnight, with this spend between them."""
     taken = [Sample(START, None if remain is None else Decimal(remain), Decimal(0))]
     for spent in spends:
@@ -101,7 +101,7 @@ def test_an_unlimited_key_has_a_rate_and_no_end() -> None:
 def test_what_is_empty_lasts_no_longer(remain: str, spends: tuple[int, ...]) -> None:
     """With or without enough history."""
     result = told(days(*spends, remain=remain))
-    assert result.state is ForecastState.EMPTY
+    assert (result.state, result.days_seen) == (ForecastState.EMPTY, len(spends))
     assert (result.days_left, result.days_left_low, result.days_left_high) == (0, 0, 0)
 
 
@@ -189,6 +189,16 @@ def test_a_huge_rest_and_a_tiny_spend_have_an_end() -> None:
     assert result.days_left > Decimal("1e44")
 
 
+def test_amounts_of_the_most_digits_are_not_rounded() -> None:
+    """15 digits before the point and 30 after it: not each day's spend, nor the rate, nor what it divides."""
+    spent = Decimal(f"1{'0' * 14}.{'0' * 29}1")
+    used = [Decimal(f"{number}{'0' * 14}.{'0' * 29}{number}") for number in range(4)]
+    taken = [Sample(START + number * DAY, 7 * spent, level) for number, level in enumerate(used)]
+    assert daily_spends(taken) == [spent, spent, spent]
+    result = told([each._replace(remain=Decimal(f"7{'0' * 14}.{'0' * 29}7")) for each in taken])
+    assert (result.spent_per_day, result.days_left) == (spent, 7)
+
+
 # --- the range --------------------------------------------------------------------------------------------------
 
 
@@ -218,6 +228,14 @@ def test_days_that_differ_too_much_have_no_upper_end() -> None:
     assert result.days_left is not None
     assert result.days_left_low < result.days_left
     assert result.days_left_high is None
+
+
+def test_days_that_differ_just_so_much_have_no_upper_end() -> None:
+    """Here what the days spend and how much they differ cancel out: the upper end is where nothing ever gets to."""
+    mean = WIDENING * T_90[3]
+    result = told(days(mean + 1, mean + 1, mean - 2))
+    assert result.days_left_low is not None
+    assert (result.state, result.spent_per_day, result.days_left_high) == (ForecastState.ROUGH, mean, None)
 
 
 def test_the_t_table_is_right() -> None:
@@ -431,6 +449,21 @@ def test_the_sooner_end_of_two(one: Forecast | None, other: Forecast | None, res
     """Either way round."""
     assert sooner(one, other) == result
     assert sooner(other, one) == result
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        ending("3", "5"),
+        Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(0)),
+        Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal("0.25")),
+    ],
+)
+def test_of_two_that_end_alike_the_one_that_spends_more_is_told(slow: Forecast) -> None:
+    """Either way round; also of two that never end, and where one of them spends nothing."""
+    fast = slow._replace(spent_per_day=(slow.spent_per_day or 0) + Decimal("0.5"))
+    assert sooner(slow, fast) == fast
+    assert sooner(fast, slow) == fast
 
 
 @pytest.mark.parametrize("one", KINDS)

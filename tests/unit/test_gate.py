@@ -19,7 +19,15 @@ from apimart_cli.errors import (
     UsageError,
 )
 from apimart_cli.forecast import Forecast
-from apimart_cli.gate import Judged, Thresholds, Verdict, code_of_readings, judge, judge_reading
+from apimart_cli.gate import (
+    Judged,
+    Thresholds,
+    Verdict,
+    code_of_readings,
+    judge,
+    judge_reading,
+    judged_part_below,
+)
 from apimart_cli.words import ForecastState, Outcome, Scope
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -338,6 +346,21 @@ def test_failing_open_does_not_forgive_the_gateway_s_own_word(others: list[Apima
     told = UnavailableError("the gateway could not tell the balance", was_told=True)
     required = [(failed(error), limits("5")) for error in (told, *others)]
     assert judge(required, fail_open=True).exit_code is ExitCode.UNAVAILABLE
+
+
+def test_the_part_that_is_below_is_told_with_what_it_was_held_to() -> None:
+    """The key to everything; the account not to `max_used`, which is for what the key used."""
+    required = limits("5", "8")
+    good, low, used = reading("10", "1"), reading("1", "9"), reading("10", "9")
+    for key, account, below in (
+        (low, failed(UNAVAILABLE), Judged(low, required, BELOW)),
+        (used, failed(UNAVAILABLE), Judged(used, required, BELOW)),
+        (failed(UNAVAILABLE), low, Judged(low._replace(scope=Scope.ACCOUNT), limits("5"), BELOW)),
+        (good, low, Judged(low._replace(scope=Scope.ACCOUNT), limits("5"), BELOW)),
+        (failed(UNAVAILABLE), used, None),
+        (good, good, None),
+    ):
+        assert judged_part_below(spendable(key, account._replace(scope=Scope.ACCOUNT)), required) == below
 
 
 # --- how long it lasts ------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_a_fall_after_days_of_rest_compares_with_the_last_sample_before_the_day(
     assert len(segments(taken)) == 1
 
 
-@pytest.mark.parametrize("used", ["9.9999995", "9.999999999999"])
+@pytest.mark.parametrize("used", ["9.999999", "9.9999995", "9.999999999999"])
 def test_the_noise_of_floats_does_not_cut(used: str) -> None:
     """Gateways compute with them."""
     assert len(segments([sample(0, "10"), sample(1, used), sample(2, used)])) == 1
@@ -115,6 +115,11 @@ def test_amounts_of_the_most_digits_are_exact() -> None:
     assert used_at([sample(0, "0"), sample(2, most)], START + HOUR) == Decimal(f"4{'9' * 14}.{'9' * 30}5")
 
 
+def test_after_the_last_sample_it_is_what_that_one_says() -> None:
+    """Nothing newer is known."""
+    assert used_at([sample(0, "1"), sample(2, "3")], START + 5 * HOUR) == 3
+
+
 # --- days -------------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +136,33 @@ def test_days_inside_a_gap_are_not_there() -> None:
     """Nobody knows what was spent on them."""
     days = spends_by_day([sample(0, "0"), sample(2, "2"), sample(240, "50"), sample(241, "51")])
     assert days == [DaySpend(date(2026, 3, 2), Decimal(2)), DaySpend(date(2026, 3, 12), Decimal(1))]
+
+
+def test_what_was_spent_on_one_day_in_two_segments_adds_up() -> None:
+    """The gateway counted anew in between: 2 before it, 3 after it."""
+    taken = [sample(0, "10"), sample(1, "12"), sample(2, "0"), sample(3, "3")]
+    assert spends_by_day(taken) == [DaySpend(date(2026, 3, 2), Decimal(5))]
+
+
+def test_a_day_begins_at_midnight_whenever_the_samples_were_taken() -> None:
+    """Half a second before midnight of UTC and a second and a half after it, and a sample on the next one."""
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    moments = [timedelta(seconds=-0.5), timedelta(seconds=1.5), timedelta(days=1)]
+    taken = [Sample(midnight + at, Decimal(9), Decimal(used)) for at, used in zip(moments, (0, 4, 6), strict=True)]
+    assert spends_by_day(taken) == [DaySpend(date(2026, 3, 1), Decimal(1)), DaySpend(date(2026, 3, 2), Decimal(5))]
+
+
+def test_samples_that_cover_no_time_cover_no_day() -> None:
+    """One alone, and two in the same moment."""
+    assert spends_by_day([sample(0, "1")]) == []
+    assert spends_by_day([sample(0, "1"), sample(0, "2")]) == []
+
+
+def test_the_spend_of_a_day_has_all_its_digits() -> None:
+    """15 before the point and 30 after it, in two segments of the same day."""
+    high, tiny = f"1{'0' * 13}5.{'0' * 29}1", f"0.{'0' * 29}1"
+    taken = [sample(0, "5"), sample(1, high), sample(2, "0"), sample(3, tiny)]
+    assert spends_by_day(taken) == [DaySpend(date(2026, 3, 2), Decimal(f"1{'0' * 14}.{'0' * 29}2"))]
 
 
 @pytest.mark.parametrize("day", [date(2026, 3, 29), date(2026, 10, 25)])
@@ -182,8 +214,8 @@ def test_two_changes_in_a_row_need_two_samples_each() -> None:
 
 def test_the_noise_of_floats_is_no_top_up() -> None:
     """Of a huge amount the noise is larger."""
-    taken = [sample(0, "0", "10"), sample(1, "0", "10.0000004"), sample(2, "0", "10.0000004")]
-    assert top_ups(taken) == []
+    for noisy in ("10.0000004", "10.000001", "9.999999"):
+        assert top_ups([sample(0, "0", "10"), sample(1, "0", noisy), sample(2, "0", noisy)]) == []
     huge = [sample(0, "0", "99999999999999"), sample(1, "0", "99999999999999.02"), sample(2, "0", "99999999999999.02")]
     assert top_ups(huge) == []
 
@@ -194,13 +226,40 @@ def test_a_quota_that_becomes_unlimited_and_limited_again_is_no_top_up() -> None
     assert top_ups(taken) == []
 
 
+def test_a_top_up_after_an_unlimited_time_is_seen() -> None:
+    """What is left once there is a limit again is what it is compared with."""
+    taken = [sample(0, "0", None), sample(1, "0", "10"), sample(2, "0", "60"), sample(3, "0", "60")]
+    assert top_ups(taken) == [TopUp(START + 2 * HOUR, Decimal(50))]
+
+
+@pytest.mark.parametrize("confirming", ["59.999999", "60.000001"])
+def test_the_second_sample_of_a_top_up_may_differ_by_the_noise_of_floats(confirming: str) -> None:
+    """The amount is that of the first."""
+    taken = [sample(0, "0", "10"), sample(1, "0", "60"), sample(2, "0", confirming)]
+    assert top_ups(taken) == [TopUp(START + HOUR, Decimal(50))]
+
+
+def test_the_amount_of_a_top_up_has_all_its_digits() -> None:
+    """15 before the point and 30 after it."""
+    before, after = f"0.{'0' * 29}1", f"1{'0' * 14}.{'0' * 29}3"
+    taken = [sample(0, "0", before), sample(1, "0", after), sample(2, "0", after)]
+    assert top_ups(taken) == [TopUp(START + HOUR, Decimal(f"1{'0' * 14}.{'0' * 29}2"))]
+
+
 def test_a_gateway_that_counts_anew_is_no_cut() -> None:
     """`used` starts at zero, and the sum falls with it."""
     taken = [sample(0, "90", "10"), sample(1, "91", "9"), sample(2, "0", "9"), sample(3, "1", "8")]
     assert top_ups(taken) == []
 
 
-@pytest.mark.parametrize("used", ["5", "4.9999999"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_gateway_that_counts_anew_inside_a_gap_has_no_top_up(count: int) -> None:
+    """The first sample after the gap tells it, be it alone or the next one above what was used before."""
+    anew = [sample(1000, "0", "60"), sample(1001, "6", "54"), sample(1002, "6", "54")]
+    assert top_ups([sample(0, "5", "10"), *anew[:count]]) == []
+
+
+@pytest.mark.parametrize("used", ["5", "4.9999999", "4.999999"])
 def test_a_top_up_inside_a_gap_is_seen_after_it(used: str) -> None:
     """The sum does not care how the spend was spread, and the noise of floats is no new count."""
     taken = [sample(0, "5", "10"), sample(1000, used, "60"), sample(1001, used, "60")]
