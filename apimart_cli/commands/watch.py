@@ -46,7 +46,7 @@ def watch(
 
         apimart watch
         apimart watch --all-profiles --interval 1m
-        apimart watch --min 5 --until-below && echo seen enough
+        apimart watch --min 5 --until-below; echo top up
         apimart watch --json --for 8h >> balance.jsonl
 
     On a terminal: a table in place, with what was spent since the start, how fast, and how long the rest lasts; q ends
