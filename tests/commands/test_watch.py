@@ -13,11 +13,7 @@ from typing import Any
 import certifi
 import pytest
 
-<<<<<<< HEAD
-=======
 from apimart_cli.__main__ import OBJECTS_BETWEEN_COLLECTIONS
-from apimart_cli.board import Board
->>>>>>> watch
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.ledger.file import opened
