@@ -45,7 +45,6 @@ def watch(
     """Watch balances as they change.
 
         apimart watch
-        apimart watch --all-profiles --interval 1m
         apimart watch --min 5 --until-below; echo top up
         apimart watch --json --for 8h >> balance.jsonl
 
