@@ -16,7 +16,7 @@ MOST_CHARACTERS = 200
 def variables(alert: Alert) -> Mapping[str, str]:
     """Return the variables of the command; what is not known, or not set, is empty."""
     balance = alert.reading.balance
-    facts = {**_facts(alert), **_threshold_in_words(alert)}
+    facts = {**_facts(alert), "threshold": _threshold_in_words(alert)}
     if balance is not None and balance.unlimited_quota:
         facts["remain"] = "unlimited"
     return {f"APIMART_{name.upper()}": _in_words(value) for name, value in facts.items()}
@@ -26,19 +26,25 @@ def document(alert: Alert) -> str:
     """Return the JSON object that the command reads, as one line."""
     reading, threshold = alert.reading, alert.threshold
     balance = reading.balance
+    facts = _facts(alert)
     return render_document(
         {
-            **_facts(alert),
+            "event": facts.pop("event"),
+            "profile": facts.pop("profile"),
+            "scope": facts.pop("scope"),
+            "remain": facts.pop("remain"),
+            "unlimited_quota": None if balance is None else balance.unlimited_quota,
             "threshold": days_of(threshold.min_runway) if threshold.min is None else threshold.min,
             "threshold_name": "min_runway_days" if threshold.min is None else "min",
+            **facts,
             "key_id": reading.key_id,
             "host": reading.host,
-            "unlimited_quota": None if balance is None else balance.unlimited_quota,
         }
     )
 
 
 def _facts(alert: Alert) -> dict[str, str | Decimal | None]:
+    """Return what both of them tell alike."""
     reading = alert.reading
     forecast = forecast_document(reading.forecast) or {}
     return {
@@ -46,7 +52,6 @@ def _facts(alert: Alert) -> dict[str, str | Decimal | None]:
         "profile": _shown(reading.profile),
         "scope": reading.scope.value,
         "remain": None if reading.balance is None else reading.balance.remain_balance,
-        "threshold": None,
         "unit": _shown(reading.unit),
         "days_left": forecast.get("days_left"),
         "days_left_low": forecast.get("days_left_low"),
@@ -54,14 +59,14 @@ def _facts(alert: Alert) -> dict[str, str | Decimal | None]:
     }
 
 
-def _threshold_in_words(alert: Alert) -> dict[str, str]:
+def _threshold_in_words(alert: Alert) -> str:
     least, runway = alert.threshold.min, alert.threshold.min_runway
     if least is not None:
-        return {"threshold": plain(least)}
+        return plain(least)
     assert runway is not None, "one of them is set"
     days = days_of(runway)
     assert days is not None, "it is a duration"
-    return {"threshold": f"{plain(days.normalize())}d"}
+    return f"{plain(days.normalize())}d"
 
 
 def _in_words(value: str | Decimal | None) -> str:
