@@ -19,8 +19,8 @@ def key_variables(environ: Mapping[str, str], keys: Iterable[str]) -> Collection
     except ConfigError:
         # It was changed since it was read; the keys in use are known all the same.
         profiles = []
-    named = {"APIMART_API_KEY", *(str(profile.get("api_key_env", "")) for profile in profiles)}
-    known = {*keys, *(str(profile.get("api_key", "")) for profile in profiles)} - {""}
+    named = {"APIMART_API_KEY", *(str(profile["api_key_env"]) for profile in profiles if "api_key_env" in profile)}
+    known = {*keys, *(str(profile["api_key"]) for profile in profiles if "api_key" in profile)} - {""}
     return named | {name for name, value in environ.items() if any(_holds(value, key) for key in known)}
 
 
