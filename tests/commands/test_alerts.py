@@ -404,9 +404,16 @@ def test_variables_that_hold_a_key_are_taken_out(write_config: Write) -> None:
     """Those of any profile, those that are one, and those that have one in them; a short word is compared whole."""
     write_config("[profiles.a]\napi_key_env = 'OTHER'\n[profiles.b]\napi_key = 'sk-stored-1234567'\n")
     environ = {
-        **os.environ, "APIMART_API_KEY": "sk-1", "OTHER": "x", "COPY": "y=sk-in-use-1234",
-        "HEADER": "Bearer sk-stored-1234567", "SHORT": "sk-s", "WITH_SHORT": "task-sets", "PLAIN": "sk-unknown-987654321", "APIMART_PROFILE": "a",
-    }  # fmt: skip
+        **os.environ,
+        "APIMART_API_KEY": "sk-1",
+        "OTHER": "x",
+        "COPY": "y=sk-in-use-1234",
+        "HEADER": "Bearer sk-stored-1234567",
+        "SHORT": "sk-s",
+        "WITH_SHORT": "task-sets",
+        "PLAIN": "sk-unknown-987654321",
+        "APIMART_PROFILE": "a",
+    }
     found = set(key_variables(environ, ["sk-in-use-1234", "sk-s"]))
     assert found == {"APIMART_API_KEY", "OTHER", "COPY", "HEADER", "SHORT"}
 

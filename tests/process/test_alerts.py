@@ -21,7 +21,8 @@ from support.scripted import balance, gateway
 DUMP = """#!/bin/sh
 # Everything that a process can tell of itself and its parent that was given to it.
 { tr '\\0' '\\n' < /proc/$$/environ; tr '\\0' '\\n' < /proc/$$/cmdline; cat; ls -l /proc/$$/fd; } > "$0.dump"
-grep SigBlk /proc/$$/status > "$0.status"
+# Not its own: a shell that waits holds signals back itself.
+grep SigBlk /proc/self/status > "$0.status"
 cut -d ' ' -f 6,7 /proc/$$/stat > "$0.session"; echo $$ >> "$0.session"
 echo once >> "$0.times"
 """
