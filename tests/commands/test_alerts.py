@@ -480,6 +480,17 @@ def test_watch_and_check_share_what_was_told(shop: Shop) -> None:
     assert shop.events == ["low"]
 
 
+def test_the_reading_that_ends_a_watch_is_told(shop: Shop) -> None:
+    """Of every one that is shown, the last included, which may be the first."""
+    for number in range(5):
+        shop.log.unlink(missing_ok=True)
+        amounts = iter(["7"] * number)
+        shop.gateway.answer = lambda _path, _key, amounts=amounts: balance(next(amounts, "4"), "6")
+        options = ("--min", "5", "--until-below", "--interval", "0.1")
+        assert shop("watch", *options, "--on-low", str(shop.hook), record=False).code == 3
+        assert shop.events == ["low"]
+
+
 def test_a_slow_command_delays_no_question(shop: Shop, tmp_path: Path) -> None:
     """It is waited for at the end only."""
     slow = script(tmp_path, f"sleep 1; date >> {tmp_path}/done")
