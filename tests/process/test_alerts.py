@@ -270,3 +270,20 @@ def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Ru
     assert is_running(int(found[2]))
     os.kill(int(found[2]), signal.SIGKILL)
     assert not is_running(int(path.with_name("hook.pid").read_text()))
+
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_goes_wrong_is_told_after_the_table_of_watch(spawn: Spawn, hook: Hook, sandbox: Sandbox) -> None:
+    """Not over it: the screen is ours again by then."""
+    path = hook("#!/bin/sh\necho no network\nexit 4\n")
+    env = {**connected(sandbox), "APIMART_SANDBOX": "1"}
+    options = ("--min", "50", "--count", "4", "--interval", "0.2", "--on-low", str(path))
+    terminal = spawn("apimart", "watch", *options, columns=200, env=env)
+    shown = terminal.read().decode()
+    terminal.wait()
+    assert terminal.exitstatus == 0
+    table, _, after = shown.rpartition("\x1b[?25h")
+    assert "Remaining" in table
+    assert "no network" not in table
+    assert f"{path} (--on-low) failed with exit code 4: no network" in after

@@ -93,6 +93,22 @@ def test_of_many_at_once_one_has_it(path: Path) -> None:
     assert sorted(map(str, events)) == ["None"] * 7 + ["low"]
 
 
+def test_whoever_waits_for_another_process_looks_again(path: Path) -> None:
+    """It may have claimed the same alert, after we looked and before the ledger was ours."""
+    told(path, SAFE)
+    events: list[AlertEvent | None] = []
+    waiting = threading.Thread(target=lambda: events.append(told(path, LOW)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting.start()
+        time.sleep(0.3)
+        assert events == []
+        other.execute("INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?)", (*MIN_5, round(NOW * 1000), "12.30", None))
+        other.execute("COMMIT")
+    waiting.join()
+    assert events == [None]
+
+
 def test_what_changes_nothing_locks_nothing(path: Path) -> None:
     """As nearly always: another process may write meanwhile, for as long as it likes."""
     told(path, LOW)
