@@ -51,6 +51,12 @@ def claim(path: Path, asked: Sequence[Asked], now: float, *, seconds: float) -> 
     return within(seconds, path, work)
 
 
+def clear_alarms(connection: Connection) -> None:
+    """Forget what was told."""
+    with transaction(connection):
+        connection.execute("DELETE FROM alerts")
+
+
 def _steps(alarms: Sequence[Alarm | None], asked: Sequence[Asked], now: float) -> list[Step]:
     return [step(alarm, standing, now, remind) for alarm, (_, standing, remind) in zip(alarms, asked, strict=True)]
 

@@ -153,6 +153,15 @@ def test_another_threshold_is_another_question(shop: Shop) -> None:
     assert [each["threshold"] for each in shop.told] == [5, 6]
 
 
+def test_clearing_the_history_arms_it(shop: Shop) -> None:
+    """All of it; a part of it does not."""
+    for part in (("-p", "default"), ("--before", "2020-01-01"), ()):
+        shop.check()
+        assert shop("history", "clear", "--yes", *part).code == 0
+    shop.check()
+    assert shop.events == ["low", "low"]
+
+
 def test_another_key_and_another_gateway_are_another_question(shop: Shop) -> None:
     """The name of the profile is none."""
     other = "sk-test-Another9Key8Of7These"
@@ -377,18 +386,22 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what it has started; the time is 10 seconds."""
+    """With what it has started, in other sessions, too; the time is 10 seconds."""
     from apimart_cli import alerting
 
     assert alerting.LONGEST == 10
     monkeypatch.setattr(alerting, "LONGEST", 0.3)
-    hangs = script(tmp_path, f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/pid; echo waiting; wait; sleep 60")
+    text = (
+        f"trap '' TERM; for start in '' setsid; do $start sleep 60 & echo $! >> {tmp_path}/pids; done; wait; sleep 60"
+    )
+    hangs = script(tmp_path, text)
     begun = time.monotonic()
     ended = shop("check", "--min", "5", "-q", "--on-low", hangs)
     assert 0.3 <= time.monotonic() - begun < 3
     assert (ended.code, ended.stdout) == (3, "")
     assert f"{hangs} (--on-low) was stopped after 0.3 seconds" in ended.stderr
-    assert not is_running(int((tmp_path / "pid").read_text()))
+    pids = [int(line) for line in (tmp_path / "pids").read_text().splitlines()]
+    assert [is_running(pid) for pid in pids] == [False, False]
 
 
 def test_what_a_command_leaves_behind_goes_on(shop: Shop, tmp_path: Path) -> None:
