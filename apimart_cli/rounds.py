@@ -63,7 +63,7 @@ class Rounds:
     ) -> None:
         """Ask profiles of different names every `interval` seconds, and never twice within `least`.
 
-        `told` is called with the readings of each round, after they are out, in the thread that asks.
+        `told` is called with the readings of each round by whoever shows them, after they are out: see `tell`.
         """
         self._profiles = [_with_kept_key(settings) for settings in profiles]
         self._paces = {settings.profile.value: Pace(interval, dice=dice) for settings in profiles}

@@ -108,7 +108,7 @@ def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
     new: TopUp | None = None
     last: Sample | None = None
     for segment in segments(samples):
-        if last is not None and segment[0].used < last.used - _SAME:
+        if last is not None and segment[0].used < last.used - SAME:
             level = new = None
         last = segment[-1]
         for sample in segment:
@@ -118,7 +118,7 @@ def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
             with localcontext(EXACT):
                 total = sample.remain + sample.used
                 change = Decimal(0) if level is None else total - level
-                same = max(_SAME, abs(total) * _SAME_PART)
+                same = max(SAME, abs(total) * SAME_PART)
                 is_confirmed = new is not None and abs(change - new.amount) <= same
             if abs(change) <= same:
                 level, new = total, None
@@ -130,14 +130,14 @@ def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
     return found
 
 
-_SAME = Decimal("0.000001")
-_SAME_PART = Decimal("1e-14")
+SAME = Decimal("0.000001")
+SAME_PART = Decimal("1e-14")
 """Amounts that differ by no more than this, or this part of them, are equal: gateways compute with floats."""
 
 
 def _fell(segment: Sequence[Sample], sample: Sample) -> bool:
     """Tell whether `used` fell below all that it was in the day before: more than a charge that was given back."""
-    ceiling = sample.used + max(_SAME, sample.used * _SAME_PART)
+    ceiling = sample.used + max(SAME, sample.used * SAME_PART)
     for earlier in reversed(segment):
         if earlier.used <= ceiling:
             return False

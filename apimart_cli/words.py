@@ -134,3 +134,12 @@ class Change(StrEnum):
     """Less is left than `min`."""
     ENOUGH = "enough"
     """Not any more."""
+
+
+class AlertEvent(StrEnum):
+    """What an alert tells."""
+
+    LOW = "low"
+    """Less is left than `min`, or it lasts shorter than `min_runway`."""
+    RECOVERED = "recovered"
+    """Enough is left again."""

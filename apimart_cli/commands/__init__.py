@@ -7,13 +7,18 @@ A command's docstring is its help. It begins with one sentence, the line in the 
 examples, which are indented; what stands after the examples is shown after the options.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
 import typer.core
 
 from apimart_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from apimart_cli.config.settings import Settings
+    from apimart_cli.readings import Taken
 
 _FIRST = ("min", "max_used", "profile", "profiles", "all_profiles", "scope", "output", "json")
 _LAST = ("debug", "api_key_file", "api_key", "help")
@@ -160,3 +165,34 @@ def _show_help(context: Any, _option: Any, asked: bool) -> None:
 def new_app(**settings: Any) -> typer.Typer:
     """Return the Typer app of a command. Plain help: Rich panels would load Rich for every --help."""
     return typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, **settings)
+
+
+@contextmanager
+def alerts_about(
+    profiles: "Sequence[Settings]",
+    seen: "Sequence[Taken]" = (),
+    *,
+    label: str | None = None,
+    holds_warnings: bool = False,
+) -> "Iterator[Callable[[Sequence[Taken]], None] | None]":
+    """Give what takes readings inside the block and runs the alerts that are due; None where none are wanted.
+
+    What is in `seen` at the end of the block is taken then, whatever became of the block, and all of them are waited
+    for. With `holds_warnings` what went wrong is told only then.
+
+    Raises UsageError where an option asks for alerts and there is no threshold.
+    """
+    # Of each: any of them may be wrong.
+    wanted = [profile.wants_alerts() for profile in profiles]
+    if not any(wanted):
+        yield None
+        return
+    from apimart_cli.alerting import Alerts
+
+    alerts = Alerts(profiles, label=label, holds_warnings=holds_warnings)
+    try:
+        yield alerts.take
+    finally:
+        if seen:
+            alerts.take(seen)
+        alerts.finish()

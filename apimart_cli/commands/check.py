@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, OutputOptions, trace_of, with_records
+from apimart_cli.commands import Command, alerts_about, new_app
+from apimart_cli.commands.options import AlertOptions, AskingOptions, OutputOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apimart_cli.config.settings import Settings
     from apimart_cli.gate import Verdict
     from apimart_cli.memory import Forecasts
+    from apimart_cli.readings import Taken
 
 
 app = new_app()
@@ -25,6 +26,7 @@ app = new_app()
 def check(
     asking: AskingOptions,
     output: OutputOptions,
+    alert: AlertOptions,
     min: Annotated[  # noqa: A002  # the option's name
         str | None,
         typer.Option(
@@ -80,35 +82,39 @@ def check(
     from apimart_cli.readings import take_readings
 
     chosen = output.format
-    profiles = resolve(asking.options(min=min, max_used=max_used, min_runway=min_runway))
+    profiles = resolve(asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict()))
     # Every profile must have a threshold before the first question is asked.
     for profile in profiles:
         profile.thresholds()
     trace = trace_of(debug=asking.debug)
     forecasts = _forecasts(profiles)
-    with take_readings(
-        profiles,
-        source="check",
-        refuse_exposed=True,
-        quiet=quiet or quiet_pass,
-        trace=trace,
-        forecasts=forecasts,
-    ) as taken:
-        # Loaded while the answers travel.
-        from apimart_cli.gate import judge
+    seen: list[Taken] = []
+    # The last of all, also where the answer cannot be written.
+    with alerts_about(profiles, seen):
+        with take_readings(
+            profiles,
+            source="check",
+            refuse_exposed=True,
+            quiet=quiet or quiet_pass,
+            trace=trace,
+            forecasts=forecasts,
+        ) as taken:
+            # Loaded while the answers travel.
+            from apimart_cli.gate import judge
 
-        required = [(reading, each.settings.thresholds()) for each in taken for reading in each.readings]
-        verdict = judge(
-            required,
-            unlimited_passes=on_unlimited is OnUnlimited.PASS,
-            no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
-            fail_open=fail_open,
-        )
-        quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
-        if not quiet:
-            _write(verdict, chosen)
-    _comment(verdict, quiet=quiet)
-    _tell_what_is_not_told(verdict, forecasts)
+            seen.extend(taken)
+            required = [(reading, each.settings.thresholds()) for each in seen for reading in each.readings]
+            verdict = judge(
+                required,
+                unlimited_passes=on_unlimited is OnUnlimited.PASS,
+                no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
+                fail_open=fail_open,
+            )
+            quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
+            if not quiet:
+                _write(verdict, chosen)
+        _comment(verdict, quiet=quiet)
+        _tell_what_is_not_told(verdict, forecasts)
     return verdict.exit_code
 
 

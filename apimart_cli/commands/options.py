@@ -97,7 +97,7 @@ class AskingOptions(NamedTuple):
     debug: Debug = False
 
     def options(self, **thresholds: str | None) -> "Options":
-        """Return what was typed as `config` takes it, with the thresholds `min`, `max_used`, `min_runway` beside it."""
+        """Return what was typed as `config` takes it, with thresholds and alerts beside it."""
         from apimart_cli.config.settings import Options
 
         typed = {**self._asdict(), "profiles": tuple(self.profiles or ()), **thresholds}
@@ -133,7 +133,7 @@ class GuardingOptions(NamedTuple):
     debug: Debug = False
 
     def options(self, **thresholds: str | None) -> "Options":
-        """Return what was typed as `config` takes it, with the thresholds beside it.
+        """Return what was typed as `config` takes it, with thresholds and alerts beside it.
 
         Raises UsageError for a key that is to be read from standard input, which is not ours to read.
         """
@@ -144,6 +144,24 @@ class GuardingOptions(NamedTuple):
         typed = {**self._asdict(), "profiles": () if self.profile is None else (self.profile,), **thresholds}
         del typed["debug"], typed["profile"]
         return Options(**typed)
+
+
+class AlertOptions(NamedTuple):
+    """What is run when a balance becomes low, and on the way back."""
+
+    on_low: Annotated[
+        str | None,
+        typer.Option(
+            "--on-low",
+            metavar="COMMAND",
+            help="Run this once when less is left than --min, or it lasts shorter than --min-runway.",
+            show_default=False,
+        ),
+    ] = None
+    on_recover: Annotated[
+        str | None,
+        typer.Option("--on-recover", metavar="COMMAND", help="Run this when enough is left again.", show_default=False),
+    ] = None
 
 
 class OutputOptions(NamedTuple):

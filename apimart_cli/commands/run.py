@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import GuardingOptions, trace_of, with_records
+from apimart_cli.commands import Command, alerts_about, new_app
+from apimart_cli.commands.options import AlertOptions, GuardingOptions, trace_of, with_records
 from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
 
@@ -30,6 +30,7 @@ def _limit(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
 @with_records
 def run(
     asking: GuardingOptions,
+    alert: AlertOptions,
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="-- COMMAND ...", help="The command to run.", show_default=False),
@@ -87,36 +88,41 @@ def run(
     126 cannot be run, 127 not found.
     """
     from apimart_cli.guarding.supervision import Order, run_guarded
+    from apimart_cli.readings import Taken
 
     if not command:
         raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")
     if settle and no_settle:
         raise UsageError("--settle and --no-settle contradict each other", "give one of them")
-    settings = _settings(asking, min, min_runway)
+    settings = _settings(asking, alert, min, min_runway)
     limits = _limits(settings, max_spend)
-    order = Order(
-        command=command,
-        settings=settings,
-        limits=limits,
-        interval=None if interval is None else _interval(interval),
-        kill_after=_seconds(kill_after, "--kill-after"),
-        max_blind=None if on_blind is OnBlind.CONTINUE else _seconds(max_blind, "--max-blind"),
-        fail_open=fail_open,
-        no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
-        settle=True if settle else False if no_settle else None,
-        label=label,
-        report=None if report is None else _report(report),
-        trace=trace_of(debug=asking.debug),
-    )
-    return run_guarded(order)
+    # What goes wrong with an alert is told once the terminal is ours again.
+    with alerts_about([settings], label=label, holds_warnings=True) as told:
+        return run_guarded(
+            Order(
+                command=command,
+                settings=settings,
+                limits=limits,
+                interval=None if interval is None else _interval(interval),
+                kill_after=_seconds(kill_after, "--kill-after"),
+                max_blind=None if on_blind is OnBlind.CONTINUE else _seconds(max_blind, "--max-blind"),
+                fail_open=fail_open,
+                no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
+                settle=True if settle else False if no_settle else None,
+                label=label,
+                report=None if report is None else _report(report),
+                trace=trace_of(debug=asking.debug),
+                told=None if told is None else lambda held: told([Taken(settings, held)]),
+            )
+        )
 
 
-def _settings(asking: GuardingOptions, least: str | None, min_runway: str | None) -> "Settings":
+def _settings(asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None) -> "Settings":
     """Return what is in force for the one profile; what can be spent is what `min` holds, unless a scope is named."""
     from apimart_cli.config.precedence import resolve
     from apimart_cli.config.settings import Setting
 
-    (settings,) = resolve(asking.options(min=least, min_runway=min_runway))
+    (settings,) = resolve(asking.options(min=least, min_runway=min_runway, **alert._asdict()))
     if settings.scope.source == "default":
         return settings._replace(scope=Setting(ScopeChoice.SPENDABLE, "default"))
     return settings

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, SettingsOutput, trace_of, with_records
+from apimart_cli.commands import Command, alerts_about, new_app
+from apimart_cli.commands.options import AlertOptions, AskingOptions, SettingsOutput, trace_of, with_records
 from apimart_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ app = new_app()
 def watch(
     asking: AskingOptions,
     output: SettingsOutput,
+    alert: AlertOptions,
     interval: Annotated[
         str, typer.Option("--interval", metavar="DURATION", help="Ask this often, every 5 seconds at most.")
     ] = "30s",
@@ -59,24 +60,28 @@ def watch(
     from apimart_cli.live.view import Order
     from apimart_cli.live.view import watch as watch_until_the_end
 
-    profiles = list({each.profile.value: each for each in resolve(asking.options(min=min))}.values())
+    profiles = list({each.profile.value: each for each in resolve(asking.options(min=min, **alert._asdict()))}.values())
     if until_below:
         _need_min(profiles)
     least = _least(profiles)
     trace = trace_of(debug=asking.debug)
-    order = Order(
-        profiles=profiles,
-        interval=_interval(interval, least),
-        least=least,
-        seconds=None if duration is None else _seconds(duration, "--for"),
-        most_rounds=count,
-        until_below=until_below,
-        is_json=output.is_json,
-        # What --debug tells would be written over a table.
-        is_live=not output.is_json and trace is None and _can_be_live(),
-        trace=trace,
-    )
-    return watch_until_the_end(order)
+    # What --debug tells would be written over a table.
+    is_live = not output.is_json and trace is None and _can_be_live()
+    # What goes wrong with an alert is told after a table, not over it.
+    with alerts_about(profiles, holds_warnings=is_live) as told:
+        order = Order(
+            profiles=profiles,
+            interval=_interval(interval, least),
+            least=least,
+            seconds=None if duration is None else _seconds(duration, "--for"),
+            most_rounds=count,
+            until_below=until_below,
+            is_json=output.is_json,
+            is_live=is_live,
+            told=told,
+            trace=trace,
+        )
+        return watch_until_the_end(order)
 
 
 def _need_min(profiles: "Sequence[Settings]") -> None:

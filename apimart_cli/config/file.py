@@ -49,10 +49,15 @@ class ConfigFile(NamedTuple):
         )
 
     def text_of(self, profile: str | None, name: str) -> str | None:
-        """Return the text of `name` in `profile`, or at the top level; None where it is not set."""
+        """Return `name` in `profile`, or at the top level, as an option would say it; None where it is not set."""
         table: Mapping[str, Value] = self.top_level if profile is None else self.profiles.get(profile, {})
-        value = table.get(name)
-        return value if isinstance(value, str) else None
+        match table.get(name):
+            case str(text):
+                return text
+            case list(words):
+                return shlex.join(words)
+            case _:
+                return None
 
     def line_of(self, table: tuple[str, ...], name: str) -> int | None:
         """Return the line on which `name` of `table` stands, or where the table begins."""

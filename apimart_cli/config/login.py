@@ -1,7 +1,6 @@
 """What `login` and `config set` need to know before they write."""
 
 import os
-import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,18 @@ from apimart_cli.config.precedence import Sources, find, profile_of_file
 from apimart_cli.config.recording import find_history, find_record
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.config.stored import takes_key_elsewhere
-from apimart_cli.config.values import BASE_URL, RECORD, RULES, TIMEOUT, UNIT, Number, nonempty, parse_new_profile, shown
+from apimart_cli.config.values import (
+    BASE_URL,
+    RECORD,
+    RULES,
+    TIMEOUT,
+    UNIT,
+    Number,
+    nonempty,
+    parse_command,
+    parse_new_profile,
+    shown,
+)
 from apimart_cli.errors import AuthError, UsageError
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import GivenKey, NoKey
@@ -112,17 +122,7 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
             raise UsageError(f"{name}: {shown(text)} is not true", f"remove it with: apimart config unset {name}")
         return True
     if kind is Kind.WORDS:
-        return _read_words(name, text)
+        return list(parse_command(text, name))
     if not text:
         raise UsageError(f"{name}: the value is empty", f"remove it with: apimart config unset {name}")
     return text
-
-
-def _read_words(name: str, text: str) -> list[str]:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}", "quote the words as for a shell") from None
-    if not words:
-        raise UsageError(f"{name}: the command is empty", "give the command as one argument: 'pass show apimart'")
-    return words

@@ -47,6 +47,10 @@ SHARED_NAMES: Mapping[str, Kind] = {
     "min": Kind.NUMBER,
     "max_used": Kind.NUMBER,
     "min_runway": Kind.TEXT,
+    "on_low": Kind.WORDS,
+    "on_recover": Kind.WORDS,
+    "rearm": Kind.NUMBER,
+    "remind": Kind.TEXT,
     "record": Kind.SWITCH,
 }
 """Settings that may stand in a profile or at the top level of the file."""

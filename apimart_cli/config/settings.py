@@ -1,6 +1,6 @@
 """Records: what the command line says, and what is in force for one profile, each value with its source. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +33,8 @@ class Options(NamedTuple):
     min: str | None = None
     max_used: str | None = None
     min_runway: str | None = None
+    on_low: str | None = None
+    on_recover: str | None = None
     read_standard_input: Callable[[float], str] | None = None
     """Reads the key where `api_key` is `-`, once nothing else is wrong, within so many seconds."""
 
@@ -62,6 +64,14 @@ class Settings(NamedTuple):
     """Whether readings are recorded, as far as there is a place for them."""
     history: Setting[Path | None]
     """The path of the ledger; None where there is no place for one."""
+    on_low: Setting[Sequence[str] | None] = Setting(None, "default")
+    """The command to run when a balance falls below `min`, or its runway below `min_runway`."""
+    on_recover: Setting[Sequence[str] | None] = Setting(None, "default")
+    """The command to run on the way back."""
+    rearm: Setting[Decimal] = Setting(Decimal("1.2"), "default")
+    """So many times the threshold is enough again."""
+    remind: Setting[timedelta | None] = Setting(None, "default")
+    """After this time `on_low` is run again, where the balance is still low."""
     background_keys: Setting[bool] = Setting(value=False, source="default")
     """Whether a refresh in the background may run the command that prints the key, or ask the keyring for it."""
     exposures: tuple[ConfigError, ...] = ()
@@ -90,6 +100,23 @@ class Settings(NamedTuple):
             )
         return thresholds
 
+    def wants_alerts(self) -> bool:
+        """Tell whether a command is to be run when a balance becomes low, or recovers.
+
+        Raises UsageError where an option asks for that and there is nothing to fall below.
+        """
+        if self.on_low.value is None and self.on_recover.value is None:
+            return False
+        has_threshold = self.min.value is not None or self.min_runway.value is not None
+        for source in (self.on_low.source, self.on_recover.source):
+            if source.startswith("--") and not has_threshold:
+                is_named = self.profile.source != "default"
+                subject = f"profile {self.profile.value} has" if is_named else "there is"
+                raise UsageError(
+                    f"{source}: {subject} no threshold to fall below", "give --min, or set min or min_runway"
+                )
+        return has_threshold
+
     def rows(self) -> list[SettingRow]:
         """Return every setting as text that may be shown, the key as its length and its id."""
         key = SettingRow("key_id", self.api_key.value.key_id, self.api_key.source)
@@ -103,6 +130,10 @@ class Settings(NamedTuple):
             "min": _amount_word(self.min.value),
             "max_used": _amount_word(self.max_used.value),
             "min_runway": None if self.min_runway.value is None else shortest(self.min_runway.value),
+            "on_low": _program(self.on_low.value),
+            "on_recover": _program(self.on_recover.value),
+            "rearm": _amount_word(self.rearm.value),
+            "remind": None if self.remind.value is None else shortest(self.remind.value),
             "record": str(self.record.value).lower(),
             "history": None if self.history.value is None else f"{self.history.value}",
         }
@@ -126,3 +157,10 @@ class Settings(NamedTuple):
 
 def _amount_word(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
+
+
+def _program(command: Sequence[str] | None) -> str | None:
+    """Return which program is run. Not its arguments: one might be a secret."""
+    if command is None:
+        return None
+    return command[0] if len(command) == 1 else f"{command[0]} ..."

@@ -1,6 +1,7 @@
 """What each value means: text and the words for its source in, the value out, or a UsageError. Pure: no I/O."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -104,6 +105,25 @@ def parse_new_profile(text: str, source: str) -> str:
     return text
 
 
+def parse_command(text: str, source: str) -> tuple[str, ...]:
+    """Return the words of a command: quotes and backslashes as in a shell, and nothing else of a shell."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{source}: {error}", "quote the words as for a shell") from None
+    if not words:
+        raise UsageError(f"{source}: the command is empty", "give the command as one argument: 'pass show apimart'")
+    return tuple(words)
+
+
+def parse_rearm(text: str, source: str) -> Decimal:
+    """Return by what `min` is multiplied for what is enough again."""
+    factor = parse_amount(text, source)
+    if factor < 1:
+        raise UsageError(f"{source}: {shown(text)} is less than 1", "give a number like 1.2, or 1")
+    return factor
+
+
 def parse_switch(text: str, source: str) -> bool:
     """Return whether something is on."""
     if text not in {"true", "false"}:
@@ -144,10 +164,18 @@ UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
 MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
 MIN_RUNWAY: Rule[timedelta | None] = Rule("min_runway", parse_duration, None)
+ON_LOW: Rule[tuple[str, ...] | None] = Rule("on_low", parse_command, None)
+ON_RECOVER: Rule[tuple[str, ...] | None] = Rule("on_recover", parse_command, None)
+REARM = Rule("rearm", parse_rearm, Decimal("1.2"))
+REMIND: Rule[timedelta | None] = Rule("remind", parse_duration, None)
 RECORD: Rule[bool | None] = Rule("record", parse_switch, None)
 BACKGROUND_KEYS = Rule("background_keys", parse_switch, default=False)
 
 RULES: Mapping[str, Rule[object]] = {
-    rule.name: rule for rule in (BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, RECORD, BACKGROUND_KEYS)
-}
+    rule.name: rule
+    for rule in (
+        BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, ON_LOW, ON_RECOVER, REARM, REMIND, RECORD,
+        BACKGROUND_KEYS,
+    )
+}  # fmt: skip
 """Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

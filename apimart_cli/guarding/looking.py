@@ -1,7 +1,7 @@
 """Looking at the balances of one key again and again: settings in, what the guard needs to know out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple
@@ -39,12 +39,21 @@ class Sight(NamedTuple):
 class Looking:
     """Asks for the key, whose `used` tells what is spent, and for what `--scope` names where a limit needs that."""
 
-    def __init__(self, settings: Settings, limits: Limits, *, trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        limits: Limits,
+        *,
+        trace: Trace | None = None,
+        told: Callable[[Sequence[Reading]], None] | None = None,
+    ) -> None:
+        """Look at what `limits` need; `told` is called with each reading that is held to them."""
         is_key_enough = settings.scope.value is ScopeChoice.KEY or not limits.need_what_is_left
         scope = ScopeChoice.KEY if is_key_enough else ScopeChoice.BOTH
         self._held = ScopeChoice.KEY if is_key_enough else settings.scope.value
         self._limits = limits
         self._trace = trace
+        self._told = told
         self._recorded_at = time.monotonic()
         key = settings.api_key
         if not isinstance(key.value, GivenKey | NoKey):
@@ -104,6 +113,8 @@ class Looking:
     def _sight(self, readings: Sequence[Reading]) -> Sight:
         key, limits = readings[0], self._limits
         held = self.held(readings)
+        if self._told is not None:
+            self._told(held)
         needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
         failure = next((reading.error for reading in needed if reading.error is not None), None)
         lasting = Thresholds(min_runway=limits.min_runway)

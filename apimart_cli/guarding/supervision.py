@@ -1,12 +1,13 @@
 """The use case of `run`: look before, watch while the command runs, look after it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UnavailableError, UsageError
 from apimart_cli.guard import Guard, Limits
@@ -47,6 +48,8 @@ class Order(NamedTuple):
     label: str | None = None
     report: Path | None = None
     trace: Trace | None = None
+    told: Callable[[Sequence[Reading]], None] | None = None
+    """Called with the readings of each look that are held to the limits."""
 
 
 class _End(NamedTuple):
@@ -65,7 +68,7 @@ def run_guarded(order: Order) -> CommandStatus:
     # First of all: a process is copied before it has threads.
     watchdog = _start_watchdog(order)
     try:
-        looking = Looking(order.settings, order.limits, trace=order.trace)
+        looking = Looking(order.settings, order.limits, trace=order.trace, told=order.told)
         guard = Guard(order.limits, interval=order.interval, max_blind=order.max_blind)
         began = datetime.now(UTC)
         first = looking.first()

@@ -46,7 +46,20 @@ def _create_runs(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX runs_of_key ON runs (key_id, host, began)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_create_samples, _create_state, _create_runs)
+def _create_alerts(connection: sqlite3.Connection) -> None:
+    """Low balances that were told, times in milliseconds. What has recovered is not there."""
+    connection.execute(
+        "CREATE TABLE alerts (key_id TEXT NOT NULL, host TEXT NOT NULL, scope TEXT NOT NULL, threshold TEXT NOT NULL,"
+        " at INTEGER NOT NULL, total TEXT, pending TEXT, PRIMARY KEY (key_id, host, scope, threshold)) WITHOUT ROWID"
+    )
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    _create_samples,
+    _create_state,
+    _create_runs,
+    _create_alerts,
+)
 """What makes each version of the file out of the one before it. Only ever added to."""
 
 

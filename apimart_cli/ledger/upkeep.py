@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from apimart_cli.ledger.alerts import clear_alarms
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
 from apimart_cli.ledger.queries import profiles
@@ -49,12 +50,14 @@ def import_samples(path: Path, file: BinaryIO, now: datetime) -> Imported:
 def clear_samples(path: Path, *, profile: str | None = None, before: datetime | None = None) -> Cleared:
     """Delete samples, of one profile or before a time where that is named, and runs in the same way.
 
-    Raises LedgerError.
+    With all of them goes what was told of low balances: each is told again. Raises LedgerError.
     """
     try:
         with opened(path, seconds=None, create=False) as connection:
             names = profiles(connection)
             clear_runs(connection, profile=profile, before=before)
+            if profile is None and before is None:
+                clear_alarms(connection)
             return Cleared(clear(connection, profile=profile, before=before), names)
     except NoLedgerError:
         return Cleared(0, [])

@@ -36,7 +36,7 @@ class Order(NamedTuple):
     is_live: bool = False
     """Whether standard output is a terminal that can show a table in place."""
     told: Callable[[Sequence[Taken]], None] | None = None
-    """Called with the readings of every round, in a thread of its own, once they are out."""
+    """Called with the readings of every round, once they are out; it must not wait for anything."""
     trace: Trace | None = None
 
 
@@ -53,12 +53,14 @@ def watch(order: Order, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  #
     give_up_at = None if order.seconds is None else clock.steady() + order.seconds
     first = rounds.first()
     news = board.take(_shown(first))
-    with _display(order, rounds) as display, _Background(rounds, first, order.most_rounds) as background:
+    with _display(order, rounds) as display, _Background(rounds, order.most_rounds) as background:
         display.tell(news, board)
+        rounds.tell(first)
         while not (order.until_below and board.is_below):
             is_over = background.is_over
             for taken in background.arrived():
                 display.tell(board.take(_shown(taken)), board)
+                rounds.tell(taken)
                 if order.until_below and board.is_below:
                     break
             if is_over or (give_up_at is not None and clock.steady() >= give_up_at):
@@ -80,9 +82,8 @@ def _shown(taken: Sequence[Taken]) -> Iterator[Reading]:
 class _Background:
     """The thread that asks, from the beginning of the block to its end."""
 
-    def __init__(self, rounds: Rounds, first: Sequence[Taken], count: int | None) -> None:
+    def __init__(self, rounds: Rounds, count: int | None) -> None:
         self._rounds = rounds
-        self._first = first
         self._count = count
         self._arrived: deque[Sequence[Taken]] = deque()
         self._is_left = threading.Event()
@@ -111,7 +112,6 @@ class _Background:
             yield self._arrived.popleft()
 
     def _run(self) -> None:
-        self._rounds.tell(self._first)
         while self._count is None or self._rounds.asked < self._count:
             if self._is_left.wait(min(self._rounds.seconds_to_next(), LONGEST_WAIT)):
                 return
@@ -119,7 +119,6 @@ class _Background:
                 taken = self._rounds.again()
                 self._arrived.append(taken)
                 self._rounds.record()
-                self._rounds.tell(taken)
         self.is_over = True
 
 

@@ -25,6 +25,9 @@ _PAUSE = 0.005
 _running: set[int] = set()
 """The commands that have been started and not been waited for."""
 
+_apart: set[int] = set()
+"""Those among them that have sessions of their own, and end on their own: neither ends what the other leaves behind."""
+
 _is_own_process = False
 _oldest = float("inf")
 """When the oldest of the commands that had to be stopped was started, on psutil's clock."""
@@ -51,9 +54,16 @@ def note_start(pid: int) -> None:
     _running.add(pid)
 
 
+def note_apart(pid: int) -> None:
+    """Take note of a command that was started beside others, in a session of its own."""
+    _running.add(pid)
+    _apart.add(pid)
+
+
 def note_end(pid: int) -> None:
     """Take note of a command that was waited for."""
     _running.discard(pid)
+    _apart.discard(pid)
 
 
 def reap_orphans() -> None:
@@ -120,16 +130,24 @@ class Descendants:
         """
         import psutil
 
+        if self._pid in _apart:
+            with suppress(psutil.Error, OSError):
+                return [child for child in psutil.Process().children() if _session_of(child) == self._pid]
+            return []
         global _oldest  # noqa: PLW0603  # the last of several commands that are stopped ends the orphans of all
         if not _is_own_process:
             return []
         with suppress(psutil.Error, OSError):
             _oldest = min(_oldest, psutil.Process(self._pid).create_time())
-        if _running - {self._pid}:
+        if _running - _apart - {self._pid}:
             return []
         with suppress(psutil.Error, OSError):
             children = psutil.Process().children()
-            return [child for child in children if child.pid != self._pid and child.create_time() >= _oldest]
+            return [
+                child
+                for child in children
+                if child.pid != self._pid and child.create_time() >= _oldest and _session_of(child) not in _apart
+            ]
         return []
 
 
@@ -145,6 +163,13 @@ def _is_alive(process: "psutil.Process") -> bool:
 def _group_of(process: "psutil.Process") -> int | None:
     try:
         return os.getpgid(process.pid)
+    except (OSError, AttributeError):
+        return None
+
+
+def _session_of(process: "psutil.Process") -> int | None:
+    try:
+        return os.getsid(process.pid)
     except (OSError, AttributeError):
         return None
 

@@ -56,6 +56,10 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("min", "5.00", f"profile work in {path}"),
         ("max_used", "-", "default"),
         ("min_runway", "-", "default"),
+        ("on_low", "-", "default"),
+        ("on_recover", "-", "default"),
+        ("rearm", "1.2", "default"),
+        ("remind", "-", "default"),
         ("record", "false", "APIMART_RECORD"),
         ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
     ]

@@ -407,6 +407,10 @@ ORDER = {
     "min": ("option", "profile", "file", "default"),
     "max_used": ("option", "profile", "file", "default"),
     "min_runway": ("option", "profile", "file", "default"),
+    "on_low": ("option", "profile", "file", "default"),
+    "on_recover": ("option", "profile", "file", "default"),
+    "rearm": ("profile", "file", "default"),
+    "remind": ("profile", "file", "default"),
     "record": ("variable", "profile", "file", "default"),
     "background_keys": ("profile", "default"),
 }
@@ -428,6 +432,10 @@ WRITTEN: Mapping[str, Mapping[str, str]] = {
     "min": {"option": "1.00", "profile": "2.0", "file": "3"},
     "max_used": {"option": "10", "profile": "20.5", "file": "30"},
     "min_runway": {"option": "3d", "profile": "36h", "file": ".5w"},
+    "on_low": {"option": "notify 'a b'", "profile": '["notify", "c d"]', "file": '["top"]'},
+    "on_recover": {"option": "back", "profile": '["back", "c"]', "file": '["back", "$HOME \'"]'},
+    "rearm": {"profile": "1.5", "file": "2"},
+    "remind": {"profile": "24h", "file": "7d"},
     "record": {"variable": "1", "profile": "false", "file": "true"},
     "background_keys": {"profile": "true"},
 }  # fmt: skip
@@ -451,10 +459,16 @@ READ: Mapping[str, Mapping[str, Any]] = {
     "min_runway": {
         "option": timedelta(days=3), "profile": timedelta(hours=36), "file": timedelta(days=3.5), "default": None,
     },
+    "on_low": {"option": ("notify", "a b"), "profile": ("notify", "c d"), "file": ("top",), "default": None},
+    "on_recover": {"option": ("back",), "profile": ("back", "c"), "file": ("back", "$HOME '"), "default": None},
+    "rearm": {"profile": Decimal("1.5"), "file": Decimal(2), "default": Decimal("1.2")},
+    "remind": {"profile": timedelta(hours=24), "file": timedelta(days=7), "default": None},
     "record": {"variable": True, "profile": False, "file": True, "default": True},
     "background_keys": {"profile": True, "default": False},
 }  # fmt: skip
 """What it means; where a place is missing here, it means what is written."""
+
+UNQUOTED = {"timeout", "min", "max_used", "on_low", "on_recover", "rearm", "record", "background_keys"}
 
 KEY_KINDS = ("api_key", "api_key_env", "api_key_file")
 KEY_OPTIONS = ("api_key", "api_key_file")
@@ -476,7 +490,7 @@ def config_text(places: Mapping[str, set[str]], profile: str, key_kind: str, fol
     def lines(place: str) -> Iterator[str]:
         for name, values in WRITTEN.items():
             if name not in {"profile", "api_key"} and place in places[name]:
-                quote = "" if name in {"timeout", "min", "max_used", "record", "background_keys"} else '"'
+                quote = "" if name in UNQUOTED else '"'
                 yield f"{name} = {quote}{values[place]}{quote}"
 
     key = WRITTEN["api_key"]["profile"]
@@ -533,7 +547,16 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
     }
     given_options: dict[str, Any] = {
         name: WRITTEN[name]["option"]
-        for name in ("base_url", "timeout", "scope", "min", "max_used", "min_runway")
+        for name in (
+            "base_url",
+            "timeout",
+            "scope",
+            "min",
+            "max_used",
+            "min_runway",
+            "on_low",
+            "on_recover",
+        )
         if "option" in places[name]
     }
     if "option" in places["profile"]:

@@ -196,6 +196,10 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("min", None, "default"),
         SettingRow("max_used", None, "default"),
         SettingRow("min_runway", None, "default"),
+        SettingRow("on_low", None, "default"),
+        SettingRow("on_recover", None, "default"),
+        SettingRow("rearm", "1.2", "default"),
+        SettingRow("remind", None, "default"),
         SettingRow("record", "true", "default"),
         SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
     ]

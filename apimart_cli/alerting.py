@@ -1,0 +1,205 @@
+"""The use case of alerts: readings in, a command run once for each balance that became low, or recovered.
+
+Beside everything else: whoever gives the readings does not wait, and no exit code depends on it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from apimart_cli.alerts import Alarm, Alert, Question, each_threshold, question_of, standing_of, step
+from apimart_cli.balance import Reading
+from apimart_cli.config.key_variables import key_variables
+from apimart_cli.config.settings import Setting, Settings
+from apimart_cli.errors import ApimartError, PaymentRequiredError
+from apimart_cli.gate import Thresholds
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.redactor import Redactor
+from apimart_cli.ledger.alerts import Asked, Step, claim
+from apimart_cli.output.alert import document, variables
+from apimart_cli.processes.child import hint_for
+from apimart_cli.processes.hook import run_hook
+from apimart_cli.processes.signals import held_back
+from apimart_cli.readings import Taken
+from apimart_cli.screen.writing import write_warning
+from apimart_cli.words import AlertEvent
+
+LONGEST = 10.0
+"""Seconds that a command may take."""
+
+MOST_AT_ONCE = 16
+"""Most commands that run side by side."""
+
+LEDGER_SECONDS = 0.25
+"""Most seconds for the ledger while nothing is low."""
+
+PATIENT_SECONDS = 2.0
+"""Most seconds for it when something is: the command takes longer, and a second alert is worse than a moment."""
+
+
+class _Due(NamedTuple):
+    """What is asked of the ledger, and the reading behind it."""
+
+    asked: Asked
+    settings: Settings
+    reading: Reading
+    threshold: Thresholds
+
+
+class Alerts:
+    """The alerts of one process. Give it readings with `take`, and at the end `finish`."""
+
+    def __init__(self, profiles: Sequence[Settings], *, label: str | None = None, holds_warnings: bool = False) -> None:
+        """Alert about these profiles. With `holds_warnings` failures are told at the end only."""
+        self._profiles = profiles
+        self._label = label
+        self._holds_warnings = holds_warnings
+        self._warnings: list[tuple[str, str]] = []
+        self._known: dict[Question, Alarm] = {}
+        self._waiting: SimpleQueue[Sequence[Taken] | None] = SimpleQueue()
+        self._worker: threading.Thread | None = None
+        self._running: list[threading.Thread] = []
+        self._turn = threading.Semaphore(MOST_AT_ONCE)
+
+    def take(self, taken: Sequence[Taken]) -> None:
+        """Look at readings, and run the commands that are due; in threads of its own, without waiting."""
+        if self._worker is None:
+            self._worker = _started(self._work)
+        if self._worker is None:
+            self._look(taken)
+        else:
+            self._waiting.put(taken)
+
+    def finish(self) -> None:
+        """Wait until the commands have ended, or are stopped, and write the warnings that were held."""
+        if self._worker is not None:
+            self._waiting.put(None)
+            self._worker.join()
+        for thread in self._running:
+            thread.join()
+        for message, hint in self._warnings:
+            write_warning(message, hint)
+
+    def _work(self) -> None:
+        while (taken := self._waiting.get()) is not None:
+            # A bug in here must not end the alerts that are still to come.
+            with suppress(Exception):
+                self._look(taken)
+
+    def _look(self, taken: Sequence[Taken]) -> None:
+        due = list({each.asked.question: each for each in reversed(list(_due(taken)))}.values())
+        for path in {_ledger_of(each.settings) for each in due}:
+            of_path = [each for each in due if _ledger_of(each.settings) == path]
+            for each, (event, _) in zip(of_path, self._steps(path, [each.asked for each in of_path]), strict=True):
+                if event is not None:
+                    self._alert(each, event)
+
+    def _steps(self, path: Path | None, asked: Sequence[Asked]) -> Sequence[Step]:
+        """Claim what is due: in the ledger, or, where there is none or it fails, among what this process has told."""
+        now, is_low = time.time(), any(each.standing.is_low for each in asked)
+        steps: Sequence[Step] | None = None
+        if path is not None and (is_low or os.path.lexists(path)):
+            # Rather twice than never.
+            with suppress(Exception):
+                steps = claim(path, asked, now, seconds=PATIENT_SECONDS if is_low else LEDGER_SECONDS)
+        if steps is None:
+            steps = [step(self._known.get(each.question), each.standing, now, each.remind) for each in asked]
+        for each, (_, alarm) in zip(asked, steps, strict=True):
+            self._known.pop(each.question, None)
+            if alarm is not None:
+                self._known[each.question] = alarm
+        return steps
+
+    def _alert(self, due: _Due, event: AlertEvent) -> None:
+        setting = due.settings.on_low if event is AlertEvent.LOW else due.settings.on_recover
+        if setting.value is None:
+            return
+        alert = Alert(event, due.reading, due.threshold, self._label)
+
+        def run() -> None:
+            with self._turn:
+                self._run(Setting(setting.value or (), setting.source), alert)
+
+        thread = _started(run)
+        if thread is None:
+            run()
+        else:
+            self._running = [*(each for each in self._running if each.is_alive()), thread]
+
+    def _run(self, command: Setting[Sequence[str]], alert: Alert) -> None:
+        redactor = Redactor(*self._keys())
+        subject = f"{alert.reading.name}: {redactor.quote(command.value[0])} ({command.source})"
+        again = "it is not run again for this; try it by hand"
+        try:
+            ended = run_hook(
+                command.value, environment=self._environment(alert), told=document(alert).encode(), seconds=LONGEST
+            )
+        except ChildProcessError:
+            # It was run; nobody knows how it ended.
+            return
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "its words cannot be passed on"
+            self._warn(f"{subject} cannot be run: {reason}", hint_for(error, again))
+            return
+        if ended.status is None:
+            self._warn(f"{subject} was stopped after {LONGEST:g} seconds", again)
+        elif ended.status:
+            ending = f"signal {ended.status - 128}" if ended.status > 128 else f"exit code {ended.status}"
+            printed = redactor.quote(ended.printed.decode("utf-8", "replace"))
+            self._warn(f"{subject} failed with {ending}{f': {printed}' if printed else ''}", again)
+
+    def _warn(self, message: str, hint: str) -> None:
+        if self._holds_warnings:
+            self._warnings.append((message, hint))
+        else:
+            write_warning(message, hint)
+
+    def _environment(self, alert: Alert) -> Mapping[str, str]:
+        """Return our environment without any variable that holds a key, and with what is to be told."""
+        hidden = key_variables(os.environ, [key.reveal() for key in self._keys()])
+        kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        # A locale without the characters of a name is no reason to tell nothing.
+        told = {name: os.fsdecode(value.encode("utf-8", "replace")) for name, value in variables(alert).items()}
+        return {**kept, **told}
+
+    def _keys(self) -> Iterator[ApiKey]:
+        for settings in self._profiles:
+            with suppress(ApimartError):
+                # A key that was needed is known by now; nobody is asked for another one.
+                yield settings.api_key.value.read(lambda: 0.0)
+
+
+def _due(taken: Sequence[Taken]) -> Iterator[_Due]:
+    """Yield what the readings say about each threshold, as far as they say anything."""
+    for settings, readings in taken:
+        limits = Thresholds(min=settings.min.value, min_runway=settings.min_runway.value)
+        remind = None if settings.remind.value is None else settings.remind.value.total_seconds()
+        for reading in readings if settings.wants_alerts() else ():
+            for threshold in each_threshold(limits):
+                standing = standing_of(reading, threshold, settings.rearm.value)
+                if standing is not None:
+                    asked = Asked(question_of(reading, threshold), standing, remind)
+                    yield _Due(asked, settings, reading, threshold)
+                if isinstance(reading.error, PaymentRequiredError):
+                    # One alert says it all.
+                    break
+
+
+def _ledger_of(settings: Settings) -> Path | None:
+    return settings.history.value if settings.record.value else None
+
+
+def _started(target: Callable[[], None]) -> threading.Thread | None:
+    """Start a thread that takes no signal from the main one; return None where the system starts none."""
+    thread = threading.Thread(target=target, name="apimart-alerts", daemon=True)
+    try:
+        with held_back():
+            thread.start()
+    except RuntimeError:
+        return None
+    return thread

@@ -1,0 +1,141 @@
+"""A command that is told of an event: no shell, a session of its own, a short time, and nothing of our streams."""
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, NamedTuple, Self
+
+from apimart_cli.processes.child import Child
+from apimart_cli.processes.descendants import note_apart
+from apimart_cli.processes.signals import at_ending
+
+KEPT = 2000
+"""Most bytes that are kept of what it prints."""
+
+_CHUNK = 65_536
+_SLICE = 0.05
+"""Most seconds between two looks whether it has ended."""
+
+_GRACE = 0.5
+"""Seconds that it has to end by itself when it is stopped."""
+
+
+class Ended(NamedTuple):
+    """How a hook ended."""
+
+    status: int | None
+    """Its exit status, 128 + n after signal n; None when it was stopped, because its time was over."""
+    printed: bytes
+    """The first of what it wrote, on either stream."""
+
+
+def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: bytes, seconds: float) -> Ended:
+    """Run `command` with this environment and no other, and `told` on standard input; wait for its end.
+
+    What it prints is read to its end, so that it never waits for us, and the first of it is returned. When it has
+    not ended after `seconds`, it is stopped, together with what it has started. What it leaves behind goes on.
+
+    Raises OSError or ValueError when it cannot be started, ChildProcessError when its status is lost.
+    """
+    with _Output() as output:
+        with _signals_let_in():
+            process = subprocess.Popen(  # noqa: S603  # the user's own command
+                command,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=output.end_for_others,
+                stderr=output.end_for_others,
+                close_fds=True,
+                start_new_session=True,
+            )
+            note_apart(process.pid)
+        output.is_passed_on()
+        child = Child(process, has_own_group=hasattr(os, "setsid"))
+        give_up_at = time.monotonic() + seconds
+
+        def end_it() -> None:
+            if process.returncode is None:
+                with suppress(OSError, AttributeError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+        with at_ending(end_it):
+            _write(process.stdin, told)
+            status = child.wait(0)
+            while status is None and (left := give_up_at - time.monotonic()) > 0:
+                output.read(min(_SLICE, left))
+                status = child.wait(0)
+            if status is None:
+                child.stop(_GRACE)
+        output.read(0)
+        return Ended(status, output.kept)
+
+
+class _Output:
+    """What it prints: read as it comes, and dropped but for the first of it."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+        self._reader: int | None = None
+        self.end_for_others = subprocess.DEVNULL
+        # Windows has no way to look whether there is something in a pipe.
+        if hasattr(select, "poll"):
+            self._reader, self.end_for_others = os.pipe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.is_passed_on()
+        self._close()
+
+    def is_passed_on(self) -> None:
+        """Close the end for others: they have theirs."""
+        if self.end_for_others >= 0:
+            os.close(self.end_for_others)
+            self.end_for_others = -1
+
+    def read(self, seconds: float) -> None:
+        """Read what there is, or what comes within so many seconds."""
+        if self._reader is None:
+            time.sleep(seconds)
+        elif _is_readable(self._reader, seconds):
+            chunk = os.read(self._reader, _CHUNK)
+            self.kept += chunk[: KEPT - len(self.kept)]
+            if not chunk:
+                self._close()
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            os.close(self._reader)
+            self._reader = None
+
+
+def _write(stream: IO[bytes] | None, told: bytes) -> None:
+    """Write what it is told: less than any pipe holds, so that this never waits. Who reads nothing need not."""
+    if stream is not None:
+        with suppress(OSError), stream:
+            stream.write(told)
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+@contextmanager
+def _signals_let_in() -> Iterator[None]:
+    """Start what is started in the block with no signal held back, though our threads hold them back."""
+    if threading.current_thread() is threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

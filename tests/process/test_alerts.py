@@ -1,0 +1,289 @@
+"""Alerts with real processes: one for many that ask at once, no key for the command, and nothing of our terminal."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.server import Sandbox
+from support.leaks import find_key
+from support.processes import BREEDING, is_running, wait_until
+from support.programs import need
+from support.running import KEY, Run, Spawn, Write, connected
+from support.scripted import balance, gateway
+
+DUMP = """#!/bin/sh
+# Everything that a process can tell of itself and its parent that was given to it.
+{ tr '\\0' '\\n' < /proc/$$/environ; tr '\\0' '\\n' < /proc/$$/cmdline; cat; ls -l /proc/$$/fd; } > "$0.dump"
+cut -d ' ' -f 6,7 /proc/$$/stat > "$0.session"; echo $$ >> "$0.session"
+echo once >> "$0.times"
+"""
+
+Hook = Callable[[str], Path]
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Hook:
+    """Write a program for the alert."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "hook"
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def recording(environment: dict[str, str]) -> None:
+    """Let the processes record, as they do by default."""
+    del environment["APIMART_RECORD"]
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+# --- one alert --------------------------------------------------------------------------------------------------
+
+
+def test_twenty_at_once_give_one_alert(
+    command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox
+) -> None:
+    """As of several crons; each ends with its own verdict, without a word on standard error."""
+    path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
+    processes = [
+        subprocess.Popen(
+            [command, "check", "--min", "50", "-q", "--on-low", str(path)],
+            env={**environment, **connected(sandbox)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(20)
+    ]
+    ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
+    assert ends == [(b"", b"", 3)] * 20
+    assert lines(path.with_name("hook.times")) == ["low"]
+
+
+def test_a_ledger_that_cannot_be_made_costs_no_alert(run: Run, recording: None, hook: Hook, sandbox: Sandbox) -> None:
+    """Where nothing can be written, as on a read-only disk."""
+    path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
+    env = {**connected(sandbox), "APIMART_HISTORY": "/proc/nowhere/history.db"}
+    for _ in range(2):
+        ended = run("check", "--min", "50", "-q", "--on-low", str(path), env=env)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (3, "", "")
+    assert lines(path.with_name("hook.times")) == ["low", "low"]
+
+
+# --- no key -----------------------------------------------------------------------------------------------------
+
+PROFILE = f"""
+default_profile = "a"
+[profiles.a]
+api_key_env = "KEY_OF_A"
+min = 50
+[profiles.b]
+api_key = "{KEY}"
+min = 50
+[profiles.c]
+api_key_command = ["printf", "%s", "{KEY}"]
+min = 50
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check",),
+        ("check", "-p", "b"),
+        ("check", "-p", "c"),
+        ("check", "--all-profiles"),
+        ("check", "--api-key", KEY),
+        ("watch", "--count", "1"),
+        ("watch", "--count", "1", "-p", "c"),
+        ("run", "--", "true"),
+        ("run", "-p", "c", "--", "true"),
+    ],
+    ids=" ".join,
+)
+def test_the_command_never_sees_the_key(
+    run: Run, hook: Hook, sandbox: Sandbox, write_config: Write, arguments: tuple[str, ...]
+) -> None:
+    """Not in its environment, its arguments or its standard input, wherever the key comes from."""
+    write_config(PROFILE)
+    path = hook(DUMP)
+    variables = {"KEY_OF_A": KEY, "APIMART_API_KEY": KEY, "HEADER": f"Authorization: Bearer {KEY}", "KEPT": "as it is"}
+    name, *rest = arguments
+    ended = run(name, "--on-low", f"{path} 'two words'", *rest, env={"APIMART_BASE_URL": sandbox.url, **variables})
+    assert ended.returncode in {0, 3, 125}
+    dump = path.with_name("hook.dump").read_text()
+    assert find_key(dump, KEY) == []
+    assert {"KEPT=as it is", "two words", "APIMART_EVENT=low", "APIMART_THRESHOLD=50"} <= set(dump.splitlines())
+    assert '"event":"low"' in dump
+    for variable in ("KEY_OF_A", "APIMART_API_KEY", "HEADER"):
+        assert f"{variable}=" not in dump
+    # Of what is open here it has nothing: no connection, no ledger.
+    descriptors = dict(re.findall(r" (\d+) -> (\S+)", dump))
+    assert set(descriptors) >= {"0", "1", "2"}
+    assert [name for name in descriptors.values() if "socket" in name or ".db" in name or "hook" not in name][3:] == []
+    assert find_key(ended.stdout + ended.stderr, KEY) == []
+
+
+def test_no_process_on_the_way_to_the_command_is_given_the_key(
+    command: str, environment: Mapping[str, str], hook: Hook, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """As the system sees it: of all programs that are started, only apimart has it."""
+    strace = need("strace")
+    path = hook('#!/bin/sh\ncat > "$0.told"\n')
+    trace = tmp_path / "trace"
+    watched = [strace, "-f", "-qq", "-v", "-s", "100000", "-e", "trace=execve,execveat", "-o", str(trace)]
+    ended = subprocess.run(
+        [*watched, command, "check", "--min", "50", "-q", "--on-low", f"{path} word"],
+        env={**environment, **connected(sandbox), "COPY": f"x{KEY}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    if ended.returncode != 3:
+        pytest.skip(f"strace cannot trace here: {ended.stderr!r}")
+    started = [line for line in trace.read_text().splitlines() if "execve" in line and "= 0" in line]
+    (own, *others) = started
+    assert KEY in own
+    assert [line for line in others if str(path) in line and '"APIMART_EVENT=low"' in line]
+    assert find_key("\n".join(others), KEY) == []
+
+
+# --- the process ------------------------------------------------------------------------------------------------
+
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("arguments", [("check", "-q"), ("run",)], ids=" ".join)
+def test_the_command_has_a_session_of_its_own_and_no_terminal(
+    spawn: Spawn, hook: Hook, sandbox: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    """It can neither read what is typed nor write over what is shown."""
+    path = hook(DUMP + "echo disturbing > /dev/tty; echo disturbing; echo disturbing >&2\n")
+    options = ["--min", "50", "--on-low", str(path), *(["--", "true"] if arguments[0] == "run" else [])]
+    terminal = spawn("apimart", *arguments, *options, env=connected(sandbox))
+    shown = terminal.read().decode()
+    terminal.wait()
+    assert "disturbing" not in shown
+    (session, tty), pid = lines(path.with_name("hook.session"))[0].split(), lines(path.with_name("hook.session"))[1]
+    assert (session, tty) == (pid, "0")
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("run", "--", "true")], ids=" ".join)
+def test_no_signal_is_held_back_from_the_command(
+    run: Run, sandbox: Sandbox, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Though our threads hold all of them back. Not asked of a shell, which lets them in by itself."""
+    name, *rest = arguments
+    run(name, "--min", "50", "--on-low", "cp /proc/self/status status", *rest, env=connected(sandbox))
+    [held_back] = re.findall(r"^SigBlk:\s+(\w+)$", (tmp_path / "status").read_text(), re.MULTILINE)
+    assert int(held_back, 16) == 0
+
+
+@pytest.fixture
+def hanging(
+    command: str, environment: Mapping[str, str], hook: Hook, sandbox: Sandbox
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """A check whose alert hangs, and the process of the alert."""
+    path = hook('#!/bin/sh\ntrap "" TERM INT\necho $$ > "$0.new"; mv "$0.new" "$0.pid"\nsleep 60\n')
+    process = subprocess.Popen(
+        [command, "check", "--min", "50", "-q", "--on-low", str(path)],
+        env={**environment, **connected(sandbox)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        wait_until(path.with_name("hook.pid").exists)
+        yield process, int(path.with_name("hook.pid").read_text())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)]
+)
+def test_a_signal_ends_the_check_and_its_alert(
+    hanging: tuple["subprocess.Popen[bytes]", int], number: int, status: int
+) -> None:
+    """At once, though the command would not end by itself."""
+    process, alert = hanging
+    begun = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=10) == status
+    assert time.monotonic() - begun < 3
+    wait_until(lambda: not is_running(alert), 3)
+
+
+def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
+    """While it runs, what a stopped command has started is found as ever, also where its parent has ended.
+
+    And it is not taken for something that the command has started.
+    """
+    path = hook('#!/bin/sh\nsleep 2\necho done >> "$0.times"\n')
+    amounts = iter(["10", "10", "10", "10"])
+    program = f"{BREEDING.format(kind='orphan')}time.sleep(60)"
+    options = ("--min", "5", "--scope", "key", "--interval", "0.3", "--kill-after", "1", "--no-settle")
+    with gateway(lambda _path, _key: balance(next(amounts, "4"))) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        ended = run("run", *options, "--on-low", str(path), "--", sys.executable, "-c", program, env=env)
+    assert ended.returncode == 124
+    found = re.match(r"pids (\d+) (\d+) \.", ended.stdout)
+    assert found
+    assert not is_running(int(found[2]))
+    assert lines(path.with_name("hook.times")) == ["done"]
+
+
+def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Run, recording: None, hook: Hook) -> None:
+    """It has ten seconds, and is waited for at the end; what a command left behind that ended by itself goes on."""
+    path = hook('#!/bin/sh\nsleep 61 & echo $! > "$0.pid"\nwait\n')
+    amounts = iter(["4"])
+    options = ("--min", "5", "--scope", "key")
+    with gateway(lambda _path, _key: balance(next(amounts, "9"))) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        assert run("check", *options, "--on-low", "true", env=env).returncode == 3
+        begun = time.monotonic()
+        program = BREEDING.format(kind="orphan")
+        hooks = ("--no-settle", "--on-recover", str(path))
+        ended = run("run", *options, *hooks, "--", sys.executable, "-c", program, env=env)
+        seconds = time.monotonic() - begun
+    assert ended.returncode == 0
+    assert f"{path} (--on-recover) was stopped after 10 seconds" in ended.stderr
+    assert 10 <= seconds < 12.5
+    found = re.match(r"pids (\d+) (\d+) \.", ended.stdout)
+    assert found
+    assert is_running(int(found[2]))
+    os.kill(int(found[2]), signal.SIGKILL)
+    assert not is_running(int(path.with_name("hook.pid").read_text()))
+
+
+# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_goes_wrong_is_told_after_the_table_of_watch(spawn: Spawn, hook: Hook, sandbox: Sandbox) -> None:
+    """Not over it: the screen is ours again by then."""
+    path = hook("#!/bin/sh\necho no network\nexit 4\n")
+    env = {**connected(sandbox), "APIMART_SANDBOX": "1"}
+    options = ("--min", "50", "--count", "4", "--interval", "0.2", "--on-low", str(path))
+    terminal = spawn("apimart", "watch", *options, columns=200, env=env)
+    shown = terminal.read().decode()
+    terminal.wait()
+    assert terminal.exitstatus == 0
+    table, _, after = shown.rpartition("\x1b[?25h")
+    assert "Remaining" in table
+    assert "no network" not in table
+    assert f"{path} (--on-low) failed with exit code 4: no network" in after

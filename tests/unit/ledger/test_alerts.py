@@ -1,0 +1,169 @@
+"""Alerts in the ledger: each is claimed once, by one process, and a ledger that fails says so at once."""
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.alerts import Question, Standing
+from apimart_cli.ledger.alerts import MOST_ROWS, Asked, claim
+from apimart_cli.ledger.file import opened, transaction
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.words import AlertEvent, Scope
+
+D = Decimal
+NOW = 1_795_000_000.0
+MIN_5 = Question("d995c5dc5253", "api.apimart.ai", Scope.KEY, "min 5")
+LOW = Standing(is_low=True, is_safe=False, total=D("12.30"))
+BETWEEN = Standing(is_low=False, is_safe=False, total=D("12.30"))
+SAFE = Standing(is_low=False, is_safe=True, total=D("12.30"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+def told(
+    path: Path, standing: Standing, at: float = 0, *, question: Question = MIN_5, remind: float | None = None
+) -> AlertEvent | None:
+    """Claim one question, so many seconds after NOW; return what is to be told."""
+    [(event, _)] = claim(path, [Asked(question, standing, remind)], NOW + at, seconds=5)
+    return event
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT * FROM alerts ORDER BY at").fetchall()
+
+
+def test_a_day_of_every_minute_is_one_alert(path: Path) -> None:
+    """Each question of it is a process of its own for all that the ledger knows."""
+    events = [told(path, LOW, 60 * minute) for minute in range(1440)]
+    assert events == [AlertEvent.LOW, *[None] * 1439]
+
+
+def test_a_reminder_comes_once_a_day(path: Path) -> None:
+    """Where it is set."""
+    events = [told(path, LOW, 3600 * hour, remind=86_400) for hour in range(73)]
+    assert [hour for hour, event in enumerate(events) if event] == [0, 24, 48, 72]
+
+
+def test_it_is_told_again_after_it_has_recovered(path: Path) -> None:
+    """And what has recovered leaves nothing behind."""
+    assert [told(path, each) for each in (LOW, BETWEEN, LOW, SAFE, SAFE)] == [
+        AlertEvent.LOW, None, None, AlertEvent.RECOVERED, None,
+    ]  # fmt: skip
+    assert rows(path) == []
+    assert told(path, LOW) is AlertEvent.LOW
+
+
+def test_a_top_up_is_seen_across_processes(path: Path) -> None:
+    """Two readings agree on it, whoever took them."""
+    more = LOW._replace(total=D("13.30"))
+    assert [told(path, each) for each in (LOW, more, more, more)] == [AlertEvent.LOW, None, AlertEvent.LOW, None]
+
+
+def test_questions_are_claimed_together_and_do_not_disturb_each_other(path: Path) -> None:
+    """One transaction for all that one process asks."""
+    other = MIN_5._replace(threshold="min 6")
+    assert told(path, LOW, question=other) is AlertEvent.LOW
+    asked = [Asked(MIN_5, LOW, None), Asked(other, LOW, None), Asked(MIN_5._replace(host="h"), SAFE, None)]
+    assert [event for event, _ in claim(path, asked, NOW, seconds=5)] == [AlertEvent.LOW, None, None]
+
+
+def test_of_many_at_once_one_has_it(path: Path) -> None:
+    """Each with a connection of its own, as separate processes have."""
+    begin = threading.Barrier(8)
+    events: list[AlertEvent | None] = []
+
+    def ask() -> None:
+        begin.wait()
+        events.append(told(path, LOW))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, events)) == ["None"] * 7 + ["low"]
+
+
+def test_whoever_waits_for_another_process_looks_again(path: Path) -> None:
+    """It may have claimed the same alert, after we looked and before the ledger was ours."""
+    told(path, SAFE)
+    events: list[AlertEvent | None] = []
+    waiting = threading.Thread(target=lambda: events.append(told(path, LOW)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting.start()
+        time.sleep(0.3)
+        assert events == []
+        other.execute("INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?)", (*MIN_5, round(NOW * 1000), "12.30", None))
+        other.execute("COMMIT")
+    waiting.join()
+    assert events == [None]
+
+
+def test_what_changes_nothing_locks_nothing(path: Path) -> None:
+    """As nearly always: another process may write meanwhile, for as long as it likes."""
+    told(path, LOW)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert told(path, LOW) is None
+        assert told(path, SAFE, question=MIN_5._replace(host="h")) is None
+
+
+def test_a_busy_ledger_is_given_up_in_time(path: Path) -> None:
+    """Whoever asks can alert all the same."""
+    told(path, SAFE)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        with pytest.raises(LedgerError):
+            claim(path, [Asked(MIN_5, LOW, None)], NOW, seconds=0.2)
+        assert time.monotonic() - begun < 0.6
+
+
+@pytest.mark.parametrize("total", ["much", b"12", ""])
+def test_an_alarm_that_is_not_readable_is_none(path: Path, total: object) -> None:
+    """It is told again, and written anew."""
+    told(path, LOW)
+    with opened(path) as connection, transaction(connection):
+        connection.execute("UPDATE alerts SET total = ?", (total,))
+    assert [told(path, LOW), told(path, LOW)] == [AlertEvent.LOW, None]
+
+
+def test_amounts_are_kept_as_text(path: Path) -> None:
+    """With every digit, and a moment in milliseconds."""
+    told(path, LOW._replace(total=D("1E-28")))
+    assert rows(path) == [(*MIN_5, round(NOW * 1000), f"{D('1E-28'):f}", None)]
+
+
+def test_the_oldest_are_forgotten_where_there_are_too_many(path: Path) -> None:
+    """Each sandbox has a host of its own, and nobody asks it again."""
+    asked = [Asked(MIN_5._replace(host=f"localhost:{port}"), LOW, None) for port in range(MOST_ROWS)]
+    claim(path, asked, NOW, seconds=5)
+    told(path, LOW, 60)
+    assert rows(path)[-1][:4] == MIN_5
+    assert len(rows(path)) <= MOST_ROWS + 1
+
+
+def test_an_older_ledger_gets_the_table(path: Path) -> None:
+    """And keeps what it has."""
+    from apimart_cli.ledger.schema import MIGRATIONS
+
+    with closing(sqlite3.connect(path)) as database:
+        for migration in MIGRATIONS[:3]:
+            migration(database)
+        database.execute("INSERT INTO state VALUES ('pruned_at', '7')")
+        database.execute(f"PRAGMA application_id = {0x41504D54}")
+        database.execute("PRAGMA user_version = 3")
+        database.commit()
+    assert told(path, LOW) is AlertEvent.LOW
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone() == ("7",)
