@@ -17,6 +17,7 @@ RULES = {
     "overview": {"forecast", "spending", "words"},
     "guard": {"spending", "words"},
     "course": {"balance", "errors", "gate", "spending", "words"},
+    "alerts": {"balance", "errors", "gate", "spending", "words"},
     "pace": set(),
     "runs": {"words"},
     "spending": set(),
