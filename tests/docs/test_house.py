@@ -142,7 +142,7 @@ PURE = code_in(re.findall(r"pure: ([^:]*?) use no library", " ".join(CONTRIBUTIN
 """The modules that CONTRIBUTING.md calls so."""
 HARMLESS = {
     "base64", "binascii", "bisect", "collections", "datetime", "decimal", "difflib", "enum", "functools", "hashlib",
-    "html", "io", "ipaddress", "itertools", "json", "math", "pathlib", "re", "threading", "tomllib", "typing",
+    "html", "io", "ipaddress", "itertools", "json", "math", "pathlib", "re", "shlex", "threading", "tomllib", "typing",
     "unicodedata", "urllib",
 }  # fmt: skip
 """Modules of the standard library that reach no network, process, environment or clock."""
