@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from apimart_cli.ledger.alerts import clear_alarms
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
 from apimart_cli.ledger.queries import profiles
@@ -57,6 +56,9 @@ def clear_samples(path: Path, *, profile: str | None = None, before: datetime | 
             names = profiles(connection)
             clear_runs(connection, profile=profile, before=before)
             if profile is None and before is None:
+                # Late, as above.
+                from apimart_cli.ledger.alerts import clear_alarms
+
                 clear_alarms(connection)
             return Cleared(clear(connection, profile=profile, before=before), names)
     except NoLedgerError:
