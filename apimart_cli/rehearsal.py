@@ -27,18 +27,24 @@ def temporary_history() -> Iterator[Path]:
 
     from apimart_cli.processes.signals import at_ending
 
-    try:
-        folder = tempfile.mkdtemp(prefix="apimart-sandbox-")
-    except OSError:
-        yield Path(os.devnull)
-        return
+    # Named before it is made: a signal may come in between.
+    name = f"apimart-sandbox-{os.urandom(8).hex()}"
+    folders: list[Path] = []
 
     def remove() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     with at_ending(remove):
         try:
-            yield Path(folder) / "history.db"
+            folder = Path(tempfile.gettempdir()) / name
+            folders.append(folder)
+            folder.mkdir(mode=0o700)
+        except OSError:
+            yield Path(os.devnull)
+            return
+        try:
+            yield folder / "history.db"
         finally:
             remove()
 

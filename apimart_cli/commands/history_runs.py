@@ -25,7 +25,7 @@ def runs(
     ] = None,
     days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=730, help="How many days, up to now.")] = 14,
 ) -> ExitCode:
-    """Show the commands that were run under a guard: what each has cost, and how it ended.
+    """Show what guarded commands have cost, and how they ended.
 
         apimart history runs
         apimart history runs -p work --days 30

@@ -81,13 +81,13 @@ def run(
         apimart run --max-spend 3 -- ./agent.sh
         apimart run --min 5 --report cost.json -- make all
 
-    Needs --max-spend, --min or --min-runway, or min or min_runway in the config file. What comes after -- is
+    Needs --max-spend, --min or --min-runway. min and min_runway of the config file count, too. What comes after -- is
     run as it is, without a shell.
 
     Exit codes: the command's own, 128 and its number for a signal; 124 stopped by a limit, 125 not started,
     126 cannot be run, 127 not found.
     """
-    from apimart_cli.guarding import Order, run_guarded
+    from apimart_cli.guarding.supervision import Order, run_guarded
     from apimart_cli.readings import Taken
 
     if not command:

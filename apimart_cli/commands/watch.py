@@ -46,8 +46,7 @@ def watch(
     """Watch balances as they change.
 
         apimart watch
-        apimart watch --all-profiles --interval 1m
-        apimart watch --min 5 --until-below && echo seen enough
+        apimart watch --min 5 --until-below; echo top up
         apimart watch --json --for 8h >> balance.jsonl
 
     On a terminal: a table in place, with what was spent since the start, how fast, and how long the rest lasts; q ends
@@ -58,8 +57,8 @@ def watch(
     not to be trusted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.live import Order
-    from apimart_cli.live import watch as watch_until_the_end
+    from apimart_cli.live.view import Order
+    from apimart_cli.live.view import watch as watch_until_the_end
 
     profiles = list({each.profile.value: each for each in resolve(asking.options(min=min, **alert._asdict()))}.values())
     if until_below:

@@ -23,7 +23,6 @@ class Adapter(HTTPAdapter):
     """Gives connections, direct or through a proxy, that share one TLS context for each CA setting."""
 
     def __init__(self, *, connections: int) -> None:
-        self._contexts = TlsContexts()
         super().__init__(pool_maxsize=connections)
 
     def build_connection_pool_key_attributes(
@@ -35,7 +34,7 @@ class Adapter(HTTPAdapter):
         """
         host, settings = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
-            settings = {"cert_reqs": "CERT_REQUIRED", "ssl_context": self._contexts.get(verify)}
+            settings = {"cert_reqs": "CERT_REQUIRED", "ssl_context": TLS_CONTEXTS.get(verify)}
         return host, settings
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -55,7 +54,7 @@ class Adapter(HTTPAdapter):
         """Return the manager of a proxy. A proxy that is itself reached over TLS is trusted by the same authorities."""
         if proxy.lower().startswith("https:"):
             verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-            settings["proxy_ssl_context"] = self._contexts.get(verify)
+            settings["proxy_ssl_context"] = TLS_CONTEXTS.get(verify)
         return super().proxy_manager_for(proxy, **settings)
 
 
@@ -89,21 +88,47 @@ class LoopbackConnection(urllib3.connection.HTTPConnection):
 
 
 class TlsContexts:
-    """One TLS context for each CA setting, made once, however many threads ask for it at once."""
+    """One TLS context for each CA setting, made once, however many threads ask for it at once, and however often.
+
+    A file of authorities that has changed since is read again: some processes go on for weeks.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._made: dict[Any, ssl.SSLContext] = {}
+        self._made: dict[str | bool, tuple[object, ssl.SSLContext]] = {}
 
     def get(self, verify: str | bool) -> ssl.SSLContext:
         """Return the context that trusts the CA file or folder `verify`, or the usual authorities where it is True.
 
         Raises UsageError where a file that it needs cannot be used.
         """
+        stamp = _stamp(verify)
         with self._guard:
-            if verify not in self._made:
-                self._made[verify] = _make_context(verify)
-            return self._made[verify]
+            before, context = self._made.get(verify, (None, None))
+            if context is None or before != stamp:
+                context = _make_context(verify)
+                if len(self._made) >= MOST_CONTEXTS:
+                    self._made.clear()
+                self._made[verify] = stamp, context
+            return context
+
+
+TLS_CONTEXTS = TlsContexts()
+"""Those of this process."""
+
+MOST_CONTEXTS = 8
+"""Most contexts that are kept; a process has one CA setting, and tests have many."""
+
+
+def _stamp(verify: str | bool) -> object:
+    """Return what changes when the context would be another one: the file of authorities, where secrets are logged."""
+    place = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+    log = os.environ.get("SSLKEYLOGFILE") if os.environ.get("APIMART_KEYLOG") == "1" else None
+    try:
+        status = os.stat(place)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, log
 
 
 def _make_context(verify: str | bool) -> ssl.SSLContext:

@@ -21,6 +21,7 @@ class Watchdog:
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
+        self._is_released = False
 
     @classmethod
     def start(cls, grace: float) -> "Watchdog | None":
@@ -51,9 +52,11 @@ class Watchdog:
         self._write(f"{command} {command if has_own_group else 0}\n".encode())
 
     def release(self) -> None:
-        """Say that there is nothing to end any more."""
-        self._write(b"released\n")
-        os.close(self._pipe)
+        """Say that there is nothing to end any more; once is enough."""
+        if not self._is_released:
+            self._is_released = True
+            self._write(b"released\n")
+            os.close(self._pipe)
 
     def _write(self, line: bytes) -> None:
         # One that was killed, or does not read, is no reason to fail or to wait.

@@ -3,6 +3,7 @@
 However it ends, the terminal is as it was: its first screen, the cursor, the echo. What was shown last stays there.
 """
 
+import errno
 import os
 import select
 import sys
@@ -155,12 +156,12 @@ class _Keys:
     """Standard input, if it is a terminal, read key by key and without echo."""
 
     def __init__(self) -> None:
-        self._poll: Any = None
+        self._are_ours = False
         self._before: list[Any] | None = None
 
     def take(self) -> None:
         """Have keys as they are pressed, and not shown."""
-        if sys.stdin is None or not sys.stdin.isatty() or not hasattr(select, "poll"):
+        if sys.stdin is None or not sys.stdin.isatty() or os.name != "posix":
             return
         import termios
 
@@ -169,9 +170,16 @@ class _Keys:
         if self._before is None:
             self._before = [*changed]
         changed[3] &= ~(termios.ICANON | termios.ECHO)
-        termios.tcsetattr(terminal, termios.TCSANOW, changed)
-        self._poll = select.poll()
-        self._poll.register(terminal, select.POLLIN)
+        while True:
+            try:
+                termios.tcsetattr(terminal, termios.TCSANOW, changed)
+            except termios.error as error:
+                # In the background the system stops us in the middle of that; it is to be done again afterwards.
+                if error.args[0] != errno.EINTR:
+                    return
+            else:
+                break
+        self._are_ours = True
 
     def give_back(self) -> None:
         """Put the terminal's settings back. It may be called in the handler of a signal."""
@@ -185,10 +193,11 @@ class _Keys:
 
     def pressed(self, seconds: float) -> str:
         """Wait so many seconds at most for keys, and return the first; `q` where there is no terminal any more."""
-        if self._poll is None:
+        if not self._are_ours:
             time.sleep(seconds)
             return ""
-        if not self._poll.poll(seconds * 1000):
+        # Not `poll`, which some systems do not have for terminals.
+        if not select.select([sys.stdin.fileno()], [], [], seconds)[0]:
             return ""
         try:
             keys = os.read(sys.stdin.fileno(), 1024)

@@ -23,6 +23,9 @@ from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
 
+# The watchdog is a copy of this process, whose threads hold no lock that it could miss.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 D = Decimal
 TOUCH = ("sh", "-c", "touch started")
 QUICK = ("--no-settle", "--interval", "0.1", "--kill-after", "2")
@@ -37,8 +40,8 @@ def started(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long it takes to settle is shown once, with a process."""
-    monkeypatch.setattr("apimart_cli.settling.SETTLE_PAUSE", 0.1)
-    monkeypatch.setattr("apimart_cli.settling.SETTLE_LIMIT", 0.35)
+    monkeypatch.setattr("apimart_cli.guarding.settling.SETTLE_PAUSE", 0.1)
+    monkeypatch.setattr("apimart_cli.guarding.settling.SETTLE_LIMIT", 0.35)
 
 
 @pytest.fixture
@@ -299,7 +302,9 @@ def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: p
         raise ZeroDivisionError
 
     monkeypatch.setattr("apimart_cli.readings.ask_again", fail)
-    monkeypatch.setattr("apimart_cli.guarding.settle", lambda _looking, _guard, latest, **_: (latest, False))
+    monkeypatch.setattr(
+        "apimart_cli.guarding.supervision.settle", lambda _looking, _guard, latest, **_: (latest, False)
+    )
     ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
     assert ended.code == 124
     assert "a bug in apimart: ZeroDivisionError" in ended.stderr
@@ -315,7 +320,7 @@ def test_a_bug_of_ours_leaves_nothing_running(
             raise ZeroDivisionError
         return False
 
-    monkeypatch.setattr("apimart_cli.watching.Watch.must_stop", fail)
+    monkeypatch.setattr("apimart_cli.guarding.watching.Watch.must_stop", fail)
     script = "echo $$ > new; mv new pid; exec sleep 60"
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", script, env=connected(sandbox))
     assert ended.code == 125
@@ -356,7 +361,7 @@ def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
     """Booked in a batch after the command has ended."""
     sandbox = serve(burn=D(1), lag=0.25)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apimart_cli.settling.SETTLE_LIMIT", 5)
+        patch.setattr("apimart_cli.guarding.settling.SETTLE_LIMIT", 5)
         ended = call("run", "--max-spend", "9", "--", "true", env=connected(sandbox))
     assert ended.stderr.count("(settled)") == 1
 

@@ -13,7 +13,12 @@ def test_only_main_ends_the_process() -> None:
     ends = uses(written_like("sys.exit", "os._exit", "exit", "quit", "SystemExit", "os.abort"))
     elsewhere = {place for place in ends if not place.startswith("__main__")}
     # The front door catches the SystemExit of Typer and raises none.
-    assert elsewhere == {"cli.main", "cli._report_unexpected", "processes.signals.ending_cleanly.end"}
+    assert elsewhere == {
+        "cli.main",
+        "cli._report_unexpected",
+        "processes.signals.ending_cleanly.end",
+        "processes.watchdog._detach",
+    }
     assert len(ends) > 1
 
 
@@ -42,6 +47,7 @@ def test_exit_code_zero_has_few_places() -> None:
         "commands.history.history",
         "commands.history.import_",
         "commands.history.path",
+        "commands.history_runs.runs",
         "commands.login.login",
         "commands.logout.logout",
         "commands.profiles.profiles",
@@ -51,6 +57,7 @@ def test_exit_code_zero_has_few_places() -> None:
         "gate._untold",
         "gate.code_of_readings",
         "gate.judge",
+        "guarding.supervision._supervised",
     ]
 
 

@@ -92,7 +92,7 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
             "config unset", "config check", "history", "history show", "history export", "history path",
-            "history clear", "statusline", "sandbox", "apimart")  # fmt: skip
+            "history clear", "history runs", "run", "statusline", "watch", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 
@@ -124,7 +124,12 @@ def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> No
 
 def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> None:
     """A command is one file in `commands/` and one name in `cli.COMMANDS`, as CONTRIBUTING.md says."""
-    files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "completion", "options"}
+    files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {
+        "__init__",
+        "completion",
+        "history_runs",
+        "options",
+    }
     assert set(cli.COMMANDS) == files
     assert [entry[0] for entry in section(help_of(""), "Commands")] == list(cli.COMMANDS)
 

@@ -11,7 +11,7 @@ from support.running import Run, Spawn
 
 SUBCOMMANDS = (
     "profiles rename", "config show", "config path", "config get", "config set", "config unset", "config check",
-    "history show", "history export", "history import", "history path", "history clear",
+    "history show", "history runs", "history export", "history import", "history path", "history clear",
 )  # fmt: skip
 PAGES = ("", *COMMANDS, *SUBCOMMANDS)
 

@@ -72,7 +72,10 @@ OPTIONAL = {
     "zstandard",
 }
 """What the HTTP libraries, and older versions of Rich, take along where somebody else installed it."""
-COMMANDS = modules("commands", "options balance check config help history login logout profiles sandbox statusline")
+COMMANDS = modules(
+    "commands",
+    "options balance check config help history history_runs login logout profiles run sandbox statusline watch",
+)
 
 
 class Loaded:
@@ -129,7 +132,12 @@ class Loaded:
             WRITING,
             set(),
         ),
-        ("history path", SHARED | PLACE | {"commands.history"} | modules("screen", "writing"), {"platformdirs"}, set()),
+        (
+            "history path",
+            SHARED | PLACE | modules("commands", "history history_runs") | modules("screen", "writing"),
+            {"platformdirs"},
+            set(),
+        ),
         (
             "history --json",
             SHARED
@@ -138,8 +146,9 @@ class Loaded:
             | TOLD
             | JSON
             | FORECAST
-            | {"commands.history", "overview", "recorded"}
-            | modules("ledger", "overviews retention store upkeep")
+            | {"overview", "recorded", "runs"}
+            | modules("commands", "history history_runs")
+            | modules("ledger", "overviews recording retention runs store upkeep")
             | modules("output", "cells history")
             | {"screen.output"},
             {"platformdirs"},

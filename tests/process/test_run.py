@@ -218,6 +218,20 @@ def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> 
         os.kill(bred, signal.SIGKILL)
 
 
+def test_a_daemon_outlives_us_when_we_are_killed_after_the_command(start: Start) -> None:
+    """While the last bookings are waited for, there is nothing to guard any more."""
+    process = start(BREEDING.format(kind="orphan") + "sys.exit(4)", "--max-spend", "1")
+    command, bred = pids(process)
+    try:
+        wait_until(lambda: not is_running(command))
+        time.sleep(0.4)
+        process.kill()
+        time.sleep(0.6)
+        assert is_running(bred)
+    finally:
+        os.kill(bred, signal.SIGKILL)
+
+
 # --- when it is us who end --------------------------------------------------------------------------------------
 
 
@@ -322,7 +336,7 @@ import os, re
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
 from apimart_cli.guard import Guard, Limits
-from apimart_cli.looking import Looking
+from apimart_cli.guarding.looking import Looking
 limits = Limits(max_spend=1000)
 looking, guard = Looking(resolve(Options())[0], limits), Guard(limits)
 def resident():

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -451,10 +450,7 @@ def test_starship_shows_a_hostile_profile_literally(
     shell: str, ledger: Path, write_config: Write, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     """With the recipe of the documentation, in each of the shells that it knows."""
-    starship = shutil.which("starship")
-    if starship is None:
-        # No system that the tests are run on has a package of it.
-        pytest.skip("starship is not installed")
+    starship = need("starship")
     name = "`date` $(date) \\u %n"
     env = hostile_ledger(ledger, write_config, profile="a", unit=name)
     settings = 'add_newline = false\ncommand_timeout = 10000\nformat = "<${custom.apimart}>"\n'

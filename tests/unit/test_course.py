@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from apimart_cli.balance import Reading, spendable
-from apimart_cli.board import Board
 from apimart_cli.course import BARS, MOST_SAMPLES, Course
 from apimart_cli.errors import AuthError, ExitCode, PaymentRequiredError, UnavailableError
+from apimart_cli.live.board import Board
 from apimart_cli.words import Change, Scope
 from support.readings import MOMENT, failed, reading
 

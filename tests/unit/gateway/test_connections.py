@@ -153,6 +153,14 @@ def test_the_authorities_are_read_once_for_all_questions(large_bundle: Path, mon
         with ask(asked) as readings:
             assert all(reading.balance for reading in readings)
         assert (len(read), gateway.connections) == (1, 30)
+        # And for the questions of later rounds, until the file is another one.
+        with ask(asked[:1]) as readings:
+            assert next(readings).balance
+        assert len(read) == 1
+        large_bundle.write_bytes(authority().cert_pem.bytes())
+        with ask(asked[:1]) as readings:
+            assert next(readings).balance
+        assert len(read) == 2
 
 
 def test_failures_keep_nothing_alive(large_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +174,7 @@ def test_failures_keep_nothing_alive(large_bundle: Path, monkeypatch: pytest.Mon
         return context
 
     monkeypatch.setattr(connections, "_make_context", make)
+    monkeypatch.setattr(connections, "TLS_CONTEXTS", TlsContexts())
     with Gateway(certified("gateway.example")) as gateway:
         asked = [target(f"https://localhost:{gateway.port}", f"sk-number-{number:08}") for number in range(5)]
         with ask(asked) as readings:
@@ -174,6 +183,8 @@ def test_failures_keep_nothing_alive(large_bundle: Path, monkeypatch: pytest.Mon
     for error in errors:
         assert type(error) is UnavailableError
         assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
+    # What the process itself keeps for the next question.
+    connections.TLS_CONTEXTS = TlsContexts()
     give_up_at = time.monotonic() + 5
     # The threads end a moment after their answers.
     while contexts[0]() is not None and time.monotonic() < give_up_at:

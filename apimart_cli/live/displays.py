@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from apimart_cli.board import Board, News
 from apimart_cli.course import View
+from apimart_cli.live.board import Board, News
 from apimart_cli.output.runs import duration
 from apimart_cli.screen.writing import write_answer
 from apimart_cli.words import Change

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UsageError, bug
 from apimart_cli.guard import Guard, Look
-from apimart_cli.looking import Looking, Sight
+from apimart_cli.guarding.looking import Looking, Sight
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import StoppedBy

@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.accounting import Account, close
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UnavailableError, UsageError
 from apimart_cli.guard import Guard, Limits
-from apimart_cli.looking import Looking, Sight
+from apimart_cli.guarding.accounting import Account, close
+from apimart_cli.guarding.looking import Looking, Sight
+from apimart_cli.guarding.settling import settle
+from apimart_cli.guarding.watching import Register, Watch
 from apimart_cli.output.runs import breach_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import INTERRUPTED
 from apimart_cli.processes.watchdog import Watchdog
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_error, write_warning
-from apimart_cli.settling import settle
 from apimart_cli.text import without_keys
 from apimart_cli.trace import Trace
-from apimart_cli.watching import Register, Watch
 from apimart_cli.words import StoppedBy
 
 STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
@@ -140,6 +140,9 @@ def _run(
     started = time.monotonic()
     with Watch(guard, looking, first, advice=_advice(order), register=register) as watch:
         end = _supervised(order, watch, watchdog)
+    if watchdog is not None:
+        # What the command has left running is left alone, whatever becomes of us from here on.
+        watchdog.release()
     seconds, after, is_settled = time.monotonic() - started, watch.latest, False
     if end.stopped_by is not None:
         write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)

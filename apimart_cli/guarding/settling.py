@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from apimart_cli.guard import Guard
-from apimart_cli.looking import Looking, Sight
+from apimart_cli.guarding.looking import Looking, Sight
 from apimart_cli.processes.signals import asked_to_end, held_back
 
 SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0

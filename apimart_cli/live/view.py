@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from apimart_cli.balance import Reading, with_spendable
-from apimart_cli.board import Board
 from apimart_cli.config.settings import Settings
-from apimart_cli.displays import Display, Lines, Table
 from apimart_cli.errors import NO_THREAD_HINT, ExitCode, UsageError
+from apimart_cli.live.board import Board
+from apimart_cli.live.displays import Display, Lines, Table
 from apimart_cli.output.changes import below_in_words, change_as_json, change_as_line
 from apimart_cli.pace import LEAST_INTERVAL
 from apimart_cli.readings import Taken

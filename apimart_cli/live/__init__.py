@@ -1,0 +1,1 @@
+"""`watch`: balances as they change, and how they are shown."""
