@@ -56,6 +56,7 @@ def clear_samples(path: Path, *, profile: str | None = None, before: datetime | 
             names = profiles(connection)
             clear_runs(connection, profile=profile, before=before)
             if profile is None and before is None:
+                # Late, as above.
                 from apimart_cli.ledger.alerts import clear_alarms
 
                 clear_alarms(connection)

@@ -93,6 +93,7 @@ def test_another_threshold_is_another_question() -> None:
     """The same amount written otherwise is not; key, host and scope belong to it, the profile does not."""
     first = reading(key_id="a", host="h", profile="one")
     same = question_of(first._replace(profile="two"), Thresholds(min=D("5.00")))
+    assert question_of(first, Thresholds(min=D("50"))).threshold == "min 50"
     assert question_of(first, MIN_5) == same
     others = [
         question_of(first, Thresholds(min=D("5.01"))),
@@ -220,6 +221,15 @@ def test_one_reading_alone_is_no_top_up() -> None:
     event, alarm = step(first, Standing(is_low=True, is_safe=False, total=D(12)), 60.0, None)
     assert (event, alarm) == (None, Alarm(0.0, D(10), pending=D(12)))
     assert step(alarm, Standing(is_low=True, is_safe=False, total=D(10)), 120.0, None) == (None, first)
+
+
+@pytest.mark.parametrize(("total", "more"), [("10", "0.000001"), ("1000000000000000", "9")])
+def test_what_floats_add_is_no_top_up(total: str, more: str) -> None:
+    """Gateways compute with them: however often the sum comes out like that."""
+    alarm: Alarm | None = Alarm(0.0, D(total))
+    for _ in range(3):
+        event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=D(total) + D(more)), 60.0, None)
+        assert (event, alarm) == (None, Alarm(0.0, D(total)))
 
 
 def test_a_cut_is_no_top_up_and_a_top_up_after_it_is() -> None:
