@@ -175,7 +175,7 @@ def test_an_import_that_is_killed_adds_all_or_nothing(
         )
     )
     counts = set()
-    for seconds in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 5):
+    for seconds in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 60):
         process = subprocess.Popen([command, "history", "import", source], env=environment, stderr=subprocess.DEVNULL)
         try:
             process.wait(seconds)

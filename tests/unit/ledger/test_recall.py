@@ -88,7 +88,7 @@ def test_a_disk_that_hangs_costs_as_long_as_is_allowed(path: Path, monkeypatch: 
     start = time.monotonic()
     with pytest.raises(LedgerError, match="was not read in time"):
         recall.samples(WORK, 0.2)
-    assert 0.15 < time.monotonic() - start < 0.5
+    assert 0.15 < time.monotonic() - start < 2
     wakes_up.set()
     assert recall.samples(WORK, 5) == samples_of(entry())
 
@@ -100,4 +100,4 @@ def test_what_is_stopped_reads_no_further(path: Path) -> None:
     recall.stop()
     start = time.monotonic()
     recall.samples(WORK, 5)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
