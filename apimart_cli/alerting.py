@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from apimart_cli.alerts import Alarm, Alert, Question, each_threshold, question_
 from apimart_cli.balance import Reading
 from apimart_cli.config.key_variables import key_variables
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, PaymentRequiredError
+from apimart_cli.errors import ApimartError, PaymentRequiredError, bug
 from apimart_cli.gate import Thresholds
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
@@ -71,7 +71,8 @@ class Alerts:
         if self._worker is None:
             self._worker = _started(self._work)
         if self._worker is None:
-            self._look(taken)
+            with self._bugs_told():
+                self._look(taken)
         else:
             self._waiting.put(taken)
 
@@ -87,9 +88,17 @@ class Alerts:
 
     def _work(self) -> None:
         while (taken := self._waiting.get()) is not None:
-            # A bug in here must not end the alerts that are still to come.
-            with suppress(Exception):
+            with self._bugs_told():
                 self._look(taken)
+
+    @contextmanager
+    def _bugs_told(self) -> Iterator[None]:
+        """Tell of a bug as of any other failure: it must not end the alerts that are still to come."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the last resort of a thread, whose traceback would be shown
+            told = bug(error)
+            self._warn(f"an alert failed: {told.message}", told.hint or "")
 
     def _look(self, taken: Sequence[Taken]) -> None:
         due = list({each.asked.question: each for each in reversed(list(_due(taken)))}.values())
@@ -122,7 +131,7 @@ class Alerts:
         alert = Alert(event, due.reading, due.threshold, self._label)
 
         def run() -> None:
-            with self._turn:
+            with self._turn, self._bugs_told():
                 self._run(Setting(setting.value or (), setting.source), alert)
 
         thread = _started(run)
