@@ -24,7 +24,7 @@ from apimart_cli.ledger.alerts import Asked, Step, claim
 from apimart_cli.output.alert import document, variables
 from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import run_hook
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import SLICE, held_back
 from apimart_cli.readings import Taken
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import AlertEvent
@@ -80,9 +80,9 @@ class Alerts:
         """Wait until the commands have ended, or are stopped, and write the warnings that were held."""
         if self._worker is not None:
             self._waiting.put(None)
-            self._worker.join()
+            _join(self._worker)
         for thread in self._running:
-            thread.join()
+            _join(thread)
         for message, hint in self._warnings:
             write_warning(message, hint)
 
@@ -201,6 +201,12 @@ def _due(taken: Sequence[Taken]) -> Iterator[_Due]:
 
 def _ledger_of(settings: Settings) -> Path | None:
     return settings.history.value if settings.record.value else None
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait for a thread, a little at a time: a signal that another thread took is handled between two waits."""
+    while thread.is_alive():
+        thread.join(SLICE)
 
 
 def _started(target: Callable[[], None]) -> threading.Thread | None:
