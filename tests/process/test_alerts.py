@@ -209,6 +209,8 @@ def hanging(
     )
     try:
         wait_until(path.with_name("hook.pid").exists)
+        # It runs a moment before apimart knows of it.
+        time.sleep(0.5)
         yield process, int(path.with_name("hook.pid").read_text())
     finally:
         process.kill()
