@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from apimart_cli.alerts import Alarm, Alert, Question, each_threshold, question_
 from apimart_cli.balance import Reading
 from apimart_cli.config.key_variables import key_variables
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, PaymentRequiredError
+from apimart_cli.errors import ApimartError, PaymentRequiredError, bug
 from apimart_cli.gate import Thresholds
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
@@ -24,7 +24,7 @@ from apimart_cli.ledger.alerts import Asked, Step, claim
 from apimart_cli.output.alert import document, variables
 from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import run_hook
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import SLICE, held_back
 from apimart_cli.readings import Taken
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import AlertEvent
@@ -71,7 +71,8 @@ class Alerts:
         if self._worker is None:
             self._worker = _started(self._work)
         if self._worker is None:
-            self._look(taken)
+            with self._bugs_told():
+                self._look(taken)
         else:
             self._waiting.put(taken)
 
@@ -79,17 +80,25 @@ class Alerts:
         """Wait until the commands have ended, or are stopped, and write the warnings that were held."""
         if self._worker is not None:
             self._waiting.put(None)
-            self._worker.join()
+            _join(self._worker)
         for thread in self._running:
-            thread.join()
+            _join(thread)
         for message, hint in self._warnings:
             write_warning(message, hint)
 
     def _work(self) -> None:
         while (taken := self._waiting.get()) is not None:
-            # A bug in here must not end the alerts that are still to come.
-            with suppress(Exception):
+            with self._bugs_told():
                 self._look(taken)
+
+    @contextmanager
+    def _bugs_told(self) -> Iterator[None]:
+        """Tell of a bug as of any other failure: it must not end the alerts that are still to come."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the last resort of a thread, whose traceback would be shown
+            told = bug(error)
+            self._warn(f"an alert failed: {told.message}", told.hint or "")
 
     def _look(self, taken: Sequence[Taken]) -> None:
         due = list({each.asked.question: each for each in reversed(list(_due(taken)))}.values())
@@ -122,7 +131,7 @@ class Alerts:
         alert = Alert(event, due.reading, due.threshold, self._label)
 
         def run() -> None:
-            with self._turn:
+            with self._turn, self._bugs_told():
                 self._run(Setting(setting.value or (), setting.source), alert)
 
         thread = _started(run)
@@ -192,6 +201,12 @@ def _due(taken: Sequence[Taken]) -> Iterator[_Due]:
 
 def _ledger_of(settings: Settings) -> Path | None:
     return settings.history.value if settings.record.value else None
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait for a thread, a little at a time: a signal that another thread took is handled between two waits."""
+    while thread.is_alive():
+        thread.join(SLICE)
 
 
 def _started(target: Callable[[], None]) -> threading.Thread | None:

@@ -42,7 +42,15 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
 
     Raises OSError or ValueError when it cannot be started, ChildProcessError when its status is lost.
     """
-    with _Output() as output:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def end_it() -> None:
+        for process in started:
+            if process.returncode is None:
+                with suppress(OSError, AttributeError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    with _Output() as output, at_ending(end_it):
         with _signals_let_in():
             process = subprocess.Popen(  # noqa: S603  # the user's own command
                 command,
@@ -53,24 +61,18 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                 close_fds=True,
                 start_new_session=True,
             )
+            started.append(process)
             note_apart(process.pid)
         output.is_passed_on()
         child = Child(process, has_own_group=hasattr(os, "setsid"))
         give_up_at = time.monotonic() + seconds
-
-        def end_it() -> None:
-            if process.returncode is None:
-                with suppress(OSError, AttributeError):
-                    os.killpg(process.pid, signal.SIGKILL)
-
-        with at_ending(end_it):
-            _write(process.stdin, told)
+        _write(process.stdin, told)
+        status = child.wait(0)
+        while status is None and (left := give_up_at - time.monotonic()) > 0:
+            output.read(min(_SLICE, left))
             status = child.wait(0)
-            while status is None and (left := give_up_at - time.monotonic()) > 0:
-                output.read(min(_SLICE, left))
-                status = child.wait(0)
-            if status is None:
-                child.stop(_GRACE)
+        if status is None:
+            child.stop(_GRACE)
         output.read(0)
         return Ended(status, output.kept)
 

@@ -431,6 +431,24 @@ def test_variables_that_hold_a_key_are_taken_out(write_config: Write) -> None:
     assert found == {"APIMART_API_KEY", "OTHER", "COPY", "HEADER", "SHORT"}
 
 
+@pytest.mark.parametrize("place", ["_due", "document"])
+def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """No traceback, no other exit code."""
+    monkeypatch.setattr(f"apimart_cli.alerting.{place}", lambda *_: 1 // 0)
+    ended = shop.check("-q")
+    assert (ended.code, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("apimart: warning: an alert failed: a bug in apimart: ZeroDivisionError in ")
+    assert ended.stderr.count("\n") == 2
+
+
+def test_without_threads_it_is_run_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system starts none: after everything else, one by one."""
+    monkeypatch.setattr("apimart_cli.alerting._started", lambda _target: None)
+    for _ in range(2):
+        assert shop.check().code == 3
+    assert shop.events == ["low"]
+
+
 # --- where there is no ledger -----------------------------------------------------------------------------------
 
 

@@ -209,6 +209,8 @@ def hanging(
     )
     try:
         wait_until(path.with_name("hook.pid").exists)
+        # It runs a moment before apimart knows of it.
+        time.sleep(0.5)
         yield process, int(path.with_name("hook.pid").read_text())
     finally:
         process.kill()
@@ -225,9 +227,9 @@ def test_a_signal_ends_the_check_and_its_alert(
     process, alert = hanging
     begun = time.monotonic()
     process.send_signal(number)
-    assert process.wait(timeout=10) == status
-    assert time.monotonic() - begun < 3
-    wait_until(lambda: not is_running(alert), 3)
+    assert process.wait(timeout=20) == status
+    assert time.monotonic() - begun < 8
+    wait_until(lambda: not is_running(alert), 8)
 
 
 def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
@@ -235,11 +237,11 @@ def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
 
     And it is not taken for something that the command has started.
     """
-    path = hook('#!/bin/sh\nsleep 2\necho done >> "$0.times"\n')
-    amounts = iter(["10", "10", "10", "10"])
-    program = f"{BREEDING.format(kind='orphan')}time.sleep(60)"
+    path = hook('#!/bin/sh\nsleep 3\necho done >> "$0.times"\n')
+    bred = path.with_name("bred")
+    program = f"{BREEDING.format(kind='orphan')}open({str(bred)!r}, 'w')\ntime.sleep(60)"
     options = ("--min", "5", "--scope", "key", "--interval", "0.3", "--kill-after", "1", "--no-settle")
-    with gateway(lambda _path, _key: balance(next(amounts, "4"))) as server:
+    with gateway(lambda _path, _key: balance("4" if bred.exists() else "10")) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         ended = run("run", *options, "--on-low", str(path), "--", sys.executable, "-c", program, env=env)
     assert ended.returncode == 124
@@ -264,7 +266,7 @@ def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Ru
         seconds = time.monotonic() - begun
     assert ended.returncode == 0
     assert f"{path} (--on-recover) was stopped after 10 seconds" in ended.stderr
-    assert 10 <= seconds < 12.5
+    assert 10 <= seconds < 15
     found = re.match(r"pids (\d+) (\d+) \.", ended.stdout)
     assert found
     assert is_running(int(found[2]))
