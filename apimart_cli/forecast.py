@@ -3,7 +3,7 @@
 `docs/forecast.md` explains it, `tests/benchmarks/forecast.py` measures how good it is, on made-up users.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import timedelta
 from decimal import Context, Decimal, localcontext
 from itertools import pairwise
@@ -19,7 +19,7 @@ LEAST_BLOCKS = 3
 """Fewer blocks than this give no forecast."""
 
 ROUGH_BELOW = 7
-"""Fewer blocks than this give a rough one."""
+"""Fewer blocks with a sample than this give a rough one."""
 
 REACH = DAY * WHOLE_WEEKS[0] + LONGEST_GAP
 """How far back from the last sample the others matter: the days that are looked at, and the sample before them."""
@@ -62,6 +62,10 @@ class Forecast(NamedTuple):
     """None beside a `days_left_low`: the days differ too much to tell an upper end."""
 
 
+UNREADABLE = Forecast(ForecastState.UNREADABLE, Decimal(0))
+"""In place of a forecast: there is a history, and nobody knows what it says."""
+
+
 def forecast(samples: Sequence[Sample]) -> Forecast | None:
     """Return how long the rest will last, from the samples of one series in the order of their time; None without any.
 
@@ -84,8 +88,9 @@ def forecast(samples: Sequence[Sample]) -> Forecast | None:
             return Forecast(ForecastState.TOO_LITTLE, seen)
         if max(spends) <= 0:
             return Forecast(ForecastState.IDLE, seen, rate)
-        state = ForecastState.ROUGH if len(spends) < ROUGH_BELOW else ForecastState.OK
-        return Forecast(state, seen, rate, *_ends(remain, spends, rate))
+        known = days_with_samples(segment, len(spends))
+        state = ForecastState.ROUGH if len(known) < ROUGH_BELOW else ForecastState.OK
+        return Forecast(state, seen, rate, *_ends(remain, _as_seen(spends, known), rate))
 
 
 def daily_spends(segment: Sequence[Sample]) -> list[Decimal]:
@@ -100,12 +105,18 @@ def daily_spends(segment: Sequence[Sample]) -> list[Decimal]:
         return [after - before for before, after in pairwise(levels)]
 
 
+def days_with_samples(segment: Sequence[Sample], blocks: int) -> set[int]:
+    """Return which of so many blocks have a sample of their own, by their number from the last one, 0, backwards."""
+    end = segment[-1].at
+    return {age for age in ((end - sample.at) // DAY for sample in segment) if age < blocks}
+
+
 def lasts_at_least(forecast: Forecast | None, duration: timedelta) -> bool | None:
     """Tell whether the rest surely lasts that long: whether the low end does. None where there is no forecast.
 
     What is idle or unlimited has no end, what is empty has ended. Compared exactly, without rounding.
     """
-    if forecast is None or forecast.state is ForecastState.TOO_LITTLE:
+    if forecast is None or forecast.state in {ForecastState.TOO_LITTLE, ForecastState.UNREADABLE}:
         return None
     if forecast.state is ForecastState.EMPTY or forecast.days_left_low is None:
         return forecast.state in {ForecastState.IDLE, ForecastState.UNLIMITED}
@@ -146,6 +157,21 @@ def sooner(one: Forecast | None, other: Forecast | None) -> Forecast | None:
     )
 
 
+def _as_seen(spends: Sequence[Decimal], known: Container[int]) -> list[Decimal]:
+    """Return the spends as they were seen: that of days without a sample all at once, with the next sample.
+
+    How it was spread over them nobody knows. Taken as even, it would say that days are alike, and the range would be
+    narrow exactly where little is known.
+    """
+    seen, held = list[Decimal](), Decimal(0)
+    for age, spend in zip(range(len(spends) - 1, -1, -1), spends, strict=True):
+        held += spend
+        seen.append(held if age in known else Decimal(0))
+        if age in known:
+            held = Decimal(0)
+    return seen
+
+
 def _ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[Decimal | None, Decimal, Decimal | None]:
     """Return after how many days the end comes: the point, and between which days it lies, 8 times of 10.
 
@@ -171,7 +197,14 @@ def _ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[De
 
 _WITH_END = frozenset({ForecastState.OK, ForecastState.ROUGH})
 
-_URGENCY = (ForecastState.EMPTY, ForecastState.TOO_LITTLE, None, ForecastState.IDLE, ForecastState.UNLIMITED)
+_URGENCY = (
+    ForecastState.EMPTY,
+    ForecastState.UNREADABLE,
+    ForecastState.TOO_LITTLE,
+    None,
+    ForecastState.IDLE,
+    ForecastState.UNLIMITED,
+)
 """What matters most comes first; None is what has an end."""
 
 _NEVER = Decimal("Infinity")

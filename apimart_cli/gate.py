@@ -11,7 +11,7 @@ from typing import NamedTuple, assert_never
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UnavailableError, UsageError
-from apimart_cli.words import Outcome, Scope
+from apimart_cli.words import ForecastState, Outcome, Scope
 
 
 class Thresholds(NamedTuple):
@@ -147,7 +147,11 @@ def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes
         case False:
             return Outcome.BELOW
         case None:
-            return Outcome.PASS if no_forecast_passes else Outcome.NO_FORECAST
+            # Too little history can be let pass. A history that cannot be read may say that it does not last.
+            is_unread = any(
+                forecast is not None and forecast.state is ForecastState.UNREADABLE for _, forecast in limited
+            )
+            return Outcome.PASS if no_forecast_passes and not is_unread else Outcome.NO_FORECAST
 
 
 def _untold(judged: tuple[Judged, ...], *, fail_open: bool) -> Verdict:

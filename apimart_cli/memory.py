@@ -1,6 +1,6 @@
 """Memory: what the ledger adds to readings, and what readings leave in it.
 
-A by-product: whatever becomes of it, the readings and the exit code stay the same.
+A by-product: whatever becomes of it, the readings stay the same, and every exit code but that of `--min-runway`.
 """
 
 import os
@@ -40,23 +40,38 @@ class Forecasts:
         """Why there are none, where the ledger cannot be read."""
 
     def start(self) -> None:
-        """Begin to read the ledger, if there is one."""
+        """Begin to read the ledger, if there is one. Nothing is raised."""
         self._patient_until = time.monotonic() + self._patience
-        self._recall = _recall(self._profiles)
+        try:
+            self._recall = _recall(self._profiles)
+        except RuntimeError as error:
+            # No thread to be had.
+            self.error = error
 
     def added_to(self, reading: Reading) -> Reading:
         """Return the reading with its forecast, where there is one."""
-        if self._recall is None or reading.balance is None or reading.key_id is None:
+        if reading.balance is None or reading.key_id is None:
             return reading
+        if self._recall is None:
+            return reading if self.error is None else self._without(reading, self.error)
         start = time.monotonic()
         seconds = max(self._patient_until - start, self._held_up_left)
         try:
             return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds))
-        except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
-            self.error = error
-            return reading
+        except Exception as error:  # noqa: BLE001  # told by whoever waits for it; nothing else depends on it
+            return self._without(reading, error)
         finally:
             self._held_up_left -= max(0.0, time.monotonic() - max(start, self._patient_until))
+
+    def _without(self, reading: Reading, error: Exception) -> Reading:
+        """Return the reading without a forecast; to who waits for one, "cannot be read" is not "no history"."""
+        from apimart_cli.forecast import UNREADABLE
+        from apimart_cli.ledger.place import NoLedgerError
+
+        if isinstance(error, NoLedgerError):
+            return reading
+        self.error = error
+        return reading._replace(forecast=UNREADABLE) if self._patience else reading
 
     def stop(self) -> None:
         """Read no further."""
@@ -93,7 +108,7 @@ def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: flo
 
 def _recall(profiles: Sequence[Settings]) -> "Recall | None":
     path = profiles[0].history.value
-    if path is None or not os.path.lexists(path):
+    if path is None or _is_absent(path):
         return None
     from apimart_cli.forecast import REACH
     from apimart_cli.ledger.recall import Recall, Sought
@@ -107,11 +122,16 @@ def _recall(profiles: Sequence[Settings]) -> "Recall | None":
         since=now - REACH,
         until=now,
     )
+    return Recall(path, sought)
+
+
+def _is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file."""
     try:
-        return Recall(path, sought)
-    except RuntimeError:
-        # No thread to be had: no forecast, and the answer all the same.
-        return None
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def _entries(reading: Reading, source: str) -> "Iterator[Entry]":

@@ -13,6 +13,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import ApimartError
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.status import Found, Note, ledger_of, note_of, question_of
+from apimart_cli.text import without_keys
 
 if TYPE_CHECKING:
     from apimart_cli.balance import Reading
@@ -64,6 +65,9 @@ def _start(settings: Settings, options: Options, now: datetime) -> Note:
             "nothing is asked in the background: a command or a keyring gives the key, and may ask for a password",
             f"allow it with: apimart config set background_keys true {profile}",
         )
+    if without_keys(settings.profile.value) != settings.profile.value:
+        # Everybody on the machine can see the arguments of a process.
+        return "the name of the profile looks like a key", "give it another one: apimart profiles rename"
     name = question_of(settings).name
     with opened(path) as connection:
         # Looked at first, as most of the time it may not be started: nothing is locked for that.

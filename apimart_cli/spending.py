@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 DAY = timedelta(days=1)
 
-LONGEST_GAP = timedelta(days=7)
-"""A longer time without a sample starts a new segment: how the spend was spread over it is anybody's guess."""
+LONGEST_GAP = timedelta(days=7, hours=1)
+"""A longer time without a sample starts a new segment: how the spend was spread over it is anybody's guess.
+
+An hour more than a week: a weekly job comes some seconds late."""
 
 EXACT = Context(prec=120)
 """Enough precision to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to

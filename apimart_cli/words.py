@@ -88,6 +88,8 @@ class ForecastState(StrEnum):
     """Fewer than seven days to tell it from."""
     TOO_LITTLE = "too_little"
     """Fewer than three days: no forecast."""
+    UNREADABLE = "unreadable"
+    """There is a history, and it cannot be read: nobody knows what it would say."""
     IDLE = "idle"
     """Nothing was spent in the days that were looked at."""
     UNLIMITED = "unlimited"

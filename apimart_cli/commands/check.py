@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from apimart_cli.readings import Taken
 
 
+FORECAST_SECONDS = 3.0
+"""Most seconds after the start for which a verdict waits for forecasts; for a ledger that is locked, far shorter."""
+
 app = new_app()
 
 
@@ -114,17 +117,17 @@ def check(
             if not quiet:
                 _write(verdict, chosen)
         _comment(verdict, quiet=quiet)
-        _tell_what_is_not_told(verdict, forecasts)
+        _tell_what_is_not_told(verdict, forecasts, profiles)
     return verdict.exit_code
 
 
 def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
-    """Return what makes forecasts, where a profile needs one: the verdict waits for them as long as for an answer."""
+    """Return what makes forecasts, where a profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
     from apimart_cli.memory import Forecasts
 
-    return Forecasts(profiles, patience=max(profile.timeout.value for profile in profiles))
+    return Forecasts(profiles, patience=min(FORECAST_SECONDS, *(profile.timeout.value for profile in profiles)))
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat) -> None:
@@ -152,7 +155,7 @@ def _comment(verdict: "Verdict", *, quiet: bool) -> None:
         write_note(unlimited if is_unlimited else limited, "check both with: --scope spendable")
 
 
-def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None") -> None:
+def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", profiles: "Sequence[Settings]") -> None:
     """Say which balances nobody can tell the end of, and what to do about it."""
     untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
     if not untold:
@@ -160,10 +163,21 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None") ->
     from apimart_cli.output.runway import in_words
     from apimart_cli.screen.writing import write_error
 
+    unread = forecasts.error if forecasts is not None else None
     for reading in untold:
-        reason = f"{forecasts.error}" if forecasts is not None and forecasts.error else in_words(reading.forecast)
-        write_error(
-            f"{reading.name}: nobody can tell how long the balance lasts: {reason}",
-            "readings are recorded each time, but in CI only with APIMART_RECORD=1 and APIMART_HISTORY in a cache; "
-            "go on without with: --on-no-forecast pass",
+        reason = in_words(reading.forecast) if unread is None else f"{unread}"
+        hint = (
+            _hint_without_history(profiles) if unread is None else "try again, or name another file in APIMART_HISTORY"
         )
+        write_error(f"{reading.name}: nobody can tell how long the balance lasts: {reason}", hint)
+
+
+def _hint_without_history(profiles: "Sequence[Settings]") -> str:
+    """Say how there will be a history, as things are."""
+    by_hand = "; go on without it with: --on-no-forecast pass"
+    off = next((profile.record.source for profile in profiles if not profile.record.value), None)
+    if off == "CI":
+        return f"in CI, set APIMART_RECORD=1, and keep the file of APIMART_HISTORY in a cache{by_hand}"
+    if off is not None:
+        return f"nothing is recorded, as {off} says{by_hand}"
+    return f"it takes readings over three days; each check is one{by_hand}"

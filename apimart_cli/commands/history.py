@@ -218,7 +218,7 @@ def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
     scopes = ScopeChoice.BOTH if shown.scope is None else shown.scope
     with ledger_errors():
         every, profiles = overviews(
-            found, days_until(now.date(), shown.days), profiles=shown.profiles or (), scopes=scopes.asked
+            found, days_until(now.date(), shown.days), now, profiles=shown.profiles or (), scopes=scopes.asked
         )
     if is_json:
         write_answer("".join(map(render_history_as_json, every)))

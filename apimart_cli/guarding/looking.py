@@ -34,6 +34,8 @@ class Sight(NamedTuple):
     """Why something that a limit needs is not known."""
     has_no_forecast: bool
     """Whether nobody can tell whether what is left lasts long enough."""
+    is_history_unread: bool = False
+    """Whether that is because there is a history that cannot be read."""
 
 
 class Looking:
@@ -119,6 +121,7 @@ class Looking:
         failure = next((reading.error for reading in needed if reading.error is not None), None)
         lasting = Thresholds(min_runway=limits.min_runway)
         outcomes = [judge_reading(reading, lasting) for reading in held] if limits.min_runway is not None else []
+        unread = [judge_reading(reading, lasting, no_forecast_passes=True) for reading in held] if outcomes else []
         return Sight(
             Look(
                 at=time.monotonic(),
@@ -132,6 +135,7 @@ class Looking:
             readings,
             failure,
             Outcome.NO_FORECAST in outcomes,
+            Outcome.NO_FORECAST in unread,
         )
 
     def _record(self, readings: Sequence[Reading]) -> None:

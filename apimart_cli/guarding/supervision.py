@@ -111,10 +111,12 @@ def _refusal(order: Order, guard: Guard, first: Sight) -> _End | None:
         hint = "start it all the same with --fail-open" if _is_silence(first) else None
         write_error("the command was not started: the balance is not known", hint)
         return _End(NOT_STARTED, first.failure.exit_code, StoppedBy.BLIND)
-    if first.has_no_forecast and not order.no_forecast_passes:
+    if first.has_no_forecast and not (order.no_forecast_passes and not first.is_history_unread):
         write_error(
             "the command was not started: nobody can tell how long the balance lasts",
-            "start it all the same with --on-no-forecast pass",
+            "the history cannot be read: try again, or name another file: APIMART_HISTORY"
+            if first.is_history_unread
+            else "start it all the same with --on-no-forecast pass",
         )
         return _End(NOT_STARTED, ExitCode.NO_FORECAST, StoppedBy.MIN_RUNWAY)
     if first.failure is not None:

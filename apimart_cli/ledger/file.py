@@ -34,10 +34,12 @@ class Connection(sqlite3.Connection):
 
     ends_at: float | None = None
     """By `time.monotonic()`; None where there is no end."""
+    waits = PATIENT_SECONDS
+    """Most seconds for which one statement waits for another process, where there is no end."""
 
     def limit_waiting(self) -> None:
         """Let the next statement wait for as long as is left. SQLite would wait the whole time again for each."""
-        left = PATIENT_SECONDS if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+        left = self.waits if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
         self.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
 
     def is_over(self) -> bool:
@@ -46,8 +48,12 @@ class Connection(sqlite3.Connection):
 
 
 @contextmanager
-def opened(path: Path, *, seconds: float | None = ALLOWED_SECONDS, create: bool = True) -> Iterator[Connection]:
+def opened(
+    path: Path, *, seconds: float | None = ALLOWED_SECONDS, create: bool = True, waits: float = PATIENT_SECONDS
+) -> Iterator[Connection]:
     """Open the ledger at `path`; what takes longer than `seconds` in all is given up, with None nothing is.
+
+    With None, each statement waits for `waits` seconds at most until another process is ready.
 
     Without `create` the ledger is read as it is, also where it may not be written.
 
@@ -64,7 +70,7 @@ def opened(path: Path, *, seconds: float | None = ALLOWED_SECONDS, create: bool 
             _translated(path, identity),
             closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db,
         ):
-            db.ends_at = ends_at
+            db.ends_at, db.waits = ends_at, waits
             db.set_progress_handler(db.is_over, 10_000)
             _prepare(db)
             yield db

@@ -14,7 +14,7 @@ from apimart_cli.ledger.state import Refreshing, look
 from apimart_cli.spending import Sample
 from apimart_cli.words import Scope
 
-EVERY = timedelta(hours=2)
+EVERY = timedelta(minutes=30)
 """Of samples that stand closer together the last one is read: a line has few digits, and no time."""
 
 

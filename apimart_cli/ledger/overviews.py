@@ -1,7 +1,7 @@
 """Overviews of what the ledger holds, one a series."""
 
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,26 +21,37 @@ class Overviews(NamedTuple):
 
 
 def overviews(
-    path: Path, shown: tuple[date, ...], *, profiles: Collection[str] = (), scopes: Collection[Scope] = tuple(Scope)
+    path: Path,
+    shown: tuple[date, ...],
+    now: datetime,
+    *,
+    profiles: Collection[str] = (),
+    scopes: Collection[Scope] = tuple(Scope),
 ) -> Overviews:
     """Return an overview of each series, of the days `shown`; with `profiles`, of those that they asked for last.
+
+    What is dated after `now` was written by a clock that was ahead, and is left out.
 
     They come in the order in which the series began, each profile's together. Raises LedgerError.
     """
     try:
         with opened(path, seconds=None, create=False) as connection:
-            return _overviews(connection, shown, profiles, scopes)
+            return _overviews(connection, shown, now, profiles, scopes)
     except NoLedgerError:
         return Overviews([], [])
 
 
 def _overviews(
-    connection: Connection, shown: tuple[date, ...], profiles: Collection[str], scopes: Collection[Scope]
+    connection: Connection,
+    shown: tuple[date, ...],
+    now: datetime,
+    profiles: Collection[str],
+    scopes: Collection[Scope],
 ) -> Overviews:
-    every = [(series, seen) for series in all_series(connection) if (seen := _seen(connection, series))]
+    every = [(series, seen) for series in all_series(connection) if (seen := _seen(connection, series, now))]
     places = {seen.profile: place for place, (_, seen) in reversed(list(enumerate(every)))}
     found = [
-        overview(seen, samples(connection, series, since=needed_since(seen, shown)), shown)
+        overview(seen, samples(connection, series, since=needed_since(seen, shown), until=now), shown)
         for series, seen in every
         if seen.scope in scopes and (not profiles or seen.profile in profiles)
     ]
@@ -48,8 +59,8 @@ def _overviews(
     return Overviews(found, sorted(places))
 
 
-def _seen(connection: Connection, series: Series) -> Seen | None:
-    last, whole = latest(connection, series), extent(connection, series)
+def _seen(connection: Connection, series: Series, now: datetime) -> Seen | None:
+    last, whole = latest(connection, series, until=now), extent(connection, series, until=now)
     if last is None or whole is None:
         return None
     return Seen(last.profile, series.scope, series.key_id, series.host, last.unit, *whole, last.remain)

@@ -1,4 +1,4 @@
-"""Where the ledger lies: whether the file there is ours to use, and making it for its owner alone. No SQLite yet."""
+"""Where the ledger lies: whether the file there is ours to use, and making it for its owner alone. Before SQLite."""
 
 import os
 import stat
@@ -80,8 +80,8 @@ def _look(path: Path, flags: int) -> Identity:
     try:
         status = os.fstat(descriptor)
         _check(path, status, os.read(descriptor, HEADER))
-        if os.name == "posix" and flags & os.O_CREAT and not status.st_size:
-            # Whatever the umask took or a careless `touch` gave; the journal gets the same.
+        if os.name == "posix" and flags & os.O_CREAT and (not status.st_size or status.st_mode & 0o077):
+            # Whatever the umask took, or a careless `touch` or `chmod` gave; the journal gets the same.
             os.fchmod(descriptor, 0o600)
         return Identity(status.st_dev, status.st_ino)
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 from apimart_cli.ledger.file import Connection
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.records import MAX_DIGITS, MAX_PLACES, Entry, Series
 from apimart_cli.spending import Sample
 from apimart_cli.words import Scope
 
@@ -18,7 +18,8 @@ PAGE = 1000
 
 END = 2**62
 
-_COMPLETE = "label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL)"
+
+COMPLETE = "label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL)"
 """Leaves out what an import has not completed."""
 
 _QUERY = """
@@ -29,12 +30,14 @@ _QUERY = """
 """
 
 _LAST_OF_PROFILE = f"""
-    {_QUERY} AND labels.profile = ? AND (samples.series, samples.at) IN (
+    {_QUERY} AND (samples.series, samples.at) IN (
       SELECT each.id, (
         SELECT last.at FROM samples AS last CROSS JOIN labels AS named ON named.id = last.label
         WHERE last.series = each.id AND last.at <= ? AND named.batch IS NULL ORDER BY last.at DESC LIMIT 1)
-      FROM series AS each WHERE each.host = ? AND each.scope = ?)
-    ORDER BY samples.at DESC LIMIT 1
+      FROM series AS each WHERE each.host = ? AND each.scope = ?
+        AND EXISTS (SELECT 1 FROM samples AS own WHERE own.series = each.id AND own.label IN
+          (SELECT id FROM labels WHERE profile = ? AND batch IS NULL)))
+    ORDER BY labels.profile = ? DESC, samples.at DESC LIMIT 1
 """  # noqa: S608  # our own
 
 
@@ -51,9 +54,12 @@ def latest(connection: sqlite3.Connection, series: Series, *, until: datetime | 
 def latest_of_profile(
     connection: sqlite3.Connection, profile: str, host: str, scope: Scope, *, until: datetime | None = None
 ) -> Entry | None:
-    """Return the last entry of a profile at a host: without its key, of the series that had its name last."""
+    """Return the last entry of a profile at a host, without its key: of a series that had its name, the last one first.
+
+    Two profiles may have one key, and so one series.
+    """
     end = END if until is None else int(until.timestamp())
-    row = connection.execute(_LAST_OF_PROFILE, (profile, end, host, scope.value)).fetchone()
+    row = connection.execute(_LAST_OF_PROFILE, (end, host, scope.value, profile, profile)).fetchone()
     return None if row is None else _entry(row)
 
 
@@ -65,11 +71,13 @@ def all_series(connection: sqlite3.Connection) -> list[Series]:
     return [each for each in series if latest(connection, each)]
 
 
-def extent(connection: sqlite3.Connection, series: Series) -> tuple[datetime, datetime, int] | None:
+def extent(
+    connection: sqlite3.Connection, series: Series, *, until: datetime | None = None
+) -> tuple[datetime, datetime, int] | None:
     """Return when the first and the last entry of a series were written, and how many there are; None without any."""
     first, last, count = connection.execute(
-        f"SELECT min(at), max(at), count(*) FROM samples WHERE series = ? AND {_COMPLETE}",  # noqa: S608  # ours
-        (id_of(connection, series),),
+        f"SELECT min(at), max(at), count(*) FROM samples WHERE series = ? AND at <= ? AND {COMPLETE}",  # noqa: S608  # ours
+        (id_of(connection, series), _between(None, until)[1]),
     ).fetchone()
     with readable():
         return (datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC), count) if count else None
@@ -119,11 +127,11 @@ def samples(
     rows = _read(
         connection,
         # Of a group with max(), SQLite returns the row that has it (sqlite.org/lang_select.html#bareagg).
-        f"SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ? AND {_COMPLETE}"  # noqa: S608  # ours
+        f"SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ? AND {COMPLETE}"  # noqa: S608  # ours
         " GROUP BY at / ? ORDER BY at",
         (id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
-    moment, utc, amount = datetime.fromtimestamp, UTC, Decimal
+    moment, utc, amount = datetime.fromtimestamp, UTC, _amount
     with readable():
         return [
             Sample(moment(at, utc), None if remain is None else amount(remain), amount(used))
@@ -155,11 +163,19 @@ def _entry(row: Any) -> Entry:
             Series(key_id, host, Scope(scope)),
             datetime.fromtimestamp(at, UTC),
             profile,
-            None if remain is None else Decimal(remain),
-            Decimal(used),
+            None if remain is None else _amount(remain),
+            _amount(used),
             unit,
             source,
         )
+
+
+def _amount(text: str) -> Decimal:
+    """Return an amount. Raises ValueError for what no gateway sends and apimart never writes, like NaN or 1e999999."""
+    amount = Decimal(text)
+    if not amount.is_finite() or not -MAX_PLACES <= amount.adjusted() < MAX_DIGITS:
+        raise ValueError
+    return amount
 
 
 @contextmanager

@@ -70,11 +70,11 @@ class Recall:
             self._changed.notify_all()
 
     def _read(self) -> None:
-        from apimart_cli.ledger.file import opened
+        from apimart_cli.ledger.file import ALLOWED_SECONDS, opened
         from apimart_cli.ledger.queries import all_series, latest, samples
 
         hosts, key_ids, profiles, since, until = self._sought
-        with opened(self._path, seconds=None, create=False) as connection:
+        with opened(self._path, seconds=None, create=False, waits=ALLOWED_SECONDS) as connection:
             for series in all_series(connection):
                 if self._is_over:
                     return

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from apimart_cli.words import Scope
 
+MAX_DIGITS, MAX_PLACES = 15, 30
+"""Most digits of an amount before and after the point."""
+
 
 class Series(NamedTuple):
     """Whose readings belong together: one key, one gateway, one scope."""

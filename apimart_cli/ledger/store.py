@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from apimart_cli.ledger.file import Connection, step, transaction
-from apimart_cli.ledger.queries import END, id_of, latest
+from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest
 from apimart_cli.ledger.records import Entry, Series
 
 SAME_WITHIN = timedelta(minutes=10)
@@ -38,7 +38,8 @@ def rename(connection: Connection, old: str, new: str) -> None:
 
 def clear(connection: Connection, *, profile: str | None = None, before: datetime | None = None) -> int:
     """Delete entries, of one profile or before a time where that is named, in steps; return how many."""
-    condition, values = "1", list[object]()
+    # What an import has not completed yet is left alone.
+    condition, values = COMPLETE, list[object]()
     if profile is not None:
         condition += " AND label IN (SELECT id FROM labels WHERE profile = ?)"
         values.append(profile)
@@ -105,5 +106,5 @@ def _is_news(connection: sqlite3.Connection, entry: Entry) -> bool:
     before = latest(connection, entry.series, until=entry.at)
     if before is None or entry.at - before.at >= SAME_WITHIN:
         return True
-    unchanged = (before.remain, before.used, before.unit, before.profile)
-    return (entry.remain, entry.used, entry.unit, entry.profile) != unchanged
+    # Not who asked: two profiles may have one key.
+    return (entry.remain, entry.used, entry.unit) != (before.remain, before.used, before.unit)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from apimart_cli.errors import UsageError
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.records import MAX_DIGITS, MAX_PLACES, Entry, Series
 from apimart_cli.text import visible, without_keys
 from apimart_cli.words import ScopeChoice
 
@@ -37,9 +37,6 @@ MAX_TEXT = 300
 
 FUTURE = timedelta(days=1)
 """How far the clock of another system may be ahead."""
-
-MAX_DIGITS, MAX_PLACES = 15, 30
-"""Most digits of an amount before and after the point."""
 
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 """No gateway of this family is older."""

@@ -36,6 +36,8 @@ def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
         if forecast.state is ForecastState.TOO_LITTLE:
             seen = forecast.days_seen.quantize(Decimal("0.1"), ROUND_FLOOR)
             return f"not enough history: {plain(seen)} of {LEAST_BLOCKS} days"
+        if forecast.state is ForecastState.UNREADABLE:
+            return "the history cannot be read"
         if forecast.state is ForecastState.EMPTY:
             return "empty"
         if forecast.state is ForecastState.IDLE:
@@ -48,7 +50,7 @@ def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
 
 def in_short(forecast: Forecast | None, *, with_range: bool = False) -> str:
     """Return the same where there is little room: `12 d`, `12 d (7-24)`, `idle`; nothing where it cannot be told."""
-    if forecast is None or forecast.state in {ForecastState.TOO_LITTLE, ForecastState.UNLIMITED}:
+    if forecast is None or forecast.state not in _TOLD_IN_SHORT:
         return ""
     if forecast.state in {ForecastState.EMPTY, ForecastState.IDLE}:
         return forecast.state.value
@@ -166,6 +168,7 @@ def _without_zeros(number: Decimal) -> Decimal:
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
 
 
+_TOLD_IN_SHORT = frozenset({ForecastState.OK, ForecastState.ROUGH, ForecastState.IDLE, ForecastState.EMPTY})
 _HOUR = "hour"
 _DAY = "day"
 _UNITS = (

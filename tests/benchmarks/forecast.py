@@ -134,10 +134,21 @@ def average(samples: Sequence[Sample]) -> Estimate:
     return Estimate(float(samples[-1].remain or 0) / rate / 24 if rate > 0 else None)
 
 
+def thinned(samples: Sequence[Sample], hours: int) -> list[Sample]:
+    """Return the samples that somebody has who looks so seldom: backwards from the last one."""
+    kept = [samples[-1]]
+    for sample in reversed(samples):
+        if kept[-1].at - sample.at >= hours * HOUR:
+            kept.append(sample)
+    return kept[::-1]
+
+
 Method = Callable[[Sequence[Sample]], Estimate]
 
 METHODS: dict[str, Method] = {
     "24-hour blocks (apimart)": blocks,
+    "the same, read once a day": lambda samples: blocks(thinned(samples, 24)),
+    "the same, read every 3 days": lambda samples: blocks(thinned(samples, 72)),
     "slope of the last 6 hours": slope,
     "exponential average, 4 hours": average,
 }

@@ -569,3 +569,16 @@ def test_what_no_longer_lasts_long_enough_stops(call: Call, serve: Serve, ledger
     assert ended.code == 124
     assert "the command was stopped: what is left may not last 30 d\n" in ended.stderr
     assert report_of(tmp_path)["stopped_by"] == "min_runway"
+
+
+def test_a_history_that_cannot_be_read_is_not_too_little(call: Call, sandbox: Any, ledger: Path) -> None:
+    """`--on-no-forecast pass` starts the command without a history, and not where nobody knows what it says."""
+    import sqlite3
+
+    line = ("run", "--min-runway", "3d", "--on-no-forecast", "pass", *QUICK, "--", "sh", "-c", "exit 4")
+    assert call(*line, env=connected(sandbox)).code == 4
+    locked = sqlite3.connect(ledger)
+    locked.execute("BEGIN EXCLUSIVE")
+    ended = call(*line, env=connected(sandbox))
+    locked.close()
+    assert (ended.code, "the history cannot be read" in ended.stderr) == (125, True)

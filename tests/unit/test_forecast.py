@@ -17,6 +17,7 @@ from apimart_cli.forecast import (
     Forecast,
     all_last_at_least,
     daily_spends,
+    days_with_samples,
     forecast,
     lasts_at_least,
     sooner,
@@ -238,6 +239,28 @@ def test_days_that_differ_just_so_much_have_no_upper_end() -> None:
     assert (result.state, result.spent_per_day, result.days_left_high) == (ForecastState.ROUGH, mean, None)
 
 
+def test_days_that_nobody_looked_at_are_not_taken_for_alike() -> None:
+    """Two samples six days apart: 10 may have been spent on one of these days, so 20 may last two of them."""
+    rare = told([Sample(START, Decimal("30"), Decimal(0)), Sample(START + 6.5 * DAY, Decimal("20"), Decimal(10))])
+    often = told([Sample(START + number * DAY / 2, Decimal("30"), Decimal(10) * number / 13) for number in range(14)])
+    assert (rare.state, often.state) == (ForecastState.ROUGH, ForecastState.ROUGH)
+    assert (rare.days_seen, rare.days_left) == (6, pytest.approx(Decimal(13), abs=Decimal("0.01")))
+    assert rare.days_left_low is not None
+    assert rare.days_left_low < 4
+    assert often.days_left_low is not None
+    assert often.days_left_low > 15
+
+
+@pytest.mark.parametrize(("every", "state"), [(1, "ok"), (2, "ok"), (3, "rough"), (6, "rough")])
+def test_how_many_days_were_looked_at_decides_whether_it_is_rough(every: int, state: str) -> None:
+    """Of 14 days, 14, 7, 5 and 3 have a sample."""
+    taken = [
+        Sample(START + number * every * DAY, Decimal(60), Decimal(number * every)) for number in range(15 // every + 1)
+    ]
+    result = told([each for each in taken if each.at <= START + 15 * DAY])
+    assert result.state == state
+
+
 def test_the_t_table_is_right() -> None:
     """Each quantile is where a numerical integral of the density is 0.9, and they fall towards the normal one."""
     for blocks, quantile in T_90.items():
@@ -291,7 +314,14 @@ def test_the_ends_agree_with_an_oracle_that_knows_no_formula(taken: list[Sample]
     spends = [float(spent) for spent in daily_spends(taken)]
     assume(result.days_left_low is not None and sum(spends) > 0)
     n, mean = len(spends), sum(spends) / len(spends)
-    width = float(WIDENING * T_90[n]) * math.sqrt(sum((spent - mean) ** 2 for spent in spends) / (n - 1))
+    # As it was seen: what was spent while nobody looked, all at once.
+    seen, before = [], 0
+    for number in range(1, n + 1):
+        day = (taken[-1].at - (n - number + 1) * DAY, taken[-1].at - (n - number) * DAY)
+        has_sample = any(day[0] < sample.at <= day[1] for sample in taken)
+        seen.append(sum(spends[before:number]) if has_sample else 0.0)
+        before = number if has_sample else before
+    width = float(WIDENING * T_90[n]) * math.sqrt(sum((spent - mean) ** 2 for spent in seen) / (n - 1))
     remain = float(taken[-1].remain or 0)
 
     def reached(x: float, sign: int) -> float:
@@ -340,7 +370,9 @@ def test_amounts_in_another_unit_scale_the_rate_and_nothing_else(taken: list[Sam
 
 @given(series(), st.integers(2, 5))
 def test_reading_more_often_changes_nothing(taken: list[Sample], parts: int) -> None:
-    """More samples on the line between two of them."""
+    """More samples on the line between two of them, where each day has one."""
+    blocks = len(daily_spends(taken))
+    assume(len(days_with_samples(taken, blocks)) == blocks)
     finer = [taken[0]]
     for before, after in pairwise(taken):
         times = [before.at + (after.at - before.at) * part / parts for part in range(1, parts)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.queries import PAGE, all_series, entries, latest, latest_of_profile
+from apimart_cli.ledger.queries import PAGE, all_series, entries, latest, latest_of_profile, samples
 from apimart_cli.ledger.store import SAME_WITHIN, clear, record, rename
 from support.ledger import NOW, OTHER, WORK, entry
 
@@ -49,7 +49,11 @@ def test_an_amount_with_an_exponent_is_written_out(ledger: Connection, path: Pat
     assert ledger.execute("SELECT remain, used FROM samples").fetchall() == [("1000", "0.0000001")]
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value="-1e15", max_value="1e15"))
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, min_value="-999999999999999", max_value="999999999999999", places=12
+    )
+)
 @settings(max_examples=30)
 def test_every_amount_is_exact(amount: Decimal) -> None:
     """Amounts are text in the ledger."""
@@ -79,13 +83,33 @@ def test_what_changes_nothing_is_not_written_again_within_ten_minutes(
     assert len(list(entries(ledger))) == count
 
 
-@pytest.mark.parametrize(
-    "change", [{"remain": "10.4"}, {"used": "2.4"}, {"unit": None}, {"profile": "home"}, {"remain": None}]
-)
+@pytest.mark.parametrize("change", [{"remain": "10.4"}, {"used": "2.4"}, {"unit": None}, {"remain": None}])
 def test_what_changes_something_is_written(ledger: Connection, change: dict[str, str | None]) -> None:
     """A minute later."""
     record(ledger, [entry(), entry(at=NOW + MINUTE, **change)])  # type: ignore[arg-type]
     assert len(list(entries(ledger))) == 2
+
+
+def test_two_profiles_may_have_one_key(ledger: Connection) -> None:
+    """Who asked is no news, and each of them finds what the other one read."""
+    record(ledger, [entry(profile="a"), entry(at=NOW + MINUTE, profile="b")])
+    assert [each.profile for each in entries(ledger)] == ["a"]
+    record(ledger, [entry(at=NOW + 2 * MINUTE, profile="b", used="3")])
+    for profile in ("a", "b"):
+        found = latest_of_profile(ledger, profile, WORK.host, WORK.scope)
+        assert found is not None
+        assert found.used == 3
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e999999", "1e-999999", "1000000000000000"])
+def test_what_apimart_never_writes_is_an_error(ledger: Connection, amount: str) -> None:
+    """Somebody else has written to the file: nothing is told from it."""
+    record(ledger, [entry()])
+    ledger.execute("UPDATE samples SET used = ?", (amount,))
+    with pytest.raises(LedgerError, match="did not write"):
+        samples(ledger, WORK)
+    with pytest.raises(LedgerError, match="did not write"):
+        latest(ledger, WORK)
 
 
 def test_another_series_does_not_count(ledger: Connection) -> None:
@@ -119,7 +143,7 @@ def test_the_latest_of_a_profile_is_found_without_its_key(ledger: Connection) ->
     renewed = WORK._replace(key_id="999999999999")
     record(ledger, [entry(ago=3 * MINUTE), entry(series=renewed, ago=MINUTE)])
     assert latest_of_profile(ledger, "work", WORK.host, WORK.scope) == entry(series=renewed, ago=MINUTE)
-    record(ledger, [entry(series=renewed, profile="home")])
+    record(ledger, [entry(series=renewed, profile="home", used="3")])
     assert latest_of_profile(ledger, "work", WORK.host, WORK.scope) == entry(ago=3 * MINUTE)
     assert latest_of_profile(ledger, "work", "another.example", WORK.scope) is None
     assert latest_of_profile(ledger, "work", WORK.host, OTHER.scope) is None
@@ -174,7 +198,9 @@ def test_nothing_is_locked_while_entries_are_used(ledger: Connection, path: Path
 
 def test_a_profile_is_renamed(ledger: Connection) -> None:
     """Also to a name that is there already, and nobody else's entries."""
-    record(ledger, [entry(ago=2 * MINUTE), entry(ago=MINUTE, profile="home"), entry(profile="third", used="3")])
+    record(
+        ledger, [entry(ago=2 * MINUTE), entry(ago=MINUTE, profile="home", used="2.5"), entry(profile="third", used="3")]
+    )
     rename(ledger, "work", "home")
     assert [each.profile for each in entries(ledger)] == ["home", "home", "third"]
     record(ledger, [entry(at=NOW + MINUTE, profile="home", used="4")])
