@@ -1,11 +1,44 @@
-"""The ledger has all the time it needs here: what a busy machine does not write in time is dropped, and that is right.
+"""What takes its time on a busy machine changes nothing here.
 
-That it holds up no answer is shown in `tests/unit/ledger` and `tests/process`.
+The ledger has all the time it needs: what is not written in time is dropped, and that is right. That it holds up no
+answer is shown in `tests/unit/ledger` and `tests/process`. And what a sandbox does in the course of time begins with
+the first question.
 """
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from apimart_cli import memory
+from apimart_cli.sandbox.scenario import Scenario
+from apimart_cli.sandbox.server import Sandbox
+from support.running import Serve
+
+
+class SinceAsked:
+    """A clock that stands still until it is looked at for the second time: first the sandbox is made, then asked."""
+
+    def __init__(self) -> None:
+        self._is_made = False
+        self._began: float | None = None
+
+    def __call__(self) -> float:
+        """Return the seconds since the first question."""
+        if not self._is_made:
+            self._is_made = True
+            return 0.0
+        if self._began is None:
+            self._began = time.monotonic()
+        return time.monotonic() - self._began
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start sandboxes, as everywhere, whose time begins with the first question."""
+    with ExitStack() as stack:
+        yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields), clock=SinceAsked()).serving())
 
 
 @pytest.fixture(autouse=True)
