@@ -326,8 +326,9 @@ def test_a_thousand_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Ma
         check=True,
     )
     grown, files = map(int, ended.stdout.split())
-    # In kilobytes; a thousand looks in a few seconds are all within the last minute.
-    assert grown < 1000
+    # In kilobytes; a thousand looks in a few seconds are all within the last minute, and the C library keeps some of
+    # what was freed: a leak of 8 KB a look would be more.
+    assert grown < 8000
     assert files <= 1
 
 
