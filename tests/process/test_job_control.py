@@ -94,7 +94,8 @@ Program = Callable[[str], str]
 
 def test_ctrl_c_ends_the_command_and_the_shell_goes_on(shell: Shell, program: Program, around: str) -> None:
     """The status is that of a command that Ctrl-C has ended."""
-    text = 'print("up", flush=True)\nos.execvp("sleep", ["sleep", "60"])'
+    # The default, before anybody is told: Python's own handler would note a Ctrl-C, and be gone with the next line.
+    text = 'signal.signal(signal.SIGINT, signal.SIG_DFL)\nprint("up", flush=True)\nos.execvp("sleep", ["sleep", "60"])'
     shell.enter(f"{around} {program(text)}")
     shell.expect("up\r\n")
     shell.type(CTRL_C)
