@@ -366,3 +366,11 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path) -> None
     with opened(path) as ledger:
         assert list(entries(ledger)) == [entry()]
         assert ledger.execute("SELECT count(*) FROM state").fetchone() == (0,)
+
+
+def test_a_ledger_that_others_may_read_is_closed_to_them(path: Path) -> None:
+    """At the next writing: who can write to it decides what `--min-runway` sees."""
+    write(path)
+    path.chmod(0o666)
+    write_quickly(path)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -17,7 +17,7 @@ from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import all_series, entries, extent, latest, profiles, samples
 from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
-from apimart_cli.ledger.store import record
+from apimart_cli.ledger.store import clear, record
 from apimart_cli.ledger.transfer import document_of
 from apimart_cli.words import Scope
 from support.ledger import NOW, OTHER, WORK, entry
@@ -171,3 +171,12 @@ def test_old_samples_that_are_imported_are_pruned(ledger: Connection) -> None:
     import_lines(ledger, [line(each) for each in old])
     prune(ledger, NOW)
     assert list(entries(ledger)) == [old[0]]
+
+
+def test_clearing_leaves_an_import_that_is_not_complete(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what everybody sees is deleted, and counted."""
+    half_imported(ledger, monkeypatch)
+    record(ledger, [entry()])
+    (before,) = ledger.execute("SELECT count(*) FROM samples").fetchone()
+    assert clear(ledger) == 1
+    assert ledger.execute("SELECT count(*) FROM samples").fetchone() == (before - 1,)
