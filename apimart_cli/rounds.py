@@ -109,8 +109,8 @@ class Rounds:
         self._note(at, taken)
         with self._lock:
             self._owed |= {each.settings.profile.value: each for each in taken if each.settings.record.value}
-        # What a round leaves behind is held by cycles, a TLS context with every authority of 0.7 MB among it, and a
-        # command's process looks for such garbage by itself too seldom for weeks (see `__main__`). It is young garbage.
+        # What a round leaves behind is held by cycles, and a command's process looks for such garbage by itself too
+        # seldom for weeks (see `__main__`). It is young garbage.
         gc.collect(1)
         return taken
 

@@ -13,10 +13,8 @@ from pathlib import Path
 
 from apimart_cli.ledger.damage import is_damage, set_aside
 from apimart_cli.ledger.place import Identity, LedgerError, check_file, make_file, real_path
+from apimart_cli.ledger.records import ALLOWED_SECONDS
 from apimart_cli.ledger.schema import MIGRATIONS, migrate, version_of
-
-ALLOWED_SECONDS = 0.25
-"""Most seconds for all that is done with the ledger beside an answer."""
 
 PATIENT_SECONDS = 5.0
 """Most seconds that a command about the ledger itself waits for another process, each time."""

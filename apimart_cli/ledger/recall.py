@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.records import Series
+from apimart_cli.ledger.records import ALLOWED_SECONDS, Series
 from apimart_cli.spending import Sample
 
 EVERY = timedelta(minutes=5)
@@ -70,7 +70,7 @@ class Recall:
             self._changed.notify_all()
 
     def _read(self) -> None:
-        from apimart_cli.ledger.file import ALLOWED_SECONDS, opened
+        from apimart_cli.ledger.file import opened
         from apimart_cli.ledger.queries import all_series, latest, samples
 
         hosts, key_ids, profiles, since, until = self._sought

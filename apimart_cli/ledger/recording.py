@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.records import Entry
+from apimart_cli.ledger.records import ALLOWED_SECONDS, Entry
 
 T = TypeVar("T")
-
-ALLOWED_SECONDS = 0.25
-"""Most seconds that an answer, or the end of the process after it, is held up by the ledger."""
 
 _PRUNING_SECONDS = 0.05
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from apimart_cli.words import Scope
 
+ALLOWED_SECONDS = 0.25
+"""Most seconds that an answer, or the end of the process after it, is held up by the ledger."""
+
 MAX_DIGITS, MAX_PLACES = 15, 30
 """Most digits of an amount before and after the point."""
 

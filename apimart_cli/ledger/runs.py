@@ -11,7 +11,8 @@ from typing import Any
 
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import readable
-from apimart_cli.ledger.recording import ALLOWED_SECONDS, within
+from apimart_cli.ledger.recording import within
+from apimart_cli.ledger.records import ALLOWED_SECONDS
 from apimart_cli.ledger.retention import DAYS_FOR
 from apimart_cli.runs import Run
 from apimart_cli.words import StoppedBy
