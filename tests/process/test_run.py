@@ -17,7 +17,7 @@ from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import BREEDING, KINDS, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, Serve, connected
+from support.running import KEY, Run, Serve, connected, started_processes
 
 pytestmark = pytest.mark.measured
 
@@ -29,28 +29,13 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture
 def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
     """Start `apimart run OPTIONS -- python -c PROGRAM`, and end it with the test."""
-    started: list[subprocess.Popen[str]] = []
+    with started_processes(tmp_path) as start:
 
-    def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [command, "run", *(options or QUICK), "--", sys.executable, "-c", program],
-            env={**environment, **connected(gateway)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=tmp_path,
-        )
-        started.append(process)
-        return process
+        def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
+            arguments = [command, "run", *(options or QUICK), "--", sys.executable, "-c", program]
+            return start(arguments, {**environment, **connected(gateway)})
 
-    yield start_one
-    for process in started:
-        process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
+        yield start_one
 
 
 def pids(process: "subprocess.Popen[str]") -> tuple[int, int]:

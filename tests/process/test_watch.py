@@ -18,7 +18,7 @@ from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import state, wait_until
 from support.programs import need
-from support.running import KEY, Serve, Spawn, connected
+from support.running import KEY, Serve, Spawn, connected, started_processes
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
 pytestmark = [
@@ -39,28 +39,12 @@ def quick(sandbox: Sandbox) -> dict[str, str]:
 @pytest.fixture
 def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
     """Start `apimart watch` with its output in a pipe, and end it with the test."""
-    started: list[subprocess.Popen[str]] = []
+    with started_processes(tmp_path) as start:
 
-    def start_one(gateway: Sandbox, *options: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [command, "watch", *QUICK, *options],
-            env={**environment, **quick(gateway)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=tmp_path,
-        )
-        started.append(process)
-        return process
+        def start_one(gateway: Sandbox, *options: str) -> "subprocess.Popen[str]":
+            return start([command, "watch", *QUICK, *options], {**environment, **quick(gateway)})
 
-    yield start_one
-    for process in started:
-        process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
+        yield start_one
 
 
 def line_of(process: "subprocess.Popen[str]") -> str:

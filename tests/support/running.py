@@ -1,7 +1,8 @@
 """The types of the shared fixtures, and the key that tests send."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,3 +55,32 @@ Help = Callable[[str], str]
 def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
     """The variables that point a process at `sandbox` with the test key."""
     return {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": key}
+
+
+@contextmanager
+def started_processes(
+    tmp_path: Path,
+) -> Iterator[Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]]:
+    """Give what starts programs with their output in pipes; they end with the block."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            arguments,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            cwd=tmp_path,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
