@@ -10,7 +10,7 @@ import typer
 import typer.main
 
 from apimart_cli.commands import Group
-from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, OutputError, UsageError, bug
+from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
@@ -181,45 +181,24 @@ def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCo
 
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
-    """Report an error on standard error, and as JSON on standard output where JSON was asked for."""
-    from apimart_cli.screen.writing import write_answer, write_error
+    """Report an error in the way that the command line asked for."""
+    from apimart_cli.failing import report
 
-    path: list[str] = []
-    options: Mapping[str, Any] = {}
-    # The error may be one that stops the parser too, like a command that cannot be loaded.
-    with suppress(Exception):
-        path, options = _parsed(arguments)
-    if _wants_json(options) and not isinstance(error, OutputError):
-        from apimart_cli.output.json import render_error_as_json
-
-        try:
-            write_answer(render_error_as_json(error, is_check=path == ["check"]))
-        except OutputError as output_error:
-            write_error(error.message, error.hint)
-            error = output_error
-    write_error(error.message, error.hint)
-    return error.exit_code
+    return report(error, *_understood(arguments))
 
 
 def _report_bug(error: BaseException, arguments: Sequence[str]) -> ExitCode:
     """Report a bug, and show where it is where that was asked for."""
-    options: Mapping[str, Any] = {}
+    from apimart_cli.failing import report_bug
+
+    return report_bug(error, *_understood(arguments))
+
+
+def _understood(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
+    """Return `_parsed`, as far as possible: the error may be one that stops the parser too, like a broken command."""
     with suppress(Exception):
-        _, options = _parsed(arguments)
-    if options.get("debug") or os.environ.get("APIMART_DEBUG") == "1":
-        from apimart_cli.screen.writing import write_debug
-        from apimart_cli.trace import traced_error
-
-        for line in traced_error(error):
-            write_debug(line)
-    return _report(bug(error), arguments)
-
-
-def _wants_json(options: Mapping[str, Any]) -> bool:
-    """Tell whether the options of a command ask for JSON on standard output."""
-    from apimart_cli.words import OutputFormat
-
-    return bool(options.get("json") or options.get("output") == OutputFormat.JSON) and not options.get("quiet")
+        return _parsed(arguments)
+    return [], {}
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:

@@ -37,6 +37,22 @@ class OutputFormat(StrEnum):
     VALUE = "value"
 
 
+class ReadingsFormat(StrEnum):
+    """What `--output` of a command that shows balances takes: the formats that have `readings`."""
+
+    TABLE = OutputFormat.TABLE.value
+    JSON = OutputFormat.JSON.value
+    VALUE = OutputFormat.VALUE.value
+
+
+class VerdictFormat(StrEnum):
+    """What `--output` of a command that judges balances takes: the formats that have `checked`."""
+
+    TABLE = OutputFormat.TABLE.value
+    JSON = OutputFormat.JSON.value
+    VALUE = OutputFormat.VALUE.value
+
+
 class Preset(StrEnum):
     """What `statusline` writes its line for."""
 

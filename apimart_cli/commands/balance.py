@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, OutputOptions, trace_of, with_records
+from apimart_cli.commands.formats import ReadingsOutput
+from apimart_cli.commands.options import AskingOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ app = new_app()
 
 @app.command(cls=Command)
 @with_records
-def balance(asking: AskingOptions, output: OutputOptions) -> ExitCode:
+def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     """Show what is left and what is used.
 
         apimart balance

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
-from apimart_cli.commands.options import AlertOptions, AskingOptions, OutputOptions, trace_of, with_records
+from apimart_cli.commands.formats import VerdictOutput
+from apimart_cli.commands.options import AlertOptions, AskingOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope
 
@@ -28,7 +29,7 @@ app = new_app()
 @with_records
 def check(
     asking: AskingOptions,
-    output: OutputOptions,
+    output: VerdictOutput,
     alert: AlertOptions,
     min: Annotated[  # noqa: A002  # the option's name
         str | None,

@@ -6,11 +6,11 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_name, complete_value
+from apimart_cli.commands.formats import SettingsOutput
 from apimart_cli.commands.options import (
     AskingOptions,
     OneProfile,
     OnlyJson,
-    SettingsOutput,
     WrittenProfile,
     with_records,
 )

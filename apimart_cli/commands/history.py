@@ -8,8 +8,9 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_profile
+from apimart_cli.commands.formats import SettingsOutput
 from apimart_cli.commands.history_runs import runs
-from apimart_cli.commands.options import OnlyJson, SettingsOutput, with_records
+from apimart_cli.commands.options import OnlyJson, with_records
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands.completion import complete_profile
-from apimart_cli.commands.options import SettingsOutput
+from apimart_cli.commands.formats import SettingsOutput
 from apimart_cli.errors import ExitCode
 
 

@@ -15,7 +15,7 @@ import typer
 
 from apimart_cli.commands.completion import complete_profile
 from apimart_cli.errors import UsageError
-from apimart_cli.words import OutputFormat, ScopeChoice, SettingsFormat
+from apimart_cli.words import ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.config.settings import Options
@@ -162,40 +162,6 @@ class AlertOptions(NamedTuple):
         str | None,
         typer.Option("--on-recover", metavar="COMMAND", help="Run this when enough is left again.", show_default=False),
     ] = None
-
-
-class OutputOptions(NamedTuple):
-    """How the answer is written."""
-
-    output: Annotated[
-        OutputFormat | None,
-        typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
-    ] = None
-    json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False
-
-    @property
-    def format(self) -> OutputFormat:
-        """The format that `--output` and `--json` ask for together. Raises UsageError where they contradict."""
-        if self.json and self.output not in {None, OutputFormat.JSON}:
-            raise UsageError(f"--json and --output {self.output} contradict each other", "give one of them")
-        return OutputFormat.JSON if self.json else self.output or OutputFormat.TABLE
-
-
-class SettingsOutput(NamedTuple):
-    """How settings and profiles are written, and balances that are watched."""
-
-    output: Annotated[
-        SettingsFormat | None,
-        typer.Option("--output", "-o", help="How to write it. Default: table.", show_default=False),
-    ] = None
-    json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False
-
-    @property
-    def is_json(self) -> bool:
-        """Whether `--output` and `--json` ask for JSON together. Raises UsageError where they contradict."""
-        if self.json and self.output is SettingsFormat.TABLE:
-            raise UsageError("--json and --output table contradict each other", "give one of them")
-        return self.json or self.output is SettingsFormat.JSON
 
 
 def trace_of(*, debug: bool) -> "Trace | None":

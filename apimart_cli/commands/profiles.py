@@ -9,7 +9,8 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_profile
-from apimart_cli.commands.options import SettingsOutput, with_records
+from apimart_cli.commands.formats import SettingsOutput
+from apimart_cli.commands.options import with_records
 from apimart_cli.errors import ExitCode
 
 app = new_app()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
-from apimart_cli.commands.options import AlertOptions, AskingOptions, SettingsOutput, trace_of, with_records
+from apimart_cli.commands.formats import SettingsOutput
+from apimart_cli.commands.options import AlertOptions, AskingOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

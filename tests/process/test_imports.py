@@ -34,7 +34,7 @@ def modules(package: str, names: str = "") -> set[str]:
 
 
 FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("processes", "signals")
-SHARED = FRONT | {"commands.completion", "commands.options", "words"}
+SHARED = FRONT | {"commands.completion", "commands.formats", "commands.options", "words"}
 FILE = modules("config", "file names private_file") | {"reports"}
 KEY = modules("keys", "key source")
 SETTINGS = (
