@@ -127,6 +127,7 @@ def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> 
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {
         "__init__",
         "completion",
+        "formats",
         "history_runs",
         "options",
     }

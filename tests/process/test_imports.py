@@ -34,7 +34,8 @@ def modules(package: str, names: str = "") -> set[str]:
 
 
 FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("processes", "signals")
-SHARED = FRONT | {"commands.completion", "commands.formats", "commands.options", "words"}
+SHARED = FRONT | {"commands.completion", "commands.options", "words"}
+ANSWERING = SHARED | {"commands.formats"}
 FILE = modules("config", "file names private_file") | {"reports"}
 KEY = modules("keys", "key source")
 SETTINGS = (
@@ -45,7 +46,7 @@ GATEWAY = modules(
 )
 SCREEN = modules("screen", "output writing")
 ASKING = (
-    SHARED
+    ANSWERING
     | SETTINGS
     | GATEWAY
     | SCREEN
@@ -94,24 +95,24 @@ class Loaded:
     ("arguments", "ours", "packages", "watched"),
     [
         ("--version", FRONT | modules("screen", "writing"), set(), set()),
-        ("--help", SHARED | COMMANDS | modules("sandbox", "scenario") | modules("screen", "writing"), set(), set()),
-        ("check --help", SHARED | {"commands.check"} | modules("screen", "writing"), set(), set()),
+        ("--help", ANSWERING | COMMANDS | modules("sandbox", "scenario") | modules("screen", "writing"), set(), set()),
+        ("check --help", ANSWERING | {"commands.check"} | modules("screen", "writing"), set(), set()),
         ("balance --json", ASKING | JSON | {"commands.balance"}, HTTP, {"ssl"}),
         ("balance -o value", ASKING | modules("output", "amounts value") | {"commands.balance"}, HTTP, {"ssl"}),
         ("balance", ASKING | LINES | {"commands.balance"}, HTTP | {"rich"}, {"ssl"}),
         ("check --min 5 -q", ASKING | {"commands.check"}, HTTP, {"ssl"}),
         ("check --min 5", ASKING | LINES | {"commands.check"}, HTTP, {"ssl"}),
         ("check --min 5 --json", ASKING | JSON | {"commands.check"}, HTTP, {"ssl"}),
-        ("config path", SHARED | FILE | {"commands.config"} | modules("screen", "writing"), {"platformdirs"}, set()),
+        ("config path", ANSWERING | FILE | {"commands.config"} | modules("screen", "writing"), {"platformdirs"}, set()),
         (
             "config show",
-            SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"},
+            ANSWERING | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"},
             {"platformdirs"},
             set(),
         ),
         (
             "config check",
-            SHARED
+            ANSWERING
             | SETTINGS
             | SCREEN
             | TOLD
@@ -122,25 +123,25 @@ class Loaded:
         ),
         (
             "config unset min",
-            SHARED | FILE | WRITER | {"commands.config"} | TOLD,
+            ANSWERING | FILE | WRITER | {"commands.config"} | TOLD,
             WRITING,
             {"tomllib"},
         ),
         (
             "logout",
-            SHARED | FILE | WRITER | {"commands.logout"} | TOLD,
+            SHARED | FILE | WRITER | {"commands.logout", "failing"} | TOLD,
             WRITING,
             set(),
         ),
         (
             "history path",
-            SHARED | PLACE | modules("commands", "history history_runs") | modules("screen", "writing"),
+            ANSWERING | PLACE | modules("commands", "history history_runs") | modules("screen", "writing"),
             {"platformdirs"},
             set(),
         ),
         (
             "history --json",
-            SHARED
+            ANSWERING
             | PLACE
             | LEDGER
             | TOLD
@@ -208,7 +209,8 @@ def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
     write_config(f"[profiles.a]\n{line}\n")
     loaded = load("config show -p a", environment)
     assert (
-        loaded.ours == SHARED | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"} | more
+        loaded.ours
+        == ANSWERING | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"} | more
     )
     assert loaded.packages == {"platformdirs"}
 
@@ -253,7 +255,7 @@ def test_a_completion_loads_no_network_and_no_table(environment: Mapping[str, st
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
     loaded = load("", {**environment, **words})
-    assert loaded.ours == SHARED | {"commands.check"}
+    assert loaded.ours == ANSWERING | {"commands.check"}
     assert loaded.packages == set()
     assert loaded.watched == set()
 
