@@ -127,7 +127,7 @@ def _grouped(
             group = []
             for reading in islice(readings, _questions(settings)):
                 counted.step()
-                group.append(reading._replace(low_below=settings.min.value))
+                group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
             if settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
             taken.append(Taken(settings, group))
