@@ -76,11 +76,11 @@ def test_a_folder_of_others_is_told_and_one_that_is_shared_will_do(sandbox: Sand
     env = {"PATH": os.environ["PATH"], "APIMART_RECORD": "0", **connected(sandbox)}
 
     def write(name: str) -> "subprocess.CompletedProcess[str]":
-        return run_as_stranger("balance", "--textfile", str(folder / name), env=env, cwd=Path("/"))
+        return run_as_stranger("balance", "--textfile", name, env=env, cwd=folder)
 
     refused = write("apimart.prom")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert f"could not be written to {path}: Permission denied\nhint: see that the user " in refused.stderr
+    assert "could not be written to apimart.prom: Permission denied\nhint: see that the user " in refused.stderr
     folder.chmod(0o1777)
     assert write("own.prom").returncode == 0
     assert write("own.prom").returncode == 0
@@ -113,7 +113,7 @@ def test_processes_that_write_the_same_file_at_once_all_succeed(run: Run, sandbo
 def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_file(
     call: str, found: str, is_left: bool, folder: Path
 ) -> None:
-    """The old or the new one, whatever it was about to do; what it leaves beside it is removed by another, an hour later."""
+    """The old or the new one, whatever it was about to do; what it leaves is removed an hour later."""
     path, unfinished = folder / "apimart.prom", folder / f"{MARK}1-1"
     path.write_text("old 1\n")
     places = [f"--trace-path={place}" for place in (folder, path, unfinished)]

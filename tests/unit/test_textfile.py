@@ -190,6 +190,12 @@ def test_a_path_that_no_collector_would_read_is_a_mistake_on_the_command_line(
     assert caught.value.hint
 
 
+def test_a_folder_that_cannot_be_looked_at_may_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing tells what is wrong with it."""
+    monkeypatch.setattr(os, "stat", failing(errno.EACCES))
+    require_place(folder / "apimart.prom")
+
+
 def test_any_other_path_will_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is there already, one that is not, and one in the working folder."""
     (folder / "there.prom").touch()
