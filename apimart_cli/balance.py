@@ -45,6 +45,8 @@ class Reading(NamedTuple):
     """The host that was asked, as `Target.host`."""
     low_below: Decimal | None = None
     """The profile's own `min`: a smaller balance is called low."""
+    used_above: Decimal | None = None
+    """The profile's own `max_used`."""
     parts: tuple["Reading", ...] = ()
     """Of what can be spent: the readings of the key and the account that it was made of."""
     forecast: "Forecast | None" = None

@@ -39,6 +39,7 @@ def take_readings(
     source: str,
     refuse_exposed: bool = False,
     quiet: bool = False,
+    keyless_too: bool = False,
     trace: Trace | None = None,
     forecasts: Forecasts | None = None,
 ) -> Iterator[Iterator[Taken]]:
@@ -50,13 +51,13 @@ def take_readings(
 
     A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
-    several, such a profile has a failed reading of its own.
+    several, or with `keyless_too`, such a profile has a failed reading of its own.
     """
     for exposure in exposures(profiles):
         if refuse_exposed:
             raise exposure
         write_warning(exposure.message, exposure.hint)
-    if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
+    if len(profiles) == 1 and not keyless_too and isinstance(profiles[0].api_key.value, NoKey):
         raise profiles[0].api_key.value.error
     if not quiet:
         _write_key_notes(profiles)
@@ -127,7 +128,7 @@ def _grouped(
             group = []
             for reading in islice(readings, _questions(settings)):
                 counted.step()
-                group.append(reading._replace(low_below=settings.min.value))
+                group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
             if settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
             taken.append(Taken(settings, group))

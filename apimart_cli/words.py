@@ -35,6 +35,8 @@ class OutputFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
     VALUE = "value"
+    PROMETHEUS = "prometheus"
+    """Metrics in the text format of Prometheus."""
 
 
 class ReadingsFormat(StrEnum):
@@ -43,6 +45,7 @@ class ReadingsFormat(StrEnum):
     TABLE = OutputFormat.TABLE.value
     JSON = OutputFormat.JSON.value
     VALUE = OutputFormat.VALUE.value
+    PROMETHEUS = OutputFormat.PROMETHEUS.value
 
 
 class VerdictFormat(StrEnum):

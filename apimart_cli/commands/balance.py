@@ -9,6 +9,7 @@ from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from apimart_cli.balance import Reading
     from apimart_cli.output import Format
@@ -28,6 +29,9 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
         apimart balance --scope spendable
         apimart balance -p work --json
 
+    --textfile is for cron and node_exporter. Nothing is printed then, and a balance that is not known is not in the
+    file, which says so.
+
     Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 130 interrupted.
     """
@@ -37,19 +41,31 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     from apimart_cli.words import OutputFormat
 
     chosen = output.format
+    if output.textfile is not None:
+        from apimart_cli.textfile import require_place
+
+        require_place(output.textfile)
     profiles = resolve(asking.options())
     trace = trace_of(debug=asking.debug)
     # The lines of several show by themselves how far it is.
     quiet = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
     forecasts = None if chosen is OutputFormat.VALUE else Forecasts(profiles)
-    with take_readings(profiles, source="balance", quiet=quiet, trace=trace, forecasts=forecasts) as taken:
+    with take_readings(
+        profiles,
+        source="balance",
+        quiet=quiet,
+        # Metrics have a place for what failed, and something else reads it there.
+        keyless_too=chosen is OutputFormat.PROMETHEUS,
+        trace=trace,
+        forecasts=forecasts,
+    ) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of
 
         shown = format_of(chosen)
         shown.prepare()
-        readings = _write(taken, shown, asked=count(profiles))
+        readings = _write(taken, shown, asked=count(profiles), path=output.textfile)
     return code_of_readings(readings)
 
 
@@ -64,8 +80,11 @@ def _is_streamed_to_terminal(chosen: "OutputFormat") -> bool:
     return format_of(chosen).streams
 
 
-def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int) -> "list[Reading]":
-    """Write the readings, each profile's as soon as they are there where the format allows it; return them all."""
+def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int, path: "Path | None") -> "list[Reading]":
+    """Write the readings, each profile's as soon as they are there where the format allows it; return them all.
+
+    They go to standard output, or, where there is a path, to that file.
+    """
     from apimart_cli.screen.output import standard_output
     from apimart_cli.screen.writing import write_answer
 
@@ -75,7 +94,11 @@ def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int) -> "list[Re
     for each in taken:
         readings += each.readings
         if shown.streams:
-            write_answer(shown.readings(each.readings, screen, asked))
-    if not shown.streams:
-        write_answer(shown.readings(readings, screen, asked))
+            write_answer(shown.readings(each.readings, screen, asked), shown.encoding)
+    if path is not None:
+        from apimart_cli.textfile import write_textfile
+
+        write_textfile(path, shown.readings(readings, screen, asked))
+    elif not shown.streams:
+        write_answer(shown.readings(readings, screen, asked), shown.encoding)
     return readings

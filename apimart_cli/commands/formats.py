@@ -1,5 +1,6 @@
 """The options that say how an answer is written, as records; `commands.options.with_records` puts them in place."""
 
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
@@ -18,11 +19,23 @@ class ReadingsOutput(NamedTuple):
         typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
     ] = None
     json: JsonOutput = False
+    textfile: Annotated[
+        Path | None,
+        typer.Option(
+            "--textfile",
+            metavar="PATH",
+            help="Write the metrics of Prometheus into this file, whole, for node_exporter; its name ends in .prom.",
+            show_default=False,
+        ),
+    ] = None
 
     @property
     def format(self) -> OutputFormat:
-        """The format that is asked for. Raises UsageError where `--output` and `--json` contradict each other."""
-        return _format(self.output, json=self.json)
+        """The format that is asked for. Raises UsageError where options contradict each other."""
+        if self.textfile is not None and (self.json or self.output is not None):
+            given = "--json" if self.json else f"--output {self.output}"
+            raise UsageError(f"--textfile and {given} exclude each other", "the file is always in Prometheus' format")
+        return OutputFormat.PROMETHEUS if self.textfile is not None else _format(self.output, json=self.json)
 
 
 class VerdictOutput(NamedTuple):

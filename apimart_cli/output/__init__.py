@@ -25,6 +25,8 @@ class Format(NamedTuple):
     """Loads what showing readings needs, so that it can be done while the answer travels."""
     streams: bool = False
     """Whether readings can be written one after the other, as they arrive."""
+    encoding: str | None = None
+    """The encoding that it always has; None where that is the reader's."""
 
 
 def format_of(output: OutputFormat) -> Format:

@@ -5,6 +5,7 @@ OutputError, or (for messages) is given up quietly. The interpreter has nothing 
 """
 
 import errno
+import io
 import os
 import sys
 from typing import TextIO
@@ -15,8 +16,10 @@ from apimart_cli.text import visible
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 
 
-def write_answer(text: str) -> bool:
+def write_answer(text: str, encoding: str | None = None) -> bool:
     """Write `text`, whole lines, to standard output; return whether anybody reads on.
+
+    An `encoding` is one that the text always has, whatever the reader's is.
 
     A reader that went away (`| head -1`) has what it wanted: that is no error, and this and later answers are dropped.
     Raises OutputError when `text` cannot be written to its end for any other reason.
@@ -26,6 +29,8 @@ def write_answer(text: str) -> bool:
     if sys.stdout is None:
         raise _output_error("it is closed")
     try:
+        if encoding is not None and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding=encoding)
         _write(sys.stdout, text)
     except (BrokenPipeError, ConnectionResetError):
         _silence(sys.stdout)
