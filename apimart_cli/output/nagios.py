@@ -60,12 +60,15 @@ def in_words(asked: Range, unit: str | None) -> str:
 
 
 def _joined(sentences: Sequence[str]) -> str:
-    """Return as many sentences as there is room for, at least one, and how many more there are."""
+    """Return as many sentences as there is room for, at least one, and how many more there are.
+
+    Nagios shows a semicolon as a colon, so none stands between them.
+    """
     shown, *rest = sentences
     for number, sentence in enumerate(rest):
-        if len(f"{shown}; {sentence}".encode()) > MOST_TEXT:
-            return f"{shown}; and {len(rest) - number} more"
-        shown = f"{shown}; {sentence}"
+        if len(f"{shown}. {sentence}".encode()) > MOST_TEXT:
+            return f"{shown}. And {len(rest) - number} more"
+        shown = f"{shown}. {sentence}"
     return shown
 
 
