@@ -139,7 +139,7 @@ def nagios(
     """
     from apimart_cli.config.precedence import resolve
     from apimart_cli.plugin import Choices, examine, worst
-    from apimart_cli.processes.signals import ENDING, handling
+    from apimart_cli.processes.signals import ENDING, handling, held_back
     from apimart_cli.readings import take_readings
 
     profiles = _without_repeats(resolve(AskingOptions(*asking).options()))
@@ -164,9 +164,11 @@ def nagios(
                 for each, held_to in zip(taken, bounds, strict=True)
                 for reading in each.readings
             ]
-            write_answer(render(found, verbose=verbose))
-            # The answer is out: no signal gives it another status while it is recorded.
-            afterwards.enter_context(handling(ENDING, lambda _number, _frame: None))
+            text = render(found, verbose=verbose)
+            # A signal comes before the line or after it. Once it is out, none gives it another status: it is recorded.
+            with held_back():
+                write_answer(text)
+                afterwards.enter_context(handling(ENDING, lambda _number, _frame: None))
         return CommandStatus(worst(each.state for each in found))
 
 

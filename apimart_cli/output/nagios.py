@@ -43,7 +43,7 @@ def render(found: Sequence[Found], *, verbose: bool = False) -> str:
 
 def render_unknown(error: ApimartError) -> str:
     """Return what the plugin prints where something stops it before there is a reading."""
-    return f"APIMART {State.UNKNOWN.name} - {_with_hint(error)}\n"
+    return f"APIMART {State.UNKNOWN.name} - {_cut(_with_hint(error))}\n"
 
 
 def in_words(asked: Range, unit: str | None) -> str:
@@ -51,6 +51,8 @@ def in_words(asked: Range, unit: str | None) -> str:
     start = None if asked.start is None else plain(asked.start)
     end = None if asked.end is None else with_unit(asked.end, unit)
     if asked.alerts_inside:
+        if start is None and end is None:
+            return "nothing"
         if start is not None and end is not None:
             return f"not {start} to {end}"
         return f"less than {with_unit(asked.start or Decimal(0), unit)}" if end is None else f"more than {end}"
@@ -64,12 +66,19 @@ def _joined(sentences: Sequence[str]) -> str:
 
     Nagios shows a semicolon as a colon, so none stands between them.
     """
-    shown, *rest = sentences
+    first, *rest = sentences
+    shown = _cut(first)
     for number, sentence in enumerate(rest):
         if len(f"{shown}. {sentence}".encode()) > MOST_TEXT:
             return f"{shown}. And {len(rest) - number} more"
         shown = f"{shown}. {sentence}"
     return shown
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a text that is too long for the line, and a sign that there is more."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    return text if len(encoded) <= MOST_TEXT else f"{encoded[:MOST_TEXT].decode('utf-8', 'ignore')}..."
 
 
 def _sentence(found: Found, *, is_alone: bool) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from hashlib import sha256
+from itertools import accumulate
 
 from apimart_cli.balance import Reading
 from apimart_cli.output.amounts import plain
@@ -34,11 +35,15 @@ def performance_data(found: Sequence[Found]) -> str:
     values = [list(_values(each, name)) for each, name in zip(found, names, strict=True)]
     for kinds in (("remaining", "used", "runway"), ("remaining", "used"), ("remaining",)):
         items = [text for each in values for kind, text in each if kind in kinds]
-        if len(" ".join(items).encode()) <= MOST_BYTES:
+        if _length(items) <= MOST_BYTES:
             return " ".join(items)
-    while len(" ".join(items).encode()) > MOST_BYTES:
-        items.pop()
-    return " ".join(items)
+    lengths = accumulate(_length([item]) for item in items)
+    return " ".join(item for item, length in zip(items, lengths, strict=True) if length <= MOST_BYTES)
+
+
+def _length(items: Sequence[str]) -> int:
+    """Return how many bytes the items take, with a space after each."""
+    return sum(len(item.encode()) + 1 for item in items)
 
 
 def _values(found: Found, name: str) -> Iterator[tuple[str, str]]:
@@ -75,15 +80,15 @@ def _at_least(shortest: timedelta | None) -> str:
 
 def _names(readings: Sequence[Reading]) -> list[str]:
     """Return what the labels of each reading begin with: no two are the same."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for reading in readings:
         name = first = _name(reading)
         number = 1
         while name in names:
             number += 1
             name = f"{first}-{number}"
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def _name(reading: Reading) -> str:

@@ -41,7 +41,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def config(place: Path, sandbox: Sandbox, serve: Serve) -> Path:
-    """A config file with a profile that has enough, one that nobody answers, one that cannot pay, one with a bad name."""
+    """A config file: a profile that has enough, one that nobody answers, one that cannot pay, one with a bad name."""
     path = place / "apimart.toml"
     profiles = {
         "work": sandbox.url,
