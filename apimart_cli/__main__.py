@@ -16,6 +16,9 @@ from typing import NoReturn
 INTERRUPTED = 130
 """`ExitCode.INTERRUPTED`, written out so that Ctrl-C works before the package is loaded."""
 
+PLUGIN_UNKNOWN = 3
+"""`errors.PLUGIN_UNKNOWN`, written out for the same reason."""
+
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """More than loading a command makes: what it makes stays, and looking for garbage in it again and again takes time."""
 
@@ -25,30 +28,41 @@ def run() -> NoReturn:
     # Ctrl-C ends the process on the spot, at every stage: a KeyboardInterrupt that is raised inside an import or a
     # callback of the interpreter would print a traceback or be lost. Commands that have something to put back (the
     # echo of a terminal, a child process) take the signal over while they do. Where it is ignored, as in a background
-    # job of a script, it stays so.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _leave)
+    # job of a script, it stays so. A plugin owes a line and its own status to the other signals that end it as well.
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if _is_plugin() else ("SIGINT",)
+    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     _undo_what_was_inherited()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _fill_closed_streams()
     try:
         from apimart_cli.cli import main
         from apimart_cli.processes.descendants import claim_process
-    except (ImportError, OSError) as error:
+
+        claim_process()
+        code = main(sys.argv[1:])
+    except Exception as error:  # noqa: BLE001  # nothing of ours is left that could tell it
         _fail_to_start(error)
-    claim_process()
 
     # Everything written is flushed. Taking the interpreter apart would take as long as starting it, and Ctrl-C
     # meanwhile would change the status.
-    os._exit(main(sys.argv[1:]))
+    os._exit(code)
+
+
+def _is_plugin() -> bool:
+    """Tell whether a monitoring system has started us: nothing but a proof may give it the status 0, 1 or 2."""
+    return sys.argv[1:2] == ["nagios"]
 
 
 def _fail_to_start(error: Exception) -> NoReturn:
     """Say that the installation is damaged, or that its files cannot be read now, and end with `ExitCode.INTERNAL`."""
     what = getattr(error, "name", None) or getattr(error, "filename", None) or type(error).__name__
-    message = f"apimart: error: apimart cannot be loaded: {what}\nhint: install it again, or try once more\n"
+    told, hint = f"apimart cannot be loaded: {what}", "install it again, or try once more"
+    if _is_plugin():
+        _leave_unknown(f"{told} ({hint})")
     with contextlib.suppress(OSError):
-        os.write(2, message.encode("ascii", "backslashreplace"))
+        os.write(2, f"apimart: error: {told}\nhint: {hint}\n".encode("ascii", "backslashreplace"))
     os._exit(1)
 
 
@@ -65,8 +79,18 @@ def _undo_what_was_inherited() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
+def _leave(number: int, _frame: object) -> NoReturn:
+    if _is_plugin():
+        _leave_unknown(f"ended by {signal.Signals(number).name} before there was an answer")
     os._exit(INTERRUPTED)
+
+
+def _leave_unknown(message: str) -> NoReturn:
+    # The name of a file may have anything in it.
+    shown = "".join(character if character.isprintable() and character != "|" else "?" for character in message)
+    with contextlib.suppress(OSError):
+        os.write(1, f"APIMART UNKNOWN - {shown}\n".encode("ascii", "backslashreplace"))
+    os._exit(PLUGIN_UNKNOWN)
 
 
 def _fill_closed_streams() -> None:

@@ -10,12 +10,12 @@ import typer
 import typer.main
 
 from apimart_cli.commands import Group
-from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UsageError
+from apimart_cli.errors import NOT_STARTED, PLUGIN_UNKNOWN, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
 COMMANDS = (
-    "balance", "check", "watch", "run", "history", "statusline",
+    "balance", "check", "watch", "run", "history", "statusline", "nagios",
     "login", "logout", "profiles", "config", "sandbox", "help",
 )  # fmt: skip
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
@@ -108,18 +108,31 @@ def main(arguments: Sequence[str]) -> int:
         join_words(os.environ)
     try:
         with ending_cleanly():
-            return _run(arguments)
+            return _status(_run(arguments), arguments)
     except ApimartError as error:
         return _status(_report(error, arguments), arguments)
     except (KeyboardInterrupt, typer.Abort):
-        return ExitCode.INTERRUPTED
+        return _status(ExitCode.INTERRUPTED, arguments)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the last resort: a bug is one line, and never a verdict
         return _status(_report_unexpected(error, arguments), arguments)
 
 
-def _status(code: ExitCode, arguments: Sequence[str]) -> int:
-    """Return the exit status of a failure: around a command it is one that few commands have of their own."""
-    return CommandStatus(NOT_STARTED) if code and arguments and arguments[0] == "run" else code
+def _status(code: int, arguments: Sequence[str]) -> int:
+    """Return the exit status for a code of ours, where a command has another convention for its own."""
+    if isinstance(code, CommandStatus):
+        return code
+    match _named(arguments):
+        case "run" if code not in {ExitCode.OK, ExitCode.INTERRUPTED}:
+            return CommandStatus(NOT_STARTED)
+        case "nagios":
+            return CommandStatus(PLUGIN_UNKNOWN)
+        case _:
+            return code
+
+
+def _named(arguments: Sequence[str]) -> str | None:
+    """Return the command that a command line is about, also where something wrong stands before it."""
+    return next((argument for argument in arguments if argument in COMMANDS), None)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -184,14 +197,14 @@ def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
     """Report an error in the way that the command line asked for."""
     from apimart_cli.failing import report
 
-    return report(error, *_understood(arguments))
+    return report(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
 
 
 def _report_bug(error: BaseException, arguments: Sequence[str]) -> ExitCode:
     """Report a bug, and show where it is where that was asked for."""
     from apimart_cli.failing import report_bug
 
-    return report_bug(error, *_understood(arguments))
+    return report_bug(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
 
 
 def _understood(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:

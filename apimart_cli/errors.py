@@ -51,8 +51,15 @@ NOT_STARTED = 125
 """What `run` ends with when its command was not started, or when apimart itself failed, as GNU timeout does."""
 
 
+PLUGIN_UNKNOWN = 3
+"""What `nagios` ends with, as every plugin does, when it looked at nothing: help, wrong options, a bug, a signal."""
+
+
 class CommandStatus(int):
-    """The exit status of a command that apimart ran for the user, handed on as it is: 128 + n for signal n."""
+    """An exit status by the convention of somebody else, handed on as it is.
+
+    Of a command that apimart ran for the user, 128 + n for signal n; or that of a plugin.
+    """
 
 
 class ApimartError(Exception):

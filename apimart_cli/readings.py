@@ -40,6 +40,7 @@ def take_readings(
     refuse_exposed: bool = False,
     quiet: bool = False,
     keyless_too: bool = False,
+    is_silent: bool = False,
     trace: Trace | None = None,
     forecasts: Forecasts | None = None,
 ) -> Iterator[Iterator[Taken]]:
@@ -51,7 +52,8 @@ def take_readings(
 
     A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
-    several, or with `keyless_too`, such a profile has a failed reading of its own.
+    several, or with `keyless_too`, such a profile has a failed reading of its own. `is_silent` is for an answer that
+    tells failures itself: they are not written to standard error, and no note is.
     """
     for exposure in exposures(profiles):
         if refuse_exposed:
@@ -59,6 +61,7 @@ def take_readings(
         write_warning(exposure.message, exposure.hint)
     if len(profiles) == 1 and not keyless_too and isinstance(profiles[0].api_key.value, NoKey):
         raise profiles[0].api_key.value.error
+    quiet = quiet or is_silent
     if not quiet:
         _write_key_notes(profiles)
     taken: list[Taken] = []
@@ -70,10 +73,11 @@ def take_readings(
             forecasts.start()
         arriving = readings if forecasts is None else map(forecasts.added_to, readings)
         yield _grouped(profiles, arriving, taken, quiet=quiet)
-    _write_failures([reading for each in taken for reading in each.readings])
+    if not is_silent:
+        _write_failures([reading for each in taken for reading in each.readings])
     if forecasts is not None:
         forecasts.stop()
-    _record(taken, source, quiet=quiet)
+    _record(taken, source, quiet=quiet, is_silent=is_silent)
 
 
 def ask_again(
@@ -169,7 +173,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
-def _record(taken: Sequence[Taken], source: str, *, quiet: bool) -> None:
+def _record(taken: Sequence[Taken], source: str, *, quiet: bool, is_silent: bool) -> None:
     """Write the balances to the ledger. That fails silently, with one warning where recording was asked for."""
     recorded = [each for each in taken if each.settings.record.value]
     if not recorded:
@@ -180,7 +184,7 @@ def _record(taken: Sequence[Taken], source: str, *, quiet: bool) -> None:
     try:
         record(path, [reading for each in recorded for reading in each.readings], source)
     except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
-        if asked_by is not None:
+        if asked_by is not None and not is_silent:
             write_warning(
                 f"nothing was recorded, which {asked_by} asks for: {error}",
                 "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",

@@ -99,6 +99,23 @@ class OnNoForecast(StrEnum):
     FAIL = "fail"
 
 
+class WhenUnavailable(StrEnum):
+    """What `nagios --unavailable` takes."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+
+
+class WhenNoForecast(StrEnum):
+    """What `nagios --no-forecast` takes."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
 class ForecastState(StrEnum):
     """What can be told about how long the rest lasts."""
 

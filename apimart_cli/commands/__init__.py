@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from apimart_cli.config.settings import Settings
     from apimart_cli.readings import Taken
 
-_FIRST = ("min", "max_used", "profile", "profiles", "all_profiles", "scope", "output", "json")
+_FIRST = (
+    "min", "max_used", "warning", "critical", "runway_warning", "runway_critical",
+    "profile", "profiles", "all_profiles", "scope", "output", "json",
+)  # fmt: skip
 _LAST = ("debug", "api_key_file", "api_key", "help")
 """The parameters that the help shows before and after all others."""
 

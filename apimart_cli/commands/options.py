@@ -66,6 +66,16 @@ Timeout = Annotated[
         show_default=False,
     ),
 ]
+Profiles = Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")]
+AllProfiles = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
+Scopes = Annotated[
+    ScopeChoice | None,
+    typer.Option(
+        "--scope",
+        help="Which balance: key (default), account, both, or spendable, the smaller one.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show each attempt on standard error, and where a bug is."),
@@ -82,16 +92,9 @@ class AskingOptions(NamedTuple):
 
     api_key: ApiKey = None
     api_key_file: ApiKeyFile = None
-    profiles: Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")] = None
-    all_profiles: Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")] = False
-    scope: Annotated[
-        ScopeChoice | None,
-        typer.Option(
-            "--scope",
-            help="Which balance: key (default), account, both, or spendable, the smaller one.",
-            show_default=False,
-        ),
-    ] = None
+    profiles: Profiles = None
+    all_profiles: AllProfiles = False
+    scope: Scopes = None
     base_url: BaseUrl = None
     timeout: Timeout = None
     debug: Debug = False

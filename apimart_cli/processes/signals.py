@@ -58,10 +58,15 @@ def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
     """Clean up, the latest first, before a signal that comes inside the block ends the process as it would have."""
+    before = {number: signal.getsignal(number) for number in ENDING}
 
-    def end(number: int, _frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         for clean_up in reversed(_clean_ups):
             clean_up()
+        own = before[number]
+        if callable(own) and own is not signal.default_int_handler:
+            # Of whoever started the process: it knows which status it is to have.
+            own(number, frame)
         if number == signal.SIGINT:
             os._exit(INTERRUPTED)
         signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,231 @@
+"""`apimart nagios`: the plugin for Nagios, Icinga and whatever else takes their plugins.
+
+Whatever happens, it ends with 0, 1, 2 or 3, and its line is on standard output: `cli` and `__main__` see to that.
+"""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.options import (
+    AllProfiles,
+    ApiKey,
+    ApiKeyFile,
+    AskingOptions,
+    BaseUrl,
+    Debug,
+    Profiles,
+    Scopes,
+    trace_of,
+    with_records,
+)
+from apimart_cli.errors import CommandStatus, UsageError
+from apimart_cli.words import WhenNoForecast, WhenUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from apimart_cli.config.settings import Settings
+    from apimart_cli.memory import Forecasts
+    from apimart_cli.plugin import Bounds
+    from apimart_cli.ranges import Range
+
+FORECAST_SECONDS = 3.0
+"""Most seconds after the start for which a state waits for forecasts, where it depends on them."""
+
+app = new_app()
+
+
+class PluginOptions(NamedTuple):
+    """What is asked, with which key: `AskingOptions`, with the short names that plugins have."""
+
+    api_key: ApiKey = None
+    api_key_file: ApiKeyFile = None
+    profiles: Profiles = None
+    all_profiles: AllProfiles = False
+    scope: Scopes = None
+    base_url: BaseUrl = None
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            "-t",
+            metavar="SECONDS",
+            help="Limit for the whole answer, retries included. Default: 10.",
+            show_default=False,
+        ),
+    ] = None
+    debug: Debug = False
+
+
+class Thresholds(NamedTuple):
+    """What the balances are held to, as it was typed."""
+
+    warning: Annotated[
+        str | None,
+        typer.Option(
+            "--warning", "-w", metavar="RANGE", help="Warn unless the remaining balance is in it.", show_default=False
+        ),
+    ] = None
+    critical: Annotated[
+        str | None,
+        typer.Option(
+            "--critical",
+            "-c",
+            metavar="RANGE",
+            help="Critical unless the remaining balance is in it: 5: is at least 5. Replaces min of the profile.",
+            show_default=False,
+        ),
+    ] = None
+    runway_warning: Annotated[
+        str | None,
+        typer.Option(
+            "--runway-warning", metavar="DURATION", help="Warn unless the balance lasts this long.", show_default=False
+        ),
+    ] = None
+    runway_critical: Annotated[
+        str | None,
+        typer.Option(
+            "--runway-critical",
+            metavar="DURATION",
+            help="Critical unless the balance lasts this long, like 3d. Replaces min_runway of the profile.",
+            show_default=False,
+        ),
+    ] = None
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from apimart_cli.screen.writing import write_answer
+        from apimart_cli.version import __version__
+
+        write_answer(f"apimart {__version__}\n")
+        raise typer.Exit
+
+
+@app.command(cls=Command)
+@with_records
+def nagios(
+    asking: PluginOptions,
+    thresholds: Thresholds,
+    unavailable: Annotated[
+        WhenUnavailable,
+        typer.Option("--unavailable", help="The state where no balance is to be had: no answer, a rejected key."),
+    ] = WhenUnavailable.UNKNOWN,
+    no_forecast: Annotated[
+        WhenNoForecast, typer.Option("--no-forecast", help="The state where too little history tells no runway.")
+    ] = WhenNoForecast.UNKNOWN,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="More lines after the first: everything about each balance.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  # its callback does it
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> CommandStatus:
+    """Check the balance as a plugin of Nagios or Icinga.
+
+        apimart nagios -w 10: -c 5:
+        apimart nagios -c 5: --runway-warning 7d -p work
+        apimart nagios --all-profiles --scope spendable -v
+
+    RANGE is that of plugins, both ends included: 5: is at least 5, ~:5 at most 5, 1:5 between, @1:5 not between.
+    Without -c or --runway-critical, min, max_used and min_runway of the config file are critical. An unlimited quota
+    is more than any number.
+
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
+    """
+    from apimart_cli.config.precedence import resolve
+    from apimart_cli.plugin import Choices, examine, worst
+    from apimart_cli.processes.signals import ENDING, handling, held_back
+    from apimart_cli.readings import take_readings
+
+    profiles = _without_repeats(resolve(AskingOptions(*asking).options()))
+    # Every profile must have something to be held to before the first question is asked.
+    bounds = _bounds(profiles, thresholds)
+    choices = Choices(unavailable, no_forecast)
+    with ExitStack() as afterwards:
+        with take_readings(
+            profiles,
+            source="nagios",
+            refuse_exposed=True,
+            keyless_too=True,
+            is_silent=True,
+            trace=trace_of(debug=asking.debug),
+            forecasts=_forecasts(profiles, bounds),
+        ) as taken:
+            # Loaded while the answers travel.
+            from apimart_cli.output.nagios import render
+            from apimart_cli.screen.writing import write_answer
+
+            found = [
+                examine(reading, held_to, choices)
+                for each, held_to in zip(taken, bounds, strict=True)
+                for reading in each.readings
+            ]
+            text = render(found, verbose=verbose)
+            # A signal comes before the line or after it. Once it is out, none gives it another status: it is recorded.
+            with held_back():
+                write_answer(text)
+                afterwards.enter_context(handling(ENDING, lambda _number, _frame: None))
+        return CommandStatus(worst(each.state for each in found))
+
+
+def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
+    """Return each profile once: two of the same name would have the same labels."""
+    return list({each.profile.value: each for each in profiles}.values())
+
+
+def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bounds]":
+    """Return what each profile is held to: the options, and what the config file says where they say nothing.
+
+    Raises UsageError where that is nothing.
+    """
+    from apimart_cli.plugin import Bounds
+    from apimart_cli.ranges import Range, parse_range
+
+    def read(name: str, text: str | None) -> "Range | None":
+        return None if text is None else parse_range(text, f"--{name}")
+
+    warning, critical = read("warning", thresholds.warning), read("critical", thresholds.critical)
+    runway_warning = _duration(thresholds.runway_warning, "--runway-warning")
+    runway_critical = _duration(thresholds.runway_critical, "--runway-critical")
+    bounds = []
+    for profile in profiles:
+        least = profile.min.value
+        bounds.append(
+            Bounds(
+                warning=warning,
+                critical=Range(least) if critical is None and least is not None else critical,
+                max_used=profile.max_used.value,
+                runway_warning=runway_warning,
+                runway_critical=profile.min_runway.value if runway_critical is None else runway_critical,
+            )
+        )
+        if not bounds[-1].are_set:
+            raise UsageError(
+                f"{_subject(profile)} no threshold to check",
+                "give -w, -c, --runway-warning or --runway-critical, or set min in the profile; like: -w 10: -c 5:",
+            )
+    return bounds
+
+
+def _subject(profile: "Settings") -> str:
+    return f"profile {profile.profile.value} has" if profile.profile.source != "default" else "there is"
+
+
+def _duration(text: str | None, source: str) -> "timedelta | None":
+    from apimart_cli.config.durations import parse_duration
+
+    return None if text is None else parse_duration(text, source)
+
+
+def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "Forecasts":
+    """Return what makes forecasts: waited for where a state depends on them, and otherwise shown if they are there."""
+    from apimart_cli.memory import Forecasts
+
+    is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
+    patience = min(FORECAST_SECONDS, *(profile.timeout.value for profile in profiles)) if is_asked else 0.0
+    return Forecasts(profiles, patience=patience)

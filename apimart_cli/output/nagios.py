@@ -1,0 +1,174 @@
+"""What a plugin prints: one line of text and performance data, and more lines of text where they are asked for.
+
+    APIMART OK - work/key 10.5 USD left | 'work_key_remaining'=10.5;10:;5:;0
+
+The only bar is the one before the performance data, which are all on the first line.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.errors import ApimartError
+from apimart_cli.output.amounts import plain, with_unit
+from apimart_cli.output.cells import shortened
+from apimart_cli.output.perfdata import performance_data
+from apimart_cli.output.runway import duration_in_words, lasts
+from apimart_cli.plugin import Finding, Found, State, Subject, by_weight, worst
+from apimart_cli.ranges import Range
+from apimart_cli.text import visible
+
+MOST_TEXT = 2_000
+"""Bytes of text on the first line, about. Nagios keeps 8 KiB of what a plugin prints and cuts the rest off."""
+
+LONGEST_NAME = 60
+"""Cells of the name of a profile."""
+
+_OBEYED = re.compile(r"[|<]|\\(?=n)")
+"""What monitoring systems would obey: a bar begins performance data, Icinga's pages show a text with tags as HTML, and
+Nagios takes a backslash and an n for a new line where a result reaches it through a file."""
+
+
+def render(found: Sequence[Found], *, verbose: bool = False) -> str:
+    """Return what the plugin prints of these readings, the worst first."""
+    ordered = by_weight(found)
+    state = worst(each.state for each in found)
+    text = _joined([_sentence(each, is_alone=len(found) == 1) for each in ordered])
+    data = performance_data(found)
+    first = f"APIMART {state.name} - {text} | {data}" if data else f"APIMART {state.name} - {text}"
+    more = [line for each in ordered for line in _long_text(each)] if verbose else []
+    return "".join(f"{line}\n" for line in [first, *more])
+
+
+def render_unknown(error: ApimartError) -> str:
+    """Return what the plugin prints where something stops it before there is a reading."""
+    return f"APIMART {State.UNKNOWN.name} - {_cut(_with_hint(error))}\n"
+
+
+def in_words(asked: Range, unit: str | None) -> str:
+    """Return what a value must be to raise no alert, in words that come before "required"."""
+    start = None if asked.start is None else plain(asked.start)
+    end = None if asked.end is None else with_unit(asked.end, unit)
+    if asked.alerts_inside:
+        if start is None and end is None:
+            return "nothing"
+        if start is not None and end is not None:
+            return f"not {start} to {end}"
+        return f"less than {with_unit(asked.start or Decimal(0), unit)}" if end is None else f"more than {end}"
+    if end is None:
+        return f"at least {with_unit(asked.start or Decimal(0), unit)}"
+    return f"at most {end}" if start is None else f"{start} to {end}"
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    """Return as many sentences as there is room for, at least one, and how many more there are.
+
+    Nagios shows a semicolon as a colon, so none stands between them.
+    """
+    first, *rest = sentences
+    shown = _cut(first)
+    for number, sentence in enumerate(rest):
+        if len(f"{shown}. {sentence}".encode()) > MOST_TEXT:
+            return f"{shown}. And {len(rest) - number} more"
+        shown = f"{shown}. {sentence}"
+    return shown
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a text that is too long for the line, and a sign that there is more."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    return text if len(encoded) <= MOST_TEXT else f"{encoded[:MOST_TEXT].decode('utf-8', 'ignore')}..."
+
+
+def _sentence(found: Found, *, is_alone: bool) -> str:
+    """Return what is left, and the state of each thing that is not as it should be, with the reason."""
+    told = [
+        f"{finding.state.name.lower()}: {_reason(finding, found, is_alone=is_alone)}"
+        for finding in found.findings
+        if finding.state is not State.OK
+    ]
+    if found.reading.balance is not None:
+        told.insert(0, _left(found.reading, found.reading.balance))
+    return f"{_name(found.reading)} {', '.join(told)}"
+
+
+def _reason(finding: Finding, found: Found, *, is_alone: bool) -> str:
+    reading, bounds, unit = found.reading, found.bounds, _unit(found.reading)
+    match finding.subject:
+        case Subject.READING:
+            assert reading.error is not None, "only a failed reading is itself what was found"
+            return _with_hint(reading.error) if is_alone else _safe(reading.error.message)
+        case Subject.REMAINING:
+            asked = bounds.critical if finding.state is State.CRITICAL else bounds.warning
+            assert asked is not None, "only a range that is given alerts"
+            return f"{_most_left(reading)}{in_words(asked, unit)} required"
+        case Subject.USED:
+            used = f"{with_unit(reading.balance.used_balance, unit)} used, " if reading.balance else ""
+            return f"{used}at most {with_unit(bounds.max_used or Decimal(0), unit)} allowed"
+        case Subject.RUNWAY:
+            return _reason_of_runway(finding, found)
+
+
+def _reason_of_runway(finding: Finding, found: Found) -> str:
+    critical, warning = found.bounds.runway_critical, found.bounds.runway_warning
+    first, second = (warning, critical) if finding.state is State.WARNING else (critical, warning)
+    asked = second if first is None else first
+    assert asked is not None, "only a runway that is asked for is found"
+    told = f"{_lasts(found.reading)}, " if found.reading.balance else ""
+    return f"{told}at least {duration_in_words(asked)} required"
+
+
+def _most_left(reading: Reading) -> str:
+    """Return how much one part of what can be spent leaves at most, where the other part is not known."""
+    known = [part.balance.remain_balance for part in reading.parts if part.balance]
+    limits = [remain for remain in known if remain is not None]
+    return f"at most {with_unit(min(limits), _unit(reading))} left, " if reading.balance is None and limits else ""
+
+
+def _long_text(found: Found) -> Iterator[str]:
+    """Yield a line for each thing that there is to know about one reading."""
+    reading, bounds = found.reading, found.bounds
+    name, unit = _name(reading), _unit(reading)
+    yield f"{name}: {found.state.name.lower()}{f', asked of {_safe(reading.host)}' if reading.host else ''}"
+    if reading.balance is not None:
+        left, used = _left(reading, reading.balance), with_unit(reading.balance.used_balance, unit)
+        yield f"{name}: {left}, {used} used, {_lasts(reading)}"
+    if reading.error is not None:
+        yield f"{name}: {_with_hint(reading.error)}"
+    for word, asked in (("critical", bounds.critical), ("warning", bounds.warning)):
+        if asked is not None:
+            yield f"{name}: {word} unless {in_words(asked, unit)} left"
+    if bounds.max_used is not None:
+        yield f"{name}: critical unless at most {with_unit(bounds.max_used, unit)} used"
+    for word, shortest in (("critical", bounds.runway_critical), ("warning", bounds.runway_warning)):
+        if shortest is not None:
+            yield f"{name}: {word} unless it lasts at least {duration_in_words(shortest)}"
+
+
+def _name(reading: Reading) -> str:
+    return f"{shortened(_safe(reading.profile), LONGEST_NAME, mark='...')}/{reading.scope}"
+
+
+def _unit(reading: Reading) -> str | None:
+    return None if reading.unit is None else _safe(reading.unit)
+
+
+def _left(reading: Reading, balance: Balance) -> str:
+    if balance.remain_balance is None:
+        return "unlimited quota"
+    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
+    return f"{with_unit(balance.remain_balance, _unit(reading))} left{limit}"
+
+
+def _lasts(reading: Reading) -> str:
+    return lasts(reading.forecast, unlimited=reading.balance is not None and reading.balance.unlimited_quota)
+
+
+def _with_hint(error: ApimartError) -> str:
+    return _safe(f"{error.message} ({error.hint})" if error.hint else error.message)
+
+
+def _safe(text: str) -> str:
+    """Return text from outside as one visible line that no monitoring system takes for anything but text."""
+    return re.sub(_OBEYED, lambda match: f"\\x{ord(match.group()):02x}", visible(text))

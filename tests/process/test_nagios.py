@@ -1,0 +1,208 @@
+"""`nagios` as a process: it ends with 0, 1, 2 or 3 and says why on standard output, whatever is done to it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import apimart_cli
+from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.server import Sandbox
+from support.processes import is_running, wait_until
+from support.running import KEY, Run, Serve, Write, connected
+from support.scripted import balance, gateway
+
+ARGUMENTS = ("nagios", "-w", "10:", "-c", "5:")
+
+
+def test_the_status_is_the_state(run: Run, sandbox: Sandbox, serve: Serve) -> None:
+    """OK, WARNING, CRITICAL and UNKNOWN are 0 to 3; nothing is on standard error."""
+    for code, (state, options) in enumerate(
+        [("OK", []), ("WARNING", ["-w", "20:"]), ("CRITICAL", ["-c", "20:"]), ("UNKNOWN", ["-t", "0"])]
+    ):
+        ended = run(*ARGUMENTS, *options, env=connected(sandbox))
+        assert (ended.returncode, ended.stderr, ended.stdout.split()[:2]) == (code, "", ["APIMART", state])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-V"], [], ["-c"], ["-c", "5:", "-p", "nobody"], ["--nonsense"], ["-c", "x", "|"]]
+)
+def test_what_is_no_answer_is_unknown(run: Run, arguments: list[str]) -> None:
+    """Help, the version, and every mistake, on standard output."""
+    ended = run("nagios", *arguments)
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert ended.stdout
+    assert "|" not in ended.stdout or arguments == ["--help"]
+
+
+# --- standard output that is not to be had ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", ["full", "closed", "both"])
+@pytest.mark.parametrize("options", [["-c", "5:"], ["-c", "x"], ["--help"]])
+def test_an_answer_that_cannot_be_written_is_unknown(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, closed: str, options: list[str]
+) -> None:
+    """Nobody has read that there is enough."""
+    script = {"full": '"$@" > /dev/full', "closed": '"$@" >&-', "both": '"$@" >&- 2>&-'}[closed]
+    ended = subprocess.run(
+        ["sh", "-c", script, "sh", command, "nagios", *options],
+        env={**environment, **connected(sandbox)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (3, "", False)
+
+
+def test_an_output_without_the_letters_changes_no_state(run: Run, sandbox: Sandbox, write_config: Write) -> None:
+    """What its encoding lacks is written as an escape."""
+    write_config(f'[profiles."b\u00fcro \u20ac"]\napi_key = "{KEY}"\nbase_url = "{sandbox.url}"\n')
+    ended = run("nagios", "-c", "20:", env={"PYTHONIOENCODING": "ascii:strict"})
+    assert (ended.returncode, ended.stderr) == (2, "")
+    assert ended.stdout.startswith("APIMART CRITICAL - b\\xfcro \\u20ac/key 10.5 left, ")
+
+
+# --- an installation that is damaged ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(tmp_path: Path, environment: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """A copy of the package that may be damaged, and the variables with which Python takes it."""
+    copy = tmp_path / "copy" / "apimart_cli"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(apimart_cli.__file__).parent, copy, ignore=ignored)
+    return copy, {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{copy.parent}"}
+
+
+@pytest.mark.parametrize(
+    "module", ["cli.py", "errors.py", "commands/nagios.py", "plugin.py", "output/nagios.py", "failing.py",
+               "gateway/client.py", "screen/writing.py"],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", ["raise ValueError", "def", "import nothing_of_that_name", None])
+def test_a_module_that_cannot_be_loaded_is_unknown(
+    damaged: tuple[Path, dict[str, str]], sandbox: Sandbox, module: str, damage: str | None
+) -> None:
+    """Wherever it is needed first, also where failures are told."""
+    copy, environment = damaged
+    if damage is None:
+        (copy / module).unlink()
+    else:
+        (copy / module).write_text(f"{damage}\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "failing.py" else "x"],
+        env={**environment, **connected(sandbox)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        cwd=copy.parent,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
+    assert ended.stdout.startswith("APIMART UNKNOWN - ")
+
+
+# --- signals ----------------------------------------------------------------------------------------------------
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.fixture
+def started(environment: Mapping[str, str], tmp_path: Path) -> "Iterator[object]":
+    """Start a program, which ends with the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(
+                arguments,
+                env={**environment, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                cwd=tmp_path,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def ended_by(process: "subprocess.Popen[str]", number: signal.Signals) -> tuple[int, str, str]:
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=20)
+    return process.returncode, stdout, stderr
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_it_waits_is_unknown(started, command: str, number: signal.Signals) -> None:  # type: ignore[no-untyped-def]
+    """Ctrl-C, and what a system that shuts down or gives up sends: a line, and its own status."""
+    with gateway(lambda _path, _key: balance("10", delay=30)) as server:
+        process = started(command, *ARGUMENTS, env={"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY})
+        wait_until(lambda: server.asked)
+        code, stdout, stderr = ended_by(process, number)
+    assert (code, stderr) == (3, "")
+    assert stdout == f"APIMART UNKNOWN - ended by {number.name} before there was an answer\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["typer", "apimart_cli.cli", "apimart_cli.config.precedence", "requests"])
+def test_a_signal_while_it_loads_is_unknown(  # type: ignore[no-untyped-def]
+    started, command: str, serve: Serve, module: str, number: signal.Signals
+) -> None:
+    """From the first line of our own on."""
+    process = started(
+        sys.executable, "-X", "importtime", command, *ARGUMENTS, env=connected(serve(fault=Fault.TIMEOUT))
+    )
+    assert any(line.rpartition("|")[2].strip() == module for line in process.stderr)
+    code, stdout, stderr = ended_by(process, number)
+    assert (code, stdout.count("\n"), stdout[:29]) == (3, 1, "APIMART UNKNOWN - ended by SI")
+    assert "Traceback" not in stderr
+
+
+def test_a_signal_ends_what_prints_the_key(started, command: str, write_config: Write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """As for every command, before the line is written."""
+    mark = tmp_path / "pid"
+    write_config(
+        f"[profiles.a]\napi_key_command = ['sh', '-c', 'echo $$ > {mark}.new; mv {mark}.new {mark}; sleep 60']\n"
+    )
+    process = started(command, *ARGUMENTS, env={"APIMART_BASE_URL": "http://127.0.0.1:9"})
+    wait_until(mark.exists)
+    code, stdout, _ = ended_by(process, signal.SIGTERM)
+    assert (code, stdout) == (3, "APIMART UNKNOWN - ended by SIGTERM before there was an answer\n")
+    wait_until(lambda: not is_running(int(mark.read_text())))
+
+
+def test_a_signal_after_the_answer_changes_no_status(  # type: ignore[no-untyped-def]
+    started, command: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The line has been read; while it is recorded, nothing is added to it."""
+    ledger = tmp_path / "history.db"
+    env = {**connected(sandbox), "APIMART_RECORD": "1", "APIMART_HISTORY": f"{ledger}"}
+    assert subprocess.run([command, *ARGUMENTS], env={**os.environ, **env}, check=False, stdout=-3).returncode == 0
+    import sqlite3
+
+    with sqlite3.connect(ledger, isolation_level=None) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        process = started(command, *ARGUMENTS, env=env)
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest, stderr = process.communicate(timeout=20)
+    assert (process.returncode, line[:10], rest, stderr) == (0, "APIMART OK", "", "")
+
+
+def test_it_ends_within_its_time(run: Run, serve: Serve) -> None:
+    """`-t` is the limit for the whole answer, as a bare number of seconds."""
+    began = time.monotonic()
+    ended = run(*ARGUMENTS, "-t", "1", env=connected(serve(fault=Fault.TIMEOUT)))
+    assert (ended.returncode, "within 1 second" in ended.stdout) == (3, True)
+    assert time.monotonic() - began < 15

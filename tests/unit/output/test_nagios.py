@@ -1,0 +1,269 @@
+"""What the plugin prints: the line, its performance data, and that no text from outside means anything in them."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apimart_cli.balance import Reading, spendable
+from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, UnavailableError
+from apimart_cli.forecast import UNREADABLE, Forecast
+from apimart_cli.output.nagios import in_words, render, render_unknown
+from apimart_cli.plugin import Bounds, Choices, examine
+from apimart_cli.ranges import parse_range
+from apimart_cli.words import ForecastState, Scope
+from support.readings import LONGEST, failed, reading
+from support.running import KEY
+
+TWO = Bounds(parse_range("10:", "-w"), parse_range("5:", "-c"))
+SILENCE = UnavailableError("no answer from localhost within 1 second", "check the network")
+WEEK = Forecast(ForecastState.OK, Decimal(14), Decimal(1), Decimal(10), Decimal("7.00000001"), Decimal(12))
+
+
+def shown(*readings: Reading, held_to: Bounds = TWO, verbose: bool = False) -> str:
+    return render([examine(each, held_to, Choices()) for each in readings], verbose=verbose)
+
+
+class Item(NamedTuple):
+    """One value, as a monitoring system reads it."""
+
+    label: str
+    value: str
+    warning: str
+    critical: str
+    minimum: str
+
+
+def parsed(printed: str) -> tuple[str, list[Item]]:
+    """Return the text and the data of the first line, read as the guidelines say; fail where that is not possible."""
+    first = printed.partition("\n")[0]
+    text, _, data = first.partition("|")
+    rest, items = data.strip(), []
+    while rest:
+        match = re.match(r"'([^'=]+)'=(-?[0-9.]+s?);([@~:0-9.-]*);([@~:0-9.-]*);([0-9]*)( |$)", rest)
+        assert match is not None, rest
+        items.append(Item(*match.groups()[:5]))
+        rest = rest[match.end() :]
+    return text.strip(), items
+
+
+def test_the_line_is_that_of_the_manual() -> None:
+    """Text, a bar, and first of all what is left, with the thresholds as they were given."""
+    printed = shown(reading(profile="work", unit="USD"))
+    assert printed == (
+        "APIMART OK - work/key 10.5 USD left | 'work_key_remaining'=10.5;10:;5:;0 'work_key_used'=2.3;;;0\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "held_to", "text"),
+    [
+        (reading("7"), TWO, "WARNING - default/key 7 left, warning: at least 10 required"),
+        (reading("3", unit="USD"), TWO, "CRITICAL - default/key 3 USD left, critical: at least 5 USD required"),
+        (reading(None), TWO, "OK - default/key unlimited quota"),
+        (failed(SILENCE), TWO, f"UNKNOWN - default/key unknown: {SILENCE.message} (check the network)"),
+        (failed(PaymentRequiredError("pay up")), TWO, "CRITICAL - default/key critical: pay up"),
+        (
+            reading("10.5", "9"),
+            Bounds(max_used=Decimal(5)),
+            "CRITICAL - default/key 10.5 left, critical: 9 used, at most 5 allowed",
+        ),
+        (
+            reading()._replace(forecast=WEEK),
+            Bounds(runway_warning=timedelta(days=9), runway_critical=timedelta(days=1)),
+            "WARNING - default/key 10.5 left, warning: lasts about 10 days (7 to 12), at least 9 days required",
+        ),
+        (
+            reading(),
+            Bounds(runway_critical=timedelta(hours=36)),
+            "UNKNOWN - default/key 10.5 left, unknown: no history, at least 36 hours required",
+        ),
+        (
+            reading()._replace(forecast=UNREADABLE),
+            Bounds(runway_warning=timedelta(days=2)),
+            "UNKNOWN - default/key 10.5 left, unknown: the history cannot be read, at least 2 days required",
+        ),
+        (
+            spendable(reading("3"), failed(SILENCE, scope=Scope.ACCOUNT)),
+            TWO,
+            f"CRITICAL - default/spendable unknown: {SILENCE.message} (check the network), "
+            "critical: at most 3 left, at least 5 required",
+        ),
+        (
+            spendable(reading("30"), reading("20", scope=Scope.ACCOUNT)),
+            TWO,
+            "OK - default/spendable 20 left (limited by account)",
+        ),
+    ],
+)
+def test_the_text_says_what_is_wrong(found: Reading, held_to: Bounds, text: str) -> None:
+    """What is left, and for each thing that is not as it should be its state and the reason."""
+    assert parsed(shown(found, held_to=held_to))[0] == f"APIMART {text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("5:", "at least 5 USD"), ("~:4", "at most 4 USD"), ("1:2", "1 to 2 USD"), ("2", "0 to 2 USD"),
+     ("@1:2", "not 1 to 2 USD"), ("@5:", "less than 5 USD"), ("@~:4", "more than 4 USD"), ("@4", "not 0 to 4 USD"),
+     ("@~:", "nothing")],
+)  # fmt: skip
+def test_a_range_in_words(text: str, words: str) -> None:
+    """What a value must be to raise no alert."""
+    assert in_words(parse_range(text, "-c"), "USD") == words
+
+
+def test_the_worst_of_several_comes_first() -> None:
+    """Whatever their order is; the data keep theirs. Hints of several would fill the line."""
+    text, items = parsed(
+        shown(reading("20", profile="a"), failed(SILENCE, "b"), reading("3", profile="c"), reading("7", profile="d"))
+    )
+    assert text == (
+        "APIMART CRITICAL - c/key 3 left, critical: at least 5 required. "
+        "d/key 7 left, warning: at least 10 required. "
+        f"b/key unknown: {SILENCE.message}. a/key 20 left"
+    )
+    assert [item.label for item in items] == [
+        "a_key_remaining", "a_key_used", "c_key_remaining", "c_key_used", "d_key_remaining", "d_key_used",
+    ]  # fmt: skip
+
+
+def test_the_data_hold_every_digit() -> None:
+    """Without an exponent, and with the thresholds of each kind."""
+    least = "0.000000000000000000000000000001"
+    held_to = Bounds(
+        parse_range(f"{LONGEST}:", "-w"), parse_range(f"-{least}:", "-c"), Decimal("1E+3"),
+        timedelta(days=9), timedelta(seconds=90.5),
+    )  # fmt: skip
+    _, items = parsed(shown(reading(LONGEST, least)._replace(forecast=WEEK), held_to=held_to))
+    assert items == [
+        Item("default_key_remaining", LONGEST, f"{LONGEST}:", f"-{least}:", "0"),
+        Item("default_key_used", least, "", "~:1000", "0"),
+        # The low end, which is what is held to the bounds, in whole seconds.
+        Item("default_key_runway", "604800s", "777600:", "90.5:", "0"),
+    ]
+
+
+@pytest.mark.parametrize("state", ForecastState)
+def test_a_value_that_is_not_known_is_left_out(state: ForecastState) -> None:
+    """An unlimited rest, a failed reading, and a runway without an end: no `U`, no made-up number."""
+    endless = reading(None)._replace(forecast=Forecast(state, Decimal(3)))
+    assert [item.label for item in parsed(shown(endless))[1]] == ["default_key_used"]
+    assert shown(failed(SILENCE)).endswith("(check the network)\n")
+
+
+def test_more_lines_are_text() -> None:
+    """With -v everything about each balance follows, and no data."""
+    found = reading("3", profile="work", unit="USD", host="api.example")._replace(forecast=WEEK)
+    held_to = TWO._replace(max_used=Decimal(9), runway_critical=timedelta(days=2))
+    first, *more = shown(found, failed(SILENCE, "b"), held_to=held_to, verbose=True).splitlines()
+    assert first + "\n" == shown(found, failed(SILENCE, "b"), held_to=held_to)
+    assert more == [
+        "work/key: critical, asked of api.example",
+        "work/key: 3 USD left, 2.3 USD used, lasts about 10 days (7 to 12)",
+        "work/key: critical unless at least 5 USD left",
+        "work/key: warning unless at least 10 USD left",
+        "work/key: critical unless at most 9 USD used",
+        "work/key: critical unless it lasts at least 2 days",
+        "b/key: unknown",
+        f"b/key: {SILENCE.message} (check the network)",
+        "b/key: critical unless at least 5 left",
+        "b/key: warning unless at least 10 left",
+        "b/key: critical unless at most 9 used",
+        "b/key: critical unless it lasts at least 2 days",
+    ]
+
+
+HOSTILE = [
+    "|", "a|b", "a=b", "a'b", "''", "::", "a::b", "::error::x", "##[error]x", "a\nb", "a\rb", "a\0b", "%0A", "a%0Ab",
+    '"a"', "{remain}", "{}", "$(id)", "`id`", "$HOSTNAME$", "\U0001f4b8", "a b", " ", "\u202eb", "x" * 10_000,
+    "|'" * 5_000, "\U0001f4b8" * 10_000, "<b>a</b>", "&lt;", "\\n", "a\\nAPIMART OK - b", "\u3164", "e\u0301", "\udc80",
+    "OK | 'x'=1;;;0", "a;b", "U", "sk-" + "a1B2c3D4" * 6,
+]  # fmt: skip
+"""Names, units and words of a server that would mean something to somebody."""
+
+
+@pytest.mark.parametrize("foreign", HOSTILE)
+def test_no_foreign_text_means_anything(foreign: str) -> None:
+    """As a name, a unit, a message or a hint: the same state, one bar, and data that can be read."""
+    named = reading("7", profile=foreign, unit=foreign)
+    broken = failed(BadResponseError(f"said: {foreign}", foreign), foreign, Scope.ACCOUNT)
+    for readings, state, items in (
+        ((named,), "WARNING", 2),
+        ((broken,), "UNKNOWN", 0),
+        ((named, broken), "WARNING", 2),
+    ):
+        for verbose in (False, True):
+            printed = shown(*readings, verbose=verbose)
+            assert printed.startswith(f"APIMART {state} - ")
+            assert_safe(printed, bars=1 if items else 0)
+            assert verbose or printed.count("\n") == 1
+            assert len(parsed(printed)[1]) == items
+    assert_safe(render_unknown(ApimartError(foreign, foreign)), bars=0)
+
+
+def assert_safe(printed: str, *, bars: int) -> None:
+    """Whether nothing in it is a control, a second bar, a tag, an escaped line end, a runner's command or a key."""
+    assert printed.count("|") == bars
+    assert "|" not in printed.partition("\n")[2]
+    assert [character for character in printed if not character.isprintable() and character != "\n"] == []
+    assert re.search(r"<|\\n|##\[|(^|\s)::", printed) is None
+    assert KEY not in printed
+    assert "a1B2" not in printed
+    assert len(printed.partition("\n")[0].encode()) < 8000
+
+
+def labels(readings: Sequence[Reading]) -> list[str]:
+    return [item.label for item in parsed(shown(*readings))[1]]
+
+
+@given(st.lists(st.text(min_size=1, max_size=70) | st.sampled_from(HOSTILE), min_size=1, max_size=8, unique=True))
+def test_names_that_differ_have_labels_that_differ(names: list[str]) -> None:
+    """Of letters, digits, `_`, `-` and `.`, and at most 100 of them."""
+    found = labels([reading(profile=name, scope=scope) for name in names for scope in (Scope.KEY, Scope.ACCOUNT)])
+    assert len(set(found)) == len(found) == 4 * len(names)
+    assert [label for label in found if not re.fullmatch(r"[\w.-]{1,100}", label)] == []
+
+
+def test_a_label_that_somebody_made_up_to_be_another_s_is_numbered() -> None:
+    """Also where a name is that of a label."""
+    [made_up] = [label.removesuffix("_key_remaining") for label in labels([reading(profile="a|b")])[:1]]
+    found = labels([reading(profile="a|b"), reading(profile=made_up), reading(profile=made_up)])
+    assert len(set(found)) == len(found) == 6
+
+
+def test_a_label_is_the_same_in_every_run() -> None:
+    """Whoever else is asked, and in which order: it is the name of a graph."""
+    assert labels([reading(profile="a|b")]) == labels([reading(profile="a/b"), reading(profile="a|b")])[2:]
+    assert labels([reading(profile="büro-2.x")])[0] == "büro-2.x_key_remaining"
+
+
+@pytest.mark.parametrize("count", [1, 30, 50, 1000])
+def test_a_line_has_an_end(count: int) -> None:
+    """Text is shortened and says so; of the data whole values are left out, what is left last."""
+    name = "a-long-name-as-people-give-them-in-companies-"
+    printed = shown(*(reading("3", profile=f"{name}{number}")._replace(forecast=WEEK) for number in range(count)))
+    text, items = parsed(printed)
+    assert len(printed.encode()) < 8000
+    assert text.startswith("APIMART CRITICAL - ")
+    told = text.count(f"{name}")
+    assert told == count or text.endswith(f". And {count - told} more")
+    kinds = {item.label.rpartition("_")[2] for item in items}
+    assert kinds == {1: {"remaining", "used", "runway"}, 30: {"remaining", "used"}}.get(count, {"remaining"})
+    assert len(items) == count * len(kinds) or kinds == {"remaining"}
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ApimartError("there is none", "make one"), "APIMART UNKNOWN - there is none (make one)\n"),
+        (ApimartError("there | is\nnone"), "APIMART UNKNOWN - there \\x7c is\\x0anone\n"),
+    ],
+)
+def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
+    """With its hint, and without data."""
+    assert render_unknown(error) == line
