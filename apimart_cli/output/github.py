@@ -52,7 +52,6 @@ def _failed_for_github(error: ApimartError) -> str:
 
 
 def _reports(result: Verdict | ApimartError) -> Mapping[str, str]:
-    # The outputs come last: where they are there, everything is.
     return {SUMMARY: _summary(result), OUTPUT: _outputs(result)}
 
 
