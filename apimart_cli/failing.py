@@ -5,10 +5,13 @@ Loaded when something fails, and then alone.
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apimart_cli.errors import ApimartError, ExitCode, OutputError, bug
 from apimart_cli.screen.writing import write_answer, write_debug, write_error
+
+if TYPE_CHECKING:
+    from apimart_cli.words import OutputFormat
 
 
 def report(
@@ -28,12 +31,10 @@ def report(
             error = output_error
         else:
             return error.exit_code
-    if _wants_json(options) and not isinstance(error, OutputError):
-        from apimart_cli.output.json import render_error_as_json
-
-        try:
-            write_answer(render_error_as_json(error, is_check=list(command) == ["check"]))
-        except OutputError as output_error:
+    try:
+        _answer(error, command, options)
+    except OutputError as output_error:
+        if not isinstance(error, OutputError):
             write_error(error.message, error.hint)
             error = output_error
     write_error(error.message, error.hint)
@@ -52,8 +53,39 @@ def report_bug(
     return report(bug(error), command, options, is_plugin=is_plugin)
 
 
-def _wants_json(options: Mapping[str, Any]) -> bool:
-    """Tell whether the options of a command ask for JSON on standard output."""
+def _answer(error: ApimartError, command: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Tell it in the place of the answer, if its format has a place for it."""
     from apimart_cli.words import OutputFormat
 
-    return bool(options.get("json") or options.get("output") == OutputFormat.JSON) and not options.get("quiet")
+    chosen, quiet, is_check = _chosen(options), bool(options.get("quiet")), list(command) == ["check"]
+    if chosen is OutputFormat.JSON:
+        if not quiet and not isinstance(error, OutputError):
+            from apimart_cli.output.json import render_error_as_json
+
+            write_answer(render_error_as_json(error, is_check=is_check))
+    elif chosen is not None and is_check:
+        _answer_of_check(error, chosen, quiet=quiet)
+
+
+def _answer_of_check(error: ApimartError, chosen: "OutputFormat", *, quiet: bool) -> None:
+    """Tell that nothing was checked, also after an answer that could not be written: a runner takes the last word."""
+    from apimart_cli.output import format_of
+
+    shown = format_of(chosen)
+    try:
+        if shown.failed is not None and not quiet:
+            write_answer(shown.failed(error))
+    finally:
+        if shown.reports is not None:
+            from apimart_cli.screen.reports import write_reports
+
+            write_reports(shown.reports(error))
+
+
+def _chosen(options: Mapping[str, Any]) -> "OutputFormat | None":
+    """Return the format that the options of a command ask for; None for that of people, and for none of ours."""
+    from apimart_cli.words import OutputFormat
+
+    typed = OutputFormat.JSON if options.get("json") else options.get("output")
+    machines = (OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.DOTENV)
+    return next((format_ for format_ in machines if format_ == typed), None)

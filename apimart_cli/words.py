@@ -37,6 +37,15 @@ class OutputFormat(StrEnum):
     VALUE = "value"
     PROMETHEUS = "prometheus"
     """Metrics in the text format of Prometheus."""
+    GITHUB = "github"
+    """What the runner of GitHub Actions reads."""
+    DOTENV = "dotenv"
+    """Lines of NAME=value, as GitLab takes them."""
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether it also writes files that a CI runner names; they are asked for where nothing else is, too."""
+        return self is OutputFormat.GITHUB
 
 
 class ReadingsFormat(StrEnum):
@@ -54,6 +63,8 @@ class VerdictFormat(StrEnum):
     TABLE = OutputFormat.TABLE.value
     JSON = OutputFormat.JSON.value
     VALUE = OutputFormat.VALUE.value
+    GITHUB = OutputFormat.GITHUB.value
+    DOTENV = OutputFormat.DOTENV.value
 
 
 class Preset(StrEnum):

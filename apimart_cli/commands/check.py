@@ -115,8 +115,7 @@ def check(
                 fail_open=fail_open,
             )
             quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
-            if not quiet:
-                _write(verdict, chosen)
+            _write(verdict, chosen, quiet=quiet)
         _comment(verdict, quiet=quiet)
         _tell_what_is_not_told(verdict, forecasts, profiles)
     return verdict.exit_code
@@ -131,14 +130,22 @@ def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
     return Forecasts(profiles, patience=min(FORECAST_SECONDS, *(profile.timeout.value for profile in profiles)))
 
 
-def _write(verdict: "Verdict", chosen: OutputFormat) -> None:
+def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
+    """Write the verdict on standard output, unless it is to be quiet there, and to the files of a CI runner."""
+    if quiet and not chosen.has_reports:
+        return
     from apimart_cli.output import format_of
     from apimart_cli.screen.output import standard_output
     from apimart_cli.screen.writing import write_answer
 
     shown = format_of(chosen)
     assert shown.checked is not None, "every format of this command shows verdicts"
-    write_answer(shown.checked(verdict, standard_output()))
+    if not quiet:
+        write_answer(shown.checked(verdict, standard_output()))
+    if shown.reports is not None:
+        from apimart_cli.screen.reports import write_reports
+
+        write_reports(shown.reports(verdict))
 
 
 def _comment(verdict: "Verdict", *, quiet: bool) -> None:

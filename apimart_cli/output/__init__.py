@@ -4,11 +4,12 @@ A format is a module of this package with the name of its `OutputFormat` and a `
 asked for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
 from apimart_cli.balance import Reading
+from apimart_cli.errors import ApimartError
 from apimart_cli.gate import Verdict
 from apimart_cli.screen.output import Screen
 from apimart_cli.words import OutputFormat
@@ -21,6 +22,10 @@ class Format(NamedTuple):
     """Shows readings as whole lines. The number is how many there will be, if these are not all."""
     checked: Callable[[Verdict, Screen], str] | None = None
     """Shows a verdict as whole lines."""
+    failed: Callable[[ApimartError], str] | None = None
+    """Shows an error that left nothing to judge, as whole lines."""
+    reports: Callable[[Verdict | ApimartError], Mapping[str, str]] | None = None
+    """What a CI runner is to keep of either: for each variable that names a file, what is added to that file."""
     prepare: Callable[[], None] = lambda: None
     """Loads what showing readings needs, so that it can be done while the answer travels."""
     streams: bool = False

@@ -38,6 +38,11 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
     return f"{_encode(document)}\n"
 
 
+def judged_as_json(judged: Sequence[Judged]) -> str:
+    """Return the list of readings, as `check --json` has it."""
+    return _encode([_judged_document(each) for each in judged])
+
+
 def _judged_document(judged: Judged) -> dict[str, Any]:
     thresholds = judged.thresholds
     verdict = {

@@ -27,9 +27,16 @@ def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
     for judged in verdict.judged:
         if judged.outcome is not Outcome.ERROR:
             word = judged.outcome.value.upper()
-            line = folded(f"{word} {visible(judged.reading.name)}: {'; '.join(_findings(judged))}", screen)
+            line = folded(f"{word} {visible(judged.reading.name)}: {findings(judged)}", screen)
             lines.append(f"{_coloured(word, judged.outcome, screen)}{line.removeprefix(word)}\n")
     return "".join(lines)
+
+
+def findings(judged: Judged) -> str:
+    """Return what a judged reading is, and what was required; of a failed one, why it is not known."""
+    if judged.outcome is Outcome.ERROR and judged.reading.error is not None:
+        return judged.reading.error.message
+    return "; ".join(_findings(judged))
 
 
 def folded(line: str, screen: Screen) -> str:
@@ -64,7 +71,7 @@ def _findings(judged: Judged) -> list[str]:
                 *_runway_findings(reading, thresholds),
             ]
         case PaymentRequiredError():
-            return ["the account cannot pay (HTTP 402)", *_requirements(thresholds, reading.unit)]
+            return ["the account cannot pay (HTTP 402)", *requirements(thresholds, reading.unit)]
         case error:
             # Of what can be spent, one part is below a threshold, whatever the other would have been.
             part = judged_part_below(reading, thresholds)
@@ -110,14 +117,15 @@ def _left(balance: Balance, unit: str | None) -> str:
     return f"{with_unit(balance.remain_balance, unit)} left{limit}"
 
 
-def _requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
-    requirements = []
+def requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
+    """Return what is required, a threshold each."""
+    required = []
     if thresholds.min is not None:
-        requirements.append(f"at least {with_unit(thresholds.min, unit)} required")
+        required.append(f"at least {with_unit(thresholds.min, unit)} required")
     if thresholds.max_used is not None:
-        requirements.append(f"at most {with_unit(thresholds.max_used, unit)} used allowed")
+        required.append(f"at most {with_unit(thresholds.max_used, unit)} used allowed")
     if thresholds.min_runway is not None:
         from apimart_cli.output.runway import duration_in_words
 
-        requirements.append(f"at least {duration_in_words(thresholds.min_runway)} required")
-    return requirements
+        required.append(f"at least {duration_in_words(thresholds.min_runway)} required")
+    return required

@@ -19,6 +19,7 @@ from apimart_cli.cli import main
 from hostile.catalogue import BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, http
 from support.fault_server import Door, FaultServer
 from support.leaks import find_key
+from support.runner import commands_in
 from support.running import KEY, Call
 
 PROCESSES = [case for case in CATALOGUE if case.timeout <= 1 and not case.is_variant]
@@ -132,6 +133,11 @@ def test_every_output_format_fails_closed(
     assert measured.code == shown.code, measured
     _assert_harmless(measured, case)
     assert measured.stdout.count("apimart_remaining_balance{") <= (measured.code == PASS)
+    checked = run("check", "--min", "5", "-o", "github")
+    assert checked.code == case.code, checked
+    assert [found.name for found in commands_in(checked.stdout)] == ([] if checked.code == PASS else ["error"])
+    assert checked.stdout.count("\n") == 1
+    _assert_harmless(checked._replace(stdout=checked.stdout.removeprefix("::error ")), case)
     assert elsewhere.contacts == 0
 
 

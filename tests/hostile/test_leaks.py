@@ -121,7 +121,7 @@ def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
 
 
 def test_a_profile_named_like_a_key_is_masked_in_every_format(
-    call: Call, sandbox: Sandbox, write_config: WriteConfig
+    call: Call, sandbox: Sandbox, write_config: WriteConfig, tmp_path: Path
 ) -> None:
     """A key that somebody made the name of a profile is not shown beside its balance."""
     write_config(f"[profiles.{KEY}]\nmin = 5\n")
@@ -130,6 +130,11 @@ def test_a_profile_named_like_a_key_is_masked_in_every_format(
             told = call(command, "--profile", KEY, "-o", output, env=connected(sandbox, key="sk-another"))
             assert told.code == 0
             assert_no_key(told.stdout, told.stderr)
+    files = {name: tmp_path / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    env = {**connected(sandbox, key="sk-another"), **{name: str(path) for name, path in files.items()}}
+    for least in ("5", "50"):
+        told = call("check", "--profile", KEY, "--min", least, "-o", "github", env=env)
+        assert_no_key(told.stdout, told.stderr, *(path.read_text() for path in files.values()))
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from apimart_cli.balance import Reading
-from apimart_cli.words import OutputFormat, Scope
+from apimart_cli.words import OutputFormat, ReadingsFormat, Scope
 from support.readings import AUTH, cells, failed, reading, show
 
 TABLE, JSON, VALUE = OutputFormat.TABLE, OutputFormat.JSON, OutputFormat.VALUE
+OF_READINGS = [OutputFormat(output.value) for output in ReadingsFormat]
 
 
 AMOUNTS = [
@@ -30,7 +31,7 @@ AMOUNTS = [
 
 
 @pytest.mark.parametrize(("amount", "shown"), AMOUNTS)
-@pytest.mark.parametrize("output", OutputFormat)
+@pytest.mark.parametrize("output", OF_READINGS)
 def test_amounts_keep_every_digit_in_every_format(amount: str, shown: str, output: OutputFormat) -> None:
     """Trailing zeros stay, exponents are written out, nothing is rounded."""
     text = show([reading(amount, "7.10")], output)
@@ -97,7 +98,7 @@ def test_a_key_and_its_account_tell_what_can_be_spent(
 def test_only_a_key_and_its_own_account_are_compared() -> None:
     """Neither two profiles nor two keys have one number for what can be spent."""
     readings = [reading(profile="a"), reading(profile="b", scope=Scope.ACCOUNT), reading(profile="b")]
-    for output in OutputFormat:
+    for output in OF_READINGS:
         assert "spendable" not in show(readings, output)
 
 

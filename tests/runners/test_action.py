@@ -1,0 +1,192 @@
+"""The action: its steps, played as the runner of GitHub Actions plays them, install apimart and gate a job."""
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apimart_cli.errors import ExitCode
+from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.server import Sandbox
+from support.places import ROOT
+from support.programs import need
+from support.runner import Played, commands_in, play
+from support.running import Serve, Write, connected
+
+ACTION = ROOT / "action.yml"
+
+PYTHON = """#!/bin/sh
+'{python}' "$@" || exit
+for last; do :; done
+for folder in "$last"/lib/python*/site-packages; do echo '{packages}' >"$folder/test.pth"; done
+"""
+"""A Python whose environments have the packages of this one, so that nothing has to be fetched."""
+
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_ROOT_USER_ACTION": "ignore"}
+"""Variables of pip: it builds with what is there. To it, a `no` that is 0 is one, too."""
+
+HOSTILE = [
+    "5; touch gone",
+    "$(touch gone)",
+    "`touch gone`",
+    "'\"",
+    "5\n::error::x",
+    "${{ secrets.A }}",
+    "--help",
+    "5 6",
+]
+
+Use = Callable[..., Played]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a runner in which the action was used before: the first use installs, and takes its time."""
+    folder = tmp_path_factory.mktemp("runner")
+    python = folder / "python"
+    python.write_text(PYTHON.format(python=sys.executable, packages=sysconfig.get_path("purelib")), encoding="utf-8")
+    python.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def use(installed: Path, environment: dict[str, str], tmp_path: Path) -> Use:
+    """Use the action in a job: `use({"min": "5"}, APIMART_API_KEY=...)`."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+
+    def in_job(inputs: Mapping[str, str], **env: str) -> Played:
+        given = {"python": str(installed / "python"), **inputs}
+        return play(ACTION, given, env={**environment, **OFFLINE, **env}, folder=installed, workspace=workspace)
+
+    return in_job
+
+
+def test_enough_lets_the_job_go_on(use: Use, sandbox: Sandbox) -> None:
+    """It is installed from its own checkout, the check passes, and later steps have the outputs."""
+    played = use({"min": "5"}, **connected(sandbox))
+    assert played.code == 0, played.log
+    assert played.log.endswith("PASS default/spendable: 10.5 left (limited by key), at least 5 required\n")
+    readings = played.outputs["readings"]
+    assert played.outputs == {
+        "verdict": "pass",
+        "exit-code": "0",
+        "remaining": "10.5",
+        "used": "2.3",
+        "stopped-by": "",
+        "readings": readings,
+    }
+    assert '"limited_by":"key"' in readings
+    assert played.summary.startswith("\n### Balance: pass\n")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code", "verdict"),
+    [
+        ({"min": "10.51"}, ExitCode.BELOW, "below"),
+        ({"min": "10.51", "scope": "account"}, ExitCode.OK, "pass"),
+        ({"max-used": "2"}, ExitCode.BELOW, "below"),
+        ({"min-runway": "3d"}, ExitCode.NO_FORECAST, "no_forecast"),
+        ({"min-runway": "3d", "on-no-forecast": "pass", "timeout": "20"}, ExitCode.OK, "pass"),
+        ({}, ExitCode.USAGE, "error"),
+        ({"min": "5", "scope": "all"}, ExitCode.USAGE, "error"),
+    ],
+)
+def test_the_exit_code_of_the_check_is_that_of_the_step(
+    inputs: Mapping[str, str], code: ExitCode, verdict: str, use: Use, sandbox: Sandbox
+) -> None:
+    """Every input reaches the check, and the outputs are there after a failure, too."""
+    played = use(inputs, **connected(sandbox))
+    assert (played.code, played.outputs["exit-code"], played.outputs["verdict"]) == (code, str(int(code)), verdict)
+    assert [command.name for command in commands_in(played.log)] == (["error"] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("unlimited", "inputs", "code"), [(True, {"on-unlimited": "fail"}, ExitCode.UNLIMITED), (True, {}, ExitCode.OK)]
+)
+def test_an_unlimited_key_is_refused_on_request(
+    unlimited: bool, inputs: Mapping[str, str], code: ExitCode, use: Use, serve: Serve
+) -> None:
+    """As with the option."""
+    gateway = serve(key=Funds(None, Decimal("2.3")))
+    played = use({"min": "5", "scope": "key", **inputs}, **connected(gateway))
+    assert (played.code, played.outputs["remaining"]) == (code, "unlimited")
+
+
+@pytest.mark.parametrize(("fail_open", "code"), [("false", 5), ("", 5), ("true", 0), ("yes", 2), ("$(true)", 2)])
+def test_only_true_opens_the_gate(fail_open: str, code: int, use: Use, serve: Serve) -> None:
+    """A word that is neither true nor false stops the job: it may be a slip."""
+    played = use({"min": "5", "fail-open": fail_open}, **connected(serve(fault=Fault.SERVER_ERROR)))
+    assert played.code == code
+    if code == 2:
+        assert "neither true nor false" in played.log
+
+
+@pytest.mark.parametrize("env", [{}, {"APIMART_API_KEY": ""}])
+def test_a_missing_secret_is_named(env: Mapping[str, str], use: Use, sandbox: Sandbox) -> None:
+    """The job stops, and the run says that the secret is missing, and where one is to be given."""
+    played = use({"min": "5"}, **{"APIMART_BASE_URL": sandbox.url, **env})
+    assert (played.code, played.outputs["verdict"]) == (ExitCode.AUTH, "error")
+    titles = [command.properties["title"] for command in commands_in(played.log)]
+    assert titles == ["apimart: nothing could be checked", "apimart: the secret is missing"]
+
+
+def test_a_rejected_key_is_no_missing_secret(use: Use, serve: Serve) -> None:
+    """It is there, and wrong."""
+    played = use({"min": "5"}, **connected(serve(fault=Fault.UNAUTHORIZED)))
+    assert (played.code, "the secret is missing" in played.log) == (ExitCode.AUTH, False)
+
+
+def test_profiles_are_named_one_a_line(use: Use, sandbox: Sandbox, write_config: Write) -> None:
+    """A name may have any sign that a profile may have."""
+    key = connected(sandbox)["APIMART_API_KEY"]
+    write_config("".join(f'[profiles."{name}"]\napi_key = "{key}"\n' for name in ("a", "$(touch gone);'", "c")))
+    played = use({"min": "50", "scope": "key", "profiles": "a\n$(touch gone);'\n"}, APIMART_BASE_URL=sandbox.url)
+    assert played.code == ExitCode.BELOW, played.log
+    assert played.outputs["stopped-by"] == "a/key\n$(touch gone);'/key"
+
+
+@pytest.mark.parametrize("name", ["min", "max-used", "min-runway", "scope", "profiles", "on-unlimited", "timeout"])
+def test_an_input_is_never_run(name: str, use: Use, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whatever is given is one value, and a wrong one: a usage error, no file, no command of the runner but ours."""
+    for hostile in HOSTILE:
+        played = use({"min": "5", name: hostile}, **connected(sandbox))
+        assert played.code == ExitCode.USAGE, played.log
+        assert {command.name for command in commands_in(played.log)} == {"error"}
+        assert all(command.properties["title"].startswith("apimart") for command in commands_in(played.log))
+    assert list((tmp_path / "workspace").iterdir()) == []
+
+
+def test_nothing_of_the_checkout_is_loaded(use: Use, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A file of the job's own repository does not take the place of a module."""
+    for name in ("apimart_cli", "venv", "pip", "typer", "json"):
+        (tmp_path / "workspace" / f"{name}.py").write_text("raise SystemExit('loaded')\n")
+    assert use({"min": "5"}, **connected(sandbox)).code == 0
+
+
+def test_the_scripts_have_no_expression() -> None:
+    """`${{ … }}` stands where it is a value, and never inside a script."""
+    steps = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
+    assert len(steps) == 2
+    assert all("${{" not in step["run"] and "eval" not in step["run"] for step in steps)
+
+
+def test_the_action_is_valid(environment: Mapping[str, str], tmp_path: Path) -> None:
+    """The schema that GitHub publishes accepts it, and not one with a slip."""
+    slipped = tmp_path / "action.yml"
+    slipped.write_text(ACTION.read_text(encoding="utf-8").replace("shell:", "shel:"), encoding="utf-8")
+    for path, code in ((ACTION, 0), (slipped, 1)):
+        ended = subprocess.run(
+            [need("check-jsonschema"), "--builtin-schema", "vendor.github-actions", str(path)],
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == code, ended.stdout

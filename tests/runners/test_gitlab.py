@@ -1,0 +1,153 @@
+"""The job for GitLab, run by gitlab-ci-local with a shell for an executor, in a pipeline that includes it."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.errors import ExitCode
+from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.server import Sandbox
+from support.places import ROOT
+from support.programs import need
+from support.running import KEY, Serve, connected
+
+JOB = ROOT / "ci" / "gitlab.yml"
+
+PIPELINE = """
+include: vendor/apimart-cli/ci/gitlab.yml
+
+balance:
+  extends: .apimart-check
+  before_script: []
+{allow_failure}
+deploy:
+  stage: deploy
+  script:
+    - echo "verdict=$APIMART_VERDICT code=$APIMART_EXIT_CODE remaining=$APIMART_REMAINING used=$APIMART_USED."
+"""
+"""As the documentation shows it; but apimart is there already, and nothing has to be fetched."""
+
+SILENCE_ALLOWED = """\
+  allow_failure:
+    exit_codes: [5]
+"""
+"""Only where it is what the test is about: with it, gitlab-ci-local goes on after every code, and GitLab does not."""
+
+Pipeline = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def pipeline(environment: dict[str, str], tmp_path: Path) -> Pipeline:
+    """Run the pipeline in a repository of its own: `pipeline({"CHECK_MIN": "5"}, APIMART_API_KEY=...)`."""
+    program, git = need("gitlab-ci-local"), need("git")
+    need("rsync")
+    repository = tmp_path / "repository"
+    copied = repository / "vendor" / "apimart-cli" / "ci" / JOB.name
+    copied.parent.mkdir(parents=True)
+    copied.write_bytes(JOB.read_bytes())
+    # Node.js is where its program is.
+    environment["PATH"] += f"{os.pathsep}{os.environ['PATH']}"
+
+    def run_pipeline(
+        variables: Mapping[str, str], *, allow_failure: str = "", **env: str
+    ) -> "subprocess.CompletedProcess[str]":
+        definition = PIPELINE.replace("{allow_failure}\n", allow_failure)
+        (repository / ".gitlab-ci.yml").write_text(definition, encoding="utf-8")
+        # It includes what git knows.
+        for command in (["init", "-q"], ["add", "."]):
+            subprocess.run([git, *command], cwd=repository, env=environment, timeout=60, check=True)
+        given = [f"--variable={name}={value}" for name, value in {**env, **variables}.items()]
+        return subprocess.run(
+            [program, "--force-shell-executor", "--color=false", *given],
+            cwd=repository,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+    return run_pipeline
+
+
+def _labels(ended: "subprocess.CompletedProcess[str]") -> dict[str, str]:
+    """Return how each job is labelled at the end: PASS, WARN or FAIL."""
+    return {name: label for label, name in re.findall(r"^ (PASS|WARN|FAIL) +(\S+)", ended.stdout, re.MULTILINE)}
+
+
+@pytest.mark.servers
+def test_enough_lets_the_pipeline_go_on(pipeline: Pipeline, sandbox: Sandbox) -> None:
+    """A job of a later stage runs, and has what was read, to the last digit."""
+    ended = pipeline({"CHECK_MIN": "5"}, **connected(sandbox))
+    assert (ended.returncode, _labels(ended)) == (0, {"balance": "PASS", "deploy": "PASS"}), ended.stdout
+    assert "verdict=pass code=0 remaining=10.5 used=2.3." in ended.stdout
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("variables", "code", "words"),
+    [
+        ({"CHECK_MIN": "5", "CHECK_MAX_USED": "2"}, ExitCode.BELOW, "APIMART_VERDICT=below"),
+        ({"CHECK_MIN_RUNWAY": "3d"}, ExitCode.NO_FORECAST, "APIMART_VERDICT=no_forecast"),
+        ({"CHECK_MIN": "5", "APIMART_API_KEY": ""}, ExitCode.AUTH, "the API key from APIMART_API_KEY is empty"),
+        ({"CHECK_MIN": "5; touch gone"}, ExitCode.USAGE, "'5; touch gone' is not an amount"),
+        ({"CHECK_MIN": "5", "CHECK_SCOPE": "key --fail-open"}, ExitCode.USAGE, "key --fail-open"),
+    ],
+)
+def test_everything_else_stops_it(
+    variables: Mapping[str, str],
+    code: ExitCode,
+    words: str,
+    pipeline: Pipeline,
+    sandbox: Sandbox,
+    tmp_path: Path,
+) -> None:
+    """With the exit code of the check, and its reason in the log; no variable is more than one value."""
+    ended = pipeline(variables, **connected(sandbox))
+    assert _labels(ended) == {"balance": "FAIL"}, ended.stdout
+    assert re.search(rf"FAIL {int(code)}\b", ended.stdout)
+    assert words in ended.stdout
+    assert "verdict=" not in ended.stdout
+    assert list(tmp_path.rglob("gone")) == []
+    assert KEY not in ended.stdout
+
+
+@pytest.mark.servers
+def test_silence_can_be_allowed_to_fail(pipeline: Pipeline, serve: Serve) -> None:
+    """`allow_failure` with code 5 goes on with a warning, and later jobs know that nothing was confirmed."""
+    ended = pipeline({"CHECK_MIN": "5"}, allow_failure=SILENCE_ALLOWED, **connected(serve(fault=Fault.SERVER_ERROR)))
+    assert (ended.returncode, _labels(ended)) == (0, {"balance": "WARN", "deploy": "PASS"}), ended.stdout
+    assert "verdict=error code=5 remaining= used=." in ended.stdout
+
+
+@pytest.mark.servers
+def test_the_smaller_balance_is_what_counts(pipeline: Pipeline, serve: Serve) -> None:
+    """By default the account is looked at as well."""
+    poor = serve(account=Funds(Decimal("4.9"), Decimal(0)))
+    assert _labels(pipeline({"CHECK_MIN": "5"}, **connected(poor))) == {"balance": "FAIL"}
+    assert _labels(pipeline({"CHECK_MIN": "5", "CHECK_SCOPE": "key"}, **connected(poor)))["balance"] == "PASS"
+
+
+@pytest.mark.parametrize(("right", "wrong", "code"), [("", "", 0), ("dotenv:", "dotenf:", 1), ("always", "often", 1)])
+def test_the_job_is_valid(right: str, wrong: str, code: int, environment: Mapping[str, str], tmp_path: Path) -> None:
+    """The schema that GitLab publishes accepts it, and not one with a slip."""
+    # It looks at no job whose name begins with a dot.
+    text = JOB.read_text(encoding="utf-8").replace("\n.apimart-check:", "\napimart-check:").replace(right, wrong)
+    path = tmp_path / "gitlab.yml"
+    path.write_text(text, encoding="utf-8")
+    ended = subprocess.run(
+        [need("check-jsonschema"), "--builtin-schema", "vendor.gitlab-ci", str(path)],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stdout

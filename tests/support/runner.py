@@ -1,0 +1,175 @@
+"""What the runner of GitHub Actions makes of a line of the log and of its files, and a player of composite actions.
+
+Written after actions/runner (ActionCommand.cs, ActionCommandManager.cs, FileCommandManager.cs, August 2026), and not
+after the code under test, with which it shares nothing.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+COMMANDS = frozenset({
+    "stop-commands", "set-env", "set-output", "save-state", "add-mask", "add-path", "add-matcher", "remove-matcher",
+    "debug", "warning", "error", "notice", "group", "endgroup", "echo", "internal-set-repo-path",
+})  # fmt: skip
+"""Every command that a runner knows."""
+
+
+class Command(NamedTuple):
+    """A command that the runner obeys."""
+
+    name: str
+    properties: Mapping[str, str]
+    data: str
+
+
+def command_in(line: str) -> Command | None:
+    """Return the command that the runner finds in a line of the log, in either form."""
+    return _command(line) or _legacy_command(line)
+
+
+def commands_in(log: str) -> list[Command]:
+    """Return the commands in a log; a carriage return ends a line of it, too."""
+    lines = re.split(r"\r\n|\r|\n", log)
+    return [command for command in map(command_in, lines) if command is not None]
+
+
+def _command(line: str) -> Command | None:
+    line = line.lstrip()
+    if not line.startswith("::"):
+        return None
+    end = line.find("::", 2)
+    if end < 0:
+        return None
+    name, _, properties = line[2:end].partition(" ")
+    if name.lower() not in COMMANDS:
+        return None
+    pairs = (pair.split("=", 1) for pair in properties.strip().split(",") if pair)
+    return Command(
+        name.lower(),
+        {pair[0].lower(): _unescaped(pair[1], "%0D", "%0A", "%3A", "%2C") for pair in pairs if len(pair) == 2},
+        _unescaped(line[end + 2 :], "%0D", "%0A"),
+    )
+
+
+def _legacy_command(line: str) -> Command | None:
+    start = line.find("##[")
+    end = line.find("]", start)
+    if start < 0 or end < 0:
+        return None
+    name, _, properties = line[start + 3 : end].partition(" ")
+    if name.lower() not in COMMANDS:
+        return None
+    pairs = (pair.split("=", 1) for pair in properties.split(";") if pair)
+    return Command(name.lower(), {pair[0]: pair[1] for pair in pairs if len(pair) == 2}, line[end + 1 :])
+
+
+def _unescaped(text: str, *escapes: str) -> str:
+    """Undo escapes as the runner does: one after the other, and that of the percent sign last."""
+    for escape in escapes:
+        text = text.replace(escape, chr(int(escape[1:], 16)))
+    return text.replace("%25", "%")
+
+
+def outputs_in(text: str) -> dict[str, str]:
+    """Return the outputs that the runner reads in a file of assignments. Raises ValueError where it fails the step."""
+    outputs: dict[str, str] = {}
+    lines = iter(text.split("\n"))
+    for line in lines:
+        if not line:
+            continue
+        equals, heredoc = line.find("="), line.find("<<")
+        if equals >= 0 and (heredoc < 0 or equals < heredoc):
+            name, _, value = line.partition("=")
+        elif heredoc >= 0:
+            name, _, delimiter = line.partition("<<")
+            if not name or not delimiter:
+                raise ValueError(f"Name must not be empty and delimiter must not be empty: {line}")
+            value = "\n".join(_until(lines, delimiter))
+        else:
+            raise ValueError(f"Invalid format: {line}")
+        outputs[name] = value
+    return outputs
+
+
+def _until(lines: Iterator[str], delimiter: str) -> Iterator[str]:
+    for line in lines:
+        if line == delimiter:
+            return
+        yield line
+    raise ValueError(f"Matching delimiter not found: {delimiter}")
+
+
+class Played(NamedTuple):
+    """What became of an action."""
+
+    code: int
+    """The exit code of the step that failed, or 0."""
+    log: str
+    outputs: Mapping[str, str]
+    summary: str
+
+
+def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], folder: Path, workspace: Path) -> Played:
+    """Run the steps of a composite action as the runner does, up to the first that fails, and evaluate its outputs.
+
+    An input that is not given has its default, or is empty; `env` is the caller's.
+    """
+    definition = yaml.safe_load(action.read_text(encoding="utf-8"))
+    assert definition["runs"]["using"] == "composite"
+    assert set(inputs) <= set(definition["inputs"]), "the runner warns of an input that is not there"
+    given = {name: str(each.get("default", "")) for name, each in definition["inputs"].items()} | dict(inputs)
+    contexts: dict[str, Mapping[str, str]] = {"inputs": given}
+    files = {name: folder / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    log, summary, code = "", "", 0
+    for step in definition["runs"]["steps"]:
+        assert set(step) <= {"name", "id", "shell", "env", "run"}, "this player knows no more"
+        assert step["shell"] == "bash", "the runner wants a shell for every step of a composite action"
+        script = folder / "script.sh"
+        script.write_text(_evaluated(step["run"], contexts), encoding="utf-8")
+        for file in files.values():
+            file.write_text("")
+        variables = {name: _evaluated(str(value), contexts) for name, value in step.get("env", {}).items()}
+        ended = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
+            env={
+                **env,
+                **variables,
+                **{name: str(path) for name, path in files.items()},
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_ACTION_PATH": str(action.parent),
+                "GITHUB_WORKSPACE": str(workspace),
+                "RUNNER_TEMP": str(folder),
+                "CI": "true",
+            },
+            cwd=workspace,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        log += ended.stdout
+        summary += files["GITHUB_STEP_SUMMARY"].read_text("utf-8")
+        if "id" in step:
+            contexts[f"steps.{step['id']}.outputs"] = outputs_in(files["GITHUB_OUTPUT"].read_text("utf-8"))
+        code = ended.returncode
+        if code:
+            break
+    outputs = {name: _evaluated(each["value"], contexts) for name, each in definition["outputs"].items()}
+    return Played(code, log, outputs, summary)
+
+
+def _evaluated(text: str, contexts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Put in what `${{ inputs.min }}` and the like are, as text, wherever they stand."""
+
+    def value(match: "re.Match[str]") -> str:
+        context, _, name = match[1].rpartition(".")
+        return str(contexts.get(context, {}).get(name, ""))
+
+    return re.sub(r"\$\{\{ *([\w.-]+) *\}\}", value, text)
