@@ -130,10 +130,10 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
 
 
 OFFERS = [
-    ("apimart ", "balance check watch run history statusline login logout profiles config sandbox help"),
-    ("apimart help ", "balance check watch run history statusline login logout profiles config sandbox help"),
+    ("apimart ", "balance check watch run history statusline nagios exporter login logout profiles config sandbox help"),
+    ("apimart help ", "balance check watch run history statusline nagios exporter login logout profiles config sandbox help"),
     ("apimart balance --scope ", "key account both spendable"),
-    ("apimart check --output ", "table json value"),
+    ("apimart check --output ", "table json value github dotenv"),
     ("apimart check --m", "--min --max-used --min-runway"),
     ("apimart sandbox --fault un", "unauthorized unknown-key"),
 ]
