@@ -129,9 +129,11 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
     child.expect_exact(pexpect.EOF)
 
 
+COMMANDS = "balance check watch run history statusline nagios exporter login logout profiles config sandbox help"
+
 OFFERS = [
-    ("apimart ", "balance check watch run history statusline nagios exporter login logout profiles config sandbox help"),
-    ("apimart help ", "balance check watch run history statusline nagios exporter login logout profiles config sandbox help"),
+    ("apimart ", COMMANDS),
+    ("apimart help ", COMMANDS),
     ("apimart balance --scope ", "key account both spendable"),
     ("apimart check --output ", "table json value github dotenv"),
     ("apimart check --m", "--min --max-used --min-runway"),
