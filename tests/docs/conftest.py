@@ -75,7 +75,8 @@ def help_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     monkeypatch.setenv("COLUMNS", "80")
 
     def read(command: str) -> str:
-        assert cli.main([*command.split(), "--help"]) == 0
+        # A plugin has looked at nothing then, and says so.
+        assert cli.main([*command.split(), "--help"]) == (3 if command == "nagios" else 0)
         return capsys.readouterr().out
 
     return read

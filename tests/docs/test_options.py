@@ -92,7 +92,7 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
             "config unset", "config check", "history", "history show", "history export", "history path",
-            "history clear", "history runs", "run", "statusline", "watch", "sandbox", "apimart")  # fmt: skip
+            "history clear", "history runs", "run", "statusline", "nagios", "watch", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 
@@ -127,6 +127,7 @@ def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> 
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {
         "__init__",
         "completion",
+        "formats",
         "history_runs",
         "options",
     }

@@ -21,7 +21,8 @@ def _lines(spawn: Spawn, *arguments: str, columns: int) -> Sequence[str]:
     child = spawn("apimart", *arguments, columns=columns)
     written = child.read()
     child.close()
-    assert child.exitstatus == 0
+    # A plugin has looked at nothing then, and says so.
+    assert child.exitstatus == (3 if arguments[:1] == ("nagios",) else 0)
     screen = pyte.Screen(columns, 200)
     pyte.ByteStream(screen).feed(written)
     lines = [line.rstrip() for line in screen.display]

@@ -88,7 +88,7 @@ def damaged(tmp_path: Path, environment: Mapping[str, str]) -> tuple[Path, dict[
     "module", ["cli.py", "errors.py", "commands/nagios.py", "plugin.py", "output/nagios.py", "failing.py",
                "gateway/client.py", "screen/writing.py"],
 )  # fmt: skip
-@pytest.mark.parametrize("damage", ["raise ValueError", "def", "import nothing_of_that_name", None])
+@pytest.mark.parametrize("damage", ["raise ValueError", None])
 def test_a_module_that_cannot_be_loaded_is_unknown(
     damaged: tuple[Path, dict[str, str]], sandbox: Sandbox, module: str, damage: str | None
 ) -> None:
