@@ -81,7 +81,7 @@ def _undo_what_was_inherited() -> None:
 
 def _leave(number: int, _frame: object) -> NoReturn:
     if _is_plugin():
-        _leave_unknown(f"ended by {signal.Signals(number).name} before there was an answer")
+        _leave_unknown(f"ended by {signal.Signals(number).name}")
     os._exit(INTERRUPTED)
 
 

@@ -3,7 +3,6 @@
 Whatever happens, it ends with 0, 1, 2 or 3, and its line is on standard output: `cli` and `__main__` see to that.
 """
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -139,38 +138,32 @@ def nagios(
     """
     from apimart_cli.config.precedence import resolve
     from apimart_cli.plugin import Choices, examine, worst
-    from apimart_cli.processes.signals import ENDING, handling, held_back
     from apimart_cli.readings import take_readings
 
     profiles = _without_repeats(resolve(AskingOptions(*asking).options()))
     # Every profile must have something to be held to before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)
-    with ExitStack() as afterwards:
-        with take_readings(
-            profiles,
-            source="nagios",
-            refuse_exposed=True,
-            keyless_too=True,
-            is_silent=True,
-            trace=trace_of(debug=asking.debug),
-            forecasts=_forecasts(profiles, bounds),
-        ) as taken:
-            # Loaded while the answers travel.
-            from apimart_cli.output.nagios import render
-            from apimart_cli.screen.writing import write_answer
+    with take_readings(
+        profiles,
+        source="nagios",
+        refuse_exposed=True,
+        keyless_too=True,
+        is_silent=True,
+        trace=trace_of(debug=asking.debug),
+        forecasts=_forecasts(profiles, bounds),
+    ) as taken:
+        # Loaded while the answers travel.
+        from apimart_cli.output.nagios import render
+        from apimart_cli.screen.writing import write_answer
 
-            found = [
-                examine(reading, held_to, choices)
-                for each, held_to in zip(taken, bounds, strict=True)
-                for reading in each.readings
-            ]
-            text = render(found, verbose=verbose)
-            # A signal comes before the line or after it. Once it is out, none gives it another status: it is recorded.
-            with held_back():
-                write_answer(text)
-                afterwards.enter_context(handling(ENDING, lambda _number, _frame: None))
-        return CommandStatus(worst(each.state for each in found))
+        found = [
+            examine(reading, held_to, choices)
+            for each, held_to in zip(taken, bounds, strict=True)
+            for reading in each.readings
+        ]
+        write_answer(render(found, verbose=verbose))
+    return CommandStatus(worst(each.state for each in found))
 
 
 def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":

@@ -75,7 +75,7 @@ def help_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     monkeypatch.setenv("COLUMNS", "80")
 
     def read(command: str) -> str:
-        # A monitoring system takes 0 for OK.
+        # A plugin has looked at nothing then, and says so.
         assert cli.main([*command.split(), "--help"]) == (3 if command == "nagios" else 0)
         return capsys.readouterr().out
 

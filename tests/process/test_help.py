@@ -16,16 +16,13 @@ SUBCOMMANDS = (
 PAGES = ("", *COMMANDS, *SUBCOMMANDS)
 
 
-STATUS = {"nagios": 3}
-"""What the help ends with where that is not 0: a monitoring system takes 0 for OK."""
-
-
 def _lines(spawn: Spawn, *arguments: str, columns: int) -> Sequence[str]:
     """Return what a terminal of that many columns shows; a line that does not fit becomes two on it."""
     child = spawn("apimart", *arguments, columns=columns)
     written = child.read()
     child.close()
-    assert child.exitstatus == STATUS.get(arguments[0], 0)
+    # A plugin has looked at nothing then, and says so.
+    assert child.exitstatus == (3 if arguments[:1] == ("nagios",) else 0)
     screen = pyte.Screen(columns, 200)
     pyte.ByteStream(screen).feed(written)
     lines = [line.rstrip() for line in screen.display]
