@@ -5,7 +5,7 @@ Pure: what is added to the runner's files is handed back, and `screen.reports` a
 
 from collections.abc import Mapping, Sequence
 
-from apimart_cli.errors import ApimartError, ExitCode
+from apimart_cli.errors import ApimartError
 from apimart_cli.gate import Judged, Verdict
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import plain
@@ -39,7 +39,7 @@ def _checked_for_github(verdict: Verdict, _screen: Screen) -> str:
     """Return an annotation for each balance that stops, as far as the runner keeps them, and lines for the others."""
     stopping = _stopping(verdict)
     shown = stopping if len(stopping) <= MOST_ANNOTATIONS else stopping[: MOST_ANNOTATIONS - 1]
-    level = "warning" if verdict.exit_code is ExitCode.OK else "error"
+    level = "error" if verdict.exit_code else "warning"
     lines = [annotation(level, _title(judged), _text(judged)) for judged in shown]
     if len(shown) < len(stopping):
         others = len(stopping) - len(shown)

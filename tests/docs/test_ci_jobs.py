@@ -1,7 +1,8 @@
 """The CI jobs of the documentation stop what they should stop: their commands are run."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,28 @@ import yaml
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.pages import INSTALL_LINES, PAGES, Block, blocks_of
+from apimart_cli.words import Scope
+from support.pages import INSTALL_LINES, PAGES, Block, blocks_of, code_in, table
 from support.past import recorded, write_past
+from support.places import ROOT
+from support.programs import need
+from support.runner import Played, play, pretend_installed
 from support.running import KEY, Serve, Shell, connected
+
+ACTION = ROOT / "action.yml"
+GITLAB_JOB = ROOT / "ci" / "gitlab.yml"
 
 
 def _ci_job(title: str) -> Any:
-    """Return the YAML that follows `title` on a page."""
+    """Return the YAML that follows `title` on a page, read."""
+    return yaml.safe_load(_text_of(title))
+
+
+def _text_of(title: str) -> str:
     above = {block: _words_above(block) for block in blocks_of("yaml")}
     following = [block for block, words in above.items() if words.startswith(title)]
     assert len(following) == 1
-    return yaml.safe_load(following[0].text)
+    return following[0].text
 
 
 def _words_above(block: Block) -> str:
@@ -45,8 +57,9 @@ def _github_steps() -> Iterator[Mapping[str, Any]]:
 
 
 def test_every_ci_job_is_checked() -> None:
-    """The pages have a job for GitHub and one for GitLab, and what each needs to keep a history, and no other."""
-    assert len(blocks_of("yaml")) == 4
+    """Each page has the jobs and recipes that are tested below, and no other."""
+    pages = [block.page for block in blocks_of("yaml")]
+    assert pages == ["README.md", *["docs/monitoring.md"] * 2, *["docs/scripting.md"] * 3]
 
 
 @pytest.mark.parametrize(
@@ -78,48 +91,140 @@ def test_the_github_job_gates_the_deployment(
     assert ("deploy here" in ended.stdout) == (code is ExitCode.OK)
 
 
+def _gitlab_job(title: str) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
+    """Return the commands of a job that extends ours, its variables, and what else it has."""
+    [template] = yaml.safe_load(GITLAB_JOB.read_text(encoding="utf-8")).values()
+    job = dict(_ci_job(title)["balance"])
+    assert job.pop("extends") == ".apimart-check"
+    assert template["before_script"] == ["python3 -m pip install --quiet ./vendor/apimart-cli"]
+    return "\n".join(template["script"]), {**template["variables"], **job.pop("variables")}, job
+
+
 @pytest.mark.parametrize(
     ("fault", "code"), [(None, ExitCode.OK), (Fault.UNAUTHORIZED, ExitCode.AUTH), (Fault.SERVER_ERROR, 5)]
 )
 def test_the_gitlab_job_gates_the_pipeline(fault: Fault | None, code: int, shell: Shell, serve: Serve) -> None:
     """The job's commands pass when enough is left; of all failures only an unreachable gateway is allowed."""
-    job = _ci_job("GitLab CI")["balance"]
-    assert set(job) == {"stage", "image", "script", "allow_failure"}
-    assert job["allow_failure"] == {"exit_codes": [int(ExitCode.UNAVAILABLE)]}
-    script = _without_installation(job["script"])
-    ended = shell(script, env=connected(serve(fault=fault)), interpreter=("bash", "-eo", "pipefail", "-c"))
+    script, variables, others = _gitlab_job("GitLab CI")
+    assert ROOT / _ci_job("GitLab CI")["include"].removeprefix("vendor/apimart-cli/") == GITLAB_JOB
+    assert others == {"allow_failure": {"exit_codes": [int(ExitCode.UNAVAILABLE)]}}
+    env = {**connected(serve(fault=fault)), **variables}
+    ended = shell(script, env=env, interpreter=("bash", "-eo", "pipefail", "-c"))
     assert ended.returncode == code, ended.stdout
 
 
-def _history_step(system: str) -> tuple[str, Mapping[str, str], str]:
-    """Return the commands of the recipe that keeps a history, its variables, and the folder that is cached."""
-    if system == "GitLab":
-        job = _ci_job("In GitLab CI")["balance"]
-        [folder] = job["cache"]["paths"]
-        return _without_installation(job["script"]), job["variables"], folder
+def test_a_later_gitlab_job_has_what_was_read(shell: Shell, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The variables that it uses are in the report of the job before it."""
+    script, variables, _ = _gitlab_job("GitLab CI")
+    shell(script, env={**connected(sandbox), **variables})
+    report = (tmp_path / "checkout" / "apimart.env").read_text(encoding="utf-8")
+    [command] = _ci_job("A dotenv report")["release"]["script"]
+    told = shell(command, env=dict(line.split("=") for line in report.splitlines()))
+    assert told.stdout == "release here, with 10.5 left\n"
+
+
+Use = Callable[..., Played]
+
+
+@pytest.fixture
+def use(command: str, environment: Mapping[str, str], tmp_path: Path) -> Use:
+    """Use the action as a step of a page does, in a workspace that stays: `use(step, APIMART_BASE_URL=...)`."""
+    folder, workspace = tmp_path / "runner", tmp_path / "workspace"
+    folder.mkdir()
+    workspace.mkdir()
+    pretend_installed(folder, ACTION, command)
+
+    def play_step(step: Mapping[str, Any], **env: str) -> Played:
+        assert step["uses"] == "./vendor/apimart-cli"
+        given = {name: value.replace("${{ secrets.APIMART_API_KEY }}", KEY) for name, value in step["env"].items()}
+        return play(ACTION, step["with"], env={**environment, **given, **env}, folder=folder, workspace=workspace)
+
+    return play_step
+
+
+@pytest.mark.parametrize(("remain", "code"), [("10.5", ExitCode.OK), ("4.9", ExitCode.BELOW)])
+def test_the_action_gates_a_release(remain: str, code: ExitCode, use: Use, serve: Serve) -> None:
+    """The step passes or stops the job, and each output that a later job uses is there."""
+    jobs = _ci_job("This project is an action")["jobs"]
+    step = jobs["balance"]["steps"][-1]
+    played = use(step, APIMART_BASE_URL=serve(key=Funds(Decimal(remain), Decimal(0))).url)
+    assert played.code == code, played.log
+    for output in jobs["balance"]["outputs"].values():
+        assert output == f"${{{{ steps.{step['id']}.outputs.remaining }}}}"
+    assert played.outputs["remaining"] == remain
+    assert jobs["release"]["needs"] in jobs
+
+
+@pytest.mark.parametrize("title", ["GitHub Actions", "This project is an action"])
+def test_the_workflows_are_valid(title: str, environment: Mapping[str, str], tmp_path: Path) -> None:
+    """The schema that GitHub publishes accepts them."""
+    workflow = tmp_path / "workflow.yml"
+    workflow.write_text(_text_of(title), encoding="utf-8")
+    ended = subprocess.run(
+        [need("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", str(workflow)],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_inputs_and_outputs_of_the_action_are_documented() -> None:
+    """The tables have every one, in the order of the action, with its default, and no other."""
+    action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+    inputs = {code_in(row[0])[0]: "".join(code_in(row[1])) for row in table("input").rows}
+    assert list(inputs.items()) == [(name, each.get("default", "")) for name, each in action["inputs"].items()]
+    assert [code_in(row[0])[0] for row in table("output").rows] == list(action["outputs"])
+
+
+def test_the_variables_of_the_gitlab_job_are_documented() -> None:
+    """The table has every one, with its default, and no other."""
+    _, variables, _ = _gitlab_job("In GitLab CI")
+    [template] = yaml.safe_load(GITLAB_JOB.read_text(encoding="utf-8")).values()
+    documented = {code_in(row[0])[0]: "".join(code_in(row[1])) for row in table("variable of the job").rows}
+    assert documented == template["variables"]
+    assert set(variables) - set(documented) == {"APIMART_RECORD", "APIMART_HISTORY"}
+
+
+def _assert_recorded(ledger: Path) -> None:
+    assert {entry.series.scope for entry in recorded(ledger)} == {Scope.KEY, Scope.ACCOUNT}
+
+
+def _write_past(ledger: Path, sandbox: Sandbox) -> None:
+    """Write eight days of a spend that leaves too little for three more."""
+    ledger.unlink()
+    host = sandbox.url.removeprefix("http://")
+    write_past(ledger, host, days=8, spent_per_day="4")
+    write_past(ledger, host, days=8, spent_per_day="4", scope=Scope.ACCOUNT, remain="100", used="25.5")
+
+
+def test_a_github_job_that_caches_its_ledger_has_a_history(use: Use, sandbox: Sandbox, tmp_path: Path) -> None:
+    """In CI, the readings of one run are there for the next, in the folder that the cache keeps."""
     [text] = [block.text for block in blocks_of("yaml") if "actions/cache" in block.text]
     cache, check = yaml.safe_load(text)
-    return check["run"], check["env"], cache["with"]["path"]
+    assert check["env"]["APIMART_HISTORY"].startswith(f"{cache['with']['path']}/")
+    ledger = tmp_path / "workspace" / check["env"]["APIMART_HISTORY"]
+    first = use(check, APIMART_BASE_URL=sandbox.url)
+    assert (first.code, "no history" in first.log) == (0, True), first.log
+    _assert_recorded(ledger)
+    _write_past(ledger, sandbox)
+    del check["with"]["on-no-forecast"]
+    later = use(check, APIMART_BASE_URL=sandbox.url)
+    assert (later.code, "lasts about" in later.log) == (ExitCode.BELOW, True), later.log
 
 
-@pytest.mark.parametrize("system", ["GitHub", "GitLab"])
-def test_a_ci_job_that_caches_its_ledger_has_a_history(
-    system: str, shell: Shell, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_gitlab_job_that_caches_its_ledger_has_a_history(shell: Shell, sandbox: Sandbox, tmp_path: Path) -> None:
     """In CI, the readings of one run are there for the next, in the folder that the cache keeps."""
-    commands, variables, folder = _history_step(system)
-    assert variables["APIMART_RECORD"] == "1"
+    script, variables, others = _gitlab_job("In GitLab CI")
+    [folder] = others["cache"]["paths"]
     assert variables["APIMART_HISTORY"].startswith(f"{folder}/")
-    env = {
-        **connected(sandbox),
-        "CI": "true",
-        **{name: variables[name] for name in variables if "RECORD" in name or "HISTORY" in name},
-    }
-    first = shell(commands, env=env)
-    assert (first.returncode, "not enough history" in first.stdout or "no history" in first.stdout) == (0, True)
     ledger = tmp_path / "checkout" / variables["APIMART_HISTORY"]
-    assert len(recorded(ledger)) == 1
-    ledger.unlink()
-    write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="4")
-    later = shell(commands.replace("--on-no-forecast pass", ""), env=env)
-    assert (later.returncode, "lasts about" in later.stdout) == (ExitCode.BELOW, True), later.stdout
+    env = {**connected(sandbox), "CI": "true", **variables}
+    first = shell(script, env=env)
+    assert (first.returncode, "APIMART_VERDICT=pass" in first.stdout) == (0, True), first.stdout
+    _assert_recorded(ledger)
+    _write_past(ledger, sandbox)
+    later = shell(script, env={**env, "CHECK_ON_NO_FORECAST": "fail"})
+    assert (later.returncode, "APIMART_VERDICT=below" in later.stdout) == (ExitCode.BELOW, True), later.stdout
