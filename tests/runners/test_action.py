@@ -154,7 +154,7 @@ def test_an_unlimited_key_is_refused_on_request(
 def test_only_true_opens_the_gate(fail_open: str, code: int, use: Use, serve: Serve) -> None:
     """A word that is neither true nor false stops the job: it may be a slip."""
     played = use({"min": "5", "fail-open": fail_open}, **connected(serve(fault=Fault.SERVER_ERROR)))
-    assert played.code == code
+    assert (played.code, played.outputs["verdict"], played.outputs["exit-code"]) == (code, "error", str(code))
     if code == 2:
         assert "neither true nor false" in played.log
 
