@@ -297,7 +297,7 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are told, and the code says that the output failed."""
-    monkeypatch.setattr("apimart_cli.screen.writing.write_answer", _raise(OutputError("it is full", "free some space")))
+    monkeypatch.setattr("apimart_cli.failing.write_answer", _raise(OutputError("it is full", "free some space")))
     assert main(["check", "--json"]) is ExitCode.INTERNAL
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("apimart: ")] == [
         "apimart: error: there is no threshold to check",
