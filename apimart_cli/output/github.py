@@ -28,7 +28,7 @@ _IN_WORDS = {
     Outcome.BELOW: "does not meet a threshold",
     Outcome.UNLIMITED: "is unlimited",
     Outcome.ERROR: "is not known",
-    Outcome.NO_FORECAST: "lasts nobody knows how long",
+    Outcome.NO_FORECAST: "has no forecast",
 }
 """What is said of a balance that does not pass, after its name."""
 

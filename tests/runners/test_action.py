@@ -15,7 +15,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.programs import need
-from support.runner import Played, commands_in, play
+from support.runner import Played, commands_in, play, pretend_installed
 from support.running import Serve, Write, connected
 
 ACTION = ROOT / "action.yml"
@@ -41,37 +41,71 @@ HOSTILE = [
     "5 6",
 ]
 
+MODULES = {"apimart_cli.py", "venv.py", "pip.py", "typer.py", "json.py"}
+
 Use = Callable[..., Played]
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a runner in which the action was used before: the first use installs, and takes its time."""
-    folder = tmp_path_factory.mktemp("runner")
-    python = folder / "python"
-    python.write_text(PYTHON.format(python=sys.executable, packages=sysconfig.get_path("purelib")), encoding="utf-8")
-    python.chmod(0o755)
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """The checkout of a job, with files in it that must not take the place of Python's own modules, or of ours."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    for name in MODULES:
+        (folder / name).write_text("raise SystemExit('a file of the checkout was loaded')\n", encoding="utf-8")
     return folder
 
 
 @pytest.fixture
-def use(installed: Path, environment: dict[str, str], tmp_path: Path) -> Use:
-    """Use the action in a job: `use({"min": "5"}, APIMART_API_KEY=...)`."""
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
+def runner(tmp_path: Path) -> Path:
+    """The temporary folder of a runner."""
+    folder = tmp_path / "runner"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def use(runner: Path, workspace: Path, command: str, environment: Mapping[str, str]) -> Use:
+    """Use the action in a job, where a step before has used it already: `use({"min": "5"}, APIMART_API_KEY=...)`."""
+    pretend_installed(runner, ACTION, command)
 
     def in_job(inputs: Mapping[str, str], **env: str) -> Played:
-        given = {"python": str(installed / "python"), **inputs}
-        return play(ACTION, given, env={**environment, **OFFLINE, **env}, folder=installed, workspace=workspace)
+        return play(ACTION, inputs, env={**environment, **env}, folder=runner, workspace=workspace)
 
     return in_job
 
 
+def test_it_is_installed_from_its_own_checkout(
+    runner: Path, workspace: Path, environment: Mapping[str, str], sandbox: Sandbox
+) -> None:
+    """The first use makes an environment and installs apimart in it; the second finds it there."""
+    python = runner / "python"
+    python.write_text(PYTHON.format(python=sys.executable, packages=sysconfig.get_path("purelib")), encoding="utf-8")
+    python.chmod(0o755)
+    env = {**environment, **OFFLINE, **connected(sandbox)}
+    first = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=workspace)
+    assert (first.code, first.outputs.get("verdict")) == (0, "pass"), first.log
+    [installed] = runner.glob("apimart-*/lib/python*/site-packages/apimart_cli/cli.py")
+    assert installed.read_bytes() == (ROOT / "apimart_cli" / "cli.py").read_bytes()
+    second = play(ACTION, {"min": "50", "python": f"{runner}/missing"}, env=env, folder=runner, workspace=workspace)
+    assert (second.code, second.outputs["verdict"]) == (ExitCode.BELOW, "below")
+
+
+def test_a_failed_installation_stops_the_job(
+    runner: Path, workspace: Path, environment: Mapping[str, str], sandbox: Sandbox
+) -> None:
+    """Nothing is checked, and no output says that it was."""
+    env = {**environment, **connected(sandbox)}
+    played = play(ACTION, {"min": "5", "python": f"{runner}/missing"}, env=env, folder=runner, workspace=workspace)
+    assert played.code == 127
+    assert set(played.outputs.values()) == {""}
+
+
 def test_enough_lets_the_job_go_on(use: Use, sandbox: Sandbox) -> None:
-    """It is installed from its own checkout, the check passes, and later steps have the outputs."""
+    """The check passes, and later steps have the outputs."""
     played = use({"min": "5"}, **connected(sandbox))
     assert played.code == 0, played.log
-    assert played.log.endswith("PASS default/spendable: 10.5 left (limited by key), at least 5 required\n")
+    assert played.log == "PASS default/spendable: 10.5 left (limited by key), at least 5 required\n"
     readings = played.outputs["readings"]
     assert played.outputs == {
         "verdict": "pass",
@@ -106,11 +140,9 @@ def test_the_exit_code_of_the_check_is_that_of_the_step(
     assert [command.name for command in commands_in(played.log)] == (["error"] if code else [])
 
 
-@pytest.mark.parametrize(
-    ("unlimited", "inputs", "code"), [(True, {"on-unlimited": "fail"}, ExitCode.UNLIMITED), (True, {}, ExitCode.OK)]
-)
+@pytest.mark.parametrize(("inputs", "code"), [({"on-unlimited": "fail"}, ExitCode.UNLIMITED), ({}, ExitCode.OK)])
 def test_an_unlimited_key_is_refused_on_request(
-    unlimited: bool, inputs: Mapping[str, str], code: ExitCode, use: Use, serve: Serve
+    inputs: Mapping[str, str], code: ExitCode, use: Use, serve: Serve
 ) -> None:
     """As with the option."""
     gateway = serve(key=Funds(None, Decimal("2.3")))
@@ -122,7 +154,7 @@ def test_an_unlimited_key_is_refused_on_request(
 def test_only_true_opens_the_gate(fail_open: str, code: int, use: Use, serve: Serve) -> None:
     """A word that is neither true nor false stops the job: it may be a slip."""
     played = use({"min": "5", "fail-open": fail_open}, **connected(serve(fault=Fault.SERVER_ERROR)))
-    assert played.code == code
+    assert (played.code, played.outputs["verdict"], played.outputs["exit-code"]) == (code, "error", str(code))
     if code == 2:
         assert "neither true nor false" in played.log
 
@@ -152,21 +184,14 @@ def test_profiles_are_named_one_a_line(use: Use, sandbox: Sandbox, write_config:
 
 
 @pytest.mark.parametrize("name", ["min", "max-used", "min-runway", "scope", "profiles", "on-unlimited", "timeout"])
-def test_an_input_is_never_run(name: str, use: Use, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_input_is_never_run(name: str, use: Use, sandbox: Sandbox, workspace: Path) -> None:
     """Whatever is given is one value, and a wrong one: a usage error, no file, no command of the runner but ours."""
     for hostile in HOSTILE:
         played = use({"min": "5", name: hostile}, **connected(sandbox))
         assert played.code == ExitCode.USAGE, played.log
         assert {command.name for command in commands_in(played.log)} == {"error"}
         assert all(command.properties["title"].startswith("apimart") for command in commands_in(played.log))
-    assert list((tmp_path / "workspace").iterdir()) == []
-
-
-def test_nothing_of_the_checkout_is_loaded(use: Use, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A file of the job's own repository does not take the place of a module."""
-    for name in ("apimart_cli", "venv", "pip", "typer", "json"):
-        (tmp_path / "workspace" / f"{name}.py").write_text("raise SystemExit('loaded')\n")
-    assert use({"min": "5"}, **connected(sandbox)).code == 0
+    assert {path.name for path in workspace.iterdir()} == MODULES
 
 
 def test_the_scripts_have_no_expression() -> None:

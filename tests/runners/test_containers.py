@@ -125,7 +125,7 @@ def test_the_job_fails_where_too_little_is_left(remain: str, code: ExitCode, run
     """Its arguments and variables are all it needs: no home folder, and no config file."""
     [container] = _pods()["CronJob"]["containers"]
     gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
-    env = {**_environment_of(container), "HOME": "/nonexistent", "APIMART_BASE_URL": gateway.url}
+    env = {**_environment_of(container), "HOME": "/dev/null", "APIMART_BASE_URL": gateway.url}
     ended = run(*container["args"], env=env)
     assert (ended.returncode, ended.stderr) == (code, "")
 
@@ -137,7 +137,7 @@ def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Ite
     [port] = free_ports(1)
     folder = tmp_path / "volumes"
     _write_volumes(folder)
-    env = {**environment, **_environment_of(container), "HOME": "/nonexistent", "APIMART_BASE_URL": sandbox.url}
+    env = {**environment, **_environment_of(container), "HOME": "/dev/null", "APIMART_BASE_URL": sandbox.url}
     del env["APIMART_RECORD"]
     moved = {name: value.replace("/etc/apimart", str(folder)) for name, value in env.items()}
     moved["APIMART_HISTORY"] = str(folder / "history" / "history.db")

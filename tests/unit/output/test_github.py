@@ -1,6 +1,7 @@
 """What a run of GitHub Actions shows of a verdict."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -171,7 +172,7 @@ def test_no_name_is_obeyed(name: str) -> None:
     assert json.loads(outputs["readings"])[0]["profile"] == name
     html = MarkdownIt("commonmark").enable("table").render(summary_of(verdict))
     assert (html.count("<tr>"), html.count("<td>"), html.count("<h3>")) == (3, 10, 1)
-    assert not {"<script", "<a ", "<img", "<!--"} & set(html.split(">"))
+    assert not re.search(r"<(?:script|a|img|!--)", html)
 
 
 def test_an_error_that_left_nothing_to_judge_is_told_everywhere() -> None:
