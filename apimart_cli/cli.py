@@ -122,7 +122,7 @@ def _status(code: int, arguments: Sequence[str]) -> int:
     if isinstance(code, CommandStatus):
         return code
     match _named(arguments):
-        case "run" if code not in {ExitCode.OK, ExitCode.INTERRUPTED}:
+        case "run" if code and code != ExitCode.INTERRUPTED:
             return CommandStatus(NOT_STARTED)
         case "nagios":
             return CommandStatus(PLUGIN_UNKNOWN)
