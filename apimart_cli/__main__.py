@@ -10,6 +10,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 import contextlib
 import gc
 import os
+import select
 import signal
 from typing import NoReturn
 
@@ -88,8 +89,10 @@ def _leave(number: int, _frame: object) -> NoReturn:
 def _leave_unknown(message: str) -> NoReturn:
     # The name of a file may have anything in it.
     shown = "".join(character if character.isprintable() and character != "|" else "?" for character in message)
-    with contextlib.suppress(OSError):
-        os.write(1, f"APIMART UNKNOWN - {shown}\n".encode("ascii", "backslashreplace"))
+    with contextlib.suppress(OSError, ValueError):
+        # Not where it would have to wait for a reader: whoever sends a signal waits for the end.
+        if select.select([], [1], [], 0)[1]:
+            os.write(1, f"APIMART UNKNOWN - {shown}\n".encode("ascii", "backslashreplace"))
     os._exit(PLUGIN_UNKNOWN)
 
 

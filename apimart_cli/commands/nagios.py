@@ -199,14 +199,10 @@ def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bou
         )
         if not bounds[-1].are_set:
             raise UsageError(
-                f"{_subject(profile)} no threshold to check",
+                f"{profile.subject} no threshold to check",
                 "give -w, -c, --runway-warning or --runway-critical, or set min in the profile; like: -w 10: -c 5:",
             )
     return bounds
-
-
-def _subject(profile: "Settings") -> str:
-    return f"profile {profile.profile.value} has" if profile.profile.source != "default" else "there is"
 
 
 def _duration(text: str | None, source: str) -> "timedelta | None":

@@ -85,6 +85,11 @@ class Settings(NamedTuple):
         is_asked_for = self.record.value and self.record.source not in BY_ITSELF
         return self.record.source if is_asked_for else None
 
+    @property
+    def subject(self) -> str:
+        """How a sentence begins about what is missing: whose it is, where somebody has named a profile."""
+        return f"profile {self.profile.value} has" if self.profile.source != "default" else "there is"
+
     def thresholds(self) -> Thresholds:
         """Return what `check` holds every reading of this profile to.
 
@@ -92,10 +97,8 @@ class Settings(NamedTuple):
         """
         thresholds = Thresholds(self.min.value, self.max_used.value, self.min_runway.value)
         if not thresholds.are_set:
-            is_named = self.profile.source != "default"
-            subject = f"profile {self.profile.value} has" if is_named else "there is"
             raise UsageError(
-                f"{subject} no threshold to check",
+                f"{self.subject} no threshold to check",
                 "give --min, --max-used or --min-runway, or set min in the profile; like: --min 5",
             )
         return thresholds
@@ -110,10 +113,8 @@ class Settings(NamedTuple):
         has_threshold = self.min.value is not None or self.min_runway.value is not None
         for source in (self.on_low.source, self.on_recover.source):
             if source.startswith("--") and not has_threshold:
-                is_named = self.profile.source != "default"
-                subject = f"profile {self.profile.value} has" if is_named else "there is"
                 raise UsageError(
-                    f"{source}: {subject} no threshold to fall below", "give --min, or set min or min_runway"
+                    f"{source}: {self.subject} no threshold to fall below", "give --min, or set min or min_runway"
                 )
         return has_threshold
 

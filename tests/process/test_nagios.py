@@ -7,8 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,9 @@ from support.running import KEY, Run, Serve, Write, connected
 from support.scripted import balance, gateway
 
 ARGUMENTS = ("nagios", "-w", "10:", "-c", "5:")
+
+Start = Callable[..., "subprocess.Popen[str]"]
+"""Starts a program, which ends with the test."""
 
 
 def test_the_status_is_the_state(run: Run, sandbox: Sandbox, serve: Serve) -> None:
@@ -117,16 +120,16 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 
 @pytest.fixture
-def started(environment: Mapping[str, str], tmp_path: Path) -> "Iterator[object]":
+def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
     """Start a program, which ends with the test."""
     with ExitStack() as stack:
 
-        def start(*arguments: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+        def start(*arguments: str, env: Mapping[str, str], stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
             process = subprocess.Popen(
                 arguments,
                 env={**environment, **env},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
                 cwd=tmp_path,
@@ -145,7 +148,7 @@ def ended_by(process: "subprocess.Popen[str]", number: signal.Signals) -> tuple[
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_while_it_waits_is_unknown(started, command: str, number: signal.Signals) -> None:  # type: ignore[no-untyped-def]
+def test_a_signal_while_it_waits_is_unknown(started: Start, command: str, number: signal.Signals) -> None:
     """Ctrl-C, and what a system that shuts down or gives up sends: a line, and its own status."""
     with gateway(lambda _path, _key: balance("10", delay=30)) as server:
         process = started(command, *ARGUMENTS, env={"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY})
@@ -157,8 +160,8 @@ def test_a_signal_while_it_waits_is_unknown(started, command: str, number: signa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["typer", "apimart_cli.cli", "apimart_cli.config.precedence", "requests"])
-def test_a_signal_while_it_loads_is_unknown(  # type: ignore[no-untyped-def]
-    started, command: str, serve: Serve, module: str, number: signal.Signals
+def test_a_signal_while_it_loads_is_unknown(
+    started: Start, command: str, serve: Serve, module: str, number: signal.Signals
 ) -> None:
     """From the first line of our own on."""
     process = started(
@@ -170,7 +173,25 @@ def test_a_signal_while_it_loads_is_unknown(  # type: ignore[no-untyped-def]
     assert "Traceback" not in stderr
 
 
-def test_a_signal_ends_what_prints_the_key(started, command: str, write_config: Write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_signal_ends_it_although_nobody_reads(started: Start, command: str) -> None:
+    """The line is dropped where it would have to wait."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b" " * 4096)
+    os.set_blocking(writer, True)
+    with gateway(lambda _path, _key: balance("10", delay=30)) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        process = started(command, *ARGUMENTS, env=env, stdout=writer)
+        wait_until(lambda: server.asked)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 3
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_signal_ends_what_prints_the_key(started: Start, command: str, write_config: Write, tmp_path: Path) -> None:
     """As for every command, before the line is written."""
     mark = tmp_path / "pid"
     write_config(
@@ -183,8 +204,8 @@ def test_a_signal_ends_what_prints_the_key(started, command: str, write_config: 
     wait_until(lambda: not is_running(int(mark.read_text())))
 
 
-def test_a_signal_while_the_answer_is_recorded_is_unknown(  # type: ignore[no-untyped-def]
-    started, command: str, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path
+def test_a_signal_while_the_answer_is_recorded_is_unknown(
+    started: Start, command: str, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     """The status says so, whatever was said before."""
     ledger = tmp_path / "history.db"
