@@ -16,7 +16,7 @@ from apimart_cli.version import __version__
 
 COMMANDS = (
     "balance", "check", "watch", "run", "history", "statusline",
-    "login", "logout", "profiles", "config", "sandbox", "help",
+    "exporter", "login", "logout", "profiles", "config", "sandbox", "help",
 )  # fmt: skip
 """Every command, in the order of the help. Each is the module of `commands` with its name."""
 
