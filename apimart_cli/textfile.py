@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -36,11 +37,19 @@ def require_place(path: Path) -> None:
         )
     if os.path.isdir(path):
         raise UsageError(f"--textfile: {path} is a folder", f"name a file in it, like {path / 'apimart.prom'}")
-    if not os.path.isdir(path.parent):
+    if _is_no_folder(path.parent):
         raise UsageError(
             f"--textfile: there is no folder {path.parent}",
             "make it, or name the one of node_exporter's --collector.textfile.directory",
         )
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Tell whether there is certainly no folder; one that cannot be looked at may be there."""
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
 
 
 def write_textfile(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 from typing import NamedTuple
 
-from apimart_cli.balance import Balance, Reading, spendable
+from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.text import visible
 from apimart_cli.version import __version__
@@ -165,13 +165,10 @@ def _amounts(told: Told) -> Iterator[tuple[str, Decimal]]:
 
 def _spendable(told: Iterable[Told]) -> Iterator[tuple[Reading, Decimal]]:
     """Give what can be spent of each profile whose key and account were both asked, with the reading that says it."""
-    readings = {(each.reading.profile, each.reading.scope): each.reading for each in told}
-    for (profile, scope), key in readings.items():
-        account = readings.get((profile, Scope.ACCOUNT))
-        if scope is Scope.KEY and account is not None:
-            both = spendable(key, account)
-            if both.balance is not None and both.balance.remain_balance is not None:
-                yield both, both.balance.remain_balance
+    for reading in with_spendable(each.reading for each in told):
+        balance = reading.balance
+        if reading.scope is Scope.SPENDABLE and balance is not None and balance.remain_balance is not None:
+            yield reading, balance.remain_balance
 
 
 def _flag(is_so: bool) -> Decimal:

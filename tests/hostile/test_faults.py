@@ -128,6 +128,10 @@ def test_every_output_format_fails_closed(
             _assert_reading_in_json(shown)
         if output == "table":
             _assert_verdict_in_words(checked)
+    measured = run("balance", "-o", "prometheus")
+    assert measured.code == shown.code, measured
+    _assert_harmless(measured, case)
+    assert measured.stdout.count("apimart_remaining_balance{") <= (measured.code == PASS)
     assert elsewhere.contacts == 0
 
 

@@ -1,0 +1,149 @@
+"""`--textfile` in processes of their own: from cron, without a home, killed on the way, two at once."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.output.metrics import HELP
+from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.textfile import MARK, write_textfile
+from support.programs import need
+from support.running import KEY, Run, Serve, connected
+from support.strangers import as_root, run_as_stranger
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from apimart_cli.textfile import write_textfile
+os.getpid = time.monotonic_ns = lambda: 1
+write_textfile(Path(sys.argv[1]), "new 1\\n")
+"""
+
+SUCCESS = 'apimart_reading_success{profile="default",scope="key"} 1\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The collector's folder, empty."""
+    path = tmp_path / "collected"
+    path.mkdir()
+    return path
+
+
+def test_metrics_are_utf8_whatever_the_locale_is(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The format knows no other encoding: an escape in its place would be a mistake in it."""
+    config = tmp_path / "config.toml"
+    config.write_text('[profiles."café"]\nunit = "€"\n', encoding="utf-8")
+    config.chmod(0o600)
+    env = {**connected(sandbox), "APIMART_CONFIG": str(config), "PYTHONIOENCODING": "latin-1"}
+    ended = run("balance", "-o", "prometheus", "-p", "café", env=env)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert 'apimart_remaining_balance{profile="café",scope="key",unit="€"} 10.5\n' in ended.stdout
+
+
+@pytest.mark.measured
+def test_cron_needs_neither_a_home_nor_a_locale_nor_an_umask(
+    sandbox: Sandbox, environment: dict[str, str], folder: Path
+) -> None:
+    """The few variables of a crontab are enough, and the file is readable for the collector."""
+    for name in ("HOME", "LANG"):
+        del environment[name]
+    path = folder / "apimart.prom"
+    ended = subprocess.run(
+        ["sh", "-c", f"umask 077; apimart balance --textfile {path}"],
+        env={**environment, **connected(sandbox)},
+        cwd="/",
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert SUCCESS in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@as_root
+def test_a_folder_of_others_is_told_and_one_that_is_shared_will_do(sandbox: Sandbox, folder: Path) -> None:
+    """Another user's folder takes no file, a sticky one that everybody may write to does, but not over theirs."""
+    path = folder / "apimart.prom"
+    path.write_text("theirs 1\n")
+    env = {"PATH": os.environ["PATH"], "APIMART_RECORD": "0", **connected(sandbox)}
+
+    def write(name: str) -> "subprocess.CompletedProcess[str]":
+        return run_as_stranger("balance", "--textfile", name, env=env, cwd=folder)
+
+    refused = write("apimart.prom")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "could not be written to apimart.prom: Permission denied\nhint: see that the user " in refused.stderr
+    folder.chmod(0o1777)
+    assert write("own.prom").returncode == 0
+    assert write("own.prom").returncode == 0
+    assert write("apimart.prom").returncode == 1
+    assert path.read_text() == "theirs 1\n"
+    assert sorted(os.listdir(folder)) == ["apimart.prom", "own.prom"]
+
+
+def test_processes_that_write_the_same_file_at_once_all_succeed(run: Run, sandbox: Sandbox, folder: Path) -> None:
+    """The last one wins, and no other file is left."""
+    path = folder / "apimart.prom"
+    with ThreadPoolExecutor(6) as pool:
+        ended = list(pool.map(lambda _: run("balance", "--textfile", str(path), env=connected(sandbox)), range(6)))
+    assert [(each.returncode, each.stdout, each.stderr) for each in ended] == [(0, "", "")] * 6
+    assert SUCCESS in path.read_text()
+    assert os.listdir(folder) == ["apimart.prom"]
+
+
+@pytest.mark.parametrize(
+    ("call", "found", "is_left"),
+    [
+        ("openat:when=2", "old", False),
+        ("fchmod", "old", True),
+        ("write", "old", True),
+        ("fsync", "old", True),
+        ("rename", "old", True),
+        ("unlink", "new", False),
+    ],
+)
+def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_file(
+    call: str, found: str, is_left: bool, folder: Path
+) -> None:
+    """The old or the new one, whatever it was about to do; what it leaves is removed an hour later."""
+    path, unfinished = folder / "apimart.prom", folder / f"{MARK}1-1"
+    path.write_text("old 1\n")
+    places = [f"--trace-path={place}" for place in (folder, path, unfinished)]
+    name, _, when = call.partition(":")
+    kill = f"inject={name}:signal=KILL" + (f":{when}" if when else "")
+    ended = subprocess.run(
+        [need("strace"), "-f", "-qq", "-o", os.devnull, *places, "-e", kill, sys.executable, "-c", WRITER, str(path)],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert path.read_text() == f"{found} 1\n"
+    assert unfinished.exists() == is_left
+    if is_left:
+        os.utime(unfinished, (0, 0))
+    write_textfile(path, "next 1\n")
+    assert (path.read_text(), os.listdir(folder)) == ("next 1\n", [path.name])
+
+
+def test_a_gateway_that_is_silent_is_told_in_the_file_when_the_time_is_over(
+    run: Run, serve: Serve, folder: Path
+) -> None:
+    """The exit code is that of `balance`, and the key is nowhere."""
+    path = folder / "apimart.prom"
+    gateway = serve(latency=30)
+    ended = run("balance", "--textfile", str(path), "--timeout", "1", env=connected(gateway))
+    assert (ended.returncode, ended.stdout) == (5, "")
+    text = path.read_text()
+    assert 'apimart_reading_success{profile="default",scope="key"} 0\n' in text
+    assert KEY not in text + ended.stderr
+    assert {line.split("{")[0] for line in text.splitlines() if not line.startswith("#")} <= set(HELP)
