@@ -142,7 +142,7 @@ class Asking:
             if not asked.is_current:
                 continue
             if host.is_down and (workers.are_busy or not host.may_be_asked(now)):
-                self._note(asked, _failed(asked.settings, host.failure(asked.host)))
+                self._note(asked, _failed(asked.settings, host.failure()))
                 self._plan.skip(asked, now)
                 continue
             visit = workers.give(asked.settings)

@@ -38,10 +38,10 @@ class Host:
         self._is_probing = True
         return True
 
-    def failure(self, name: str) -> UnavailableError:
+    def failure(self) -> UnavailableError:
         """Return why a question was not sent."""
         why = self._latest.message if self._latest is not None else "no answer"
-        return UnavailableError(f"not asked: {name} does not answer others ({why})", "see why it does not answer")
+        return UnavailableError(f"not asked, as it went with others: {why}", "look at the gateway first")
 
     def take(self, reading: Reading, now: float) -> bool:
         """Take note of what became of a question; return whether the gateway answers again after it was down."""

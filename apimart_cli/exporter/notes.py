@@ -46,9 +46,9 @@ class Notes:
         failed, self._failed = self._failed, {}
         recovered, self._recovered = self._recovered, []
         for note, names in failed.items():
-            yield Note(f"{_listed(names)}: fails from now on: {note.message}", note.hint)
+            yield Note(f"{_listed(names)} cannot be read: {note.message}", note.hint)
         if recovered:
-            yield Note(f"{_listed(recovered)}: read again")
+            yield Note(f"{_listed(recovered)} can be read again")
 
 
 def _listed(names: Sequence[str]) -> str:

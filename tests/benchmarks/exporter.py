@@ -207,7 +207,8 @@ def main() -> None:
         folder = Path(name)
         with gateway(folder, options.latency) as (url, served), gateway(folder, 3600) as (silent, _):
             write_config(folder, url, silent if options.half_dead else None, options.keys)
-            [ca, *_] = sorted(folder.glob(f"ca-{url.rpartition(':')[2]}.pem"))
+            ca = folder / "authorities.pem"
+            ca.write_bytes(b"".join(path.read_bytes() for path in folder.glob("ca-*.pem")))
             ask = ["--interval", f"{options.interval:g}s", "--concurrency", str(options.concurrency)]
             with exporter(folder, ask, ca) as (page, process):
                 measure(page, process, options)
