@@ -85,7 +85,7 @@ class _Exporter:
         self._pages = Pages(self._board.page)
         self._notes = Notes()
         self._remembering = Remembering()
-        self._server = Server(order.address, Shown(self._pages, lambda: self._board.is_shown, lambda: self._access))
+        self._server: Server | None = None
         self._asking = Asking(
             interval=self._chosen.interval,
             least=self._chosen.least,
@@ -101,13 +101,16 @@ class _Exporter:
         _warn_of_exposures(profiles)
         if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
             raise profiles[0].api_key.value.error
+        # Before anybody is asked: the port may be in use.
+        shown = Shown(self._pages, lambda: self._board.is_shown, lambda: self._access)
+        self._server = server = Server(self._order.address, shown)
         self._use(self._chosen)
         self._remembering.start()
         self._asking.start(profiles)
-        self._server.start()
+        server.start()
         scheme = "http" if self._order.files.key is None else "https"
         write_note(
-            f"listening on {scheme}://{self._server.address}/metrics, "
+            f"listening on {scheme}://{server.address}/metrics, "
             f"asking for {_counted(profiles)} every {self._chosen.interval:g} seconds"
         )
         # What is there by now stays: nobody has to look at it again and again for garbage.
@@ -134,7 +137,8 @@ class _Exporter:
 
     def finish(self) -> None:
         """Answer no more, and write what is owed."""
-        self._server.finish()
+        if self._server is not None:
+            self._server.finish()
         self.close()
         self._tell()
         self._remembering.finish()
