@@ -67,13 +67,14 @@ def told_once(readings: Iterable[Reading]) -> list[Told]:
     return [Told(reading, reading.low_below, reading.used_above) for reading in readings]
 
 
-def families(told: Sequence[Told]) -> list[Family]:
-    """Return the metrics of these readings, and the version; families without a sample are left out.
+def families(told: Sequence[Told], *, with_version: bool = True) -> list[Family]:
+    """Return the metrics of these readings, and the version of apimart; families without a sample are left out.
 
     What can be spent is shown as the key and the account that it is made of, and as a family of its own.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in HELP}
-    samples["apimart_build_info"].append(Sample({"version": __version__}, Decimal(1)))
+    if with_version:
+        samples["apimart_build_info"].append(Sample({"version": __version__}, Decimal(1)))
     asked = _each_once(part for each in told for part in _parts(each))
     names = _names(asked)
     for each in asked:
@@ -117,9 +118,11 @@ def shown_names(profiles: Iterable[str]) -> Mapping[str, str]:
     profiles = list(profiles)
     # A name that is shown as it is keeps it; another one gives way.
     names = {profile: profile for profile in profiles if visible(profile) == profile}
+    taken = set(names)
     for profile in profiles:
         if profile not in names:
-            names[profile] = _unlike(visible(profile), set(names.values()))
+            names[profile] = _unlike(visible(profile), taken)
+            taken.add(names[profile])
     return names
 
 

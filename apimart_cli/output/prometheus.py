@@ -34,8 +34,11 @@ def _escaped(value: str) -> str:
 
 
 def readings_as_metrics(readings: Sequence[Reading]) -> str:
-    """Return readings that were just taken as the text of a file or an answer."""
-    return exposition(families(told_once(readings)))
+    """Return readings that were just taken as the text of a file or an answer.
+
+    Without the version: in two files of one folder it would be a series that is there twice.
+    """
+    return exposition(families(told_once(readings), with_version=False))
 
 
 def _readings_as_metrics(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:

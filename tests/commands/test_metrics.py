@@ -9,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.version import __version__
 from support.past import write_past
 from support.running import KEY, Call, Serve, Write, connected
 
@@ -111,7 +110,6 @@ def test_a_failed_reading_takes_the_old_balance_out_of_the_file(
     assert (ended.code, ended.stdout) == (code, "")
     assert ended.stderr.startswith("apimart: error: ")
     assert told(path.read_text()) == {
-        f"build_info/{__version__}": 1,
         "reading_success/default/key": 0,
         "payment_required/default/key": is_unpaid,
     }

@@ -12,12 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from apimart_cli.output.prometheus import readings_as_metrics
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.text import visible
 from apimart_cli.textfile import write_textfile
 from apimart_cli.words import Scope
 from support.processes import wait_until
 from support.programs import need
 from support.readings import AUTH, LONGEST, failed, reading
-from support.running import Run, Serve, connected
+from support.running import Run, Serve, Write, connected
 from support.servers import free_ports, running
 
 pytestmark = pytest.mark.servers
@@ -159,7 +160,27 @@ def test_the_collector_sees_every_name_as_we_show_it(collector: Collector, folde
     )
     found = collector.scraped()
     assert found["node_textfile_scrape_error",] == 0
-    assert sum(name == "apimart_reading_success" for name, *_ in found) == len(HOSTILE)
+    profiles = [labels[0] for name, *labels in found if name == "apimart_reading_success"]
+    assert sorted(profiles) == sorted({*map(visible, HOSTILE), "sk-... (2)"})
+    assert len(profiles) == len(HOSTILE)
+
+
+def test_two_files_side_by_side_are_no_error(
+    collector: Collector, folder: Path, run: Run, sandbox: Sandbox, write_config: Write, tmp_path: Path
+) -> None:
+    """Each of other profiles, written as often as each needs it: no series is in both."""
+    write_config('[profiles.work]\napi_key = "sk-work-0123"\n[profiles.play]\napi_key = "sk-play-0123"\n')
+    for name in ("work", "play"):
+        ended = run(
+            "balance", "-p", name, "--textfile", str(folder / f"{name}.prom"), env={"APIMART_BASE_URL": sandbox.url}
+        )
+        assert ended.returncode == 0
+    found = collector.scraped()
+    assert {profile for name, *labels in found if name == "apimart_reading_success" for profile in labels[:1]} == {
+        "work",
+        "play",
+    }
+    assert "error" not in (tmp_path / "output").read_text()
 
 
 def test_the_collector_sees_a_failure_and_no_balance_of_before(

@@ -101,7 +101,9 @@ def test_only_a_key_and_its_own_account_are_compared() -> None:
         assert "spendable" not in show(readings, output)
 
 
-@pytest.mark.parametrize(("output", "loads"), [("table", True), ("json", False), ("value", False)])
+@pytest.mark.parametrize(
+    ("output", "loads"), [("table", True), ("json", False), ("value", False), ("prometheus", False)]
+)
 def test_only_a_table_loads_rich(output: str, loads: bool) -> None:
     """The other formats are written without it, and faster."""
     code = f"""

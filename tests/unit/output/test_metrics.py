@@ -42,6 +42,13 @@ def test_a_limited_balance_says_what_is_left_and_used_and_when_it_was_read() -> 
     }
 
 
+def test_the_version_is_left_out_where_others_tell_it() -> None:
+    """Files side by side would all tell the same series."""
+    names = [family.name for family in families(told_once([reading()]), with_version=False)]
+    assert "apimart_build_info" not in names
+    assert families([], with_version=False) == []
+
+
 def test_every_family_is_a_gauge_with_a_constant_help_and_a_known_name() -> None:
     """No family is made up on the way, and none is empty."""
     for family in families(told_once([reading(), failed(AUTH, "other")])):

@@ -36,7 +36,7 @@ def parsed(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
 def test_the_text_is_as_the_format_wants_it() -> None:
     """A help and a type before each metric, and an end to the last line."""
     text = show([reading("10.50", "2.3", profile="work", unit="USD")], OutputFormat.PROMETHEUS)
-    assert text.startswith("# HELP apimart_build_info The version of apimart, as a label; always 1.\n")
+    assert text.startswith("# HELP apimart_reading_success Whether the last reading gave a balance: 1 or 0.\n")
     assert (
         "# HELP apimart_remaining_balance What is left; no sample where that is unlimited or not known.\n"
         "# TYPE apimart_remaining_balance gauge\n"
