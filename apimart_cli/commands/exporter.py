@@ -59,8 +59,8 @@ def exporter(
         apimart exporter --listen :9899 --tls-cert tls.crt --tls-key tls.key --token-file token
 
     Asks for every profile of the config file, unless options, APIMART_PROFILE or APIMART_API_KEY name one, and answers
-    /metrics from memory. SIGHUP has the config file, the certificate and the token read again. Needs the extra:
-    pip install 'apimart-cli[prometheus]'
+    /metrics from memory. SIGHUP has the config file, the certificate and the token read again. Needs the package
+    prometheus-client.
 
     Exit codes: 0 ended by SIGTERM, 1 internal error, 2 usage, 4 key missing (of a single profile), 130 interrupted.
     """
@@ -94,7 +94,8 @@ def _require_library() -> None:
 
     if find_spec("prometheus_client") is None:
         raise UsageError(
-            "the prometheus-client package is not installed", "install it: pip install 'apimart-cli[prometheus]'"
+            "the prometheus-client package is not installed",
+            "install it beside apimart: pip install 'prometheus-client>=0.20'",
         )
 
 

@@ -55,7 +55,8 @@ def watch(
     a balance was never read, that of its failure: 3 payment required, 4 key missing or rejected, 5 no answer, 6 answer
     not to be trusted.
     """
-    from apimart_cli.config.intervals import least_interval, parse_interval, parse_seconds
+    from apimart_cli.config.durations import parse_duration
+    from apimart_cli.config.intervals import least_interval, parse_interval
     from apimart_cli.config.precedence import resolve
     from apimart_cli.live.view import Order
     from apimart_cli.live.view import watch as watch_until_the_end
@@ -73,7 +74,7 @@ def watch(
             profiles=profiles,
             interval=parse_interval(interval, least=least, example="a duration like 30s"),
             least=least,
-            seconds=None if duration is None else parse_seconds(duration, "--for"),
+            seconds=None if duration is None else parse_duration(duration, "--for").total_seconds(),
             most_rounds=count,
             until_below=until_below,
             is_json=output.is_json,

@@ -38,10 +38,7 @@ class _Collector:
 
 def lines_of(told: Sequence[Told]) -> Lines:
     """Return the lines of some readings, all of one profile; of none, what every page tells."""
-    found = families(told)
-    if told:
-        always = {family.name for family in families([])}
-        found = [family for family in found if family.name not in always]
+    found = families(told, with_version=not told)
     return {family.name: _written(family) for family in found}
 
 

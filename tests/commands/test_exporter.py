@@ -39,7 +39,7 @@ def test_without_the_library_it_says_how_to_get_it(call: Call, monkeypatch: pyte
     ended = call("exporter", env=URL)
     assert ended.code == 2
     assert "prometheus-client package is not installed" in ended.stderr
-    assert "hint: install it: pip install 'apimart-cli[prometheus]'" in ended.stderr
+    assert "hint: install it beside apimart: pip install 'prometheus-client>=" in ended.stderr
 
 
 def test_a_single_profile_without_a_key_is_an_error(call: Call) -> None:
