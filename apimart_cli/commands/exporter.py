@@ -95,7 +95,7 @@ def _require_library() -> None:
     if find_spec("prometheus_client") is None:
         raise UsageError(
             "the prometheus-client package is not installed",
-            "install it beside apimart: pip install 'prometheus-client>=0.20'",
+            "install it beside apimart: pip install 'prometheus-client>=0.16'",
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from apimart_cli.output.metrics import HELP, Family, Told, families
 
@@ -17,7 +18,7 @@ Lines = Mapping[str, bytes]
 """The lines of samples, by the name of their family."""
 
 
-class _Collector:
+class _Collector(Collector):
     """What the library collects: the families that it is given."""
 
     def __init__(self, families: Iterable[Family]) -> None:
