@@ -9,6 +9,7 @@ from itertools import count
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
+from apimart_cli.errors import ApimartError
 from apimart_cli.pace import Moment, Pace
 
 Dice = Callable[[], float]
@@ -107,3 +108,11 @@ def asks_the_same(one: Settings, other: Settings) -> bool:
         return settings.base_url.value, settings.scope.value, settings.unit.value, key.value.key_id, kind, key.source
 
     return question(one) == question(other)
+
+
+def failed(settings: Settings, error: ApimartError) -> list[Reading]:
+    """Return the readings of a profile that all failed with that."""
+    return [
+        Reading(target.profile, target.scope, target.unit, error, target.api_key.key_id, target.host)
+        for target in settings.targets()
+    ]

@@ -10,16 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from heapq import heappop, heappush
-from itertools import count
 from queue import Empty, SimpleQueue
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UnavailableError, UsageError
-from apimart_cli.exporter.asked import Asked, Dice, Plan, asks_the_same
+from apimart_cli.errors import NO_THREAD_HINT, UnavailableError, UsageError
+from apimart_cli.exporter.asked import Asked, Dice, Plan, asks_the_same, failed
 from apimart_cli.exporter.host import Host
+from apimart_cli.exporter.underway import UnderWay
 from apimart_cli.exporter.workers import Visit, Workers
+from apimart_cli.gateway.client import STOP_PAUSE, STOP_SECONDS
 from apimart_cli.processes.signals import held_back
 from apimart_cli.trace import Trace
 
@@ -60,9 +60,7 @@ class Asking:
         self._plan = Plan(interval, least, dice)
         self._profiles: dict[str, Asked] = {}
         self._lines: dict[str, _Line] = {}
-        self._under_way: dict[Visit, tuple[Asked, _Line]] = {}
-        self._ends: list[tuple[float, int, Visit]] = []
-        self._numbers = count()
+        self._under_way: UnderWay[tuple[Asked, _Line]] = UnderWay()
         self._events: SimpleQueue[Callable[[float], None]] = SimpleQueue()
         self._unread: set[Asked] = set()
         self._first_ends_at: float | None = None
@@ -97,10 +95,16 @@ class Asking:
         self._events.put(replace)
 
     def close(self) -> None:
-        """Ask no more, and stop what gives keys. Takes no lock: a signal may call it."""
+        """Ask no more, and wait a moment until the sources of keys have stopped what they run.
+
+        Takes no lock: a signal may call it.
+        """
         self._is_closed = True
         for line in list(self._lines.values()):
             line.workers.close()
+        give_up_at = time.monotonic() + STOP_SECONDS
+        while self._under_way.is_at_key and time.monotonic() < give_up_at:
+            time.sleep(STOP_PAUSE)
 
     def _run(self) -> None:
         try:
@@ -121,7 +125,7 @@ class Asking:
                 self._events.get_nowait()(time.monotonic())
 
     def _seconds_to_next(self) -> float:
-        moments = [self._plan.next_at(), self._ends[0][0] if self._ends else None]
+        moments = (self._plan.next_at(), self._under_way.next_at())
         at = min((moment for moment in moments if moment is not None), default=None)
         return LONGEST_WAIT if at is None else max(0.0, min(LONGEST_WAIT, at - time.monotonic()))
 
@@ -142,37 +146,30 @@ class Asking:
             if not asked.is_current:
                 continue
             if host.is_down and (workers.are_busy or not host.may_be_asked(now)):
-                self._note(asked, _failed(asked.settings, host.failure()))
+                self._note(asked, failed(asked.settings, host.failure()))
                 self._plan.skip(asked, now)
                 continue
             visit = workers.give(asked.settings)
             if visit is not None:
-                self._under_way[visit] = asked, line
-                heappush(self._ends, (visit.ends_at, next(self._numbers), visit))
+                self._under_way.add(visit, (asked, line))
             elif workers.are_idle:
                 error = UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT)
-                self._settle(asked, line, _failed(asked.settings, error), now)
+                self._settle(asked, line, failed(asked.settings, error), now)
             else:
                 line.waiting.appendleft(asked)
                 return
 
     def _ended(self, visit: Visit, readings: list[Reading], now: float) -> None:
         """Take what came of a visit, unless it was given up."""
-        asked, line = self._under_way.pop(visit, (None, None))
-        if asked is not None and line is not None:
+        belonging = self._under_way.end(visit)
+        if belonging is not None:
+            asked, line = belonging
             line.workers.ended()
             self._settle(asked, line, readings, now)
 
     def _give_up_overdue(self, now: float) -> None:
         """Wait no more for what hangs where no time limit reaches, like the look-up of a name."""
-        while self._ends and self._ends[0][0] <= now:
-            _, _, visit = heappop(self._ends)
-            if visit not in self._under_way:
-                continue
-            if visit.ends_at > now:
-                heappush(self._ends, (visit.ends_at, next(self._numbers), visit))
-                continue
-            asked, line = self._under_way.pop(visit)
+        for visit, (asked, line) in self._under_way.overdue(now):
             line.workers.give_up(visit)
             self._settle(asked, line, visit.overdue(), now)
 
@@ -182,7 +179,7 @@ class Asking:
             self._plan.take(asked, readings, now)
             self._note(asked, readings)
         if any(is_back):
-            busy = {other for other, _ in self._under_way.values()}
+            busy = {other for other, _ in self._under_way.belongings()}
             for other in line.profiles - busy - {asked}:
                 if other.pace.failures:
                     self._plan.hurry(other, now)
@@ -201,7 +198,7 @@ class Asking:
             error = UnavailableError(
                 f"not asked yet: {asked.host} is too slow for so many keys", "raise --concurrency or --interval"
             )
-            self._note(asked, _failed(asked.settings, error))
+            self._note(asked, failed(asked.settings, error))
         self._completed()
 
     def _replace(self, profiles: Sequence[Settings], now: float) -> None:
@@ -251,10 +248,3 @@ class _Line:
         self.host = Host()
         self.profiles: set[Asked] = set()
         self.waiting: deque[Asked] = deque()
-
-
-def _failed(settings: Settings, error: ApimartError) -> list[Reading]:
-    return [
-        Reading(target.profile, target.scope, target.unit, error, target.api_key.key_id, target.host)
-        for target in settings.targets()
-    ]

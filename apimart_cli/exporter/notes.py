@@ -1,8 +1,9 @@
 """What an exporter says of the profiles that begin to fail and recover: a line for each change, none for each round.
 
-Pure: no I/O, no clock.
+Pure but for its lock: no I/O, no clock.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,31 +21,38 @@ class Notes:
     """Which readings fail, and what is to be told of that since it was last asked for."""
 
     def __init__(self) -> None:
+        self._guard = threading.Lock()
         self._failing: set[tuple[str, str]] = set()
         self._failed: dict[Note, list[str]] = {}
         self._recovered: list[str] = []
 
     def take(self, readings: Sequence[Reading]) -> None:
         """Take note of readings that have come."""
-        for reading in readings:
-            place = reading.profile, reading.scope.value
-            if reading.error is None:
-                if place in self._failing:
-                    self._failing.discard(place)
-                    self._recovered.append(reading.name)
-            elif place not in self._failing:
-                self._failing.add(place)
-                self._failed.setdefault(Note(reading.error.message, reading.error.hint), []).append(reading.name)
+        with self._guard:
+            for reading in readings:
+                self._take(reading)
+
+    def _take(self, reading: Reading) -> None:
+        place = reading.profile, reading.scope.value
+        if reading.error is None:
+            if place in self._failing:
+                self._failing.discard(place)
+                self._recovered.append(reading.name)
+        elif place not in self._failing:
+            self._failing.add(place)
+            self._failed.setdefault(Note(reading.error.message, reading.error.hint), []).append(reading.name)
 
     def forget(self, profiles: Iterable[str]) -> None:
         """Expect nothing more of profiles that went."""
         gone = set(profiles)
-        self._failing = {place for place in self._failing if place[0] not in gone}
+        with self._guard:
+            self._failing = {place for place in self._failing if place[0] not in gone}
 
     def told(self) -> Iterator[Note]:
         """Give what is to be told since: what is the same of several is one line."""
-        failed, self._failed = self._failed, {}
-        recovered, self._recovered = self._recovered, []
+        with self._guard:
+            failed, self._failed = self._failed, {}
+            recovered, self._recovered = self._recovered, []
         for note, names in failed.items():
             yield Note(f"{_listed(names)} cannot be read: {note.message}", note.hint)
         if recovered:

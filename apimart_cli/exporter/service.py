@@ -139,8 +139,9 @@ class _Exporter:
         """Answer no more, and write what is owed."""
         if self._server is not None:
             self._server.finish()
-        self.close()
+        # Before what is under way is broken off: that is no failure of anybody.
         self._tell()
+        self.close()
         self._remembering.finish()
 
     def _reload(self) -> None:

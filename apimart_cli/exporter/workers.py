@@ -29,6 +29,11 @@ class Visit:
         """When the question under way is over, by `time.monotonic()`."""
         return self._questions[min(len(self._readings), len(self._questions) - 1)].ends_at
 
+    @property
+    def is_at_key(self) -> bool:
+        """Whether the source of a key may be at work."""
+        return len(self._readings) < len(self._questions) and self._questions[len(self._readings)].is_at_key
+
     def run(self) -> list[Reading]:
         """Ask, and return a reading for each question. Nothing is raised."""
         for question in self._questions:

@@ -5,16 +5,14 @@ from collections.abc import Callable
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, AuthError, bug
-from apimart_cli.gateway.failures import key_rejected, timed_out
+from apimart_cli.gateway.client import KEY_GRACE
+from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
 from apimart_cli.gateway.retry import fetch
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.target import Target
 from apimart_cli.trace import Trace, traced_error
-
-KEY_GRACE = 0.15
-"""Seconds after its time limit that a source of a key has to say why it gave none."""
 
 
 class Question:
@@ -48,6 +46,11 @@ class Question:
         """When it is over, whatever it is doing, by `time.monotonic()`."""
         return self._deadline if self._is_past_key else self._deadline + KEY_GRACE
 
+    @property
+    def is_at_key(self) -> bool:
+        """Whether the source of its key may be at work."""
+        return not self._is_past_key
+
     def ask(self) -> Reading:
         """Return the reading: a balance, or why there is none. Nothing is raised."""
         try:
@@ -66,12 +69,7 @@ class Question:
         """Return the reading of a question that is over, in any thread."""
         if self._is_past_key:
             return self._reading(self._foretold or timed_out(self._target.host, self._target.timeout))
-        return self._reading(
-            AuthError(
-                f"the API key of profile {self._target.profile} was not there within the time limit",
-                "see why its source takes so long, or allow more time with --timeout",
-            )
-        )
+        return self._reading(key_overdue(self._target.profile))
 
     def _ask(self) -> Balance:
         try:

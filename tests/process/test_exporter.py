@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from apimart_cli.sandbox.scenario import Fault, Funds
@@ -402,3 +403,34 @@ def test_what_burns_down_is_seen(start: Start, serve: Serve) -> None:
     wait_until(lambda: left() < 9)
     server.top_up(Decimal(1000))
     wait_until(lambda: left() > 500)
+
+
+# --- keys that a command prints ------------------------------------------------------------------------------------
+
+
+def test_a_command_that_prints_a_key_is_not_left_behind(start: Start, sandbox: Sandbox, write_config: Write) -> None:
+    """When the exporter ends while it waits for somebody to type a password."""
+    write_config(f'base_url = "{sandbox.url}"\ntimeout = 60\n[profiles.work]\napi_key_command = ["sleep", "61.27"]\n')
+    exporter = start()
+    wait_until(lambda: bool(psutil.Process(exporter.process.pid).children(recursive=True)))
+    children = psutil.Process(exporter.process.pid).children(recursive=True)
+    assert exporter.end() == 0
+    wait_until(lambda: not any(map(psutil.Process.is_running, children)))
+    assert "cannot be read" not in exporter.told
+
+
+def test_a_key_that_a_command_prints_is_read_once_and_again_after_a_reload(
+    start: Start, write_config: Write, tmp_path: Path
+) -> None:
+    """It may ask a person each time."""
+    log = tmp_path / "log"
+    script = f"echo asked >> {log}; wc -l < {log} | xargs printf sk-key-%s-0123456789"
+    with gateway(lambda _path, _key: balance("1")) as server:
+        write_config(f"base_url = \"{server.url}\"\n[profiles.work]\napi_key_command = ['sh', '-c', '{script}']\n")
+        exporter = start(*QUICK)
+        wait_until(lambda: len(server.asked) >= 4)
+        assert {asked.key for asked in server.asked} == {"sk-key-1-0123456789"}
+        exporter.reload()
+        wait_until(lambda: server.asked[-1].key == "sk-key-2-0123456789")
+        exporter.end()
+    assert log.read_text() == "asked\n" * 2
