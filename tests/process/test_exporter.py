@@ -184,6 +184,19 @@ def test_the_config_file_is_read_again_when_told_so(start: Start, sandbox: Sandb
     wait_until(lambda: len(exporter.samples("reading_success")) == 1)
 
 
+def test_a_profile_that_names_another_gateway_is_told_of_when_that_has_answered(
+    start: Start, sandbox: Sandbox, serve: Serve, write_config: Write
+) -> None:
+    """What the old one said is no answer of the new one."""
+    write_config(config_of(work=sandbox.url, home=sandbox.url))
+    exporter = start("--interval", "1h")
+    exporter.wait_until_ready()
+    write_config("timeout = 60\n" + config_of(work=serve(fault=Fault.TIMEOUT).url, home=sandbox.url))
+    exporter.reload()
+    wait_until(lambda: len(exporter.samples("remaining_balance")) == 1)
+    assert list(exporter.samples("reading_success")) == ['{profile="home",scope="key"}']
+
+
 # --- who is asked --------------------------------------------------------------------------------------------------
 
 

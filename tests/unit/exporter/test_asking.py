@@ -15,6 +15,7 @@ from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.exporter.asking import Asking
 from apimart_cli.gateway import question
+from apimart_cli.pace import Moment, Pace
 from support.fault_server import Door, FaultServer
 from support.processes import wait_until
 from support.scripted import balance, gateway, refusal
@@ -122,8 +123,14 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(tmp_path: Path, door: 
 
 
 def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though each of them would have waited for longer and longer."""
+    """Though those that failed would have waited for long: for an hour, in this test."""
     monkeypatch.setattr("apimart_cli.exporter.host.PROBE_EVERY", 0.2)
+
+    def failed(pace: Pace, now: Moment, **_: Any) -> None:
+        pace.failures += 1
+        pace._next = now.after(3600)
+
+    monkeypatch.setattr(Pace, "failed", failed)
     is_down = True
 
     def answer(_path: str, _key: str) -> Any:
