@@ -3,7 +3,6 @@
 One thread keeps the plan, and each gateway has threads of its own that ask it.
 """
 
-import gc
 import random
 import threading
 import time
@@ -16,6 +15,7 @@ from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import NO_THREAD_HINT, UnavailableError, UsageError
 from apimart_cli.exporter.asked import Asked, Dice, Plan, asks_the_same, failed
+from apimart_cli.exporter.garbage import Garbage
 from apimart_cli.exporter.host import Host
 from apimart_cli.exporter.underway import UnderWay
 from apimart_cli.exporter.workers import Visit, Workers
@@ -25,9 +25,6 @@ from apimart_cli.trace import Trace
 
 LONGEST_WAIT = 1.0
 """Most seconds to wait at a stretch."""
-
-COLLECT_EVERY = 10.0
-"""Seconds between two looks for garbage: exchanges leave cycles, and a command's process looks too seldom for weeks."""
 
 Taken = Callable[[Settings, Sequence[Reading]], None]
 """Takes what came of asking for a profile: one reading for each scope."""
@@ -65,7 +62,7 @@ class Asking:
         self._unread: set[Asked] = set()
         self._first_ends_at: float | None = None
         """When the first round is over, whoever has answered by then; None once it is."""
-        self._collected_at = 0.0
+        self._garbage = Garbage()
         self._is_closed = False
         self.error: Exception | None = None
         """The bug that has ended it."""
@@ -118,7 +115,7 @@ class Asking:
         self._start_due(now)
         self._give_up_overdue(now)
         self._end_first_round(now)
-        self._collect(now)
+        self._garbage.collect(now)
         with suppress(Empty):
             self._events.get(timeout=self._seconds_to_next())(time.monotonic())
             while True:
@@ -233,11 +230,6 @@ class Asking:
 
     def _arrived(self, visit: Visit, readings: list[Reading]) -> None:
         self._events.put(lambda now: self._ended(visit, readings, now))
-
-    def _collect(self, now: float) -> None:
-        if now - self._collected_at >= COLLECT_EVERY:
-            self._collected_at = now
-            gc.collect(1)
 
 
 class _Line:
