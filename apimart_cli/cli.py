@@ -15,7 +15,7 @@ from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.version import __version__
 
 COMMANDS = (
-    "balance", "check", "watch", "run", "history", "statusline", "nagios",
+    "balance", "check", "watch", "run", "history", "statusline", "nagios", "exporter",
     "login", "logout", "profiles", "config", "sandbox", "help",
 )  # fmt: skip
 """Every command, in the order of the help. Each is the module of `commands` with its name."""

@@ -1,7 +1,10 @@
 """The pace of asking again and again: when a profile is asked next. Pure: no I/O, and no clock of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from apimart_cli.balance import Reading
+from apimart_cli.errors import UnavailableError
 
 LEAST_INTERVAL = 5.0
 """Seconds between two questions, at the least."""
@@ -48,6 +51,18 @@ class Pace:
         self._next: Moment | None = None
         self.failures = 0
         """How many questions in a row were not answered."""
+
+    def take(self, readings: Sequence[Reading], *, asked: Moment, now: Moment) -> None:
+        """Take note of what came of the questions of that moment, one for each scope.
+
+        One balance among them is an answer, unless the gateway asked for a pause.
+        """
+        pauses = [each.error.retry_after for each in readings if isinstance(each.error, UnavailableError)]
+        retry_after = max((pause for pause in pauses if pause is not None), default=None)
+        if retry_after is None and any(each.balance for each in readings):
+            self.answered(asked)
+        else:
+            self.failed(now, retry_after=retry_after)
 
     def answered(self, asked: Moment) -> None:
         """Take note of an answer to the question of that moment."""

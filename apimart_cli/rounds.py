@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, UnavailableError, bug
+from apimart_cli.errors import ApimartError, bug
 from apimart_cli.keys.kept import KeptKey
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.memory import Forecasts, record
@@ -166,13 +166,7 @@ class Rounds:
         now = self._clock.now()
         for each in taken:
             parts = [part for reading in each.readings for part in reading.parts or (reading,)]
-            pace = self._paces[each.settings.profile.value]
-            pauses = [part.error.retry_after for part in parts if isinstance(part.error, UnavailableError)]
-            retry_after = max((pause for pause in pauses if pause is not None), default=None)
-            if retry_after is None and any(part.balance for part in parts):
-                pace.answered(at)
-            else:
-                pace.failed(now, retry_after=retry_after)
+            self._paces[each.settings.profile.value].take(parts, asked=at, now=now)
             self._forecasts |= {(part.profile, part.scope): part.forecast for part in parts if part.forecast}
 
 

@@ -87,6 +87,7 @@ def run(
     Exit codes: the command's own, 128 and its number for a signal; 124 stopped by a limit, 125 not started,
     126 cannot be run, 127 not found.
     """
+    from apimart_cli.config.intervals import parse_interval, parse_seconds
     from apimart_cli.guarding.supervision import Order, run_guarded
     from apimart_cli.readings import Taken
 
@@ -103,9 +104,11 @@ def run(
                 command=command,
                 settings=settings,
                 limits=limits,
-                interval=None if interval is None else _interval(interval),
-                kill_after=_seconds(kill_after, "--kill-after"),
-                max_blind=None if on_blind is OnBlind.CONTINUE else _seconds(max_blind, "--max-blind"),
+                interval=None
+                if interval is None
+                else parse_interval(interval, least=LEAST_INTERVAL, example="a number like 5"),
+                kill_after=parse_seconds(kill_after, "--kill-after"),
+                max_blind=None if on_blind is OnBlind.CONTINUE else parse_seconds(max_blind, "--max-blind"),
                 fail_open=fail_open,
                 no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
                 settle=True if settle else False if no_settle else None,
@@ -139,20 +142,6 @@ def _limits(settings: "Settings", max_spend: str | None) -> "Limits":
     if not limits.are_set:
         raise UsageError("there is no limit to guard", "give --max-spend, --min or --min-runway, like: --max-spend 3")
     return limits
-
-
-def _seconds(text: str, source: str) -> float:
-    from apimart_cli.config.durations import parse_duration
-
-    # A number alone is in seconds, as for GNU timeout.
-    return parse_duration(f"{text}s" if text[-1:].isdigit() else text, source).total_seconds()
-
-
-def _interval(text: str) -> float:
-    seconds = _seconds(text, "--interval")
-    if seconds < LEAST_INTERVAL:
-        raise UsageError(f"--interval: must be at least {LEAST_INTERVAL} seconds", "give a number like 5")
-    return seconds
 
 
 def _report(text: str) -> "Path":

@@ -1,5 +1,6 @@
 """`apimart watch`: balances as they change, until somebody has seen enough."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apimart_cli.config.settings import Settings
-
-LEAST_IN_SANDBOX = 0.1
-"""Seconds between two questions, at the least, where it is the sandbox that is asked."""
 
 app = new_app()
 
@@ -57,6 +55,8 @@ def watch(
     a balance was never read, that of its failure: 3 payment required, 4 key missing or rejected, 5 no answer, 6 answer
     not to be trusted.
     """
+    from apimart_cli.config.durations import parse_duration
+    from apimart_cli.config.intervals import least_interval, parse_interval
     from apimart_cli.config.precedence import resolve
     from apimart_cli.live.view import Order
     from apimart_cli.live.view import watch as watch_until_the_end
@@ -64,7 +64,7 @@ def watch(
     profiles = list({each.profile.value: each for each in resolve(asking.options(min=min, **alert._asdict()))}.values())
     if until_below:
         _need_min(profiles)
-    least = _least(profiles)
+    least = least_interval([each.base_url.value for each in profiles], os.environ)
     trace = trace_of(debug=asking.debug)
     # What --debug tells would be written over a table.
     is_live = not output.is_json and trace is None and _can_be_live()
@@ -72,9 +72,9 @@ def watch(
     with alerts_about(profiles, holds_warnings=is_live) as told:
         order = Order(
             profiles=profiles,
-            interval=_interval(interval, least),
+            interval=parse_interval(interval, least=least, example="a duration like 30s"),
             least=least,
-            seconds=None if duration is None else _seconds(duration, "--for"),
+            seconds=None if duration is None else parse_duration(duration, "--for").total_seconds(),
             most_rounds=count,
             until_below=until_below,
             is_json=output.is_json,
@@ -94,34 +94,8 @@ def _need_min(profiles: "Sequence[Settings]") -> None:
             )
 
 
-def _least(profiles: "Sequence[Settings]") -> float:
-    """Return the shortest interval: the sandbox of this machine may be asked as often as somebody likes."""
-    import os
-
-    from apimart_cli.pace import LEAST_INTERVAL
-    from apimart_cli.target import is_plain_http
-
-    is_sandbox = "APIMART_SANDBOX" in os.environ and all(is_plain_http(each.base_url.value) for each in profiles)
-    return LEAST_IN_SANDBOX if is_sandbox else LEAST_INTERVAL
-
-
-def _interval(text: str, least: float) -> float:
-    # A number alone is in seconds, as in `run`.
-    seconds = _seconds(f"{text}s" if text[-1:].isdigit() else text, "--interval")
-    if seconds < least:
-        raise UsageError(f"--interval: must be at least {least:g} seconds", "give a duration like 30s")
-    return seconds
-
-
-def _seconds(text: str, source: str) -> float:
-    from apimart_cli.config.durations import parse_duration
-
-    return parse_duration(text, source).total_seconds()
-
-
 def _can_be_live() -> bool:
     """Tell whether standard output is a terminal on which a table can be drawn over and over."""
-    import os
     import sys
 
     return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}

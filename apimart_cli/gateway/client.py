@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError, bug
-from apimart_cli.gateway.failures import key_rejected, timed_out
+from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
 from apimart_cli.gateway.retry import fetch
 from apimart_cli.gateway.shared import Asked, Shared
 from apimart_cli.gateway.transport import Transport
@@ -183,10 +183,7 @@ class _Question:
     def _failure_of_the_clock(self) -> ApimartError:
         if self._shared is not None:
             return self._shared.foretold or timed_out(self._target.host, self._target.timeout)
-        return AuthError(
-            f"the API key of profile {self._target.profile} was not there within the time limit",
-            "see why its source takes so long, or allow more time with --timeout",
-        )
+        return key_overdue(self._target.profile)
 
     def _run(self) -> None:
         answer: Balance | ApimartError

@@ -61,6 +61,14 @@ def key_rejected(said: str, *, source: str | None = None) -> AuthError:
     return AuthError(f"the gateway rejected {key}{said}", AUTH_HINT, rejection=said)
 
 
+def key_overdue(profile: str) -> AuthError:
+    """Return the error for a key whose source did not give it in time."""
+    return AuthError(
+        f"the API key of profile {profile} was not there within the time limit",
+        "see why its source takes so long, or allow more time with --timeout",
+    )
+
+
 def untrustworthy(what: str) -> BadResponseError:
     """Return the error for an answer that proves nothing, with what is wrong about it."""
     return BadResponseError(f"the gateway's answer cannot be trusted: {what}", _ANSWER_HINT)

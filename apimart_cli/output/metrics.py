@@ -110,7 +110,12 @@ def _each_once(told: Iterable[Told]) -> list[Told]:
 
 def _names(told: Iterable[Told]) -> Mapping[str, str]:
     """Return each profile's name as it is shown, told apart where two would be shown alike."""
-    profiles = list(dict.fromkeys(each.reading.profile for each in told))
+    return shown_names(dict.fromkeys(each.reading.profile for each in told))
+
+
+def shown_names(profiles: Iterable[str]) -> Mapping[str, str]:
+    """Return how each of different names is shown: as one visible line, and unlike all others."""
+    profiles = list(profiles)
     # A name that is shown as it is keeps it; another one gives way.
     names = {profile: profile for profile in profiles if visible(profile) == profile}
     taken = set(names)

@@ -8,7 +8,7 @@ import pytest
 from apimart_cli.keys import echo
 from apimart_cli.keys.echo import Pieces
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import LOOKED_AT, WITHHELD, Redactor
+from apimart_cli.keys.redactor import LOOKED_AT, MUTE, WITHHELD, Redactor
 from support.running import KEY
 
 
@@ -213,3 +213,10 @@ def test_what_the_documentation_calls_not_found_is_not_found(redactor: Redactor)
         packed = base64.b64encode(packed)
     for hidden in (KEY[::-1], "x".join(KEY), packed.decode()):
         assert redactor.quote(hidden) != WITHHELD
+
+
+def test_a_mute_one_repeats_nothing() -> None:
+    """Neither a key nor anything else, whatever keys it was told of."""
+    MUTE.add(ApiKey(KEY, source="a test"))
+    for text in ("the token expired", KEY, ""):
+        assert MUTE.quote(text) == "(its words are not repeated here)"

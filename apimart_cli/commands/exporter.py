@@ -1,0 +1,128 @@
+"""`apimart exporter`: many balances for Prometheus, until it is told to end."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.options import AskingOptions, trace_of, with_records
+from apimart_cli.errors import ConfigError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from apimart_cli.config.settings import Options
+    from apimart_cli.exporter.service import Chosen
+    from apimart_cli.shards import Shard
+
+app = new_app()
+
+
+def _file(name: str, help_text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, metavar="PATH", help=help_text, show_default=False)
+    return option
+
+
+@app.command(cls=Command)
+@with_records
+def exporter(
+    asking: AskingOptions,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="ADDRESS", help="Where to listen: an IP address and a port.")
+    ] = "127.0.0.1:9899",
+    interval: Annotated[
+        str, typer.Option("--interval", metavar="DURATION", help="Ask this often, every 5 seconds at most.")
+    ] = "60s",
+    concurrency: Annotated[
+        int,
+        typer.Option("--concurrency", metavar="NUMBER", min=1, max=1000, help="Most questions at once to one gateway."),
+    ] = 50,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="K/N", help="Ask for one of N parts of the profiles, like 2/4.", show_default=False
+        ),
+    ] = None,
+    tls_cert: Annotated[Path | None, _file("--tls-cert", "Serve over TLS with this certificate, a PEM file.")] = None,
+    tls_key: Annotated[Path | None, _file("--tls-key", "The private key of the certificate, a PEM file.")] = None,
+    token_file: Annotated[
+        Path | None, _file("--token-file", "Show /metrics only to those who send the token in this file.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines read it without TLS and token.")
+    ] = False,
+) -> ExitCode:
+    """Tell Prometheus of balances, as a service.
+
+        apimart exporter
+        apimart exporter --interval 5m -p work -p home
+        apimart exporter --listen :9899 --tls-cert tls.crt --tls-key tls.key --token-file token
+
+    Asks for every profile of the config file, unless options, APIMART_PROFILE or APIMART_API_KEY name one, and answers
+    /metrics from memory. SIGHUP has the config file, the certificate and the token read again. Needs the package
+    prometheus-client.
+
+    Exit codes: 0 ended by SIGTERM, 1 internal error, 2 usage, 4 key missing (of a single profile), 130 interrupted.
+    """
+    _require_library()
+    from apimart_cli.exporter.access import AccessFiles
+    from apimart_cli.exporter.address import parse_address
+    from apimart_cli.exporter.service import Order, export
+    from apimart_cli.shards import parse_shard
+
+    if asking.api_key == "-":
+        raise UsageError(
+            "--api-key -: settings are read again and again, standard input only once", "use --api-key-file"
+        )
+    part = None if shard is None else parse_shard(shard)
+    options = asking.options()
+    return export(
+        Order(
+            choose=lambda: _choose(options, part, interval),
+            address=parse_address(listen),
+            files=AccessFiles(tls_cert, tls_key, token_file),
+            is_insecure=insecure,
+            concurrency=concurrency,
+            trace=trace_of(debug=asking.debug),
+        )
+    )
+
+
+def _require_library() -> None:
+    """Raise UsageError where the library is not installed that writes the page."""
+    from importlib.util import find_spec
+
+    if find_spec("prometheus_client") is None:
+        raise UsageError(
+            "the prometheus-client package is not installed",
+            "install it beside apimart: pip install 'prometheus-client>=0.16'",
+        )
+
+
+def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen":
+    """Read the settings of the profiles to ask for. Those of other shards are not looked at, nor are their keys."""
+    from apimart_cli.config.file import read_config
+    from apimart_cli.config.intervals import least_interval, parse_interval
+    from apimart_cli.config.precedence import resolve
+    from apimart_cli.exporter.service import Chosen
+
+    names = tuple(read_config(os.environ).profiles)
+    if options.all_profiles or (names and not _names_one(options)):
+        options = options._replace(all_profiles=True)
+    if shard is not None:
+        if options.all_profiles and not options.profiles:
+            options = options._replace(profiles=names, all_profiles=False)
+        if not options.profiles:
+            raise ConfigError("--shard: there are no profiles to share out", "store some with: apimart login -p NAME")
+        options = options._replace(profiles=tuple(filter(shard.has, options.profiles)))
+    options = options._replace(profiles=tuple(dict.fromkeys(options.profiles)))
+    profiles = resolve(options) if options.profiles or shard is None else []
+    least = least_interval([each.base_url.value for each in profiles], os.environ)
+    seconds = parse_interval(interval, least=least, example="a duration like 60s")
+    return Chosen(profiles, names or tuple(each.profile.value for each in profiles), seconds, least)
+
+
+def _names_one(options: "Options") -> bool:
+    """Tell whether an option or a variable says whose balance is meant."""
+    typed = options.profiles or options.api_key is not None or options.api_key_file is not None
+    return bool(typed) or any(name in os.environ for name in ("APIMART_PROFILE", "APIMART_API_KEY"))

@@ -1,0 +1,1 @@
+"""`exporter`: many balances, asked on their own clock, on a page that Prometheus reads."""

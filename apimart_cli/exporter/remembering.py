@@ -1,0 +1,176 @@
+"""What an exporter leaves in the ledger and takes out of it: readings now and then, and how long balances last.
+
+A by-product, in a thread of its own: whatever becomes of it, what the page tells of a reading stays the same.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.config.settings import Settings
+from apimart_cli.memory import record
+from apimart_cli.processes.signals import held_back
+from apimart_cli.screen.writing import write_warning
+from apimart_cli.words import Scope
+
+if TYPE_CHECKING:
+    from apimart_cli.forecast import Forecast
+    from apimart_cli.spending import Sample
+
+SOURCE = "exporter"
+"""What the ledger calls the command that asked."""
+
+LEAST_SPACING = 5 * 60.0
+"""Least seconds between two readings of one balance that are recorded."""
+
+MOST_A_DAY = 50_000
+"""Most readings that are recorded in a day, of all balances together: of many each is recorded less often."""
+
+WRITE_EVERY = 30.0
+"""Seconds between two times at which something is written."""
+
+BATCH = 200
+"""Most readings that are written at once."""
+
+WRITE_SECONDS = 2.0
+"""Most seconds that one batch, or one history, may take."""
+
+FORECAST_EVERY = 600.0
+"""Least seconds from one look at all histories to the next."""
+
+RESTS = 19.0
+"""So many times as long as it took to make a forecast nothing is done after it: a twentieth of one core at most."""
+
+_DAY = 24 * 60 * 60.0
+
+Place = tuple[str, Scope]
+
+
+class Remembering:
+    """The ledger of an exporter, from `start` to `finish`."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._path: Path | None = None
+        self._asked_by: str | None = None
+        self._spacing = LEAST_SPACING
+        self._recorded_at: dict[Place, float] = {}
+        self._owed: dict[Place, Reading] = {}
+        self._latest: dict[Place, Reading] = {}
+        self._forecasts: dict[Place, Forecast] = {}
+        self._is_over = threading.Event()
+
+    def use(self, profiles: Sequence[Settings]) -> None:
+        """Take the ledger of these profiles from now on, and forget those that are not among them."""
+        names = {each.profile.value for each in profiles}
+        balances = sum(len(each.targets()) for each in profiles if each.record.value)
+        with self._guard:
+            self._path = profiles[0].history.value if profiles else None
+            self._asked_by = next((each.record_asked_by for each in profiles if each.record_asked_by), None)
+            self._spacing = max(LEAST_SPACING, balances * _DAY / MOST_A_DAY)
+            for kept in (self._recorded_at, self._owed, self._latest, self._forecasts):
+                for place in [place for place in kept if place[0] not in names]:
+                    del kept[place]
+
+    def take(self, settings: Settings, readings: Sequence[Reading]) -> list[Reading]:
+        """Take note of readings that have come; return them with the forecasts that are known."""
+        now = time.monotonic()
+        with self._guard:
+            for reading in readings:
+                if reading.balance is None:
+                    continue
+                place = reading.profile, reading.scope
+                self._latest[place] = reading
+                before = self._recorded_at.get(place)
+                if settings.record.value and (before is None or now - before >= self._spacing):
+                    self._recorded_at[place] = now
+                    self._owed[place] = reading
+            return [each._replace(forecast=self._forecasts.get((each.profile, each.scope))) for each in readings]
+
+    def start(self) -> None:
+        """Begin. Where the system starts no thread, nothing is remembered."""
+        with suppress(RuntimeError), held_back():
+            threading.Thread(target=self._run, name="apimart-remembering", daemon=True).start()
+
+    def finish(self) -> None:
+        """Write what is owed, and stop."""
+        self._is_over.set()
+        with suppress(Exception):
+            self._write()
+
+    def _run(self) -> None:
+        looked_at: float | None = None
+        while not self._is_over.wait(WRITE_EVERY if looked_at is not None else min(WRITE_EVERY, 5.0)):
+            self._try_to_write()
+            if looked_at is None or time.monotonic() - looked_at >= FORECAST_EVERY:
+                looked_at = time.monotonic()
+                # No history, or one that cannot be read now: there is no forecast then.
+                with suppress(Exception):
+                    self._look()
+
+    def _try_to_write(self) -> None:
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
+            if self._asked_by is not None:
+                write_warning(
+                    f"nothing was recorded, which {self._asked_by} asks for: {error}",
+                    "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
+                )
+                # Told once.
+                self._asked_by = None
+
+    def _write(self) -> None:
+        with self._guard:
+            owed, self._owed = list(self._owed.values()), {}
+            path = self._path
+        for start in range(0, len(owed), BATCH):
+            record(path, owed[start : start + BATCH], SOURCE, seconds=WRITE_SECONDS)
+
+    def _look(self) -> None:
+        """Make a forecast of each balance that is known and has a history, one after the other."""
+        with self._guard:
+            latest, path = dict(self._latest), self._path
+        if path is None or not path.exists():
+            return
+        for place, reading in latest.items():
+            began = time.monotonic()
+            found = _forecast(path, reading)
+            with self._guard:
+                if found is not None and place in self._latest:
+                    self._forecasts[place] = found
+            if self._is_over.wait(RESTS * (time.monotonic() - began)):
+                return
+
+
+def _forecast(path: Path, reading: Reading) -> "Forecast | None":
+    """Return how long a balance lasts, from the ledger. Raises LedgerError where that cannot be read."""
+    from apimart_cli.forecast import forecast
+    from apimart_cli.spending import Sample
+
+    balance = reading.balance
+    if balance is None or reading.key_id is None:
+        return None
+    samples = list(_samples(path, reading, balance))
+    if not samples:
+        return None
+    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)])
+
+
+def _samples(path: Path, reading: Reading, balance: Balance) -> "Iterator[Sample]":
+    from apimart_cli.forecast import REACH
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.queries import samples
+    from apimart_cli.ledger.recall import EVERY
+    from apimart_cli.ledger.records import Series
+
+    series = Series(reading.key_id or "", reading.host, reading.scope)
+    now = datetime.now(UTC)
+    with opened(path, seconds=WRITE_SECONDS, create=False) as connection:
+        # Up to the last reading: what somebody else has read since is looked at with the next one.
+        yield from samples(connection, series, since=now - REACH, until=balance.fetched_at, every=EVERY)

@@ -1,0 +1,205 @@
+"""The use case of `exporter`: settings in, a page for whoever asks, until a signal ends it."""
+
+import gc
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from apimart_cli.balance import Reading
+from apimart_cli.config.precedence import exposures
+from apimart_cli.config.settings import Settings
+from apimart_cli.errors import ApimartError, ExitCode, bug
+from apimart_cli.exporter.access import AccessFiles, read_access
+from apimart_cli.exporter.address import Address, check_exposure
+from apimart_cli.exporter.asked import asks_the_same
+from apimart_cli.exporter.asking import Asking
+from apimart_cli.exporter.board import Board
+from apimart_cli.exporter.notes import Notes
+from apimart_cli.exporter.pages import Pages
+from apimart_cli.exporter.remembering import Remembering
+from apimart_cli.exporter.server import Server, Shown
+from apimart_cli.keys.source import NoKey
+from apimart_cli.output.metrics import shown_names
+from apimart_cli.processes.signals import SLICE, at_ending, handling
+from apimart_cli.screen.writing import write_note, write_warning
+from apimart_cli.trace import Trace
+
+TELL_EVERY = 1.0
+"""Seconds between two times at which failures are told: what fails together is told together."""
+
+
+class Chosen(NamedTuple):
+    """What is asked, and how often. Times are in seconds."""
+
+    profiles: Sequence[Settings]
+    names: Sequence[str]
+    """Those of all profiles, of other shards, too: how one is shown depends on the others."""
+    interval: float
+    least: float
+    """Never less than this between two questions to a profile that has answered."""
+
+
+class Order(NamedTuple):
+    """What an exporter is to do."""
+
+    choose: Callable[[], Chosen]
+    """Reads the settings, at the start and each time that they may have changed. Raises UsageError."""
+    address: Address
+    files: AccessFiles
+    is_insecure: bool
+    """Whether others may reach it without TLS and token."""
+    concurrency: int
+    trace: Trace | None = None
+
+
+def export(order: Order) -> ExitCode:
+    """Serve until a signal ends it, and return the code to end with. SIGHUP has everything read again.
+
+    Raises AuthError where there is a single profile and it has no usable key, UsageError where nobody can listen.
+    """
+    files = order.files
+    files.check()
+    check_exposure(
+        order.address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=order.is_insecure
+    )
+    with _signals() as came:
+        exporter = _Exporter(order)
+        with at_ending(exporter.close):
+            exporter.start()
+            number = exporter.run(came)
+    # A second signal ends it at once.
+    exporter.finish()
+    return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.OK
+
+
+class _Exporter:
+    """What asks, what is known, who is told, and what is left in the ledger."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._access = read_access(order.files)
+        self._chosen = order.choose()
+        self._board = Board()
+        self._pages = Pages(self._board.page)
+        self._notes = Notes()
+        self._remembering = Remembering()
+        self._server: Server | None = None
+        self._asking = Asking(
+            interval=self._chosen.interval,
+            least=self._chosen.least,
+            concurrency=order.concurrency,
+            taken=self._take,
+            completed=self._show,
+            trace=order.trace,
+        )
+
+    def start(self) -> None:
+        """Begin to ask and to answer."""
+        profiles = self._chosen.profiles
+        _warn_of_exposures(profiles)
+        if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
+            raise profiles[0].api_key.value.error
+        # Before anybody is asked: the port may be in use.
+        shown = Shown(self._pages, lambda: self._board.is_shown, lambda: self._access)
+        self._server = server = Server(self._order.address, shown)
+        self._use(self._chosen)
+        self._remembering.start()
+        self._asking.start(profiles)
+        server.start()
+        scheme = "http" if self._order.files.key is None else "https"
+        write_note(
+            f"listening on {scheme}://{server.address}/metrics, "
+            f"asking for {_counted(profiles)} every {self._chosen.interval:g} seconds"
+        )
+        # What is there by now stays: nobody has to look at it again and again for garbage.
+        gc.freeze()
+
+    def run(self, came: Callable[[], int | None]) -> int:
+        """Go on until a signal that ends it; return which."""
+        told_at = time.monotonic()
+        while (number := came()) in {None, _RELOAD}:
+            if number is not None:
+                self._reload()
+            if self._asking.error is not None:
+                raise self._asking.error
+            if time.monotonic() - told_at >= TELL_EVERY:
+                told_at = time.monotonic()
+                self._tell()
+            time.sleep(SLICE)
+        assert number is not None, "the loop ends with a signal"
+        return number
+
+    def close(self) -> None:
+        """Ask no more. Takes no lock: a signal may call it."""
+        self._asking.close()
+
+    def finish(self) -> None:
+        """Answer no more, and write what is owed."""
+        if self._server is not None:
+            self._server.finish()
+        # Before what is under way is broken off: that is no failure of anybody.
+        self._tell()
+        self.close()
+        self._remembering.finish()
+
+    def _reload(self) -> None:
+        """Read everything again; what cannot be used leaves everything as it was, and is told."""
+        try:
+            access = read_access(self._order.files)
+            chosen = self._order.choose()
+        except Exception as error:  # noqa: BLE001  # a bug in what reads is no end of what runs
+            failure = error if isinstance(error, ApimartError) else bug(error)
+            write_warning(f"nothing was changed: {failure.message}", failure.hint)
+            return
+        self._access = access
+        _warn_of_exposures(chosen.profiles)
+        self._asking.replace(chosen.profiles, before=lambda: self._use(chosen))
+        write_note(f"read again, asking for {_counted(chosen.profiles)}")
+
+    def _use(self, chosen: Chosen) -> None:
+        """Tell of what was chosen, and of nothing else."""
+        before = {each.profile.value: each for each in self._chosen.profiles}
+        for settings in chosen.profiles:
+            known = before.pop(settings.profile.value, None)
+            if known is not None and not asks_the_same(known, settings):
+                self._board.forget(settings.profile.value)
+        self._notes.forget(before)
+        self._board.show(chosen.profiles, shown_names(chosen.names))
+        self._remembering.use(chosen.profiles)
+        self._chosen = chosen
+        self._pages.forget()
+
+    def _take(self, settings: Settings, readings: Sequence[Reading]) -> None:
+        self._notes.take(readings)
+        self._board.take(settings, self._remembering.take(settings, readings))
+
+    def _show(self) -> None:
+        self._board.is_shown = True
+        self._pages.forget()
+
+    def _tell(self) -> None:
+        for note in self._notes.told():
+            write_note(note.message, note.hint)
+
+
+_RELOAD = getattr(signal, "SIGHUP", None)
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], int | None]]:
+    """Let signals only be noted; give what tells the next one."""
+    came: list[int] = []
+    numbers = [number for number in (signal.SIGTERM, signal.SIGINT, _RELOAD) if number is not None]
+    with handling(numbers, lambda number, _frame: came.append(number)):
+        yield lambda: came.pop(0) if came else None
+
+
+def _warn_of_exposures(profiles: Sequence[Settings]) -> None:
+    for exposure in exposures(profiles):
+        write_warning(exposure.message, exposure.hint)
+
+
+def _counted(profiles: Sequence[Settings]) -> str:
+    return f"{len(profiles)} profile{'' if len(profiles) == 1 else 's'}"

@@ -1,0 +1,159 @@
+"""Remembering: what goes into the ledger, how often, and what comes back out of it."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.balance import Balance, Reading
+from apimart_cli.config.precedence import resolve
+from apimart_cli.config.settings import Options, Settings
+from apimart_cli.exporter import remembering
+from apimart_cli.exporter.remembering import Remembering
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.queries import all_series, entries
+from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.store import record
+from apimart_cli.words import Scope
+from support.processes import wait_until
+from support.readings import AUTH, failed
+from support.running import KEY, KEY_ID
+
+HOST = "api.example.com"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+def profile(ledger: Path, **variables: str) -> Settings:
+    environ = {
+        "APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger), **variables
+    }  # fmt: skip
+    [settings] = resolve(Options(), environ)
+    return settings
+
+
+def read(used: str, *, profile: str = "default", key_id: str = KEY_ID, minutes: int = 0) -> Reading:
+    moment = datetime.now(UTC) + timedelta(minutes=minutes)
+    balance = Balance(Scope.KEY, Decimal(100) - Decimal(used), Decimal(used), unlimited_quota=False, fetched_at=moment)
+    return Reading(profile, Scope.KEY, None, balance, key_id, HOST)
+
+
+def recorded(ledger: Path) -> list[Entry]:
+    with opened(ledger, seconds=None) as connection:
+        return list(entries(connection))
+
+
+def using(*profiles: Settings) -> Remembering:
+    found = Remembering()
+    found.use(profiles)
+    return found
+
+
+def test_readings_are_recorded_now_and_then(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one, and the next after some minutes: a forecast needs no more. Failures are none."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    settings = profile(ledger)
+    memory = using(settings)
+    memory.take(settings, [read("1")])
+    memory.take(settings, [read("2", minutes=1)])
+    memory.take(settings, [failed(AUTH)])
+    memory._write()
+    now += remembering.LEAST_SPACING
+    memory.take(settings, [read("3", minutes=5)])
+    monkeypatch.undo()
+    memory.finish()
+    assert [(entry.used, entry.source) for entry in recorded(ledger)] == [
+        (Decimal(1), "exporter"),
+        (Decimal(3), "exporter"),
+    ]
+
+
+def test_of_many_balances_each_is_recorded_less_often(ledger: Path) -> None:
+    """So that a day of all of them is bounded."""
+    settings = profile(ledger)
+    assert using(settings)._spacing == remembering.LEAST_SPACING
+    assert using(*[settings] * 10_000)._spacing == pytest.approx(10_000 * 86_400 / remembering.MOST_A_DAY)
+
+
+def test_nothing_is_recorded_where_that_is_turned_off(ledger: Path) -> None:
+    """The file is not even made."""
+    settings = profile(ledger, APIMART_RECORD="0")
+    memory = using(settings)
+    memory.take(settings, [read("1")])
+    memory.finish()
+    assert not ledger.exists()
+
+
+def test_a_balance_with_a_history_gets_a_forecast(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the next reading; one without a history gets none."""
+    write_past(ledger)
+    monkeypatch.setattr(remembering, "WRITE_EVERY", 0.01)
+    settings = profile(ledger)
+    memory = using(settings)
+    [first] = memory.take(settings, [read("50")])
+    assert first.forecast is None
+    memory.start()
+
+    def again() -> Reading:
+        [known] = memory.take(settings, [read("50")])
+        return known
+
+    try:
+        wait_until(lambda: again().forecast is not None)
+        [other] = memory.take(settings, [read("50", key_id="0" * 12, profile="other")])
+    finally:
+        memory.finish()
+    forecast = again().forecast
+    assert forecast is not None
+    assert forecast.days_left == pytest.approx(Decimal(10), rel=Decimal("0.05"))
+    assert other.forecast is None
+
+
+def test_a_ledger_that_cannot_be_used_changes_nothing(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told once, where recording was asked for."""
+    ledger.write_text("not a database, and not ours")
+    monkeypatch.setattr(remembering, "WRITE_EVERY", 0.01)
+    monkeypatch.setattr(remembering, "LEAST_SPACING", 0.0)
+    settings = profile(ledger, APIMART_RECORD="1")
+    memory = using(settings)
+    memory.start()
+    for number in range(50):
+        assert memory.take(settings, [read(str(number))])
+    wait_until(lambda: memory._asked_by is None)
+    memory.take(settings, [read("99")])
+    memory.finish()
+    assert capsys.readouterr().err.count("nothing was recorded, which APIMART_RECORD asks for") == 1
+    assert ledger.read_text() == "not a database, and not ours"
+
+
+def test_profiles_that_went_are_forgotten(ledger: Path) -> None:
+    """Nothing of them is written, or kept in memory."""
+    settings = profile(ledger)
+    memory = using(settings)
+    memory.take(settings, [read("1", profile="gone")])
+    memory.use([settings])
+    memory.finish()
+    assert not ledger.exists()
+
+
+def write_past(ledger: Path) -> None:
+    """Write two weeks in which five units were spent each day, up to 50 used."""
+    series = Series(KEY_ID, HOST, Scope.KEY)
+    now = datetime.now(UTC).replace(microsecond=0)
+    past: Sequence[Entry] = [
+        Entry(series, now - timedelta(hours=hours), "default", 50 + used, 50 - used, None, "check")
+        for hours in range(14 * 24, 0, -6)
+        for used in [Decimal(hours) * 5 / 24]
+    ]
+    with opened(ledger, seconds=None) as connection:
+        record(connection, past)
+        assert all_series(connection) == [series]

@@ -1,0 +1,115 @@
+"""The server: whoever asks is answered, and no client costs anything for long."""
+
+import http.client
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from apimart_cli.errors import UsageError
+from apimart_cli.exporter import server as server_module
+from apimart_cli.exporter.access import Access
+from apimart_cli.exporter.address import Address
+from apimart_cli.exporter.pages import Pages
+from apimart_cli.exporter.server import Server, Shown
+from support.processes import wait_until
+
+LARGE = b"x" * 20_000_000
+"""More than the buffers of a connection hold."""
+
+
+@contextmanager
+def serving(render: Callable[[], bytes] = lambda: b"page\n") -> Iterator[Server]:
+    server = Server(Address("127.0.0.1", 0), Shown(Pages(render), lambda: True, Access))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.finish()
+
+
+def get(server: Server, path: str = "/metrics") -> tuple[int, bytes]:
+    client = http.client.HTTPConnection("127.0.0.1", server.address.port, timeout=30)
+    client.request("GET", path)
+    answer = client.getresponse()
+    return answer.status, answer.read()
+
+
+def connect(stack: ExitStack, server: Server) -> socket.socket:
+    return stack.enter_context(socket.create_connection(("127.0.0.1", server.address.port), timeout=30))
+
+
+def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole pages wait for it in no memory but the one that all share; others are answered meanwhile."""
+    monkeypatch.setattr(server_module, "LONGEST_CONNECTION", 2.0)
+    with serving(lambda: LARGE) as server, ExitStack() as stack:
+        for _ in range(5):
+            connect(stack, server).sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        wait_until(lambda: len(server._open) == 5)
+        assert get(server, "/-/healthy") == (200, b"healthy\n")
+        wait_until(lambda: not server._open)
+
+
+def test_a_client_that_asks_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though each byte comes in time."""
+    monkeypatch.setattr(server_module, "LONGEST_CONNECTION", 1.0)
+    with serving() as server, ExitStack() as stack:
+        client = connect(stack, server)
+
+        def drip() -> None:
+            for _ in range(600):
+                client.sendall(b"x")
+                time.sleep(0.05)
+
+        with pytest.raises(OSError, match=r"Broken pipe|Connection reset"):
+            drip()
+
+
+def test_when_there_are_too_many_the_oldest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody can keep all others out."""
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
+    with serving() as server, ExitStack() as stack:
+        first, *_ = [connect(stack, server) for _ in range(3)]
+        wait_until(lambda: len(server._open) == 3)
+        assert get(server) == (200, b"page\n")
+        assert first.recv(1) == b""
+        assert len(server._open) <= 3
+
+
+def test_a_page_that_cannot_be_made_is_500_and_the_next_one_may_work() -> None:
+    """Prometheus counts it as down; what went wrong is named by its type alone."""
+    pages = iter([ValueError("sk-secret-0123456789"), b"page\n"])
+
+    def render() -> bytes:
+        page = next(pages)
+        if isinstance(page, Exception):
+            raise page
+        return page
+
+    with serving(render) as server:
+        assert get(server) == (500, b"a bug in apimart: ValueError\n")
+        assert get(server) == (200, b"page\n")
+
+
+def test_answers_on_their_way_arrive_though_it_ends() -> None:
+    """And nobody is let in any more."""
+    with serving(lambda: LARGE) as server, ExitStack() as stack:
+        client = connect(stack, server)
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        received = client.recv(1000)
+        wait_until(lambda: len(server._open) == 1)
+        server._is_closing = True
+        server.shutdown()
+        server.server_close()
+        while chunk := client.recv(1_000_000):
+            received += chunk
+    assert received.endswith(LARGE[:1000])
+    assert len(received) > len(LARGE)
+
+
+def test_nobody_can_listen_on_an_address_of_others() -> None:
+    """A usage error, with the address."""
+    with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1:9899"):
+        Server(Address("192.0.2.1", 9899), Shown(Pages(lambda: b""), lambda: True, Access))
