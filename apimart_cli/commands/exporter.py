@@ -56,7 +56,7 @@ def exporter(
 
         apimart exporter
         apimart exporter --interval 5m -p work -p home
-        apimart exporter --listen :9899 --tls-cert tls.crt --tls-key tls.key --token-file token
+        apimart exporter --shard 1/4 --concurrency 100
 
     Asks for every profile of the config file, unless options, APIMART_PROFILE or APIMART_API_KEY name one, and answers
     /metrics from memory. SIGHUP has the config file, the certificate and the token read again. Needs the package

@@ -54,6 +54,7 @@ def test_exit_code_zero_has_few_places() -> None:
         "commands.profiles.rename",
         "commands.statusline._refresh",
         "commands.statusline.statusline",
+        "exporter.service.export",
         "gate._untold",
         "gate.code_of_readings",
         "gate.judge",

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 import yaml
 
-from apimart_cli import cli
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
@@ -38,7 +37,6 @@ SCRAPE = EXAMPLES / "kubernetes" / "scrape.yaml"
 TOKEN = "0123456789abcdef0123456789abcdef"
 LONGEST_WAIT = 60
 
-with_exporter = pytest.mark.skipif("exporter" not in cli.COMMANDS, reason="needs the command exporter")
 
 Checker = Callable[..., int]
 
@@ -186,7 +184,6 @@ def _wait_until_ready(pod: Mapping[str, Any], url: str) -> None:
         time.sleep(0.1)
 
 
-@with_exporter
 def test_the_probes_find_what_they_ask_for(pod: Mapping[str, Any]) -> None:
     """Both are answered without the token, and the metrics with it only; then the volume has a ledger."""
     container, url = pod["container"], pod["url"]
@@ -209,7 +206,6 @@ def _mounts(service: Mapping[str, Any]) -> Sequence[str]:
     return [mount for mount in service.get("volumes", []) if mount.startswith(".")]
 
 
-@with_exporter
 def test_what_compose_mounts_is_there() -> None:
     """Every file of the checkout that a service is given exists, and is given for reading only."""
     services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
