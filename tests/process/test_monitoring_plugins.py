@@ -1,6 +1,7 @@
 """`nagios` as real monitoring systems run it, with the commands of `examples/`."""
 
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +29,9 @@ pytestmark = pytest.mark.servers
 NAGIOS_FILE = ROOT / "examples" / "nagios" / "apimart.cfg"
 ICINGA_FILE = ROOT / "examples" / "icinga" / "apimart.conf"
 
-HOSTILE = "a|b'=c::d ##[error]"
-HOSTILE_SHOWN = "a\\x7cb'=c::d #\\#[error]/key"
+NAMES = ["a|b", "a=b", "it's", "a::b", "::error::x", "##[error]x", "a\nb", "a\\nb", "a%0Ab", '"a"', "{a}",
+         "$HOST$", "`id`", "<b id='1'>a</b>", "\U0001f4b8", "x" * 10_000, "a|'x'=1;;;0"]  # fmt: skip
+"""Names of profiles that would mean something to a monitoring system, or to what reads its log."""
 
 
 @pytest.fixture
@@ -41,21 +43,23 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def config(place: Path, sandbox: Sandbox, serve: Serve) -> Path:
-    """A config file: a profile that has enough, one that nobody answers, one that cannot pay, one with a bad name."""
-    path = place / "apimart.toml"
-    profiles = {
-        "work": sandbox.url,
-        "gone": "http://127.0.0.1:9",
-        "unpaid": serve(fault=Fault.PAYMENT_REQUIRED).url,
-        HOSTILE: sandbox.url,
-    }
-    path.write_text(
-        "timeout = 20\n"
-        + "".join(
-            f'[profiles.{json.dumps(name)}]\napi_key = "{KEY}"\nbase_url = "{url}"\nunit = "USD"\n'
-            for name, url in profiles.items()
-        )
+    """A config file with a profile that has enough, one that nobody answers, and one that cannot pay."""
+    unpaid = serve(fault=Fault.PAYMENT_REQUIRED).url
+    return write_profiles(place / "a.toml", {"work": sandbox.url, "gone": "http://127.0.0.1:9", "unpaid": unpaid})
+
+
+@pytest.fixture
+def names(place: Path, sandbox: Sandbox) -> Path:
+    """A config file in which every profile has another hostile name."""
+    return write_profiles(place / "names.toml", dict.fromkeys(NAMES, sandbox.url))
+
+
+def write_profiles(path: Path, urls: Mapping[str, str]) -> Path:
+    profiles = (
+        f'[profiles.{json.dumps(name, ensure_ascii=False)}]\napi_key = "{KEY}"\nbase_url = "{url}"\nunit = "USD"\n'
+        for name, url in urls.items()
     )
+    path.write_text("timeout = 20\n" + "".join(profiles), encoding="utf-8")
     path.chmod(0o600)
     return path
 
@@ -63,9 +67,14 @@ def config(place: Path, sandbox: Sandbox, serve: Serve) -> Path:
 WORK = "'work_key_remaining'=10.5;{};{};0 'work_key_used'=2.3;;;0"
 
 
-def test_nagios_sees_the_four_states_and_the_data(place: Path, config: Path, environment: Mapping[str, str]) -> None:
+def test_nagios_sees_the_four_states_and_the_data(
+    place: Path, config: Path, names: Path, environment: Mapping[str, str]
+) -> None:
     """Run by the example's command: state, text and performance data are what the plugin meant, for any name."""
-    command = NAGIOS_FILE.read_text().partition("define service")[0].replace("/etc/apimart/config.toml", f"{config}")
+    example = NAGIOS_FILE.read_text().partition("define service")[0]
+    command = example.replace("/etc/apimart/config.toml", f"{config}")
+    of_all = example.replace("/etc/apimart/config.toml", f"{names}").replace("check_apimart", "check_all")
+    command += of_all.replace('--profile "$ARG1$"', "--all-profiles")
     services = [
         Service("ok", ["work", "10:", "5:"]),
         Service("warning", ["work", "20:", "5:"]),
@@ -73,7 +82,7 @@ def test_nagios_sees_the_four_states_and_the_data(place: Path, config: Path, env
         Service("unknown", ["gone", "10:", "5:", "-t 1"]),
         Service("unpaid", ["unpaid", "10:", "5:"]),
         Service("wrong", ["work", "ten", "5:"]),
-        Service("names", ["work", "10:", "5:", f'--verbose -p "{HOSTILE}"']),
+        Service("names", ["", "10:", "5:", "--verbose"], command="check_all"),
     ]
     seen = nagios_sees(place, command, services, environment)
     assert {name: each.state for name, each in seen.items()} == STATES
@@ -82,9 +91,7 @@ def test_nagios_sees_the_four_states_and_the_data(place: Path, config: Path, env
     assert seen["unknown"].data == seen["unpaid"].data == seen["wrong"].data == ""
     assert "could not reach 127.0.0.1:9" in seen["unknown"].text
     assert "'ten' is not a range" in seen["wrong"].text
-    assert seen["names"].text.startswith(f"APIMART OK - work/key 10.5 USD left. {HOSTILE_SHOWN} 10.5 USD left")
-    assert seen["names"].data.count("=") == 4
-    assert seen["names"].data.count("'") == 8
+    assert shows_all_names(seen["names"])
 
 
 STATES = {
@@ -93,7 +100,17 @@ STATES = {
 }  # fmt: skip
 
 
-def test_icinga_sees_the_four_states_and_the_data(place: Path, config: Path, environment: Mapping[str, str]) -> None:
+def shows_all_names(seen: Seen) -> bool:
+    """Whether a sentence and two values of each profile arrived, under labels of their own, and nothing else did."""
+    assert seen.text.startswith("APIMART OK - a\\x7cb/key 10.5 USD left. ")
+    labels = re.findall(r"(?:^| )'?([^ '=]+)'?=(?:10\.5;10:;5:;0|2\.3;;;0)(?= |$)", seen.data)
+    assert len(set(labels)) == len(labels) == seen.data.count("=") == 2 * len(NAMES), seen.data
+    return True
+
+
+def test_icinga_sees_the_four_states_and_the_data(
+    place: Path, config: Path, names: Path, environment: Mapping[str, str]
+) -> None:
     """Run by the example's command: state, text and performance data are what the plugin meant, for any name."""
     usual = {"config": f'"{config}"', "history": f'"{place}/history.db"', "warning": '"10:"', "critical": '"5:"'}
     work = {**usual, "profile": '"work"'}
@@ -104,15 +121,14 @@ def test_icinga_sees_the_four_states_and_the_data(place: Path, config: Path, env
         Service("unknown", variables={**usual, "profile": '"gone"', "timeout": "1"}),
         Service("unpaid", variables={**usual, "profile": '"unpaid"'}),
         Service("wrong", variables={**work, "warning": '"ten"'}),
-        Service("names", variables={**usual, "profile": f'[ "work", {json.dumps(HOSTILE)} ]', "verbose": "true"}),
+        Service("names", variables={**usual, "config": f'"{names}"', "all_profiles": "true", "verbose": "true"}),
     ]
     seen = icinga_sees(place, ICINGA_FILE, services, environment)
     assert {name: each.state for name, each in seen.items()} == STATES
     # It reads the numbers and writes them in its own way.
     assert seen["ok"] == Seen("OK", "APIMART OK - work/key 10.5 USD left", WORK.format("10:", "5:").replace("'", ""))
     assert seen["unknown"].data == seen["unpaid"].data == seen["wrong"].data == ""
-    assert seen["names"].text.startswith(f"APIMART OK - work/key 10.5 USD left. {HOSTILE_SHOWN} 10.5 USD left")
-    assert seen["names"].data.count("=") == 4
+    assert shows_all_names(seen["names"])
 
 
 def test_nagios_accepts_the_example_as_it_is(place: Path) -> None:

@@ -31,6 +31,7 @@ class Service(NamedTuple):
     name: str
     arguments: Sequence[str] = ()
     variables: Mapping[str, str] = {}
+    command: str = "check_apimart"
 
 
 @contextmanager
@@ -96,7 +97,7 @@ NAGIOS_SERVICE = """
 define service {{
   host_name localhost
   service_description {name}
-  check_command check_apimart!{arguments}
+  check_command {command}!{arguments}
   check_interval 60
   retry_interval 60
   max_check_attempts 1
@@ -134,7 +135,10 @@ def nagios_sees(
 ) -> dict[str, Seen]:
     """Have a real Nagios run each service once, and return what it shows of them."""
     program = need("nagios4")
-    objects = "".join(NAGIOS_SERVICE.format(name=each.name, arguments="!".join(each.arguments)) for each in services)
+    objects = "".join(
+        NAGIOS_SERVICE.format(name=each.name, command=each.command, arguments="!".join(each.arguments))
+        for each in services
+    )
     path = nagios_config(folder, f"{command}\n{objects}")
     status = folder / "status"
     with _started([program, f"{path}"], folder, environment) as printed:

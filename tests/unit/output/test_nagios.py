@@ -1,6 +1,7 @@
 """What the plugin prints: the line, its performance data, and that no text from outside means anything in them."""
 
 import re
+import subprocess
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from apimart_cli.output.nagios import in_words, render, render_unknown
 from apimart_cli.plugin import Bounds, Choices, examine
 from apimart_cli.ranges import parse_range
 from apimart_cli.words import ForecastState, Scope
+from support.programs import need, without
 from support.readings import LONGEST, failed, reading
 from support.running import KEY
 
@@ -267,3 +269,31 @@ def test_a_line_has_an_end(count: int) -> None:
 def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
     """With its hint, and without data."""
     assert render_unknown(error) == line
+
+
+BY_PERL = """
+use Monitoring::Plugin::Performance;
+my ($line) = <STDIN> =~ /^[^|]*\\|(.*)$/;
+for (Monitoring::Plugin::Performance->parse_perfstring($line)) {
+  print join("|", $_->label, $_->value, $_->uom // "", $_->threshold->warning, $_->threshold->critical, $_->min), "\\n";
+}
+"""
+
+
+@pytest.mark.servers
+def test_monitoring_plugin_reads_the_data() -> None:
+    """The module of Perl finds every value, whatever the names are, with its thresholds."""
+    perl = need("perl")
+    if subprocess.run([perl, "-MMonitoring::Plugin", "-e", "1"], capture_output=True, check=False).returncode:
+        without("Monitoring::Plugin", "is not installed")
+    for name in HOSTILE:
+        held_to = Bounds(parse_range("10:", "-w"), parse_range("~:4", "-c"), runway_warning=timedelta(days=2))
+        line = shown(reading("7", profile=name, unit=name)._replace(forecast=WEEK), held_to=held_to)
+        ended = subprocess.run(
+            [perl, "-e", BY_PERL], input=line, capture_output=True, encoding="utf-8", timeout=60, check=True
+        )
+        found = [row.split("|") for row in ended.stdout.splitlines()]
+        assert [row[1:] for row in found] == [
+            ["7", "", "10:", "~:4", "0"], ["2.3", "", "", "", "0"], ["604800", "s", "172800:", "", "0"],
+        ]  # fmt: skip
+        assert [row[0] for row in found] == [item.label for item in parsed(line)[1]]
