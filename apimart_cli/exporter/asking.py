@@ -13,8 +13,9 @@ from queue import Empty, SimpleQueue
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NO_THREAD_HINT, UnavailableError, UsageError
+from apimart_cli.errors import NO_THREAD_HINT, UsageError
 from apimart_cli.exporter.asked import Asked, Dice, Plan, asks_the_same, failed
+from apimart_cli.exporter.first import FirstRound, not_asked_yet
 from apimart_cli.exporter.garbage import Garbage
 from apimart_cli.exporter.host import Host
 from apimart_cli.exporter.underway import UnderWay
@@ -25,6 +26,9 @@ from apimart_cli.trace import Trace
 
 LONGEST_WAIT = 1.0
 """Most seconds to wait at a stretch."""
+
+AT_A_STRETCH = 100
+"""Most profiles of a gateway that is down that fail at a stretch."""
 
 Taken = Callable[[Settings, Sequence[Reading]], None]
 """Takes what came of asking for a profile: one reading for each scope."""
@@ -59,9 +63,7 @@ class Asking:
         self._lines: dict[str, _Line] = {}
         self._under_way: UnderWay[tuple[Asked, _Line]] = UnderWay()
         self._events: SimpleQueue[Callable[[float], None]] = SimpleQueue()
-        self._unread: set[Asked] = set()
-        self._first_ends_at: float | None = None
-        """When the first round is over, whoever has answered by then; None once it is."""
+        self._first = FirstRound((), ends_at=0.0)
         self._garbage = Garbage()
         self._is_closed = False
         self.error: Exception | None = None
@@ -70,9 +72,9 @@ class Asking:
     def start(self, profiles: Sequence[Settings]) -> None:
         """Begin to ask. Raises UsageError where the system starts no thread."""
         timeout = max((each.timeout.value * len(each.targets()) for each in profiles), default=0.0)
-        self._first_ends_at = time.monotonic() + self._interval + timeout
-        self._replace(profiles, time.monotonic())
-        self._unread = set(self._profiles.values())
+        now = time.monotonic()
+        self._replace(profiles, now)
+        self._first = FirstRound(self._profiles.values(), ends_at=now + self._interval + timeout)
         try:
             with held_back():
                 threading.Thread(target=self._run, name="apimart-plan", daemon=True).start()
@@ -137,21 +139,26 @@ class Asking:
 
     def _start_waiting(self, line: "_Line", now: float) -> None:
         """Start what fits; where the gateway is down, that is one question, and the others fail with it."""
-        host, workers = line.host, line.workers
+        host, workers, spared = line.host, line.workers, 0
         while line.waiting and (host.is_down or not workers.are_busy):
             asked = line.waiting.popleft()
             if not asked.is_current:
                 continue
             if host.is_down and (workers.are_busy or not host.may_be_asked(now)):
-                self._note(asked, failed(asked.settings, host.failure()))
                 self._plan.skip(asked, now)
+                self._note(asked, failed(asked.settings, host.failure()))
+                spared += 1
+                if spared >= AT_A_STRETCH:
+                    # Others have their turn between these.
+                    self._events.put(lambda later: self._start_waiting(line, later))
+                    return
                 continue
             visit = workers.give(asked.settings)
             if visit is not None:
                 self._under_way.add(visit, (asked, line))
             elif workers.are_idle:
                 error = UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT)
-                self._settle(asked, line, failed(asked.settings, error), now)
+                self._finish(asked, failed(asked.settings, error), now)
             else:
                 line.waiting.appendleft(asked)
                 return
@@ -172,9 +179,7 @@ class Asking:
 
     def _settle(self, asked: Asked, line: "_Line", readings: Sequence[Reading], now: float) -> None:
         is_back = [line.host.take(reading, now) for reading in readings]
-        if asked.is_current:
-            self._plan.take(asked, readings, now)
-            self._note(asked, readings)
+        self._finish(asked, readings, now)
         if any(is_back):
             busy = {other for other, _ in self._under_way.belongings()}
             for other in line.profiles - busy - {asked}:
@@ -182,21 +187,22 @@ class Asking:
                     self._plan.hurry(other, now)
         self._start_waiting(line, now)
 
+    def _finish(self, asked: Asked, readings: Sequence[Reading], now: float) -> None:
+        if asked.is_current:
+            self._plan.take(asked, readings, now)
+            self._note(asked, readings)
+
     def _note(self, asked: Asked, readings: Sequence[Reading]) -> None:
         self._taken(asked.settings, readings)
-        self._unread.discard(asked)
+        self._first.saw(asked)
 
     def _end_first_round(self, now: float) -> None:
-        """Count what was not even asked by now as failed: a slow gateway keeps nobody waiting for the others."""
-        if self._first_ends_at is None or (now < self._first_ends_at and self._unread):
-            return
-        self._first_ends_at = None
-        for asked in list(self._unread):
-            error = UnavailableError(
-                f"not asked yet: {asked.host} is too slow for so many keys", "raise --concurrency or --interval"
-            )
-            self._note(asked, failed(asked.settings, error))
-        self._completed()
+        """Tell when it is over; who was not even asked by then counts as failed until it is."""
+        missing = self._first.end(now)
+        if missing is not None:
+            for asked in missing:
+                self._note(asked, failed(asked.settings, not_asked_yet(asked)))
+            self._completed()
 
     def _replace(self, profiles: Sequence[Settings], now: float) -> None:
         before, self._profiles = self._profiles, {}
@@ -221,7 +227,7 @@ class Asking:
 
     def _remove(self, asked: Asked) -> None:
         asked.is_current = False
-        self._unread.discard(asked)
+        self._first.saw(asked)
         line = self._lines[asked.host]
         line.profiles.discard(asked)
         if not line.profiles:

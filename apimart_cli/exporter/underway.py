@@ -9,6 +9,9 @@ from apimart_cli.exporter.workers import Visit
 
 T = TypeVar("T")
 
+GRACE = 0.25
+"""Seconds for a thread to say itself that its time is over: it knows more of why than who looks at the clock."""
+
 
 class UnderWay(Generic[T]):
     """The visits under way, each with what belongs to it. Used by one thread alone, but for `is_at_key`."""
@@ -33,7 +36,7 @@ class UnderWay(Generic[T]):
             _, _, visit = heappop(self._ends)
             if visit not in self._visits:
                 continue
-            if visit.ends_at > now:
+            if visit.ends_at + GRACE > now:
                 # The next question of the same visit has a time of its own.
                 self._put(visit)
             else:
@@ -53,4 +56,4 @@ class UnderWay(Generic[T]):
         return any(visit.is_at_key for visit in list(self._visits))
 
     def _put(self, visit: Visit) -> None:
-        heappush(self._ends, (visit.ends_at, next(self._numbers), visit))
+        heappush(self._ends, (visit.ends_at + GRACE, next(self._numbers), visit))

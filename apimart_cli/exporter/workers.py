@@ -16,8 +16,7 @@ from apimart_cli.trace import Trace
 class Visit:
     """One profile, asked once: its questions one after the other, each inside its own time."""
 
-    def __init__(self, settings: Settings, questions: Sequence[Question]) -> None:
-        self.settings = settings
+    def __init__(self, questions: Sequence[Question]) -> None:
         self._questions = questions
         self._readings: list[Reading] = []
         self.is_over = False
@@ -82,7 +81,7 @@ class Workers:
             Question(target, self._transport, MUTE, lambda: self._is_closed, self._trace)
             for target in settings.targets()
         ]
-        visit = Visit(settings, questions)
+        visit = Visit(questions)
         self._busy += 1
         self._given.put(visit)
         return visit

@@ -12,8 +12,9 @@ import pytest
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.precedence import resolve
-from apimart_cli.config.settings import Options, Settings
+from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.exporter.asking import Asking
+from apimart_cli.exporter.workers import Workers
 from apimart_cli.gateway import question
 from apimart_cli.pace import Moment, Pace
 from support.fault_server import Door, FaultServer
@@ -98,8 +99,11 @@ def test_no_more_than_that_are_asked_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("door", [Door.SHUT, Door.CROWDED])
-def test_a_gateway_that_is_down_slows_nothing_but_its_own(tmp_path: Path, door: Door) -> None:
+def test_a_gateway_that_is_down_slows_nothing_but_its_own(
+    tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Refused or left waiting: the others go on, and the round is over after one time limit, not after many."""
+    monkeypatch.setattr("apimart_cli.exporter.asking.AT_A_STRETCH", 7)
     with (
         gateway(lambda _path, _key: balance("1")) as server,
         FaultServer([[]], door=door) as dead,
@@ -211,6 +215,17 @@ def test_profiles_come_and_go(tmp_path: Path) -> None:
             wait_until(lambda: bool(it.of("new")))
         assert seen == [2]
         assert len(it.of("stays")) == len(it.of("goes")) == 1
+
+
+def test_where_no_thread_can_be_started_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of them, each with the reason."""
+    monkeypatch.setattr(Workers, "_start_thread", lambda _self: False)
+    [settings] = profiles(tmp_path, ("a", "http://127.0.0.1:9"))
+    many = [settings._replace(profile=Setting(f"p{number}", "test")) for number in range(3000)]
+    with begun(many, interval=3600) as it:
+        wait_until(it.completed.is_set)
+    assert len(it.names) == 3000
+    assert all("starts no thread" in each[0].error.message for _, each in it.taken if each[0].error)
 
 
 def test_without_profiles_the_first_round_is_over(tmp_path: Path) -> None:
