@@ -46,12 +46,13 @@ GATEWAY = modules(
 )
 SCREEN = modules("screen", "output writing")
 ASKING = (
-    ANSWERING
+    SHARED
     | SETTINGS
     | GATEWAY
     | SCREEN
     | {"keys.echo", "keys.redactor", "memory", "readings", "screen.progress", "trace"}
 )
+ANSWERED = ASKING | ANSWERING
 TOLD = modules("screen", "unread writing")
 WRITER = modules("config", "durations layout renaming replacing rewriting stored values writer") | KEY | {"target"}
 LINES = modules("output", "amounts cells lines rows table")
@@ -75,7 +76,8 @@ OPTIONAL = {
 """What the HTTP libraries, and older versions of Rich, take along where somebody else installed it."""
 COMMANDS = modules(
     "commands",
-    "options balance check config help history history_runs login logout profiles run sandbox statusline watch",
+    "options balance check config exporter help history history_runs login logout nagios profiles run sandbox "
+    "statusline watch",
 )
 
 
@@ -97,12 +99,48 @@ class Loaded:
         ("--version", FRONT | modules("screen", "writing"), set(), set()),
         ("--help", ANSWERING | COMMANDS | modules("sandbox", "scenario") | modules("screen", "writing"), set(), set()),
         ("check --help", ANSWERING | {"commands.check"} | modules("screen", "writing"), set(), set()),
-        ("balance --json", ASKING | JSON | {"commands.balance"}, HTTP, {"ssl"}),
-        ("balance -o value", ASKING | modules("output", "amounts value") | {"commands.balance"}, HTTP, {"ssl"}),
-        ("balance", ASKING | LINES | {"commands.balance"}, HTTP | {"rich"}, {"ssl"}),
-        ("check --min 5 -q", ASKING | {"commands.check"}, HTTP, {"ssl"}),
-        ("check --min 5", ASKING | LINES | {"commands.check"}, HTTP, {"ssl"}),
-        ("check --min 5 --json", ASKING | JSON | {"commands.check"}, HTTP, {"ssl"}),
+        ("balance --json", ANSWERED | JSON | {"commands.balance"}, HTTP, {"ssl"}),
+        ("balance -o value", ANSWERED | modules("output", "amounts value") | {"commands.balance"}, HTTP, {"ssl"}),
+        ("balance", ANSWERED | LINES | {"commands.balance"}, HTTP | {"rich"}, {"ssl"}),
+        ("check --min 5 -q", ANSWERED | {"commands.check"}, HTTP, {"ssl"}),
+        ("check --min 5", ANSWERED | LINES | {"commands.check"}, HTTP, {"ssl"}),
+        ("check --min 5 --json", ANSWERED | JSON | {"commands.check"}, HTTP, {"ssl"}),
+        (
+            "check --min 5 -o github",
+            ANSWERED
+            | JSON
+            | {"commands.check", "screen.reports"}
+            | modules("output", "cells github lines outputs workflow"),
+            HTTP,
+            {"ssl"},
+        ),
+        (
+            "check --min 5 -o dotenv",
+            ANSWERED | {"commands.check"} | modules("output", "amounts dotenv outputs"),
+            HTTP,
+            {"ssl"},
+        ),
+        (
+            "balance -o prometheus",
+            ANSWERED | {"commands.balance"} | modules("output", "amounts metrics prometheus"),
+            HTTP,
+            {"ssl"},
+        ),
+        (
+            "balance --textfile balance.prom",
+            ANSWERED | {"commands.balance", "textfile"} | modules("output", "amounts metrics prometheus"),
+            HTTP,
+            {"ssl"},
+        ),
+        (
+            "nagios -c 5:",
+            ASKING
+            | FORECAST
+            | {"commands.nagios", "plugin", "ranges", "spending"}
+            | modules("output", "amounts cells nagios perfdata"),
+            HTTP,
+            {"ssl"},
+        ),
         ("config path", ANSWERING | FILE | {"commands.config"} | modules("screen", "writing"), {"platformdirs"}, set()),
         (
             "config show",
@@ -265,6 +303,7 @@ def load(arguments: str, environment: Mapping[str, str]) -> Loaded:
     ended = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments.split()],
         env=environment,
+        cwd=environment["HOME"],
         capture_output=True,
         encoding="utf-8",
         timeout=30,
