@@ -102,7 +102,7 @@ def test_the_command_fails_closed(case: Case, ask: Ask, elsewhere: FaultServer) 
 def test_every_output_format_fails_closed(
     case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer
 ) -> None:
-    """`check` and `balance` end with the code of the case in every format, with nothing untoward in their output."""
+    """`check`, `balance` and the plugin end with the code of the case in every format, and say nothing untoward."""
     monkeypatch.setenv("APIMART_API_KEY", KEY)
     monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("typer.main.get_command", PARSERS)
@@ -138,7 +138,18 @@ def test_every_output_format_fails_closed(
     assert [found.name for found in commands_in(checked.stdout)] == ([] if checked.code == PASS else ["error"])
     assert checked.stdout.count("\n") == 1
     _assert_harmless(checked._replace(stdout=checked.stdout.removeprefix("::error ")), case)
+    _assert_state_of_plugin(run("nagios", "-c", "5:"), case)
     assert elsewhere.contacts == 0
+
+
+def _assert_state_of_plugin(ended: Ended, case: Case) -> None:
+    """A plugin says on one line, and nowhere else: OK where the gate passes, CRITICAL below it, and else UNKNOWN."""
+    state = {PASS: "OK", BELOW: "CRITICAL"}.get(case.code, "UNKNOWN")
+    assert ended.code == ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(state), ended
+    assert ended.stdout.startswith(f"APIMART {state} - default/key "), ended
+    assert (ended.stdout.count("\n"), ended.stdout.count("|") <= 1, ended.stderr) == (1, True, ""), ended
+    assert ended.stdout[:-1].isprintable(), ended
+    assert find_key(ended.stdout, KEY) == [], ended
 
 
 SILENT = ("status: 500 with a perfect body", "connection: closed at once", "clock: let in and never answered")

@@ -193,6 +193,19 @@ def test_a_key_typed_where_none_belongs_is_not_repeated(arguments: list[str], ca
         assert_no_key(told.stdout, told.stderr)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["-c", KEY], ["-w", f"@{KEY}:"], [f"-c{KEY}"], ["--runway-warning", KEY], ["-c", "5:", "--unavailable", KEY],
+     ["-c", "5:", "-t", KEY], ["-c", "5:", "-p", KEY], [KEY], [f"--{KEY}"], ["-c", "5:", "--base-url", KEY]],
+    ids=lambda arguments: " ".join(arguments).replace(KEY, "KEY"),
+)  # fmt: skip
+def test_a_plugin_repeats_no_key_either(arguments: list[str], call: Call) -> None:
+    """A mistake on its command line is told on standard output, without the key that is part of it."""
+    told = call("nagios", *arguments, env={"APIMART_API_KEY": "sk-another", "APIMART_TIMEOUT": "0.2"})
+    assert (told.code, told.stderr, told.stdout[:18]) == (3, "", "APIMART UNKNOWN - ")
+    assert_no_key(told.stdout)
+
+
 @pytest.mark.parametrize("variable", ["APIMART_BASE_URL", "APIMART_PROFILE", "APIMART_TIMEOUT", "APIMART_CONFIG"])
 def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, call: Call) -> None:
     """A key that got into another variable is a usage error that does not repeat it."""
