@@ -13,6 +13,7 @@ from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, ExitCode, bug
 from apimart_cli.exporter.access import AccessFiles, read_access
 from apimart_cli.exporter.address import Address, check_exposure
+from apimart_cli.exporter.arenas import keep_one_arena
 from apimart_cli.exporter.asked import asks_the_same
 from apimart_cli.exporter.asking import Asking
 from apimart_cli.exporter.board import Board
@@ -101,6 +102,7 @@ class _Exporter:
         _warn_of_exposures(profiles)
         if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
             raise profiles[0].api_key.value.error
+        keep_one_arena()
         # Before anybody is asked: the port may be in use.
         shown = Shown(self._pages, lambda: self._board.is_shown, lambda: self._access)
         self._server = server = Server(self._order.address, shown)
