@@ -358,7 +358,7 @@ def test_a_broken_config_file_breaks_no_bar(line: Line, write_config: Write, sta
         {"APIMART_RECORD": "maybe"},
         {"APIMART_HISTORY": ""},
         {"APIMART_CONFIG": "/nonexistent"},
-        {"HOME": "/nonexistent"},
+        {"HOME": "/dev/null/home"},
     ],
 )
 def test_a_broken_environment_breaks_no_bar(line: Line, env: dict[str, str]) -> None:
