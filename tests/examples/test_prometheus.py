@@ -55,6 +55,18 @@ def test_alerts_that_are_inhibited_are_there() -> None:
             assert [name for name in names if re.fullmatch(pattern[1], name)], matcher
 
 
+def test_nothing_hides_a_low_balance_or_a_failure_but_what_explains_it() -> None:
+    """A file that is old does not: of the same machine, another one may tell of the failure."""
+    inhibited = yaml.safe_load(ALERTMANAGER.read_text(encoding="utf-8"))["inhibit_rules"]
+    hiding = {
+        name: rule["source_matchers"]
+        for rule in inhibited
+        for name in ("ApimartBalanceLow", "ApimartReadingFailing")
+        if name in str(rule["target_matchers"])
+    }
+    assert hiding == {"ApimartBalanceLow": ['alertname="ApimartPaymentRequired"']}
+
+
 @pytest.mark.servers
 def test_promtool_finds_nothing_wrong() -> None:
     """The configuration, and the rules that it names."""
