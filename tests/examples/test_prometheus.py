@@ -84,7 +84,7 @@ def test_the_rules_fire_when_they_should() -> None:
 @pytest.mark.servers
 def test_a_rule_that_is_wrong_fails_its_test(tmp_path: Path) -> None:
     """Promtool would tell: the tests do look at the rules."""
-    (tmp_path / RULES.name).write_text(RULES.read_text(encoding="utf-8").replace("< apimart_min", "<= apimart_min"))
+    (tmp_path / RULES.name).write_text(RULES.read_text(encoding="utf-8").replace("< last_over", "<= last_over"))
     (tmp_path / RULES_TEST.name).write_text(RULES_TEST.read_text(encoding="utf-8"))
     with pytest.raises(AssertionError, match="ApimartBalanceLow"):
         asked("promtool", "test", "rules", tmp_path / RULES_TEST.name)
