@@ -20,6 +20,7 @@ _HINT = "give 5: for at least 5, ~:5 for at most 5, 1:5 for between, @1:5 for no
 
 _FAULTS = {
     r"\s*": "is empty",
+    r"@?/.*:.*": "begins with a folder: a shell puts it in the place of ~, unless that is in quotes",
     r".*\s.*": "has a space in it",
     r".*[0-9],[0-9].*": "has a comma; a decimal point is needed",
     r".*[0-9.][eE][+-]?[0-9].*": "has an exponent; a number is written out",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from apimart_cli.errors import OutputError
 
@@ -24,11 +25,25 @@ def _add(variable: str, path: str, text: str) -> OutputError | None:
     try:
         # A pipe that nobody reads would be waited for.
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
-        with open(descriptor, "ab") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
+        try:
+            _write_whole(descriptor, text.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         return OutputError(
             f"{variable}: {path} cannot be written: {error.strerror}",
             "the runner makes this file for each step; elsewhere, unset the variable",
         )
     return None
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """Write all of it or nothing: the beginning of a report would be read as a report."""
+    size = os.fstat(descriptor).st_size
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise

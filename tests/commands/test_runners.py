@@ -174,6 +174,25 @@ def test_a_file_that_cannot_be_written_is_no_pass(
         assert (runner.outputs["verdict"], runner.outputs["exit-code"]) == ("error", "1")
 
 
+@pytest.mark.parametrize("room", [15, 60, 100, 300])
+def test_a_disk_that_fills_up_leaves_no_pass(room: int, call: Call, sandbox: Sandbox, runner: Runner) -> None:
+    """What had room is taken back: a later step would read a pass, and miss the error inside an open value."""
+    resource = pytest.importorskip("resource")
+    del runner.variables["GITHUB_STEP_SUMMARY"]
+    runner.output.write_text("earlier=1\n" + "#" * 10_000 + "=\n")
+    env = {**connected(sandbox), **runner.variables}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (runner.output.stat().st_size + room, limits[1]))
+    try:
+        ended = call("check", "--min", "5", "-o", "github", env=env)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (ended.code, "File too large" in ended.stderr) == (ExitCode.INTERNAL, True)
+    assert runner.outputs.get("verdict", "error") == "error"
+    assert "pass" not in runner.output.read_text()
+    assert runner.outputs["earlier"] == "1"
+
+
 def test_names_of_the_config_file_reach_the_run(
     call: Call, sandbox: Sandbox, runner: Runner, write_config: Write
 ) -> None:

@@ -55,6 +55,18 @@ def test_alerts_that_are_inhibited_are_there() -> None:
             assert [name for name in names if re.fullmatch(pattern[1], name)], matcher
 
 
+def test_nothing_hides_a_low_balance_or_a_failure_but_what_explains_it() -> None:
+    """A file that is old does not: of the same machine, another one may tell of the failure."""
+    inhibited = yaml.safe_load(ALERTMANAGER.read_text(encoding="utf-8"))["inhibit_rules"]
+    hiding = {
+        name: rule["source_matchers"]
+        for rule in inhibited
+        for name in ("ApimartBalanceLow", "ApimartReadingFailing")
+        if name in str(rule["target_matchers"])
+    }
+    assert hiding == {"ApimartBalanceLow": ['alertname="ApimartPaymentRequired"']}
+
+
 @pytest.mark.servers
 def test_promtool_finds_nothing_wrong() -> None:
     """The configuration, and the rules that it names."""
@@ -72,7 +84,7 @@ def test_the_rules_fire_when_they_should() -> None:
 @pytest.mark.servers
 def test_a_rule_that_is_wrong_fails_its_test(tmp_path: Path) -> None:
     """Promtool would tell: the tests do look at the rules."""
-    (tmp_path / RULES.name).write_text(RULES.read_text(encoding="utf-8").replace("< apimart_min", "<= apimart_min"))
+    (tmp_path / RULES.name).write_text(RULES.read_text(encoding="utf-8").replace("< last_over", "<= last_over"))
     (tmp_path / RULES_TEST.name).write_text(RULES_TEST.read_text(encoding="utf-8"))
     with pytest.raises(AssertionError, match="ApimartBalanceLow"):
         asked("promtool", "test", "rules", tmp_path / RULES_TEST.name)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
@@ -133,6 +134,25 @@ def test_the_smaller_balance_is_what_counts(pipeline: Pipeline, serve: Serve) ->
     poor = serve(account=Funds(Decimal("4.9"), Decimal(0)))
     assert _labels(pipeline({"CHECK_MIN": "5"}, **connected(poor))) == {"balance": "FAIL"}
     assert _labels(pipeline({"CHECK_MIN": "5", "CHECK_SCOPE": "key"}, **connected(poor)))["balance"] == "PASS"
+
+
+def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A runner may keep its folder; the report is taken whatever became of the job."""
+    report = tmp_path / "apimart.env"
+    report.write_text("APIMART_VERDICT=pass\n", encoding="utf-8")
+    commands = yaml.safe_load(JOB.read_text(encoding="utf-8"))[".apimart-check"]["before_script"]
+    ended = subprocess.run(
+        [need("sh"), "-ec", "\n".join(commands)],
+        env={**environment, "PIP_NO_INDEX": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert not report.exists()
 
 
 @pytest.mark.parametrize(("right", "wrong", "code"), [("", "", 0), ("dotenv:", "dotenf:", 1), ("always", "often", 1)])

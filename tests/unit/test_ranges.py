@@ -78,6 +78,7 @@ def test_both_ends_belong_to_a_range(text: str, alerting: list[str | None], sile
         ("1,5:", "has a comma"),
         ("1e3", "has an exponent"),
         ("+5", "has a plus sign"),
+        ("/home/me:4", "a shell puts it in the place of ~"),
         ("20:10", "ends before it starts"),
         ("1:-1", "ends before it starts"),
         ("-1", "ends before it starts"),
