@@ -29,8 +29,8 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
         apimart balance --scope spendable
         apimart balance -p work --json
 
-    --textfile is for cron and node_exporter. Nothing is printed then, and a balance that is not known is not in the
-    file, which says so.
+    --textfile is for cron and node_exporter: nothing is printed, and a reading that failed leaves no balance in the
+    file.
 
     Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 130 interrupted.

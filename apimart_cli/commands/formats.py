@@ -24,7 +24,7 @@ class ReadingsOutput(NamedTuple):
         typer.Option(
             "--textfile",
             metavar="PATH",
-            help="Write the metrics of Prometheus into this file, whole, for node_exporter; its name ends in .prom.",
+            help="Write metrics into this file, whole, for Prometheus' node_exporter; its name ends in .prom.",
             show_default=False,
         ),
     ] = None
@@ -34,7 +34,9 @@ class ReadingsOutput(NamedTuple):
         """The format that is asked for. Raises UsageError where options contradict each other."""
         if self.textfile is not None and (self.json or self.output is not None):
             given = "--json" if self.json else f"--output {self.output}"
-            raise UsageError(f"--textfile and {given} exclude each other", "the file is always in Prometheus' format")
+            raise UsageError(
+                f"--textfile and {given} exclude each other", "leave one of them out: the file is for Prometheus alone"
+            )
         return OutputFormat.PROMETHEUS if self.textfile is not None else _format(self.output, json=self.json)
 
 
