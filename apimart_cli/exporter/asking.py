@@ -141,6 +141,8 @@ class Asking:
         """Start what fits; where the gateway is down, that is one question, and the others fail with it."""
         host, workers, spared = line.host, line.workers, 0
         while line.waiting and (host.is_down or not workers.are_busy):
+            if host.is_in_doubt and not workers.are_idle:
+                return
             asked = line.waiting.popleft()
             if not asked.is_current:
                 continue

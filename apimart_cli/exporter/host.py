@@ -29,6 +29,11 @@ class Host:
         """Whether it counts as down."""
         return self._silent >= SILENT_AFTER
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the last question was not answered: those under way will tell, and more would wait as they do."""
+        return 0 < self._silent < SILENT_AFTER
+
     def may_be_asked(self, now: float) -> bool:
         """Tell whether a question may be sent now; where it is down, that is the one to find out. Count it as sent."""
         if not self.is_down:

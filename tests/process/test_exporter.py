@@ -251,7 +251,7 @@ def test_gateways_that_fail_slow_nothing_but_their_own_keys(start: Start, serve:
     with socket.socket() as taken, gateway(lambda _path, _key: refusal(429, Retry_After="3600")) as limiting:
         taken.bind(("127.0.0.1", 0))
         write_config(
-            "timeout = 1\n"
+            "timeout = 0.5\n"
             + config_of(
                 work=serve().url,
                 dead=f"http://127.0.0.1:{taken.getsockname()[1]}",
@@ -405,7 +405,7 @@ def test_other_machines_are_not_let_in_unguarded(run_process: Run, start: Start,
 
 def test_what_burns_down_is_seen(start: Start, serve: Serve) -> None:
     """From one scrape to the next, after a top-up too."""
-    server = serve(burn=Decimal(1))
+    server = serve(burn=Decimal(5))
     exporter = start(*QUICK, env=connected(server))
     exporter.wait_until_ready()
 

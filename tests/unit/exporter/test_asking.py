@@ -122,8 +122,8 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(
         assert len(it.names) == 43
         failures = [it.of(f"dead{n}")[0].error for n in range(40)]
     assert all(failure is not None and failure.code == "unavailable" for failure in failures)
-    # One full set of questions found out; the others were spared.
-    assert sum("not asked" in failure.message for failure in failures if failure) >= 25
+    # One set of questions found out; the others were spared.
+    assert sum("not asked" in failure.message for failure in failures if failure) == 35
 
 
 def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,13 +193,13 @@ def test_what_hangs_where_no_time_limit_reaches_is_given_up(tmp_path: Path, monk
 def test_a_slow_gateway_does_not_hold_up_the_first_round_for_ever(tmp_path: Path) -> None:
     """What was not even asked by then counts as failed, and says so; it is asked when its turn comes."""
     with (
-        gateway(lambda _path, _key: balance("1", delay=0.4)) as server,
-        begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(8)), timeout="1"), concurrency=1) as it,
+        gateway(lambda _path, _key: balance("1", delay=0.2)) as server,
+        begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(10)), timeout="1"), concurrency=1) as it,
     ):
         wait_until(it.completed.is_set)
-        assert len(it.names) == 8
+        assert len(it.names) == 10
         assert any("not asked yet" in each[0].error.message for _, each in it.taken if each[0].error)
-        wait_until(lambda: all(any(reading.balance for reading in it.of(f"p{n}")) for n in range(8)))
+        wait_until(lambda: all(any(reading.balance for reading in it.of(f"p{n}")) for n in range(10)))
 
 
 def test_profiles_come_and_go(tmp_path: Path) -> None:

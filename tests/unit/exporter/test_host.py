@@ -32,10 +32,11 @@ def test_a_few_questions_without_an_answer_are_no_outage() -> None:
     host = Host()
     for _ in range(SILENT_AFTER - 1):
         host.take(SILENCE, 0.0)
-    assert not host.is_down
+    assert (host.is_in_doubt, host.is_down) == (True, False)
     host.take(reading(), 0.0)
+    assert not host.is_in_doubt
     host.take(SILENCE, 0.0)
-    assert not host.is_down
+    assert (host.is_in_doubt, host.is_down) == (True, False)
 
 
 def test_one_question_at_a_time_finds_out_whether_it_is_back(down: Host) -> None:
