@@ -6,7 +6,8 @@ from queue import SimpleQueue
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.gateway.question import Question
+from apimart_cli.gateway.question import Means, Question
+from apimart_cli.gateway.shared import Sharing
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.redactor import MUTE
 from apimart_cli.processes.signals import held_back
@@ -77,11 +78,8 @@ class Workers:
         """Have somebody ask for a profile; None where the system starts no thread for it."""
         if self._busy >= self._threads and not self._start_thread():
             return None
-        questions = [
-            Question(target, self._transport, MUTE, lambda: self._is_closed, self._trace)
-            for target in settings.targets()
-        ]
-        visit = Visit(questions)
+        means = Means(self._transport, MUTE, Sharing(), lambda: self._is_closed, self._trace)
+        visit = Visit([Question(target, means) for target in settings.targets()])
         self._busy += 1
         self._given.put(visit)
         return visit

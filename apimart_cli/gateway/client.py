@@ -6,15 +6,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from apimart_cli.balance import Balance, Reading
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError, bug
-from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
-from apimart_cli.gateway.retry import fetch
-from apimart_cli.gateway.shared import Asked, Shared
+from apimart_cli.balance import Reading
+from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UsageError
+from apimart_cli.gateway.question import Means, Question
+from apimart_cli.gateway.shared import Sharing
 from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
-from apimart_cli.keys.source import GivenKey, KeySource
+from apimart_cli.keys.source import GivenKey
 from apimart_cli.processes.signals import at_ending
 from apimart_cli.target import Target
 from apimart_cli.trace import Trace
@@ -24,9 +22,6 @@ MAX_CONCURRENCY = 50
 
 LONGEST_WAIT = 0.2
 """Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
-
-KEY_GRACE = 0.15
-"""Seconds after its time limit that a source of a key has to say why it gave none."""
 
 STOP_SECONDS = 0.15
 """Most seconds to wait, at the end, until the sources of all keys together have stopped what they run."""
@@ -62,16 +57,13 @@ class _Asking:
     def __init__(self, targets: Sequence[Target], trace: Trace | None = None) -> None:
         self.changed = threading.Condition()
         self.transport = Transport(connections=MAX_CONCURRENCY)
-        self.redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        """Knows every key of the run; one that must be read first, from then on."""
-        self.trace = trace
-        self.is_closed = False
-        self._guard = threading.Lock()
-        self._keys: dict[int, Shared[ApiKey]] = {}
-        self._answers: dict[Asked, Shared[Balance]] = {}
-        self._questions = [_Question(target, self) for target in targets]
+        # It knows every key of the run; one that must be read first, from then on.
+        redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
+        means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace)
+        self._is_closed = False
+        self._questions = [_Watched(Question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)
-        self._running: list[_Question] = []
+        self._running: list[_Watched] = []
 
     def start_next(self) -> None:
         """Start what fits. Where the system starts no more threads, the rest waits for those that run."""
@@ -90,27 +82,17 @@ class _Asking:
     def readings(self) -> Iterator[Reading]:
         for question in self._questions:
             with self.changed:
-                while not question.is_settled:
+                while question.reading is None:
                     self._settle_or_wait()
-            yield question.reading()
+            yield question.reading
 
     def close(self) -> None:
         """Leave no time to the questions under way, and wait a moment until the sources of their keys have stopped."""
         # Called in the handler of a signal, too, so it takes no lock.
-        self.is_closed = True
+        self._is_closed = True
         give_up_at = time.monotonic() + STOP_SECONDS
         while any(question.is_at_key for question in self._questions) and time.monotonic() < give_up_at:
             time.sleep(STOP_PAUSE)
-
-    def shared_key(self, source: KeySource) -> Shared[ApiKey]:
-        """Return what the questions that need the key of `source` share."""
-        with self._guard:
-            return self._keys.setdefault(id(source), Shared())
-
-    def shared_answer(self, asked: Asked) -> Shared[Balance]:
-        """Return what the questions that are the same share."""
-        with self._guard:
-            return self._answers.setdefault(asked, Shared())
 
     def _settle_or_wait(self) -> None:
         """Settle what has ended, start what fits in its place; where nothing has ended, wait for it."""
@@ -122,114 +104,50 @@ class _Asking:
             self.changed.wait(min(LONGEST_WAIT, *(question.seconds_to_settle() for question in self._running)))
 
 
-class _Question:
-    """One target, asked in a thread of its own."""
+class _Watched:
+    """A question in a thread of its own, held to its clock by whoever waits for it."""
 
-    def __init__(self, target: Target, asking: _Asking) -> None:
-        self._target = target
-        self._asking = asking
-        self._deadline = 0.0
-        self._key: ApiKey | None = None
-        self.is_at_key = False
-        """Whether the source of its key is at work."""
-        self._is_past_key = False
-        self._shared: Shared[Balance] | None = None
-        """What it shares with others once its key is known."""
-        self._answer: Balance | ApimartError | None = None
-        self._result: Balance | ApimartError | None = None
+    def __init__(self, question: Question, changed: threading.Condition) -> None:
+        self._question = question
+        self._changed = changed
+        self._has_begun = False
+        self._answer: Reading | None = None
+        self.reading: Reading | None = None
+        """What it is settled with, once it is."""
 
     @property
-    def is_settled(self) -> bool:
-        return self._result is not None
+    def is_at_key(self) -> bool:
+        """Whether the source of its key is at work."""
+        return self._has_begun and self._question.is_at_key
 
     def start(self) -> None:
         """Start asking. Raises RuntimeError where the system starts no thread."""
-        self._deadline = time.monotonic() + self._target.timeout
+        self._question.begin()
         # Before the thread runs: a signal may come as soon as it does.
-        self.is_at_key = True
+        self._has_begun = True
         try:
             threading.Thread(target=self._run, name="apimart-question", daemon=True).start()
         except RuntimeError:
-            self.is_at_key = False
+            self._has_begun = False
             raise
 
     def fail(self, error: ApimartError) -> None:
-        self._result = error
-
-    def seconds_left(self) -> float:
-        return 0.0 if self._asking.is_closed else max(0.0, self._deadline - time.monotonic())
+        self.reading = self._question.reading(error)
 
     def seconds_to_settle(self) -> float:
         """Return after how many seconds the question is over, whatever it is doing."""
-        grace = 0.0 if self._is_past_key else KEY_GRACE
-        return max(0.0, self._deadline + grace - time.monotonic())
+        return max(0.0, self._question.ends_at - time.monotonic())
 
     def settle_if_over(self) -> bool:
-        """Fix the result when there is an answer or no time left; a later answer changes nothing any more."""
+        """Fix the reading when there is an answer or no time left; a later answer changes nothing any more."""
         if self._answer is not None:
-            self._result = self._answer
+            self.reading = self._answer
         elif self.seconds_to_settle() == 0:
-            self._result = self._failure_of_the_clock()
-        return self.is_settled
-
-    def reading(self) -> Reading:
-        assert self._result is not None, "only settled questions are read"
-        target, key, result = self._target, self._key, self._result
-        if isinstance(result, AuthError) and result.rejection is not None and key:
-            # The answer may be shared by keys of several sources.
-            result = key_rejected(result.rejection, source=key.source)
-        return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
-
-    def _failure_of_the_clock(self) -> ApimartError:
-        if self._shared is not None:
-            return self._shared.foretold or timed_out(self._target.host, self._target.timeout)
-        return key_overdue(self._target.profile)
+            self.reading = self._question.overdue()
+        return self.reading is not None
 
     def _run(self) -> None:
-        answer: Balance | ApimartError
-        try:
-            answer = self._ask()
-        except ApimartError as error:
-            answer = error
-            # Its frames hold connections, and whatever the server echoed.
-            error.__traceback__ = error.__context__ = error.__cause__ = None
-        except Exception as error:  # noqa: BLE001  # a bug must fail the reading, not vanish with its thread
-            answer = bug(error)
-            if self._asking.trace:
-                from apimart_cli.trace import traced_error
-
-                for line in traced_error(error):
-                    self._asking.trace(line)
-        with self._asking.changed:
+        answer = self._question.ask()
+        with self._changed:
             self._answer = answer
-            self._asking.changed.notify()
-
-    def _ask(self) -> Balance:
-        target = self._target
-        try:
-            self._key = key = self._read_key()
-        finally:
-            self._is_past_key = True
-            self.is_at_key = False
-        self._shared = shared = self._asking.shared_answer(Asked(key.key_id, target.endpoint, target.timeout))
-
-        def foretell(failure: ApimartError) -> None:
-            shared.foretold = failure
-
-        asking = self._asking
-        asking.redactor.add(key)
-        return shared.get(
-            lambda: fetch(
-                target,
-                key,
-                asking.transport,
-                redactor=asking.redactor,
-                seconds_left=self.seconds_left,
-                foretell=foretell,
-                trace=asking.trace,
-            )
-        )
-
-    def _read_key(self) -> ApiKey:
-        source = self._target.api_key
-        return self._asking.shared_key(source).get(lambda: source.read(self.seconds_left))
+            self._changed.notify()

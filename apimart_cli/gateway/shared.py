@@ -4,7 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
+from apimart_cli.balance import Balance
 from apimart_cli.errors import ApimartError
+from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.source import KeySource
 
 T = TypeVar("T")
 
@@ -18,7 +21,7 @@ class Asked(NamedTuple):
 
 
 class Shared(Generic[T]):
-    """What is got once, however many questions of one `ask` need it; its failure, too."""
+    """What is got once, however many questions of a `Sharing` need it; its failure, too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,3 +40,22 @@ class Shared(Generic[T]):
         if isinstance(self._outcome, ApimartError):
             raise self._outcome
         return self._outcome
+
+
+class Sharing:
+    """What some questions have in common: each key is read once, and the same question is asked once."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._keys: dict[int, Shared[ApiKey]] = {}
+        self._answers: dict[Asked, Shared[Balance]] = {}
+
+    def key(self, source: KeySource) -> Shared[ApiKey]:
+        """Return what the questions that need the key of `source` share."""
+        with self._guard:
+            return self._keys.setdefault(id(source), Shared())
+
+    def answer(self, asked: Asked) -> Shared[Balance]:
+        """Return what the questions that are the same share."""
+        with self._guard:
+            return self._answers.setdefault(asked, Shared())

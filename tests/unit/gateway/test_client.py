@@ -69,6 +69,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("apimart_cli.gateway.client.time", clock)
+    monkeypatch.setattr("apimart_cli.gateway.question.time", clock)
     monkeypatch.setattr("apimart_cli.gateway.retry.time", clock)
     return clock
 
