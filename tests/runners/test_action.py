@@ -1,6 +1,5 @@
 """The action: its steps, played as the runner of GitHub Actions plays them, install apimart and gate a job."""
 
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -14,9 +13,9 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
-from support.programs import need
 from support.runner import Played, commands_in, play, pretend_installed
 from support.running import Serve, Write, connected
+from support.schemas import held_against
 
 ACTION = ROOT / "action.yml"
 
@@ -206,12 +205,5 @@ def test_the_action_is_valid(environment: Mapping[str, str], tmp_path: Path) -> 
     slipped = tmp_path / "action.yml"
     slipped.write_text(ACTION.read_text(encoding="utf-8").replace("shell:", "shel:"), encoding="utf-8")
     for path, code in ((ACTION, 0), (slipped, 1)):
-        ended = subprocess.run(
-            [need("check-jsonschema"), "--builtin-schema", "vendor.github-actions", str(path)],
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-        )
+        ended = held_against("vendor.github-actions", path, environment)
         assert ended.returncode == code, ended.stdout

@@ -16,6 +16,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.programs import need
 from support.running import KEY, Serve, connected
+from support.schemas import held_against
 
 JOB = ROOT / "ci" / "gitlab.yml"
 
@@ -162,12 +163,5 @@ def test_the_job_is_valid(right: str, wrong: str, code: int, environment: Mappin
     text = JOB.read_text(encoding="utf-8").replace("\n.apimart-check:", "\napimart-check:").replace(right, wrong)
     path = tmp_path / "gitlab.yml"
     path.write_text(text, encoding="utf-8")
-    ended = subprocess.run(
-        [need("check-jsonschema"), "--builtin-schema", "vendor.gitlab-ci", str(path)],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    ended = held_against("vendor.gitlab-ci", path, environment)
     assert ended.returncode == code, ended.stdout
