@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 HELD_UP_SECONDS = 0.25
 """Most seconds for which forecasts hold up answers that have arrived, in all, unless somebody waits for them."""
 
+WAITED_SECONDS = 3.0
+"""Most seconds after the start for which an answer that depends on forecasts waits for them."""
+
+
+def patience_for(profiles: Sequence[Settings]) -> float:
+    """Return for how many seconds to wait where an answer depends on forecasts: no profile longer than its timeout."""
+    return min(WAITED_SECONDS, *(profile.timeout.value for profile in profiles))
+
 
 class Forecasts:
     """How long balances last, told from the ledger, which is read while the answers travel."""

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from apimart_cli.readings import Taken
 
 
-FORECAST_SECONDS = 3.0
-"""Most seconds after the start for which a verdict waits for forecasts; for a ledger that is locked, far shorter."""
-
 app = new_app()
 
 
@@ -125,9 +122,9 @@ def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
     """Return what makes forecasts, where a profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
-    from apimart_cli.memory import Forecasts
+    from apimart_cli.memory import Forecasts, patience_for
 
-    return Forecasts(profiles, patience=min(FORECAST_SECONDS, *(profile.timeout.value for profile in profiles)))
+    return Forecasts(profiles, patience=patience_for(profiles))
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from apimart_cli.plugin import Bounds
     from apimart_cli.ranges import Range
 
-FORECAST_SECONDS = 3.0
-"""Most seconds after the start for which a state waits for forecasts, where it depends on them."""
-
 app = new_app()
 
 
@@ -213,8 +210,7 @@ def _duration(text: str | None, source: str) -> "timedelta | None":
 
 def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "Forecasts":
     """Return what makes forecasts: waited for where a state depends on them, and otherwise shown if they are there."""
-    from apimart_cli.memory import Forecasts
+    from apimart_cli.memory import Forecasts, patience_for
 
     is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    patience = min(FORECAST_SECONDS, *(profile.timeout.value for profile in profiles)) if is_asked else 0.0
-    return Forecasts(profiles, patience=patience)
+    return Forecasts(profiles, patience=patience_for(profiles) if is_asked else 0.0)

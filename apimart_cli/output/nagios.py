@@ -82,14 +82,16 @@ def _cut(text: str) -> str:
 
 
 def _sentence(found: Found, *, is_alone: bool) -> str:
-    """Return what is left, and the state of each thing that is not as it should be, with the reason."""
-    told = [
-        f"{finding.state.name.lower()}: {_reason(finding, found, is_alone=is_alone)}"
-        for finding in found.findings
-        if finding.state is not State.OK
-    ]
-    if found.reading.balance is not None:
-        told.insert(0, _left(found.reading, found.reading.balance))
+    """Return what is left, and the state of each thing that is not as it should be, with the reason.
+
+    A runway that was asked for is told in any case: also where it is not known, and that was let pass.
+    """
+    told = [] if found.reading.balance is None else [_left(found.reading, found.reading.balance)]
+    for finding in found.findings:
+        if finding.state is not State.OK:
+            told.append(f"{finding.state.name.lower()}: {_reason(finding, found, is_alone=is_alone)}")
+        elif finding.subject is Subject.RUNWAY:
+            told.append(_lasts(found.reading))
     return f"{_name(found.reading)} {', '.join(told)}"
 
 

@@ -211,6 +211,7 @@ def test_the_runway_is_told_from_the_ledger(call: Call, ledger: Path, options: s
     assert (ended.code, ended.stderr) == (code, "")
     assert ended.stdout.startswith(f"APIMART {state} - ")
     if code != 3:
+        assert "lasts about" in ended.stdout
         # All days are alike: 10.5 at 0.25 a day is 42 days, less what passed since the past was written.
         seconds = int(ended.stdout.partition("'default_key_runway'=")[2].partition("s;")[0])
         assert 41 * 86_400 < seconds <= 42 * 86_400
@@ -228,6 +229,13 @@ def test_a_ledger_that_cannot_be_written_changes_nothing(call: Call, ledger: Pat
     """No word of it is said: a monitoring system would take standard error for the answer."""
     ended = call("nagios", "-c", "5:", env={"APIMART_HISTORY": f"{tmp_path}"})
     assert ends(ended, 0, "OK - default/key 10.5 left")
+
+
+def test_a_runway_that_is_let_pass_is_seen_to_be_unknown(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where nothing can be recorded, it stays so for ever: nobody is to take this OK for a runway that is long."""
+    env = {**connected(sandbox), "APIMART_HISTORY": f"{tmp_path}/missing/folder"}
+    ended = call("nagios", "-c", "5:", "--runway-warning", "7d", "--no-forecast", "ok", env=env)
+    assert ends(ended, 0, "OK - default/key 10.5 left, no history")
 
 
 def test_a_history_that_cannot_be_read_is_no_pass(call: Call, ledger: Path) -> None:

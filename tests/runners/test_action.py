@@ -139,6 +139,14 @@ def test_the_exit_code_of_the_check_is_that_of_the_step(
     assert [command.name for command in commands_in(played.log)] == (["error"] if code else [])
 
 
+def test_a_scope_that_is_empty_is_no_weaker_check(use: Use, serve: Serve) -> None:
+    """As of a variable that is not set: the account is looked at, as if none was given."""
+    poor = serve(account=Funds(Decimal("4.9"), Decimal(0)))
+    for inputs in ({"min": "5"}, {"min": "5", "scope": ""}):
+        assert use(inputs, **connected(poor)).code == ExitCode.BELOW
+    assert use({"min": "5", "scope": "key"}, **connected(poor)).code == ExitCode.OK
+
+
 @pytest.mark.parametrize(("inputs", "code"), [({"on-unlimited": "fail"}, ExitCode.UNLIMITED), ({}, ExitCode.OK)])
 def test_an_unlimited_key_is_refused_on_request(
     inputs: Mapping[str, str], code: ExitCode, use: Use, serve: Serve
