@@ -74,7 +74,7 @@ def _answer_of_check(error: ApimartError, chosen: "OutputFormat", *, quiet: bool
     shown = format_of(chosen)
     try:
         if shown.failed is not None and not quiet:
-            write_answer(shown.failed(error))
+            write_answer(shown.failed(error), shown.encoding)
     finally:
         if shown.reports is not None:
             from apimart_cli.screen.reports import write_reports

@@ -138,7 +138,7 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     shown = format_of(chosen)
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
-        write_answer(shown.checked(verdict, standard_output()))
+        write_answer(shown.checked(verdict, standard_output()), shown.encoding)
     if shown.reports is not None:
         from apimart_cli.screen.reports import write_reports
 

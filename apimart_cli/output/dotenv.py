@@ -20,4 +20,4 @@ def _name(output: str) -> str:
     return output.upper().replace("-", "_")
 
 
-FORMAT = Format(checked=_checked_as_dotenv, failed=_as_dotenv)
+FORMAT = Format(checked=_checked_as_dotenv, failed=_as_dotenv, encoding="utf-8")

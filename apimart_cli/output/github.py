@@ -115,4 +115,4 @@ def _line(judged: Judged) -> str:
     return plain_line(f"{judged.outcome.value.upper()} {quote(judged.reading.name)}: {findings(judged)}")
 
 
-FORMAT = Format(checked=_checked_for_github, failed=_failed_for_github, reports=_reports)
+FORMAT = Format(checked=_checked_for_github, failed=_failed_for_github, reports=_reports, encoding="utf-8")
