@@ -95,7 +95,10 @@ def _gitlab_job(title: str) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
     [template] = yaml.safe_load(GITLAB_JOB.read_text(encoding="utf-8")).values()
     job = dict(_ci_job(title)["balance"])
     assert job.pop("extends") == ".apimart-check"
-    assert template["before_script"] == ["rm -f apimart.env", "python3 -m pip install --quiet ./vendor/apimart-cli"]
+    assert template["before_script"] == [
+        "rm -f apimart.env",
+        "env -u APIMART_API_KEY python3 -m pip install --quiet ./vendor/apimart-cli",
+    ]
     return "\n".join(template["script"]), {**template["variables"], **job.pop("variables")}, job
 
 

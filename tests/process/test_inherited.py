@@ -398,7 +398,7 @@ subprocess.Popen = Slow
 def test_twenty_slow_key_commands_have_one_allowance(
     run: Run, sandbox: Sandbox, write_config: Write, tmp_path: Path, slow: str
 ) -> None:
-    """They are given up together, and not one after the other: the limit, half a second, and the start."""
+    """They are given up together, and not one after the other, which would take ten seconds."""
     profiles = "".join(f'[profiles.p{number}]\napi_key_command = ["sleep", "60"]\n' for number in range(20))
     write_config(profiles)
     env = {"APIMART_BASE_URL": sandbox.url}
@@ -407,7 +407,7 @@ def test_twenty_slow_key_commands_have_one_allowance(
         env["PYTHONPATH"] = str(tmp_path)
     started = time.monotonic()
     ended = run("check", "--all-profiles", "--min", "5", "--timeout", "1", "--fail-open", env=env)
-    assert time.monotonic() - started < 1.5 + SLACK
+    assert time.monotonic() - started < 1.5 + 2 * SLACK
     assert ended.returncode == 4
     assert ended.stderr.count("within the time limit") == 20
 

@@ -293,8 +293,8 @@ def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: St
 def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
     """With the options of the sandbox."""
     ended = run(
-        "sandbox", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "0.8", "--",
-        "apimart", "run", "--max-spend", "4", "--interval", "0.1", "--", "sleep", "20",
+        "sandbox", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "2", "--",
+        "apimart", "run", "--max-spend", "6", "--interval", "0.1", "--", "sleep", "20",
     )  # fmt: skip
     assert ended.returncode == 124
     assert "apimart: warning: the balance is not known: the gateway rejected the API key" in ended.stderr

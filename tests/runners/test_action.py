@@ -14,7 +14,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.runner import Played, commands_in, play, pretend_installed
-from support.running import Serve, Write, connected
+from support.running import KEY, Serve, Write, connected
 from support.schemas import held_against
 
 ACTION = ROOT / "action.yml"
@@ -206,6 +206,20 @@ def test_the_scripts_have_no_expression() -> None:
     steps = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
     assert len(steps) == 2
     assert all("${{" not in step["run"] and "eval" not in step["run"] for step in steps)
+
+
+def test_what_builds_the_package_has_no_key(
+    runner: Path, workspace: Path, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A build may run code of others; the key is for the check alone."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nenv >{tmp_path}/seen\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    env = {**environment, "APIMART_API_KEY": KEY}
+    played = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=workspace)
+    assert played.code == 1
+    assert "RUNNER_TEMP=" in (tmp_path / "seen").read_text()
+    assert KEY not in (tmp_path / "seen").read_text()
 
 
 def test_the_action_is_valid(environment: Mapping[str, str], tmp_path: Path) -> None:
