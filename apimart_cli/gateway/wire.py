@@ -5,9 +5,12 @@ numbers and line ends as they come. Here each line is looked at once, and only h
 """
 
 import http.client
+import math
 import re
+import socket
+import time
 from collections.abc import Mapping
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from apimart_cli.gateway.failures import untrustworthy
 
@@ -43,11 +46,17 @@ class StrictResponse(http.client.HTTPResponse):
 
     _chunks: "_Chunks"
 
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        """Read from a connection: its time limit, which the library counts anew for each byte, is that of all lines."""
+        super().__init__(sock, *arguments, **named)
+        seconds = sock.gettimeout()
+        self._give_up_at = math.inf if seconds is None else time.monotonic() + seconds
+
     def begin(self) -> None:
         """Read the head, after those of interim answers. Raises HTTPException where it is none."""
         if self.headers is not None:
             return
-        head = _read_final_head(_Lines(self.fp))
+        head = _read_final_head(_Lines(self.fp, self._give_up_at))
         self.version, self.status, self.reason = 10 + min(head.minor_version, 1), head.status, head.reason
         self.code = head.status
         self.headers = self.msg = _used(head)
@@ -57,7 +66,7 @@ class StrictResponse(http.client.HTTPResponse):
             self.length = 0
         self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         self.chunk_left = None
-        self._chunks = _Chunks(self.fp)
+        self._chunks = _Chunks(self.fp, self._give_up_at)
         # What a connection carries after one answer must not be taken for the next one, to another key perhaps.
         self.will_close = True
 
@@ -79,17 +88,31 @@ class _Head(NamedTuple):
 class _Lines:
     """The lines of a head, or of what stands around chunks, up to a size together."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Any, give_up_at: float) -> None:
         self._stream = stream
+        self._give_up_at = give_up_at
         self._left = MAX_HEAD_BYTES
 
     def read(self) -> bytes:
         """Return the next line, empty at the end of the connection. Raises LineTooLong beyond the size."""
-        line = self._stream.readline(self._left + 1)
+        line = _read_line(self._stream, self._left + 1, self._give_up_at)
         self._left -= len(line)
         if self._left < 0:
             raise http.client.LineTooLong("head")
         return line
+
+
+def _read_line(stream: Any, most: int, give_up_at: float) -> bytes:
+    """Return the next line, at most `most` bytes of it, empty at the end of the connection. Raises TimeoutError.
+
+    Not with `readline`, which goes on for as long as one more byte comes in time.
+    """
+    line = bytearray()
+    while len(line) < most and not line.endswith(b"\n") and (there := stream.peek(1)):
+        if time.monotonic() >= give_up_at:
+            raise TimeoutError
+        line += stream.read(min(there.find(b"\n") + 1 or len(there), most - len(line)))
+    return bytes(line)
 
 
 def _read_final_head(lines: _Lines) -> _Head:
@@ -154,8 +177,9 @@ def _used(head: _Head) -> http.client.HTTPMessage:
 class _Chunks:
     """A body in chunks, each line of which must be exactly as the syntax says."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream: Any = stream
+    def __init__(self, stream: Any, give_up_at: float) -> None:
+        self._stream = stream
+        self._give_up_at = give_up_at
         self._left_in_chunk = 0
         self._extras_left = MAX_HEAD_BYTES
         self._is_first = True
@@ -195,7 +219,7 @@ class _Chunks:
                 raise http.client.HTTPException("no trailer")
 
     def _read_line(self, most: int) -> bytes:
-        line: bytes = self._stream.readline(most + 1)
+        line = _read_line(self._stream, most + 1, self._give_up_at)
         if not line.endswith(b"\n"):
             raise http.client.IncompleteRead(b"")
         return line
