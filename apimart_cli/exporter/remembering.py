@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.settings import Settings
@@ -43,12 +43,24 @@ WRITE_SECONDS = 2.0
 FORECAST_EVERY = 600.0
 """Least seconds from one look at all histories to the next."""
 
+FORECAST_LASTS = 3 * 60 * 60.0
+"""Seconds for which a forecast is told: longer than a look at all histories takes, where the ledger can be read."""
+
 RESTS = 19.0
 """So many times as long as it took to make a forecast nothing is done after it: a twentieth of one core at most."""
 
 _DAY = 24 * 60 * 60.0
 
 Place = tuple[str, Scope]
+
+
+class _Known(NamedTuple):
+    """A forecast, and what it is one of: the profile may have another key or another gateway by now."""
+
+    forecast: "Forecast"
+    key_id: str | None
+    host: str
+    made_at: float
 
 
 class Remembering:
@@ -62,7 +74,7 @@ class Remembering:
         self._recorded_at: dict[Place, float] = {}
         self._owed: dict[Place, Reading] = {}
         self._latest: dict[Place, Reading] = {}
-        self._forecasts: dict[Place, Forecast] = {}
+        self._forecasts: dict[Place, _Known] = {}
         self._is_over = threading.Event()
 
     def use(self, profiles: Sequence[Settings]) -> None:
@@ -90,7 +102,13 @@ class Remembering:
                 if settings.record.value and (before is None or now - before >= self._spacing):
                     self._recorded_at[place] = now
                     self._owed[place] = reading
-            return [each._replace(forecast=self._forecasts.get((each.profile, each.scope))) for each in readings]
+            return [each._replace(forecast=self._forecast_of(each)) for each in readings]
+
+    def _forecast_of(self, reading: Reading) -> "Forecast | None":
+        known = self._forecasts.get((reading.profile, reading.scope))
+        if known is None or (known.key_id, known.host) != (reading.key_id, reading.host):
+            return None
+        return known.forecast if time.monotonic() - known.made_at < FORECAST_LASTS else None
 
     def start(self) -> None:
         """Begin. Where the system starts no thread, nothing is remembered."""
@@ -142,8 +160,9 @@ class Remembering:
             began = time.monotonic()
             found = _forecast(path, reading)
             with self._guard:
+                self._forecasts.pop(place, None)
                 if found is not None and place in self._latest:
-                    self._forecasts[place] = found
+                    self._forecasts[place] = _Known(found, reading.key_id, reading.host, time.monotonic())
             if self._is_over.wait(RESTS * (time.monotonic() - began)):
                 return
 

@@ -114,7 +114,10 @@ class Server(ThreadingMixIn, TCPServer):
         """Have a thread answer; where there are too many, the oldest connection gives way."""
         with self._guard:
             if len(self._open) >= MOST_CONNECTIONS:
-                _cut(min(self._open, key=self._open.__getitem__))
+                # Not counted any more, or the next one would find the same one the oldest, and cut nobody off.
+                oldest = min(self._open, key=self._open.__getitem__)
+                del self._open[oldest]
+                _cut(oldest)
             self._open[request] = time.monotonic()
         try:
             super().process_request(request, client_address)

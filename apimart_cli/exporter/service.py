@@ -100,8 +100,7 @@ class _Exporter:
         """Begin to ask and to answer."""
         profiles = self._chosen.profiles
         _warn_of_exposures(profiles)
-        if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
-            raise profiles[0].api_key.value.error
+        _require_key(profiles)
         keep_one_arena()
         # Before anybody is asked: the port may be in use.
         shown = Shown(self._pages, lambda: self._board.is_shown, lambda: self._access)
@@ -151,6 +150,7 @@ class _Exporter:
         try:
             access = read_access(self._order.files)
             chosen = self._order.choose()
+            _require_key(chosen.profiles)
         except Exception as error:  # noqa: BLE001  # a bug in what reads is no end of what runs
             failure = error if isinstance(error, ApimartError) else bug(error)
             write_warning(f"nothing was changed: {failure.message}", failure.hint)
@@ -191,11 +191,22 @@ _RELOAD = getattr(signal, "SIGHUP", None)
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], int | None]]:
-    """Let signals only be noted; give what tells the next one."""
+    """Let signals only be noted; give what tells the next one: what ends it first, and one reload for several."""
     came: list[int] = []
+
+    def next_one() -> int | None:
+        noted = [came.pop(0) for _ in range(len(came))]
+        return next((number for number in noted if number != _RELOAD), noted[0] if noted else None)
+
     numbers = [number for number in (signal.SIGTERM, signal.SIGINT, _RELOAD) if number is not None]
     with handling(numbers, lambda number, _frame: came.append(number)):
-        yield lambda: came.pop(0) if came else None
+        yield next_one
+
+
+def _require_key(profiles: Sequence[Settings]) -> None:
+    """Raise AuthError where there is a single profile, and it has no usable key."""
+    if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
+        raise profiles[0].api_key.value.error
 
 
 def _warn_of_exposures(profiles: Sequence[Settings]) -> None:

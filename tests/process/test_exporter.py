@@ -175,6 +175,10 @@ def test_the_config_file_is_read_again_when_told_so(start: Start, sandbox: Sandb
     exporter.reload()
     exporter.wait_until_told("warning: nothing was changed: ")
     assert "config.toml" in exporter.told
+    # As who writes a file anew leaves it for a moment.
+    write_config(top)
+    exporter.reload()
+    exporter.wait_until_told("warning: nothing was changed: there is no API key")
     before = exporter.samples("reading_timestamp_seconds")
     wait_until(lambda: exporter.samples("reading_timestamp_seconds") != before)
     assert set(exporter.samples("min_balance")) == {WORK, WORK.replace("work", "new")}

@@ -16,7 +16,7 @@ from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import all_series, entries
 from apimart_cli.ledger.records import Entry, Series
-from apimart_cli.ledger.store import record
+from apimart_cli.ledger.store import clear, record
 from apimart_cli.words import Scope
 from support.processes import wait_until
 from support.readings import AUTH, failed
@@ -114,6 +114,47 @@ def test_a_balance_with_a_history_gets_a_forecast(ledger: Path, monkeypatch: pyt
     assert forecast is not None
     assert forecast.days_left == pytest.approx(Decimal(10), rel=Decimal("0.05"))
     assert other.forecast is None
+
+
+def test_a_forecast_is_told_of_the_key_and_the_gateway_that_it_was_made_of(ledger: Path) -> None:
+    """And of no other that the profile has afterwards."""
+    write_past(ledger)
+    settings = profile(ledger)
+    memory = using(settings)
+    memory.take(settings, [read("50")])
+    memory._look()
+    known, rotated, moved = memory.take(
+        settings, [read("50"), read("50", key_id="0" * 12), read("50")._replace(host="other.example.com")]
+    )
+    assert known.forecast is not None
+    assert rotated.forecast is None
+    assert moved.forecast is None
+
+
+def test_a_forecast_is_not_told_for_ever(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the ledger cannot be read any more, it ends after a while; where the history is gone, at once."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    write_past(ledger)
+    settings = profile(ledger)
+    memory = using(settings)
+
+    def is_told() -> bool:
+        [known] = memory.take(settings, [read("50")])
+        return known.forecast is not None
+
+    assert not is_told()
+    memory._look()
+    now += remembering.FORECAST_LASTS - 1
+    assert is_told()
+    now += 1
+    assert not is_told()
+    memory._look()
+    assert is_told()
+    with opened(ledger, seconds=None) as connection:
+        clear(connection)
+    memory._look()
+    assert not is_told()
 
 
 def test_a_ledger_that_cannot_be_used_changes_nothing(

@@ -78,6 +78,19 @@ def test_when_there_are_too_many_the_oldest_gives_way(monkeypatch: pytest.Monkey
         assert len(server._open) <= 3
 
 
+def test_of_many_that_come_at_once_each_makes_one_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though none of those that gave way has been seen to end meanwhile."""
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
+    cut: list[socket.socket] = []
+    monkeypatch.setattr(server_module, "_cut", cut.append)
+    with serving() as server, ExitStack() as stack:
+        for _ in range(9):
+            connect(stack, server)
+        wait_until(lambda: len(cut) == 6)
+        assert len(set(cut)) == 6
+        assert len(server._open) == 3
+
+
 def test_a_page_that_cannot_be_made_is_500_and_the_next_one_may_work() -> None:
     """Prometheus counts it as down; what went wrong is named by its type alone."""
     pages = iter([ValueError("sk-secret-0123456789"), b"page\n"])

@@ -371,6 +371,26 @@ def test_an_answer_that_does_not_come_in_time_is_no_answer(transport: Transport,
     assert error.hint == "try again later, or allow more time with --timeout"
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        [drip(b"HTTP/1.1 200 OK" + b" " * 900, every=0.05)],
+        [b"HTTP/1.1 200 OK\r\n", drip(b"X: " + b"y" * 900, every=0.05)],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", drip(b"51;" + b"x" * 900, every=0.05)],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", drip(b"1\r\n{\r\n" * 90, every=0.05)],
+    ],
+)
+def test_no_server_keeps_a_connection_by_sending_a_byte_now_and_then(
+    transport: Transport, play: Play, script: Script
+) -> None:
+    """In a status line, a header, an extension of a chunk: who waits has gone, and the thread would stay for hours."""
+    began = time.monotonic()
+    problem = fault(transport, play(script).url, timeout=0.5)
+    assert problem.message.startswith("no answer from 127.0.0.1:")
+    # Of 45 seconds, which it takes to send all of it.
+    assert time.monotonic() - began < 20
+
+
 def test_a_time_limit_is_told_as_it_was_given() -> None:
     """Without digits that nobody wrote."""
     assert timed_out("h", 10.0).message == "no answer from h within 10 seconds"
