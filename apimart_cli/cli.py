@@ -4,15 +4,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import typer.main
 
-from apimart_cli.commands import Group
+from apimart_cli.commands import Group, Version
 from apimart_cli.errors import NOT_STARTED, PLUGIN_UNKNOWN, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.processes.signals import ending_cleanly
-from apimart_cli.version import __version__
 
 COMMANDS = (
     "balance", "check", "watch", "run", "history", "statusline", "nagios", "exporter",
@@ -65,20 +64,8 @@ _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What Typer raises for every mistake on the command line; it has no public name in all the versions we allow."""
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        from apimart_cli.screen.writing import write_answer
-
-        write_answer(f"apimart {__version__}\n")
-        raise typer.Exit
-
-
 @app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+def root(version: Version = False) -> None:
     """Show the balance left on an APIMart API key, and stop before the money runs out.
 
     Start with:

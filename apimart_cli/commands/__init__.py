@@ -9,12 +9,13 @@ examples, which are indented; what stands after the examples is shown after the 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
 from apimart_cli.errors import ExitCode
+from apimart_cli.version import __version__
 
 if TYPE_CHECKING:
     from apimart_cli.config.settings import Settings
@@ -29,6 +30,19 @@ _LAST = ("debug", "api_key_file", "api_key", "help")
 
 _NAME_WIDTH = 22
 """Cells for the name of an option; what is longer stands on a line of its own."""
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from apimart_cli.screen.writing import write_answer
+
+        write_answer(f"apimart {__version__}\n")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+]
 
 
 class _Layout(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # it has no public name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from apimart_cli.commands import Command, new_app
+from apimart_cli.commands import Command, Version, new_app
 from apimart_cli.commands.options import (
     AllProfiles,
     ApiKey,
@@ -93,15 +93,6 @@ class Thresholds(NamedTuple):
     ] = None
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        from apimart_cli.screen.writing import write_answer
-        from apimart_cli.version import __version__
-
-        write_answer(f"apimart {__version__}\n")
-        raise typer.Exit
-
-
 @app.command(cls=Command)
 @with_records
 def nagios(
@@ -117,9 +108,7 @@ def nagios(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="More lines after the first: everything about each balance.")
     ] = False,
-    version: Annotated[  # noqa: ARG001  # its callback does it
-        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Version = False,  # noqa: ARG001  # its callback does it
 ) -> CommandStatus:
     """Check the balance as a plugin of Nagios or Icinga.
 

@@ -25,9 +25,10 @@ MOST_TEXT = 2_000
 LONGEST_NAME = 60
 """Cells of the name of a profile."""
 
-_OBEYED = re.compile(r"[|<]|\\(?=n)")
-"""What monitoring systems would obey: a bar begins performance data, Icinga's pages show a text with tags as HTML, and
-Nagios takes a backslash and an n for a new line where a result reaches it through a file."""
+_OBEYED = re.compile(r"[|<`]|\\(?=n)|\$(?=[({])")
+"""What monitoring systems would obey: a bar begins performance data, Icinga's pages show a text with tags as HTML,
+Nagios takes a backslash and an n for a new line where a result reaches it through a file, and notification commands
+put the text into a line for a shell."""
 
 
 def render(found: Sequence[Found], *, verbose: bool = False) -> str:
