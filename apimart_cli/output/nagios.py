@@ -25,7 +25,7 @@ MOST_TEXT = 2_000
 LONGEST_NAME = 60
 """Cells of the name of a profile."""
 
-_OBEYED = re.compile(r"[|<`]|\\(?=n)|\$(?=[({])")
+_OBEYED = re.compile(r"[|<]|\\(?=n)|\$(?=[({])")
 """What monitoring systems would obey: a bar begins performance data, Icinga's pages show a text with tags as HTML,
 Nagios takes a backslash and an n for a new line where a result reaches it through a file, and notification commands
 put the text into a line for a shell."""
@@ -173,5 +173,7 @@ def _with_hint(error: ApimartError) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return text from outside as one visible line that no monitoring system takes for anything but text."""
-    return re.sub(_OBEYED, lambda match: f"\\x{ord(match.group()):02x}", visible(text))
+    """Return text as one visible line that no monitoring system takes for anything but text."""
+    # Our own hints have commands between backticks.
+    shown = visible(text).replace("`", "'")
+    return re.sub(_OBEYED, lambda match: f"\\x{ord(match.group()):02x}", shown)

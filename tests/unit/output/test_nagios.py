@@ -264,7 +264,7 @@ def test_a_line_has_an_end(count: int) -> None:
     [
         (ApimartError("there is none", "make one"), "APIMART UNKNOWN - there is none (make one)\n"),
         (ApimartError("there | is\nnone"), "APIMART UNKNOWN - there \\x7c is\\x0anone\n"),
-        (ApimartError("$5 `id` $(id) ${IFS}"), "APIMART UNKNOWN - $5 \\x60id\\x60 \\x24(id) \\x24{IFS}\n"),
+        (ApimartError("$5 `id` $(id) ${IFS}"), "APIMART UNKNOWN - $5 'id' \\x24(id) \\x24{IFS}\n"),
     ],
 )
 def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
