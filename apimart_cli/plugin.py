@@ -158,7 +158,7 @@ def _proved_by_part(reading: Reading, bounds: Bounds) -> Iterator[Finding]:
 
 def _state_of_runway(reading: Reading, bounds: Bounds, choices: Choices) -> State:
     critical, warning = (
-        None if shortest is None else judge_reading(reading, Thresholds(min_runway=shortest))
+        judge_reading(reading, Thresholds(min_runway=shortest))
         for shortest in (bounds.runway_critical, bounds.runway_warning)
     )
     states = [_state(is_critical=critical is Outcome.BELOW, is_warning=warning is Outcome.BELOW)]

@@ -151,6 +151,7 @@ def test_a_bug_is_unknown_and_payment_required_is_critical(chosen: WhenUnavailab
         ("0", None, bounds(runway_critical=3), State.CRITICAL),
         ("0", None, bounds(runway_warning=3), State.WARNING),
         ("20", None, bounds(runway_warning=3), State.UNKNOWN),
+        ("20", None, bounds(runway_critical=3), State.UNKNOWN),
     ],
 )
 def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low(
@@ -185,8 +186,51 @@ def test_readings_are_sorted_by_the_worst() -> None:
 def test_a_reading_without_a_bound_is_an_error() -> None:
     """What looks at nothing says nothing, whatever was read."""
     for found in (reading(), reading(None), failed(SILENCE)):
-        with pytest.raises(UsageError, match="no threshold"):
+        with pytest.raises(UsageError) as raised:
             examine(found, Bounds(), USUAL)
+        assert raised.value.message == "there is no threshold to check"
+        assert raised.value.hint == "give -w, -c, --runway-warning or --runway-critical"
+
+
+def test_too_little_history_of_one_part_is_what_was_chosen_however_soon_the_other_ends() -> None:
+    """Where neither is proved to end too soon."""
+    hours = WEEK._replace(days_left_low=Decimal("0.5"))
+    parts = [reading(scope=Scope.KEY)._replace(forecast=hours), reading(scope=Scope.ACCOUNT)]
+    held_to = Bounds(runway_critical=timedelta(hours=3))
+    assert state(spendable(*parts), held_to, Choices(no_forecast=WhenNoForecast.OK)) is State.OK
+
+
+@pytest.mark.parametrize(
+    ("remain", "held_to", "expected"),
+    [
+        (None, bounds("10:"), [(State.UNKNOWN, Subject.READING)]),
+        ("3", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.REMAINING)]),
+        ("7", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.REMAINING)]),
+        ("7", bounds(max_used="2"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.USED)]),
+        ("0", bounds(runway_critical=3), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.RUNWAY)]),
+        ("0", bounds(runway_warning=3), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.RUNWAY)]),
+    ],
+)
+def test_a_failure_says_what_it_is_about_and_what_its_parts_prove(
+    remain: str | None, held_to: Bounds, expected: list[tuple[State, Subject]]
+) -> None:
+    """The failure first; what it was held to goes along."""
+    key = failed(SILENCE) if remain is None else reading(remain)
+    found = examine(spendable(key, failed(SILENCE, scope=Scope.ACCOUNT)), held_to, USUAL)
+    assert [(each.state, each.subject) for each in found.findings] == expected
+    assert found.bounds is held_to
+
+
+def test_a_result_that_is_nothing_of_the_kind_is_no_state() -> None:
+    """Should a bug ever lose a result, the plugin stops and says what it was; the front door makes that UNKNOWN."""
+    with pytest.raises(AssertionError, match="nothing of the kind"):
+        examine(reading()._replace(result="nothing of the kind"), bounds("10:"), USUAL)  # type: ignore[arg-type]
+
+
+def test_payment_required_is_about_the_reading() -> None:
+    """It has no amounts that could be held to anything."""
+    found = examine(failed(PaymentRequiredError("402")), bounds("10:"), USUAL)
+    assert [(each.state, each.subject) for each in found.findings] == [(State.CRITICAL, Subject.READING)]
 
 
 def test_what_was_found_says_what_it_is_about() -> None:

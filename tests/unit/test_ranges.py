@@ -99,6 +99,23 @@ def test_anything_else_is_refused(text: str, fault: str) -> None:
     assert raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("~:", "-c: '~:' never alerts", "leave it out, or give 5: for at least 5"),
+        ("2:1", "-c: '2:1' ends before it starts", "the smaller number comes first, like 1:5"),
+        ("a\nb\nc", "-c: 'a\\x0ab\\x0ac' has a space in it", None),
+        ("?" * 50, f"-c: '{'?' * 37}...' is not a range", None),
+    ],
+)
+def test_a_refusal_says_what_to_give_instead(text: str, message: str, hint: str | None) -> None:
+    """What was given is shown safely, and cut where it is long."""
+    with pytest.raises(UsageError) as raised:
+        parse_range(text, "-c")
+    assert raised.value.message == message
+    assert hint is None or raised.value.hint == hint
+
+
 def test_a_key_in_place_of_a_range_is_not_repeated() -> None:
     """It may be typed where it does not belong."""
     with pytest.raises(UsageError) as raised:
