@@ -10,7 +10,7 @@ from itertools import count
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError
-from apimart_cli.pace import Moment, Pace
+from apimart_cli.pace import JITTER, Moment, Pace
 
 Dice = Callable[[], float]
 """Gives numbers from 0 to 1."""
@@ -73,8 +73,8 @@ class Plan:
         self._put(asked, now + asked.pace.seconds_left(_moment(now)))
 
     def skip(self, asked: Asked, now: float) -> None:
-        """Plan the next time of one that was due and not asked."""
-        self._put(asked, max(asked.due, now) + self._interval)
+        """Plan the next time of one that was due and not asked; not all at once, as one of them has to find out."""
+        self._put(asked, max(asked.due, now) + self._interval * (1 + JITTER * self._dice()))
 
     def hurry(self, asked: Asked, now: float) -> None:
         """Forget the failures of a profile, whose gateway answers again, and ask it within the interval."""

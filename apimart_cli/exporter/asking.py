@@ -171,16 +171,16 @@ class Asking:
         if belonging is not None:
             asked, line = belonging
             line.workers.ended()
-            self._settle(asked, line, readings, now)
+            self._settle(visit, asked, line, readings, now)
 
     def _give_up_overdue(self, now: float) -> None:
         """Wait no more for what hangs where no time limit reaches, like the look-up of a name."""
         for visit, (asked, line) in self._under_way.overdue(now):
             line.workers.give_up(visit)
-            self._settle(asked, line, visit.overdue(), now)
+            self._settle(visit, asked, line, visit.overdue(), now)
 
-    def _settle(self, asked: Asked, line: "_Line", readings: Sequence[Reading], now: float) -> None:
-        is_back = [line.host.take(reading, now) for reading in readings]
+    def _settle(self, visit: Visit, asked: Asked, line: "_Line", readings: Sequence[Reading], now: float) -> None:
+        is_back = [line.host.take(reading, now, visit.began_at) for reading in readings]
         self._finish(asked, readings, now)
         if any(is_back):
             busy = {other for other, _ in self._under_way.belongings()}
