@@ -10,7 +10,7 @@ from itertools import count
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError
-from apimart_cli.pace import JITTER, Moment, Pace
+from apimart_cli.pace import JITTER, MOST_WAIT, Moment, Pace, pause_of
 
 Dice = Callable[[], float]
 """Gives numbers from 0 to 1."""
@@ -26,6 +26,8 @@ class Asked:
         self.pace = pace
         self.slot = slot
         self.due = 0.0
+        self.quiet_until = 0.0
+        """Until when the gateway asked to be left alone with it."""
         self.was_answered = False
         self.is_current = True
         """Whether it is still to be asked."""
@@ -69,6 +71,7 @@ class Plan:
         if not asked.was_answered and any(each.balance for each in readings):
             began = self._before_slot(asked, now)
             asked.was_answered = True
+        asked.quiet_until = now + min(pause_of(readings) or 0.0, MOST_WAIT)
         asked.pace.take(readings, asked=_moment(began), now=_moment(now))
         self._put(asked, now + asked.pace.seconds_left(_moment(now)))
 
@@ -77,9 +80,12 @@ class Plan:
         self._put(asked, max(asked.due, now) + self._interval * (1 + JITTER * self._dice()))
 
     def hurry(self, asked: Asked, now: float) -> None:
-        """Forget the failures of a profile, whose gateway answers again, and ask it within the interval."""
+        """Forget the failures of a profile, whose gateway answers again, and ask it within the interval.
+
+        Later, where the gateway has asked for that.
+        """
         asked.pace = self._pace()
-        self._put(asked, now + self._interval * self._dice())
+        self._put(asked, max(asked.quiet_until, now + self._interval * self._dice()))
 
     def _pace(self) -> Pace:
         return Pace(self._interval, dice=self._dice)

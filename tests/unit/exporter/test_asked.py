@@ -105,6 +105,20 @@ def test_what_went_is_never_due() -> None:
     assert due(a_plan, 10_000.0) == []
 
 
+def test_a_gateway_that_is_back_is_left_alone_as_it_asked() -> None:
+    """A key that was told to wait waits; the others are asked within the interval."""
+    told = UnavailableError("the gateway limits the rate of requests (HTTP 429)")
+    told.retry_after = 3600.0
+    a_plan = plan()
+    waits, fails = (a_plan.begin(settings(), 0.0) for _ in range(2))
+    a_plan.take(waits, [failed(told)], 10.0)
+    a_plan.take(fails, SILENCE, 10.0)
+    for asked in (waits, fails):
+        a_plan.hurry(asked, 20.0)
+    assert waits.due == 10.0 + 3600.0
+    assert 20.0 <= fails.due <= 20.0 + INTERVAL
+
+
 def test_what_was_skipped_is_due_after_an_interval_or_a_little_later() -> None:
     """Without a longer pause: it did not fail itself. And not all of them at once."""
     a_plan = plan()
