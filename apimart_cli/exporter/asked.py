@@ -10,6 +10,7 @@ from itertools import count
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError
+from apimart_cli.keys.command import KeyCommand
 from apimart_cli.pace import JITTER, MOST_WAIT, Moment, Pace, pause_of
 
 Dice = Callable[[], float]
@@ -106,12 +107,16 @@ def _moment(at: float) -> Moment:
 
 
 def asks_the_same(one: Settings, other: Settings) -> bool:
-    """Tell whether two settings of a profile make the same questions, to the same host, with the same key."""
+    """Tell whether two settings of a profile make the same questions, to the same host, with the same key.
+
+    What the same command or the keyring gives counts as the same: it is not known before it is asked.
+    """
 
     def question(settings: Settings) -> tuple[object, ...]:
         key = settings.api_key
-        kind = type(key.value)
-        return settings.base_url.value, settings.scope.value, settings.unit.value, key.value.key_id, kind, key.source
+        kind, command = type(key.value), key.value.command if isinstance(key.value, KeyCommand) else None
+        place = settings.base_url.value, settings.scope.value, settings.unit.value
+        return *place, key.value.key_id, kind, command, key.source
 
     return question(one) == question(other)
 

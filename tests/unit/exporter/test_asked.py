@@ -1,6 +1,8 @@
 """The plan: when each profile is due, on a clock of the test's own."""
 
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,3 +141,17 @@ def test_questions_are_the_same_by_their_key_and_where_it_goes() -> None:
     assert not asks_the_same(one, settings("sk-another-0123456789"))
     assert not asks_the_same(one, settings(scope="account"))
     assert not asks_the_same(one, settings(base_url="https://other.example"))
+
+
+def test_another_command_may_print_another_key(tmp_path: Path) -> None:
+    """Though it is the same program; what one key was told is nothing about another."""
+
+    def printed_by(*command: str) -> Settings:
+        config = tmp_path / "config.toml"
+        config.write_text(f"[profiles.a]\napi_key_command = {json.dumps(command)}\n")
+        config.chmod(0o600)
+        (found,) = resolve(Options(), {"APIMART_CONFIG": str(config), "HOME": "/nowhere"})
+        return found
+
+    assert asks_the_same(printed_by("pass", "work"), printed_by("pass", "work"))
+    assert not asks_the_same(printed_by("pass", "work"), printed_by("pass", "home"))
