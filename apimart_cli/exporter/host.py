@@ -8,7 +8,7 @@ from math import inf
 
 from apimart_cli.balance import Reading
 from apimart_cli.errors import AuthError, BadResponseError, PaymentRequiredError, UnavailableError
-from apimart_cli.pace import MOST_WAIT
+from apimart_cli.pace import MOST_BACK_OFF
 
 SILENT_AFTER = 5
 """After so many questions in a row without an answer, none of them answered meanwhile, a gateway counts as down."""
@@ -61,7 +61,8 @@ class Host:
             case UnavailableError(was_told=False) as silence:
                 self._silent += began >= self._answered_at
                 self._latest = silence
-                self._quiet_until = now + max(PROBE_EVERY, min(silence.retry_after or 0.0, MOST_WAIT))
+                # A key waits for as long as it was told to; others may not be meant, and one of them has to find out.
+                self._quiet_until = now + max(PROBE_EVERY, min(silence.retry_after or 0.0, MOST_BACK_OFF))
             case None | UnavailableError() | PaymentRequiredError() | BadResponseError():
                 self._silent, self._answered_at = 0, now
             case AuthError(rejection=said) if said is not None:

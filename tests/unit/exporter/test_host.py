@@ -12,6 +12,7 @@ from apimart_cli.errors import (
     UsageError,
 )
 from apimart_cli.exporter.host import PROBE_EVERY, SILENT_AFTER, Host
+from apimart_cli.pace import MOST_BACK_OFF
 from support.readings import failed, reading
 
 SILENCE = failed(UnavailableError("no answer from x within 10 seconds"))
@@ -68,15 +69,16 @@ def test_it_is_back_with_the_first_answer(down: Host) -> None:
     assert not down.take(reading(), 9.0, 9.0)
 
 
-def test_it_is_left_alone_for_as_long_as_it_asks() -> None:
-    """Not only by the key that was told so: all are refused in a row."""
+@pytest.mark.parametrize(("asked", "quiet"), [(100.0, 100.0), (86_400.0, MOST_BACK_OFF)])
+def test_it_is_left_alone_for_as_long_as_it_asks(asked: float, quiet: float) -> None:
+    """Not only by the key that was told so: all are refused in a row. Not for days: the next one may be let in."""
     error = UnavailableError("the gateway limits the rate of requests (HTTP 429)")
-    error.retry_after = 100.0
+    error.retry_after = asked
     host = Host()
     for _ in range(SILENT_AFTER):
         host.take(failed(error), 0.0, 0.0)
-    assert not host.may_be_asked(99.0)
-    assert host.may_be_asked(100.0)
+    assert not host.may_be_asked(quiet - 1.0)
+    assert host.may_be_asked(quiet)
 
 
 @pytest.mark.parametrize(
