@@ -41,6 +41,12 @@ class Moment(NamedTuple):
         return max(0.0, min(later.steady - self.steady, later.wall - self.wall))
 
 
+def pause_of(readings: Sequence[Reading]) -> float | None:
+    """Return for how many seconds the gateway asked to be left alone, the longest of several; None where it did not."""
+    pauses = [each.error.retry_after for each in readings if isinstance(each.error, UnavailableError)]
+    return max((pause for pause in pauses if pause is not None), default=None)
+
+
 class Pace:
     """When one profile is asked next."""
 
@@ -57,8 +63,7 @@ class Pace:
 
         One balance among them is an answer, unless the gateway asked for a pause.
         """
-        pauses = [each.error.retry_after for each in readings if isinstance(each.error, UnavailableError)]
-        retry_after = max((pause for pause in pauses if pause is not None), default=None)
+        retry_after = pause_of(readings)
         if retry_after is None and any(each.balance for each in readings):
             self.answered(asked)
         else:

@@ -112,6 +112,11 @@ def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen
     if shard is not None:
         if options.all_profiles and not options.profiles:
             options = options._replace(profiles=names, all_profiles=False)
+        if names and not options.profiles:
+            raise UsageError(
+                "--shard: an option or a variable names a single key",
+                "name profiles with -p, or none, and unset APIMART_PROFILE and APIMART_API_KEY",
+            )
         if not options.profiles:
             raise ConfigError("--shard: there are no profiles to share out", "store some with: apimart login -p NAME")
         options = options._replace(profiles=tuple(filter(shard.has, options.profiles)))

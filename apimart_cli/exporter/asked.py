@@ -10,7 +10,8 @@ from itertools import count
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError
-from apimart_cli.pace import Moment, Pace
+from apimart_cli.keys.command import KeyCommand
+from apimart_cli.pace import JITTER, MOST_WAIT, Moment, Pace, pause_of
 
 Dice = Callable[[], float]
 """Gives numbers from 0 to 1."""
@@ -26,6 +27,8 @@ class Asked:
         self.pace = pace
         self.slot = slot
         self.due = 0.0
+        self.quiet_until = 0.0
+        """Until when the gateway asked to be left alone with it."""
         self.was_answered = False
         self.is_current = True
         """Whether it is still to be asked."""
@@ -69,17 +72,21 @@ class Plan:
         if not asked.was_answered and any(each.balance for each in readings):
             began = self._before_slot(asked, now)
             asked.was_answered = True
+        asked.quiet_until = now + min(pause_of(readings) or 0.0, MOST_WAIT)
         asked.pace.take(readings, asked=_moment(began), now=_moment(now))
         self._put(asked, now + asked.pace.seconds_left(_moment(now)))
 
     def skip(self, asked: Asked, now: float) -> None:
-        """Plan the next time of one that was due and not asked."""
-        self._put(asked, max(asked.due, now) + self._interval)
+        """Plan the next time of one that was due and not asked; not all at once, as one of them has to find out."""
+        self._put(asked, max(asked.due, now) + self._interval * (1 + JITTER * self._dice()))
 
     def hurry(self, asked: Asked, now: float) -> None:
-        """Forget the failures of a profile, whose gateway answers again, and ask it within the interval."""
+        """Forget the failures of a profile, whose gateway answers again, and ask it within the interval.
+
+        Later, where the gateway has asked for that.
+        """
         asked.pace = self._pace()
-        self._put(asked, now + self._interval * self._dice())
+        self._put(asked, max(asked.quiet_until, now + self._interval * self._dice()))
 
     def _pace(self) -> Pace:
         return Pace(self._interval, dice=self._dice)
@@ -100,12 +107,16 @@ def _moment(at: float) -> Moment:
 
 
 def asks_the_same(one: Settings, other: Settings) -> bool:
-    """Tell whether two settings of a profile make the same questions, to the same host, with the same key."""
+    """Tell whether two settings of a profile make the same questions, to the same host, with the same key.
+
+    What the same command or the keyring gives counts as the same: it is not known before it is asked.
+    """
 
     def question(settings: Settings) -> tuple[object, ...]:
         key = settings.api_key
-        kind = type(key.value)
-        return settings.base_url.value, settings.scope.value, settings.unit.value, key.value.key_id, kind, key.source
+        kind, command = type(key.value), key.value.command if isinstance(key.value, KeyCommand) else None
+        place = settings.base_url.value, settings.scope.value, settings.unit.value
+        return *place, key.value.key_id, kind, command, key.source
 
     return question(one) == question(other)
 

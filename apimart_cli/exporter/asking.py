@@ -50,8 +50,8 @@ class Asking:
     ) -> None:
         """Ask each profile every `interval` seconds, each gateway for `concurrency` of them at once at most.
 
-        `taken` and `completed` are called by one thread alone, the latter after each profile of the start was asked
-        once, and was answered or failed.
+        `taken` and `completed` are called by one thread alone, the latter after each profile was asked once, and was
+        answered or failed.
         """
         self._interval = interval
         self._concurrency = concurrency
@@ -63,7 +63,7 @@ class Asking:
         self._lines: dict[str, _Line] = {}
         self._under_way: UnderWay[tuple[Asked, _Line]] = UnderWay()
         self._events: SimpleQueue[Callable[[float], None]] = SimpleQueue()
-        self._first = FirstRound((), ends_at=0.0)
+        self._first = FirstRound(ends_at=0.0)
         self._garbage = Garbage()
         self._is_closed = False
         self.error: Exception | None = None
@@ -73,8 +73,8 @@ class Asking:
         """Begin to ask. Raises UsageError where the system starts no thread."""
         timeout = max((each.timeout.value * len(each.targets()) for each in profiles), default=0.0)
         now = time.monotonic()
+        self._first = FirstRound(ends_at=now + self._interval + timeout)
         self._replace(profiles, now)
-        self._first = FirstRound(self._profiles.values(), ends_at=now + self._interval + timeout)
         try:
             with held_back():
                 threading.Thread(target=self._run, name="apimart-plan", daemon=True).start()
@@ -171,16 +171,16 @@ class Asking:
         if belonging is not None:
             asked, line = belonging
             line.workers.ended()
-            self._settle(asked, line, readings, now)
+            self._settle(visit, asked, line, readings, now)
 
     def _give_up_overdue(self, now: float) -> None:
         """Wait no more for what hangs where no time limit reaches, like the look-up of a name."""
         for visit, (asked, line) in self._under_way.overdue(now):
             line.workers.give_up(visit)
-            self._settle(asked, line, visit.overdue(), now)
+            self._settle(visit, asked, line, visit.overdue(), now)
 
-    def _settle(self, asked: Asked, line: "_Line", readings: Sequence[Reading], now: float) -> None:
-        is_back = [line.host.take(reading, now) for reading in readings]
+    def _settle(self, visit: Visit, asked: Asked, line: "_Line", readings: Sequence[Reading], now: float) -> None:
+        is_back = [line.host.take(reading, now, visit.began_at) for reading in readings]
         self._finish(asked, readings, now)
         if any(is_back):
             busy = {other for other, _ in self._under_way.belongings()}
@@ -225,6 +225,7 @@ class Asking:
             workers = Workers(self._concurrency, self._arrived, self._trace)
             self._lines[asked.host] = _Line(workers)
         self._lines[asked.host].profiles.add(asked)
+        self._first.add(asked)
         return asked
 
     def _remove(self, asked: Asked) -> None:
@@ -233,8 +234,7 @@ class Asking:
         line = self._lines[asked.host]
         line.profiles.discard(asked)
         if not line.profiles:
-            line.workers.close()
-            del self._lines[asked.host]
+            self._lines.pop(asked.host).workers.close()
 
     def _arrived(self, visit: Visit, readings: list[Reading]) -> None:
         self._events.put(lambda now: self._ended(visit, readings, now))

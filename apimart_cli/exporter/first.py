@@ -1,6 +1,4 @@
-"""The first round: whether each profile of the start was asked once. Pure: no I/O, and no clock of its own."""
-
-from collections.abc import Iterable
+"""The first round: whether each profile was asked once. Pure: no I/O, and no clock of its own."""
 
 from apimart_cli.errors import UnavailableError
 from apimart_cli.exporter.asked import Asked
@@ -9,11 +7,16 @@ from apimart_cli.exporter.asked import Asked
 class FirstRound:
     """Who was not yet answered and has not yet failed."""
 
-    def __init__(self, profiles: Iterable[Asked], *, ends_at: float) -> None:
+    def __init__(self, *, ends_at: float) -> None:
         """At `ends_at` it is over, whoever is missing: a slow gateway keeps nobody waiting for the others."""
-        self._missing = set(profiles)
+        self._missing = set[Asked]()
         self._ends_at = ends_at
         self.is_over = False
+
+    def add(self, asked: Asked) -> None:
+        """Wait for one more, unless it is over."""
+        if not self.is_over:
+            self._missing.add(asked)
 
     def saw(self, asked: Asked) -> None:
         """Take note of one that was answered, failed, or went."""

@@ -4,9 +4,11 @@ A gateway that does not answer is asked again by one question at a time: thousan
 whole time limit, and find the same.
 """
 
+from math import inf
+
 from apimart_cli.balance import Reading
 from apimart_cli.errors import AuthError, BadResponseError, PaymentRequiredError, UnavailableError
-from apimart_cli.pace import MOST_WAIT
+from apimart_cli.pace import MOST_BACK_OFF
 
 SILENT_AFTER = 5
 """After so many questions in a row without an answer, none of them answered meanwhile, a gateway counts as down."""
@@ -20,6 +22,7 @@ class Host:
 
     def __init__(self) -> None:
         self._silent = 0
+        self._answered_at = -inf
         self._latest: UnavailableError | None = None
         self._quiet_until = 0.0
         self._is_probing = False
@@ -48,16 +51,20 @@ class Host:
         why = self._latest.message if self._latest is not None else "no answer"
         return UnavailableError(f"not asked, as it went with others: {why}", "look at the gateway first")
 
-    def take(self, reading: Reading, now: float) -> bool:
-        """Take note of what became of a question; return whether the gateway answers again after it was down."""
+    def take(self, reading: Reading, now: float, began: float) -> bool:
+        """Take note of what became of a question that began then; return whether the gateway is back after it was down.
+
+        Where others were answered since it began, the gateway is there, and silent to that question alone.
+        """
         was_down, self._is_probing = self.is_down, False
         match reading.error:
             case UnavailableError(was_told=False) as silence:
-                self._silent += 1
+                self._silent += began >= self._answered_at
                 self._latest = silence
-                self._quiet_until = now + max(PROBE_EVERY, min(silence.retry_after or 0.0, MOST_WAIT))
+                # A key waits for as long as it was told to; others may not be meant, and one of them has to find out.
+                self._quiet_until = now + max(PROBE_EVERY, min(silence.retry_after or 0.0, MOST_BACK_OFF))
             case None | UnavailableError() | PaymentRequiredError() | BadResponseError():
-                self._silent = 0
+                self._silent, self._answered_at = 0, now
             case AuthError(rejection=said) if said is not None:
-                self._silent = 0
+                self._silent, self._answered_at = 0, now
         return was_down and not self.is_down

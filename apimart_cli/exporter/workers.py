@@ -1,6 +1,7 @@
 """The threads that ask one gateway, used again and again; each asks for one profile at a time."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
@@ -22,6 +23,7 @@ class Visit:
         self._readings: list[Reading] = []
         self.is_over = False
         """Whether nobody waits for it any more."""
+        self.began_at = time.monotonic()
         questions[0].begin()
 
     @property

@@ -16,19 +16,20 @@ class KeyCommand:
     key_id = None
 
     def __init__(self, command: Sequence[str], *, profile: str) -> None:
-        self._command = tuple(command)
-        self._name = f"api_key_command of profile {profile} ({self._command[0]})"
+        self.command = tuple(command)
+        """The program and its arguments. Not to be shown."""
+        self._name = f"api_key_command of profile {profile} ({self.command[0]})"
         self._key: ApiKey | None = None
 
     @property
     def state(self) -> str:
         """Which program prints the key. Not its arguments: one might be a secret, however unwise that is."""
-        return f"from the command {self._command[0]}, which is not run here"
+        return f"from the command {self.command[0]}, which is not run here"
 
     @property
     def fault(self) -> str | None:
         """Whether there is such a program."""
-        return None if shutil.which(self._command[0]) else f"there is no command {self._command[0]}"
+        return None if shutil.which(self.command[0]) else f"there is no command {self.command[0]}"
 
     def read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return what the command prints, one trailing newline dropped.
@@ -63,7 +64,7 @@ class KeyCommand:
 
     def _start(self) -> Child:
         try:
-            return Child.start(self._command, captured=True)
+            return Child.start(self.command, captured=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it cannot be started"
             hint = hint_for(error, "check the command in the config file")
@@ -75,4 +76,4 @@ class KeyCommand:
 
     @property
     def _hint(self) -> str:
-        return f"run {shlex.quote(self._command[0])} with its arguments by hand; it must print the key and nothing else"
+        return f"run {shlex.quote(self.command[0])} with its arguments by hand; it must print the key and nothing else"

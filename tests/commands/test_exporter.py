@@ -33,6 +33,15 @@ def test_what_cannot_be_done_is_a_usage_error(call: Call, options: tuple[str, ..
     assert told in ended.stderr
 
 
+def test_a_single_key_cannot_be_shared_out(call: Call, write_config: Write) -> None:
+    """Not said as if there were no profiles."""
+    write_config('[profiles.work]\napi_key = "sk-work-0123456789"\n')
+    for name, value in (("APIMART_PROFILE", "work"), ("APIMART_API_KEY", "sk-other-0123456789")):
+        ended = call("exporter", "--shard", "1/2", env={name: value})
+        assert ended.code == 2
+        assert "--shard: an option or a variable names a single key" in ended.stderr
+
+
 def test_without_the_library_it_says_how_to_get_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra; no other command needs it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)

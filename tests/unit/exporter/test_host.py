@@ -12,6 +12,7 @@ from apimart_cli.errors import (
     UsageError,
 )
 from apimart_cli.exporter.host import PROBE_EVERY, SILENT_AFTER, Host
+from apimart_cli.pace import MOST_BACK_OFF
 from support.readings import failed, reading
 
 SILENCE = failed(UnavailableError("no answer from x within 10 seconds"))
@@ -22,7 +23,7 @@ def down() -> Host:
     """A gateway that is down since the moment 0."""
     host = Host()
     for _ in range(SILENT_AFTER):
-        host.take(SILENCE, 0.0)
+        host.take(SILENCE, 0.0, 0.0)
     assert host.is_down
     return host
 
@@ -31,12 +32,24 @@ def test_a_few_questions_without_an_answer_are_no_outage() -> None:
     """One that is answered between them starts the count again."""
     host = Host()
     for _ in range(SILENT_AFTER - 1):
-        host.take(SILENCE, 0.0)
+        host.take(SILENCE, 0.0, 0.0)
     assert (host.is_in_doubt, host.is_down) == (True, False)
-    host.take(reading(), 0.0)
+    host.take(reading(), 0.0, 0.0)
     assert not host.is_in_doubt
-    host.take(SILENCE, 0.0)
+    host.take(SILENCE, 0.0, 0.0)
     assert (host.is_in_doubt, host.is_down) == (True, False)
+
+
+def test_silence_to_a_question_is_no_outage_where_others_were_answered_meanwhile() -> None:
+    """Some keys may never be answered in time; those of the others are as well as before."""
+    host = Host()
+    host.take(reading(), now=1.0, began=0.0)
+    for _ in range(2 * SILENT_AFTER):
+        host.take(SILENCE, now=10.0, began=0.5)
+    assert (host.is_in_doubt, host.is_down) == (False, False)
+    for _ in range(SILENT_AFTER):
+        host.take(SILENCE, now=20.0, began=1.5)
+    assert host.is_down
 
 
 def test_one_question_at_a_time_finds_out_whether_it_is_back(down: Host) -> None:
@@ -44,27 +57,28 @@ def test_one_question_at_a_time_finds_out_whether_it_is_back(down: Host) -> None
     assert not down.may_be_asked(PROBE_EVERY - 0.1)
     assert down.may_be_asked(PROBE_EVERY)
     assert not down.may_be_asked(PROBE_EVERY)
-    assert not down.take(SILENCE, 20.0)
+    assert not down.take(SILENCE, 20.0, 20.0)
     assert not down.may_be_asked(20.0 + PROBE_EVERY - 0.1)
     assert down.may_be_asked(20.0 + PROBE_EVERY)
 
 
 def test_it_is_back_with_the_first_answer(down: Host) -> None:
     """That is told once."""
-    assert down.take(reading(), 9.0)
+    assert down.take(reading(), 9.0, 9.0)
     assert not down.is_down
-    assert not down.take(reading(), 9.0)
+    assert not down.take(reading(), 9.0, 9.0)
 
 
-def test_it_is_left_alone_for_as_long_as_it_asks() -> None:
-    """Not only by the key that was told so: all are refused in a row."""
+@pytest.mark.parametrize(("asked", "quiet"), [(100.0, 100.0), (86_400.0, MOST_BACK_OFF)])
+def test_it_is_left_alone_for_as_long_as_it_asks(asked: float, quiet: float) -> None:
+    """Not only by the key that was told so: all are refused in a row. Not for days: the next one may be let in."""
     error = UnavailableError("the gateway limits the rate of requests (HTTP 429)")
-    error.retry_after = 100.0
+    error.retry_after = asked
     host = Host()
     for _ in range(SILENT_AFTER):
-        host.take(failed(error), 0.0)
-    assert not host.may_be_asked(99.0)
-    assert host.may_be_asked(100.0)
+        host.take(failed(error), 0.0, 0.0)
+    assert not host.may_be_asked(quiet - 1.0)
+    assert host.may_be_asked(quiet)
 
 
 @pytest.mark.parametrize(
@@ -78,17 +92,17 @@ def test_it_is_left_alone_for_as_long_as_it_asks() -> None:
 )
 def test_a_failure_that_the_gateway_tells_is_an_answer(down: Host, error: ApimartError) -> None:
     """It is there."""
-    assert down.take(failed(error), 9.0)
+    assert down.take(failed(error), 9.0, 9.0)
 
 
 @pytest.mark.parametrize("error", [AuthError("no key"), UsageError("no CA file")])
 def test_a_failure_before_it_was_asked_says_nothing_of_it(down: Host, error: ApimartError) -> None:
     """Neither that it is there, nor that it is not."""
-    assert not down.take(failed(error), 9.0)
+    assert not down.take(failed(error), 9.0, 9.0)
     assert down.is_down
     host = Host()
     for _ in range(SILENT_AFTER):
-        host.take(failed(error), 0.0)
+        host.take(failed(error), 0.0, 0.0)
     assert not host.is_down
 
 
