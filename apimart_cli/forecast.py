@@ -164,7 +164,8 @@ def _as_seen(spends: Sequence[Decimal], known: Container[int]) -> list[Decimal]:
     narrow exactly where little is known.
     """
     seen, held = list[Decimal](), Decimal(0)
-    for age, spend in zip(range(len(spends) - 1, -1, -1), spends, strict=True):
+    for number, spend in enumerate(spends, start=1):
+        age = len(spends) - number
         held += spend
         seen.append(held if age in known else Decimal(0))
         if age in known:

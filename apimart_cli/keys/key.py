@@ -28,7 +28,7 @@ class ApiKey:
         HTTP library with a message that prints the key.
         """
         fault = _fault(characters)
-        hint = _hint(characters) if fault else ""
+        hint = fault and _hint(characters)
         self._characters = "" if fault else characters
         self.source = source
         # Reporters of exceptions show the local variables of every frame.

@@ -451,6 +451,13 @@ def test_every_failure_has_advice(status: int, hint: str) -> None:
     assert refusal("", status).hint == hint
 
 
+def test_a_gateway_without_an_account_endpoint_is_no_wrong_address() -> None:
+    """Every gateway of this family has the key's endpoint alone for sure."""
+    with pytest.raises(BadResponseError) as raised:
+        interpret(Answer(404, "", b""), scope=Scope.ACCOUNT, redactor=Redactor(), fetched_at=datetime.now(UTC))
+    assert raised.value.hint == "use --scope key: this gateway has no account endpoint"
+
+
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
 def test_a_redirect_is_told_with_its_target_and_never_a_balance(status: int) -> None:
     """The error names where the gateway pointed, so that a wrong base URL is easily found."""
