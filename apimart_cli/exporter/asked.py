@@ -20,12 +20,10 @@ Dice = Callable[[], float]
 class Asked:
     """One profile that is asked again and again."""
 
-    def __init__(self, settings: Settings, pace: Pace, slot: float) -> None:
-        """`slot` is when in each interval it is asked, once it has answered."""
+    def __init__(self, settings: Settings, pace: Pace) -> None:
         self.settings = settings
         self.host = settings.targets()[0].host
         self.pace = pace
-        self.slot = slot
         self.due = 0.0
         self.quiet_until = 0.0
         """Until when the gateway asked to be left alone with it."""
@@ -49,7 +47,7 @@ class Plan:
 
     def begin(self, settings: Settings, now: float) -> Asked:
         """Return a profile that is due now."""
-        asked = Asked(settings, self._pace(), self._interval * self._dice())
+        asked = Asked(settings, self._pace())
         self._put(asked, now)
         return asked
 
@@ -70,7 +68,7 @@ class Plan:
         # What was kept waiting keeps its place in the interval, unless it has missed a whole one.
         began = asked.due if now - asked.due < self._interval else now
         if not asked.was_answered and any(each.balance for each in readings):
-            began = self._before_slot(asked, now)
+            began = self._before_its_turn(now)
             asked.was_answered = True
         asked.quiet_until = now + min(pause_of(readings) or 0.0, MOST_WAIT)
         asked.pace.take(readings, asked=_moment(began), now=_moment(now))
@@ -91,10 +89,12 @@ class Plan:
     def _pace(self) -> Pace:
         return Pace(self._interval, dice=self._dice)
 
-    def _before_slot(self, asked: Asked, now: float) -> float:
-        """Return a moment after which one interval leads to the next of its slots."""
-        first = now + self._least
-        return first + (asked.slot - first) % self._interval - self._interval
+    def _before_its_turn(self, now: float) -> float:
+        """Return a moment from which one interval leads to the second question, at any time of the next interval.
+
+        From there on it keeps its place: those that were first asked together are spread.
+        """
+        return now + self._least + (self._interval - self._least) * self._dice() - self._interval
 
     def _put(self, asked: Asked, at: float) -> None:
         asked.due = at
