@@ -8,7 +8,8 @@ else, a child that nobody here started may be theirs.
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ _running: set[int] = set()
 
 _apart: set[int] = set()
 """Those among them that have sessions of their own, and end on their own: neither ends what the other leaves behind."""
+
+_starting: set[object] = set()
+"""A mark for each of those that is being started: it may live already, and is not in `_apart` yet."""
+
+_START_SECONDS = 1.0
+"""Most seconds to wait for the end of a start."""
 
 _is_own_process = False
 _oldest = float("inf")
@@ -54,10 +61,20 @@ def note_start(pid: int) -> None:
     _running.add(pid)
 
 
-def note_apart(pid: int) -> None:
-    """Take note of a command that was started beside others, in a session of its own."""
-    _running.add(pid)
-    _apart.add(pid)
+@contextmanager
+def starting_apart() -> Iterator[Callable[[int], None]]:
+    """Start a command beside others in the block, in a session of its own; give what takes note of its id."""
+    mark = object()
+
+    def note(pid: int) -> None:
+        _running.add(pid)
+        _apart.add(pid)
+
+    _starting.add(mark)
+    try:
+        yield note
+    finally:
+        _starting.discard(mark)
 
 
 def note_end(pid: int) -> None:
@@ -72,7 +89,7 @@ def reap_orphans() -> None:
         return
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid in _running:
+            if ended.si_pid in _running or _starting:
                 return
             os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
 
@@ -143,12 +160,20 @@ class Descendants:
             return []
         with suppress(psutil.Error, OSError):
             children = psutil.Process().children()
+            _wait_for_starts()
             return [
                 child
                 for child in children
                 if child.pid != self._pid and child.create_time() >= _oldest and _session_of(child) not in _apart
             ]
         return []
+
+
+def _wait_for_starts() -> None:
+    """Wait until what was being started is known to be ours: a moment ago it looked like an orphan."""
+    give_up_at = time.monotonic() + _START_SECONDS
+    while _starting and time.monotonic() < give_up_at:
+        time.sleep(_PAUSE)
 
 
 def _is_alive(process: "psutil.Process") -> bool:

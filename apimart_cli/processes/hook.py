@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple, Self
 
 from apimart_cli.processes.child import Child
-from apimart_cli.processes.descendants import note_apart
+from apimart_cli.processes.descendants import starting_apart
 from apimart_cli.processes.signals import at_ending
 
 KEPT = 2000
@@ -51,7 +51,7 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                     os.killpg(process.pid, signal.SIGKILL)
 
     with _Output() as output, at_ending(end_it):
-        with _signals_let_in():
+        with _signals_let_in(), starting_apart() as note:
             process = subprocess.Popen(  # noqa: S603  # the user's own command
                 command,
                 env=dict(environment),
@@ -62,7 +62,7 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                 start_new_session=True,
             )
             started.append(process)
-            note_apart(process.pid)
+            note(process.pid)
         output.is_passed_on()
         child = Child(process, has_own_group=hasattr(os, "setsid"))
         give_up_at = time.monotonic() + seconds

@@ -261,6 +261,39 @@ def test_stopping_reaches_grandchildren_that_ignore_it(
     assert not is_running(bred)
 
 
+STOPPING_BESIDE_A_START = """
+import subprocess, sys, threading, time
+from apimart_cli.processes import child, descendants, hook
+descendants.claim_process()
+lives = threading.Event()
+class Slow(subprocess.Popen):
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        lives.set()
+        time.sleep(0.5)
+command = child.Child.start([sys.executable, "-c", "import time; print('.' * 99, flush=True); time.sleep(60)"],
+                            captured=True)
+command.read(60, lambda: 10.0)
+subprocess.Popen = Slow
+ended = []
+beside = threading.Thread(target=lambda: ended.append(hook.run_hook(
+    ["sh", "-c", "sleep 1; exit 7"], environment={"PATH": "/usr/bin:/bin"}, told=b"", seconds=10)))
+beside.start()
+lives.wait()
+command.stop(0)
+beside.join()
+print(ended[0].status, flush=True)
+"""
+
+
+def test_stopping_ends_nothing_that_is_just_being_started_beside_it(apart: Apart) -> None:
+    """What is run when a balance becomes low lives a moment before it is known by its id; it is no orphan then."""
+    process = apart(sys.executable, "-c", STOPPING_BESIDE_A_START)
+    assert process.stdout is not None
+    assert process.stdout.read().split() == ["7"]
+    assert process.wait(timeout=20) == 0
+
+
 def test_stopping_ends_no_child_of_somebody_else(apart: Apart) -> None:
     """In a process that is not our own, a child that we did not start is none of our business, whoever its parent."""
     text = BREEDING.format(kind="child").replace('".", flush', '"." + " " * 60, flush') + "time.sleep(60)"
