@@ -56,7 +56,9 @@ def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], lea
     ended = run("sandbox", "--remain", "10", "--burn", "1", "--", "apimart", "run", *limit, "--", "sleep", "60")
     seconds = time.monotonic() - begun
     assert (ended.returncode, ended.stdout) == (124, "")
-    assert float(least) <= seconds <= 6
+    # Three seconds and the start of two processes, which a busy machine makes several; how quick it is otherwise
+    # `tests/benchmarks/guard.py` measures. What it spent meanwhile has its own bound below.
+    assert float(least) <= seconds <= 12
     spent = re.search(r"^apimart: note: spent at least ([\d.]+) in \d s; [\d.]+ left$", ended.stderr, re.MULTILINE)
     assert spent
     assert Decimal(least) - Decimal("0.5") <= Decimal(spent[1]) <= Decimal(most)
@@ -174,7 +176,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
     process = start(program, *options, gateway=serve(burn=Decimal(5)))
     both = pids(process)
-    assert process.wait(10) == 124
+    assert process.wait(30) == 124
     assert not any(map(is_running, both))
 
 
