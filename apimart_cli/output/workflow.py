@@ -1,7 +1,8 @@
-"""What the runner of GitHub Actions reads: commands in the log, assignments in a file, tables in Markdown. Pure.
+"""What the runner of GitHub Actions reads: commands in the log, assignments in a file, tables in Markdown.
 
-After the runner's own parsers (actions/runner: ActionCommand.cs, FileCommandManager.cs, August 2026). A line of the log
-is a command where it begins with `::`, and, in the form of before, where `##[` is anywhere in it.
+Pure but for random marks. After the runner's own parsers (actions/runner: ActionCommand.cs, FileCommandManager.cs,
+August 2026). A line of the log is a command where it begins with `::`, and, in the form of before, where `##[` is
+anywhere in it.
 """
 
 import os
