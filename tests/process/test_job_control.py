@@ -260,6 +260,9 @@ def test_a_background_job_waits_for_the_terminal(shell: Shell, around: str) -> N
     shell.enter(f"{around} sh -c 'read -r line; echo got-$line; exit 9' &")
     shell.terminal.expect(rb"\[1\] \+? *(\d+)")
     wait_until(lambda pid=int(shell.terminal.match[1]): state(pid) == "T")
+    # The shell has to know it, too: `fg` sends no signal to a job that it takes for running.
+    shell.enter("jobs")
+    shell.terminal.expect(rb"(?i)stopped|suspended")
     shell.enter("fg")
     shell.expect("sh -c")  # zsh shows no more of it
     shell.enter("words")
