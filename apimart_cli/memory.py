@@ -103,6 +103,14 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
     remember(path, entries, datetime.now(UTC), seconds=seconds)
 
 
+def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:
+    """Return the warning, and its hint, that nothing was recorded where `asked_by` asks for that."""
+    return (
+        f"nothing was recorded, which {asked_by} asks for: {error}",
+        "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
+    )
+
+
 def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":
     from apimart_cli.forecast import forecast
     from apimart_cli.ledger.records import Series

@@ -15,7 +15,7 @@ from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.memory import Forecasts, record
+from apimart_cli.memory import Forecasts, record, unrecorded
 from apimart_cli.screen.output import is_terminal_error
 from apimart_cli.screen.writing import write_error, write_note, write_warning
 from apimart_cli.trace import Trace
@@ -185,10 +185,7 @@ def _record(taken: Sequence[Taken], source: str, *, quiet: bool, is_silent: bool
         record(path, [reading for each in recorded for reading in each.readings], source)
     except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
         if asked_by is not None and not is_silent:
-            write_warning(
-                f"nothing was recorded, which {asked_by} asks for: {error}",
-                "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
-            )
+            write_warning(*unrecorded(asked_by, error))
     else:
         if asked_by is None and path is not None and not was_there and os.path.lexists(path) and not quiet:
             _write_first_note(path)

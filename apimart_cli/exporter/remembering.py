@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.memory import record
+from apimart_cli.memory import record, unrecorded
 from apimart_cli.processes.signals import held_back
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import Scope
@@ -136,10 +136,7 @@ class Remembering:
             self._write()
         except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
             if self._asked_by is not None:
-                write_warning(
-                    f"nothing was recorded, which {self._asked_by} asks for: {error}",
-                    "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
-                )
+                write_warning(*unrecorded(self._asked_by, error))
                 # Told once.
                 self._asked_by = None
 

@@ -6,11 +6,12 @@ every sum.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.errors import PaymentRequiredError
+from apimart_cli.output.amounts import whole_seconds
 from apimart_cli.text import visible
 from apimart_cli.version import __version__
 from apimart_cli.words import Scope
@@ -32,7 +33,6 @@ HELP: Mapping[str, str] = {
 """Every family, in the order in which they are shown, and what it tells."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_SECONDS = 24 * 60 * 60
 
 
 class Sample(NamedTuple):
@@ -148,9 +148,9 @@ def _states(told: Told) -> Iterator[tuple[str, Decimal]]:
         yield "apimart_unlimited", _flag(balance.unlimited_quota)
     if balance is not None and forecast is not None:
         if forecast.days_left is not None:
-            yield "apimart_runway_seconds", _seconds(forecast.days_left, ROUND_HALF_UP)
+            yield "apimart_runway_seconds", whole_seconds(forecast.days_left, ROUND_HALF_UP)
         if forecast.days_left_low is not None:
-            yield "apimart_runway_low_seconds", _seconds(forecast.days_left_low, ROUND_FLOOR)
+            yield "apimart_runway_low_seconds", whole_seconds(forecast.days_left_low, ROUND_FLOOR)
 
 
 def _amounts(told: Told) -> Iterator[tuple[str, Decimal]]:
@@ -176,8 +176,3 @@ def _spendable(told: Iterable[Told]) -> Iterator[tuple[Reading, Decimal]]:
 
 def _flag(is_so: bool) -> Decimal:
     return Decimal(int(is_so))
-
-
-def _seconds(days: Decimal, rounding: str) -> Decimal:
-    with localcontext(prec=120):
-        return (days * _DAY_SECONDS).to_integral_value(rounding)

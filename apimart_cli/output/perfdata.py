@@ -8,12 +8,12 @@ left out: Icinga refuses the `U` that plugins once wrote for it.
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from decimal import ROUND_FLOOR, Decimal, localcontext
+from decimal import ROUND_FLOOR, Decimal
 from hashlib import sha256
 from itertools import accumulate
 
 from apimart_cli.balance import Reading
-from apimart_cli.output.amounts import plain
+from apimart_cli.output.amounts import plain, whole_seconds
 from apimart_cli.plugin import Found
 from apimart_cli.text import visible
 
@@ -22,8 +22,6 @@ MOST_BYTES = 5_000
 
 LONGEST_NAME = 60
 """Characters of the name of a profile in a label."""
-
-_SECONDS_IN_DAY = 24 * 60 * 60
 
 
 def performance_data(found: Sequence[Found]) -> str:
@@ -67,8 +65,7 @@ def _runway(reading: Reading) -> int | None:
     days = reading.forecast.days_left_low if reading.forecast is not None else None
     if days is None:
         return None
-    with localcontext(prec=60):
-        return int((days * _SECONDS_IN_DAY).to_integral_value(ROUND_FLOOR))
+    return int(whole_seconds(days, ROUND_FLOOR))
 
 
 def _at_least(shortest: timedelta | None) -> str:

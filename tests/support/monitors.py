@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from support.processes import wait_until
 from support.programs import need
+from support.servers import end
 
 SECONDS = 90
 """Most seconds until every service was looked at: both spread the first looks over a while."""
@@ -45,12 +46,7 @@ def _started(arguments: Sequence[str], folder: Path, environment: Mapping[str, s
     try:
         yield lambda: log.read_text("utf-8", "replace") if process.poll() is None else _died(log)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, seconds=30)
 
 
 def _died(log: Path) -> str:

@@ -45,12 +45,17 @@ def running(arguments: Sequence[str], *, port: int, folder: Path) -> Iterator[No
         _wait_for(port, process, log)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, seconds=10)
+
+
+def end(process: "subprocess.Popen[bytes]", *, seconds: float) -> None:
+    """End a process that the tests have started; kill it where that takes longer."""
+    process.terminate()
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
