@@ -331,7 +331,7 @@ def test_a_bug_of_ours_leaves_nothing_running(
 
 def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:
     """Where the gateway was silent at the start."""
-    sandbox = serve(burn=D(5), fault=Fault.SERVER_ERROR, fault_for=1.0)
+    sandbox = serve(key=Funds(D(100), D(1)), burn=D(5), fault=Fault.SERVER_ERROR, fault_for=1.0)
     options = ("--max-spend", "2", "--fail-open", "--timeout", "0.2", "--report", "report.json")
     ended, seconds = stopped(call, sandbox, *options)
     assert ended.code == 124
@@ -446,7 +446,7 @@ def test_other_runs_of_the_key_are_named(call: Call, sandbox: Any, ledger: Path)
 
 def test_a_run_is_kept(call: Call, serve: Serve, ledger: Path) -> None:
     """With its name, its cost and how it ended; without its command line."""
-    sandbox = serve(burn=D(5))
+    sandbox = serve(key=Funds(D(100), D(1)), burn=D(5))
     call("run", "--max-spend", "1", "--label", "nightly", *QUICK, "--", "sleep", "20", env=connected(sandbox))
     with opened(ledger) as connection:
         (kept,) = runs(connection)

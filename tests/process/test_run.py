@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.sandbox.scenario import Fault
+from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import BREEDING, KINDS, is_running, wait_until
 from support.programs import need
@@ -24,6 +24,9 @@ pytestmark = pytest.mark.measured
 QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
 
 Start = Callable[..., "subprocess.Popen[str]"]
+
+PLENTY = Funds(Decimal(1000), Decimal(0))
+"""What a key has that is to be spent from: also when a busy machine starts us late, a limit comes before its end."""
 
 
 @pytest.fixture
@@ -159,7 +162,7 @@ def test_a_gigabyte_goes_through(command: str, environment: Mapping[str, str], s
 
 def test_a_command_may_close_its_streams(run: Run, serve: Serve) -> None:
     """It is guarded all the same, and what we say arrives."""
-    sandbox = serve(burn=Decimal(5))
+    sandbox = serve(key=PLENTY, burn=Decimal(5))
     options = ("--max-spend", "1", "--no-settle", "--interval", "0.1")
     ended = run("run", *options, "--", "sh", "-c", "exec <&- >&- 2>&-; exec sleep 20", env=connected(sandbox))
     assert ended.returncode == 124
@@ -174,7 +177,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     """Also what has left the process group or the session, and what ignores SIGTERM, which is killed."""
     program = BREEDING.format(kind=kind) + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
-    process = start(program, *options, gateway=serve(burn=Decimal(5)))
+    process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
     both = pids(process)
     assert process.wait(30) == 124
     assert not any(map(is_running, both))
@@ -187,7 +190,9 @@ import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print("goodbye", flush=True), sys.exit(3)))
 time.sleep(60)
 """
-    process = start(program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(burn=Decimal(5)))
+    process = start(
+        program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(key=PLENTY, burn=Decimal(5))
+    )
     output, _ = process.communicate(timeout=10)
     assert (process.returncode, output) == (124, "goodbye\n")
 
