@@ -480,6 +480,7 @@ def test_a_ledger_that_fails_costs_no_alert(shop: Shop, home: Path, kind: str) -
     assert shop.events == ["low", "low"]
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_busy_ledger_costs_no_alert(shop: Shop, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for a little, and then not."""
     monkeypatch.setattr("apimart_cli.alerting.PATIENT_SECONDS", 0.3)

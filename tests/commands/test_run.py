@@ -464,12 +464,9 @@ def test_readings_of_a_run_are_recorded(call: Call, serve: Serve, ledger: Path) 
     assert [entry.source for entry in recorded(ledger)] == ["run", "run"]
 
 
-def test_a_ledger_that_is_locked_holds_nothing_up(
-    call: Call, sandbox: Any, ledger: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("usual_patience")
+def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledger: Path) -> None:
     """Best effort, a quarter of a second each time."""
-    monkeypatch.setattr(memory, "HELD_UP_SECONDS", 0.25)
-    monkeypatch.setitem(memory.record.__kwdefaults__, "seconds", 0.25)
     import sqlite3
 
     call("balance", env=connected(sandbox))
@@ -571,10 +568,14 @@ def test_what_no_longer_lasts_long_enough_stops(call: Call, serve: Serve, ledger
     assert report_of(tmp_path)["stopped_by"] == "min_runway"
 
 
-def test_a_history_that_cannot_be_read_is_not_too_little(call: Call, sandbox: Any, ledger: Path) -> None:
+@pytest.mark.usefixtures("usual_patience")
+def test_a_history_that_cannot_be_read_is_not_too_little(
+    call: Call, sandbox: Any, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`--on-no-forecast pass` starts the command without a history, and not where nobody knows what it says."""
     import sqlite3
 
+    monkeypatch.setattr(memory, "WAITED_SECONDS", 0.5)
     line = ("run", "--min-runway", "3d", "--on-no-forecast", "pass", *QUICK, "--", "sh", "-c", "exit 4")
     assert call(*line, env=connected(sandbox)).code == 4
     locked = sqlite3.connect(ledger)
