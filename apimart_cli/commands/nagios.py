@@ -148,7 +148,8 @@ def nagios(
             for each, held_to in zip(taken, bounds, strict=True)
             for reading in each.readings
         ]
-        write_answer(render(found, verbose=verbose))
+    # Last, after all that may take time: a signal that comes after it would add a line of its own.
+    write_answer(render(found, verbose=verbose))
     return CommandStatus(worst(each.state for each in found))
 
 

@@ -225,6 +225,17 @@ def test_a_reading_is_recorded(call: Call, sandbox: Sandbox, tmp_path: Path) -> 
     assert [(entry.source, entry.remain) for entry in recorded(path)] == [("nagios", Decimal("10.5"))]
 
 
+def test_the_line_is_the_last_thing_that_happens(
+    call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After all that can take time: a signal that came after it would add a second line, and end with 3."""
+    done: list[str] = []
+    monkeypatch.setattr("apimart_cli.readings.record", lambda *_, **__: done.append("recorded"))
+    monkeypatch.setattr("apimart_cli.screen.writing.write_answer", lambda _text: done.append("told"))
+    assert call("nagios", "-c", "5:", env={**connected(sandbox), "APIMART_RECORD": "1"}).code == 0
+    assert done == ["recorded", "told"]
+
+
 def test_a_ledger_that_cannot_be_written_changes_nothing(call: Call, ledger: Path, tmp_path: Path) -> None:
     """No word of it is said: a monitoring system would take standard error for the answer."""
     ended = call("nagios", "-c", "5:", env={"APIMART_HISTORY": f"{tmp_path}"})
