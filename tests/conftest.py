@@ -26,10 +26,11 @@ runpy.run_path(str(GUARD / "sitecustomize.py"))
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
-# runs that repeat the tests hundreds of times (mutation/run.py).
+# runs that repeat the tests hundreds of times (mutation/run.py), `few` for those with other versions.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("deep", deadline=None, derandomize=False, print_blob=True)
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("steady"), max_examples=15)
 hypothesis.settings.load_profile("steady")
 
 # Tests that run in the background (`&`, nohup) are started with these ignored, and processes under test would inherit

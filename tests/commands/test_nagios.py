@@ -225,9 +225,7 @@ def test_a_reading_is_recorded(call: Call, sandbox: Sandbox, tmp_path: Path) -> 
     assert [(entry.source, entry.remain) for entry in recorded(path)] == [("nagios", Decimal("10.5"))]
 
 
-def test_the_line_is_the_last_thing_that_happens(
-    call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_line_is_the_last_thing_that_happens(call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """After all that can take time: a signal that came after it would add a second line, and end with 3."""
     done: list[str] = []
     monkeypatch.setattr("apimart_cli.readings.record", lambda *_, **__: done.append("recorded"))
