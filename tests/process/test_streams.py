@@ -35,10 +35,11 @@ def run_into(command: str, environment: Mapping[str, str], tmp_path: Path) -> It
         streams: Mapping[int, str], *arguments: str, env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         # The shell breaks the streams: no option of subprocess closes one. Plain sh takes numbers up to 9 only.
+        # It stays there: `--show-completion` looks for the shell that it is called from.
         breaking = " ".join(f"{number}>{redirections.get(state, state)}" for number, state in streams.items())
         named = [int(state[1:]) for state in streams.values() if state[1:].isdecimal()]
         return subprocess.run(
-            ["bash", "-c", f'exec "$0" "$@" {breaking}', command, *arguments],
+            ["bash", "-c", f'"$0" "$@" {breaking}; exit $?', command, *arguments],
             env={**environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
