@@ -49,8 +49,8 @@ _REMOVED_EXACTLY = {
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run half as many again side by side as there are cores: many tests wait, for clocks and for processes."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Run twice as many side by side as there are cores: many tests wait, for clocks and for processes."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.fixture
