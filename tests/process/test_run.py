@@ -13,20 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import BREEDING, KINDS, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, Serve, connected, started_processes
+from support.running import KEY, PLENTY, Run, Serve, connected, started_processes
 
 pytestmark = pytest.mark.measured
 
 QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-PLENTY = Funds(Decimal(1000), Decimal(0))
-"""What a key has that is to be spent from: also when a busy machine starts us late, a limit comes before its end."""
 
 
 @pytest.fixture
@@ -179,7 +176,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
     process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
     both = pids(process)
-    assert process.wait(30) == 124
+    assert process.wait(10) == 124
     assert not any(map(is_running, both))
 
 

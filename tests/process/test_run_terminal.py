@@ -13,10 +13,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.scenario import Fault
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Serve, Spawn, connected
+from support.running import KEY, PLENTY, Serve, Spawn, connected
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
 pytestmark = [
@@ -101,7 +101,7 @@ def test_a_full_screen_program_in_tmux_works_as_it_does_alone(tmux: Tmux, agent:
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_after_a_stop_the_terminal_is_as_it_was(spawn: Spawn, serve: Serve, agent: str, shell: str) -> None:
     """A program that is stopped in raw mode leaves a terminal in which nobody sees what is typed."""
-    env = {"PS1": "ready> ", "TERM": "dumb", **connected(serve(key=Funds(Decimal(1000), Decimal(0)), burn=Decimal(4)))}
+    env = {"PS1": "ready> ", "TERM": "dumb", **connected(serve(key=PLENTY, burn=Decimal(4)))}
     options = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i", "+o", "zle", "+o", "promptsp")}[shell]
     terminal = spawn(need(shell), *options, columns=150, env=env)
     terminal.expect_exact("ready> ")

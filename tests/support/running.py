@@ -3,11 +3,13 @@
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 import pexpect
 
+from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
 
 KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
@@ -15,6 +17,9 @@ KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 
 KEY_ID = "d995c5dc5253"
 """The id of that key."""
+
+PLENTY = Funds(Decimal(1000), Decimal(0))
+"""What a key has that is to be spent from: also when a busy machine starts us late, a limit comes before its end."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs the installed command in a process of its own."""
