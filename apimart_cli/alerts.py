@@ -84,7 +84,7 @@ def question_of(reading: Reading, threshold: Thresholds) -> Question:
 def standing_of(reading: Reading, threshold: Thresholds, rearm: Decimal) -> Standing | None:
     """Return what a reading says about one threshold; None where nobody can tell, as of a failed reading.
 
-    HTTP 402 counts as low. `rearm` times the threshold, at least once, is safe.
+    "No money" counts as low. `rearm` times the threshold, at least once, is safe.
     """
     if isinstance(reading.error, PaymentRequiredError):
         return Standing(is_low=True, is_safe=False)

@@ -108,7 +108,7 @@ def _smaller(key: Reading, account: Reading) -> Balance | ApimartError:
 
 
 def _first_failure(*readings: Reading) -> ApimartError:
-    """Return the failure that says most: 402, then one that is the gateway's word, then silence; of two, the key's."""
+    """Return the failure that says most: no money, then the gateway's word, then silence; of two, the key's."""
     failures = [reading.error for reading in readings if reading.error is not None]
     return min(failures, key=_silence)
 

@@ -3,7 +3,7 @@
     ApimartError                 1  internal          never raised itself; the root to catch
     +-- UsageError               2  usage             options, environment or configuration are wrong
     |   +-- ConfigError          2  config            the config file or a key file is wrong
-    +-- PaymentRequiredError     3  payment_required  HTTP 402: the account cannot pay
+    +-- PaymentRequiredError     3  payment_required  the gateway says that there is no money: HTTP 402, or in words
     +-- AuthError                4  auth              the key is missing, malformed or rejected
     +-- UnavailableError         5  unavailable       no answer within the time allowed
     +-- BadResponseError         6  bad_response      an answer that cannot be trusted
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """Bad options, bad or unreadable configuration, bad URL, or a check without a threshold."""
     BELOW = 3
-    """The verdict: a threshold is not met, or the gateway answered 402 Payment Required."""
+    """The verdict: a threshold is not met, or the gateway says that the key's quota or the balance is used up."""
     AUTH = 4
     """The key is missing, empty, malformed or rejected."""
     UNAVAILABLE = 5
@@ -92,10 +92,17 @@ class ConfigError(UsageError):
 
 
 class PaymentRequiredError(ApimartError):
-    """HTTP 402: the account of the key cannot pay. For `check` this is a verdict, not a failure."""
+    """The gateway says that there is no money: HTTP 402, or that the quota of the key or the balance is used up.
+
+    For `check` this is a verdict, not a failure. `in_short` says it in a line of a verdict.
+    """
 
     code = "payment_required"
     exit_code = ExitCode.BELOW
+
+    def __init__(self, message: str, hint: str | None = None, *, in_short: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.in_short = visible(in_short or "the account cannot pay (HTTP 402)")
 
 
 class AuthError(ApimartError):

@@ -80,7 +80,7 @@ def judge(
 
 
 def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
-    """Return the exit code of showing `readings` without judging them: 402 first, else the first failure, else OK."""
+    """Return the code of showing `readings` without judging them: no money first, else the first failure, else OK."""
     failures = [reading.error for reading in readings if reading.error is not None]
     codes = [failure.exit_code for failure in failures]
     if ExitCode.BELOW in codes:

@@ -35,6 +35,10 @@ _KEY_LIKE = (
 )
 
 
+# The number of a token in the books of the gateway is the customer's own: gateways put it before their errors.
+_ID_OF_TOKEN = r"""(?ai)\[?\btoken[ _-]?ids?["']? ?[=:] ?["']?[\w-]+["']?\]? ?"""  # noqa: S105  # a pattern
+
+
 def visible(text: str) -> str:
     r"""Return `text` as one line in which every character shows: hidden ones are written as `\xNN` or `\uNNNN`.
 
@@ -49,6 +53,11 @@ def visible(text: str) -> str:
 def without_keys(text: str) -> str:
     """Return `text` with anything that looks like an API key reduced to `sk-…`, and otherwise as it is."""
     return re.sub(_KEY_LIKE, "sk-...", text)
+
+
+def without_token_ids(text: str) -> str:
+    """Return what a gateway said without the ids of tokens in it, such as `[token_id=17]`."""
+    return re.sub(_ID_OF_TOKEN, "", text)
 
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:

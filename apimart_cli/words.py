@@ -153,7 +153,7 @@ class StoppedBy(StrEnum):
     MIN_RUNWAY = "min_runway"
     """What was left does not last as long as `--min-runway` asks for."""
     PAYMENT_REQUIRED = "payment_required"
-    """The gateway asked for payment (HTTP 402)."""
+    """The gateway said that there is no money: HTTP 402, or that the key's quota or the balance is used up."""
     BLIND = "blind"
     """The balance was not known for too long, or long enough for a limit to be reached meanwhile."""
 

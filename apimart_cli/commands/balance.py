@@ -32,7 +32,7 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     --textfile is for cron and node_exporter: nothing is printed, and a reading that failed leaves no balance in the
     file.
 
-    Exit codes: 0 shown, 1 internal error, 2 usage, 3 payment required, 4 key missing or rejected, 5 no answer,
+    Exit codes: 0 shown, 1 internal error, 2 usage, 3 no money left, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.config.precedence import resolve

@@ -52,7 +52,7 @@ def watch(
     it. Elsewhere: a line for each change. Failures never end it.
 
     Exit codes: 0 ended as asked, 1 internal error, 2 usage, 3 below --min (with --until-below), 130 interrupted; where
-    a balance was never read, that of its failure: 3 payment required, 4 key missing or rejected, 5 no answer, 6 answer
+    a balance was never read, that of its failure: 3 no money left, 4 key missing or rejected, 5 no answer, 6 answer
     not to be trusted.
     """
     from apimart_cli.config.durations import parse_duration

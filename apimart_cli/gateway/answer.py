@@ -12,7 +12,14 @@ from typing import Any, NamedTuple, NoReturn
 
 from apimart_cli.balance import Balance
 from apimart_cli.errors import ApimartError, UnavailableError
-from apimart_cli.gateway.failures import AUTH_STATUSES, error_of_status, key_rejected, untrustworthy
+from apimart_cli.gateway.failures import (
+    AUTH_STATUSES,
+    answered_by_another,
+    error_of_status,
+    key_rejected,
+    no_money,
+    untrustworthy,
+)
 from apimart_cli.gateway.strict_json import JsonNumber, NotStrictError, parse_object
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.words import Scope
@@ -28,6 +35,9 @@ MAX_FRACTION_DIGITS = 30
 
 MAX_AGE = 60
 """Oldest answer, in seconds, that proves anything. Caches are asked for a fresh one; some do not listen."""
+
+MAX_SERVER_NAME = 40
+"""Most characters that are shown of what calls itself a server."""
 
 _UNLIMITED_SENTINEL = Decimal(-1)
 
@@ -48,6 +58,10 @@ class Answer(NamedTuple):
     age: str | None = None
     """How many seconds ago it was true, as a cache counted them."""
     warning: str | None = None
+    server: str | None = None
+    """What answered, in its own words."""
+    mitigated: str | None = None
+    """What Cloudflare did instead of asking the gateway (`cf-mitigated`): `challenge` is a bot check."""
 
 
 def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
@@ -55,9 +69,10 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
 
     `redactor` quotes what messages repeat of the server's text.
 
-    Raises AuthError (401, 403, HTTP 200 naming the key), PaymentRequiredError (402), UnavailableError (408, 429, 5xx,
-    HTTP 200 with another failure) or BadResponseError (everything else). The status decides first: a perfect body
-    after a wrong status proves nothing.
+    Raises PaymentRequiredError (402, or any status where a JSON error says that there is no money), AuthError (401, 403
+    with a JSON error, HTTP 200 naming the key), UnavailableError (408, 429, 5xx, HTTP 200 with another failure) or
+    BadResponseError (everything else). A balance needs the status first: a perfect body after a wrong one proves
+    nothing.
     """
     if answer.status != 200:
         raise failure_of(answer, scope=scope, redactor=redactor)
@@ -68,6 +83,8 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
     except NotStrictError as error:
         raise untrustworthy(str(error)) from None
     if "success" not in fields:
+        if shortage := _shortage_told(fields, answer.status, redactor):
+            raise shortage
         _reject(f"`success` is missing{_words_of_error(fields, redactor)}")
     success = fields["success"]
     if success is False:
@@ -81,8 +98,24 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
 
 def failure_of(answer: Answer, *, scope: Scope, redactor: Redactor) -> ApimartError:
     """Return the error that an answer with a status other than 200 is, whatever its body."""
+    from apimart_cli.gateway.shortage import complaint_in
+
+    fields, status = _fields_of(answer), answer.status
+    if shortage := _shortage_told(fields, status, redactor, reason=answer.reason):
+        return shortage
+    said = _server_words(fields, answer.reason, redactor)
+    if (status == 403 and complaint_in(fields) is None) or (status in AUTH_STATUSES and answer.mitigated is not None):
+        return answered_by_another(_who_answered(answer, redactor), status, said=said)
     location = redactor.quote(answer.location) if answer.location else None
-    return error_of_status(answer.status, said=_server_words(answer, redactor), location=location, scope=scope)
+    return error_of_status(status, said=said, location=location, scope=scope)
+
+
+def _who_answered(answer: Answer, redactor: Redactor) -> str:
+    """Return what an answer is that has no JSON error of the gateway in it."""
+    if answer.mitigated is not None:
+        server = redactor.quote(answer.server or "")[:MAX_SERVER_NAME]
+        return f"a bot check of {server}" if server else "a bot check"
+    return "a web page" if answer.body.lstrip().startswith(b"<") else "something else"
 
 
 def _is_old(answer: Answer) -> bool:
@@ -93,17 +126,38 @@ def _is_old(answer: Answer) -> bool:
     return is_stale or not all(re.fullmatch(r"\s*[0-9]{1,10}\s*", age) and int(age) <= MAX_AGE for age in ages)
 
 
-def _server_words(answer: Answer, redactor: Redactor) -> str:
-    """Return what the server said of its error, ready to follow a sentence: from the body, else the reason phrase."""
+def _fields_of(answer: Answer) -> Mapping[str, Any]:
+    """Return the JSON object that the body is, or an empty one."""
     try:
-        fields = parse_object(answer.body)
+        return parse_object(answer.body)
     except NotStrictError:
-        fields = {}
+        return {}
+
+
+def _server_words(fields: Mapping[str, Any], reason: str, redactor: Redactor) -> str:
+    """Return what the server said of its error, ready to follow a sentence: from the body, else the reason phrase."""
     error = fields.get("error")
     holder = error if isinstance(error, Mapping) else fields
     message = holder.get("message")
-    words = message if isinstance(message, str) else answer.reason
-    return f": {redactor.quote(words)}" if words.strip() else ""
+    return _said(message if isinstance(message, str) else reason, redactor)
+
+
+def _said(words: str, redactor: Redactor) -> str:
+    quoted = redactor.quote(words)
+    return f": {quoted}" if quoted else ""
+
+
+def _shortage_told(
+    fields: Mapping[str, Any], status: int, redactor: Redactor, *, reason: str = ""
+) -> ApimartError | None:
+    """Return the error where a JSON error of the gateway says that there is no money; else None."""
+    from apimart_cli.gateway.shortage import complaint_in, floor_told, says_no_money
+
+    complaint = complaint_in(fields)
+    if complaint is None or not (status == 402 or says_no_money(complaint, status=status)):
+        return None
+    floor = floor_told(complaint.message)
+    return no_money(status, said=f": {floor}" if floor else _server_words(fields, reason, redactor), floor=floor)
 
 
 def _failure_told(fields: Mapping[str, Any], redactor: Redactor) -> ApimartError:
@@ -111,7 +165,9 @@ def _failure_told(fields: Mapping[str, Any], redactor: Redactor) -> ApimartError
     message = fields.get("message", "")
     if isinstance(message, JsonNumber) or not isinstance(message, str):
         _reject(f"`message` is {_describe(message, redactor)}, not a string")
-    said = f": {redactor.quote(message)}" if message else ""
+    if shortage := _shortage_told(fields, 200, redactor):
+        return shortage
+    said = _said(message, redactor)
     if re.search(_KEY_IS_NAMED, message) or str(fields.get("code")) in {str(status) for status in AUTH_STATUSES}:
         return key_rejected(said)
     return UnavailableError(f"the gateway could not tell the balance{said}", "try again later", was_told=True)

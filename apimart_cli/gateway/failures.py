@@ -11,7 +11,10 @@ RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
 
 AUTH_STATUSES = frozenset({401, 403})
 
-AUTH_HINT = "check that the key is right and still exists on the gateway's key page, and that it allows your IP address"
+AUTH_HINT = (
+    "check that the key is right, and on the gateway's key page that it exists, has not expired, is not disabled, "
+    "has quota of its own left and allows your IP address"
+)
 _BASE_URL_HINT = "check the base URL: `apimart config show` tells where it comes from"
 _NOT_FOUND_HINTS = {
     Scope.KEY: _BASE_URL_HINT,
@@ -19,6 +22,10 @@ _NOT_FOUND_HINTS = {
 }
 _ANSWER_HINT = "try again later: something between here and the gateway, or the gateway itself, answered wrongly"
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
+_ANOTHER_HINT = (
+    "it says nothing about the key: check the proxy settings and the base URL (`apimart config show`), or try from "
+    "another network"
+)
 _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
 
 
@@ -32,9 +39,7 @@ def error_of_status(status: int, *, said: str, location: str | None, scope: Scop
     if status in AUTH_STATUSES:
         return key_rejected(f" (HTTP {status}){said}")
     if status == 402:
-        return PaymentRequiredError(
-            f"the gateway asks for payment (HTTP 402){said}", "top up the account: it cannot pay for calls"
-        )
+        return no_money(status, said=said)
     if status == 429:
         message = f"the gateway limits the rate of requests (HTTP 429){said}"
         return UnavailableError(message, "ask less often", retryable=retryable)
@@ -50,6 +55,24 @@ def error_of_status(status: int, *, said: str, location: str | None, scope: Scop
             f"there is no balance endpoint at this address (HTTP 404){said}", _NOT_FOUND_HINTS[scope]
         )
     return BadResponseError(f"the gateway answered with HTTP {status} where 200 was expected{said}", _ANSWER_HINT)
+
+
+def no_money(status: int, *, said: str, floor: str | None = None) -> PaymentRequiredError:
+    """Return the error for a gateway that says that the quota of the key or the balance is used up.
+
+    `said` is what it said, ready to follow a sentence; `floor` what is left and what it wants, where it told that.
+    """
+    if status == 402:
+        message = f"the gateway asks for payment (HTTP 402){said}"
+        return PaymentRequiredError(message, "top up the account: it cannot pay for calls", in_short=floor)
+    told = f"the quota or the balance is used up (HTTP {status})"
+    hint = "top up the account, or give the key more quota on the gateway's key page"
+    return PaymentRequiredError(f"the gateway says that {told}{said}", hint, in_short=floor or told)
+
+
+def answered_by_another(who: str, status: int, *, said: str) -> BadResponseError:
+    """Return the error for a refusal of the question that is not the gateway's; `said` follows a sentence."""
+    return BadResponseError(f"{who} answered in place of the gateway (HTTP {status}){said}", _ANOTHER_HINT)
 
 
 def key_rejected(said: str, *, source: str | None = None) -> AuthError:

@@ -93,6 +93,8 @@ class Incoming:
             location=headers.get("Location"),
             age=headers.get("Age"),
             warning=headers.get("Warning"),
+            server=headers.get("Server"),
+            mitigated=headers.get("cf-mitigated"),
         )
 
     def receive(self) -> Answer:

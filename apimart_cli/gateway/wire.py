@@ -31,6 +31,9 @@ USED_HEADERS = frozenset(
 )
 """Headers that are kept, in small letters. Not cookies, nor Content-Type: libraries stumble over odd ones."""
 
+TOLD_HEADERS = frozenset({"cf-mitigated", "server"})
+"""Headers that are kept to tell what answered. However they are written, they change nothing else."""
+
 # The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -153,7 +156,7 @@ def _read_headers(lines: _Lines) -> tuple[list[tuple[str, str]], bool]:
             continue
         is_clean = is_clean and bool(colon and _HEADER_NAME.fullmatch(name)) and not re.search(rb"[\r\n\0]", value)
         before = name.decode("latin-1").lower()
-        if before in USED_HEADERS:
+        if before in USED_HEADERS | TOLD_HEADERS:
             headers.append((before, value.decode("latin-1").lstrip(" \t")))
     raise http.client.HTTPException("too many headers")
 

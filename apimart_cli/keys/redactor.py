@@ -4,7 +4,7 @@ import threading
 
 from apimart_cli.keys.echo import Pieces
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.text import QUOTE_LIMIT, quote
+from apimart_cli.text import QUOTE_LIMIT, quote, without_token_ids
 
 WITHHELD = "(withheld: it repeats the API key)"
 
@@ -31,7 +31,9 @@ class Redactor:
     def quote(self, text: str) -> str:
         """Return foreign `text` fit for a message; withheld whole when it repeats a piece of a key."""
         looked_at = text.strip()[:LOOKED_AT]
-        return WITHHELD if self._all_pieces().are_in(looked_at) else quote(looked_at)
+        # What is left out may have stood between two halves of a key.
+        shown, pieces = without_token_ids(looked_at), self._all_pieces()
+        return WITHHELD if pieces.are_in(looked_at) or pieces.are_in(shown) else quote(shown)
 
     def _all_pieces(self) -> Pieces:
         """Return the pieces of all keys. They are made when something is quoted; most runs never need them."""

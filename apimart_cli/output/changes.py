@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from apimart_cli.course import View
+from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.json import reading_document, render_document
 from apimart_cli.output.runway import rounded_amount
@@ -82,8 +83,10 @@ def below_in_words(view: View) -> str:
     """Return why the watch ended: `work/key: 4.2 USD left, at least 5 USD required`."""
     balance, unit, least = view.reading.balance, view.reading.unit, view.reading.low_below
     name = visible(view.reading.name)
-    if balance is None or balance.remain_balance is None or view.failure is not None:
-        return f"{name}: the account cannot pay (HTTP 402)"
+    if isinstance(view.failure, PaymentRequiredError):
+        return f"{name}: {view.failure.in_short}"
+    assert balance is not None, "what was never read is below only where there is no money"
+    assert balance.remain_balance is not None, "what is unlimited is never below"
     required = "" if least is None else f", at least {with_unit(least, unit)} required"
     return f"{name}: {with_unit(balance.remain_balance, unit)} left{required}"
 

@@ -70,8 +70,8 @@ def _findings(judged: Judged) -> list[str]:
                 *_balance_findings(balance, thresholds, outcome, reading.unit),
                 *_runway_findings(reading, thresholds),
             ]
-        case PaymentRequiredError():
-            return ["the account cannot pay (HTTP 402)", *requirements(thresholds, reading.unit)]
+        case PaymentRequiredError() as shortage:
+            return [shortage.in_short, *requirements(thresholds, reading.unit)]
         case error:
             # Of what can be spent, one part is below a threshold, whatever the other would have been.
             part = judged_part_below(reading, thresholds)

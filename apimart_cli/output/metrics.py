@@ -20,7 +20,7 @@ HELP: Mapping[str, str] = {
     "apimart_build_info": "The version of apimart, as a label; always 1.",
     "apimart_reading_success": "Whether the last reading gave a balance: 1 or 0.",
     "apimart_reading_timestamp_seconds": "When the last reading that gave a balance was answered, in Unix time.",
-    "apimart_payment_required": "Whether the last reading was answered with HTTP 402, the account cannot pay: 1 or 0.",
+    "apimart_payment_required": "Whether the gateway said last that the quota or the balance is used up: 1 or 0.",
     "apimart_remaining_balance": "What is left; no sample where that is unlimited or not known.",
     "apimart_used_balance": "What was used. It falls where a charge is given back.",
     "apimart_spendable_balance": "What can be spent: the smaller of what the key and its account have left.",

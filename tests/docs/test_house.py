@@ -190,5 +190,5 @@ def test_records_are_named_tuples() -> None:
 
 
 def test_no_file_is_long() -> None:
-    """A file that needs more than 250 lines does more than one thing."""
-    assert [module.name for module in MODULES.values() if module.lines > 250] == []
+    """A file that needs more than 350 lines does more than one thing."""
+    assert [module.name for module in MODULES.values() if module.lines > 350] == []

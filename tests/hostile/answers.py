@@ -202,6 +202,47 @@ _MESSAGES = (
     '"TO\\u004bEN"', '"ap\u0131key"', '"unauthori\u017fed"', '"auth"', '"key"', '"user quota query failed"', '""',
     '" "', '"::error::"', '"\\ud83d\\ude00"', '"\\ud800"', '"\\u001b[2J\\u202e"', '"##[group]"',
 )  # fmt: skip
+_NO_MONEY = (
+    "insufficient balance", "Insufficient_Quota",
+    "[token_id=1] insufficient balance (current: 0.01 USD, required: 0.05 USD)",
+    "token quota is not enough, need quota: 5", "your account balance is too low", "quota of this key has been used up",
+    "refused due to insufficient credits", "out of credits", "\u8be5\u4ee4\u724c\u989d\u5ea6\u5df2\u7528\u5c3d",
+    "\u4f59\u989d\u4e0d\u8db3", "\u60a8\u7684\u8d26\u6237\u4f59\u989d\u4e0d\u8db3\uff0c\u8bf7\u5145\u503c",
+    "token\u989d\u5ea6\u4e0d\u8db3", "\u9918\u984d\u4e0d\u8db3\u4e86",
+)  # fmt: skip
+_NEARLY_NO_MONEY = (
+    "%s per minute", "if %s", "%s or invalid key", "invalid key or %s", "could be %s", "could not go on: %s", "%s/min",
+    "requests: %s", "disk %s", "%s, or worse", "%s to go on", "%s unknown", "\u6bcf\u5206\u949f%s", "\u53ef\u80fd%s",
+    "%s\u6216\u4ee4\u724c\u65e0\u6548", "%s\uff0c\u6216\u65e0\u6548",
+    "\u78c1\u76d8%s", "%s\u8bf7\u5145\u503c", "90%% %s", "Error: %s",
+    "error %s", "%s.", "not %s", "\u00e9%s",
+)  # fmt: skip
+_CODES_OF_NO_MONEY = ("quota_not_enough", "insufficient_user_quota", "pre_consume_token_quota_failed")
+
+
+def shortages(choose: Choices, _around: str) -> Answered:
+    """An error, in any of the gateway's forms and with any status, that says that there is no money, or nearly so."""
+    message = choose.of(_NO_MONEY)
+    if choose.one_in(2):
+        message = choose.of(_NEARLY_NO_MONEY) % message
+    if choose.one_in(4):
+        place = choose.number(len(message))
+        message = (
+            message[:place]
+            + choose.of((" ", "_", "-", ";", "\uff0c", "x", "or ", "\u6216", "%", "/"))
+            + message[place:]
+        )
+    error: dict[str, Any] = {"message": message if choose.one_in(8) is False else choose.of((None, 7, "no", ["x"]))}
+    if choose.one_in(3):
+        error["code"] = choose.of((*_CODES_OF_NO_MONEY, "insufficient_quota", "quota_not_enough ", 402, None, "rpm"))
+    body = choose.of(({"error": error}, {"success": False, **error}, error, {"success": True, "error": error}))
+    if choose.one_in(6):
+        body = {**body, "code": choose.of((*_CODES_OF_NO_MONEY, "no"))}
+    headers = {"cf-mitigated": "challenge"} if choose.one_in(8) else {}
+    status = choose.of((200, 401, 403, 402, 429, 500, 503, 404, 302))
+    return Answered(status, headers, json.dumps(body, ensure_ascii=choose.one_in(2)).encode(), choose.of(("OK", "")))
+
+
 _CODES = ("401", "403", '"401"', '"403"', "402", "500", "401.0", "4.01e2", '"401 "', "null", "true", "[401]")
 
 
@@ -387,6 +428,7 @@ ANSWERS: Mapping[str, Answers] = {
     "nested": nested,
     "odd freshness": odd_freshness,
     "odd statuses": odd_statuses,
+    "shortages": shortages,
     "noise": noise,
 }
 """Each kind of answer, made around an amount that a threshold may have."""

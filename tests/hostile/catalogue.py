@@ -137,6 +137,7 @@ def bomb(megabytes: int) -> bytes:
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + start + block * megabytes + end + trailer
 
 
+PAGE = "<!DOCTYPE html><title>Just a moment...</title>"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 HEAD = http(b"", length=False)
 """A good status line and the end of the headers: the body goes on until the connection ends."""
@@ -170,7 +171,24 @@ def _statuses() -> Iterator[Case]:
             "200 with bare line feeds": http().replace(b"\r\n", b"\n"),
         },
     )
-    yield from group("status", AUTH, perfect("401"), variants=perfect("403"))
+    yield from group("status", AUTH, perfect("401"))
+    yield from group(
+        "status",
+        BAD,
+        {"403 of a bot check": http(PAGE, "cf-mitigated: challenge", "Server: cloudflare", status="403 Forbidden")},
+        variants={
+            **perfect("403"),
+            "403 with a web page": http(PAGE, status="403 Forbidden"),
+            "403 with a web page about money": http("<p>insufficient balance</p>", status="403 Forbidden"),
+            "403 without a body": http("", status="403 Forbidden"),
+            "401 of a bot check": http("{}", "CF-Mitigated: challenge", status="401 No"),
+            "403 of a bot check that repeats the key": http(
+                PAGE, "cf-mitigated: x", f"Server: {KEY}", status="403 Forbidden"
+            ),
+        },
+        shows="answered in place of the gateway",
+    )
+    yield from group("status", AUTH, {}, variants={"403 with an error": refused("403 No", "not allowed")})
     yield from group("status", BELOW, perfect("402"))
     endless = f"&#{'1' * 5000};"
     for code, status in ((AUTH, "401 No"), (BELOW, "402 Pay"), (UNAVAILABLE, "500 Oops"), (BAD, "404 Nothing")):
@@ -784,6 +802,64 @@ def _failures() -> Iterator[Case]:
     )
 
 
+def _shortages() -> Iterator[Case]:
+    """No money, in the wordings of gateways of this family; and what only sounds like it."""
+    empty, short = "该令牌额度已用尽", "token quota is not enough, token remain quota: 12, need quota: 500"
+    coded = json.dumps({"error": {"message": "no", "code": "insufficient_user_quota"}})
+    yield from group(
+        "no money",
+        BELOW,
+        {
+            "401 in Chinese": refused("401 No", empty),
+            "429 with a code": http(coded, status="429 Busy"),
+            "503, never asked again": [refused("503 Oops", "insufficient balance"), http()],
+        },
+        variants={
+            "403 in English": refused("403 No", short),
+            "500 with a code": http(coded, status="500 Oops"),
+            "404": refused("404 No", "余额不足"),
+            "200 that failed": failed(short),
+            "200 that failed for the key": failed(empty, code=401),
+            "200 with an error alone": http(json.dumps({"error": {"message": "insufficient_quota"}})),
+        },
+        shows="the quota or the balance is used up",
+    )
+    floor = "[token_id=4711] insufficient balance (current: 0.013570 USD, required: 0.050000 USD)"
+    yield Case(
+        "no money: below the floor",
+        BELOW,
+        refused("402 Pay", floor),
+        shows=": 0.013570 USD left, the gateway wants 0.050000 for any call",
+    )
+    key_in_two = f"{KEY[:12]}[token_id=1]{KEY[12:]}"
+    yield Case("no money: the key around an id", BELOW, refused("402 Pay", key_in_two), is_variant=True)
+    yield from group(
+        "nearly no money",
+        UNAVAILABLE,
+        {"a page about it": http("<p>insufficient balance</p>", status="500 Oops")},
+        variants={
+            "a quota for a time": refused("500 Oops", "request quota exceeded per minute"),
+            "a query that failed": failed("user quota query failed"),
+            "another query that failed": failed("used quota query failed"),
+            "a disk": refused("500 Oops", "disk quota exhausted"),
+            "a limit of the rate": failed("每分钟额度已用尽"),
+        },
+    )
+    yield from group(
+        "nearly no money",
+        AUTH,
+        {},
+        variants={
+            "a key that is not known": failed("Failed to get token info"),
+            "a key, or money": refused("401 No", "invalid key or insufficient balance"),
+        },
+    )
+    wait = http('{"error":{"message":"insufficient balance"}}', status="429 Busy")
+    yield Case("nearly no money: 429 in words", UNAVAILABLE, wait, timeout=0.7, asked=None)
+    pass_with_words = balance(more=',"message":"insufficient balance"')
+    yield Case("nearly no money: words beside success", PASS, http(pass_with_words), is_variant=True)
+
+
 def _clock() -> Iterator[Case]:
     sized = http(b"", f"Content-Length: {len(GOOD)}", length=False)
     in_parts = (http()[:-20], pause(0.1), GOOD[-20:-9].encode(), pause(0.1), GOOD[-9:].encode())
@@ -1018,6 +1094,7 @@ CATALOGUE: Sequence[Case] = [
     *_amounts(),
     *_words(),
     *_failures(),
+    *_shortages(),
     *_clock(),
     *_retries(),
     *_attacks(),

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from hostile import wording
+
 OK, USAGE, BELOW, AUTH, UNAVAILABLE, BAD_RESPONSE, UNLIMITED, NO_FORECAST = 0, 2, 3, 4, 5, 6, 7, 8
 TOLD = 100 + UNAVAILABLE
 """UNAVAILABLE in the gateway's own words, which no option forgives."""
@@ -44,10 +46,15 @@ class UntrustworthyError(Exception):
 
 def read(status: int, headers: Mapping[str, str], body: bytes) -> Proof | int:
     """Return what an answer proves, or the exit code of the failure that it is."""
-    if status in (401, 403):
-        return AUTH
-    if status == 402:
+    told = _error_in(headers, body)
+    if status == 402 or (status != 200 and told is not None and wording.says_no_money(told, status)):
         return BELOW
+    if status in (401, 403) and "cf-mitigated" in headers:
+        return BAD_RESPONSE
+    if status == 401:
+        return AUTH
+    if status == 403:
+        return BAD_RESPONSE if told is None else AUTH
     if status in (408, 429) or status in range(500, 600):
         return UNAVAILABLE
     if status != 200 or _is_stale(headers):
@@ -56,6 +63,19 @@ def read(status: int, headers: Mapping[str, str], body: bytes) -> Proof | int:
         return _read_envelope(_read_json(unpack(body, headers.get("Content-Encoding"))))
     except UntrustworthyError:
         return BAD_RESPONSE
+
+
+def _error_in(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+    """The JSON object of an answer, where it is an error of the gateway."""
+    try:
+        document = _read_json(unpack(body, headers.get("Content-Encoding")))
+    except UntrustworthyError:
+        return None
+    if not isinstance(document, dict) or document.get("success") is True:
+        return None
+    if isinstance(document.get("error"), dict):
+        return document
+    return document if isinstance(document.get("message"), str) else None
 
 
 def _is_stale(headers: Mapping[str, str]) -> bool:
@@ -67,8 +87,10 @@ def _is_stale(headers: Mapping[str, str]) -> bool:
 
 
 def _read_envelope(document: Any) -> Proof | int:
-    if not isinstance(document, dict) or "success" not in document:
+    if not isinstance(document, dict):
         raise UntrustworthyError
+    if "success" not in document:
+        return _read_nameless(document)
     if document["success"] is False:
         return _read_failure(document)
     if document["success"] is not True:
@@ -98,10 +120,20 @@ def _read_envelope(document: Any) -> Proof | int:
     )
 
 
+def _read_nameless(document: dict[str, Any]) -> int:
+    """An object that says neither success nor failure: an error, perhaps."""
+    is_error = isinstance(document.get("error"), dict) or isinstance(document.get("message"), str)
+    if is_error and wording.says_no_money(document, 200):
+        return BELOW
+    raise UntrustworthyError
+
+
 def _read_failure(document: dict[str, Any]) -> int:
     message = document.get("message", "")
     if not isinstance(message, str):
         raise UntrustworthyError
+    if wording.says_no_money(document, 200):
+        return BELOW
     code = document.get("code")
     if (code.text if isinstance(code, Number) else code) in ("401", "403"):
         return AUTH

@@ -55,7 +55,7 @@ T = TypeVar("T")
 PROFILE = hypothesis.settings.get_current_profile_name()
 SEARCH = {"quick": 0.05, "deep": 50}.get(PROFILE, 1)
 EXCHANGES = int(1_900 * SEARCH)
-"""How many checks of each kind of answer are tried; there are twelve kinds."""
+"""How many checks of each kind of answer are tried; there are thirteen kinds."""
 
 
 def tries(count: int) -> hypothesis.settings:
@@ -79,6 +79,7 @@ REACHED = {
     "nested": {0, 2, 3, 6},
     "odd freshness": {0, 2, 3, 6},
     "odd statuses": {0, 2, 3, 4, 5, 6},
+    "shortages": {2, 3, 4, 5, 6},
     "noise": {2, 3, 6},
 }
 """The exit codes that checks of each kind end with, so that none of the generators goes barren unnoticed."""

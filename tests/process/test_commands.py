@@ -101,10 +101,11 @@ def test_balance_of_an_unlimited_key(run: Run, serve: Serve) -> None:
 def test_balance_shows_what_it_has_and_tells_what_it_has_not(run: Run) -> None:
     """With both scopes, one failure leaves the other's answer on standard output, and a code of its own."""
     good = b'{"success":true,"remain_balance":7,"used_balance":1}'
+    refused = b'{"error":{"message":"not from here"}}'
     answer = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
     by_path = {
         b"/v1/balance": answer % (b"200 OK", len(good), good),
-        b"/v1/user/balance": answer % (b"403 No", 0, b""),
+        b"/v1/user/balance": answer % (b"403 No", len(refused), refused),
     }
     with FaultServer([[lambda connection: connection.send(by_path[server.heads[-1].split()[1]])]]) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}

@@ -107,7 +107,7 @@ def test_nginx_passes(ask: Ask, served: dict[str, str], protocol: str, way: str)
     ("status", "code", "told"),
     [
         ("401", 4, "rejected the API key from APIMART_API_KEY (HTTP 401)"),
-        ("403", 4, "rejected the API key from APIMART_API_KEY (HTTP 403)"),
+        ("403", 6, "a web page answered in place of the gateway (HTTP 403)"),
         ("404", 6, "no balance endpoint at this address (HTTP 404)"),
         ("301", 6, "a redirect to https://elsewhere.example/ (HTTP 301)"),
         ("429", 5, "limits the rate of requests (HTTP 429)"),

@@ -7,6 +7,7 @@ from apimart_cli.balance import Balance
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
+    BadResponseError,
     PaymentRequiredError,
     UnavailableError,
 )
@@ -33,6 +34,21 @@ EXPECTED: dict[str, Balance | ApimartError] = {
     "account-without-unlimited-quota": balance_of("9.19881", "25.5", remain_credits="91.9881", used_credits="255"),
     "amounts-as-strings": balance_of("99.25", "10.75"),
     "bad-gateway": UnavailableError("the gateway could not answer (HTTP 502): bad gateway", retryable=True),
+    "below-the-floor": PaymentRequiredError(
+        "the gateway asks for payment (HTTP 402): 0.013570 USD left, the gateway wants 0.050000 for any call"
+    ),
+    "challenge-403": BadResponseError("a bot check of cloudflare answered in place of the gateway (HTTP 403)"),
+    "exhausted-401": PaymentRequiredError(
+        "the gateway says that the quota or the balance is used up (HTTP 401): 该令牌额度已用尽"
+    ),
+    "insufficient-quota-500": PaymentRequiredError(
+        "the gateway says that the quota or the balance is used up (HTTP 500): "
+        "insufficient quota: balance=12, required=500"
+    ),
+    "quota-not-enough-403": PaymentRequiredError(
+        "the gateway says that the quota or the balance is used up (HTTP 403): "
+        "token quota is not enough, token remain quota: 12, need quota: 500"
+    ),
     "insufficient-balance": PaymentRequiredError("the gateway asks for payment (HTTP 402): insufficient balance"),
     "invalid-key": AuthError(
         "the gateway rejected the API key (HTTP 401): invalid API key (request id: 20260922101500)"

@@ -32,17 +32,21 @@ MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 UNTRUSTED = "the gateway's answer cannot be trusted: "
 
 
-def understand(body: str | bytes, status: int = 200, reason: str = "", location: str | None = None) -> Balance:
+def understand(
+    body: str | bytes, status: int = 200, reason: str = "", location: str | None = None, **headers: str | None
+) -> Balance:
     """What an answer with this body proves."""
     raw = body.encode() if isinstance(body, str) else body
-    answer = Answer(status, reason, raw, location)
+    answer = Answer(status, reason, raw, location, **headers)
     return interpret(answer, scope=Scope.KEY, redactor=Redactor(ApiKey(KEY, source="a test")), fetched_at=MOMENT)
 
 
-def refusal(body: str | bytes, status: int = 200, reason: str = "", location: str | None = None) -> ApimartError:
+def refusal(
+    body: str | bytes, status: int = 200, reason: str = "", location: str | None = None, **headers: str | None
+) -> ApimartError:
     """The error that an answer with this body is."""
     with pytest.raises(ApimartError) as caught:
-        understand(body, status, reason, location)
+        understand(body, status, reason, location, **headers)
     return caught.value
 
 
@@ -63,7 +67,9 @@ def test_every_recorded_payload_is_understood(path: Path) -> None:
     if isinstance(expected, Balance):
         assert _digits(understand(recorded["body"], recorded["status"])) == _digits(expected)
     else:
-        error = refusal(recorded["body"], recorded["status"])
+        sent = recorded["headers"]
+        headers = {"server": sent.get("Server"), "mitigated": sent.get("cf-mitigated")}
+        error = refusal(recorded["body"], recorded["status"], **headers)
         assert type(error) is type(expected)
         assert error.message == expected.message
         assert getattr(error, "retryable", False) is getattr(expected, "retryable", False)
@@ -391,7 +397,6 @@ _PERFECT = body_of()
     ("status", "kind", "message", "retryable"),
     [
         (401, AuthError, "the gateway rejected the API key (HTTP 401)", False),
-        (403, AuthError, "the gateway rejected the API key (HTTP 403)", False),
         (402, PaymentRequiredError, "the gateway asks for payment (HTTP 402)", False),
         (429, UnavailableError, "the gateway limits the rate of requests (HTTP 429)", True),
         (408, UnavailableError, "the gateway could not answer (HTTP 408)", True),
@@ -433,7 +438,10 @@ def test_any_status_but_200_is_a_failure_whatever_the_body(
 
 
 _HINTS = {
-    401: "check that the key is right and still exists on the gateway's key page, and that it allows your IP address",
+    401: "check that the key is right, and on the gateway's key page that it exists, has not expired, is not disabled, "
+    "has quota of its own left and allows your IP address",
+    403: "it says nothing about the key: check the proxy settings and the base URL (`apimart config show`), or try "
+    "from another network",
     402: "top up the account: it cannot pay for calls",
     404: "check the base URL: `apimart config show` tells where it comes from",
     408: "try again later; a longer --timeout allows more retries",
@@ -598,6 +606,122 @@ def test_success_beside_an_error_contradicts_itself(missing: str | None, error: 
 def test_no_error_beside_success_is_none(error: str) -> None:
     """Gateways fill in what is not there; only an object says that something went wrong."""
     assert understand(body_of(error=error)) == balance_of("10.5", "2.3")
+
+
+def test_403_without_an_error_of_the_gateway_says_nothing_about_the_key() -> None:
+    """A web page, a bot check or anything else that answers in place of the gateway: it has not seen the key."""
+    for body, who in (
+        ("<html>", "a web page"),
+        (" \n<p>No</p>", "a web page"),
+        ("", "something else"),
+        (_PERFECT, "something else"),
+    ):
+        error = refusal(body, 403, "Forbidden")
+        assert type(error) is BadResponseError
+        assert error.message == f"{who} answered in place of the gateway (HTTP 403): Forbidden"
+        assert error.hint == _HINTS[403]
+    for text in ('{"error":"no"}', '{"message":7}', '{"success":true,"message":"no"}', '{"success":false}', "[]"):
+        assert type(refusal(text, 403)) is BadResponseError
+
+
+@pytest.mark.parametrize("body", ['{"error":{"message":"no"}}', '{"error":{}}', '{"message":"no"}'])
+def test_403_with_an_error_of_the_gateway_rejects_the_key(body: str) -> None:
+    """It is the gateway's own word."""
+    error = refusal(body, 403)
+    assert type(error) is AuthError
+    assert error.message.startswith("the gateway rejected the API key (HTTP 403)")
+    assert error.hint == _HINTS[401]
+
+
+@pytest.mark.parametrize(
+    ("server", "who"),
+    [
+        (None, "a bot check"),
+        ("", "a bot check"),
+        ("cloudflare", "a bot check of cloudflare"),
+        ("x" * 50, f"a bot check of {'x' * 40}"),
+        ("a\x1b[2Jb", "a bot check of a\\x1b[2Jb"),
+        (f"for {KEY}", "a bot check of (withheld: it repeats the API key)"),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_bot_check_is_named_by_what_sent_it(status: int, server: str | None, who: str) -> None:
+    """The header tells it, whatever the body says; the name of the server is data."""
+    error = refusal('{"error":{"message":"wait"}}', status, server=server, mitigated="challenge")
+    assert type(error) is BadResponseError
+    assert error.message == f"{who} answered in place of the gateway (HTTP {status}): wait"
+    assert type(refusal("", 503, server=server, mitigated="challenge")) is UnavailableError
+
+
+def test_401_rejects_the_key_even_from_a_web_page() -> None:
+    """The status speaks of the credentials of the request (RFC 9110), and the key is all there is."""
+    assert type(refusal("<html>", 401)) is AuthError
+
+
+SHORT = "the gateway says that the quota or the balance is used up (HTTP "
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 408, 418, 500, 503])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":{"message":"insufficient balance","type":"x"}}',
+        '{"success":false,"message":"insufficient balance"}',
+        '{"success":false,"message":"insufficient balance","code":401}',
+        '{"error":{"message":"insufficient balance","code":"quota_not_enough"}}',
+    ],
+)
+def test_no_money_is_a_verdict_whatever_the_status(status: int, body: str) -> None:
+    """It comes before what the status says, and is not asked again."""
+    error = refusal(body, status)
+    assert isinstance(error, PaymentRequiredError)
+    assert error.message == f"{SHORT}{status}): insufficient balance"
+    assert error.in_short == f"the quota or the balance is used up (HTTP {status})"
+    assert error.hint == "top up the account, or give the key more quota on the gateway's key page"
+
+
+def test_with_429_only_a_code_says_no_money() -> None:
+    """Its words are about the rate of requests."""
+    coded = refusal('{"error":{"message":"","code":"quota_not_enough"}}', 429, "Busy")
+    assert (type(coded), coded.message) == (PaymentRequiredError, f"{SHORT}429)")
+    assert type(refusal('{"error":{"message":"insufficient balance"}}', 429)) is UnavailableError
+
+
+def test_what_is_no_error_of_the_gateway_says_nothing_of_money() -> None:
+    """A page about it, an answer that claims success, and a body that is no JSON."""
+    for body in ("insufficient balance", "<p>insufficient balance</p>", '["insufficient balance"]', '{"x":"no money"}'):
+        assert type(refusal(body, 500)) is UnavailableError
+    assert type(refusal('{"success":true,"message":"insufficient balance"}', 500)) is UnavailableError
+    assert understand(body_of(message='"insufficient balance"')) == balance_of("10.5", "2.3")
+
+
+@pytest.mark.parametrize("status", [402, 403, 200])
+def test_the_least_that_a_gateway_wants_is_told_in_numbers(status: int) -> None:
+    """Both with all their digits; the id of the token is not shown."""
+    message = "[token_id=77] insufficient balance (current: 0.013570 USD, required: 0.050000 USD). Please top up"
+    error = refusal(json.dumps({"success": False, "message": message}), status)
+    told = "0.013570 USD left, the gateway wants 0.050000 for any call"
+    assert isinstance(error, PaymentRequiredError)
+    assert error.in_short == told
+    assert error.message.endswith(f" (HTTP {status}): {told}")
+    assert "77" not in f"{error.message}{error.hint}"
+
+
+def test_other_numbers_leave_the_words_as_they_are() -> None:
+    """Nothing is guessed."""
+    message = "[token_id=77] insufficient balance (current: some USD, required: 0.05 USD)"
+    error = refusal(json.dumps({"error": {"message": message}}), 402)
+    assert isinstance(error, PaymentRequiredError)
+    assert error.in_short == "the account cannot pay (HTTP 402)"
+    assert error.message == (
+        "the gateway asks for payment (HTTP 402): insufficient balance (current: some USD, required: 0.05 USD)"
+    )
+
+
+def test_402_says_so_without_words() -> None:
+    """Of several the error object counts; where there is no message, the reason phrase is told."""
+    assert refusal('{"error":{}}', 402, "Pay").message == "the gateway asks for payment (HTTP 402): Pay"
+    assert refusal('{"error":{"message":"[token_id=3]"}}', 402).message == "the gateway asks for payment (HTTP 402)"
 
 
 @pytest.mark.parametrize(

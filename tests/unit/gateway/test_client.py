@@ -238,7 +238,10 @@ def test_a_certain_failure_after_a_passing_one_ends_the_asking(gateway: requests
     ("answer", "kind"),
     [
         ({"status_code": 401}, AuthError),
-        ({"status_code": 403}, AuthError),
+        ({"status_code": 403, "text": '{"error":{"message":"no"}}'}, AuthError),
+        ({"status_code": 403}, BadResponseError),
+        ({"status_code": 503, "text": '{"error":{"message":"insufficient balance"}}'}, PaymentRequiredError),
+        ({"status_code": 429, "text": '{"error":{"code":"quota_not_enough"}}'}, PaymentRequiredError),
         ({"status_code": 402}, PaymentRequiredError),
         ({"status_code": 404}, BadResponseError),
         ({"status_code": 400}, BadResponseError),

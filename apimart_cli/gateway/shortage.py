@@ -1,0 +1,142 @@
+"""No money: what the words of a gateway's JSON error say about a quota or a balance. Pure: no I/O.
+
+The words are read strictly, clause by clause: "no money" is a verdict, and must not hide a rejected key, an outage or
+a limit of the rate. A clause counts when it says, of the quota or the balance of the key, the user or the account,
+that it is used up or not enough: "token quota is not enough", "insufficient balance", "该令牌额度已用尽". It does not
+count where the words before it leave that open ("if", "may", "or"), or where anything speaks of a rate, a time, or
+somebody else's quota ("per minute", "requests", "upstream").
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeGuard
+
+from apimart_cli.gateway.strict_json import JsonNumber
+
+NO_MONEY_CODES = frozenset({"quota_not_enough", "insufficient_user_quota", "pre_consume_token_quota_failed"})
+"""Codes of gateways of this family, read in the source that they share. They count whatever the status."""
+
+_OWNER = (
+    "the|this|your|my|users?|user's|accounts?|account's|customer|customer's|token|token's|key|key's|api|wallet|credit"
+    "|remaining|remain|current|available|total|prepaid|own"
+)
+_OWNED = rf"(?:(?:{_OWNER}) ){{0,6}}(?:quota|balance|credits?|funds)"
+_USED_UP = r"(?:insufficient|exhausted|depleted|used up|not enough|not sufficient|too low)"
+_BEING = r"(?:(?:is|are|was|were|has|have|been|now|already|all|fully|completely|currently) ){0,6}"
+_BEFORE = "due to|because of|because|since|as|have|has|is|are|run|ran|with|error|failed|denied|rejected|refused"
+_AFTER = "please|in|on|for|of|to|and|at|left|remaining|error"
+
+_EMPTY = (
+    rf"(?:;|[; ](?:{_BEFORE}) )"
+    rf"(?:(?:insufficient|not enough|out of) {_OWNED}"
+    rf"|{_OWNED} (?:(?:of|for|on|in) (?:(?:{_OWNER}) ){{1,6}})?{_BEING}{_USED_UP})"
+    rf"(?=;(?!or[; ])| (?:{_AFTER})[; ])"
+)
+"""A clause that says it, in the form that `_clauses` gives it."""
+
+_DOUBT = (
+    r"[; ](?:if|when|whenever|whether|unless|may|might|maybe|perhaps|possible|possibly|probably|likely|could be|can be"
+    r"|either|or|will|about|before|until|once|check|causes|reasons)[; ]"
+)
+"""Words after which it is only a possibility."""
+
+_OTHER_QUOTA = (
+    r"[; ](?:rates?|per|rp[smhd]|tp[smhd]|qps|seconds?|minutes?|hours?|days?|weeks?|months?|hourly|daily|weekly|monthly"
+    r"|today|resets?|throttled|throttling|concurrent|concurrency|requests|upstream|providers?|channels?)[; ]"
+    r"|/(?:s|sec|second|m|min|minute|h|hr|hour|d|day)[; ]"
+)
+"""Words of a quota for a time, or of one that is not the user's."""
+
+_HAN = "\u4e00-\u9fff"
+
+_EMPTY_IN_CHINESE = (
+    rf"(?<![{_HAN}a-z0-9%/])(?:(?:token|key) ?)?"
+    "(?:该|該|此|本|您|你|的|当前|當前|账户|账号|帐户|帐号|帳戶|帳號|用户|用戶|令牌|密钥|密鑰|剩余|剩餘|可用|总|總"
+    "|钱包|錢包|因为|因為|因|由于|由於|抱歉|错误|錯誤|请求失败|請求失敗){0,8}"
+    "(?:额度|余额|配额|額度|餘額|配額)"
+    "(?:已经|已經|已|均|都|全部){0,3}"
+    "(?:不足|不够|不夠|用尽|用盡|用完|用光|耗尽|耗盡)了?"
+    rf"(?:[以请請]|(?![{_HAN}a-z0-9%/]))(?![^{_HAN}a-z0-9]*或)"
+)
+
+_DOUBT_IN_CHINESE = "可能|如果|若|是否|或|检查|檢查"
+
+_OTHER_QUOTA_IN_CHINESE = (
+    "每|秒|分钟|分鐘|小时|小時|今日|今天|当日|當日|当天|當天|本周|本週|本月|当月|當月|频|頻|速率|限流|并发|並發|次数|次數"
+    "|请求数|請求數|上游|渠道|通道|供应商|供應商"
+)
+
+_AMOUNT = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,30})?"
+
+_FLOOR = rf"\(current: (-?{_AMOUNT}) ([A-Z]{{3}}), required: ({_AMOUNT}) ([A-Z]{{3}})\)"
+
+
+class Complaint(NamedTuple):
+    """What a JSON error of the gateway says."""
+
+    message: str
+    codes: tuple[str, ...] = ()
+    """Its codes, as far as they are words."""
+
+
+def complaint_in(fields: Mapping[str, Any]) -> Complaint | None:
+    """Return what a JSON object says as an error of the gateway; None where it is none, or claims success."""
+    error = fields.get("error")
+    holder = error if isinstance(error, Mapping) else fields
+    message = holder.get("message")
+    if fields.get("success") is True or not (isinstance(error, Mapping) or _is_text(message)):
+        return None
+    codes = [each.get("code") for each in ([error, fields] if isinstance(error, Mapping) else [fields])]
+    return Complaint(message if _is_text(message) else "", tuple(code for code in codes if _is_text(code)))
+
+
+def says_no_money(complaint: Complaint, *, status: int) -> bool:
+    """Tell whether a quota or a balance of the user is used up or not enough.
+
+    With HTTP 429 only a code says so: its words are about the rate of requests.
+    """
+    if NO_MONEY_CODES.intersection(complaint.codes):
+        return True
+    return status != 429 and _says_empty(_lower(";".join((*complaint.codes, complaint.message))))
+
+
+def floor_told(message: str) -> str | None:
+    """Return what a message says of the least that the gateway wants, as a sentence; None where it does not plainly.
+
+    Seen in 2026 with HTTP 402: "insufficient balance (current: 0.013570 USD, required: 0.050000 USD)".
+    """
+    found = re.findall(_FLOOR, message)
+    if len(found) != 1:
+        return None
+    ((current, unit, required, same_unit),) = found
+    if unit != same_unit or Decimal(current) >= Decimal(required):
+        return None
+    return f"{current} {unit} left, the gateway wants {required} for any call"
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and not isinstance(value, JsonNumber)
+
+
+def _says_empty(text: str) -> bool:
+    clauses = _clauses(text)
+    if re.search(_OTHER_QUOTA, clauses) or re.search(_OTHER_QUOTA_IN_CHINESE, text):
+        return False
+    english, chinese = re.search(_EMPTY, clauses), re.search(_EMPTY_IN_CHINESE, text)
+    # Overlapping ends: a clause begins with the mark that ends the one before it.
+    if english and not re.search(_DOUBT, clauses[: english.start() + 1]):
+        return True
+    return chinese is not None and not re.search(_DOUBT_IN_CHINESE, text[: chinese.start()])
+
+
+def _lower(text: str) -> str:
+    """Return `text` with the capitals of ASCII as small letters: others would change what stands beside them."""
+    return re.sub("[A-Z]+", lambda capitals: capitals.group().lower(), text)
+
+
+def _clauses(text: str) -> str:
+    """Return the words with one space between them, and one `;` around each clause."""
+    words = re.sub(r"(?<=[a-z0-9])[-_](?=[a-z0-9])", " ", text)
+    marked = re.sub(r"[^\w'%/ ]+", ";", re.sub(r"[ \t]+", " ", words))
+    return re.sub(r" ?;[; ]*", ";", f";{marked};")

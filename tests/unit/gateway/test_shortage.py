@@ -1,0 +1,251 @@
+"""The words of a gateway that say that there is no money, and those that only sound like it."""
+
+import time
+from typing import Any
+
+import pytest
+
+from apimart_cli.gateway.shortage import NO_MONEY_CODES, Complaint, complaint_in, floor_told, says_no_money
+from apimart_cli.gateway.strict_json import JsonNumber
+
+
+def says(message: str, *codes: str, status: int = 500) -> bool:
+    return says_no_money(Complaint(message, codes), status=status)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "insufficient balance",
+        "Insufficient Balance",
+        "insufficient_quota",
+        "insufficient-user-quota",
+        "[token_id=1] insufficient balance (current: 0.013570 USD, required: 0.050000 USD). Please top up",
+        "insufficient quota: balance=12, required=500",
+        "token quota is not enough, token remain quota: 12, need quota: 500",
+        "user quota is not enough",
+        "quota exhausted",
+        "Quota used up.",
+        "credits depleted",
+        "insufficient funds",
+        "Your account balance is insufficient. If this is wrong, contact support or top up.",
+        "The quota of this key has been used up",
+        "the balance in your account is now too low",
+        "Request failed due to insufficient balance",
+        "could not go on because of insufficient credits",
+        "Error: you have run out of credits",
+        "your credit balance is too low to access the API",
+        "not enough balance for this call",
+        "balance not sufficient\nplease top up",
+        "error insufficient quota",
+        "该令牌额度已用尽",
+        "[sk-abc***FGH] 该令牌额度已用尽 !token.RemainQuota = -3400 (request id: 2026)",
+        "額度已用盡",
+        "额度不足",
+        "余额不足",
+        "余额不足了",
+        "用户额度不足, 剩余额度: 0",
+        "您的账户余额不足\uff0c请充值后再试或联系管理员",
+        "余额不足请充值",
+        "账户余额不足以支付",
+        "由于账户余额不足",
+        "token额度不足",
+        "API Key 额度已经用完",
+        "配额均已耗尽",
+    ],
+)
+def test_no_money_is_recognised(message: str) -> None:
+    """Of the quota or the balance of the key, the user or the account, in English and Chinese."""
+    assert says(message)
+    assert says(message, status=401)
+    assert not says(message, status=429)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "insufficient",
+        "insufficient permissions",
+        "balance",
+        "your balance is sufficient",
+        "quota is not exhausted",
+        "not insufficient balance",
+        "90% of the quota is used up",
+        "90% quota used up",
+        "额度已用尽90%",
+        "you exceeded your current quota",
+        "invalid API key",
+        "Failed to get token info",
+        "获取令牌信息失败",
+    ],
+)
+def test_other_words_are_not_about_money(message: str) -> None:
+    """Neither what denies it nor what says something else."""
+    assert not says(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["user quota query failed", "used quota query failed", "查询用户额度失败", "查询已用额度失败", "额度查询失败"],
+)
+def test_a_query_that_failed_is_no_shortage(message: str) -> None:
+    """The documented failures of the balance endpoint itself."""
+    assert not says(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "request quota exceeded per minute",
+        "request quota exhausted",
+        "tokens per minute quota exhausted",
+        "quota exhausted: 60 requests for this key",
+        "quota exhausted (RPM)",
+        "insufficient quota, tpm 1000",
+        "insufficient quota 60/min",
+        "quota used up: 5 a day",
+        "daily quota used up",
+        "quota used up, it resets at noon",
+        "rate limited: quota exhausted",
+        "quota exhausted\ttoday",
+        "quota of requests is used up",
+        "每分钟额度已用尽",
+        "今日额度已用完",
+        "请求额度不足",
+        "请求过于频繁\uff0c额度不足",
+        "触发限流\uff0c额度已用尽",
+        "RPM 额度不足",
+        "次数额度不足",
+    ],
+)
+def test_a_quota_for_a_time_is_no_shortage(message: str) -> None:
+    """Limits of the rate pass by themselves."""
+    assert not says(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "disk quota exhausted",
+        "磁盘额度不足",
+        "GPU额度不足",
+        "upstream: insufficient balance",
+        "上游余额不足",
+        "渠道\uff1a余额不足",
+    ],
+)
+def test_the_quota_of_somebody_else_is_no_shortage(message: str) -> None:
+    """The gateway's own accounts and disks are its affair: that is an outage."""
+    assert not says(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "invalid key or insufficient balance",
+        "insufficient balance or invalid key",
+        "insufficient balance, or an invalid key",
+        "insufficient balance/invalid key",
+        "if your balance is insufficient, top up",
+        "the account may have insufficient balance",
+        "this could be because of insufficient balance",
+        "possible causes: insufficient balance",
+        "you will soon be out of credits",
+        "insufficient balance service",
+        "令牌无效或额度不足",
+        "额度不足或令牌已过期",
+        "余额不足\uff0c或令牌无效",
+        "如果余额不足",
+        "当余额不足时",
+        "可能原因\uff1a余额不足",
+    ],
+)
+def test_a_possibility_is_no_shortage(message: str) -> None:
+    """A rejected key must not pass for an empty one."""
+    assert not says(message)
+
+
+@pytest.mark.parametrize("code", sorted(NO_MONEY_CODES))
+def test_the_codes_count_with_any_status(code: str) -> None:
+    """Exactly as they are written, 429 included, and whatever the words beside them."""
+    assert says("requests per minute", code, status=429)
+    assert says("", "other", code)
+    assert not says("", f"{code} ", status=429)
+    assert not says("", code.upper(), status=429)
+
+
+def test_a_code_may_say_it_in_words() -> None:
+    """Other gateways have codes of their own."""
+    assert says("no", "insufficient_quota")
+    assert not says("60 requests per minute", "insufficient_quota")
+    assert not says("no", "insufficient_quota", status=429)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"error": {"message": "a", "code": "b"}}, Complaint("a", ("b",))),
+        ({"error": {"message": "a", "code": "b"}, "message": "c", "code": "d"}, Complaint("a", ("b", "d"))),
+        ({"error": {}}, Complaint("")),
+        ({"error": {"message": 7, "code": {}}}, Complaint("")),
+        ({"error": {"message": JsonNumber("7"), "code": JsonNumber("402")}}, Complaint("")),
+        ({"message": "a"}, Complaint("a")),
+        ({"success": False, "message": "a", "code": "b"}, Complaint("a", ("b",))),
+        ({"error": "x", "message": "a"}, Complaint("a")),
+        ({"success": True, "message": "a"}, None),
+        ({"success": True, "error": {"message": "a"}}, None),
+        ({"success": False}, None),
+        ({"code": "quota_not_enough"}, None),
+        ({"message": JsonNumber("7")}, None),
+        ({"error": "insufficient balance"}, None),
+        ({}, None),
+    ],
+)
+def test_an_error_of_the_gateway_has_one_of_two_forms(fields: dict[str, Any], complaint: Complaint | None) -> None:
+    """An object `error`, or a text `message`; whatever claims success is none."""
+    assert complaint_in(fields) == complaint
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "x (current: 0.013570 USD, required: 0.050000 USD). y",
+            "0.013570 USD left, the gateway wants 0.050000 for any call",
+        ),
+        ("(current: -3 CNY, required: 0 CNY)", "-3 CNY left, the gateway wants 0 for any call"),
+        (
+            f"(current: 0 USD, required: {'9' * 15}.{'1' * 30} USD)",
+            f"0 USD left, the gateway wants {'9' * 15}.{'1' * 30} for any call",
+        ),
+        ("(current: 0.05 USD, required: 0.050 USD)", None),
+        ("(current: 1 USD, required: 0.05 USD)", None),
+        ("(current: 0 USD, required: 1 CNY)", None),
+        ("(current: 0 usd, required: 1 usd)", None),
+        ("(current: 00 USD, required: 1 USD)", None),
+        ("(current: 1e-3 USD, required: 1 USD)", None),
+        ("(current: 0. USD, required: 1 USD)", None),
+        ("(current: 0 USD, required: -1 USD)", None),
+        (f"(current: 0 USD, required: {'9' * 16} USD)", None),
+        (f"(current: 0 USD, required: 0.{'1' * 31} USD)", None),
+        ("(current: 0 USD, required: 1 USD) (current: 0 USD, required: 2 USD)", None),
+        ("(current: \u0660 USD, required: 1 USD)", None),
+        ("insufficient balance", None),
+    ],
+)
+def test_the_floor_is_told_with_every_digit_or_not_at_all(message: str, told: str | None) -> None:
+    """Two plain decimals of one unit, the first one the smaller; anything odd is left to the words."""
+    assert floor_told(message) == told
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["the ", "token ", "quota ", "; ", "当前", "额度", "has ", "insufficient ", "(current: 1", "a-", "the quota is "],
+)
+def test_long_texts_cost_little(word: str) -> None:
+    """64 KiB of what the patterns look for."""
+    began = time.process_time()
+    assert not says(word * (65_536 // len(word)))
+    assert floor_told(word * (65_536 // len(word))) is None
+    assert time.process_time() - began < 2
