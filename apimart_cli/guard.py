@@ -6,6 +6,7 @@ Amounts are in the gateway's unit. Times are seconds of one clock that never ste
 from collections import deque
 from datetime import timedelta
 from decimal import Decimal, localcontext
+from enum import StrEnum
 from typing import NamedTuple
 
 from apimart_cli.spending import EXACT
@@ -19,6 +20,9 @@ LOOKS_AHEAD = 4
 
 MAX_BLIND = 600.0
 """Seconds without a reading after which the command is stopped, where nothing else is said."""
+
+LOOKS_THAT_DOUBT = 2
+"""Looks at which the account alone has risen before that is told: the gateway may book the key's part later."""
 
 WINDOW = 60.0
 """Seconds over which a rate is taken, beside that of the last two looks: charges may be booked in batches."""
@@ -56,11 +60,22 @@ class Look(NamedTuple):
     is_blind: bool = False
     """Whether something that a limit needs is not known."""
     must_pay: bool = False
-    """Whether the gateway asked for payment (HTTP 402)."""
+    """Whether the gateway said that there is no money."""
     ends_too_soon: bool = False
     """Whether what is left does not last as long as `min_runway`."""
     retry_after: float | None = None
     """Seconds for which the gateway asked not to be asked again."""
+    used_of_account: Decimal | None = None
+    """What the account of an unlimited key has used in all; None where that is not known, and for a limited key."""
+
+
+class Doubt(StrEnum):
+    """Why what is counted may not be what the command spent."""
+
+    ACCOUNT_COUNTS = "account_counts"
+    """The gateway does not count what the key uses: what its account uses is counted."""
+    KEY_STANDS_STILL = "key_stands_still"
+    """What the key has used stands still while what its account has used rises."""
 
 
 class _Course:
@@ -100,6 +115,31 @@ def _rise(before: tuple[float, Decimal], after: tuple[float, Decimal]) -> float:
     return float(after[1] - before[1]) / seconds if seconds > 0 else 0.0
 
 
+class _Meter:
+    """What one key or account has used since the first look that told it."""
+
+    def __init__(self) -> None:
+        self.course = _Course()
+        self._lowest = Decimal(0)
+
+    def read(self, at: float, used: Decimal) -> None:
+        # A charge from before the start that is given back must not hide what is spent now.
+        self._lowest = used if self.used is None else min(self._lowest, used)
+        self.course.add(at, used)
+
+    @property
+    def used(self) -> Decimal | None:
+        return self.course.latest
+
+    @property
+    def risen(self) -> Decimal | None:
+        """What was used since the first look; None before that."""
+        if self.used is None:
+            return None
+        with localcontext(EXACT):
+            return self.used - self._lowest
+
+
 class Guard:
     """The guard over one command. Give it each look with `take`, and ask it often whether to `stop`."""
 
@@ -108,9 +148,9 @@ class Guard:
         self._limits = limits
         self._interval = interval
         self._max_blind = max_blind
-        self._use, self._fall = _Course(), _Course()
-        self._used: Decimal | None = None
-        self._lowest: Decimal | None = None
+        self._key, self._account, self._fall = _Meter(), _Meter(), _Course()
+        self._rises_alone = 0
+        self._doubts: set[Doubt] = set()
         self._left: Decimal | None = None
         self._blind_since: float | None = None
         self._must_pay = self._ends_too_soon = False
@@ -122,10 +162,11 @@ class Guard:
         became_blind = look.is_blind and self._blind_since is None
         with localcontext(EXACT):
             if look.used is not None:
-                self._used = look.used
-                # A charge from before the start that is given back must not hide what is spent now.
-                self._lowest = look.used if self._lowest is None else min(self._lowest, look.used)
-                self._use.add(look.at, look.used)
+                self._key.read(look.at, look.used)
+            if look.used_of_account is not None:
+                before = self._account.used
+                self._account.read(look.at, look.used_of_account)
+                self._rises_alone += before is not None and look.used_of_account > before and not self._key.risen
             if not look.is_blind and look.left is None:
                 self._fall = _Course()
             elif not look.is_blind and look.left is not None:
@@ -143,10 +184,25 @@ class Guard:
     @property
     def spent(self) -> Decimal | None:
         """What was spent since the first look that told it; None before that."""
-        if self._used is None or self._lowest is None:
+        return self._counted.risen
+
+    @property
+    def counts_account(self) -> bool:
+        """Whether what the account has used is counted, as the gateway does not count what the key uses."""
+        return self._key.used == 0 and bool(self._account.risen)
+
+    def new_doubt(self) -> Doubt | None:
+        """Return why what is counted may not be what was spent; once each."""
+        doubt = None
+        if self.counts_account:
+            doubt = Doubt.ACCOUNT_COUNTS
+        elif self._key.used and not self._key.risen and self._rises_alone >= LOOKS_THAT_DOUBT:
+            doubt = Doubt.KEY_STANDS_STILL
+        if doubt in self._doubts:
             return None
-        with localcontext(EXACT):
-            return self._used - self._lowest
+        if doubt is not None:
+            self._doubts.add(doubt)
+        return doubt
 
     @property
     def is_blind(self) -> bool:
@@ -156,7 +212,11 @@ class Guard:
     @property
     def rate(self) -> float | None:
         """What is spent in a second; None until a spend was seen."""
-        return self._use.rate
+        return self._counted.course.rate
+
+    @property
+    def _counted(self) -> _Meter:
+        return self._account if self.counts_account else self._key
 
     def stop(self, now: float) -> StoppedBy | None:
         """Return why the command must be stopped, or None."""
@@ -189,14 +249,14 @@ class Guard:
     def _seconds_left(self, now: float) -> float | None:
         """Return in how many seconds a limit is reached if spending goes on as before; None where nothing tells."""
         found: list[float | None] = []
-        spent = self.spent
+        spent, use = self.spent, self._counted.course
         with localcontext(EXACT):
             if self._limits.max_spend is not None and spent is not None:
                 headroom = self._limits.max_spend - spent
-                found.append(self._use.seconds_to_rise(headroom, rate=self._use.rate, now=now))
+                found.append(use.seconds_to_rise(headroom, rate=use.rate, now=now))
             if self._limits.min is not None and self._fall.latest is not None:
                 headroom = -self._fall.latest - self._limits.min
                 # Others may spend of an account, too; and after a top-up only the rise of `used` tells.
-                rate = max((each.rate for each in (self._use, self._fall) if each.rate is not None), default=None)
+                rate = max((each.rate for each in (use, self._fall) if each.rate is not None), default=None)
                 found.append(self._fall.seconds_to_rise(headroom, rate=rate, now=now))
         return min((seconds for seconds in found if seconds is not None), default=None)

@@ -13,6 +13,7 @@ from apimart_cli.guard import Limits
 from apimart_cli.output.runs import others_in_words, spent_in_words
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_note, write_warning
+from apimart_cli.words import Scope
 
 
 class Account(NamedTuple):
@@ -29,6 +30,8 @@ class Account(NamedTuple):
     """The last readings; none where the command was not started."""
     others: int | None
     """How many other runs of the key were under way meanwhile; None where nobody knows."""
+    counted: Scope = Scope.KEY
+    """Whether what was spent is what the key has used, or what its account has."""
 
 
 def close(account: Account, report: Path | None, *, left: Decimal | None = None) -> None:
@@ -71,6 +74,7 @@ def _document(account: Account) -> str:
             "max_spend": limits.max_spend,
             "min_runway_days": days_of(limits.min_runway),
             "spent": run.spent,
+            "counted": account.counted,
             "settled": run.is_settled,
             "unit": run.unit,
             "other_runs": account.others,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from math import inf
 from typing import NamedTuple
 
 from apimart_cli.balance import Reading, spendable
@@ -57,6 +58,8 @@ class Looking:
         self._trace = trace
         self._told = told
         self._recorded_at = time.monotonic()
+        self._account_after: float | None = None
+        """From when on the account of an unlimited key is asked, too, although no limit holds it; None is not known."""
         key = settings.api_key
         if not isinstance(key.value, GivenKey | NoKey):
             # Its source may ask a person each time.
@@ -75,13 +78,17 @@ class Looking:
             [settings], source=SOURCE, refuse_exposed=True, trace=self._trace, forecasts=forecasts
         ) as taken:
             (only,) = taken
-        return self._sight(only.readings)
+        return self._sight([*only.readings, *self._account_of_unlimited(only.readings)])
 
-    def again(self, *, is_last: bool = False) -> Sight:
-        """Look once more, without a word, in any thread."""
+    def again(self, *, is_last: bool = False, needs_account: bool = False) -> Sight:
+        """Look once more, without a word, in any thread; `needs_account` where what the account has used is counted."""
         from apimart_cli.readings import ask_again
 
-        sight = self._sight(ask_again(self.settings, trace=self._trace, forecasts=self._forecasts()))
+        settings, after = self.settings, self._account_after
+        if needs_account or (after is not None and time.monotonic() >= after):
+            settings = settings._replace(scope=Setting(ScopeChoice.BOTH, settings.scope.source))
+        readings = ask_again(settings, trace=self._trace, forecasts=self._forecasts())
+        sight = self._sight(readings, needs_account=needs_account)
         if is_last or time.monotonic() - self._recorded_at >= RECORD_EVERY:
             self._record(sight.readings)
         return sight
@@ -112,12 +119,36 @@ class Looking:
             return None
         return Forecasts([self.settings], patience=self.settings.timeout.value)
 
-    def _sight(self, readings: Sequence[Reading]) -> Sight:
+    def _account_of_unlimited(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Ask for the account, where only a key is known that is unlimited: some gateways never count what it uses."""
+        if len(readings) > 1 or not _is_unlimited(readings[0]) or self._limits.max_spend is None:
+            return ()
+        from apimart_cli.readings import ask_again
+
+        scope = Setting(ScopeChoice.ACCOUNT, self.settings.scope.source)
+        return ask_again(self.settings._replace(scope=scope), trace=self._trace)
+
+    def _plan_for_account(self, readings: Sequence[Reading]) -> None:
+        """Decide from when on the account of an unlimited key is asked; where it has none, the key alone has to do."""
+        if not _is_unlimited(readings[0]) or self._limits.max_spend is None:
+            return
+        error = readings[1].error if len(readings) > 1 else None
+        if isinstance(error, UnavailableError):
+            self._account_after = time.monotonic() + (error.retry_after or 0.0)
+        elif self._account_after is None:
+            self._account_after = 0.0 if error is None else inf
+
+    def _sight(self, readings: Sequence[Reading], *, needs_account: bool = False) -> Sight:
         key, limits = readings[0], self._limits
+        account = readings[1] if len(readings) > 1 else None
         held = self.held(readings)
+        self._plan_for_account(readings)
         if self._told is not None:
             self._told(held)
         needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
+        if needs_account and account is not None:
+            needed.append(account)
+        is_account_extra = not limits.need_what_is_left and not needs_account
         failure = next((reading.error for reading in needed if reading.error is not None), None)
         lasting = Thresholds(min_runway=limits.min_runway)
         outcomes = [judge_reading(reading, lasting) for reading in held] if limits.min_runway is not None else []
@@ -126,11 +157,14 @@ class Looking:
             Look(
                 at=time.monotonic(),
                 used=None if key.balance is None else key.balance.used_balance,
+                used_of_account=account.balance.used_balance
+                if account is not None and account.balance is not None and _is_unlimited(key)
+                else None,
                 left=least(held),
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=_retry_after(readings),
+                retry_after=_retry_after(readings[:1] if is_account_extra else readings),
             ),
             readings,
             failure,
@@ -150,6 +184,10 @@ def least(held: Sequence[Reading]) -> Decimal | None:
     """Return the least of what is left and known; None where it is unlimited, or nothing is known."""
     balances = [part.balance for reading in held for part in (reading.parts or (reading,))]
     return min((each.remain_balance for each in balances if each and each.remain_balance is not None), default=None)
+
+
+def _is_unlimited(key: Reading) -> bool:
+    return key.balance is not None and key.balance.unlimited_quota
 
 
 def _retry_after(readings: Sequence[Reading]) -> float | None:

@@ -19,26 +19,31 @@ def settle(looking: Looking, guard: Guard, latest: Sight, *, waits: bool) -> tup
     A signal that ends processes cuts it short.
     """
     give_up_at = time.monotonic() + SETTLE_LIMIT
-    used: Decimal | None = None
+    before: Decimal | None = None
     with asked_to_end() as wait:
         while True:
-            sight = _look_unless(wait, looking)
+            sight = _look_unless(wait, looking, needs_account=guard.counts_account)
             if sight is None:
                 return latest, False
             guard.take(sight.look)
-            if sight.look.used is not None:
+            used = sight.look.used_of_account if guard.counts_account else sight.look.used
+            if used is not None:
                 latest = sight
-                if sight.look.used == used:
+                if used == before:
                     return latest, True
-            used = sight.look.used
+            before = used
             if not waits or time.monotonic() + SETTLE_PAUSE > give_up_at or wait(SETTLE_PAUSE):
                 return latest, False
 
 
-def _look_unless(is_ended: Callable[[float], bool], looking: Looking) -> Sight | None:
+def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_account: bool) -> Sight | None:
     """Look in another thread; leave it alone when we are asked to end, which tells whether that was within seconds."""
     sights: list[Sight] = []
-    thread = threading.Thread(target=lambda: sights.append(looking.again(is_last=True)), daemon=True)
+
+    def look() -> None:
+        sights.append(looking.again(is_last=True, needs_account=needs_account))
+
+    thread = threading.Thread(target=look, daemon=True)
     with held_back():
         try:
             thread.start()

@@ -9,13 +9,21 @@ from typing import NamedTuple
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NOT_STARTED, ApimartError, CommandStatus, ExitCode, UnavailableError, UsageError
+from apimart_cli.errors import (
+    NOT_STARTED,
+    ApimartError,
+    CommandStatus,
+    ExitCode,
+    PaymentRequiredError,
+    UnavailableError,
+    UsageError,
+)
 from apimart_cli.guard import Guard, Limits
 from apimart_cli.guarding.accounting import Account, close
 from apimart_cli.guarding.looking import Looking, Sight
 from apimart_cli.guarding.settling import settle
 from apimart_cli.guarding.watching import Register, Watch
-from apimart_cli.output.runs import breach_in_words, duration
+from apimart_cli.output.runs import breach_in_words, doubt_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import INTERRUPTED
 from apimart_cli.processes.watchdog import Watchdog
@@ -23,7 +31,7 @@ from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_error, write_warning
 from apimart_cli.text import without_keys
 from apimart_cli.trace import Trace
-from apimart_cli.words import StoppedBy
+from apimart_cli.words import Scope, StoppedBy
 
 STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
 """The codes of GNU timeout."""
@@ -104,7 +112,14 @@ def _refusal(order: Order, guard: Guard, first: Sight) -> _End | None:
     """Say why the command is not started, and return that; None where it may be."""
     stopped_by, unit = guard.stop(first.look.at), order.settings.unit.value
     if stopped_by is not None and stopped_by is not StoppedBy.BLIND:
-        reason = breach_in_words(stopped_by, order.limits, left=first.look.left, spent=guard.spent, unit=unit)
+        reason = breach_in_words(
+            stopped_by,
+            order.limits,
+            left=first.look.left,
+            spent=guard.spent,
+            unit=unit,
+            shortage=_shortage(first.readings),
+        )
         write_error(f"the command was not started: {reason}", "top up, or ask for less")
         return _End(NOT_STARTED, ExitCode.BELOW, stopped_by)
     if first.failure is not None and not (order.fail_open and _is_silence(first)):
@@ -150,6 +165,9 @@ def _run(
         write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
     if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or order.settle):
         after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
+        # What was short may have been seen after its end alone.
+        if (doubt := guard.new_doubt()) is not None:
+            write_warning(*doubt_in_words(doubt))
     run = run._replace(
         ended=datetime.now(UTC),
         spent=guard.spent,
@@ -158,7 +176,8 @@ def _run(
         exit_code=end.status,
     )
     others = register.finish(run)
-    account = Account(run, seconds, end.code, order.limits, first.readings, after.readings, others)
+    counted = Scope.ACCOUNT if guard.counts_account else Scope.KEY
+    account = Account(run, seconds, end.code, order.limits, first.readings, after.readings, others, counted)
     close(account, order.report, left=after.look.left if order.limits.need_what_is_left else looking.left_of_key(after))
     return CommandStatus(end.status)
 
@@ -219,7 +238,15 @@ def _breach(order: Order, guard: Guard, watch: Watch, stopped_by: StoppedBy) -> 
     if stopped_by is StoppedBy.BLIND and watch.failure is not None:
         return f"the balance is not known: {watch.failure.message}"
     left, unit = watch.latest.look.left, order.settings.unit.value
-    return breach_in_words(stopped_by, order.limits, left=left, spent=guard.spent, unit=unit)
+    return breach_in_words(
+        stopped_by, order.limits, left=left, spent=guard.spent, unit=unit, shortage=_shortage(watch.last_readings)
+    )
+
+
+def _shortage(readings: Sequence[Reading]) -> str | None:
+    """Return what the gateway said where it said that there is no money."""
+    told = (reading.error.in_short for reading in readings if isinstance(reading.error, PaymentRequiredError))
+    return next(told, None)
 
 
 def _advice(order: Order) -> str:

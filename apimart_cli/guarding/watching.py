@@ -10,6 +10,7 @@ from types import TracebackType
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UsageError, bug
 from apimart_cli.guard import Guard, Look
 from apimart_cli.guarding.looking import Looking, Sight
+from apimart_cli.output.runs import doubt_in_words
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import StoppedBy
@@ -26,6 +27,8 @@ class Watch:
         """The last look that told something of every limit, or the first one."""
         self.failure = first.failure
         """Why the last look did not tell enough; None where it did."""
+        self.last_readings = first.readings
+        """Those of the last look, whatever they told."""
         self.stopped_by: StoppedBy | None = None
         """Why the command has to be stopped, once that is decided."""
         self._guard = guard
@@ -81,9 +84,12 @@ class Watch:
                 if self._is_over.is_set():
                     return
                 became_blind = self._guard.take(sight.look._replace(at=self._now()))
-                self.failure = sight.failure
+                self.failure, self.last_readings = sight.failure, sight.readings
                 if sight.failure is None:
                     self.latest = sight
+                doubt = self._guard.new_doubt()
+            if doubt is not None:
+                write_warning(*doubt_in_words(doubt))
             if became_blind and sight.failure is not None:
                 write_warning(f"the balance is not known: {sight.failure.message}", self._advice)
             self._register.beat(self._seconds_to_next())
@@ -94,7 +100,7 @@ class Watch:
 
     def _look(self) -> Sight:
         try:
-            return self._looking.again()
+            return self._looking.again(needs_account=self._guard.counts_account)
         except Exception as error:  # noqa: BLE001  # a guard that failed must not go on as though it saw something
             failure = error if isinstance(error, ApimartError) else bug(error)
             return Sight(Look(time.monotonic(), is_blind=True), (), failure, has_no_forecast=False)

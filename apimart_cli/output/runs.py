@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from apimart_cli.guard import Limits
+from apimart_cli.guard import Doubt, Limits
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import padded, width
 from apimart_cli.runs import Run
@@ -39,9 +39,15 @@ def spent_in_words(
 
 
 def breach_in_words(
-    stopped_by: StoppedBy, limits: Limits, *, left: Decimal | None, spent: Decimal | None, unit: str | None
+    stopped_by: StoppedBy,
+    limits: Limits,
+    *,
+    left: Decimal | None,
+    spent: Decimal | None,
+    unit: str | None,
+    shortage: str | None = None,
 ) -> str:
-    """Return which limit was passed: `4.02 USD spent, 3 USD allowed`."""
+    """Return which limit was passed: `4.02 USD spent, 3 USD allowed`; `shortage` is what the gateway said of money."""
     match stopped_by:
         case StoppedBy.MIN if left is not None and limits.min is not None:
             return f"{with_unit(left, unit)} left, at least {with_unit(limits.min, unit)} required"
@@ -50,9 +56,21 @@ def breach_in_words(
         case StoppedBy.MIN_RUNWAY if limits.min_runway is not None:
             return f"what is left may not last {duration(limits.min_runway.total_seconds())}"
         case StoppedBy.PAYMENT_REQUIRED:
-            return "the account cannot pay (HTTP 402)"
+            return shortage or "the gateway says that there is no money"
         case _:
             return "the balance is not known"
+
+
+def doubt_in_words(doubt: Doubt) -> tuple[str, str]:
+    """Return why what is counted may not be what was spent, and what to do about it."""
+    hint = "give the key a quota of its own: then its own spend is counted"
+    match doubt:
+        case Doubt.ACCOUNT_COUNTS:
+            told = "the gateway does not count what this unlimited key uses: what its account uses is counted"
+            return f"{told}, and the spend of other keys is in it", hint
+        case Doubt.KEY_STANDS_STILL:
+            told = "what this unlimited key has used stands still while what its account has used rises"
+            return f"{told}: either other keys spend it, or the gateway does not count this one", hint
 
 
 def others_in_words(count: int) -> str:
@@ -91,7 +109,7 @@ _REASONS = {
     StoppedBy.MIN: "--min",
     StoppedBy.MAX_SPEND: "--max-spend",
     StoppedBy.MIN_RUNWAY: "--min-runway",
-    StoppedBy.PAYMENT_REQUIRED: "HTTP 402",
+    StoppedBy.PAYMENT_REQUIRED: "no money",
     StoppedBy.BLIND: "balance not known",
 }
 

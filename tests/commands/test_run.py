@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -237,6 +237,86 @@ def test_a_call_for_payment_stops(call: Call, serve: Serve) -> None:
     assert "the command was stopped: the account cannot pay (HTTP 402)" in ended.stderr
 
 
+NO_MONEY = Reply('{"error":{"message":"token quota is not enough","code":"quota_not_enough"}}', 403)
+
+
+def test_no_money_in_words_starts_nothing_and_stops(call: Call, started: Path) -> None:
+    """It counts as HTTP 402 does, and the reason is told."""
+    with gateway_of(lambda *_: NO_MONEY) as server:
+        ended = call("run", "--max-spend", "5", *QUICK, "--", *TOUCH, env=at(server))
+    assert (ended.code, started.exists()) == (125, False)
+    assert "was not started: the quota or the balance is used up (HTTP 403)" in ended.stderr
+    answers = iter([balance("10", "2")])
+    with gateway_of(lambda *_: next(answers, NO_MONEY)) as server:
+        ended = call("run", "--max-spend", "5", *QUICK, "--", "sleep", "30", env=at(server))
+    assert ended.code == 124
+    assert "was stopped: the quota or the balance is used up (HTTP 403)" in ended.stderr
+
+
+def unlimited(used_of_key: str, account: Callable[[int], Reply]) -> Callable[[str, str], Reply]:
+    """An unlimited key whose used balance stands still; `account` answers the questions about its account."""
+    asked: list[str] = []
+
+    def answer(path: str, _key: str) -> Reply:
+        if path != ACCOUNT:
+            return balance("-1", used_of_key, unlimited=True)
+        asked.append(path)
+        return account(len(asked))
+
+    return answer
+
+
+def test_where_the_key_is_never_counted_its_account_is(call: Call, tmp_path: Path) -> None:
+    """The budget holds, a warning tells once what is counted, and the report says so."""
+    with gateway_of(unlimited("0", lambda count: balance("90", str(25 + count)))) as server:
+        options = ("--max-spend", "3", *QUICK, "--report", "report.json")
+        ended = call("run", *options, "--", "sleep", "30", env=at(server))
+    assert ended.code == 124
+    assert ended.stderr.count("warning: the gateway does not count what this unlimited key uses") == 1
+    assert "the spend of other keys is in it" in ended.stderr
+    assert "the command was stopped: 3 spent, 3 allowed" in ended.stderr
+    told = report_of(tmp_path)
+    assert (told["counted"], told["stopped_by"], len(told["before"])) == ("account", "max_spend", 2)
+
+
+def test_a_key_that_stands_still_while_its_account_spends_gets_a_warning(call: Call, tmp_path: Path) -> None:
+    """Others may spend it: the budget is the key's."""
+    with gateway_of(unlimited("2", lambda count: balance("90", str(25 + count)))) as server:
+        options = ("--max-spend", "3", *QUICK, "--report", "report.json")
+        ended = call("run", *options, "--", "sleep", "1", env=at(server))
+    assert ended.code == 0
+    assert ended.stderr.count("warning: what this unlimited key has used stands still while") == 1
+    assert (report_of(tmp_path)["counted"], report_of(tmp_path)["spent"]) == ("key", 0)
+
+
+@pytest.mark.parametrize("status", [404, 500, 429])
+def test_an_account_that_is_not_told_leaves_the_key_alone(call: Call, status: int) -> None:
+    """The budget goes on with the key, without a word; and a wait that the account asks for is not the key's."""
+    refused = refusal(status, Retry_After="60")
+    with gateway_of(unlimited("0", lambda _: refused)) as server:
+        ended = call("run", "--max-spend", "3", "--timeout", "1", *QUICK, "--", "sleep", "0.5", env=at(server))
+        asked = [each.path == ACCOUNT for each in server.asked]
+    assert (ended.code, ended.stderr.count("warning")) == (0, 0)
+    assert asked.count(False) >= 3
+    assert status == 500 or asked.count(True) == 1
+
+
+def test_an_account_that_counts_and_falls_silent_is_blindness(call: Call) -> None:
+    """What is counted has to be seen, as the key's own has to."""
+    account = unlimited("0", lambda count: balance("90", str(25 + count)) if count < 3 else refusal(500))
+    with gateway_of(account) as server:
+        options = ("--max-spend", "50", "--max-blind", "0.3", *QUICK)
+        ended = call("run", *options, "--", "sleep", "30", env=at(server))
+    assert ended.code == 124
+    assert "the command was stopped: the balance is not known: the gateway could not answer (HTTP 500)" in ended.stderr
+
+
+def test_a_limited_key_needs_no_account(call: Call, gateway: Gateway) -> None:
+    """One question a look."""
+    assert call("run", "--max-spend", "3", *QUICK, "--", "sleep", "0.3", env=at(gateway)).code == 0
+    assert all(each.path != ACCOUNT for each in gateway.asked)
+
+
 FAILURES = [Fault.SERVER_ERROR, Fault.UNAUTHORIZED, Fault.HTML]
 
 
@@ -395,7 +475,7 @@ def test_the_report_tells_everything_exactly(call: Call, sandbox: Any, tmp_path:
     assert told == {
         "schema": 1, "label": "nightly sk-...", "profile": "default", "key_id": KEY_ID, "exit_code": 42,
         "apimart_exit_code": 0, "stopped_by": None, "min": 1, "max_spend": 9, "min_runway_days": None,
-        "spent": D("0.0"), "settled": False, "unit": None, "other_runs": None,
+        "spent": D("0.0"), "counted": "key", "settled": False, "unit": None, "other_runs": None,
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.guard import LEAST_INTERVAL, LOOKS_AHEAD, MOST_INTERVAL, Guard, Limits, Look
+from apimart_cli.guard import LEAST_INTERVAL, LOOKS_AHEAD, MOST_INTERVAL, Doubt, Guard, Limits, Look
 from apimart_cli.words import StoppedBy
 
 D = Decimal
@@ -64,7 +64,7 @@ def test_unlimited_is_never_below_min() -> None:
 
 
 def test_a_call_for_payment_stops_whatever_the_limit() -> None:
-    """HTTP 402: no call can be paid any more."""
+    """No call can be paid any more: HTTP 402, or words of the gateway."""
     assert after(guard(max_spend="3"), seen(0, "1"), Look(2, must_pay=True)).stop(2) is StoppedBy.PAYMENT_REQUIRED
 
 
@@ -96,6 +96,68 @@ def test_nothing_is_known_of_the_spend_before_the_first_look() -> None:
     assert watching.spent is None
     assert after(watching, seen(9, "70")).spent == D(0)
     assert after(watching, seen(11, "73")).stop(11) is StoppedBy.MAX_SPEND
+
+
+def both(at: float, used: str, of_account: str | None) -> Look:
+    """A look at an unlimited key and its account."""
+    return Look(at, D(used), used_of_account=None if of_account is None else D(of_account))
+
+
+def test_where_the_key_is_never_counted_its_account_is() -> None:
+    """Some gateways never count what an unlimited key uses. From the first digit on, and said once."""
+    watching = after(guard(max_spend="3"), both(0, "0", "25.5"))
+    assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D(0), False, None)
+    after(watching, both(2, "0.000", "26"))
+    assert (watching.spent, watching.counts_account) == (D("0.5"), True)
+    assert (watching.new_doubt(), watching.new_doubt()) == (Doubt.ACCOUNT_COUNTS, None)
+    assert after(watching, both(4, "0", "28.5")).stop(4) is StoppedBy.MAX_SPEND
+
+
+def test_what_is_given_back_to_the_account_hides_no_spend() -> None:
+    """As for a key."""
+    assert after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "8"), both(4, "0", "9")).spent == D(1)
+
+
+def test_a_key_that_is_counted_counts_alone() -> None:
+    """As soon as it has used anything, what others spend of the account is none of its business."""
+    watching = after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0.1", "90"))
+    assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D("0.1"), False, None)
+    assert after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "11"), both(4, "0.1", "90")).stop(4) is None
+
+
+def test_without_its_account_the_key_counts() -> None:
+    """Where there is no account endpoint, and for a limited key."""
+    watching = after(guard(max_spend="3"), both(0, "0", None), both(2, "0", None))
+    assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D(0), False, None)
+
+
+def test_what_was_counted_stays_while_the_account_is_silent() -> None:
+    """The limit that was reached is not forgotten."""
+    watching = after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "13"), both(4, "0", None))
+    assert (watching.spent, watching.stop(4)) == (D(3), StoppedBy.MAX_SPEND)
+
+
+def test_blind_at_the_account_that_counts_it_takes_spending_to_go_on() -> None:
+    """The rate is that of what is counted."""
+    watching = after(guard(max_spend="10"), both(0, "0", "10"), both(2, "0", "12"), blind(4))
+    assert (watching.rate, watching.stop(9.9), watching.stop(10)) == (1, None, StoppedBy.BLIND)
+
+
+def test_a_key_that_stands_still_while_its_account_spends_is_told_once() -> None:
+    """At the second look that shows it: its part may be booked later. What is counted is the key's."""
+    watching = after(guard(max_spend="3"), both(0, "2", "10"), both(2, "2", "14"))
+    assert watching.new_doubt() is None
+    after(watching, both(4, "2", "18"))
+    assert (watching.new_doubt(), watching.new_doubt()) == (Doubt.KEY_STANDS_STILL, None)
+    assert (watching.spent, watching.stop(4), watching.counts_account) == (D(0), None, False)
+
+
+def test_a_key_that_moves_with_its_account_is_in_no_doubt() -> None:
+    """Nor one whose account stands still, too."""
+    moving = after(guard(max_spend="9"), both(0, "2", "10"), both(2, "3", "14"), both(4, "3", "18"), both(6, "3", "20"))
+    assert moving.new_doubt() is None
+    still = after(guard(max_spend="9"), both(0, "2", "10"), both(2, "2", "10"), both(4, "2", "10"))
+    assert still.new_doubt() is None
 
 
 def test_what_may_not_last_stops() -> None:
