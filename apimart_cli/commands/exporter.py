@@ -48,6 +48,15 @@ def exporter(
     token_file: Annotated[
         Path | None, _file("--token-file", "Show /metrics only to those who send the token in this file.")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="Answer to this host name, too; give it once for each.",
+            show_default=False,
+        ),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let other machines read it without TLS and token.")
     ] = False,
@@ -82,6 +91,7 @@ def exporter(
             address=parse_address(listen),
             files=AccessFiles(tls_cert, tls_key, token_file),
             is_insecure=insecure,
+            allowed_hosts=allowed_host or (),
             concurrency=concurrency,
             trace=trace_of(debug=asking.debug),
         )

@@ -5,26 +5,28 @@ Each connection is good for one question and ends with its answer.
 
 import contextlib
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from functools import partial
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, NamedTuple
+from typing import Any
 
 from apimart_cli.errors import NO_THREAD_HINT, UsageError
-from apimart_cli.exporter.access import Access
 from apimart_cli.exporter.address import Address
-from apimart_cli.exporter.page import CONTENT_TYPE
-from apimart_cli.exporter.pages import Pages
+from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Shown
 from apimart_cli.processes.signals import held_back
 
 MOST_CONNECTIONS = 128
 """Most connections at once; one more, and the oldest is cut off."""
 
-LONGEST_CONNECTION = 20.0
-"""Most seconds that a connection lasts, whatever it is doing."""
+MOST_THREADS = 256
+"""Most threads for connections, those included that were cut off and have not ended; one more is closed unanswered."""
+
+BUFFERED = 64 * 1024
+"""Bytes that the system may keep for each direction of a connection; what a container may use counts them, too.
+
+The system doubles this for its own bookkeeping, and left alone it would keep up to 6 MB of each.
+"""
 
 LOOK_EVERY = 0.5
 """Seconds between two looks for connections that last too long."""
@@ -34,17 +36,6 @@ QUEUE = 128
 
 ENDING_SECONDS = 2.0
 """Most seconds that answers on their way may take at the end."""
-
-_TEXT = "text/plain; charset=utf-8"
-
-
-class Shown(NamedTuple):
-    """What a server shows, in any thread."""
-
-    pages: Pages
-    """The metrics; an exception is HTTP 500."""
-    is_ready: Callable[[], bool]
-    access: Callable[[], Access]
 
 
 class Server(ThreadingMixIn, TCPServer):
@@ -58,11 +49,12 @@ class Server(ThreadingMixIn, TCPServer):
     def __init__(self, address: Address, shown: Shown) -> None:
         """Raises UsageError where nobody can listen there."""
         self.address_family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
-        self.shown = shown
         self._guard = threading.Lock()
         self._open: dict[socket.socket, float] = {}
+        self._alive = 0
+        """Threads of connections, those that were cut off included."""
         try:
-            super().__init__((address.host, address.port), _Handler)
+            super().__init__((address.host, address.port), partial(Handler, shown=shown))
         except OSError as error:
             reason = (error.strerror or "unknown reason").lower()
             raise UsageError(
@@ -75,6 +67,9 @@ class Server(ThreadingMixIn, TCPServer):
         """Bind; an address of IPv6 stands for that alone, whatever the system's setting."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Connections inherit them.
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self.socket.setsockopt(socket.SOL_SOCKET, buffer, BUFFERED)
         super().server_bind()
 
     def start(self) -> None:
@@ -113,16 +108,34 @@ class Server(ThreadingMixIn, TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Have a thread answer; where there are too many, the oldest connection gives way."""
         with self._guard:
-            if len(self._open) >= MOST_CONNECTIONS:
+            is_full = self._alive >= MOST_THREADS
+            if not is_full and len(self._open) >= MOST_CONNECTIONS:
                 # Not counted any more, or the next one would find the same one the oldest, and cut nobody off.
                 oldest = min(self._open, key=self._open.__getitem__)
                 del self._open[oldest]
                 _cut(oldest)
-            self._open[request] = time.monotonic()
+            if not is_full:
+                self._open[request] = time.monotonic()
+                self._alive += 1
+        if is_full:
+            self.shutdown_request(request)
+            return
         try:
             super().process_request(request, client_address)
         except RuntimeError:
+            self._ended()
             self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, in a thread of its own."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._ended()
+
+    def _ended(self) -> None:
+        with self._guard:
+            self._alive -= 1
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection."""
@@ -146,98 +159,3 @@ def _cut(connection: socket.socket) -> None:
     """End a connection that another thread is using: that thread finds it closed."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection: one question, one answer."""
-
-    server: Server
-    protocol_version = "HTTP/1.1"
-    timeout = LONGEST_CONNECTION
-    error_message_format = "%(message)s\n"
-    error_content_type = _TEXT
-
-    def setup(self) -> None:
-        """Make the connection safe, where it is to be."""
-        tls = self.server.shown.access().tls
-        if tls is not None:
-            self.request.settimeout(self.timeout)
-            # A copy of the descriptor: the server keeps the connection itself, to cut it off.
-            self.request = tls.wrap_socket(self.request.dup(), server_side=True, do_handshake_on_connect=False)
-            try:
-                self.request.do_handshake()
-            except BaseException:
-                self.request.close()
-                raise
-        super().setup()
-
-    def handle(self) -> None:
-        """Answer one question."""
-        self.close_connection = True
-        self.handle_one_request()
-
-    def finish(self) -> None:
-        """Send what is left, and end TLS as it is to be ended."""
-        super().finish()
-        if isinstance(self.request, ssl.SSLSocket):
-            with contextlib.suppress(OSError, ValueError):
-                self.request.settimeout(1.0)
-                self.request.unwrap()
-            self.request.close()
-
-    def do_GET(self) -> None:  # the library's name for it
-        """Answer a question, from memory."""
-        path = self.path.partition("?")[0]
-        match path:
-            case "/metrics":
-                self._metrics()
-            case "/-/healthy":
-                self._send(200, b"healthy\n")
-            case "/-/ready" if self.server.shown.is_ready():
-                self._send(200, b"ready\n")
-            case "/-/ready":
-                self._send(503, b"not ready: not every key was asked yet\n")
-            case _:
-                self._send(404, b"there are /metrics, /-/healthy and /-/ready\n")
-
-    do_HEAD = do_GET  # noqa: N815  # the library's name for it
-
-    def _metrics(self) -> None:
-        if not self.server.shown.access().admits(self.headers.get("Authorization")):
-            self._send(401, b"a token is needed: Authorization: Bearer ...\n", ("WWW-Authenticate", "Bearer"))
-            return
-        compressed = "gzip" in self.headers.get("Accept-Encoding", "")
-        try:
-            page = self.server.shown.pages.get(compressed=compressed)
-        except Exception as error:  # noqa: BLE001  # a scrape that fails is seen by its `up`, a hole in a page is not
-            self._send(500, f"a bug in apimart: {type(error).__name__}\n".encode())
-            return
-        encoding = [("Content-Encoding", "gzip")] if compressed else []
-        self._send(200, page, *encoding, content_type=CONTENT_TYPE)
-
-    def _send(self, status: int, body: bytes, *headers: tuple[str, str], content_type: str = _TEXT) -> None:
-        self.send_response(status)
-        for name, value in (
-            ("Content-Type", content_type),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-            ("Connection", "close"),
-            *headers,
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Refuse a question in words of ours: those of the library repeat what was asked."""
-        if self.request_version == "HTTP/0.9":
-            self.request_version = "HTTP/1.0"
-        self._send(405 if code == 501 else code, b"this is no question that is answered here\n")
-
-    def version_string(self) -> str:
-        """Return what the server is called."""
-        return "apimart"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's signature
-        """Keep no log of who asks."""

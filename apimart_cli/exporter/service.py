@@ -2,6 +2,8 @@
 
 import gc
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +19,12 @@ from apimart_cli.exporter.arenas import keep_one_arena
 from apimart_cli.exporter.asked import asks_the_same
 from apimart_cli.exporter.asking import Asking
 from apimart_cli.exporter.board import Board
+from apimart_cli.exporter.handler import Shown
+from apimart_cli.exporter.hosts import read_hosts
 from apimart_cli.exporter.notes import Notes
 from apimart_cli.exporter.pages import Pages
 from apimart_cli.exporter.remembering import Remembering
-from apimart_cli.exporter.server import Server, Shown
+from apimart_cli.exporter.server import Server
 from apimart_cli.keys.source import NoKey
 from apimart_cli.output.metrics import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
@@ -51,6 +55,8 @@ class Order(NamedTuple):
     files: AccessFiles
     is_insecure: bool
     """Whether others may reach it without TLS and token."""
+    allowed_hosts: Sequence[str]
+    """Further names that it may be asked as."""
     concurrency: int
     trace: Trace | None = None
 
@@ -80,8 +86,13 @@ class _Exporter:
 
     def __init__(self, order: Order) -> None:
         self._order = order
+        # Only where others reach it: in a strange network, the name of a laptop may be one that the network gave it.
+        own_name = None if order.address.is_loopback else socket.gethostname()
+        self._hosts = read_hosts(order.allowed_hosts, own_name=own_name)
+        self._host_refused = threading.Event()
         self._access = read_access(order.files)
         self._chosen = order.choose()
+        self._is_refusal_told = False
         self._board = Board()
         self._pages = Pages(self._board.page)
         self._notes = Notes()
@@ -103,7 +114,9 @@ class _Exporter:
         _require_key(profiles)
         keep_one_arena()
         # Before anybody is asked: the port may be in use.
-        shown = Shown(self._pages, lambda: self._board.is_shown, lambda: self._access)
+        shown = Shown(
+            self._pages, lambda: self._board.is_shown, lambda: self._access, self._hosts, self._host_refused.set
+        )
         self._server = server = Server(self._order.address, shown)
         self._use(self._chosen)
         self._remembering.start()
@@ -184,6 +197,13 @@ class _Exporter:
     def _tell(self) -> None:
         for note in self._notes.told():
             write_note(note.message, note.hint)
+        if self._host_refused.is_set() and not self._is_refusal_told:
+            # Once: what others send must not fill a log.
+            self._is_refusal_told = True
+            write_note(
+                "a question for a host name that is not answered to was refused (HTTP 421)",
+                "where it was Prometheus, add the name in its target with --allowed-host NAME",
+            )
 
 
 _RELOAD = getattr(signal, "SIGHUP", None)

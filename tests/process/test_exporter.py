@@ -317,7 +317,7 @@ def test_clients_that_never_ask_or_never_read_keep_nobody_waiting(start: Start, 
             if number % 3 == 1:
                 client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
             elif number % 3 == 2:
-                client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert exporter.get().status == 200
         assert exporter.get("/-/healthy").status == 200
 

@@ -196,10 +196,18 @@ def test_the_probes_find_what_they_ask_for(pod: Mapping[str, Any]) -> None:
     status, page = _get(f"{url}/metrics", {"Authorization": f"Bearer {TOKEN}"})
     assert status == 200
     assert re.search(r'^apimart_remaining_balance\{[^}]*profile="work"[^}]*\} 10\.5$', page, re.MULTILINE)
+    [[target]] = [each["targets"] for each in _scrape_configs()[0]["static_configs"]]
+    for host, code in ((target, 200), ("evil.example", 421)):
+        assert _get(f"{url}/metrics", {"Authorization": f"Bearer {TOKEN}", "Host": host})[0] == code
     assert re.search(r'^apimart_min_balance\{[^}]*profile="work"[^}]*\} 5\.0$', page, re.MULTILINE)
     pod["process"].terminate()
     assert pod["process"].wait(timeout=LONGEST_WAIT) == 0
     assert (pod["folder"] / "history" / "history.db").is_file()
+
+
+def _scrape_configs() -> Sequence[Mapping[str, Any]]:
+    configs: Sequence[Mapping[str, Any]] = yaml.safe_load(SCRAPE.read_text(encoding="utf-8"))["scrape_configs"]
+    return configs
 
 
 def _mounts(service: Mapping[str, Any]) -> Sequence[str]:

@@ -12,17 +12,25 @@ from apimart_cli.errors import UsageError
 from apimart_cli.exporter import server as server_module
 from apimart_cli.exporter.access import Access
 from apimart_cli.exporter.address import Address
+from apimart_cli.exporter.handler import Shown
+from apimart_cli.exporter.hosts import Hosts
 from apimart_cli.exporter.pages import Pages
-from apimart_cli.exporter.server import Server, Shown
+from apimart_cli.exporter.server import Server
 from support.processes import wait_until
+
+ASKED = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 LARGE = b"x" * 20_000_000
 """More than the buffers of a connection hold."""
 
 
+def shown(render: Callable[[], bytes]) -> Shown:
+    return Shown(Pages(render), lambda: True, Access, Hosts(), lambda: None)
+
+
 @contextmanager
 def serving(render: Callable[[], bytes] = lambda: b"page\n") -> Iterator[Server]:
-    server = Server(Address("127.0.0.1", 0), Shown(Pages(render), lambda: True, Access))
+    server = Server(Address("127.0.0.1", 0), shown(render))
     server.start()
     try:
         yield server
@@ -46,7 +54,7 @@ def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(server_module, "LONGEST_CONNECTION", 1.0)
     with serving(lambda: LARGE) as server, ExitStack() as stack:
         for _ in range(5):
-            connect(stack, server).sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            connect(stack, server).sendall(ASKED)
         wait_until(lambda: server._open)
         assert get(server, "/-/healthy") == (200, b"healthy\n")
         wait_until(lambda: not server._open)
@@ -91,6 +99,24 @@ def test_of_many_that_come_at_once_each_makes_one_give_way(monkeypatch: pytest.M
         assert len(server._open) == 3
 
 
+def test_what_comes_while_too_many_threads_have_not_ended_is_closed_unanswered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that was cut off needs a moment to end; meanwhile, no more are started than that."""
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(server_module, "MOST_THREADS", 5)
+    monkeypatch.setattr(server_module, "_cut", lambda _connection: None)
+    with serving() as server, ExitStack() as stack:
+        held = [connect(stack, server) for _ in range(5)]
+        wait_until(lambda: server._alive == 5)
+        assert connect(stack, server).recv(1) == b""
+        assert server._alive == 5
+        for client in held:
+            client.close()
+        wait_until(lambda: server._alive == 0)
+        assert get(server) == (200, b"page\n")
+
+
 def test_a_page_that_cannot_be_made_is_500_and_the_next_one_may_work() -> None:
     """Prometheus counts it as down; what went wrong is named by its type alone."""
     pages = iter([ValueError("sk-secret-0123456789"), b"page\n"])
@@ -125,4 +151,4 @@ def test_answers_on_their_way_arrive_though_it_ends() -> None:
 def test_nobody_can_listen_on_an_address_of_others() -> None:
     """A usage error, with the address."""
     with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1:9899"):
-        Server(Address("192.0.2.1", 9899), Shown(Pages(lambda: b""), lambda: True, Access))
+        Server(Address("192.0.2.1", 9899), shown(lambda: b""))
