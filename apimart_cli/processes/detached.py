@@ -27,7 +27,8 @@ def start_detached(arguments: Sequence[str]) -> None:
         raise FileNotFoundError("this Python does not know where it is")
     flags = (getattr(subprocess, name, 0) for name in ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP"))
     process = subprocess.Popen(  # noqa: S603  # ourselves
-        [sys.executable, "-P", "-m", "apimart_cli", *arguments],
+        # As isolated as we are: with PYTHONPATH it may be found in another place, or not at all.
+        [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "apimart_cli", *arguments],
         env=_environment(os.environ),
         cwd=Path(os.sep),
         stdin=subprocess.DEVNULL,

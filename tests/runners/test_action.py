@@ -13,7 +13,7 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
-from support.runner import Played, commands_in, play, pretend_installed
+from support.runner import OFFLINE, Played, commands_in, lay_traps, play, pretend_installed
 from support.running import KEY, Serve, Write, connected
 from support.schemas import held_against
 
@@ -25,9 +25,6 @@ for last; do :; done
 for folder in "$last"/lib/python*/site-packages; do echo '{packages}' >"$folder/test.pth"; done
 """
 """A Python whose environments have the packages of this one, so that nothing has to be fetched."""
-
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_ROOT_USER_ACTION": "ignore"}
-"""Variables of pip: it builds with what is there. To it, a `no` that is 0 is one, too."""
 
 HOSTILE = [
     "5; touch gone",
@@ -41,6 +38,9 @@ HOSTILE = [
 ]
 
 MODULES = {"apimart_cli.py", "venv.py", "pip.py", "typer.py", "json.py"}
+
+Use = Callable[..., Played]
+
 
 Use = Callable[..., Played]
 
@@ -88,6 +88,23 @@ def test_it_is_installed_from_its_own_checkout(
     assert installed.read_bytes() == (ROOT / "apimart_cli" / "cli.py").read_bytes()
     second = play(ACTION, {"min": "50", "python": f"{runner}/missing"}, env=env, folder=runner, workspace=workspace)
     assert (second.code, second.outputs["verdict"]) == (ExitCode.BELOW, "below")
+
+
+@pytest.mark.parametrize(("remain", "code"), [("4.9", ExitCode.BELOW), ("5", ExitCode.OK)])
+def test_no_module_of_the_checkout_is_loaded(
+    remain: str, code: ExitCode, runner: Path, environment: Mapping[str, str], serve: Serve, tmp_path: Path
+) -> None:
+    """Not while it is installed, nor while it checks, wherever the variables of the job lead Python."""
+    python = runner / "python"
+    python.write_text(PYTHON.format(python=sys.executable, packages=sysconfig.get_path("purelib")), encoding="utf-8")
+    python.chmod(0o755)
+    checkout = tmp_path / "hostile"
+    gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
+    env = {**environment, **OFFLINE, **connected(gateway), **lay_traps(checkout, tmp_path / "stolen")}
+    for _ in ("installed", "found"):
+        played = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=checkout)
+        assert played.code == code, played.log
+        assert not (tmp_path / "stolen").exists(), (tmp_path / "stolen").read_text()
 
 
 def test_a_failed_installation_stops_the_job(
@@ -215,7 +232,7 @@ def test_what_builds_the_package_has_no_key(
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\nenv >{tmp_path}/seen\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
-    env = {**environment, "APIMART_API_KEY": KEY}
+    env = {**environment, "APIMART_API_KEY": KEY, "APIMART_KEY_OF_WORK": KEY}
     played = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=workspace)
     assert played.code == 1
     assert "RUNNER_TEMP=" in (tmp_path / "seen").read_text()

@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +17,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.programs import need
+from support.runner import OFFLINE, lay_traps
 from support.running import KEY, Serve, connected
 from support.schemas import held_against
 
@@ -154,6 +157,48 @@ def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
     )
     assert ended.returncode != 0
     assert not report.exists()
+
+
+@pytest.mark.parametrize(("remain", "code"), [("4.9", ExitCode.BELOW), ("5", ExitCode.OK)])
+def test_no_module_of_the_checkout_is_loaded(
+    remain: str, code: ExitCode, environment: Mapping[str, str], serve: Serve, tmp_path: Path
+) -> None:
+    """Not while it is installed, nor while it checks, wherever the variables of the job lead Python."""
+    installed = tmp_path / "python"
+    subprocess.run([sys.executable, "-I", "-m", "venv", str(installed)], check=True, timeout=120)
+    [packages] = installed.glob("lib/python*/site-packages")
+    (packages / "test.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    checkout, stolen = tmp_path / "checkout", tmp_path / "stolen"
+    traps = lay_traps(checkout, stolen)
+    (checkout / "vendor").mkdir()
+    (checkout / "vendor" / "apimart-cli").symlink_to(ROOT)
+    job = yaml.safe_load(JOB.read_text(encoding="utf-8"))[".apimart-check"]
+    gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
+    given = {**job["variables"], "CHECK_MIN": "5", "CHECK_PYTHON": str(installed / "bin" / "python")}
+    ended = subprocess.run(
+        [need("sh"), "-ec", "\n".join([*job["before_script"], *job["script"]])],
+        env={**environment, **OFFLINE, **connected(gateway), **given, **traps},
+        cwd=checkout,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert not stolen.exists(), stolen.read_text()
+    assert ended.returncode == code, ended.stdout
+    assert (packages / "apimart_cli" / "cli.py").read_bytes() == (ROOT / "apimart_cli" / "cli.py").read_bytes()
+
+
+@pytest.mark.servers
+def test_a_pipeline_with_a_path_for_python_is_gated(pipeline: Pipeline, serve: Serve, tmp_path: Path) -> None:
+    """As gitlab-ci-local runs it: a module in the repository is not loaded, and does not get the key."""
+    traps = lay_traps(tmp_path / "repository", tmp_path / "stolen")
+    poor = serve(key=Funds(Decimal("4.9"), Decimal(0)))
+    ended = pipeline({"CHECK_MIN": "5"}, **connected(poor), **traps)
+    assert not (tmp_path / "stolen").exists(), (tmp_path / "stolen").read_text()
+    assert _labels(ended) == {"balance": "FAIL"}, ended.stdout
 
 
 @pytest.mark.parametrize(("right", "wrong", "code"), [("", "", 0), ("dotenv:", "dotenf:", 1), ("always", "often", 1)])

@@ -33,7 +33,6 @@ INSTALL_LINES = {
     "uv tool install .",
     "python3 -m pip install '.[keyring]'",
     "python3 -m pip install '.[prometheus]'",
-    "pipx install ./vendor/apimart-cli",
 }
 """Lines that need the package index. They are compared to the letter; every other command is run."""
 

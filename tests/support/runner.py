@@ -6,6 +6,7 @@ after the code under test, with which it shares nothing.
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,12 +105,50 @@ def _until(lines: Iterator[str], delimiter: str) -> Iterator[str]:
     raise ValueError(f"Matching delimiter not found: {delimiter}")
 
 
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_ROOT_USER_ACTION": "ignore"}
+"""Variables of pip: it builds with what is there. To it, a `no` that is 0 is one, too."""
+
+
 def pretend_installed(folder: Path, action: Path, command: str) -> None:
-    """Put `command` where the action finds what it installed before, in the temporary folder of a runner."""
+    """Put `command` where the action finds what it installed before, in the temporary folder of a runner.
+
+    Its Python is the one that runs this: found by its own path, or it would not know what is installed beside it.
+    """
     ended = subprocess.run(["cksum"], input=str(action.parent), capture_output=True, encoding="utf-8", check=True)
     installed = folder / f"apimart-{ended.stdout.split()[0]}" / "bin" / "apimart"
     installed.parent.mkdir(parents=True)
     installed.symlink_to(command)
+    python = installed.with_name("python")
+    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n", encoding="utf-8")
+    python.chmod(0o755)
+
+
+TRAP = """
+import os
+with open({log!r}, "a") as log:
+    log.write(__name__ + " " + os.environ.get("APIMART_API_KEY", "without a key") + "\\n")
+os._exit(0)
+"""
+"""A module that takes the key, and ends the process as one that passed."""
+
+
+def lay_traps(checkout: Path, log: Path) -> dict[str, str]:
+    """Fill a checkout with modules that take the key; return variables of a job that have Python load them.
+
+    What they were given is in `log`, which none of them has made where it does not exist.
+    """
+    names = ("requests", "sitecustomize", "usercustomize", "typer", "json", "pip", "venv", "hatchling")
+    user_site = checkout / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    for folder in (checkout, user_site):
+        (folder / "apimart_cli").mkdir(parents=True)
+        for name in (*names, "apimart_cli/__init__", "apimart_cli/__main__"):
+            (folder / f"{name}.py").write_text(TRAP.format(log=str(log)), encoding="utf-8")
+    return {
+        "PYTHONPATH": ".",
+        "PYTHONUSERBASE": str(checkout),
+        "PYTHONSTARTUP": "requests.py",
+        "PYTHONWARNINGS": "error::requests.Warning",
+    }
 
 
 class Played(NamedTuple):
