@@ -1,15 +1,23 @@
 """The units for systemd: it reads them, and what they run are commands that work."""
 
 import configparser
+import os
+import re
 import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
 from support.examples import EXAMPLES, asked
+from support.processes import wait_until
 from support.programs import need
-from support.running import Call, Write
+from support.running import KEY, Call, Write
 
 PROGRAM = "/usr/local/bin/apimart"
 UNITS = sorted((EXAMPLES / "systemd").iterdir())
@@ -33,6 +41,90 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8").replace(PROGRAM, str(stand_in)))
     told = asked("systemd-analyze", "verify", *(tmp_path / path.name for path in UNITS))
     assert told == ""
+
+
+SERVICES = ["apimart-exporter.service", "apimart-textfile.service"]
+
+MOST_EXPOSED = 2.0
+"""What `systemd-analyze security` may say of a service: from 0, which can do nothing, to 10."""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_exposed_no_more_than_one_that_connects_and_reads(name: str) -> None:
+    """By the measure of systemd itself."""
+    told = asked("systemd-analyze", "security", "--offline=true", "--no-pager", EXAMPLES / "systemd" / name)
+    found = re.search(rf"Overall exposure level for {re.escape(name)}: ([0-9.]+) ", told)
+    assert found, told
+    assert float(found[1]) <= MOST_EXPOSED, told
+
+
+def _members(name: str) -> set[str]:
+    """Return the system calls that a name in `SystemCallFilter=` stands for."""
+    if not name.startswith("@"):
+        return {name}
+    names = re.findall(r"(?m)^    ([@\w-]+)$", asked("systemd-analyze", "syscall-filter", name))
+    return set().union(*map(_members, names))
+
+
+def _allowed_calls(name: str) -> set[str]:
+    """Return the system calls that a service may make."""
+    # systemd allows what ends a process, and starts one, whatever the filter is.
+    allowed = _members("@default") | {"execve"}
+    text = (EXAMPLES / "systemd" / name).read_text(encoding="utf-8")
+    for line in re.findall(r"(?m)^SystemCallFilter=(.+)$", text):
+        members = set().union(*map(_members, line.removeprefix("~").split()))
+        allowed = allowed - members if line.startswith("~") else allowed | members
+    return allowed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_does_nothing_that_its_unit_forbids(
+    name: str,
+    command: str,
+    environment: Mapping[str, str],
+    sandbox: Sandbox,
+    write_config: Write,
+    tmp_path: Path,
+) -> None:
+    """As strace sees it: its system calls, kinds of sockets and memory, with a command that prints the key."""
+    service = unit(name)["Service"]
+    allowed = _allowed_calls(name)
+    write_config(f'base_url = "{sandbox.url}"\n[profiles.work]\napi_key_command = ["echo", "{KEY}"]\n')
+    _, *arguments = shlex.split(service["ExecStart"])
+    is_exporter = "exporter" in arguments
+    arguments[-1] = "127.0.0.1:0" if is_exporter else str(tmp_path / "apimart.prom")
+    trace = tmp_path / "trace"
+    with (tmp_path / "told").open("w+") as told:
+        process = subprocess.Popen(
+            [need("strace"), "-f", "-qq", "-o", str(trace), command, *arguments],
+            env={**environment, "APIMART_HISTORY": str(tmp_path / "history.db"), "APIMART_RECORD": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+        )
+        if is_exporter:
+            wait_until(lambda: "listening on" in (tmp_path / "told").read_text(), 60)
+            [traced] = psutil.Process(process.pid).children()
+            wait_until(lambda: "/v1/" in trace.read_text(errors="replace"), 60)
+            # As the unit reloads and ends it.
+            traced.send_signal(signal.SIGHUP)
+            wait_until(lambda: "read again" in (tmp_path / "told").read_text(), 60)
+            traced.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
+    called = {found[1] for line in lines if (found := re.match(r"\d+ +(\w+)\(", line))}
+    assert "connect" in called
+    # Root alone, which the service is not, has SQLite give its journal to the owner of the ledger.
+    assert called - allowed - ({"fchown"} if os.geteuid() == 0 else set()) == set()
+    assert service["MemoryDenyWriteExecute"] == "yes"
+    assert [
+        line for line in lines if "PROT_WRITE|PROT_EXEC" in line or re.search(r" mprotect\(.*PROT_EXEC", line)
+    ] == []
+    families = {found[1] for line in lines if (found := re.search(r" socket\((\w+)", line))}
+    assert families <= set(service["RestrictAddressFamilies"].split())
+    assert service["RestrictNamespaces"] == "yes"
+    assert [line for line in lines if "CLONE_NEW" in line] == []
 
 
 def test_the_timer_starts_the_service_of_its_name_more_often_than_the_alert_waits() -> None:
@@ -61,7 +153,7 @@ def test_the_service_writes_a_file_into_the_one_folder_that_it_may_write_to(
     assert 'apimart_reading_success{profile="work",scope="key"} 1\n' in (tmp_path / name).read_text()
 
 
-@pytest.mark.parametrize("name", ["apimart-exporter.service", "apimart-textfile.service"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_services_are_not_root_and_have_a_place_for_what_they_remember(name: str) -> None:
     """The ledger is in the state folder, which systemd makes."""
     service = unit(name)["Service"]

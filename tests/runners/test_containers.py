@@ -235,6 +235,18 @@ def test_compose_lets_nobody_in_from_outside() -> None:
     assert others == {"prometheus": "service:exporter", "alertmanager": "service:exporter"}
 
 
+def test_a_service_of_compose_may_do_no_more_than_it_must() -> None:
+    """No capability, no way to more rights, nothing to write to but its volumes; the exporter as in a cluster."""
+    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    for service in services.values():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "privileged" not in service
+    [container] = _pods()["Deployment"]["containers"]
+    assert services["exporter"]["mem_limit"] == container["resources"]["limits"]["memory"].replace("Mi", "m")
+    assert services["exporter"]["pids_limit"] == 512
+
+
 def test_what_compose_configures_can_be_read(run: Run) -> None:
     """The config file has no mistake, and no key."""
     path = COMPOSE.parent / "config.toml"
