@@ -26,6 +26,7 @@ from support.pages import PAGES, blocks
 from support.places import GUARD
 from support.processes import is_running, wait_until
 from support.programs import need
+from support.runner import lay_traps
 from support.running import KEY, KEY_ID, Run, Spawn, Write, connected
 from support.scripted import Gateway, balance, gateway, refusal
 from support.strangers import as_root, run_as_stranger
@@ -95,6 +96,26 @@ def test_the_line_is_there_at_once_and_the_next_one_knows_more(run: Run, sandbox
     assert run("statusline", env=env).stdout == "10.5\n"
     assert refreshes(ledger) == []
     assert KEY.encode() not in ledger.read_bytes()
+
+
+def test_the_refresh_of_an_isolated_program_is_isolated(
+    environment: Mapping[str, str], ledger: Path, tmp_path: Path
+) -> None:
+    """With `python -I`, no module that PYTHONPATH names is loaded in the background either."""
+    traps = lay_traps(tmp_path / "hostile", tmp_path / "stolen")
+    with gateway(lambda _path, _key: balance("10.5")) as server:
+        ended = subprocess.run(
+            [sys.executable, "-I", "-m", "apimart_cli", "statusline"],
+            env={**environment, **asking(server), **traps, "PYTHONPATH": str(tmp_path / "hostile")},
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=20,
+            check=True,
+        )
+        assert ended.stdout == DASH
+        wait_until(lambda: server.asked or (tmp_path / "stolen").exists())
+        wait_until(lambda: not refreshes(ledger))
+    assert not (tmp_path / "stolen").exists(), (tmp_path / "stolen").read_text()
 
 
 def test_the_line_does_not_wait_for_the_gateway(run: Run, slow: Gateway, ledger: Path) -> None:
