@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from apimart_cli.alerts import Alarm, Alert, Question, each_threshold, question_of, standing_of, step
 from apimart_cli.balance import Reading
-from apimart_cli.config.key_variables import key_variables
+from apimart_cli.config.key_variables import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import ApimartError, PaymentRequiredError, bug
 from apimart_cli.gate import Thresholds
@@ -169,12 +169,10 @@ class Alerts:
             write_warning(message, hint)
 
     def _environment(self, alert: Alert) -> Mapping[str, str]:
-        """Return our environment without any variable that holds a key, and with what is to be told."""
-        hidden = key_variables(os.environ, [key.reveal() for key in self._keys()])
-        kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        """Return our environment without any variable that has a key in it, and with what is to be told."""
         # A locale without the characters of a name is no reason to tell nothing.
         told = {name: os.fsdecode(value.encode("utf-8", "replace")) for name, value in variables(alert).items()}
-        return {**kept, **told}
+        return {**environment_without_keys(os.environ), **told}
 
     def _keys(self) -> Iterator[ApiKey]:
         for settings in self._profiles:

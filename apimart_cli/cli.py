@@ -93,6 +93,10 @@ def main(arguments: Sequence[str]) -> int:
         from apimart_cli.commands.completion import join_words
 
         join_words(os.environ)
+    if _installs_completion(arguments):
+        from apimart_cli.commands.completion import forget_keys
+
+        forget_keys(os.environ)
     try:
         with ending_cleanly():
             return _status(_run(arguments), arguments)
@@ -102,6 +106,13 @@ def main(arguments: Sequence[str]) -> int:
         return _status(ExitCode.INTERRUPTED, arguments)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the last resort: a bug is one line, and never a verdict
         return _status(_report_unexpected(error, arguments), arguments)
+
+
+def _installs_completion(arguments: Sequence[str]) -> bool:
+    """Tell whether Typer is about to show or install what makes a shell complete."""
+    if arguments:
+        return _named(arguments) is None and any(word.endswith("-completion") for word in arguments)
+    return os.environ.get("_APIMART_COMPLETE", "").startswith("source_")
 
 
 def _status(code: int, arguments: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ Whoever finds it old claims the refresh in the ledger and starts it; nobody wait
 written there is no claim, and so no refresh: every prompt would start one.
 """
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ def start_refresh(found: Found, options: Options, now: datetime) -> Found:
 def _start(settings: Settings, options: Options, now: datetime) -> Note:
     import shlex
 
+    from apimart_cli.config.key_variables import environment_without_keys
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.state import claim, look
     from apimart_cli.processes.detached import start_detached
@@ -76,7 +78,10 @@ def _start(settings: Settings, options: Options, now: datetime) -> Note:
             connection, name, now.timestamp(), seconds=settings.timeout.value + GRACE
         )
     if is_ours:
-        start_detached(["statusline", "--refresh", *_as_typed(options)])
+        # Any process of the user can read the variables of another one: the key goes through a pipe.
+        given = source.key.reveal().encode() if isinstance(source, GivenKey) else b""
+        words = ["statusline", "--refresh", *_as_typed(options)]
+        start_detached(words, environment=environment_without_keys(os.environ), told=given)
     elif before.reason:
         return f"the last refresh failed ({before.reason}), and the next one has to wait", "see why: apimart balance"
     return "the gateway is asked in the background", "the next line knows more"

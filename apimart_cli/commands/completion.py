@@ -47,6 +47,15 @@ def join_words(environ: "os._Environ[str]") -> None:
     environ["COMP_CWORD"] = str(int(position) - before.count("="))
 
 
+def forget_keys(environ: "os._Environ[str]") -> None:
+    """Take the keys out of our environment: Typer starts shells and `ps` to install completion, which inherit it."""
+    from apimart_cli.config.key_variables import environment_without_keys
+
+    kept = environment_without_keys(environ)
+    for name in environ.keys() - kept.keys() - {"_APIMART_COMPLETE"}:
+        del environ[name]
+
+
 def _profiles() -> list[str]:
     from apimart_cli.config.file import inspect_config
     from apimart_cli.errors import ApimartError

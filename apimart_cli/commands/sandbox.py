@@ -1,5 +1,6 @@
 """`apimart sandbox`: a local gateway, around a command or until Ctrl-C."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -164,7 +165,7 @@ def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
 
     def start() -> Child:
         try:
-            return Child.start(command, environment={**environment, "APIMART_SANDBOX": "1"})
+            return Child.start(command, environment={**os.environ, **environment, "APIMART_SANDBOX": "1"})
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
             hint = hint_for(error, "check the command after --")

@@ -97,10 +97,13 @@ def _reader() -> "Reader":
 
 
 def _refresh(options: "Options") -> ExitCode:
-    """Be the process in the background. It shows nothing: it has nobody to show it to."""
+    """Be the process in the background, which shows nothing."""
     from apimart_cli.refreshing import GRACE, may_read_key, refresh
     from apimart_cli.status import ledger_of, settings_of
 
+    key = _given_key()
+    if key:
+        options = options._replace(api_key="-", read_standard_input=lambda _seconds: key)
     settings = settings_of(options)
     path = ledger_of(settings)
     if path is None or not may_read_key(settings):
@@ -108,6 +111,19 @@ def _refresh(options: "Options") -> ExitCode:
     with _ended_after(settings.timeout.value + 2 * GRACE):
         refresh(settings, path)
     return ExitCode.OK
+
+
+def _given_key() -> str:
+    """Return the key on standard input; an empty text where the profile says how to get it.
+
+    Whoever starts a refresh has written it already, and closes the pipe. Then nothing of that is held any more.
+    """
+    with open(0, "rb", closefd=False) as pipe:
+        key = "" if pipe.isatty() else pipe.read().decode()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return key
 
 
 @contextmanager

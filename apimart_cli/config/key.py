@@ -93,7 +93,14 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
         case {"api_key_command": list(words)}:
             from apimart_cli.keys.command import KeyCommand
 
-            return FoundKey(Setting(KeyCommand(words, profile=name), f"api_key_command of {source}"))
+            def environment(key: str) -> Mapping[str, str]:
+                from apimart_cli.config.key_variables import environment_without_keys
+
+                # A key that the command itself gave earlier may come from a variable, which it needs again.
+                return environment_without_keys(environ, config, except_from=key)
+
+            command = KeyCommand(words, profile=name, environment=environment)
+            return FoundKey(Setting(command, f"api_key_command of {source}"))
         case {"api_key_keyring": True}:
             from apimart_cli.keys.keyring import KeyringKey
 

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey
@@ -15,10 +15,14 @@ class KeyCommand:
 
     key_id = None
 
-    def __init__(self, command: Sequence[str], *, profile: str) -> None:
+    def __init__(
+        self, command: Sequence[str], *, profile: str, environment: Callable[[str], Mapping[str, str]]
+    ) -> None:
+        """`environment` returns all variables that the command gets, called with the name that its key will have."""
         self.command = tuple(command)
         """The program and its arguments. Not to be shown."""
         self._name = f"api_key_command of profile {profile} ({self.command[0]})"
+        self._environment = environment
         self._key: ApiKey | None = None
 
     @property
@@ -64,7 +68,7 @@ class KeyCommand:
 
     def _start(self) -> Child:
         try:
-            return Child.start(self.command, captured=True)
+            return Child.start(self.command, environment=self._environment(self._name), captured=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it cannot be started"
             hint = hint_for(error, "check the command in the config file")

@@ -1,6 +1,8 @@
 """The API key: checked before any library sees it, masked wherever it might be printed. Pure: no I/O."""
 
 import re
+import threading
+from weakref import WeakSet
 
 from apimart_cli.errors import AuthError
 
@@ -19,7 +21,7 @@ _SLIPS = {
 class ApiKey:
     """One key. `reveal()` is the only way to its characters; `str`, `repr` and tracebacks show a mask."""
 
-    __slots__ = ("_characters", "source")
+    __slots__ = ("__weakref__", "_characters", "source")
 
     def __init__(self, characters: str, *, source: str) -> None:
         """Check `characters`, which came from `source`: words that errors and rejections name it by.
@@ -35,6 +37,8 @@ class ApiKey:
         del characters
         if fault:
             raise AuthError(f"the API key from {source} {fault}", hint)
+        with _LOCK:
+            _ALL.add(self)
 
     def reveal(self) -> str:
         """Return the key itself, to be sent to the gateway and nowhere else."""
@@ -52,6 +56,19 @@ class ApiKey:
         from hashlib import sha256
 
         return sha256(self._characters.encode()).hexdigest()[:12]
+
+
+_ALL: WeakSet[ApiKey] = WeakSet()
+_LOCK = threading.Lock()
+
+
+def known_keys(*, except_from: str | None = None) -> set[str]:
+    """Return the characters of every key that is in use in this process, but for those that came from one source.
+
+    What is started must not get them.
+    """
+    with _LOCK:
+        return {key.reveal() for key in _ALL if except_from is None or key.source != except_from}
 
 
 def _fault(characters: str) -> str | None:

@@ -38,7 +38,7 @@ class Child:
     def start(
         cls, command: Sequence[str], *, environment: Mapping[str, str] | None = None, captured: bool = False
     ) -> Self:
-        """Start `command` without a shell, with `environment` added to ours.
+        """Start `command` without a shell, with `environment` in place of ours where one is given.
 
         With `captured` it has no standard input, and `read` gets what it prints. Raises OSError or ValueError when it
         cannot be started.
@@ -47,7 +47,7 @@ class Child:
         adopt_orphans()
         process = subprocess.Popen(  # noqa: S603  # the user's own command
             command,
-            env=None if environment is None else {**os.environ, **environment},
+            env=environment,
             stdin=subprocess.DEVNULL if captured else None,
             stdout=subprocess.PIPE if captured else None,
             # What we were given is the command's too: `<(...)`, the job server of make. Our own are closed anyway.

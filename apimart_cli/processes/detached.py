@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _PATHS = (
@@ -17,8 +18,10 @@ _PATHS = (
 """Variables that name files, perhaps from the current folder on, which it leaves."""
 
 
-def start_detached(arguments: Sequence[str]) -> None:
-    """Start `apimart` with these arguments and return at once. Raises OSError when that is not possible.
+def start_detached(arguments: Sequence[str], *, environment: Mapping[str, str], told: bytes = b"") -> None:
+    """Start `apimart` with these arguments and variables, and return at once. Raises OSError when that is not possible.
+
+    `told` is what it can read on standard input, less than a pipe holds, so that this never waits.
 
     It has a session of its own, so that closing a terminal does not end it; no stream and no open file of ours; and
     the root folder, so that it keeps no file system busy.
@@ -29,20 +32,23 @@ def start_detached(arguments: Sequence[str]) -> None:
     process = subprocess.Popen(  # noqa: S603  # ourselves
         # As isolated as we are: with PYTHONPATH it may be found in another place, or not at all.
         [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "apimart_cli", *arguments],
-        env=_environment(os.environ),
+        env=_environment(environment),
         cwd=Path(os.sep),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if told else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=True,
         start_new_session=True,
         creationflags=sum(flags),
     )
+    if process.stdin is not None:
+        with suppress(OSError), process.stdin:
+            process.stdin.write(told)
     # Nobody waits for it, which `Popen` would complain about.
     process.returncode = 0
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment, with relative paths written out."""
+    """Return these variables, with relative paths written out."""
     paths = {name: os.path.abspath(os.path.expanduser(environ[name])) for name in _PATHS if environ.get(name)}
     return {**environ, **paths}

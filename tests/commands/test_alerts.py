@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.config.key_variables import key_variables
 from support.past import write_past
 from support.processes import is_running
 from support.running import KEY, KEY_ID, Call, Called, Write
@@ -411,24 +410,6 @@ def test_what_a_command_leaves_behind_goes_on(shop: Shop, tmp_path: Path) -> Non
     assert shop("check", "--min", "5", "-q", "--on-low", leaves) == (3, "", "")
     assert time.monotonic() - begun < 5
     os.kill(int((tmp_path / "pid").read_text()), 9)
-
-
-def test_variables_that_hold_a_key_are_taken_out(write_config: Write) -> None:
-    """Those of any profile, those that are one, and those that have one in them; a short word is compared whole."""
-    write_config("[profiles.a]\napi_key_env = 'OTHER'\n[profiles.b]\napi_key = 'sk-stored-1234567'\n")
-    environ = {
-        **os.environ,
-        "APIMART_API_KEY": "sk-1",
-        "OTHER": "x",
-        "COPY": "y=sk-in-use-1234",
-        "HEADER": "Bearer sk-stored-1234567",
-        "SHORT": "sk-s",
-        "WITH_SHORT": "task-sets",
-        "PLAIN": "sk-unknown-987654321",
-        "APIMART_PROFILE": "a",
-    }
-    found = set(key_variables(environ, ["sk-in-use-1234", "sk-s"]))
-    assert found == {"APIMART_API_KEY", "OTHER", "COPY", "HEADER", "SHORT"}
 
 
 @pytest.mark.parametrize("place", ["_due", "document"])

@@ -39,7 +39,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """The refreshes that were started, none of which runs: they have tests of their own. Readings are recorded."""
     found: Started = []
     monkeypatch.delenv("APIMART_RECORD")
-    monkeypatch.setattr("apimart_cli.processes.detached.start_detached", found.append)
+    monkeypatch.setattr("apimart_cli.processes.detached.start_detached", lambda words, **_: found.append(words))
     return found
 
 
@@ -443,7 +443,7 @@ def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started
 def test_a_process_that_cannot_be_started_breaks_no_bar(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may be out of processes."""
 
-    def refuse(_: object) -> None:
+    def refuse(_: object, **_options: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("apimart_cli.processes.detached.start_detached", refuse)

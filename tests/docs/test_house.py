@@ -146,7 +146,7 @@ PURE = code_in(re.findall(r"pure: ([^:]*?) use no library", " ".join(CONTRIBUTIN
 HARMLESS = {
     "base64", "binascii", "bisect", "collections", "datetime", "decimal", "difflib", "enum", "functools", "hashlib",
     "html", "io", "ipaddress", "itertools", "json", "math", "pathlib", "re", "shlex", "threading", "tomllib", "typing",
-    "unicodedata", "urllib",
+    "unicodedata", "urllib", "weakref",
 }  # fmt: skip
 """Modules of the standard library that reach no network, process, environment or clock."""
 REACHING_OUT = {

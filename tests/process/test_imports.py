@@ -200,7 +200,7 @@ class Loaded:
             | LEDGER
             | FORECAST
             | SCREEN
-            | {"commands.statusline", "processes.detached", "refreshing", "status"}
+            | {"commands.statusline", "config.key_variables", "processes.detached", "refreshing", "status"}
             | modules("ledger", "glance state")
             | modules("output", "amounts escapes statusline template"),
             {"platformdirs"},

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,11 @@ class Clock:
         return self.left
 
 
+def key_command(words: Sequence[str]) -> KeyCommand:
+    """A command that gets the environment of the tests."""
+    return KeyCommand(words, profile="ci", environment=lambda _key: os.environ)
+
+
 def plenty() -> float:
     """Time enough for any command."""
     return 30.0
@@ -101,12 +106,12 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
 @pytest.mark.parametrize("end", ["", r"\n", r"\r\n"])
 def test_what_a_command_prints_is_the_key(script: Script, end: str) -> None:
     """One line end after it is dropped."""
-    assert KeyCommand([script(f"printf '{KEY}{end}'")], profile="ci").read(plenty).reveal() == KEY
+    assert key_command([script(f"printf '{KEY}{end}'")]).read(plenty).reveal() == KEY
 
 
 def test_the_longest_key_is_read_whole(script: Script) -> None:
     """4096 characters and a line end are a key."""
-    command = KeyCommand([script("head -c 4096 /dev/zero | tr '\\0' k; echo")], profile="ci")
+    command = key_command([script("head -c 4096 /dev/zero | tr '\\0' k; echo")])
     assert len(command.read(plenty)) == 4096
 
 
@@ -133,7 +138,7 @@ def test_the_longest_key_is_read_whole(script: Script) -> None:
 def test_a_command_that_prints_no_key_is_told_without_its_output(script: Script, body: str, fault: str) -> None:
     """The error names the profile and the command; nothing that it printed, however much, is repeated."""
     path = script(body)
-    error = refusal(KeyCommand([path, "--for", "apimart"], profile="ci"))
+    error = refusal(key_command([path, "--for", "apimart"]))
     assert error.message.startswith(f"the API key from api_key_command of profile ci ({path}) ")
     assert error.message.endswith(fault)
     assert "test" not in f"{error.message}{error.hint}".replace(path, "")
@@ -147,7 +152,7 @@ def test_a_command_that_prints_no_key_is_told_without_its_output(script: Script,
 def test_a_command_that_fails_gives_no_key(script: Script, body: str, ending: str) -> None:
     """Even when it has printed one; the hint says how to look into it."""
     path = script(body, name="get key")
-    error = refusal(KeyCommand([path, "secret-argument"], profile="ci"))
+    error = refusal(key_command([path, "secret-argument"]))
     assert error.message == f"api_key_command of profile ci ({path}) failed with {ending}"
     assert error.hint == f"run '{path}' with its arguments by hand; it must print the key and nothing else"
 
@@ -166,7 +171,7 @@ def test_a_command_that_cannot_be_run_is_told_with_the_reason(script: Script, tm
         ("echo", "a\0b"): "it cannot be started",
     }
     for command, reason in reasons.items():
-        error = refusal(KeyCommand(command, profile="ci"))
+        error = refusal(key_command(command))
         assert error.message == f"api_key_command of profile ci ({command[0]}) cannot be run: {reason}"
         assert error.hint == "check the command in the config file"
 
@@ -175,9 +180,7 @@ def test_no_shell_looks_at_a_command(script: Script) -> None:
     """Arguments arrive as they are written in the file."""
     arguments = ["$HOME", "*", "a;echo", "`id`", "~", ""]
     path = script('printf "%s|" "$@"')
-    assert KeyCommand([path, *arguments], profile="ci").read(plenty).reveal() == "".join(
-        f"{word}|" for word in arguments
-    )
+    assert key_command([path, *arguments]).read(plenty).reveal() == "".join(f"{word}|" for word in arguments)
 
 
 # --- once, and not for ever -------------------------------------------------------------------------------------
@@ -186,7 +189,7 @@ def test_no_shell_looks_at_a_command(script: Script) -> None:
 def test_a_key_is_printed_once(script: Script, tmp_path: Path) -> None:
     """Nobody is asked for a password twice in one run."""
     runs = tmp_path / "runs"
-    command = KeyCommand([script(f"echo run >> {runs}; echo {KEY}")], profile="ci")
+    command = key_command([script(f"echo run >> {runs}; echo {KEY}")])
     assert command.read(plenty) is command.read(plenty)
     assert runs.read_text() == "run\n"
 
@@ -194,7 +197,7 @@ def test_a_key_is_printed_once(script: Script, tmp_path: Path) -> None:
 def test_a_failure_is_not_kept(script: Script, tmp_path: Path) -> None:
     """A vault that has been unlocked since gives its key to the next reading."""
     unlocked = tmp_path / "unlocked"
-    command = KeyCommand([script(f"[ -e {unlocked} ] && echo {KEY}")], profile="ci")
+    command = key_command([script(f"[ -e {unlocked} ] && echo {KEY}")])
     assert refusal(command).message.endswith("failed with exit code 1")
     unlocked.touch()
     assert command.read(plenty).reveal() == KEY
@@ -216,7 +219,7 @@ def test_a_command_that_is_given_up_ends_with_all_it_started(script: Script, tmp
     started = tmp_path / "started"
     path = script(f"echo > {started}; {body}")
     clock = Clock()
-    thread, errors = read_in_background(KeyCommand([path], profile="ci"), clock)
+    thread, errors = read_in_background(key_command([path]), clock)
     wait_for(started.exists)
     clock.left = 0
     thread.join(5)
@@ -227,7 +230,7 @@ def test_a_command_that_is_given_up_ends_with_all_it_started(script: Script, tmp
 def test_a_command_is_not_started_when_the_time_is_over(script: Script, tmp_path: Path) -> None:
     """The question's time may be over before its command has begun."""
     path = script(f"touch {tmp_path}/was-run; exec sleep 60")
-    assert refusal(KeyCommand([path], profile="ci"), lambda: 0.0).message == overdue(path)
+    assert refusal(key_command([path]), lambda: 0.0).message == overdue(path)
     assert not (tmp_path / "was-run").exists()
 
 
@@ -238,7 +241,7 @@ def test_only_away_from_a_terminal_a_command_has_a_group_of_its_own(
     """At a terminal it stays in our group, so that it can ask for a password; elsewhere it can be ended as a whole."""
     monkeypatch.setattr("apimart_cli.processes.child.has_terminal", lambda: has_terminal)
     path = script("import os; print(os.getpgrp())", interpreter=sys.executable)
-    group = int(KeyCommand([path], profile="ci").read(plenty).reveal())
+    group = int(key_command([path]).read(plenty).reveal())
     assert (group != os.getpgrp()) is has_own_group
 
 
@@ -251,7 +254,7 @@ def test_a_command_at_a_terminal_is_ended_too(
     started = tmp_path / "started"
     path = script(f"echo > {started}; {body}")
     clock = Clock()
-    thread, errors = read_in_background(KeyCommand([path], profile="ci"), clock)
+    thread, errors = read_in_background(key_command([path]), clock)
     wait_for(started.exists)
     clock.left = 0
     thread.join(5)
@@ -268,7 +271,7 @@ def test_a_lost_exit_code_is_no_key(script: Script, monkeypatch: pytest.MonkeyPa
         os.waitid(os.P_PID, process.pid, os.WEXITED)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", start_and_steal)
-    assert refusal(KeyCommand([path], profile="ci")).message.endswith("was run, but its exit code is lost")
+    assert refusal(key_command([path])).message.endswith("was run, but its exit code is lost")
 
 
 # --- what is told of keys ---------------------------------------------------------------------------------------
@@ -278,7 +281,7 @@ def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) ->
     """For `config show` and `config check`: what it is, and what is certainly wrong with it; nothing is run."""
     path = script("exit 1")
     given, missing = GivenKey(ApiKey(KEY, source="a test")), NoKey(AuthError("there is no API key"))
-    command, absent = KeyCommand([path, KEY], profile="ci"), KeyCommand(["no-command-of-this-name"], profile="ci")
+    command, absent = key_command([path, KEY]), key_command(["no-command-of-this-name"])
     assert (given.state, given.fault) == (f"set, {len(KEY)} characters", None)
     assert GivenKey(ApiKey("k", source="a test")).state == "set, 1 character"
     assert (missing.state, missing.fault) == ("not usable: there is no API key", "there is no API key")

@@ -6,7 +6,7 @@ from traceback import walk_tb
 import pytest
 
 from apimart_cli.errors import AuthError
-from apimart_cli.keys.key import MAX_LENGTH, ApiKey
+from apimart_cli.keys.key import MAX_LENGTH, ApiKey, known_keys
 from support.running import KEY
 
 
@@ -98,3 +98,16 @@ def test_a_malformed_key_is_in_no_frame_of_its_refusal() -> None:
         ApiKey("two words", source="the test")
     held = [value for frame, _ in walk_tb(refusal.tb) for value in frame.f_locals.values()]
     assert [value.reveal() for value in held if isinstance(value, ApiKey)] == [""]
+
+
+def test_keys_in_use_are_known_and_others_are_not() -> None:
+    """What is started must not get them; one that was refused, or is gone, is no key in use."""
+    first, second = ApiKey("sk-first-Jh5Tr8Wq2Zx6", source="a"), ApiKey("sk-second-Bn4Mk9Lp3Qs7", source="b")
+    with pytest.raises(AuthError):
+        ApiKey("sk-refused Pd6Gf2Hs8", source="c")
+    assert {"sk-first-Jh5Tr8Wq2Zx6", "sk-second-Bn4Mk9Lp3Qs7"} <= known_keys()
+    assert not {each for each in known_keys() if "refused" in each or not each}
+    assert "sk-first-Jh5Tr8Wq2Zx6" not in known_keys(except_from="a")
+    assert "sk-second-Bn4Mk9Lp3Qs7" in known_keys(except_from="a")
+    del first, second
+    assert not {"sk-first-Jh5Tr8Wq2Zx6", "sk-second-Bn4Mk9Lp3Qs7"} & known_keys()

@@ -1,0 +1,95 @@
+"""The environment of what is started: no variable with a key in it, and few where the config file cannot be read."""
+
+import base64
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from apimart_cli.config.file import ConfigFile
+from apimart_cli.config.key_variables import environment_without_keys
+from apimart_cli.keys.key import ApiKey
+from support.running import KEY, Write
+
+OTHER = "sk-Other-Jh5Tr8Wq2Zx6?"
+
+CONFIG = ConfigFile(
+    Path("config.toml"),
+    profiles={"a": {"api_key_env": "NAMED"}, "b": {"api_key": "sk-stored-1234567"}, "c": {"api_key_env": "ABSENT"}},
+)
+
+
+def kept(config: ConfigFile = CONFIG, **variables: str) -> set[str]:
+    return set(environment_without_keys(variables, config))
+
+
+@pytest.mark.parametrize("name", ["APIMART_API_KEY", "NAMED"])
+def test_the_value_of_a_variable_for_keys_counts_wherever_it_stands(name: str) -> None:
+    """Of the profile in use or of another one: the variable goes, and each that has its value in it."""
+    assert kept(**{name: KEY, "ALSO": f"Bearer_{KEY}", "SAME": KEY, "PLAIN": "sk-unknown-987654321"}) == {"PLAIN"}
+
+
+def test_the_keys_of_the_file_count() -> None:
+    """Those of every profile."""
+    assert kept(HEADER="Bearer sk-stored-1234567", PART="sk-stored-123456") == {"PART"}
+
+
+@pytest.mark.parametrize("source", ["--api-key", "standard input", "the keyring (profile a)", "api_key_file of a"])
+def test_a_key_that_was_read_counts_while_it_is_in_use(source: str) -> None:
+    """Wherever it comes from; once it is gone, it is not known any more."""
+    key = ApiKey(OTHER, source=source)
+    assert kept(COPY=f"x{OTHER}", SAME=OTHER) == set()
+    del key
+    assert kept(COPY=f"x{OTHER}", SAME=OTHER) == {"COPY", "SAME"}
+
+
+def test_what_a_source_gave_itself_does_not_count_for_it() -> None:
+    """A command that makes its key of a variable needs that variable each time that it is run."""
+    key = ApiKey(OTHER, source="the command")
+    variables = {"COPY": OTHER}
+    assert environment_without_keys(variables, CONFIG, except_from="the command") == variables
+    assert environment_without_keys(variables, CONFIG, except_from="another command") == {}
+    del key
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        quote(OTHER),
+        f"https://me:{quote(OTHER, safe='')}@host",
+        *(
+            base64.b64encode(f"{user}:{OTHER}{after}".encode()).decode()
+            for user in ("", "a", "ab")
+            for after in ("", "x")
+        ),
+        base64.b64encode(OTHER.encode()).decode().rstrip("="),
+    ],
+)
+def test_an_encoded_key_counts(value: str) -> None:
+    """Percent-encoded, as in an address, and in base64, as in a Basic login."""
+    assert kept(APIMART_API_KEY=OTHER, ALSO=value) == set()
+
+
+@pytest.mark.parametrize("value", [f'"{KEY}"', f"Bearer {KEY}", f" {KEY}\n", f"Authorization: Bearer '{KEY}'"])
+def test_a_key_that_was_copied_with_more_than_itself_counts(value: str) -> None:
+    """It is refused as a key, and is one all the same."""
+    assert kept(APIMART_API_KEY=value, ALSO=f"x{KEY}", PLAIN="x") == {"PLAIN"}
+
+
+def test_a_short_key_is_compared_whole() -> None:
+    """Else a word would take variables away that have nothing to do with it, and an empty one all of them."""
+    assert kept(APIMART_API_KEY="sk-s", SAME="sk-s", WITH_SHORT="task-sets", NAMED="", EMPTY="") == {
+        "WITH_SHORT",
+        "EMPTY",
+    }
+
+
+@pytest.mark.parametrize("text", ["[profiles.a]\napi_key_env = 'OTHER", "[profiles.a]\nunknown = 1\n"])
+def test_a_file_that_cannot_be_read_any_more_costs_variables(write_config: Write, text: str) -> None:
+    """Nothing tells which ones hold a key: those stay that never do, as long as they have none in them."""
+    write_config(text)
+    environ = {**os.environ, "OTHER": KEY, "TOKEN": "x", "LC_ALL": "C", "LANG": "de", "PATH": "/bin", "TERM": f"x{KEY}"}
+    found = environment_without_keys({**environ, "APIMART_API_KEY": KEY})
+    assert {"OTHER", "TOKEN", "TERM", "APIMART_API_KEY"}.isdisjoint(found)
+    assert (found["PATH"], found["LC_ALL"], found["LANG"]) == ("/bin", "C", "de")
