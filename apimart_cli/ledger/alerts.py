@@ -1,13 +1,15 @@
 """Which low balances were told: each is claimed by one process, however many look at the same time."""
 
+import operator
 import sqlite3
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.alerts import Alarm, Question, Standing, step
 from apimart_cli.ledger.file import Connection, opened, transaction
+from apimart_cli.ledger.queries import amount_of
 from apimart_cli.ledger.recording import within
 from apimart_cli.words import AlertEvent
 
@@ -69,7 +71,8 @@ def _look(connection: sqlite3.Connection, question: Question) -> Alarm | None:
     if row is None:
         return None
     try:
-        return Alarm(row[0] / 1000, *(None if text is None else Decimal(text) for text in row[1:]))
+        at = operator.index(row[0]) / 1000
+        return Alarm(at, *(None if text is None else amount_of(text) for text in row[1:]))
     except (TypeError, ValueError, InvalidOperation):
         return None
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from apimart_cli.errors import UsageError
+from apimart_cli.ledger.elsewhere import require_regular
 from apimart_cli.ledger.file import PATIENT_SECONDS, Connection, step, transaction
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.records import Series
@@ -113,6 +114,8 @@ def merge(connection: Connection, staged: Staged, now: datetime) -> int:
 def _alone(connection: Connection) -> Iterator[None]:
     """Hold the lock of imports, which the system gives back when the process ends, however it does."""
     path: str = connection.execute("PRAGMA database_list").fetchone()[2]
+    # To lock a file empties it: a link would lead to another one.
+    require_regular(f"{path}.import")
     try:
         # A file of its own: to close the ledger's own file would drop SQLite's locks on it. It stays, empty.
         with FileLock(f"{path}.import", timeout=PATIENT_SECONDS, mode=0o600):

@@ -1,6 +1,7 @@
 """Where the ledger lies: whether the file there is ours to use, and making it for its owner alone. Before SQLite."""
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,10 @@ MAGIC = b"SQLite format 3\0"
 HEADER = 100
 """Bytes at the beginning of every SQLite file that tell what it is."""
 
-_VERSION, _APPLICATION = slice(60, 64), slice(68, 72)
+_FORMATS, _VERSION, _APPLICATION = slice(18, 20), slice(60, 64), slice(68, 72)
+
+_ROLLBACK = b"\1\1"
+"""The formats of a file that is written with a rollback journal; others are 2, for a write-ahead log."""
 
 
 class LedgerError(Exception):
@@ -99,6 +103,9 @@ def _check(path: Path, status: os.stat_result, header: bytes) -> None:
         raise LedgerError(f"{path} is not a ledger of apimart, and was left as it is")
     if int.from_bytes(header[_VERSION], "big") > len(MIGRATIONS):
         raise LedgerError(f"{path} was written by a newer apimart, and was left as it is")
+    if header[_FORMATS] != _ROLLBACK:
+        command = f"sqlite3 {shlex.quote(str(path))} 'PRAGMA journal_mode = DELETE'"
+        raise LedgerError(f"{path} is in WAL mode, which is not used, and was left as it is; end that with: {command}")
 
 
 def _make_folder(folder: Path) -> None:

@@ -18,6 +18,8 @@ PAGE = 1000
 
 END = 2**62
 
+_LONGEST_AMOUNT = 100
+"""Characters. A sign, a point and all digits that an amount may have are fewer."""
 
 COMPLETE = "label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL)"
 """Leaves out what an import has not completed."""
@@ -67,7 +69,7 @@ def all_series(connection: sqlite3.Connection) -> list[Series]:
     """Return every series that has an entry, in the order in which they began."""
     found = connection.execute("SELECT key_id, host, scope FROM series ORDER BY id").fetchall()
     with readable():
-        series = [Series(key_id, host, Scope(scope)) for key_id, host, scope in found]
+        series = [Series(text_of(key_id), text_of(host), Scope(scope)) for key_id, host, scope in found]
     return [each for each in series if latest(connection, each)]
 
 
@@ -86,7 +88,8 @@ def extent(
 def profiles(connection: sqlite3.Connection) -> list[str]:
     """Return the names of the profiles that have an entry."""
     query = "SELECT DISTINCT profile FROM labels WHERE batch IS NULL AND id IN (SELECT label FROM samples) ORDER BY 1"
-    return [name for (name,) in connection.execute(query)]
+    with readable():
+        return [text_of(name) for (name,) in connection.execute(query)]
 
 
 def entries(
@@ -109,7 +112,7 @@ def entries(
     place = (first, start - 1)
     while page := _read(connection, query, (*place, last, start, end)):
         yield from map(_entry, page)
-        place = page[-1][:2]
+        place = next_place(place, page[-1][:2])
 
 
 def samples(
@@ -131,12 +134,20 @@ def samples(
         " GROUP BY at / ? ORDER BY at",
         (id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
     )
-    moment, utc, amount = datetime.fromtimestamp, UTC, _amount
+    moment, utc, amount = datetime.fromtimestamp, UTC, amount_of
     with readable():
         return [
             Sample(moment(at, utc), None if remain is None else amount(remain), amount(used))
             for at, remain, used in rows
         ]
+
+
+def next_place(place: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:
+    """Return where to go on reading. Raises LedgerError where that leads back: a damaged file has no end."""
+    with readable():
+        if not place < after:
+            raise ValueError
+    return after
 
 
 def id_of(connection: sqlite3.Connection, series: Series) -> int:
@@ -160,18 +171,27 @@ def _entry(row: Any) -> Entry:
     _, at, key_id, host, scope, profile, remain, used, unit, source = row
     with readable():
         return Entry(
-            Series(key_id, host, Scope(scope)),
+            Series(text_of(key_id), text_of(host), Scope(scope)),
             datetime.fromtimestamp(at, UTC),
-            profile,
-            None if remain is None else _amount(remain),
-            _amount(used),
-            unit,
-            source,
+            text_of(profile),
+            None if remain is None else amount_of(remain),
+            amount_of(used),
+            None if unit is None else text_of(unit),
+            text_of(source),
         )
 
 
-def _amount(text: str) -> Decimal:
-    """Return an amount. Raises ValueError for what no gateway sends and apimart never writes, like NaN or 1e999999."""
+def text_of(value: object) -> str:
+    """Return a text. Raises TypeError for anything else: SQLite keeps any value in any column."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def amount_of(text: object) -> Decimal:
+    """Return an amount. Raises TypeError or ValueError for what apimart never writes, like NaN, 1e999999 or a blob."""
+    if not isinstance(text, str) or len(text) > _LONGEST_AMOUNT:
+        raise TypeError
     amount = Decimal(text)
     if not amount.is_finite() or not -MAX_PLACES <= amount.adjusted() < MAX_DIGITS:
         raise ValueError

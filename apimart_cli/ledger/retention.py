@@ -21,6 +21,9 @@ JUMP = timedelta(days=60)
 STEP = 1000
 """Most samples of a series that are looked at once."""
 
+_ROUNDS_A_PAGE = 100
+"""Most steps for each page of the file. No page has so many series; a file that is damaged may seem to have more."""
+
 STEP_SECONDS = 0.03
 """About how long one transaction takes: others wait no longer than for that."""
 
@@ -58,7 +61,10 @@ def prune(connection: Connection, now: datetime, *, seconds: float | None = None
         return True
     ends_at = None if seconds is None else time.monotonic() + seconds
     times = {"to": _midnight(now - ALL_FOR), "gone": _midnight(now - DAYS_FOR), "step": STEP, "day": _DAY}
-    while not _step(connection, times):
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    for _ in range(_ROUNDS_A_PAGE * pages):
+        if _step(connection, times):
+            break
         if ends_at is None:
             time.sleep(PAUSE)
         elif time.monotonic() > ends_at:
@@ -88,7 +94,11 @@ def _jumped(connection: sqlite3.Connection, now: datetime) -> bool:
 
 def _seconds_since_pruned(connection: sqlite3.Connection, now: datetime) -> float | None:
     row = connection.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone()
-    return None if row is None else now.timestamp() - int(row[0])
+    try:
+        return None if row is None else now.timestamp() - int(row[0])
+    except (TypeError, ValueError):
+        # Not a time that we wrote.
+        return None
 
 
 def _note(connection: Connection, now: datetime) -> None:
@@ -132,7 +142,7 @@ def _is_importing(connection: Connection, now: datetime, *, is_hurried: bool) ->
     batches = connection.execute("SELECT DISTINCT batch FROM labels WHERE batch IS NOT NULL").fetchall()
     is_importing = False
     for (batch,) in batches:
-        if is_hurried or abs(now.timestamp() - batch) < EVERY.total_seconds():
+        if is_hurried or (isinstance(batch, int) and abs(now.timestamp() - batch) < EVERY.total_seconds()):
             is_importing = True
         else:
             forget_import(connection, batch)

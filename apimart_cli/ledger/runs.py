@@ -3,14 +3,14 @@
 The command line of a run is not kept: there may be a key in it.
 """
 
+import operator
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from apimart_cli.ledger.file import Connection, opened, transaction
-from apimart_cli.ledger.queries import readable
+from apimart_cli.ledger.queries import amount_of, readable, text_of
 from apimart_cli.ledger.recording import within
 from apimart_cli.ledger.records import ALLOWED_SECONDS
 from apimart_cli.ledger.retention import DAYS_FOR
@@ -116,17 +116,17 @@ def _end_of(run: Run) -> tuple[str | None, bool, str | None, int | None]:
 def _run(row: Any) -> Run:
     key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code = row
     return Run(
-        key_id,
-        host,
-        profile,
-        label,
-        unit,
+        text_of(key_id),
+        text_of(host),
+        text_of(profile),
+        None if label is None else text_of(label),
+        None if unit is None else text_of(unit),
         datetime.fromtimestamp(began / 1000, UTC),
         None if ended is None else datetime.fromtimestamp(ended / 1000, UTC),
-        None if spent is None else Decimal(spent),
+        None if spent is None else amount_of(spent),
         bool(settled),
         None if stopped_by is None else StoppedBy(stopped_by),
-        exit_code,
+        None if exit_code is None else operator.index(exit_code),
     )
 
 

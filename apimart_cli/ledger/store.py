@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from apimart_cli.ledger.file import Connection, step, transaction
-from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest
+from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest, next_place
 from apimart_cli.ledger.records import Entry, Series
 
 SAME_WITHIN = timedelta(minutes=10)
@@ -70,7 +70,7 @@ def delete_in_steps(connection: Connection, condition: str, values: Iterable[obj
             ).rowcount
         if end[0] == END:
             return deleted
-        place = end
+        place = next_place(place, end)
 
 
 def series_id(connection: sqlite3.Connection, series: Series) -> int:

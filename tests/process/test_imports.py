@@ -58,7 +58,7 @@ WRITER = modules("config", "durations layout renaming replacing rewriting stored
 LINES = modules("output", "amounts cells lines rows table")
 JSON = modules("output", "amounts json")
 PLACE = KEY | modules("config", "durations recording settings values") | {"balance", "gate", "reports", "target"}
-LEDGER = {"spending"} | modules("ledger", "damage file place queries records schema")
+LEDGER = {"spending"} | modules("ledger", "damage elsewhere file place queries records schema")
 FORECAST = {"forecast", "output.runway"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}
@@ -253,7 +253,9 @@ def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
     assert loaded.packages == {"platformdirs"}
 
 
-RECORDED = {"spending"} | modules("ledger", "damage file place queries recording records retention schema store")
+RECORDED = {"spending"} | modules(
+    "ledger", "damage elsewhere file place queries recording records retention schema store"
+)
 TOLD_FROM_HISTORY = {"forecast", "output.runway", "ledger.recall"}
 
 

@@ -1,0 +1,369 @@
+"""A ledger from elsewhere: refused and left alone, unless its tables are ours and its values what we write."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.alerts import Question, Standing
+from apimart_cli.ledger.alerts import Asked, claim
+from apimart_cli.ledger.elsewhere import MOST_BYTES, objects_of
+from apimart_cli.ledger.file import Connection, opened
+from apimart_cli.ledger.merge import Staged, merge
+from apimart_cli.ledger.overviews import overviews
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.queries import all_series, entries, latest, profiles, samples
+from apimart_cli.ledger.retention import prune
+from apimart_cli.ledger.runs import begin, runs
+from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
+from apimart_cli.ledger.state import look
+from apimart_cli.ledger.store import clear, record
+from apimart_cli.runs import Run
+from support.ledger import NOW, WORK, entry
+
+MAGIC = bytes.fromhex("d9d505f920a163d7")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A ledger with one reading."""
+    path = tmp_path / "state" / "history.db"
+    with opened(path, seconds=None) as ledger:
+        record(ledger, [entry()])
+    return path
+
+
+def change(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
+
+
+# --- what is in it ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (["ALTER TABLE samples RENAME TO kept", "CREATE VIEW samples AS SELECT * FROM kept"], "view samples"),
+        (["CREATE VIEW more AS SELECT 1"], "view more"),
+        (["CREATE TRIGGER t AFTER INSERT ON samples BEGIN DELETE FROM state; END"], "trigger t"),
+        (
+            ["CREATE VIEW v AS SELECT 1 AS x", "CREATE TRIGGER t INSTEAD OF INSERT ON v BEGIN SELECT 1; END"],
+            "(view v|trigger t)",
+        ),
+        (["CREATE VIRTUAL TABLE words USING fts5(x)"], "table words"),
+        (["CREATE INDEX slow ON samples (abs(at))"], "index slow"),
+        (["CREATE INDEX some ON samples (at) WHERE at > 5"], "index some"),
+        (["ALTER TABLE labels ADD COLUMN x TEXT AS (hex(profile))"], "table labels"),
+        (["ALTER TABLE labels ADD COLUMN x TEXT DEFAULT 'x'"], "table labels"),
+        (["DROP TABLE state", "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT CHECK (abs(value)))"], "table st"),
+        (["DROP TABLE state", "CREATE TABLE State (name TEXT PRIMARY KEY, value TEXT NOT NULL)"], "table State"),
+        (["CREATE TABLE more (x)"], "table more"),
+        (["CREATE TABLE \"\x1b[31m sk-test-Zq7Wm3Xc9Vb1Nk5Lp8\" (x)"], r"table \\x1b\[31m sk-\.\.\."),
+        (["DROP INDEX runs_of_key"], "index runs_of_key is missing"),
+        (["DROP TABLE alerts"], "table alerts is missing"),
+        (["PRAGMA user_version = 0"], "index runs_of_key"),
+        (["PRAGMA user_version = 2"], "runs"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[-1][:30],
+)  # fmt: skip
+def test_tables_that_are_not_ours_are_refused_and_stay_as_they_are(
+    path: Path, statements: list[str], named: str
+) -> None:
+    """Views, triggers, virtual tables, expressions: whatever could run when a table is used. The message names it."""
+    try:
+        change(path, *statements)
+    except sqlite3.OperationalError as error:
+        pytest.skip(f"this SQLite cannot make it: {error}")
+    before = contents(path)
+    for create in (True, False):
+        with pytest.raises(LedgerError, match=rf"{named}.* left as it is"), opened(path, create=create):
+            pass
+    assert contents(path) == before
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS) + 1))
+def test_the_tables_of_each_version_are_what_sqlite_says_of_them(version: int) -> None:
+    """Whatever a migration does, what it says is what the file then tells, character by character."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        for migration in MIGRATIONS[:version]:
+            migration(database)
+        found = database.execute("SELECT sql, type, name FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    assert objects_of(version) == {text: (kind, name) for text, kind, name in found}
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_a_ledger_of_any_version_of_ours_is_taken(tmp_path: Path, version: int) -> None:
+    """And is brought to the newest, or read where that is not needed."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for migration in MIGRATIONS[:version]:
+            migration(database)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {version}")
+    with opened(path, seconds=None) as ledger:
+        record(ledger, [entry()])
+    with opened(path, create=False) as ledger:
+        assert list(entries(ledger)) == [entry()]
+
+
+def test_what_the_shell_of_sqlite_leaves_behind_is_no_harm(path: Path) -> None:
+    """A user who looks at the file may let it be analysed, or tidied up."""
+    change(path, "ANALYZE", "VACUUM")
+    with opened(path) as ledger:
+        assert latest(ledger, WORK) == entry()
+
+
+def test_a_view_under_the_name_of_a_statistic_is_refused(path: Path) -> None:
+    """The name alone allows nothing."""
+    change(
+        path,
+        "PRAGMA writable_schema = ON",
+        "INSERT INTO sqlite_master VALUES"
+        " ('view', 'sqlite_stat1', 'sqlite_stat1', 0, 'CREATE VIEW sqlite_stat1 AS SELECT 1')",
+    )
+    with pytest.raises(LedgerError), opened(path):
+        pass
+
+
+def test_nothing_that_the_file_says_is_trusted(path: Path) -> None:
+    """The settings of SQLite for files that others may have made, and no file beside this one."""
+    with opened(path) as ledger:
+        assert ledger.execute("PRAGMA trusted_schema").fetchone() == (0,)
+        assert ledger.execute("PRAGMA cell_size_check").fetchone() == (1,)
+        with pytest.raises(sqlite3.OperationalError, match="too many attached"):
+            ledger.execute("ATTACH ':memory:' AS other")
+        with pytest.raises(sqlite3.OperationalError, match="not authorized"):
+            ledger.execute("SELECT load_extension('x')")
+
+
+# --- what is beside it ------------------------------------------------------------------------------------------
+
+
+def naming_journal(victim: Path) -> bytes:
+    """A journal that says that its transaction also wrote to another file, which SQLite then deletes."""
+    name = os.fsencode(victim)
+    head = (MAGIC + bytes(4) + bytes(4) + (2).to_bytes(4) + (512).to_bytes(4) + (4096).to_bytes(4)).ljust(512, b"\0")
+    return head + (0x40001).to_bytes(4) + name + len(name).to_bytes(4) + sum(name).to_bytes(4) + MAGIC
+
+
+def test_a_journal_that_names_another_file_deletes_nothing(path: Path, tmp_path: Path) -> None:
+    """SQLite would take it for the list of a transaction in several files, and tidy it up."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    Path(f"{path}-journal").write_bytes(naming_journal(victim))
+    before = contents(path)
+    for create in (True, False):
+        with pytest.raises(LedgerError, match="names another file"), opened(path, create=create):
+            pass
+    assert victim.read_text() == "precious\n"
+    assert contents(path) == before
+
+
+def test_a_journal_of_ours_is_played_back(path: Path, tmp_path: Path) -> None:
+    """A process that was killed in the middle of writing leaves one, and the ledger is as it was before."""
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN")
+        database.execute("DELETE FROM samples")
+        database.executemany("INSERT INTO state VALUES (?, ?)", [(str(each), "x" * 1000) for each in range(500)])
+        copied = contents(path)
+        database.execute("ROLLBACK")
+    assert copied["history.db-journal"].startswith(MAGIC)
+    for name, content in copied.items():
+        (aside / name).write_bytes(content)
+        (aside / name).chmod(0o600)
+    with opened(aside / "history.db") as ledger:
+        assert list(entries(ledger)) == [entry()]
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_a_journal_that_is_no_file_is_refused_at_once(path: Path, tmp_path: Path, kind: str) -> None:
+    """A link would lead to another file, and SQLite would wait for ever for a FIFO."""
+    journal, victim = Path(f"{path}-journal"), tmp_path / "victim"
+    victim.write_text("precious\n")
+    {"link": lambda: journal.symlink_to(victim), "fifo": lambda: os.mkfifo(journal), "folder": journal.mkdir}[kind]()
+    begun = time.monotonic()
+    for create in (True, False):
+        with pytest.raises(LedgerError, match="not a regular file"), opened(path, create=create):
+            pass
+    assert time.monotonic() - begun < 5
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_lock_of_imports_that_is_a_link_empties_nothing(path: Path, tmp_path: Path) -> None:
+    """What locks a file empties it."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    Path(f"{path}.import").symlink_to(victim)
+    with (
+        pytest.raises(LedgerError, match="not a regular file"),
+        Staged([], NOW) as staged,
+        opened(path, seconds=None) as ledger,
+    ):
+        merge(ledger, staged, NOW)
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_ledger_in_wal_mode_is_refused_with_what_ends_it(path: Path) -> None:
+    """That mode damages files on network file systems. Nothing of it is used, nothing changed."""
+    change(path, "PRAGMA journal_mode = WAL")
+    before = contents(path)
+    with pytest.raises(LedgerError, match="is in WAL mode") as raised, opened(path):
+        pass
+    assert contents(path) == before
+    command = str(raised.value).partition("end that with: ")[2]
+    assert command == f"sqlite3 {path} 'PRAGMA journal_mode = DELETE'"
+    change(path, "PRAGMA journal_mode = DELETE")
+    with opened(path) as ledger:
+        assert list(entries(ledger)) == [entry()]
+
+
+def test_a_write_ahead_log_beside_it_is_not_read(path: Path, tmp_path: Path) -> None:
+    """It would be, whatever the file itself says, and its pages would stand in the place of those that were checked."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("INSERT INTO state VALUES ('x', 'y')")
+        log = Path(f"{path}-wal").read_bytes()
+    change(path, "PRAGMA journal_mode = DELETE")
+    Path(f"{path}-wal").write_bytes(log)
+    before = contents(path)
+    with pytest.raises(LedgerError, match="uses no write-ahead log"), opened(path):
+        pass
+    assert contents(path) == before
+
+
+# --- no end -----------------------------------------------------------------------------------------------------
+
+
+def test_no_query_is_without_an_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a command has all the time of the world: it may do far more than a file of this size needs."""
+    monkeypatch.setattr("apimart_cli.ledger.file._LEAST_ROUNDS", 100)
+    with pytest.raises(LedgerError, match="interrupted"), opened(path, seconds=None) as ledger:
+        ledger.execute(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+        ).fetchone()
+
+
+def test_a_large_ledger_is_read_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit grows with the file, and is a tenth used by what reads every sample several times."""
+    change(
+        path,
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 50000)"
+        " INSERT INTO samples SELECT 1, x * 60, 1, '10.5', '2.3' FROM n",
+    )
+    monkeypatch.setattr("apimart_cli.ledger.file._LEAST_ROUNDS", 0)
+    with opened(path, seconds=None) as ledger:
+        whole = ledger._rounds_left
+        assert len(list(entries(ledger))) == 50_001
+        assert len(samples(ledger, WORK)) == 50_001
+        assert ledger._rounds_left > whole * 0.9
+    assert len(overviews(path, (NOW.date(),), NOW).found) == 1
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+Use = Callable[[Connection], object]
+
+USES: dict[str, Use] = {
+    "history": lambda ledger: [samples(ledger, each) for each in all_series(ledger)],
+    "export": lambda ledger: list(entries(ledger)),
+    "latest": lambda ledger: latest(ledger, WORK),
+    "profiles": profiles,
+    "runs": runs,
+    "prune": lambda ledger: prune(ledger, NOW),
+    "record": lambda ledger: record(ledger, [entry(used="5")]),
+    "clear": clear,
+    "state": lambda ledger: look(ledger, "refresh"),
+}
+
+VALUES = [
+    "x'00ff'",
+    "'NaN'",
+    "'Infinity'",
+    "'-Infinity'",
+    "'1e999999999'",
+    "9e999",
+    "1.5",
+    "-1",
+    "9223372036854775807",
+    "''",
+    "'x'",
+    "CAST(x'ff' AS TEXT)",
+    "zeroblob(10000)",
+    f"printf('%.{2 * MOST_BYTES}c', '9')",
+    "printf('%.5000c', '9')",
+]
+
+COLUMNS = [
+    ("series", "key_id"),
+    ("series", "host"),
+    ("series", "scope"),
+    ("series", "thinned"),
+    ("labels", "profile"),
+    ("labels", "unit"),
+    ("labels", "source"),
+    ("labels", "batch"),
+    ("samples", "at"),
+    ("samples", "remain"),
+    ("samples", "used"),
+    ("state", "value"),
+    *(("runs", name) for name in ("key_id", "profile", "label", "began", "ended", "spent", "settled", "exit_code")),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=".".join)
+def test_a_value_that_we_never_write_is_an_error_of_the_ledger(path: Path, table: str, column: str) -> None:
+    """Blobs, numbers without an end, texts without a limit: no other exception, no memory filled, no loop."""
+    number = begin(path, Run(*WORK[:2], "work", None, None, NOW), NOW)
+    change(path, "INSERT INTO state VALUES ('refresh', '0 0 0 0'), ('pruned_at', '0')")
+    assert number == 1
+    clean = path.read_bytes()
+    for value in VALUES:
+        path.write_bytes(clean)
+        change(path, f"UPDATE {table} SET {column} = {value}")
+        for name, use in USES.items():
+            begun = time.monotonic()
+            try:
+                with opened(path, seconds=None) as ledger:
+                    use(ledger)
+            except LedgerError as error:
+                assert len(str(error)) < 1000  # noqa: PT017  # not every use of every value is one
+            except Exception as error:
+                raise AssertionError(f"{name} of {value}") from error
+            assert time.monotonic() - begun < 5, (name, value)
+
+
+@pytest.mark.parametrize("column", ["at", "total", "pending"])
+def test_an_alarm_that_we_never_wrote_counts_as_none(path: Path, column: str) -> None:
+    """And is replaced by one of ours: an alert rather twice than never."""
+    asked = [Asked(Question(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
+    claim(path, asked, 1.0, seconds=10)
+    for value in VALUES:
+        change(path, f"UPDATE OR IGNORE alerts SET {column} = {value}")
+        try:
+            claim(path, asked, 1.0, seconds=10)
+        except LedgerError:
+            change(path, "DELETE FROM alerts")
+            claim(path, asked, 1.0, seconds=10)
+
+
+def test_a_migration_meets_what_another_process_has_done(tmp_path: Path) -> None:
+    """The version and the tables are read together: what is brought up to date meanwhile is not refused."""
+    path = tmp_path / "history.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        migrate(other)
+        with opened(path) as ledger:
+            assert all_series(ledger) == []
