@@ -1,17 +1,18 @@
 """When somebody repeats a key: looked for in every way in which a text may be encoded. Pure: no I/O.
 
 Found are keys, and pieces of eight characters or more: in any letter case; broken up by spaces, punctuation or
-characters that do not show; in full-width or other compatible letters; as base64 or hex, of UTF-8 or UTF-16; and all
-of that percent-, entity-, backslash- or quoted-printable-encoded, up to four times over and in any mixture.
+characters that do not show; in full-width or other compatible letters; as base64, base32 or hex, of UTF-8 or UTF-16;
+as a list of numbers, in any of the bases in which Go, C, Python and od print bytes; and all of that percent-, entity-,
+backslash- or quoted-printable-encoded, up to four times over and in any mixture.
 
 Not found are keys that somebody takes pains to hide from this: spelled backwards, with letters between the letters,
-in look-alike letters of another alphabet, in base64 three times over, compressed, or encrypted.
+in look-alike letters of another alphabet, as numbers without anything between them, in base32 with an alphabet that no
+standard has, in base58 or base85, in base64 three times over, compressed, or encrypted.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 _PIECE = 8
@@ -24,9 +25,26 @@ _MAX_VIEWS = 64
 """Most ways to read one text. One that has more is no honest message."""
 
 _BACKSLASHED = re.compile(
-    r"(?i)\\+(?:u\{0*(?P<braced>[0-9a-f]{1,2})\}|(?:x|u00|u000000)(?P<hex>[0-9a-f]{2})|(?P<octal>[01][0-7]{2}))"
+    r"(?i)\\+(?:u\{0*(?P<braced>[0-9a-f]{1,2})\}|(?:x|u00|u000000)(?P<hex>[0-9a-f]{2})"
+    r"|(?P<octal>0?[01][0-7]{2}|[4-7][0-7]))"
 )
-"""The escapes of printable ASCII in JSON, JavaScript, Python, C and the shell: all that a key is made of."""
+"""The escapes of printable ASCII in JSON, JavaScript, Python, C and the shell: all that a key is made of.
+
+Octal ones have three digits, after another zero for `echo -e`, or two where a shell needs no third one.
+"""
+
+_NUMBER = re.compile(r"(?i)(?<![0-9a-z])(?:0[xob]|u\+)?0*([0-9a-f]{1,7})(?![0-9a-z])")
+"""A number of a list, in any base: `115`, `0x73`, `U+0073`, `0o163`, `0163`, `0b1110011`."""
+
+_BASES = (2, 8, 10, 16)
+_ASCII = 128
+_DIGITS = "0123456789abcdef"
+
+_LEGIBLE = re.compile(rb"[\0!-~]{4,}")
+"""What may be a key in bytes that mean nothing but for it, of UTF-16 as well. All the rest need not be looked at."""
+
+_BASE32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
+"""From the usual alphabet of base32 to the extended hex one, which is that of numbers (RFC 4648, 6 and 7)."""
 
 _BESIDE_WORDS = re.compile(r"[\W_]+")
 _BESIDE_ASCII = re.compile(r"[^!-~]+")
@@ -58,7 +76,7 @@ class Pieces(NamedTuple):
             return True
         return any(
             not self.runs.isdisjoint(_windows(form)) or any(piece in form for piece in self.short)
-            for form in _reduced([*views, *chain.from_iterable(map(_unpacked, views))])
+            for form in _reduced([*views, *(text for view in views for read in _READERS for text in read(view))])
         )
 
 
@@ -123,6 +141,28 @@ def _unpacked(text: str) -> Iterator[str]:
         for start in range(2):
             pairs = run[start:]
             yield unhexlify(pairs[: len(pairs) // 2 * 2]).decode("latin-1")
+
+
+def _of_base32(text: str) -> Iterator[str]:
+    """Yield what `text` would be if it were base32, in either alphabet, from wherever in a group it starts."""
+    letters = text.upper()
+    for digits in (re.sub("[^A-Z2-7]", "", letters).translate(_BASE32), re.sub("[^0-9A-V]", "", letters)):
+        number = int(f"0{digits}", 32)
+        for shift in range(8):
+            for run in _LEGIBLE.findall((number << shift).to_bytes(len(digits) + 1)):
+                yield run.decode()
+
+
+def _of_numbers(text: str) -> Iterator[str]:
+    """Yield what `text` would be if the numbers in it were characters, as for the bytes that Go prints with `%v`."""
+    found: list[str] = _NUMBER.findall(text.lower())
+    for base in _BASES:
+        digits = frozenset(_DIGITS[:base])
+        numbers = [int(each, base) for each in found if digits.issuperset(each)]
+        yield "".join(chr(number) for number in numbers if number < _ASCII)
+
+
+_READERS: Sequence[Callable[[str], Iterator[str]]] = (_unpacked, _of_base32, _of_numbers)
 
 
 def _reduced(texts: Iterable[str]) -> set[str]:

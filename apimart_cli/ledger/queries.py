@@ -1,5 +1,6 @@
 """What is read from the ledger, on a connection of `file.opened`."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ PAGE = 1000
 """Entries that are read at once: between two pages nothing is locked, however slowly they are used."""
 
 END = 2**62
+
+_KEY_ID = re.compile("[0-9a-f]{12}")
 
 _LONGEST_AMOUNT = 100
 """Characters. A sign, a point and all digits that an amount may have are fewer."""
@@ -69,7 +72,7 @@ def all_series(connection: sqlite3.Connection) -> list[Series]:
     """Return every series that has an entry, in the order in which they began."""
     found = connection.execute("SELECT key_id, host, scope FROM series ORDER BY id").fetchall()
     with readable():
-        series = [Series(text_of(key_id), text_of(host), Scope(scope)) for key_id, host, scope in found]
+        series = [Series(key_id_of(key_id), text_of(host), Scope(scope)) for key_id, host, scope in found]
     return [each for each in series if latest(connection, each)]
 
 
@@ -171,7 +174,7 @@ def _entry(row: Any) -> Entry:
     _, at, key_id, host, scope, profile, remain, used, unit, source = row
     with readable():
         return Entry(
-            Series(text_of(key_id), text_of(host), Scope(scope)),
+            Series(key_id_of(key_id), text_of(host), Scope(scope)),
             datetime.fromtimestamp(at, UTC),
             text_of(profile),
             None if remain is None else amount_of(remain),
@@ -186,6 +189,13 @@ def text_of(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def key_id_of(value: object) -> str:
+    """Return a key id, which is shown as it is. Raises TypeError or ValueError for anything else."""
+    if not _KEY_ID.fullmatch(text_of(value)):
+        raise ValueError
+    return str(value)
 
 
 def amount_of(text: object) -> Decimal:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apimart_cli.ledger.file import Connection, opened, transaction
-from apimart_cli.ledger.queries import amount_of, readable, text_of
+from apimart_cli.ledger.queries import amount_of, key_id_of, readable, text_of
 from apimart_cli.ledger.recording import within
 from apimart_cli.ledger.records import ALLOWED_SECONDS
 from apimart_cli.ledger.retention import DAYS_FOR
@@ -116,7 +116,7 @@ def _end_of(run: Run) -> tuple[str | None, bool, str | None, int | None]:
 def _run(row: Any) -> Run:
     key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code = row
     return Run(
-        text_of(key_id),
+        key_id_of(key_id),
         text_of(host),
         text_of(profile),
         None if label is None else text_of(label),

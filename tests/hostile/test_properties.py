@@ -9,7 +9,7 @@ import json
 import re
 import string
 import zlib
-from base64 import b64encode
+from base64 import b32encode, b32hexencode, b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -424,6 +424,15 @@ _DISGUISES: Mapping[str, Callable[[str], Sequence[str]]] = {
     "escapes of JSON": lambda piece: [f"\\u{ord(character):04x}" for character in piece],
     "escapes of C": lambda piece: [f"\\x{ord(character):02X}" for character in piece],
     "octal escapes": lambda piece: [f"\\{ord(character):03o}" for character in piece],
+    "octal escapes of a shell": lambda piece: [f"\\0{ord(character):03o}" for character in piece],
+    "base32": lambda piece: b32encode(piece.encode()).decode().rstrip("="),
+    "base32 from within a group": lambda piece: b32encode(f"xyz{piece}z".encode()).decode(),
+    "base32 for sorting": lambda piece: b32hexencode(f"x{piece}yz".encode()).decode(),
+    "bytes as Go prints them": lambda piece: [f"{ord(character)} " for character in piece],
+    "bytes as Go writes them": lambda piece: [f"0x{ord(character):x}, " for character in piece],
+    "code points as Go prints them": lambda piece: [f" U+{ord(character):04X}" for character in piece],
+    "bytes as od prints them": lambda piece: [f" {ord(character):03o}" for character in piece],
+    "bits": lambda piece: [f"{ord(character):08b} " for character in piece],
 }
 
 

@@ -33,6 +33,10 @@ def _forms(piece: str) -> Iterator[tuple[str, str]]:
     raw = piece.encode("ascii")
     yield "plain", piece
     yield "hex", raw.hex()
+    for name, encode in (("base32", base64.b32encode), ("base32hex", base64.b32hexencode)):
+        for shift in range(5):
+            first, last = -(-shift * 8 // 5), (shift + len(raw)) * 8 // 5
+            yield f"{name}, shifted by {shift}", encode(b"\0" * shift + raw + b"\0" * 5).decode("ascii")[first:last]
     for shift in range(3):
         # Only the characters of the base64 text that belong to the piece alone, wherever it stands in a group of three.
         first, last = -(-shift * 8 // 6), (shift + len(raw)) * 8 // 6
@@ -42,6 +46,7 @@ def _forms(piece: str) -> Iterator[tuple[str, str]]:
 def _views(output: str) -> Iterator[str]:
     """Yield `output` as it is and as a reader could decode it."""
     yield output
+    yield from _numbers(output)
     yield unquote(output)
     yield unquote(unquote(output))
     yield html.unescape(output)
@@ -51,6 +56,14 @@ def _views(output: str) -> Iterator[str]:
         output,
         flags=re.IGNORECASE,
     )
+
+
+def _numbers(output: str) -> Iterator[str]:
+    """Yield what the numbers in `output` are as characters, in each base in which bytes are printed."""
+    for base, form in ((10, r"\d+"), (8, "[0-7]+"), (16, r"(?:0x|U\+)?[0-9a-f]+"), (2, "(?:0b)?[01]+")):
+        found = re.findall(rf"\b{form}\b", output, flags=re.IGNORECASE)
+        values = [int(each.lower().removeprefix("u+"), base) for each in found if len(each) < 12]
+        yield "".join(chr(value) for value in values if 32 < value < 127)
 
 
 def _alphanumeric(text: str) -> str:

@@ -1,6 +1,7 @@
 """One redactor for every key of a run: what repeats a piece of one, plain or encoded, is not shown."""
 
 import base64
+from collections.abc import Callable
 from urllib.parse import quote as percent
 
 import pytest
@@ -23,6 +24,41 @@ def redactor() -> Redactor:
 
 def _split(text: str, by: str) -> str:
     return by.join(text)
+
+
+NUMBERS: dict[str, Callable[[str], str]] = {
+    "%v": lambda text: f"[{' '.join(str(each) for each in text.encode())}]",
+    "%#v": lambda text: f"[]byte{{{', '.join(f'{each:#x}' for each in text.encode())}}}",
+    "%d of Python": lambda text: str(list(text.encode())),
+    "% x": lambda text: text.encode().hex(" "),
+    "%# x": lambda text: " ".join(f"{each:#x}" for each in text.encode()),
+    "%# X": lambda text: " ".join(f"0X{each:02X}" for each in text.encode()),
+    "%U": lambda text: f"[{' '.join(f'U+{each:04X}' for each in text.encode())}]",
+    "%#U": lambda text: f"[{' '.join(f'U+{ord(each):04X} {each!r}' for each in text)}]",
+    "%c": lambda text: f"[{' '.join(text)}]",
+    "%q of runes": lambda text: f"[{' '.join(map(repr, text))}]",
+    "%q": lambda text: f'"{text}"',
+    "%o": lambda text: f"[{' '.join(f'{each:o}' for each in text.encode())}]",
+    "%#o": lambda text: f"[{' '.join(f'0{each:o}' for each in text.encode())}]",
+    "%O": lambda text: f"[{' '.join(f'{each:#o}' for each in text.encode())}]",
+    "od": lambda text: "0000000 " + " ".join(f"{each:03o}" for each in text.encode()) + "\n0000032",
+    "%b": lambda text: f"[{' '.join(f'{each:b}' for each in text.encode())}]",
+    "%08b": lambda text: " ".join(f"{each:08b}" for each in text.encode()),
+    "%#b": lambda text: " ".join(f"{each:#b}" for each in text.encode()),
+    "%d of UTF-16": lambda text: " ".join(str(each) for each in text.encode("utf-16-le")),
+}
+"""The ways of Go, Python and od to print bytes, each by the verb for it."""
+
+OCTAL: list[Callable[[str], str]] = [
+    lambda character: f"\\{ord(character):o}",
+    lambda character: f"\\{ord(character):03o}",
+    lambda character: f"\\0{ord(character):o}",
+    lambda character: f"\\0{ord(character):03o}",
+    lambda character: f"\\\\{ord(character):03o}",
+]
+"""Escapes that a shell or C reads: `$'\\163'`, `printf '\\163'`, `echo -e '\\0163'`."""
+
+BASE32 = [base64.b32encode, base64.b32hexencode]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +110,20 @@ def _split(text: str, by: str) -> str:
         KEY.encode("utf-16-le").hex().upper(),
         KEY.encode("utf-16-le").hex(),
         KEY.encode("utf-16-be").hex(":"),
+        *(form(KEY) for form in NUMBERS.values()),
+        *(form(KEY[-8:]) for form in NUMBERS.values()),
+        *("".join(escape(character) for character in KEY) for escape in OCTAL),
+        *("".join(character if character.isalpha() else escape(character) for character in KEY) for escape in OCTAL),
+        *(encode(f"{'x' * before}{KEY}".encode()).decode() for encode in BASE32 for before in range(5)),
+        *(
+            encode(f"{'x' * before}{KEY[-8:]}".encode()).decode().rstrip("=")
+            for encode in BASE32
+            for before in range(5)
+        ),
+        *(encode(f"xx{KEY}".encode()).decode().lower()[start:] for encode in BASE32 for start in range(12)),
+        *(_split(encode(KEY[:8].encode()).decode(), "-") for encode in BASE32),
+        *(f"the token {encode(KEY[3:11].encode()).decode().rstrip('=')} is no token" for encode in BASE32),
+        *(encode(KEY.encode("utf-16-le")).decode() for encode in BASE32),
     ],
 )
 def test_server_text_that_repeats_the_key_is_withheld(redactor: Redactor, echo: str) -> None:
@@ -90,6 +140,10 @@ def test_server_text_that_repeats_the_key_is_withheld(redactor: Redactor, echo: 
         "no such token",
         "令牌不存在",
         "%zz &#; &#xffffffff;",
+        "quota 115 of 107, 90 left (116, 101, 115, 116, 45); token 90 is in group 113",
+        "at 0x7ffd5e8c 0x73 0x6b: 12 goroutines, 1999999999999 bytes, U+10FFFF",
+        "\\123\\456 \\4 \\8 \\01",
+        *(form(KEY[3:10]) for name, form in NUMBERS.items() if name not in {"% x", "od", "%q", "%q of runes", "%#U"}),
     ],
 )
 def test_server_text_without_the_key_is_quoted(redactor: Redactor, text: str) -> None:
