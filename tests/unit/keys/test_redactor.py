@@ -1,6 +1,7 @@
 """One redactor for every key of a run: what repeats a piece of one, plain or encoded, is not shown."""
 
 import base64
+import re
 from collections.abc import Callable
 from urllib.parse import quote as percent
 
@@ -114,6 +115,8 @@ BASE32 = [base64.b32encode, base64.b32hexencode]
         *(form(KEY[-8:]) for form in NUMBERS.values()),
         *("".join(escape(character) for character in KEY) for escape in OCTAL),
         *("".join(character if character.isalpha() else escape(character) for character in KEY) for escape in OCTAL),
+        *("".join(escape(each) if place % 2 else each for place, each in enumerate(KEY)) for escape in OCTAL),
+        " ".join(re.findall(".{1,3}", KEY.encode("utf-16-le").hex())),
         *(encode(f"{'x' * before}{KEY}".encode()).decode() for encode in BASE32 for before in range(5)),
         *(
             encode(f"{'x' * before}{KEY[-8:]}".encode()).decode().rstrip("=")
