@@ -7,6 +7,7 @@
     +-- AuthError                4  auth              the key is missing, malformed or rejected
     +-- UnavailableError         5  unavailable       no answer within the time allowed
     +-- BadResponseError         6  bad_response      an answer that cannot be trusted
+    |   +-- NoAccountError       6  bad_response      the gateway has no account endpoint
     +-- OutputError              1  output            the answer could not be written
 
 Pure: no I/O, nothing heavy imported. Every other module may import this one.
@@ -144,6 +145,10 @@ class BadResponseError(ApimartError):
 
     code = "bad_response"
     exit_code = ExitCode.BAD_RESPONSE
+
+
+class NoAccountError(BadResponseError):
+    """The gateway has no account endpoint, and may lack it: where no scope was chosen, the key alone is looked at."""
 
 
 class OutputError(ApimartError):

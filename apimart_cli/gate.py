@@ -93,8 +93,27 @@ def judge_reading(
 ) -> Outcome:
     """Judge one reading. An unlimited quota meets `min` and `min_runway` unless `unlimited_passes` is false.
 
-    What can be spent is below a threshold as soon as one of its parts is, whatever became of the other.
+    What can be spent is below a threshold as soon as one of its parts is, whatever became of the other. Otherwise its
+    quota is unlimited as soon as that of the key is, whatever the account has.
     """
+    outcome = _judge_result(reading, thresholds, unlimited_passes, no_forecast_passes)
+    needs_limit = not unlimited_passes and (thresholds.min is not None or thresholds.min_runway is not None)
+    if needs_limit and outcome is not Outcome.BELOW and unlimited_key(reading) is not None:
+        return Outcome.UNLIMITED
+    return outcome
+
+
+def unlimited_key(reading: Reading) -> Reading | None:
+    """Return the part of what can be spent that is a key without a limit; None where there is none."""
+    for part in reading.parts:
+        if part.scope is Scope.KEY and part.balance is not None and part.balance.unlimited_quota:
+            return part
+    return None
+
+
+def _judge_result(
+    reading: Reading, thresholds: Thresholds, unlimited_passes: bool, no_forecast_passes: bool
+) -> Outcome:
     match reading.result:
         case PaymentRequiredError():
             return Outcome.BELOW

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.settings import Settings
+from apimart_cli.target import has_documented_account
 from apimart_cli.text import without_keys
+from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
     from apimart_cli.forecast import Forecast
@@ -101,6 +103,29 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
     remember(path, entries, datetime.now(UTC), seconds=seconds)
+
+
+def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
+    """Tell whether the gateway at `host` may have no account endpoint: it has never answered, as far as is known.
+
+    False where the endpoint is documented, and where there is a ledger that cannot be read within so many seconds: one
+    fault on the way must not hide an empty account.
+    """
+    if has_documented_account(host):
+        return False
+    if path is None or _is_absent(path):
+        return True
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.place import NoLedgerError
+    from apimart_cli.ledger.queries import has_answered
+
+    try:
+        with opened(path, seconds=min(seconds, WAITED_SECONDS), create=False) as connection:
+            return not has_answered(connection, host, Scope.ACCOUNT)
+    except NoLedgerError:
+        return True
+    except Exception:  # noqa: BLE001  # whatever is wrong with the ledger, it may have known
+        return False
 
 
 def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
+from apimart_cli.errors import NoAccountError
 from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.memory import Forecasts, record, unrecorded
+from apimart_cli.memory import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.screen.output import is_terminal_error
 from apimart_cli.screen.writing import write_error, write_note, write_warning
+from apimart_cli.target import Target
 from apimart_cli.trace import Trace
-from apimart_cli.words import ScopeChoice
+from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.screen.progress import Waiting
@@ -30,6 +33,12 @@ class Taken(NamedTuple):
 
     settings: Settings
     readings: Sequence[Reading]
+
+    @property
+    def lacks_account(self) -> bool:
+        """Whether the gateway has no account endpoint, and the key alone was looked at, as no scope was chosen."""
+        is_asked = Scope.ACCOUNT in self.settings.scope.value.asked
+        return is_asked and all(reading.scope is Scope.KEY for reading in self.readings)
 
 
 @contextmanager
@@ -68,13 +77,15 @@ def take_readings(
     # Last: making the connections possible costs most of the start, and nothing is asked before this line.
     from apimart_cli.gateway.client import ask
 
-    with ask([target for settings in profiles for target in settings.targets()], trace=trace) as readings:
+    with ask([target for settings in profiles for target in _targets(settings)], trace=trace) as readings:
         if forecasts is not None:
             forecasts.start()
         arriving = readings if forecasts is None else map(forecasts.added_to, readings)
         yield _grouped(profiles, arriving, taken, quiet=quiet)
     if not is_silent:
         _write_failures([reading for each in taken for reading in each.readings])
+    if not quiet:
+        _write_account_notes(taken)
     if forecasts is not None:
         forecasts.stop()
     _record(taken, source, quiet=quiet, is_silent=is_silent)
@@ -108,6 +119,19 @@ def _questions(settings: Settings) -> int:
     return len(settings.scope.value.asked)
 
 
+def _targets(settings: Settings) -> list[Target]:
+    """Return what to ask. An account that is asked by default may be missing: some gateways have keys only."""
+    targets = settings.targets()
+    if settings.is_scope_chosen:
+        return targets
+    return [
+        target._replace(may_be_missing=partial(may_lack_account, settings.history.value, target.host))
+        if target.scope is Scope.ACCOUNT
+        else target
+        for target in targets
+    ]
+
+
 def _write_key_notes(profiles: Sequence[Settings]) -> None:
     """Tell a person that a row of the answer is not about the key of the profile that it names."""
     if "APIMART_SANDBOX" in os.environ:
@@ -133,7 +157,9 @@ def _grouped(
             for reading in islice(readings, _questions(settings)):
                 counted.step()
                 group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
-            if settings.scope.value is ScopeChoice.SPENDABLE:
+            if isinstance(group[-1].error, NoAccountError) and not settings.is_scope_chosen:
+                group = group[:1]
+            elif settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
             taken.append(Taken(settings, group))
             if number < len(profiles):
@@ -166,6 +192,16 @@ def _write_failures(readings: Sequence[Reading]) -> None:
         subject = f"{_listed(names[message, hint])}: " if len(readings) > 1 else ""
         is_repeated = number < len(failures) and failures[number][1] == hint
         write_error(f"{subject}{message}", None if is_repeated else hint)
+
+
+def _write_account_notes(taken: Sequence[Taken]) -> None:
+    """Tell a person, once for each gateway, that only keys were looked at, as it has no account endpoint."""
+    hosts = dict.fromkeys(each.readings[0].host for each in taken if each.lacks_account)
+    for host in hosts if is_terminal_error() else ():
+        write_note(
+            f"{host} has no account endpoint: only the key was looked at",
+            "its account may have less left, and nothing here can tell",
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

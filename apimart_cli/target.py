@@ -4,6 +4,7 @@ Pure: no I/O, nothing heavy imported. `config` and `fetch_balance` make targets,
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from apimart_cli.errors import UsageError
@@ -12,6 +13,9 @@ from apimart_cli.text import quote
 from apimart_cli.words import Scope
 
 DEFAULT_BASE_URL = "https://api.apimart.ai"
+DOCUMENTED_HOSTS = frozenset({"api.apimart.ai", "api.apib.ai", "api.aiuxu.com", "api.aishuch.com"})
+"""Hosts that have an account endpoint: the gateway's reference documents it for the default host (2026-09), and the
+others are mirrors of that host for networks that cannot reach it, seen in use in 2026."""
 DEFAULT_TIMEOUT = 10.0
 """Seconds that an answer may take, retries included."""
 MAX_TIMEOUT = 3600.0
@@ -35,6 +39,10 @@ class Target(NamedTuple):
     """Wall-clock limit in seconds for the whole answer, retries included."""
     unit: str | None = None
     """What the user says the amounts are in; the gateway does not tell."""
+    may_be_missing: Callable[[float], bool] | None = None
+    """Of an account that is asked by default: tells, within so many seconds, whether the gateway may lack it.
+
+    None where the scope was chosen: then a missing endpoint is an error like any other."""
 
     @property
     def endpoint(self) -> str:
@@ -53,6 +61,11 @@ class Target(NamedTuple):
 
         parts = urlsplit(self.base_url)
         return parts.netloc.lower().removesuffix(_USUAL_PORTS[parts.scheme])
+
+
+def has_documented_account(host: str) -> bool:
+    """Tell whether a gateway is known to have an account endpoint; `host` is a `Target.host`, its port counts not."""
+    return re.sub(r"\.?(:[0-9]+)?$", "", host) in DOCUMENTED_HOSTS
 
 
 def is_plain_http(url: str) -> bool:

@@ -18,6 +18,7 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.version import __version__
 
 if TYPE_CHECKING:
+    from apimart_cli.balance import Reading
     from apimart_cli.config.settings import Settings
     from apimart_cli.readings import Taken
 
@@ -182,6 +183,30 @@ def _show_help(context: Any, _option: Any, asked: bool) -> None:
 def new_app(**settings: Any) -> typer.Typer:
     """Return the Typer app of a command. Plain help: Rich panels would load Rich for every --help."""
     return typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, **settings)
+
+
+def note_unlimited(readings: "Sequence[Reading]", asked_with: "Sequence[str] | None") -> None:
+    """Tell a person, after keys without a limit, where the money is.
+
+    `asked_with` are the options that ask about the same keys; None where there is one that must not be repeated.
+    """
+    import shlex
+
+    from apimart_cli.screen.output import is_terminal_error
+    from apimart_cli.screen.writing import write_note
+    from apimart_cli.words import Scope
+
+    seen_accounts = {each.profile for each in readings if each.scope is not Scope.KEY}
+    is_unlimited = any(
+        each.balance is not None and each.balance.unlimited_quota and each.profile not in seen_accounts
+        for each in readings
+    )
+    if is_unlimited and is_terminal_error():
+        command = None if asked_with is None else shlex.join(["apimart", "balance", *asked_with, "--scope", "both"])
+        write_note(
+            "an unlimited key spends what its account has left, which was not looked at",
+            "see the account with: --scope both" if command is None else f"see the account: {command}",
+        )
 
 
 @contextmanager

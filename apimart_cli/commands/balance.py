@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from apimart_cli.commands import Command, new_app
+from apimart_cli.commands import Command, new_app, note_unlimited
 from apimart_cli.commands.formats import ReadingsOutput
 from apimart_cli.commands.options import AskingOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
@@ -26,7 +26,7 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     """Show what is left and what is used.
 
         apimart balance
-        apimart balance --scope spendable
+        apimart balance --scope both
         apimart balance -p work --json
 
     --textfile is for cron and node_exporter: nothing is printed, and a reading that failed leaves no balance in the
@@ -66,7 +66,19 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
         shown = format_of(chosen)
         shown.prepare()
         readings = _write(taken, shown, asked=count(profiles), path=output.textfile)
+    if output.textfile is None:
+        note_unlimited(readings, _repeated(asking))
     return code_of_readings(readings)
+
+
+def _repeated(asking: AskingOptions) -> "list[str] | None":
+    """Return the options that ask about the same keys; None where one of them is the key itself."""
+    if asking.api_key is not None:
+        return None
+    values = [("--api-key-file", asking.api_key_file), ("--base-url", asking.base_url), ("--timeout", asking.timeout)]
+    named = [("--profile", name) for name in asking.profiles or ()]
+    words = [word for name, value in (*named, *values) if value is not None for word in (name, str(value))]
+    return ["--all-profiles", *words] if asking.all_profiles else words
 
 
 def _is_streamed_to_terminal(chosen: "OutputFormat") -> bool:

@@ -8,11 +8,12 @@ from apimart_cli.commands import Command, alerts_about, new_app
 from apimart_cli.commands.formats import VerdictOutput
 from apimart_cli.commands.options import AlertOptions, AskingOptions, trace_of, with_records
 from apimart_cli.errors import ExitCode
-from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope
+from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apimart_cli.balance import Reading
     from apimart_cli.config.settings import Settings
     from apimart_cli.gate import Verdict
     from apimart_cli.memory import Forecasts
@@ -70,10 +71,11 @@ def check(
     Exits 0 only when the gateway has confirmed it.
 
         apimart check --min 5
-        apimart check --min 5 --scope spendable
         apimart check --min 5 --min-runway 3d
+        apimart check --min 5 --scope key
 
-    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass.
+    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass. What can be spent is
+    looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
@@ -83,7 +85,8 @@ def check(
     from apimart_cli.readings import take_readings
 
     chosen = output.format
-    profiles = resolve(asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict()))
+    options = asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict())
+    profiles = resolve(options, default_scope=ScopeChoice.SPENDABLE)
     # Every profile must have a threshold before the first question is asked.
     for profile in profiles:
         profile.thresholds()
@@ -113,7 +116,7 @@ def check(
             )
             quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
             _write(verdict, chosen, quiet=quiet)
-        _comment(verdict, quiet=quiet)
+        _comment(verdict, seen, quiet=quiet)
         _tell_what_is_not_told(verdict, forecasts, profiles)
     return verdict.exit_code
 
@@ -145,19 +148,37 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
         write_reports(shown.reports(verdict))
 
 
-def _comment(verdict: "Verdict", *, quiet: bool) -> None:
+def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
     """Say on standard error what the verdict alone would hide."""
     from apimart_cli.screen.output import is_terminal_error
     from apimart_cli.screen.writing import write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
         write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")
-    of_keys_alone = all(each.reading.scope is Scope.KEY for each in verdict.judged)
-    if verdict.outcome is Outcome.PASS and of_keys_alone and not quiet and is_terminal_error():
-        is_unlimited = any(each.reading.balance and each.reading.balance.unlimited_quota for each in verdict.judged)
-        unlimited = "the key's quota is unlimited; the account's own balance was not looked at"
-        limited = "only the key was checked; its account may have less left"
-        write_note(unlimited if is_unlimited else limited, "check both with: --scope spendable")
+    if verdict.outcome is Outcome.PASS and _has_unlimited_key(seen) and not quiet and is_terminal_error():
+        write_note(
+            "the key's quota is unlimited; the account's own balance was not looked at",
+            "check both with: --scope spendable",
+        )
+
+
+def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
+    """Tell whether a key passed that has no limit, and its account was left out on purpose."""
+    return any(
+        reading.scope is Scope.KEY and reading.balance is not None and reading.balance.unlimited_quota
+        for each in seen
+        if each.settings.scope.value is ScopeChoice.KEY
+        for reading in each.readings
+    )
+
+
+def _has_key_forecast(reading: "Reading") -> bool:
+    """Tell whether it is the account alone that has too little history."""
+    from apimart_cli.words import ForecastState
+
+    untold = {None, ForecastState.TOO_LITTLE, ForecastState.UNREADABLE}
+    states = {part.scope: part.forecast and part.forecast.state for part in reading.parts}
+    return states.get(Scope.KEY) not in untold and states.get(Scope.ACCOUNT) in untold
 
 
 def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", profiles: "Sequence[Settings]") -> None:
@@ -172,14 +193,18 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
     for reading in untold:
         reason = in_words(reading.forecast) if unread is None else f"{unread}"
         hint = (
-            _hint_without_history(profiles) if unread is None else "try again, or name another file in APIMART_HISTORY"
+            _hint_without_history(reading, profiles)
+            if unread is None
+            else "try again, or name another file in APIMART_HISTORY"
         )
         write_error(f"{reading.name}: nobody can tell how long the balance lasts: {reason}", hint)
 
 
-def _hint_without_history(profiles: "Sequence[Settings]") -> str:
+def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:
     """Say how there will be a history, as things are."""
     by_hand = "; go on without it with: --on-no-forecast pass"
+    if _has_key_forecast(reading):
+        return f"it takes readings of the account over three days; look at the key alone with: --scope key{by_hand}"
     off = next((profile.record.source for profile in profiles if not profile.record.value), None)
     if off == "CI":
         return f"in CI, set APIMART_RECORD=1, and keep the file of APIMART_HISTORY in a cache{by_hand}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import Command, new_app
+from apimart_cli.commands import Command, new_app, note_unlimited
 from apimart_cli.commands.options import BaseUrl, Debug, Timeout, WrittenProfile, trace_of
 from apimart_cli.errors import ExitCode
 
@@ -65,8 +65,15 @@ def login(
         _write(reading)
     if _may_save(reading, no_verify=no_verify):
         _save(settings, key, keyring=keyring, with_base_url=base_url is not None)
+        note_unlimited([reading], _asking_with(settings))
         return ExitCode.OK
     return code_of_readings([reading])
+
+
+def _asking_with(settings: "LoginSettings") -> list[str]:
+    """Return the options without which `balance` would not ask about the profile."""
+    is_named = settings.settings.profile.source == "--profile"
+    return ["--profile", settings.profile] if is_named or "APIMART_API_KEY" in os.environ else []
 
 
 def _announce(settings: "LoginSettings") -> None:

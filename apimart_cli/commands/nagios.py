@@ -15,13 +15,13 @@ from apimart_cli.commands.options import (
     AskingOptions,
     BaseUrl,
     Debug,
+    DecidingScopes,
     Profiles,
-    Scopes,
     trace_of,
     with_records,
 )
 from apimart_cli.errors import CommandStatus, UsageError
-from apimart_cli.words import WhenNoForecast, WhenUnavailable
+from apimart_cli.words import ScopeChoice, WhenNoForecast, WhenUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class PluginOptions(NamedTuple):
     api_key_file: ApiKeyFile = None
     profiles: Profiles = None
     all_profiles: AllProfiles = False
-    scope: Scopes = None
+    scope: DecidingScopes = None
     base_url: BaseUrl = None
     timeout: Annotated[
         str | None,
@@ -114,11 +114,11 @@ def nagios(
 
         apimart nagios -w 10: -c 5:
         apimart nagios -c 5: --runway-warning 7d -p work
-        apimart nagios --all-profiles --scope spendable -v
+        apimart nagios --all-profiles --scope both -v
 
     RANGE is that of plugins, both ends included: 5: is at least 5, ~:5 at most 5, 1:5 between, @1:5 not between.
-    Without -c or --runway-critical, min, max_used and min_runway of the config file are critical. An unlimited quota
-    is more than any number.
+    What can be spent is looked at: the smaller of key and account. Without -c or --runway-critical, min, max_used and
+    min_runway of the config file are critical. An unlimited quota is more than any number.
 
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
@@ -126,7 +126,7 @@ def nagios(
     from apimart_cli.plugin import Choices, examine, worst
     from apimart_cli.readings import take_readings
 
-    profiles = _without_repeats(resolve(AskingOptions(*asking).options()))
+    profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
     # Every profile must have something to be held to before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)

@@ -68,14 +68,16 @@ Timeout = Annotated[
 ]
 Profiles = Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")]
 AllProfiles = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
-Scopes = Annotated[
-    ScopeChoice | None,
-    typer.Option(
-        "--scope",
-        help="Which balance: key (default), account, both, or spendable, the smaller one.",
-        show_default=False,
-    ),
-]
+
+
+def _scope(default: str) -> Any:
+    meaning = f"Which balance: key, account, both, or spendable, the smaller one. Default: {default}."
+    return typer.Option("--scope", help=meaning, show_default=False)
+
+
+Scopes = Annotated[ScopeChoice | None, _scope("key; of check spendable")]
+DecidingScopes = Annotated[ScopeChoice | None, _scope("spendable")]
+"""Of a command that decides."""
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show each attempt on standard error, and where a bug is."),

@@ -121,13 +121,11 @@ def run(
 
 
 def _settings(asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None) -> "Settings":
-    """Return what is in force for the one profile; what can be spent is what `min` holds, unless a scope is named."""
+    """Return what is in force for the one profile."""
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.config.settings import Setting
 
-    (settings,) = resolve(asking.options(min=least, min_runway=min_runway, **alert._asdict()))
-    if settings.scope.source == "default":
-        return settings._replace(scope=Setting(ScopeChoice.SPENDABLE, "default"))
+    options = asking.options(min=least, min_runway=min_runway, **alert._asdict())
+    (settings,) = resolve(options, default_scope=ScopeChoice.SPENDABLE)
     return settings
 
 

@@ -93,7 +93,7 @@ def _key_id(profile: Mapping[str, Value]) -> str | None:
 
 
 def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
-    _, environ, config = sources
+    _, environ, config, _ = sources
     if profile is not None:
         return Setting(parse_new_profile(profile, "--profile"), "--profile")
     if "APIMART_PROFILE" in environ:

@@ -31,6 +31,7 @@ from apimart_cli.config.values import (
     nonempty,
 )
 from apimart_cli.errors import ConfigError, UsageError
+from apimart_cli.words import ScopeChoice
 
 T = TypeVar("T")
 
@@ -41,18 +42,23 @@ class Sources(NamedTuple):
     options: Options
     environ: Mapping[str, str]
     config: ConfigFile
+    default_scope: ScopeChoice = ScopeChoice.KEY
+    """What is looked at where no scope is chosen."""
 
 
-def resolve(options: Options, environ: Mapping[str, str] | None = None) -> list[Settings]:
+def resolve(
+    options: Options, environ: Mapping[str, str] | None = None, *, default_scope: ScopeChoice = ScopeChoice.KEY
+) -> list[Settings]:
     """Return what is in force for each profile that is asked for, in the order asked; for one, if none is named.
 
+    `default_scope` is what the command looks at where no scope is chosen: those that decide look at what can be spent.
     Reads the environment, the config file, key files, and standard input where asked to.
 
     Raises UsageError or ConfigError for anything malformed. A missing or malformed key is no error yet: its KeySource
     raises it when it is read, so that one profile does not stop the others, nor `config show`.
     """
     environ = os.environ if environ is None else environ
-    sources = Sources(options, environ, read_config(environ))
+    sources = Sources(options, environ, read_config(environ), default_scope)
     profiles = _find_profiles(sources)
     if len(profiles) > 1 and (options.api_key is not None or options.api_key_file is not None):
         raise UsageError("one key cannot stand for several profiles", "leave out the key, or name a single profile")
@@ -63,7 +69,8 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     """Return what is in force for one profile. Raises as `resolve`."""
     name = profile.value
     base_url, timeout = find(BASE_URL, name, sources), find(TIMEOUT, name, sources)
-    scope, unit = find(SCOPE, name, sources), find(UNIT, name, sources)
+    scope = find(SCOPE._replace(default=sources.default_scope), name, sources)
+    unit = find(UNIT, name, sources)
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
     shortest = find(MIN_RUNWAY, name, sources)
     record, history = find_record(sources.environ, find(RECORD, name, sources)), find_history(sources.environ)
@@ -94,7 +101,7 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
 
 def find(rule: Rule[T], profile: str, sources: Sources) -> Setting[T]:
     """Find one setting: option, then environment, then profile, then top level of the file, then default."""
-    options, environ, config = sources
+    options, environ, config, _ = sources
     option: str | None = getattr(options, rule.name, None)
     if option is not None:
         return _read(rule, option, f"--{rule.name.replace('_', '-')}")
@@ -113,7 +120,7 @@ def _read(rule: Rule[T], text: str, source: str, name: str | None = None) -> Set
 
 def _find_profiles(sources: Sources) -> list[Setting[str]]:
     """Find the names of the profiles. Those that an option or a variable names must exist."""
-    options, environ, config = sources
+    options, environ, config, _ = sources
     if options.all_profiles and options.profiles:
         raise UsageError("--profile and --all-profiles exclude each other", "give one of them")
     if options.all_profiles:

@@ -80,6 +80,11 @@ class Settings(NamedTuple):
     """Whether APIMART_API_KEY gives the key, and the profile has one of its own."""
 
     @property
+    def is_scope_chosen(self) -> bool:
+        """Whether an option or the config file says which balance to look at."""
+        return self.scope.source != "default"
+
+    @property
     def record_asked_by(self) -> str | None:
         """Where it was asked for that readings are recorded; None where they are not, or nobody said anything."""
         is_asked_for = self.record.value and self.record.source not in BY_ITSELF

@@ -90,7 +90,9 @@ class Question:
             self._key = key = self._read_key()
         finally:
             self._is_past_key = True
-        self._shared = shared = means.sharing.answer(Asked(key.key_id, target.endpoint, target.timeout))
+        self._shared = shared = means.sharing.answer(
+            Asked(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
+        )
 
         def foretell(failure: ApimartError) -> None:
             shared.foretold = failure

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from apimart_cli.balance import Balance
-from apimart_cli.errors import ApimartError, UnavailableError
+from apimart_cli.errors import ApimartError, BadResponseError, NoAccountError, UnavailableError
 from apimart_cli.gateway.answer import failure_of, interpret
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
@@ -19,6 +19,11 @@ MAX_ATTEMPTS = 4
 
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long."""
+
+MISSING_STATUSES = frozenset({404, 405})
+"""HTTP statuses of an endpoint that is not there."""
+
+_WITHOUT_ACCOUNT = "try again later; where this gateway has no account endpoint, look at the key alone: --scope key"
 
 MAX_DATE_LENGTH = 64
 """Longest date that is read, in characters. Those of HTTP have 29."""
@@ -38,41 +43,84 @@ def fetch(
 
     `foretell` is told each failure that a status line already proves, before the body after it is read. `trace` is told
     of each attempt when it begins and when it ends.
+
+    Raises NoAccountError for an account that `target.may_be_missing`. One that must be there is asked once more after
+    it was missing: a fault on the way may have answered in its place.
     """
     pause = FIRST_PAUSE
+    absence = _Absence(target)
+    tell = _dropped if trace is None else trace
     for attempt in range(1, MAX_ATTEMPTS + 1):
         asked_to_wait: float | None = None
+        status = 200
         began = time.monotonic()
-        if trace:
-            trace(f"{target.name}: attempt {attempt}: asking {target.host}")
+        tell(f"{target.name}: attempt {attempt}: asking {target.host}")
         try:
             with transport.send(target, key, seconds_left) as incoming:
-                if trace:
-                    trace(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
+                status = incoming.status
+                tell(f"{target.name}: attempt {attempt}: HTTP {status} after {_milliseconds(began)}")
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
-                if incoming.status != 200:
+                if status != 200:
                     foretold = failure_of(incoming.without_body(), scope=target.scope, redactor=redactor)
                     _note_wait(foretold, asked_to_wait)
-                    foretell(foretold)
+                    foretell(absence.instead_of(foretold))
                 answer = incoming.receive()
             balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:
+            absence.note(error, status)
+            if absence.is_expected(seconds_left):
+                tell(f"{target.name}: attempt {attempt}: no account endpoint; the key alone is looked at")
+                raise NoAccountError(error.message) from None
             wait = pause if asked_to_wait is None else asked_to_wait
             is_last = attempt == MAX_ATTEMPTS or wait >= seconds_left()
-            is_final = is_last or not (isinstance(error, UnavailableError) and error.retryable)
-            if trace:
-                outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
-                trace(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
+            is_final = is_last or not (absence.is_new or (isinstance(error, UnavailableError) and error.retryable))
+            outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
+            tell(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
             if is_final:
                 _note_wait(error, asked_to_wait)
-                raise
+                raise absence.instead_of(error) from None
         else:
-            if trace:
-                trace(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
+            tell(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
             return balance
         time.sleep(wait)
         pause *= 2
     raise AssertionError("the last attempt returns or raises")
+
+
+class _Absence:
+    """An account endpoint that is asked by default, and may be missing; of any other target nothing is noted."""
+
+    def __init__(self, target: Target) -> None:
+        self._may_be_missing = target.may_be_missing
+        self._missing: ApimartError | None = None
+        self.is_new = False
+        """Whether the last attempt was the first one that it was missing for."""
+
+    def note(self, error: ApimartError, status: int) -> None:
+        """Take note of a failure. A status with which the gateway says something else is not about the endpoint."""
+        is_missing = status in MISSING_STATUSES and isinstance(error, BadResponseError)
+        self.is_new = self._may_be_missing is not None and is_missing and self._missing is None
+        if self.is_new:
+            self._missing = error
+
+    def is_expected(self, seconds_left: SecondsLeft) -> bool:
+        """Tell whether it was just found missing, at a gateway that may lack it."""
+        return self.is_new and self._may_be_missing is not None and self._may_be_missing(seconds_left())
+
+    def instead_of(self, error: ApimartError) -> ApimartError:
+        """Return the failure that is told: one that proves nothing with the way to leave the account out.
+
+        An endpoint that was missing once is not made a silence by later attempts: `--fail-open` would forgive that.
+        """
+        if self._missing is not None and isinstance(error, UnavailableError):
+            error = self._missing
+        if self._may_be_missing is None or not isinstance(error, BadResponseError):
+            return error
+        return BadResponseError(error.message, _WITHOUT_ACCOUNT)
+
+
+def _dropped(_line: str) -> None:
+    """Tell nothing: nobody asked."""
 
 
 def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:

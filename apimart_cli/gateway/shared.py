@@ -18,6 +18,8 @@ class Asked(NamedTuple):
     key_id: str
     endpoint: str
     timeout: float
+    may_be_missing: bool = False
+    """Whether the endpoint was asked by default, and may be missing: to others a missing one is an error."""
 
 
 class Shared(Generic[T]):

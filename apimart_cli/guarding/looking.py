@@ -78,6 +78,12 @@ class Looking:
             [settings], source=SOURCE, refuse_exposed=True, trace=self._trace, forecasts=forecasts
         ) as taken:
             (only,) = taken
+        if only.lacks_account:
+            # Later a missing account is an answer that cannot be trusted, as it is for a scope that was chosen.
+            self._held = ScopeChoice.KEY
+            self._account_after = inf
+            self.settings = settings._replace(scope=settings.scope._replace(value=ScopeChoice.KEY))
+            return self._sight(only.readings)
         return self._sight([*only.readings, *self._account_of_unlimited(only.readings)])
 
     def again(self, *, is_last: bool = False, needs_account: bool = False) -> Sight:
@@ -148,7 +154,7 @@ class Looking:
         needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
         if needs_account and account is not None:
             needed.append(account)
-        is_account_extra = not limits.need_what_is_left and not needs_account
+        is_account_extra = self._held is ScopeChoice.KEY and not needs_account
         failure = next((reading.error for reading in needed if reading.error is not None), None)
         lasting = Thresholds(min_runway=limits.min_runway)
         outcomes = [judge_reading(reading, lasting) for reading in held] if limits.min_runway is not None else []

@@ -76,6 +76,15 @@ def all_series(connection: sqlite3.Connection) -> list[Series]:
     return [each for each in series if latest(connection, each)]
 
 
+def has_answered(connection: sqlite3.Connection, host: str, scope: Scope) -> bool:
+    """Tell whether a scope was ever read at a host, with whatever key."""
+    query = f"""
+        SELECT 1 FROM series WHERE host = ? AND scope = ?
+          AND EXISTS (SELECT 1 FROM samples WHERE samples.series = series.id AND {COMPLETE}) LIMIT 1
+    """  # noqa: S608  # our own
+    return connection.execute(query, (host, scope.value)).fetchone() is not None
+
+
 def extent(
     connection: sqlite3.Connection, series: Series, *, until: datetime | None = None
 ) -> tuple[datetime, datetime, int] | None:

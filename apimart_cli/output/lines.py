@@ -2,7 +2,7 @@
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below
+from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import width
 from apimart_cli.screen.output import Screen
@@ -64,6 +64,9 @@ def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:
 
 def _findings(judged: Judged) -> list[str]:
     reading, thresholds, outcome = judged
+    if outcome is Outcome.UNLIMITED:
+        # Of what can be spent that is about the key, whatever the account has.
+        reading = unlimited_key(reading) or reading
     match reading.result:
         case Balance() as balance:
             return [

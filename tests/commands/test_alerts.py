@@ -97,7 +97,7 @@ def test_check_is_the_same_with_an_alert(shop: Shop) -> None:
     assert plain.code == 3
     (told,) = shop.told
     assert told == {
-        "schema": 1, "event": "low", "profile": "default", "scope": "key", "remain": 4, "unlimited_quota": False,
+        "schema": 1, "event": "low", "profile": "default", "scope": "spendable", "remain": 4, "unlimited_quota": False,
         "threshold": 5, "threshold_name": "min", "unit": None, "days_left": None, "days_left_low": None,
         "run_label": None, "key_id": KEY_ID, "host": shop.gateway.url.removeprefix("http://"),
     }  # fmt: skip
@@ -193,10 +193,10 @@ def test_both_may_be_low(shop: Shop) -> None:
 
 def test_an_unlimited_quota_is_never_low(shop: Shop) -> None:
     """And has recovered where it was limited before."""
-    shop.check()
+    shop.check("--scope", "key")
     shop.key = balance("-1", "6", unlimited=True)
     for _ in range(2):
-        shop.check("--on-unlimited", "fail")
+        shop.check("--on-unlimited", "fail", "--scope", "key")
     assert [(each["event"], each["remain"], each["unlimited_quota"]) for each in shop.told] == [
         ("low", 4, False), ("recovered", None, True),
     ]  # fmt: skip
@@ -226,7 +226,7 @@ def test_a_runway_has_an_alert_of_its_own(shop: Shop, home: Path) -> None:
     )  # fmt: skip
     shop.key = balance("4", "100")
     for _ in range(2):
-        shop("check", "--min-runway", "3d", "--min", "1", "--on-low", str(shop.hook))
+        shop("check", "--min-runway", "3d", "--min", "1", "--scope", "key", "--on-low", str(shop.hook))
     (told,) = shop.told
     assert (told["threshold_name"], told["threshold"]) == ("min_runway_days", 3)
     assert 0.3 < told["days_left_low"] <= told["days_left"] < 0.5
@@ -338,9 +338,9 @@ def test_the_file_holds_the_words_as_they_are(shop: Shop, call: Call, write_conf
 def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: str, message: str) -> None:
     """With the first of what it said; the code and the answer are those of the check."""
     ended = shop("check", "--min", "5", "--on-low", script(tmp_path, text))
-    assert (ended.code, ended.stdout) == (3, "BELOW default/key: 4 left, at least 5 required\n")
+    assert (ended.code, ended.stdout) == (3, "BELOW default/spendable: 4 left (limited by key), at least 5 required\n")
     assert ended.stderr == (
-        f"apimart: warning: default/key: {tmp_path}/script (--on-low) {message}\n"
+        f"apimart: warning: default/spendable: {tmp_path}/script (--on-low) {message}\n"
         "hint: it is not run again for this; try it by hand\n"
     )
 
@@ -357,7 +357,9 @@ def test_a_command_that_cannot_be_run_is_one_warning(shop: Shop, command: str, r
     """And once: the next check does not try again."""
     ended = [shop("check", "--min", "5", "-q", "--on-low", command) for _ in range(2)]
     assert [each.code for each in ended] == [3, 3]
-    assert ended[0].stderr.startswith(f"apimart: warning: default/key: {command} (--on-low) cannot be run: {reason}\n")
+    assert ended[0].stderr.startswith(
+        f"apimart: warning: default/spendable: {command} (--on-low) cannot be run: {reason}\n"
+    )
     assert ended[1].stderr == ""
 
 
@@ -373,7 +375,7 @@ def test_a_command_that_writes_without_end_holds_nobody_up(shop: Shop, tmp_path:
     """A gigabyte is read and dropped; memory stays as it is. On standard output there is nothing of it."""
     gigabyte = script(tmp_path, "head -c 1000000000 /dev/zero; echo done >&2; exit 4")
     ended = shop("check", "--min", "5", "--on-low", gigabyte)
-    assert ended.stdout == "BELOW default/key: 4 left, at least 5 required\n"
+    assert ended.stdout == "BELOW default/spendable: 4 left (limited by key), at least 5 required\n"
     assert "failed with exit code 4" in ended.stderr
     assert len(ended.stderr) < 1000
 
@@ -486,10 +488,11 @@ def test_watch_alerts_at_each_crossing(shop: Shop) -> None:
 
 
 def test_watch_and_check_share_what_was_told(shop: Shop) -> None:
-    """The ledger is one."""
-    shop("watch", "--min", "5", "--count", "1", "--on-low", str(shop.hook))
+    """The ledger is one; they look at the same where a scope says so, as `watch` shows the key by default."""
+    watch = ("watch", "--min", "5", "--count", "1", "--scope", "spendable", "--on-low", str(shop.hook))
+    shop(*watch)
     shop.check()
-    shop("watch", "--min", "5", "--count", "1", "--on-low", str(shop.hook))
+    shop(*watch)
     assert shop.events == ["low"]
 
 

@@ -30,13 +30,15 @@ def ends(ended: Called, code: int, line: str) -> bool:
 @pytest.mark.parametrize(
     ("options", "code", "line"),
     [
-        ("-w 10: -c 5:", 0, "OK - default/key 10.5 left"),
-        ("--warning 10.5: --critical 10.5:", 0, "OK - default/key 10.5 left"),
-        ("-w 10.51: -c 5:", 1, "WARNING - default/key 10.5 left, warning: at least 10.51 required"),
-        ("-w 20: -c 10.51:", 2, "CRITICAL - default/key 10.5 left, critical: at least 10.51 required"),
-        ("-c @10:11", 2, "CRITICAL - default/key 10.5 left, critical: not 10 to 11 required"),
-        ("-w ~:4", 1, "WARNING - default/key 10.5 left, warning: at most 4 required"),
-        ("-c -5:", 0, "OK - default/key 10.5 left"),
+        ("-w 10: -c 5:", 0, "OK - default/spendable 10.5 left (limited by key)"),
+        ("--warning 10.5: --critical 10.5:", 0, "OK - default/spendable 10.5 left (limited by key)"),
+        ("-w 10.51: -c 5:", 1,
+         "WARNING - default/spendable 10.5 left (limited by key), warning: at least 10.51 required"),
+        ("-w 20: -c 10.51:", 2,
+         "CRITICAL - default/spendable 10.5 left (limited by key), critical: at least 10.51 required"),
+        ("-c @10:11", 2, "CRITICAL - default/spendable 10.5 left (limited by key), critical: not 10 to 11 required"),
+        ("-w ~:4", 1, "WARNING - default/spendable 10.5 left (limited by key), warning: at most 4 required"),
+        ("-c -5:", 0, "OK - default/spendable 10.5 left (limited by key)"),
         ("-c 20: --scope account", 0, "OK - default/account 100.0 left"),
         ("-c 20: --scope spendable", 2,
          "CRITICAL - default/spendable 10.5 left (limited by key), critical: at least 20 required"),
@@ -73,7 +75,7 @@ def test_a_balance_that_is_not_to_be_had_is_never_ok(
         code = {"unknown": 3, "warning": 1, "critical": 2}[unavailable]
     state = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[code]
     assert (ended.code, ended.stderr) == (code, "")
-    assert ended.stdout.startswith(f"APIMART {state} - default/key {state.lower()}: ")
+    assert ended.stdout.startswith(f"APIMART {state} - default/spendable {state.lower()}: ")
     assert word in ended.stdout
     assert ended.stdout.endswith(")\n")
     assert "|" not in ended.stdout
@@ -84,19 +86,19 @@ def test_a_key_that_is_missing_is_a_balance_that_is_not_to_be_had(call: Call, en
     """For a single profile as among several."""
     ended = call("nagios", "-c", "5:", env={"APIMART_BASE_URL": NOBODY, **env})
     assert (ended.code, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
-    assert ended.stdout.startswith("APIMART UNKNOWN - default/key unknown: ")
+    assert ended.stdout.startswith("APIMART UNKNOWN - default/spendable unknown: ")
     assert call("nagios", "-c", "5:", "--unavailable", "critical", env={"APIMART_BASE_URL": NOBODY, **env}).code == 2
 
 
 def test_an_unlimited_quota_is_ok_where_a_least_amount_is_asked_for(call: Call, serve: Serve) -> None:
     """It is more than any number; its value is left out of the data."""
     env = connected(serve(key=Funds(None, Decimal(2))))
-    ended = call("nagios", "-w", "10:", "-c", "5:", env=env)
+    ended = call("nagios", "-w", "10:", "-c", "5:", "--scope", "key", env=env)
     assert (ended.code, ended.stdout) == (
         0,
         "APIMART OK - default/key unlimited quota | 'default_key_used'=2;;;0\n",
     )
-    assert call("nagios", "-c", "5", env=env).code == 2
+    assert call("nagios", "-c", "5", "--scope", "key", env=env).code == 2
 
 
 # --- thresholds of the profile ----------------------------------------------------------------------------------
@@ -159,10 +161,12 @@ def test_several_profiles_have_one_line(call: Call, sandbox: Sandbox, write_conf
     write_config(profiles(sandbox, a='min = 5\nunit = "USD"', b="min = 20") + gone)
     ended = call("nagios", "--all-profiles", "-t", "1")
     assert (ended.code, ended.stderr) == (2, "")
-    assert ended.stdout.startswith("APIMART CRITICAL - b/key 10.5 left, critical: at least 20 required. gone/key unkn")
+    assert ended.stdout.startswith(
+        "APIMART CRITICAL - b/spendable 10.5 left (limited by key), critical: at least 20 required. gone/"
+    )
     assert ended.stdout.endswith(
-        ". a/key 10.5 USD left | 'a_key_remaining'=10.5;;5:;0 'a_key_used'=2.3;;;0 "
-        "'b_key_remaining'=10.5;;20:;0 'b_key_used'=2.3;;;0\n"
+        ". a/spendable 10.5 USD left (limited by key) | 'a_spendable_remaining'=10.5;;5:;0 'a_spendable_used'=2.3;;;0 "
+        "'b_spendable_remaining'=10.5;;20:;0 'b_spendable_used'=2.3;;;0\n"
     )
     assert call("nagios", "-p", "a", "-p", "gone", "-t", "1").code == 3
 
@@ -170,7 +174,7 @@ def test_several_profiles_have_one_line(call: Call, sandbox: Sandbox, write_conf
 def test_a_profile_that_is_named_twice_is_asked_once(call: Call, sandbox: Sandbox, write_config: Write) -> None:
     """It has one place in the line, and one label."""
     write_config(profiles(sandbox, a=""))
-    assert ends(call("nagios", "-c", "5:", "-p", "a", "-p", "a"), 0, "OK - a/key 10.5 left")
+    assert ends(call("nagios", "-c", "5:", "-p", "a", "-p", "a"), 0, "OK - a/spendable 10.5 left (limited by key)")
 
 
 def test_what_can_be_spent_is_critical_where_one_part_proves_it(call: Call) -> None:
@@ -207,7 +211,7 @@ def ledger(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
 )  # fmt: skip
 def test_the_runway_is_told_from_the_ledger(call: Call, ledger: Path, options: str, code: int, state: str) -> None:
     """In the data it stands in seconds, with its own thresholds; without a range nothing else is judged."""
-    ended = call("nagios", *options.split())
+    ended = call("nagios", "--scope", "key", *options.split())
     assert (ended.code, ended.stderr) == (code, "")
     assert ended.stdout.startswith(f"APIMART {state} - ")
     if code != 3:
@@ -218,11 +222,14 @@ def test_the_runway_is_told_from_the_ledger(call: Call, ledger: Path, options: s
 
 
 def test_a_reading_is_recorded(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
-    """As of every command that asks, with the name of this one."""
+    """As of every command that asks, with the name of this one: both of what can be spent."""
     path = tmp_path / "history.db"
     env = {**connected(sandbox), "APIMART_HISTORY": f"{path}", "APIMART_RECORD": "1"}
     assert call("nagios", "-c", "20:", env=env).code == 2
-    assert [(entry.source, entry.remain) for entry in recorded(path)] == [("nagios", Decimal("10.5"))]
+    assert [(entry.source, entry.remain) for entry in recorded(path)] == [
+        ("nagios", Decimal("10.5")),
+        ("nagios", Decimal("100.0")),
+    ]
 
 
 def test_the_line_is_the_last_thing_that_happens(call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,14 +244,14 @@ def test_the_line_is_the_last_thing_that_happens(call: Call, sandbox: Sandbox, m
 def test_a_ledger_that_cannot_be_written_changes_nothing(call: Call, ledger: Path, tmp_path: Path) -> None:
     """No word of it is said: a monitoring system would take standard error for the answer."""
     ended = call("nagios", "-c", "5:", env={"APIMART_HISTORY": f"{tmp_path}"})
-    assert ends(ended, 0, "OK - default/key 10.5 left")
+    assert ends(ended, 0, "OK - default/spendable 10.5 left (limited by key)")
 
 
 def test_a_runway_that_is_let_pass_is_seen_to_be_unknown(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
     """Where nothing can be recorded, it stays so for ever: nobody is to take this OK for a runway that is long."""
     env = {**connected(sandbox), "APIMART_HISTORY": f"{tmp_path}/missing/folder"}
     ended = call("nagios", "-c", "5:", "--runway-warning", "7d", "--no-forecast", "ok", env=env)
-    assert ends(ended, 0, "OK - default/key 10.5 left, no history")
+    assert ends(ended, 0, "OK - default/spendable 10.5 left (limited by key), no history")
 
 
 def test_a_history_that_cannot_be_read_is_no_pass(call: Call, ledger: Path) -> None:

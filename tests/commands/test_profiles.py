@@ -242,13 +242,13 @@ def test_each_profile_has_its_own_thresholds(call: Call, three: Three) -> None:
     checked = call("check", "-p", "a", "-p", "b", env=three())
     assert checked.code == 3
     assert checked.stdout.splitlines() == [
-        "PASS a/key: 10 left, at least 5 required",
-        "BELOW b/key: 20 left, at least 50 required; 1 used, at most 1 allowed",
+        "PASS a/spendable: 10 left (limited by key), at least 5 required",
+        "BELOW b/spendable: 20 left (limited by key), at least 50 required; 1 used, at most 1 allowed",
     ]
     document = json.loads(call("check", "-p", "a", "-p", "b", "--json", env=three()).stdout)
     assert (document["min"], document["max_used"]) == (None, None)
     assert [(each["min"], each["max_used"]) for each in document["readings"]] == [(5, None), (50, 1)]
-    assert document["stopped_by"] == ["b/key"]
+    assert document["stopped_by"] == ["b/spendable"]
 
 
 def test_a_threshold_of_the_command_line_is_for_all(call: Call, three: Three) -> None:
@@ -600,7 +600,7 @@ def test_the_only_profile_of_a_file_needs_no_name(call: Call, three: Three) -> N
     """Its key and its threshold are used, and `config show` tells why."""
     env = three(ONE)
     assert call("balance", "-o", "value", env=env).stdout == "10\n"
-    assert call("check", env=env).stdout == "PASS only/key: 10 left, at least 5 required\n"
+    assert call("check", env=env).stdout == "PASS only/spendable: 10 left (limited by key), at least 5 required\n"
     shown = call("config", "show", env=env).stdout.splitlines()[0]
     assert shown.split(maxsplit=2) == ["profile", "only", f"the only profile in {env['APIMART_CONFIG']}"]
 

@@ -37,9 +37,9 @@ def test_a_failure_among_several_readings_is_told_once(run: Run, two: dict[str, 
     """On standard error, with its hint; standard output has what was judged. JSON has everything."""
     ended = run("check", "--all-profiles", "--min", "5", env=two)
     assert ended.returncode == 4
-    assert ended.stdout == "PASS a/key: 10 left, at least 5 required\n"
+    assert ended.stdout == "PASS a/spendable: 10 left (limited by key), at least 5 required\n"
     error, hint = ended.stderr.splitlines()
-    assert error.startswith("apimart: error: b/key: the gateway rejected the API key from profile b in ")
+    assert error.startswith("apimart: error: b/spendable: the gateway rejected the API key from profile b in ")
     assert hint.startswith("hint: check that the key is right")
     document = json.loads(run("check", "--all-profiles", "--min", "5", "--json", env=two).stdout)
     assert [each["verdict"] for each in document["readings"]] == ["pass", "error"]

@@ -39,7 +39,9 @@ def host_of(sandbox: Sandbox) -> str:
     return sandbox.url.removeprefix("http://")
 
 
-@pytest.mark.parametrize("command", ["balance", "balance --json", "check --min 5", "check --min 500 -q"])
+@pytest.mark.parametrize(
+    "command", ["balance", "balance --json", "check --min 5 --scope key", "check --min 500 -q --scope key"]
+)
 def test_each_reading_is_recorded(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, command: str
 ) -> None:
@@ -54,11 +56,12 @@ def test_each_reading_is_recorded(
     assert KEY[3:].encode() not in ledger.read_bytes()
 
 
+@pytest.mark.parametrize("command", ["balance --scope spendable", "check --min 5", "nagios -c 5:"])
 def test_what_can_be_spent_is_recorded_as_the_two_that_it_is_made_of(
-    call: Call, env: dict[str, str], ledger: Path
+    call: Call, env: dict[str, str], ledger: Path, command: str
 ) -> None:
     """A forecast needs each by itself."""
-    call("balance", "--scope", "spendable", env=env)
+    call(*command.split(), env=env)
     assert [(entry.series.scope, entry.remain) for entry in recorded(ledger)] == [
         (Scope.KEY, Decimal("10.5")),
         (Scope.ACCOUNT, Decimal("100.0")),

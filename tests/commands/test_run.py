@@ -178,9 +178,9 @@ def test_a_budget_alone_asks_for_the_key_alone(call: Call, gateway: Gateway) -> 
 
 
 def test_a_gateway_without_accounts_is_told_of(call: Call) -> None:
-    """The hint names the scope that works there."""
+    """Where their balance was asked for; the hint names the scope that works there."""
     with gateway_of(lambda path, _: refusal(404) if path == ACCOUNT else balance("10")) as gateway:
-        ended = call("run", "--min", "1", "--", "true", env=at(gateway))
+        ended = call("run", "--min", "1", "--scope", "spendable", "--", "true", env=at(gateway))
         assert ended.code == 125
         assert "use --scope key: this gateway has no account endpoint" in ended.stderr
         assert call("run", "--min", "1", "--scope", "key", *QUICK, "--", "true", env=at(gateway)).code == 0

@@ -201,10 +201,10 @@ def test_names_of_the_config_file_reach_the_run(
     env = {"APIMART_BASE_URL": sandbox.url, **runner.variables}
     ended = call("check", "--min", "50", "--all-profiles", "-o", "github", env=env)
     [command] = commands_in(ended.stdout)
-    assert command.properties["title"] == "apimart: a|b=%0A,ü/key does not meet a threshold"
-    assert command.data == "10.5 $|` left, at least 50 $|` required"
-    assert runner.outputs["stopped-by"] == "a|b=%0A,ü/key"
-    assert "<code>a&#124;b&#61;&#37;0A&#44;ü&#47;key</code>" in runner.summary
+    assert command.properties["title"] == "apimart: a|b=%0A,ü/spendable does not meet a threshold"
+    assert command.data == "10.5 $|` left (limited by key), at least 50 $|` required"
+    assert runner.outputs["stopped-by"] == "a|b=%0A,ü/spendable"
+    assert "<code>a&#124;b&#61;&#37;0A&#44;ü&#47;spendable</code>" in runner.summary
 
 
 def test_other_commands_and_formats_leave_the_files_alone(call: Call, sandbox: Sandbox, runner: Runner) -> None:

@@ -37,7 +37,7 @@ def env(sandbox: Sandbox, ledger: Path) -> dict[str, str]:
 def test_a_pass_tells_everything_in_one_line(call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path) -> None:
     """What is left, how long it lasts, and what was required of both; 10.5 left at 0.25 a day are 42 days."""
     write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
-    ended = call("check", "--min", "5", *FLAGS, env=env)
+    ended = call("check", "--scope", "key", "--min", "5", *FLAGS, env=env)
     assert ended.stdout == (
         "PASS default/key: 10.5 left, at least 5 required; lasts about 42 days (41 to 43), at least 3 days required\n"
     )
@@ -50,7 +50,7 @@ def test_the_low_end_must_be_at_least_the_runway(
 ) -> None:
     """An even spend leaves no doubt: 42 days less the minute that nothing was spent in."""
     write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
-    ended = call("check", "--min-runway", runway, env=env)
+    ended = call("check", "--scope", "key", "--min-runway", runway, env=env)
     assert ended.code == code
     assert ended.stdout.startswith(f"{word} default/key: 10.5 left; lasts about 42 days")
 
@@ -75,7 +75,7 @@ def test_too_little_history_is_no_pass(
 ) -> None:
     """Exit 8, however it is shown, and a hint: how much there is, and what CI has to do."""
     write_past(ledger, host_of(sandbox), days=1.5, spent_per_day="0.1")
-    ended = call("check", *FLAGS, *options, env=env)
+    ended = call("check", "--scope", "key", *FLAGS, *options, env=env)
     assert ended.code == 8
     assert "not enough history: 1.5 of 3 days" in ended.stderr
     assert (
@@ -91,7 +91,7 @@ def test_too_little_history_is_no_pass(
 
 def test_without_any_history_it_is_the_same(call: Call, env: dict[str, str], ledger: Path) -> None:
     """The first run of a new machine."""
-    ended = call("check", *FLAGS, env=env)
+    ended = call("check", "--scope", "key", *FLAGS, env=env)
     assert (ended.code, ended.stdout) == (
         8,
         "NO_FORECAST default/key: 10.5 left; no history, at least 3 days required\n",
@@ -101,16 +101,16 @@ def test_without_any_history_it_is_the_same(call: Call, env: dict[str, str], led
 
 def test_too_little_history_can_be_let_pass(call: Call, env: dict[str, str], serve: Serve) -> None:
     """With `--on-no-forecast pass`; what is below its minimum, or empty, stays below."""
-    assert call("check", *FLAGS, "--on-no-forecast", "pass", env=env).code == 0
-    assert call("check", *FLAGS, "--on-no-forecast", "pass", "--min", "11", env=env).code == 3
+    assert call("check", "--scope", "key", *FLAGS, "--on-no-forecast", "pass", env=env).code == 0
+    assert call("check", "--scope", "key", *FLAGS, "--on-no-forecast", "pass", "--min", "11", env=env).code == 3
     empty = {**env, **connected(serve(key=serve().scenario.key._replace(remain=0)))}
-    assert call("check", *FLAGS, "--on-no-forecast", "pass", env=empty).code == 3
+    assert call("check", "--scope", "key", *FLAGS, "--on-no-forecast", "pass", env=empty).code == 3
 
 
 def test_a_key_that_spends_nothing_lasts(call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path) -> None:
     """In at least three whole days."""
     write_past(ledger, host_of(sandbox), days=4, spent_per_day="0")
-    ended = call("check", *FLAGS, env=env)
+    ended = call("check", "--scope", "key", *FLAGS, env=env)
     assert (ended.code, ended.stdout) == (
         0,
         "PASS default/key: 10.5 left; nothing spent in 4 days, at least 3 days required\n",
@@ -125,7 +125,7 @@ def test_an_unlimited_key_follows_its_own_option(
     server = serve()
     unlimited = serve(key=server.scenario.key._replace(remain=None))
     env = {**connected(unlimited), "APIMART_HISTORY": str(ledger)}
-    ended = call("check", *FLAGS, "--on-unlimited", choice, env=env)
+    ended = call("check", "--scope", "key", *FLAGS, "--on-unlimited", choice, env=env)
     assert ended.code == code
     said = {"pass": "PASS default/key: unlimited quota; does not run out", "fail": "UNLIMITED default/key: unlimited"}
     assert ended.stdout.startswith(said[choice])
@@ -178,17 +178,17 @@ def test_the_runway_of_the_config_file_is_held_to(
     """`min_runway` of a profile; the option comes before it."""
     write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
     write_config("min_runway = '7w'\n")
-    assert call("check", env=env).code == 3
-    assert call("check", "--min-runway", "2d", env=env).code == 0
+    assert call("check", "--scope", "key", env=env).code == 3
+    assert call("check", "--scope", "key", "--min-runway", "2d", env=env).code == 0
     write_config("min_runway = 'soon'\n")
-    ended = call("check", env=env)
+    ended = call("check", "--scope", "key", env=env)
     assert (ended.code, "min_runway of" in ended.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("text", ["3", "-1d", "1e9d", "d", "", "3 d", "4000d", "1d2h"])
 def test_a_runway_that_is_no_duration_is_an_error(call: Call, env: dict[str, str], text: str) -> None:
     """Exit 2, before anything is asked."""
-    ended = call("check", f"--min-runway={text}", env=env)
+    ended = call("check", "--scope", "key", f"--min-runway={text}", env=env)
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith("apimart: error: --min-runway: ")
     assert "\nhint: " in ended.stderr
@@ -217,12 +217,16 @@ def test_a_ledger_that_cannot_be_read_changes_no_answer(
             os.mkfifo(ledger)
     shown = call("balance", "--json", env=env)
     assert (shown.code, shown.stderr, json.loads(shown.stdout)["forecast"]) == (0, "", None)
-    assert call("check", "--min", "5", env=env)[:3] == (0, "PASS default/key: 10.5 left, at least 5 required\n", "")
-    ended = call("check", "--min", "5", *FLAGS, env=env)
+    assert call("check", "--scope", "key", "--min", "5", env=env)[:3] == (
+        0,
+        "PASS default/key: 10.5 left, at least 5 required\n",
+        "",
+    )
+    ended = call("check", "--scope", "key", "--min", "5", *FLAGS, env=env)
     assert ended.code == 8
     assert "how long the balance lasts" in ended.stderr
     # What nobody could read is no "too little": it may say that the balance does not last.
-    let_pass = call("check", "--min", "5", *FLAGS, "--on-no-forecast", "pass", env=env)
+    let_pass = call("check", "--scope", "key", "--min", "5", *FLAGS, "--on-no-forecast", "pass", env=env)
     is_set_aside = damage == "random"
     assert let_pass.code == (0 if is_set_aside else 8)
 
@@ -235,9 +239,9 @@ def test_a_ledger_that_is_locked_is_no_pass(
     with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        ended = call("check", "--min-runway", "60d", "--on-no-forecast", "pass", env=env)
+        ended = call("check", "--scope", "key", "--min-runway", "60d", "--on-no-forecast", "pass", env=env)
         assert time.monotonic() - began < 3
-        assert call("check", "--min", "5", env=env).code == 0
+        assert call("check", "--scope", "key", "--min", "5", env=env).code == 0
     assert ended.code == 8
     assert ended.stdout == (
         "NO_FORECAST default/key: 10.5 left; the history cannot be read, at least 60 days required\n"
@@ -254,4 +258,4 @@ def test_the_hint_says_what_is_missing(
 ) -> None:
     """In CI, how to record there; elsewhere, that time will tell."""
     monkeypatch.delenv("APIMART_RECORD")
-    assert f"hint: {hint}" in call("check", *FLAGS, env={**env, **env_more}).stderr
+    assert f"hint: {hint}" in call("check", "--scope", "key", *FLAGS, env={**env, **env_more}).stderr

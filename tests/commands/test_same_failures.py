@@ -55,11 +55,11 @@ def test_many_keys_of_one_unreachable_gateway_are_one_message(run: Run, tmp_path
     config.write_text("".join(f'[profiles.{name}]\napi_key = "{KEY}{name}"\n' for name in names))
     config.chmod(0o600)
     env = {"APIMART_CONFIG": str(config), "APIMART_BASE_URL": "http://127.0.0.1:9", "APIMART_TIMEOUT": "0.5"}
-    for arguments in (["balance"], ["check", "--min", "5"]):
+    for arguments, scope in ((["balance"], "key"), (["check", "--min", "5"], "spendable")):
         ended = run(*arguments, "--all-profiles", env=env)
         error, hint = ended.stderr.splitlines()
         assert ended.returncode == 5
-        assert error.startswith("apimart: error: p1/key, p2/key and 38 more: could not reach 127.0.0.1:9: ")
+        assert error.startswith(f"apimart: error: p1/{scope}, p2/{scope} and 38 more: could not reach 127.0.0.1:9: ")
         assert hint.startswith("hint: check the network")
         assert len(ended.stdout.splitlines()) == (42 if arguments == ["balance"] else 0)
     documents = run("balance", "--all-profiles", "--json", env=env).stdout.splitlines()

@@ -332,8 +332,8 @@ def test_the_scope_spendable_is_one_reading(call: Call, one: dict[str, str]) -> 
          "PASS default/spendable: 10.5 left (limited by key), at least 5 required"),
         (balance("100", "2"), balance("4.99"), "--min 5", 3,
          "BELOW default/spendable: 4.99 left (limited by account), at least 5 required"),
-        (balance("-1", "2", unlimited=True), balance("5.0"), "--min 5 --on-unlimited fail", 0,
-         "PASS default/spendable: 5.0 left (limited by account), at least 5 required"),
+        (balance("-1", "2", unlimited=True), balance("5.0"), "--min 5 --on-unlimited fail", 7,
+         "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
         (balance("-1", "2", unlimited=True), balance("-1", unlimited=True), "--min 5", 0,
          "PASS default/spendable: unlimited quota, at least 5 required"),
         (balance("-1", "2", unlimited=True), balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7,
@@ -415,12 +415,17 @@ def test_python_can_ask_for_what_can_be_spent() -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_pass_of_the_key_alone_hints_at_it_on_a_terminal(spawn: Spawn, both: dict[str, str], columns: int) -> None:
-    """A limited key may sit on an empty account, too. Nothing is hinted at where it was looked at."""
-    arguments = ("check", "-p", "a", "--min", "1", "--scope")
-    assert (
-        b"hint: check both with: --scope spendable"
-        in spawn("apimart", *arguments, "key", env=both, columns=columns).read()
-    )
-    for scope in ("account", "both", "spendable"):
-        assert b"hint" not in spawn("apimart", *arguments, scope, env=both, columns=columns).read()
+def test_a_pass_of_an_unlimited_key_hints_at_it_on_a_terminal(spawn: Spawn, columns: int) -> None:
+    """Such a pass says nothing about money. A limited key that was chosen is what was asked for."""
+    arguments = ("check", "--min", "1", "--scope")
+    for unlimited in (True, False):
+        key = balance("-1" if unlimited else "10", unlimited=unlimited)
+        with gateway(lambda path, _key: balance("5") if path == ACCOUNT else key) as server:  # noqa: B023
+            env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+            shown = {
+                scope: spawn("apimart", *arguments, scope, env=env, columns=columns).read()
+                for scope in ("key", "account", "both", "spendable")
+            }
+        assert [scope for scope, text in shown.items() if b"hint: check both with: --scope spendable" in text] == (
+            ["key"] if unlimited else []
+        )

@@ -232,10 +232,11 @@ def _judge(reading: Proof | Pair | int, limits: Limits, choices: Choices) -> str
         # Each by itself: there is enough to spend when both have enough. What the account used is not asked.
         key = _judge(reading.key, limits, choices)
         account = _judge(reading.account, limits._replace(most_used=None), choices)
-        for word in ("below", "failed", "untold"):
-            if word in (key, account):
-                return word
-        return "unlimited" if (key, account) == ("unlimited", "unlimited") else "enough"
+        if "below" in (key, account):
+            return "below"
+        # Refusing what is unlimited is about the key, whatever its account has.
+        words = ("unlimited",) if key == "unlimited" else ("failed", "untold")
+        return next((word for word in words if word in (key, account)), "enough")
     if isinstance(reading, int):
         return "below" if reading == BELOW else "failed"
     if limits.most_used is not None and not reading.used <= limits.most_used:

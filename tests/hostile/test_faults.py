@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -142,11 +143,37 @@ def test_every_output_format_fails_closed(
     assert elsewhere.contacts == 0
 
 
+@pytest.mark.parametrize("case", [case for case in CATALOGUE if case.door is Door.OPEN], ids=lambda case: case.name)
+@pytest.mark.parametrize("faulty", ["key", "account"])
+def test_one_good_answer_of_two_never_makes_a_pass(
+    case: Case, faulty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer
+) -> None:
+    """The fault at the key alone, or at its account alone, decides as it does at both: it is no pass of the other's.
+
+    The host is one that has an account: a missing one is a fault there, which is asked about once more.
+    """
+    monkeypatch.setenv("APIMART_API_KEY", KEY)
+    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("apimart_cli.target.DOCUMENTED_HOSTS", frozenset({"127.0.0.1"}))
+    monkeypatch.setattr("typer.main.get_command", PARSERS)
+    good = [(http(),)]
+    key, account = (case.scripts, good) if faulty == "key" else (good, case.scripts)
+    with FaultServer(key, account=account, other=elsewhere) as server:
+        monkeypatch.setenv("APIMART_BASE_URL", server.url)
+        code = main(["check", "--min", "5", "-o", "json", "--timeout", str(case.timeout)])
+        ended = Ended(code, *capsys.readouterr())
+    assert ended.code == case.code, ended
+    [reading] = _strict_json(ended.stdout)["readings"]
+    assert (reading["scope"], reading["verdict"]) == ("spendable", VERDICTS.get(case.code, "error"))
+    assert find_key(f"{ended.stdout}{ended.stderr}", KEY) == []
+    assert elsewhere.contacts == 0
+
+
 def _assert_state_of_plugin(ended: Ended, case: Case) -> None:
     """A plugin says on one line, and nowhere else: OK where the gate passes, CRITICAL below it, and else UNKNOWN."""
     state = {PASS: "OK", BELOW: "CRITICAL"}.get(case.code, "UNKNOWN")
     assert ended.code == ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(state), ended
-    assert ended.stdout.startswith(f"APIMART {state} - default/key "), ended
+    assert re.match(rf"APIMART {state} - default/(spendable|key) ", ended.stdout), ended
     assert (ended.stdout.count("\n"), ended.stdout.count("|") <= 1, ended.stderr) == (1, True, ""), ended
     assert ended.stdout[:-1].isprintable(), ended
     assert find_key(ended.stdout, KEY) == [], ended
@@ -211,12 +238,13 @@ def _time_a_start(ask: Ask) -> float:
 
 
 def _assert_asked_as_it_may(server: FaultServer, case: Case) -> None:
-    """The client asked its one question, with the key, without a cookie, and no more often than it may."""
+    """The client asked its questions, with the key, without a cookie, and none more often than it may."""
     heads = [head.decode("ascii") for head in server.heads if head]
-    assert case.asked in {None, len(heads)}
+    asked = Counter(head.partition("\r\n")[0] for head in heads)
+    assert set(asked) <= {"GET /v1/balance HTTP/1.1", "GET /v1/user/balance HTTP/1.1"}
+    assert case.asked is None or set(asked.values()) == ({case.asked} if case.asked else set())
     for head in heads:
-        first, *lines = head.split("\r\n")
-        assert first == "GET /v1/balance HTTP/1.1"
+        _, *lines = head.split("\r\n")
         assert [line for line in lines if KEY in line] == [f"Authorization: Bearer {KEY}"]
         assert "cookie" not in head.lower()
 
@@ -275,7 +303,7 @@ def _assert_same_error(reading: Mapping[str, Any], ended: Ended) -> None:
 def _assert_verdict_in_words(ended: Ended) -> None:
     """Standard output is one line that starts with the verdict, or nothing where there is none."""
     if ended.code in VERDICTS:
-        assert re.fullmatch(rf"{VERDICTS[ended.code].upper()} default/key: .+ required\n", ended.stdout)
+        assert re.fullmatch(rf"{VERDICTS[ended.code].upper()} default/spendable: .+ required\n", ended.stdout)
     else:
         assert ended.stdout == ""
 

@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
@@ -114,11 +115,18 @@ def unasked(_connection: Connection) -> None:
 class FaultServer:
     """Plays `scripts`, one for each connection, the last one again for all further ones. Use as a context manager.
 
+    Key and account are asked side by side: each has the scripts by itself, or the account those of `account`.
+
     In what it sends, `@SELF@` stands for its own base URL and `@OTHER@` for the one of `other`.
     """
 
     def __init__(
-        self, scripts: Sequence[Script], *, door: Door = Door.OPEN, other: "FaultServer | None" = None
+        self,
+        scripts: Sequence[Script],
+        *,
+        account: Sequence[Script] | None = None,
+        door: Door = Door.OPEN,
+        other: "FaultServer | None" = None,
     ) -> None:
         self.contacts = 0
         """How many clients were let in."""
@@ -126,7 +134,9 @@ class FaultServer:
         """The questions, each up to the end of its headers."""
         self.first_contact: float | None = None
         """When the first client was let in, by the monotonic clock."""
-        self._scripts = scripts
+        self._scripts = {False: scripts, True: scripts if account is None else account}
+        self._played: Counter[bool] = Counter()
+        self._choosing = threading.Lock()
         self._door = door
         self._closing = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -191,15 +201,29 @@ class FaultServer:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.first_contact = self.first_contact or time.monotonic()
             self._sockets.append(peer)
-            script = self._scripts[min(self.contacts, len(self._scripts) - 1)]
             # Counted before it is served: who has an answer finds its contact counted.
             self.contacts += 1
-            self._start(self._serve, peer, script)
+            self._start(self._serve, peer)
 
-    def _serve(self, peer: socket.socket, script: Script) -> None:
+    def _choose(self, peer: socket.socket) -> Script:
+        """Return what is played to a client: the next script of what it asks about."""
+        is_about_account = False
+        if self._scripts[False] is not self._scripts[True] or unasked not in self._scripts[False][0][:1]:
+            asked = b""
+            while b"\r\n" not in asked and (seen := peer.recv(65536, socket.MSG_PEEK)) != asked:
+                asked = seen
+            is_about_account = b"/user/balance " in asked.partition(b"\r\n")[0]
+        with self._choosing:
+            number = self._played[is_about_account]
+            self._played[is_about_account] += 1
+        scripts = self._scripts[is_about_account]
+        return scripts[min(number, len(scripts) - 1)]
+
+    def _serve(self, peer: socket.socket) -> None:
         connection = Connection(peer, self._closing, self._replacements)
         # A client that has heard enough hangs up: that ends the script, and is its good right.
         with suppress(OSError, Closing):
+            script = self._choose(peer)
             if unasked not in script[:1]:
                 self.heads.append(connection.read_head())
             for step in script:

@@ -12,6 +12,7 @@ from apimart_cli.errors import (
     CommandStatus,
     ConfigError,
     ExitCode,
+    NoAccountError,
     OutputError,
     PaymentRequiredError,
     UnavailableError,
@@ -44,6 +45,7 @@ _TREE = [
     (AuthError, ApimartError, "auth", ExitCode.AUTH),
     (UnavailableError, ApimartError, "unavailable", ExitCode.UNAVAILABLE),
     (BadResponseError, ApimartError, "bad_response", ExitCode.BAD_RESPONSE),
+    (NoAccountError, BadResponseError, "bad_response", ExitCode.BAD_RESPONSE),
     (OutputError, ApimartError, "output", ExitCode.INTERNAL),
 ]
 

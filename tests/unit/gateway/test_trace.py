@@ -106,7 +106,9 @@ def test_errors_that_led_to_each_other_end() -> None:
 # --- the command line -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [("check", "--min", "5"), ("check", "--min", "5", "-q"), ("balance",)])
+@pytest.mark.parametrize(
+    "command", [("check", "--min", "5"), ("check", "--min", "5", "-q"), ("balance", "--scope", "spendable")]
+)
 def test_every_command_that_asks_tells_on_standard_error(call: Call, command: tuple[str, ...]) -> None:
     """With `--debug` or APIMART_DEBUG=1; the answer on standard output stays as it is."""
     with FaultServer([[GOOD]]) as server:
@@ -119,8 +121,10 @@ def test_every_command_that_asks_tells_on_standard_error(call: Call, command: tu
     for debugged in (asked, by_variable):
         assert (debugged.code, debugged.stdout) == (0, plain.stdout)
         lines = debugged.stderr.splitlines()
-        assert lines[0] == f"apimart: debug: default/key: attempt 1: asking 127.0.0.1:{server.port}"
-        assert len(lines) == 3
+        for scope in ("key", "account"):
+            told = [line for line in lines if line.startswith(f"apimart: debug: default/{scope}: ")]
+            assert told[0] == f"apimart: debug: default/{scope}: attempt 1: asking 127.0.0.1:{server.port}"
+            assert len(told) == 3
         assert KEY not in debugged.stderr
 
 

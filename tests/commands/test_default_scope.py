@@ -1,0 +1,506 @@
+"""What commands that decide look at where no scope was chosen, and what they do where a gateway has no account."""
+
+import json
+import shlex
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.words import Scope
+from support.past import recorded, write_past
+from support.running import KEY, Call, Run, Spawn, Write
+from support.scripted import ACCOUNT, Gateway, Reply, balance, gateway, refusal
+
+OTHER_KEY = "sk-test-other-1234567890"
+WEB_PAGE = Reply("<!doctype html><title>Welcome</title>")
+PLENTY, EMPTY, SILENCE = balance("10"), balance("0"), refusal(500)
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Nothing here depends on the process, but for what a terminal shows."""
+    return call
+
+
+@pytest.fixture
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where readings are recorded."""
+    path = tmp_path / "history.db"
+    monkeypatch.setenv("APIMART_HISTORY", str(path))
+    monkeypatch.setenv("APIMART_RECORD", "1")
+    return path
+
+
+@pytest.fixture
+def documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with a documented account endpoint: this one."""
+    monkeypatch.setattr("apimart_cli.target.DOCUMENTED_HOSTS", frozenset({"127.0.0.1"}))
+
+
+def env_of(server: Gateway) -> dict[str, str]:
+    return {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+
+
+def answering(key: Reply, *account: Reply) -> "Callable[[str, str], Reply]":
+    """Answer for the account with one reply after the other, the last one again and again."""
+    replies = list(account)
+    return lambda path, _key: (replies.pop(0) if len(replies) > 1 else replies[0]) if path == ACCOUNT else key
+
+
+def accounts_asked(server: Gateway) -> int:
+    return sum(asked.path == ACCOUNT for asked in server.asked)
+
+
+# --- what is looked at ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("command", "code"), [("check --min 5", 3), ("nagios -c 5:", 2), ("run --min 5 -- true", 125)])
+@pytest.mark.parametrize("key", [PLENTY, balance("-1", unlimited=True)])
+def test_a_key_on_an_empty_account_does_not_pass(run: Run, command: str, code: int, key: Reply) -> None:
+    """By default a gate looks at what can be spent."""
+    with gateway(answering(key, EMPTY)) as server:
+        assert run(*command.split(), env=env_of(server)).returncode == code
+
+
+@pytest.mark.parametrize("place", ["option", "profile", "top level"])
+@pytest.mark.parametrize("command", ["check --min 5", "nagios -c 5:", "run --min 5 --no-settle -- true"])
+def test_a_scope_that_was_chosen_is_kept(run: Run, write_config: Write, command: str, place: str) -> None:
+    """Wherever it was chosen: the account is not even asked."""
+    write_config(
+        {"option": "", "profile": '[profiles.default]\nscope = "key"\n', "top level": 'scope = "key"\n'}[place]
+    )
+    name, *options = command.split()
+    with gateway(answering(PLENTY, EMPTY)) as server:
+        scope = ["--scope", "key"] if place == "option" else []
+        assert run(name, *scope, *options, env=env_of(server)).returncode == 0
+        assert accounts_asked(server) == 0
+
+
+@pytest.mark.parametrize("command", ["balance", "watch --count 1", "balance -o prometheus"])
+def test_commands_that_show_go_on_showing_the_key(run: Run, command: str) -> None:
+    """Nothing is asked of the account unless a scope says so."""
+    with gateway(answering(PLENTY, EMPTY)) as server:
+        assert run(*command.split(), env=env_of(server)).returncode == 0
+        assert accounts_asked(server) == 0
+
+
+def test_key_and_account_are_asked_side_by_side(run: Run) -> None:
+    """One after the other would take twice as long."""
+    with gateway(answering(balance("10", delay=0.3), balance("10", delay=0.3))) as server:
+        assert run("check", "--min", "5", env=env_of(server)).returncode == 0
+        assert server.most_at_once == 2
+
+
+# --- an unlimited key -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account", "options", "code", "line"),
+    [
+        (PLENTY, "--min 5", 7, "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
+        (EMPTY, "--min 5", 3, "BELOW default/spendable: 0 left (limited by account), at least 5 required"),
+        (
+            balance("-1", unlimited=True), "--min 5", 7,
+            "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required",
+        ),
+        (SILENCE, "--min 5", 7, "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
+        (
+            SILENCE, "--min 5 --fail-open", 7,
+            "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required",
+        ),
+        (
+            PLENTY, "--min-runway 3d", 7,
+            "UNLIMITED default/spendable: unlimited quota, a limited one required; does not run out, "
+            "at least 3 days required",
+        ),
+        (PLENTY, "--max-used 5", 0, "PASS default/spendable: 10 left (limited by account); 0 used, at most 5 allowed"),
+    ],
+)  # fmt: skip
+def test_refusing_unlimited_quotas_is_about_the_key(
+    run: Run, account: Reply, options: str, code: int, line: str
+) -> None:
+    """Whatever its account has; below a threshold still comes first."""
+    with gateway(answering(balance("-1", unlimited=True), account)) as server:
+        ended = run("check", *options.split(), "--on-unlimited", "fail", env=env_of(server))
+    assert (ended.returncode, ended.stdout) == (code, f"{line}\n")
+
+
+def test_a_limited_key_of_an_unlimited_account_is_not_refused(run: Run) -> None:
+    """The quota of the key has an end."""
+    with gateway(answering(PLENTY, balance("-1", unlimited=True))) as server:
+        assert run("check", "--min", "5", "--on-unlimited", "fail", env=env_of(server)).returncode == 0
+
+
+# --- no account endpoint ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize("body", ["", "<h1>Not found</h1>", '{"error":{"message":"no such route"}}'])
+def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(run: Run, status: int, body: str) -> None:
+    """Whatever it says about that, and it is asked once; the reading is the key's, in JSON, too."""
+    with gateway(answering(PLENTY, Reply(body, status))) as server:
+        ended = run("check", "--min", "5", "--json", env=env_of(server))
+        assert accounts_asked(server) == 1
+        assert run("check", "--min", "10.01", env=env_of(server)).returncode == 3
+        shown = run("check", "--min", "5", env=env_of(server))
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [each["scope"] for each in document["readings"]] == ["key"]
+    assert shown.stdout == "PASS default/key: 10 left, at least 5 required\n"
+
+
+def test_the_other_commands_that_decide_go_on_with_the_key_too(run: Run) -> None:
+    """The plugin names the key in its line; `run` starts its command."""
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        told = run("nagios", "-c", "5:", env=env_of(server))
+        assert run("run", "--min", "5", "--no-settle", "--", "true", env=env_of(server)).returncode == 0
+        assert run("run", "--min", "11", "--no-settle", "--", "true", env=env_of(server)).returncode == 125
+    assert told.stdout.startswith("APIMART OK - default/key 10 left | ")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("command", ["check --min 5", "run --min 5 --no-settle -- true"])
+def test_a_person_is_told_that_only_the_key_was_looked_at(spawn: Spawn, command: str) -> None:
+    """As a note at a terminal, and not where the account was looked at."""
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        shown = spawn("apimart", *command.split(), env=env_of(server), columns=200).read().decode()
+        host = server.url.removeprefix("http://")
+    assert f"apimart: note: {host} has no account endpoint: only the key was looked at\r\n" in shown
+    with gateway(answering(PLENTY, PLENTY)) as server:
+        assert b"account endpoint" not in spawn("apimart", *command.split(), env=env_of(server), columns=200).read()
+
+
+def test_debug_tells_that_the_key_alone_is_looked_at(run: Run) -> None:
+    """Also where nobody reads at a terminal."""
+    with gateway(answering(PLENTY, refusal(405))) as server:
+        ended = run("check", "--min", "5", "--debug", env=env_of(server))
+    assert "default/account: attempt 1: no account endpoint; the key alone is looked at\n" in ended.stderr
+
+
+@pytest.mark.parametrize("scope", ["spendable", "both", "account"])
+@pytest.mark.parametrize("place", ["option", "file"])
+def test_a_scope_that_was_chosen_gets_no_other(run: Run, write_config: Write, scope: str, place: str) -> None:
+    """A missing endpoint is an error then, at once."""
+    write_config(f'scope = "{scope}"\n' if place == "file" else "")
+    options = ["--scope", scope] if place == "option" else []
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        ended = run("check", "--min", "5", *options, env=env_of(server))
+        assert accounts_asked(server) == 1
+    assert ended.returncode == 6
+    assert ended.stderr.endswith("hint: use --scope key: this gateway has no account endpoint\n")
+
+
+def test_each_profile_falls_back_by_itself(run: Run, write_config: Write) -> None:
+    """Two profiles with one key: where one of them chose what can be spent, a missing account is its error."""
+    env = {"APIMART_KEY_OF_BOTH": KEY}
+    write_config(
+        '[profiles.a]\napi_key_env = "APIMART_KEY_OF_BOTH"\n'
+        '[profiles.b]\napi_key_env = "APIMART_KEY_OF_BOTH"\nscope = "spendable"\n'
+    )
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        base = {**env, "APIMART_BASE_URL": server.url}
+        for order in (("a", "b"), ("b", "a")):
+            named = [word for name in order for word in ("-p", name)]
+            ended = run("check", "--min", "5", *named, "--json", env=base)
+            document = json.loads(ended.stdout)
+            assert ended.returncode == 6
+            assert {each["profile"]: (each["scope"], each["verdict"]) for each in document["readings"]} == {
+                "a": ("key", "pass"),
+                "b": ("spendable", "error"),
+            }
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "code"),
+    [
+        (EMPTY, "--min 5", 3),
+        (refusal(402), "--min 5", 3),
+        (refusal(401), "--min 5", 4),
+        (SILENCE, "--min 5", 5),
+        (SILENCE, "--min 5 --fail-open", 0),
+        (WEB_PAGE, "--min 5", 6),
+        (WEB_PAGE, "--min 5 --fail-open", 6),
+        (balance("-1", unlimited=True), "--min 5", 0),
+        (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7),
+        (PLENTY, "--min-runway 3d", 8),
+        (balance("10", used="6"), "--max-used 5", 3),
+    ],
+)
+def test_the_key_alone_is_judged_as_with_its_scope_chosen(run: Run, key: Reply, options: str, code: int) -> None:
+    """Falling back changes what is judged, and nothing about the judgement."""
+    with gateway(answering(key, refusal(404))) as server:
+        ended = run("check", *options.split(), "--json", env=env_of(server))
+        chosen = run("check", *options.split(), "--json", "--scope", "key", env=env_of(server))
+    assert ended.returncode == chosen.returncode == code
+    assert ended.stderr == chosen.stderr
+    assert [each["scope"] for each in json.loads(ended.stdout)["readings"]] == ["key"]
+
+
+# --- where the account must be there ----------------------------------------------------------------------------
+
+
+WAY_OUT = "hint: try again later; where this gateway has no account endpoint, look at the key alone: --scope key\n"
+
+
+@pytest.mark.usefixtures("documented")
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize(("command", "code"), [("check --min 5", 6), ("nagios -c 5:", 3), ("run --min 5 -- true", 125)])
+def test_a_documented_account_that_is_missing_is_no_answer(run: Run, status: int, command: str, code: int) -> None:
+    """It is asked once more: a fault on the way may have answered for it."""
+    with gateway(answering(PLENTY, refusal(status))) as server:
+        assert run(*command.split(), env=env_of(server)).returncode == code
+        assert accounts_asked(server) == 2
+
+
+@pytest.mark.usefixtures("documented")
+def test_the_hint_of_a_missing_account_helps(run: Run) -> None:
+    """It names the option that leaves the account out, and with that the key passes."""
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        ended = run("check", "--min", "5", env=env_of(server))
+        assert ended.stderr.endswith(WAY_OUT)
+        assert run("check", "--min", "5", "--scope", "key", env=env_of(server)).returncode == 0
+
+
+@pytest.mark.usefixtures("documented")
+@pytest.mark.parametrize(
+    ("second", "options", "code"),
+    [
+        (PLENTY, "", 0),
+        (EMPTY, "", 3),
+        (refusal(402), "", 3),
+        (refusal(401), "", 4),
+        (refusal(404), "--fail-open", 6),
+        (SILENCE, "--fail-open", 6),
+        (refusal(503), "--fail-open", 6),
+        (refusal(429, Retry_After="3600"), "--fail-open", 6),
+        (balance("10", delay=9), "--fail-open --timeout 1.5", 6),
+    ],
+)
+def test_the_second_answer_of_a_documented_account_counts(run: Run, second: Reply, options: str, code: int) -> None:
+    """A balance counts, and so does a verdict; a silence after a missing endpoint is not forgiven as one."""
+    with gateway(answering(PLENTY, refusal(404), second)) as server:
+        assert run("check", "--min", "5", *options.split(), env=env_of(server)).returncode == code
+
+
+@pytest.mark.usefixtures("documented")
+def test_where_no_time_is_left_a_missing_account_is_not_asked_again(run: Run) -> None:
+    """The gateway's own wish to wait counts, too."""
+    with gateway(answering(PLENTY, refusal(404, Retry_After="60"))) as server:
+        assert run("check", "--min", "5", "--fail-open", env=env_of(server)).returncode == 6
+        assert accounts_asked(server) == 1
+
+
+@pytest.mark.parametrize("fault", [WEB_PAGE, Reply("{}"), balance("-1"), refusal(418), refusal(302), refusal(410)])
+def test_another_answer_of_the_account_proves_nothing_about_it(run: Run, fault: Reply) -> None:
+    """Only 404 and 405 say that it is missing; the hint tells how to leave it out."""
+    with gateway(answering(PLENTY, fault)) as server:
+        ended = run("check", "--min", "5", "--fail-open", env=env_of(server))
+    assert ended.returncode == 6
+    assert ended.stderr.endswith(WAY_OUT)
+
+
+@pytest.mark.parametrize(("fault", "code"), [(refusal(401), 4), (refusal(402), 3), (SILENCE, 5), (refusal(429), 5)])
+def test_any_other_failure_of_the_account_is_that_failure(run: Run, fault: Reply, code: int) -> None:
+    """A good key beside it changes nothing."""
+    with gateway(answering(PLENTY, fault)) as server:
+        assert run("check", "--min", "5", "--timeout", "1", env=env_of(server)).returncode == code
+
+
+# --- what the ledger knows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
+def test_an_account_that_has_answered_is_missed(run: Run, history: Path, key: str) -> None:
+    """Whichever key asked: one routing fault does not pass an empty account."""
+    with gateway(answering(PLENTY, PLENTY, refusal(404))) as server:
+        env = env_of(server)
+        assert run("check", "--min", "5", env={**env, "APIMART_API_KEY": key}).returncode == 0
+        ended = run("check", "--min", "5", env=env)
+        assert (ended.returncode, accounts_asked(server)) == (6, 3)
+        assert ended.stderr.endswith(WAY_OUT)
+    assert Scope.ACCOUNT in {entry.series.scope for entry in recorded(history)}
+
+
+def test_an_account_that_answered_elsewhere_says_nothing_about_this_one(run: Run, history: Path) -> None:
+    """Another host, and the keys of this one, are no sign of an account here."""
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        here = server.url.removeprefix("http://")
+        write_past(history, "elsewhere.example", days=1, spent_per_day="0", scope=Scope.ACCOUNT)
+        write_past(history, here, days=1, spent_per_day="0", scope=Scope.KEY)
+        assert run("check", "--min", "5", env=env_of(server)).returncode == 0
+
+
+@pytest.mark.usefixtures("usual_patience")
+@pytest.mark.parametrize("state", ["locked", "damaged", "foreign", "newer", "folder"])
+def test_a_ledger_that_cannot_be_read_may_have_known_it(
+    run: Run, history: Path, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then a missing account is no answer, whatever the ledger would have said."""
+    monkeypatch.setattr("apimart_cli.memory.WAITED_SECONDS", 0.3)
+    write_past(history, "elsewhere.example", days=1, spent_per_day="0")
+    with gateway(answering(PLENTY, refusal(404))) as server, unusable(history, state):
+        ended = run("check", "--min", "5", "--fail-open", env=env_of(server))
+    assert ended.returncode == 6
+    assert WAY_OUT in ended.stderr
+
+
+def test_without_a_ledger_it_never_answered(run: Run, history: Path) -> None:
+    """As on the first day, and in CI."""
+    for env in ({}, {"APIMART_RECORD": "0"}, {"CI": "true", "APIMART_HISTORY": str(history / "not" / "there")}):
+        with gateway(answering(PLENTY, refusal(404))) as server:
+            assert run("check", "--min", "5", env={**env_of(server), **env}).returncode == 0
+
+
+def unusable(path: Path, state: str) -> "closing[Unusable]":
+    return closing(Unusable(path, state))
+
+
+class Unusable:
+    """A ledger that cannot be read, until it is closed."""
+
+    def __init__(self, path: Path, state: str) -> None:
+        self._locked: sqlite3.Connection | None = None
+        if state == "locked":
+            self._locked = sqlite3.connect(path, isolation_level=None)
+            self._locked.execute("BEGIN EXCLUSIVE")
+        elif state == "folder":
+            path.unlink()
+            path.mkdir()
+        else:
+            header = bytearray(path.read_bytes())
+            if state == "foreign":
+                header[68:72] = b"ELSE"
+            elif state == "newer":
+                header[60:64] = (99).to_bytes(4, "big")
+            else:
+                header[100:] = b"\xff" * (len(header) - 100)
+            path.write_bytes(header)
+
+    def close(self) -> None:
+        """Let it be used again."""
+        if self._locked is not None:
+            self._locked.close()
+
+
+# --- run --------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_that_goes_missing_while_a_command_runs_is_not_known(run: Run) -> None:
+    """`run` falls back when it starts, and only then: later that is blindness, which stops the command."""
+    options = ("--min", "5", "--interval", "0.1", "--max-blind", "0.3", "--no-settle", "--kill-after", "1")
+    with gateway(answering(PLENTY, PLENTY, refusal(404))) as server:
+        ended = run("run", *options, "--", "sleep", "60", env=env_of(server))
+    assert ended.returncode == 124
+    assert "the balance is not known" in ended.stderr
+
+
+def test_a_command_on_a_gateway_without_accounts_goes_on_with_the_key(run: Run) -> None:
+    """Its account is asked once, at the start."""
+    with gateway(answering(PLENTY, refusal(404))) as server:
+        ended = run("run", "--min", "5", "--interval", "0.1", "--", "sleep", "1", env=env_of(server))
+        assert ended.returncode == 0
+        assert accounts_asked(server) == 1
+        assert len(server.asked) > 3
+
+
+def test_a_budget_alone_asks_no_account(run: Run) -> None:
+    """What the key has used is enough."""
+    with gateway(answering(PLENTY, EMPTY)) as server:
+        assert run("run", "--max-spend", "5", "--no-settle", "--", "true", env=env_of(server)).returncode == 0
+        assert accounts_asked(server) == 0
+
+
+# --- a gate on time ---------------------------------------------------------------------------------------------
+
+
+def test_a_runway_waits_for_the_history_of_the_account(run: Run, history: Path) -> None:
+    """The hint names the key, whose history is long enough, and helps."""
+    with gateway(answering(balance("10.5", "2.3"), balance("100", "25.5"))) as server:
+        write_past(history, server.url.removeprefix("http://"), days=7, spent_per_day="0.25")
+        ended = run("check", "--min-runway", "3d", env=env_of(server))
+        assert ended.returncode == 8
+        assert "hint: it takes readings of the account over three days; look at the key alone with: --scope key" in (
+            ended.stderr
+        )
+        assert run("check", "--min-runway", "3d", "--scope", "key", env=env_of(server)).returncode == 0
+
+
+# --- where the money is -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unlimited() -> Iterator[Mapping[str, str]]:
+    """A gateway of unlimited keys, and the variables that name it."""
+    with gateway(answering(balance("-1", unlimited=True), EMPTY)) as server:
+        yield {"APIMART_BASE_URL": server.url}
+
+
+NOTE = "apimart: note: an unlimited key spends what its account has left, which was not looked at"
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ("", "see the account: apimart balance --scope both"),
+        ("-o value", "see the account: apimart balance --scope both"),
+        ("-p work", "see the account: apimart balance --profile work --scope both"),
+        ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
+        ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),
+        (f"--api-key {KEY}", "see the account with: --scope both"),
+    ],
+)
+def test_balance_says_where_the_money_of_an_unlimited_key_is(
+    spawn: Spawn, unlimited: Mapping[str, str], write_config: Write, options: str, hint: str
+) -> None:
+    """With a line that can be typed as it is, about the same profiles, and without the key."""
+    write_config(
+        f'default_profile = "work"\n[profiles.work]\napi_key = "{KEY}"\n[profiles."at home"]\napi_key = "{OTHER_KEY}"\n'
+    )
+    shown = spawn("apimart", "balance", *shlex.split(options), env=unlimited, columns=150).read().decode()
+    assert f"{NOTE}\r\nhint: {hint}\r\n" in shown
+    assert shown.count(NOTE) == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("options", ["--scope both", "--scope spendable", "--scope account", "--textfile x.prom"])
+def test_nothing_is_said_where_the_account_was_looked_at(
+    spawn: Spawn, unlimited: Mapping[str, str], options: str
+) -> None:
+    """Nor where the answer goes into a file for others."""
+    env = {**unlimited, "APIMART_API_KEY": KEY}
+    assert b"see the account" not in spawn("apimart", "balance", *options.split(), env=env, columns=150).read()
+
+
+def test_nothing_is_said_away_from_a_terminal(run: Run, unlimited: Mapping[str, str]) -> None:
+    """Programs and logs have the answer."""
+    assert run("balance", env={**unlimited, "APIMART_API_KEY": KEY}).stderr == ""
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("options", "more", "hint"),
+    [
+        ("", {}, "apimart balance --scope both"),
+        ("-p work", {}, "apimart balance --profile work --scope both"),
+        ("", {"APIMART_API_KEY": OTHER_KEY}, "apimart balance --profile default --scope both"),
+    ],
+)
+def test_login_says_where_the_money_of_an_unlimited_key_is(
+    spawn: Spawn, unlimited: Mapping[str, str], options: str, more: Mapping[str, str], hint: str
+) -> None:
+    """The line asks about the key that was just kept."""
+    child = spawn("apimart", "login", *options.split(), env={**unlimited, **more}, columns=150)
+    child.expect("API key:")
+    child.sendline(KEY)
+    shown = child.read().decode()
+    assert f"{NOTE}\r\nhint: see the account: {hint}\r\n" in shown
+
+
+def test_a_limited_key_needs_no_such_note(spawn: Spawn) -> None:
+    """What it has left is shown."""
+    with gateway(answering(PLENTY, EMPTY)) as server:
+        assert b"note" not in spawn("apimart", "balance", env=env_of(server), columns=150).read()
