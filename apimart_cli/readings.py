@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NoAccountError
+from apimart_cli.errors import BadResponseError, NoAccountError
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.memory import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.screen.output import is_terminal_error
@@ -26,6 +26,9 @@ from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.screen.progress import Waiting
+
+
+_WITHOUT_ACCOUNT = "try again later; where this gateway has no account endpoint, look at the key alone: --scope key"
 
 
 class Taken(NamedTuple):
@@ -157,15 +160,31 @@ def _grouped(
             for reading in islice(readings, _questions(settings)):
                 counted.step()
                 group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
-            if isinstance(group[-1].error, NoAccountError) and not settings.is_scope_chosen:
-                group = group[:1]
-            elif settings.scope.value is ScopeChoice.SPENDABLE:
+            if not settings.is_scope_chosen:
+                group = _with_account_by_default(group)
+            if len(group) > 1 and settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
             taken.append(Taken(settings, group))
             if number < len(profiles):
                 yield taken[-1]
     # Once the progress is wiped away: what is written next has the line to itself.
     yield taken[-1]
+
+
+def _with_account_by_default(group: list[Reading]) -> list[Reading]:
+    """Return what stands for a key and an account that nobody chose to ask: without an account that does not exist.
+
+    One whose answer proves nothing tells how to leave it out, where that helps: where the key was answered.
+    """
+    key, *accounts = group
+    if not accounts or not isinstance(accounts[0].error, BadResponseError):
+        return group
+    [account] = accounts
+    if isinstance(account.error, NoAccountError):
+        return [key]
+    if key.balance is None:
+        return group
+    return [key, account._replace(result=BadResponseError(f"{account.error}", _WITHOUT_ACCOUNT))]
 
 
 def _waiting(profiles: Sequence[Settings]) -> "Waiting":

@@ -45,8 +45,8 @@ PICTURES: Mapping[str, Session] = {
     "balance.svg": Session(
         (
             "apimart balance --scope both",
+            "apimart check --min 5 --scope key; echo $?",
             "apimart check --min 5; echo $?",
-            "apimart check --min 5 --scope both; echo $?",
         ),
         ("--remain", "10.5", "--used", "2.3", "--account-remain", "4.2", "--account-used", "195.8"),
     ),

@@ -23,8 +23,6 @@ FIRST_PAUSE = 0.25
 MISSING_STATUSES = frozenset({404, 405})
 """HTTP statuses of an endpoint that is not there."""
 
-_WITHOUT_ACCOUNT = "try again later; where this gateway has no account endpoint, look at the key alone: --scope key"
-
 MAX_DATE_LENGTH = 64
 """Longest date that is read, in characters. Those of HTTP have 29."""
 
@@ -108,15 +106,11 @@ class _Absence:
         return self.is_new and self._may_be_missing is not None and self._may_be_missing(seconds_left())
 
     def instead_of(self, error: ApimartError) -> ApimartError:
-        """Return the failure that is told: one that proves nothing with the way to leave the account out.
+        """Return the failure that is told.
 
         An endpoint that was missing once is not made a silence by later attempts: `--fail-open` would forgive that.
         """
-        if self._missing is not None and isinstance(error, UnavailableError):
-            error = self._missing
-        if self._may_be_missing is None or not isinstance(error, BadResponseError):
-            return error
-        return BadResponseError(error.message, _WITHOUT_ACCOUNT)
+        return self._missing if self._missing is not None and isinstance(error, UnavailableError) else error
 
 
 def _dropped(_line: str) -> None:

@@ -71,7 +71,7 @@ def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve)
     readings = [*balances, *(reading for document in checks for reading in document["readings"])]
     assert [document.get("limited_by") for document in spendable] == ["key", None, None]
     _assert_documented(checks, "Fields of `check`")
-    assert [document["stopped_by"] for document in checks] == [[], ["default/key"], ["default/key"], []]
+    assert [document["stopped_by"] for document in checks] == [[], ["default/spendable"], ["default/spendable"], []]
     _assert_documented(readings, "Fields of a balance")
     _assert_documented(
         [document["error"] for document in (*checks, *readings) if "error" in document],

@@ -145,14 +145,14 @@ def test_balance_tells_a_failure_twice(run: Run, serve: Serve, fault: Fault, cod
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
-        ("--min 10.5", 0, "PASS default/key: 10.5 left, at least 10.5 required"),
-        ("--min 10.500001", 3, "BELOW default/key: 10.5 left, at least 10.500001 required"),
-        ("--max-used 2.3", 0, "PASS default/key: 10.5 left; 2.3 used, at most 2.3 allowed"),
-        ("--max-used 2.29", 3, "BELOW default/key: 10.5 left; 2.3 used, at most 2.29 allowed"),
+        ("--min 10.5", 0, "PASS default/spendable: 10.5 left (limited by key), at least 10.5 required"),
+        ("--min 10.500001", 3, "BELOW default/spendable: 10.5 left (limited by key), at least 10.500001 required"),
+        ("--max-used 2.3", 0, "PASS default/spendable: 10.5 left (limited by key); 2.3 used, at most 2.3 allowed"),
+        ("--max-used 2.29", 3, "BELOW default/spendable: 10.5 left (limited by key); 2.3 used, at most 2.29 allowed"),
         (
             "--min 5 --max-used 2.3",
             0,
-            "PASS default/key: 10.5 left, at least 5 required; 2.3 used, at most 2.3 allowed",
+            "PASS default/spendable: 10.5 left (limited by key), at least 5 required; 2.3 used, at most 2.3 allowed",
         ),
         ("--min 50 --scope account", 0, "PASS default/account: 100.0 left, at least 50 required"),
         (
@@ -183,7 +183,9 @@ def test_a_number_that_balance_prints_can_be_required(run_process: Run, amount: 
     """It is pasted into `--min` and into the sandbox as it stands, and compared to the last digit."""
     shown = run_process("sandbox", "--remain", amount, "--", "apimart", "balance", "-o", "value").stdout
     assert shown == f"{amount}\n"
-    ended = run_process("sandbox", "--remain", amount, "--", "apimart", "check", "--min", shown.strip())
+    ended = run_process(
+        "sandbox", "--remain", amount, "--", "apimart", "check", "--min", shown.strip(), "--scope", "key"
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == f"PASS default/key: {amount} left, at least {amount} required\n"
 
@@ -228,11 +230,11 @@ def test_a_quiet_check_prints_nothing(run: Run, sandbox: Sandbox, arguments: str
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        ("--min 5", 0, "PASS"),
-        ("--min 5 --on-unlimited pass", 0, "PASS"),
-        ("--min 5 --on-unlimited fail", 7, "UNLIMITED"),
-        ("--max-used 2.3 --on-unlimited fail", 0, "PASS"),
-        ("--max-used 2 --min 5 --on-unlimited fail", 3, "BELOW"),
+        ("--min 5 --scope key", 0, "PASS"),
+        ("--min 5 --scope key --on-unlimited pass", 0, "PASS"),
+        ("--min 5 --scope key --on-unlimited fail", 7, "UNLIMITED"),
+        ("--max-used 2.3 --scope key --on-unlimited fail", 0, "PASS"),
+        ("--max-used 2 --min 5 --scope key --on-unlimited fail", 3, "BELOW"),
         ("--min 5 --scope both --on-unlimited fail", 7, "UNLIMITED"),
         ("--min 500 --scope both --on-unlimited fail", 3, "UNLIMITED"),
     ],
@@ -270,7 +272,7 @@ def test_a_verdict_of_402_has_a_line(run: Run, serve: Serve) -> None:
     """An account that cannot pay is below every threshold."""
     ended = run("check", "--min", "0", env=connected(serve(fault=Fault.PAYMENT_REQUIRED)))
     assert ended.returncode == 3
-    assert ended.stdout == "BELOW default/key: the account cannot pay (HTTP 402); at least 0 required\n"
+    assert ended.stdout == "BELOW default/spendable: the account cannot pay (HTTP 402); at least 0 required\n"
     assert ended.stderr.startswith("apimart: error: the gateway asks for payment (HTTP 402): insufficient balance\n")
 
 
@@ -291,7 +293,10 @@ def test_a_profile_holds_the_thresholds_of_check(run: Run, sandbox: Sandbox, wri
     write_config("[profiles.work]\nmin = 20\nunit = 'USD'\n[profiles.used]\nmax_used = 2.30\n")
     env = connected(sandbox)
     below = run("check", "-p", "work", env=env)
-    assert (below.returncode, below.stdout) == (3, "BELOW work/key: 10.5 USD left, at least 20 USD required\n")
+    assert (below.returncode, below.stdout) == (
+        3,
+        "BELOW work/spendable: 10.5 USD left (limited by key), at least 20 USD required\n",
+    )
     assert run("check", "-p", "work", "--min", "5", env=env).returncode == 0
     assert run("check", "--profile", "used", env=env).returncode == 0
     assert run("check", "-p", "used", "--max-used", "2", env=env).returncode == 3

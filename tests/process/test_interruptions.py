@@ -154,7 +154,7 @@ def test_ctrl_c_in_the_pause_before_a_retry(start: Start) -> None:
         wait_for_the_end_of(connection)
 
     with Listener(refuse) as gateway:
-        process = start("apimart", "check", "--min", "5", "--timeout", "60", env=where(gateway))
+        process = start("apimart", "check", "--min", "5", "--scope", "key", "--timeout", "60", env=where(gateway))
         wait_until(lambda: gateway.connections)
         # The client closes the connection when it has read the answer: from here on it can only be in the pause.
         gateway.settle()

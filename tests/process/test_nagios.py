@@ -72,7 +72,7 @@ def test_an_output_without_the_letters_changes_no_state(run: Run, sandbox: Sandb
     write_config(f'[profiles."b\u00fcro \u20ac"]\napi_key = "{KEY}"\nbase_url = "{sandbox.url}"\n')
     ended = run("nagios", "-c", "20:", env={"PYTHONIOENCODING": "ascii:strict"})
     assert (ended.returncode, ended.stderr) == (2, "")
-    assert ended.stdout.startswith("APIMART CRITICAL - b\\xfcro \\u20ac/key 10.5 left, ")
+    assert ended.stdout.startswith("APIMART CRITICAL - b\\xfcro \\u20ac/spendable 10.5 left (limited by key), ")
 
 
 # --- an installation that is damaged ----------------------------------------------------------------------------

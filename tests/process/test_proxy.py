@@ -42,7 +42,7 @@ def ask(run: Run, gateway: Gateway, tmp_path: Path) -> Ask:
     }
 
     def run_command(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return run(*(arguments or ("check", "--min", "5")), env={**fixed, **variables})
+        return run(*(arguments or ("check", "--min", "5", "--scope", "key")), env={**fixed, **variables})
 
     return run_command
 

@@ -32,7 +32,7 @@ def ask(run: Run, tmp_path: Path) -> Ask:
 
     def run_command(url: str, *, timeout: str = "5", **variables: str) -> "subprocess.CompletedProcess[str]":
         env = {"APIMART_BASE_URL": url, "APIMART_API_KEY": KEY, "REQUESTS_CA_BUNDLE": str(ca_file), **variables}
-        return run("check", "--min", "5", "--timeout", timeout, env=env)
+        return run("check", "--min", "5", "--scope", "key", "--timeout", timeout, env=env)
 
     return run_command
 

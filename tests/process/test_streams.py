@@ -196,7 +196,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(
     ("arguments", "fault", "code", "answer"),
     [
         ("balance", None, 0, "Profile"),
-        ("check --min 50", None, 3, "BELOW default/key: 10.5 left, at least 50 required\n"),
+        ("check --min 50", None, 3, "BELOW default/spendable: 10.5 left (limited by key), at least 50 required\n"),
         ("check --min x --json", None, 2, '{"schema":1,"verdict":"error","exit_code":2,'),
         ("balance --nonsense", None, 2, ""),
         ("check --min 5 --json", Fault.UNAUTHORIZED, 4, '{"schema":1,"verdict":"error","exit_code":4,'),

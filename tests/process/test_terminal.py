@@ -153,7 +153,7 @@ def test_no_number_is_cut(show: Show, serve: Serve, funds: Mapping[str, Funds], 
 
 def test_the_lines_of_check_fold_between_words(show: Show, sandbox: Sandbox) -> None:
     """On 20 columns a line of `check` is folded at spaces, so that no number is broken in two."""
-    shown = show("check", "--min", "5", "--max-used", "2.25", columns=20, env=connected(sandbox))
+    shown = show("check", "--min", "5", "--max-used", "2.25", "--scope", "key", columns=20, env=connected(sandbox))
     assert shown.code == 3
     assert shown.lines == [
         "BELOW default/key:",
@@ -217,7 +217,8 @@ def test_the_status_is_a_word_and_a_colour(
     env = connected(serve(**scenario))
     coloured = show("balance", env=env)
     plain = show("balance", env={**env, "NO_COLOR": "1"})
-    assert coloured.lines[-1].split()[-1] == plain.lines[-1].split()[-1] == word
+    # A note may follow the table.
+    assert coloured.lines[2].split()[-1] == plain.lines[2].split()[-1] == word
     last_row = coloured.screen.buffer[2]
     assert last_row[coloured.screen.display[2].rindex(word)].fg == colour
 
@@ -332,7 +333,7 @@ INVITATIONS = [
 
 
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb", ""])
-@pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50"])
+@pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50 --scope key"])
 def test_a_pipe_is_coloured_where_that_is_forced(run: Run, sandbox: Sandbox, arguments: str, term: str) -> None:
     """CI logs show colours. Without the escapes the text is the same, and no width limits it."""
     plain = run(*arguments.split(), env=connected(sandbox))
@@ -351,7 +352,7 @@ def test_data_in_a_pipe_has_no_colours_even_if_forced(run: Run, sandbox: Sandbox
     assert "\x1b" not in forced.stdout + forced.stderr
 
 
-@pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50"])
+@pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50 --scope key"])
 def test_a_pipe_gets_plain_text_whatever_the_environment_invites_to(run: Run, serve: Serve, arguments: str) -> None:
     """Not a terminal: no escape sequences and no width limit, and the same bytes everywhere."""
     env = connected(serve(**LONG))
@@ -447,19 +448,19 @@ def unlimited(serve: Serve) -> dict[str, str]:
 
 def test_an_unlimited_key_that_passes_is_commented_on_in_a_terminal(show: Show, unlimited: dict[str, str]) -> None:
     """A person is told that an unlimited key says nothing about the account, and how to look at it."""
-    shown = show("check", "--min", "5", columns=120, env=unlimited)
+    shown = show("check", "--min", "5", "--scope", "key", columns=120, env=unlimited)
     assert shown.code == 0
     assert shown.lines[1:] == [NOTE, "hint: check both with: --scope spendable"]
 
 
 def test_the_comment_goes_to_standard_error(spawn: Spawn, unlimited: dict[str, str], tmp_path: Path) -> None:
     """The note is for the person at the terminal, not part of the answer that is redirected."""
-    shown = read(spawn("bash", "-c", "apimart check --min 5 > answer", columns=120, env=unlimited), 120)
+    shown = read(spawn("bash", "-c", "apimart check --min 5 --scope key > answer", columns=120, env=unlimited), 120)
     assert shown.lines[0] == NOTE
     assert (tmp_path / "answer").read_text() == "PASS default/key: unlimited quota, at least 5 required\n"
 
 
-@pytest.mark.parametrize("arguments", ["--quiet", "--scope both", "--on-unlimited fail"])
+@pytest.mark.parametrize("arguments", ["", "--scope key --quiet", "--scope both", "--scope key --on-unlimited fail"])
 def test_the_comment_is_only_made_where_it_helps(show: Show, unlimited: dict[str, str], arguments: str) -> None:
     """No note when the account was looked at, when the verdict is no pass, or when quiet was asked for."""
     assert "note" not in show("check", "--min", "5", *arguments.split(), env=unlimited).text
@@ -467,7 +468,7 @@ def test_the_comment_is_only_made_where_it_helps(show: Show, unlimited: dict[str
 
 def test_no_comment_in_a_log(run: Run, unlimited: dict[str, str]) -> None:
     """A log gets the verdict alone."""
-    assert run("check", "--min", "5", env=unlimited).stderr == ""
+    assert run("check", "--min", "5", "--scope", "key", env=unlimited).stderr == ""
 
 
 def test_a_key_typed_at_the_prompt_is_not_shown(spawn: Spawn, sandbox: Sandbox) -> None:

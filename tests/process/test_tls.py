@@ -44,7 +44,7 @@ def ask(run: Run, ca_file: Path) -> Ask:
     ) -> "subprocess.CompletedProcess[str]":
         trusted = {"REQUESTS_CA_BUNDLE": str(ca_file), **variables}
         where = {"APIMART_BASE_URL": f"https://{host}:{gateway.port}", "APIMART_API_KEY": KEY}
-        return run(*(arguments or ("check", "--min", "5")), env={**where, **trusted})
+        return run(*(arguments or ("check", "--min", "5", "--scope", "key")), env={**where, **trusted})
 
     return run_command
 

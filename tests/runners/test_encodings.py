@@ -14,7 +14,12 @@ from support.running import Write, connected
 @pytest.mark.parametrize(
     ("output", "options", "code", "start"),
     [
-        ("github", (), ExitCode.BELOW, "::error title=apimart%3A café/key does not meet a threshold::10.5 € left"),
+        (
+            "github",
+            (),
+            ExitCode.BELOW,
+            "::error title=apimart%3A café/spendable does not meet a threshold::10.5 € left",
+        ),
         ("github", ("--nope",), ExitCode.USAGE, "::error title=apimart%3A nothing could be checked::"),
         ("dotenv", (), ExitCode.BELOW, "APIMART_VERDICT=below\n"),
         ("dotenv", ("--nope",), ExitCode.USAGE, "APIMART_VERDICT=error\n"),
