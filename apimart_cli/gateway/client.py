@@ -18,7 +18,7 @@ from apimart_cli.target import Target
 from apimart_cli.trace import Trace
 
 MAX_CONCURRENCY = 50
-"""Most questions under way at once."""
+"""Most keys that are asked about at once, each for its own balance, its account's, or both side by side."""
 
 LONGEST_WAIT = 0.2
 """Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
@@ -37,9 +37,9 @@ def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[It
     However the block is left, no command that prints a key is left running.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
-    is doing. At most MAX_CONCURRENCY are under way; the clock of the others has not started. Targets that turn out to
-    have one key, endpoint and time limit are asked once and share the answer. `trace` is told what happens, from any
-    thread.
+    is doing. At most MAX_CONCURRENCY are under way for each scope that is asked; the clock of the others has not
+    started. Targets that turn out to have one key, endpoint and time limit are asked once and share the answer.
+    `trace` is told what happens, from any thread.
     """
     asking = _Asking(targets, trace)
     with at_ending(asking.close):
@@ -56,7 +56,8 @@ class _Asking:
 
     def __init__(self, targets: Sequence[Target], trace: Trace | None = None) -> None:
         self.changed = threading.Condition()
-        self.transport = Transport(connections=MAX_CONCURRENCY)
+        self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
+        self.transport = Transport(connections=self._most)
         # It knows every key of the run; one that must be read first, from then on.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
         means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace)
@@ -67,7 +68,7 @@ class _Asking:
 
     def start_next(self) -> None:
         """Start what fits. Where the system starts no more threads, the rest waits for those that run."""
-        while self._waiting and len(self._running) < MAX_CONCURRENCY:
+        while self._waiting and len(self._running) < self._most:
             question = self._waiting[0]
             try:
                 question.start()

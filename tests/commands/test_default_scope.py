@@ -504,3 +504,16 @@ def test_a_limited_key_needs_no_such_note(spawn: Spawn) -> None:
     """What it has left is shown."""
     with gateway(answering(PLENTY, EMPTY)) as server:
         assert b"note" not in spawn("apimart", "balance", env=env_of(server), columns=150).read()
+
+
+# --- many keys --------------------------------------------------------------------------------------------------
+
+
+def test_fifty_keys_and_their_accounts_are_asked_at_once(run: Run, write_config: Write) -> None:
+    """A silent gateway costs the time limit once, not once for the keys and once for their accounts."""
+    write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(50)))
+    silent = balance("10", delay=60)
+    with gateway(lambda _path, _key: silent) as server:
+        env = {"APIMART_BASE_URL": server.url}
+        assert run("check", "--all-profiles", "--min", "5", "--timeout", "4", env=env).returncode == 5
+        assert len(server.asked) == server.most_at_once == 100

@@ -165,6 +165,6 @@ def test_services_are_not_root_and_have_a_place_for_what_they_remember(name: str
 def test_the_exporter_listens_where_prometheus_looks_and_reloads_on_a_signal() -> None:
     """As the example of its configuration has it."""
     service = unit("apimart-exporter.service")["Service"]
-    assert service["ExecStart"] == f"{PROGRAM} exporter --listen 127.0.0.1:9899"
+    assert service["ExecStart"] == f"{PROGRAM} exporter --scope both --listen 127.0.0.1:9899"
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert "127.0.0.1:9899" in (EXAMPLES / "prometheus" / "prometheus.yml").read_text()
