@@ -145,6 +145,36 @@ def test_refusing_unlimited_quotas_leaves_limited_ones_alone() -> None:
     assert judge([(reading("5"), limits("5"))], unlimited_passes=False).exit_code is ExitCode.OK
 
 
+def _spendable(key: Reading, account: Reading) -> Reading:
+    return spendable(key, account._replace(scope=Scope.ACCOUNT))
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "required", "outcome"),
+    [
+        (reading(None), reading("10"), limits("5"), UNLIMITED),
+        (reading(None), reading(None), limits("5"), UNLIMITED),
+        (reading(None), reading("4"), limits("5"), BELOW),
+        (reading(None), failed(UNAVAILABLE), limits("5"), UNLIMITED),
+        (reading(None), failed(PAYMENT), limits("5"), BELOW),
+        (reading(None), reading("10"), limits(None, "5"), PASS),
+        (reading(None), reading("10"), Thresholds(min_runway=timedelta(days=3)), UNLIMITED),
+        (reading("10"), reading(None), limits("5"), PASS),
+        (failed(AUTH), reading(None), limits("5"), ERROR),
+    ],
+)
+def test_refusing_unlimited_quotas_is_about_the_key(
+    key: Reading, account: Reading, required: Thresholds, outcome: Outcome
+) -> None:
+    """Of what can be spent: whatever the account has, unless that is below a threshold."""
+    subject = _spendable(key, account)
+    assert judge_reading(subject, required, unlimited_passes=False) is outcome
+    # Silence of the account is not forgiven then: there is nothing that the answer could change.
+    if outcome is UNLIMITED:
+        verdict = judge([(subject, required)], unlimited_passes=False, fail_open=True, no_forecast_passes=True)
+        assert verdict.exit_code is ExitCode.UNLIMITED
+
+
 @pytest.mark.parametrize(
     ("error", "outcome", "code"),
     [

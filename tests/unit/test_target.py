@@ -10,6 +10,7 @@ from apimart_cli.target import (
     DEFAULT_TIMEOUT,
     Target,
     check_timeout,
+    has_documented_account,
     is_plain_http,
     parse_base_url,
 )
@@ -182,3 +183,29 @@ def test_a_time_limit_that_limits_nothing_is_refused(seconds: float) -> None:
     assert caught.value.hint == "give a number like 10"
     with pytest.raises(UsageError, match=r"^timeout: "):
         check_timeout(seconds)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_documented"),
+    [
+        ("https://api.apimart.ai", True),
+        ("https://API.APIMART.AI/v1", True),
+        ("https://api.apimart.ai:443", True),
+        ("https://api.apimart.ai.", True),
+        ("https://api.apimart.ai.:8443/behind/a/path", True),
+        ("https://api.apib.ai", True),
+        ("https://api.aiuxu.com", True),
+        ("https://api.aishuch.com", True),
+        ("https://apimart.ai", False),
+        ("https://api.apimart.ai.example.com", False),
+        ("https://xapi.apimart.ai", False),
+        ("https://api-apimart.ai", False),
+        ("https://gateway.example", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://[::1]:8080", False),
+    ],
+)
+def test_the_default_host_and_its_mirrors_have_an_account(url: str, is_documented: bool) -> None:
+    """However their address is written, and no other host."""
+    target = Target("default", Scope.ACCOUNT, GivenKey(ApiKey(KEY, source="test")), parse_base_url(url))
+    assert has_documented_account(target.host) is is_documented

@@ -18,7 +18,7 @@ from apimart_cli.gate import Thresholds
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.reports import SettingRow
 from apimart_cli.target import Target
-from apimart_cli.words import Scope
+from apimart_cli.words import Scope, ScopeChoice
 from support.running import KEY
 
 Write = Callable[..., Path]
@@ -203,6 +203,17 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("record", "true", "default"),
         SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
     ]
+
+
+@pytest.mark.parametrize("profile", ["work", "bare"])
+def test_a_command_may_have_another_scope_by_default(write_config: Write, profile: str) -> None:
+    """It is still called the default, and any choice comes before it."""
+    write_config("[profiles.work]\n[profiles.bare]\nscope = 'account'\n")
+    [settings] = resolve_all(Options(profiles=(profile,)), default_scope=ScopeChoice.SPENDABLE)
+    assert settings.is_scope_chosen is (profile == "bare")
+    assert settings.scope.value is (ScopeChoice.ACCOUNT if profile == "bare" else ScopeChoice.SPENDABLE)
+    [settings] = resolve_all(Options(profiles=(profile,), scope="key"), default_scope=ScopeChoice.SPENDABLE)
+    assert (settings.scope.value, settings.scope.source) == (ScopeChoice.KEY, "--scope")
 
 
 _OPTIONS = {
