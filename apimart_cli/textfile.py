@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from apimart_cli.errors import OutputError, UsageError
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.files import Place, found_for_output
+from apimart_cli.owners import UnsafeError, trusted_owners
 
 SUFFIX = ".prom"
 """What the names of the files end with that the collector reads."""
@@ -30,7 +31,7 @@ _HINTS = {
 
 
 def require_place(path: Path) -> None:
-    """Raise UsageError where the collector would not read the file, or there can be no such file."""
+    """Raise UsageError where the collector would not read the file, or no file can be written safely."""
     if not path.name.endswith(SUFFIX):
         raise UsageError(
             f"--textfile: the name of {path} does not end in {SUFFIX}", "node_exporter reads no other file"
@@ -42,6 +43,14 @@ def require_place(path: Path) -> None:
             f"--textfile: there is no folder {path.parent}",
             "make it, or name the one of node_exporter's --collector.textfile.directory",
         )
+    try:
+        # Writing tells what else is wrong.
+        with suppress(OSError), found_for_output(path, trusted_owners()):
+            pass
+    except UnsafeError as error:
+        raise UsageError(
+            f"--textfile: nothing is written to {path}: {error.reason(path)}", error.hint(is_read=True)
+        ) from None
 
 
 def _is_no_folder(path: Path) -> bool:
@@ -57,41 +66,26 @@ def write_textfile(path: Path, text: str) -> None:
 
     Several processes may do so at once. Raises OutputError, and the old file is still there then.
     """
-    new = path.with_name(f"{MARK}{os.getpid()}-{time.monotonic_ns()}")
+    new = f"{MARK}{os.getpid()}-{time.monotonic_ns()}"
     try:
-        _remove_left(path.parent)
-        with at_ending(lambda: _remove(new)):
-            try:
-                _write_new(new, text.encode())
-                os.replace(new, path)
-            finally:
-                _remove(new)
+        with found_for_output(path, trusted_owners()) as place:
+            _remove_left(place)
+            with place.replaced(new, mode=MODE, whatever_the_umask=True) as file:
+                file.write(text.encode())
+    except UnsafeError as error:
+        raise OutputError(
+            f"the metrics could not be written to {path}: {error.reason(path)}", error.hint(is_read=True)
+        ) from None
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "see that the user of this command may write to its folder")
         raise OutputError(f"the metrics could not be written to {path}: {error.strerror}", hint) from None
 
 
-def _write_new(new: Path, content: bytes) -> None:
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, MODE)
-        file.write(content)
-        file.flush()
-        # Some file systems find only here that there is no room.
-        os.fsync(descriptor)
-
-
-def _remove_left(folder: Path) -> None:
+def _remove_left(place: Place) -> None:
     """Remove what processes left behind that were killed while they wrote, as far as we may."""
-    with os.scandir(folder) as entries:
+    with place.listed() as folder, os.scandir(folder) as entries:
         left = [entry for entry in entries if entry.name.startswith(MARK)]
-    for entry in left:
-        with suppress(OSError):
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_AFTER_SECONDS:
-                os.remove(entry.path)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        os.remove(path)
+        for entry in left:
+            with suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_AFTER_SECONDS:
+                    place.remove(entry.name)

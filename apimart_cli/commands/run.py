@@ -145,11 +145,23 @@ def _limits(settings: "Settings", max_spend: str | None) -> "Limits":
 def _report(text: str) -> "Path":
     """Return where the report goes. Raises UsageError where it cannot be written: before anything is spent."""
     import os
+    from contextlib import suppress
     from pathlib import Path
+
+    from apimart_cli.files import found_for_output
+    from apimart_cli.owners import UnsafeError, trusted_owners
 
     path = Path(text)
     if path.is_dir() or not text:
         raise UsageError("--report: that is a folder, not a file", "name a file in it")
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--report: nothing can be written in the folder {path.parent}", "name another place")
+    try:
+        # Writing tells what else is wrong.
+        with suppress(OSError), found_for_output(path, trusted_owners()):
+            pass
+    except UnsafeError as error:
+        raise UsageError(
+            f"--report: nothing is written to {path}: {error.reason(path)}", error.hint(is_read=True)
+        ) from None
     return path

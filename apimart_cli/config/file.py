@@ -33,7 +33,7 @@ class ConfigFile(NamedTuple):
     top_level: Mapping[str, str] = MappingProxyType({})
     profiles: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
     exposure: ConfigError | None = None
-    """Set when other users can read the key in the file, or change what it says."""
+    """Set when other users can read the key in the file."""
     text: str = ""
 
     def profile(self, name: str, *, asked_by: str) -> Mapping[str, Any]:
@@ -136,7 +136,7 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
     if is_absent(path):
         hint = "correct APIMART_CONFIG, or make the file with: apimart login"
         raise ConfigError(f"cannot read {path}: No such file or directory", hint)
-    file = read_private_file(path)
+    file = read_private_file(path, environ)
     return check_document(file, parse_toml(file.text, path))
 
 
@@ -176,7 +176,7 @@ def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[Conf
         default_profile=default_profile,
         top_level=top_level,
         profiles=profiles,
-        exposure=file.exposure(holds_key=holds_key),
+        exposure=file.exposure() if holds_key else None,
         text=file.text,
     )
     return config, sorted(checker.problems, key=lambda problem: problem.line or 0)

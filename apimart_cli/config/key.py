@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from apimart_cli.config.file import ConfigFile
 from apimart_cli.config.names import KEY_NAMES
-from apimart_cli.config.private_file import read_private_file
+from apimart_cli.config.private_file import UnsafeFileError, read_private_file
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.keys.key import ApiKey
@@ -18,7 +18,7 @@ _NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
 
 class FoundKey(NamedTuple):
-    """What gives the key of a profile, and the error for its file where other users can read or change that."""
+    """What gives the key of a profile, and the error for its file where other users can read that."""
 
     setting: Setting[KeySource]
     exposure: ConfigError | None = None
@@ -34,7 +34,7 @@ def find_key(
     Standard input is read for at most `timeout` seconds. Raises AuthError when that is not enough.
     """
     is_explicit = profile.source in {"--profile", "--all-profiles"}
-    found = _of_option(options, timeout)
+    found = _of_option(options, environ, timeout)
     if found is None and is_explicit:
         found = _of_profile(environ, config, profile.value) or _of_environment(environ, "APIMART_API_KEY")
     if found is None and not is_explicit:
@@ -61,7 +61,7 @@ def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     )
 
 
-def _of_option(options: Options, timeout: float) -> FoundKey | None:
+def _of_option(options: Options, environ: Mapping[str, str], timeout: float) -> FoundKey | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
     if options.api_key == "-":
@@ -70,7 +70,7 @@ def _of_option(options: Options, timeout: float) -> FoundKey | None:
     if options.api_key is not None:
         return _given(options.api_key, "--api-key")
     if options.api_key_file is not None:
-        return _of_file(options.api_key_file, f"--api-key-file {options.api_key_file}")
+        return _of_file(options.api_key_file, environ, f"--api-key-file {options.api_key_file}")
     return None
 
 
@@ -89,7 +89,7 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
             )
             return _of_environment(environ, variable) or _missing(missing, variable)
         case {"api_key_file": str(path)}:
-            return _of_profile_file(config, path, source)
+            return _of_profile_file(environ, config, path, source)
         case {"api_key_command": list(words)}:
             from apimart_cli.keys.command import KeyCommand
 
@@ -109,18 +109,21 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
             return None
 
 
-def _of_profile_file(config: ConfigFile, path: str, source: str) -> FoundKey:
+def _of_profile_file(environ: Mapping[str, str], config: ConfigFile, path: str, source: str) -> FoundKey:
     assert config.path is not None, "a file that has profiles has a path"
     try:
         # Relative to the config file, so that the current folder does not decide which key is used.
-        return _of_file(config.path.parent / os.path.expanduser(path), f"api_key_file of {source}")
+        return _of_file(config.path.parent / os.path.expanduser(path), environ, f"api_key_file of {source}")
+    except UnsafeFileError as error:
+        # No matter of this profile alone: another user was about to decide which key is used.
+        raise UnsafeFileError(f"api_key_file of {source}: {error.message}", error.hint) from None
     except ConfigError as error:
         return _missing(AuthError(f"api_key_file of {source}: {error.message}", error.hint), source)
 
 
-def _of_file(path: Path, source: str) -> FoundKey:
-    file = read_private_file(path)
-    return _given(drop_newline(file.text), source)._replace(exposure=file.exposure(holds_key=True))
+def _of_file(path: Path, environ: Mapping[str, str], source: str) -> FoundKey:
+    file = read_private_file(path, environ)
+    return _given(drop_newline(file.text), source)._replace(exposure=file.exposure())
 
 
 def _given(characters: str, source: str) -> FoundKey:

@@ -3,17 +3,19 @@
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 from apimart_cli.errors import ConfigError
+from apimart_cli.files import Place
 
 Warn = Callable[[str, str], None]
 """Shows a warning: what is the matter, and a hint."""
 
+MODE = 0o600
+"""Permissions of what is made here: for its owner alone."""
 
-def replace_file(path: Path, content: bytes, warn: Warn) -> None:
-    """Put `content` in the place of the file at `path`, or make that file, private to its owner.
+
+def replace_file(place: Place, content: bytes, warn: Warn) -> None:
+    """Put `content` in the place of the file, or make that file, private to its owner.
 
     It is done in one step: a reader, or a machine that loses power, finds the old file or the new one. Where the system
     allows no such step (a file that is mounted by itself, as containers do), the file is overwritten after `warn` was
@@ -21,92 +23,57 @@ def replace_file(path: Path, content: bytes, warn: Warn) -> None:
 
     The caller holds the lock on the file. Raises OSError, and ConfigError when the old content could not be put back.
     """
-    new = path.with_name(f".{path.name}.new")
+    new = f".{place.path.name}.new"
     try:
-        _write_new(new, content, owner_of=path)
-        os.replace(new, path)
+        _write_new(place, new, content)
     except OSError as error:
-        _remove(new)
         # Linux: a mount point cannot be replaced.
         if error.errno != errno.EBUSY:
             raise
-        warn(f"{path} is mounted by itself, and is overwritten in place", "do not interrupt it")
-        _overwrite(path, content)
-    except BaseException:
-        _remove(new)
-        raise
-    _sync_folder(path.parent)
+        warn(f"{place.path} is mounted by itself, and is overwritten in place", "do not interrupt it")
+        _overwrite(place, content)
+    place.sync()
 
 
-def _write_new(new: Path, content: bytes, *, owner_of: Path) -> None:
+def _write_new(place: Place, new: str, content: bytes) -> None:
     # The caller holds the lock, so what lies there was left by a process that died; it may hold a key.
-    _remove(new)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        keep_owner(file.fileno(), like=owner_of)
+    place.remove(new)
+    with place.replaced(new, mode=MODE) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def keep_owner(file: int | Path, *, like: Path) -> None:
-    """Give `file` the owner and group of `like`: root that edits a user's file does not take it away.
-
-    Raises OSError when the owner cannot be kept.
-    """
-    if os.name != "posix" or not os.path.exists(like):
-        return
-    wanted, found = os.stat(like), os.stat(file)
-    if found.st_uid != wanted.st_uid:
-        os.chown(file, wanted.st_uid, -1)
-    if found.st_gid != wanted.st_gid:
-        # Only members may give a file to their group. It means nothing to a file that is its owner's alone.
-        with suppress(PermissionError):
-            os.chown(file, -1, wanted.st_gid)
-
-
-def _overwrite(path: Path, content: bytes) -> None:
+def _overwrite(place: Place, content: bytes) -> None:
     """Write over the file; when that fails, put its old content back."""
-    copy = path.with_name(f".{path.name}.old")
-    old = path.read_bytes()
-    try:
-        _write_new(copy, old, owner_of=path)
-        _write_over(path, content)
-    except OSError:
+    kept = f".{place.path.name}.old"
+    descriptor = place.open_safe(os.O_RDWR)
+    with os.fdopen(descriptor, "r+b") as file:
+        old = file.read()
+        copy = place._replace(path=place.path.with_name(kept))
+        _write_new(copy, f"{kept}.new", old)
         try:
-            _write_over(path, old)
-        except OSError as error:
-            raise ConfigError(
-                f"{path} is broken: {error.strerror}", f"restore it from {copy}, which has its old content"
-            ) from None
-        _remove(copy)
-        raise
-    _remove(copy)
+            _write_over(file.fileno(), content)
+        except OSError:
+            try:
+                _write_over(file.fileno(), old)
+            except OSError as error:
+                raise ConfigError(
+                    f"{place.path} is broken: {error.strerror}",
+                    f"restore it from {copy.path}, which has its old content",
+                ) from None
+            place.remove(kept)
+            raise
+    place.remove(kept)
 
 
-def _write_over(path: Path, content: bytes) -> None:
-    with open(path, "r+b") as file:
-        if os.name == "posix":
-            os.fchmod(file.fileno(), 0o600)
-        # A full disk is found here, before anything is changed.
-        if len(content) > os.fstat(file.fileno()).st_size and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, len(content))
+def _write_over(descriptor: int, content: bytes) -> None:
+    if os.name == "posix":
+        os.fchmod(descriptor, MODE)
+    # A full disk is found here, before anything is changed.
+    if len(content) > os.fstat(descriptor).st_size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, len(content))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
         file.write(content)
         file.truncate()
         file.flush()
-        os.fsync(file.fileno())
-
-
-def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last; where folders cannot be synchronised (Windows), the system does it in its own time."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        os.fsync(descriptor)

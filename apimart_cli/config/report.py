@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from apimart_cli.config.file import ConfigFile, Value, inspect_config
 from apimart_cli.config.precedence import Sources, resolve_profile
+from apimart_cli.config.private_file import UnsafeFileError
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.config.values import RULES
 from apimart_cli.errors import UsageError
@@ -46,9 +47,13 @@ def _check_values(config: ConfigFile, profile: str | None, values: Mapping[str, 
 def _report(
     name: str, config: ConfigFile, environ: Mapping[str, str], *, is_broken: bool
 ) -> tuple[ProfileReport, list[Problem]]:
-    """Return whether a profile would work, and its key file as a problem where others can read that."""
+    """Return whether a profile would work, and its key file as a problem where others can read or change that."""
     try:
         settings = resolve_profile(Setting(name, "--profile"), Sources(Options(), environ, config))
+    except UnsafeFileError as error:
+        line = config.line_of(("profiles", name), "api_key_file")
+        problem = Problem(line, f"[profiles.{name}]: {error.message}", error.hint or "", name)
+        return ProfileReport(name, works=False, reason="it has mistakes"), [problem]
     except UsageError as error:
         # Mistakes in the file have been found already, and are listed by themselves.
         return ProfileReport(name, works=False, reason="it has mistakes" if is_broken else error.message), []

@@ -1,22 +1,28 @@
 """Changing the config file: one writer at a time, and the old file stays until the new one is whole on the disk.
 
+Only in folders, and over a file, of our own: what root writes where another user decides can be led anywhere, and a
+file that root replaces is root's.
+
 Loads filelock: only the commands that write import it.
 """
 
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from apimart_cli.config.file import check_document, parse_toml
 from apimart_cli.config.names import DEFAULT_PROFILE
-from apimart_cli.config.private_file import PrivateFile, read_private_file
+from apimart_cli.config.private_file import PrivateFile, read_at
 from apimart_cli.config.renaming import renamed
-from apimart_cli.config.replacing import Warn, keep_owner, replace_file
+from apimart_cli.config.replacing import Warn, replace_file
 from apimart_cli.config.rewriting import Change, Value, rewritten
 from apimart_cli.errors import ConfigError
+from apimart_cli.files import Place, found
+from apimart_cli.owners import UnsafeError, own_files
 from apimart_cli.reports import Problem
 
 _FOLDER_HINT = "check the folder and its permissions"
@@ -34,10 +40,11 @@ def _say_nothing(_message: str, _hint: str) -> None:
 
 def require_writable(path: Path) -> None:
     """Raise ConfigError when the file at `path` can certainly not be written, before anybody types a key in vain."""
-    try:
+    with _told(path):
+        # A folder that is missing is made.
+        with suppress(FileNotFoundError), _own_place(path):
+            pass
         folder = Path(os.path.realpath(path)).parent
-    except OSError as error:  # the path is relative, and the working folder gone
-        raise _unwritable(path, error) from None
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -104,35 +111,57 @@ def _table(profile: str | None) -> tuple[str, ...]:
 
 def _edit(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
     """Read, change, check and replace the file, one process at a time; return whether it says something else now."""
+    # A link stays a link: people keep the real file among their dotfiles.
+    with _told(path), _private_umask(), _own_place(path, make=True) as place, _locked(place):
+        return _edit_locked(place, rewrite, warn)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise what is wrong with the file or the way to it as ConfigError."""
     try:
-        # A link stays a link: people keep the real file among their dotfiles.
-        path = Path(os.path.realpath(path))
-        with _private_umask():
-            _make_folder(path.parent)
-            # The empty lock file stays: filelock keeps it on purpose, for two who wait for a file that was removed and
-            # made anew would hold two locks (said in its source, `UnixFileLock`, 4.2.12). It promises no safe removal.
-            with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
-                if os.name == "posix" and os.geteuid() == 0:
-                    # Else root would lock the owner out.
-                    keep_owner(Path(f"{path}.lock"), like=path if path.exists() else path.parent)
-                return _edit_locked(path, rewrite, warn)
+        yield
+    except UnsafeError as error:
+        raise ConfigError(f"cannot write {path}: {error.reason(path)}", error.hint(is_read=False)) from None
     except Timeout:
         raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise ConfigError(f"cannot write {path}: {error.strerror}", _FOLDER_HINT) from None
 
 
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot write {path}: {error.strerror}", _FOLDER_HINT)
+@contextmanager
+def _own_place(path: Path, *, make: bool = False) -> Iterator[Place]:
+    """Give the place of a file of ours, or of none. Raises UnsafeError where another user, root included, owns it."""
+    with found(path, own_files(), make=make) as place:
+        status = place.now()
+        # The null device may be read as an empty file, but not be replaced by a real one.
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{place.path} is not a regular file", "name another one in APIMART_CONFIG")
+        if status is not None and os.name == "posix" and status.st_uid != os.geteuid():
+            raise UnsafeError(str(place.path), "file", status, owner=status.st_uid)
+        yield place
 
 
-def _edit_locked(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
-    before = _read(path)
+@contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    """Hold the lock of the file, which is made here, so that it is ours."""
+    lock = f"{place.path.name}.lock"
+    # It stays, empty: filelock keeps it on purpose, for two who wait for a file that was removed and made anew would
+    # hold two locks (said in its source, `UnixFileLock`, 4.2.12). It promises no safe removal.
+    os.close(place.open_safe(os.O_RDWR | os.O_CREAT, name=lock))
+    # By its path, which no other user can change now: the file and every folder on the way to it are ours or root's.
+    with FileLock(place.path.with_name(lock), timeout=LOCK_SECONDS, mode=0o600):
+        yield
+
+
+def _edit_locked(place: Place, rewrite: Rewrite, warn: Warn) -> bool:
+    path = place.path
+    before = _read(place)
     after = rewrite(before.text)
     _refuse_new_problems(path, before.text, after)
     if after == before.text:
         return False
-    replace_file(path, _encoded(after, before.encoding), warn)
+    replace_file(place, _encoded(after, before.encoding), warn)
     return True
 
 
@@ -146,21 +175,9 @@ def _private_umask() -> Iterator[None]:
         os.umask(before)
 
 
-def _make_folder(folder: Path) -> None:
-    """Make the folder and those above it, as far as they are missing, for their owner alone."""
-    if not folder.exists():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _read(path: Path) -> PrivateFile:
+def _read(place: Place) -> PrivateFile:
     """Read the file; one that does not exist is an empty one."""
-    if not os.path.lexists(path):
-        return PrivateFile(path, "")
-    # The null device may be read as an empty file, but not be replaced by a real one.
-    if not path.is_file():
-        raise ConfigError(f"{path} is not a regular file", "name another one in APIMART_CONFIG")
-    return read_private_file(path)
+    return PrivateFile(place.path, "") if place.now() is None else read_at(place, place.path)
 
 
 def _encoded(text: str, encoding: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import hmac
 import ssl
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,10 +68,9 @@ def _secret(path: Path, words: str) -> str:
     That is how Kubernetes gives secrets to a process that is not root.
     """
     file = read_private_file(path)
-    access = file.access._replace(permissions=file.access.permissions & ~stat.S_IRGRP)
-    exposure = file._replace(access=access).exposure(holds_key=True)
+    exposure = file.exposure(group_may_read=True, what=words)
     if exposure is not None:
-        raise ConfigError(exposure.message.replace("holds a key", words), exposure.hint)
+        raise exposure
     return file.text
 
 

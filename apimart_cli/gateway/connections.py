@@ -5,6 +5,7 @@ import socket
 import ssl
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -166,11 +167,18 @@ def _log_secrets_where_asked(context: ssl.SSLContext) -> None:
     path = os.environ.get("SSLKEYLOGFILE")
     if not path or os.environ.get("APIMART_KEYLOG") != "1":
         return
+    from apimart_cli.files import found
+    from apimart_cli.owners import UnsafeError, trusted_owners
+
     fault = None
     try:
-        # Private, where it is new: the library would make it readable for everybody.
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-        context.keylog_filename = path
+        with found(Path(path), trusted_owners()) as place:
+            # Private, where it is new: the library would make it readable for everybody.
+            os.close(place.open_safe(os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+            # By its path, which no other user can change.
+            context.keylog_filename = str(place.path)
+    except UnsafeError as error:
+        fault = error.reason(Path(path))
     except OSError as error:
         fault = (error.strerror or "it is unusable").lower()
     if fault is not None:

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.balance import Reading
 from apimart_cli.errors import ExitCode
+from apimart_cli.files import found_for_output
 from apimart_cli.guard import Limits
 from apimart_cli.output.runs import others_in_words, spent_in_words
+from apimart_cli.owners import UnsafeError, trusted_owners
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_note, write_warning
 from apimart_cli.words import Scope
@@ -49,6 +50,8 @@ def close(account: Account, report: Path | None, *, left: Decimal | None = None)
     if report is not None:
         try:
             _write(report, _document(account))
+        except UnsafeError as error:
+            write_warning(f"the report {report} could not be written: {error.reason(report)}", error.hint(is_read=True))
         except OSError as error:
             write_warning(f"the report {report} could not be written: {error.strerror}", "name another place for it")
 
@@ -85,15 +88,9 @@ def _document(account: Account) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the file whole or not at all."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("x", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
-        raise
+    """Write the file whole or not at all. A link in its place is replaced."""
+    with (
+        found_for_output(path, trusted_owners()) as place,
+        place.replaced(f".{path.name}.{os.getpid()}.new", mode=0o666) as file,
+    ):
+        file.write(text.encode("ascii"))

@@ -3,16 +3,23 @@
 import os
 import shlex
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from apimart_cli.files import Place, found
 from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS
+from apimart_cli.owners import UnsafeError, trusted_owners
 from apimart_cli.text import visible
 
 MAGIC = b"SQLite format 3\0"
 
 HEADER = 100
 """Bytes at the beginning of every SQLite file that tell what it is."""
+
+JOURNAL = "-journal"
+"""What SQLite adds to the name. It plays back what it finds there."""
 
 _FORMATS, _VERSION, _APPLICATION = slice(18, 20), slice(60, 64), slice(68, 72)
 
@@ -38,35 +45,50 @@ class Identity(NamedTuple):
     inode: int
 
 
-def real_path(path: Path) -> Path:
-    """Return the path without links, beside which SQLite puts the journal. Raises LedgerError."""
-    try:
-        return Path(os.path.realpath(path))
-    except (OSError, ValueError) as error:
-        raise LedgerError(f"{path}: {_reason(error)}") from None
+class Ours(NamedTuple):
+    """A file that is fit to be used."""
+
+    path: Path
+    """Its path without links, beside which SQLite puts the journal.
+
+    SQLite and what sets a damaged file aside open it by this path: no other user can change what is there, nor any
+    folder on the way.
+    """
+    identity: Identity
+    is_shared: bool = False
+    """Whether other users can put files of other names into its folder, as into /tmp."""
 
 
-def make_file(path: Path) -> Identity:
+def make_file(path: Path) -> Ours:
     """Make the folder and an empty file, as far as they are missing, and check it. Raises LedgerError."""
     try:
-        _make_folder(path.parent)
-        return _look(path, os.O_RDWR | os.O_CREAT)
+        with _place(path, make=True) as place:
+            return _look(place, path, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError:
         raise LedgerError(f"{path}: the folder cannot be made") from None
     except (OSError, ValueError) as error:
         raise LedgerError(f"{path}: {_reason(error)}") from None
 
 
-def check_file(path: Path) -> Identity:
+def check_file(path: Path) -> Ours:
     """Check a file that is to be read. Raises LedgerError; NoLedgerError when there is none, or an empty one."""
     try:
-        if path.is_file() and not path.stat().st_size:
-            raise FileNotFoundError
-        return _look(path, os.O_RDONLY)
+        with _place(path) as place:
+            return _look(place, path, os.O_RDONLY)
     except FileNotFoundError:
         raise NoLedgerError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise LedgerError(f"{path}: {_reason(error)}") from None
+
+
+@contextmanager
+def _place(path: Path, *, make: bool = False) -> Iterator[Place]:
+    """Give the place of the ledger. Raises LedgerError where another user can change it, or what lies beside it."""
+    try:
+        with found(path, trusted_owners(), make=make) as place:
+            yield place
+    except UnsafeError as error:
+        raise LedgerError(f"{path}: {error.reason(path)}") from None
 
 
 def is_ours(header: bytes) -> bool:
@@ -74,29 +96,49 @@ def is_ours(header: bytes) -> bool:
     return header.startswith(MAGIC) and header[_APPLICATION] == APPLICATION_ID.to_bytes(4, "big")
 
 
-def _look(path: Path, flags: int) -> Identity:
+def _look(place: Place, path: Path, flags: int) -> Ours:
+    """Check the file. Raises FileNotFoundError for an empty one that is only to be read."""
+    status = place.now()
     # Before it is opened: opening some devices does something.
-    if path.exists() and not path.is_file():
+    if status is not None and not stat.S_ISREG(status.st_mode):
         raise LedgerError(f"{path} is not a regular file")
-    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
-        flags |= getattr(os, name, 0)
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = place.open_safe(flags)
     try:
         status = os.fstat(descriptor)
+        if not status.st_size and not flags & os.O_CREAT:
+            raise FileNotFoundError
         _check(path, status, os.read(descriptor, HEADER))
         if os.name == "posix" and flags & os.O_CREAT and (not status.st_size or status.st_mode & 0o077):
             # Whatever the umask took, or a careless `touch` or `chmod` gave; the journal gets the same.
             os.fchmod(descriptor, 0o600)
-        return Identity(status.st_dev, status.st_ino)
     finally:
         os.close(descriptor)
+    is_shared = place.is_shared()
+    if is_shared:
+        _keep(place, JOURNAL)
+    return Ours(place.path, Identity(status.st_dev, status.st_ino), is_shared)
+
+
+def keep_beside(path: Path, ending: str) -> None:
+    """Make an empty file of ours beside the ledger, or see that the one there is ours. Raises LedgerError.
+
+    Libraries open such files by their names, and another user may have made one in a folder like /tmp. There, no other
+    user can remove or replace ours.
+    """
+    try:
+        with _place(path) as place:
+            _keep(place, ending)
+    except OSError as error:
+        raise LedgerError(f"{path}{ending}: {_reason(error)}") from None
+
+
+def _keep(place: Place, ending: str) -> None:
+    os.close(place.open_safe(os.O_RDWR | os.O_CREAT, name=f"{place.path.name}{ending}"))
 
 
 def _check(path: Path, status: os.stat_result, header: bytes) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise LedgerError(f"{path} is not a regular file")
-    if os.name == "posix" and status.st_uid != os.geteuid():
-        raise LedgerError(f"{path} belongs to another user")
     if not header:
         return
     if not is_ours(header):
@@ -106,18 +148,6 @@ def _check(path: Path, status: os.stat_result, header: bytes) -> None:
     if header[_FORMATS] != _ROLLBACK:
         command = f"sqlite3 {shlex.quote(str(path))} 'PRAGMA journal_mode = DELETE'"
         raise LedgerError(f"{path} is in WAL mode, which is not used, and was left as it is; end that with: {command}")
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder and those above it, as far as they are missing, for their owner alone, whatever the umask."""
-    if folder.exists():
-        return
-    _make_folder(folder.parent)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    folder.chmod(0o700)
 
 
 def _reason(error: Exception) -> str:

@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from apimart_cli.errors import OutputError, UsageError
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.files import found_for_output
+from apimart_cli.owners import UnsafeError, trusted_owners
 from apimart_cli.screen.writing import write_answer
 
 AT_ONCE = 1000
@@ -26,6 +28,8 @@ def write_pieces(lines: Iterable[str], file: Path | None) -> None:
     try:
         with _new_file(file) as new:
             new.writelines(pieces)
+    except UnsafeError as error:
+        raise OutputError(f"{file} could not be written: {error.reason(file)}", error.hint(is_read=True)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{file} could not be written: {reason}", "check the path, and the space there") from None
@@ -56,24 +60,19 @@ def _joined(lines: Iterable[str]) -> Iterator[str]:
 @contextmanager
 def _new_file(file: Path) -> Iterator[TextIO]:
     """Open a file, private to its owner, that takes the place of the one at `file` once it is whole."""
-    place = Path(os.path.realpath(file))
-    if place.exists() and not place.is_file():
+    if file.exists() and not file.is_file():
         # A device or a pipe: nothing can take its place.
-        with open(place, "w", encoding="utf-8") as stream:
+        with open(file, "w", encoding="utf-8") as stream:
             yield stream
         return
-    new = place.with_name(f".{place.name}.{os.getpid()}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-    def remove() -> None:
-        with suppress(OSError):
-            new.unlink()
-
-    with at_ending(remove):
-        try:
-            with open(descriptor, "w", encoding="utf-8") as stream:
+    with found_for_output(file, trusted_owners(), follow=True) as place:
+        new = f".{place.path.name}.{os.getpid()}.new"
+        with place.replaced(new, mode=0o600) as binary:
+            stream = TextIOWrapper(binary, encoding="utf-8")
+            try:
                 yield stream
-            os.replace(new, place)
-        except BaseException:
-            remove()
-            raise
+                stream.flush()
+            finally:
+                # Closed with the file itself, once that is on the disk.
+                with suppress(OSError):
+                    stream.detach()

@@ -21,6 +21,7 @@ from apimart_cli.ledger.transfer import document_of
 from apimart_cli.output.json import render_document
 from support.ledger import OTHER, WORK, entry
 from support.running import KEY, Call
+from support.strangers import STRANGER
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
@@ -325,11 +326,15 @@ def test_a_file_that_is_no_ledger_is_left_alone(
 def test_a_file_of_somebody_else(call: Call, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be read by others, or changed under our hands: it is not used."""
     path, owner = keep(week()), os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    if owner == 0:
+        # What belongs to root is used by everybody.
+        os.chown(path, STRANGER, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     for arguments in (*COMMANDS, IMPORT):
         ended = call(*arguments, input=line())
         assert ended.code == 2
-        assert f"{path} belongs to another user" in ended.stderr
+        assert f"{path}: it belongs to another user" in ended.stderr
 
 
 # --- export and import ------------------------------------------------------------------------------------------

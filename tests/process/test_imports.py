@@ -36,7 +36,7 @@ def modules(package: str, names: str = "") -> set[str]:
 FRONT = {"cli", "errors", "text", "version"} | modules("commands") | modules("processes", "signals")
 SHARED = FRONT | {"commands.completion", "commands.options", "words"}
 ANSWERING = SHARED | {"commands.formats"}
-FILE = modules("config", "file names private_file") | {"reports"}
+FILE = modules("config", "file names private_file") | {"files", "owners", "reports"}
 KEY = modules("keys", "key source")
 SETTINGS = (
     FILE | KEY | modules("config", "durations key precedence recording settings values") | {"balance", "gate", "target"}
@@ -58,7 +58,7 @@ WRITER = modules("config", "durations layout renaming replacing rewriting stored
 LINES = modules("output", "amounts cells lines rows table")
 JSON = modules("output", "amounts json")
 PLACE = KEY | modules("config", "durations recording settings values") | {"balance", "gate", "reports", "target"}
-LEDGER = {"spending"} | modules("ledger", "damage elsewhere file place queries records schema")
+LEDGER = {"files", "owners", "spending"} | modules("ledger", "damage elsewhere file place queries records schema")
 FORECAST = {"forecast", "output.runway"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
 WRITING = {"filelock", "platformdirs", "tomlkit"}

@@ -148,40 +148,53 @@ def test_a_config_file_without_a_key_may_be_open(ask_with_config: Ask, path: Pat
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o622, 0o646])
-def test_a_config_file_that_everybody_can_change_is_refused_without_a_key_too(
-    ask_with_config: Ask, path: Path, mode: int
+@pytest.mark.parametrize("command", ["check --min 5", "balance", "config show", "config check"])
+def test_a_file_that_everybody_can_change_is_refused_by_every_command(
+    ask_with_config: Ask, path: Path, mode: int, command: str
 ) -> None:
-    """Whoever may write `base_url` into it could have the key sent to himself."""
+    """Whoever may write to a config file, with or without a key, could have a key sent to himself."""
     write(path, "timeout = 5\n", mode)
-    ended = ask_with_config(path, APIMART_API_KEY=KEY)
-    assert_refused(ended, f"{path} says where keys are sent and every user can change it")
-    assert ended.stderr.endswith(f"\nhint: run: chmod o-w {path}\n")
+    ended = ask_with_config(path, *command.split(), APIMART_API_KEY=KEY)
+    assert_refused(ended, f"{path} is not used: every user can change it")
+    assert f"\nhint: run: chmod {'go' if mode & 0o020 else 'o'}-w {path}\n" in ended.stderr
+    subprocess.run(["/bin/sh", "-c", ended.stderr.partition("hint: run: ")[2]], check=True, timeout=20)
+    assert ask_with_config(path, *command.split(), APIMART_API_KEY=KEY).returncode == 0
 
 
-@pytest.mark.parametrize("mode", [0o620, 0o602])
-def test_a_key_that_others_can_change_is_refused(ask: Ask, path: Path, content: str, mode: int) -> None:
-    """A file that others cannot read but write is not the owner's any more."""
-    assert_refused(ask(write(path, content, mode)), f"{path} holds a key and other users can change it")
+@pytest.mark.parametrize("command", ["check --min 5", "balance"])
+def test_a_key_file_that_everybody_can_change_is_refused_by_every_command(
+    ask_with_key_file: Ask, path: Path, command: str
+) -> None:
+    """Its key would be the choice of another user."""
+    ended = ask_with_key_file(write(path, f"{KEY}\n", 0o602), *command.split())
+    assert_refused(ended, f"{path} is not used: every user can change it")
+
+
+def test_a_key_file_of_a_profile_is_refused_for_all_profiles(ask_with_config: Ask, tmp_path: Path, path: Path) -> None:
+    """What another user was about to decide is no matter of one profile alone: 2, before any other key is sent."""
+    write(tmp_path / "key", f"{KEY}\n", 0o602)
+    write(path, f'[profiles.good]\napi_key = "{KEY}"\n[profiles.bad]\napi_key_file = "key"\n')
+    for command in ("check --min 5 --all-profiles", "balance --all-profiles", "balance -p bad"):
+        assert_refused(ask_with_config(path, *command.split()), f"{tmp_path / 'key'} is not used: every user can chang")
+    assert ask_with_config(path, "balance", "-p", "good").returncode == 0
+    told = ask_with_config(path, "config", "check")
+    assert (told.returncode, "every user can change it" in told.stdout + told.stderr) == (2, True)
 
 
 @as_root
-def test_a_file_with_a_key_that_belongs_to_somebody_else_is_refused(ask: Ask, path: Path, content: str) -> None:
-    """Its owner can change it, and give it to anybody, whatever its permissions are."""
+def test_a_file_that_belongs_to_another_user_is_refused_by_every_command(ask: Ask, path: Path, content: str) -> None:
+    """Its owner can change it, whatever its permissions are; each way of the hint helps."""
     write(path, content)
     os.chown(path, STRANGER, -1)
-    assert_refused(ask(path), f"{path} holds a key and another user owns it")
-    assert f"hint: run: sudo chown 0 {path}\n" in ask(path).stderr
-    assert ask(path, "balance").returncode == 0
+    for command in ("check --min 5", "balance"):
+        ended = ask(path, *command.split())
+        assert_refused(ended, f"{path} is not used: it belongs to another user, user id {STRANGER}")
+        assert ended.stderr.endswith(
+            f"\nhint: run: sudo chown 0 {path}; or run it as that user: sudo -u '#{STRANGER}' apimart …; "
+            f"or trust that user: APIMART_CONFIG_OWNER={STRANGER}\n"
+        )
     os.chown(path, 0, -1)
     assert ask(path).returncode == 0
-
-
-@as_root
-def test_a_config_file_without_a_key_may_belong_to_somebody_else(ask_with_config: Ask, path: Path) -> None:
-    """A file that a team shares has one owner."""
-    write(path, "min = 5\n", 0o644)
-    os.chown(path, STRANGER, -1)
-    assert ask_with_config(path, "check", APIMART_API_KEY=KEY).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -190,7 +203,7 @@ def test_a_config_file_without_a_key_may_belong_to_somebody_else(ask_with_config
 def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(
     ask: Ask, tmp_path: Path, content: str, mode: int, is_open: bool
 ) -> None:
-    """But for folders with the sticky bit, like /tmp; a folder of a group is common (umask 002) and passes."""
+    """But for folders with the sticky bit, like /tmp; that of our own group is common (umask 002) and passes."""
     folder = tmp_path / "folder"
     folder.mkdir()
     folder.chmod(mode)
@@ -199,9 +212,8 @@ def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(
         assert ask(path).returncode == 0
         return
     ended = ask(path)
-    assert_refused(ended, f"{path} holds a key and every user can replace it")
-    assert f"hint: run: chmod o-w {folder}\n" in ended.stderr
-    subprocess.run(["chmod", "o-w", folder], check=True, timeout=10)
+    assert_refused(ended, f"{path} is not used: every user can change the folder {folder}")
+    subprocess.run(["/bin/sh", "-c", ended.stderr.partition("hint: run: ")[2]], check=True, timeout=20)
     assert ask(path).returncode == 0
 
 
@@ -219,8 +231,7 @@ def test_neither_a_link_nor_its_file_may_be_replaced_by_everybody(
     assert ask(link).returncode == 0
     folders[open_one].chmod(0o777)
     ended = ask(link)
-    assert_refused(ended, f"{link} holds a key and every user can replace it")
-    assert f"chmod o-w {folders[open_one]}\n" in ended.stderr
+    assert_refused(ended, f"{link} is not used: every user can change the folder {folders[open_one]}")
 
 
 def test_a_config_file_without_a_key_is_refused_where_everybody_can_replace_it(
@@ -232,7 +243,7 @@ def test_a_config_file_without_a_key_is_refused_where_everybody_can_replace_it(
     path = write(folder / "config.toml", "min = 5\n")
     folder.chmod(0o777)
     ended = ask_with_config(path, "check", APIMART_API_KEY=KEY)
-    assert_refused(ended, f"{path} says where keys are sent and every user can replace it")
+    assert_refused(ended, f"{path} is not used: every user can change the folder {folder}")
 
 
 def test_a_key_that_is_not_used_is_exposed_all_the_same(ask_with_config: Ask, path: Path) -> None:

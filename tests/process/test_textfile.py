@@ -106,8 +106,7 @@ def test_processes_that_write_the_same_file_at_once_all_succeed(run: Run, sandbo
         ("fchmod", "old", True),
         ("write", "old", True),
         ("fsync", "old", True),
-        ("rename", "old", True),
-        ("unlink", "new", False),
+        ("renameat", "old", True),
     ],
 )
 def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_file(

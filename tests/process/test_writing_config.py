@@ -11,7 +11,6 @@ import pytest
 
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, KEY_ID, Run, Spawn
-from support.strangers import STRANGER, as_root, run_as_stranger
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -50,39 +49,6 @@ def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
         "config.toml": 0o600,
         "config.toml.lock": 0o600,
     }
-
-
-# --- owner and group --------------------------------------------------------------------------------------------
-
-
-@as_root
-@pytest.mark.parametrize("arguments", [("config", "set", "min", "5"), ("config", "unset", "unit"), ("login",)])
-def test_a_file_keeps_its_owner_and_group(
-    run: Run, write_config: Write, sandbox: Sandbox, arguments: tuple[str, ...]
-) -> None:
-    """Root that changes the settings of a user does not take the file away, nor lock the user out."""
-    path = write_config('unit = "USD"\n')
-    os.chown(path.parent, STRANGER, STRANGER)
-    os.chown(path, STRANGER, STRANGER + 1)
-    ended = run(*arguments, env={"APIMART_BASE_URL": sandbox.url}, input=KEY)
-    assert ended.returncode == 0, ended.stderr
-    assert (path.stat().st_uid, path.stat().st_gid, mode(path)) == (STRANGER, STRANGER + 1, 0o600)
-    assert path.with_name("config.toml.lock").stat().st_uid == STRANGER
-
-
-@as_root
-def test_a_file_that_cannot_keep_its_owner_is_left_alone(tmp_path: Path) -> None:
-    """Who may write in the folder could take the file away from its owner without noticing."""
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    folder.chmod(0o777)
-    path = folder / "config.toml"
-    path.write_text("min = 4\n")
-    env = {"APIMART_CONFIG": str(path), "LANG": "C.UTF-8"}
-    ended = run_as_stranger("config", "set", "min", "5", env=env, cwd=tmp_path)
-    assert (ended.returncode, path.read_text(), path.stat().st_uid) == (2, "min = 4\n", 0)
-    assert ended.stderr.startswith(f"apimart: error: cannot write {path}: Operation not permitted\nhint: ")
-    assert sorted(each.name for each in folder.iterdir()) == ["config.toml", "config.toml.lock"]
 
 
 # --- files that are mounted by themselves -----------------------------------------------------------------------

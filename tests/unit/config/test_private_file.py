@@ -35,7 +35,7 @@ def test_a_file_is_read_whole(path: Path) -> None:
     path.write_bytes("line\r\nä\n\n".encode())
     path.chmod(0o600)
     file = read_private_file(path)
-    assert (file.path, file.text, file.exposure(holds_key=True)) == (path, "line\r\nä\n\n", None)
+    assert (file.path, file.text, file.exposure()) == (path, "line\r\nä\n\n", None)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(path: Path) -> None:
@@ -64,60 +64,45 @@ def test_a_file_that_is_not_utf_8_is_refused(path: Path, content: bytes) -> None
     assert error.__suppress_context__
 
 
-READ = ("holds a key and other users can read it", "chmod 600")
-CHANGE = ("holds a key and other users can change it", "chmod 600")
-REDIRECT = ("says where keys are sent and every user can change it", "chmod o-w")
-
-
 @pytest.mark.parametrize(
-    ("mode", "with_key", "without_key"),
-    [
-        (0o600, None, None),
-        (0o400, None, None),
-        (0o700, None, None),
-        (0o640, READ, None),
-        (0o604, READ, None),
-        (0o644, READ, None),
-        (0o444, READ, None),
-        (0o664, READ, None),
-        (0o620, CHANGE, None),
-        (0o602, CHANGE, REDIRECT),
-        (0o622, CHANGE, REDIRECT),
-        (0o777, READ, REDIRECT),
-    ],
+    ("mode", "is_readable"),
+    [(0o600, False), (0o400, False), (0o700, False), (0o640, True), (0o604, True), (0o644, True), (0o444, True)],
 )
-def test_what_others_may_do_with_a_file_is_told_with_the_command_that_mends_it(
-    path: Path, mode: int, with_key: tuple[str, str] | None, without_key: tuple[str, str] | None
-) -> None:
-    """A key is nobody else's to read or change; without one a group may share, but not everybody may change."""
-    file = read_private_file(_mode(path, mode))
-    for holds_key, expected in ((True, with_key), (False, without_key)):
-        exposure = file.exposure(holds_key=holds_key)
-        if expected is None:
-            assert exposure is None
-        else:
-            assert exposure is not None
-            assert exposure.message == f"{path} {expected[0]}"
-            # It can be pasted, also where the path has a space in it.
-            assert exposure.hint == f"run: {expected[1]} '{path}'"
+def test_what_others_can_read_is_told_with_the_command_that_mends_it(path: Path, mode: int, is_readable: bool) -> None:
+    """It can be pasted, also where the path has a space in it."""
+    exposure = read_private_file(_mode(path, mode)).exposure()
+    assert (exposure is not None) is is_readable
+    if exposure is not None:
+        assert exposure.message == f"{path} holds a key and other users can read it"
+        assert exposure.hint == f"run: chmod 600 '{path}'"
+
+
+@pytest.mark.parametrize(("mode", "bits"), [(0o602, "o"), (0o622, "go"), (0o646, "o"), (0o777, "go")])
+def test_what_others_can_change_is_not_read(path: Path, mode: int, bits: str) -> None:
+    """Whatever is in it; the command that mends it can be pasted."""
+    error = _refusal(_mode(path, mode))
+    assert (error.message, error.hint) == (
+        f"{path} is not used: every user can change it",
+        f"run: chmod {bits}-w '{path}'",
+    )
 
 
 def test_windows_has_no_such_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where modes do not tell who can read a file, nobody is warned."""
-    _mode(path, 0o644)
+    """Where modes do not tell who can read or change a file, nobody is warned and nothing refused."""
+    _mode(path, 0o666)
     with monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
-        exposure = read_private_file(path).exposure(holds_key=True)
-    assert exposure is None
+        file = read_private_file(path)
+    assert (file.text, file.exposure()) == ("text\n", None)
 
 
 def test_a_symbolic_link_is_followed_to_the_file_whose_mode_counts(path: Path, tmp_path: Path) -> None:
     """Dotfile managers link config files; a link itself has no mode that means anything."""
     link = tmp_path / "link"
     link.symlink_to(_mode(path, 0o600))
-    assert (read_private_file(link).path, read_private_file(link).exposure(holds_key=True)) == (link, None)
+    assert (read_private_file(link).path, read_private_file(link).exposure()) == (link, None)
     path.chmod(0o644)
-    assert read_private_file(link).exposure(holds_key=True) is not None
+    assert read_private_file(link).exposure() is not None
 
 
 def _missing(path: Path) -> None:

@@ -265,7 +265,7 @@ sys.stdin.read()
 def test_a_new_ledger_that_another_process_began_meanwhile_stays(path: Path) -> None:
     """Only the file that showed the damage is renamed."""
     fill(path)
-    damaged = check_file(path)
+    damaged = check_file(path).identity
     os.rename(path, f"{path}.damaged-by-another")
     write(path)
     assert not set_aside(path, damaged)
@@ -369,8 +369,18 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path) -> None
 
 
 def test_a_ledger_that_others_may_read_is_closed_to_them(path: Path) -> None:
-    """At the next writing: who can write to it decides what `--min-runway` sees."""
+    """At the next writing."""
     write(path)
-    path.chmod(0o666)
+    path.chmod(0o644)
     write_quickly(path)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_ledger_that_others_may_write_is_left_alone(path: Path) -> None:
+    """Who can write to it decides what `--min-runway` sees."""
+    write(path)
+    path.chmod(0o666)
+    for create in (True, False):
+        with pytest.raises(LedgerError, match="every user can change it"), opened(path, create=create):
+            pass
+    assert path.stat().st_mode & 0o777 == 0o666

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file
-from apimart_cli.ledger.place import LedgerError, NoLedgerError
+from apimart_cli.ledger.place import LedgerError, NoLedgerError, Ours, check_file
 from apimart_cli.ledger.recall import EVERY, Recall, Sought
 from apimart_cli.ledger.recording import remember
 from apimart_cli.spending import Sample
@@ -79,11 +79,11 @@ def test_a_disk_that_hangs_costs_as_long_as_is_allowed(path: Path, monkeypatch: 
     remember(path, [entry()], NOW)
     wakes_up = threading.Event()
 
-    def hang(path: Path) -> Path:
+    def hang(path: Path) -> Ours:
         wakes_up.wait(10)
-        return path
+        return check_file(path)
 
-    monkeypatch.setattr(file, "real_path", hang)
+    monkeypatch.setattr(file, "check_file", hang)
     recall = Recall(path, SOUGHT)
     start = time.monotonic()
     with pytest.raises(LedgerError, match="was not read in time"):

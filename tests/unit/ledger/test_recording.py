@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file, queries, store
-from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.place import LedgerError, Ours, make_file
 from apimart_cli.ledger.recording import remember
 from apimart_cli.ledger.records import Entry
 from support.ledger import NOW, entry
@@ -56,11 +56,11 @@ def test_a_disk_that_hangs_costs_a_quarter_of_a_second(path: Path, monkeypatch: 
     """No time limit of SQLite would end that."""
     wakes_up = threading.Event()
 
-    def hang(path: Path) -> Path:
+    def hang(path: Path) -> Ours:
         wakes_up.wait(10)
-        return path
+        return make_file(path)
 
-    monkeypatch.setattr(file, "real_path", hang)
+    monkeypatch.setattr(file, "make_file", hang)
     start = time.monotonic()
     with pytest.raises(LedgerError, match=r"did not answer within 0\.25 seconds"):
         remember(path, [entry()], NOW)

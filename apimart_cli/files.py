@@ -1,0 +1,257 @@
+"""Files that no other user can change or swap: looked at from the root on, through descriptors that are held.
+
+A path is walked folder by folder, and each link on the way is followed here and not by the system. So what is opened,
+made or renamed at the end is what was looked at, whatever another user does with the path meanwhile. A file is replaced
+whole or not at all.
+
+Windows has other permissions, which are not looked at, and no such descriptors: there, paths are used.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from apimart_cli.owners import UnsafeError, look
+from apimart_cli.processes.signals import at_ending
+
+MOST_LINKS = 40
+"""As many links as Linux follows."""
+
+_HELD = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _HELD
+_FILE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _HELD
+"""Not blocking: opening a FIFO that has no writer would otherwise wait for ever."""
+_IS_NO_FOLDER = {errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)}
+"""What systems answer to `O_DIRECTORY | O_NOFOLLOW` for a link."""
+
+
+class Place(NamedTuple):
+    """A place for a file: a folder that is held, and a name in it. What is done here is done in that very folder."""
+
+    path: Path
+    """Where that is, with the links followed: for messages, and for libraries that open paths themselves."""
+    folder: int | None
+    """The descriptor of the folder; None on Windows."""
+    owners: frozenset[int]
+
+    def _of(self, name: str | None) -> str:
+        return str(self.path.with_name(name or self.path.name)) if self.folder is None else name or self.path.name
+
+    def now(self) -> os.stat_result | None:
+        """Return the status of what lies here, a link included; None where nothing does."""
+        return _status(self._of(None), self.folder)
+
+    def open(self, flags: int, mode: int = 0o600, *, name: str | None = None) -> int:
+        """Open the file, or another `name` in its folder. A link there is an error: it was not when we looked."""
+        return os.open(self._of(name), flags | _FILE, mode, dir_fd=self.folder)
+
+    def open_safe(self, flags: int, mode: int = 0o600, *, name: str | None = None) -> int:
+        """Open a file that no other user can change. Raises UnsafeError for another one."""
+        descriptor = self.open(flags, mode, name=name)
+        try:
+            status = os.fstat(descriptor)
+            # A device is what it is, whatever its permissions are.
+            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                look(status, descriptor, str(self.path.with_name(name or self.path.name)), "file", self.owners)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def is_shared(self) -> bool:
+        """Tell whether other users can put files of other names into the folder, as into /tmp."""
+        return self.folder is not None and bool(os.fstat(self.folder).st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._of(name), dir_fd=self.folder)
+
+    @contextmanager
+    def replaced(self, new: str, *, mode: int, whatever_the_umask: bool = False) -> Iterator[BinaryIO]:
+        """Give a file called `new` to write to, which takes the place of the one here once it is on the disk.
+
+        When the block fails or a signal ends the process, it is removed, and the old file is still there.
+        """
+        is_ours = False
+
+        def remove() -> None:
+            if is_ours:
+                with suppress(OSError):
+                    self.remove(new)
+
+        with at_ending(remove):
+            descriptor = self.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, name=new)
+            is_ours = True
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    if whatever_the_umask and hasattr(os, "fchmod"):
+                        os.fchmod(descriptor, mode)
+                    yield file
+                    file.flush()
+                    # Some file systems find only here that there is no room.
+                    os.fsync(descriptor)
+                os.replace(self._of(new), self._of(None), src_dir_fd=self.folder, dst_dir_fd=self.folder)
+                is_ours = False
+            finally:
+                remove()
+
+    @contextmanager
+    def listed(self) -> Iterator[int | str]:
+        """Give the folder so that it can be listed or synchronised."""
+        if self.folder is None:
+            yield str(self.path.parent)
+            return
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | _HELD, dir_fd=self.folder)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def sync(self) -> None:
+        """Make new names last; where folders cannot be synchronised (Windows), the system does it in its own time."""
+        with suppress(OSError), self.listed() as folder:
+            if isinstance(folder, int):
+                os.fsync(folder)
+
+
+@contextmanager
+def found(path: Path, owners: frozenset[int], *, make: bool = False, follow: bool = True) -> Iterator[Place]:
+    """Give the place of `path`, all folders and links of which no user but `owners` can change.
+
+    With `make`, missing folders are made, for their owner alone. Without `follow`, a link at the end is not followed:
+    it is what lies there.
+
+    Raises UnsafeError, and OSError or ValueError where there is no such folder.
+    """
+    if os.name != "posix":
+        real = type(path)(os.path.realpath(path)) if follow else path
+        if make:
+            real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield Place(real, None, owners)
+        return
+    with _Walk(path, owners) as walk:
+        yield walk.to_the_end(make=make, follow=follow)
+
+
+@contextmanager
+def found_for_output(path: Path, owners: frozenset[int], *, follow: bool = False) -> Iterator[Place]:
+    """Give the place of a file that is only written, and holds no secret.
+
+    Its own folder is one that no other user can change. A folder above may belong to another user, as that of Debian's
+    node_exporter does, who can rename it and not make us write anywhere else: no link of theirs is followed.
+
+    Raises as `found`.
+    """
+    if os.name != "posix":
+        with found(path, owners, follow=follow) as place:
+            yield place
+        return
+    with _Walk(path, owners, is_output=True) as walk:
+        yield walk.to_the_end(follow=follow)
+
+
+class _Walk:
+    """The way to a file, one folder after the other."""
+
+    def __init__(self, path: Path, owners: frozenset[int], *, is_output: bool = False) -> None:
+        text = os.fspath(path)
+        self._names = _reversed_names(text if os.path.isabs(text) else os.path.join(os.getcwd(), text))
+        self._owners = owners
+        self._is_output = is_output
+        self._links = 0
+        self._fault: UnsafeError | None = None
+        """What is wrong with the folder that the walk is in, where that may be."""
+        self._folder = -1
+        self._at = "/"
+
+    def __enter__(self) -> "_Walk":
+        self._enter(os.open("/", _FOLDER), "/")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._folder)
+
+    def _enter(self, folder: int, at: str) -> None:
+        before, self._folder, self._at = self._folder, folder, at
+        if before >= 0:
+            os.close(before)
+        self._fault = None
+        try:
+            look(os.fstat(folder), folder, at, "folder", self._owners)
+        except UnsafeError as fault:
+            if not self._is_output:
+                if before < 0:
+                    os.close(folder)
+                raise
+            self._fault = fault
+
+    def to_the_end(self, *, make: bool = False, follow: bool = True) -> Place:
+        while self._names:
+            name = self._names.pop()
+            if self._names or name == "..":
+                self._into(name, make=make)
+                continue
+            status = _status(name, self._folder)
+            if follow and status is not None and stat.S_ISLNK(status.st_mode) and not self._leads_to_no_path(name):
+                self._follow(name, status)
+                continue
+            if self._fault is not None:
+                raise self._fault
+            return Place(Path(self._at, name), self._folder, self._owners)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+    def _into(self, name: str, *, make: bool) -> None:
+        try:
+            folder = os.open(name, _FOLDER, dir_fd=self._folder)
+        except FileNotFoundError:
+            if not make:
+                raise
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self._folder)
+                # Whatever the umask took.
+                os.chmod(name, 0o700, dir_fd=self._folder)
+            folder = os.open(name, _FOLDER, dir_fd=self._folder)
+        except OSError as error:
+            status = _status(name, self._folder) if error.errno in _IS_NO_FOLDER else None
+            if status is None or not stat.S_ISLNK(status.st_mode):
+                raise
+            self._follow(name, status)
+            return
+        self._enter(folder, os.path.normpath(os.path.join(self._at, name)))
+
+    def _follow(self, name: str, status: os.stat_result) -> None:
+        """Go on where a link leads. Its permissions mean nothing: who owns it and its folder says where that is."""
+        if self._fault is not None:
+            raise self._fault
+        look(status, -1, os.path.join(self._at, name), "link", self._owners)
+        self._links += 1
+        if self._links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = os.readlink(name, dir_fd=self._folder)
+        if os.path.isabs(target):
+            self._enter(os.open("/", _FOLDER), "/")
+        self._names += _reversed_names(target)
+
+    def _leads_to_no_path(self, name: str) -> bool:
+        """Tell whether it is one of the links in /proc that stand for a pipe or another thing without a path."""
+        if not self._at.startswith("/proc/"):
+            return False
+        with suppress(OSError):
+            return not stat.S_ISREG(os.stat(name, dir_fd=self._folder).st_mode)
+        return False
+
+
+def _reversed_names(path: str) -> list[str]:
+    return [name for name in reversed(path.split("/")) if name not in {"", "."}]
+
+
+def _status(name: str | Path, folder: int | None = None) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None

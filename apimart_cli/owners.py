@@ -1,0 +1,157 @@
+"""Which users may own the files that we use, and whether another one can change a file or folder.
+
+Windows has other permissions, which are not looked at.
+"""
+
+import errno
+import os
+import shlex
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from apimart_cli.errors import UsageError
+
+OWNERS_VARIABLE = "APIMART_CONFIG_OWNER"
+"""Names user ids that are trusted as we and root are: for containers, in which mounted files have other owners."""
+
+
+def trusted_owners(environ: Mapping[str, str] = os.environ) -> frozenset[int]:
+    """Return the ids of the users whose files are used: ours, root's, and those that APIMART_CONFIG_OWNER names.
+
+    Raises UsageError where that variable is malformed.
+    """
+    if os.name != "posix":
+        return frozenset()
+    named = environ.get(OWNERS_VARIABLE)
+    if named is None:
+        return own_files()
+    parts = [part.strip() for part in named.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 10 for part in parts):
+        raise UsageError(
+            f"{OWNERS_VARIABLE} is no list of user ids",
+            f"set it to one number, or several with commas, like {OWNERS_VARIABLE}=1000; or unset it",
+        )
+    return own_files() | {int(part) for part in parts}
+
+
+def own_files() -> frozenset[int]:
+    """Return the ids of the users in whose folders we write: ours and root's."""
+    return frozenset({0, os.geteuid()}) if os.name == "posix" else frozenset()
+
+
+class UnsafeError(Exception):
+    """Another user can change or swap a file. What can be done about it is in the `hint`."""
+
+    def __init__(
+        self, place: str, kind: str, status: os.stat_result, *, owner: int | None = None, group: str | None = None
+    ) -> None:
+        """Take the file, folder or link that is the reason: `owner` owns it, or `group` or everybody may change it."""
+        super().__init__(place)
+        self.place = place
+        self.kind = kind
+        self.status = status
+        self.owner = owner
+        self.group = group
+
+    def reason(self, path: Path) -> str:
+        """Return what lets another user decide what `path` is, to follow a colon."""
+        thing = "it" if self.kind == "file" and Path(self.place).name == path.name else f"the {self.kind} {self.place}"
+        if self.owner is not None:
+            return f"{thing} belongs to another user, {_user(self.owner)}"
+        who = f"the group {self.group}" if self.group is not None else "every user"
+        return f"{who} can change {thing}"
+
+    def hint(self, *, is_read: bool) -> str:
+        """Return what to do about it; a file that `is_read` can also be given to us, or its owner be trusted."""
+        if self.owner is None:
+            mode = self.status.st_mode
+            who = ("g" if mode & stat.S_IWGRP else "") + ("o" if mode & stat.S_IWOTH else "")
+            command = "chmod" if os.geteuid() in {0, self.status.st_uid} else "sudo chmod"
+            return f"run: {command} {who}-w {shlex.quote(self.place)}"
+        as_them = f"sudo -u {shlex.quote(_name(self.owner))} apimart …"
+        if not is_read:
+            return f"run it as that user: {as_them}"
+        known = os.environ.get(OWNERS_VARIABLE)
+        trusted = f"{known},{self.owner}" if known else f"{self.owner}"
+        ways = [f"run it as that user: {as_them}", f"trust that user: {OWNERS_VARIABLE}={trusted}"]
+        if self.kind == "file":
+            ways.insert(0, f"run: sudo chown {os.geteuid()} {shlex.quote(self.place)}")
+        return "; or ".join(ways)
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"#{user}"
+
+
+def _user(user: int) -> str:
+    name = _name(user)
+    return f"user id {user}" if name.startswith("#") else f"{name} (user id {user})"
+
+
+def look(status: os.stat_result, descriptor: int, place: str, kind: str, owners: frozenset[int]) -> None:
+    """Raise UnsafeError where another user can change what has this status, or put something else into it."""
+    if os.name != "posix":
+        return
+    if status.st_uid not in owners:
+        raise UnsafeError(place, kind, status, owner=status.st_uid)
+    if kind == "link" or not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    # In a sticky folder only the owner of a file can rename or remove it.
+    if kind == "folder" and status.st_mode & stat.S_ISVTX:
+        return
+    if status.st_mode & stat.S_IWOTH:
+        raise UnsafeError(place, kind, status)
+    if not _is_private(status.st_gid, owners) or _has_access_list(descriptor):
+        raise UnsafeError(place, kind, status, group=_group(status.st_gid))
+
+
+def _has_access_list(descriptor: int) -> bool:
+    """Tell whether other users or groups are named that may write: the bit of the group then stands for all of them."""
+    if not hasattr(os, "getxattr"):
+        return False
+    try:
+        # By this path, as a descriptor that only holds a place has no attributes.
+        os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
+    except OSError as error:
+        return error.errno not in {errno.ENODATA, errno.ENOTSUP}
+    return True
+
+
+def _is_private(group: int, owners: frozenset[int]) -> bool:
+    """Tell whether a group has one of `owners` in it and no other user.
+
+    That is a user's own group, which has the user's name on the distributions that make one for each. Many directory
+    services do not list all their users, so a primary group with another name counts as shared. A group that this
+    machine does not know has no members: it counts as private where it is one of ours, or has the number of an owner,
+    as in containers.
+    """
+    import grp
+    import pwd
+
+    try:
+        known = grp.getgrgid(group)
+    except KeyError:
+        return group in {os.getegid(), *os.getgroups(), *owners}
+    for owner in owners:
+        try:
+            user = pwd.getpwuid(owner)
+        except KeyError:
+            continue
+        if user.pw_gid == group and user.pw_name == known.gr_name and set(known.gr_mem) <= {user.pw_name}:
+            return not any(each.pw_gid == group and each.pw_uid != owner for each in pwd.getpwall())
+    return False
+
+
+def _group(number: int) -> str:
+    import grp
+
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return f"{number}"
