@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,25 @@ def run_as_stranger(
         timeout=30,
         check=False,
     )
+
+
+def act_as_stranger(script: str, *arguments: str | Path) -> None:
+    """Run a shell script as STRANGER, with nothing but the permissions of that user; what fails in it is let be."""
+    user = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups")
+    subprocess.run(
+        [*user, "/bin/sh", "-c", script, "sh", *map(str, arguments)],
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@contextmanager
+def ground() -> Iterator[Path]:
+    """Give a folder of our own into which other users can look, unlike that of a test."""
+    with tempfile.TemporaryDirectory(prefix="apimart-test-", dir="/tmp") as folder:  # sticky, as it must be
+        path = Path(os.path.realpath(folder))
+        path.chmod(0o755)
+        yield path

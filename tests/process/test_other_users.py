@@ -1,0 +1,318 @@
+"""Files and folders of other users, through the installed command: by its own convention each command uses none."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.server import Sandbox
+from support.running import KEY, Run, connected
+from support.secure import Gateway
+from support.strangers import STRANGER, as_root, ground, run_as_stranger
+
+pytestmark = as_root
+
+OTHER = STRANGER + 1
+"""Another user, who is not the one that runs the command."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of root's that other users can look into."""
+    with ground() as folder:
+        yield folder
+
+
+def give(user: int, *paths: Path) -> None:
+    for path in paths:
+        os.chown(path, user, user)
+
+
+@pytest.fixture
+def trap(place: Path, sandbox: Sandbox) -> Path:
+    """A config file of another user, which says what that user wants: a command to run, and where keys go."""
+    folder = place / "theirs"
+    folder.mkdir()
+    path = folder / "config.toml"
+    path.write_text(
+        f'base_url = "{sandbox.url}"\nmin = 1\n\n[profiles.default]\n'
+        f'api_key_command = ["sh", "-c", "touch {place}/ran; echo {KEY}"]\n'
+    )
+    path.chmod(0o644)
+    give(STRANGER, folder, path)
+    return path
+
+
+COMMANDS = {
+    "balance": 2,
+    "check": 2,
+    "check --json": 2,
+    "nagios": 3,
+    "run --min 1 -- touch {place}/started": 125,
+    "watch --count 1": 2,
+    "exporter --listen 127.0.0.1:0": 2,
+    "profiles": 2,
+    "config show": 2,
+    "config check": 2,
+    "config get min": 2,
+    "statusline": 0,
+    "statusline --refresh": 2,
+}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_config_file_of_another_user_is_used_by_no_command(
+    run: Run, trap: Path, sandbox: Sandbox, place: Path, line: str
+) -> None:
+    """Root's key goes nowhere, no command of theirs is run, and the way out is told."""
+    with Gateway(None) as gateway:
+        trap.write_text(trap.read_text().replace(sandbox.url, f"http://127.0.0.1:{gateway.port}"))
+        ended = run(*line.format(place=place).split(), env={"APIMART_CONFIG": str(trap), "APIMART_API_KEY": KEY})
+        assert gateway.connections == 0
+    assert ended.returncode == COMMANDS[line], ended.stderr
+    assert sorted(os.listdir(place)) == ["theirs"]
+    if line != "statusline":
+        told = ended.stdout + ended.stderr
+        assert f"{trap} is not used: the folder {trap.parent} belongs to another user, user id {STRANGER}" in told
+        assert f"sudo -u '#{STRANGER}' apimart …; or trust that user: APIMART_CONFIG_OWNER={STRANGER}" in told
+
+
+def test_the_words_of_a_completion_are_not_those_of_another_user(run: Run, trap: Path) -> None:
+    """The shell is told nothing."""
+    completing = {"_APIMART_COMPLETE": "complete_bash", "COMP_WORDS": "apimart balance -p ", "COMP_CWORD": "3"}
+    ended = run(env={**completing, "APIMART_CONFIG": str(trap)})
+    assert "default" not in ended.stdout
+
+
+def test_each_way_of_the_hint_helps(run: Run, trap: Path, place: Path) -> None:
+    """To trust that user, and to be that user."""
+    trusting = {"APIMART_CONFIG": str(trap), "APIMART_CONFIG_OWNER": str(STRANGER)}
+    assert run("check", env=trusting).returncode == 0
+    assert (place / "ran").exists()
+    (place / "ran").unlink()
+    place.chmod(0o777)
+    refused = run_as_stranger("check", env={"PATH": os.environ["PATH"], "APIMART_CONFIG": str(trap)}, cwd=place)
+    assert (refused.returncode, f"sudo chmod go-w {place}" in refused.stderr) == (2, True)
+    place.chmod(0o755)
+    # As that user it is a file of its own.
+    used = run_as_stranger("check", env={"PATH": os.environ["PATH"], "APIMART_CONFIG": str(trap)}, cwd=place)
+    assert (used.returncode, "is not used" in used.stderr) == (0, False)
+
+
+def test_a_list_of_users_that_is_malformed_is_named(run: Run, sandbox: Sandbox, home: Path) -> None:
+    """Where there is a file that it is about."""
+    path = home / "config.toml"
+    path.write_text("min = 1\n")
+    named = {"APIMART_CONFIG": str(path), "APIMART_CONFIG_OWNER": "me"}
+    ended = run("check", env={**connected(sandbox), **named})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("apimart: error: APIMART_CONFIG_OWNER is no list of user ids\nhint: ")
+
+
+def test_a_config_file_of_root_is_used_by_everybody(place: Path, sandbox: Sandbox) -> None:
+    """As in /etc."""
+    path = place / "config.toml"
+    path.write_text("min = 1\n")
+    path.chmod(0o644)
+    env = {"PATH": os.environ["PATH"], "APIMART_CONFIG": str(path), "APIMART_RECORD": "0", **connected(sandbox)}
+    ended = run_as_stranger("check", "--scope", "key", env=env, cwd=place)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# --- written ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "config set min 5",
+        "config unset min",
+        "login",
+        "logout",
+        "profiles rename default home",
+    ],
+)
+@pytest.mark.parametrize("trusted", [False, True])
+def test_root_writes_nothing_for_another_user(
+    run: Run, sandbox: Sandbox, place: Path, line: str, trusted: bool
+) -> None:
+    """That user could swap a folder or a file, and choose what is overwritten; so it is where the user is trusted."""
+    folder = place / "theirs"
+    folder.mkdir()
+    path = folder / "config.toml"
+    path.write_text(f'min = 1\n\n[profiles.default]\napi_key = "{KEY}"\n')
+    path.chmod(0o600)
+    give(STRANGER, folder, path)
+    before = path.read_bytes(), path.stat()
+    env = {"APIMART_CONFIG": str(path), "APIMART_BASE_URL": sandbox.url}
+    if trusted:
+        env["APIMART_CONFIG_OWNER"] = str(STRANGER)
+    ended = run(*line.split(), env=env, input=KEY)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"sudo -u '#{STRANGER}' apimart …" in ended.stderr
+    assert (path.read_bytes(), path.stat()) == before
+    assert os.listdir(folder) == ["config.toml"]
+
+
+def test_root_writes_no_file_of_another_user_in_a_folder_of_its_own(run: Run, place: Path) -> None:
+    """It would take the file away from its owner."""
+    path = place / "config.toml"
+    path.write_text("min = 1\n")
+    give(STRANGER, path)
+    ended = run("config", "set", "min", "5", env={"APIMART_CONFIG": str(path)})
+    assert (ended.returncode, path.read_text(), os.listdir(place)) == (2, "min = 1\n", ["config.toml"])
+    assert f"cannot write {path}: it belongs to another user, user id {STRANGER}\n" in ended.stderr
+
+
+def test_another_user_that_swaps_the_lock_gets_nothing(
+    command: str, environment: Mapping[str, str], place: Path
+) -> None:
+    """As long as it likes, and in a folder like /tmp, too: what the link names stays root's."""
+    precious = place / "precious"
+    precious.write_text("precious\n")
+    precious.chmod(0o600)
+    for mode, owner in ((0o700, STRANGER), (0o1777, 0)):
+        folder = place / f"{mode:o}"
+        folder.mkdir()
+        os.chown(folder, owner, owner)
+        folder.chmod(mode)
+        path = folder / "config.toml"
+        path.write_text("min = 1\n")
+        os.chown(path, owner, owner)
+        swap = 'cd "$1"; while :; do ln -s "$2" new; mv -f new config.toml.lock; done'
+        user = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+        with subprocess.Popen(
+            [*user, "/bin/sh", "-c", swap, "sh", folder, precious], stderr=subprocess.DEVNULL, start_new_session=True
+        ) as other:
+            try:
+                for amount in range(2, 5):
+                    subprocess.run(
+                        [command, "config", "set", "min", f"{amount}"],
+                        env={**environment, "APIMART_CONFIG": str(path)},
+                        capture_output=True,
+                        timeout=60,
+                        check=False,
+                    )
+            finally:
+                os.killpg(other.pid, signal.SIGKILL)
+        status = precious.stat()
+        assert (precious.read_text(), status.st_uid, status.st_mode & 0o777) == ("precious\n", 0, 0o600)
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(run: Run, sandbox: Sandbox, place: Path) -> Path:
+    """A ledger with a history, in a folder that another user owns."""
+    path = place / "state" / "history.db"
+    keeping = {**connected(sandbox), "APIMART_HISTORY": str(path), "APIMART_RECORD": "1"}
+    assert run("balance", env=keeping).returncode == 0
+    give(STRANGER, path.parent)
+    return path
+
+
+def test_a_ledger_in_a_folder_of_another_user_is_left_alone(run: Run, sandbox: Sandbox, foreign: Path) -> None:
+    """In silence; with one warning where recording was asked for; and it proves no runway."""
+    before = foreign.read_bytes()
+    env = {**connected(sandbox), "APIMART_HISTORY": str(foreign)}
+    del_record = {"APIMART_RECORD": "1"}
+    silent = run("balance", "-o", "value", env=env)
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "10.5\n", "")
+    told = run("balance", "-o", "value", env={**env, **del_record})
+    assert (told.returncode, told.stdout) == (0, "10.5\n")
+    assert told.stderr.count("belongs to another user") == 1
+    assert run("check", "--min-runway", "1h", env=env).returncode == 8
+    assert run("history", env=env).returncode == 2
+    assert (foreign.read_bytes(), os.listdir(foreign.parent)) == (before, ["history.db"])
+
+
+# --- metrics and reports ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def write_metrics(place: Path, sandbox: Sandbox) -> Callable[[Path], "subprocess.CompletedProcess[str]"]:
+    """Write the file as STRANGER, in the manner of docs/monitoring.md."""
+
+    def write(path: Path) -> "subprocess.CompletedProcess[str]":
+        env = {"PATH": os.environ["PATH"], "APIMART_RECORD": "0", **connected(sandbox)}
+        return run_as_stranger("balance", "--textfile", str(path), env=env, cwd=place)
+
+    return write
+
+
+def test_metrics_go_to_a_folder_as_debian_makes_it(
+    write_metrics: Callable[[Path], "subprocess.CompletedProcess[str]"], place: Path
+) -> None:
+    """The folder is root's and lets our group write; the one above belongs to a third user (node_exporter 1.5.0-1)."""
+    above = place / "prometheus"
+    folder = above / "node-exporter"
+    folder.mkdir(parents=True)
+    os.chown(above, OTHER, OTHER)
+    os.chown(folder, 0, STRANGER)
+    folder.chmod(0o775)
+    ended = write_metrics(folder / "apimart.prom")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "apimart_reading_success" in (folder / "apimart.prom").read_text()
+
+
+@pytest.mark.parametrize("swapped", ["a link", "their own", "a shared one"])
+def test_metrics_go_nowhere_else(run: Run, sandbox: Sandbox, place: Path, swapped: str) -> None:
+    """The user of the folder above puts something else in its place: nothing is asked, and nothing written."""
+    above, precious = place / "prometheus", place / "precious"
+    folder = above / "node-exporter"
+    above.mkdir()
+    precious.mkdir()
+    os.chown(above, OTHER, OTHER)
+    if swapped == "a link":
+        folder.symlink_to(precious)
+        os.chown(folder, OTHER, OTHER, follow_symlinks=False)
+    else:
+        folder.mkdir()
+        os.chown(folder, OTHER if swapped == "their own" else 0, OTHER)
+        folder.chmod(0o755 if swapped == "their own" else 0o775)
+    lines = (
+        ["balance", "--textfile", str(folder / "apimart.prom")],
+        ["run", "--min", "1", "--report", str(folder / "report"), "--", "true"],
+    )
+    for line, code in zip(lines, (2, 125), strict=True):
+        ended = run(*line, env=connected(sandbox))
+        assert (ended.returncode, ended.stdout) == (code, "")
+        assert "nothing is written to" in ended.stderr
+        assert os.listdir(precious) == []
+    if swapped != "a link":
+        assert os.listdir(folder) == []
+
+
+def test_an_export_goes_nowhere_else(run: Run, sandbox: Sandbox, place: Path) -> None:
+    """Nor is a link of another user followed there."""
+    env = {**connected(sandbox), "APIMART_HISTORY": str(place / "state" / "history.db"), "APIMART_RECORD": "1"}
+    assert run("balance", env=env).returncode == 0
+    shared, precious = place / "shared", place / "precious"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    precious.write_text("precious\n")
+    (shared / "link").symlink_to(precious)
+    os.chown(shared / "link", OTHER, OTHER, follow_symlinks=False)
+    ended = run("history", "export", str(shared / "link"), env=env)
+    assert (ended.returncode, precious.read_text()) == (1, "precious\n")
+    assert f"the link {shared / 'link'} belongs to another user" in ended.stderr
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_OUTPUT"])
+def test_the_files_of_a_runner_may_be_anybodys(run: Run, sandbox: Sandbox, place: Path, variable: str) -> None:
+    """A container job is root, and the runner another user: the file is added to, and stays theirs."""
+    folder = place / "runner"
+    folder.mkdir()
+    path = folder / "output"
+    path.write_text("before=1\n")
+    give(OTHER, folder, path)
+    ended = run(
+        "check", "--min", "5", "--scope", "key", "-o", "github", env={**connected(sandbox), variable: str(path)}
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert path.read_text().startswith("before=1\n")
+    assert ("verdict=pass" in path.read_text(), path.stat().st_uid) == (True, OTHER)

@@ -1,0 +1,534 @@
+"""Files that no other user can change or swap: a matrix of owners, modes and folders, and swaps in between.
+
+The hooks swap something at the very moment between two steps; so no race is won or lost by luck.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from apimart_cli import owners
+from apimart_cli.config.private_file import read_private_file
+from apimart_cli.config.writer import require_writable, set_values
+from apimart_cli.errors import ConfigError, OutputError, UsageError
+from apimart_cli.exporter.access import AccessFiles, read_access
+from apimart_cli.files import MOST_LINKS, found, found_for_output
+from apimart_cli.guarding import accounting
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.place import LedgerError
+from apimart_cli.owners import UnsafeError, own_files, trusted_owners
+from apimart_cli.screen.pieces import write_pieces
+from apimart_cli.textfile import require_place, write_textfile
+from support.strangers import STRANGER, act_as_stranger, as_root, ground
+
+SHARED_GROUP = STRANGER + 7
+"""A group of which we are no member."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of root's that other users can look into."""
+    with ground() as folder:
+        yield folder
+
+
+# --- whose files are used ---------------------------------------------------------------------------------------
+
+
+def test_our_files_and_those_of_root_are_used() -> None:
+    """By default no others."""
+    assert trusted_owners({}) == own_files() == {0, os.geteuid()}
+
+
+@pytest.mark.parametrize(("named", "more"), [("1000", {1000}), ("1000,0, 65534", {1000, 65534})])
+def test_a_variable_names_more_users(named: str, more: set[int]) -> None:
+    """One, or several with commas."""
+    assert trusted_owners({"APIMART_CONFIG_OWNER": named}) == {0, os.geteuid(), *more}
+
+
+@pytest.mark.parametrize("named", ["", "alice", "-1", "1000;0", "1000,", "1_000", "٣", "99999999999"])
+def test_a_variable_that_names_nobody_is_a_mistake(named: str) -> None:
+    """A list that is half understood would trust or refuse somebody by accident."""
+    with pytest.raises(UsageError, match=r"^APIMART_CONFIG_OWNER is no list of user ids$") as refused:
+        trusted_owners({"APIMART_CONFIG_OWNER": named})
+    assert refused.value.hint
+
+
+# --- the matrix -------------------------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """A kind of file: what makes a good one, and what uses it. A refusal is one of the errors."""
+
+    name: str
+    content: str | None
+    use: Callable[[Path], object]
+    errors: tuple[type[Exception], ...] = (ConfigError,)
+    is_output: bool = False
+    is_written: bool = False
+
+
+def use_ledger(path: Path) -> None:
+    with opened(path, seconds=None) as ledger:
+        ledger.execute("SELECT count(*) FROM samples").fetchone()
+
+
+TOKEN = "a" * 32
+KINDS = [
+    Kind("config.toml", "min = 5\n", read_private_file),
+    Kind("token", f"{TOKEN}\n", lambda path: read_access(AccessFiles(token=path))),
+    Kind("history.db", "", use_ledger, (LedgerError,)),
+    Kind(
+        "written.toml",
+        "min = 5\n",
+        lambda path: set_values(path, None, {"unit": "USD"}),
+        (ConfigError,),
+        is_written=True,
+    ),
+    Kind("a.prom", "old 1\n", lambda path: write_textfile(path, "new 1\n"), (OutputError,), is_output=True),
+    Kind("report.json", "{}", lambda path: accounting._write(path, "{}"), (UnsafeError,), is_output=True),
+    Kind("export.jsonl", "{}", lambda path: write_pieces(["{}\n"], path), (OutputError,), is_output=True),
+]
+
+
+class Ground(NamedTuple):
+    """A folder: its owner, group and permissions."""
+
+    owner: int
+    group: int
+    mode: int
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether no other user can swap what is in it, by rules that are written down once more here."""
+        if self.owner != 0:
+            return False
+        if self.mode & stat.S_ISVTX or not self.mode & 0o022:
+            return True
+        return not self.mode & 0o002 and self.group == 0
+
+
+FOLDERS = [
+    Ground(0, 0, 0o700),
+    Ground(0, 0, 0o755),
+    Ground(0, 0, 0o775),
+    Ground(0, SHARED_GROUP, 0o775),
+    Ground(0, SHARED_GROUP, 0o750),
+    Ground(0, 0, 0o777),
+    Ground(0, 0, 0o1777),
+    Ground(0, SHARED_GROUP, 0o1775),
+    Ground(STRANGER, STRANGER, 0o700),
+    Ground(STRANGER, 0, 0o755),
+    Ground(STRANGER, STRANGER, 0o1777),
+]
+FILES = [
+    Ground(0, 0, 0o600),
+    Ground(0, 0, 0o660),
+    Ground(0, SHARED_GROUP, 0o620),
+    Ground(0, 0, 0o602),
+    Ground(STRANGER, STRANGER, 0o600),
+    Ground(STRANGER, 0, 0o400),
+]
+
+
+def set_to(path: Path, ground: Ground) -> None:
+    os.chown(path, ground.owner, ground.group)
+    path.chmod(ground.mode)
+
+
+def names_in(ground: Ground) -> str:
+    return f"{ground.owner}-{ground.group}-{ground.mode:o}"
+
+
+def try_use(kind: Kind, path: Path) -> bool:
+    """Use a file; return whether that was allowed."""
+    try:
+        kind.use(path)
+    except kind.errors as error:
+        refused = error
+    else:
+        return True
+    told = str(getattr(refused, "message", refused))
+    assert isinstance(refused, UnsafeError) or "another user" in told or "can change" in told, told
+    return False
+
+
+@as_root
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=names_in)
+@pytest.mark.parametrize("is_above", [False, True], ids=["its folder", "a folder above"])
+def test_a_file_is_used_where_nobody_can_swap_it(place: Path, kind: Kind, folder: Ground, is_above: bool) -> None:
+    """Each kind of file, in and below each kind of folder: used, or refused, and then as it was."""
+    outer = place / "outer"
+    inner = outer / "inner" if is_above else outer
+    inner.mkdir(parents=True)
+    path = inner / kind.name
+    assert kind.content is not None
+    path.write_text(kind.content)
+    path.chmod(0o600)
+    set_to(outer, folder)
+    before = sorted(os.listdir(inner))
+    # Metrics and reports may go below a folder of another user, where no link is followed.
+    expected = folder.is_safe or (kind.is_output and is_above)
+    assert try_use(kind, path) is expected
+    if not expected:
+        assert (path.read_text(), sorted(os.listdir(inner))) == (kind.content, before)
+
+
+@as_root
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("file", FILES, ids=names_in)
+def test_a_file_is_used_that_nobody_else_can_change(place: Path, kind: Kind, file: Ground) -> None:
+    """Each kind of file, with each kind of owner and mode. An output replaces whatever lies in its place."""
+    path = place / kind.name
+    assert kind.content is not None
+    path.write_text(kind.content)
+    set_to(path, file)
+    before = path.stat()
+    expected = kind.is_output or (file.owner == 0 and not (file.mode & 0o002 or (file.mode & 0o020 and file.group)))
+    assert try_use(kind, path) is expected
+    if not expected:
+        after = path.stat()
+        assert (path.read_text(), after.st_uid, after.st_gid, after.st_mode) == (
+            kind.content, before.st_uid, before.st_gid, before.st_mode
+        )  # fmt: skip
+
+
+@as_root
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("linked", ["the folder", "the file"])
+@pytest.mark.parametrize("owner", [0, STRANGER])
+def test_a_link_of_another_user_is_not_followed(place: Path, kind: Kind, linked: str, owner: int) -> None:
+    """Whoever owns it says where it leads, also in a folder like /tmp; ours are followed."""
+    real, shown = place / "real", place / "shown"
+    real.mkdir()
+    shown.mkdir()
+    shown.chmod(0o1777)
+    assert kind.content is not None
+    (real / kind.name).write_text(kind.content)
+    (real / kind.name).chmod(0o600)
+    link = shown / ("folder" if linked == "the folder" else kind.name)
+    link.symlink_to(real if linked == "the folder" else real / kind.name)
+    os.chown(link, owner, -1, follow_symlinks=False)
+    replaces_links = kind.name in {"a.prom", "report.json"} and linked == "the file"
+    assert try_use(kind, link / kind.name if linked == "the folder" else link) is (owner == 0 or replaces_links)
+    if owner != 0 or replaces_links:
+        assert (real / kind.name).read_text() == kind.content
+
+
+@as_root
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.is_output], ids=lambda kind: kind.name)
+def test_a_user_who_is_named_is_trusted_for_reading(place: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mounted files of a container have the ids of another machine. What is written is still ours alone."""
+    folder = place / "mounted"
+    folder.mkdir()
+    path = folder / kind.name
+    assert kind.content is not None
+    path.write_text(kind.content)
+    path.chmod(0o600)
+    for each in (folder, path):
+        os.chown(each, STRANGER, STRANGER)
+    assert not try_use(kind, path)
+    monkeypatch.setenv("APIMART_CONFIG_OWNER", str(STRANGER))
+    assert try_use(kind, path) is not kind.is_written
+    assert path.stat().st_uid == STRANGER
+
+
+@as_root
+@pytest.mark.parametrize("ground", FOLDERS, ids=names_in)
+def test_folders_are_made_where_nobody_can_swap_them(place: Path, ground: Ground) -> None:
+    """Nothing is made in a folder of another user, and what is made is ours alone."""
+    outer = place / "outer"
+    outer.mkdir()
+    set_to(outer, ground)
+    path = outer / "new" / "newer" / "config.toml"
+    with suppress(ConfigError):
+        set_values(path, None, {"unit": "USD"})
+    assert path.exists() is ground.is_safe
+    if ground.is_safe:
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (path.parent.parent, path.parent)] == [0o700, 0o700]
+    else:
+        assert os.listdir(outer) == []
+
+
+# --- groups -----------------------------------------------------------------------------------------------------
+
+
+class Group(NamedTuple):
+    """An entry of the list of groups."""
+
+    gr_name: str
+    gr_mem: list[str]
+
+
+class User(NamedTuple):
+    """An entry of the list of users."""
+
+    pw_name: str
+    pw_uid: int
+    pw_gid: int
+
+
+@pytest.mark.parametrize(
+    ("group", "others", "is_private"),
+    [
+        (Group("alice", []), [], True),
+        (Group("alice", ["alice"]), [], True),
+        (Group("alice", ["bob"]), [], False),
+        (Group("users", []), [], False),
+        (Group("alice", []), [User("bob", 1001, 1000)], False),
+        (Group("alice", []), [User("bob", 1001, 1001)], True),
+    ],
+)
+def test_the_group_of_one_user_is_private(
+    monkeypatch: pytest.MonkeyPatch, group: Group, others: list[User], is_private: bool
+) -> None:
+    """It has the name of the user, and no other member, listed or by a primary group."""
+    import grp
+    import pwd
+
+    alice = User("alice", 1000, 1000)
+    monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+    monkeypatch.setattr(pwd, "getpwuid", {1000: alice, 0: User("root", 0, 0)}.__getitem__)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [alice, *others])
+    assert owners._is_private(1000, frozenset({0, 1000})) is is_private
+
+
+def test_a_group_without_an_entry_is_private_where_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, whose processes have groups by number; `fsGroup` of Kubernetes is one."""
+    monkeypatch.setattr(os, "getgroups", lambda: [10_001])
+    unknown = frozenset({0, 20_002})
+    assert owners._is_private(10_001, unknown)
+    assert owners._is_private(20_002, unknown)
+    assert not owners._is_private(30_003, unknown)
+
+
+@as_root
+def test_an_access_list_that_lets_others_write_is_seen(place: Path) -> None:
+    """It hides behind the bit of the group, which may be our own."""
+    path = place / "config.toml"
+    path.write_text("min = 5\n")
+    path.chmod(0o660)
+    assert read_private_file(path).text == "min = 5\n"
+    # Version 2: the owner rw, the user STRANGER rw, the group r, the mask rw, others nothing.
+    entries = ((0x01, 6, -1), (0x02, 6, STRANGER), (0x04, 4, -1), (0x10, 6, -1), (0x20, 0, -1))
+    packed = (2).to_bytes(4, "little") + b"".join(
+        tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + (who & 0xFFFFFFFF).to_bytes(4, "little")
+        for tag, bits, who in entries
+    )
+    try:
+        os.setxattr(path, "system.posix_acl_access", packed)
+    except OSError as error:
+        pytest.skip(f"no access lists here: {error.strerror}")
+    with pytest.raises(ConfigError, match="can change it"):
+        read_private_file(path)
+
+
+# --- swapped in between -----------------------------------------------------------------------------------------
+
+
+def test_what_is_done_is_done_in_the_folder_that_was_looked_at(tmp_path: Path) -> None:
+    """The path leads elsewhere by then."""
+    folder, elsewhere, aside = tmp_path / "folder", tmp_path / "elsewhere", tmp_path / "aside"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("precious")
+    with found(folder / "file", own_files()) as place:
+        folder.rename(aside)
+        folder.symlink_to(elsewhere)
+        with place.replaced("new", mode=0o600) as file:
+            file.write(b"ours")
+        os.close(place.open(os.O_RDWR | os.O_CREAT, name="lock"))
+        place.remove("nothing")
+        place.sync()
+    assert ((elsewhere / "file").read_text(), os.listdir(elsewhere)) == ("precious", ["file"])
+    assert ((aside / "file").read_text(), sorted(os.listdir(aside))) == ("ours", ["file", "lock"])
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND])
+def test_a_link_that_comes_after_the_look_is_not_followed(tmp_path: Path, flags: int) -> None:
+    """Opening fails."""
+    path, precious = tmp_path / "file", tmp_path / "precious"
+    precious.write_text("precious")
+    with found(path, own_files()) as place:
+        path.symlink_to(precious)
+        with pytest.raises(OSError, match="symbolic links") as refused:
+            place.open_safe(flags)
+    assert (refused.value.errno, precious.read_text()) == (errno.ELOOP, "precious")
+
+
+@as_root
+def test_a_file_that_is_swapped_before_it_is_opened_is_judged_by_itself(place: Path) -> None:
+    """What counts is the file that is open, not the one that had its name."""
+    path = place / "config.toml"
+    path.write_text("min = 5\n")
+    with found(path, own_files()) as at:
+        os.chown(path, STRANGER, -1)
+        with pytest.raises(UnsafeError) as refused:
+            at.open_safe(os.O_RDONLY)
+    assert refused.value.owner == STRANGER
+
+
+@as_root
+@pytest.mark.parametrize("step", range(12))
+def test_a_folder_that_is_swapped_at_any_step_never_leads_to_another_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Before each step of the walk in turn, another user puts a link in the place of a folder of theirs."""
+    theirs, secret = place / "theirs", place / "secret"
+    (theirs / "a" / "b").mkdir(parents=True)
+    (secret / "a" / "b").mkdir(parents=True)
+    (theirs / "a" / "b" / "config.toml").write_text("unit = 'theirs'\n")
+    (secret / "a" / "b" / "config.toml").write_text("unit = 'ours'\n")
+    for each in (theirs, theirs / "a", theirs / "a" / "b"):
+        os.chown(each, STRANGER, STRANGER)
+    opens = os.open
+    steps = iter(range(100))
+
+    def swap_then_open(*arguments: Any, **where: Any) -> int:
+        if next(steps) == step:
+            (theirs / "a").rename(theirs / "aside")
+            (theirs / "a").symlink_to(secret / "a")
+        return opens(*arguments, **where)
+
+    monkeypatch.setattr(os, "open", swap_then_open)
+    path = theirs / "a" / "b" / "config.toml"
+    with pytest.raises(ConfigError, match="another user"):
+        read_private_file(path)
+    monkeypatch.setattr(os, "open", opens)
+    for write in (lambda: set_values(path, None, {"unit": "USD"}), lambda: write_textfile(path, "x")):
+        with pytest.raises((ConfigError, OutputError)):
+            write()
+    assert (secret / "a" / "b" / "config.toml").read_text() == "unit = 'ours'\n"
+    assert os.listdir(secret / "a" / "b") == ["config.toml"]
+
+
+class Attack(NamedTuple):
+    """What another user does in a folder where everybody may make files: put a link in the place of each name."""
+
+    folder: Path
+    precious: Path
+
+    def make(self) -> None:
+        """Do it, with the permissions of that user."""
+        act_as_stranger(
+            'cd "$1" && for name in config.toml config.toml.lock .config.toml.new .config.toml.old history.db '
+            'history.db-journal history.db.import a.prom; do ln -s "$2" "$name"; ln -sf "$2" "$name"; '
+            'mv "$name" aside && ln -s "$2" "$name"; done',
+            self.folder,
+            self.precious,
+        )
+
+
+@as_root
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name != "token"], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("moment", ["open", "stat", "fstat", "replace", "unlink"])
+def test_links_that_are_planted_at_any_moment_lead_to_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, moment: str
+) -> None:
+    """In a folder like /tmp another user, a real one, acts before each call: what the links name stays as it was."""
+    shared, precious = place / "shared", place / "precious"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    precious.write_text("precious\n")
+    precious.chmod(0o600)
+    path = shared / ("config.toml" if kind.is_written else kind.name)
+    if kind.content is not None and not kind.is_output:
+        path.write_text(kind.content)
+        path.chmod(0o600)
+    attack, call = Attack(shared, precious), getattr(os, moment)
+
+    def attack_then_call(*arguments: Any, **where: Any) -> Any:
+        monkeypatch.setattr(os, moment, call)
+        attack.make()
+        monkeypatch.setattr(os, moment, attack_then_call)
+        return call(*arguments, **where)
+
+    monkeypatch.setattr(os, moment, attack_then_call)
+    with suppress(*kind.errors, UnsafeError, OSError):
+        kind.use(path)
+    monkeypatch.setattr(os, moment, call)
+    attack.make()
+    assert (shared / "config.toml.lock").lstat().st_uid in {0, STRANGER}, "the other user can make files there"
+    status = precious.lstat()
+    assert (precious.read_text(), status.st_uid, stat.S_IMODE(status.st_mode)) == ("precious\n", 0, 0o600)
+
+
+# --- paths ------------------------------------------------------------------------------------------------------
+
+
+def test_a_relative_path_has_the_folders_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked at as well."""
+    folder = tmp_path / "open" / "closed"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text("")
+    monkeypatch.chdir(folder)
+    for path in (Path("config.toml"), Path("../closed/config.toml"), Path("./config.toml")):
+        assert read_private_file(path).text == ""
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(ConfigError, match="every user can change the folder"):
+        read_private_file(Path("config.toml"))
+
+
+@pytest.mark.parametrize("target", ["real/file", "../{name}/real/file", "{tmp}/real/file", "./real/../real/file"])
+def test_links_lead_where_the_system_says(tmp_path: Path, target: str) -> None:
+    """Relative to their folder, absolute, and up again."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_text("text")
+    (tmp_path / "link").symlink_to(target.format(tmp=tmp_path, name=tmp_path.name))
+    with found(tmp_path / "link", own_files()) as place:
+        assert place.path == Path(os.path.realpath(tmp_path / "real" / "file"))
+        os.close(place.open_safe(os.O_RDONLY))
+
+
+def test_a_chain_of_links_has_an_end(tmp_path: Path) -> None:
+    """As many are followed as the system would follow, and no more."""
+    (tmp_path / "0").write_text("text")
+    for number in range(1, MOST_LINKS + 2):
+        (tmp_path / f"{number}").symlink_to(f"{number - 1}")
+    assert read_private_file(tmp_path / f"{MOST_LINKS}").text == "text"
+    with pytest.raises(ConfigError, match="Too many levels of symbolic links"):
+        read_private_file(tmp_path / f"{MOST_LINKS + 1}")
+
+
+@pytest.mark.parametrize("path", ["/", "/tmp/..", "."])
+def test_what_names_no_file_is_an_error(path: str) -> None:
+    """Of the system."""
+    with pytest.raises(OSError, match="directory"), found(Path(path), own_files()) as place:
+        os.close(place.open_safe(os.O_WRONLY))
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    """Whether it is found or refused."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "file").touch()
+    before = os.listdir("/proc/self/fd")
+    for path in (tmp_path / "file", tmp_path / "open" / "file", tmp_path / "no" / "file", tmp_path / "file" / "file"):
+        for find in (found, found_for_output):
+            with suppress(UnsafeError, OSError), find(path, own_files()):
+                pass
+    assert os.listdir("/proc/self/fd") == before
+
+
+# --- told before anything is asked ------------------------------------------------------------------------------
+
+
+@as_root
+def test_what_cannot_be_written_is_told_before_it_is_needed(place: Path) -> None:
+    """A key that is typed in vain, or a balance that is asked for in vain."""
+    folder = place / "theirs"
+    folder.mkdir()
+    os.chown(folder, STRANGER, STRANGER)
+    for require, path in ((require_writable, folder / "config.toml"), (require_place, folder / "a.prom")):
+        with pytest.raises(UsageError, match=f"the folder {folder} belongs to another user") as refused:
+            require(path)
+        assert f"sudo -u '#{STRANGER}' apimart …" in (refused.value.hint or "")
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        require_writable(folder / "not" / "made" / "config.toml")
