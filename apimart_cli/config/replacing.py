@@ -45,11 +45,9 @@ def _write_new(place: Place, new: str, content: bytes) -> None:
 def _overwrite(place: Place, content: bytes) -> None:
     """Write over the file; when that fails, put its old content back."""
     kept = f".{place.path.name}.old"
-    descriptor = place.open_safe(os.O_RDWR)
-    with os.fdopen(descriptor, "r+b") as file:
+    with os.fdopen(place.open_safe(os.O_RDWR), "r+b") as file:
         old = file.read()
-        copy = place._replace(path=place.path.with_name(kept))
-        _write_new(copy, f"{kept}.new", old)
+        _keep(place, kept, old)
         try:
             _write_over(file.fileno(), content)
         except OSError:
@@ -58,11 +56,20 @@ def _overwrite(place: Place, content: bytes) -> None:
             except OSError as error:
                 raise ConfigError(
                     f"{place.path} is broken: {error.strerror}",
-                    f"restore it from {copy.path}, which has its old content",
+                    f"restore it from {place.path.with_name(kept)}, which has its old content",
                 ) from None
             place.remove(kept)
             raise
     place.remove(kept)
+
+
+def _keep(place: Place, kept: str, old: bytes) -> None:
+    place.remove(kept)
+    descriptor = place.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE, name=kept)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(old)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _write_over(descriptor: int, content: bytes) -> None:

@@ -1,0 +1,186 @@
+"""The table of every file in docs/security.md: what the commands open, by Python's own audit, and nothing else."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import apimart_cli
+from apimart_cli.sandbox.server import Sandbox
+from support.pages import table
+from support.running import KEY
+
+PROBE = """
+import os, sys
+opened = []
+watched = {"open", "os.mkdir", "os.rename", "os.remove", "os.truncate", "os.chmod", "os.chown", "sqlite3.connect"}
+def note(event, arguments):
+    if event in watched:
+        paths = arguments[:2] if event == "os.rename" else arguments[:1]
+        flags = arguments[2] if event == "open" else 0
+        is_folder = event == "os.mkdir" or bool(flags & os.O_DIRECTORY)
+        opened.extend((each, event, is_folder) for each in paths if isinstance(each, (str, bytes)))
+sys.addaudithook(note)
+from apimart_cli.cli import main
+try:
+    main(sys.argv[2:])
+except SystemExit:
+    pass
+seen = list(opened)
+with open(sys.argv[1], "w", encoding="utf-8") as file:
+    for path, event, is_folder in seen:
+        if not is_folder:
+            print(os.fsdecode(path), file=file)
+        if event == "os.chown":
+            print("chown", file=file)
+"""
+"""Runs one command in a fresh interpreter, and writes to a file what it opens but for folders."""
+
+CONFIG = f'[profiles.default]\napi_key_file = "key"\n[profiles.written]\napi_key = "{KEY}"\n'
+
+FILES = {
+    "the config file": r"config\.toml",
+    "the config file, when it is written; `.lock`, `.NAME.new` and `.NAME.old` beside it": (
+        r"config\.toml\.lock|\.config\.toml\.(new|old)"
+    ),
+    "the file of `api_key_file` or `--api-key-file`": r"key",
+    "the files of `--token-file` and `--tls-key`": r"token|tls\.key",
+    "the ledger, with `-journal`, `.import` and `.damaged-…` beside it": (
+        r"history\.db(-journal|\.import|\.damaged-.*)?"
+    ),
+    "the file of `--textfile`, and `.apimart-textfile-…` beside it": r"a\.prom|\.apimart-textfile-.*",
+    "the file of `--report`, or that `history export` writes, and `.NAME.….new` beside it": (
+        r"\.?(report|export)\.json(\.\d+\.new)?"
+    ),
+    "the file of `SSLKEYLOGFILE`, with `APIMART_KEYLOG=1`": r"secrets",
+    "the file that `history import` reads": r"import\.json",
+    "temporary files in `TMPDIR`, without a name or in a new folder of their own": r"",
+    "the files of `GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY`": r"github-(output|summary)",
+    "the files of `--tls-cert`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`": None,
+    "the installation of Python and its packages, and what the system opens to find a host or a user": None,
+    "`/dev/null`, the terminal, and `/proc`": r"/dev/(null|tty)|/proc/.*",
+}
+"""The rows of the table, and how the tests call such a file; None where OpenSSL or the system opens it."""
+
+COMMANDS = [
+    "balance",
+    "balance -p default --scope both",
+    "balance --textfile a.prom",
+    "check --min 1 -o github",
+    "check --min 1 --min-runway 1h",
+    "check --min 1 --api-key-file key",
+    "nagios -c 1:",
+    "run --min 1 --report report.json -- true",
+    "statusline",
+    "history",
+    "history export export.json",
+    "history import import.json",
+    "history clear --yes",
+    "config set min 1",
+    "config unset min",
+    "config check",
+    "config show",
+    "profiles",
+    "profiles rename written other",
+    "login -p written",
+    "logout -p written",
+    "exporter --token-file token --listen 127.0.0.1:{taken}",
+    "exporter --tls-cert tls.crt --tls-key tls.key --listen 127.0.0.1:{taken}",
+]
+
+OURS = tuple(
+    os.path.realpath(path)
+    for path in {
+        sys.prefix, sys.base_prefix, str(Path(apimart_cli.__file__).parent.parent), *sysconfig.get_paths().values(),
+    }
+)  # fmt: skip
+"""Where Python, the packages and the code under test are installed."""
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[str]:
+    """The files of the table."""
+    return [row[0] for row in table("file").rows]
+
+
+def is_installed(path: str) -> bool:
+    return path.startswith((*OURS, "/etc/", "/usr/", "/lib")) or path.endswith((".py", ".pyc"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with each kind of file in it."""
+    files = {"config.toml": CONFIG, "key": f"{KEY}\n", "token": "t" * 32, "tls.key": "no key", "tls.crt": "none"}
+    files |= {"import.json": "", "github-output": "", "github-summary": ""}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    return tmp_path
+
+
+def opened_by(line: str, folder: Path, environment: Mapping[str, str], sandbox: Sandbox) -> list[str]:
+    """Return what a command opens."""
+    told = folder / "opened.txt"
+    told.unlink(missing_ok=True)
+    subprocess.run(
+        [sys.executable, "-c", PROBE, told, *line.split()],
+        env={
+            **environment,
+            "APIMART_BASE_URL": sandbox.url,
+            "APIMART_CONFIG": "config.toml",
+            "APIMART_HISTORY": "history.db",
+            "APIMART_RECORD": "1",
+            "GITHUB_OUTPUT": "github-output",
+            "GITHUB_STEP_SUMMARY": "github-summary",
+        },
+        cwd=folder,
+        input=KEY,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    return [path for path in told.read_text(encoding="utf-8").splitlines() if not is_installed(path)]
+
+
+def test_every_file_that_is_opened_stands_in_the_table(
+    rows: list[str], folder: Path, environment: Mapping[str, str], sandbox: Sandbox
+) -> None:
+    """Each file that a command opens, makes, renames or removes is one of a row, and each row is of such a file."""
+    assert rows == list(FILES)
+    assert all(row[2] for row in table("file").rows)
+    taken = sandbox.url.rpartition(":")[2]
+    met: set[str] = set()
+    for line in COMMANDS:
+        for path in opened_by(line.format(taken=taken), folder, environment, sandbox):
+            assert path != "chown", line
+            name = path if path.startswith(("/dev/", "/proc/")) else path.rpartition("/")[2]
+            fitting = [row for row, names in FILES.items() if names is not None and re.fullmatch(names, name)]
+            assert len(fitting) == 1, (line, path, fitting)
+            met.update(fitting)
+    # Only a connection over TLS has secrets to log.
+    assert set(FILES) - met == {row for row, names in FILES.items() if names is None or names == "secrets"}
+
+
+def test_a_log_of_secrets_is_where_nobody_else_can_change_it(
+    folder: Path, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened as the other files are, and refused as they are."""
+    from apimart_cli.errors import UsageError
+    from apimart_cli.gateway.connections import TLS_CONTEXTS
+
+    monkeypatch.setenv("APIMART_KEYLOG", "1")
+    monkeypatch.setenv("SSLKEYLOGFILE", str(folder / "secrets"))
+    assert TLS_CONTEXTS.get(verify=True).keylog_filename == str(folder / "secrets")
+    assert (folder / "secrets").stat().st_mode & 0o777 == 0o600
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o777)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(folder / "open" / "secrets"))
+    with pytest.raises(UsageError, match="every user can change the folder"):
+        TLS_CONTEXTS.get(verify=True)
+    assert os.listdir(folder / "open") == []
