@@ -1,6 +1,7 @@
 """Long answers, written piece by piece: to standard output, or to a file that is there whole or not at all."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,7 +63,7 @@ def _new_file(file: Path) -> Iterator[TextIO]:
     """Open a file, private to its owner, that takes the place of the one at `file` once it is whole."""
     if file.exists() and not file.is_file():
         # A device or a pipe: nothing can take its place.
-        with open(file, "w", encoding="utf-8") as stream:
+        with open(_open_device(file), "w", encoding="utf-8") as stream:
             yield stream
         return
     with found_for_output(file, trusted_owners(), follow=True) as place:
@@ -76,3 +77,12 @@ def _new_file(file: Path) -> Iterator[TextIO]:
                 # Closed with the file itself, once that is on the disk.
                 with suppress(OSError):
                     stream.detach()
+
+
+def _open_device(file: Path) -> int:
+    """Open what is no regular file. One that has come in its place since the look is left as it is."""
+    descriptor = os.open(file, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it was swapped for another file meanwhile")
+    return descriptor

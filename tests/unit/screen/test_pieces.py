@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,29 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "new\n"
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_comes_in_the_place_of_a_pipe_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user may put a link there, between the look and the opening."""
+    pipe, precious = tmp_path / "pipe", tmp_path / "precious"
+    os.mkfifo(pipe)
+    precious.write_text("precious\n")
+    opens = os.open
+
+    def swap_then_open(*arguments: Any, **where: Any) -> int:
+        pipe.unlink()
+        pipe.symlink_to(precious)
+        return opens(*arguments, **where)
+
+    monkeypatch.setattr(os, "open", swap_then_open)
+    with pytest.raises(OutputError, match="it was swapped for another file meanwhile"):
+        write_pieces(["new\n"], pipe)
+    assert precious.read_text() == "precious\n"
+
+
+def test_a_device_is_written_to() -> None:
+    """Nothing takes its place."""
+    write_pieces(["new\n"], Path(os.devnull))
+    assert not Path(os.devnull).is_file()
