@@ -33,7 +33,8 @@ class Redactor:
         looked_at = text.strip()[:LOOKED_AT]
         # What is left out may have stood between two halves of a key.
         shown, pieces = without_token_ids(looked_at), self._all_pieces()
-        return WITHHELD if pieces.are_in(looked_at) or pieces.are_in(shown) else quote(shown)
+        is_echo = any(pieces.are_in(each) for each in {looked_at, shown})
+        return WITHHELD if is_echo else quote(shown)
 
     def _all_pieces(self) -> Pieces:
         """Return the pieces of all keys. They are made when something is quoted; most runs never need them."""

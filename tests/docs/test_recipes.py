@@ -16,7 +16,7 @@ RECIPE_LANGUAGES = {"crontab", "ini", "sh", "text", "yaml"}
 
 SHOWS = re.compile(r"apimart (?:balance\b.*--textfile|exporter\b|watch\b.*--all-profiles)|--preset waybar")
 """Commands that show the key by default, and that alerts hang on."""
-DECIDES = re.compile(r"apimart (?:check|nagios|run)\b")
+DECIDES = re.compile(r"apimart(?:_cli)? (?:check|nagios|run)\b")
 """Commands that look at what can be spent by default."""
 
 

@@ -224,7 +224,10 @@ def says_no_money(document: dict[str, Any], status: int) -> bool:
     if status == 429:
         return False
     message = holders[0].get("message")
-    text = ";".join([*codes, message if isinstance(message, str) else ""])
+    parts = [*codes, message if isinstance(message, str) else ""]
+    if any(len(part) > 2000 for part in parts):
+        return False
+    text = ";".join(parts)
     text = "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text)
     clauses = _clauses_of(text)
     words = [word for clause in clauses for word in clause]

@@ -241,7 +241,7 @@ def test_a_failed_reading_beside_a_good_one_is_named(show: Show, spawn: Spawn, s
     assert [line.split(maxsplit=5)[-1] for line in shown.lines[2:4]] == ["error: auth", "error: auth"]
     assert [line[:35] for line in shown.lines if line.startswith(("apimart:", "hint:"))] == [
         "apimart: error: default/key, defaul",
-        "hint: check that the key is right a",
+        "hint: check that the key is right, ",
     ]
 
 

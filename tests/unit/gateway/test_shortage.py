@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.gateway.shortage import NO_MONEY_CODES, Complaint, complaint_in, floor_told, says_no_money
+from apimart_cli.gateway.shortage import (
+    LONGEST_READ,
+    NO_MONEY_CODES,
+    Complaint,
+    complaint_in,
+    floor_told,
+    says_no_money,
+)
 from apimart_cli.gateway.strict_json import JsonNumber
 
 
@@ -175,6 +182,15 @@ def test_the_codes_count_with_any_status(code: str) -> None:
     assert not says("", code.upper(), status=429)
 
 
+def test_the_words_of_a_long_text_do_not_count() -> None:
+    """An error of the gateway has a line. A code counts all the same."""
+    line = "insufficient balance".ljust(LONGEST_READ, ".")
+    assert says(line)
+    assert not says(f"{line}.")
+    assert not says("", f"{line}.")
+    assert says(f"{line}.", "quota_not_enough")
+
+
 def test_a_code_may_say_it_in_words() -> None:
     """Other gateways have codes of their own."""
     assert says("no", "insufficient_quota")
@@ -244,8 +260,10 @@ def test_the_floor_is_told_with_every_digit_or_not_at_all(message: str, told: st
     ["the ", "token ", "quota ", "; ", "当前", "额度", "has ", "insufficient ", "(current: 1", "a-", "the quota is "],
 )
 def test_long_texts_cost_little(word: str) -> None:
-    """64 KiB of what the patterns look for."""
+    """As much as is read of what the patterns look for, thirty times, and a text of 64 KiB."""
+    longest, whole = (word * (size // len(word)) for size in (LONGEST_READ, 65_536))
     began = time.process_time()
-    assert not says(word * (65_536 // len(word)))
-    assert floor_told(word * (65_536 // len(word))) is None
+    for text in (*[longest] * 30, whole):
+        assert not says(text)
+        assert floor_told(text) is None
     assert time.process_time() - began < 2
