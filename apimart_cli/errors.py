@@ -141,10 +141,14 @@ class UnavailableError(ApimartError):
 
 
 class BadResponseError(ApimartError):
-    """An answer arrived, but proves nothing: wrong status, wrong shape, too large, a redirect."""
+    """An answer arrived, but proves nothing: wrong status, wrong shape, too large, a redirect.
+
+    `is_no_endpoint` tells that it says just that: there is nothing at this address (HTTP 404 or 405).
+    """
 
     code = "bad_response"
     exit_code = ExitCode.BAD_RESPONSE
+    is_no_endpoint = False
 
 
 class NoAccountError(BadResponseError):

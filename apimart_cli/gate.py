@@ -91,14 +91,13 @@ def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
 def judge_reading(
     reading: Reading, thresholds: Thresholds, *, unlimited_passes: bool = True, no_forecast_passes: bool = False
 ) -> Outcome:
-    """Judge one reading. An unlimited quota meets `min` and `min_runway` unless `unlimited_passes` is false.
+    """Judge one reading. An unlimited quota meets every bound of what is left, unless `unlimited_passes` is false.
 
     What can be spent is below a threshold as soon as one of its parts is, whatever became of the other. Otherwise its
     quota is unlimited as soon as that of the key is, whatever the account has.
     """
     outcome = _judge_result(reading, thresholds, unlimited_passes, no_forecast_passes)
-    needs_limit = not unlimited_passes and (thresholds.min is not None or thresholds.min_runway is not None)
-    if needs_limit and outcome is not Outcome.BELOW and unlimited_key(reading) is not None:
+    if not unlimited_passes and outcome is not Outcome.BELOW and unlimited_key(reading) is not None:
         return Outcome.UNLIMITED
     return outcome
 
@@ -143,8 +142,6 @@ def judged_part_below(reading: Reading, thresholds: Thresholds) -> Judged | None
 def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes: bool) -> Outcome:
     if thresholds.max_used is not None and balance.used_balance > thresholds.max_used:
         return Outcome.BELOW
-    if thresholds.min is None and thresholds.min_runway is None:
-        return Outcome.PASS
     if balance.remain_balance is None:
         return Outcome.PASS if unlimited_passes else Outcome.UNLIMITED
     return Outcome.PASS if thresholds.min is None or balance.remain_balance >= thresholds.min else Outcome.BELOW

@@ -100,8 +100,8 @@ def parse_base_url(text: str, source: str = "base_url") -> str:
         raise refuse("carries credentials", "take the user and password out of it; the API key is sent separately")
     if "?" in text or "#" in text:
         raise refuse("carries a query or a fragment", "take everything from ? or # on out of it")
-    # The splitter takes `[::1].example.com` for the host ::1.
-    if port == 0 or not re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:]+)(:[0-9]+)?", parts.netloc):
+    # The splitter takes `[::1].example.com` for the host ::1. The HTTP library takes `%2E` in a name for a dot.
+    if port == 0 or not re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:%]+)(:[0-9]+)?", parts.netloc):
         raise refuse("has a host or a port that no server can have")
     if parts.scheme == "http" and host != "localhost" and not is_loopback_address(host):
         raise refuse(f"would send the key unencrypted to {quote(host)}", "use https://; http:// is for loopback only")

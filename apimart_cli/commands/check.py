@@ -49,7 +49,7 @@ def check(
         ),
     ] = None,
     on_unlimited: Annotated[
-        OnUnlimited, typer.Option("--on-unlimited", help="Whether an unlimited quota meets --min; fail exits 7.")
+        OnUnlimited, typer.Option("--on-unlimited", help="Whether an unlimited quota of the key passes; fail exits 7.")
     ] = OnUnlimited.PASS,
     on_no_forecast: Annotated[
         OnNoForecast,

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, NoReturn
 
 from apimart_cli.balance import Balance
-from apimart_cli.errors import ApimartError, UnavailableError
+from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError
 from apimart_cli.gateway.failures import (
     AUTH_STATUSES,
     answered_by_another,
@@ -38,6 +38,23 @@ MAX_AGE = 60
 
 MAX_SERVER_NAME = 40
 """Most characters that are shown of what calls itself a server."""
+
+NO_ENDPOINT_STATUSES = frozenset({404, 405})
+"""With these a gateway says that it does not know an address."""
+
+_BALANCE_FIELDS = frozenset({"remain_balance", "used_balance", "unlimited_quota"})
+
+_NO_ERROR: tuple[object, ...] = (None, False, "", "0", [])
+"""What gateways fill in for an error that is not there; numbers are text here."""
+
+_ABOUT_A_CUSTOMER = (
+    "user|account|customer|token|key|quota|balance|credit|fund|pay|paid|bill|auth|permission|forbidden|denied|suspend"
+    "|disabled|blocked|banned|expired|用户|用戶|账户|账号|帐户|帳|令牌|密钥|密鑰|额度|額度|余额|餘額|欠费|禁用|封禁"
+)
+"""What a missing address has nothing to do with."""
+
+_WORDS_READ = 2000
+"""Most bytes that are read of a text that is not JSON."""
 
 _UNLIMITED_SENTINEL = Decimal(-1)
 
@@ -91,7 +108,7 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
         raise _failure_told(fields, redactor)
     if success is not True:
         _reject(f"`success` is {_describe(success, redactor)}, not true or false")
-    if isinstance(fields.get("error"), Mapping):
+    if fields.get("error") not in _NO_ERROR:
         _reject(f"`success` is true, but there is an error{_words_of_error(fields, redactor)}")
     return _read_balance(fields, scope, redactor, fetched_at)
 
@@ -104,10 +121,29 @@ def failure_of(answer: Answer, *, scope: Scope, redactor: Redactor) -> ApimartEr
     if shortage := _shortage_told(fields, status, redactor, reason=answer.reason):
         return shortage
     said = _server_words(fields, answer.reason, redactor)
-    if (status == 403 and complaint_in(fields) is None) or (status in AUTH_STATUSES and answer.mitigated is not None):
+    is_mitigated = answer.mitigated is not None and status in AUTH_STATUSES | NO_ENDPOINT_STATUSES
+    if is_mitigated or (status == 403 and complaint_in(fields) is None):
         return answered_by_another(_who_answered(answer, redactor), status, said=said)
     location = redactor.quote(answer.location) if answer.location else None
-    return error_of_status(status, said=said, location=location, scope=scope)
+    error = error_of_status(status, said=said, location=location, scope=scope)
+    if isinstance(error, BadResponseError) and status in NO_ENDPOINT_STATUSES:
+        error.is_no_endpoint = _says_nothing_else(answer, fields)
+    return error
+
+
+def _says_nothing_else(answer: Answer, fields: Mapping[str, Any]) -> bool:
+    """Tell whether an answer with 404 or 405 may mean that there is no such address, and nothing about a customer.
+
+    Gateways of this family name the address that was asked for in the message; it is left out.
+    """
+    if fields.get("success") is True or not _BALANCE_FIELDS.isdisjoint(fields):
+        return False
+    error = fields.get("error")
+    holders = (fields, error) if isinstance(error, Mapping) else (fields,)
+    told = [text for holder in holders for text in holder.values() if isinstance(text, str)]
+    if not fields and not answer.body.lstrip().startswith(b"<"):
+        told = [answer.body[:_WORDS_READ].decode("utf-8", "replace")]
+    return not any(re.search(_ABOUT_A_CUSTOMER, re.sub(r"\S*/\S*", " ", text), re.IGNORECASE) for text in told)
 
 
 def _who_answered(answer: Answer, redactor: Redactor) -> str:

@@ -20,9 +20,6 @@ MAX_ATTEMPTS = 4
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long."""
 
-MISSING_STATUSES = frozenset({404, 405})
-"""HTTP statuses of an endpoint that is not there."""
-
 MAX_DATE_LENGTH = 64
 """Longest date that is read, in characters. Those of HTTP have 29."""
 
@@ -50,22 +47,20 @@ def fetch(
     tell = _dropped if trace is None else trace
     for attempt in range(1, MAX_ATTEMPTS + 1):
         asked_to_wait: float | None = None
-        status = 200
         began = time.monotonic()
         tell(f"{target.name}: attempt {attempt}: asking {target.host}")
         try:
             with transport.send(target, key, seconds_left) as incoming:
-                status = incoming.status
-                tell(f"{target.name}: attempt {attempt}: HTTP {status} after {_milliseconds(began)}")
+                tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
-                if status != 200:
+                if incoming.status != 200:
                     foretold = failure_of(incoming.without_body(), scope=target.scope, redactor=redactor)
                     _note_wait(foretold, asked_to_wait)
                     foretell(absence.instead_of(foretold))
                 answer = incoming.receive()
             balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:
-            absence.note(error, status)
+            absence.note(error, is_first=attempt == 1)
             if absence.is_expected(seconds_left):
                 tell(f"{target.name}: attempt {attempt}: no account endpoint; the key alone is looked at")
                 raise NoAccountError(error.message) from None
@@ -91,19 +86,23 @@ class _Absence:
     def __init__(self, target: Target) -> None:
         self._may_be_missing = target.may_be_missing
         self._missing: ApimartError | None = None
+        self._is_first = False
         self.is_new = False
         """Whether the last attempt was the first one that it was missing for."""
 
-    def note(self, error: ApimartError, status: int) -> None:
-        """Take note of a failure. A status with which the gateway says something else is not about the endpoint."""
-        is_missing = status in MISSING_STATUSES and isinstance(error, BadResponseError)
+    def note(self, error: ApimartError, *, is_first: bool) -> None:
+        """Take note of a failure. What comes after another failure may be a part of that."""
+        is_missing = isinstance(error, BadResponseError) and error.is_no_endpoint
         self.is_new = self._may_be_missing is not None and is_missing and self._missing is None
+        self._is_first = is_first
         if self.is_new:
             self._missing = error
 
     def is_expected(self, seconds_left: SecondsLeft) -> bool:
         """Tell whether it was just found missing, at a gateway that may lack it."""
-        return self.is_new and self._may_be_missing is not None and self._may_be_missing(seconds_left())
+        if self._may_be_missing is None or not (self.is_new and self._is_first):
+            return False
+        return self._may_be_missing(seconds_left())
 
     def instead_of(self, error: ApimartError) -> ApimartError:
         """Return the failure that is told.

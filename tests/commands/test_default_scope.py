@@ -1,6 +1,7 @@
 """What commands that decide look at where no scope was chosen, and what they do where a gateway has no account."""
 
 import json
+import re
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -116,7 +117,10 @@ def test_key_and_account_are_asked_side_by_side(run: Run) -> None:
             "UNLIMITED default/spendable: unlimited quota, a limited one required; does not run out, "
             "at least 3 days required",
         ),
-        (PLENTY, "--max-used 5", 0, "PASS default/spendable: 10 left (limited by account); 0 used, at most 5 allowed"),
+        (
+            PLENTY, "--max-used 5", 7,
+            "UNLIMITED default/spendable: unlimited quota, a limited one required; 0 used, at most 5 allowed",
+        ),
     ],
 )  # fmt: skip
 def test_refusing_unlimited_quotas_is_about_the_key(
@@ -150,6 +154,60 @@ def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(run: Run, st
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [each["scope"] for each in document["readings"]] == ["key"]
     assert shown.stdout == "PASS default/key: 10 left, at least 5 required\n"
+
+
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":{"message":"user not found","code":"user_not_found"}}',
+        '{"success":false,"message":"account suspended for non-payment"}',
+        '{"success":false,"message":"user quota query failed"}',
+        '{"error":{"message":"invalid api key","code":"invalid_api_key"}}',
+        '{"error":{"message":"not found","type":"authentication_error"}}',
+        '{"success":true,"remain_balance":0,"used_balance":9}',
+        '{"remain_balance":0,"used_balance":9}',
+        '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}',
+        "no such user",
+    ],
+)
+def test_an_answer_about_the_customer_is_no_missing_endpoint(run: Run, status: int, body: str) -> None:
+    """Whatever its status: the gateway knows the address, and says something of the account."""
+    with gateway(answering(PLENTY, Reply(body, status))) as server:
+        ended = run("check", "--min", "5", "--fail-open", env=env_of(server))
+        assert run("nagios", "-c", "5:", env=env_of(server)).returncode == 3
+    assert (ended.returncode, ended.stdout) == (6, "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}',
+        '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}',
+        "404 page not found",
+        "Cannot GET /v1/user/balance",
+    ],
+)
+def test_the_address_that_was_asked_for_is_not_about_the_customer(run: Run, body: str) -> None:
+    """Though the words user and balance are in it."""
+    with gateway(answering(PLENTY, Reply(body, 404))) as server:
+        assert run("check", "--min", "5", env=env_of(server)).stdout.startswith("PASS default/key")
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_bot_check_in_the_place_of_the_account_is_no_missing_endpoint(run: Run, status: int) -> None:
+    """Nor is any other answer of the network before the gateway."""
+    check = Reply("<title>Just a moment...</title>", status, headers={"cf-mitigated": "challenge"})
+    with gateway(answering(PLENTY, check)) as server:
+        ended = run("check", "--min", "5", env=env_of(server))
+    assert ended.returncode == 6
+    assert re.search(r"error: a bot check of .* answered in place of the gateway", ended.stderr)
+
+
+def test_an_endpoint_that_goes_missing_after_a_failure_is_not_taken_for_missing(run: Run) -> None:
+    """A gateway that is about to fail answers with many things."""
+    with gateway(answering(PLENTY, refusal(503), refusal(404))) as server:
+        assert run("check", "--min", "5", env=env_of(server)).returncode == 6
 
 
 def test_the_other_commands_that_decide_go_on_with_the_key_too(run: Run) -> None:

@@ -95,7 +95,8 @@ def _read_envelope(document: Any) -> Proof | int:
         return _read_failure(document)
     if document["success"] is not True:
         raise UntrustworthyError
-    if isinstance(document.get("error"), dict):
+    error = document.get("error")
+    if not (error is None or error is False or _is_zero(error) or (isinstance(error, str | list) and not error)):
         raise UntrustworthyError
     unlimited = document.get("unlimited_quota", False)
     if unlimited is not True and unlimited is not False:
@@ -118,6 +119,10 @@ def _read_envelope(document: Any) -> Proof | int:
         remain_credits=None if unlimited else amounts.get("remain_credits"),
         used_credits=amounts.get("used_credits"),
     )
+
+
+def _is_zero(error: object) -> bool:
+    return error == "0" or (isinstance(error, Number) and error.text == "0")
 
 
 def _read_nameless(document: dict[str, Any]) -> int:
@@ -242,8 +247,7 @@ def _judge(reading: Proof | Pair | int, limits: Limits, choices: Choices) -> str
     if limits.most_used is not None and not reading.used <= limits.most_used:
         return "below"
     if reading.remain is None:
-        is_asked = limits.least is not None or limits.shortest is not None
-        return "unlimited" if is_asked and not choices.unlimited_passes else "enough"
+        return "enough" if choices.unlimited_passes else "unlimited"
     if limits.least is not None and not reading.remain >= limits.least:
         return "below"
     if limits.shortest is None:

@@ -126,14 +126,14 @@ def test_a_balance_passes_only_when_its_numbers_prove_every_threshold(
         ("0", "5", None, UNLIMITED, 7),
         ("2", "5", "2", UNLIMITED, 7),
         ("3", "5", "2", BELOW, 3),
-        ("2", None, "2", PASS, 0),
+        ("2", None, "2", UNLIMITED, 7),
         ("3", None, "2", BELOW, 3),
     ],
 )
 def test_an_unlimited_quota_can_be_refused(
     used: str, min: str | None, max_used: str | None, outcome: Outcome, code: int
 ) -> None:
-    """With `--on-unlimited fail` an unlimited quota does not meet a minimum; without a minimum it does not matter."""
+    """With `--on-unlimited fail` an unlimited quota does not pass, whatever the thresholds; below comes first."""
     subject, required = reading(None, used), limits(min, max_used)
     assert judge_reading(subject, required, unlimited_passes=False) is outcome
     verdict = judge([(subject, required)], unlimited_passes=False)
@@ -157,7 +157,7 @@ def _spendable(key: Reading, account: Reading) -> Reading:
         (reading(None), reading("4"), limits("5"), BELOW),
         (reading(None), failed(UNAVAILABLE), limits("5"), UNLIMITED),
         (reading(None), failed(PAYMENT), limits("5"), BELOW),
-        (reading(None), reading("10"), limits(None, "5"), PASS),
+        (reading(None), reading("10"), limits(None, "5"), UNLIMITED),
         (reading(None), reading("10"), Thresholds(min_runway=timedelta(days=3)), UNLIMITED),
         (reading("10"), reading(None), limits("5"), PASS),
         (failed(AUTH), reading(None), limits("5"), ERROR),

@@ -96,6 +96,7 @@ _HOST = "has a host or a port that no server can have"
         ("https://gateway.example#", _QUERY),
         ("https://gateway.example:0", _HOST),
         ("https://gateway.example:", _HOST),
+        ("https://gateway%2Eexample", _HOST),
         ("https://[::1].other.example", _HOST),
         ("http://[::1].other.example", _HOST),
         ("https://[::1]other.example:443", _HOST),

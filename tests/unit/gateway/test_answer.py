@@ -593,7 +593,18 @@ def test_an_error_in_place_of_success_is_told() -> None:
     assert error.message == f"{UNTRUSTED}`success` is missing; it says: on leave"
 
 
-@pytest.mark.parametrize(("error", "said"), [("{}", ""), ('{"message":"on leave"}', "; it says: on leave")])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("{}", ""),
+        ('{"message":"on leave"}', "; it says: on leave"),
+        ('"account suspended"', ""),
+        ("true", ""),
+        ("1", ""),
+        ("0.0", ""),
+        ("[0]", ""),
+    ],
+)
 @pytest.mark.parametrize("missing", [None, "remain_balance", "used_balance"])
 def test_success_beside_an_error_contradicts_itself(missing: str | None, error: str, said: str) -> None:
     """Whatever else the answer holds, it proves nothing."""
@@ -602,9 +613,9 @@ def test_success_beside_an_error_contradicts_itself(missing: str | None, error: 
     assert refused.message == f"{UNTRUSTED}`success` is true, but there is an error{said}"
 
 
-@pytest.mark.parametrize("error", ["null", "false", '""', "[]", "0"])
+@pytest.mark.parametrize("error", ["null", "false", '""', "[]", "0", '"0"'])
 def test_no_error_beside_success_is_none(error: str) -> None:
-    """Gateways fill in what is not there; only an object says that something went wrong."""
+    """Gateways fill in what is not there."""
     assert understand(body_of(error=error)) == balance_of("10.5", "2.3")
 
 
