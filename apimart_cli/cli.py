@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 import typer
@@ -85,6 +86,8 @@ def root(version: Version = False) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: a member of ExitCode, or what a wrapped command returned."""
+    # It is for Typer's own tests, and would make other options of those that install completion.
+    os.environ.pop("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", None)
     if arguments:
         # A shell that asks for completions passes no arguments. A stray variable would turn every command into one
         # that prints completions and exits 0.
@@ -99,6 +102,10 @@ def main(arguments: Sequence[str]) -> int:
         forget_keys(os.environ)
     try:
         with ending_cleanly():
+            if "--install-completion" in _before_command(arguments):
+                from apimart_cli.commands.completion import require_installable
+
+                require_installable()
             return _status(_run(arguments), arguments)
     except ApimartError as error:
         return _status(_report(error, arguments), arguments)
@@ -111,8 +118,13 @@ def main(arguments: Sequence[str]) -> int:
 def _installs_completion(arguments: Sequence[str]) -> bool:
     """Tell whether Typer is about to show or install what makes a shell complete."""
     if arguments:
-        return _named(arguments) is None and any(word.endswith("-completion") for word in arguments)
+        return any(word.endswith("-completion") for word in _before_command(arguments))
     return os.environ.get("_APIMART_COMPLETE", "").startswith("source_")
+
+
+def _before_command(arguments: Sequence[str]) -> list[str]:
+    """Return the options before the first word that is none: those of `apimart` itself."""
+    return list(takewhile(lambda word: word.startswith("-"), arguments))
 
 
 def _status(code: int, arguments: Sequence[str]) -> int:

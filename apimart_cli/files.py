@@ -62,9 +62,59 @@ class Place(NamedTuple):
             raise
         return descriptor
 
-    def is_shared(self) -> bool:
-        """Tell whether other users can put files of other names into the folder, as into /tmp."""
-        return self.folder is not None and bool(os.fstat(self.folder).st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    def is_special(self) -> bool:
+        """Tell whether something lies here that no file can take the place of: a device, a pipe, a folder."""
+        status = self.now()
+        if status is None or stat.S_ISREG(status.st_mode):
+            return False
+        return not stat.S_ISLNK(status.st_mode) or self._is_in_proc()
+
+    def open_special(self) -> int:
+        """Open a device or a pipe for writing; wait for the reader of a FIFO.
+
+        Raises UnsafeError for one of another user: to open it may already do something.
+        """
+        self._require_owner(self.now())
+        flags = os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | _HELD
+        if self._is_in_proc():
+            # It stands for something that one of our processes has open already.
+            flags &= ~getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(self._of(None), flags, dir_fd=self.folder)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                raise OSError("it was swapped for another file meanwhile")
+            if not self._is_in_proc():
+                self._require_owner(status)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def require_ours(self) -> None:
+        """Raise UnsafeError where another user can change what lies here, or can put something else here.
+
+        For libraries that write files by their paths: nobody may make one in a folder like /tmp before they do.
+        """
+        self.require_own_folder()
+        status = self.now()
+        if status is not None and stat.S_ISREG(status.st_mode):
+            os.close(self.open_safe(os.O_RDONLY))
+        else:
+            self._require_owner(status)
+
+    def require_own_folder(self) -> None:
+        """Raise UnsafeError where other users can put files of other names into the folder, as into /tmp."""
+        if self.folder is not None:
+            status, at = os.fstat(self.folder), str(self.path.parent)
+            look(status, self.folder, at, "folder", self.owners, may_be_sticky=False)
+
+    def _require_owner(self, status: os.stat_result | None) -> None:
+        if self.folder is not None and status is not None and status.st_uid not in self.owners:
+            raise UnsafeError(str(self.path), "file", status, owner=status.st_uid)
+
+    def _is_in_proc(self) -> bool:
+        return self.folder is not None and _is_in_proc(str(self.path.parent))
 
     def remove(self, name: str) -> None:
         """Remove a file of the folder, if it is there."""
@@ -143,7 +193,8 @@ def found_for_output(path: Path, owners: frozenset[int], *, follow: bool = False
     """Give the place of a file that is only written, and holds no secret.
 
     Its own folder is one that no other user can change. A folder above may belong to another user, as that of Debian's
-    node_exporter does, who can rename it and not make us write anywhere else: no link of theirs is followed.
+    node_exporter does, who can rename it and not make us write anywhere else: no link of theirs is followed, and no
+    `..` leads out of it.
 
     Raises as `found`.
     """
@@ -166,6 +217,8 @@ class _Walk:
         self._links = 0
         self._fault: UnsafeError | None = None
         """What is wrong with the folder that the walk is in, where that may be."""
+        self._behind: UnsafeError | None = None
+        """What is wrong with the first such folder on the way. Its owner can move it while we are in it."""
         self._folder = -1
         self._at = "/"
 
@@ -189,6 +242,7 @@ class _Walk:
                     os.close(folder)
                 raise
             self._fault = fault
+            self._behind = self._behind or fault
 
     def to_the_end(self, *, make: bool = False, follow: bool = True) -> Place:
         while self._names:
@@ -206,6 +260,8 @@ class _Walk:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
     def _into(self, name: str, *, make: bool) -> None:
+        if name == ".." and self._behind is not None:
+            raise self._behind.leaving()
         try:
             folder = os.open(name, _FOLDER, dir_fd=self._folder)
         except FileNotFoundError:
@@ -234,16 +290,21 @@ class _Walk:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         target = os.readlink(name, dir_fd=self._folder)
         if os.path.isabs(target):
+            self._behind = None
             self._enter(os.open("/", _FOLDER), "/")
         self._names += _reversed_names(target)
 
     def _leads_to_no_path(self, name: str) -> bool:
         """Tell whether it is one of the links in /proc that stand for a pipe or another thing without a path."""
-        if not self._at.startswith("/proc/"):
+        if not _is_in_proc(self._at):
             return False
         with suppress(OSError):
             return not stat.S_ISREG(os.stat(name, dir_fd=self._folder).st_mode)
         return False
+
+
+def _is_in_proc(folder: str) -> bool:
+    return folder.startswith("/proc/")
 
 
 def _reversed_names(path: str) -> list[str]:

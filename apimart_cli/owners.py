@@ -44,28 +44,48 @@ class UnsafeError(Exception):
     """Another user can change or swap a file. What can be done about it is in the `hint`."""
 
     def __init__(
-        self, place: str, kind: str, status: os.stat_result, *, owner: int | None = None, group: str | None = None
+        self,
+        place: str,
+        kind: str,
+        status: os.stat_result,
+        *,
+        owner: int | None = None,
+        group: str | None = None,
+        is_left: bool = False,
     ) -> None:
-        """Take the file, folder or link that is the reason: `owner` owns it, or `group` or everybody may change it."""
+        """Take the file, folder or link that is the reason: `owner` owns it, or `group` or everybody may change it.
+
+        With `is_left` it is a folder that may be another user's, but that the path leaves again by `..`.
+        """
         super().__init__(place)
         self.place = place
         self.kind = kind
         self.status = status
         self.owner = owner
         self.group = group
+        self.is_left = is_left
+
+    def leaving(self) -> "UnsafeError":
+        """Return the same for a path that leaves the folder by `..`."""
+        return UnsafeError(self.place, self.kind, self.status, owner=self.owner, group=self.group, is_left=True)
 
     def reason(self, path: Path) -> str:
         """Return what lets another user decide what `path` is, to follow a colon."""
         thing = "it" if self.kind == "file" and Path(self.place).name == path.name else f"the {self.kind} {self.place}"
+        after = ", and '..' comes after it" if self.is_left else ""
         if self.owner is not None:
-            return f"{thing} belongs to another user, {_user(self.owner)}"
+            return f"{thing} belongs to another user, {_user(self.owner)}{after}"
         who = f"the group {self.group}" if self.group is not None else "every user"
-        return f"{who} can change {thing}"
+        return f"{who} can change {thing}{after}"
 
     def hint(self, *, is_read: bool) -> str:
         """Return what to do about it; a file that `is_read` can also be given to us, or its owner be trusted."""
+        if self.is_left:
+            return "write the path without '..'"
         if self.owner is None:
             mode = self.status.st_mode
+            if self.kind == "folder" and mode & stat.S_ISVTX:
+                return "use a folder of your own"
             who = ("g" if mode & stat.S_IWGRP else "") + ("o" if mode & stat.S_IWOTH else "")
             command = "chmod" if os.geteuid() in {0, self.status.st_uid} else "sudo chmod"
             return f"run: {command} {who}-w {shlex.quote(self.place)}"
@@ -94,8 +114,19 @@ def _user(user: int) -> str:
     return f"user id {user}" if name.startswith("#") else f"{name} (user id {user})"
 
 
-def look(status: os.stat_result, descriptor: int, place: str, kind: str, owners: frozenset[int]) -> None:
-    """Raise UnsafeError where another user can change what has this status, or put something else into it."""
+def look(
+    status: os.stat_result,
+    descriptor: int,
+    place: str,
+    kind: str,
+    owners: frozenset[int],
+    *,
+    may_be_sticky: bool = True,
+) -> None:
+    """Raise UnsafeError where another user can change what has this status, or put something else into it.
+
+    A folder that is sticky, like /tmp, will do for a file of ours, unless it `may_be_sticky` not.
+    """
     if os.name != "posix":
         return
     if status.st_uid not in owners:
@@ -103,7 +134,7 @@ def look(status: os.stat_result, descriptor: int, place: str, kind: str, owners:
     if kind == "link" or not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return
     # In a sticky folder only the owner of a file can rename or remove it.
-    if kind == "folder" and status.st_mode & stat.S_ISVTX:
+    if kind == "folder" and may_be_sticky and status.st_mode & stat.S_ISVTX:
         return
     if status.st_mode & stat.S_IWOTH:
         raise UnsafeError(place, kind, status)
@@ -127,9 +158,9 @@ def _is_private(group: int, owners: frozenset[int]) -> bool:
     """Tell whether a group has one of `owners` in it and no other user.
 
     That is a user's own group, which has the user's name on the distributions that make one for each. Many directory
-    services do not list all their users, so a primary group with another name counts as shared. A group that this
-    machine does not know has no members: it counts as private where it is one of ours, or has the number of an owner,
-    as in containers.
+    services do not list all their users, so a primary group with another name counts as shared. A group without a name
+    is private where it has the number of an owner, as in containers. Another one is shared, also where it is one of
+    ours: processes of other users are put into `fsGroup` of Kubernetes by its number alone.
     """
     import grp
     import pwd
@@ -137,7 +168,7 @@ def _is_private(group: int, owners: frozenset[int]) -> bool:
     try:
         known = grp.getgrgid(group)
     except KeyError:
-        return group in {os.getegid(), *os.getgroups(), *owners}
+        return group in owners
     for owner in owners:
         try:
             user = pwd.getpwuid(owner)

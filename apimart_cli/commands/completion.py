@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 _SAFE = r"[\w@.+/ -]+"
@@ -54,6 +55,51 @@ def forget_keys(environ: "os._Environ[str]") -> None:
     kept = environment_without_keys(environ)
     for name in environ.keys() - kept.keys() - {"_APIMART_COMPLETE"}:
         del environ[name]
+
+
+INSTALLED = {
+    "bash": (".bashrc", ".bash_completions/apimart.sh"),
+    "zsh": (".zshrc", ".zfunc/_apimart"),
+    "fish": (".config/fish/completions/apimart.fish",),
+    "pwsh": (".config/powershell/Microsoft.PowerShell_profile.ps1",),
+}
+"""The files below the home folder that Typer writes for each shell."""
+
+
+def require_installable() -> None:
+    """Raise UsageError where another user can change what Typer is about to write, or could swap it meanwhile.
+
+    Root may have the home folder of a user: what that user has linked there would be overwritten.
+    """
+    from apimart_cli.errors import UsageError
+    from apimart_cli.files import found
+    from apimart_cli.owners import UnsafeError, own_files
+
+    for name in INSTALLED.get(_shell(), ()):
+        path = Path.home() / name
+        try:
+            # Typer would make the folders as well; made here, they cannot be another user's when it does.
+            with found(path, own_files(), make=True) as place:
+                place.require_ours()
+        except UnsafeError as error:
+            raise UsageError(
+                f"completion is not installed in {path}: {error.reason(path)}", error.hint(is_read=False)
+            ) from None
+        except OSError as error:
+            raise UsageError(
+                f"completion cannot be installed in {path}: {error.strerror}", "see: apimart --show-completion"
+            ) from None
+
+
+def _shell() -> str:
+    """Return the shell that we were started by, as Typer finds it out; an empty text where there is none."""
+    import shellingham  # type: ignore[import-untyped]  # it has no types; Typer needs it, too
+
+    try:
+        name: str = shellingham.detect_shell()[0]
+    except (shellingham.ShellDetectionFailure, OSError, RuntimeError):
+        return ""
+    return name
 
 
 def _profiles() -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from apimart_cli.ledger.damage import is_damage, set_aside
 from apimart_cli.ledger.elsewhere import check_beside, check_schema, restrict
-from apimart_cli.ledger.place import JOURNAL, Identity, LedgerError, check_file, keep_beside, make_file
+from apimart_cli.ledger.place import Identity, LedgerError, check_file, make_file
 from apimart_cli.ledger.records import ALLOWED_SECONDS
 from apimart_cli.ledger.schema import MIGRATIONS, migrate
 from apimart_cli.text import quote
@@ -84,7 +84,7 @@ def opened(
     if not _ONE_AT_A_TIME.acquire(timeout=PATIENT_SECONDS if seconds is None else seconds):
         raise LedgerError(f"{path} is in use")
     try:
-        path, identity, is_shared = make_file(path) if create else check_file(path)
+        path, identity = make_file(path) if create else check_file(path)
         check_beside(path)
         with (
             _translated(path, identity),
@@ -92,8 +92,6 @@ def opened(
         ):
             db.ends_at, db.waits = ends_at, waits
             db.limit_work(path.stat().st_size)
-            if is_shared:
-                _keep_journal(db, path)
             _prepare(db, path)
             yield db
     finally:
@@ -122,14 +120,6 @@ def step(connection: Connection) -> Iterator[None]:
     with transaction(connection):
         yield
     time.sleep(max(PAUSE, time.monotonic() - start))
-
-
-def _keep_journal(connection: Connection, path: Path) -> None:
-    """Let the journal, which is ours, stay: another user could put one in its place, and SQLite would play it back."""
-    connection.limit_waiting()
-    connection.execute("PRAGMA journal_mode = TRUNCATE")
-    # That may have played back what an accident left, and removed it.
-    keep_beside(path, JOURNAL)
 
 
 def _prepare(connection: Connection, path: Path) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
@@ -19,7 +18,7 @@ from filelock import FileLock, Timeout
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger.elsewhere import require_regular
 from apimart_cli.ledger.file import PATIENT_SECONDS, Connection, step, transaction
-from apimart_cli.ledger.place import LedgerError, keep_beside
+from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.records import Series
 from apimart_cli.ledger.retention import forget_import, prune_soon
 from apimart_cli.ledger.store import STEP, label_id, series_id
@@ -119,7 +118,6 @@ def _alone(connection: Connection) -> Iterator[None]:
     require_regular(f"{path}.import")
     try:
         # A file of its own: to close the ledger's own file would drop SQLite's locks on it. It stays, empty.
-        keep_beside(Path(path), ".import")
         with FileLock(f"{path}.import", timeout=PATIENT_SECONDS, mode=0o600):
             yield
     except Timeout:

@@ -18,9 +18,6 @@ MAGIC = b"SQLite format 3\0"
 HEADER = 100
 """Bytes at the beginning of every SQLite file that tell what it is."""
 
-JOURNAL = "-journal"
-"""What SQLite adds to the name. It plays back what it finds there."""
-
 _FORMATS, _VERSION, _APPLICATION = slice(18, 20), slice(60, 64), slice(68, 72)
 
 _ROLLBACK = b"\1\1"
@@ -55,8 +52,6 @@ class Ours(NamedTuple):
     folder on the way.
     """
     identity: Identity
-    is_shared: bool = False
-    """Whether other users can put files of other names into its folder, as into /tmp."""
 
 
 def make_file(path: Path) -> Ours:
@@ -86,9 +81,22 @@ def _place(path: Path, *, make: bool = False) -> Iterator[Place]:
     """Give the place of the ledger. Raises LedgerError where another user can change it, or what lies beside it."""
     try:
         with found(path, trusted_owners(), make=make) as place:
+            _require_own_folder(place, path)
             yield place
     except UnsafeError as error:
         raise LedgerError(f"{path}: {error.reason(path)}") from None
+
+
+def _require_own_folder(place: Place, path: Path) -> None:
+    """Raise LedgerError in a folder like /tmp, where each user can make files.
+
+    SQLite opens a journal and a write-ahead log by their names, and plays back what it finds there.
+    """
+    try:
+        place.require_own_folder()
+    except UnsafeError as error:
+        reason = f"{error.reason(path)}, and SQLite reads what lies beside it"
+        raise LedgerError(f"{path}: {reason}; use a folder of your own: APIMART_HISTORY") from None
 
 
 def is_ours(header: bytes) -> bool:
@@ -113,27 +121,7 @@ def _look(place: Place, path: Path, flags: int) -> Ours:
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-    is_shared = place.is_shared()
-    if is_shared:
-        _keep(place, JOURNAL)
-    return Ours(place.path, Identity(status.st_dev, status.st_ino), is_shared)
-
-
-def keep_beside(path: Path, ending: str) -> None:
-    """Make an empty file of ours beside the ledger, or see that the one there is ours. Raises LedgerError.
-
-    Libraries open such files by their names, and another user may have made one in a folder like /tmp. There, no other
-    user can remove or replace ours.
-    """
-    try:
-        with _place(path) as place:
-            _keep(place, ending)
-    except OSError as error:
-        raise LedgerError(f"{path}{ending}: {_reason(error)}") from None
-
-
-def _keep(place: Place, ending: str) -> None:
-    os.close(place.open_safe(os.O_RDWR | os.O_CREAT, name=f"{place.path.name}{ending}"))
+    return Ours(place.path, Identity(status.st_dev, status.st_ino))
 
 
 def _check(path: Path, status: os.stat_result, header: bytes) -> None:

@@ -12,7 +12,7 @@ from apimart_cli.gate import Judged, Verdict
 from apimart_cli.output import Format
 from apimart_cli.output.amounts import plain
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import without_keys
+from apimart_cli.text import without_commands, without_keys
 from apimart_cli.words import Outcome, Scope
 
 SCHEMA = 1
@@ -20,7 +20,7 @@ SCHEMA = 1
 
 
 def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:
-    return "".join(f"{_encode(reading_document(reading))}\n" for reading in with_spendable(readings))
+    return "".join(f"{_line(reading_document(reading))}\n" for reading in with_spendable(readings))
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
@@ -35,12 +35,12 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
         "stopped_by": [without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS],
         "readings": [_judged_document(each) for each in judged],
     }
-    return f"{_encode(document)}\n"
+    return f"{_line(document)}\n"
 
 
 def judged_as_json(judged: Sequence[Judged]) -> str:
     """Return the list of readings, as `check --json` has it."""
-    return _encode([_judged_document(each) for each in judged])
+    return _line([_judged_document(each) for each in judged])
 
 
 def _judged_document(judged: Judged) -> dict[str, Any]:
@@ -79,12 +79,12 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
         }
     else:
         document = {"schema": SCHEMA, "profile": None, "scope": None}
-    return f"{_encode({**document, 'error': _error_document(error)})}\n"
+    return f"{_line({**document, 'error': _error_document(error)})}\n"
 
 
 def render_document(document: Mapping[str, Any]) -> str:
     """Return any document of ours as one line of JSON, the schema first."""
-    return f"{_encode({'schema': SCHEMA, **document})}\n"
+    return f"{_line({'schema': SCHEMA, **document})}\n"
 
 
 def reading_document(reading: Reading) -> dict[str, Any]:
@@ -132,8 +132,13 @@ def _utc(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _line(value: Any) -> str:
+    """Return JSON in ASCII on one line, which no CI runner obeys."""
+    return without_commands(_encode(value))
+
+
 def _encode(value: Any) -> str:
-    """Return JSON in ASCII on one line. Unlike the library's encoder it writes a Decimal with every digit it has."""
+    """Return JSON in ASCII. Unlike the library's encoder it writes a Decimal with every digit it has."""
     match value:
         case Decimal():
             return plain(value)

@@ -92,7 +92,8 @@ def runs_as_lines(runs: Sequence[Run]) -> str:
 
 def _row(run: Run) -> tuple[str, ...]:
     took = "-" if run.ended is None else duration((run.ended - run.began).total_seconds())
-    spent = "-" if run.spent is None else f"{'' if run.is_settled else '>= '}{with_unit(run.spent, run.unit)}"
+    unit = None if run.unit is None else visible(run.unit)
+    spent = "-" if run.spent is None else f"{'' if run.is_settled else '>= '}{with_unit(run.spent, unit)}"
     label = "-" if run.label is None else visible(run.label)
     return f"{run.began:%Y-%m-%d %H:%M}", visible(run.profile), label, took, spent, _how_it_ended(run)
 
@@ -121,17 +122,17 @@ def runs_as_json(runs: Sequence[Run]) -> str:
     return "".join(
         render_document(
             {
-                "label": run.label,
+                "label": None if run.label is None else without_keys(run.label),
                 "profile": without_keys(run.profile),
                 "key_id": run.key_id,
-                "host": run.host,
+                "host": without_keys(run.host),
                 "began_at": f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
                 "ended_at": None if run.ended is None else f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
                 "exit_code": run.exit_code,
                 "stopped_by": run.stopped_by,
                 "spent": run.spent,
                 "settled": run.is_settled,
-                "unit": run.unit,
+                "unit": None if run.unit is None else without_keys(run.unit),
             }
         )
         for run in runs

@@ -13,7 +13,7 @@ from apimart_cli.output.amounts import plain
 from apimart_cli.output.escapes import BY_SHELL, Escape, for_pango, for_tmux
 from apimart_cli.output.runway import document, in_short, in_words
 from apimart_cli.output.template import FIELDS, Template, filled, read_template
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import visible, without_commands, without_keys
 from apimart_cli.words import Preset, Scope
 
 _TEMPLATE = "{remain} {unit} {lasts}"
@@ -137,13 +137,15 @@ def _waybar(status: Status, template: Template, _reader: Reader) -> str:
     import json
 
     # JSON has escapes of its own for what is not ASCII.
-    return json.dumps(
-        {
-            "text": _text(status, template, for_pango),
-            "tooltip": for_pango("\n".join(_sentences(status))),
-            "class": _class_of(status),
-            "percentage": _percentage(status.known),
-        }
+    return without_commands(
+        json.dumps(
+            {
+                "text": _text(status, template, for_pango),
+                "tooltip": for_pango("\n".join(_sentences(status))),
+                "class": _class_of(status),
+                "percentage": _percentage(status.known),
+            }
+        )
     )
 
 
@@ -155,13 +157,13 @@ def _json(status: Status, template: Template, _reader: Reader) -> str:
         {
             "profile": without_keys(status.profile),
             "scope": status.scope.value,
-            "host": status.host,
+            "host": without_keys(status.host),
             "text": _text(status, template, str),
             "state": _class_of(status),
             "remain_balance": known and known.remain,
             "used_balance": known and known.used,
             "unlimited_quota": known and known.remain is None,
-            "unit": known and known.unit,
+            "unit": without_keys(known.unit) if known and known.unit else None,
             "at": known and known.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "age_seconds": known and max(0, known.age // timedelta(seconds=1)),
             "forecast": document(known.forecast) if known else None,

@@ -1,7 +1,6 @@
 """Long answers, written piece by piece: to standard output, or to a file that is there whole or not at all."""
 
 import os
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -61,12 +60,11 @@ def _joined(lines: Iterable[str]) -> Iterator[str]:
 @contextmanager
 def _new_file(file: Path) -> Iterator[TextIO]:
     """Open a file, private to its owner, that takes the place of the one at `file` once it is whole."""
-    if file.exists() and not file.is_file():
-        # A device or a pipe: nothing can take its place.
-        with open(_open_device(file), "w", encoding="utf-8") as stream:
-            yield stream
-        return
     with found_for_output(file, trusted_owners(), follow=True) as place:
+        if place.is_special():
+            with open(place.open_special(), "w", encoding="utf-8") as special:
+                yield special
+            return
         new = f".{place.path.name}.{os.getpid()}.new"
         with place.replaced(new, mode=0o600) as binary:
             stream = TextIOWrapper(binary, encoding="utf-8")
@@ -77,12 +75,3 @@ def _new_file(file: Path) -> Iterator[TextIO]:
                 # Closed with the file itself, once that is on the disk.
                 with suppress(OSError):
                     stream.detach()
-
-
-def _open_device(file: Path) -> int:
-    """Open what is no regular file. One that has come in its place since the look is left as it is."""
-    descriptor = os.open(file, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0))
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError("it was swapped for another file meanwhile")
-    return descriptor

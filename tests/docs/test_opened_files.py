@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +14,7 @@ import pytest
 import apimart_cli
 from apimart_cli.sandbox.server import Sandbox
 from support.pages import table
+from support.programs import need
 from support.running import KEY
 
 PROBE = """
@@ -57,6 +59,10 @@ FILES = {
     "the file of `--report`, or that `history export` writes, and `.NAME.….new` beside it": (
         r"\.?(report|export)\.json(\.\d+\.new)?"
     ),
+    "`~/.bashrc`, `~/.bash_completions/apimart.sh`; `~/.zshrc`, `~/.zfunc/_apimart`; "
+    "`~/.config/fish/completions/apimart.fish`; the profile of PowerShell": (
+        r"\.bashrc|\.zshrc|\.bash_completions|\.zfunc|\.config|fish|completions|apimart\.sh|_apimart|apimart\.fish"
+    ),
     "the file of `SSLKEYLOGFILE`, with `APIMART_KEYLOG=1`": r"secrets",
     "the file that `history import` reads": r"import\.json",
     "temporary files in `TMPDIR`, without a name or in a new folder of their own": r"",
@@ -66,6 +72,8 @@ FILES = {
     "`/dev/null`, the terminal, and `/proc`": r"/dev/(null|tty)|/proc/.*",
 }
 """The rows of the table, and how the tests call such a file; None where OpenSSL or the system opens it."""
+
+SHELLS = ("bash", "zsh", "fish")
 
 COMMANDS = [
     "balance",
@@ -89,6 +97,7 @@ COMMANDS = [
     "profiles rename written other",
     "login -p written",
     "logout -p written",
+    *(f"{shell} --install-completion" for shell in SHELLS),
     "exporter --token-file token --listen 127.0.0.1:{taken}",
     "exporter --tls-cert tls.crt --tls-key tls.key --listen 127.0.0.1:{taken}",
 ]
@@ -127,8 +136,13 @@ def opened_by(line: str, folder: Path, environment: Mapping[str, str], sandbox: 
     """Return what a command opens."""
     told = folder / "opened.txt"
     told.unlink(missing_ok=True)
+    words = line.split()
+    command = [sys.executable, "-c", PROBE, str(told), *words]
+    if words[0] in SHELLS:
+        # Completion is installed for the shell that starts it, which is not to give its place to the command.
+        command = [need(words[0]), "-c", f"{shlex.join([*command[: -len(words)], *words[1:]])} || exit 1"]
     subprocess.run(
-        [sys.executable, "-c", PROBE, told, *line.split()],
+        command,
         env={
             **environment,
             "APIMART_BASE_URL": sandbox.url,

@@ -1,5 +1,7 @@
 """A ledger that somebody else made, as from a CI cache: it decides nothing, commands nothing, and stays as it is."""
 
+import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -81,6 +83,8 @@ def values() -> Iterator[tuple[str, str]]:
         "series.key_id",
         "runs.label",
         "runs.profile",
+        "runs.unit",
+        "runs.host",
     )
     for place in shown:
         for value in ("char(27) || '[31m' || char(10) || '::error::x'", "x'1b5b33316d'", "5", "printf('%.9000c', 'x')"):
@@ -105,3 +109,26 @@ def test_no_value_of_a_ledger_commands_the_terminal_or_is_a_bug(run: Run, sandbo
             assert "a bug in apimart" not in ended.stdout + ended.stderr, (place, value, arguments, ended)
             assert "\x1b" not in ended.stdout + ended.stderr, (place, value, arguments)
             assert not [line for line in ended.stdout.splitlines() if line.startswith("::error")], (place, arguments)
+
+
+@pytest.mark.parametrize("place", ["labels.profile", "labels.unit", "labels.source", "runs.label", "runs.unit"])
+def test_no_value_of_a_ledger_commands_a_ci_runner(run: Run, sandbox: Sandbox, ledger: Path, place: str) -> None:
+    """Azure Pipelines and GitHub obey some commands anywhere in a line, JSON included; a terminal, escapes."""
+    command = "\x1b[31mx ##vso[task.setvariable variable=a]b ##[error]c ::error::d"
+    table, _, column = place.partition(".")
+    change(ledger, f"UPDATE {table} SET {column} = '{command}'")
+    change(ledger, "UPDATE runs SET spent = '1.5'")
+    env = {**connected(sandbox), "APIMART_HISTORY": str(ledger), "APIMART_RECORD": "0"}
+    lines = [
+        *SHOWING,
+        ("history", "runs", "--json"),
+        ("statusline", "--preset", "json"),
+        ("statusline", "--preset", "waybar"),
+    ]
+    said: list[object] = []
+    for arguments in lines:
+        told = run(*arguments, env=env).stdout
+        assert not re.search(r"##\w*\[|(?<!\S)::|\x1b", told), (arguments, told)
+        if told.startswith("{"):
+            said += [value for line in told.splitlines() for value in json.loads(line).values()]
+    assert command in said

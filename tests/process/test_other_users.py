@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
+from support.programs import need
 from support.running import KEY, Run, connected
 from support.secure import Gateway
-from support.strangers import STRANGER, as_root, ground, run_as_stranger
+from support.strangers import AS_STRANGER, READING_ALL, STRANGER, as_root, ground, run_as_stranger
 
 pytestmark = as_root
 
@@ -300,6 +301,131 @@ def test_an_export_goes_nowhere_else(run: Run, sandbox: Sandbox, place: Path) ->
     ended = run("history", "export", str(shared / "link"), env=env)
     assert (ended.returncode, precious.read_text()) == (1, "precious\n")
     assert f"the link {shared / 'link'} belongs to another user" in ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["a link to a pipe of root's", "a pipe of theirs"])
+def test_an_export_goes_into_no_pipe_of_theirs(run: Run, sandbox: Sandbox, place: Path, kind: str) -> None:
+    """Nor to a device: those are not replaced, so a look at the owner comes before they are opened."""
+    env = {**connected(sandbox), "APIMART_HISTORY": str(place / "state" / "history.db"), "APIMART_RECORD": "1"}
+    assert run("balance", env=env).returncode == 0
+    theirs, pipe = place / "theirs", place / "pipe"
+    theirs.mkdir()
+    os.mkfifo(pipe, 0o600)
+    if kind == "a pipe of theirs":
+        # In a folder of root's: what lies there is theirs all the same.
+        path = place / "out"
+        pipe.rename(path)
+        give(STRANGER, path)
+        pipe = path
+    else:
+        path = theirs / "out"
+        path.symlink_to(pipe)
+        os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+        give(STRANGER, theirs)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ended = run("history", "export", str(path), env=env)
+        assert (ended.returncode, os.read(reader, 10)) == (1, b"")
+    finally:
+        os.close(reader)
+    assert "belongs to another user" in ended.stderr
+    assert f"sudo -u '#{STRANGER}' apimart …" in ended.stderr
+
+
+def test_a_report_does_not_go_up_from_their_folder(run: Run, sandbox: Sandbox, place: Path) -> None:
+    """They can move it meanwhile; the command is not started."""
+    (place / "theirs" / "a").mkdir(parents=True)
+    give(STRANGER, place / "theirs", place / "theirs" / "a")
+    report = place / "theirs" / "a" / ".." / ".." / "report"
+    ended = run("run", "--min", "1", "--report", str(report), "--", "touch", f"{place}/ran", env=connected(sandbox))
+    assert ended.returncode == 125
+    assert "and '..' comes after it\nhint: write the path without '..'" in ended.stderr
+    assert os.listdir(place) == ["theirs"]
+
+
+# --- completion -------------------------------------------------------------------------------------------------
+
+INSTALLED = {
+    "bash": (".bashrc", ".bash_completions/apimart.sh"),
+    "zsh": (".zshrc", ".zfunc/_apimart"),
+    "fish": (".config/fish/completions/apimart.fish",),
+}
+"""What is written for each shell, below the home folder."""
+
+
+def install(
+    shell: str, home: Path, command: str, environment: Mapping[str, str], *user: str, after: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Install completion from a shell, which ends with 9 where the command fails."""
+    return subprocess.run(
+        [*user, need(shell), "-c", f"'{command}' --install-completion {after} || exit 9"],
+        env={**environment, "HOME": str(home)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("shell", "name"), [(shell, name) for shell, names in INSTALLED.items() for name in names])
+@pytest.mark.parametrize("theirs", ["the home", "a link", "a file", "a folder"])
+def test_root_installs_completion_into_no_file_of_another_user(
+    place: Path, command: str, environment: Mapping[str, str], shell: str, name: str, theirs: str
+) -> None:
+    """Root may have kept the HOME of a user, who could link a file of root there, and change what its shell reads."""
+    home, precious = place / "home", place / "precious"
+    path = home / name
+    path.parent.mkdir(parents=True)
+    precious.write_text("precious\n")
+    precious.chmod(0o600)
+    if theirs in {"the home", "a link"}:
+        path.symlink_to(precious)
+    elif theirs == "a file":
+        path.write_text("precious\n")
+    given = {"the home": home, "a folder": path.parent}.get(theirs, path)
+    os.chown(given, STRANGER, STRANGER, follow_symlinks=False)
+    ended = install(shell, home, command, environment)
+    assert (ended.returncode, ended.stdout) == (9, ""), ended
+    assert ended.stderr.startswith(f"apimart: error: completion is not installed in {home}/")
+    assert "belongs to another user" in ended.stderr
+    assert f"hint: run it as that user: sudo -u '#{STRANGER}' apimart …" in ended.stderr
+    assert precious.read_text() == "precious\n"
+    assert not path.exists() or path.read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("shell", INSTALLED)
+def test_completion_is_installed_into_files_of_ones_own(
+    place: Path, command: str, environment: Mapping[str, str], shell: str
+) -> None:
+    """For root, and, as the hint says, for that user; a link of their own is followed."""
+    for user, words in ((0, ()), (STRANGER, (*AS_STRANGER, *READING_ALL))):
+        home = place / f"{user}"
+        (home / "dotfiles").mkdir(parents=True)
+        first = home / INSTALLED[shell][0]
+        if first.parent == home:
+            first.symlink_to("dotfiles/rc")
+        for each in (home, home / "dotfiles", *home.glob(".*rc")):
+            os.chown(each, user, user, follow_symlinks=False)
+        ended = install(shell, home, command, environment, *words)
+        assert (ended.returncode, ended.stderr) == (0, ""), ended
+        assert all((home / name).read_text() and (home / name).stat().st_uid == user for name in INSTALLED[shell])
+        assert first.is_symlink() is (first.parent == home)
+
+
+@pytest.mark.parametrize("after", ["", "balance"])
+def test_completion_is_not_installed_where_others_can_make_files(
+    place: Path, command: str, environment: Mapping[str, str], after: str
+) -> None:
+    """They could put a link there just before it is written, as in /tmp. Whatever stands behind the option."""
+    home = place / "home"
+    home.mkdir()
+    home.chmod(0o1777)
+    ended = install("bash", home, command, environment, after=after)
+    assert ended.returncode == 9
+    assert f"every user can change the folder {home}\nhint: use a folder of your own" in ended.stderr
+    assert os.listdir(home) == []
 
 
 @pytest.mark.parametrize("variable", ["GITHUB_OUTPUT"])

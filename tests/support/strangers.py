@@ -14,6 +14,12 @@ import pytest
 STRANGER = 54321
 """A user id without an entry in the list of users."""
 
+AS_STRANGER = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups")
+"""Runs a program as STRANGER, with nothing but the permissions of that user."""
+
+READING_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+"""Lets it read everything, for the interpreter may be in a folder of root's; it can write what anybody can."""
+
 as_root = pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0 or shutil.which("setpriv") is None,
     reason="only root, with setpriv, can act as another user",
@@ -24,11 +30,8 @@ def run_as_stranger(
     *arguments: str, env: Mapping[str, str], cwd: Path, input: str | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command as STRANGER, with these variables alone."""
-    # It may read everything, for the interpreter may be in a folder of root's; it can write what anybody can.
-    reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
-    user = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", *reading)
     return subprocess.run(
-        [*user, sys.executable, "-P", "-m", "apimart_cli", *arguments],
+        [*AS_STRANGER, *READING_ALL, sys.executable, "-P", "-m", "apimart_cli", *arguments],
         env=dict(env),
         cwd=cwd,
         input=input,
@@ -42,9 +45,8 @@ def run_as_stranger(
 
 def act_as_stranger(script: str, *arguments: str | Path) -> None:
     """Run a shell script as STRANGER, with nothing but the permissions of that user; what fails in it is let be."""
-    user = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups")
     subprocess.run(
-        [*user, "/bin/sh", "-c", script, "sh", *map(str, arguments)],
+        [*AS_STRANGER, "/bin/sh", "-c", script, "sh", *map(str, arguments)],
         cwd="/",
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,

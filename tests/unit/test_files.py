@@ -18,7 +18,7 @@ from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.writer import require_writable, set_values
 from apimart_cli.errors import ConfigError, OutputError, UsageError
 from apimart_cli.exporter.access import AccessFiles, read_access
-from apimart_cli.files import MOST_LINKS, found, found_for_output
+from apimart_cli.files import MOST_LINKS, Place, found, found_for_output
 from apimart_cli.guarding import accounting
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError
@@ -176,6 +176,9 @@ def test_a_file_is_used_where_nobody_can_swap_it(place: Path, kind: Kind, folder
     before = sorted(os.listdir(inner))
     # Metrics and reports may go below a folder of another user, where no link is followed.
     expected = folder.is_safe or (kind.is_output and is_above)
+    if kind.name == "history.db" and folder.mode & stat.S_ISVTX and folder.mode & 0o022 and not is_above:
+        # SQLite uses what lies beside it, which may be another user's.
+        expected = False
     assert try_use(kind, path) is expected
     if not expected:
         assert (path.read_text(), sorted(os.listdir(inner))) == (kind.content, before)
@@ -300,12 +303,13 @@ def test_the_group_of_one_user_is_private(
     assert owners._is_private(1000, frozenset({0, 1000})) is is_private
 
 
-def test_a_group_without_an_entry_is_private_where_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container, whose processes have groups by number; `fsGroup` of Kubernetes is one."""
+def test_a_group_without_a_name_is_private_with_the_number_of_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container. Another one that we are in may be another user's, too, as `fsGroup` of Kubernetes is."""
     monkeypatch.setattr(os, "getgroups", lambda: [10_001])
+    monkeypatch.setattr(os, "getegid", lambda: 10_001)
     unknown = frozenset({0, 20_002})
-    assert owners._is_private(10_001, unknown)
     assert owners._is_private(20_002, unknown)
+    assert not owners._is_private(10_001, unknown)
     assert not owners._is_private(30_003, unknown)
 
 
@@ -485,6 +489,106 @@ def test_links_lead_where_the_system_says(tmp_path: Path, target: str) -> None:
     with found(tmp_path / "link", own_files()) as place:
         assert place.path == Path(os.path.realpath(tmp_path / "real" / "file"))
         os.close(place.open_safe(os.O_RDONLY))
+
+
+@as_root
+@pytest.mark.parametrize("way", ["theirs/a/../a.prom", "theirs/../a.prom", "theirs/a/ours/../../a.prom", "link/a.prom"])
+def test_no_output_goes_up_from_a_folder_of_another_user(place: Path, way: str) -> None:
+    """That user can move the folder while we are in it: `..` would lead to where it is by then."""
+    theirs = place / "theirs"
+    (theirs / "a" / "ours").mkdir(parents=True)
+    for each in (theirs, theirs / "a"):
+        os.chown(each, STRANGER, STRANGER)
+    (place / "link").symlink_to("theirs/a/..")
+    with pytest.raises(UsageError, match=r"folder .*/theirs belongs to another user, .*, and '\.\.' comes") as refused:
+        require_place(place / way)
+    assert refused.value.hint == "write the path without '..'"
+    with pytest.raises(OutputError, match="belongs to another user"):
+        write_textfile(place / way, "new 1\n")
+    assert not list(place.rglob("*.prom"))
+    # What the hint says helps.
+    write_textfile(theirs / "a" / "ours" / "a.prom", "new 1\n")
+    # From there a link of ours may lead to another place.
+    (theirs / "a" / "ours" / "out").symlink_to(f"{place}/theirs/../theirs/a/ours")
+    with pytest.raises(OutputError, match="belongs to another user"):
+        write_textfile(theirs / "a" / "ours" / "out" / "b.prom", "new 1\n")
+    (place / "real" / "er").mkdir(parents=True)
+    (theirs / "a" / "ours" / "real").symlink_to(place / "real" / "er" / "..")
+    write_textfile(theirs / "a" / "ours" / "real" / "c.prom", "new 1\n")
+    assert (place / "real" / "c.prom").exists()
+
+
+@as_root
+@pytest.mark.parametrize("owner", [0, STRANGER])
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_export_goes_into_no_pipe_of_another_user(place: Path, owner: int, shared: bool) -> None:
+    """It is written into one of ours."""
+    place.chmod(0o1777 if shared else 0o755)
+    pipe = place / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    os.chown(pipe, owner, owner)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if owner == 0:
+            write_pieces(["{}\n"], pipe)
+        else:
+            with pytest.raises(OutputError, match="it belongs to another user"):
+                write_pieces(["{}\n"], pipe)
+        assert os.read(reader, 10) == (b"{}\n" if owner == 0 else b"")
+    finally:
+        os.close(reader)
+
+
+@as_root
+@pytest.mark.parametrize("target", ["/dev/null", "pipe"])
+def test_no_link_of_another_user_leads_to_a_device_or_a_pipe(place: Path, target: str) -> None:
+    """Opening some devices does something; a pipe of root's is not theirs to fill. Our own links are followed."""
+    os.mkfifo(place / "pipe", 0o600)
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for name, owner in (("theirs", STRANGER), ("ours", 0)):
+        (shared / name).symlink_to(place / target)
+        os.chown(shared / name, owner, owner, follow_symlinks=False)
+    reader = os.open(place / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(OutputError, match=r"the link .* belongs to another user"):
+            write_pieces(["{}\n"], shared / "theirs")
+        assert os.read(reader, 10) == b""
+        write_pieces(["{}\n"], shared / "ours")
+        assert os.read(reader, 10) == (b"{}\n" if target == "pipe" else b"")
+    finally:
+        os.close(reader)
+
+
+def test_a_file_that_comes_in_the_place_of_a_pipe_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one of ours that is precious: writing fails."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    look = Place.is_special
+
+    def look_then_swap(self: Place) -> bool:
+        is_special = look(self)
+        pipe.unlink()
+        pipe.write_text("precious")
+        return is_special
+
+    monkeypatch.setattr(Place, "is_special", look_then_swap)
+    with pytest.raises(OutputError, match="it was swapped for another file meanwhile"):
+        write_pieces(["{}\n"], pipe)
+    assert pipe.read_text() == "precious"
+
+
+def test_an_export_goes_to_what_a_shell_has_opened(tmp_path: Path) -> None:
+    """A pipe has no path: `/dev/fd/N` stands for it, as for `>(gzip)` of bash."""
+    reader, writer = os.pipe()
+    write_pieces(["{}\n"], Path(f"/dev/fd/{writer}"))
+    os.close(writer)
+    with open(reader, encoding="utf-8") as read:
+        assert read.read() == "{}\n"
 
 
 def test_a_chain_of_links_has_an_end(tmp_path: Path) -> None:

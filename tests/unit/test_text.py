@@ -1,8 +1,11 @@
 """Text from servers, files and arguments is shown as one visible line, and nothing in it acts or looks like a key."""
 
+import json
+import re
+
 import pytest
 
-from apimart_cli.text import QUOTE_LIMIT, quote, visible
+from apimart_cli.text import QUOTE_LIMIT, quote, visible, without_commands
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,21 @@ def test_every_wide_space_is_a_plain_one(space: str) -> None:
 def test_commands_for_ci_runners_are_broken_up(text: str, shown: str) -> None:
     """A runner that reads the log finds no workflow command in it."""
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize("text", ["x ##[error]y", "##vso[task.complete]", "a ::error::b", ":: ##teamcity[x", "\\##[a]"])
+def test_json_holds_no_command_and_says_the_same(text: str) -> None:
+    """Runners obey some anywhere in a line; JSON has escapes that they do not know."""
+    encoded = json.dumps({"a": text})
+    written = without_commands(encoded)
+    assert json.loads(written) == {"a": text}
+    assert not re.search(r"##\w*\[|(?<!\S)::", written)
+
+
+@pytest.mark.parametrize("text", ["plain", "2001:db8::1", "C++ ## heading", "a::b"])
+def test_json_without_a_command_is_as_it_was(text: str) -> None:
+    """Hosts above all."""
+    assert without_commands(json.dumps([text])) == json.dumps([text])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""A ledger in a folder like /tmp, where other users may make files: SQLite plays back no journal but ours."""
+"""A ledger in a folder like /tmp, where other users may make files: SQLite would use what they put beside it."""
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -11,57 +10,61 @@ from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.store import record
 from support.ledger import entry
-from support.strangers import STRANGER, as_root
+from support.strangers import as_root
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A ledger in such a folder."""
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    folder.chmod(0o1777)
-    return folder / "history.db"
-
-
-def test_the_journal_of_a_shared_folder_is_ours_and_stays(path: Path) -> None:
-    """So that there is no moment at which another one could be put in its place."""
-    journal = Path(f"{path}-journal")
-    for number in range(3):
-        with opened(path, seconds=None) as ledger:
-            before = journal.stat().st_ino
-            record(ledger, [entry(used=f"{number}")])
-            assert journal.stat().st_ino == before
-        assert (journal.stat().st_size, stat.S_IMODE(journal.stat().st_mode)) == (0, 0o600)
-    with opened(path, create=False) as ledger:
-        assert len(list(entries(ledger))) == 1
+    """A ledger with one reading, in a folder that is about to become such a one."""
+    path = tmp_path / "shared" / "history.db"
+    with opened(path, seconds=None) as ledger:
+        record(ledger, [entry()])
+    return path
 
 
 @as_root
 @pytest.mark.parametrize("create", [True, False])
-def test_a_journal_of_another_user_is_not_played_back(path: Path, create: bool) -> None:
-    """The ledger is left alone."""
-    with opened(path, seconds=None) as ledger:
-        record(ledger, [entry()])
+@pytest.mark.parametrize("mode", [0o1777, 0o1775, 0o1757])
+def test_a_ledger_in_a_shared_folder_is_left_alone(path: Path, mode: int, create: bool) -> None:
+    """Before SQLite looks for a journal or a write-ahead log there; the reason says what helps."""
     before = path.read_bytes()
-    journal = Path(f"{path}-journal")
-    journal.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(600))
-    os.chown(journal, STRANGER, STRANGER)
-    with pytest.raises(LedgerError, match="belongs to another user"), opened(path, create=create):
+    os.chown(path.parent, 0, 54328)
+    path.parent.chmod(mode)
+    with pytest.raises(LedgerError) as refused, opened(path, create=create):
         pass
-    assert path.read_bytes() == before
+    assert f"can change the folder {path.parent}, and SQLite reads what lies beside it" in str(refused.value)
+    assert "use a folder of your own: APIMART_HISTORY" in str(refused.value)
+    assert (path.read_bytes(), os.listdir(path.parent)) == (before, ["history.db"])
+
+
+def test_nothing_is_made_in_a_shared_folder(path: Path) -> None:
+    """No ledger is begun where other users could add to it."""
+    path.unlink()
+    path.parent.chmod(0o1777)
+    with pytest.raises(LedgerError), opened(path):
+        pass
+    assert os.listdir(path.parent) == []
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_folder_of_our_own_in_a_shared_one_will_do(path: Path, create: bool) -> None:
+    """As below /tmp: no other user can put a file into it."""
+    path.parent.parent.chmod(0o1777)
+    with opened(path, seconds=None, create=create) as ledger:
+        assert len(list(entries(ledger))) == 1
+    assert os.listdir(path.parent) == ["history.db"]
 
 
 def test_a_link_in_the_place_of_a_journal_is_not_followed(path: Path) -> None:
-    """Whoever made it."""
+    """In a folder of our own, too."""
     Path(f"{path}-journal").symlink_to(path.with_name("precious"))
     with pytest.raises(LedgerError), opened(path):
         pass
     assert not path.with_name("precious").exists()
 
 
-def test_a_journal_in_a_folder_of_our_own_goes(tmp_path: Path) -> None:
+def test_a_journal_in_a_folder_of_our_own_goes(path: Path) -> None:
     """There it is SQLite's business alone."""
-    path = tmp_path / "own" / "history.db"
     with opened(path, seconds=None) as ledger:
-        record(ledger, [entry()])
+        record(ledger, [entry(used="9")])
     assert os.listdir(path.parent) == ["history.db"]
