@@ -86,8 +86,9 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
 
 
 def _key_id(profile: Mapping[str, Value]) -> str | None:
+    characters = profile.get("api_key")
     try:
-        return ApiKey(str(profile.get("api_key", "")), source="the config file").key_id
+        return ApiKey(characters, source="the config file").key_id if isinstance(characters, str) else None
     except AuthError:
         return None
 

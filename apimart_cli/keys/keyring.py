@@ -2,6 +2,7 @@
 
 import shlex
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError
@@ -10,6 +11,8 @@ from apimart_cli.keys.source import SecondsLeft
 
 KEYRING_SERVICE = "apimart"
 """The name under which the system's keyring keeps keys; the user name there is the profile's."""
+
+_BACKEND_HINT = "choose a backend: keyring --list-backends"
 
 
 class KeyringKey:
@@ -71,7 +74,10 @@ class KeyringKey:
                 f"{self._name} keeps no key",
                 f"store one: apimart login --keyring --profile {shlex.quote(self._profile)}",
             )
-        return ApiKey(str(characters), source=self._name)
+        if not isinstance(characters, str):
+            # Nothing is turned into a key that is none.
+            raise AuthError(f"{self._name} gave no text", _BACKEND_HINT)
+        return ApiKey(characters, source=self._name)
 
     def require_package(self) -> None:
         """Raise UsageError where there is no keyring package."""
@@ -79,8 +85,13 @@ class KeyringKey:
             raise UsageError(self.fault, "install it beside apimart: pip install 'keyring>=25'")
 
     def store(self, key: ApiKey) -> None:
-        """Keep `key`, in place of any other. Raises AuthError, or UsageError where there is no keyring package."""
+        """Keep `key`, in place of any other, and read it back: some backends keep nothing, and say nothing.
+
+        Raises AuthError where it is not there afterwards, and UsageError where there is no keyring package.
+        """
         self._ask("set_password", KEYRING_SERVICE, self._profile, key.reveal())
+        if self._ask("get_password", KEYRING_SERVICE, self._profile) != key.reveal():
+            raise AuthError(f"{self._name} did not keep the key: what it gives back is not the same", _BACKEND_HINT)
 
     def copy_to(self, profile: str) -> None:
         """Keep the key for another profile as well.
@@ -90,12 +101,22 @@ class KeyringKey:
         other = KeyringKey(profile)
         if other._ask("get_password", KEYRING_SERVICE, profile) is not None:
             raise AuthError(f"{other._name} keeps a key already", "choose another name, or remove that key first")
-        other.store(self._get())
+        key = self._get()
+        try:
+            other.store(key)
+        except AuthError:
+            # It may keep something all the same.
+            with suppress(AuthError):
+                other.delete()
+            raise
 
     def delete(self) -> None:
-        """Forget the key; a keyring that has none is left as it is."""
+        """Forget the key; a keyring that has none is left as it is. Raises AuthError where it is still there."""
+        if self._ask("get_password", KEYRING_SERVICE, self._profile) is None:
+            return
+        self._ask("delete_password", KEYRING_SERVICE, self._profile)
         if self._ask("get_password", KEYRING_SERVICE, self._profile) is not None:
-            self._ask("delete_password", KEYRING_SERVICE, self._profile)
+            raise AuthError(f"{self._name} still gives a key after it was told to forget it", _BACKEND_HINT)
 
     def _ask(self, action: str, *arguments: str) -> object:
         self.require_package()
@@ -103,8 +124,5 @@ class KeyringKey:
             import keyring
 
             return getattr(keyring, action)(*arguments)
-        except Exception as error:  # noqa: BLE001  # backends raise what they like, and may quote what they were given
-            raise AuthError(
-                f"{self._name} refused: {type(error).__name__}",
-                "unlock it, or choose a backend: keyring --list-backends",
-            ) from None
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # backends raise what they like, and may quote the key
+            raise AuthError(f"{self._name} refused: {type(error).__name__}", f"unlock it, or {_BACKEND_HINT}") from None

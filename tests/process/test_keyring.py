@@ -37,6 +37,37 @@ class Keyring(KeyringBackend):
         raise KeyringLocked("locked")
 """
 
+FAITHLESS = """
+import json, os
+from keyring.backend import KeyringBackend
+
+class Keyring(KeyringBackend):
+    priority = 1
+    path = os.environ["VAULT"]
+
+    @property
+    def kept(self):
+        return json.load(open(self.path)) if os.path.exists(self.path) else {{}}
+
+    def keep(self, kept):
+        with open(self.path, "w") as file:
+            json.dump(kept, file)
+
+    def get_password(self, service, username):
+        found = self.kept.get(username)
+        {get}
+        return found
+
+    def set_password(self, service, username, password):
+        {set}
+        self.keep(self.kept | {{username: password}})
+
+    def delete_password(self, service, username):
+        {delete}
+        self.keep({{name: key for name, key in self.kept.items() if name != username}})
+"""
+"""A keyring in a file, which does not do all that it should."""
+
 ABSENT = f"""
 import runpy, sys
 runpy.run_path({str(GUARD / "sitecustomize.py")!r})
@@ -73,6 +104,27 @@ def backend(tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
 
 
 Backend = Callable[[str], Mapping[str, str]]
+
+
+@pytest.fixture
+def faithless(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Make a keyring that keeps its keys in `vault.json`, but for what one statement changes; returns its variables."""
+
+    def make(**statements: str) -> dict[str, str]:
+        folder = tmp_path / "faithless"
+        folder.mkdir(exist_ok=True)
+        text = FAITHLESS.format(**{"get": "pass", "set": "pass", "delete": "pass", **statements})
+        (folder / "faithless_keyring.py").write_text(text)
+        return {
+            "PYTHON_KEYRING_BACKEND": "faithless_keyring.Keyring",
+            "PYTHONPATH": f"{folder}{os.pathsep}{GUARD}",
+            "VAULT": str(tmp_path / "vault.json"),
+        }
+
+    return make
+
+
+NULL = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
 
 
 @pytest.fixture
@@ -208,6 +260,100 @@ def test_a_keyring_that_refuses_a_key_changes_nothing(
     assert (ended.returncode, path.read_bytes()) == (4, before)
     assert "the keyring (profile default) refused: KeyringLocked" in ended.stderr
     assert "Zq7W" not in ended.stdout + ended.stderr
+
+
+# --- a keyring that does not keep what it is given ----------------------------------------------------------------
+
+KEEPS_NOT = [
+    {"set": "return"},
+    {"set": "password = password[:-1]"},
+    {"set": "username = username.upper()"},
+    {"get": "found = found and found.encode()"},
+    {"get": "if found: raise RuntimeError(found)"},
+    {"get": "if found: raise SystemExit(found)"},
+]
+
+
+def test_the_backend_that_keeps_nothing_does_not_get_the_key_out_of_the_file(
+    run: Run, sandbox: Sandbox, write_config: Write
+) -> None:
+    """The null backend takes keys and throws them away, without an error: the one in the file is the only one."""
+    path = write_config(f'[profiles.default]\napi_key = "{KEY}"\n')
+    before = path.read_bytes()
+    ended = run("login", "--keyring", input=KEY, env={**NULL, **address(sandbox)})
+    assert (ended.returncode, path.read_bytes()) == (4, before)
+    assert ended.stderr.endswith(
+        "apimart: error: the keyring (profile default) did not keep the key: what it gives back is not the same\n"
+        "hint: choose a backend: keyring --list-backends\n"
+    )
+    assert run("balance", "-o", "value", env={**NULL, **address(sandbox)}).stdout == "10.5\n"
+
+
+@pytest.mark.parametrize("statement", KEEPS_NOT)
+def test_login_leaves_the_key_in_the_file_where_the_keyring_does_not_give_it_back(
+    run: Run, sandbox: Sandbox, write_config: Write, faithless: Callable[..., dict[str, str]], statement: dict[str, str]
+) -> None:
+    """Nothing kept, something else, under another name, no text, or an error: exit 4, and no piece of the key."""
+    path = write_config(f'[profiles.default]\napi_key = "{KEY}"\n')
+    before = path.read_bytes()
+    ended = run("login", "--keyring", input=KEY, env={**faithless(**statement), **address(sandbox)})
+    assert (ended.returncode, path.read_bytes()) == (4, before)
+    assert "apimart: error: the keyring (profile default) " in ended.stderr
+    assert "is kept in the keyring" not in ended.stderr
+    assert "Zq7W" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("statement", KEEPS_NOT)
+def test_a_rename_leaves_the_key_where_it_was_where_the_keyring_does_not_give_it_back(
+    run: Run, write_config: Write, tmp_path: Path, faithless: Callable[..., dict[str, str]], statement: dict[str, str]
+) -> None:
+    """The old name still has the key, in the file and in the keyring."""
+    path = write_config("[profiles.work]\napi_key_keyring = true\n")
+    before, vault = path.read_bytes(), tmp_path / "vault.json"
+    vault.write_text(json.dumps({"work": KEY}))
+    ended = run("profiles", "rename", "work", "client", env=faithless(**statement))
+    assert (ended.returncode, path.read_bytes()) == (4, before)
+    assert json.loads(vault.read_text())["work"] == KEY
+    assert "Zq7W" not in ended.stdout + ended.stderr
+
+
+def test_a_rename_moves_a_key_that_the_keyring_gives_back(
+    run: Run, write_config: Write, tmp_path: Path, faithless: Callable[..., dict[str, str]]
+) -> None:
+    """The same backend without a fault."""
+    path = write_config("[profiles.work]\napi_key_keyring = true\n")
+    vault = tmp_path / "vault.json"
+    vault.write_text(json.dumps({"work": KEY}))
+    assert run("profiles", "rename", "work", "client", env=faithless()).returncode == 0
+    assert (path.read_text(), json.loads(vault.read_text())) == (
+        "[profiles.client]\napi_key_keyring = true\n",
+        {"client": KEY},
+    )
+
+
+def test_a_key_that_the_keyring_does_not_forget_is_not_said_to_be_forgotten(
+    run: Run, write_config: Write, tmp_path: Path, faithless: Callable[..., dict[str, str]]
+) -> None:
+    """Some backends are several, one behind the other, and delete in one of them."""
+    path = write_config("[profiles.work]\napi_key_keyring = true\n")
+    before = path.read_bytes()
+    (tmp_path / "vault.json").write_text(json.dumps({"work": KEY}))
+    ended = run("logout", "-p", "work", env=faithless(delete="return"))
+    assert (ended.returncode, path.read_bytes()) == (4, before)
+    assert "still gives a key after it was told to forget it" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "given", ["b'sk-bytes'", "12345678", "['sk-list']", "type('Odd', (), {'__str__': lambda _: 'sk-odd'})()"]
+)
+def test_what_is_no_text_is_no_key(
+    run: Run, sandbox: Sandbox, write_config: Write, backend: Backend, given: str
+) -> None:
+    """Nothing is turned into a key: it would be sent."""
+    write_config("[profiles.work]\napi_key_keyring = true\n")
+    ended = run("balance", "-p", "work", env={**backend(f"return {given}"), **address(sandbox)})
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.startswith("apimart: error: the keyring (profile work) gave no text\n")
 
 
 def test_a_locked_keyring_does_not_stop_a_key_from_moving_to_the_file(
