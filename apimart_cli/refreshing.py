@@ -143,11 +143,9 @@ def _errors(readings: "Sequence[Reading]", error: ApimartError | None) -> list[A
 
 def _is_held(connection: "Connection", question: "Question", readings: "Sequence[Reading]", now: datetime) -> bool:
     """Tell whether the ledger says what the readings say: as new samples, or as before, where nothing has changed."""
-    from apimart_cli.ledger.queries import latest_of_profile
-
     for reading in readings:
         for each in reading.parts or (reading,):
-            entry = latest_of_profile(connection, question.profile, question.host, each.scope, until=now)
+            entry = question.latest(connection, each.scope, now)
             told = each.balance and (each.balance.remain_balance, each.balance.used_balance)
             if entry is None or (entry.remain, entry.used) != told:
                 return False

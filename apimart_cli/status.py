@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import ApimartError
+from apimart_cli.keys.source import NoKey
 from apimart_cli.output.statusline import Known, Status
 from apimart_cli.text import without_keys
 from apimart_cli.words import Scope, ScopeChoice
@@ -73,7 +74,10 @@ def question_of(settings: Settings) -> "Question":
     # As it is recorded: a name can be a key that somebody put in the wrong place.
     profile = without_keys(settings.profile.value)
     scope = settings.scope.value
-    return Question(profile, host, scope.asked, name_of(profile, host, scope.value))
+    source = settings.api_key.value
+    key_id = source.key_id
+    name = name_of(profile, host, scope.value, key_id)
+    return Question(profile, host, scope.asked, name, key_id, is_keyless=isinstance(source, NoKey))
 
 
 def ledger_of(settings: Settings) -> Path | None:

@@ -1,4 +1,4 @@
-"""A glance at the ledger: the last reading of a profile, found without its key, and what a forecast needs."""
+"""A glance at the ledger: the last reading of a key, or of a profile where its key is not known, and its forecast."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.forecast import REACH
-from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.place import NoLedgerError
-from apimart_cli.ledger.queries import latest_of_profile, samples
-from apimart_cli.ledger.records import Entry
+from apimart_cli.ledger.queries import keys_of_profile, latest, latest_of_profile, samples
+from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.state import Refreshing, look
 from apimart_cli.spending import Sample
 from apimart_cli.words import Scope
@@ -27,6 +27,18 @@ class Question(NamedTuple):
     scopes: Sequence[Scope]
     name: str
     """The name of its row in the table `state`."""
+    key_id: str | None = None
+    """The key that would be asked with, where it is known: another key's readings are then not looked at."""
+    is_keyless: bool = False
+    """No key would be asked with: what is known is shown where it can only be about one key."""
+
+    def latest(self, connection: Connection, scope: Scope, now: datetime) -> Entry | None:
+        """Return the last reading of one scope up to `now`."""
+        if self.key_id is not None:
+            return latest(connection, Series(self.key_id, self.host, scope), until=now)
+        if self.is_keyless and len(keys_of_profile(connection, self.profile, self.host, scope)) > 1:
+            return None
+        return latest_of_profile(connection, self.profile, self.host, scope, until=now)
 
 
 class Seen(NamedTuple):
@@ -64,7 +76,7 @@ def glance(path: Path, question: Question, now: datetime, *, has_forecast: bool)
             refreshing = look(connection, question.name)
             seen = []
             for scope in question.scopes:
-                entry = latest_of_profile(connection, question.profile, question.host, scope, until=now)
+                entry = question.latest(connection, scope, now)
                 if entry is None:
                     return Glance(refreshing=refreshing)
                 since = entry.at - REACH

@@ -68,6 +68,17 @@ def latest_of_profile(
     return None if row is None else _entry(row)
 
 
+def keys_of_profile(connection: sqlite3.Connection, profile: str, host: str, scope: Scope) -> set[str]:
+    """Return the ids of the keys that were read at a host under the name of a profile."""
+    query = """
+        SELECT DISTINCT key_id FROM series WHERE host = ? AND scope = ?
+          AND EXISTS (SELECT 1 FROM samples WHERE samples.series = series.id AND samples.label IN
+            (SELECT id FROM labels WHERE profile = ? AND batch IS NULL))
+    """
+    with readable():
+        return {key_id_of(key_id) for (key_id,) in connection.execute(query, (host, scope.value, profile))}
+
+
 def all_series(connection: sqlite3.Connection) -> list[Series]:
     """Return every series that has an entry, in the order in which they began."""
     found = connection.execute("SELECT key_id, host, scope FROM series ORDER BY id").fetchall()

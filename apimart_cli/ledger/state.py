@@ -43,10 +43,11 @@ class Refreshing(NamedTuple):
         return not -_SLACK < now - self.since < self.wait
 
 
-def name_of(profile: str, host: str, scope: str) -> str:
-    """Return the name of the row for a question."""
+def name_of(profile: str, host: str, scope: str, key_id: str | None = None) -> str:
+    """Return the name of the row for a question: that of a key where it is known, else that of a profile."""
+    asked = [profile, host, scope] if key_id is None else ["key", key_id, host, scope]
     # Not as JSON: loading what writes it takes longer than all the rest.
-    return f"refresh {[profile, host, scope]!a}"
+    return f"refresh {asked!a}"
 
 
 def look(connection: sqlite3.Connection, name: str) -> Refreshing:

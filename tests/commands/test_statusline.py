@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from apimart_cli.keys.key import ApiKey
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.recording import remember
 from apimart_cli.ledger.records import Series
@@ -62,9 +63,9 @@ def write(path: Path, *, ago: float = 5, profile: str = "default", scope: Scope 
     remember(path, [entry(series=series, at=now - timedelta(seconds=ago), profile=profile, **fields)], now, seconds=10)
 
 
-def state_of(path: Path, host: str = HOST, scope: str = "key", profile: str = "default") -> Refreshing:
+def state_of(path: Path, host: str = HOST, scope: str = "key", key_id: str | None = KEY_ID) -> Refreshing:
     with opened(path, create=False, seconds=None) as connection:
-        return look(connection, name_of(profile, host, scope))
+        return look(connection, name_of("default", host, scope, key_id))
 
 
 # --- the line ---------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def test_a_reading_that_changed_nothing_makes_the_line_fresh(line: Line, ledger:
     """It was not written again, but the gateway has confirmed what is there."""
     write(ledger, ago=500)
     with opened(ledger, seconds=None) as connection:
-        settle(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() - 10)
+        settle(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 10)
     assert line() == "10.5 USD"
     assert line("--format", "{age}") in {"10s", "11s"}
     assert started == []
@@ -131,7 +132,7 @@ def test_a_clock_that_was_ahead_hides_nothing(line: Line, ledger: Path, started:
     write(ledger, ago=-3600, remain="999")
     write(ledger, ago=70)
     with opened(ledger, seconds=None) as connection:
-        settle(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() + 3600)
+        settle(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() + 3600)
     assert line() == "10.5 USD"
     assert len(started) == 1
 
@@ -140,26 +141,77 @@ def test_a_refresh_that_failed_is_not_repeated_soon(line: Line, ledger: Path, st
     """The back-off is in the ledger, for all processes."""
     write(ledger, ago=2000)
     with opened(ledger, seconds=None) as connection:
-        fail(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() - 50, "unavailable")
+        fail(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 50, "unavailable")
     assert line() == "10.5 USD (33m)"
     assert started == []
     with opened(ledger, seconds=None) as connection:
-        fail(connection, name_of("default", HOST, "key"), datetime.now(UTC).timestamp() - 70, "unavailable")
+        fail(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 70, "unavailable")
     line()
     assert len(started) == 1
 
 
-def test_a_profile_is_found_by_its_name_and_host(line: Line, ledger: Path, write_config: Write) -> None:
-    """The last reading of that name there, whichever key it was."""
-    write_config('[profiles.a]\napi_key = "sk-aaaaaaaaaaaaaaaaaaaa"\n[profiles.b]\nunit = "CNY"\n')
-    write(ledger, profile="a", remain="1")
-    write(ledger, profile="b", remain="2", key_id="bbbbbbbbbbbb")
-    write(ledger, profile="b", remain="3", key_id="cccccccccccc", ago=1)
-    write(ledger, profile="a", remain="4", host="other.example:8443", key_id="dddddddddddd")
+# --- whose balance it is ----------------------------------------------------------------------------------------
+
+RICH, POOR = "sk-rich-Lm4Np8Qr2St6Uv", "sk-poor-Ab3Cd7Ef1Gh5Jk"
+RICH_ID, POOR_ID = (ApiKey(key, source="a test").key_id for key in (RICH, POOR))
+WITH_COMMAND = '[profiles.default]\napi_key_command = ["pass", "show"]\n'
+
+
+def test_a_balance_is_found_by_the_key_that_would_be_asked(line: Line, ledger: Path, started: Started) -> None:
+    """Two projects may have a key each in APIMART_API_KEY and no profile: neither sees the other's balance."""
+    write(ledger, remain="100", key_id=RICH_ID)
+    assert line(env={"APIMART_API_KEY": POOR}) == DASH
+    write(ledger, remain="0.5", key_id=POOR_ID, ago=20)
+    assert line(env={"APIMART_API_KEY": POOR}) == "0.5 USD"
+    assert line(env={"APIMART_API_KEY": RICH}) == "100 USD"
+    assert len(started) == 1
+
+
+def test_a_key_is_found_whatever_its_profile_was_called(line: Line, ledger: Path, write_config: Write) -> None:
+    """It was read with an option, or under another name; another host has other balances."""
+    write_config(f'[profiles.a]\napi_key = "{POOR}"\n[profiles.b]\nunit = "CNY"\n')
+    write(ledger, profile="somewhere", remain="1", key_id=POOR_ID)
+    write(ledger, profile="a", remain="9", key_id=RICH_ID)
+    write(ledger, profile="b", remain="2")
+    write(ledger, profile="a", remain="4", host="other.example:8443", key_id=POOR_ID)
     assert line("-p", "a") == "1 USD"
-    assert line("-p", "b") == "3 CNY"
+    assert line("-p", "b") == "2 CNY"
     assert line("-p", "a", "--base-url", "https://other.example:8443/v1") == "4 USD"
     assert line("-p", "a", "--base-url", "https://elsewhere.example") == DASH
+
+
+def test_two_keys_share_no_claim_and_no_back_off(line: Line, ledger: Path, started: Started) -> None:
+    """The gateway that refuses one key is asked with the other; one that was confirmed makes no other one fresh."""
+    assert [line(env={"APIMART_API_KEY": key}) for key in (RICH, POOR, RICH, POOR)] == [DASH] * 4
+    assert len(started) == 2
+    write(ledger, remain="0.5", key_id=POOR_ID, ago=500)
+    with opened(ledger, seconds=None) as connection:
+        settle(connection, name_of("default", HOST, "key", RICH_ID), datetime.now(UTC).timestamp())
+    assert line(env={"APIMART_API_KEY": POOR}) == "0.5 USD (8m)"
+
+
+def test_a_key_that_is_not_known_is_found_by_its_profile_and_host(
+    line: Line, ledger: Path, write_config: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that prints the key is not run for a line: the last reading of the profile counts, of a new key too."""
+    write_config(WITH_COMMAND)
+    write(ledger, remain="2", key_id=RICH_ID)
+    write(ledger, remain="3", key_id=POOR_ID, ago=1)
+    write(ledger, remain="4", host="other.example:8443", key_id="dddddddddddd")
+    assert line("-p", "default") == "3 USD"
+    assert line("-p", "default", "--base-url", "https://other.example:8443/v1") == "4 USD"
+
+
+@pytest.mark.parametrize("text", ["", "[profiles.default]\napi_key_env = 'NO_SUCH_VARIABLE'\n"])
+def test_without_a_key_a_balance_is_shown_where_it_can_only_be_that_of_one(
+    call: Call, ledger: Path, write_config: Write, text: str
+) -> None:
+    """A bar often lacks the variable of the shell; with two keys under one name, it would show one of them."""
+    write_config(text)
+    write(ledger, remain="100", key_id=RICH_ID)
+    assert call("statusline").stdout == "100 USD\n"
+    write(ledger, remain="0.5", key_id=POOR_ID)
+    assert call("statusline").stdout == f"{DASH}\n"
 
 
 def test_a_scope_has_a_line_of_its_own(line: Line, ledger: Path, write_config: Write) -> None:

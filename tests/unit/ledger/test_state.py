@@ -102,8 +102,8 @@ def test_a_moment_that_was_taken_before_the_claim_is_no_clock_put_back(ledger: C
 
 
 def test_questions_do_not_share_a_claim(ledger: Connection) -> None:
-    """Each profile, host and scope has its own, whatever it is called."""
-    names = [
+    """Each key, or profile where its key is not known, host and scope has its own, whatever it is called."""
+    names: list[str] = [
         name_of(*each)
         for each in [
             ("a", "h", "key"),
@@ -111,6 +111,10 @@ def test_questions_do_not_share_a_claim(ledger: Connection) -> None:
             ("b", "h", "key"),
             ("a'", "h", "key"),
             ("a', 'h", "", ""),
+            ("a", "h", "key", "d995c5dc5253"),
+            ("b", "h", "account", "d995c5dc5253"),
+            ("a", "h", "key", "bbbbbbbbbbbb"),
+            ("key", "d995c5dc5253", "h"),
         ]
     ]
     assert len(set(names)) == len(names)
