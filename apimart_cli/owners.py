@@ -7,6 +7,7 @@ import errno
 import os
 import shlex
 import stat
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -148,10 +149,50 @@ def _has_access_list(descriptor: int) -> bool:
         return False
     try:
         # By this path, as a descriptor that only holds a place has no attributes.
-        os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
+        os.getxattr(f"/proc/self/fd/{descriptor}", _ACCESS_LIST)
     except OSError as error:
         return error.errno not in {errno.ENODATA, errno.ENOTSUP}
     return True
+
+
+_ACCESS_LIST = "system.posix_acl_access"
+_ACCESS_LIST_VERSION = 2
+_NAMED_USER, _OWN_GROUP, _NAMED_GROUP, _MASK = 0x02, 0x04, 0x08, 0x10
+"""The form of the attribute: linux/posix_acl_xattr.h, a version and entries of tag, permissions and id."""
+
+
+def permissions_for_others(status: os.stat_result, descriptor: int, owners: frozenset[int]) -> int:
+    """Return the permission bits of an open file, those of the group being what groups and other users really have.
+
+    With an access control list the bits of the group are its mask: the most that anyone but the owner may have. The
+    group itself may have nothing, as in what systemd gives a service (`LoadCredential=`): a file of root's, and an
+    entry for the user of the service. A user who is named for a file of root's was let in by root, and is no other
+    user; one who is named for a file of ours is.
+    """
+    bits = stat.S_IMODE(status.st_mode)
+    entries = _access_list(descriptor)
+    if entries is None or not bits & stat.S_IRWXG:
+        return bits
+    granted = 0
+    for tag, permissions, number in entries:
+        is_of_user = tag == _NAMED_USER and status.st_uid != 0 and number not in owners
+        if is_of_user or tag in {_OWN_GROUP, _NAMED_GROUP}:
+            granted |= permissions
+    mask = next((permissions for tag, permissions, _ in entries if tag == _MASK), 0o7)
+    return bits & ~stat.S_IRWXG | (granted & mask) << 3
+
+
+def _access_list(descriptor: int) -> list[tuple[int, int, int]] | None:
+    """Return the entries of the access control list of an open file; None without one, or without a readable one."""
+    if not hasattr(os, "getxattr"):
+        return None
+    try:
+        packed = os.getxattr(descriptor, _ACCESS_LIST)
+        (version,) = struct.unpack_from("<I", packed)
+        entries = list(struct.iter_unpack("<HHI", packed[4:]))
+    except (OSError, struct.error):
+        return None
+    return entries if version == _ACCESS_LIST_VERSION else None
 
 
 def _is_private(group: int, owners: frozenset[int]) -> bool:

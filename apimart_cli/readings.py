@@ -144,7 +144,7 @@ def _write_key_notes(profiles: Sequence[Settings]) -> None:
         if settings.is_key_instead_of_profile and is_terminal_error():
             name = settings.profile.value
             write_note(
-                f"the key is that of APIMART_API_KEY, not that of profile {name}",
+                f"the key is that of {settings.api_key.source}, not that of profile {name}",
                 f"use the profile's own with: --profile {shlex.quote(name)}",
             )
 

@@ -67,9 +67,9 @@ def exporter(
         apimart exporter --interval 5m -p work -p home
         apimart exporter --shard 1/4 --concurrency 100
 
-    Asks for every profile of the config file, unless options, APIMART_PROFILE or APIMART_API_KEY name one, and answers
-    /metrics from memory. SIGHUP has the config file, the certificate and the token read again. Needs the package
-    prometheus-client.
+    Asks for every profile of the config file, unless options, APIMART_PROFILE, APIMART_API_KEY or
+    APIMART_API_KEY_FILE name one, and answers /metrics from memory. SIGHUP has the config file, the certificate and the
+    token read again. Needs the package prometheus-client.
 
     Exit codes: 0 ended by SIGTERM, 1 internal error, 2 usage, 4 key missing (of a single profile), 130 interrupted.
     """
@@ -125,7 +125,7 @@ def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen
         if names and not options.profiles:
             raise UsageError(
                 "--shard: an option or a variable names a single key",
-                "name profiles with -p, or none, and unset APIMART_PROFILE and APIMART_API_KEY",
+                "name profiles with -p, or none, and unset APIMART_PROFILE, APIMART_API_KEY and APIMART_API_KEY_FILE",
             )
         if not options.profiles:
             raise ConfigError("--shard: there are no profiles to share out", "store some with: apimart login -p NAME")
@@ -139,5 +139,7 @@ def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen
 
 def _names_one(options: "Options") -> bool:
     """Tell whether an option or a variable says whose balance is meant."""
+    from apimart_cli.config.names import KEY_VARIABLES
+
     typed = options.profiles or options.api_key is not None or options.api_key_file is not None
-    return bool(typed) or any(name in os.environ for name in ("APIMART_PROFILE", "APIMART_API_KEY"))
+    return bool(typed) or any(name in os.environ for name in ("APIMART_PROFILE", *KEY_VARIABLES))

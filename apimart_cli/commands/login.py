@@ -73,7 +73,14 @@ def login(
 def _asking_with(settings: "LoginSettings") -> list[str]:
     """Return the options without which `balance` would not ask about the profile."""
     is_named = settings.settings.profile.source == "--profile"
-    return ["--profile", settings.profile] if is_named or "APIMART_API_KEY" in os.environ else []
+    return ["--profile", settings.profile] if is_named or _variable_instead() else []
+
+
+def _variable_instead() -> str | None:
+    """Return the variable that gives the key where no profile is named; None where none does."""
+    from apimart_cli.config.names import KEY_VARIABLES
+
+    return next((name for name in KEY_VARIABLES if name in os.environ), None)
 
 
 def _announce(settings: "LoginSettings") -> None:
@@ -146,8 +153,8 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
         write_note(f"it replaces {old}")
     if becomes_default:
         write_note(f"{settings.profile} is the default profile now: it is used when none is named")
-    if "APIMART_API_KEY" in os.environ:
-        write_note("APIMART_API_KEY is set, and is used instead wherever no --profile is named")
+    if variable := _variable_instead():
+        write_note(f"{variable} is set, and is used instead wherever no --profile is named")
     if settings.stored_in == "api_key_keyring" and not keyring:
         try:
             in_keyring.delete()

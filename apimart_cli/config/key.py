@@ -1,13 +1,14 @@
 """Which key is in force for a profile: the one finer step of the order of precedence."""
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import ConfigFile
-from apimart_cli.config.names import KEY_NAMES
+from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
 from apimart_cli.config.private_file import UnsafeFileError, read_private_file
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.errors import AuthError, ConfigError, UsageError
@@ -16,6 +17,11 @@ from apimart_cli.keys.source import GivenKey, KeySource, NoKey, drop_newline
 
 _NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
+_LIKE_OURS = re.compile(r"(?i)(OPENAI_)?API_KEY|OPENAI_KEY|API_?MART_?([A-Z0-9_]*_)?(KEY|APIKEY|TOKEN|SECRET)(_FILE)?")
+"""Variables in which people who come from another program, or who guess, put the key."""
+
+_OF_OURS = {KEY_VARIABLE, KEY_FILE_VARIABLE}
+
 
 class FoundKey(NamedTuple):
     """What gives the key of a profile, and the error for its file where other users can read that."""
@@ -23,31 +29,30 @@ class FoundKey(NamedTuple):
     setting: Setting[KeySource]
     exposure: ConfigError | None = None
     is_instead_of_profile: bool = False
-    """Whether APIMART_API_KEY gives it, and the profile that is in use has a key of its own."""
+    """Whether a variable gives it, and the profile that is in use has a key of its own."""
 
 
 def find_key(
     profile: Setting[str], options: Options, environ: Mapping[str, str], config: ConfigFile, *, timeout: float
 ) -> FoundKey:
-    """Find the key: option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise.
+    """Find the key: option, profile named by option, APIMART_API_KEY, APIMART_API_KEY_FILE, profile named otherwise.
 
     Standard input is read for at most `timeout` seconds. Raises AuthError when that is not enough.
     """
     is_explicit = profile.source in {"--profile", "--all-profiles"}
     found = _of_option(options, environ, timeout)
     if found is None and is_explicit:
-        found = _of_profile(environ, config, profile.value) or _of_environment(environ, "APIMART_API_KEY")
+        found = _of_profile(environ, config, profile.value) or _of_variables(environ)
     if found is None and not is_explicit:
-        found = _of_environment(environ, "APIMART_API_KEY")
+        found = _of_variables(environ)
         if found is not None:
             has_key = not KEY_NAMES.keys().isdisjoint(config.profiles.get(profile.value, {}))
             return found._replace(is_instead_of_profile=has_key)
         found = _of_profile(environ, config, profile.value)
     if found is not None:
         return found
-    return _missing(
-        AuthError("there is no API key", _no_key_hint(profile.value, config, is_explicit=is_explicit)), "none"
-    )
+    hint = _no_key_hint(profile.value, config, is_explicit=is_explicit) + _unread(environ)
+    return _missing(AuthError("there is no API key", hint), "none")
 
 
 def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
@@ -61,6 +66,14 @@ def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     )
 
 
+def _unread(environ: Mapping[str, str]) -> str:
+    """Return words to follow a hint, with the variables that look as if they held the key, and are not read."""
+    names = [name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS]
+    if not names:
+        return ""
+    return f"; {', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} set, and not read"
+
+
 def _of_option(options: Options, environ: Mapping[str, str], timeout: float) -> FoundKey | None:
     if options.api_key is not None and options.api_key_file is not None:
         raise UsageError("--api-key and --api-key-file exclude each other", "give one of them")
@@ -72,6 +85,20 @@ def _of_option(options: Options, environ: Mapping[str, str], timeout: float) -> 
     if options.api_key_file is not None:
         return _of_file(options.api_key_file, environ, f"--api-key-file {options.api_key_file}")
     return None
+
+
+def _of_variables(environ: Mapping[str, str]) -> FoundKey | None:
+    found = _of_environment(environ, KEY_VARIABLE)
+    if found is not None or KEY_FILE_VARIABLE not in environ:
+        return found
+    path = environ[KEY_FILE_VARIABLE]
+    if not path:
+        error = AuthError(
+            f"{KEY_FILE_VARIABLE} is set but empty", "unset it, or set it to the path of a file with the key"
+        )
+        return _missing(error, KEY_FILE_VARIABLE)
+    # Relative to the current folder, as every path that is typed.
+    return _of_named_file(Path(os.path.expanduser(path)), environ, KEY_FILE_VARIABLE)
 
 
 def _of_environment(environ: Mapping[str, str], variable: str) -> FoundKey | None:
@@ -111,14 +138,20 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
 
 def _of_profile_file(environ: Mapping[str, str], config: ConfigFile, path: str, source: str) -> FoundKey:
     assert config.path is not None, "a file that has profiles has a path"
+    # Relative to the config file, so that the current folder does not decide which key is used.
+    place = config.path.parent / os.path.expanduser(path)
+    return _of_named_file(place, environ, f"api_key_file of {source}", source)
+
+
+def _of_named_file(path: Path, environ: Mapping[str, str], named_by: str, source: str | None = None) -> FoundKey:
+    """Return the key in a file that no option names: where it cannot be read, it is missed when it is needed."""
     try:
-        # Relative to the config file, so that the current folder does not decide which key is used.
-        return _of_file(config.path.parent / os.path.expanduser(path), environ, f"api_key_file of {source}")
+        return _of_file(path, environ, named_by)
     except UnsafeFileError as error:
         # No matter of this profile alone: another user was about to decide which key is used.
-        raise UnsafeFileError(f"api_key_file of {source}: {error.message}", error.hint) from None
+        raise UnsafeFileError(f"{named_by}: {error.message}", error.hint) from None
     except ConfigError as error:
-        return _missing(AuthError(f"api_key_file of {source}: {error.message}", error.hint), source)
+        return _missing(AuthError(f"{named_by}: {error.message}", error.hint), source or named_by)
 
 
 def _of_file(path: Path, environ: Mapping[str, str], source: str) -> FoundKey:

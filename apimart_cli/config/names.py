@@ -65,6 +65,9 @@ KEY_NAMES: Mapping[str, Kind] = {
 """Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
 profile falls back to would be asked about by mistake."""
 
+KEY_VARIABLE, KEY_FILE_VARIABLE = KEY_VARIABLES = ("APIMART_API_KEY", "APIMART_API_KEY_FILE")
+"""The variables that give the key where no option and no named profile does: itself, or the path of its file."""
+
 DEFAULT_PROFILE = "default"
 """The profile that is used when none is named and the file has none or several; it need not exist."""
 

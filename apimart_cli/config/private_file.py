@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from apimart_cli.errors import ConfigError
 from apimart_cli.files import Place, found
-from apimart_cli.owners import UnsafeError, trusted_owners
+from apimart_cli.owners import UnsafeError, permissions_for_others, trusted_owners
 
 MAX_FILE_BYTES = 1024 * 1024
 """Largest config or key file that is read."""
@@ -26,7 +26,7 @@ class PrivateFile(NamedTuple):
     path: Path
     text: str
     permissions: int = 0
-    """The permission bits; none where they protect nothing."""
+    """The permission bits, those of the group as `permissions_for_others` has them; none where they protect nothing."""
     encoding: str = "utf-8"
     """What writes `text` as the bytes that were read: `utf-8-sig` where they began with a byte order mark."""
 
@@ -82,11 +82,12 @@ def _read(place: Place, path: Path) -> tuple[bytes, int]:
             )
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_FILE_BYTES + 1)
+        permissions = permissions_for_others(status, descriptor, place.owners)
     finally:
         os.close(descriptor)
     # The null device is for everybody, and holds nothing. Windows has other permissions, which are not looked at.
     is_protected = os.name == "posix" and stat.S_ISREG(status.st_mode)
-    return content, stat.S_IMODE(status.st_mode) if is_protected else 0
+    return content, permissions if is_protected else 0
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:

@@ -77,7 +77,7 @@ class Settings(NamedTuple):
     exposures: tuple[ConfigError, ...] = ()
     """One error for each file in use that other users can read a key in, or change."""
     is_key_instead_of_profile: bool = False
-    """Whether APIMART_API_KEY gives the key, and the profile has one of its own."""
+    """Whether a variable gives the key, and the profile has one of its own."""
 
     @property
     def is_scope_chosen(self) -> bool:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PATHS = (
+    "APIMART_API_KEY_FILE",
     "APIMART_CONFIG",
     "APIMART_HISTORY",
     "REQUESTS_CA_BUNDLE",
@@ -50,5 +51,10 @@ def start_detached(arguments: Sequence[str], *, environment: Mapping[str, str], 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return these variables, with relative paths written out."""
-    paths = {name: os.path.abspath(os.path.expanduser(environ[name])) for name in _PATHS if environ.get(name)}
-    return {**environ, **paths}
+    return {**environ, **{name: _written_out(environ[name], name) for name in _PATHS if environ.get(name)}}
+
+
+def _written_out(value: str, name: str) -> str:
+    # Of folders with certificates there may be several, as in PATH.
+    paths = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
+    return os.pathsep.join(os.path.abspath(os.path.expanduser(path)) for path in paths)

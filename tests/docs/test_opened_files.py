@@ -50,7 +50,7 @@ FILES = {
     "the config file, when it is written; `.lock`, `.NAME.new` and `.NAME.old` beside it": (
         r"config\.toml\.lock|\.config\.toml\.(new|old)"
     ),
-    "the file of `api_key_file` or `--api-key-file`": r"key",
+    "the file of `api_key_file`, `APIMART_API_KEY_FILE` or `--api-key-file`": r"key",
     "the files of `--token-file` and `--tls-key`": r"token|tls\.key",
     "the ledger, with `-journal`, `.import` and `.damaged-…` beside it": (
         r"history\.db(-journal|\.import|\.damaged-.*)?"

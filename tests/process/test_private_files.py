@@ -12,7 +12,18 @@ import pytest
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Call, Run, connected
 from support.secure import Gateway
-from support.strangers import STRANGER, as_root
+from support.strangers import (
+    GROUP,
+    MASK,
+    OTHERS,
+    OWNER,
+    STRANGER,
+    USER,
+    as_root,
+    ground,
+    run_as_stranger,
+    set_access_list,
+)
 
 CONFIG = f'[profiles.default]\napi_key = "{KEY}"\n'
 
@@ -259,6 +270,47 @@ def test_a_refusal_is_a_document_too(ask: Ask, path: Path, content: str) -> None
     assert ended.returncode == 2
     assert ended.stdout.startswith('{"schema":1,"verdict":"error","exit_code":2,')
     assert '"error":{"code":"config","exit_code":2,' in ended.stdout
+
+
+# --- secrets of containers and services --------------------------------------------------------------------------
+
+
+@as_root
+@pytest.mark.parametrize("name", ["--api-key-file", "APIMART_API_KEY_FILE"])
+def test_a_credential_of_systemd_is_a_private_file(environment: Mapping[str, str], sandbox: Sandbox, name: str) -> None:
+    """Root's, 0400, with an access list for the user of the service: `ls` shows 0440, and no group can read it."""
+    with ground() as place:
+        path = write(place / "apimart", KEY, 0o400)
+        set_access_list(path, (OWNER, 4), (USER, 4, STRANGER), (GROUP, 0), (MASK, 4), (OTHERS, 0))
+        assert path.stat().st_mode & 0o777 == 0o440
+        variables = {"APIMART_BASE_URL": sandbox.url}
+        arguments = ["check", "--min", "5"]
+        if name.startswith("--"):
+            arguments += [name, str(path)]
+        else:
+            variables[name] = str(path)
+        ended = run_as_stranger(*arguments, env={**environment, **variables}, cwd=place)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        set_access_list(path, (OWNER, 4), (USER, 4, STRANGER), (GROUP, 4), (MASK, 4), (OTHERS, 0))
+        ended = run_as_stranger(*arguments, env={**environment, **variables}, cwd=place)
+        assert_refused(ended, f"{path} holds a key and other users can read it")
+
+
+def test_a_variable_names_the_file_of_the_key(run: Run, sandbox: Sandbox, path: Path) -> None:
+    """As containers are given secrets; one that cannot be read is code 4, one that is open to others code 2."""
+    write(path, f"{KEY}\n")
+    env = {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY_FILE": str(path)}
+    assert run("check", "--min", "5", env=env).returncode == 0
+    shown = run("config", "show", env=env).stdout
+    assert f"api_key     set, {len(KEY)} characters      APIMART_API_KEY_FILE\n" in shown
+    path.chmod(0o604)
+    assert_refused(run("check", "--min", "5", env=env), f"{path} holds a key and other users can read it")
+    path.chmod(0o602)
+    assert_refused(run("check", "--min", "5", env=env), f"APIMART_API_KEY_FILE: {path} is not used: every user can")
+    path.unlink()
+    assert_refused(run("check", "--min", "5", env=env), f"APIMART_API_KEY_FILE: cannot read {path}: No such", code=4)
+    empty = run("check", "--min", "5", env={**env, "APIMART_API_KEY_FILE": ""})
+    assert_refused(empty, "APIMART_API_KEY_FILE is set but empty", code=4)
 
 
 # --- links ------------------------------------------------------------------------------------------------------

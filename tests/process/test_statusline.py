@@ -19,6 +19,7 @@ import pytest
 from apimart_cli.ledger.recording import remember
 from apimart_cli.ledger.records import Series
 from apimart_cli.output.escapes import for_bash, for_tmux, for_zsh
+from apimart_cli.processes.detached import start_detached
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
@@ -251,6 +252,28 @@ def test_relative_paths_mean_the_same_to_the_refresh(
 
     assert line() == DASH
     wait_until(lambda: line() == "10.5 EUR\n")
+
+
+def test_a_key_file_and_folders_of_authorities_mean_the_same_to_the_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their variables have paths in them, too: of folders with certificates several."""
+    started: list[Mapping[str, str]] = []
+
+    class Started:
+        stdin = returncode = None
+
+        def __init__(self, *_: object, env: Mapping[str, str], **__: object) -> None:
+            started.append(env)
+
+    monkeypatch.setattr("apimart_cli.processes.detached.subprocess.Popen", Started)
+    variables = {"APIMART_API_KEY_FILE": "key", "SSL_CERT_DIR": f"a{os.pathsep}/b", "SSL_CERT_FILE": "~/c"}
+    start_detached([], environment=variables)
+    assert started == [
+        {
+            "APIMART_API_KEY_FILE": os.path.abspath("key"),
+            "SSL_CERT_DIR": f"{os.path.abspath('a')}{os.pathsep}/b",
+            "SSL_CERT_FILE": os.path.expanduser("~/c"),
+        }
+    ]
 
 
 def test_it_works_in_the_sandbox(run: Run) -> None:

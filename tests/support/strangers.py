@@ -55,6 +55,22 @@ def act_as_stranger(script: str, *arguments: str | Path) -> None:
     )
 
 
+OWNER, USER, GROUP, NAMED_GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+"""The tags of an access control list."""
+
+
+def set_access_list(path: Path, *entries: tuple[int, int] | tuple[int, int, int]) -> None:
+    """Give a file this access control list, entries of tag, permissions and id; leave the test where there are none."""
+    packed = (2).to_bytes(4, "little")
+    for tag, permissions, *named in entries:
+        who = named[0] if named else 0xFFFFFFFF
+        packed += tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + who.to_bytes(4, "little")
+    try:
+        os.setxattr(path, "system.posix_acl_access", packed)
+    except OSError as error:
+        pytest.skip(f"no access lists here: {error.strerror}")
+
+
 @contextmanager
 def ground() -> Iterator[Path]:
     """Give a folder of our own into which other users can look, unlike that of a test."""

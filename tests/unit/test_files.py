@@ -25,7 +25,20 @@ from apimart_cli.ledger.place import LedgerError
 from apimart_cli.owners import UnsafeError, own_files, trusted_owners
 from apimart_cli.screen.pieces import write_pieces
 from apimart_cli.textfile import require_place, write_textfile
-from support.strangers import STRANGER, act_as_stranger, as_root, ground
+from support.running import KEY
+from support.strangers import (
+    GROUP,
+    MASK,
+    NAMED_GROUP,
+    OTHERS,
+    OWNER,
+    STRANGER,
+    USER,
+    act_as_stranger,
+    as_root,
+    ground,
+    set_access_list,
+)
 
 SHARED_GROUP = STRANGER + 7
 """A group of which we are no member."""
@@ -320,18 +333,56 @@ def test_an_access_list_that_lets_others_write_is_seen(place: Path) -> None:
     path.write_text("min = 5\n")
     path.chmod(0o660)
     assert read_private_file(path).text == "min = 5\n"
-    # Version 2: the owner rw, the user STRANGER rw, the group r, the mask rw, others nothing.
-    entries = ((0x01, 6, -1), (0x02, 6, STRANGER), (0x04, 4, -1), (0x10, 6, -1), (0x20, 0, -1))
-    packed = (2).to_bytes(4, "little") + b"".join(
-        tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + (who & 0xFFFFFFFF).to_bytes(4, "little")
-        for tag, bits, who in entries
-    )
-    try:
-        os.setxattr(path, "system.posix_acl_access", packed)
-    except OSError as error:
-        pytest.skip(f"no access lists here: {error.strerror}")
+    set_access_list(path, (OWNER, 6), (USER, 6, STRANGER), (GROUP, 4), (MASK, 6), (OTHERS, 0))
     with pytest.raises(ConfigError, match="can change it"):
         read_private_file(path)
+
+
+ROOT = 0
+NOTHING, READ = 0, 4
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("owner", "entries", "is_exposed"),
+    [
+        # What systemd gives a service: root's, for the user of the service, and nothing for the group.
+        (ROOT, [(USER, READ, STRANGER), (GROUP, NOTHING), (MASK, READ)], False),
+        (ROOT, [(USER, READ, STRANGER), (USER, READ, STRANGER + 1), (GROUP, NOTHING), (MASK, READ)], False),
+        (ROOT, [(GROUP, READ), (MASK, READ)], True),
+        (ROOT, [(USER, READ, STRANGER), (GROUP, READ), (MASK, READ)], True),
+        (ROOT, [(GROUP, NOTHING), (NAMED_GROUP, READ, SHARED_GROUP), (MASK, READ)], True),
+        (ROOT, [(GROUP, READ), (NAMED_GROUP, READ, SHARED_GROUP), (MASK, NOTHING)], False),
+        # An entry for root changes nothing, one for another user does.
+        (STRANGER, [(USER, READ, ROOT), (GROUP, NOTHING), (MASK, READ)], False),
+        (STRANGER, [(USER, READ, STRANGER + 1), (GROUP, NOTHING), (MASK, READ)], True),
+        (STRANGER, [(USER, READ, STRANGER + 1), (GROUP, NOTHING), (MASK, NOTHING)], False),
+    ],
+)
+def test_an_access_list_exposes_a_key_to_those_whom_it_lets_read(
+    place: Path, owner: int, entries: list[tuple[int, ...]], is_exposed: bool
+) -> None:
+    """The bits of the group are only the mask of the list: the most that anyone but the owner may have."""
+    path = place / "key"
+    path.write_text(KEY)
+    path.chmod(0o400)
+    os.chown(path, owner, -1)
+    set_access_list(path, (OWNER, READ), *entries, (OTHERS, NOTHING))
+    file = read_private_file(path, {"APIMART_CONFIG_OWNER": str(STRANGER)})
+    assert (file.exposure() is not None) is is_exposed
+
+
+@as_root
+def test_what_everybody_may_read_stays_exposed_with_a_list(place: Path) -> None:
+    """And `chmod 600`, which the hint says, ends what the list gives."""
+    path = place / "key"
+    path.write_text(KEY)
+    set_access_list(path, (OWNER, READ), (GROUP, NOTHING), (NAMED_GROUP, READ, SHARED_GROUP), (MASK, READ), (OTHERS, 4))
+    exposure = read_private_file(path).exposure()
+    assert exposure is not None
+    assert exposure.hint == f"run: chmod 600 {path}"
+    path.chmod(0o600)
+    assert read_private_file(path).exposure() is None
 
 
 # --- swapped in between -----------------------------------------------------------------------------------------

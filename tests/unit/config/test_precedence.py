@@ -24,6 +24,7 @@ from support.running import KEY
 Write = Callable[..., Path]
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
+FILE_KEY = "sk-filed-Mk3Bn7Vc1Xz5Ql"
 
 
 def _key_of(settings: Settings) -> str:
@@ -420,14 +421,29 @@ api_key_env = "MY_KEY"
         (Options(profiles=("bare",)), {"APIMART_API_KEY": OTHER_KEY}, OTHER_KEY, "APIMART_API_KEY"),
         (Options(profiles=("variable",)), {"MY_KEY": KEY, "APIMART_API_KEY": OTHER_KEY}, KEY, "MY_KEY"),
         (Options(), {"MY_KEY": KEY, "APIMART_PROFILE": "variable"}, KEY, "MY_KEY"),
+        (Options(api_key=KEY), {"APIMART_API_KEY_FILE": "{file}"}, KEY, "--api-key"),
+        (Options(), {"APIMART_API_KEY_FILE": "{file}"}, FILE_KEY, "APIMART_API_KEY_FILE"),
+        (Options(), {"APIMART_API_KEY_FILE": "{file}", "APIMART_API_KEY": OTHER_KEY}, OTHER_KEY, "APIMART_API_KEY"),
+        (Options(), {"APIMART_API_KEY_FILE": "{file}", "APIMART_PROFILE": "own"}, FILE_KEY, "APIMART_API_KEY_FILE"),
+        (Options(profiles=("own",)), {"APIMART_API_KEY_FILE": "{file}"}, KEY, "profile own in {path}"),
+        (Options(profiles=("own",)), {"APIMART_API_KEY_FILE": ""}, KEY, "profile own in {path}"),
+        (Options(profiles=("own",)), {"APIMART_API_KEY_FILE": "/no/such/file"}, KEY, "profile own in {path}"),
+        (Options(profiles=("bare",)), {"APIMART_API_KEY_FILE": "{file}"}, FILE_KEY, "APIMART_API_KEY_FILE"),
+        (
+            Options(profiles=("bare",)),
+            {"APIMART_API_KEY_FILE": "{file}", "APIMART_API_KEY": OTHER_KEY},
+            OTHER_KEY,
+            "APIMART_API_KEY",
+        ),
     ],
 )
 def test_the_key_comes_from_the_most_explicit_place(
-    write_config: Write, options: Options, environ: Mapping[str, str], key: str, source: str
+    write_config: Write, tmp_path: Path, options: Options, environ: Mapping[str, str], key: str, source: str
 ) -> None:
-    """Option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise."""
+    """Option, profile named by option, APIMART_API_KEY, APIMART_API_KEY_FILE, profile named otherwise."""
     path = write_config(PROFILES)
-    settings = resolve(options, environ)
+    file = _key_file(tmp_path, FILE_KEY.encode())
+    settings = resolve(options, {name: value.format(file=file) for name, value in environ.items()})
     assert (_key_of(settings), settings.api_key.source) == (key, source.format(path=path))
 
 
@@ -452,6 +468,27 @@ def test_the_key_comes_from_the_most_explicit_place(
             "the API key from MY_KEY is empty",
         ),
         (Options(), {"APIMART_API_KEY": "two words"}, "the API key from APIMART_API_KEY has white space in it"),
+        (Options(), {"APIMART_API_KEY_FILE": ""}, "APIMART_API_KEY_FILE is set but empty"),
+        (
+            Options(),
+            {"APIMART_API_KEY_FILE": "/no/such/file", "APIMART_PROFILE": "own"},
+            "APIMART_API_KEY_FILE: cannot read /no/such/file: No such file or directory",
+        ),
+        (
+            Options(profiles=("bare",)),
+            {"APIMART_API_KEY_FILE": "/dev/null"},
+            "the API key from APIMART_API_KEY_FILE is empty",
+        ),
+        (
+            Options(),
+            {"APIMART_API_KEY": "", "APIMART_API_KEY_FILE": "/no/such/file"},
+            "the API key from APIMART_API_KEY is empty",
+        ),
+        (
+            Options(),
+            {"APIMART_API_KEY_FILE": KEY},
+            "APIMART_API_KEY_FILE: cannot read sk-... No such file or directory",
+        ),
     ],
 )
 def test_a_missing_or_malformed_key_never_falls_through_to_another(
@@ -527,6 +564,27 @@ def test_a_key_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     """It is a mistake of usage, not a missing key: no other key is tried."""
     with pytest.raises(ConfigError, match=r"^cannot read "):
         resolve(Options(api_key_file=tmp_path / "missing"), {"APIMART_API_KEY": KEY})
+
+
+def test_the_variable_names_a_file_from_here_or_from_home(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path and a tilde mean what they mean in a shell; others who can read the file are noted."""
+    monkeypatch.chdir(tmp_path)
+    _key_file(tmp_path, FILE_KEY.encode()).rename(tmp_path / "here")
+    assert _key_of(resolve(Options(), {"APIMART_API_KEY_FILE": "here"})) == FILE_KEY
+    (tmp_path / "here").rename(home / "there")
+    (home / "there").chmod(0o644)
+    settings = resolve(Options(), {"APIMART_API_KEY_FILE": "~/there"})
+    assert _key_of(settings) == FILE_KEY
+    assert [exposure.hint for exposure in settings.exposures] == [f"run: chmod 600 {home / 'there'}"]
+
+
+def test_a_file_that_another_user_can_change_gives_no_key(tmp_path: Path) -> None:
+    """Another user was about to decide which key is used: exit 2, as for every key file."""
+    path = _key_file(tmp_path, FILE_KEY.encode(), mode=0o602)
+    with pytest.raises(ConfigError, match=r"^APIMART_API_KEY_FILE: .* is not used: every user can change it$"):
+        resolve(Options(), {"APIMART_API_KEY_FILE": str(path)})
 
 
 def test_two_options_for_the_key_contradict_each_other(tmp_path: Path) -> None:
@@ -677,3 +735,33 @@ def test_who_has_no_key_is_told_how_to_store_one(write_config: Write, options: O
     with pytest.raises(AuthError) as caught:
         settings.api_key.value.read(lambda: 1.0)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OPENAI_API_KEY",
+        "OPENAI_KEY",
+        "API_KEY",
+        "APIMART_KEY",
+        "APIMART_TOKEN",
+        "APIMART_APIKEY",
+        "APIMART_API_TOKEN",
+        "APIMART_SECRET_KEY",
+        "APIMARTAPIKEY",
+        "API_MART_KEY",
+        "apimart_api_key",
+    ],
+)
+def test_a_variable_that_looks_like_ours_is_said_not_to_be_read(name: str) -> None:
+    """Its name alone: who set it wonders where the key went."""
+    error = _key_error(resolve(Options(), {name: OTHER_KEY}))
+    assert error.message == "there is no API key"
+    assert error.hint == f"set APIMART_API_KEY, or store a key with: apimart login; {name} is set, and not read"
+
+
+def test_only_variables_that_may_hold_the_key_are_named() -> None:
+    """No empty one, none of another kind; several in the order of the alphabet."""
+    others = {"APIMART_KEYLOG": "1", "APIMART_TIMEOUT": "5", "SSH_KEY": "x", "APIMART_TOKEN": "", "MONKEY": "x"}
+    error = _key_error(resolve(Options(), {**others, "OPENAI_API_KEY": OTHER_KEY, "APIMART_KEY": OTHER_KEY}))
+    assert (error.hint or "").endswith("; APIMART_KEY, OPENAI_API_KEY are set, and not read")
