@@ -77,7 +77,7 @@ def root(version: Version = False) -> None:
 
     Options go after the command. Each command explains itself: apimart help check.
 
-    Variables: APIMART_API_KEY holds the key, APIMART_API_KEY_FILE is the path of a file with it, APIMART_PROFILE names a
+    Variables: APIMART_API_KEY holds the key, APIMART_API_KEY_FILE is the path of its file, APIMART_PROFILE names a
     profile, APIMART_CONFIG is the path of the config file.
 
     Documentation: man apimart, and README.md and docs/ of the project.

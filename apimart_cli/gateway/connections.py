@@ -1,23 +1,44 @@
 """Connections: each goes where its URL says and nowhere else, gives strict answers, and has TLS settings made once."""
 
 import os
-import socket
+import re
 import ssl
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import requests
-import urllib3
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 
 from apimart_cli.errors import UsageError
+from apimart_cli.gateway.dialing import Found, RacingConnection
 from apimart_cli.gateway.wire import StrictResponse
 from apimart_cli.target import is_loopback_address, is_plain_http
 
 _CA_HINT = "correct the variable, or unset it to trust the usual authorities"
-_CA_VARIABLES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""How OpenSSL looks for a certificate in a folder."""
+
+Authorities = tuple[tuple[str, str], ...]
+"""Which certificate authorities are trusted: for each file or folder what names it, and its path."""
+
+
+def authorities(environ: Mapping[str, str] = os.environ) -> Authorities:
+    """Return the authorities that the environment names, else the usual ones.
+
+    A bundle comes first, as of requests and of curl; then what OpenSSL itself reads, a file and folders.
+    """
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if environ.get(variable):
+            return ((variable, environ[variable]),)
+    found = [("SSL_CERT_FILE", environ["SSL_CERT_FILE"])] if environ.get("SSL_CERT_FILE") else []
+    folders = [folder for folder in environ.get("SSL_CERT_DIR", "").split(os.pathsep) if folder]
+    # Of several folders some may be missing: distributions give one list for all of them.
+    present = [folder for folder in folders if os.path.exists(folder)] or folders[:1]
+    return (*found, *(("SSL_CERT_DIR", folder) for folder in present)) or (("certifi", DEFAULT_CA_BUNDLE_PATH),)
 
 
 class Adapter(HTTPAdapter):
@@ -35,7 +56,7 @@ class Adapter(HTTPAdapter):
         """
         host, settings = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
-            settings = {"cert_reqs": "CERT_REQUIRED", "ssl_context": TLS_CONTEXTS.get(verify)}
+            settings = {"cert_reqs": "CERT_REQUIRED", "ssl_context": TLS_CONTEXTS.get(authorities())}
         return host, settings
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -47,45 +68,30 @@ class Adapter(HTTPAdapter):
         """Return the pool of connections for a request."""
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
         if pool.ConnectionCls.response_class is not StrictResponse:
-            base = LoopbackConnection if is_plain_http(str(request.url)) else pool.ConnectionCls
-            pool.ConnectionCls = type("_Connection", (base,), {"response_class": StrictResponse})
+            base = LoopbackConnection if is_plain_http(str(request.url)) else RacingConnection
+            pool.ConnectionCls = type("_Connection", (base, pool.ConnectionCls), {"response_class": StrictResponse})
         return pool
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
         """Return the manager of a proxy. A proxy that is itself reached over TLS is trusted by the same authorities."""
         if proxy.lower().startswith("https:"):
-            verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-            settings["proxy_ssl_context"] = TLS_CONTEXTS.get(verify)
+            settings["proxy_ssl_context"] = TLS_CONTEXTS.get(authorities())
         return super().proxy_manager_for(proxy, **settings)
 
 
-class LoopbackConnection(urllib3.connection.HTTPConnection):
+class LoopbackConnection(RacingConnection):
     """A connection without TLS: only to an address of this machine, whatever its name is said to mean."""
 
-    def _new_conn(self) -> socket.socket:
-        """Connect to an address that was checked. `localhost` is a name, and a hosts file may point it elsewhere."""
-        name = self._dns_host
-        found = socket.getaddrinfo(name, self.port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not all(map(is_loopback_address, addresses)):
+    def _addresses(self) -> list[Found]:
+        """Return addresses that were checked. `localhost` is a name, and a hosts file may point it elsewhere."""
+        found = super()._addresses()
+        if not all(is_loopback_address(str(address[0])) for *_, address in found):
             raise UsageError(
-                f"http://{name} is not this machine: its name leads elsewhere, and the key would travel unencrypted",
+                f"http://{self._dns_host} is not this machine: its name leads elsewhere, "
+                "and the key would travel unencrypted",
                 "correct the hosts file, use http://127.0.0.1, or https://",
             )
-        try:
-            return self._connect_to_one_of(addresses)
-        finally:
-            self._dns_host = name
-
-    def _connect_to_one_of(self, addresses: list[str]) -> socket.socket:
-        failure: Exception = socket.gaierror(socket.EAI_NONAME, "no address")
-        for address in addresses:
-            self._dns_host = address
-            try:
-                return super()._new_conn()
-            except urllib3.exceptions.HTTPError as error:
-                failure = error
-        raise failure
+        return found
 
 
 class TlsContexts:
@@ -96,21 +102,21 @@ class TlsContexts:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._made: dict[str | bool, tuple[object, ssl.SSLContext]] = {}
+        self._made: dict[Authorities, tuple[object, ssl.SSLContext]] = {}
 
-    def get(self, verify: str | bool) -> ssl.SSLContext:
-        """Return the context that trusts the CA file or folder `verify`, or the usual authorities where it is True.
+    def get(self, trusted: Authorities) -> ssl.SSLContext:
+        """Return the context that trusts these authorities.
 
         Raises UsageError where a file that it needs cannot be used.
         """
-        stamp = _stamp(verify)
+        stamp = _stamp(trusted)
         with self._guard:
-            before, context = self._made.get(verify, (None, None))
+            before, context = self._made.get(trusted, (None, None))
             if context is None or before != stamp:
-                context = _make_context(verify)
+                context = _make_context(trusted)
                 if len(self._made) >= MOST_CONTEXTS:
                     self._made.clear()
-                self._made[verify] = stamp, context
+                self._made[trusted] = stamp, context
             return context
 
 
@@ -121,18 +127,17 @@ MOST_CONTEXTS = 8
 """Most contexts that are kept; a process has one CA setting, and tests have many."""
 
 
-def _stamp(verify: str | bool) -> object:
-    """Return what changes when the context would be another one: the file of authorities, where secrets are logged."""
-    place = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+def _stamp(trusted: Authorities) -> object:
+    """Return what changes when the context would be another one: the authorities, where secrets are logged."""
     log = os.environ.get("SSLKEYLOGFILE") if os.environ.get("APIMART_KEYLOG") == "1" else None
     try:
-        status = os.stat(place)
+        found = [os.stat(place) for _, place in trusted]
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, log
+    return [(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size) for status in found], log
 
 
-def _make_context(verify: str | bool) -> ssl.SSLContext:
+def _make_context(trusted: Authorities) -> ssl.SSLContext:
     # Not `create_default_context`: it writes the session's secrets wherever SSLKEYLOGFILE says, unasked.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -141,25 +146,30 @@ def _make_context(verify: str | bool) -> ssl.SSLContext:
     if sys.version_info >= (3, 13):
         # As Python's own default since then.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-    _load_authorities(context, verify)
+    for source, place in trusted:
+        _load_authorities(context, source, place)
     _log_secrets_where_asked(context)
     return context
 
 
-def _load_authorities(context: ssl.SSLContext, verify: str | bool) -> None:
-    place = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
-    source = _CA_VARIABLES if isinstance(verify, str) else "the installation of certifi"
-    if not os.path.exists(place):
-        raise UsageError(f"{source} names a CA file that does not exist", _CA_HINT)
-    fault = None
+def _load_authorities(context: ssl.SSLContext, source: str, place: str) -> None:
+    fault, hint = None, _CA_HINT
+    is_folder = os.path.isdir(place)
+    thing = "folder" if is_folder else "file"
     try:
-        context.load_verify_locations(**{"capath" if os.path.isdir(place) else "cafile": place})
+        context.load_verify_locations(**{"capath" if is_folder else "cafile": place})
+        # OpenSSL looks into a folder when it verifies, and passes over what it cannot use.
+        if is_folder and not any(map(_HASHED_NAME.fullmatch, os.listdir(place))):
+            fault = "a folder without CA certificates"
+            hint = f"{_CA_HINT}; in a folder, certificates need the names that `openssl rehash` gives them"
+    except FileNotFoundError:
+        fault = "a CA file that does not exist"
     except ssl.SSLError:
         fault = "a file without CA certificates"
     except OSError:
-        fault = "a file that cannot be read"
+        fault = f"a {thing} that cannot be read"
     if fault is not None:
-        raise UsageError(f"{source} names {fault}", _CA_HINT)
+        raise UsageError(f"{source} names {fault}", hint)
 
 
 def _log_secrets_where_asked(context: ssl.SSLContext) -> None:

@@ -21,6 +21,17 @@ _CERTIFICATE_HINT = (
     "the connection is not safe and the key was not sent; if you trust a private CA, name it in REQUESTS_CA_BUNDLE"
 )
 
+_STRICT_CODES = range(80, 95)
+"""What is wrong with a certificate only where OpenSSL is strict (X509_V_FLAG_X509_STRICT), by openssl/x509_vfy.h."""
+
+_REMEDIES = {
+    85: "have the certificates issued anew with authorityKeyIdentifier = keyid",
+    86: "have the CA's certificate issued anew with subjectKeyIdentifier = hash",
+    89: "have the CA's certificate issued anew with basicConstraints = critical,CA:TRUE",
+    92: "have the CA's certificate issued anew with keyUsage = critical,keyCertSign",
+}
+"""What mends the usual ones, as `openssl.cnf` says it."""
+
 _TLS_HINT = "check the base URL and what stands between here and it; nothing is ever sent over an unsafe connection"
 
 
@@ -131,12 +142,23 @@ def _has(causes: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 
 
+def _hint_for(verify_code: int) -> str:
+    """Return what to do about a certificate that OpenSSL does not trust."""
+    if verify_code not in _STRICT_CODES:
+        return _CERTIFICATE_HINT
+    remedy = _REMEDIES.get(verify_code, "have it issued anew")
+    return (
+        "the key was not sent; from 3.13 on, Python takes only certificates that follow RFC 5280 to the letter: "
+        f"{remedy}; or run apimart with Python 3.12"
+    )
+
+
 def _tls_fault(causes: Sequence[BaseException], host: str) -> ApimartError:
     reason = ""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
             untrusted = f"no safe connection to {host}: its certificate is not trusted ({cause.verify_message})"
-            return UnavailableError(untrusted, _CERTIFICATE_HINT)
+            return UnavailableError(untrusted, _hint_for(getattr(cause, "verify_code", 0)))
         if isinstance(cause, ssl.SSLEOFError):
             reason = " (the server broke it off)"
         elif isinstance(cause, ssl.SSLError) and cause.reason:

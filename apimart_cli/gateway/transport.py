@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
+from urllib.request import getproxies
 
 import requests
 import urllib3
@@ -131,21 +132,34 @@ class Incoming:
 class _Session(requests.Session):
     """A session that goes where it is told, and nowhere else."""
 
-    def merge_environment_settings(self, url: Any, *settings: Any, **named: Any) -> Any:
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ARG002
         """Take the environment's proxies for https only: on plain HTTP the key must not leave this machine.
 
-        Proxies named for nothing are no way to say so: variables like `http://127.0.0.1_proxy` come before them.
+        Proxies named for nothing are no way to say so: variables like `http://127.0.0.1_proxy` come before them. Which
+        authorities are trusted is decided where connections are made.
+
+        Raises UsageError for a proxy whose address has a mistake in it.
         """
-        merged = super().merge_environment_settings(url, *settings, **named)
-        if is_plain_http(str(url)):
-            merged["proxies"] = {}
-        return merged
+        proxies, chosen = self._proxies_for(str(url))  # no question has any of its own
+        if chosen is not None:
+            from apimart_cli.gateway.proxies import check_proxy
+
+            check_proxy(chosen)
+        return {"proxies": proxies, "stream": stream, "verify": True, "cert": None}
 
     def proxy_for(self, url: str) -> str | None:
         """Return the proxy that `url` is asked through, without user and password; None where there is none."""
-        proxies = self.merge_environment_settings(url, {}, None, None, None)["proxies"]
-        proxy = requests.utils.select_proxy(url, proxies)
+        _, proxy = self._proxies_for(url)
         return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")
+
+    def _proxies_for(self, url: str) -> tuple[dict[str, str], str | None]:
+        """Return the proxies that are set, and the one that `url` is asked through."""
+        if is_plain_http(url) or not getproxies():
+            return {}, None
+        from apimart_cli.gateway.proxies import chosen_proxy, environment_proxies
+
+        proxies = environment_proxies(url)
+        return proxies, chosen_proxy(url, proxies)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """See no redirect: the library would read its whole body, even when told not to follow."""

@@ -67,7 +67,7 @@ FILES = {
     "the file that `history import` reads": r"import\.json",
     "temporary files in `TMPDIR`, without a name or in a new folder of their own": r"",
     "the files of `GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY`": r"github-(output|summary)",
-    "the files of `--tls-cert`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`": None,
+    "the files of `--tls-cert`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`": None,
     "the installation of Python and its packages, and what the system opens to find a host or a user": None,
     "`/dev/null`, the terminal, and `/proc`": r"/dev/(null|tty)|/proc/.*",
 }
@@ -186,15 +186,15 @@ def test_a_log_of_secrets_is_where_nobody_else_can_change_it(
 ) -> None:
     """It is opened as the other files are, and refused as they are."""
     from apimart_cli.errors import UsageError
-    from apimart_cli.gateway.connections import TLS_CONTEXTS
+    from apimart_cli.gateway.connections import TLS_CONTEXTS, authorities
 
     monkeypatch.setenv("APIMART_KEYLOG", "1")
     monkeypatch.setenv("SSLKEYLOGFILE", str(folder / "secrets"))
-    assert TLS_CONTEXTS.get(verify=True).keylog_filename == str(folder / "secrets")
+    assert TLS_CONTEXTS.get(authorities({})).keylog_filename == str(folder / "secrets")
     assert (folder / "secrets").stat().st_mode & 0o777 == 0o600
     (folder / "open").mkdir()
     (folder / "open").chmod(0o777)
     monkeypatch.setenv("SSLKEYLOGFILE", str(folder / "open" / "secrets"))
     with pytest.raises(UsageError, match="every user can change the folder"):
-        TLS_CONTEXTS.get(verify=True)
+        TLS_CONTEXTS.get(authorities({}))
     assert os.listdir(folder / "open") == []

@@ -42,7 +42,8 @@ SETTINGS = (
     FILE | KEY | modules("config", "durations key precedence recording settings values") | {"balance", "gate", "target"}
 )
 GATEWAY = modules(
-    "gateway", "answer client connections failures library_errors question retry shared strict_json transport wire"
+    "gateway",
+    "answer client connections dialing failures library_errors question retry shared strict_json transport wire",
 )
 SCREEN = modules("screen", "output writing")
 ASKING = (

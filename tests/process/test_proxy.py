@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.addresses import LIVE, SILENT, resolve_to, silent_address
 from support.running import KEY, Call, Run, connected
 from support.secure import STARTUP, Gateway, Listener, Proxy, SocksProxy, authority, certified, dead_port
 
@@ -196,31 +197,81 @@ def test_a_proxy_does_not_make_a_certificate_trusted(ask: Ask, gateway: Gateway)
     assert (proxy.connections, gateway.connections, gateway.received) == (1, 1, [])
 
 
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "http://",
-        "::::",
-        "://proxy",
-        "http:///proxy",
-        "http://[",
-        "http://127.0.0.1:99999",
-        "http://127.0.0.1:port",
-        "ftp://127.0.0.1:9",
-        f"http://user:{SECRET}@:80",
-        f"http://user:{SECRET}@[::1",
-        f"http://user:{SECRET}@127.0.0.1:port",
-        f"http://us€r:{SECRET}@127.0.0.1:9",
-        " ",
-    ],
-)
-def test_a_malformed_proxy_is_a_usage_error(ask: Ask, gateway: Gateway, proxy: str) -> None:
-    """Exit 2; the hint names the variables, and the message prints no part of the proxy's URL."""
-    ended = ask(HTTPS_PROXY=proxy)
+MALFORMED = {
+    "http://": "it has no host",
+    "::::": "it has no host, or more than a host and a port",
+    "://proxy": "there is nothing before ://",
+    "http:///proxy": "it has no host",
+    "http://[": "it has no host",
+    "http://[::g]:80": "what is in brackets is no IPv6 address",
+    "http://127.0.0.1:99999": "its port is not a number from 1 to 65535",
+    "http://127.0.0.1:0": "its port is not a number from 1 to 65535",
+    "http://127.0.0.1:": "its port is not a number from 1 to 65535",
+    "http://127.0.0.1:port": "it has no host, or more than a host and a port",
+    "http:127.0.0.1:80": "it has no host, or more than a host and a port",
+    "ftp://127.0.0.1:9": "it begins with a scheme that is not known",
+    f"{SECRET}://127.0.0.1:9": "it begins with a scheme that is not known",
+    f"http://user:{SECRET}@:80": "it has no host",
+    f"http://user:{SECRET}@[::1": "it has no host",
+    f"http://user:{SECRET}@127.0.0.1:port": "it has no host, or more than a host and a port",
+    f"http://us€r:{SECRET}@127.0.0.1:9": "there is a character in it that a URL cannot have",
+    " ": "there is a character in it that a URL cannot have",
+    f"http://DOMAIN\\user:{SECRET}@127.0.0.1:9": "there is a backslash in it",
+    f"DOMAIN\\user:{SECRET}@127.0.0.1:9": "there is a backslash in it",
+    f"http://user@corp.example:{SECRET}@127.0.0.1:9": "there is an @ in the user or the password",
+    f"http://user:a/{SECRET}@127.0.0.1:9": "there is a / in the user or the password",
+    f"http://user:#{SECRET}@127.0.0.1:9": "there is a # in the user or the password",
+    f"http://user:?{SECRET}@127.0.0.1:9": "there is a ? in the user or the password",
+}
+"""Proxies with a mistake in their address, and what is said of it."""
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", MALFORMED)
+def test_a_malformed_proxy_is_a_usage_error(ask: Ask, gateway: Gateway, proxy: str, variable: str) -> None:
+    """Exit 2; the message names the variable and the mistake, and prints no part of the proxy's URL."""
+    ended = ask(**{variable: proxy})
     assert (ended.returncode, ended.stdout, gateway.connections) == (2, "", 0)
-    assert "malformed" in ended.stderr
-    assert "HTTPS_PROXY and ALL_PROXY" in ended.stderr
+    message, hint = ended.stderr.splitlines()
+    assert message.startswith(f"apimart: error: {variable}: the proxy's address is malformed: {MALFORMED[proxy]}")
+    assert hint.startswith("hint: ")
     assert SECRET not in ended.stderr
+
+
+def test_the_hint_about_a_user_of_a_domain_helps(ask: Ask) -> None:
+    r"""`DOMAIN\user` was taken for the name of a host; written as the hint says, the proxy gets the user as it is."""
+    with Proxy() as proxy:
+        refused = ask(HTTPS_PROXY=f"http://DOMAIN\\user:{SECRET}@127.0.0.1:{proxy.port}")
+        assert "write the user DOMAIN\\user as DOMAIN%5Cuser\n" in refused.stderr
+        assert ask(HTTPS_PROXY=f"http://DOMAIN%5Cuser:{SECRET}@127.0.0.1:{proxy.port}").returncode == 0
+    token = base64.b64encode(f"DOMAIN\\user:{SECRET}".encode())
+    assert b"Proxy-Authorization: Basic " + token in proxy.questions[0]
+
+
+def test_a_proxy_that_is_not_used_may_be_malformed(ask: Ask) -> None:
+    """A host of NO_PROXY is asked without it, whatever it is."""
+    assert ask(HTTPS_PROXY="http://", NO_PROXY="localhost").returncode == 0
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_of_a_proxy_with_several_addresses_a_dead_one_costs_little(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str
+) -> None:
+    """Its name is looked up as that of a gateway is, and the address that answers is used."""
+    refusal = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+    resolve_to(monkeypatch, "proxy.example", SILENT, LIVE)
+    listening = SocksProxy(SocksProxy.REFUSED) if scheme == "socks5h" else Proxy(refusal)
+    with listening as proxy, silent_address(proxy.port):
+        address = f"proxy.example:{proxy.port}"
+        began = time.monotonic()
+        ended = ask("check", "--min", "5", "--timeout", "30", **{variable: f"{scheme}://u:{SECRET}@{address}"})
+    assert ended.returncode == 5
+    assert f"no connection through the proxy {address}: " in ended.stderr
+    assert ("connection refused" if scheme == "socks5h" else "HTTP 403") in ended.stderr
+    assert proxy.connections
+    # All of the limit, where the dead address was given as long as it wants.
+    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])

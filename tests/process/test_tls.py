@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,11 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import trustme
 
+from apimart_cli.gateway import connections
+from support.programs import need
 from support.running import KEY, Call, Run
-from support.secure import STARTUP, Gateway, Listener, Proxy, authority, certified
+from support.secure import STARTUP, Gateway, Listener, Proxy, authority, certified, lax_certified
 
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -165,6 +169,47 @@ def test_a_certificate_that_proves_nothing_is_refused(
     assert (gateway.connections, gateway.received) == (1, [])
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason", "remedy"),
+    [
+        (
+            "basic constraints",
+            "Basic Constraints of CA cert not marked critical",
+            "basicConstraints = critical,CA:TRUE",
+        ),
+        ("key usage", "CA cert does not include key usage extension", "keyUsage = critical,keyCertSign"),
+        ("authority key identifier", "Missing Authority Key Identifier", "authorityKeyIdentifier = keyid"),
+        ("subject key identifier", "Missing Subject Key Identifier", "subjectKeyIdentifier = hash"),
+    ],
+)
+def test_an_authority_that_is_not_strict_gets_a_hint_that_says_what_is_wrong(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, reason: str, remedy: str
+) -> None:
+    """Python 3.13 refuses what 3.12 took: who made a CA long ago is not told to name it, but how to mend it."""
+    real = connections._make_context
+
+    def strict(trusted: connections.Authorities) -> ssl.SSLContext:
+        context = real(trusted)
+        # As it is from Python 3.13 on.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+        return context
+
+    path = tmp_path / "lax.pem"
+    context = lax_certified(path, fault)
+    with Gateway(context) as gateway:
+        if sys.version_info < (3, 13):
+            assert ask(gateway, REQUESTS_CA_BUNDLE=str(path)).returncode == 0
+            monkeypatch.setattr(connections, "_make_context", strict)
+            monkeypatch.setattr(connections, "TLS_CONTEXTS", connections.TlsContexts())
+        ended = ask(gateway, REQUESTS_CA_BUNDLE=str(path))
+        gateway.settle()
+    assert ended.returncode == 5
+    assert (
+        f"its certificate is not trusted ({reason})\nhint: the key was not sent; from 3.13 on, Python" in ended.stderr
+    )
+    assert f"{remedy}; or run apimart with Python 3.12\n" in ended.stderr
+
+
 def test_a_private_authority_is_not_trusted_by_itself(ask: Ask) -> None:
     """Without REQUESTS_CA_BUNDLE, only the usual authorities count."""
     with Gateway(certified("localhost")) as gateway:
@@ -278,7 +323,7 @@ def test_both_scopes_are_refused_alike(ask: Ask) -> None:
         (
             "REQUESTS_CA_BUNDLE",
             "/proc/self/mem",
-            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read",
+            "REQUESTS_CA_BUNDLE names a file that cannot be read",
         ),
     ],
 )
@@ -338,13 +383,42 @@ def test_a_clock_that_is_years_slow_is_no_warning_and_no_bug(
             assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path) -> None:
+CA_VARIABLES = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+
+
+@pytest.mark.parametrize("variable", CA_VARIABLES)
+def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path, variable: str) -> None:
     """A CA file that does not exist is named by its variable; no connection is opened."""
     with Gateway(certified("localhost")) as gateway:
-        ended = ask(gateway, REQUESTS_CA_BUNDLE=str(tmp_path / "missing.pem"))
+        ended = ask(gateway, **{"REQUESTS_CA_BUNDLE": "", variable: str(tmp_path / "missing.pem")})
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert_message(ended.stderr, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist")
+    assert_message(ended.stderr, f"{variable} names a CA file that does not exist")
     assert gateway.connections == 0
+
+
+def test_ssl_cert_file_is_honoured(ask: Ask, ca_file: Path) -> None:
+    """What OpenSSL, curl and Go read names the authority as well; a bundle comes before it."""
+    with Gateway(certified("localhost")) as gateway:
+        assert ask(gateway, REQUESTS_CA_BUNDLE="", SSL_CERT_FILE=str(ca_file)).returncode == 0
+        assert ask(gateway, REQUESTS_CA_BUNDLE=certifi.where(), SSL_CERT_FILE=str(ca_file)).returncode == 5
+
+
+def test_ssl_cert_dir_is_honoured(ask: Ask, ca_file: Path, tmp_path: Path) -> None:
+    """A folder with the names that OpenSSL looks for, or several; beside SSL_CERT_FILE both count."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    (folder / "ours.pem").write_bytes(ca_file.read_bytes())
+    without_names = {"REQUESTS_CA_BUNDLE": "", "SSL_CERT_DIR": str(folder)}
+    with Gateway(certified("localhost")) as gateway:
+        ended = ask(gateway, **without_names)
+        assert ended.returncode == 2
+        assert_message(ended.stderr, "SSL_CERT_DIR names a folder without CA certificates")
+        assert "openssl rehash" in ended.stderr
+        subprocess.run([need("openssl"), "rehash", folder], check=True, timeout=20)
+        assert ask(gateway, **without_names).returncode == 0
+        several = f"{tmp_path / 'missing'}{os.pathsep}{folder}"
+        assert ask(gateway, REQUESTS_CA_BUNDLE="", SSL_CERT_DIR=several).returncode == 0
+        assert ask(gateway, **without_names, SSL_CERT_FILE=certifi.where()).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -358,15 +432,16 @@ def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "garbage", "cut off", "binary"],
 )
-def test_a_ca_file_that_is_none_is_a_usage_error(ask: Ask, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("variable", CA_VARIABLES)
+def test_a_ca_file_that_is_none_is_a_usage_error(ask: Ask, tmp_path: Path, content: bytes, variable: str) -> None:
     """A CA file without certificates is named as the reason: not the server is at fault, and nothing is sent to it."""
     path = tmp_path / "not-a-ca.pem"
     path.write_bytes(content)
     with Gateway(certified("localhost")) as gateway:
-        ended = ask(gateway, REQUESTS_CA_BUNDLE=str(path))
+        ended = ask(gateway, **{"REQUESTS_CA_BUNDLE": "", variable: str(path)})
         gateway.settle()
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert_message(ended.stderr, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file without CA certificates")
+    assert_message(ended.stderr, f"{variable} names a file without CA certificates")
     assert gateway.connections <= 1
     assert gateway.received == []
 

@@ -9,11 +9,16 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Self
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 _BODY = b'{"success":true,"remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (
@@ -39,6 +44,55 @@ def certified(*names: str, **validity: datetime) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority().issue_cert(*names, **validity).configure_cert(context)
     return context
+
+
+def lax_certified(ca_file: Path, fault: str) -> ssl.SSLContext:
+    """The TLS settings of a server whose authority, written to `ca_file`, is as many were made by hand: not strict."""
+    now = datetime.now(UTC)
+    made = []
+    for name, subject in ((None, "an authority by hand"), ("localhost", "localhost")):
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer_key, issuer = (made[0][0], made[0][1].subject) if made else (key, _named(subject))
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_named(subject))
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=9))
+        )
+        if fault != "subject key identifier" or name:
+            builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        if name:
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            if fault != "authority key identifier":
+                identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+                builder = builder.add_extension(identifier, critical=False)
+        else:
+            is_critical = fault != "basic constraints"
+            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=is_critical)
+            if fault != "key usage":
+                builder = builder.add_extension(_SIGNING, critical=True)
+        made.append((key, builder.sign(issuer_key, hashes.SHA256())))
+    pem = serialization.Encoding.PEM
+    ca_file.write_bytes(made[0][1].public_bytes(pem))
+    server = ca_file.with_suffix(".server")
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server.write_bytes(made[1][1].public_bytes(pem) + made[1][0].private_bytes(pem, *plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server)
+    return context
+
+
+def _named(subject: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+
+
+_SIGNING = x509.KeyUsage(
+    key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 class Listener:

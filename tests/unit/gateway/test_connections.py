@@ -1,6 +1,7 @@
 """Connections: plain ones reach this machine only, safe ones share their TLS context, failed ones leave nothing."""
 
 import gc
+import os
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError
 from apimart_cli.gateway import connections
 from apimart_cli.gateway.client import ask
-from apimart_cli.gateway.connections import TlsContexts
+from apimart_cli.gateway.connections import Authorities, TlsContexts, authorities
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import GivenKey
@@ -104,6 +105,34 @@ def test_localhost_without_an_address_is_unreachable(resolve: Resolve) -> None:
     assert fault("http://localhost:8080").message == "could not reach localhost:8080: its name cannot be resolved"
 
 
+# --- which authorities are trusted ------------------------------------------------------------------------------
+
+USUAL = authorities({})
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, [("certifi", certifi.where())]),
+        ({"SSL_CERT_FILE": "f"}, [("SSL_CERT_FILE", "f")]),
+        ({"SSL_CERT_DIR": "d"}, [("SSL_CERT_DIR", "d")]),
+        ({"SSL_CERT_DIR": "d", "SSL_CERT_FILE": "f"}, [("SSL_CERT_FILE", "f"), ("SSL_CERT_DIR", "d")]),
+        ({"CURL_CA_BUNDLE": "c", "SSL_CERT_FILE": "f", "SSL_CERT_DIR": "d"}, [("CURL_CA_BUNDLE", "c")]),
+        ({"REQUESTS_CA_BUNDLE": "r", "CURL_CA_BUNDLE": "c", "SSL_CERT_FILE": "f"}, [("REQUESTS_CA_BUNDLE", "r")]),
+        ({"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", "SSL_CERT_FILE": "f"}, [("SSL_CERT_FILE", "f")]),
+        ({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}, [("certifi", certifi.where())]),
+        # OpenSSL passes over folders of the list that are not there.
+        ({"SSL_CERT_DIR": f"d{os.pathsep}/"}, [("SSL_CERT_DIR", "/")]),
+        ({"SSL_CERT_DIR": f"/{os.pathsep}/usr"}, [("SSL_CERT_DIR", "/"), ("SSL_CERT_DIR", "/usr")]),
+    ],
+)
+def test_a_bundle_comes_before_what_openssl_reads_itself(
+    variables: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    """REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, then SSL_CERT_FILE and SSL_CERT_DIR together, then the usual ones."""
+    assert list(authorities(variables)) == expected
+
+
 # --- TLS contexts -----------------------------------------------------------------------------------------------
 
 
@@ -111,9 +140,9 @@ def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> No
     """Reading the authorities is most of the work of a connection: it is done once, and the others wait for it."""
     made: list[Any] = []
 
-    def make(verify: str | bool) -> object:
+    def make(trusted: Authorities) -> object:
         time.sleep(0.05)
-        made.append(verify)
+        made.append(trusted)
         return object()
 
     monkeypatch.setattr(connections, "_make_context", make)
@@ -123,15 +152,15 @@ def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> No
 
     def get() -> None:
         barrier.wait()
-        got.append(contexts.get(True))
+        got.append(contexts.get(USUAL))
 
     threads = [threading.Thread(target=get) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (made, len(got), len(set(map(id, got)))) == ([True], 20, 1)
-    assert contexts.get("/another/ca.pem") is not got[0]
+    assert (made, len(got), len(set(map(id, got)))) == ([USUAL], 20, 1)
+    assert contexts.get((("SSL_CERT_FILE", "/another/ca.pem"),)) is not got[0]
 
 
 @pytest.fixture
@@ -168,8 +197,8 @@ def test_failures_keep_nothing_alive(large_bundle: Path, monkeypatch: pytest.Mon
     contexts: list[weakref.ref[Any]] = []
     real = connections._make_context
 
-    def make(verify: str | bool) -> Any:
-        context = real(verify)
+    def make(trusted: Authorities) -> Any:
+        context = real(trusted)
         contexts.append(weakref.ref(context))
         return context
 

@@ -436,10 +436,15 @@ def _no_socks(*_arguments: object, **_named: object) -> None:
         (
             "REQUESTS_CA_BUNDLE",
             "/does/not/exist.pem",
-            "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a CA file that does not exist",
+            "REQUESTS_CA_BUNDLE names a CA file that does not exist",
             "correct the variable, or unset it to trust the usual authorities",
         ),
-        ("HTTPS_PROXY", "http://", "the proxy's address is malformed", "check HTTPS_PROXY and ALL_PROXY"),
+        (
+            "HTTPS_PROXY",
+            "http://",
+            "HTTPS_PROXY: the proxy's address is malformed: it has no host, or more than a host and a port",
+            "write it like http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT",
+        ),
         (
             "ALL_PROXY",
             "socks5://127.0.0.1:1080",
