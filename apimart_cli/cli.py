@@ -165,7 +165,13 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     if early:
         return UsageError(early[0], f"options go after the command: {early[1]}")
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    return UsageError(message.rstrip(".").replace("\n", " "), f"see: {path} --help")
+    message = message.rstrip(".").replace("\n", " ")
+    from apimart_cli.commands.mistakes import empty_value, what_was_meant
+
+    meant = None if context is None else what_was_meant(context, message)
+    return UsageError(
+        empty_value(message) or message, f"{meant}; see: {path} --help" if meant else f"see: {path} --help"
+    )
 
 
 def _early_option(error: Any, context: Any, arguments: Sequence[str]) -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from apimart_cli.balance import Reading, spendable
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import BadResponseError, NoAccountError
+from apimart_cli.errors import AuthError, BadResponseError, NoAccountError
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.memory import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.screen.output import is_terminal_error
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from apimart_cli.screen.progress import Waiting
 
 
-_WITHOUT_ACCOUNT = "try again later; where this gateway has no account endpoint, look at the key alone: --scope key"
+_KEY_ALONE = "--scope key"
+_WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
 
 
 class Taken(NamedTuple):
@@ -162,6 +163,7 @@ def _grouped(
                 group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
             if not settings.is_scope_chosen:
                 group = _with_account_by_default(group)
+            group = _with_way_out(group)
             if len(group) > 1 and settings.scope.value is ScopeChoice.SPENDABLE:
                 group = [spendable(*group)]
             taken.append(Taken(settings, group))
@@ -185,6 +187,30 @@ def _with_account_by_default(group: list[Reading]) -> list[Reading]:
     if key.balance is None:
         return group
     return [key, account._replace(result=BadResponseError(f"{account.error}", _WITHOUT_ACCOUNT))]
+
+
+def _with_way_out(group: list[Reading]) -> list[Reading]:
+    """Return the readings of a profile; an account alone that is refused tells how to leave it out."""
+    *keys, account = group
+    error = account.error
+    is_refused = (isinstance(error, AuthError) and error.rejection is not None) or isinstance(error, BadResponseError)
+    if error is None or not is_refused or account.scope is not Scope.ACCOUNT or any(key.error for key in keys):
+        return group
+    hint = error.hint or ""
+    if _KEY_ALONE in hint:
+        return group
+    if not keys:
+        hint = f"{hint}; or look at the key alone: {_KEY_ALONE}"
+    elif isinstance(error, AuthError):
+        hint = f"the key itself was answered, its account was not: look at the key alone: {_KEY_ALONE}"
+    else:
+        hint = f"{hint}; or, as the key itself was answered, look at that alone: {_KEY_ALONE}"
+    refused = (
+        AuthError(error.message, hint, rejection=error.rejection)
+        if isinstance(error, AuthError)
+        else BadResponseError(error.message, hint)
+    )
+    return [*keys, account._replace(result=refused)]
 
 
 def _waiting(profiles: Sequence[Settings]) -> "Waiting":

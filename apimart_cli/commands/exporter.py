@@ -103,9 +103,11 @@ def _require_library() -> None:
     from importlib.util import find_spec
 
     if find_spec("prometheus_client") is None:
+        from apimart_cli.installing import command_to_add
+
         raise UsageError(
             "the prometheus-client package is not installed",
-            "install it beside apimart: pip install 'prometheus-client>=0.16'",
+            f"install it beside apimart: {command_to_add('prometheus-client>=0.16')}",
         )
 
 

@@ -43,7 +43,11 @@ def help_(
     for name in command or ():
         inner = found.command.get_command(found, name) if isinstance(found.command, Group) else None
         if inner is None:
-            raise UsageError(f"{found.command_path} has no command {name!r}", f"see: {found.command_path} --help")
+            from apimart_cli.config.names import suggestion
+
+            known = found.command.list_commands(found) if isinstance(found.command, Group) else []
+            hint = f"see: {found.command_path} --help{suggestion(name, known)}"
+            raise UsageError(f"{found.command_path} has no command {name!r}", hint)
         found = typer.Context(inner, info_name=name, parent=found)
     write_answer(f"{found.get_help()}\n")
     return ExitCode.OK

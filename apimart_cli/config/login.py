@@ -19,6 +19,7 @@ from apimart_cli.config.values import (
     TIMEOUT,
     UNIT,
     Number,
+    empty,
     nonempty,
     parse_command,
     parse_new_profile,
@@ -111,6 +112,8 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
     kind = require_name(name, in_profile=in_profile)
     if name == "api_key":
         raise UsageError("a key on the command line is visible to others", "store it with: apimart login")
+    if not text:
+        raise empty(name, f"remove it with: apimart config unset {name}")
     if name in RULES:
         RULES[name].parse(text, name)
     if kind is Kind.NUMBER:
@@ -124,6 +127,4 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
         return True
     if kind is Kind.WORDS:
         return list(parse_command(text, name))
-    if not text:
-        raise UsageError(f"{name}: the value is empty", f"remove it with: apimart config unset {name}")
     return text

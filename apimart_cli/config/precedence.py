@@ -28,6 +28,7 @@ from apimart_cli.config.values import (
     TIMEOUT,
     UNIT,
     Rule,
+    empty,
     nonempty,
 )
 from apimart_cli.errors import ConfigError, UsageError
@@ -115,6 +116,8 @@ def find(rule: Rule[T], profile: str, sources: Sources) -> Setting[T]:
 
 
 def _read(rule: Rule[T], text: str, source: str, name: str | None = None) -> Setting[T]:
+    if not text:
+        raise empty(f"{name} of {source}" if name else source, "give it a value, or leave it out")
     return Setting(rule.parse(text, f"{name} of {source}" if name else source), source)
 
 
@@ -128,6 +131,8 @@ def _find_profiles(sources: Sources) -> list[Setting[str]]:
             raise ConfigError(f"--all-profiles: there is no profile in {config.path}", "store one with: apimart login")
         return [Setting(name, "--all-profiles") for name in config.profiles]
     if options.profiles:
+        if not all(options.profiles):
+            raise empty("--profile", "name a profile, or leave it out")
         found = [Setting(name, "--profile") for name in options.profiles]
     elif "APIMART_PROFILE" in environ:
         found = [Setting(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apimart_cli.config.file import config_path_to_write, is_absent, parse_toml
-from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES
+from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES, suggestion
 from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.renaming import check_names
 from apimart_cli.config.values import nonempty, parse_new_profile
@@ -37,6 +37,10 @@ def find_stored_key(profile: str | None, environ: Mapping[str, str]) -> StoredKe
     for name in KEY_NAMES:
         if name in table:
             raise takes_key_elsewhere(found, name)
+    names = _names(document)
+    if names and found not in names:
+        known = f"profiles in the file: {', '.join(names)}{suggestion(found, names)}"
+        raise UsageError(f"there is no profile {found!r} in {path}", known)
     raise UsageError(f"profile {found} keeps no key in {path}", "there is nothing to forget")
 
 
@@ -47,8 +51,7 @@ def is_set(path: Path, profile: str | None, name: str) -> bool:
 
 def profile_names(path: Path) -> list[str]:
     """Return the names of the profiles of the file."""
-    profiles = _read(path).get("profiles")
-    return list(profiles) if isinstance(profiles, dict) else []
+    return _names(_read(path))
 
 
 def require_renameable(path: Path, old: str, new: str) -> bool:
@@ -74,12 +77,16 @@ def _name_of(profile: str | None, document: Mapping[str, Any], environ: Mapping[
         return parse_new_profile(profile, "--profile")
     if "APIMART_PROFILE" in environ:
         return parse_new_profile(nonempty(environ, "APIMART_PROFILE"), "APIMART_PROFILE")
-    profiles = document.get("profiles")
-    names = list(profiles) if isinstance(profiles, dict) else []
+    names = _names(document)
     name = document.get("default_profile", names[0] if len(names) == 1 else DEFAULT_PROFILE)
     if isinstance(name, str):
         return name
     raise ConfigError(f"{path}: default_profile must be a string", "name the profile with --profile")
+
+
+def _names(document: Mapping[str, Any]) -> list[str]:
+    profiles = document.get("profiles")
+    return list(profiles) if isinstance(profiles, dict) else []
 
 
 def _table(document: Mapping[str, Any], profile: str | None) -> Mapping[str, Any]:

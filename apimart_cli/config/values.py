@@ -37,6 +37,8 @@ def parse_amount(text: str, source: str) -> Decimal:
 
     Raises UsageError, which names `source` and says what is wrong, for anything else.
     """
+    if not text:
+        raise empty(source, _NO_NUMBER.hint)
     fault = _amount_fault(text)
     if fault:
         raise UsageError(f"{source}: {shown(text)} is not an amount: {fault.reason}", fault.hint)
@@ -60,7 +62,7 @@ _WRITTEN_OTHERWISE = {
 
 def _amount_fault(text: str) -> _Fault | None:
     number = re.fullmatch(r"([0-9]*)(?:\.([0-9]+))?", text)
-    if number is None or not text:
+    if number is None:
         return next((fault for form, fault in _WRITTEN_OTHERWISE.items() if re.fullmatch(form, text)), _NO_NUMBER)
     before, after = number.groups(default="")
     if len(before) > MAX_INTEGER_DIGITS:
@@ -97,6 +99,8 @@ def parse_unit(text: str, source: str) -> str:
 
 def parse_new_profile(text: str, source: str) -> str:
     """Return the name of a profile that may be written to the file; one that looks like a key is a mistake."""
+    if not text:
+        raise empty(source, "give a word like work")
     if not _is_word(text, MAX_PROFILE_LENGTH):
         raise UsageError(
             f"{source}: {shown(text)} cannot name a profile",
@@ -141,6 +145,11 @@ def nonempty(environ: Mapping[str, str], variable: str) -> str:
     if environ[variable]:
         return environ[variable]
     raise UsageError(f"{variable} is set but empty", "unset it, or give it a value")
+
+
+def empty(source: str, hint: str) -> UsageError:
+    """Return the error for a value that has nothing in it."""
+    return UsageError(f"{source} is empty", hint)
 
 
 def shown(text: str) -> str:

@@ -67,9 +67,11 @@ class Adapter(HTTPAdapter):
     ) -> Any:
         """Return the pool of connections for a request."""
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
-        if pool.ConnectionCls.response_class is not StrictResponse:
+        # Read once: another thread may change it meanwhile.
+        kind = pool.ConnectionCls
+        if kind.response_class is not StrictResponse:
             base = LoopbackConnection if is_plain_http(str(request.url)) else RacingConnection
-            pool.ConnectionCls = type("_Connection", (base, pool.ConnectionCls), {"response_class": StrictResponse})
+            pool.ConnectionCls = type("_Connection", (base, kind), {"response_class": StrictResponse})
         return pool
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:

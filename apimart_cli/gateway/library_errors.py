@@ -58,7 +58,11 @@ def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | N
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return UsageError("the proxy's address is malformed", _PROXY_HINT)
     if isinstance(error, requests.exceptions.InvalidSchema):
-        return UsageError("a SOCKS proxy needs one more package", "install it with: pip install 'requests[socks]'")
+        from apimart_cli.installing import command_to_add
+
+        return UsageError(
+            "a SOCKS proxy needs one more package", f"install it with: {command_to_add('requests[socks]')}"
+        )
     # A proxy's URL, or a base URL that passed our rules but not those of the libraries: too long a label, for example.
     malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
     if isinstance(error, malformed_address) or _has(causes, http.client.InvalidURL):

@@ -82,7 +82,9 @@ class KeyringKey:
     def require_package(self) -> None:
         """Raise UsageError where there is no keyring package."""
         if self.fault:
-            raise UsageError(self.fault, "install it beside apimart: pip install 'keyring>=25'")
+            from apimart_cli.installing import command_to_add
+
+            raise UsageError(self.fault, f"install it beside apimart: {command_to_add('keyring>=25')}")
 
     def store(self, key: ApiKey) -> None:
         """Keep `key`, in place of any other, and read it back: some backends keep nothing, and say nothing.

@@ -87,12 +87,18 @@ def test_the_word_help_shows_the_same_help(capsys: Captured, name: str) -> None:
     assert capsys.readouterr() == shown
 
 
-@pytest.mark.parametrize(("arguments", "known"), [("balnce", "apimart"), ("config shw", "apimart config")])
-def test_there_is_no_help_for_a_command_that_is_not_there(capsys: Captured, arguments: str, known: str) -> None:
-    """Neither at the top nor in a group."""
+@pytest.mark.parametrize(
+    ("arguments", "known", "meant"),
+    [("balnce", "apimart", "balance"), ("config shw", "apimart config", "show")],
+)
+def test_there_is_no_help_for_a_command_that_is_not_there(
+    capsys: Captured, arguments: str, known: str, meant: str
+) -> None:
+    """Neither at the top nor in a group; the most similar name is proposed."""
     assert main(["help", *arguments.split()]) is ExitCode.USAGE
-    told = f"apimart: error: {known} has no command '{arguments.rsplit(maxsplit=1)[-1]}'\nhint: see: {known} --help\n"
-    assert tuple(capsys.readouterr()) == ("", told)
+    told = f"apimart: error: {known} has no command '{arguments.rsplit(maxsplit=1)[-1]}'\n"
+    hint = f"hint: see: {known} --help; did you mean {meant}?\n"
+    assert tuple(capsys.readouterr()) == ("", told + hint)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_the_version(capsys: Captured, option: str) -> None:
         (["--min", "5"], "No such option", "apimart"),
         (["check", "--mim", "5"], "No such option", "apimart check"),
         (["config", "shw"], "No such command 'shw'", "apimart config"),
-        (["balance", "work"], "Got unexpected extra argument(s) (work)", "apimart balance"),
+        (["balance", "5"], "Got unexpected extra argument(s) (5)", "apimart balance"),
         (["balance", "--scope", "all"], "Invalid value for '--scope': 'all' is not one of", "apimart balance"),
         (["balance", "--output", "xml"], "Invalid value for '--output' / '-o': 'xml' is not", "apimart balance"),
         (["check", "--on-unlimited", "warn"], "Invalid value for '--on-unlimited'", "apimart check"),

@@ -367,6 +367,25 @@ def test_any_other_failure_of_the_account_is_that_failure(run: Run, fault: Reply
         assert run("check", "--min", "5", "--timeout", "1", env=env_of(server)).returncode == code
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("options", ["", "--scope spendable", "--scope both", "--scope account"])
+def test_an_account_alone_that_is_refused_tells_how_to_leave_it_out(run: Run, options: str, status: int) -> None:
+    """Exit 4 as ever; the key itself is good, which the advice about keys would hide. The hint, followed, helps."""
+    with gateway(answering(PLENTY, refusal(status))) as server:
+        ended = run("check", "--min", "5", *options.split(), env=env_of(server))
+        assert ended.returncode == 4
+        assert ended.stderr.splitlines()[-1].startswith("hint: ")
+        assert ended.stderr.endswith(" look at the key alone: --scope key\n")
+        assert run("check", "--min", "5", "--scope", "key", env=env_of(server)).returncode == 0
+
+
+def test_a_key_that_is_refused_with_its_account_is_told_about_the_key(run: Run) -> None:
+    """Leaving the account out would not help."""
+    with gateway(lambda _path, _key: refusal(401)) as server:
+        ended = run("check", "--min", "5", env=env_of(server))
+    assert (ended.returncode, "--scope key" in ended.stderr) == (4, False)
+
+
 # --- what the ledger knows --------------------------------------------------------------------------------------
 
 

@@ -92,7 +92,7 @@ KEYS = {
 }
 
 AMOUNTS = {
-    **dict.fromkeys(("abc", "nan", "inf", "", "5.", "5 USD"), "it is not a plain decimal number"),
+    **dict.fromkeys(("abc", "nan", "inf", "5.", "5 USD"), "it is not a plain decimal number"),
     "-1": "it has a sign",
     "1,5": "it has a comma",
     "1e3": "it has an exponent",
@@ -109,11 +109,9 @@ TIMES = {
     "inf": "'inf' is not a number of seconds",
     "1e1": "'1e1' is not a number of seconds",
     "10s": "'10s' is not a number of seconds",
-    "": "'' is not a number of seconds",
 }
 
 URLS = {
-    "": "is empty",
     "gateway.example": "must start with https://",
     "gateway.example/v1": "must start with https://",
     "ftp://gateway.example": "must start with https://",
@@ -150,6 +148,10 @@ MISTAKES = {
     **{
         f"--min {text!r}": Mistake(f"--min: '{text}' is not an amount: {fault}", ("--min", text))
         for text, fault in AMOUNTS.items()
+    },
+    **{
+        f"{name} ''": Mistake(f"{name} is empty", (name, ""))
+        for name in ("--min", "--max-used", "--timeout", "--base-url", "--profile")
     },
     "--max-used 'x'": Mistake("--max-used: 'x' is not an amount", ("--max-used", "x")),
     **{f"--timeout {text!r}": Mistake(f"--timeout: {fault}", ("--timeout", text)) for text, fault in TIMES.items()},

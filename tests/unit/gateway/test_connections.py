@@ -12,12 +12,15 @@ from typing import Any
 
 import certifi
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError
 from apimart_cli.gateway import connections
 from apimart_cli.gateway.client import ask
-from apimart_cli.gateway.connections import Authorities, TlsContexts, authorities
+from apimart_cli.gateway.connections import Adapter, Authorities, TlsContexts, authorities
 from apimart_cli.gateway.transport import Transport
+from apimart_cli.gateway.wire import StrictResponse
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.source import GivenKey
 from apimart_cli.target import Target
@@ -103,6 +106,38 @@ def test_localhost_without_an_address_is_unreachable(resolve: Resolve) -> None:
     """As any other name."""
     resolve()
     assert fault("http://localhost:8080").message == "could not reach localhost:8080: its name cannot be resolved"
+
+
+class SharedPool:
+    """A pool that another thread makes strict as soon as it was looked at."""
+
+    def __init__(self, kind: Any, strict: Any) -> None:
+        self._kinds = [strict, kind]
+
+    @property
+    def ConnectionCls(self) -> Any:  # noqa: N802  # the library's name
+        """The class of its connections: when it is read again, another one."""
+        return self._kinds.pop() if len(self._kinds) > 1 else self._kinds[0]
+
+    @ConnectionCls.setter
+    def ConnectionCls(self, kind: Any) -> None:  # noqa: N802  # the library's name
+        self._kinds = [kind]
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080", "https://localhost:8443"])
+def test_threads_that_share_a_pool_make_its_connections_strict_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """The key and its account are asked at once: another thread may do the same between any two steps."""
+    request = requests.Request("GET", url).prepare()
+    plain = HTTPAdapter().get_connection_with_tls_context(request, verify=True).ConnectionCls
+    strict = Adapter(connections=2).get_connection_with_tls_context(request, verify=True).ConnectionCls
+    assert strict.response_class is StrictResponse
+    shared = SharedPool(plain, strict)
+    monkeypatch.setattr(HTTPAdapter, "get_connection_with_tls_context", lambda *_: shared)
+    pool = Adapter(connections=2).get_connection_with_tls_context(request, verify=True)
+    assert pool is shared
+    assert pool.ConnectionCls.response_class is StrictResponse
 
 
 # --- which authorities are trusted ------------------------------------------------------------------------------
