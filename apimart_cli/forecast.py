@@ -18,6 +18,10 @@ WHOLE_WEEKS = (28, 21, 14, 7)
 LEAST_BLOCKS = 3
 """Fewer blocks than this give no forecast."""
 
+LEAST_IDLE_DAYS = 3
+"""Readings on fewer days than this are not enough to call a key idle. One reading under a wrong clock, and one under
+the right clock some minutes later, would otherwise be days in which nothing was spent."""
+
 ROUGH_BELOW = 7
 """Fewer blocks with a sample than this give a rough one."""
 
@@ -87,6 +91,10 @@ def forecast(samples: Sequence[Sample]) -> Forecast | None:
         if rate is None:
             return Forecast(ForecastState.TOO_LITTLE, seen)
         if max(spends) <= 0:
+            # With the day before the first block: a reading there is where the first block begins.
+            days = len(days_with_samples(segment, len(spends) + 1))
+            if days < LEAST_IDLE_DAYS:
+                return Forecast(ForecastState.TOO_LITTLE, Decimal(days))
             return Forecast(ForecastState.IDLE, seen, rate)
         known = days_with_samples(segment, len(spends))
         state = ForecastState.ROUGH if len(known) < ROUGH_BELOW else ForecastState.OK

@@ -109,26 +109,27 @@ def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
     level: Decimal | None = None
     new: TopUp | None = None
     last: Sample | None = None
-    for segment in segments(samples):
-        if last is not None and segment[0].used < last.used - SAME:
-            level = new = None
-        last = segment[-1]
-        for sample in segment:
-            if sample.remain is None:
+    # Entered once: to enter it for each sample took as long as all the rest.
+    with localcontext(EXACT):
+        for segment in segments(samples):
+            if last is not None and segment[0].used < last.used - SAME:
                 level = new = None
-                continue
-            with localcontext(EXACT):
+            last = segment[-1]
+            for sample in segment:
+                if sample.remain is None:
+                    level = new = None
+                    continue
                 total = sample.remain + sample.used
                 change = Decimal(0) if level is None else total - level
                 same = max(SAME, abs(total) * SAME_PART)
                 is_confirmed = new is not None and abs(change - new.amount) <= same
-            if abs(change) <= same:
-                level, new = total, None
-            elif new is not None and is_confirmed:
-                found.append(new)
-                level, new = total, None
-            else:
-                new = TopUp(sample.at, change)
+                if abs(change) <= same:
+                    level, new = total, None
+                elif new is not None and is_confirmed:
+                    found.append(new)
+                    level, new = total, None
+                else:
+                    new = TopUp(sample.at, change)
     return found
 
 

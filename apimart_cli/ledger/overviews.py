@@ -51,12 +51,21 @@ def _overviews(
     every = [(series, seen) for series in all_series(connection) if (seen := _seen(connection, series, now))]
     places = {seen.profile: place for place, (_, seen) in reversed(list(enumerate(every)))}
     found = [
-        overview(seen, samples(connection, series, since=needed_since(seen, shown), until=now), shown)
+        _overview(connection, series, seen, shown, now)
         for series, seen in every
         if seen.scope in scopes and (not profiles or seen.profile in profiles)
     ]
     found.sort(key=lambda each: places[each.seen.profile])
     return Overviews(found, sorted(places))
+
+
+def _overview(connection: Connection, series: Series, seen: Seen, shown: tuple[date, ...], now: datetime) -> Overview:
+    told = samples(connection, series, since=needed_since(seen, shown), until=now)
+    # The last one may be one that a wrong clock has left.
+    last = latest(connection, series, until=told[-1].at) if told else None
+    if last is not None:
+        seen = seen._replace(last_at=last.at, remain=last.remain, unit=last.unit)
+    return overview(seen, told, shown)
 
 
 def _seen(connection: Connection, series: Series, now: datetime) -> Seen | None:

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from apimart_cli.ledger.file import Connection
+from apimart_cli.ledger.order import in_order
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.records import MAX_DIGITS, MAX_PLACES, Entry, Series
 from apimart_cli.spending import Sample
@@ -16,6 +17,12 @@ from apimart_cli.words import Scope
 
 PAGE = 1000
 """Entries that are read at once: between two pages nothing is locked, however slowly they are used."""
+
+MOST_SAMPLES = 20_000
+"""Most samples of a series that a chart or a forecast is told from: about 10 MB of memory."""
+
+LEAST_STEP = 300
+"""Seconds: what there are more samples of is read every five minutes at most, and less often where it is years."""
 
 END = 2**62
 
@@ -27,6 +34,12 @@ _LONGEST_AMOUNT = 100
 COMPLETE = "label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL)"
 """Leaves out what an import has not completed."""
 
+_IN_ORDER = """NOT EXISTS (
+  SELECT 1 FROM late INDEXED BY late_by_last
+  WHERE late.series = samples.series AND late.last >= samples.at AND late.at < samples.at)
+"""
+"""Leaves out what was written before an earlier sample: its time may not be the right one."""
+
 _QUERY = """
     SELECT samples.series, samples.at, series.key_id, series.host, series.scope, labels.profile, samples.remain,
       samples.used, labels.unit, labels.source
@@ -34,14 +47,22 @@ _QUERY = """
     WHERE labels.batch IS NULL
 """
 
+_NAMES_LOOKED_AT = 1000
+"""Of so many samples of each series, the last ones, the profiles are looked at first: to look at all takes long."""
+
+_OF_PROFILE = """
+    SELECT each.id FROM series AS each WHERE each.host = ? AND each.scope = ?
+      AND EXISTS (SELECT 1 FROM (SELECT label FROM samples WHERE series = each.id AND at <= ? ORDER BY at DESC LIMIT ?)
+        WHERE label IN (SELECT id FROM labels WHERE profile = ? AND batch IS NULL))
+"""
+"""The series that had the name of a profile, among so many of their last samples."""
+
 _LAST_OF_PROFILE = f"""
     {_QUERY} AND (samples.series, samples.at) IN (
       SELECT each.id, (
-        SELECT last.at FROM samples AS last CROSS JOIN labels AS named ON named.id = last.label
-        WHERE last.series = each.id AND last.at <= ? AND named.batch IS NULL ORDER BY last.at DESC LIMIT 1)
-      FROM series AS each WHERE each.host = ? AND each.scope = ?
-        AND EXISTS (SELECT 1 FROM samples AS own WHERE own.series = each.id AND own.label IN
-          (SELECT id FROM labels WHERE profile = ? AND batch IS NULL)))
+        SELECT at FROM samples WHERE series = each.id AND at <= ? AND {COMPLETE} AND {_IN_ORDER}
+        ORDER BY at DESC LIMIT 1)
+      FROM series AS each WHERE each.id IN ({_OF_PROFILE}))
     ORDER BY labels.profile = ? DESC, samples.at DESC LIMIT 1
 """  # noqa: S608  # our own
 
@@ -61,11 +82,16 @@ def latest_of_profile(
 ) -> Entry | None:
     """Return the last entry of a profile at a host, without its key: of a series that had its name, the last one first.
 
-    Two profiles may have one key, and so one series.
+    Two profiles may have one key, and so one series. What was written before an earlier entry is left out: its clock
+    was ahead.
     """
     end = END if until is None else int(until.timestamp())
-    row = connection.execute(_LAST_OF_PROFILE, (end, host, scope.value, profile, profile)).fetchone()
-    return None if row is None else _entry(row)
+    for most in (_NAMES_LOOKED_AT, END):
+        values = (end, host, scope.value, end, most, profile, profile)
+        row = connection.execute(_LAST_OF_PROFILE, values).fetchone()
+        if row is not None:
+            return _entry(row)
+    return None
 
 
 def keys_of_profile(connection: sqlite3.Connection, profile: str, host: str, scope: Scope) -> set[str]:
@@ -144,25 +170,81 @@ def samples(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    every: timedelta = timedelta(seconds=1),
+    every: timedelta | None = None,
 ) -> list[Sample]:
     """Return what forecasts and charts need of the entries of a series, quicker than `entries` would.
 
-    Of the samples in each step of `every`, whole seconds, only the last one is read.
+    Of the samples in each step of `every`, whole seconds, only the last one is read; where it is not given, of those
+    in a step that leaves about MOST_SAMPLES. What was written under a clock that was wrong is left out, as far as that
+    can be seen: see `ledger.order`.
     """
-    rows = _read(
-        connection,
-        # Of a group with max(), SQLite returns the row that has it (sqlite.org/lang_select.html#bareagg).
-        f"SELECT max(at), remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ? AND {COMPLETE}"  # noqa: S608  # ours
-        " GROUP BY at / ? ORDER BY at",
-        (id_of(connection, series), *_between(since, until), every // timedelta(seconds=1)),
-    )
+    number, (start, end) = id_of(connection, series), _between(since, until)
+    rows = None if every is not None else _at_most(connection, number, start, end)
+    if rows is None:
+        step = _step_for(connection, number, start, end) if every is None else every // timedelta(seconds=1)
+        rows = _thinned(connection, number, start, end, step)
     moment, utc, amount = datetime.fromtimestamp, UTC, amount_of
     with readable():
         return [
             Sample(moment(at, utc), None if remain is None else amount(remain), amount(used))
-            for at, remain, used in rows
+            for at, remain, used in _kept(connection, number, rows)
         ]
+
+
+def _at_most(connection: Connection, number: int, start: int, end: int) -> list[Any] | None:
+    """Return all samples, unless there are more than MOST_SAMPLES."""
+    rows = _read(
+        connection,
+        f"SELECT at, remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ? AND {COMPLETE}"  # noqa: S608  # ours
+        " ORDER BY at LIMIT ?",
+        (number, start, end, MOST_SAMPLES + 1),
+    )
+    return rows if len(rows) <= MOST_SAMPLES else None
+
+
+def _step_for(connection: Connection, number: int, start: int, end: int) -> int:
+    """Return the seconds of a step by which the samples are at most MOST_SAMPLES."""
+    query = "SELECT at FROM samples WHERE series = ? AND at BETWEEN ? AND ? ORDER BY at"
+    [(first,)] = _read(connection, f"{query} LIMIT 1", (number, start, end))
+    [(last,)] = _read(connection, f"{query} DESC LIMIT 1", (number, start, end))
+    with readable():
+        return max(LEAST_STEP, int(last - first) // MOST_SAMPLES + 1)
+
+
+def _thinned(connection: Connection, number: int, start: int, end: int, step: int) -> list[Any]:
+    """Return the last sample of each step. It goes from one to the next, and looks at none of those between."""
+    last = f"SELECT at FROM samples WHERE series = :series AND at >= :start AND {COMPLETE}"  # noqa: S608  # ours
+    query = f"""
+        WITH RECURSIVE step (at) AS (
+          SELECT ({last} AND at <= :end ORDER BY at DESC LIMIT 1)
+          UNION ALL
+          SELECT ({last} AND at < CAST(step.at AS INTEGER) / :step * :step ORDER BY at DESC LIMIT 1)
+          FROM step WHERE step.at IS NOT NULL)
+        SELECT samples.at, remain, used FROM step CROSS JOIN samples ON series = :series AND samples.at = step.at
+        ORDER BY samples.at
+    """  # noqa: S608  # our own
+    # Nothing was written before 1970, and of what is below zero a step has its beginning at its end.
+    return _read(connection, query, {"series": number, "start": max(start, 0), "end": end, "step": step})
+
+
+def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
+    """Return the samples without those that do not fit the order in which all were written."""
+    if not rows:
+        return rows
+    times = {at for at, _, _ in rows}
+    late = {
+        at: (last, serial)
+        for at, last, serial in connection.execute(
+            "SELECT at, last, id FROM late WHERE series = ? AND at BETWEEN ? AND ? AND last BETWEEN at AND ?",
+            (number, rows[0][0], rows[-1][0], END),
+        )
+        if at in times
+    }
+    if not late:
+        return rows
+    with readable():
+        kept = in_order([row[0] for row in rows], late)
+    return [row for row in rows if row[0] in kept]
 
 
 def next_place(place: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:
@@ -184,7 +266,7 @@ def _between(since: datetime | None, until: datetime | None) -> tuple[int, int]:
     return -END if since is None else int(since.timestamp()), END if until is None else int(until.timestamp())
 
 
-def _read(connection: Connection, query: str, values: tuple[object, ...]) -> list[Any]:
+def _read(connection: Connection, query: str, values: tuple[object, ...] | dict[str, object]) -> list[Any]:
     """Read all rows at once, so that nothing stays locked while they are used."""
     connection.limit_waiting()
     return connection.execute(query, values).fetchall()

@@ -78,7 +78,7 @@ class Recall:
             for series in all_series(connection):
                 if self._is_over:
                     return
-                last = latest(connection, series) if profiles and series.host in hosts else None
+                last = latest(connection, series, until=until) if profiles and series.host in hosts else None
                 if series.host in hosts and (series.key_id in key_ids or (last and last.profile in profiles)):
                     found = samples(connection, series, since=since, until=until, every=EVERY)
                     with self._changed:

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from apimart_cli.ledger.file import PAUSE, Connection, transaction
-from apimart_cli.ledger.store import delete_in_steps
+from apimart_cli.ledger.store import delete_in_steps, forget_late
 
 ALL_FOR = timedelta(days=90)
 """How long every sample is kept."""
@@ -105,6 +105,7 @@ def _note(connection: Connection, now: datetime) -> None:
     with transaction(connection):
         connection.execute("INSERT OR REPLACE INTO state VALUES ('pruned_at', ?)", (str(int(now.timestamp())),))
         connection.execute("DELETE FROM state WHERE name = 'prune_soon'")
+        forget_late(connection)
 
 
 def _midnight(moment: datetime) -> int:

@@ -54,11 +54,21 @@ def _create_alerts(connection: sqlite3.Connection) -> None:
     )
 
 
+def _create_late(connection: sqlite3.Connection) -> None:
+    """Samples that were written when their series had a later one, at the time `last`, in the order of writing."""
+    connection.execute(
+        "CREATE TABLE late (id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL,"
+        " last INTEGER NOT NULL, UNIQUE (series, at))"
+    )
+    connection.execute("CREATE INDEX late_by_last ON late (series, last)")
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_samples,
     _create_state,
     _create_runs,
     _create_alerts,
+    _create_late,
 )
 """What makes each version of the file out of the one before it. Only ever added to."""
 

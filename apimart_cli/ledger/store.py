@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from apimart_cli.ledger.file import Connection, step, transaction
+from apimart_cli.ledger.order import SLACK
 from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest, next_place
 from apimart_cli.ledger.records import Entry, Series
 
@@ -21,8 +22,9 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
     One that has the same second as an older one of its series is dropped: what is there stays.
     """
     connection.limit_waiting()
-    # Looked at before anything is locked, as most readings of a busy machine change nothing.
-    news = [entry for entry in entries if _is_news(connection, entry)]
+    # Looked at before anything is locked, as most readings of a busy machine change nothing. In the order of their
+    # times: one that is written after a later one counts as taken under another clock.
+    news = [entry for entry in sorted(entries, key=lambda each: each.at) if _is_news(connection, entry)]
     if news:
         with transaction(connection):
             for entry in news:
@@ -51,6 +53,7 @@ def clear(connection: Connection, *, profile: str | None = None, before: datetim
         if connection.execute("SELECT 1 FROM samples LIMIT 1").fetchone() is None:
             connection.execute("DELETE FROM labels WHERE batch IS NULL")
             connection.execute("DELETE FROM series")
+        forget_late(connection)
     return deleted
 
 
@@ -71,6 +74,14 @@ def delete_in_steps(connection: Connection, condition: str, values: Iterable[obj
         if end[0] == END:
             return deleted
         place = next_place(place, end)
+
+
+def forget_late(connection: sqlite3.Connection) -> None:
+    """Forget in what order samples were written that are there no more. To be called inside a transaction."""
+    connection.execute(
+        "DELETE FROM late WHERE NOT EXISTS"
+        " (SELECT 1 FROM samples WHERE samples.series = late.series AND samples.at = late.at)"
+    )
 
 
 def series_id(connection: sqlite3.Connection, series: Series) -> int:
@@ -96,10 +107,18 @@ def _add(connection: sqlite3.Connection, entry: Entry) -> None:
     series = series_id(connection, entry.series)
     label = label_id(connection, (entry.profile, entry.unit, entry.source))
     remain = None if entry.remain is None else f"{entry.remain:f}"
-    connection.execute(
+    at = int(entry.at.timestamp())
+    row = connection.execute(
+        f"SELECT at FROM samples WHERE series = ? AND at < ? AND {COMPLETE} ORDER BY at DESC LIMIT 1",  # noqa: S608  # ours
+        (series, END),
+    ).fetchone()
+    written = connection.execute(
         "INSERT OR IGNORE INTO samples (series, at, label, remain, used) VALUES (?, ?, ?, ?, ?)",
-        (series, int(entry.at.timestamp()), label, remain, f"{entry.used:f}"),
+        (series, at, label, remain, f"{entry.used:f}"),
     )
+    if written.rowcount == 1 and row is not None and row[0] > at + SLACK:
+        # A clock was ahead before, or is behind now.
+        connection.execute("INSERT OR IGNORE INTO late (series, at, last) VALUES (?, ?, ?)", (series, at, row[0]))
 
 
 def _is_news(connection: sqlite3.Connection, entry: Entry) -> bool:

@@ -91,6 +91,30 @@ def test_idle_are_the_days_that_are_looked_at() -> None:
     assert told(days(5, 5, *[0] * 8)) == Forecast(ForecastState.IDLE, Decimal(7), Decimal(0))
 
 
+@pytest.mark.parametrize(
+    ("ages", "state", "seen"),
+    [
+        # As of a first reading under a clock that was four days behind.
+        ((timedelta(days=4, minutes=3), timedelta(0)), "too_little", 2),
+        ((timedelta(days=4), timedelta(hours=23), HOUR, timedelta(0)), "too_little", 2),
+        ((timedelta(days=3), timedelta(hours=36), timedelta(0)), "idle", 3),
+        ((timedelta(days=14), timedelta(days=7), timedelta(0)), "idle", 14),
+        # Nothing but the seven days that are looked at, and the day before them, counts.
+        ((timedelta(days=11), timedelta(days=10), timedelta(days=6), timedelta(0)), "too_little", 2),
+        ((timedelta(days=11), timedelta(days=7), timedelta(days=6), timedelta(0)), "idle", 7),
+        ((timedelta(days=11), timedelta(days=8) - HOUR, timedelta(days=6), timedelta(0)), "idle", 7),
+        ((timedelta(days=11), timedelta(days=8), timedelta(days=6), timedelta(0)), "too_little", 2),
+    ],
+)
+def test_idleness_needs_readings_on_three_days(ages: Sequence[timedelta], state: str, seen: int) -> None:
+    """Two are a clock that was set, as well as days in which nothing was spent."""
+    taken = [Sample(START - age, Decimal(5), Decimal(200)) for age in ages]
+    result = told(taken)
+    assert (result.state, result.days_seen) == (state, seen)
+    assert result.spent_per_day == (0 if state == "idle" else None)
+    assert lasts_at_least(result, 30 * DAY) is (True if state == "idle" else None)
+
+
 def test_an_unlimited_key_has_a_rate_and_no_end() -> None:
     """Its `used` rises as others' do."""
     assert told(days(2, 2, 2, remain=None)) == Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(2))

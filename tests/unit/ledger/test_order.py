@@ -1,0 +1,187 @@
+"""Samples that a wrong clock has left are set aside, and the others are used as if it had been right."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apimart_cli.forecast import forecast
+from apimart_cli.ledger.file import Connection, opened
+from apimart_cli.ledger.order import SLACK, in_order
+from apimart_cli.ledger.overviews import overviews
+from apimart_cli.ledger.queries import entries, latest_of_profile, samples
+from apimart_cli.ledger.retention import prune
+from apimart_cli.ledger.store import clear, record
+from apimart_cli.overview import days_until
+from apimart_cli.spending import Sample, segments
+from apimart_cli.words import ForecastState
+from support.ledger import NOW, WORK, entry
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+Clock = tuple[timedelta, timedelta]
+"""When a reading is taken, before NOW, and how far the clock is ahead then."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Connection]:
+    with opened(path, seconds=None) as connection:
+        yield connection
+
+
+def write(ledger: Connection, *readings: Clock) -> None:
+    """Record readings one after the other; a unit is used in each hour, so that `used` tells the true time."""
+    for ago, ahead in readings:
+        used = str(1000 - ago // HOUR)
+        record(ledger, [entry(at=NOW - ago + ahead, used=used, remain=str(5000 + ago // HOUR))])
+
+
+def steadily(start: timedelta, end: timedelta, ahead: timedelta = timedelta(0), every: timedelta = DAY) -> list[Clock]:
+    """Return readings from one time to another, `every` so often, under a clock that is ahead."""
+    return [(start - every * number, ahead) for number in range((start - end) // every + 1)]
+
+
+def used_by(found: Sequence[Sample]) -> list[tuple[datetime, int]]:
+    return [(each.at, int(each.used)) for each in found]
+
+
+def true(*readings: Clock) -> list[tuple[datetime, int]]:
+    return [(NOW - ago, 1000 - ago // HOUR) for ago, _ in readings]
+
+
+AHEAD = {
+    "two days ahead for an hour, after a long history": [
+        *steadily(30 * DAY, 10 * DAY),
+        *steadily(10 * DAY - HOUR, 10 * DAY - 2 * HOUR, 2 * DAY, HOUR / 4),
+        *steadily(9 * DAY, timedelta(0)),
+    ],
+    "twenty days ahead, longer than a gap": [
+        *steadily(40 * DAY, 30 * DAY),
+        *steadily(30 * DAY - HOUR, 30 * DAY - 2 * HOUR, 20 * DAY, HOUR / 6),
+        *steadily(29 * DAY, timedelta(0)),
+    ],
+    "at the very first readings": [
+        *steadily(12 * DAY, 12 * DAY - HOUR, 3 * DAY + HOUR / 5, HOUR / 4),
+        *steadily(11 * DAY, timedelta(0)),
+    ],
+    "for hours, within a day": [
+        *steadily(20 * DAY, 10 * DAY),
+        *steadily(10 * DAY - HOUR, 10 * DAY - 2 * HOUR, 6 * HOUR, HOUR / 4),
+        *steadily(10 * DAY - 3 * HOUR, timedelta(0), every=3 * HOUR),
+    ],
+    "a reading under a clock of 1970": [
+        *steadily(20 * DAY, 2 * DAY),
+        (2 * DAY - HOUR, timedelta(days=-20_000)),
+        *steadily(DAY, timedelta(0)),
+    ],
+    "ten days behind for an hour": [
+        *steadily(30 * DAY, 2 * DAY),
+        *steadily(2 * DAY - HOUR, 2 * DAY - 2 * HOUR, -10 * DAY, HOUR / 4),
+        *steadily(DAY, timedelta(0)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_what_a_wrong_clock_has_left_is_not_counted_when_its_time_has_come(ledger: Connection, name: str) -> None:
+    """The samples that are used are those of the right clock, and the history does not begin anew."""
+    write(ledger, *AHEAD[name])
+    right = [each for each in AHEAD[name] if not each[1]]
+    found = samples(ledger, WORK, until=NOW)
+    assert used_by(found) == true(*right)
+    assert len(segments(found)) == 1
+    told = forecast(found)
+    assert told is not None
+    assert told.state is ForecastState.OK
+    assert told.spent_per_day == 24
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_nothing_is_deleted_for_it(ledger: Connection, name: str) -> None:
+    """An export has all readings."""
+    write(ledger, *AHEAD[name])
+    assert len(list(entries(ledger))) == len(AHEAD[name])
+
+
+def test_what_is_seen_at_a_glance_was_read_last(ledger: Connection) -> None:
+    """Not what has the latest time: a clock was two days ahead."""
+    write(ledger, *steadily(5 * DAY, 3 * DAY), (2 * DAY, 2 * DAY - HOUR), (DAY, timedelta(0)))
+    found = latest_of_profile(ledger, "work", WORK.host, WORK.scope, until=NOW)
+    assert found is not None
+    assert (found.at, found.used) == (NOW - DAY, 976)
+
+
+def test_a_history_tells_what_was_read_last(path: Path) -> None:
+    """What is left, and when that was read."""
+    with opened(path, seconds=None) as ledger:
+        write(ledger, *steadily(9 * DAY, 3 * DAY), (2 * DAY, 2 * DAY - HOUR / 2), *steadily(DAY, HOUR, every=HOUR))
+    [shown], _ = overviews(path, days_until(NOW.date(), 5), NOW)
+    assert (shown.seen.last_at, shown.seen.remain) == (NOW - HOUR, 5001)
+    assert {each.day: each.spent for each in shown.days}[(NOW - 2 * DAY).date()] == 24
+
+
+def test_two_machines_with_clocks_a_little_apart_lose_nothing(ledger: Connection) -> None:
+    """A minute is no wrong clock."""
+    right, ahead = timedelta(0), timedelta(seconds=SLACK)
+    write(ledger, *((10 * DAY - number * HOUR, ahead if number % 2 else right) for number in range(200)))
+    record(ledger, [entry(at=NOW - DAY, used="1")])
+    record(ledger, [entry(at=NOW - DAY - ahead, used="2")])
+    assert ledger.execute("SELECT count(*) FROM late").fetchone() == (0,)
+    record(ledger, [entry(at=NOW - DAY - ahead - timedelta(seconds=1), used="3")])
+    assert ledger.execute("SELECT count(*) FROM late").fetchone() == (1,)
+
+
+def test_readings_of_one_answer_have_no_order(ledger: Connection) -> None:
+    """They are written in the order of their times, whatever that of the list is."""
+    record(ledger, [entry(ago=number * DAY, used=str(100 - number)) for number in range(10)])
+    assert len(samples(ledger, WORK)) == 10
+
+
+def test_what_is_gone_is_not_remembered(ledger: Connection) -> None:
+    """Neither after `history clear` nor after what is too old was deleted."""
+    write(ledger, (800 * DAY, DAY), (800 * DAY - HOUR, timedelta(0)), (DAY, DAY), (HOUR, timedelta(0)))
+    assert ledger.execute("SELECT count(*) FROM late").fetchone() == (2,)
+    assert prune(ledger, NOW)
+    assert ledger.execute("SELECT count(*) FROM late").fetchone() == (1,)
+    clear(ledger)
+    assert ledger.execute("SELECT count(*) FROM late").fetchone() == (0,)
+
+
+@given(st.lists(st.integers(0, 40 * 86_400), unique=True, max_size=60))
+def test_what_is_kept_was_written_in_the_order_of_its_times(times: list[int]) -> None:
+    """Whatever the order of all was, and what was written in order is kept whole."""
+    late: dict[int, tuple[int, int]] = {}
+    for number, at in enumerate(times):
+        last = max(times[:number], default=-1)
+        if last > at:
+            late[at] = (last, number + 1)
+    kept = in_order(sorted(times), late)
+    written = [at for at in times if at in kept]
+    assert written == sorted(kept)
+    assert bool(kept) == bool(times)
+    if not late:
+        assert kept == set(times)
+
+
+def test_a_day_counts_once_however_often_it_was_looked_at() -> None:
+    """A burst of many readings under a wrong clock does not outweigh ten days of one each."""
+    burst = [11 * 86_400 + 60 * number for number in range(500)]
+    days = [86_400 * number for number in range(1, 11)]
+    late = {at: (burst[-1], number) for number, at in enumerate(days, 1)}
+    assert in_order(sorted([0, *days, *burst]), late) == {0, *days}
+
+
+def test_amounts_are_as_they_were_written(ledger: Connection) -> None:
+    """To choose samples changes none of them."""
+    write(ledger, *steadily(9 * DAY, 3 * DAY), (2 * DAY, 3 * DAY), (DAY, timedelta(0)))
+    assert samples(ledger, WORK, until=NOW)[-1] == Sample(NOW - DAY, Decimal(5024), Decimal(976))
