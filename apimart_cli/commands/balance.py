@@ -104,13 +104,17 @@ def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int, path: "Path
     screen = standard_output()
     readings: list[Reading] = []
     for each in taken:
-        readings += each.readings
         if shown.streams:
-            write_answer(shown.readings(each.readings, screen, asked), shown.encoding)
-    if path is not None:
+            head = "" if readings else shown.head
+            write_answer(head + shown.readings(each.readings, screen, asked), shown.encoding)
+        readings += each.readings
+    if shown.streams and path is None:
+        return readings
+    text = shown.head + shown.readings(readings, screen, asked)
+    if path is None:
+        write_answer(text, shown.encoding)
+    else:
         from apimart_cli.textfile import write_textfile
 
-        write_textfile(path, shown.readings(readings, screen, asked))
-    elif not shown.streams:
-        write_answer(shown.readings(readings, screen, asked), shown.encoding)
+        write_textfile(path, text)
     return readings

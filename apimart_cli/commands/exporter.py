@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from apimart_cli.exporter.service import Chosen
     from apimart_cli.shards import Shard
 
+LISTEN = "127.0.0.1:9899"
+"""Where it listens by default."""
+
 app = new_app()
 
 
@@ -28,8 +31,14 @@ def _file(name: str, help_text: str) -> typer.models.OptionInfo:
 def exporter(
     asking: AskingOptions,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="ADDRESS", help="Where to listen: an IP address and a port.")
-    ] = "127.0.0.1:9899",
+        list[str] | None,
+        typer.Option(
+            "--listen",
+            metavar="ADDRESS",
+            help="Where to listen: an IP address and a port; may be repeated. Default: 127.0.0.1:9899.",
+            show_default=False,
+        ),
+    ] = None,
     interval: Annotated[
         str, typer.Option("--interval", metavar="DURATION", help="Ask this often, every 5 seconds at most.")
     ] = "60s",
@@ -65,6 +74,7 @@ def exporter(
 
         apimart exporter
         apimart exporter --interval 5m -p work -p home
+        apimart exporter --listen 127.0.0.1:9899 --listen [::1]:9899
         apimart exporter --shard 1/4 --concurrency 100
 
     Asks for every profile of the config file, unless options, APIMART_PROFILE, APIMART_API_KEY or
@@ -75,7 +85,7 @@ def exporter(
     """
     _require_library()
     from apimart_cli.exporter.access import AccessFiles
-    from apimart_cli.exporter.address import parse_address
+    from apimart_cli.exporter.address import parse_listen
     from apimart_cli.exporter.service import Order, export
     from apimart_cli.shards import parse_shard
 
@@ -88,7 +98,7 @@ def exporter(
     return export(
         Order(
             choose=lambda: _choose(options, part, interval),
-            address=parse_address(listen),
+            places=[parse_listen(each) for each in listen or (LISTEN,)],
             files=AccessFiles(tls_cert, tls_key, token_file),
             is_insecure=insecure,
             allowed_hosts=allowed_host or (),

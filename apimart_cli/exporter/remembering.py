@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.settings import Settings
+from apimart_cli.exporter.telling import write_warning
 from apimart_cli.memory import record, unrecorded
 from apimart_cli.processes.signals import held_back
-from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ FORECAST_EVERY = 600.0
 FORECAST_LASTS = 3 * 60 * 60.0
 """Seconds for which a forecast is told: longer than a look at all histories takes, where the ledger can be read."""
 
+FIRST_SECONDS = 3.0
+"""Most seconds in all that forecasts of first readings hold up the first page, so that it has them where there are few
+histories, or short ones."""
+
 RESTS = 19.0
 """So many times as long as it took to make a forecast nothing is done after it: a twentieth of one core at most."""
 
@@ -75,6 +79,7 @@ class Remembering:
         self._owed: dict[Place, Reading] = {}
         self._latest: dict[Place, Reading] = {}
         self._forecasts: dict[Place, _Known] = {}
+        self._first_left = FIRST_SECONDS
         self._is_over = threading.Event()
 
     def use(self, profiles: Sequence[Settings]) -> None:
@@ -83,6 +88,7 @@ class Remembering:
         balances = sum(len(each.targets()) for each in profiles if each.record.value)
         with self._guard:
             self._path = profiles[0].history.value if profiles else None
+            self._first_left = FIRST_SECONDS
             self._asked_by = next((each.record_asked_by for each in profiles if each.record_asked_by), None)
             self._spacing = max(LEAST_SPACING, balances * _DAY / MOST_A_DAY)
             for kept in (self._recorded_at, self._owed, self._latest, self._forecasts):
@@ -92,6 +98,8 @@ class Remembering:
     def take(self, settings: Settings, readings: Sequence[Reading]) -> list[Reading]:
         """Take note of readings that have come; return them with the forecasts that are known."""
         now = time.monotonic()
+        for reading in readings:
+            self._make_first_forecast(reading)
         with self._guard:
             for reading in readings:
                 if reading.balance is None:
@@ -103,6 +111,27 @@ class Remembering:
                     self._recorded_at[place] = now
                     self._owed[place] = reading
             return [each._replace(forecast=self._forecast_of(each)) for each in readings]
+
+    def _make_first_forecast(self, reading: Reading) -> None:
+        """Make the forecast of a balance that is read for the first time, where there is still time for that."""
+        place = reading.profile, reading.scope
+        with self._guard:
+            path, seconds = self._path, self._first_left
+            is_first = reading.balance is not None and place not in self._latest
+        if not is_first or path is None or seconds <= 0 or not path.exists():
+            return
+        from apimart_cli.ledger.recording import within
+
+        began = time.monotonic()
+        try:
+            # In a thread of its own: a disk that hangs must not hold up the page for ever.
+            found = within(seconds, path, lambda: [_forecast(path, reading)])[0]
+        except Exception:  # noqa: BLE001  # no history, or one that cannot be read now: another look comes later
+            found, seconds = None, 0.0
+        with self._guard:
+            self._first_left = seconds - (time.monotonic() - began)
+            if found is not None:
+                self._forecasts[place] = _Known(found, reading.key_id, reading.host, time.monotonic())
 
     def _forecast_of(self, reading: Reading) -> "Forecast | None":
         known = self._forecasts.get((reading.profile, reading.scope))

@@ -4,9 +4,11 @@ Each connection is good for one question and ends with its answer.
 """
 
 import contextlib
+import errno
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -38,28 +40,42 @@ ENDING_SECONDS = 2.0
 """Most seconds that answers on their way may take at the end."""
 
 
+_NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+"""What the system says where it has no IPv6, or no IPv4."""
+
+_TRIES = 20
+"""How often to look for a port that is free in both families."""
+
+
+class Connections:
+    """The connections of all servers of an exporter: their limits hold for all of them together."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.open: dict[socket.socket, float] = {}
+        self.alive = 0
+        """Threads of connections, those that were cut off included."""
+
+    def wait(self) -> None:
+        """Let answers on their way arrive."""
+        give_up_at = time.monotonic() + ENDING_SECONDS
+        while self.open and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+
+
 class Server(ThreadingMixIn, TCPServer):
-    """Listens from the moment it is made; `start` makes it answer."""
+    """Listens at one address from the moment it is made; `start` makes it answer."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     request_queue_size = QUEUE
 
-    def __init__(self, address: Address, shown: Shown) -> None:
-        """Raises UsageError where nobody can listen there."""
+    def __init__(self, address: Address, shown: Shown, connections: Connections) -> None:
+        """Raises OSError where nobody can listen there."""
         self.address_family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
-        self._guard = threading.Lock()
-        self._open: dict[socket.socket, float] = {}
-        self._alive = 0
-        """Threads of connections, those that were cut off included."""
-        try:
-            super().__init__((address.host, address.port), partial(Handler, shown=shown))
-        except OSError as error:
-            reason = (error.strerror or "unknown reason").lower()
-            raise UsageError(
-                f"--listen: cannot listen on {address}: {reason}", "choose another port or address"
-            ) from None
+        self._connections = connections
+        super().__init__((address.host, address.port), partial(Handler, shown=shown))
         self.address = Address(address.host, self.socket.getsockname()[1])
         """Where it listens, the port found out."""
 
@@ -80,14 +96,11 @@ class Server(ThreadingMixIn, TCPServer):
         except RuntimeError:
             raise UsageError("nothing can be served: the system starts no thread", NO_THREAD_HINT) from None
 
-    def finish(self) -> None:
-        """Accept no more, and let answers on their way arrive."""
+    def stop(self) -> None:
+        """Accept no more."""
         self._is_closing = True
         self.shutdown()
         self.server_close()
-        give_up_at = time.monotonic() + ENDING_SECONDS
-        while self._open and time.monotonic() < give_up_at:
-            time.sleep(0.01)
 
     _is_closing = False
 
@@ -107,16 +120,17 @@ class Server(ThreadingMixIn, TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Have a thread answer; where there are too many, the oldest connection gives way."""
-        with self._guard:
-            is_full = self._alive >= MOST_THREADS
-            if not is_full and len(self._open) >= MOST_CONNECTIONS:
+        kept = self._connections
+        with kept.guard:
+            is_full = kept.alive >= MOST_THREADS
+            if not is_full and len(kept.open) >= MOST_CONNECTIONS:
                 # Not counted any more, or the next one would find the same one the oldest, and cut nobody off.
-                oldest = min(self._open, key=self._open.__getitem__)
-                del self._open[oldest]
+                oldest = min(kept.open, key=kept.open.__getitem__)
+                del kept.open[oldest]
                 _cut(oldest)
             if not is_full:
-                self._open[request] = time.monotonic()
-                self._alive += 1
+                kept.open[request] = time.monotonic()
+                kept.alive += 1
         if is_full:
             self.shutdown_request(request)
             return
@@ -134,25 +148,90 @@ class Server(ThreadingMixIn, TCPServer):
             self._ended()
 
     def _ended(self) -> None:
-        with self._guard:
-            self._alive -= 1
+        with self._connections.guard:
+            self._connections.alive -= 1
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection."""
-        with self._guard:
-            self._open.pop(request, None)
+        with self._connections.guard:
+            self._connections.open.pop(request, None)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
         """Cut off what lasts too long: clients that never ask, never read, or do so a byte at a time."""
         oldest = time.monotonic() - LONGEST_CONNECTION
-        with self._guard:
-            for request, since in self._open.items():
+        with self._connections.guard:
+            for request, since in self._connections.open.items():
                 if since < oldest:
                     _cut(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing about clients that go away."""
+
+
+class Servers:
+    """The servers of all addresses: they show the same, and share the limits of connections."""
+
+    def __init__(self, places: Sequence[Sequence[Address]], shown: Shown) -> None:
+        """Listen at each place. One with several addresses has one of each family, of which the system may lack one.
+
+        Raises UsageError where nobody can listen.
+        """
+        self._shown = shown
+        self._connections = Connections()
+        self._servers: list[Server] = []
+        try:
+            for place in dict.fromkeys(map(tuple, places)):
+                self._servers += self._listening(place)
+        except BaseException:
+            for each in self._servers:
+                each.server_close()
+            raise
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where they listen, the ports found out."""
+        return [each.address for each in self._servers]
+
+    def start(self) -> None:
+        """Answer in the background. Raises UsageError where the system starts no thread."""
+        for each in self._servers:
+            each.start()
+
+    def finish(self) -> None:
+        """Accept no more, and let answers on their way arrive."""
+        for each in self._servers:
+            each.stop()
+        self._connections.wait()
+
+    def _listening(self, place: Sequence[Address]) -> list[Server]:
+        for tries_left in reversed(range(_TRIES)):
+            found = list[Server]()
+            missing: tuple[Address, OSError] | None = None
+            for address in place:
+                # A free port is found once: it is the same in both families.
+                port = found[0].address.port if found else address.port
+                try:
+                    found.append(Server(address._replace(port=port), self._shown, self._connections))
+                except OSError as error:
+                    if len(place) > 1 and error.errno in _NO_SUCH_FAMILY:
+                        missing = address, error
+                        continue
+                    for each in found:
+                        each.server_close()
+                    if found and not address.port and tries_left:
+                        break
+                    raise _not_listening(address, error) from None
+            else:
+                if not found and missing is not None:
+                    raise _not_listening(*missing)
+                return found
+        raise AssertionError("the last try returns or raises")
+
+
+def _not_listening(address: Address, error: OSError) -> UsageError:
+    reason = (error.strerror or "unknown reason").lower()
+    return UsageError(f"--listen: cannot listen on {address}: {reason}", "choose another port or address")
 
 
 def _cut(connection: socket.socket) -> None:

@@ -24,11 +24,11 @@ from apimart_cli.exporter.hosts import read_hosts
 from apimart_cli.exporter.notes import Notes
 from apimart_cli.exporter.pages import Pages
 from apimart_cli.exporter.remembering import Remembering
-from apimart_cli.exporter.server import Server
+from apimart_cli.exporter.server import Servers
+from apimart_cli.exporter.telling import write_note, write_warning
 from apimart_cli.keys.source import NoKey
 from apimart_cli.output.metrics import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
-from apimart_cli.screen.writing import write_note, write_warning
 from apimart_cli.trace import Trace
 
 TELL_EVERY = 1.0
@@ -51,7 +51,8 @@ class Order(NamedTuple):
 
     choose: Callable[[], Chosen]
     """Reads the settings, at the start and each time that they may have changed. Raises UsageError."""
-    address: Address
+    places: Sequence[Sequence[Address]]
+    """Where to listen: each place is an address, or one of each family."""
     files: AccessFiles
     is_insecure: bool
     """Whether others may reach it without TLS and token."""
@@ -68,9 +69,10 @@ def export(order: Order) -> ExitCode:
     """
     files = order.files
     files.check()
-    check_exposure(
-        order.address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=order.is_insecure
-    )
+    for address in _addresses(order):
+        check_exposure(
+            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=order.is_insecure
+        )
     with _signals() as came:
         exporter = _Exporter(order)
         with at_ending(exporter.close):
@@ -87,7 +89,7 @@ class _Exporter:
     def __init__(self, order: Order) -> None:
         self._order = order
         # Only where others reach it: in a strange network, the name of a laptop may be one that the network gave it.
-        own_name = None if order.address.is_loopback else socket.gethostname()
+        own_name = None if all(each.is_loopback for each in _addresses(order)) else socket.gethostname()
         self._hosts = read_hosts(order.allowed_hosts, own_name=own_name)
         self._host_refused = threading.Event()
         self._access = read_access(order.files)
@@ -97,7 +99,7 @@ class _Exporter:
         self._pages = Pages(self._board.page)
         self._notes = Notes()
         self._remembering = Remembering()
-        self._server: Server | None = None
+        self._servers: Servers | None = None
         self._asking = Asking(
             interval=self._chosen.interval,
             least=self._chosen.least,
@@ -117,16 +119,14 @@ class _Exporter:
         shown = Shown(
             self._pages, lambda: self._board.is_shown, lambda: self._access, self._hosts, self._host_refused.set
         )
-        self._server = server = Server(self._order.address, shown)
+        self._servers = servers = Servers(self._order.places, shown)
         self._use(self._chosen)
         self._remembering.start()
         self._asking.start(profiles)
-        server.start()
+        servers.start()
         scheme = "http" if self._order.files.key is None else "https"
-        write_note(
-            f"listening on {scheme}://{server.address}/metrics, "
-            f"asking for {_counted(profiles)} every {self._chosen.interval:g} seconds"
-        )
+        where = " and ".join(f"{scheme}://{address}/metrics" for address in servers.addresses)
+        write_note(f"listening on {where}, asking for {_counted(profiles)} every {self._chosen.interval:g} seconds")
         # What is there by now stays: nobody has to look at it again and again for garbage.
         gc.freeze()
 
@@ -151,8 +151,8 @@ class _Exporter:
 
     def finish(self) -> None:
         """Answer no more, and write what is owed."""
-        if self._server is not None:
-            self._server.finish()
+        if self._servers is not None:
+            self._servers.finish()
         # Before what is under way is broken off: that is no failure of anybody.
         self._tell()
         self.close()
@@ -221,6 +221,10 @@ def _signals() -> Iterator[Callable[[], int | None]]:
     numbers = [number for number in (signal.SIGTERM, signal.SIGINT, _RELOAD) if number is not None]
     with handling(numbers, lambda number, _frame: came.append(number)):
         yield next_one
+
+
+def _addresses(order: Order) -> list[Address]:
+    return [address for place in order.places for address in place]
 
 
 def _require_key(profiles: Sequence[Settings]) -> None:

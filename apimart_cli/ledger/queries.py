@@ -131,7 +131,7 @@ def extent(
         (id_of(connection, series), _between(None, until)[1]),
     ).fetchone()
     with readable():
-        return (datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC), count) if count else None
+        return (moment_of(first), moment_of(last), count) if count else None
 
 
 def profiles(connection: sqlite3.Connection) -> list[str]:
@@ -179,6 +179,8 @@ def samples(
     can be seen: see `ledger.order`.
     """
     number, (start, end) = id_of(connection, series), _between(since, until)
+    # Nothing is from before 1970, and what is below zero has the beginning of its step at its end.
+    start = max(start, 0)
     rows = None if every is not None else _at_most(connection, number, start, end)
     if rows is None:
         step = _step_for(connection, number, start, end) if every is None else every // timedelta(seconds=1)
@@ -223,8 +225,7 @@ def _thinned(connection: Connection, number: int, start: int, end: int, step: in
         SELECT samples.at, remain, used FROM step CROSS JOIN samples ON series = :series AND samples.at = step.at
         ORDER BY samples.at
     """  # noqa: S608  # our own
-    # Nothing was written before 1970, and of what is below zero a step has its beginning at its end.
-    return _read(connection, query, {"series": number, "start": max(start, 0), "end": end, "step": step})
+    return _read(connection, query, {"series": number, "start": start, "end": end, "step": step})
 
 
 def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
@@ -277,13 +278,21 @@ def _entry(row: Any) -> Entry:
     with readable():
         return Entry(
             Series(key_id_of(key_id), text_of(host), Scope(scope)),
-            datetime.fromtimestamp(at, UTC),
+            moment_of(at),
             text_of(profile),
             None if remain is None else amount_of(remain),
             amount_of(used),
             None if unit is None else text_of(unit),
             text_of(source),
         )
+
+
+def moment_of(seconds: Any) -> datetime:
+    """Return a time. Raises TypeError, ValueError, OverflowError or OSError for what apimart never writes."""
+    # No clock is before 1970, and there are no times from which a month could be subtracted before the year 1.
+    if seconds < 0:
+        raise ValueError
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def text_of(value: object) -> str:

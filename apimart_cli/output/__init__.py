@@ -28,6 +28,8 @@ class Format(NamedTuple):
     """What a CI runner is to keep of either: for each variable that names a file, what is added to that file."""
     prepare: Callable[[], None] = lambda: None
     """Loads what showing readings needs, so that it can be done while the answer travels."""
+    head: str = ""
+    """Whole lines that come once, before the first readings, like the names of columns."""
     streams: bool = False
     """Whether readings can be written one after the other, as they arrive."""
     encoding: str | None = None

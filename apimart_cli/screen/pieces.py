@@ -47,8 +47,22 @@ def opened_input(file: str) -> Iterator[BinaryIO]:
         else:
             yield sys.stdin.buffer
     except (OSError, ValueError) as error:
-        name = "standard input" if file == "-" else file
-        raise UsageError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}", "name a file") from None
+        is_standard = file == "-"
+        name = "standard input" if is_standard else file
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "name a file" if is_standard else _input_hint(error)
+        raise UsageError(f"cannot read {name}: {reason}", hint) from None
+
+
+def _input_hint(error: OSError | ValueError) -> str:
+    """Return what to do about a file that was named and cannot be read."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "check the path; a relative one begins in the folder that you are in"
+    if isinstance(error, PermissionError):
+        return "let your user read it, or copy it to where it can"
+    if isinstance(error, IsADirectoryError):
+        return "name the file in it"
+    return "check the path, and the disk that it is on"
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

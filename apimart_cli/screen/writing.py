@@ -73,11 +73,16 @@ def _output_error(reason: str) -> OutputError:
     return OutputError(f"the answer could not be written to standard output: {reason}", _OUTPUT_HINT)
 
 
-def _write_message(kind: str, message: str, hint: str | None) -> None:
+def message_lines(kind: str, message: str, hint: str | None) -> list[str]:
+    """Return a message, and its hint, as lines."""
     lines = [f"apimart: {kind}: {visible(message)}\n"]
     if hint:
         lines.append(f"hint: {visible(hint)}\n")
-    tell("".join(lines))
+    return lines
+
+
+def _write_message(kind: str, message: str, hint: str | None) -> None:
+    tell("".join(message_lines(kind, message, hint)))
 
 
 def tell(text: str) -> None:

@@ -424,11 +424,16 @@ def test_an_import_with_one_bad_line_adds_nothing(
 
 
 def test_an_import_that_cannot_be_read(call: Call, tmp_path: Path, path: Path) -> None:
-    """A file that is missing, or a folder: exit 2, and no ledger is made."""
-    for name, reason in (("nothing", "No such file or directory"), (str(tmp_path), "Is a directory"), ("", "")):
+    """A file that is missing, or a folder: exit 2, what to do, and no ledger is made."""
+    for name, reason, hint in (
+        ("nothing", "No such file or directory", "check the path"),
+        ("", "No such file or directory", "check the path"),
+        (str(tmp_path), "Is a directory", "name the file in it"),
+    ):
         ended = call("history", "import", name)
         assert ended.code == 2
-        assert f"cannot read {name}: {reason}" in ended.stderr
+        assert f"cannot read {name}: {reason}\nhint: {hint}" in ended.stderr
+        assert "name a file" not in ended.stderr
     assert not path.exists()
 
 

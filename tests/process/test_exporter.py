@@ -2,15 +2,19 @@
 
 import gzip
 import http.client
+import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,13 +22,17 @@ from typing import Any
 import psutil
 import pytest
 
+from apimart_cli.ledger.file import opened
+from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.store import record
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.words import Scope
 from support.exporters import Start, exporters
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
-from support.running import KEY, Run, Serve, Write, connected
+from support.running import KEY, KEY_ID, Run, Serve, Write, connected
 from support.scripted import balance, gateway, refusal
 
 pytestmark = pytest.mark.measured
@@ -154,6 +162,74 @@ def test_ipv6_is_listened_on(start: Start, sandbox: Sandbox) -> None:
     exporter = start("--listen", "[::1]:0", env=connected(sandbox))
     assert exporter.url.startswith("http://[::1]:")
     exporter.wait_until_ready()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+def test_several_addresses_show_the_same(start: Start, sandbox: Sandbox) -> None:
+    """A port alone is every address of both families, and each `--listen` is one more place."""
+    options = ("--listen", "127.0.0.1:0", "--listen", ":0", "--insecure")
+    exporter = start(*options, env=connected(sandbox))
+    exporter.wait_until_ready()
+    urls = re.findall(r"http://\S+?:[0-9]+(?=/metrics)", exporter.told)
+    assert len(urls) == 3, exporter.told
+    pages = set()
+    for url in (urls[0], urls[1].replace("0.0.0.0", "127.0.0.1"), urls[2].replace("[::]", "[::1]")):
+        with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+            pages.add(answer.read())
+    assert len(pages) == 1
+    # Names that are not ours are refused at each of them.
+    asked = urllib.request.Request(f"{urls[2].replace('[::]', '[::1]')}/metrics", headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="421"):
+        urllib.request.urlopen(asked, timeout=30)
+
+
+def test_each_address_that_others_reach_needs_protection(run_process: Run, sandbox: Sandbox) -> None:
+    """One that they do not reach changes nothing about it."""
+    options = ("--listen", "127.0.0.1:0", "--listen", "[::]:0")
+    ended = run_process("exporter", *options, env=connected(sandbox))
+    assert (ended.returncode, "others can reach [::]:0" in ended.stderr) == (2, True)
+
+
+def test_the_first_page_tells_the_runway(start: Start, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where there is a history: nobody has to wait for it after a restart."""
+    history = tmp_path / "history.db"
+    series = Series(KEY_ID, sandbox.url.removeprefix("http://"), Scope.KEY)
+    now = datetime.now(UTC)
+    with opened(history, seconds=None) as ledger:
+        past = [
+            Entry(series, now - timedelta(days=day), "default", Decimal(day + 11), Decimal(5 - day), None, "check")
+            for day in range(5, 0, -1)
+        ]
+        record(ledger, past)
+    exporter = start("--interval", "3600", env={**connected(sandbox), "APIMART_HISTORY": str(history)})
+    exporter.wait_until_ready()
+    assert len(exporter.samples("runway_seconds")) == 1
+
+
+def test_notes_have_a_time(start: Start, sandbox: Sandbox) -> None:
+    """They may be weeks apart."""
+    # Inherited, and about the standard error of another process.
+    exporter = start(env={**connected(sandbox), "JOURNAL_STREAM": "1:1"})
+    assert re.match(r"20[0-9-]{8}T[0-9:]{8}Z apimart: note: listening on ", exporter.told)
+
+
+def test_notes_in_the_journal_have_no_time(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """It adds one. Systemd tells by a variable which file it is."""
+    told = tmp_path / "journal"
+    with told.open("wb") as journal:
+        stream = os.fstat(journal.fileno())
+        env = {**environment, **connected(sandbox), "JOURNAL_STREAM": f"{stream.st_dev}:{stream.st_ino}"}
+        process = subprocess.Popen(
+            [command, "exporter", "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stderr=journal, env=env
+        )
+    try:
+        wait_until(lambda: "listening on" in told.read_text() or process.poll() is not None, 60)
+        assert told.read_text().startswith("apimart: note: listening on ")
+    finally:
+        process.kill()
+        process.wait()
 
 
 # --- SIGHUP --------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 from apimart_cli.errors import UsageError
-from apimart_cli.exporter.address import Address, check_exposure, parse_address
+from apimart_cli.exporter.address import Address, check_exposure, parse_listen
 
 
 @pytest.mark.parametrize(
@@ -11,15 +11,21 @@ from apimart_cli.exporter.address import Address, check_exposure, parse_address
     [
         ("127.0.0.1:9899", Address("127.0.0.1", 9899), "127.0.0.1:9899"),
         ("localhost:0", Address("127.0.0.1", 0), "127.0.0.1:0"),
-        (":9899", Address("0.0.0.0", 9899), "0.0.0.0:9899"),
         ("[::1]:9899", Address("::1", 9899), "[::1]:9899"),
         ("[0:0::1]:9899", Address("::1", 9899), "[::1]:9899"),
         ("[::]:65535", Address("::", 65535), "[::]:65535"),
+        ("0.0.0.0:1", Address("0.0.0.0", 1), "0.0.0.0:1"),
     ],
 )
 def test_an_address_is_read_and_shown(text: str, address: Address, shown: str) -> None:
-    """As people write it, of either version; without one, all of IPv4."""
-    assert (parse_address(text), str(address)) == (address, shown)
+    """As people write it, of either version; all addresses of one version are those alone."""
+    assert (parse_listen(text), str(address)) == ((address,), shown)
+
+
+def test_a_port_alone_means_both_families() -> None:
+    """A machine has names that lead to either."""
+    assert parse_listen(":9899") == (Address("0.0.0.0", 9899), Address("::", 9899))
+    assert parse_listen("0.0.0.0:9899") == (Address("0.0.0.0", 9899),)
 
 
 @pytest.mark.parametrize(
@@ -27,13 +33,13 @@ def test_an_address_is_read_and_shown(text: str, address: Address, shown: str) -
     [
         "", "9899", "127.0.0.1", "127.0.0.1:", "::1:9899", "[127.0.0.1]:1", "127.0.0.1:65536", "example.com:9899",
         "127.0.0.1:9899/metrics", "http://127.0.0.1:9899", "127.1:9899", "[fe80::1%eth0]:1", "1.2.3.4:\u0661",
-        "a\x1b:1",
+        "a\x1b:1", ":65536", ":",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: str) -> None:
     """Names of other machines as well: they may mean another address tomorrow."""
     with pytest.raises(UsageError) as refused:
-        parse_address(text)
+        parse_listen(text)
     assert refused.value.message.startswith("--listen: ")
     assert "\x1b" not in refused.value.message
 

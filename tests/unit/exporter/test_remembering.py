@@ -1,6 +1,7 @@
 """Remembering: what goes into the ledger, how often, and what comes back out of it."""
 
 import os
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -92,9 +93,10 @@ def test_nothing_is_recorded_where_that_is_turned_off(ledger: Path) -> None:
 
 
 def test_a_balance_with_a_history_gets_a_forecast(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the next reading; one without a history gets none."""
+    """With the next reading, where there was no time for it with the first one; one without a history gets none."""
     write_past(ledger)
     monkeypatch.setattr(remembering, "WRITE_EVERY", 0.01)
+    monkeypatch.setattr(remembering, "FIRST_SECONDS", 0.0)
     settings = profile(ledger)
     memory = using(settings)
     [first] = memory.take(settings, [read("50")])
@@ -116,6 +118,41 @@ def test_a_balance_with_a_history_gets_a_forecast(ledger: Path, monkeypatch: pyt
     assert other.forecast is None
 
 
+def test_the_first_reading_has_a_forecast(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the first page after a start tells it; where the time for that is over, the others have to wait."""
+    write_past(ledger)
+    settings = profile(ledger)
+    [first] = using(settings).take(settings, [read("50")])
+    assert first.forecast is not None
+    assert first.forecast.days_left == pytest.approx(Decimal(10), rel=Decimal("0.05"))
+    monkeypatch.setattr(remembering, "FIRST_SECONDS", 1e-9)
+    memory = using(settings)
+    assert [each.forecast for each in memory.take(settings, [read("50"), read("50", profile="other")])] == [None, None]
+
+
+def test_a_ledger_that_does_not_answer_holds_up_the_first_page_for_a_moment(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and not for each balance."""
+    write_past(ledger)
+    settings = profile(ledger)
+    asked: list[str] = []
+    is_over = threading.Event()
+
+    def hang(_path: Path, reading: Reading) -> None:
+        asked.append(reading.profile)
+        is_over.wait(60)
+
+    monkeypatch.setattr(remembering, "_forecast", hang)
+    monkeypatch.setattr(remembering, "FIRST_SECONDS", 0.2)
+    memory = using(settings)
+    for name in ("one", "two", "three"):
+        [told] = memory.take(settings, [read("50", profile=name)])
+        assert told.forecast is None
+    is_over.set()
+    assert asked == ["one"]
+
+
 def test_a_forecast_is_told_of_the_key_and_the_gateway_that_it_was_made_of(ledger: Path) -> None:
     """And of no other that the profile has afterwards."""
     write_past(ledger)
@@ -135,6 +172,7 @@ def test_a_forecast_is_not_told_for_ever(ledger: Path, monkeypatch: pytest.Monke
     """Where the ledger cannot be read any more, it ends after a while; where the history is gone, at once."""
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(remembering, "FIRST_SECONDS", 0.0)
     write_past(ledger)
     settings = profile(ledger)
     memory = using(settings)

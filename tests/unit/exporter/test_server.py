@@ -1,10 +1,12 @@
 """The server: whoever asks is answered, and no client costs anything for long."""
 
+import errno
 import http.client
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from apimart_cli.exporter.address import Address
 from apimart_cli.exporter.handler import Shown
 from apimart_cli.exporter.hosts import Hosts
 from apimart_cli.exporter.pages import Pages
-from apimart_cli.exporter.server import Server
+from apimart_cli.exporter.server import Servers
 from support.processes import wait_until
 
 ASKED = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -29,8 +31,8 @@ def shown(render: Callable[[], bytes]) -> Shown:
 
 
 @contextmanager
-def serving(render: Callable[[], bytes] = lambda: b"page\n") -> Iterator[Server]:
-    server = Server(Address("127.0.0.1", 0), shown(render))
+def serving(render: Callable[[], bytes] = lambda: b"page\n", *places: Sequence[Address]) -> Iterator[Servers]:
+    server = Servers(places or [[Address("127.0.0.1", 0)]], shown(render))
     server.start()
     try:
         yield server
@@ -38,15 +40,15 @@ def serving(render: Callable[[], bytes] = lambda: b"page\n") -> Iterator[Server]
         server.finish()
 
 
-def get(server: Server, path: str = "/metrics") -> tuple[int, bytes]:
-    client = http.client.HTTPConnection("127.0.0.1", server.address.port, timeout=30)
+def get(server: Servers, path: str = "/metrics") -> tuple[int, bytes]:
+    client = http.client.HTTPConnection("127.0.0.1", server.addresses[0].port, timeout=30)
     client.request("GET", path)
     answer = client.getresponse()
     return answer.status, answer.read()
 
 
-def connect(stack: ExitStack, server: Server) -> socket.socket:
-    return stack.enter_context(socket.create_connection(("127.0.0.1", server.address.port), timeout=30))
+def connect(stack: ExitStack, server: Servers) -> socket.socket:
+    return stack.enter_context(socket.create_connection(("127.0.0.1", server.addresses[0].port), timeout=30))
 
 
 def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,9 +57,9 @@ def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
     with serving(lambda: LARGE) as server, ExitStack() as stack:
         for _ in range(5):
             connect(stack, server).sendall(ASKED)
-        wait_until(lambda: server._open)
+        wait_until(lambda: server._connections.open)
         assert get(server, "/-/healthy") == (200, b"healthy\n")
-        wait_until(lambda: not server._open)
+        wait_until(lambda: not server._connections.open)
 
 
 def test_a_client_that_asks_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +82,10 @@ def test_when_there_are_too_many_the_oldest_gives_way(monkeypatch: pytest.Monkey
     monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
     with serving() as server, ExitStack() as stack:
         first, *_ = [connect(stack, server) for _ in range(3)]
-        wait_until(lambda: len(server._open) == 3)
+        wait_until(lambda: len(server._connections.open) == 3)
         assert get(server) == (200, b"page\n")
         assert first.recv(1) == b""
-        assert len(server._open) <= 3
+        assert len(server._connections.open) <= 3
 
 
 def test_of_many_that_come_at_once_each_makes_one_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +98,7 @@ def test_of_many_that_come_at_once_each_makes_one_give_way(monkeypatch: pytest.M
             connect(stack, server)
         wait_until(lambda: len(cut) == 6)
         assert len(set(cut)) == 6
-        assert len(server._open) == 3
+        assert len(server._connections.open) == 3
 
 
 def test_what_comes_while_too_many_threads_have_not_ended_is_closed_unanswered(
@@ -108,12 +110,12 @@ def test_what_comes_while_too_many_threads_have_not_ended_is_closed_unanswered(
     monkeypatch.setattr(server_module, "_cut", lambda _connection: None)
     with serving() as server, ExitStack() as stack:
         held = [connect(stack, server) for _ in range(5)]
-        wait_until(lambda: server._alive == 5)
+        wait_until(lambda: server._connections.alive == 5)
         assert connect(stack, server).recv(1) == b""
-        assert server._alive == 5
+        assert server._connections.alive == 5
         for client in held:
             client.close()
-        wait_until(lambda: server._alive == 0)
+        wait_until(lambda: server._connections.alive == 0)
         assert get(server) == (200, b"page\n")
 
 
@@ -138,17 +140,85 @@ def test_answers_on_their_way_arrive_though_it_ends() -> None:
         client = connect(stack, server)
         client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         received = client.recv(1000)
-        wait_until(lambda: len(server._open) == 1)
-        server._is_closing = True
-        server.shutdown()
-        server.server_close()
+        wait_until(lambda: len(server._connections.open) == 1)
+        for each in server._servers:
+            each.stop()
         while chunk := client.recv(1_000_000):
             received += chunk
     assert received.endswith(LARGE[:1000])
     assert len(received) > len(LARGE)
 
 
+BOTH = [Address("0.0.0.0", 0), Address("::", 0)]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+def test_both_families_are_answered_at_one_port() -> None:
+    """A free one, too."""
+    with serving(lambda: b"page\n", BOTH) as servers:
+        assert [each.host for each in servers.addresses] == ["0.0.0.0", "::"]
+        assert len({each.port for each in servers.addresses}) == 1
+        for host in ("127.0.0.1", "::1"):
+            client = http.client.HTTPConnection(host, servers.addresses[0].port, timeout=30)
+            client.request("GET", "/metrics")
+            assert client.getresponse().read() == b"page\n"
+            client.close()
+
+
+@pytest.mark.parametrize("code", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_a_family_that_the_machine_lacks_is_done_without(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Where both were meant; one that was named alone is an error."""
+    make = server_module.Server.__init__
+
+    def without(self: server_module.Server, address: Address, *rest: Any) -> None:
+        if address.is_ipv6:
+            raise OSError(code, "No such thing")
+        make(self, address, *rest)
+
+    monkeypatch.setattr(server_module.Server, "__init__", without)
+    with serving(lambda: b"page\n", BOTH) as servers:
+        assert [each.host for each in servers.addresses] == ["0.0.0.0"]
+        assert get(servers) == (200, b"page\n")
+    with pytest.raises(UsageError, match="cannot listen on \\[::1\\]:0: no such thing"):
+        Servers([[Address("::1", 0)]], shown(lambda: b""))
+    with pytest.raises(UsageError, match="cannot listen on \\[::\\]:0: no such thing"):
+        Servers([[Address("::", 0), Address("::", 0)]], shown(lambda: b""))
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+def test_a_port_that_is_taken_in_one_family_is_not_left_half() -> None:
+    """The error names the address, and the other family is not listened on any more."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen on \\[::\\]:{port}: address already in use"):
+            Servers([[Address("0.0.0.0", port), Address("::", port)]], shown(lambda: b""))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def test_several_addresses_share_the_limit_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ports are not twice as many clients; the oldest gives way, at whichever port it came."""
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
+    here = Address("127.0.0.1", 0)
+    with serving(lambda: b"page\n", [here], [here._replace(host="127.0.0.2")]) as servers, ExitStack() as stack:
+        first, second = ((each.host, each.port) for each in servers.addresses)
+        oldest = stack.enter_context(socket.create_connection(first, timeout=30))
+        wait_until(lambda: len(servers._connections.open) == 1)
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(second, timeout=30))
+        assert oldest.recv(1) == b""
+        assert len(servers._connections.open) == 3
+
+
+def test_an_address_that_is_named_twice_is_listened_on_once() -> None:
+    """It would be in use."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        here = Address("127.0.0.1", found.getsockname()[1])
+    with serving(lambda: b"page\n", [here], [here]) as servers:
+        assert servers.addresses == [here]
+
+
 def test_nobody_can_listen_on_an_address_of_others() -> None:
     """A usage error, with the address."""
     with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1:9899"):
-        Server(Address("192.0.2.1", 9899), shown(lambda: b""))
+        Servers([[Address("192.0.2.1", 9899)]], shown(lambda: b""))

@@ -5,11 +5,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apimart_cli.balance import Reading
+from apimart_cli.config.precedence import resolve
+from apimart_cli.config.settings import Options
+from apimart_cli.output import Format
+from apimart_cli.readings import Taken
 from apimart_cli.words import OutputFormat, ReadingsFormat, Scope
 from support.readings import AUTH, cells, failed, reading, show
 
@@ -116,3 +121,27 @@ print("rich.table" in sys.modules)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert ended.stdout == f"{loads}\n"
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_what_a_format_begins_with_comes_once(
+    streams: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Before the first readings, as names of columns do: on standard output and in a file, streamed or not."""
+    from apimart_cli.commands.balance import _write
+
+    rows = Format(
+        readings=lambda readings, _screen, _asked: "".join(f"{each.profile},10.5\n" for each in readings),
+        head="profile,remaining\n",
+        streams=streams,
+    )
+    [settings] = resolve(Options(), {"HOME": str(tmp_path)})
+    taken = [Taken(settings, [reading(profile=name)]) for name in ("work", "home")]
+    expected = "profile,remaining\nwork,10.5\nhome,10.5\n"
+    assert len(_write(taken, rows, asked=2, path=None)) == 2
+    assert capsys.readouterr().out == expected
+    _write(taken, rows._replace(streams=False), asked=2, path=tmp_path / "rows.prom")
+    assert (tmp_path / "rows.prom").read_text() == expected
