@@ -75,6 +75,8 @@ def take_readings(
     if len(profiles) == 1 and not keyless_too and isinstance(profiles[0].api_key.value, NoKey):
         raise profiles[0].api_key.value.error
     quiet = quiet or is_silent
+    if not is_silent:
+        _write_doubts(profiles, quiet=quiet)
     if not quiet:
         _write_key_notes(profiles)
     taken: list[Taken] = []
@@ -148,6 +150,13 @@ def _write_key_notes(profiles: Sequence[Settings]) -> None:
                 f"the key is that of {settings.api_key.source}, not that of profile {name}",
                 f"use the profile's own with: --profile {shlex.quote(name)}",
             )
+
+
+def _write_doubts(profiles: Sequence[Settings], *, quiet: bool) -> None:
+    """Tell, once each, what is probably not meant; with `quiet`, of a key only: its rejection would be a riddle."""
+    doubts = [doubt for settings in profiles for doubt in (() if quiet else settings.doubts())]
+    for doubt in dict.fromkeys((*filter(None, (settings.key_doubt() for settings in profiles)), *doubts)):
+        (write_warning if doubt.is_warning else write_note)(doubt.message, doubt.hint)
 
 
 def _grouped(

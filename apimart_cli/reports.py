@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
 
 class ProfileReport(NamedTuple):
-    """Whether a profile would work, as far as this machine can tell."""
+    """Whether a profile is usable, as far as this machine can tell."""
 
     profile: str
     works: bool
@@ -59,3 +59,5 @@ class ConfigReport(NamedTuple):
     """None when there is no place for a config file."""
     problems: Sequence[Problem]
     profiles: Sequence[ProfileReport]
+    warnings: Sequence[Problem] = ()
+    """What is taken as it is, and is probably not what was meant."""

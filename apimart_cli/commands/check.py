@@ -63,7 +63,7 @@ def check(
         bool, typer.Option("--quiet", "-q", help="Print nothing on standard output; the exit code is the answer.")
     ] = False,
     quiet_pass: Annotated[
-        bool, typer.Option("--quiet-pass", help="Print nothing when everything passes; for cron.")
+        bool, typer.Option("--quiet-pass", help="Print only when something is wrong; for cron.")
     ] = False,
 ) -> ExitCode:
     """Check that enough balance is left (for scripts and CI).
@@ -182,7 +182,7 @@ def _has_key_forecast(reading: "Reading") -> bool:
 
 
 def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", profiles: "Sequence[Settings]") -> None:
-    """Say which balances nobody can tell the end of, and what to do about it."""
+    """Say of which balances it is not known how long they last, and what to do about it."""
     untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
     if not untold:
         return
@@ -197,7 +197,7 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
             if unread is None
             else "try again, or name another file in APIMART_HISTORY"
         )
-        write_error(f"{reading.name}: nobody can tell how long the balance lasts: {reason}", hint)
+        write_error(f"{reading.name}: it is not known how long the balance lasts: {reason}", hint)
 
 
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:

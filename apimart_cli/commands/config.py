@@ -104,6 +104,7 @@ def set_(
     """
     import os
 
+    from apimart_cli.config.doubts import doubts_of_table
     from apimart_cli.config.file import config_path_to_write
     from apimart_cli.config.login import read_value
     from apimart_cli.config.values import parse_new_profile
@@ -119,6 +120,8 @@ def set_(
         require_profile(found, profile)
     set_values(found, profile, values, warn=write_warning)
     write_note(f"{_full_name(name, profile)} is set in {found}")
+    for _, doubt in doubts_of_table(values):
+        (write_warning if doubt.is_warning else write_note)(doubt.message, doubt.hint)
     return ExitCode.OK
 
 
@@ -184,7 +187,7 @@ def check(
         apimart config check
         apimart config check --json
 
-    Says which profiles would work, too. No gateway is asked, and no command is run.
+    Says which profiles are usable, too. No gateway is asked, and no command is run.
 
     Exit codes: 0 no mistake, 2 mistakes.
     """
@@ -192,22 +195,25 @@ def check(
 
     from apimart_cli.config.report import inspect_settings
     from apimart_cli.output.settings import render_config_report
-    from apimart_cli.screen.writing import write_answer, write_error, write_note
+    from apimart_cli.screen.writing import write_answer, write_error, write_note, write_warning
 
     report = inspect_settings(os.environ)
     write_answer(render_config_report(report, json=json))
     for problem in report.problems:
         error = problem.as_error(report.path)
         write_error(error.message, error.hint)
+    for doubtful in report.warnings:
+        warning = doubtful.as_error(report.path)
+        write_warning(warning.message, warning.hint)
     broken = sum(not profile.works for profile in report.profiles)
-    cannot_work = f"{broken} of {len(report.profiles)} profiles cannot work"
+    unusable = f"{broken} of {len(report.profiles)} profiles are not usable"
     if report.path is None:
         write_note("there is no config file, and no default place for one")
     elif report.problems:
         if broken:
-            write_note(cannot_work)
+            write_note(unusable)
     elif not os.path.exists(report.path):
         write_note(f"there is no config file: {report.path}")
     else:
-        write_note(f"no mistake in {report.path}" + (f", but {cannot_work}" if broken else ""))
+        write_note(f"no mistake in {report.path}" + (f", but {unusable}" if broken else ""))
     return ExitCode.USAGE if report.problems or (strict and broken) else ExitCode.OK

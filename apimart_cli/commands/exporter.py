@@ -40,7 +40,7 @@ def exporter(
         ),
     ] = None,
     interval: Annotated[
-        str, typer.Option("--interval", metavar="DURATION", help="Ask this often, every 5 seconds at most.")
+        str, typer.Option("--interval", metavar="DURATION", help="How often to ask; 5s is the shortest.")
     ] = "60s",
     concurrency: Annotated[
         int,

@@ -9,13 +9,10 @@ import typer
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_profile
 from apimart_cli.commands.formats import SettingsOutput
-from apimart_cli.commands.history_runs import runs
+from apimart_cli.commands.history_runs import MOST_DAYS, runs
 from apimart_cli.commands.options import OnlyJson, with_records
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
-
-MOST_DAYS = 730
-"""Nothing older is kept."""
 
 app = new_app()
 
@@ -36,8 +33,8 @@ class Shown(NamedTuple):
         typer.Option("--scope", help="Only key or only account. Default: both.", show_default=False),
     ] = None
     days: Annotated[
-        int, typer.Option("--days", metavar="N", min=1, max=MOST_DAYS, help="How many days, up to today.")
-    ] = 14
+        str, typer.Option("--days", metavar="N", help=f"How many days, up to today; {MOST_DAYS} at most.")
+    ] = "14"
 
 
 @app.callback(invoke_without_command=True)
@@ -204,6 +201,7 @@ def clear(
 def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
     from datetime import UTC, datetime
 
+    from apimart_cli.config.durations import parse_whole_days
     from apimart_cli.config.recording import require_history_path
     from apimart_cli.ledger.overviews import overviews
     from apimart_cli.ledger.upkeep import prune_when_due
@@ -214,12 +212,13 @@ def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
     from apimart_cli.screen.writing import write_answer, write_note
 
     is_json = output.is_json
+    days = parse_whole_days(shown.days, "--days", most=MOST_DAYS)
     found = require_history_path(os.environ)
     now = datetime.now(UTC)
     scopes = ScopeChoice.BOTH if shown.scope is None else shown.scope
     with ledger_errors():
         every, profiles = overviews(
-            found, days_until(now.date(), shown.days), now, profiles=shown.profiles or (), scopes=scopes.asked
+            found, days_until(now.date(), days), now, profiles=shown.profiles or (), scopes=scopes.asked
         )
     if is_json:
         write_answer("".join(map(render_history_as_json, every)))

@@ -50,16 +50,23 @@ def run(
     ] = OnNoForecast.FAIL,
     interval: Annotated[
         str | None,
-        _limit("--interval", "SECONDS", "Look this often. Default: every 2 to 30 seconds, as the spending asks."),
+        _limit("--interval", "SECONDS", "How often to look. Default: every 2 to 30 seconds, the faster it is spent."),
     ] = None,
     kill_after: Annotated[
         str,
         typer.Option("--kill-after", metavar="SECONDS", help="Kill a command that does not end when it is stopped."),
     ] = "10",
     on_blind: Annotated[
-        OnBlind, typer.Option("--on-blind", help="What to do while the balance is not known for long.")
+        OnBlind, typer.Option("--on-blind", help="What to do when the balance stays unknown for that long.")
     ] = OnBlind.STOP,
-    max_blind: Annotated[str, typer.Option("--max-blind", metavar="DURATION", help="How long that may last.")] = "10m",
+    max_blind: Annotated[
+        str,
+        typer.Option(
+            "--max-blind",
+            metavar="DURATION",
+            help="How long the balance may stay unknown before the command is stopped.",
+        ),
+    ] = "10m",
     fail_open: Annotated[
         bool, typer.Option("--fail-open", help="Start the command although the gateway gave no answer.")
     ] = False,

@@ -20,6 +20,9 @@ def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
     return option
 
 
+MOST_DAYS = 60
+"""So long a past is made up at the most."""
+
 _MOVE_HELP = "{} so many seconds after the start, like 5@10; may be repeated."
 
 app = new_app()
@@ -70,13 +73,16 @@ def sandbox(
         ),
     ] = None,
     retry_after: Annotated[
-        int,
-        typer.Option("--retry-after", metavar="SECONDS", min=0, max=3600, help="What a rate limit asks to wait."),
-    ] = 1,
+        str,
+        typer.Option("--retry-after", metavar="SECONDS", help="What a rate limit asks to wait, in whole seconds."),
+    ] = "1",
     days: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            "--days", metavar="N", min=1, max=60, help="Begin with a history of so many days.", show_default=False
+            "--days",
+            metavar="N",
+            help=f"Begin with a history of so many days; {MOST_DAYS} at most.",
+            show_default=False,
         ),
     ] = None,
     port: Annotated[
@@ -93,6 +99,7 @@ def sandbox(
     Without one: prints them as export lines and serves until Ctrl-C. Any well-formed key is accepted, from this machine
     only. The history is a temporary one, which is deleted at the end.
     """
+    from apimart_cli.config.durations import parse_whole_days
     from apimart_cli.config.values import parse_amount
     from apimart_cli.rehearsal import fill, temporary_history
     from apimart_cli.sandbox.server import NoThreadError
@@ -110,12 +117,13 @@ def sandbox(
         fault=fault,
         fault_after=_parse_seconds("--fault-after", fault_after),
         fault_for=None if fault_for is None else _parse_seconds("--fault-for", fault_for),
-        retry_after=retry_after,
+        retry_after=_parse_whole_seconds("--retry-after", retry_after),
     )
+    past = None if days is None else parse_whole_days(days, "--days", most=MOST_DAYS)
     try:
         with _open(scenario, port).serving() as gateway, temporary_history() as history:
-            if days is not None:
-                fill(history, gateway, days)
+            if past is not None:
+                fill(history, gateway, past)
             environment = {**gateway.environment(), "APIMART_HISTORY": str(history)}
             return _run(environment, command) if command else _serve(environment)
     except NoThreadError:
@@ -123,15 +131,24 @@ def sandbox(
 
 
 def _parse_seconds(name: str, text: str) -> float:
-    from apimart_cli.config.values import parse_amount
+    from apimart_cli.config.durations import read_seconds
     from apimart_cli.target import MAX_TIMEOUT
 
-    seconds = float(parse_amount(text, name))
+    seconds = float(read_seconds(text, name))
     if seconds > MAX_TIMEOUT:
         raise UsageError(
             f"{name}: must be at most {MAX_TIMEOUT:.0f} seconds", "give a shorter time; no command waits longer"
         )
     return seconds
+
+
+def _parse_whole_seconds(name: str, text: str) -> int:
+    seconds = _parse_seconds(name, text)
+    if not seconds.is_integer():
+        raise UsageError(
+            f"{name}: must be a whole number of seconds", "give a number like 2: HTTP knows no parts of one"
+        )
+    return int(seconds)
 
 
 def _parse_move(name: str, text: str) -> Move:

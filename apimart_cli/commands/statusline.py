@@ -70,7 +70,7 @@ def statusline(
     from apimart_cli.target import parse_base_url
 
     read = template_of(template, preset)
-    allowed = parse_duration(max_age, "--max-age")
+    allowed = parse_duration(max_age, "--max-age", usual="s")
     if base_url is not None:
         parse_base_url(base_url, "--base-url")
     options = Options(profiles=() if profile is None else (profile,), scope=scope, base_url=base_url)

@@ -25,7 +25,7 @@ def watch(
     output: SettingsOutput,
     alert: AlertOptions,
     interval: Annotated[
-        str, typer.Option("--interval", metavar="DURATION", help="Ask this often, every 5 seconds at most.")
+        str, typer.Option("--interval", metavar="DURATION", help="How often to ask; 5s is the shortest.")
     ] = "30s",
     duration: Annotated[
         str | None,
@@ -74,7 +74,7 @@ def watch(
             profiles=profiles,
             interval=parse_interval(interval, least=least, example="a duration like 30s"),
             least=least,
-            seconds=None if duration is None else parse_duration(duration, "--for").total_seconds(),
+            seconds=None if duration is None else parse_duration(duration, "--for", usual="s").total_seconds(),
             most_rounds=count,
             until_below=until_below,
             is_json=output.is_json,

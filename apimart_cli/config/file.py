@@ -42,7 +42,7 @@ class ConfigFile(NamedTuple):
             return self.profiles[name]
         if self.path is None:
             raise ConfigError(f"{asked_by}: there is no profile {name!r}: there is no config file", _NO_PLACE_HINT)
-        known = f"profiles in the file: {', '.join(self.profiles)}{suggestion(name, self.profiles)}"
+        known = suggestion(name, self.profiles, f"profiles in the file: {', '.join(self.profiles)}")
         raise ConfigError(
             f"{asked_by}: there is no profile {name!r} in {self.path}",
             known if self.profiles else f"store a key in it with: apimart login --profile {shlex.quote(name)}",
@@ -156,8 +156,11 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
+        from apimart_cli.config.corrections import not_toml
+
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
-        raise ConfigError(f"{path} is not valid TOML: {reason}", "correct the file; strings need quotes") from None
+        correction = not_toml(text, reason)
+        raise ConfigError(f"{path} is not valid TOML: {correction.message}", correction.hint) from None
 
 
 def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:
@@ -168,7 +171,7 @@ def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[Conf
     profiles = {name: checker.check_profile(name, table) for name, table in tables.items()}
     default_profile = top_level.pop("default_profile", None)
     if default_profile is not None and default_profile not in profiles:
-        known = f"profiles in the file: {', '.join(profiles) or 'none'}{suggestion(default_profile, profiles)}"
+        known = suggestion(default_profile, profiles, f"profiles in the file: {', '.join(profiles) or 'none'}")
         checker.add((), "default_profile", f"default_profile: there is no profile {default_profile!r}", known)
     holds_key = any("api_key" in table for table in profiles.values())
     config = ConfigFile(
@@ -214,11 +217,12 @@ class _Checker:
         checked = {}
         for name, value in table.items():
             if name not in names:
-                known = f"use one of: {', '.join(names)}{suggestion(name, names)}"
-                self.add(place, name, f"{shown}unknown name {name!r}", known)
+                from apimart_cli.config.corrections import unknown_name
+
+                self.add(place, name, *unknown_name(name, table, names, place))
             elif not names[name].fits(value):
                 message = f"{shown}{name} must be {names[name].words}"
-                self.add(place, name, message, names[name].example.format(name=name))
+                self.add(place, name, message, names[name].hint(name, value))
             elif name == "api_key_env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
                 self.add(place, name, f"{shown}{name} names no variable", "name the variable, not the key itself")
             elif value == "" and name == "api_key_file":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from apimart_cli.config.durations import parse_duration
+from apimart_cli.config.durations import LONGEST, read_seconds, too_long
 from apimart_cli.errors import UsageError
 from apimart_cli.pace import LEAST_INTERVAL
 from apimart_cli.target import is_plain_http
@@ -18,8 +18,11 @@ def least_interval(base_urls: Iterable[str], environ: Mapping[str, str]) -> floa
 
 
 def parse_seconds(text: str, source: str) -> float:
-    """Return the seconds of a duration; a number alone is in seconds, as for GNU timeout. Raises UsageError."""
-    return parse_duration(f"{text}s" if text[-1:].isdigit() else text, source).total_seconds()
+    """Return the seconds of a duration of at most ten years; a number alone is in seconds. Raises UsageError."""
+    seconds = read_seconds(text, source)
+    if seconds > LONGEST.total_seconds():
+        raise too_long(text, source)
+    return float(seconds)
 
 
 def parse_interval(text: str, *, least: float, example: str, source: str = "--interval") -> float:

@@ -116,7 +116,7 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
         raise empty(name, f"remove it with: apimart config unset {name}")
     if name in RULES:
         RULES[name].parse(text, name)
-    if kind is Kind.NUMBER:
+    if kind is Kind.NUMBER or (kind is Kind.SECONDS and not text[-1:].isalpha()):
         # TOML has no leading zeros; every other digit stays.
         return Number(f"{Decimal(text):f}")
     if kind is Kind.SWITCH:

@@ -1,5 +1,6 @@
 """The names of the config file: which there are, what their values are, and where they may stand. Pure: no I/O."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
@@ -10,23 +11,33 @@ from apimart_cli.errors import UsageError
 class Kind(Enum):
     """What the value of a name is, and how mistakes are corrected."""
 
-    TEXT = "a string", 'write it in quotes: {name} = "..."'
-    NUMBER = "a number", "write a number without quotes, like {name} = 5"
-    WORDS = "a list of strings", 'write each word in quotes: {name} = ["pass", "show", "apimart"]'
+    TEXT = "a string", "write it in quotes: {name} = {example}"
+    NUMBER = "a number", "write a number without quotes, like {name} = {example}"
+    SECONDS = "a number of seconds, or a duration in quotes", 'write {name} = {example}, or {name} = "{example}s"'
+    DURATION = "a duration in quotes", "write a number and a unit in quotes: {name} = {example}"
+    WORDS = "a list of strings", "write each word in quotes: {name} = {example}"
     FLAG = "true", "write {name} = true, or leave it out"
     SWITCH = "true or false", "write {name} = true, without quotes"
     TABLE = "a table", "write a profile as [profiles.work]"
 
-    def __init__(self, words: str, example: str) -> None:
+    def __init__(self, words: str, advice: str) -> None:
         self.words = words
-        self.example = example
+        self._advice = advice
+
+    def hint(self, name: str, value: object) -> str:
+        """Return how to write `name`, which has a value of another kind."""
+        example = EXAMPLES.get(name, "")
+        if self is Kind.DURATION and isinstance(value, int | Decimal) and not isinstance(value, bool):
+            # The number that is meant, with the unit that is usual there.
+            example = f'"{value}{example[-2]}"'
+        return self._advice.format(name=name, example=example)
 
     def fits(self, value: object) -> bool:
         """Tell whether a value of the file is of this kind."""
         match self, value:
-            case (Kind.TEXT, str()) | (Kind.TABLE, dict()):
+            case (Kind.TEXT | Kind.DURATION | Kind.SECONDS, str()) | (Kind.TABLE, dict()):
                 return True
-            case Kind.NUMBER, int() | Decimal():
+            case Kind.NUMBER | Kind.SECONDS, int() | Decimal():
                 # To Python, true is a number.
                 return not isinstance(value, bool)
             case Kind.WORDS, [_, *_]:
@@ -41,16 +52,16 @@ class Kind(Enum):
 
 SHARED_NAMES: Mapping[str, Kind] = {
     "base_url": Kind.TEXT,
-    "timeout": Kind.NUMBER,
+    "timeout": Kind.SECONDS,
     "scope": Kind.TEXT,
     "unit": Kind.TEXT,
     "min": Kind.NUMBER,
     "max_used": Kind.NUMBER,
-    "min_runway": Kind.TEXT,
+    "min_runway": Kind.DURATION,
     "on_low": Kind.WORDS,
     "on_recover": Kind.WORDS,
     "rearm": Kind.NUMBER,
-    "remind": Kind.TEXT,
+    "remind": Kind.DURATION,
     "record": Kind.SWITCH,
 }
 """Settings that may stand in a profile or at the top level of the file."""
@@ -79,6 +90,27 @@ TOP_LEVEL_NAMES: Mapping[str, Kind] = {"default_profile": Kind.TEXT, "profiles":
 PROFILE_NAMES: Mapping[str, Kind] = {**KEY_NAMES, "background_keys": Kind.SWITCH, **SHARED_NAMES}
 
 
+EXAMPLES: Mapping[str, str] = {
+    "default_profile": '"work"',
+    "base_url": '"https://api.apimart.ai"',
+    "timeout": "10",
+    "scope": '"spendable"',
+    "unit": '"USD"',
+    "min": "5",
+    "max_used": "100",
+    "min_runway": '"3d"',
+    "on_low": '["mail", "-s", "the balance is low", "you@example.com"]',
+    "on_recover": '["mail", "-s", "enough is left again", "you@example.com"]',
+    "rearm": "1.2",
+    "remind": '"24h"',
+    "api_key": '"sk-..."',
+    "api_key_env": '"WORK_KEY"',
+    "api_key_file": '"work.key"',
+    "api_key_command": '["pass", "show", "apimart"]',
+}
+"""For each name a value as the file has it."""
+
+
 def require_name(name: str, *, in_profile: bool) -> Kind:
     """Return the kind of `name`; raise UsageError when it may not stand there."""
     names = PROFILE_NAMES if in_profile else {**SHARED_NAMES, "default_profile": Kind.TEXT}
@@ -86,12 +118,17 @@ def require_name(name: str, *, in_profile: bool) -> Kind:
         return names[name]
     if name in PROFILE_NAMES:
         raise UsageError(f"{name} belongs to a profile", "name one with --profile")
-    raise UsageError(f"there is no setting {name!r}", f"use one of: {', '.join(names)}{suggestion(name, names)}")
+    profile, dot, own = name.removeprefix("profiles.").rpartition(".")
+    if dot and own in PROFILE_NAMES:
+        option = f"-p {shlex.quote(profile)}"
+        hint = f"name the profile apart: {own} {option}" if own != "api_key" else f"store it: apimart login {option}"
+        raise UsageError(f"there is no setting {name!r}", hint)
+    raise UsageError(f"there is no setting {name!r}", suggestion(name, names, f"use one of: {', '.join(names)}"))
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return words that follow a list of known names: the one that is most like `name`, or nothing."""
+def suggestion(name: str, known: Iterable[str], listing: str) -> str:
+    """Return a hint for a name that is not known: first the one that is most like it, if any is, and then `listing`."""
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"did you mean {close[0]}? {listing}" if close else listing

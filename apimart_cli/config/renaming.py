@@ -23,7 +23,7 @@ def check_names(document: Mapping[str, Any], old: str, new: str, path: Path) -> 
     profiles = document.get("profiles")
     names = list(profiles) if isinstance(profiles, dict) else []
     if old not in names:
-        known = f"choose one of: {', '.join(names)}{suggestion(old, names)}"
+        known = suggestion(old, names, f"choose one of: {', '.join(names)}")
         raise UsageError(f"there is no profile {old!r} in {path}", known if names else None)
     if new in names:
         raise UsageError(f"there is a profile {new!r} already in {path}", "choose another name")

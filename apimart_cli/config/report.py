@@ -1,7 +1,9 @@
-"""What is wrong with the config file, and which of its profiles would work."""
+"""What is wrong with the config file, and which of its profiles are usable."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
+from apimart_cli.config.doubts import doubts_of_table
 from apimart_cli.config.file import ConfigFile, Value, inspect_config
 from apimart_cli.config.precedence import Sources, resolve_profile
 from apimart_cli.config.private_file import UnsafeFileError
@@ -12,7 +14,7 @@ from apimart_cli.reports import ConfigReport, Problem, ProfileReport
 
 
 def inspect_settings(environ: Mapping[str, str]) -> ConfigReport:
-    """Read the config file and return every mistake in it, in the order of the lines, and which profiles would work.
+    """Read the config file and return every mistake in it, in the order of the lines, and which profiles are usable.
 
     Raises ConfigError when the file cannot be read or is not TOML.
     """
@@ -29,8 +31,27 @@ def inspect_settings(environ: Mapping[str, str]) -> ConfigReport:
         report, exposed = _report(name, config, environ, is_broken=name in broken)
         reports.append(report)
         problems += exposed
+    places = {(problem.profile, problem.line) for problem in problems}
+    tables = ((None, config.top_level), *config.profiles.items())
+    warnings = [
+        warning
+        for name, table in tables
+        for warning in _warnings(config, name, table)
+        if (name, warning.line) not in places
+    ]
     problems.sort(key=lambda problem: problem.line or 0)
-    return ConfigReport(config.path, problems, reports)
+    warnings.sort(key=lambda problem: problem.line or 0)
+    return ConfigReport(config.path, problems, reports, warnings)
+
+
+def _warnings(config: ConfigFile, profile: str | None, values: Mapping[str, Value]) -> Iterator[Problem]:
+    """Yield what is probably not meant in a table of the file, as far as its values can be read."""
+    table = () if profile is None else ("profiles", profile)
+    place = f"[{'.'.join(table)}]: " if table else ""
+    for name, value in values.items():
+        with suppress(UsageError):
+            for _, doubt in doubts_of_table({name: value}):
+                yield Problem(config.line_of(table, name), f"{place}{doubt.message}", doubt.hint, profile)
 
 
 def _check_values(config: ConfigFile, profile: str | None, values: Mapping[str, Value]) -> Iterator[Problem]:
@@ -47,7 +68,7 @@ def _check_values(config: ConfigFile, profile: str | None, values: Mapping[str, 
 def _report(
     name: str, config: ConfigFile, environ: Mapping[str, str], *, is_broken: bool
 ) -> tuple[ProfileReport, list[Problem]]:
-    """Return whether a profile would work, and its key file as a problem where others can read or change that."""
+    """Return whether a profile is usable, and its key file as a problem where others can read or change that."""
     try:
         settings = resolve_profile(Setting(name, "--profile"), Sources(Options(), environ, config))
     except UnsafeFileError as error:

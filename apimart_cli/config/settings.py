@@ -1,18 +1,22 @@
 """Records: what the command line says, and what is in force for one profile, each value with its source. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from apimart_cli.config.durations import shortest
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.gate import Thresholds
-from apimart_cli.keys.source import KeySource
+from apimart_cli.keys.key import looks_like_variable
+from apimart_cli.keys.source import GivenKey, KeySource
 from apimart_cli.reports import SettingRow
 from apimart_cli.target import Target
 from apimart_cli.words import ScopeChoice
+
+if TYPE_CHECKING:
+    from apimart_cli.config.doubts import Doubt
 
 T = TypeVar("T")
 
@@ -122,6 +126,28 @@ class Settings(NamedTuple):
                     f"{source}: {self.subject} no threshold to fall below", "give --min, or set min or min_runway"
                 )
         return has_threshold
+
+    def commands(self) -> Mapping[str, Setting[Sequence[str] | None]]:
+        """Return the commands of alerts by their names."""
+        return {"on_low": self.on_low, "on_recover": self.on_recover}
+
+    def doubts(self) -> "Sequence[Doubt]":
+        """Return what is taken as it is, and is probably not what was meant. The key is another matter."""
+        if self.min_runway.value is None and all(each.value is None for each in self.commands().values()):
+            return ()
+        from apimart_cli.config.doubts import doubts_of
+
+        return list(doubts_of(self))
+
+    def key_doubt(self) -> "Doubt | None":
+        """Return why the key is probably not one; None where nothing is known against it."""
+        source = self.api_key.value
+        if not isinstance(source, GivenKey) or not looks_like_variable(source.key.reveal()):
+            return None
+        from apimart_cli.config.doubts import doubt_of
+
+        doubt = doubt_of("api_key", source.key.reveal())
+        return doubt and doubt._replace(message=f"the API key from {self.api_key.source}: {doubt.message}")
 
     def rows(self) -> list[SettingRow]:
         """Return every setting as text that may be shown, the key as its length and its id."""

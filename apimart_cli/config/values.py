@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
-from apimart_cli.config.durations import parse_duration
+from apimart_cli.config.durations import parse_duration, read_seconds
 from apimart_cli.errors import UsageError
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, parse_base_url
 from apimart_cli.text import quote, visible
@@ -22,8 +22,6 @@ MAX_PROFILE_LENGTH = 100
 MAX_INTEGER_DIGITS = 15
 MAX_FRACTION_DIGITS = 30
 """Most digits of an amount before and after the point: as many as the gateway may send."""
-
-_PLAIN_SECONDS = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 
 
 class Number(str):
@@ -73,10 +71,13 @@ def _amount_fault(text: str) -> _Fault | None:
 
 
 def parse_timeout(text: str, source: str) -> float:
-    """Return a time limit in seconds."""
-    if not re.fullmatch(_PLAIN_SECONDS, text):
-        raise UsageError(f"{source}: {shown(text)} is not a number of seconds", "give a plain number like 10 or 2.5")
-    return check_timeout(float(text), source)
+    """Return a time limit in seconds: `10`, or a duration like `10s`."""
+    return check_timeout(float(read_seconds(text, source)), source)
+
+
+def parse_remind(text: str, source: str) -> timedelta:
+    """Return after which time an alert is given again."""
+    return parse_duration(text, source, usual="h")
 
 
 def parse_scope(text: str, source: str) -> ScopeChoice:
@@ -176,7 +177,7 @@ MIN_RUNWAY: Rule[timedelta | None] = Rule("min_runway", parse_duration, None)
 ON_LOW: Rule[tuple[str, ...] | None] = Rule("on_low", parse_command, None)
 ON_RECOVER: Rule[tuple[str, ...] | None] = Rule("on_recover", parse_command, None)
 REARM = Rule("rearm", parse_rearm, Decimal("1.2"))
-REMIND: Rule[timedelta | None] = Rule("remind", parse_duration, None)
+REMIND: Rule[timedelta | None] = Rule("remind", parse_remind, None)
 RECORD: Rule[bool | None] = Rule("record", parse_switch, None)
 BACKGROUND_KEYS = Rule("background_keys", parse_switch, default=False)
 

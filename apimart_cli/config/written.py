@@ -52,5 +52,5 @@ def require_profile(path: Path, profile: str) -> None:
     names = profile_names(path)
     if profile not in names:
         raise UsageError(
-            f"there is no profile {profile!r} in {path}", f"make it with --create{suggestion(profile, names)}"
+            f"there is no profile {profile!r} in {path}", suggestion(profile, names, "make it with --create")
         )

@@ -128,7 +128,7 @@ def _refusal(order: Order, guard: Guard, first: Sight) -> _End | None:
         return _End(NOT_STARTED, first.failure.exit_code, StoppedBy.BLIND)
     if first.has_no_forecast and not (order.no_forecast_passes and not first.is_history_unread):
         write_error(
-            "the command was not started: nobody can tell how long the balance lasts",
+            "the command was not started: it is not known how long the balance lasts",
             "the history cannot be read: try again, or name another file: APIMART_HISTORY"
             if first.is_history_unread
             else "start it all the same with --on-no-forecast pass",

@@ -58,6 +58,11 @@ class ApiKey:
         return sha256(self._characters.encode()).hexdigest()[:12]
 
 
+def looks_like_variable(text: str) -> bool:
+    """Tell whether a key may be the name of a variable that no shell has replaced by its value, like `$NAME`."""
+    return text.startswith("$") and re.fullmatch(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?", text) is not None
+
+
 _ALL: WeakSet[ApiKey] = WeakSet()
 _LOCK = threading.Lock()
 

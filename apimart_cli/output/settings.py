@@ -41,15 +41,16 @@ def _cell(value: Any) -> str:
 
 
 def render_config_report(report: ConfigReport, *, json: bool) -> str:
-    """Return which profiles of the config file would work; as JSON, the mistakes too."""
+    """Return which profiles of the config file are usable; as JSON, the mistakes too."""
     if not json:
-        words = {True: "works", False: "broken"}
+        words = {True: "usable", False: "broken"}
         return _columns([(visible(each.profile), words[each.works], visible(each.reason)) for each in report.profiles])
     return render_document(
         {
             "path": None if report.path is None else str(report.path),
             "problems": [_without_keys(problem._asdict()) for problem in report.problems],
             "profiles": [_without_keys(profile._asdict()) for profile in report.profiles],
+            "warnings": [_without_keys(warning._asdict()) for warning in report.warnings],
         }
     )
 

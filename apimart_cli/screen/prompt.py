@@ -89,10 +89,12 @@ def ask_secret(prompt: str) -> str:
 def confirm(question: str, option: str) -> bool:
     """Ask a person to say yes to a question; anything else is no.
 
-    Raises UsageError, naming the option that says yes, where nobody can be asked.
+    Raises UsageError, naming the option that says yes, where there is no terminal.
     """
     if sys.stdin is None or not sys.stdin.isatty() or not is_terminal_error():
-        raise UsageError(f"nobody is there to be asked: {question}", f"say yes with: {option}")
+        raise UsageError(
+            f"this needs a confirmation, and there is no terminal to ask at: {question}", f"say yes with: {option}"
+        )
     tell(f"{visible(question)} [y/N] ")
     try:
         answer = sys.stdin.readline()

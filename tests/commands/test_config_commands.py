@@ -182,10 +182,14 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (("mni", "5"), "there is no setting 'mni'", "; did you mean min?"),
+        (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
         (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
         (("xyzzy", "5", "-p", "work"), "there is no setting 'xyzzy'", "use one of: api_key, api_key_env, "),
-        (("apikey_env", "X", "-p", "work"), "there is no setting 'apikey_env'", "; did you mean api_key_env?"),
+        (
+            ("apikey_env", "X", "-p", "work"),
+            "there is no setting 'apikey_env'",
+            "did you mean api_key_env? use one of: ",
+        ),
         (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
         (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
         (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
@@ -195,7 +199,7 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
         (("min", ""), "min: '' is not an amount", "like 5 or 0.25"),
         (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
         (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
-        (("timeout", "soon"), "timeout: 'soon' is not a number of seconds", "like 10 or 2.5"),
+        (("timeout", "soon"), "timeout: 'soon' is not a duration", "like 10 or 2.5"),
         (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
         (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
         (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
@@ -316,20 +320,20 @@ BROKEN_LINES = [
     (18, "[profiles.work] has both api_key and api_key_env", "work"),
     (20, "[profiles.odd name]: base_url: the base URL would send the key unencrypted to gateway.example", "odd name"),
     (21, "[profiles.odd name]: api_key_keyring must be true", "odd name"),
-    (28, "unknown name 'profile'", None),
+    (28, "unknown table [profile.typo]", None),
 ]
 
 
 def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Write) -> None:
-    """In the order of the lines, each with a hint; exit 2. Answered: which profiles would work."""
+    """In the order of the lines, each with a hint; exit 2. Answered: which profiles are usable."""
     path = write_config(BROKEN)
     checked = run("config", "check", env={"FINE": KEY})
     assert checked.returncode == 2
     *told, last = checked.stderr.splitlines()
-    assert last == "apimart: note: 4 of 5 profiles cannot work"
+    assert last == "apimart: note: 4 of 5 profiles are not usable"
     assert told[::2] == [f"apimart: error: {path}:{line}: {message}" for line, message, _ in BROKEN_LINES]
     assert all(line.startswith("hint: ") for line in told[1::2])
-    assert "hint: profiles in the file: dotted, inline, work, odd name, fine; did you mean work?" in told
+    assert "hint: did you mean work? profiles in the file: dotted, inline, work, odd name, fine" in told
     assert [line.split("  ")[0] for line in checked.stdout.splitlines()] == [
         "dotted",
         "inline",
@@ -337,19 +341,19 @@ def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Wri
         "odd name",
         "fine",
     ]
-    assert [line for line in checked.stdout.splitlines() if " works " in line] == [
-        f"fine      works   key set, {len(KEY)} characters"
+    assert [line for line in checked.stdout.splitlines() if " usable " in line] == [
+        f"fine      usable  key set, {len(KEY)} characters"
     ]
     assert "Zq7W" not in checked.stdout + checked.stderr
 
 
 def test_the_report_as_json_tells_what_the_lines_tell(call: Call, write_config: Write) -> None:
-    """One document: the mistakes with their lines and profiles, and whether each profile would work."""
+    """One document: the mistakes with their lines and profiles, and whether each profile is usable."""
     path = write_config(BROKEN)
     checked = call("config", "check", "--json", env={"FINE": KEY})
     document = json.loads(checked.stdout)
     assert checked.code == 2
-    assert list(document) == ["schema", "path", "problems", "profiles"]
+    assert list(document) == ["schema", "path", "problems", "profiles", "warnings"]
     assert document["path"] == str(path)
     assert [(each["line"], each["message"], each["profile"]) for each in document["problems"]] == BROKEN_LINES
     assert {each["profile"]: each["works"] for each in document["profiles"]} == {
@@ -382,16 +386,16 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
     checked = call("config", "check")
     assert (checked.code, checked.stderr) == (
         0,
-        f"apimart: note: no mistake in {path}, but 4 of 7 profiles cannot work\n",
+        f"apimart: note: no mistake in {path}, but 4 of 7 profiles are not usable\n",
     )
     source = f"profile variable in {path}"
     assert [tuple(re.split(r" {2,}", line)) for line in checked.stdout.splitlines()] == [
-        ("given", "works", f"key set, {len(KEY)} characters"),
+        ("given", "usable", f"key set, {len(KEY)} characters"),
         ("variable", "broken", f"NOT_SET, named by api_key_env of {source}, is not set"),
-        ("file", "works", f"key set, {len(KEY)} characters"),
+        ("file", "usable", f"key set, {len(KEY)} characters"),
         ("missing", "broken", f"api_key_file of profile missing in {path}: cannot read {path.parent}/missing: "
          "No such file or directory"),
-        ("command", "works", "key from the command sh, which is not run here"),
+        ("command", "usable", "key from the command sh, which is not run here"),
         ("program", "broken", "there is no command no-command-of-this-name"),
         ("keyless", "broken", "there is no API key"),
     ]  # fmt: skip
@@ -404,7 +408,7 @@ def test_a_strict_check_fails_for_a_profile_that_cannot_work(
 ) -> None:
     """Without `--strict`, a key that is missing on this machine is told and is no mistake in the file."""
     path = write_config(text)
-    told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles cannot work" if code else "")
+    told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles are not usable" if code else "")
     for arguments, expected in (((), 0), (("--strict",), code)):
         child = spawn("apimart", "config", "check", *arguments, columns=columns)
         shown = child.read().decode().replace("\r\n", "\n")
@@ -423,7 +427,7 @@ def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write
     assert checked.stderr == (
         f"apimart: error: {path}:2: [profiles.a]: {key_file} holds a key and other users can read it\n"
         f"hint: run: chmod 600 {key_file}\n"
-        "apimart: note: 1 of 1 profiles cannot work\n"
+        "apimart: note: 1 of 1 profiles are not usable\n"
     )
     path = write_config(f'[profiles.a]\napi_key = "{KEY}"\n', mode=0o640)
     checked = call("config", "check")
@@ -484,7 +488,7 @@ def test_a_misspelled_profile_is_not_made(spawn: Spawn, write_config: Write, col
     child.close()
     assert (child.exitstatus, path.read_text()) == (2, FILE)
     assert shown == (
-        f"apimart: error: there is no profile 'wrok' in {path}\nhint: make it with --create; did you mean work?\n"
+        f"apimart: error: there is no profile 'wrok' in {path}\nhint: did you mean work? make it with --create\n"
     )
 
 
@@ -523,8 +527,11 @@ def test_a_value_is_printed_as_it_is_written(
     [
         (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
         (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
-        (("mim",), "there is no setting 'mim'\nhint: use one of: "),
-        (("min", "-p", "wrok"), "--profile: there is no profile 'wrok' in {path}\nhint: profiles in the file: "),
+        (("mim",), "there is no setting 'mim'\nhint: did you mean min? use one of: "),
+        (
+            ("min", "-p", "wrok"),
+            "--profile: there is no profile 'wrok' in {path}\nhint: did you mean work? profiles in the file: ",
+        ),
     ],
 )
 def test_what_is_not_set_prints_nothing(

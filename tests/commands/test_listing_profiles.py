@@ -152,7 +152,10 @@ def test_what_cannot_be_renamed_safely_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("wrok", "new"), "there is no profile 'wrok' in {path}\nhint: choose one of: work, the work, workshop; did"),
+        (
+            ("wrok", "new"),
+            "there is no profile 'wrok' in {path}\nhint: did you mean work? choose one of: work, the work, workshop",
+        ),
         (("work", "workshop"), "there is a profile 'workshop' already in {path}\nhint: choose another name\n"),
         (("work", "work"), "there is a profile 'work' already in {path}\nhint: choose another name\n"),
         (("work", ""), "NEW: '' cannot name a profile\n"),

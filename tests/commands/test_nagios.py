@@ -281,7 +281,7 @@ def test_help_and_version_are_unknown(call: Call, options: str) -> None:
         ("nagios -c", "requires an argument"),
         ("nagios --nonsense", "No such option"),
         ("nagios -c 5: extra", "extra"),
-        ("nagios -c 5: -t 1m", "--timeout: '1m' is not a number of seconds"),
+        ("nagios -c 5: -t soon", "--timeout: 'soon' is not a duration"),
         ("nagios -c 5: -t 0", "--timeout"),
         ("nagios -c 5: --unavailable ok", "unavailable"),
         ("nagios -c 5: -p nobody", "nobody"),

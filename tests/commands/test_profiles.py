@@ -106,7 +106,12 @@ def test_a_profile_without_a_key_uses_the_one_of_the_environment(call: Call, thr
 @pytest.mark.parametrize(
     ("arguments", "environ", "message", "hint"),
     [
-        (("-p", "a", "-p", "bb"), {}, "--profile: there is no profile 'bb' in {path}", "a, b, c; did you mean b?"),
+        (
+            ("-p", "a", "-p", "bb"),
+            {},
+            "--profile: there is no profile 'bb' in {path}",
+            "did you mean b? profiles in the file: a, b, c",
+        ),
         ((), {"APIMART_PROFILE": "x"}, "APIMART_PROFILE: there is no profile 'x' in {path}", "a, b, c"),
         ((), {"APIMART_PROFILE": ""}, "APIMART_PROFILE is set but empty", "unset it"),
         (("-p", "a", "--all-profiles"), {}, "--profile and --all-profiles exclude each other", "one of them"),

@@ -67,6 +67,10 @@ def test_every_name_of_the_config_file_is_documented() -> None:
     words = {
         names.Kind.TEXT: "string",
         names.Kind.NUMBER: "number",
+        names.Kind.SECONDS: "number or string",
+        names.Kind.DURATION: "string",
+        names.Kind.SECONDS: "number or string",
+        names.Kind.DURATION: "string",
         names.Kind.WORDS: "list of strings",
         names.Kind.FLAG: "true",
         names.Kind.SWITCH: "true or false",

@@ -92,7 +92,7 @@ def test_the_json_of_config_is_documented(call: Call, write_config: Write) -> No
         assert set(setting) == {"value", "source"}
         assert isinstance(setting["value"], str | None)
         assert isinstance(setting["source"], str)
-    write_config('timeout = "5"\n[profiles.work]\nmim = 5\n')
+    write_config('rearm = "5"\n[profiles.work]\nmim = 5\n')
     [checked] = _json(call, "config", "check")
     _assert_documented([checked], "Fields of `config check`")
     documented = {code_in(row[0])[0]: code_in(row[2]) for row in table("field", "Fields of `config check`").rows}

@@ -103,12 +103,14 @@ AMOUNTS = {
 TIMES = {
     "0": "the time limit must be more than 0 and at most 3600 seconds",
     "3601": "the time limit must be more than 0 and at most 3600 seconds",
-    "99999999999999": "'99999999999999' is not a number of seconds",
-    "-1": "'-1' is not a number of seconds",
-    "nan": "'nan' is not a number of seconds",
-    "inf": "'inf' is not a number of seconds",
-    "1e1": "'1e1' is not a number of seconds",
-    "10s": "'10s' is not a number of seconds",
+    "99999999999999": "'99999999999999' has too many digits",
+    "-1": "'-1' has a sign; a duration has none",
+    "nan": "'nan' is not a duration",
+    "inf": "'inf' is not a duration",
+    "1e1": "'1e1' has an exponent; a duration is written out",
+    "10 s": "'10 s' is not a duration",
+    "2h": "the time limit must be more than 0 and at most 3600 seconds",
+    "": "'' is empty; a duration is needed",
 }
 
 URLS = {
@@ -130,9 +132,9 @@ CONFIGS = {
     "malformed": (f"[profiles.w]\napi_key = {KEY}\n", "{path} is not valid TOML: "),
     "unfinished": ("[profiles.w", "{path} is not valid TOML: "),
     "unknown name": ("timout = 5", "{path}:1: unknown name 'timout'"),
-    "key at the top": (f"api_key = '{KEY}'", "{path}:1: unknown name 'api_key'"),
+    "key at the top": (f"api_key = '{KEY}'", "{path}:1: api_key stands outside of the profiles"),
     "unknown name in a profile": (f"[profiles.w]\napikey = '{KEY}'", "{path}:2: [profiles.w]: unknown name 'apikey'"),
-    "wrong type": ("timeout = '5'", "{path}:1: timeout must be a number"),
+    "wrong type": ("timeout = true", "{path}:1: timeout must be a number of seconds, or a duration in quotes"),
     "true for a number": ("min = true", "{path}:1: min must be a number"),
     "unknown default": ("default_profile = 'w'", "{path}:1: default_profile: there is no profile 'w'"),
     "two keys": (
@@ -181,7 +183,7 @@ MISTAKES = {
     "empty profile of the variable": Mistake("APIMART_PROFILE is set but empty", env={"APIMART_PROFILE": ""}),
     "empty address of the variable": Mistake("APIMART_BASE_URL is set but empty", env={"APIMART_BASE_URL": ""}),
     "empty time of the variable": Mistake("APIMART_TIMEOUT is set but empty", env={"APIMART_TIMEOUT": ""}),
-    "no time in the variable": Mistake("APIMART_TIMEOUT: 'x' is not a number of seconds", env={"APIMART_TIMEOUT": "x"}),
+    "no time in the variable": Mistake("APIMART_TIMEOUT: 'x' is not a duration", env={"APIMART_TIMEOUT": "x"}),
     "empty config of the variable": settings("APIMART_CONFIG is set but empty", env={"APIMART_CONFIG": ""}),
     "missing config of the variable": settings(
         "cannot read missing.toml: No such file or directory", env={"APIMART_CONFIG": "missing.toml"}
@@ -245,7 +247,8 @@ def test_without_json_standard_output_stays_empty(run: Run, gateway: FaultServer
     ended = run(*arguments.split(), "--timeout", "nan", env=env)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "apimart: error: --timeout: 'nan' is not a number of seconds\nhint: give a plain number like 10 or 2.5\n"
+        "apimart: error: --timeout: 'nan' is not a duration\n"
+        "hint: give seconds, like 10 or 2.5, or a number and a unit, like 10s or 5m\n"
     )
     assert gateway.contacts == 0
 

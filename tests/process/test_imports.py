@@ -156,7 +156,7 @@ class Loaded:
             | SCREEN
             | TOLD
             | JSON
-            | {"commands.config", "config.report", "output.cells", "output.settings"},
+            | {"commands.config", "config.doubts", "config.report", "output.cells", "output.settings"},
             {"platformdirs"},
             set(),
         ),

@@ -367,7 +367,7 @@ def test_showing_and_checking_the_settings_runs_no_command(
     shown = run("config", "show", "--profile", "work").stdout
     checked = run("config", "check").stdout
     assert f"from the command {path}, which is not run here" in shown
-    assert checked == f"work  works  key from the command {path}, which is not run here\n"
+    assert checked == f"work  usable  key from the command {path}, which is not run here\n"
     assert not (tmp_path / "was-run").exists()
 
 

@@ -158,7 +158,7 @@ def test_a_key_lives_in_the_keyring_from_login_to_logout(run: Run, sandbox: Sand
     assert (
         run("config", "show", "--profile", "work", env=env).stdout.count("in the keyring, which is not read here") == 1
     )
-    assert run("config", "check", env=env).stdout == "work  works  key in the keyring, which is not read here\n"
+    assert run("config", "check", env=env).stdout == "work  usable  key in the keyring, which is not read here\n"
 
     logout = run("logout", "--profile", "work", env=env)
     assert (logout.returncode, logout.stderr) == (0, "apimart: note: the key of profile work is forgotten\n")

@@ -2,12 +2,13 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.config.durations import UNITS, parse_duration
+from apimart_cli.config.durations import UNITS, parse_duration, parse_whole_days, read_seconds
 from apimart_cli.errors import UsageError
 
 
@@ -82,6 +83,38 @@ def test_a_key_in_the_wrong_place_is_not_shown() -> None:
     with pytest.raises(UsageError) as raised:
         parse_duration("sk-abcdefghijkl0123456789", "--min-runway")
     assert "abcdef" not in raised.value.message
+
+
+@pytest.mark.parametrize(("usual", "proposed"), [("s", "10s"), ("h", "10h"), ("d", "10d")])
+def test_a_number_alone_is_proposed_with_the_unit_that_is_usual_there(usual: str, proposed: str) -> None:
+    """So that the hint, followed, means what was meant."""
+    with pytest.raises(UsageError) as raised:
+        parse_duration("10", "--for", usual=usual)
+    assert (raised.value.message, raised.value.hint) == ("--for: '10' has no unit", f"give a unit: {proposed}")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10", 10), ("10s", 10), ("2.5", Decimal("2.5")), (".5", Decimal("0.5")), ("2h", 7200)]
+)
+def test_where_seconds_are_taken_a_duration_is_too(text: str, seconds: Decimal) -> None:
+    """A number alone is in seconds."""
+    assert read_seconds(text, "--timeout") == seconds
+
+
+@pytest.mark.parametrize(("text", "days"), [("14", 14), ("14d", 14), ("2w", 14), ("48h", 2), ("007", 7), ("1.0", 1)])
+def test_whole_days_are_a_number_or_a_duration(text: str, days: int) -> None:
+    """A number alone is in days."""
+    assert parse_whole_days(text, "--days", most=730) == days
+
+
+@pytest.mark.parametrize("text", ["0", "0d", "1.5", "36h", "731", "105w", "-1", "x", "", "1e1", "٣", "9" * 5000])
+def test_no_day_parts_of_days_and_too_many_are_refused(text: str) -> None:
+    """By the name of the option, with a hint, and shortened."""
+    with pytest.raises(UsageError) as raised:
+        parse_whole_days(text, "--days", most=730)
+    assert raised.value.message.startswith("--days: '")
+    assert raised.value.hint
+    assert len(raised.value.message) < 100
 
 
 @given(st.text(max_size=12))

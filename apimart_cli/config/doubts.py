@@ -1,0 +1,104 @@
+"""What is taken as it is, and is probably not what was meant. Pure: no I/O.
+
+Loaded only where there is a value that can be doubted.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from apimart_cli.config.durations import parse_duration, shortest
+from apimart_cli.keys.key import looks_like_variable
+
+if TYPE_CHECKING:
+    from apimart_cli.config.settings import Settings
+
+SHORT_RUNWAY = timedelta(hours=1)
+"""A runway that is shorter is most likely one in days, with the m of months or of `min`."""
+
+_SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "cmd", "cmd.exe", "powershell", "pwsh"}
+_OPERATORS = {"|", "||", ";", "&&", "&", ">", ">>", "<"}
+_VARIABLE = re.compile(r"\$[A-Za-z_{(]")
+
+
+class Doubt(NamedTuple):
+    """A doubt about one value."""
+
+    message: str
+    hint: str
+    is_warning: bool = True
+    """Else it is a note."""
+
+
+def doubt_of(name: str, value: object) -> Doubt | None:
+    """Return what is doubtful about the value of `name`, as the config file or an option has it."""
+    match name, value:
+        case "api_key", str(text) if looks_like_variable(text):
+            return Doubt(
+                "it looks like a variable that no shell has replaced by its value",
+                'give the key itself; in the config file, api_key_env = "NAME" names a variable that has it',
+            )
+        case "min_runway", timedelta() as runway if runway < SHORT_RUNWAY:
+            hint = "m is for minutes; a runway is usually given in days, like 3d"
+            return Doubt(f"{shortest(runway)} is less than an hour", hint, is_warning=False)
+        case "on_low" | "on_recover", list() | tuple():
+            return _doubt_of_command([str(word) for word in value])
+        case _:
+            return None
+
+
+def doubts_of(settings: "Settings") -> Iterator[Doubt]:
+    """Yield what is doubtful about the settings of a profile, after the place where each stands.
+
+    Commands of the file are left to `config check`: they are the same every time.
+    """
+    named: list[tuple[str, object, str]] = [("min_runway", settings.min_runway.value, settings.min_runway.source)]
+    named += [(name, *found) for name, found in settings.commands().items() if found.source.startswith("--")]
+    for name, value, source in named:
+        doubt = doubt_of(name, value)
+        if doubt is not None:
+            place = source if source.startswith("--") else f"{name} of {source}"
+            yield doubt._replace(message=f"{place}: {doubt.message}")
+
+
+def doubts_of_table(values: Mapping[str, object]) -> Iterator[tuple[str, Doubt]]:
+    """Yield what is doubtful in a table of the config file, each with its name. Its values must have been checked."""
+    for name, value in values.items():
+        read = parse_duration(value, name) if name == "min_runway" and isinstance(value, str) else value
+        doubt = doubt_of(name, read)
+        if doubt is not None:
+            yield name, doubt._replace(message=f"{name}: {doubt.message}")
+
+
+def _doubt_of_command(words: Sequence[str]) -> Doubt | None:
+    """Return a doubt about a command with something in it that only a shell would read, unless a shell does."""
+    if any(_is_shell(word) and any(map(_is_script, words[place:])) for place, word in enumerate(words, start=1)):
+        return None
+    sign = next(filter(None, (_sign_of(word, is_first=word is words[0]) for word in words)), None)
+    if sign is None:
+        return None
+    return Doubt(
+        f"no shell reads the command: {sign} is handed on as it is",
+        'give it to a shell: \'sh -c "..."\' as an option, ["sh", "-c", "..."] in the config file',
+    )
+
+
+def _is_shell(word: str) -> bool:
+    return re.split(r"[/\\]", word)[-1].lower() in _SHELLS
+
+
+def _is_script(word: str) -> bool:
+    """Tell whether it has a shell read the next word."""
+    return re.fullmatch(r"-[a-z]*c|/c|-command", word.lower()) is not None
+
+
+def _sign_of(word: str, *, is_first: bool) -> str | None:
+    """Return what in a word only a shell would read. Words with spaces were quoted: there ; and | may be text."""
+    if _VARIABLE.search(word):
+        return "$"
+    if word in _OPERATORS:
+        return word
+    if is_first or not re.search(r"\s", word):
+        return next((sign for sign in ";|" if sign in word), None)
+    return None
