@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from apimart_cli.alerts import Alarm, Alert, Question, each_threshold, question_of, standing_of, step
 from apimart_cli.balance import Reading
+from apimart_cli.config.durations import shortest
 from apimart_cli.config.key_variables import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import ApimartError, PaymentRequiredError, bug
@@ -27,6 +29,7 @@ from apimart_cli.processes.hook import run_hook
 from apimart_cli.processes.signals import SLICE, held_back
 from apimart_cli.readings import Taken
 from apimart_cli.screen.writing import write_warning
+from apimart_cli.trace import Trace
 from apimart_cli.words import AlertEvent
 
 LONGEST = 10.0
@@ -54,9 +57,20 @@ class _Due(NamedTuple):
 class Alerts:
     """The alerts of one process. Give it readings with `take`, and at the end `finish`."""
 
-    def __init__(self, profiles: Sequence[Settings], *, label: str | None = None, holds_warnings: bool = False) -> None:
-        """Alert about these profiles. With `holds_warnings` failures are told at the end only."""
+    def __init__(
+        self,
+        profiles: Sequence[Settings],
+        *,
+        label: str | None = None,
+        holds_warnings: bool = False,
+        trace: Trace | None = None,
+    ) -> None:
+        """Alert about these profiles. With `holds_warnings` failures are told at the end only.
+
+        `trace` takes a line for each reading and threshold: whether a command is run, and if not, why.
+        """
         self._profiles = profiles
+        self._trace = trace or (lambda _line: None)
         self._label = label
         self._holds_warnings = holds_warnings
         self._warnings: list[tuple[str, str]] = []
@@ -101,12 +115,14 @@ class Alerts:
             self._warn(f"an alert failed: {told.message}", told.hint or "")
 
     def _look(self, taken: Sequence[Taken]) -> None:
-        due = list({each.asked.question: each for each in reversed(list(_due(taken)))}.values())
+        due = list({each.asked.question: each for each in reversed(list(_due(taken, self._trace)))}.values())
         for path in {_ledger_of(each.settings) for each in due}:
             of_path = [each for each in due if _ledger_of(each.settings) == path]
-            for each, (event, _) in zip(of_path, self._steps(path, [each.asked for each in of_path]), strict=True):
+            for each, (event, alarm) in zip(of_path, self._steps(path, [each.asked for each in of_path]), strict=True):
                 if event is not None:
                     self._alert(each, event)
+                else:
+                    self._trace(f"{_subject(each.reading, each.threshold)}: not run: {_why_not(each.asked, alarm)}")
 
     def _steps(self, path: Path | None, asked: Sequence[Asked]) -> Sequence[Step]:
         """Claim what is due: in the ledger, or, where there is none or it fails, among what this process has told."""
@@ -126,8 +142,11 @@ class Alerts:
 
     def _alert(self, due: _Due, event: AlertEvent) -> None:
         setting = due.settings.on_low if event is AlertEvent.LOW else due.settings.on_recover
+        name, subject = "on_low" if event is AlertEvent.LOW else "on_recover", _subject(due.reading, due.threshold)
         if setting.value is None:
+            self._trace(f"{subject}: {event}: not run: {name} is not set")
             return
+        self._trace(f"{subject}: {event}: {name} is run ({setting.source})")
         alert = Alert(event, due.reading, due.threshold, self._label)
 
         def run() -> None:
@@ -161,6 +180,8 @@ class Alerts:
             ending = f"signal {ended.status - 128}" if ended.status > 128 else f"exit code {ended.status}"
             printed = redactor.quote(ended.printed.decode("utf-8", "replace"))
             self._warn(f"{subject} failed with {ending}{f': {printed}' if printed else ''}", again)
+        else:
+            self._trace(f"{subject} ended with exit code 0")
 
     def _warn(self, message: str, hint: str) -> None:
         if self._holds_warnings:
@@ -181,8 +202,26 @@ class Alerts:
                 yield settings.api_key.value.read(lambda: 0.0)
 
 
-def _due(taken: Sequence[Taken]) -> Iterator[_Due]:
-    """Yield what the readings say about each threshold, as far as they say anything."""
+def _subject(reading: Reading, threshold: Thresholds) -> str:
+    """Return how a line of `--debug` begins."""
+    text = f"min {threshold.min:f}" if threshold.min is not None else "min_runway"
+    return f"alert: {reading.name}, {text}"
+
+
+def _why_not(asked: Asked, alarm: Alarm | None) -> str:
+    """Return why nothing is run, by what a reading says and what is remembered after it."""
+    if alarm is None:
+        return "enough is left"
+    told = f"already told at {datetime.fromtimestamp(alarm.at, UTC):%Y-%m-%d %H:%M:%SZ}"
+    if not asked.standing.is_low:
+        return f"{told}, and not yet enough to have recovered"
+    if asked.remind is None:
+        return f"{told}; remind is not set"
+    return f"{told}; again after {shortest(timedelta(seconds=asked.remind))}"
+
+
+def _due(taken: Sequence[Taken], trace: Trace) -> Iterator[_Due]:
+    """Yield what the readings say about each threshold, as far as they say anything; tell which say nothing."""
     for settings, readings in taken:
         limits = Thresholds(min=settings.min.value, min_runway=settings.min_runway.value)
         remind = None if settings.remind.value is None else settings.remind.value.total_seconds()
@@ -192,6 +231,9 @@ def _due(taken: Sequence[Taken]) -> Iterator[_Due]:
                 if standing is not None:
                     asked = Asked(question_of(reading, threshold), standing, remind)
                     yield _Due(asked, settings, reading, threshold)
+                else:
+                    reason = "the reading failed" if reading.error else "it is not known how long the balance lasts"
+                    trace(f"{_subject(reading, threshold)}: not run: {reason}")
                 if isinstance(reading.error, PaymentRequiredError):
                     # One alert says it all.
                     break

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from apimart_cli.balance import Reading
     from apimart_cli.config.settings import Settings
     from apimart_cli.readings import Taken
+    from apimart_cli.trace import Trace
 
 _FIRST = (
     "min", "max_used", "warning", "critical", "runway_warning", "runway_critical",
@@ -216,22 +217,27 @@ def alerts_about(
     *,
     label: str | None = None,
     holds_warnings: bool = False,
+    trace: "Trace | None" = None,
 ) -> "Iterator[Callable[[Sequence[Taken]], None] | None]":
     """Give what takes readings inside the block and runs the alerts that are due; None where none are wanted.
 
     What is in `seen` at the end of the block is taken then, whatever became of the block, and all of them are waited
-    for. With `holds_warnings` what went wrong is told only then.
+    for. With `holds_warnings` what went wrong is told only then. `trace` takes a line for what is run, and what is not.
 
     Raises UsageError where an option asks for alerts and there is no threshold.
     """
     # Of each: any of them may be wrong.
     wanted = [profile.wants_alerts() for profile in profiles]
+    if trace is not None:
+        for profile, is_wanted in zip(profiles, wanted, strict=True):
+            if not is_wanted and any(each.value is not None for each in profile.commands().values()):
+                trace(f"alert: {profile.profile.value}: nothing is run: there is neither min nor min_runway")
     if not any(wanted):
         yield None
         return
     from apimart_cli.alerting import Alerts
 
-    alerts = Alerts(profiles, label=label, holds_warnings=holds_warnings)
+    alerts = Alerts(profiles, label=label, holds_warnings=holds_warnings, trace=trace)
     try:
         yield alerts.take
     finally:

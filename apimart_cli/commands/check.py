@@ -94,7 +94,7 @@ def check(
     forecasts = _forecasts(profiles)
     seen: list[Taken] = []
     # The last of all, also where the answer cannot be written.
-    with alerts_about(profiles, seen):
+    with alerts_about(profiles, seen, trace=trace):
         with take_readings(
             profiles,
             source="check",

@@ -104,8 +104,9 @@ def run(
         raise UsageError("--settle and --no-settle contradict each other", "give one of them")
     settings = _settings(asking, alert, min, min_runway)
     limits = _limits(settings, max_spend)
+    trace = trace_of(debug=asking.debug)
     # What goes wrong with an alert is told once the terminal is ours again.
-    with alerts_about([settings], label=label, holds_warnings=True) as told:
+    with alerts_about([settings], label=label, holds_warnings=True, trace=trace) as told:
         return run_guarded(
             Order(
                 command=command,
@@ -121,7 +122,7 @@ def run(
                 settle=True if settle else False if no_settle else None,
                 label=label,
                 report=None if report is None else _report(report),
-                trace=trace_of(debug=asking.debug),
+                trace=trace,
                 told=None if told is None else lambda held: told([Taken(settings, held)]),
             )
         )

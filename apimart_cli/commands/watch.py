@@ -69,7 +69,7 @@ def watch(
     # What --debug tells would be written over a table.
     is_live = not output.is_json and trace is None and _can_be_live()
     # What goes wrong with an alert is told after a table, not over it.
-    with alerts_about(profiles, holds_warnings=is_live) as told:
+    with alerts_about(profiles, holds_warnings=is_live, trace=trace) as told:
         order = Order(
             profiles=profiles,
             interval=parse_interval(interval, least=least, example="a duration like 30s"),

@@ -290,7 +290,7 @@ def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, mes
     [
         ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
         ("rearm = '1.2'", "rearm must be a number"),
-        ("remind = 24", "remind must be a string"),
+        ("remind = 24", "remind must be a duration in quotes"),
         ("remind = '24'", "remind of {path}: '24' has no unit"),
         ("on_low = 'notify'", "on_low must be a list of strings"),
         ("on_recover = []", "on_recover must be a list of strings"),
