@@ -14,25 +14,54 @@ TYPE_CHECKING = False  # not imported: `python -m` would load `typing` from the 
 if TYPE_CHECKING:
     from apimart_cli.api import fetch_balance
     from apimart_cli.balance import Balance
-    from apimart_cli.errors import ApimartError, ExitCode
+    from apimart_cli.errors import (
+        ApimartError,
+        AuthError,
+        BadResponseError,
+        ConfigError,
+        ExitCode,
+        NoAccountError,
+        OutputError,
+        PaymentRequiredError,
+        UnavailableError,
+        UsageError,
+    )
+    from apimart_cli.words import Scope
 
 
-__all__ = ["ApimartError", "Balance", "ExitCode", "__version__", "fetch_balance"]
+__all__ = [
+    "ApimartError",
+    "AuthError",
+    "BadResponseError",
+    "Balance",
+    "ConfigError",
+    "ExitCode",
+    "NoAccountError",
+    "OutputError",
+    "PaymentRequiredError",
+    "Scope",
+    "UnavailableError",
+    "UsageError",
+    "__version__",
+    "fetch_balance",
+]
 
 _HOMES = {
-    "ApimartError": "apimart_cli.errors",
     "Balance": "apimart_cli.balance",
-    "ExitCode": "apimart_cli.errors",
+    "Scope": "apimart_cli.words",
     "fetch_balance": "apimart_cli.api",
 }
+"""Where a name is that is not among the errors."""
 
+# A type checker would take every name for one of the module, a misspelt one too, if it saw this.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(_HOMES.get(name, "apimart_cli.errors")), name)
 
 
 def __dir__() -> list[str]:

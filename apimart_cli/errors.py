@@ -125,7 +125,7 @@ class UnavailableError(ApimartError):
 
     `retryable` tells whether asking again soon can help. `was_told` tells that the gateway was reached and said itself
     that it does not know the balance: `--fail-open` forgives silence, and no such word. `retry_after` is for how many
-    seconds the gateway asked not to be asked again.
+    seconds the gateway asked not to be asked again, None where it did not.
     """
 
     code = "unavailable"

@@ -43,7 +43,7 @@ NOTES = {
 TYPED = ("terminal", "keyring")
 """Notes of blocks that need a terminal."""
 
-LANGUAGES = {"console", "sh", "json", "yaml", "toml", "pycon", "powershell", "crontab", "ini", "text"}
+LANGUAGES = {"console", "sh", "json", "yaml", "toml", "python", "pycon", "powershell", "crontab", "ini", "text"}
 
 END = "--end-of-an-example--"
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import apimart_cli
+import apimart_cli.errors as errors_module
 from apimart_cli import ApimartError, Balance, ExitCode, fetch_balance
 from apimart_cli.errors import (
     AuthError,
@@ -141,7 +142,11 @@ def test_a_balance_cannot_be_changed(sandbox: Sandbox) -> None:
 def test_the_public_names_are_these() -> None:
     """All of them are there, and are documented where they are defined."""
     assert dir(apimart_cli) == sorted(apimart_cli.__all__)
-    assert sorted(apimart_cli.__all__) == ["ApimartError", "Balance", "ExitCode", "__version__", "fetch_balance"]
+    assert sorted(apimart_cli.__all__) == sorted([
+        "ApimartError", "AuthError", "BadResponseError", "Balance", "ConfigError", "ExitCode", "NoAccountError",
+        "OutputError", "PaymentRequiredError", "Scope", "UnavailableError", "UsageError", "__version__",
+        "fetch_balance",
+    ])  # fmt: skip
     for name in apimart_cli.__all__:
         value = getattr(apimart_cli, name)
         assert name == "__version__" or inspect.getdoc(value)
@@ -151,7 +156,19 @@ def test_a_name_that_is_not_there_is_told() -> None:
     """As for any module."""
     with pytest.raises(AttributeError, match=r"^module 'apimart_cli' has no attribute 'balanse'$"):
         getattr(apimart_cli, "balanse")  # noqa: B009  # the attribute is the subject
-    assert not hasattr(apimart_cli, "ConfigError")
+    assert not hasattr(apimart_cli, "Target")
+
+
+def test_every_error_is_a_public_name() -> None:
+    """All of the tree: what docs and docstrings name can be imported and caught."""
+    errors = {
+        name
+        for name, value in vars(errors_module).items()
+        if isinstance(value, type) and issubclass(value, ApimartError)
+    }
+    assert errors <= set(apimart_cli.__all__)
+    assert all(getattr(apimart_cli, name) is getattr(errors_module, name) for name in errors)
+    assert apimart_cli.Scope is Scope
 
 
 def test_the_version_is_in_one_place() -> None:
