@@ -8,8 +8,6 @@ nothing but this file, so that the command line starts fast.
     Decimal('10.5')
 """
 
-from apimart_cli.version import __version__
-
 TYPE_CHECKING = False  # not imported: `python -m` would load `typing` from the current folder, if there is one
 if TYPE_CHECKING:
     from apimart_cli.api import fetch_balance
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from apimart_cli.words import Scope
+    from apimart_cli.version import __version__
 
 
 __all__ = [
@@ -49,6 +48,7 @@ __all__ = [
 _HOMES = {
     "Balance": "apimart_cli.balance",
     "Scope": "apimart_cli.words",
+    "__version__": "apimart_cli.version",
     "fetch_balance": "apimart_cli.api",
 }
 """Where a name is that is not among the errors."""

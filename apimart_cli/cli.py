@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
 
         forget_keys(os.environ)
     try:
-        with ending_cleanly():
+        with ending_cleanly(by_any=_named(arguments) == "nagios"):
             if "--install-completion" in _before_command(arguments):
                 from apimart_cli.commands.completion import require_installable
 

@@ -56,9 +56,13 @@ def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def ending_cleanly() -> Iterator[None]:
-    """Clean up, the latest first, before a signal that comes inside the block ends the process as it would have."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
+    """Clean up, the latest first, before a signal that comes inside the block ends the process as it would have.
+
+    With `by_any` that is every signal that has a handler, and not only those of ENDING.
+    """
+    numbers = [*ENDING, *(other for other in signal.valid_signals() if by_any and callable(signal.getsignal(other)))]
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def end(number: int, frame: FrameType | None) -> None:
         for clean_up in reversed(_clean_ups):
@@ -70,9 +74,13 @@ def ending_cleanly() -> Iterator[None]:
         if number == signal.SIGINT:
             os._exit(INTERRUPTED)
         signal.signal(number, signal.SIG_DFL)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
+        # Process 1 of a container is still there: the system drops what it does not handle.
+        os._exit(128 + number)
 
-    with handling(ENDING, end):
+    with handling(list(before), end):
         yield
 
 

@@ -118,6 +118,27 @@ def test_ctrl_c_while_the_program_loads(start: Start, command: str, serve: Serve
     assert "Traceback" not in stderr
 
 
+AT_OUR_FIRST_IMPORT = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if "apimart_cli.__main__" in sys.modules:
+            os.kill(os.getpid(), {number:d})
+sys.meta_path.insert(0, Finder())
+sys.argv = ["apimart", *sys.argv[1:]]
+from apimart_cli.__main__ import run
+run()
+"""
+"""Starts as the installed command does, and sends a signal when the first module is looked for after our first line."""
+
+
+def test_ctrl_c_before_anything_else_is_loaded(start: Start) -> None:
+    """From our first line on: the handler is there before the first module is looked for."""
+    process = start(sys.executable, "-c", AT_OUR_FIRST_IMPORT.format(number=signal.SIGINT), "balance")
+    assert process.wait(timeout=20) == 130
+    assert process.communicate() == ("", "")
+
+
 @pytest.mark.parametrize("arguments", ["balance", "balance --json --scope both", "check --min 5", "check -q --min 5"])
 def test_ctrl_c_while_waiting_for_an_answer(start: Start, arguments: str) -> None:
     """Ctrl-C while the gateway is silent ends with 130, and nothing is printed: there is no answer and no verdict."""

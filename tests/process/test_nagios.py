@@ -116,7 +116,14 @@ def test_a_module_that_cannot_be_loaded_is_unknown(
 
 # --- signals ----------------------------------------------------------------------------------------------------
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+END_NOTHING = {
+    signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD, signal.SIGCONT,
+    signal.SIGURG, signal.SIGWINCH,
+}  # fmt: skip
+IGNORED = {signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)}
+"""By Python, from the start."""
+CATCHABLE = set(signal.valid_signals()) - END_NOTHING - IGNORED
+"""Every signal that would end a process by default and can be caught, those without a name, too."""
 
 
 @pytest.fixture
@@ -141,21 +148,36 @@ def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
         yield start
 
 
-def ended_by(process: "subprocess.Popen[str]", number: signal.Signals) -> tuple[int, str, str]:
+def ended_by(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str]:
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=20)
     return process.returncode, stdout, stderr
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_while_it_waits_is_unknown(started: Start, command: str, number: signal.Signals) -> None:
-    """Ctrl-C, and what a system that shuts down or gives up sends: a line, and its own status."""
+@pytest.mark.parametrize("number", sorted(CATCHABLE))
+def test_a_signal_while_it_waits_is_unknown(started: Start, command: str, number: int) -> None:
+    """Ctrl-C, what a system that shuts down or gives up sends, and every other: a line, and its own status."""
     with gateway(lambda _path, _key: balance("10", delay=30)) as server:
         process = started(command, *ARGUMENTS, env={"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY})
         wait_until(lambda: server.asked)
         code, stdout, stderr = ended_by(process, number)
     assert (code, stderr) == (3, "")
-    assert stdout == f"APIMART UNKNOWN - ended by {number.name}\n"
+    named = number.name if isinstance(number, signal.Signals) else f"signal {number}"
+    assert stdout == f"APIMART UNKNOWN - ended by {named}\n"
+
+
+def test_a_real_fault_is_no_endless_loop(started: Start) -> None:
+    """A mistake in machine code ends the process; a handler of Python's would go back to it again and again."""
+    script = """
+import ctypes, sys
+sys.argv = ["apimart", "nagios", "-c", "5:"]
+import apimart_cli.cli
+apimart_cli.cli.main = lambda _arguments: ctypes.string_at(0)
+from apimart_cli.__main__ import run
+run()
+"""
+    process = started(sys.executable, "-c", script, env={})
+    assert process.wait(timeout=20) == -signal.SIGSEGV
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
