@@ -179,19 +179,27 @@ def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
     """
     from apimart_cli.processes.child import Child, hint_for
     from apimart_cli.processes.relay import supervise
+    from apimart_cli.processes.terminal import TerminalSettings
+
+    terminal = TerminalSettings()
+    started: list[Child] = []
 
     def start() -> Child:
         try:
-            return Child.start(command, environment={**os.environ, **environment, "APIMART_SANDBOX": "1"})
+            started.append(Child.start(command, environment={**os.environ, **environment, "APIMART_SANDBOX": "1"}))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
             hint = hint_for(error, "check the command after --")
             raise UsageError(f"cannot run {command[0]}: {reason}", hint) from None
+        return started[0]
 
     try:
-        return CommandStatus(supervise(start))
+        status = supervise(start)
     except ChildProcessError:
         raise ApimartError(f"the exit code of {command[0]} is lost", "do not ignore SIGCHLD") from None
+    if started[0].was_killed:
+        terminal.restore()
+    return CommandStatus(status)
 
 
 def _serve(environment: Mapping[str, str]) -> ExitCode:

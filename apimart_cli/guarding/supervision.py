@@ -217,12 +217,14 @@ def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
             # Whatever went wrong: nothing runs on without its guard.
             with suppress(ChildProcessError):
                 child.stop(order.kill_after)
+            terminal.restore()
         if isinstance(error, ChildProcessError):
             raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
         raise
+    if watch.stopped_by is not None or started[0].was_killed:
+        terminal.restore()
     if watch.stopped_by is None:
         return _End(status, ExitCode.OK)
-    terminal.restore()
     is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
     return _End(STOPPED, watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW, watch.stopped_by)
 

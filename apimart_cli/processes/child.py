@@ -66,6 +66,12 @@ class Child:
         """Whether the terminal and the shell signal it together with us."""
         return not self._has_own_group
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal has ended it. SIGPIPE does not count: so a command ends that is read no further."""
+        status = self._process.returncode
+        return status is not None and status < 0 and -status != getattr(signal, "SIGPIPE", None)
+
     def read(self, limit: int, seconds_left: Callable[[], float]) -> bytes:
         """Return what it prints until it closes its output, at most `limit` bytes.
 

@@ -1,9 +1,7 @@
 """`run` around a program that has the whole screen, at a real terminal and in tmux; the rest is in test_job_control."""
 
 import os
-import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +15,7 @@ from apimart_cli.sandbox.scenario import Fault
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
 from support.running import KEY, PLENTY, Serve, Spawn, connected
+from support.tmux import Tmux
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
 pytestmark = [
@@ -51,30 +50,6 @@ def agent(tmp_path: Path) -> str:
     """The words that run FULL_SCREEN."""
     (tmp_path / "agent.py").write_text(FULL_SCREEN)
     return f"{sys.executable} {tmp_path / 'agent.py'}"
-
-
-class Tmux:
-    """A terminal in tmux, with a server of its own."""
-
-    def __init__(self, program: str, socket: Path, environment: Mapping[str, str]) -> None:
-        self._call = [program, "-S", str(socket), "-f", "/dev/null"]
-        self._environment = {**environment, "TERM": "xterm-256color"}
-        self("new-session", "-d", "-x", "100", "-y", "30", "bash --norc --noprofile")
-
-    def __call__(self, *arguments: str) -> str:
-        """Give one command to tmux, and return what it prints."""
-        ended = subprocess.run(
-            [*self._call, *arguments], env=self._environment, capture_output=True, text=True, timeout=20, check=True
-        )
-        return ended.stdout
-
-    def type(self, *keys: str) -> None:
-        """Press keys by their tmux names."""
-        self("send-keys", *keys)
-
-    def expect(self, pattern: str) -> None:
-        """Wait until the screen shows that."""
-        wait_until(lambda: re.search(pattern, self("capture-pane", "-p")), 15)
 
 
 @pytest.fixture
