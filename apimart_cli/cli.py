@@ -92,10 +92,11 @@ def main(arguments: Sequence[str]) -> int:
         # A shell that asks for completions passes no arguments. A stray variable would turn every command into one
         # that prints completions and exits 0.
         os.environ.pop("_APIMART_COMPLETE", None)
-    elif os.environ.get("_APIMART_COMPLETE") == "complete_bash":
-        from apimart_cli.commands.completion import join_words
+    elif os.environ.get("_APIMART_COMPLETE", "").startswith("complete_"):
+        from apimart_cli.commands.completion import enter_wrapped, join_words
 
         join_words(os.environ)
+        enter_wrapped(os.environ)
     if _installs_completion(arguments):
         from apimart_cli.commands.completion import forget_keys
 

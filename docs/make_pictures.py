@@ -76,7 +76,7 @@ LIVE_SECONDS = 12.5
 LIVE_COLUMNS, LIVE_ROWS = 108, 7
 
 # Rich's own template without the fonts that it loads from elsewhere, without the clip paths that it makes for all lines
-# but the last, and with a name for readers who cannot see the picture.
+# but the last, with a name for readers who cannot see the picture, and with spaces that librsvg keeps, too.
 SVG = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg">
 <title>apimart in a terminal</title>
@@ -91,7 +91,7 @@ SVG = """\
 {chrome}
 <g transform="translate({terminal_x}, {terminal_y})">
 {backgrounds}
-<g class="{unique_id}-matrix">
+<g class="{unique_id}-matrix" xml:space="preserve">
 {matrix}
 </g>
 </g>

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,47 @@ def complete_value(ctx: Any, incomplete: str) -> list[str]:
             return _offered(["true"], incomplete)
         case _:
             return []
+
+
+def complete_command(ctx: Any, incomplete: str) -> list[str]:
+    """Return the programs that a shell finds for the first word after `--`; for the rest it offers files itself."""
+    if ctx.params.get("command") or "/" in incomplete:
+        return []
+    names = set()
+    for folder in os.get_exec_path():
+        with suppress(OSError), os.scandir(folder) as entries:
+            names |= {
+                entry.name
+                for entry in entries
+                if entry.name.startswith(incomplete) and os.access(entry.path, os.X_OK) and not entry.is_dir()
+            }
+    return _offered([name for name in sorted(names) if re.fullmatch(_SAFE, name)], incomplete)
+
+
+def enter_wrapped(environ: "os._Environ[str]") -> None:
+    """Take `apimart sandbox --` from before another command line of ours, which is completed as by itself."""
+    if environ.get("_APIMART_COMPLETE") == "complete_bash":
+        words, position = environ.get("COMP_WORDS", "").split("\n"), environ.get("COMP_CWORD", "")
+        if position.isdigit() and (skipped := _skipped(words[: int(position)])):
+            environ["COMP_WORDS"] = "\n".join(words[skipped:])
+            environ["COMP_CWORD"] = str(int(position) - skipped)
+    elif "_TYPER_COMPLETE_ARGS" in environ:
+        words = environ["_TYPER_COMPLETE_ARGS"].split(" ")
+        environ["_TYPER_COMPLETE_ARGS"] = " ".join(words[_skipped(words[:-1]) :])
+
+
+def _skipped(words: Sequence[str]) -> int:
+    """Return how many words stand before the last command of ours that another one runs."""
+    return max(
+        (
+            place + 1
+            for place, word in enumerate(words[:-1])
+            if word == "--"
+            and words[place + 1].rpartition("/")[2] == "apimart"
+            and {"run", "sandbox"} & {*words[1:place]}
+        ),
+        default=0,
+    )
 
 
 def join_words(environ: "os._Environ[str]") -> None:

@@ -195,10 +195,11 @@ def check(
 
     from apimart_cli.config.report import inspect_settings
     from apimart_cli.output.settings import render_config_report
+    from apimart_cli.screen.output import standard_output
     from apimart_cli.screen.writing import write_answer, write_error, write_note, write_warning
 
     report = inspect_settings(os.environ)
-    write_answer(render_config_report(report, json=json))
+    write_answer(render_config_report(report, standard_output(), json=json))
     for problem in report.problems:
         error = problem.as_error(report.path)
         write_error(error.message, error.hint)

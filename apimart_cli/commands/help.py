@@ -9,9 +9,15 @@ from apimart_cli.errors import ExitCode, UsageError
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the commands that a shell may complete."""
-    root: Any = context.find_root().command
-    return [name for name in root.list_commands(context) if name.startswith(incomplete)]
+    """Return the commands that a shell may complete: after `config`, those of that group."""
+    found: Any = context.find_root().command
+    for name in context.params.get("command") or ():
+        found = found.get_command(context, name) if isinstance(found, Group) else None
+    return (
+        [name for name in found.list_commands(context) if name.startswith(incomplete)]
+        if isinstance(found, Group)
+        else []
+    )
 
 
 app = new_app()

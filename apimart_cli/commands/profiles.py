@@ -33,10 +33,11 @@ def profiles(context: typer.Context, output: SettingsOutput) -> ExitCode:
         return ExitCode.OK
     from apimart_cli.config.listing import list_profiles
     from apimart_cli.output.settings import render_profiles, render_profiles_as_json
+    from apimart_cli.screen.output import standard_output
     from apimart_cli.screen.writing import write_answer, write_note
 
     config, rows = list_profiles(os.environ)
-    write_answer(render_profiles_as_json(rows) if is_json else render_profiles(rows))
+    write_answer(render_profiles_as_json(rows) if is_json else render_profiles(rows, standard_output()))
     if not rows:
         place = "no config file" if config.path is None else f"no profile in {config.path}"
         write_note(f"there is {place}", "store a key with: apimart login --profile NAME")

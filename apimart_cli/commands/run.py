@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
+from apimart_cli.commands.completion import complete_command
 from apimart_cli.commands.options import AlertOptions, GuardingOptions, trace_of, with_records
 from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
@@ -33,7 +34,12 @@ def run(
     alert: AlertOptions,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- COMMAND ...", help="The command to run.", show_default=False),
+        typer.Argument(
+            metavar="-- COMMAND ...",
+            help="The command to run.",
+            show_default=False,
+            autocompletion=complete_command,
+        ),
     ] = None,
     min: Annotated[  # noqa: A002  # the option's name
         str | None, _limit("--min", "AMOUNT", "Stop when less than this is left.")

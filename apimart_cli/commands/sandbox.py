@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
+from apimart_cli.commands.completion import complete_command
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 
@@ -32,7 +33,12 @@ app = new_app()
 def sandbox(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND ...]", help="A command to run against the sandbox.", show_default=False),
+        typer.Argument(
+            metavar="[-- COMMAND ...]",
+            help="A command to run against the sandbox.",
+            show_default=False,
+            autocompletion=complete_command,
+        ),
     ] = None,
     remain: Annotated[str, _amount_option("--remain", "What the key has left.")] = "10.5",
     used: Annotated[str, _amount_option("--used", "What the key has used.")] = "2.3",

@@ -10,7 +10,7 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import BaseUrl, OneProfile
-from apimart_cli.errors import ExitCode
+from apimart_cli.errors import ExitCode, OutputError
 from apimart_cli.words import Preset, ScopeChoice
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def statusline(
     from apimart_cli.config.durations import parse_duration
     from apimart_cli.config.settings import Options
     from apimart_cli.output.statusline import needs_forecast, render, template_of
-    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.screen.writing import write_answer, write_error
     from apimart_cli.status import find_status
     from apimart_cli.target import parse_base_url
 
@@ -78,7 +78,11 @@ def statusline(
     if is_refresh:
         return _refresh(options)
     found = find_status(options, now, allowed, has_forecast=needs_forecast(read, preset))
-    write_answer(render(found.status, read, preset, _reader()))
+    try:
+        write_answer(render(found.status, read, preset, _reader()))
+    except OutputError as error:
+        # A prompt or a bar that a full disk holds up is none that failed.
+        write_error(error.message)
     if found.is_due:
         # After the line is out: the bar has it, whatever this takes.
         from apimart_cli.refreshing import start_refresh

@@ -168,6 +168,7 @@ class Settings(NamedTuple):
             "remind": None if self.remind.value is None else shortest(self.remind.value),
             "record": str(self.record.value).lower(),
             "history": None if self.history.value is None else f"{self.history.value}",
+            "background_keys": str(self.background_keys.value).lower(),
         }
         rows = [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
         return [*rows[:2], key, *rows[2:]]

@@ -1,14 +1,6 @@
 """How much room text takes on a screen: in cells, of which a character of Chinese, Japanese or Korean takes two."""
 
-
-def width(text: str) -> int:
-    """Return the number of cells that `text` takes."""
-    if text.isascii():
-        return len(text)
-    # As the table measures; it costs 2 ms to load, and nothing else of Rich comes with it.
-    from rich.cells import cell_len
-
-    return cell_len(text)
+from apimart_cli.text import width
 
 
 def padded(text: str, cells: int) -> str:

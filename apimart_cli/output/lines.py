@@ -4,8 +4,8 @@ from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
 from apimart_cli.output.amounts import with_unit
-from apimart_cli.output.cells import width
 from apimart_cli.screen.output import Screen
+from apimart_cli.text import folded as folded_at
 from apimart_cli.text import visible
 from apimart_cli.words import Outcome
 
@@ -40,18 +40,8 @@ def findings(judged: Judged) -> str:
 
 
 def folded(line: str, screen: Screen) -> str:
-    """Fold a line at its spaces: a narrow terminal would break it anywhere, in a number too."""
-    if screen.width is None:
-        return line
-    first, *words = line.split(" ")
-    rows = [first]
-    for word in words:
-        # Not by `textwrap`: it counts characters.
-        if width(f"{rows[-1]} {word}") <= screen.width:
-            rows[-1] += f" {word}"
-        else:
-            rows.append(f"  {word}")
-    return "\n".join(rows)
+    """Fold a line for the screen, where that has a limit."""
+    return line if screen.width is None else folded_at(line, screen.width)
 
 
 def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:

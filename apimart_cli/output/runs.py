@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from apimart_cli.guard import Doubt, Limits
 from apimart_cli.output.amounts import with_unit
-from apimart_cli.output.cells import padded, width
+from apimart_cli.output.cells import padded
 from apimart_cli.runs import Run
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import visible, width, without_keys
 from apimart_cli.words import StoppedBy
 
 

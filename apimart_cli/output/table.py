@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from apimart_cli.balance import Reading, with_spendable
 from apimart_cli.output import Format
-from apimart_cli.output.cells import shortened, width
+from apimart_cli.output.cells import shortened
 from apimart_cli.output.lines import checked_as_lines
 from apimart_cli.output.rows import Layout, Row, columns_of, layouts, row_of, total_rows
 from apimart_cli.screen.output import Screen
+from apimart_cli.text import width
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from apimart_cli.course import BARS, Bar, View
 from apimart_cli.output.amounts import plain, with_unit
+from apimart_cli.output.cells import padded, shortened
 from apimart_cli.output.lines import folded
 from apimart_cli.output.rows import row_of
 from apimart_cli.output.runs import duration
 from apimart_cli.output.runway import in_short
 from apimart_cli.output.table import console_for, empty_table, printed
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import visible
+from apimart_cli.text import visible, width
 from apimart_cli.words import ForecastState
 
 COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")
@@ -32,6 +33,9 @@ _OPTIONAL_COLUMNS = frozenset({"Lasts", "Top-up", "Spend"})
 _UNICODE_STEPS, _ASCII_STEPS = "▁▂▃▄▅▆▇█", "_.:-=*#"
 _TOP_UP = "+"
 """Stands in the place of a bar in whose time there was a top-up."""
+
+_LEAST_NAME = 8
+"""Least cells in which a name can still be told from others."""
 
 _RATE = Context(prec=3, rounding=ROUND_HALF_UP)
 _PER_DAY_BELOW = Decimal("0.1")
@@ -52,6 +56,8 @@ _TIGHT_LAYOUTS = (
     _Layout(without=frozenset({"Rate"})),
     _Layout(without=frozenset({"Rate", "Top-up"})),
     _Layout(without=frozenset({"Rate", "Top-up", "Spent"})),
+    _Layout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts"})),
+    _Layout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts", "Age"})),
 )
 """For more balances than there is room for one below the other."""
 
@@ -76,7 +82,7 @@ def _balances(views: Sequence[View], screen: Screen, now: datetime, room: int | 
     if room is None or len(stacked) <= room:
         return stacked
     tables = (_table(views, screen, now, layout) for layout in _TIGHT_LAYOUTS)
-    return next((lines for lines in tables if lines is not None), stacked)
+    return next((lines for lines in tables if lines is not None), None) or _single_lines(views, screen) or stacked
 
 
 def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _Layout) -> list[str] | None:
@@ -107,6 +113,22 @@ def _stacked(views: Sequence[View], screen: Screen, now: datetime) -> list[str]:
     return lines
 
 
+def _single_lines(views: Sequence[View], screen: Screen) -> list[str] | None:
+    """Return a line for each balance, names shortened in their middle; None where amounts need more room."""
+    shown = []
+    for view in views:
+        row = row_of(view.reading)
+        status = "" if row.status == "ok" and view.failure is None else f" {_status(view, row.status)}"
+        shown.append((visible(view.reading.name), f"{row.remaining}{status}"))
+    widest = max(width(amount) for _, amount in shown)
+    room = (screen.width or 0) - widest - 2
+    if room < _LEAST_NAME:
+        return None
+    names = [shortened(name, room, mark="…" if screen.unicode else "...") for name, _ in shown]
+    column = max(map(width, names))
+    return [f"{padded(name, column)}  {amount}\n" for name, (_, amount) in zip(names, shown, strict=True)]
+
+
 def _cropped(lines: list[str], room: int | None, screen: Screen) -> list[str]:
     if room is None or len(lines) <= room:
         return lines
@@ -134,8 +156,12 @@ def _cells(view: View, screen: Screen, now: datetime, layout: _Layout) -> dict[s
         "Spend": _sparkline(view.bars[-layout.bars :], screen) if layout.bars else "",
         "Top-up": _top_up(view, now, is_wide=layout.is_wide),
         "Age": age,
-        "Status": row.status if view.failure is None or balance is None else f"! {view.failure.code}",
+        "Status": _status(view, row.status),
     }
+
+
+def _status(view: View, status: str) -> str:
+    return status if view.failure is None or view.reading.balance is None else f"! {view.failure.code}"
 
 
 def _style(view: View) -> str:

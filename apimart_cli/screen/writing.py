@@ -11,7 +11,7 @@ import sys
 from typing import TextIO
 
 from apimart_cli.errors import OutputError
-from apimart_cli.text import visible
+from apimart_cli.text import folded, visible
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 
@@ -74,15 +74,32 @@ def _output_error(reason: str) -> OutputError:
 
 
 def message_lines(kind: str, message: str, hint: str | None) -> list[str]:
-    """Return a message, and its hint, as lines."""
-    lines = [f"apimart: {kind}: {visible(message)}\n"]
+    """Return a message, and its hint, as lines, folded for a terminal that standard error is."""
+    lines = [f"apimart: {kind}: {visible(message)}"]
     if hint:
-        lines.append(f"hint: {visible(hint)}\n")
-    return lines
+        lines.append(f"hint: {visible(hint)}")
+    columns = _columns_of_errors()
+    return [f"{folded(line, columns) if columns else line}\n" for line in lines]
 
 
 def _write_message(kind: str, message: str, hint: str | None) -> None:
     tell("".join(message_lines(kind, message, hint)))
+
+
+def _columns_of_errors() -> int:
+    """Return the columns of the terminal that standard error is; 0 where it is none, or does not know them.
+
+    The variable `COLUMNS` wins, as for standard output. In a pipe a message is one line.
+    """
+    try:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return 0
+        asked = os.environ.get("COLUMNS", "")
+        if asked.isdecimal() and int(asked):
+            return int(asked)
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def tell(text: str) -> None:

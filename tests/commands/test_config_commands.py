@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES
 from support.running import KEY, KEY_ID, Call, Run, Spawn
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
@@ -62,7 +63,15 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("remind", "-", "default"),
         ("record", "false", "APIMART_RECORD"),
         ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
+        ("background_keys", "false", "default"),
     ]
+
+
+def test_every_setting_of_the_file_is_shown(call: Call, write_config: Write) -> None:
+    """Each name that the file knows; where the key comes from stands beside `api_key`."""
+    write_config(FILE)
+    shown = {line.split()[0] for line in call("config", "show").stdout.splitlines()}
+    assert shown >= (PROFILE_NAMES.keys() - KEY_NAMES.keys()) | {"profile", "api_key", "history"}
 
 
 @pytest.mark.parametrize(("profile", "key_id"), [("work", KEY_ID), ("vault", None)])

@@ -2,13 +2,16 @@
 
 import re
 import runpy
+import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from support.pages import CONTRIBUTING, DOCUMENTATION
 from support.places import ROOT
+from support.programs import need
 
 PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
 
@@ -44,6 +47,26 @@ def test_pictures_load_nothing_from_elsewhere(name: str) -> None:
     picture = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[^\"' ]+", picture)) == {"http://www.w3.org/2000/svg"}
     assert "url(" not in picture
+
+
+@pytest.mark.parametrize("name", [*PICTURES["PICTURES"], *PICTURES["LIVE"]])
+def test_spaces_are_kept_by_every_renderer(name: str) -> None:
+    """librsvg, which draws for many desktops, drops those at the beginning of a text otherwise."""
+    picture = ElementTree.parse(ROOT / "docs" / name)
+    (matrix,) = picture.iterfind(".//{*}g[@class='apimart-matrix']")
+    assert matrix.attrib["{http://www.w3.org/XML/1998/namespace}space"] == "preserve"
+
+
+def test_librsvg_draws_a_space_at_the_beginning(tmp_path: Path) -> None:
+    """The picture of a word after spaces is not that of the word alone."""
+    program = need("rsvg-convert")
+    drawn = []
+    for name, printed in {"far": "x\x1b[1m     y", "near": "x\x1b[1my"}.items():
+        (tmp_path / f"{name}.svg").write_text(PICTURES["draw"](printed), encoding="utf-8")
+        drawn.append(
+            subprocess.run([program, f"{tmp_path}/{name}.svg"], capture_output=True, timeout=60, check=True).stdout
+        )
+    assert drawn[0] != drawn[1]
 
 
 def _first_words(lines: Sequence[str]) -> list[str]:

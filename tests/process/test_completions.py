@@ -32,6 +32,9 @@ def shell_environment(environment: Mapping[str, str], command: str, home: Path, 
     folder.mkdir()
     (folder / "apimart").write_text(RECORDER.format(command=command))
     (folder / "apimart").chmod(0o755)
+    (folder / "hello-of-this-test").write_text("#!/bin/sh\n")
+    (folder / "hello-of-this-test").chmod(0o755)
+    (tmp_path / "a-file-of-this-test").touch()
     return {
         **environment,
         "PATH": f"{folder}{os.pathsep}{environment['PATH']}",
@@ -101,6 +104,15 @@ LINES = [
     ("apimart balance --scope acc", "<balance><--scope><account>"),
     ("apimart balance --output js", "<balance><--output><json>"),
     ("apimart sandbox --fault pay", "<sandbox><--fault><payment-required>"),
+    ("apimart help config sh", "<help><config><show>"),
+    ("apimart sandbox -- hello-of-t", "<sandbox><--><hello-of-this-test>"),
+    ("apimart run --min 5 -- hello-of-t", "<run><--min><5><--><hello-of-this-test>"),
+    ("apimart sandbox -- apimart balance --sc", "<sandbox><--><apimart><balance><--scope>"),
+    (
+        "apimart sandbox -- apimart run --min 5 -- hello-of-t",
+        "<sandbox><--><apimart><run><--min><5><--><hello-of-this-test>",
+    ),
+    ("apimart sandbox -- cat a-file-of-th", "<sandbox><--><cat><a-file-of-this-test>"),
 ]
 
 SHELLS = {
@@ -138,6 +150,9 @@ OFFERS = [
     ("apimart check --output ", "table json value github dotenv"),
     ("apimart check --m", "--min --max-used --min-runway"),
     ("apimart sandbox --fault un", "unauthorized unknown-key"),
+    ("apimart help config ", "show path get set unset check"),
+    ("apimart help config s", "show set"),
+    ("apimart sandbox -- hello-of-t", "hello-of-this-test"),
 ]
 
 

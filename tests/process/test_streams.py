@@ -60,6 +60,14 @@ def assert_only_messages(stderr: str) -> None:
     assert strangers == []
 
 
+@pytest.mark.parametrize("arguments", [["statusline"], ["statusline", "--preset", "tmux"]])
+def test_a_status_line_that_cannot_be_written_is_no_failure(run_into: RunInto, arguments: list[str]) -> None:
+    """It exits 0 whatever happens, as a prompt or a bar shows a failure in the place of the line."""
+    ended = run_into({1: FULL}, *arguments)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("apimart: error: the answer could not be written to standard output: No space left")
+
+
 PRINTING = [
     "balance",
     "balance --json",

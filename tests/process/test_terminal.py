@@ -164,6 +164,18 @@ def test_the_lines_of_check_fold_between_words(show: Show, sandbox: Sandbox) -> 
     ]
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_errors_fold_between_words(show: Show, run: Run, tmp_path: Path, columns: int) -> None:
+    """No word is broken at the edge; a path that is longer stays whole. In a pipe a message is one line."""
+    arguments = ("check", "--min", "5", "--api-key-file", f"{tmp_path}/{'a-long-name-' * 6}")
+    shown, piped = show(*arguments, columns=columns), run(*arguments).stderr
+    assert [line.partition(":")[0] for line in piped.splitlines()] == ["apimart", "hint"]
+    assert shown.text.split() == piped.split()
+    lines = shown.text.splitlines()
+    assert len(lines) > 2
+    assert all(len(line) <= columns or len(line.split()) == 1 for line in lines)
+
+
 def test_the_variable_columns_is_honoured(show: Show, sandbox: Sandbox) -> None:
     """`COLUMNS=20` makes a wide terminal a narrow one, as it does for other programs."""
     shown = show("balance", columns=120, env={**connected(sandbox), "COLUMNS": "20"})

@@ -30,7 +30,7 @@ class Tmux:
         self("send-keys", *keys)
 
     def expect(self, pattern: str) -> None:
-        """Wait until the screen shows that; `\\Z` is behind the last line with anything in it."""
+        r"""Wait until the screen shows that; `\Z` is behind the last line with anything in it."""
         try:
             wait_until(lambda: re.search(pattern, self.screen, re.MULTILINE))
         except AssertionError:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from apimart_cli.output.settings import render_config_report, render_settings, render_settings_as_json
-from apimart_cli.reports import ConfigReport, ProfileReport, SettingRow
+from apimart_cli.output.settings import render_config_report, render_profiles, render_settings, render_settings_as_json
+from apimart_cli.reports import ConfigReport, ProfileReport, ProfileRow, SettingRow
+from support.readings import PIPE, terminal
 
 ROWS = [
     SettingRow("profile", "work", "--profile"),
@@ -57,7 +58,7 @@ def _columns(text: str, *ends: str) -> list[set[int]]:
 def test_columns_are_aligned_whatever_the_writing() -> None:
     """A character of Chinese, Japanese or Korean takes two cells of a terminal."""
     reports = [ProfileReport(name, works=True, reason="key set") for name in ("工作", "work", "仕事用の鍵", "é")]
-    text = render_config_report(ConfigReport(Path("/c"), [], reports), json=False)
+    text = render_config_report(ConfigReport(Path("/c"), [], reports), PIPE, json=False)
     assert _columns(text, "works", "key set") == [{12}, {19}]
     rows = [
         SettingRow("profile", "工作", "SOURCE"),
@@ -65,6 +66,13 @@ def test_columns_are_aligned_whatever_the_writing() -> None:
         SettingRow("min", "5", "SOURCE"),
     ]
     assert _columns(render_settings([rows]), "SOURCE") == [{15}]
+
+
+def test_a_long_name_keeps_the_columns_of_a_pipe() -> None:
+    """Its reader needs them; on a terminal such a name stands out of its column and the others stay near."""
+    rows = [ProfileRow(name, "api_key", "d995c5dc5253", "host", False) for name in ("work", "a" * 70)]
+    assert _columns(render_profiles(rows, PIPE), "api_key", "d995c5dc5253") == [{74}, {84}]
+    assert _columns(render_profiles(rows, terminal(80)), "api_key") == [{11, 74}]
 
 
 def test_a_wide_value_that_fills_its_column_is_measured_in_cells() -> None:

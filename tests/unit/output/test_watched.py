@@ -17,7 +17,7 @@ from apimart_cli.output.cells import width
 from apimart_cli.output.watched import watched_as_text
 from apimart_cli.screen.output import Screen
 from apimart_cli.spending import TopUp
-from apimart_cli.words import ForecastState
+from apimart_cli.words import ForecastState, Scope
 from support.readings import LONGEST, MOMENT, PIPE, cells, failed, reading, terminal
 
 D = Decimal
@@ -148,6 +148,20 @@ def test_many_balances_on_a_narrow_screen_stay_a_table() -> None:
     text = shown(views, terminal(60), height=20)
     assert len(text.splitlines()) == 10
     assert max(map(len, text.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("profile", ["work", "the profile of a team with a long name"])
+def test_a_small_window_has_a_line_for_each_balance(profile: str) -> None:
+    """Three fit in 40 by 10: no balance is left out for the sake of what is told of another."""
+    scopes = (Scope.KEY, Scope.ACCOUNT, Scope.SPENDABLE)
+    views = [
+        view(reading(profile=profile, scope=scope, remain=f"{number + 1}4.954929"))
+        for number, scope in enumerate(scopes)
+    ]
+    lines = shown(views, terminal(40), height=8).splitlines()
+    assert len(lines) <= 8
+    assert max(map(len, lines)) <= 40
+    assert [sum(f"{number + 1}4.954929" in line for line in lines) for number in range(3)] == [1, 1, 1]
 
 
 def test_what_needs_an_eye_comes_first_where_not_all_fit() -> None:
