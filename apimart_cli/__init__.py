@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         UnavailableError,
         UsageError,
     )
-    from apimart_cli.words import Scope
     from apimart_cli.version import __version__
+    from apimart_cli.words import Scope
 
 
 __all__ = [

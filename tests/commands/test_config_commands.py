@@ -95,9 +95,9 @@ def test_the_settings_of_several_profiles_are_shown_apart(
     shown = call("config", "show", *arguments)
     work, vault = shown.stdout.split("\n\n")
     assert shown.code == 0
-    assert work.startswith("profile     work ")
-    assert vault.startswith("profile     vault ")
-    assert "api_key     from the command sh, which is not run here  api_key_command of profile vault in " in vault
+    assert work.startswith("profile          work ")
+    assert vault.startswith("profile          vault ")
+    assert "api_key          from the command sh, which is not run here  api_key_command of profile vault in " in vault
     assert not (tmp_path / "was-run").exists()
 
 
@@ -420,9 +420,10 @@ def test_a_strict_check_fails_for_a_profile_that_cannot_work(
     told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles are not usable" if code else "")
     for arguments, expected in (((), 0), (("--strict",), code)):
         child = spawn("apimart", "config", "check", *arguments, columns=columns)
-        shown = child.read().decode().replace("\r\n", "\n")
+        # Folded between words.
+        shown = " ".join(child.read().decode().split())
         child.close()
-        assert (child.exitstatus, shown.splitlines()[-1]) == (expected, told)
+        assert (child.exitstatus, shown.endswith(told)) == (expected, True)
 
 
 def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write, tmp_path: Path) -> None:
@@ -493,11 +494,11 @@ def test_a_misspelled_profile_is_not_made(spawn: Spawn, write_config: Write, col
     """Exit 2 with the close match; the threshold would have stood where nobody looks for it."""
     path = write_config(FILE)
     child = spawn("apimart", "config", "set", "min", "5", "-p", "wrok", columns=columns)
-    shown = child.read().decode().replace("\r\n", "\n")
+    shown = " ".join(child.read().decode().split())
     child.close()
     assert (child.exitstatus, path.read_text()) == (2, FILE)
     assert shown == (
-        f"apimart: error: there is no profile 'wrok' in {path}\nhint: did you mean work? make it with --create\n"
+        f"apimart: error: there is no profile 'wrok' in {path} hint: did you mean work? make it with --create"
     )
 
 

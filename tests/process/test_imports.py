@@ -108,10 +108,7 @@ class Loaded:
         ("check --min 5 --json", ANSWERED | JSON | {"commands.check"}, HTTP, {"ssl"}),
         (
             "check --min 5 -o github",
-            ANSWERED
-            | JSON
-            | {"commands.check", "screen.reports"}
-            | modules("output", "cells github lines outputs workflow"),
+            ANSWERED | JSON | {"commands.check", "screen.reports"} | modules("output", "github lines outputs workflow"),
             HTTP,
             {"ssl"},
         ),
@@ -213,8 +210,8 @@ class Loaded:
             | KEY
             | modules("sandbox", "answers scenario server")
             | modules("config", "durations values")
-            | {"commands.sandbox", "rehearsal", "target", "words"}
-            | modules("processes", "child descendants relay"),
+            | {"commands.completion", "commands.sandbox", "rehearsal", "target", "words"}
+            | modules("processes", "child descendants relay terminal"),
             set(),
             {"http.server", "ssl"},
         ),
