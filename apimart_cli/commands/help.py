@@ -52,7 +52,7 @@ def help_(
             from apimart_cli.config.names import suggestion
 
             known = found.command.list_commands(found) if isinstance(found.command, Group) else []
-            hint = f"see: {found.command_path} --help{suggestion(name, known)}"
+            hint = suggestion(name, known, f"see: {found.command_path} --help")
             raise UsageError(f"{found.command_path} has no command {name!r}", hint)
         found = typer.Context(inner, info_name=name, parent=found)
     write_answer(f"{found.get_help()}\n")

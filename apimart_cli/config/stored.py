@@ -39,7 +39,7 @@ def find_stored_key(profile: str | None, environ: Mapping[str, str]) -> StoredKe
             raise takes_key_elsewhere(found, name)
     names = _names(document)
     if names and found not in names:
-        known = f"profiles in the file: {', '.join(names)}{suggestion(found, names)}"
+        known = suggestion(found, names, f"profiles in the file: {', '.join(names)}")
         raise UsageError(f"there is no profile {found!r} in {path}", known)
     raise UsageError(f"profile {found} keeps no key in {path}", "there is nothing to forget")
 

@@ -97,7 +97,7 @@ def test_there_is_no_help_for_a_command_that_is_not_there(
     """Neither at the top nor in a group; the most similar name is proposed."""
     assert main(["help", *arguments.split()]) is ExitCode.USAGE
     told = f"apimart: error: {known} has no command '{arguments.rsplit(maxsplit=1)[-1]}'\n"
-    hint = f"hint: see: {known} --help; did you mean {meant}?\n"
+    hint = f"hint: did you mean {meant}? see: {known} --help\n"
     assert tuple(capsys.readouterr()) == ("", told + hint)
 
 
