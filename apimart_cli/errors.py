@@ -120,12 +120,16 @@ class AuthError(ApimartError):
         self.rejection = rejection
 
 
+LONGEST_RETRY_AFTER = 86_400.0
+"""Most seconds that a gateway can ask to be left alone: a number or date without sense must not be the end."""
+
+
 class UnavailableError(ApimartError):
     """No answer could be had within the time allowed.
 
     `retryable` tells whether asking again soon can help. `was_told` tells that the gateway was reached and said itself
     that it does not know the balance: `--fail-open` forgives silence, and no such word. `retry_after` is for how many
-    seconds the gateway asked not to be asked again, None where it did not.
+    seconds the gateway asked not to be asked again, at most LONGEST_RETRY_AFTER; None where it did not.
     """
 
     code = "unavailable"

@@ -21,6 +21,9 @@ LOOKS_AHEAD = 4
 MAX_BLIND = 600.0
 """Seconds without a reading after which the command is stopped, where nothing else is said."""
 
+LONGEST_REST = 300.0
+"""Most seconds for which a gateway is left alone because it asked for that: what runs meanwhile is not guarded."""
+
 LOOKS_THAT_DOUBT = 2
 """Looks at which the account alone has risen before that is told: the gateway may book the key's part later."""
 
@@ -147,7 +150,7 @@ class Guard:
         """Hold to `limits`; look every `interval` seconds, or as the rate asks; None as `max_blind` never stops."""
         self._limits = limits
         self._interval = interval
-        self._max_blind = max_blind
+        self.max_blind = max_blind
         self._key, self._account, self._fall = _Meter(), _Meter(), _Course()
         self._rises_alone = 0
         self._doubts: set[Doubt] = set()
@@ -155,7 +158,8 @@ class Guard:
         self._blind_since: float | None = None
         self._must_pay = self._ends_too_soon = False
         self._looked_at: float | None = None
-        self._not_before = 0.0
+        self.rests_until = float("-inf")
+        """Until when the gateway asked to be left alone."""
 
     def take(self, look: Look) -> bool:
         """Take note of a look; return whether it is the first one of several that did not tell enough."""
@@ -178,7 +182,7 @@ class Guard:
         elif became_blind:
             self._blind_since = look.at
         self._looked_at = look.at
-        self._not_before = look.at + (look.retry_after or 0.0)
+        self.rests_until = look.at + min(look.retry_after or 0.0, LONGEST_REST)
         return became_blind
 
     @property
@@ -229,11 +233,11 @@ class Guard:
             return StoppedBy.MAX_SPEND
         if self._ends_too_soon:
             return StoppedBy.MIN_RUNWAY
-        if self._blind_since is None or self._max_blind is None:
+        if self._blind_since is None or self.max_blind is None:
             return None
         left = self._seconds_left(now)
         is_assumed = left is not None and left <= 0
-        return StoppedBy.BLIND if is_assumed or now - self._blind_since >= self._max_blind else None
+        return StoppedBy.BLIND if is_assumed or now - self._blind_since >= self.max_blind else None
 
     def next_look(self) -> float:
         """Return when to look again; after the first look."""
@@ -244,7 +248,7 @@ class Guard:
             left = self._seconds_left(self._looked_at)
             ahead = LEAST_INTERVAL if left is None else left / LOOKS_AHEAD
             pause = min(max(ahead, LEAST_INTERVAL), MOST_INTERVAL)
-        return max(self._looked_at + pause, self._not_before)
+        return max(self._looked_at + pause, self.rests_until)
 
     def _seconds_left(self, now: float) -> float | None:
         """Return in how many seconds a limit is reached if spending goes on as before; None where nothing tells."""

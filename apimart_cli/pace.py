@@ -12,9 +12,6 @@ LEAST_INTERVAL = 5.0
 MOST_BACK_OFF = 300.0
 """Seconds to which the pause grows after failures, where the interval itself is not longer."""
 
-MOST_WAIT = 24 * 60 * 60.0
-"""Most seconds that a gateway is left alone because it asked for that: a wrong header must not be the end."""
-
 JITTER = 0.5
 """How much longer than planned a pause after a failure may be: clients that failed together come back one by one."""
 
@@ -80,7 +77,7 @@ class Pace:
         longest = max(self._interval, MOST_BACK_OFF)
         pause = min(self._interval * 2.0 ** min(self.failures - 1, _MOST_DOUBLINGS), longest)
         pause *= 1 + JITTER * self._dice()
-        self._next = now.after(max(pause, min(retry_after or 0.0, MOST_WAIT)))
+        self._next = now.after(max(pause, retry_after or 0.0))
 
     def seconds_left(self, now: Moment) -> float:
         """Return in how many seconds it is to be asked."""

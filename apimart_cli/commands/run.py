@@ -1,5 +1,6 @@
 """`apimart run`: a budget around any command."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -103,6 +104,7 @@ def run(
     from apimart_cli.config.intervals import parse_interval, parse_seconds
     from apimart_cli.guarding.supervision import Order, run_guarded
     from apimart_cli.readings import Taken
+    from apimart_cli.screen.writing import only_told
 
     if not command:
         raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")
@@ -112,8 +114,9 @@ def run(
     limits = _limits(settings, max_spend)
     trace = trace_of(debug=asking.debug)
     # What goes wrong with an alert is told once the terminal is ours again.
-    with alerts_about([settings], label=label, holds_warnings=True, trace=trace) as told:
-        return run_guarded(
+    with ExitStack() as stack:
+        told = stack.enter_context(alerts_about([settings], label=label, holds_warnings=True, trace=trace))
+        status = run_guarded(
             Order(
                 command=command,
                 settings=settings,
@@ -132,6 +135,9 @@ def run(
                 told=None if told is None else lambda held: told([Taken(settings, held)]),
             )
         )
+        with only_told():
+            stack.close()
+        return status
 
 
 def _settings(asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None) -> "Settings":

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -109,6 +110,7 @@ def sandbox(
     from apimart_cli.config.values import parse_amount
     from apimart_cli.rehearsal import fill, temporary_history
     from apimart_cli.sandbox.server import NoThreadError
+    from apimart_cli.screen.writing import only_told
 
     scenario = Scenario(
         key=Funds(None if unlimited else parse_amount(remain, "--remain"), parse_amount(used, "--used")),
@@ -127,11 +129,18 @@ def sandbox(
     )
     past = None if days is None else parse_whole_days(days, "--days", most=MOST_DAYS)
     try:
-        with _open(scenario, port).serving() as gateway, temporary_history() as history:
+        with ExitStack() as stack:
+            gateway = stack.enter_context(_open(scenario, port).serving())
+            history = stack.enter_context(temporary_history())
             if past is not None:
                 fill(history, gateway, past)
             environment = {**gateway.environment(), "APIMART_HISTORY": str(history)}
-            return _run(environment, command) if command else _serve(environment)
+            if not command:
+                return _serve(environment)
+            status = _run(environment, command)
+            with only_told():
+                stack.close()
+            return status
     except NoThreadError:
         raise UsageError("the sandbox cannot serve: the system starts no thread", NO_THREAD_HINT) from None
 

@@ -11,7 +11,7 @@ from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError
 from apimart_cli.keys.command import KeyCommand
-from apimart_cli.pace import JITTER, MOST_WAIT, Moment, Pace, pause_of
+from apimart_cli.pace import JITTER, Moment, Pace, pause_of
 
 Dice = Callable[[], float]
 """Gives numbers from 0 to 1."""
@@ -70,7 +70,7 @@ class Plan:
         if not asked.was_answered and any(each.balance for each in readings):
             began = self._before_its_turn(now)
             asked.was_answered = True
-        asked.quiet_until = now + min(pause_of(readings) or 0.0, MOST_WAIT)
+        asked.quiet_until = now + (pause_of(readings) or 0.0)
         asked.pace.take(readings, asked=_moment(began), now=_moment(now))
         self._put(asked, now + asked.pace.seconds_left(_moment(now)))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from apimart_cli.balance import Balance
-from apimart_cli.errors import ApimartError, BadResponseError, NoAccountError, UnavailableError
+from apimart_cli.errors import LONGEST_RETRY_AFTER, ApimartError, BadResponseError, NoAccountError, UnavailableError
 from apimart_cli.gateway.answer import failure_of, interpret
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey
@@ -127,7 +127,7 @@ def _milliseconds(began: float) -> str:
 
 
 def _parse_retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait, or None where it does not tell.
+    """Return the seconds that a Retry-After header asks to wait, at most LONGEST_RETRY_AFTER; None where it has none.
 
     Not urllib3's `Retry.parse_retry_after`: it takes a date without a zone for local time, and ends in ValueError and
     OverflowError where a number has more than 4,300 digits or a year is beyond the clock (tried with 2.8).
@@ -137,13 +137,14 @@ def _parse_retry_after(text: str | None) -> float | None:
     if text is None:
         return None
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_RETRY_AFTER)
     if len(text) > MAX_DATE_LENGTH:
         return None
     try:
         moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.now(UTC)).total_seconds()
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

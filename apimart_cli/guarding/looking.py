@@ -58,6 +58,9 @@ class Looking:
         self._trace = trace
         self._told = told
         self._recorded_at = time.monotonic()
+        self._key_after = -inf
+        """From when on a key that no limit needs is asked again, after it failed with `_key_failed`."""
+        self._key_failed: Reading | None = None
         self._account_after: float | None = None
         """From when on the account of an unlimited key is asked, too, although no limit holds it; None is not known."""
         key = settings.api_key
@@ -91,9 +94,13 @@ class Looking:
         from apimart_cli.readings import ask_again
 
         settings, after = self.settings, self._account_after
-        if needs_account or (after is not None and time.monotonic() >= after):
+        before: Sequence[Reading] = ()
+        if self._key_failed is not None and time.monotonic() < self._key_after:
+            settings = settings._replace(scope=Setting(ScopeChoice.ACCOUNT, settings.scope.source))
+            before = [self._key_failed]
+        elif needs_account or (after is not None and time.monotonic() >= after):
             settings = settings._replace(scope=Setting(ScopeChoice.BOTH, settings.scope.source))
-        readings = ask_again(settings, trace=self._trace, forecasts=self._forecasts())
+        readings = [*before, *ask_again(settings, trace=self._trace, forecasts=self._forecasts())]
         sight = self._sight(readings, needs_account=needs_account)
         if is_last or time.monotonic() - self._recorded_at >= RECORD_EVERY:
             self._record(sight.readings)
@@ -144,17 +151,24 @@ class Looking:
         elif self._account_after is None:
             self._account_after = 0.0 if error is None else inf
 
+    def _plan_for_key(self, key: Reading) -> None:
+        """Leave a key that no limit needs alone for as long as the gateway asks; what a limit needs is asked for."""
+        is_needed = self._held is not ScopeChoice.ACCOUNT or self._limits.max_spend is not None
+        if is_needed or key is self._key_failed or not isinstance(key.error, UnavailableError):
+            return
+        self._key_failed, self._key_after = key, time.monotonic() + (key.error.retry_after or 0.0)
+
     def _sight(self, readings: Sequence[Reading], *, needs_account: bool = False) -> Sight:
         key, limits = readings[0], self._limits
         account = readings[1] if len(readings) > 1 else None
         held = self.held(readings)
+        self._plan_for_key(key)
         self._plan_for_account(readings)
         if self._told is not None:
             self._told(held)
         needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
         if needs_account and account is not None:
             needed.append(account)
-        is_account_extra = self._held is ScopeChoice.KEY and not needs_account
         failure = next((reading.error for reading in needed if reading.error is not None), None)
         lasting = Thresholds(min_runway=limits.min_runway)
         outcomes = [judge_reading(reading, lasting) for reading in held] if limits.min_runway is not None else []
@@ -170,7 +184,7 @@ class Looking:
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=_retry_after(readings[:1] if is_account_extra else readings),
+                retry_after=_retry_after(needed),
             ),
             readings,
             failure,
@@ -196,7 +210,8 @@ def _is_unlimited(key: Reading) -> bool:
     return key.balance is not None and key.balance.unlimited_quota
 
 
-def _retry_after(readings: Sequence[Reading]) -> float | None:
-    errors = [reading.error for reading in readings]
+def _retry_after(needed: Sequence[Reading]) -> float | None:
+    """Return for how long the gateway asked to be left alone with what a limit needs."""
+    errors = [part.error for reading in needed for part in (reading.parts or (reading,))]
     pauses = [error.retry_after for error in errors if isinstance(error, UnavailableError)]
     return max((pause for pause in pauses if pause is not None), default=None)

@@ -37,11 +37,18 @@ def settle(looking: Looking, guard: Guard, latest: Sight, *, waits: bool) -> tup
 
 
 def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_account: bool) -> Sight | None:
-    """Look in another thread; leave it alone when we are asked to end, which tells whether that was within seconds."""
+    """Look in another thread; leave it alone when we are asked to end, which tells whether that was within seconds.
+
+    Raises what the look raises.
+    """
     sights: list[Sight] = []
+    failures: list[Exception] = []
 
     def look() -> None:
-        sights.append(looking.again(is_last=True, needs_account=needs_account))
+        try:
+            sights.append(looking.again(is_last=True, needs_account=needs_account))
+        except Exception as error:  # noqa: BLE001  # raised again where it is known how to tell it
+            failures.append(error)
 
     thread = threading.Thread(target=look, daemon=True)
     with held_back():
@@ -51,4 +58,6 @@ def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_a
             return None
     while thread.is_alive() and not is_ended(0.005):
         pass
+    if failures:
+        raise failures[0]
     return sights[0] if sights else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
@@ -25,13 +25,16 @@ from apimart_cli.guarding.settling import settle
 from apimart_cli.guarding.watching import Register, Watch
 from apimart_cli.output.runs import breach_in_words, doubt_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
-from apimart_cli.processes.signals import INTERRUPTED
+from apimart_cli.processes.signals import INTERRUPTED, asked_to_end
 from apimart_cli.processes.watchdog import Watchdog
 from apimart_cli.runs import Run
-from apimart_cli.screen.writing import write_error, write_warning
+from apimart_cli.screen.writing import only_told, write_error, write_warning
 from apimart_cli.text import without_keys
 from apimart_cli.trace import Trace
 from apimart_cli.words import Scope, StoppedBy
+
+if TYPE_CHECKING:
+    from apimart_cli.processes.terminal import TerminalSettings
 
 STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
 """The codes of GNU timeout."""
@@ -66,6 +69,17 @@ class _End(NamedTuple):
     status: int
     code: ExitCode
     stopped_by: StoppedBy | None = None
+
+
+class _Ended(NamedTuple):
+    """A command that has ended, and what was known of it then."""
+
+    looking: Looking
+    guard: Guard
+    watch: Watch
+    end: _End
+    seconds: float
+    """How long it ran."""
 
 
 def run_guarded(order: Order) -> CommandStatus:
@@ -160,14 +174,24 @@ def _run(
     if watchdog is not None:
         # What the command has left running is left alone, whatever becomes of us from here on.
         watchdog.release()
-    seconds, after, is_settled = time.monotonic() - started, watch.latest, False
+    with asked_to_end(), only_told():
+        _tell_the_end(order, _Ended(looking, guard, watch, end, time.monotonic() - started), first, run, register)
+    return CommandStatus(end.status)
+
+
+def _tell_the_end(order: Order, ended: _Ended, first: Sight, run: Run, register: Register) -> None:
+    """Say why it was stopped and what it has cost. What fails here costs no more than its own part."""
+    looking, guard, watch, end, seconds = ended
+    after, is_settled, others = watch.latest, False, None
     if end.stopped_by is not None:
-        write_error(f"the command was stopped: {_breach(order, guard, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
+        with only_told():
+            write_error(f"the command was stopped: {_breach(order, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
     if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or order.settle):
-        after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
-        # What was short may have been seen after its end alone.
-        if (doubt := guard.new_doubt()) is not None:
-            write_warning(*doubt_in_words(doubt))
+        with only_told():
+            after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
+            # What was short may have been seen after its end alone.
+            if (doubt := guard.new_doubt()) is not None:
+                write_warning(*doubt_in_words(doubt))
     run = run._replace(
         ended=datetime.now(UTC),
         spent=guard.spent,
@@ -175,11 +199,11 @@ def _run(
         stopped_by=end.stopped_by,
         exit_code=end.status,
     )
-    others = register.finish(run)
+    with only_told():
+        others = register.finish(run)
     counted = Scope.ACCOUNT if guard.counts_account else Scope.KEY
     account = Account(run, seconds, end.code, order.limits, first.readings, after.readings, others, counted)
     close(account, order.report, left=after.look.left if order.limits.need_what_is_left else looking.left_of_key(after))
-    return CommandStatus(end.status)
 
 
 def _settles(order: Order, end: _End) -> bool:
@@ -208,25 +232,40 @@ def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
     def stop_within(_child: Child) -> float | None:
         return order.kill_after if watch.must_stop() else None
 
+    def is_suspended() -> bool:
+        return watchdog is not None and watchdog.suspends
+
     try:
-        status = supervise(start, stop_within=stop_within)
-    except Exception as error:
+        status = supervise(start, stop_within=stop_within, is_suspended=is_suspended)
+    except Exception as error:  # noqa: BLE001  # raised again, unless the command has ended by itself
         if not started and isinstance(error, OSError | ValueError):
             return _not_invoked(order, error)
-        for child in started:
-            # Whatever went wrong: nothing runs on without its guard.
-            with suppress(ChildProcessError):
-                child.stop(order.kill_after)
-            terminal.restore()
-        if isinstance(error, ChildProcessError):
-            raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
-        raise
+        return _after_failure(order, started, error, terminal)
     if watch.stopped_by is not None or started[0].was_killed:
-        terminal.restore()
+        with only_told():
+            terminal.restore()
     if watch.stopped_by is None:
         return _End(status, ExitCode.OK)
     is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
     return _End(STOPPED, watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW, watch.stopped_by)
+
+
+def _after_failure(order: Order, started: Sequence[Child], error: Exception, terminal: "TerminalSettings") -> _End:
+    """Return how a command ended by itself before something of ours failed; stop one that runs, and raise `error`."""
+    is_lost = isinstance(error, ChildProcessError)
+    for child in started:
+        with suppress(ChildProcessError):
+            if not is_lost and (status := child.wait(0)) is not None:
+                with only_told():
+                    raise error
+                return _End(status, ExitCode.OK)
+            # Nothing runs on without its guard.
+            child.stop(order.kill_after)
+        with only_told():
+            terminal.restore()
+    if is_lost:
+        raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
+    raise error
 
 
 def _not_invoked(order: Order, error: Exception) -> _End:
@@ -235,13 +274,13 @@ def _not_invoked(order: Order, error: Exception) -> _End:
     return _End(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_INVOKE, ExitCode.USAGE)
 
 
-def _breach(order: Order, guard: Guard, watch: Watch, stopped_by: StoppedBy) -> str:
+def _breach(order: Order, watch: Watch, stopped_by: StoppedBy) -> str:
     """Say which limit was passed, or what was not known."""
     if stopped_by is StoppedBy.BLIND and watch.failure is not None:
         return f"the balance is not known: {watch.failure.message}"
     left, unit = watch.latest.look.left, order.settings.unit.value
     return breach_in_words(
-        stopped_by, order.limits, left=left, spent=guard.spent, unit=unit, shortage=_shortage(watch.last_readings)
+        stopped_by, order.limits, left=left, spent=watch.spent, unit=unit, shortage=_shortage(watch.last_readings)
     )
 
 

@@ -7,13 +7,11 @@ killed expires as a failure does. A clock that was put back leaves nobody locked
 import sqlite3
 from typing import NamedTuple
 
+from apimart_cli.errors import LONGEST_RETRY_AFTER
 from apimart_cli.ledger.file import Connection, transaction
 
 FIRST_WAIT, LONGEST_WAIT = 60.0, 900.0
 """Seconds until the next question after a first failure, and after many: twice as long after each."""
-
-LONGEST_RETRY_AFTER = 86_400.0
-"""Most seconds that a gateway can ask for: a number without sense must not end the refreshes for ever."""
 
 MOST_ROWS = 1000
 """Most questions that are remembered."""
@@ -87,7 +85,7 @@ def fail(connection: Connection, name: str, now: float, reason: str, *, retry_af
     """Note that a refresh failed: nobody asks again until the back-off is over, and what the gateway asked for."""
     with transaction(connection):
         before = look(connection, name)
-        wait = max(_back_off(before.failures), min(retry_after or 0.0, LONGEST_RETRY_AFTER))
+        wait = max(_back_off(before.failures), retry_after or 0.0)
         _store(connection, name, before._replace(since=now, wait=wait, reason=reason))
 
 

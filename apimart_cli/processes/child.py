@@ -12,6 +12,7 @@ from typing import Self
 
 from apimart_cli.processes.descendants import Descendants, adopt_orphans, note_end, note_start
 from apimart_cli.processes.signals import ENDING, JOB_CONTROL
+from apimart_cli.processes.starting import as_shells_do
 
 _SLICE = 0.05
 """Most seconds to wait at a stretch: the time that is left may become less while we wait."""
@@ -45,16 +46,19 @@ class Child:
         """
         has_own_group = not has_terminal()
         adopt_orphans()
-        process = subprocess.Popen(  # noqa: S603  # the user's own command
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL if captured else None,
-            stdout=subprocess.PIPE if captured else None,
-            # What we were given is the command's too: `<(...)`, the job server of make. Our own are closed anyway.
-            close_fds=captured,
-            process_group=0 if has_own_group else None,
-        )
-        return cls(process, has_own_group=has_own_group)
+
+        def started(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(  # noqa: S603  # the user's own command
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL if captured else None,
+                stdout=subprocess.PIPE if captured else None,
+                # What we were given is the command's too: `<(...)`, the job server of make. Our own are closed anyway.
+                close_fds=captured,
+                process_group=0 if has_own_group else None,
+            )
+
+        return cls(as_shells_do(started, command, environment), has_own_group=has_own_group)
 
     @property
     def pid(self) -> int:
@@ -124,13 +128,17 @@ class Child:
         self._signal(number)
         descendants.signal(number, except_group=self._process.pid if self._has_own_group else None)
 
-    def follow_stop(self) -> None:
-        """Where it was stopped (Ctrl-Z), stop as well, as the shell expects it of its job; go on together."""
+    def follow_stop(self, *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Where it was stopped (Ctrl-Z), stop as well, as the shell expects it of its job; go on together.
+
+        `unless` is asked after the stop was seen: one that came because we were stopped is not followed.
+        """
         if not hasattr(os, "waitid") or not self.shares_our_group:
             return
         pid = self._process.pid
         with suppress(ChildProcessError):
-            if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG):
+            if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG) and not unless():
+                os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
                 os.kill(os.getpid(), signal.SIGSTOP)
                 # `fg` has told the whole group; `kill -CONT` only us. Another Ctrl-Z may have come already.
                 if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG):

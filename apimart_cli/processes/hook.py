@@ -13,6 +13,7 @@ from typing import IO, NamedTuple, Self
 from apimart_cli.processes.child import Child
 from apimart_cli.processes.descendants import starting_apart
 from apimart_cli.processes.signals import at_ending
+from apimart_cli.processes.starting import as_shells_do
 
 KEPT = 2000
 """Most bytes that are kept of what it prints."""
@@ -51,9 +52,10 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                     os.killpg(process.pid, signal.SIGKILL)
 
     with _Output() as output, at_ending(end_it):
-        with _signals_let_in(), starting_apart() as note:
-            process = subprocess.Popen(  # noqa: S603  # the user's own command
-                command,
+
+        def start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(  # noqa: S603  # the user's own command
+                words,
                 env=dict(environment),
                 stdin=subprocess.PIPE,
                 stdout=output.end_for_others,
@@ -61,6 +63,9 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                 close_fds=True,
                 start_new_session=True,
             )
+
+        with _signals_let_in(), starting_apart() as note:
+            process = as_shells_do(start, command, environment)
             started.append(process)
             note(process.pid)
         output.is_passed_on()

@@ -12,14 +12,20 @@ from apimart_cli.processes.descendants import reap_orphans
 from apimart_cli.processes.signals import ENDING, JOB_CONTROL, OTHERS, SLICE, TYPED, handling
 
 
-def supervise(start: Callable[[], Child], *, stop_within: Callable[[Child], float | None] = lambda _child: None) -> int:
+def supervise(
+    start: Callable[[], Child],
+    *,
+    stop_within: Callable[[Child], float | None] = lambda _child: None,
+    is_suspended: Callable[[], bool] = lambda: False,
+) -> int:
     """Start a child, hand on the signals that are sent to us until it ends, and return its exit status.
 
     Signals that come before it is there reach it, too. What the terminal sends to its foreground reaches it without
     us. In other threads than the main one nothing is handed on. Raises what `start` and `Child.wait` raise.
 
     `stop_within` is asked again and again, several times a second, whether to stop it, and returns the seconds that it
-    has to end by itself; None while it may go on.
+    has to end by itself; None while it may go on. `is_suspended` tells whether the child was stopped because we were:
+    that is no reason to stop.
     """
     if threading.current_thread() is not threading.main_thread():
         return _wait_for(start(), stop_within)
@@ -36,7 +42,7 @@ def supervise(start: Callable[[], Child], *, stop_within: Callable[[Child], floa
                 for number in _signals_sent(handled, caught):
                     if number != signal.SIGCONT or not child.shares_our_group:
                         child.relay(number)
-                child.follow_stop()
+                child.follow_stop(unless=is_suspended)
                 reap_orphans()
     return status
 
@@ -66,9 +72,12 @@ def _signals_sent(numbers: Sequence[int], caught: list[int]) -> list[int]:
     sent: list[int] = []
     if hasattr(signal, "sigtimedwait"):
         got = signal.sigtimedwait((*numbers, signal.SIGCHLD), SLICE)
+        # A wait that is interrupted when its time is over (SIGSTOP, then SIGCONT) returns whatever stood in memory
+        # (CPython 3.11, Modules/signalmodule.c): only the numbers that were waited for are signals.
+        #
         # What the system itself sends (a positive code, sigaction(2)) for a key typed at the terminal goes to all of
         # its foreground. A hang-up goes only to the shell, which may be what we stand in for.
-        if got is not None and (got.si_code <= 0 or got.si_signo == signal.SIGHUP):
+        if got is not None and got.si_signo in numbers and (got.si_code <= 0 or got.si_signo == signal.SIGHUP):
             sent.append(got.si_signo)
     else:
         time.sleep(SLICE)

@@ -1,5 +1,7 @@
 """A process that ends a command when the process that stands in for it is killed, by a signal that nobody can catch.
 
+It suspends the command, too, while that process is stopped, and lets it go on together with it.
+
 It holds the read end of a pipe whose other end closes with us, however we end. It has a session of its own, so that
 what is sent to our process group does not end it as well.
 """
@@ -12,6 +14,8 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from apimart_cli.processes.suspension import SUSPENDED, Suspension, start_of
+
 _PAUSE = 0.02
 """Seconds between two looks whether the processes have ended."""
 
@@ -19,8 +23,10 @@ _PAUSE = 0.02
 class Watchdog:
     """The process that watches. Make it with `start`; tell it what to end with `tell`."""
 
-    def __init__(self, pipe: int) -> None:
+    def __init__(self, pipe: int, reports: int) -> None:
         self._pipe = pipe
+        self._reports = reports
+        self._suspends = False
         self._is_released = False
 
     @classmethod
@@ -34,22 +40,34 @@ class Watchdog:
             return None
         ours = os.getpid()
         reader, writer = os.pipe()
+        reports, report = os.pipe()
         try:
             between = os.fork()
         except OSError:
-            os.close(reader)
-            os.close(writer)
+            for descriptor in (reader, writer, reports, report):
+                os.close(descriptor)
             raise
         if between == 0:
-            _detach(reader, ours, grace)
+            _detach(reader, report, ours, grace)
         os.close(reader)
+        os.close(report)
         os.waitpid(between, 0)
         os.set_blocking(writer, False)
-        return cls(writer)
+        os.set_blocking(reports, False)
+        return cls(writer, reports)
 
     def tell(self, command: int, *, has_own_group: bool) -> None:
         """Say which process to end, with all that it starts from now on."""
         self._write(f"{command} {command if has_own_group else 0}\n".encode())
+
+    @property
+    def suspends(self) -> bool:
+        """Whether it has stopped the command because we were stopped, and has not continued it yet."""
+        # Without it nobody suspends; and while nothing new is written, what it said last is true.
+        with suppress(BlockingIOError):
+            said = os.read(self._reports, 512)
+            self._suspends = said.endswith(SUSPENDED)
+        return self._suspends
 
     def release(self) -> None:
         """Say that there is nothing to end any more; once is enough."""
@@ -57,6 +75,7 @@ class Watchdog:
             self._is_released = True
             self._write(b"released\n")
             os.close(self._pipe)
+            os.close(self._reports)
 
     def _write(self, line: bytes) -> None:
         # One that was killed, or does not read, is no reason to fail or to wait.
@@ -64,27 +83,29 @@ class Watchdog:
             os.write(self._pipe, line)
 
 
-def _detach(reader: int, ours: int, grace: float) -> NoReturn:
+def _detach(reader: int, report: int, ours: int, grace: float) -> NoReturn:
     """Leave the process group, the streams and the parent, and watch. Never returns, whatever happens."""
     try:
         os.setsid()
         # Ours would wait for a child of its own, or end it with the command.
         if os.fork() == 0:
-            _leave_everything(reader)
-            _watch(0, ours, grace)
+            _leave_everything(reader, report)
+            _watch(0, Suspension(ours, 1), ours, grace)
     finally:
         os._exit(0)
 
 
-def _leave_everything(reader: int) -> None:
-    """Keep the pipe only: whoever reads our output waits until the last process has closed it."""
+def _leave_everything(reader: int, report: int) -> None:
+    """Keep the two pipes only: whoever reads our output waits until the last process has closed it."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
+    # Either may have the number of the other's new place.
+    reader, report = os.dup(reader), os.dup(report)
     os.dup2(reader, 0)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    os.dup2(report, 1)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+    os.set_blocking(1, False)
     os.closerange(3, _most_descriptors())
     with suppress(OSError):
         os.chdir("/")
@@ -98,23 +119,28 @@ def _most_descriptors() -> int:
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536)
 
 
-def _watch(pipe: int, ours: int, grace: float) -> None:
-    """Look at what the command starts until the other end of the pipe is closed, and end what is left of that then."""
+def _watch(pipe: int, suspension: Suspension, ours: int, grace: float) -> None:
+    """Look at what the command starts until the other end of the pipe is closed, and end what is left of that then.
+
+    While we are stopped, so is the command.
+    """
     family: _Family | None = None
     told = b""
     while True:
-        if select.select([pipe], [], [], None if family is None else family.pause)[0]:
+        if select.select([pipe], [], [], None if family is None else _LOOK_EVERY)[0]:
             chunk = os.read(pipe, 512)
             if not chunk:
                 break
             told += chunk
             if b"released" in told:
+                suspension.end()
                 return
             if family is None and b"\n" in told:
                 command, group = map(int, told.split())
                 family = _Family(ours, command, group)
         if family is not None:
-            family.look()
+            family.look_if_due()
+            suspension.follow(family.found)
     if family is not None:
         _end(family.group, family.living(), grace)
 
@@ -128,38 +154,47 @@ class _Family:
 
     def __init__(self, ours: int, command: int, group: int) -> None:
         self.group = group
-        self.pause = _LOOK_EVERY
+        self._next_look = 0.0
         self._ours = ours
         self._command = command
-        self._seen = {command: _start_of(command)}
+        self._seen = {command: start_of(command)}
         # What has ended already starts nothing more.
         self._begun = self._seen[command] or sys.maxsize
 
+    def look_if_due(self) -> None:
+        """Look, unless that was done a moment ago: of thousands of processes, too, at most a fiftieth of the time."""
+        begun = time.monotonic()
+        if begun >= self._next_look:
+            self.look()
+            self._next_look = begun + 50 * (time.monotonic() - begun)
+
+    def found(self) -> list[int]:
+        """Look, and return those that live; parents before their children."""
+        self.look()
+        return list(self._seen) if start_of(os.getpid()) else []
+
     def look(self) -> None:
         """Take note of all that live now."""
-        begun = time.monotonic()
         # Older ones are children of the program that we were before (`sleep 60 & exec ...`), or of what gave the key.
-        waiting = [pid for pid in _children(self._ours) if _start_of(pid) >= self._begun]
+        waiting = [pid for pid in _children(self._ours) if start_of(pid) >= self._begun]
         found: dict[int, int] = {}
         while waiting:
             pid = waiting.pop()
             if pid not in found:
-                found[pid] = _start_of(pid)
+                found[pid] = start_of(pid)
                 waiting += _children(pid)
         # What is not found any more may have just lost its parent, and been taken in by somebody else.
         lost = {
-            pid: start for pid, start in self._seen.items() if pid not in found and start and _start_of(pid) == start
+            pid: start for pid, start in self._seen.items() if pid not in found and start and start_of(pid) == start
         }
         self._seen = {**found, **lost}
-        # Of thousands of processes, too, at most a fiftieth of the time.
-        self.pause = max(_LOOK_EVERY, 50 * (time.monotonic() - begun))
 
     def living(self) -> list[int]:
         """Return those that live, and are no others with a number that was given away again; the command first."""
-        if not _start_of(os.getpid()):
+        if not start_of(os.getpid()):
             # The system does not tell of processes.
             return [self._command]
-        living = [pid for pid, start in self._seen.items() if start and _start_of(pid) == start]
+        living = [pid for pid, start in self._seen.items() if start and start_of(pid) == start]
         return sorted(living, key=lambda pid: pid != self._command)
 
 
@@ -175,15 +210,6 @@ def _children(pid: int) -> list[int]:
             with suppress(OSError, ValueError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 children += map(int, file.read().split())
     return children
-
-
-def _start_of(pid: int) -> int:
-    """Return when a process was started, which tells it from a later one with its number; 0 where it has ended."""
-    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
-        # What comes after the name (proc(5)), in which anything may stand: the state, and in field 22 the time.
-        fields = file.read().rpartition(b")")[2].split()
-        return 0 if fields[0] == b"Z" else int(fields[19])
-    return 0
 
 
 def _end(group: int, pids: list[int], grace: float) -> None:

@@ -8,9 +8,11 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from apimart_cli.errors import OutputError
+from apimart_cli.errors import ApimartError, OutputError, bug
 from apimart_cli.text import folded, visible
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
@@ -67,6 +69,17 @@ def write_note(message: str, hint: str | None = None) -> None:
 def write_debug(line: str) -> None:
     """Tell what `--debug` asks for: one line, whatever is in it."""
     tell(f"apimart: debug: {visible(line)}\n")
+
+
+@contextmanager
+def only_told() -> Iterator[None]:
+    """Make a failure in the block a warning: a command of the user has ended, and its status is what we end with."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not replace the status
+        told = error if isinstance(error, ApimartError) else bug(error)
+        with suppress(Exception):
+            write_warning(told.message, told.hint)
 
 
 def _output_error(reason: str) -> OutputError:

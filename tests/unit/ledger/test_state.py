@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apimart_cli.errors import LONGEST_RETRY_AFTER
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.state import (
     FIRST_WAIT,
-    LONGEST_RETRY_AFTER,
     LONGEST_WAIT,
     MOST_ROWS,
     Refreshing,

@@ -1,0 +1,219 @@
+"""`run` and `sandbox` that are stopped, by Ctrl-Z or SIGSTOP: the command is suspended with them, and goes on with them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.sandbox.scenario import Funds
+from apimart_cli.sandbox.server import Sandbox
+from support.processes import BREEDING, KINDS, is_running, state, wait_until
+from support.programs import need
+from support.running import Serve, Spawn, connected, started_processes
+
+# pexpect forks; the threads that serve here hold no lock that the child could miss.
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
+UNTIL_ENOUGH = """
+import time
+while not os.path.exists("enough"):
+    time.sleep(0.01)
+sys.exit(7)
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
+    """Start `apimart OPTIONS -- python -c PROGRAM`, and end it with the test."""
+    with started_processes(tmp_path) as start:
+
+        def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
+            arguments = [command, *(options or ("run", *QUICK)), "--", sys.executable, "-c", program]
+            return start(arguments, {**environment, **connected(gateway)})
+
+        yield start_one
+
+
+def pids(process: "subprocess.Popen[str]") -> tuple[int, int]:
+    """Wait for the report of BREEDING."""
+    assert process.stdout is not None
+    found = re.match(r"pids (\d+) (\d+) \.", process.stdout.readline())
+    assert found
+    return int(found[1]), int(found[2])
+
+
+def are_stopped(*numbers: int) -> Callable[[], bool]:
+    return lambda: all(state(number) == "T" for number in numbers)
+
+
+def none_is_stopped(*numbers: int) -> Callable[[], bool]:
+    return lambda: all(state(number) not in {"T", ""} for number in numbers)
+
+
+@pytest.mark.parametrize("around", [("run", *QUICK), ("sandbox",)])
+def test_stopped_and_continued_it_hands_on_the_status_of_its_command(
+    start: Start, tmp_path: Path, around: tuple[str, ...]
+) -> None:
+    """A wait for signals that is interrupted when its time is over tells of none, and is no bug of ours."""
+    process = start("import os, sys\nprint('up', flush=True)" + UNTIL_ENOUGH, *around)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    for _ in range(6):
+        process.send_signal(signal.SIGSTOP)
+        wait_until(are_stopped(process.pid))
+        time.sleep(0.15)  # longer than one wait for signals
+        process.send_signal(signal.SIGCONT)
+        wait_until(none_is_stopped(process.pid))
+        time.sleep(0.05)  # for the next wait to begin
+    (tmp_path / "enough").touch()
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, "bug" in told) == (7, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_while_it_is_stopped_so_is_all_that_the_command_has_started(start: Start, tmp_path: Path, kind: str) -> None:
+    """Wherever that went; with a SIGSTOP that only the guard gets. All of it goes on with the guard."""
+    process = start(BREEDING.format(kind=kind) + UNTIL_ENOUGH)
+    command, bred = pids(process)
+    for _ in range(3):
+        process.send_signal(signal.SIGSTOP)
+        wait_until(are_stopped(process.pid, command, bred))
+        process.send_signal(signal.SIGCONT)
+        wait_until(none_is_stopped(process.pid, command, bred))
+    (tmp_path / "enough").touch()
+    assert process.wait(20) == 7
+    os.kill(bred, signal.SIGKILL)
+
+
+def test_what_was_stopped_before_stays_stopped(start: Start, tmp_path: Path) -> None:
+    """Only what was suspended with the guard goes on with it."""
+    process = start(BREEDING.format(kind="session") + UNTIL_ENOUGH)
+    command, bred = pids(process)
+    os.kill(bred, signal.SIGSTOP)
+    wait_until(are_stopped(bred))
+    process.send_signal(signal.SIGSTOP)
+    wait_until(are_stopped(command))
+    process.send_signal(signal.SIGCONT)
+    wait_until(none_is_stopped(process.pid, command))
+    time.sleep(0.5)  # two more looks of the watchdog
+    assert state(bred) == "T"
+    (tmp_path / "enough").touch()
+    assert process.wait(20) == 7
+    os.kill(bred, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_while_it_is_stopped_it_leaves_nothing_behind(start: Start, kind: str, ignoring: str) -> None:
+    """What is suspended is ended as it is otherwise."""
+    process = start(f"import signal\n{ignoring}" + BREEDING.format(kind=kind) + "time.sleep(60)")
+    both = pids(process)
+    process.send_signal(signal.SIGSTOP)
+    wait_until(are_stopped(process.pid, *both))
+    process.kill()
+    wait_until(lambda: not any(map(is_running, both)))
+
+
+@pytest.mark.parametrize("outer", [("run", *QUICK), ("sandbox",)])
+def test_a_guard_in_another_one_is_suspended_with_it(
+    start: Start, command: str, tmp_path: Path, outer: tuple[str, ...]
+) -> None:
+    """A guard in a guard: both, the watchdogs and all that was started. In a sandbox the guard itself is stopped."""
+    program = BREEDING.format(kind="session") + UNTIL_ENOUGH
+    inner = ["--", command, "run", *QUICK]
+    process = start(program, *outer, *inner)
+    around_command, bred = pids(process)
+    guard = int(Path(f"/proc/{around_command}/stat").read_text().rpartition(")")[2].split()[1])
+    stopped = process.pid if outer[0] == "run" else guard
+    os.kill(stopped, signal.SIGSTOP)
+    wait_until(are_stopped(stopped, guard, around_command, bred))
+    os.kill(stopped, signal.SIGCONT)
+    wait_until(none_is_stopped(process.pid, guard, around_command, bred))
+    (tmp_path / "enough").touch()
+    assert process.wait(20) == 7
+    os.kill(bred, signal.SIGKILL)
+
+
+def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
+    """Others may have spent meanwhile: the limit holds at once, not when the next look would have been due."""
+    gateway = serve()
+    program = "import os, time\nprint('up', flush=True)\ntime.sleep(600)"
+    process = start(program, "run", "--min", "5", "--no-settle", "--interval", "300", gateway=gateway)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGSTOP)
+    wait_until(are_stopped(process.pid))
+    gateway.scenario = gateway.scenario._replace(key=Funds(Decimal(1), Decimal(9)))
+    time.sleep(2.5)  # what is shorter than two seconds may be a busy machine
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(60) == 124
+
+
+@pytest.mark.parametrize("around", ["", "apimart sandbox -- "])
+@pytest.mark.parametrize("resume", ["fg", "bg"])
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_ctrl_z_suspends_what_has_a_session_of_its_own(
+    spawn: Spawn, sandbox: Sandbox, tmp_path: Path, shell: str, resume: str, around: str
+) -> None:
+    """As the tools of a coding agent have. The shell gets its prompt back, and `fg` and `bg` continue everything."""
+    (tmp_path / "job.py").write_text(BREEDING.format(kind="session") + UNTIL_ENOUGH)
+    options = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i", "+o", "zle", "+o", "promptsp")}[shell]
+    env = {"PS1": "ready> ", "TERM": "dumb", **connected(sandbox)}
+    terminal = spawn(need(shell), *options, columns=200, env=env)
+    terminal.expect_exact("ready> ")
+    terminal.sendline(f"{around}apimart run {' '.join(QUICK)} -- {sys.executable} {tmp_path}/job.py")
+    terminal.expect(rb"pids (\d+) (\d+) \.\r\n")
+    both = [int(number) for number in terminal.match.groups()]
+    for _ in range(2):
+        terminal.send("\x1a")
+        terminal.expect_exact("ready> ")
+        wait_until(are_stopped(*both))
+        terminal.sendline("fg")
+        wait_until(none_is_stopped(*both))
+    terminal.send("\x1a")
+    terminal.expect_exact("ready> ")
+    wait_until(are_stopped(*both))
+    terminal.sendline(resume)
+    wait_until(none_is_stopped(*both))
+    (tmp_path / "enough").touch()
+    if resume == "bg":
+        terminal.expect_exact("ready> ")
+        terminal.sendline("wait %1")
+    terminal.expect_exact("ready> ")
+    terminal.sendline("echo status=$?.")
+    terminal.expect_exact("status=7.")
+    os.kill(both[1], signal.SIGKILL)
+
+
+def test_a_sigstop_from_elsewhere_at_a_terminal_is_over_with_one_sigcont(
+    spawn: Spawn, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """There a stopped command stops the guard; one that was suspended with the guard does not."""
+    (tmp_path / "job.py").write_text(BREEDING.format(kind="session") + UNTIL_ENOUGH)
+    line = f"exec apimart run {' '.join(QUICK)} -- {sys.executable} {tmp_path}/job.py"
+    terminal = spawn("bash", "-c", line, env=connected(sandbox))
+    terminal.expect(rb"pids (\d+) (\d+) \.\r\n")
+    both = [int(number) for number in terminal.match.groups()]
+    for _ in range(5):
+        os.kill(terminal.pid, signal.SIGSTOP)
+        wait_until(are_stopped(terminal.pid, *both))
+        os.kill(terminal.pid, signal.SIGCONT)
+        wait_until(none_is_stopped(terminal.pid, *both))
+    (tmp_path / "enough").touch()
+    wait_until(lambda: not is_running(terminal.pid))
+    terminal.close()
+    assert terminal.exitstatus == 7
+    os.kill(both[1], signal.SIGKILL)
