@@ -376,6 +376,42 @@ def test_who_asks_to_be_left_alone_is(call: Call) -> None:
     assert len(asked) == 3
 
 
+def test_who_asks_to_be_left_alone_where_no_limit_looks_is_and_the_guard_goes_on(call: Call) -> None:
+    """A 429 of the key, which `--scope account --min` does not need: it is not asked again, and the account is."""
+    asked: list[str] = []
+
+    def answer(path: str, _key: str) -> Reply:
+        asked.append(path)
+        if path != ACCOUNT:
+            return balance("100") if len(asked) <= 2 else refusal(429, Retry_After="3600")
+        return balance("1" if len(asked) > 8 else "100")
+
+    with gateway_of(answer) as gateway:
+        options = ("--min", "5", "--scope", "account", "--max-blind", "5", "--timeout", "2")
+        ended = call("run", *options, *QUICK, "--", "sleep", "30", env=at(gateway))
+    assert ended.code == 124
+    assert "the command was stopped: 1 left, at least 5 required" in ended.stderr
+    assert len([path for path in asked if path != ACCOUNT]) == 2
+
+
+@pytest.mark.parametrize("wish", ["9999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wish_without_sense_does_not_end_the_guard(call: Call, wish: str) -> None:
+    """The balance is not known then, for as long as that is allowed."""
+    asked: list[float] = []
+
+    def answer(_path: str, _key: str) -> Reply:
+        asked.append(time.monotonic())
+        return balance("10") if len(asked) == 1 else refusal(429, Retry_After=wish)
+
+    with gateway_of(answer) as gateway:
+        options = ("--max-spend", "1", "--timeout", "2", "--max-blind", "0.5")
+        ended = call("run", *options, *QUICK, "--", "sleep", "30", env=at(gateway))
+    assert ended.code == 124
+    assert "the command was stopped: the balance is not known" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(asked) == 2
+
+
 def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guard that cannot look must not go on as though it had seen something."""
 
@@ -407,6 +443,79 @@ def test_a_bug_of_ours_leaves_nothing_running(
     assert ended.code == 125
     assert "a bug in apimart: ZeroDivisionError" in ended.stderr
     assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "supervision.settle",
+        "supervision.close",
+        "supervision.doubt_in_words",
+        "supervision._breach",
+        "watching.Register.finish",
+        "settling.Looking.again",
+        "accounting._document",
+        "accounting.spent_in_words",
+    ],
+)
+@pytest.mark.parametrize("status", [0, 9])
+def test_what_fails_after_the_end_costs_a_warning_and_not_the_status(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, place: str, status: int
+) -> None:
+    """A command that has ended by itself is never told as one that was not started."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"apimart_cli.guarding.{place}", fail)
+    options = ("--max-spend", "100", "--no-settle", "--interval", "60", "--report", "report.json")
+    ended = call("run", *options, "--", "sh", "-c", f"exit {status}", env=connected(sandbox))
+    assert (ended.code, "Traceback" in ended.stderr) == (status, False)
+    is_reached = place not in {"supervision.doubt_in_words", "supervision._breach"}
+    assert ("warning: a bug in apimart: ZeroDivisionError" in ended.stderr) == is_reached
+
+
+def test_what_fails_after_a_stop_does_not_hide_it(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The words for it may fail; the status is that of a stop, and the report is written."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("apimart_cli.guarding.supervision._breach", fail)
+    monkeypatch.setattr("apimart_cli.guarding.watching.Guard.stop", lambda *_: StoppedBy.MIN)
+    monkeypatch.setattr("apimart_cli.guarding.supervision._refusal", lambda *_: None)
+    ended = call("run", "--min", "1", *QUICK, "--report", "report.json", "--", "sleep", "30", env=connected(sandbox))
+    assert (ended.code, report_of(tmp_path)["stopped_by"]) == (124, "min")
+
+
+def test_a_bug_while_the_command_ends_does_not_replace_its_status(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ended by itself before we failed."""
+
+    def fail() -> None:
+        time.sleep(0.3)  # in which the command ends
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("apimart_cli.processes.relay.reap_orphans", fail)
+    ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", "sleep 0.1; exit 9", env=connected(sandbox))
+    assert ended.code == 9
+    assert "warning: a bug in apimart: ZeroDivisionError" in ended.stderr
+
+
+def test_an_alert_that_fails_at_the_end_does_not_replace_the_status(
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor any other thing that is put away after the command."""
+
+    def fail(_alerts: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("apimart_cli.alerting.Alerts.finish", fail)
+    options = ("--min", "1", "--on-low", "true", *QUICK)
+    assert call("run", *options, "--", "sh", "-c", "exit 9", env=connected(sandbox)).code == 9
 
 
 def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:

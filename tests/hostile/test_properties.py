@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from apimart_cli.balance import Balance, Reading, spendable
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
 from apimart_cli.errors import (
+    LONGEST_RETRY_AFTER,
     ApimartError,
     AuthError,
     BadResponseError,
@@ -359,9 +360,34 @@ def _parsed(parse: Callable[[str, str], T], text: str) -> T | None:
 @tries(1_000)
 @given(texts(_DATES))
 def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing(text: str) -> None:
-    """A server may write anything into Retry-After without breaking the command."""
+    """A server may write anything into Retry-After without breaking the command. It is never more than a day."""
     seconds = _parse_retry_after(text)
-    assert seconds is None or seconds >= 0
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("86399", 86399),
+        ("86401", LONGEST_RETRY_AFTER),
+        ("9999999999", LONGEST_RETRY_AFTER),
+        ("9" * 400, LONGEST_RETRY_AFTER),
+        ("9" * 5000, LONGEST_RETRY_AFTER),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_RETRY_AFTER),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("-5", None),
+        ("1e9", None),
+        ("inf", None),
+        ("nan", None),
+        ("", None),
+    ],
+)
+def test_a_wish_for_a_pause_is_bounded_where_it_is_read(text: str, seconds: float | None) -> None:
+    """So that nothing that waits for it can wait for ever, or longer than a clock can count."""
+    assert _parse_retry_after(text) == seconds
 
 
 # --- text -------------------------------------------------------------------------------------------------------

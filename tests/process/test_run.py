@@ -112,6 +112,53 @@ def test_the_codes_are_those_of_timeout(run: Run, sandbox: Sandbox, environment:
         assert ours == (theirs.returncode if theirs.returncode >= 0 else 128 - theirs.returncode)
 
 
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """A folder with files that can be executed and do not say what runs them."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    texts = {
+        "plain": b'echo "ran $0 with $# words: $1"; exit 6\n',
+        "empty": b"",
+        "binary": bytes(range(256)),
+        "elf": b"\x7fELF\x02\x01\x01" + bytes(60),
+        "other": b"#!/no/such/interpreter\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_bytes(text)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("around", [("run", *QUICK), ("sandbox",)])
+@pytest.mark.parametrize("name", ["plain", "empty", "binary", "elf", "other"])
+@pytest.mark.parametrize("is_in_path", [True, False])
+def test_what_names_no_interpreter_is_run_as_timeout_runs_it(
+    run: Run,
+    sandbox: Sandbox,
+    environment: Mapping[str, str],
+    tmp_path: Path,
+    scripts: Path,
+    around: tuple[str, ...],
+    name: str,
+    is_in_path: bool,
+) -> None:
+    """By /bin/sh, with its arguments. GNU timeout itself is asked; it differs where nothing can be run at all."""
+    env = {"PATH": f"{environment['PATH']}:{scripts}", **connected(sandbox)}
+    words = [name if is_in_path else f"./scripts/{name}", "a b", "--min"]
+    theirs = subprocess.run(
+        [need("timeout"), "9", *words], env={**environment, **env}, cwd=tmp_path, capture_output=True, check=False
+    )
+    ours = run(*around, "--", *words, env=env)
+    if name == "other" and around[0] == "sandbox":
+        assert (ours.returncode, ours.stdout) == (2, "")
+        return
+    assert (ours.returncode, ours.stdout.encode()) == (theirs.returncode, theirs.stdout)
+    if name == "plain":
+        assert ours.returncode == 6
+        assert ours.stdout.endswith("scripts/plain with 2 words: a b\n")
+
+
 # --- the command feels nothing ----------------------------------------------------------------------------------
 
 LOOKING_AROUND = """

@@ -1,4 +1,4 @@
-"""`run` and `sandbox` that are stopped, by Ctrl-Z or SIGSTOP: the command is suspended with them, and goes on with them."""
+"""`run` and `sandbox` that are stopped, by Ctrl-Z or SIGSTOP: the command is suspended and continued with them."""
 
 import os
 import re

@@ -234,6 +234,22 @@ def test_who_asks_for_time_gets_it() -> None:
     assert after(guard(max_spend="3"), seen(0, "1"), blind(2, retry_after=0.5)).next_look() == 4
 
 
+@pytest.mark.parametrize("wish", [301, 86_400, 1e10, float("inf")])
+def test_a_wish_to_be_left_alone_is_granted_for_five_minutes(wish: float) -> None:
+    """What runs meanwhile is not guarded; and while it is left alone, the balance is as unknown as otherwise."""
+    watching = after(guard(max_spend="3", max_blind=250), seen(0, "1"), blind(2, retry_after=wish))
+    assert watching.next_look() == 302
+    assert watching.stop(251.9) is None
+    assert watching.stop(252) is StoppedBy.BLIND
+
+
+def test_at_the_last_rate_a_limit_is_reached_while_the_gateway_is_left_alone() -> None:
+    """It is stopped then, not when the gateway may be asked again."""
+    watching = after(guard(max_spend="3"), seen(0, "1"), seen(2, "2"), blind(4, retry_after=300))
+    assert watching.stop(5.9) is None
+    assert watching.stop(6) is StoppedBy.BLIND
+
+
 # --- seeing nothing ---------------------------------------------------------------------------------------------
 
 
