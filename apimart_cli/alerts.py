@@ -12,7 +12,7 @@ from apimart_cli.balance import Reading
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.gate import Thresholds, judge_reading
 from apimart_cli.spending import EXACT, SAME, SAME_PART
-from apimart_cli.words import AlertEvent, Outcome, Scope
+from apimart_cli.words import AlertEvent, Outcome, Scope, StoppedBy
 
 _SLACK = 60.0
 """Seconds by which the clock may have been put back: more than that, and a reminder is due."""
@@ -57,9 +57,15 @@ class Alert(NamedTuple):
     event: AlertEvent
     reading: Reading
     threshold: Thresholds
-    """The one threshold that it is about."""
+    """The one threshold that it is about; none for a stop of which no threshold is the reason."""
     label: str | None = None
     """The label of the guarded run in which it happened."""
+    reason: StoppedBy | None = None
+    """Why a guarded command is being stopped."""
+    max_spend: Decimal | None = None
+    """What it was allowed to spend, where that is the reason."""
+    spent: Decimal | None = None
+    """What it has spent by then."""
 
 
 def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:

@@ -192,3 +192,5 @@ class AlertEvent(StrEnum):
     """Less is left than `min`, or it lasts shorter than `min_runway`."""
     RECOVERED = "recovered"
     """Enough is left again."""
+    STOPPED = "stopped"
+    """A limit was reached, and the guarded command is being stopped."""

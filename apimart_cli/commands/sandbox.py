@@ -195,6 +195,7 @@ def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
     from apimart_cli.processes.child import Child, hint_for
     from apimart_cli.processes.relay import supervise
     from apimart_cli.processes.terminal import TerminalSettings
+    from apimart_cli.screen.unreached import Unreached
 
     terminal = TerminalSettings()
     started: list[Child] = []
@@ -209,7 +210,7 @@ def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
         return started[0]
 
     try:
-        status = supervise(start)
+        status = supervise(start, told=Unreached())
     except ChildProcessError:
         raise ApimartError(f"the exit code of {command[0]} is lost", "do not ignore SIGCHLD") from None
     if started[0].was_killed:

@@ -73,6 +73,8 @@ def _document(account: Account) -> str:
             "exit_code": run.exit_code,
             "apimart_exit_code": int(account.code),
             "stopped_by": run.stopped_by,
+            "stopped": run.was_stopped,
+            "could_not_stop": run.could_not_stop,
             "min": limits.min,
             "max_spend": limits.max_spend,
             "min_runway_days": days_of(limits.min_runway),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from apimart_cli.alerts import Alert
 from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import (
@@ -18,6 +19,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
+from apimart_cli.gate import Thresholds
 from apimart_cli.guard import Guard, Limits
 from apimart_cli.guarding.accounting import Account, close
 from apimart_cli.guarding.looking import Looking, Sight
@@ -27,16 +29,16 @@ from apimart_cli.output.runs import breach_in_words, doubt_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import INTERRUPTED, asked_to_end
 from apimart_cli.processes.watchdog import Watchdog
-from apimart_cli.runs import Run
+from apimart_cli.runs import STOPPED, Run
 from apimart_cli.screen.writing import only_told, write_error, write_warning
 from apimart_cli.text import without_keys
 from apimart_cli.trace import Trace
-from apimart_cli.words import Scope, StoppedBy
+from apimart_cli.words import AlertEvent, Scope, StoppedBy
 
 if TYPE_CHECKING:
     from apimart_cli.processes.terminal import TerminalSettings
 
-STOPPED, CANNOT_INVOKE, NOT_FOUND = 124, 126, 127
+CANNOT_INVOKE, NOT_FOUND = 126, 127
 """The codes of GNU timeout."""
 
 _HARD_LIMIT_HINT = "for a hard limit, give the key a quota of its own"
@@ -61,6 +63,8 @@ class Order(NamedTuple):
     trace: Trace | None = None
     told: Callable[[Sequence[Reading]], None] | None = None
     """Called with the readings of each look that are held to the limits."""
+    stopping: Callable[[Alert], None] | None = None
+    """Called when a limit is reached, before the stop begins; it must not wait."""
 
 
 class _End(NamedTuple):
@@ -69,6 +73,8 @@ class _End(NamedTuple):
     status: int
     code: ExitCode
     stopped_by: StoppedBy | None = None
+    could_not_stop: int = 0
+    """How many processes went on all the same."""
 
 
 class _Ended(NamedTuple):
@@ -170,7 +176,7 @@ def _run(
     register = Register(order.settings.history.value if is_recorded else None, run, patience=looking.patience)
     started = time.monotonic()
     with Watch(guard, looking, first, advice=_advice(order), register=register) as watch:
-        end = _supervised(order, watch, watchdog)
+        end = _supervised(order, watch, register, watchdog)
     if watchdog is not None:
         # What the command has left running is left alone, whatever becomes of us from here on.
         watchdog.release()
@@ -184,8 +190,9 @@ def _tell_the_end(order: Order, ended: _Ended, first: Sight, run: Run, register:
     looking, guard, watch, end, seconds = ended
     after, is_settled, others = watch.latest, False, None
     if end.stopped_by is not None:
+        what = "could not be stopped, and ended by itself" if end.could_not_stop else "was stopped"
         with only_told():
-            write_error(f"the command was stopped: {_breach(order, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
+            write_error(f"the command {what}: {_breach(order, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
     if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or order.settle):
         with only_told():
             after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
@@ -198,6 +205,7 @@ def _tell_the_end(order: Order, ended: _Ended, first: Sight, run: Run, register:
         is_settled=is_settled,
         stopped_by=end.stopped_by,
         exit_code=end.status,
+        could_not_stop=end.could_not_stop,
     )
     with only_told():
         others = register.finish(run)
@@ -213,47 +221,92 @@ def _settles(order: Order, end: _End) -> bool:
     return end.stopped_by is None and end.status != INTERRUPTED
 
 
-def _supervised(order: Order, watch: Watch, watchdog: Watchdog | None) -> _End:
+class _Supervision:
+    """One command under its guard: how it is started, when it is stopped, and why."""
+
+    def __init__(self, order: Order, watch: Watch, register: Register, watchdog: Watchdog | None) -> None:
+        self.child: Child | None = None
+        """The command, once it was started."""
+        self._order = order
+        self._watch = watch
+        self._register = register
+        self._watchdog = watchdog
+
+    def start(self) -> Child:
+        """Start the command. Raises OSError or ValueError when it cannot be started."""
+        self.child = Child.start(self._order.command)
+        self._register.command = self.child.pid
+        if self._watchdog is not None:
+            self._watchdog.tell(self.child.pid, has_own_group=not self.child.shares_our_group)
+        return self.child
+
+    def stop_within(self, _child: Child) -> float | None:
+        """Return the seconds that it has to end, once it has to; None before that."""
+        if not self._watch.must_stop():
+            return None
+        if self._order.stopping is not None and self._watch.stopped_by is not None:
+            self._order.stopping(_alert_of(self._order, self._watch, self._watch.stopped_by))
+        return self._order.kill_after
+
+    def is_suspended(self) -> bool:
+        """Tell whether it was stopped because we were."""
+        return self._watchdog is not None and self._watchdog.suspends
+
+    def why(self) -> str | None:
+        """Say why it has to end, once it has to."""
+        stopped_by = self._watch.stopped_by
+        return None if stopped_by is None else _breach(self._order, self._watch, stopped_by)
+
+
+def _supervised(order: Order, watch: Watch, register: Register, watchdog: Watchdog | None) -> _End:
     """Run the command until it ends, or has to be stopped."""
     from apimart_cli.processes.relay import supervise
     from apimart_cli.processes.terminal import TerminalSettings
+    from apimart_cli.screen.unreached import Unreached
 
     terminal = TerminalSettings()
-
-    started: list[Child] = []
-
-    def start() -> Child:
-        child = Child.start(order.command)
-        started.append(child)
-        if watchdog is not None:
-            watchdog.tell(child.pid, has_own_group=not child.shares_our_group)
-        return child
-
-    def stop_within(_child: Child) -> float | None:
-        return order.kill_after if watch.must_stop() else None
-
-    def is_suspended() -> bool:
-        return watchdog is not None and watchdog.suspends
-
+    supervision = _Supervision(order, watch, register, watchdog)
     try:
-        status = supervise(start, stop_within=stop_within, is_suspended=is_suspended)
+        status = supervise(
+            supervision.start,
+            stop_within=supervision.stop_within,
+            is_suspended=supervision.is_suspended,
+            told=Unreached(supervision.why),
+        )
     except Exception as error:  # noqa: BLE001  # raised again, unless the command has ended by itself
-        if not started and isinstance(error, OSError | ValueError):
+        if supervision.child is None and isinstance(error, OSError | ValueError):
             return _not_invoked(order, error)
-        return _after_failure(order, started, error, terminal)
-    if watch.stopped_by is not None or started[0].was_killed:
+        return _after_failure(order, supervision.child, error, terminal)
+    if watch.stopped_by is not None or (supervision.child is not None and supervision.child.was_killed):
         with only_told():
             terminal.restore()
     if watch.stopped_by is None:
         return _End(status, ExitCode.OK)
     is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
-    return _End(STOPPED, watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW, watch.stopped_by)
+    code = watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW
+    could_not_stop = 0 if supervision.child is None else supervision.child.could_not_stop
+    return _End(STOPPED, code, watch.stopped_by, could_not_stop)
 
 
-def _after_failure(order: Order, started: Sequence[Child], error: Exception, terminal: "TerminalSettings") -> _End:
+def _alert_of(order: Order, watch: Watch, stopped_by: StoppedBy) -> Alert:
+    """Return what `on_stop` is told."""
+    limits = order.limits
+    by_min, by_runway = stopped_by is StoppedBy.MIN, stopped_by is StoppedBy.MIN_RUNWAY
+    return Alert(
+        AlertEvent.STOPPED,
+        watch.held(),
+        Thresholds(min=limits.min if by_min else None, min_runway=limits.min_runway if by_runway else None),
+        None if order.label is None else without_keys(order.label),
+        reason=stopped_by,
+        max_spend=limits.max_spend if stopped_by is StoppedBy.MAX_SPEND else None,
+        spent=watch.spent,
+    )
+
+
+def _after_failure(order: Order, child: Child | None, error: Exception, terminal: "TerminalSettings") -> _End:
     """Return how a command ended by itself before something of ours failed; stop one that runs, and raise `error`."""
     is_lost = isinstance(error, ChildProcessError)
-    for child in started:
+    if child is not None:
         with suppress(ChildProcessError):
             if not is_lost and (status := child.wait(0)) is not None:
                 with only_told():

@@ -1,16 +1,19 @@
 """Watching a command while it runs: one thread looks at the balances, and the guard says when to stop."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
+from apimart_cli.balance import Reading
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UnavailableError, UsageError, bug
 from apimart_cli.guard import Guard, Look
-from apimart_cli.guarding.looking import Looking, Sight
+from apimart_cli.guarding.looking import Looking, Sight, least
 from apimart_cli.output.runs import doubt_in_words
 from apimart_cli.runs import Run
 from apimart_cli.screen.writing import write_warning
@@ -30,6 +33,9 @@ _LONGEST_WAIT = 60.0
 
 _MOST_THREADS = 4
 """Most threads that look: one that hangs is replaced, and may hang for ever."""
+
+NOTHING_KNOWN = Decimal("Infinity")
+"""Stands for what is left where that is unlimited or not known."""
 
 
 class Watch:
@@ -124,6 +130,11 @@ class Watch:
             thread.start()
         self._threads.append(thread)
 
+    def held(self) -> Reading:
+        """Return the reading that says least is left, of those of the last look that are held to the limits."""
+        held = self._looking.held(self.last_readings or self.latest.readings)
+        return min(held, key=lambda reading: NOTHING_KNOWN if (left := least([reading])) is None else left)
+
     def _now(self) -> float:
         """Return the time, without that which we were stopped for: neither did the command spend, nor did we look."""
         asked_at = time.monotonic()
@@ -213,6 +224,8 @@ class Register:
     def __init__(self, path: Path | None, run: Run, *, patience: float) -> None:
         """Register `run` in the ledger at `path`; nothing is where that is None. Looks take `patience` seconds."""
         self.run = run
+        self.command: int | None = None
+        """The number of the command's process, once that is there."""
         self._path = path
         self._patience = patience
         self._number: int | None = None
@@ -222,9 +235,12 @@ class Register:
         """Say that it has begun."""
         if self._path is not None:
             from apimart_cli.ledger.runs import begin
+            from apimart_cli.processes.table import are_gone
 
             with self._one_at_a_time, suppress(Exception):
-                self._number = begin(self._path, self.run, self._alive_until(0))
+                self._number = begin(
+                    self._path, self.run, self._alive_until(0), processes=self._processes(), are_gone=are_gone
+                )
 
     def beat(self, seconds: float) -> None:
         """Say that it goes on, and that the next look comes in so many seconds."""
@@ -232,7 +248,7 @@ class Register:
             from apimart_cli.ledger.runs import beat
 
             with self._one_at_a_time, suppress(Exception):
-                beat(self._path, self._number, self._alive_until(seconds))
+                beat(self._path, self._number, self._alive_until(seconds), processes=self._processes())
 
     def finish(self, run: Run) -> int | None:
         """Say how it ended; return how many others of its key were under way meanwhile, None where nobody knows."""
@@ -243,6 +259,12 @@ class Register:
             with self._one_at_a_time, suppress(Exception):
                 return finish(self._path, self._number, run)
         return None
+
+    def _processes(self) -> str | None:
+        """Return what names us and the command: when both are gone, the run is over, whoever saw the end."""
+        from apimart_cli.processes.table import identity_of
+
+        return identity_of(os.getpid(), *([] if self.command is None else [self.command]))
 
     def _alive_until(self, seconds: float) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=seconds + self._patience + _MARGIN)

@@ -1,4 +1,7 @@
-"""Retention: every sample for a while, then the last one of each day, then none. In small steps, once a day."""
+"""Retention: every sample for a while, then the last one of each day, then none. In small steps, once a day.
+
+Guarded runs are kept for as long as the last sample of a day is.
+"""
 
 import sqlite3
 import time
@@ -28,6 +31,9 @@ STEP_SECONDS = 0.03
 """About how long one transaction takes: others wait no longer than for that."""
 
 _DAY = 86_400
+
+FORGET_FACTS = "DELETE FROM run_facts WHERE run NOT IN (SELECT id FROM runs)"
+"""Deletes what is known of runs that are not there any more: a later one may get the number."""
 
 _NOT_DONE = """
     SELECT id FROM series WHERE thinned < :to OR EXISTS (SELECT 1 FROM samples WHERE series = series.id AND at < :gone)
@@ -69,6 +75,9 @@ def prune(connection: Connection, now: datetime, *, seconds: float | None = None
             time.sleep(PAUSE)
         elif time.monotonic() > ends_at:
             return False
+    with transaction(connection):
+        connection.execute("DELETE FROM runs WHERE began < ?", (1000 * times["gone"],))
+        connection.execute(FORGET_FACTS)
     _note(connection, now)
     return True
 

@@ -4,7 +4,7 @@ The command line of a run is not kept: there may be a key in it.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,29 +13,50 @@ from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import amount_of, key_id_of, readable, text_of
 from apimart_cli.ledger.recording import within
 from apimart_cli.ledger.records import ALLOWED_SECONDS
-from apimart_cli.ledger.retention import DAYS_FOR
+from apimart_cli.ledger.retention import DAYS_FOR, FORGET_FACTS
 from apimart_cli.runs import Run
 from apimart_cli.words import StoppedBy
 
-_COLUMNS = "key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code"
+_COLUMNS = (
+    "key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code,"
+    " coalesce((SELECT could_not_stop FROM run_facts WHERE run = runs.id), 0)"
+)
+
+_MOST_ACTIVE = 1000
+"""Most runs whose processes are looked for: that takes less than the time allowed."""
 
 
-def begin(path: Path, run: Run, alive_until: datetime) -> int:
-    """Write a run that has begun, and return its number. Raises LedgerError, at the latest after 250 ms."""
+def begin(
+    path: Path,
+    run: Run,
+    alive_until: datetime,
+    *,
+    processes: str | None = None,
+    are_gone: Callable[[str], bool] = lambda _processes: False,
+) -> int:
+    """Write a run that has begun, and return its number. Raises LedgerError, at the latest after 250 ms.
+
+    `processes` names its processes. Other runs of the key `are_gone` when theirs have ended, though no end was
+    written: they were killed, and are not active from here on.
+    """
 
     def write() -> int:
         with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
-            return _insert(connection, run, alive_until)
+            _end_those_gone(connection, run, are_gone)
+            number = _insert(connection, run, alive_until)
+            connection.execute("UPDATE run_facts SET processes = ? WHERE run = ?", (processes, number))
+            return number
 
     return within(ALLOWED_SECONDS, path, write)
 
 
-def beat(path: Path, number: int, alive_until: datetime) -> None:
-    """Say that a run goes on. Raises LedgerError, at the latest after 250 ms."""
+def beat(path: Path, number: int, alive_until: datetime, *, processes: str | None = None) -> None:
+    """Say that a run goes on, with these `processes`. Raises LedgerError, at the latest after 250 ms."""
 
     def write() -> None:
         with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
             connection.execute("UPDATE runs SET alive_until = ? WHERE id = ?", (_milliseconds(alive_until), number))
+            connection.execute("UPDATE run_facts SET processes = ? WHERE run = ?", (processes, number))
 
     within(ALLOWED_SECONDS, path, write)
 
@@ -56,7 +77,10 @@ def finish(path: Path, number: int | None, run: Run) -> int:
                 " WHERE id = ?",
                 (_milliseconds(ended), _milliseconds(ended), *_end_of(run), known),
             )
-            connection.execute("DELETE FROM runs WHERE began < ?", (_milliseconds(ended - DAYS_FOR),))
+            connection.execute(
+                "INSERT OR REPLACE INTO run_facts (run, processes, could_not_stop) VALUES (?, NULL, ?)",
+                (known, run.could_not_stop),
+            )
             (others,) = connection.execute(
                 "SELECT count(*) FROM runs WHERE key_id = ? AND host = ? AND id != ? AND began <= ? AND began >= ?"
                 " AND coalesce(ended, alive_until) >= ?",
@@ -89,10 +113,12 @@ def runs(connection: Connection, *, since: datetime | None = None, profile: str 
 def clear_runs(connection: Connection, *, profile: str | None = None, before: datetime | None = None) -> int:
     """Delete runs, of one profile or before a time where that is named; return how many."""
     with transaction(connection):
-        return connection.execute(
+        deleted = connection.execute(
             "DELETE FROM runs WHERE (? IS NULL OR profile = ?) AND began < ?",
             (profile, profile, _milliseconds(before or datetime.max.replace(tzinfo=UTC) - timedelta(days=2))),
         ).rowcount
+        connection.execute(FORGET_FACTS)
+        return deleted
 
 
 def rename_runs(connection: Connection, old: str, new: str) -> None:
@@ -106,7 +132,22 @@ def _insert(connection: Connection, run: Run, alive_until: datetime) -> int:
         "INSERT INTO runs (key_id, host, profile, label, unit, began, alive_until) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (run.key_id, run.host, run.profile, run.label, run.unit, _milliseconds(run.began), _milliseconds(alive_until)),
     )
-    return int(written.lastrowid or 0)
+    number = int(written.lastrowid or 0)
+    connection.execute("INSERT OR REPLACE INTO run_facts (run) VALUES (?)", (number,))
+    return number
+
+
+def _end_those_gone(connection: Connection, run: Run, are_gone: Callable[[str], bool]) -> None:
+    """Take the runs that are gone for ended before this one began."""
+    began = _milliseconds(run.began)
+    rows = connection.execute(
+        "SELECT id, processes FROM runs JOIN run_facts ON run = id WHERE key_id = ? AND host = ? AND ended IS NULL"
+        " AND alive_until >= ? AND processes IS NOT NULL LIMIT ?",
+        (run.key_id, run.host, began, _MOST_ACTIVE),
+    ).fetchall()
+    for number, processes in rows:
+        if are_gone(f"{processes}"):
+            connection.execute("UPDATE runs SET alive_until = ? WHERE id = ?", (began - 1, number))
 
 
 def _end_of(run: Run) -> tuple[str | None, bool, str | None, int | None]:
@@ -114,7 +155,7 @@ def _end_of(run: Run) -> tuple[str | None, bool, str | None, int | None]:
 
 
 def _run(row: Any) -> Run:
-    key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code = row
+    key_id, host, profile, label, unit, began, ended, spent, settled, stopped_by, exit_code, unstopped = row
     return Run(
         key_id_of(key_id),
         text_of(host),
@@ -127,6 +168,7 @@ def _run(row: Any) -> Run:
         bool(settled),
         None if stopped_by is None else StoppedBy(stopped_by),
         None if exit_code is None else operator.index(exit_code),
+        operator.index(unstopped),
     )
 
 

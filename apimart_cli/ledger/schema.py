@@ -63,12 +63,24 @@ def _create_late(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX late_by_last ON late (series, last)")
 
 
+def _create_run_facts(connection: sqlite3.Connection) -> None:
+    """More about each guarded run: its processes while it is active, and how many of them could not be stopped.
+
+    A table of its own: the text of one that is altered would not be ours (see `elsewhere.py`).
+    """
+    connection.execute(
+        "CREATE TABLE run_facts (run INTEGER PRIMARY KEY REFERENCES runs (id), processes TEXT,"
+        " could_not_stop INTEGER NOT NULL DEFAULT 0)"
+    )
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_samples,
     _create_state,
     _create_runs,
     _create_alerts,
     _create_late,
+    _create_run_facts,
 )
 """What makes each version of the file out of the one before it. Only ever added to."""
 

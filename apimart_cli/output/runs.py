@@ -103,7 +103,7 @@ def _how_it_ended(run: Run) -> str:
         return "running, or killed"
     if run.stopped_by is None:
         return f"exit {run.exit_code}"
-    return f"stopped: {_REASONS[run.stopped_by]}"
+    return f"{'not stopped' if run.could_not_stop else 'stopped'}: {_REASONS[run.stopped_by]}"
 
 
 _REASONS = {
@@ -130,6 +130,8 @@ def runs_as_json(runs: Sequence[Run]) -> str:
                 "ended_at": None if run.ended is None else f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
                 "exit_code": run.exit_code,
                 "stopped_by": run.stopped_by,
+                "stopped": run.was_stopped,
+                "could_not_stop": run.could_not_stop,
                 "spent": run.spent,
                 "settled": run.is_settled,
                 "unit": None if run.unit is None else without_keys(run.unit),

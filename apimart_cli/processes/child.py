@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
-from apimart_cli.processes.descendants import Descendants, adopt_orphans, note_end, note_start
+from apimart_cli.processes.descendants import GONE_SECONDS, Descendants, Missed, adopt_orphans, note_end, note_start
 from apimart_cli.processes.signals import ENDING, JOB_CONTROL
 from apimart_cli.processes.starting import as_shells_do
 
@@ -19,6 +19,9 @@ _SLICE = 0.05
 
 _FIRST_PAUSE = 0.0005
 """Seconds before the second look at a command that has not ended; each further pause is twice as long."""
+
+_LOOK_EVERY = 0.5
+"""Least seconds between two looks at what could not be stopped."""
 
 _EXHAUSTED = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
@@ -33,6 +36,14 @@ class Child:
     def __init__(self, process: "subprocess.Popen[bytes]", *, has_own_group: bool) -> None:
         self._process = process
         self._has_own_group = has_own_group
+        self._left: Descendants | None = None
+        """What went on when it was stopped."""
+        self._unheard: Descendants | None = None
+        """The command, where something of it did not get a signal that was to end it."""
+        self._look_at = 0.0
+        self._is_refused = False
+        self.could_not_stop = 0
+        """How many processes of it went on when it was stopped; all that is left to do is to wait for their end."""
         note_start(process.pid)
 
     @classmethod
@@ -116,8 +127,11 @@ class Child:
             status = self.wait(min(_SLICE, left))
         return status
 
-    def relay(self, number: int) -> None:
-        """Hand a signal on to the command; one that ends processes to everything that it has started, too."""
+    def relay(self, number: int, told: Callable[[Missed], None] = lambda _missed: None) -> None:
+        """Hand a signal on to the command; one that ends processes to everything that it has started, too.
+
+        `told` is called with what could not be reached, and by `look_after` again while that runs.
+        """
         if self._process.returncode is not None:
             return
         if number not in ENDING:
@@ -125,15 +139,32 @@ class Child:
             return
         descendants = Descendants(self._process.pid)
         descendants.look()
-        self._signal(number)
-        descendants.signal(number, except_group=self._process.pid if self._has_own_group else None)
+        self._is_refused = not self._signal(number)
+        descendants.signal(number, except_group=self._group)
+        missed = self._missed(descendants)
+        if missed != Missed():
+            told(missed)
+        self._unheard = descendants if missed.pids else None
+
+    def look_after(self, told: Callable[[Missed], None]) -> None:
+        """Call `told` with what did not get the last signal that was to end it, while that runs."""
+        began = time.monotonic()
+        if self._unheard is None or began < self._look_at:
+            return
+        self._unheard.look()
+        missed = self._missed(self._unheard)
+        if missed.pids:
+            told(missed)
+        else:
+            self._unheard = None
+        self._look_at = time.monotonic() + max(_LOOK_EVERY, 20 * (time.monotonic() - began))
 
     def follow_stop(self, *, unless: Callable[[], bool] = lambda: False) -> None:
         """Where it was stopped (Ctrl-Z), stop as well, as the shell expects it of its job; go on together.
 
         `unless` is asked after the stop was seen: one that came because we were stopped is not followed.
         """
-        if not hasattr(os, "waitid") or not self.shares_our_group:
+        if not hasattr(os, "waitid") or not self.shares_our_group or self._process.returncode is not None:
             return
         pid = self._process.pid
         with suppress(ChildProcessError):
@@ -145,35 +176,98 @@ class Child:
                     self._signal(signal.SIGCONT)
                 os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG)
 
-    def stop(self, grace: float) -> int:
+    def stop(self, grace: float, told: Callable[[Missed], None] = lambda _missed: None) -> int | None:
         """End it and everything that it has started, with SIGTERM and after `grace` seconds with SIGKILL.
 
-        Return its exit status, as `wait` does.
+        Return its exit status, as `wait` does; None where it goes on, because the system does not let us end it. `told`
+        is called at once, and again and again, with what could not be reached; `goes_on` tells later whether that is
+        still there.
         """
         if self._process.returncode is None:
-            self._end(grace)
+            self._end(grace, told)
+            with suppress(ChildProcessError):
+                if not self._wait_for_end(0):
+                    return None
         status = self._forget()
         return 128 - status if status < 0 else status
 
-    def _end(self, grace: float) -> None:
+    def goes_on(self, told: Callable[[Missed], None]) -> bool:
+        """Tell whether something that could not be stopped still runs, and end what can be ended by now."""
+        if self._left is None:
+            return False
+        began = time.monotonic()
+        if began >= self._look_at:
+            self._left.kill_what_lives()
+            missed = self._missed(self._left)
+            if not missed.pids and not self._left.are_seen:
+                self._left = None
+                return False
+            self.could_not_stop = max(self.could_not_stop, len(missed.pids))
+            told(missed)
+            self._look_at = time.monotonic() + max(_LOOK_EVERY, 20 * (time.monotonic() - began))
+        return True
+
+    def _end(self, grace: float, told: Callable[[Missed], None]) -> None:
         descendants = Descendants(self._process.pid)
+        was_refused = False
         if grace > 0:
             descendants.look()
-            self._signal(signal.SIGTERM)
-            descendants.signal(signal.SIGTERM, except_group=self._process.pid if self._has_own_group else None)
-            if hasattr(signal, "SIGCONT"):
-                # One that is stopped, because it reads a terminal in the background say, is told when it goes on.
-                self._signal(signal.SIGCONT)
-                descendants.signal(signal.SIGCONT)
-            give_up_at = time.monotonic() + grace
-            self._wait_for_end(grace)
-            while descendants.look() and time.monotonic() < give_up_at:
-                time.sleep(_SLICE)
-        elif not self._has_own_group:
-            # Before it ends: not every system gives us what it leaves behind. A group ends as a whole, and at once.
-            descendants.look()
-        self._signal(signal.SIGKILL)
-        descendants.kill()
+            # One that is stopped, because it reads a terminal in the background say, gets it when it goes on.
+            numbers = (signal.SIGTERM, *([signal.SIGCONT] if hasattr(signal, "SIGCONT") else []))
+            for number in numbers:
+                self._is_refused = not self._signal(number)
+            was_refused = self._is_refused
+            descendants.signal(*numbers, except_group=self._group)
+            self._wait_for_all(descendants, grace, told)
+
+        def signal_command(number: int) -> None:
+            self._is_refused = not self._signal(number)
+
+        descendants.kill(signal_command)
+        if not self._is_refused:
+            self._wait_for_end(GONE_SECONDS)
+        missed = self._missed(descendants)
+        self.could_not_stop = max(len(missed.pids), int(was_refused))
+        if missed != Missed():
+            told(missed)
+        if missed.pids or descendants.are_seen:
+            self._left = descendants
+
+    def _wait_for_all(self, descendants: Descendants, grace: float, told: Callable[[Missed], None]) -> None:
+        """Wait until all that could be told to end has ended, at most for `grace` seconds."""
+        give_up_at = time.monotonic() + grace
+        while True:
+            began = time.monotonic()
+            living = {process.pid for process in descendants.look()}
+            missed = self._missed(descendants)
+            if missed != Missed():
+                told(missed)
+            has_ended = self._is_refused or self._has_ended()
+            # Of thousands of processes, too, at most a fifth of the time.
+            pause = min(max(_SLICE, 4 * (time.monotonic() - began)), give_up_at - time.monotonic())
+            if pause <= 0 or (has_ended and not living - set(missed.refused)):
+                return
+            if has_ended:
+                time.sleep(pause)
+            else:
+                self._wait_for_end(pause)
+
+    def _has_ended(self) -> bool:
+        try:
+            return self._wait_for_end(0)
+        except ChildProcessError:
+            return True
+
+    def _missed(self, descendants: Descendants) -> Missed:
+        """Return what could not be reached; the command itself is known without the table of processes, too."""
+        missed, pid = descendants.missed(), self._process.pid
+        if self._is_refused and pid not in missed.refused and not self._has_ended():
+            missed = missed._replace(refused=sorted([*missed.refused, pid]))
+        return missed
+
+    @property
+    def _group(self) -> int | None:
+        return self._process.pid if self._has_own_group else None
 
     def _forget(self) -> int:
         """Take its status: from here on, its number may become that of another process."""
@@ -203,12 +297,19 @@ class Child:
             pause = min(2 * pause, _SLICE)
         return True
 
-    def _signal(self, number: int, *, to_group: bool = True) -> None:
-        with suppress(ProcessLookupError, PermissionError):
+    def _signal(self, number: int, *, to_group: bool = True) -> bool:
+        """Send a signal to it, or to its process group; return whether the system lets us."""
+        try:
             if self._has_own_group and to_group:
                 os.killpg(self._process.pid, number)
             else:
                 os.kill(self._process.pid, number)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            # Some systems say so of one that has ended.
+            return self._has_ended()
+        return True
 
 
 def hint_for(error: Exception, usual: str) -> str:

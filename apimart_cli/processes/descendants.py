@@ -6,28 +6,37 @@ else, a child that nobody here started may be theirs.
 """
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import psutil
+from apimart_cli.processes.table import Process, processes, send
 
 _PR_SET_CHILD_SUBREAPER = 36
 
-_ROUNDS = 20
-"""Most times to look again for processes that were started while the others were being signalled."""
+_SIGNAL_SECONDS = 0.25
+"""Most seconds to look again for processes that were started while the others were being signalled."""
 
-_PAUSE = 0.005
-"""Seconds between two looks, for the system to take away what was killed."""
+_HOLD_SECONDS = 1.0
+"""Most seconds to stop what starts new ones faster than it is found, before all of it is killed."""
+
+GONE_SECONDS = 5.0
+"""Most seconds to wait until what was killed is gone: the system may need a moment for many of them."""
+
+_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+"""Seconds between two looks; each pause is twice as long as the one before."""
 
 _running: set[int] = set()
 """The commands that have been started and not been waited for."""
 
 _apart: set[int] = set()
 """Those among them that have sessions of their own, and end on their own: neither ends what the other leaves behind."""
+
+_were_apart: set[int] = set()
+"""Those that had sessions of their own and have ended: what they have left behind goes on."""
 
 _starting: set[object] = set()
 """A mark for each of those that is being started: it may live already, and is not in `_apart` yet."""
@@ -37,7 +46,7 @@ _START_SECONDS = 1.0
 
 _is_own_process = False
 _oldest = float("inf")
-"""When the oldest of the commands that had to be stopped was started, on psutil's clock."""
+"""When the oldest of the commands that had to be stopped was started, as the table of processes tells it."""
 
 
 def claim_process() -> None:
@@ -59,6 +68,7 @@ def adopt_orphans() -> None:
 def note_start(pid: int) -> None:
     """Take note of a command that was started."""
     _running.add(pid)
+    _were_apart.discard(pid)
 
 
 @contextmanager
@@ -80,7 +90,9 @@ def starting_apart() -> Iterator[Callable[[int], None]]:
 def note_end(pid: int) -> None:
     """Take note of a command that was waited for."""
     _running.discard(pid)
-    _apart.discard(pid)
+    if pid in _apart:
+        _apart.discard(pid)
+        _were_apart.add(pid)
 
 
 def reap_orphans() -> None:
@@ -94,79 +106,175 @@ def reap_orphans() -> None:
             os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
 
 
+class Missed(NamedTuple):
+    """What a stop, or a signal that was handed on, does not reach."""
+
+    refused: Sequence[int] = ()
+    """Processes that the system does not let us signal: they belong to another user."""
+    deaf: Sequence[int] = ()
+    """Processes that have been killed, and do not end."""
+    is_blind: bool = False
+    """Whether the system does not tell what the command has started."""
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """All that go on."""
+        return (*self.refused, *self.deaf)
+
+
 class Descendants:
-    """The descendants of one command that has not been waited for."""
+    """One command, which has not been waited for when this is made, and its descendants."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, known: Mapping[int, int] | None = None) -> None:
+        """Begin with the command `pid`, or with processes that are `known` by number and start."""
+        self.is_blind = False
+        """Whether the system does not tell what the command has started."""
         self._pid = pid
-        self._seen: dict[int, psutil.Process] = {}
+        self._start: int | None = None
+        self._known = dict(known or {})
+        self._seen: dict[int, Process] = {}
+        self._refused: set[tuple[int, int]] = set()
+        self._killed: dict[tuple[int, int], float] = {}
 
-    def signal(self, number: int, *, except_group: int | None = None) -> None:
-        """Send a signal to each, once; those in the process group `except_group` have had it already."""
-        signalled: set[int] = set()
-        for _ in range(_ROUNDS):
-            new = [process for process in self.look() if process.pid not in signalled]
-            if not new:
-                return
+    def signal(self, *numbers: int, except_group: int | None = None) -> None:
+        """Send signals to each descendant, once; those in the process group `except_group` have had them already."""
+        signalled: set[tuple[int, int]] = set()
+        give_up_at = time.monotonic() + _SIGNAL_SECONDS
+        while new := [process for process in self.look() if process.identity not in signalled]:
             for process in new:
-                signalled.add(process.pid)
-                if _group_of(process) != except_group or except_group is None:
-                    _send(process, number)
-
-    def kill(self) -> None:
-        """Kill them all, and whatever they start meanwhile."""
-        import signal
-
-        for _ in range(_ROUNDS):
-            living = self.look()
-            if not living:
+                signalled.add(process.identity)
+                # Whether we may signal it is asked all the same.
+                has_had_it = except_group is not None and process.group == except_group
+                for number in (0,) if has_had_it else numbers:
+                    self._send(process, number)
+            if time.monotonic() >= give_up_at:
                 return
-            for process in living:
-                _send(process, signal.SIGKILL)
-            time.sleep(_PAUSE)
 
-    def look(self) -> "list[psutil.Process]":
-        """Return those that live, those that were seen before included, whoever is their parent now."""
-        import psutil
+    def kill(self, also: Callable[[int], None] = lambda _number: None) -> None:
+        """Kill the command, all that descends from it, and what they start meanwhile, and wait until they are gone.
 
-        roots = list(self._seen.values())
-        with suppress(psutil.Error):
-            roots.append(psutil.Process(self._pid))
-        roots += self._orphans()
-        for process in roots:
-            with suppress(psutil.Error, OSError):
-                for found in (process, *process.children(recursive=True)):
-                    self._seen.setdefault(found.pid, found)
-        self._seen.pop(self._pid, None)
-        return [process for process in self._seen.values() if _is_alive(process)]
+        They are stopped before any of them is killed: none starts another one then, and none loses its parent before
+        it was seen. `also` is given each signal, for those that are not found in this way. What the system does not
+        let us kill is left.
+        """
+        held: set[tuple[int, int]] = set()
+        give_up_at = time.monotonic() + _HOLD_SECONDS
+        if hasattr(signal, "SIGSTOP"):
+            also(signal.SIGSTOP)
+            while new := [process for process in self._living() if process.identity not in held]:
+                for process in new:
+                    held.add(process.identity)
+                    self._send(process, signal.SIGSTOP)
+                if time.monotonic() >= give_up_at:
+                    break
+        also(getattr(signal, "SIGKILL", signal.SIGTERM))
+        if not self.are_seen:
+            return
+        give_up_at = time.monotonic() + GONE_SECONDS
+        pause = _PAUSE
+        while self.kill_what_lives() and time.monotonic() < give_up_at:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        self._reap()
 
-    def _orphans(self) -> "list[psutil.Process]":
-        """Return the orphans that we adopted, unless they may be those of another command that still runs.
+    def has_group(self, group: int) -> bool:
+        """Tell whether a process that lived at the last look is in this process group."""
+        return any(process.is_alive and process.group == group for process in self._seen.values())
+
+    def kill_what_lives(self) -> bool:
+        """Kill what lives now, without waiting; return whether something lives that we may kill."""
+        reachable = False
+        for process in self._living():
+            if process.identity not in self._killed:
+                self._killed[process.identity] = time.monotonic()
+                self._send(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            reachable = reachable or process.identity not in self._refused
+        return reachable
+
+    def missed(self) -> Missed:
+        """Return what lived at the last look and could not be signalled, or was killed some seconds before."""
+        living = {process.identity for process in self._seen.values() if process.is_alive}
+        long_ago = time.monotonic() - GONE_SECONDS
+        refused = {pid for pid, start in living & self._refused}
+        deaf = {pid for pid, start in living if self._killed.get((pid, start), long_ago) < long_ago} - refused
+        return Missed(sorted(refused), sorted(deaf), self.is_blind)
+
+    @property
+    def are_seen(self) -> bool:
+        """Whether something of it lived at the last look."""
+        return any(process.is_alive for process in self._seen.values())
+
+    def look(self) -> list[Process]:
+        """Return the descendants that live, those that were seen before included, whoever is their parent now."""
+        return [process for process in self._living() if process.pid != self._pid]
+
+    def _living(self) -> list[Process]:
+        """Look once, in one pass; return what lives of the command and its descendants."""
+        table = processes()
+        self.is_blind = table is None
+        if table is None:
+            return []
+        children: dict[int, list[Process]] = {}
+        for process in table.values():
+            children.setdefault(process.parent, []).append(process)
+        ours = children.get(os.getpid(), [])
+        waiting = [table[pid] for pid, start in self._known.items() if pid in table and table[pid].start == start]
+        root = table.get(self._pid)
+        if root is not None and self._start in {None, root.start}:
+            self._start = root.start
+            waiting.append(root)
+        waiting += self._orphans(ours, root)
+        self._seen = {}
+        while waiting:
+            process = waiting.pop()
+            if process.pid not in self._seen:
+                self._seen[process.pid] = process
+                waiting += children.get(process.pid, [])
+        self._known = {process.pid: process.start for process in self._seen.values()}
+        return [process for process in self._seen.values() if process.is_alive]
+
+    def _orphans(self, children: Sequence[Process], root: Process | None) -> list[Process]:
+        """Return those of our children that we adopted, unless they may be those of another command that still runs.
 
         Older ones are children of the program that this process was before it became apimart (`sleep 60 & exec ...`).
         """
-        import psutil
-
         if self._pid in _apart:
-            with suppress(psutil.Error, OSError):
-                return [child for child in psutil.Process().children() if _session_of(child) == self._pid]
-            return []
+            return [child for child in children if child.session == self._pid]
         global _oldest  # noqa: PLW0603  # the last of several commands that are stopped ends the orphans of all
         if not _is_own_process:
             return []
-        with suppress(psutil.Error, OSError):
-            _oldest = min(_oldest, psutil.Process(self._pid).create_time())
+        if root is not None and root.start == self._start:
+            _oldest = min(_oldest, root.start)
         if _running - _apart - {self._pid}:
             return []
-        with suppress(psutil.Error, OSError):
-            children = psutil.Process().children()
-            _wait_for_starts()
-            return [
-                child
-                for child in children
-                if child.pid != self._pid and child.create_time() >= _oldest and _session_of(child) not in _apart
-            ]
-        return []
+        _wait_for_starts()
+        return [
+            child
+            for child in children
+            if child.pid not in {self._pid, *_running}
+            and child.start >= _oldest
+            and child.session not in _apart | _were_apart
+        ]
+
+    def _send(self, process: Process, number: int) -> None:
+        try:
+            send(process, number)
+        except PermissionError:
+            self._refused.add(process.identity)
+        except OSError:
+            pass
+        else:
+            self._refused.discard(process.identity)
+
+    def _reap(self) -> None:
+        """Wait for the orphans among them that have ended: no one else does that while we run."""
+        if not hasattr(os, "WNOHANG"):
+            return
+        ours = os.getpid()
+        for process in self._seen.values():
+            if process.parent == ours and process.pid not in _running:
+                with suppress(OSError):
+                    os.waitpid(process.pid, os.WNOHANG)
 
 
 def _wait_for_starts() -> None:
@@ -174,33 +282,3 @@ def _wait_for_starts() -> None:
     give_up_at = time.monotonic() + _START_SECONDS
     while _starting and time.monotonic() < give_up_at:
         time.sleep(_PAUSE)
-
-
-def _is_alive(process: "psutil.Process") -> bool:
-    import psutil
-
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        return False
-
-
-def _group_of(process: "psutil.Process") -> int | None:
-    try:
-        return os.getpgid(process.pid)
-    except (OSError, AttributeError):
-        return None
-
-
-def _session_of(process: "psutil.Process") -> int | None:
-    try:
-        return os.getsid(process.pid)
-    except (OSError, AttributeError):
-        return None
-
-
-def _send(process: "psutil.Process", number: int) -> None:
-    import psutil
-
-    with suppress(psutil.Error, OSError):
-        process.send_signal(number)

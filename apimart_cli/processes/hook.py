@@ -33,6 +33,8 @@ class Ended(NamedTuple):
     """Its exit status, 128 + n after signal n; None when it was stopped, because its time was over."""
     printed: bytes
     """The first of what it wrote, on either stream."""
+    goes_on: bool = False
+    """Whether something of it could not be stopped."""
 
 
 def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: bytes, seconds: float) -> Ended:
@@ -79,7 +81,7 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
         if status is None:
             child.stop(_GRACE)
         output.read(0)
-        return Ended(status, output.kept)
+        return Ended(status, output.kept, goes_on=child.could_not_stop > 0)
 
 
 class _Output:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from apimart_cli.processes.child import Child
-from apimart_cli.processes.descendants import reap_orphans
+from apimart_cli.processes.descendants import Missed, reap_orphans
 from apimart_cli.processes.signals import ENDING, JOB_CONTROL, OTHERS, SLICE, TYPED, handling
 
 
@@ -17,6 +17,7 @@ def supervise(
     *,
     stop_within: Callable[[Child], float | None] = lambda _child: None,
     is_suspended: Callable[[], bool] = lambda: False,
+    told: Callable[[Missed], None] = lambda _missed: None,
 ) -> int:
     """Start a child, hand on the signals that are sent to us until it ends, and return its exit status.
 
@@ -24,33 +25,42 @@ def supervise(
     us. In other threads than the main one nothing is handed on. Raises what `start` and `Child.wait` raise.
 
     `stop_within` is asked again and again, several times a second, whether to stop it, and returns the seconds that it
-    has to end by itself; None while it may go on. `is_suspended` tells whether the child was stopped because we were:
-    that is no reason to stop.
+    has to end by itself; None while it may go on. What could not be stopped is waited for, with all that it has
+    started. `is_suspended` tells whether the child was stopped because we were: that is no reason to stop. `told` is
+    called with what a stop or an ending signal did not reach, again and again while that runs.
     """
     if threading.current_thread() is not threading.main_thread():
-        return _wait_for(start(), stop_within)
+        return _wait_for(start(), stop_within, told)
     caught: list[int] = []
     # Before the child is there: a signal that came between its start and the handlers would end us and not it.
     with handling((*ENDING, *JOB_CONTROL, *OTHERS), lambda number, _frame: caught.append(number)) as handled:
         child = start()
         with _blocked(handled):
             while caught:
-                child.relay(caught.pop(0))
-            while (status := child.wait(0)) is None:
-                if (grace := stop_within(child)) is not None:
-                    return child.stop(grace)
+                child.relay(caught.pop(0), told)
+            is_stopped = False
+            while (status := child.wait(0)) is None or child.goes_on(told):
+                if not is_stopped and (grace := stop_within(child)) is not None:
+                    child.stop(grace, told)
+                    is_stopped = True
+                    continue
                 for number in _signals_sent(handled, caught):
                     if number != signal.SIGCONT or not child.shares_our_group:
-                        child.relay(number)
+                        child.relay(number, told)
+                child.look_after(told)
                 child.follow_stop(unless=is_suspended)
                 reap_orphans()
     return status
 
 
-def _wait_for(child: Child, stop_within: Callable[[Child], float | None]) -> int:
-    while (status := child.wait(SLICE)) is None:
-        if (grace := stop_within(child)) is not None:
-            return child.stop(grace)
+def _wait_for(child: Child, stop_within: Callable[[Child], float | None], told: Callable[[Missed], None]) -> int:
+    is_stopped = False
+    while (status := child.wait(SLICE)) is None or child.goes_on(told):
+        if not is_stopped and (grace := stop_within(child)) is not None:
+            child.stop(grace, told)
+            is_stopped = True
+        elif status is not None:
+            time.sleep(SLICE)
     return status
 
 

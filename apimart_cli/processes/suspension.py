@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from apimart_cli.processes.table import start_of, state_of
+
 _ROUNDS = 20
 """Most times to look again for what was started while the others were being stopped."""
 
@@ -72,26 +74,6 @@ class Suspension:
             self._is_suspended = is_suspended
             with suppress(OSError):
                 os.write(self._report, SUSPENDED if is_suspended else CONTINUED)
-
-
-def state_of(pid: int) -> str:
-    """Return the letter of a process's state (proc(5)); empty where there is none, or the system does not tell."""
-    fields = _fields_of(pid)
-    return fields[0].decode("ascii", "replace") if fields else ""
-
-
-def start_of(pid: int) -> int:
-    """Return when a process was started, which tells it from a later one with its number; 0 where it has ended."""
-    fields = _fields_of(pid)
-    return 0 if not fields or fields[0] == b"Z" else int(fields[19])
-
-
-def _fields_of(pid: int) -> list[bytes]:
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        # What comes after the name (proc(5)), in which anything may stand: the state, and in field 22 the time.
-        fields = file.read().rpartition(b")")[2].split()
-        return fields if len(fields) > 19 else []
-    return []
 
 
 def _send(pid: int, number: int) -> bool:

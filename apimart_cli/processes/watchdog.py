@@ -14,7 +14,13 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from apimart_cli.processes.suspension import SUSPENDED, Suspension, start_of
+from apimart_cli.processes.suspension import SUSPENDED, Suspension
+from apimart_cli.processes.table import start_of
+
+NAME = b"apimart-watchdog"
+"""What the process is called. The system keeps 15 characters of it, and all of them among its arguments."""
+
+_PR_SET_NAME = 15
 
 _PAUSE = 0.02
 """Seconds between two looks whether the processes have ended."""
@@ -90,6 +96,7 @@ def _detach(reader: int, report: int, ours: int, grace: float) -> NoReturn:
         # Ours would wait for a child of its own, or end it with the command.
         if os.fork() == 0:
             _leave_everything(reader, report)
+            _take_name()
             _watch(0, Suspension(ours, 1), ours, grace)
     finally:
         os._exit(0)
@@ -109,6 +116,24 @@ def _leave_everything(reader: int, report: int) -> None:
     os.closerange(3, _most_descriptors())
     with suppress(OSError):
         os.chdir("/")
+
+
+def _take_name() -> None:
+    """Be called `apimart-watchdog`, so that what ends processes by the name `apimart run` does not end this one, too.
+
+    Our arguments and variables, in which a key may stand, are overwritten where the system shows them to others.
+    Best effort: it is done on Linux alone, where the system tells where they are (fields 48 to 51 of proc(5)).
+    """
+    with suppress(Exception), open("/proc/self/stat", "rb") as file:
+        import ctypes
+
+        fields = file.read().rpartition(b")")[2].split()
+        arguments, arguments_end, variables, variables_end = map(int, fields[45:49])
+        length = arguments_end - arguments
+        # The last byte stays zero: the system would show what comes after it, too.
+        ctypes.memmove(arguments, NAME[: length - 1].ljust(length, b"\0"), length)
+        ctypes.memset(variables, 0, variables_end - variables)
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME, 0, 0, 0)
 
 
 def _most_descriptors() -> int:
@@ -142,7 +167,7 @@ def _watch(pipe: int, suspension: Suspension, ours: int, grace: float) -> None:
             family.look_if_due()
             suspension.follow(family.found)
     if family is not None:
-        _end(family.group, family.living(), grace)
+        _end(family, grace)
 
 
 class _Family:
@@ -156,10 +181,11 @@ class _Family:
         self.group = group
         self._next_look = 0.0
         self._ours = ours
-        self._command = command
-        self._seen = {command: start_of(command)}
+        self.command = command
+        self.seen = {command: start_of(command)}
+        """What lives of it, by number, with the start of each."""
         # What has ended already starts nothing more.
-        self._begun = self._seen[command] or sys.maxsize
+        self._begun = self.seen[command] or sys.maxsize
 
     def look_if_due(self) -> None:
         """Look, unless that was done a moment ago: of thousands of processes, too, at most a fiftieth of the time."""
@@ -171,7 +197,7 @@ class _Family:
     def found(self) -> list[int]:
         """Look, and return those that live; parents before their children."""
         self.look()
-        return list(self._seen) if start_of(os.getpid()) else []
+        return list(self.seen) if start_of(os.getpid()) else []
 
     def look(self) -> None:
         """Take note of all that live now."""
@@ -184,18 +210,8 @@ class _Family:
                 found[pid] = start_of(pid)
                 waiting += _children(pid)
         # What is not found any more may have just lost its parent, and been taken in by somebody else.
-        lost = {
-            pid: start for pid, start in self._seen.items() if pid not in found and start and start_of(pid) == start
-        }
-        self._seen = {**found, **lost}
-
-    def living(self) -> list[int]:
-        """Return those that live, and are no others with a number that was given away again; the command first."""
-        if not start_of(os.getpid()):
-            # The system does not tell of processes.
-            return [self._command]
-        living = [pid for pid, start in self._seen.items() if start and start_of(pid) == start]
-        return sorted(living, key=lambda pid: pid != self._command)
+        lost = {pid: start for pid, start in self.seen.items() if pid not in found and start and start_of(pid) == start}
+        self.seen = {**found, **lost}
 
 
 _LOOK_EVERY = 0.2
@@ -212,40 +228,28 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def _end(group: int, pids: list[int], grace: float) -> None:
+def _end(family: _Family, grace: float) -> None:
     """End these processes, the process group, and all that they have started."""
     from apimart_cli.processes.descendants import Descendants
 
-    families = [(pid, Descendants(pid)) for pid in pids]
+    descendants = Descendants(0, known=family.seen)
 
-    def send(number: int) -> None:
-        for _, family in families:
-            family.look()
-        if group:
+    def send_to_group(number: int) -> None:
+        # Without the table of processes, the command is all that we know of.
+        if family.group and (descendants.is_blind or descendants.has_group(family.group)):
             with suppress(OSError):
-                os.killpg(group, number)
-        for pid, family in families:
-            if pid != group:
-                with suppress(OSError):
-                    os.kill(pid, number)
-            family.signal(number, except_group=group or None)
+                os.killpg(family.group, number)
+        elif descendants.is_blind:
+            with suppress(OSError):
+                os.kill(family.command, number)
 
-    send(signal.SIGTERM)
-    send(signal.SIGCONT)
+    descendants.look()
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        send_to_group(number)
+    descendants.signal(signal.SIGTERM, signal.SIGCONT, except_group=family.group or None)
     give_up_at = time.monotonic() + grace
-    while time.monotonic() < give_up_at:
-        if not any(_is_there(pid) or family.look() for pid, family in families):
-            return
+    while descendants.look() or descendants.is_blind:
+        if time.monotonic() >= give_up_at:
+            break
         time.sleep(_PAUSE)
-    send(signal.SIGKILL)
-    for _, family in families:
-        family.kill()
-
-
-def _is_there(pid: int) -> bool:
-    import psutil
-
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+    descendants.kill(send_to_group)

@@ -211,8 +211,8 @@ class Loaded:
             | modules("sandbox", "answers scenario server")
             | modules("config", "durations values")
             | {"commands.completion", "commands.sandbox", "rehearsal", "target", "words"}
-            | modules("processes", "child descendants relay starting terminal")
-            | modules("screen", "writing"),
+            | modules("processes", "child descendants relay starting table terminal")
+            | modules("screen", "unreached writing"),
             set(),
             {"http.server", "ssl"},
         ),
@@ -234,7 +234,7 @@ def test_a_command_loads_what_it_uses_and_nothing_else(
 @pytest.mark.parametrize(
     ("line", "more"),
     [
-        ('api_key_command = ["true"]', {"keys.command"} | modules("processes", "child descendants starting")),
+        ('api_key_command = ["true"]', {"keys.command", *modules("processes", "child descendants starting table")}),
         ("api_key_keyring = true", {"keys.keyring"}),
         ('api_key = "sk-short"', set()),
     ],

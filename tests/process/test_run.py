@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -291,6 +293,42 @@ def test_when_we_are_killed_the_command_ends_within_two_seconds(start: Start, ki
     time.sleep(0.3)
     process.kill()
     wait_until(lambda: not any(map(is_running, both)), 2)
+
+
+def other_runs_of(run: Run, sandbox: Sandbox, path: Path, tmp_path: Path) -> int:
+    """Guard a command, and return how many other runs were active meanwhile."""
+    env = {**connected(sandbox), "APIMART_RECORD": "1", "APIMART_HISTORY": str(path)}
+    assert run("run", *QUICK, "--report", "report.json", "--", "true", env=env).returncode == 0
+    return int(json.loads((tmp_path / "report.json").read_text())["other_runs"])
+
+
+def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
+    run: Run, command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """While the command still lives it counts: it may spend."""
+    path = tmp_path / "history.db"
+    env = {**environment, **connected(sandbox), "APIMART_RECORD": "1", "APIMART_HISTORY": str(path)}
+
+    def named() -> str:
+        with closing(sqlite3.connect(path, timeout=20)) as database, suppress(sqlite3.OperationalError):
+            return f"{database.execute('SELECT processes FROM run_facts').fetchone()}"
+        return ""
+
+    with started_processes(tmp_path) as start:
+        # A command that takes a while to end when the guard is killed.
+        text = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+        options = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "60")
+        guard = start([command, "run", *options, "--", sys.executable, "-c", text], env)
+        wait_until(lambda: path.exists() and named().count(":") == 2)
+        child = int(named().split()[2].partition(":")[0])
+        assert other_runs_of(run, sandbox, path, tmp_path) == 1
+        guard.kill()
+        guard.wait()
+        assert is_running(child)
+        assert other_runs_of(run, sandbox, path, tmp_path) == 1
+        os.kill(child, signal.SIGKILL)
+        wait_until(lambda: not is_running(child))
+        assert other_runs_of(run, sandbox, path, tmp_path) == 0
 
 
 def test_nobody_waits_for_the_watchdog(run: Run, sandbox: Sandbox) -> None:
