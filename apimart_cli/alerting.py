@@ -78,6 +78,7 @@ class Alerts:
         self._waiting: SimpleQueue[Sequence[Taken] | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._running: list[threading.Thread] = []
+        self._late: list[Callable[[], None]] = []
         self._turn = threading.Semaphore(MOST_AT_ONCE)
 
     def take(self, taken: Sequence[Taken]) -> None:
@@ -90,6 +91,11 @@ class Alerts:
         else:
             self._waiting.put(taken)
 
+    def stopping(self, settings: Settings, alert: Alert) -> None:
+        """Run `on_stop`, in a thread of its own: what is being stopped does not wait for it."""
+        if settings.on_stop.value is not None:
+            self._start(settings.on_stop, alert, waits=False)
+
     def finish(self) -> None:
         """Wait until the commands have ended, or are stopped, and write the warnings that were held."""
         if self._worker is not None:
@@ -97,6 +103,8 @@ class Alerts:
             _join(self._worker)
         for thread in self._running:
             _join(thread)
+        for run in self._late:
+            run()
         for message, hint in self._warnings:
             write_warning(message, hint)
 
@@ -147,15 +155,20 @@ class Alerts:
             self._trace(f"{subject}: {event}: not run: {name} is not set")
             return
         self._trace(f"{subject}: {event}: {name} is run ({setting.source})")
-        alert = Alert(event, due.reading, due.threshold, self._label)
+        self._start(setting, Alert(event, due.reading, due.threshold, self._label), waits=True)
+
+    def _start(self, setting: Setting[Sequence[str] | None], alert: Alert, *, waits: bool) -> None:
+        """Run a command in a thread; where the system starts none, now, or at the end unless that `waits`."""
 
         def run() -> None:
             with self._turn, self._bugs_told():
                 self._run(Setting(setting.value or (), setting.source), alert)
 
         thread = _started(run)
-        if thread is None:
+        if thread is None and waits:
             run()
+        elif thread is None:
+            self._late.append(run)
         else:
             self._running = [*(each for each in self._running if each.is_alive()), thread]
 
@@ -175,7 +188,8 @@ class Alerts:
             self._warn(f"{subject} cannot be run: {reason}", hint_for(error, again))
             return
         if ended.status is None:
-            self._warn(f"{subject} was stopped after {LONGEST:g} seconds", again)
+            what = "still runs, and cannot be stopped," if ended.goes_on else "was stopped"
+            self._warn(f"{subject} {what} after {LONGEST:g} seconds", again)
         elif ended.status:
             ending = f"signal {ended.status - 128}" if ended.status > 128 else f"exit code {ended.status}"
             printed = redactor.quote(ended.printed.decode("utf-8", "replace"))

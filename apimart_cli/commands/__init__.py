@@ -7,7 +7,7 @@ A command's docstring is its help. It begins with one sentence, the line in the 
 examples, which are indented; what stands after the examples is shown after the options.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.version import __version__
 
 if TYPE_CHECKING:
+    from apimart_cli.alerting import Alerts
     from apimart_cli.balance import Reading
     from apimart_cli.config.settings import Settings
     from apimart_cli.readings import Taken
@@ -217,9 +218,12 @@ def alerts_about(
     *,
     label: str | None = None,
     holds_warnings: bool = False,
+    stops: bool = False,
     trace: "Trace | None" = None,
-) -> "Iterator[Callable[[Sequence[Taken]], None] | None]":
+) -> "Iterator[Alerts | None]":
     """Give what takes readings inside the block and runs the alerts that are due; None where none are wanted.
+
+    With `stops` there is a guarded command, and `on_stop` is an alert, too.
 
     What is in `seen` at the end of the block is taken then, whatever became of the block, and all of them are waited
     for. With `holds_warnings` what went wrong is told only then. `trace` takes a line for what is run, and what is not.
@@ -232,14 +236,14 @@ def alerts_about(
         for profile, is_wanted in zip(profiles, wanted, strict=True):
             if not is_wanted and any(each.value is not None for each in profile.commands().values()):
                 trace(f"alert: {profile.profile.value}: nothing is run: there is neither min nor min_runway")
-    if not any(wanted):
+    if not any(wanted) and not (stops and any(profile.on_stop.value is not None for profile in profiles)):
         yield None
         return
     from apimart_cli.alerting import Alerts
 
     alerts = Alerts(profiles, label=label, holds_warnings=holds_warnings, trace=trace)
     try:
-        yield alerts.take
+        yield alerts
     finally:
         if seen:
             alerts.take(seen)

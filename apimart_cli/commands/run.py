@@ -83,6 +83,9 @@ def run(
     no_settle: Annotated[
         bool, typer.Option("--no-settle", help="Do not wait after the command until everything is booked.")
     ] = False,
+    on_stop: Annotated[
+        str | None, _limit("--on-stop", "COMMAND", "Run this when a limit is reached, while the command is stopped.")
+    ] = None,
     label: Annotated[str | None, _limit("--label", "TEXT", "A name for it, in the report and the history.")] = None,
     report: Annotated[
         str | None, _limit("--report", "FILE", "Write what it has cost, and how it ended, as JSON.")
@@ -110,12 +113,14 @@ def run(
         raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")
     if settle and no_settle:
         raise UsageError("--settle and --no-settle contradict each other", "give one of them")
-    settings = _settings(asking, alert, min, min_runway)
+    settings = _settings(asking, alert, min, min_runway, on_stop)
     limits = _limits(settings, max_spend)
     trace = trace_of(debug=asking.debug)
     # What goes wrong with an alert is told once the terminal is ours again.
     with ExitStack() as stack:
-        told = stack.enter_context(alerts_about([settings], label=label, holds_warnings=True, trace=trace))
+        alerts = stack.enter_context(
+            alerts_about([settings], label=label, holds_warnings=True, stops=True, trace=trace)
+        )
         status = run_guarded(
             Order(
                 command=command,
@@ -132,7 +137,8 @@ def run(
                 label=label,
                 report=None if report is None else _report(report),
                 trace=trace,
-                told=None if told is None else lambda held: told([Taken(settings, held)]),
+                told=None if alerts is None else lambda held: alerts.take([Taken(settings, held)]),
+                stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
             )
         )
         with only_told():
@@ -140,11 +146,13 @@ def run(
         return status
 
 
-def _settings(asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None) -> "Settings":
+def _settings(
+    asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None, on_stop: str | None
+) -> "Settings":
     """Return what is in force for the one profile."""
     from apimart_cli.config.precedence import resolve
 
-    options = asking.options(min=least, min_runway=min_runway, **alert._asdict())
+    options = asking.options(min=least, min_runway=min_runway, on_stop=on_stop, **alert._asdict())
     (settings,) = resolve(options, default_scope=ScopeChoice.SPENDABLE)
     return settings
 

@@ -69,7 +69,7 @@ def watch(
     # What --debug tells would be written over a table.
     is_live = not output.is_json and trace is None and _can_be_live()
     # What goes wrong with an alert is told after a table, not over it.
-    with alerts_about(profiles, holds_warnings=is_live, trace=trace) as told:
+    with alerts_about(profiles, holds_warnings=is_live, trace=trace) as alerts:
         order = Order(
             profiles=profiles,
             interval=parse_interval(interval, least=least, example="a duration like 30s"),
@@ -79,7 +79,7 @@ def watch(
             until_below=until_below,
             is_json=output.is_json,
             is_live=is_live,
-            told=told,
+            told=None if alerts is None else alerts.take,
             trace=trace,
         )
         return watch_until_the_end(order)

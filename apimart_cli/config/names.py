@@ -60,6 +60,7 @@ SHARED_NAMES: Mapping[str, Kind] = {
     "min_runway": Kind.DURATION,
     "on_low": Kind.WORDS,
     "on_recover": Kind.WORDS,
+    "on_stop": Kind.WORDS,
     "rearm": Kind.NUMBER,
     "remind": Kind.DURATION,
     "record": Kind.SWITCH,

@@ -39,6 +39,7 @@ class Options(NamedTuple):
     min_runway: str | None = None
     on_low: str | None = None
     on_recover: str | None = None
+    on_stop: str | None = None
     read_standard_input: Callable[[float], str] | None = None
     """Reads the key where `api_key` is `-`, once nothing else is wrong, within so many seconds."""
 
@@ -72,6 +73,8 @@ class Settings(NamedTuple):
     """The command to run when a balance falls below `min`, or its runway below `min_runway`."""
     on_recover: Setting[Sequence[str] | None] = Setting(None, "default")
     """The command to run on the way back."""
+    on_stop: Setting[Sequence[str] | None] = Setting(None, "default")
+    """The command to run when a limit of a guarded command is reached."""
     rearm: Setting[Decimal] = Setting(Decimal("1.2"), "default")
     """So many times the threshold is enough again."""
     remind: Setting[timedelta | None] = Setting(None, "default")
@@ -164,6 +167,7 @@ class Settings(NamedTuple):
             "min_runway": None if self.min_runway.value is None else shortest(self.min_runway.value),
             "on_low": _program(self.on_low.value),
             "on_recover": _program(self.on_recover.value),
+            "on_stop": _program(self.on_stop.value),
             "rearm": _amount_word(self.rearm.value),
             "remind": None if self.remind.value is None else shortest(self.remind.value),
             "record": str(self.record.value).lower(),

@@ -24,8 +24,9 @@ def variables(alert: Alert) -> Mapping[str, str]:
 
 def document(alert: Alert) -> str:
     """Return the JSON object that the command reads, as one line."""
-    reading, threshold = alert.reading, alert.threshold
+    reading = alert.reading
     balance = reading.balance
+    name, threshold = _threshold(alert)
     facts = _facts(alert)
     return render_document(
         {
@@ -34,8 +35,8 @@ def document(alert: Alert) -> str:
             "scope": facts.pop("scope"),
             "remain": facts.pop("remain"),
             "unlimited_quota": None if balance is None else balance.unlimited_quota,
-            "threshold": days_of(threshold.min_runway) if threshold.min is None else threshold.min,
-            "threshold_name": "min_runway_days" if threshold.min is None else "min",
+            "threshold": threshold,
+            "threshold_name": name,
             **facts,
             "key_id": reading.key_id,
             "host": reading.host,
@@ -56,17 +57,25 @@ def _facts(alert: Alert) -> dict[str, str | Decimal | None]:
         "days_left": forecast.get("days_left"),
         "days_left_low": forecast.get("days_left_low"),
         "run_label": _shown(alert.label),
+        "reason": None if alert.reason is None else alert.reason.value,
+        "spent": alert.spent,
     }
 
 
+def _threshold(alert: Alert) -> tuple[str | None, Decimal | None]:
+    """Return the name and the amount of the threshold, a duration in days; None where none is the reason."""
+    if alert.threshold.min is not None:
+        return "min", alert.threshold.min
+    if alert.threshold.min_runway is not None:
+        return "min_runway_days", days_of(alert.threshold.min_runway)
+    return ("max_spend", alert.max_spend) if alert.max_spend is not None else (None, None)
+
+
 def _threshold_in_words(alert: Alert) -> str:
-    least, runway = alert.threshold.min, alert.threshold.min_runway
-    if least is not None:
-        return plain(least)
-    assert runway is not None, "one of them is set"
-    days = days_of(runway)
-    assert days is not None, "it is a duration"
-    return f"{plain(days.normalize())}d"
+    name, amount = _threshold(alert)
+    if amount is None:
+        return ""
+    return f"{plain(amount.normalize())}d" if name == "min_runway_days" else plain(amount)
 
 
 def _in_words(value: str | Decimal | None) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -99,7 +100,7 @@ def test_check_is_the_same_with_an_alert(shop: Shop) -> None:
     assert told == {
         "schema": 1, "event": "low", "profile": "default", "scope": "spendable", "remain": 4, "unlimited_quota": False,
         "threshold": 5, "threshold_name": "min", "unit": None, "days_left": None, "days_left_low": None,
-        "run_label": None, "key_id": KEY_ID, "host": shop.gateway.url.removeprefix("http://"),
+        "run_label": None, "reason": None, "spent": None, "key_id": KEY_ID, "host": shop.gateway.url.removeprefix("http://"),
     }  # fmt: skip
 
 
@@ -548,3 +549,68 @@ def test_run_tells_that_it_has_recovered(shop: Shop) -> None:
     shop.key = balance("9", "6")
     ended = shop("run", "--min", "5", "--scope", "key", "--no-settle", "--on-recover", str(shop.hook), "--", "true")
     assert (ended.code, shop.events) == (0, ["low", "recovered"])
+
+
+STOPPING = ("--interval", "0.1", "--kill-after", "1", "--no-settle")
+
+
+def test_run_tells_of_a_stop_with_the_reason(shop: Shop) -> None:
+    """Also of a limit that is no threshold of the balance; with what was spent, and the label."""
+    amounts = iter(["6", "7"])
+    shop.gateway.answer = lambda path, _key: balance("90", next(amounts, "10") if path != ACCOUNT else "100")
+    options = ("--max-spend", "3", *STOPPING, "--label", "night", "--on-stop", str(shop.hook))
+    ended = shop("run", *options, "--", "sleep", "30")
+    assert (ended.code, shop.events) == (124, ["stopped"])
+    (told,) = shop.told
+    names = ("reason", "threshold_name", "threshold", "spent", "remain", "run_label", "profile", "scope")
+    assert [told[name] for name in names] == ["max_spend", "max_spend", 3, 4, 90, "night", "default", "key"]
+
+
+def test_the_command_of_a_stop_has_the_same_as_variables_and_no_key(shop: Shop, tmp_path: Path) -> None:
+    """The event, the reason and the threshold, for a line of shell like `docker kill "$APIMART_RUN_LABEL"`."""
+    amounts = iter(["7", "6.5"])
+    shop.gateway.answer = lambda path, _key: balance(next(amounts, "4") if path != ACCOUNT else "100", "1")
+    seen = script(tmp_path, f'env > "{tmp_path}/variables"')
+    shop("run", "--min", "5", *STOPPING, "--label", "night", "--on-stop", seen, "--", "sleep", "30")
+    variables = dict(line.partition("=")[::2] for line in (tmp_path / "variables").read_text().splitlines())
+    names = ("EVENT", "REASON", "THRESHOLD", "REMAIN", "SPENT", "RUN_LABEL")
+    assert [variables[f"APIMART_{name}"] for name in names] == ["stopped", "min", "5", "4", "0", "night"]
+    assert KEY not in variables.values()
+    assert "APIMART_API_KEY" not in variables
+
+
+def test_no_money_and_a_lost_balance_are_reasons_too(shop: Shop) -> None:
+    """Neither has a threshold."""
+    for answer, reason in ((refusal(402), "payment_required"), (refusal(500), "blind")):
+        shop.log.unlink(missing_ok=True)
+        answers = iter([balance("7", "6")] * 3)
+        shop.gateway.answer = lambda _path, _key, answers=answers, answer=answer: next(answers, answer)
+        options = ("--min", "1", "--scope", "key", *STOPPING, "--max-blind", "0", "--timeout", "1")
+        assert shop("run", *options, "--on-stop", str(shop.hook), "--", "sleep", "30").code == 124
+        assert [(told["reason"], told["threshold"], told["remain"]) for told in shop.told] == [(reason, None, None)]
+
+
+def test_run_tells_of_a_low_balance_and_of_the_stop(shop: Shop) -> None:
+    """Where both are set, both commands are run; for a command that is not started there is nothing to stop."""
+    both = ("--on-low", str(shop.hook), "--on-stop", str(shop.hook))
+    assert shop("run", "--min", "5", *STOPPING, *both, "--", "sleep", "30", record=False).code == 125
+    assert shop.events == ["low"]
+    amounts = iter(["7", "6.5"])
+    shop.gateway.answer = lambda path, _key: balance(next(amounts, "4") if path != ACCOUNT else "100", "1")
+    assert shop("run", "--min", "5", *STOPPING, *both, "--", "sleep", "30", record=False).code == 124
+    assert sorted(shop.events[1:]) == ["low", "stopped"]
+
+
+def test_a_stop_does_not_wait_for_the_command_that_is_told_of_it(
+    shop: Shop, tmp_path: Path, write_config: Write
+) -> None:
+    """The guarded command has ended before the other one has; it comes from the file, and its failure is a warning."""
+    slow = script(tmp_path, f'while [ ! -e "{tmp_path}/end" ]; do sleep 0.02; done; exit 7')
+    write_config(f'on_stop = ["{slow}"]\n')
+    shop.gateway.answer = lambda path, _key: balance("90", next(amounts, "10") if path != ACCOUNT else "100")
+    amounts = iter(["6", "7"])
+    program = f"trap 'touch {tmp_path}/end; exit 0' TERM; sleep 30 & wait"
+    ended = shop("run", "--max-spend", "3", *STOPPING, "--", "sh", "-c", program)
+    assert ended.code == 124
+    assert (tmp_path / "end").exists()
+    assert re.search(r"warning: default: .*/script \(.*config\.toml\) failed with exit code 7\n", ended.stderr)

@@ -59,6 +59,7 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("min_runway", "-", "default"),
         ("on_low", "-", "default"),
         ("on_recover", "-", "default"),
+        ("on_stop", "-", "default"),
         ("rearm", "1.2", "default"),
         ("remind", "-", "default"),
         ("record", "false", "APIMART_RECORD"),

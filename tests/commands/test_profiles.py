@@ -414,6 +414,7 @@ ORDER = {
     "min_runway": ("option", "profile", "file", "default"),
     "on_low": ("option", "profile", "file", "default"),
     "on_recover": ("option", "profile", "file", "default"),
+    "on_stop": ("option", "profile", "file", "default"),
     "rearm": ("profile", "file", "default"),
     "remind": ("profile", "file", "default"),
     "record": ("variable", "profile", "file", "default"),
@@ -439,6 +440,7 @@ WRITTEN: Mapping[str, Mapping[str, str]] = {
     "min_runway": {"option": "3d", "profile": "36h", "file": ".5w"},
     "on_low": {"option": "notify 'a b'", "profile": '["notify", "c d"]', "file": '["top"]'},
     "on_recover": {"option": "back", "profile": '["back", "c"]', "file": '["back", "$HOME \'"]'},
+    "on_stop": {"option": "docker kill 'a b'", "profile": '["docker", "kill"]', "file": '["scancel"]'},
     "rearm": {"profile": "1.5", "file": "2"},
     "remind": {"profile": "24h", "file": "7d"},
     "record": {"variable": "1", "profile": "false", "file": "true"},
@@ -466,6 +468,9 @@ READ: Mapping[str, Mapping[str, Any]] = {
     },
     "on_low": {"option": ("notify", "a b"), "profile": ("notify", "c d"), "file": ("top",), "default": None},
     "on_recover": {"option": ("back",), "profile": ("back", "c"), "file": ("back", "$HOME '"), "default": None},
+    "on_stop": {
+        "option": ("docker", "kill", "a b"), "profile": ("docker", "kill"), "file": ("scancel",), "default": None,
+    },
     "rearm": {"profile": Decimal("1.5"), "file": Decimal(2), "default": Decimal("1.2")},
     "remind": {"profile": timedelta(hours=24), "file": timedelta(days=7), "default": None},
     "record": {"variable": True, "profile": False, "file": True, "default": True},
@@ -473,7 +478,7 @@ READ: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """What it means; where a place is missing here, it means what is written."""
 
-UNQUOTED = {"timeout", "min", "max_used", "on_low", "on_recover", "rearm", "record", "background_keys"}
+UNQUOTED = {"timeout", "min", "max_used", "on_low", "on_recover", "on_stop", "rearm", "record", "background_keys"}
 
 KEY_KINDS = ("api_key", "api_key_env", "api_key_file")
 KEY_OPTIONS = ("api_key", "api_key_file")
@@ -561,6 +566,7 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
             "min_runway",
             "on_low",
             "on_recover",
+            "on_stop",
         )
         if "option" in places[name]
     }

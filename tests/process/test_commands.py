@@ -415,6 +415,7 @@ def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: 
         ["min_runway", "-", "default"],
         ["on_low", "-", "default"],
         ["on_recover", "-", "default"],
+        ["on_stop", "-", "default"],
         ["rearm", "1.2", "default"],
         ["remind", "-", "default"],
         ["record", "false", "APIMART_RECORD"],
@@ -433,7 +434,7 @@ def test_config_show_prints_json(run: Run, tmp_path: Path) -> None:
     assert document["settings"]["unit"] == {"value": None, "source": "default"}
     assert list(document["settings"]) == [
         "profile", "api_key", "key_id", "base_url", "timeout", "scope", "unit", "min", "max_used",
-        "min_runway", "on_low", "on_recover", "rearm", "remind", "record", "history",
+        "min_runway", "on_low", "on_recover", "on_stop", "rearm", "remind", "record", "history",
     ]  # fmt: skip
 
 

@@ -204,6 +204,7 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("min_runway", None, "default"),
         SettingRow("on_low", None, "default"),
         SettingRow("on_recover", None, "default"),
+        SettingRow("on_stop", None, "default"),
         SettingRow("rearm", "1.2", "default"),
         SettingRow("remind", None, "default"),
         SettingRow("record", "true", "default"),
