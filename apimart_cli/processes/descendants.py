@@ -145,8 +145,7 @@ class Descendants:
                 signalled.add(process.identity)
                 # Whether we may signal it is asked all the same.
                 has_had_it = except_group is not None and process.group == except_group
-                for number in (0,) if has_had_it else numbers:
-                    self._send(process, number)
+                self._send(process, *((0,) if has_had_it else numbers))
             if time.monotonic() >= give_up_at:
                 return
 
@@ -171,10 +170,11 @@ class Descendants:
         if not self.are_seen:
             return
         give_up_at = time.monotonic() + GONE_SECONDS
-        pause = _PAUSE
+        pause, began = _PAUSE, time.monotonic()
         while self.kill_what_lives() and time.monotonic() < give_up_at:
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            # Looking must not keep those that end from the processor.
+            time.sleep(max(pause, time.monotonic() - began))
+            pause, began = min(2 * pause, _LONGEST_PAUSE), time.monotonic()
         self._reap()
 
     def has_group(self, group: int) -> bool:
@@ -256,9 +256,9 @@ class Descendants:
             and child.session not in _apart | _were_apart
         ]
 
-    def _send(self, process: Process, number: int) -> None:
+    def _send(self, process: Process, *numbers: int) -> None:
         try:
-            send(process, number)
+            send(process, *numbers)
         except PermissionError:
             self._refused.add(process.identity)
         except OSError:

@@ -72,8 +72,8 @@ def start_of(pid: int) -> int:
     return process.start if process is not None and process.is_alive else 0
 
 
-def send(process: Process, number: int) -> None:
-    """Send a signal to this process, and to no other that has its number by now; nothing where it has ended.
+def send(process: Process, *numbers: int) -> None:
+    """Send signals to this process, and to no other that has its number by now; nothing where it has ended.
 
     Raises PermissionError where the system does not let us, as for a process of another user.
     """
@@ -81,16 +81,21 @@ def send(process: Process, number: int) -> None:
     try:
         if descriptor is None or start_of(process.pid) != process.start:
             return
-        if descriptor >= 0:
-            # A container may refuse this call and permit the older one.
-            with suppress(OSError):
-                signal.pidfd_send_signal(descriptor, number)
-                return
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+        for number in numbers:
+            _send(process.pid, descriptor, number)
     finally:
         if descriptor is not None and descriptor >= 0:
             os.close(descriptor)
+
+
+def _send(pid: int, descriptor: int, number: int) -> None:
+    if descriptor >= 0:
+        # A container may refuse this call and permit the older one.
+        with suppress(OSError):
+            signal.pidfd_send_signal(descriptor, number)
+            return
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _opened(pid: int) -> int | None:

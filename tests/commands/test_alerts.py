@@ -613,4 +613,4 @@ def test_a_stop_does_not_wait_for_the_command_that_is_told_of_it(
     ended = shop("run", "--max-spend", "3", *STOPPING, "--", "sh", "-c", program)
     assert ended.code == 124
     assert (tmp_path / "end").exists()
-    assert re.search(r"warning: default: .*/script \(.*config\.toml\) failed with exit code 7\n", ended.stderr)
+    assert re.search(r"warning: default/key: .*script \(.*config\.toml\) failed with exit code 7\n", ended.stderr)
