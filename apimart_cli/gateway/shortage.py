@@ -3,8 +3,9 @@
 The words are read strictly, clause by clause: "no money" is a verdict, and must not hide a rejected key, an outage or
 a limit of the rate. A clause counts when it says, of the quota or the balance of the key, the user or the account,
 that it is used up or not enough: "token quota is not enough", "insufficient balance", "该令牌额度已用尽". It does not
-count where the words before it leave that open ("if", "may", "or"), or where anything speaks of a rate, a time, or
-somebody else's quota ("per minute", "requests", "upstream").
+count where the words before it leave that open ("if", "may", "or"), or where anything says that the key is invalid or
+expired, or speaks of the quota of others ("upstream"). A quota may be one for a time, so it does not count either where
+anything speaks of a rate or a time ("per minute", "requests"). A balance never is.
 """
 
 import re
@@ -24,19 +25,27 @@ _OWNER = (
     "the|this|your|my|users?|user's|accounts?|account's|customer|customer's|token|token's|key|key's|api|wallet|credit"
     "|remaining|remain|current|available|total|prepaid|own"
 )
-_OWNED = rf"(?:(?:{_OWNER}) ){{0,6}}(?:quota|balance|credits?|funds)"
-_USED_UP = r"(?:insufficient|exhausted|depleted|used up|not enough|not sufficient|too low)"
+_BALANCE = "balance|funds"
+_QUOTA = "quota|credits?"
+_USED_UP = r"(?:insufficient|exhausted|depleted|used up|not enough|not sufficient|too low|zero)"
 _BEING = r"(?:(?:is|are|was|were|has|have|been|now|already|all|fully|completely|currently) ){0,6}"
 _BEFORE = "due to|because of|because|since|as|have|has|is|are|run|ran|with|error|failed|denied|rejected|refused"
 _AFTER = "please|in|on|for|of|to|and|at|left|remaining|error"
 
-_EMPTY = (
-    rf"(?:;|[; ](?:{_BEFORE}) )"
-    rf"(?:(?:insufficient|not enough|out of) {_OWNED}"
-    rf"|{_OWNED} (?:(?:of|for|on|in) (?:(?:{_OWNER}) ){{1,6}})?{_BEING}{_USED_UP})"
-    rf"(?=;(?!or[; ])| (?:{_AFTER})[; ])"
-)
-"""A clause that says it, in the form that `_clauses` gives it."""
+
+def _empty(noun: str) -> str:
+    """Return the pattern of a clause that says it of a noun, in the form that `_clauses` gives it."""
+    owned = rf"(?:(?:{_OWNER}) ){{0,6}}(?:{noun})"
+    return (
+        rf"(?:;|[; ](?:{_BEFORE}) )"
+        rf"(?:(?:insufficient|not enough|out of) {owned}"
+        rf"|no {owned} (?:left|remaining|remains|available)"
+        rf"|{owned} (?:(?:of|for|on|in) (?:(?:{_OWNER}) ){{1,6}})?{_BEING}{_USED_UP})"
+        rf"(?=;(?!or[; ])| (?:{_AFTER})[; ])"
+    )
+
+
+_NO_BALANCE, _NO_QUOTA = _empty(_BALANCE), _empty(_QUOTA)
 
 _DOUBT = (
     r"[; ](?:if|when|whenever|whether|unless|may|might|maybe|perhaps|possible|possibly|probably|likely|could be|can be"
@@ -44,33 +53,71 @@ _DOUBT = (
 )
 """Words after which it is only a possibility."""
 
-_OTHER_QUOTA = (
-    r"[; ](?:rates?|per|rp[smhd]|tp[smhd]|qps|seconds?|minutes?|hours?|days?|weeks?|months?|hourly|daily|weekly|monthly"
-    r"|today|resets?|throttled|throttling|concurrent|concurrency|requests|upstream|providers?|channels?)[; ]"
+_TIME = (
+    r"[; ](?:rates?|per(?! (?:request|call)[; ])|rp[smhd]|tp[smhd]|qps|seconds?|minutes?|hours?|days?|weeks?|months?"
+    r"|hourly|daily|weekly|monthly|today|resets?|throttled|throttling|concurrent|concurrency"
+    r"|requests(?! (?:are|were|will be) (?:refused|rejected|denied|blocked)[; ]))[; ]"
     r"|/(?:s|sec|second|m|min|minute|h|hr|hour|d|day)[; ]"
 )
-"""Words of a quota for a time, or of one that is not the user's."""
+"""Words of a quota for a time. What a call costs is told "per request", too."""
+
+_OF_OTHERS = r"[; ](?:upstream|providers?|channels?)[; ]"
+"""Words of a quota or a balance that is not the user's."""
+
+_KEY = r"(?:token|key|credentials?)"
+_UNFIT = r"(?:invalid|incorrect|wrong|unknown|expired|revoked|disabled|malformed|not valid|not found)"
+_KEY_IS_UNFIT = (
+    rf"[; ]{_UNFIT} (?:(?:{_OWNER}|access|secret|bearer|auth) ){{0,3}}{_KEY}[; ]"
+    rf"|[; ]{_KEY} {_BEING}{_UNFIT}[; ]"
+)
+"""The key was rejected, whatever else is said. More money would not help."""
 
 _HAN = "\u4e00-\u9fff"
 
-_EMPTY_IN_CHINESE = (
-    rf"(?<![{_HAN}a-z0-9%/])(?:(?:token|key) ?)?"
-    "(?:该|該|此|本|您|你|的|当前|當前|账户|账号|帐户|帐号|帳戶|帳號|用户|用戶|令牌|密钥|密鑰|剩余|剩餘|可用|总|總"
-    "|钱包|錢包|因为|因為|因|由于|由於|抱歉|错误|錯誤|请求失败|請求失敗){0,8}"
-    "(?:额度|余额|配额|額度|餘額|配額)"
-    "(?:已经|已經|已|均|都|全部){0,3}"
-    "(?:不足|不够|不夠|用尽|用盡|用完|用光|耗尽|耗盡)了?"
-    rf"(?:[以请請]|(?![{_HAN}a-z0-9%/]))(?![^{_HAN}a-z0-9]*或)"
-)
+
+def _empty_in_chinese(noun: str) -> str:
+    return (
+        rf"(?<![{_HAN}a-z0-9%/])(?:(?:token|key) ?)?"
+        "(?:该|該|此|本|您|你|的|当前|當前|账户|账号|帐户|帐号|帳戶|帳號|用户|用戶|令牌|密钥|密鑰|剩余|剩餘|可用|总|總"
+        "|钱包|錢包|因为|因為|因|由于|由於|抱歉|错误|錯誤|请求失败|請求失敗){0,8}"
+        f"(?:{noun})"
+        "(?:已经|已經|已|均|都|全部){0,3}"
+        "(?:不足|不够|不夠|用尽|用盡|用完|用光|耗尽|耗盡)了?"
+        rf"(?:[以请請]|(?![{_HAN}a-z0-9%/]))(?![^{_HAN}a-z0-9]*或)"
+    )
+
+
+_NO_BALANCE_IN_CHINESE, _NO_QUOTA_IN_CHINESE = _empty_in_chinese("余额|餘額"), _empty_in_chinese("额度|配额|額度|配額")
 
 _DOUBT_IN_CHINESE = "可能|如果|若|是否|或|检查|檢查"
 
-_OTHER_QUOTA_IN_CHINESE = (
+_TIME_IN_CHINESE = (
     "每|秒|分钟|分鐘|小时|小時|今日|今天|当日|當日|当天|當天|本周|本週|本月|当月|當月|频|頻|速率|限流|并发|並發|次数|次數"
-    "|请求数|請求數|上游|渠道|通道|供应商|供應商"
+    "|请求数|請求數"
 )
 
+_OF_OTHERS_IN_CHINESE = "上游|渠道|通道|供应商|供應商"
+
+_UNFIT_IN_CHINESE = "(?:无效|無效|失效|过期|過期|禁用|停用|吊销|吊銷)"
+_KEY_IN_CHINESE = "(?:令牌|密钥|密鑰|token|key)"
+_KEY_IS_UNFIT_IN_CHINESE = (
+    rf"{_KEY_IN_CHINESE} ?(?:状态|狀態|已经|已經|已|被|不可用|是|为|為){{0,3}}{_UNFIT_IN_CHINESE}"
+    rf"|{_UNFIT_IN_CHINESE}的? ?(?:api ?)?{_KEY_IN_CHINESE}"
+)
+
+_OR_IN_ARREARS = "[,\uff0c]? ?或已?欠[费費]|已?欠[费費][,\uff0c]? ?或"
+"""Another word for the same, so that the `or` leaves nothing open."""
+
+_IN_BRACKETS = rf" ?\[ ?[$\uff04\u00a5\uffe5]?-?[0-9]+(?:\.[0-9]+)?(?: ?(?:额度|額度))?\](?: (?=[{_HAN}]))?"
+"""A number that stands between the words: `user [12] quota [0] insufficient`."""
+
 _AMOUNT = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,30})?"
+
+_NOT_PREPAID = (
+    rf"预扣费额度失败[,\uff0c]? ?(?:用户|令牌)?剩余额度[:\uff1a] ?[$\uff04\u00a5\uffe5]?(-?{_AMOUNT})(?: ?额度)?"
+    rf"[,\uff0c]? ?需要预扣费额度[:\uff1a] ?[$\uff04\u00a5\uffe5]?({_AMOUNT})(?![0-9.])"
+)
+"""What was to be booked ahead is more than what is left, as gateways of this family say it."""
 
 _FLOOR = rf"\(current: (-?{_AMOUNT}) ([A-Z]{{3}}), required: ({_AMOUNT}) ([A-Z]{{3}})\)"
 
@@ -126,14 +173,25 @@ def _is_text(value: object) -> TypeGuard[str]:
 
 
 def _says_empty(text: str) -> bool:
+    text = re.sub(_OR_IN_ARREARS, "", re.sub(_IN_BRACKETS, "", text))
     clauses = _clauses(text)
-    if re.search(_OTHER_QUOTA, clauses) or re.search(_OTHER_QUOTA_IN_CHINESE, text):
+    if re.search(f"{_OF_OTHERS}|{_KEY_IS_UNFIT}", clauses) or re.search(
+        f"{_OF_OTHERS_IN_CHINESE}|{_KEY_IS_UNFIT_IN_CHINESE}", text
+    ):
         return False
-    english, chinese = re.search(_EMPTY, clauses), re.search(_EMPTY_IN_CHINESE, text)
-    # Overlapping ends: a clause begins with the mark that ends the one before it.
-    if english and not re.search(_DOUBT, clauses[: english.start() + 1]):
+    if _is_said(_NO_BALANCE, clauses, _DOUBT) or _is_said(_NO_BALANCE_IN_CHINESE, text, _DOUBT_IN_CHINESE):
         return True
-    return chinese is not None and not re.search(_DOUBT_IN_CHINESE, text[: chinese.start()])
+    if any(Decimal(left) < Decimal(needed) for left, needed in re.findall(_NOT_PREPAID, text)):
+        return True
+    if re.search(_TIME, clauses) or re.search(_TIME_IN_CHINESE, text):
+        return False
+    return _is_said(_NO_QUOTA, clauses, _DOUBT) or _is_said(_NO_QUOTA_IN_CHINESE, text, _DOUBT_IN_CHINESE)
+
+
+def _is_said(pattern: str, text: str, doubt: str) -> bool:
+    found = re.search(pattern, text)
+    # Overlapping ends: a clause begins with the mark that ends the one before it.
+    return found is not None and not re.search(doubt, text[: found.start() + 1])
 
 
 def _lower(text: str) -> str:

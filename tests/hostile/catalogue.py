@@ -818,6 +818,12 @@ def _shortages() -> Iterator[Case]:
             "403 in English": refused("403 No", short),
             "500 with a code": http(coded, status="500 Oops"),
             "404": refused("404 No", "余额不足"),
+            "500 with what a call costs": refused(
+                "500 Oops", "insufficient balance: 0.01 available, 0.05 required per request"
+            ),
+            "500 with an amount that could not be booked": refused(
+                "500 Oops", "预扣费额度失败, 用户剩余额度: \uff040.000000, 需要预扣费额度: \uff040.050000"
+            ),
             "200 that failed": failed(short),
             "200 that failed for the key": failed(empty, code=401),
             "200 with an error alone": http(json.dumps({"error": {"message": "insufficient_quota"}})),
@@ -852,6 +858,7 @@ def _shortages() -> Iterator[Case]:
         variants={
             "a key that is not known": failed("Failed to get token info"),
             "a key, or money": refused("401 No", "invalid key or insufficient balance"),
+            "a key, and money": refused("401 No", "令牌无效\uff0c额度不足"),
         },
     )
     wait = http('{"error":{"message":"insufficient balance"}}', status="429 Busy")

@@ -5,6 +5,7 @@ lists of its own.
 """
 
 import itertools
+from decimal import Decimal
 from typing import Any
 
 _CODES_OF_NO_MONEY = ("quota_not_enough", "insufficient_user_quota", "pre_consume_token_quota_failed")
@@ -36,12 +37,14 @@ _OWNERS = [
     "prepaid",
     "own",
 ]
-_MONEY = ["quota", "balance", "credit", "credits", "funds"]
+_BALANCES = ["balance", "funds"]
+_QUOTAS = ["quota", "credit", "credits"]
 _STATES = [
     words.split()
-    for words in ("insufficient", "exhausted", "depleted", "used up", "not enough", "not sufficient", "too low")
+    for words in ("insufficient", "exhausted", "depleted", "used up", "not enough", "not sufficient", "too low", "zero")
 ]
 _LACKS = [words.split() for words in ("insufficient", "not enough", "out of")]
+_WHAT_IS_THERE = [["left"], ["remaining"], ["remains"], ["available"]]
 _BEING = [
     "is",
     "are",
@@ -127,12 +130,17 @@ _RATES = [
     "concurrent",
     "concurrency",
     "requests",
-    "upstream",
-    "provider",
-    "providers",
-    "channel",
-    "channels",
 ]
+_OTHERS = ["upstream", "provider", "providers", "channel", "channels"]
+_KEYS = ["token", "key", "credential", "credentials"]
+_FAULTS_OF_KEYS = [
+    words.split()
+    for words in (
+        "invalid", "incorrect", "wrong", "unknown", "expired", "revoked", "disabled", "malformed", "not valid",
+        "not found",
+    )
+]  # fmt: skip
+_BESIDE_KEYS = [*_OWNERS, "access", "secret", "bearer", "auth"]
 _TIMES = ["s", "sec", "second", "m", "min", "minute", "h", "hr", "hour", "d", "day"]
 
 _LEADS_IN_CHINESE = [
@@ -174,7 +182,8 @@ _LEADS_IN_CHINESE = [
     "请求失败",
     "請求失敗",
 ]
-_MONEY_IN_CHINESE = ["额度", "余额", "配额", "額度", "餘額", "配額"]
+_BALANCES_IN_CHINESE = ["余额", "餘額"]
+_QUOTAS_IN_CHINESE = ["额度", "配额", "額度", "配額"]
 _BEING_IN_CHINESE = ["已经", "已經", "已", "均", "都", "全部"]
 _STATES_IN_CHINESE = ["不足", "不够", "不夠", "用尽", "用盡", "用完", "用光", "耗尽", "耗盡"]
 _DOUBTS_IN_CHINESE = ["可能", "如果", "若", "是否", "或", "检查", "檢查"]
@@ -206,12 +215,13 @@ _RATES_IN_CHINESE = [
     "次數",
     "请求数",
     "請求數",
-    "上游",
-    "渠道",
-    "通道",
-    "供应商",
-    "供應商",
 ]
+_OTHERS_IN_CHINESE = ["上游", "渠道", "通道", "供应商", "供應商"]
+_KEYS_IN_CHINESE = ["令牌", "密钥", "密鑰", "token", "key"]
+_FAULTS_IN_CHINESE = ["无效", "無效", "失效", "过期", "過期", "禁用", "停用", "吊销", "吊銷"]
+_STATES_OF_KEYS_IN_CHINESE = ["状态", "狀態", "已经", "已經", "已", "被", "不可用", "是", "为", "為"]
+_ARREARS = ["已欠费", "已欠費", "欠费", "欠費"]
+_CURRENCIES = "$\uff04\u00a5\uffe5"
 
 
 def says_no_money(document: dict[str, Any], status: int) -> bool:
@@ -229,13 +239,143 @@ def says_no_money(document: dict[str, Any], status: int) -> bool:
         return False
     text = ";".join(parts)
     text = "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text)
+    text = _without_arrears(_without_brackets(text))
     clauses = _clauses_of(text)
     words = [word for clause in clauses for word in clause]
-    if any(word in _RATES for word in words) or any(word in text for word in _RATES_IN_CHINESE):
+    if any(word in _OTHERS for word in words) or any(word in text for word in _OTHERS_IN_CHINESE):
         return False
-    if any("/" in word and word.split("/")[-1] in _TIMES for word in words):
+    if any(_is_fault_of_key(clause) for clause in clauses) or _is_fault_of_key_in_chinese(text):
         return False
-    return _said_in_english(clauses) or _said_in_chinese(text)
+    if _said_in_english(clauses, _BALANCES) or _said_in_chinese(text, _BALANCES_IN_CHINESE):
+        return True
+    if _lacks_what_is_booked_ahead(text):
+        return True
+    if any(_is_of_a_time(clause) for clause in clauses) or any(word in text for word in _RATES_IN_CHINESE):
+        return False
+    return _said_in_english(clauses, _QUOTAS) or _said_in_chinese(text, _QUOTAS_IN_CHINESE)
+
+
+def _is_of_a_time(clause: list[str]) -> bool:
+    for place, word in enumerate(clause):
+        after = clause[place + 1 :]
+        if word == "per" and after[:1] in (["request"], ["call"]):
+            continue
+        refused = ("refused", "rejected", "denied", "blocked")
+        if word == "requests" and any(
+            after[: len(being)] == being and "".join(after[len(being) : len(being) + 1]) in refused
+            for being in (["are"], ["were"], ["will", "be"])
+        ):
+            continue
+        if word in _RATES or ("/" in word and word.split("/")[-1] in _TIMES):
+            return True
+    return False
+
+
+def _is_fault_of_key(clause: list[str]) -> bool:
+    for start in range(len(clause)):
+        named = _past_some(clause, _past(clause, {start}, _FAULTS_OF_KEYS), _BESIDE_KEYS, most=3)
+        being = _past_some(clause, _past(clause, {start}, [[word] for word in _KEYS]), _BEING)
+        if _past(clause, named, [[word] for word in _KEYS]) or _past(clause, being, _FAULTS_OF_KEYS):
+            return True
+    return False
+
+
+def _is_fault_of_key_in_chinese(text: str) -> bool:
+    for start in range(len(text)):
+        places = _past_text(text, {start}, _KEYS_IN_CHINESE)
+        places |= _past_text(text, places, [" "])
+        for _ in range(3):
+            places |= _past_text(text, places, _STATES_OF_KEYS_IN_CHINESE)
+        named = _past_text(text, {start}, _FAULTS_IN_CHINESE)
+        for words in (["的"], [" "], ["api ", "api"]):
+            named |= _past_text(text, named, words)
+        if _past_text(text, places, _FAULTS_IN_CHINESE) or _past_text(text, named, _KEYS_IN_CHINESE):
+            return True
+    return False
+
+
+def _without_brackets(text: str) -> str:
+    """Leave out numbers in brackets between words, with the space before each, and one after it before Chinese."""
+    parts: list[str] = []
+    rest = text
+    while "[" in rest:
+        before, _, inside = rest.partition("[")
+        number, closed, after = inside.partition("]")
+        bare = number.removeprefix(" ")
+        bare = bare[1:] if bare[:1] and bare[0] in _CURRENCIES else bare
+        bare = bare.removeprefix("-")
+        for unit in ("额度", "額度"):
+            if bare.endswith(unit):
+                bare = bare.removesuffix(unit).removesuffix(" ")
+                break
+        if closed and _is_plain_number(bare):
+            parts.append(before.removesuffix(" "))
+            rest = after[1:] if after[:1] == " " and after[1:] and _is_han(after[1]) else after
+        else:
+            parts.append(f"{before}[")
+            rest = inside
+    return "".join(parts) + rest
+
+
+def _without_arrears(text: str) -> str:
+    """Leave out `or in arrears` and `in arrears or`: that is no other reason."""
+    place, kept = 0, ""
+    while place < len(text):
+        ends: list[int] = []
+        for comma in ("", ",", "\uff0c"):
+            for space in ("", " "):
+                for words in _ARREARS:
+                    ends += [
+                        place + len(whole)
+                        for whole in (f"{comma}{space}或{words}", f"{words}{comma}{space}或")
+                        if text.startswith(whole, place)
+                    ]
+        if ends:
+            place = max(ends)
+        else:
+            kept += text[place]
+            place += 1
+    return kept
+
+
+def _lacks_what_is_booked_ahead(text: str) -> bool:
+    for part in text.split("预扣费额度失败")[1:]:
+        rest = part.removeprefix(",") if part[:1] == "," else part.removeprefix("\uff0c")
+        rest = rest.removeprefix(" ")
+        for owner in ("用户", "令牌"):
+            if rest.startswith(owner):
+                rest = rest.removeprefix(owner)
+                break
+        left, rest = _amount_after("剩余额度", rest)
+        if left is None:
+            continue
+        rest = rest.removeprefix(" 额度") if rest.startswith(" ") else rest.removeprefix("额度")
+        rest = rest[1:] if rest[:1] in (",", "\uff0c") else rest
+        needed, _ = _amount_after("需要预扣费额度", rest.removeprefix(" "))
+        if needed is not None and needed >= 0 and left < needed:
+            return True
+    return False
+
+
+def _amount_after(name: str, text: str) -> tuple[Decimal | None, str]:
+    """The amount that stands after a name and a colon, and what follows it; None where there is none."""
+    if not text.startswith((f"{name}:", f"{name}\uff1a")):
+        return None, text
+    rest = text[len(name) + 1 :].removeprefix(" ")
+    rest = rest[1:] if rest[:1] and rest[0] in _CURRENCIES else rest
+    end = 0
+    while end < len(rest) and (rest[end] in "0123456789." or (end == 0 and rest[end] == "-")):
+        end += 1
+    digits = rest[:end].removeprefix("-")
+    whole, _, places = digits.partition(".")
+    is_one = _is_plain_number(digits) and len(whole) <= 15 and len(places) <= 30 and (whole == "0" or whole[0] != "0")
+    return (Decimal(rest[:end]), rest[end:]) if is_one else (None, text)
+
+
+def _is_plain_number(text: str) -> bool:
+    whole, point, places = text.partition(".")
+    parts = [whole, places] if point else [whole]
+    return all(part and all(sign in "0123456789" for sign in part) for part in parts)
 
 
 def _clauses_of(text: str) -> list[list[str]]:
@@ -259,7 +399,7 @@ def _clauses_of(text: str) -> list[list[str]]:
     return [clause for clause in clauses if clause]
 
 
-def _said_in_english(clauses: list[list[str]]) -> bool:
+def _said_in_english(clauses: list[list[str]], money: list[str]) -> bool:
     before: list[str] = []
     for number, clause in enumerate(clauses):
         follows = clauses[number + 1][0] if number + 1 < len(clauses) else ""
@@ -270,7 +410,7 @@ def _said_in_english(clauses: list[list[str]]) -> bool:
                 for lead in _LEADS_TO_IT
                 if start >= len(lead) and clause[start - len(lead) : start] == lead
             ]
-            if not leads or not any(_may_end(clause, end, follows) for end in _ends_of_it(clause, start)):
+            if not leads or not any(_may_end(clause, end, follows) for end in _ends_of_it(clause, start, money)):
                 continue
             for lead in leads:
                 if not _is_doubtful([*before, ";", *clause[:lead]]):
@@ -288,11 +428,13 @@ def _is_doubtful(words: list[str]) -> bool:
     return any(word in _DOUBTS for word in words) or ("could", "be") in pairs or ("can", "be") in pairs
 
 
-def _ends_of_it(clause: list[str], start: int) -> set[int]:
+def _ends_of_it(clause: list[str], start: int, money: list[str]) -> set[int]:
     """Where a phrase of no money that begins there may end."""
     lacking = _past(clause, {start}, _LACKS)
-    ends = _past(clause, _past_some(clause, lacking, _OWNERS), [[word] for word in _MONEY])
-    nouns = _past(clause, _past_some(clause, {start}, _OWNERS), [[word] for word in _MONEY])
+    ends = _past(clause, _past_some(clause, lacking, _OWNERS), [[word] for word in money])
+    none = _past_some(clause, _past(clause, {start}, [["no"]]), _OWNERS)
+    ends |= _past(clause, _past(clause, none, [[word] for word in money]), _WHAT_IS_THERE)
+    nouns = _past(clause, _past_some(clause, {start}, _OWNERS), [[word] for word in money])
     linked = _past(clause, nouns, [["of"], ["for"], ["on"], ["in"]])
     owned = _past_some(clause, _past(clause, linked, [[word] for word in _OWNERS]), _OWNERS, most=5)
     return ends | _past(clause, _past_some(clause, nouns | owned, _BEING), _STATES)
@@ -312,8 +454,8 @@ def _past_some(clause: list[str], places: set[int], words: list[str], most: int 
     return reached
 
 
-def _said_in_chinese(text: str) -> bool:
-    if not any(word in text for word in _MONEY_IN_CHINESE):
+def _said_in_chinese(text: str, money: list[str]) -> bool:
+    if not any(word in text for word in money):
         return False
     for start in range(len(text)):
         if start and (_is_han(text[start - 1]) or text[start - 1] in "abcdefghijklmnopqrstuvwxyz0123456789%/"):
@@ -324,7 +466,7 @@ def _said_in_chinese(text: str) -> bool:
         places = {start} | named | _past_text(text, named, [" "])
         for _ in range(8):
             places |= _past_text(text, places, _LEADS_IN_CHINESE)
-        places = _past_text(text, places, _MONEY_IN_CHINESE)
+        places = _past_text(text, places, money)
         for _ in range(3):
             places |= _past_text(text, places, _BEING_IN_CHINESE)
         places = _past_text(text, places, _STATES_IN_CHINESE)

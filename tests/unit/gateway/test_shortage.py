@@ -59,6 +59,16 @@ def says(message: str, *codes: str, status: int = 500) -> bool:
         "token额度不足",
         "API Key 额度已经用完",
         "配额均已耗尽",
+        "no quota left",
+        "there is no balance left",
+        "You have no credits remaining on this account",
+        "balance is zero",
+        "the balance of your account is now zero",
+        "user [12] quota [0] insufficient",
+        "用户 [12] 额度 [\uff040.000000 额度] 不足",
+        "余额不足或已欠费",
+        "您的账户余额不足\uff0c或已欠费",
+        "账户已欠费或余额不足",
     ],
 )
 def test_no_money_is_recognised(message: str) -> None:
@@ -77,6 +87,10 @@ def test_no_money_is_recognised(message: str) -> None:
         "balance",
         "your balance is sufficient",
         "quota is not exhausted",
+        "no balance",
+        "quota is not zero",
+        "no quota set",
+        "预扣费额度失败",
         "not insufficient balance",
         "90% of the quota is used up",
         "90% quota used up",
@@ -98,6 +112,63 @@ def test_other_words_are_not_about_money(message: str) -> None:
 )
 def test_a_query_that_failed_is_no_shortage(message: str) -> None:
     """The documented failures of the balance endpoint itself."""
+    assert not says(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "insufficient balance: 0.01 available, 0.05 required per request",
+        "Insufficient balance. Balance: 0 USD, required per call: 0.05",
+        "insufficient balance for this request (1/2 requests)",
+        "insufficient balance, requests are refused",
+        "insufficient funds, top up within 24 hours",
+        "insufficient quota: 0.01 available, 0.05 required per request",
+        "quota exhausted, requests will be rejected",
+        "账户余额不足\uff0c请在1小时内充值",
+        "账户余额不足\uff0c无法处理请求数",
+    ],
+)
+def test_a_balance_is_none_for_a_time(message: str) -> None:
+    """Words of a rate or a time say what a call costs then, or until when to top up; of a quota, few of them do."""
+    assert says(message)
+
+
+@pytest.mark.parametrize(
+    ("left", "needed", "is_short"),
+    [
+        ("\uff040.000000", "\uff040.050000", True),
+        ("\uff040.049999 额度", "\uff040.050000 额度", True),
+        ("-12", "500", True),
+        ("\uffe51.5", "\uffe51.50", False),
+        ("0.06", "0.05", False),
+        ("0", "-1", False),
+        ("00", "1", False),
+        ("0", "x", False),
+        ("0", "1.2.3", False),
+    ],
+)
+def test_an_amount_that_could_not_be_booked_is_one_when_less_is_left(left: str, needed: str, is_short: bool) -> None:
+    """The numbers say it, as the sentence says only that it failed."""
+    assert says(f"预扣费额度失败, 用户剩余额度: {left}, 需要预扣费额度: {needed} (request id: 1)") is is_short
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "令牌无效\uff0c额度不足",
+        "额度不足\uff0c令牌已过期",
+        "无效的令牌\uff0c余额不足",
+        "该令牌状态不可用\uff0c令牌已禁用\uff0c余额不足",
+        "invalid token, insufficient quota",
+        "Incorrect API key provided: insufficient balance",
+        "insufficient balance, your key has been revoked",
+        "token expired; balance is zero",
+    ],
+)
+def test_a_rejected_key_is_no_shortage(message: str) -> None:
+    """More money would not help."""
+    assert not says(message, status=401)
     assert not says(message)
 
 
@@ -161,6 +232,8 @@ def test_the_quota_of_somebody_else_is_no_shortage(message: str) -> None:
         "you will soon be out of credits",
         "insufficient balance service",
         "令牌无效或额度不足",
+        "余额不足\uff0c或已欠费\uff0c或系统繁忙",
+        "no balance left, or a fault",
         "额度不足或令牌已过期",
         "余额不足\uff0c或令牌无效",
         "如果余额不足",
