@@ -14,6 +14,11 @@ from apimart_cli.keys.key import known_keys
 LEAST_PIECE = 8
 """Fewest characters of a key that is looked for inside of other values. A shorter one is a word."""
 
+_BETWEEN = re.compile(r"\s+|(?:\\[nrt])+|(?<=[0-9A-Fa-f]{2})[:,-](?=[0-9A-Fa-f]{2})")
+"""White space, that of JSON, and what stands between the bytes of a list in hex."""
+
+_FOR_URLS = str.maketrans("+/", "-_")
+
 _HARMLESS = re.compile(
     r"HOME|PATH|PWD|SHELL|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|TMPDIR|XDG_[A-Z]+_(HOME|DIR)"
     r"|DISPLAY|WAYLAND_DISPLAY|DBUS_SESSION_BUS_ADDRESS|APIMART_(CONFIG|HISTORY|RECORD|SANDBOX)"
@@ -49,7 +54,7 @@ def environment_without_keys(
     return {
         name: value
         for name, value in offered.items()
-        if name not in named and value not in words and not any(form in value for form in long)
+        if name not in named and value not in words and not any(form in view for view in _views(value) for form in long)
     }
 
 
@@ -59,13 +64,24 @@ def _words(key: str) -> Iterator[str]:
 
 
 def _forms(key: str) -> Iterator[str]:
-    """Yield a key as other variables may have it: plain, percent-encoded, and in base64, as in a Basic login."""
+    """Yield a key as other variables may have it: plain, in hex, and in either base64, as in a Basic login."""
     from base64 import b64encode
-    from urllib.parse import quote
 
-    yield key
-    yield quote(key, safe="")
+    raw = key.encode("utf-8", "surrogateescape")
+    yield from (key, raw.hex(), raw.hex().upper())
     for before in range(3):
         # Without the characters that share their bits with what stands around the key.
-        encoded = b64encode(b"\0" * before + key.encode("utf-8", "surrogateescape")).decode()
-        yield encoded[(0, 2, 3)[before] :].rstrip("=")[:-1]
+        encoded = b64encode(b"\0" * before + raw).decode()[(0, 2, 3)[before] :].rstrip("=")[:-1]
+        yield from (encoded, encoded.translate(_FOR_URLS))
+
+
+def _views(value: str) -> set[str]:
+    """Return a value as it is, and without what may stand between the characters of a key in it.
+
+    That is percent-encoding, of some characters or of all, and white space: `base64` breaks its lines at 76 characters,
+    and an address or JSON hides the break once more.
+    """
+    from urllib.parse import unquote
+
+    plain = unquote(value, errors="surrogateescape")
+    return {value, plain, *(_BETWEEN.sub("", view) for view in (value, plain))}

@@ -2,18 +2,21 @@
 
 Found are keys, and pieces of eight characters or more: in any letter case; broken up by spaces, punctuation or
 characters that do not show; in full-width or other compatible letters; as base64, base32 or hex, of UTF-8 or UTF-16;
-as a list of numbers, in any of the bases in which Go, C, Python and od print bytes; and all of that percent-, entity-,
-backslash- or quoted-printable-encoded, up to four times over and in any mixture.
+as a list of numbers, in any of the bases in which Go, C, Python and od print bytes, each for one byte or for a word of
+up to eight, in either order; with the place before each character or number, as PHP and JavaScript write a list of
+them; and all of that percent-, entity-, backslash- or quoted-printable-encoded, up to four times over and in any
+mixture.
 
 Not found are keys that somebody takes pains to hide from this: spelled backwards, with letters between the letters,
-in look-alike letters of another alphabet, as numbers without anything between them, in base32 with an alphabet that no
-standard has, in base58 or base85, in base64 three times over, compressed, or encrypted.
+in look-alike letters of another alphabet, by the names of the characters, as numbers without anything between them, in
+base32 with an alphabet that no standard has, in base58, base85 or uuencode, in base64 three times over, compressed, or
+encrypted.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 _PIECE = 8
 """A run of this many characters of the key counts as a leak."""
@@ -25,18 +28,24 @@ _MAX_VIEWS = 64
 """Most ways to read one text. One that has more is no honest message."""
 
 _BACKSLASHED = re.compile(
-    r"(?i)\\+(?:u\{0*(?P<braced>[0-9a-f]{1,2})\}|(?:x|u00|u000000)(?P<hex>[0-9a-f]{2})"
+    r"(?i)(?:\\+|%(?=u00))(?:u\{0*(?P<braced>[0-9a-f]{1,2})\}|(?:x|u00|u000000)(?P<hex>[0-9a-f]{2})"
     r"|(?P<octal>0?[01][0-7]{2}|[4-7][0-7]))"
 )
 """The escapes of printable ASCII in JSON, JavaScript, Python, C and the shell: all that a key is made of.
 
+`%u0073` is that of JavaScript's `escape`.
+
 Octal ones have three digits, after another zero for `echo -e`, or two where a shell needs no third one.
 """
 
-_NUMBER = re.compile(r"(?i)(?<![0-9a-z])(?:0[xob]|u\+)?0*([0-9a-f]{1,7})(?![0-9a-z])")
-"""A number of a list, in any base: `115`, `0x73`, `U+0073`, `0o163`, `0163`, `0b1110011`."""
+_NUMBER = re.compile(r"(?i)(?<![0-9a-z])(?:0[xob]|u\+)?0*([0-9a-f]{1,22})(?![0-9a-z])")
+"""A number of a list, in any base: `115`, `0x73`, `U+0073`, `0o163`, `0163`, `0b1110011`; or a word of eight bytes."""
+
+_PLACE = re.compile(r"""["']?\[?[0-9]{1,4}\]?["']?\s*(?:=>|:)|\[[0-9]{1,4}\]""")
+"""What stands before each member of a list that is written with places: `"0":`, `[0] =>`, `0:`, `[0]`."""
 
 _BASES = (2, 8, 10, 16)
+_ORDERS: Sequence[Literal["little", "big"]] = ("little", "big")
 _ASCII = 128
 _DIGITS = "0123456789abcdef"
 
@@ -160,9 +169,21 @@ def _of_numbers(text: str) -> Iterator[str]:
         digits = frozenset(_DIGITS[:base])
         numbers = [int(each, base) for each in found if digits.issuperset(each)]
         yield "".join(chr(number) for number in numbers if number < _ASCII)
+        # Words of two, four or eight bytes, as `od` prints them. No byte of a key is zero, so each tells its length.
+        for order in _ORDERS:
+            words = (number.to_bytes((number.bit_length() + 7) // 8, order) for number in numbers)
+            yield b"".join(words).decode("latin-1")
 
 
-_READERS: Sequence[Callable[[str], Iterator[str]]] = (_unpacked, _of_base32, _of_numbers)
+def _of_places(text: str) -> Iterator[str]:
+    """Yield `text` without the place before each member of a list, and what the numbers that are left would be."""
+    members = _PLACE.sub(" ", text)
+    if members != text:
+        yield members
+        yield from _of_numbers(members)
+
+
+_READERS: Sequence[Callable[[str], Iterator[str]]] = (_unpacked, _of_base32, _of_numbers, _of_places)
 
 
 def _reduced(texts: Iterable[str]) -> set[str]:

@@ -1,6 +1,7 @@
 """The environment of what is started: no variable with a key in it, and few where the config file cannot be read."""
 
 import base64
+import json
 import os
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +14,9 @@ from apimart_cli.keys.key import ApiKey
 from support.running import KEY, Write
 
 OTHER = "sk-Other-Jh5Tr8Wq2Zx6?"
+
+SIGNS = "sk-~~~???>>>~~~???>>>"
+"""In base64, it has the characters that are others in an address."""
 
 CONFIG = ConfigFile(
     Path("config.toml"),
@@ -69,6 +73,33 @@ def test_what_a_source_gave_itself_does_not_count_for_it() -> None:
 def test_an_encoded_key_counts(value: str) -> None:
     """Percent-encoded, as in an address, and in base64, as in a Basic login."""
     assert kept(APIMART_API_KEY=OTHER, ALSO=value) == set()
+
+
+LOGIN = f"Authorization: Basic {'x' * 30}:{OTHER}{OTHER}{OTHER}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(base64.encodebytes(LOGIN[start:].encode()).decode() for start in range(40)),
+        base64.encodebytes(LOGIN.encode()).decode().replace("\n", "\r\n"),
+        json.dumps(base64.encodebytes(LOGIN.encode()).decode()),
+        quote(base64.encodebytes(LOGIN.encode()).decode(), safe=""),
+        *(base64.urlsafe_b64encode(f"{user}{SIGNS}".encode()).decode() for user in ("", "a", "ab")),
+        OTHER.encode().hex(),
+        OTHER.encode().hex().upper(),
+        f"0x00{OTHER.encode().hex()}0a",
+        OTHER.encode().hex(":"),
+        OTHER.encode().hex(" "),
+        OTHER.encode().hex("\n", 16),
+        "".join(f"%{each:02x}" for each in OTHER.encode()),
+        "".join(f"%{each:02X}" for each in f"Bearer {OTHER}".encode()),
+    ],
+)
+def test_a_key_in_the_usual_wrappings_counts(value: str) -> None:
+    """As `base64`, `xxd -p` and every encoder of addresses write it: broken up into lines, or each byte encoded."""
+    named = {"APIMART_API_KEY": OTHER, "NAMED": SIGNS}
+    assert kept(**named, ALSO=value, PLAIN="sk-unknown-987654321 73:6b 736b %73%6b") == {"PLAIN"}
 
 
 @pytest.mark.parametrize("value", [f'"{KEY}"', f"Bearer {KEY}", f" {KEY}\n", f"Authorization: Bearer '{KEY}'"])

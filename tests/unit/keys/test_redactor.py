@@ -1,8 +1,10 @@
 """One redactor for every key of a run: what repeats a piece of one, plain or encoded, is not shown."""
 
 import base64
+import json
 import re
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import quote as percent
 
 import pytest
@@ -49,6 +51,41 @@ NUMBERS: dict[str, Callable[[str], str]] = {
     "%d of UTF-16": lambda text: " ".join(str(each) for each in text.encode("utf-16-le")),
 }
 """The ways of Go, Python and od to print bytes, each by the verb for it."""
+
+
+def words_of(text: str, size: int, form: str, order: Literal["little", "big"] = "little") -> str:
+    """The words of so many bytes of which a text is made, after the place of its first byte, sixteen bytes a line."""
+    raw = text.encode()
+    groups = [int.from_bytes(raw[place : place + size], order) for place in range(0, len(raw), size)]
+    lines = [groups[place : place + 16 // size] for place in range(0, len(groups), 16 // size)]
+    return "\n".join(f"{16 * row:07o} {' '.join(form % each for each in line)}" for row, line in enumerate(lines))
+
+
+WORDS: dict[str, Callable[[str], str]] = {
+    "od": lambda text: words_of(text, 2, "%06o"),
+    "od -x": lambda text: words_of(text, 2, "%04x"),
+    "od -d": lambda text: words_of(text, 2, "%5d"),
+    "od -t x4": lambda text: words_of(text, 4, "%08x"),
+    "od -t o4": lambda text: words_of(text, 4, "%011o"),
+    "od -t x8": lambda text: words_of(text, 8, "%016x"),
+    "od -t o8": lambda text: words_of(text, 8, "%022o"),
+    "od -t u8": lambda text: words_of(text, 8, "%20d"),
+    "od --endian=big": lambda text: words_of(text, 2, "%06o", "big"),
+    "words of four bytes": lambda text: str([int.from_bytes(text.encode()[at : at + 4]) for at in range(0, 24, 4)]),
+}
+"""Bytes in words, as `od`, `hexdump` and `xxd -e` print them unless they are told otherwise."""
+
+PLACES: dict[str, Callable[[str], str]] = {
+    "JSON": lambda text: json.dumps({str(place): each for place, each in enumerate(text)}),
+    "JSON of bytes": lambda text: json.dumps({str(place): each for place, each in enumerate(text.encode())}),
+    "JSON of bytes, later ones": lambda text: json.dumps({str(at): each for at, each in enumerate(text.encode(), 90)}),
+    "print_r": lambda text: "\n".join(f"    [{place}] => {each}" for place, each in enumerate(text)),
+    "var_export": lambda text: ", ".join(f"{place} => '{each}'" for place, each in enumerate(text)),
+    "var_dump": lambda text: " ".join(f"[{place}]=> int({each})" for place, each in enumerate(text.encode())),
+    "%v of a map": lambda text: f"map[{' '.join(f'{place}:{each}' for place, each in enumerate(text.encode(), 40))}]",
+    "fragments": lambda text: " ".join(f"[{place}]{text[place : place + 4]}" for place in range(0, len(text), 4)),
+}
+"""Lists with the place before each member, as PHP, JavaScript and Go write them."""
 
 OCTAL: list[Callable[[str], str]] = [
     lambda character: f"\\{ord(character):o}",
@@ -113,6 +150,12 @@ BASE32 = [base64.b32encode, base64.b32hexencode]
         KEY.encode("utf-16-be").hex(":"),
         *(form(KEY) for form in NUMBERS.values()),
         *(form(KEY[-8:]) for form in NUMBERS.values()),
+        *(form(KEY) for form in WORDS.values()),
+        *(form(KEY).upper() for form in WORDS.values()),
+        *(form(f"x{KEY[:8]}x") for name, form in WORDS.items() if name != "words of four bytes"),
+        *(form(KEY) for form in PLACES.values()),
+        *(percent(form(KEY)) for form in PLACES.values()),
+        "".join(f"%u{ord(character):04X}" for character in KEY),
         *("".join(escape(character) for character in KEY) for escape in OCTAL),
         *("".join(character if character.isalpha() else escape(character) for character in KEY) for escape in OCTAL),
         *("".join(escape(each) if place % 2 else each for place, each in enumerate(KEY)) for escape in OCTAL),
@@ -147,6 +190,8 @@ def test_server_text_that_repeats_the_key_is_withheld(redactor: Redactor, echo: 
         "at 0x7ffd5e8c 0x73 0x6b: 12 goroutines, 1999999999999 bytes, U+10FFFF",
         "\\123\\456 \\4 \\8 \\01",
         *(form(KEY[3:10]) for name, form in NUMBERS.items() if name not in {"% x", "od", "%q", "%q of runes", "%#U"}),
+        *(WORDS[name](KEY[3:10]) for name in ("od", "od -x", "od -t x8")),
+        *(PLACES[name](KEY[3:10]) for name in ("JSON", "JSON of bytes", "%v of a map")),
     ],
 )
 def test_server_text_without_the_key_is_quoted(redactor: Redactor, text: str) -> None:
