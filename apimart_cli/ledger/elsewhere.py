@@ -60,6 +60,8 @@ def restrict(connection: sqlite3.Connection) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
+    # 2 MiB, the default of SQLite: a file may propose as much as it likes.
+    connection.execute("PRAGMA cache_size = -2048")
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> int:

@@ -7,9 +7,10 @@ often on one.
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from apimart_cli.ledger.damage import is_damage, set_aside
 from apimart_cli.ledger.elsewhere import check_beside, check_schema, restrict
@@ -27,30 +28,87 @@ PAUSE = 0.03
 _ROUND = 10_000
 """Instructions of SQLite between two looks whether it is enough."""
 
-_LEAST_ROUNDS = 50_000
+_LEAST_ROUNDS = 2_000
+
+_WORK_A_BYTE = 50
+"""Instructions. Fewer than ten are needed."""
+
+_MOST_COUNTED = 2**28
+"""Most bytes of a file for which more work is allowed: enough for an honest file that is five times as large."""
+
+_AT_ONCE = 100
+"""Rows between two looks whether there are too many."""
+
+_LEAST_ROWS, _MOST_ROWS = 50_000, 1_000_000
+_BYTES_A_ROW = 4
+"""Of an honest file, every row has 20 and more; some file systems compress them."""
+
+_LEAST_TEXT, _MOST_TEXT = 2**22, 2**26
+_TEXT_A_BYTE = 8
+"""Characters. An honest file has fewer than bytes, but for names, which a join repeats with every row of a page."""
 
 # One connection at a time in a process: closing any descriptor of a file, also one that only looked at it, drops the
 # POSIX locks that the process has on it (sqlite.org/howtocorrupt.html, 2.2).
 _ONE_AT_A_TIME = threading.Lock()
 
 
+def real_size(path: Path) -> int:
+    """Return how many bytes of a file are on the disk: one with holes in it claims to have far more."""
+    status = path.stat()
+    blocks = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else min(status.st_size, blocks * 512)
+
+
+class Rows(sqlite3.Cursor):
+    """What a query gives. No more is read into the memory at once than a file of its size can hold.
+
+    The pages of a small file may lead to each other in such a way that it seems to hold the same row a billion times.
+    """
+
+    connection: "Connection"
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows. Raises LedgerError where they are more than the file can hold."""
+        size = self.connection.size()
+        rows_left = min(_LEAST_ROWS + size // _BYTES_A_ROW, _MOST_ROWS)
+        text_left = min(_LEAST_TEXT + size * _TEXT_A_BYTE, _MOST_TEXT)
+        rows = list[Any]()
+        while some := self.fetchmany(_AT_ONCE):
+            rows += some
+            rows_left -= len(some)
+            text_left -= sum(len(value) for row in some for value in row if isinstance(value, (str, bytes)))
+            if rows_left < 0 or text_left < 0:
+                raise LedgerError("the ledger seems to hold more than a file of its size can: it is damaged")
+        return rows
+
+
 class Connection(sqlite3.Connection):
     """A connection that waits for other processes no longer than the time that is left."""
 
+    path: Path
     ends_at: float | None = None
     """By `time.monotonic()`; None where there is no end."""
     waits = PATIENT_SECONDS
     """Most seconds for which one statement waits for another process, where there is no end."""
+    is_given_up: Callable[[], bool] = staticmethod(lambda: False)
+    """Tells whether nobody waits for an answer any more: what is at work then ends."""
 
     _rounds_left = 0
 
-    def limit_work(self, size: int) -> None:
-        """End what takes far more work than any query of a file of so many bytes: a damaged one may send it in circles.
+    def execute(self, query: str, values: Any = (), /) -> "Rows":
+        """Run a statement. What it gives is read by `Rows`: sqlite3 itself would take a cursor without a limit."""
+        return self.cursor(Rows).execute(query, values)
 
-        A few seconds for a small file; for each byte there are a hundred of SQLite's instructions, and fewer than ten
-        are needed.
+    def size(self) -> int:
+        """Return how many bytes of the file are on the disk now."""
+        return real_size(self.path)
+
+    def limit_work(self) -> None:
+        """End what takes far more work than any query of this file: a damaged one may send it in circles.
+
+        That is a few seconds for a small file, counted anew for each transaction.
         """
-        self._rounds_left = _LEAST_ROUNDS + size * 100 // _ROUND
+        self._rounds_left = _LEAST_ROUNDS + min(self.size(), _MOST_COUNTED) * _WORK_A_BYTE // _ROUND
         self.set_progress_handler(self._is_enough, _ROUND)
 
     def _is_enough(self) -> bool:
@@ -63,8 +121,8 @@ class Connection(sqlite3.Connection):
         self.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
 
     def is_over(self) -> bool:
-        """Tell whether the time is up."""
-        return self.ends_at is not None and time.monotonic() > self.ends_at
+        """Tell whether the time is up, or the answer is of no use any more."""
+        return self.is_given_up() or (self.ends_at is not None and time.monotonic() > self.ends_at)
 
 
 @contextmanager
@@ -90,8 +148,8 @@ def opened(
             _translated(path, identity),
             closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db,
         ):
-            db.ends_at, db.waits = ends_at, waits
-            db.limit_work(path.stat().st_size)
+            db.path, db.ends_at, db.waits = path, ends_at, waits
+            db.limit_work()
             _prepare(db, path)
             yield db
     finally:
@@ -101,6 +159,7 @@ def opened(
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
     """Write all that the block does, or nothing of it."""
+    connection.limit_work()
     connection.limit_waiting()
     connection.execute("BEGIN IMMEDIATE")
     try:

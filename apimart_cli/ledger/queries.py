@@ -2,10 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Any
 
 from apimart_cli.ledger.file import Connection
@@ -107,9 +108,10 @@ def keys_of_profile(connection: sqlite3.Connection, profile: str, host: str, sco
 
 def all_series(connection: sqlite3.Connection) -> list[Series]:
     """Return every series that has an entry, in the order in which they began."""
-    found = connection.execute("SELECT key_id, host, scope FROM series ORDER BY id").fetchall()
+    found = connection.execute("SELECT id, key_id, host, scope FROM series ORDER BY id").fetchall()
     with readable():
-        series = [Series(key_id_of(key_id), text_of(host), Scope(scope)) for key_id, host, scope in found]
+        require_rising(number for number, *_ in found)
+        series = [Series(key_id_of(key_id), text_of(host), Scope(scope)) for _, key_id, host, scope in found]
     return [each for each in series if latest(connection, each)]
 
 
@@ -136,9 +138,10 @@ def extent(
 
 def profiles(connection: sqlite3.Connection) -> list[str]:
     """Return the names of the profiles that have an entry."""
-    query = "SELECT DISTINCT profile FROM labels WHERE batch IS NULL AND id IN (SELECT label FROM samples) ORDER BY 1"
+    # Sorted here: SQLite would fill the disk with what a damaged file repeats.
+    query = "SELECT profile FROM labels WHERE batch IS NULL AND id IN (SELECT label FROM samples)"
     with readable():
-        return [text_of(name) for (name,) in connection.execute(query)]
+        return sorted({text_of(name) for (name,) in connection.execute(query).fetchall()})
 
 
 def entries(
@@ -187,6 +190,7 @@ def samples(
         rows = _thinned(connection, number, start, end, step)
     moment, utc, amount = datetime.fromtimestamp, UTC, amount_of
     with readable():
+        require_rising(at for at, _, _ in rows)
         return [
             Sample(moment(at, utc), None if remain is None else amount(remain), amount(used))
             for at, remain, used in _kept(connection, number, rows)
@@ -223,9 +227,9 @@ def _thinned(connection: Connection, number: int, start: int, end: int, step: in
           SELECT ({last} AND at < CAST(step.at AS INTEGER) / :step * :step ORDER BY at DESC LIMIT 1)
           FROM step WHERE step.at IS NOT NULL)
         SELECT samples.at, remain, used FROM step CROSS JOIN samples ON series = :series AND samples.at = step.at
-        ORDER BY samples.at
     """  # noqa: S608  # our own
-    return _read(connection, query, {"series": number, "start": start, "end": end, "step": step})
+    # They come from the last one to the first. SQLite would fill the disk to sort what a damaged file repeats.
+    return _read(connection, query, {"series": number, "start": start, "end": end, "step": step})[::-1]
 
 
 def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
@@ -246,6 +250,12 @@ def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
     with readable():
         kept = in_order([row[0] for row in rows], late)
     return [row for row in rows if row[0] in kept]
+
+
+def require_rising(numbers: Iterable[int]) -> None:
+    """Raise ValueError unless each number is larger than the one before: a damaged file repeats its rows."""
+    if not all(before < after for before, after in pairwise(numbers)):
+        raise ValueError
 
 
 def next_place(place: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:

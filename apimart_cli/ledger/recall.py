@@ -54,7 +54,7 @@ class Recall:
             return []
 
     def stop(self) -> None:
-        """Read no further series."""
+        """Read no more: what is at work ends."""
         with self._changed:
             self._is_over = True
 
@@ -75,6 +75,7 @@ class Recall:
 
         hosts, key_ids, profiles, since, until = self._sought
         with opened(self._path, seconds=None, create=False, waits=ALLOWED_SECONDS) as connection:
+            connection.is_given_up = lambda: self._is_over
             for series in all_series(connection):
                 if self._is_over:
                     return

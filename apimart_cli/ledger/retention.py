@@ -24,8 +24,10 @@ JUMP = timedelta(days=60)
 STEP = 1000
 """Most samples of a series that are looked at once."""
 
-_ROUNDS_A_PAGE = 100
-"""Most steps for each page of the file. No page has so many series; a file that is damaged may seem to have more."""
+_BYTES_A_ROUND = 40
+"""One step for each of so many bytes, at most. A series has more; a file that is damaged may seem to have no end."""
+
+_LEAST_ROUNDS = 1000
 
 STEP_SECONDS = 0.03
 """About how long one transaction takes: others wait no longer than for that."""
@@ -67,8 +69,7 @@ def prune(connection: Connection, now: datetime, *, seconds: float | None = None
         return True
     ends_at = None if seconds is None else time.monotonic() + seconds
     times = {"to": _midnight(now - ALL_FOR), "gone": _midnight(now - DAYS_FOR), "step": STEP, "day": _DAY}
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    for _ in range(_ROUNDS_A_PAGE * pages):
+    for _ in range(_LEAST_ROUNDS + connection.size() // _BYTES_A_ROUND):
         if _step(connection, times):
             break
         if ends_at is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apimart_cli.ledger.file import Connection, opened, transaction
-from apimart_cli.ledger.queries import amount_of, key_id_of, readable, text_of
+from apimart_cli.ledger.queries import amount_of, key_id_of, readable, require_rising, text_of
 from apimart_cli.ledger.recording import within
 from apimart_cli.ledger.records import ALLOWED_SECONDS
 from apimart_cli.ledger.retention import DAYS_FOR, FORGET_FACTS
@@ -103,11 +103,13 @@ def runs(connection: Connection, *, since: datetime | None = None, profile: str 
     connection.limit_waiting()
     rows = connection.execute(
         # The text is ours, the values are bound.
-        f"SELECT {_COLUMNS} FROM runs WHERE began >= ? AND (? IS NULL OR profile = ?) ORDER BY began, id",  # noqa: S608
+        f"SELECT id, {_COLUMNS} FROM runs WHERE began >= ? AND (? IS NULL OR profile = ?) ORDER BY id",  # noqa: S608
         (_milliseconds(since or datetime.fromtimestamp(0, UTC)), profile, profile),
     ).fetchall()
     with readable():
-        return [_run(row) for row in rows]
+        require_rising(number for number, *_ in rows)
+        # Not by SQLite, which would fill the disk with what a damaged file repeats.
+        return sorted((_run(row) for _, *row in rows), key=lambda run: run.began)
 
 
 def clear_runs(connection: Connection, *, profile: str | None = None, before: datetime | None = None) -> int:

@@ -1,0 +1,92 @@
+"""A small ledger that seems to hold a billion rows, or a terabyte: no command fills the memory, and each one ends."""
+
+import resource
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from apimart_cli.alerts import Question, Standing
+from apimart_cli.ledger.alerts import Asked, claim
+from apimart_cli.ledger.recording import remember
+from apimart_cli.ledger.records import Series
+from apimart_cli.ledger.runs import begin
+from apimart_cli.runs import Run as GuardedRun
+from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.words import Scope
+from support.ledger import entry
+from support.running import KEY_ID, connected
+from support.tangled import make_sparse, tangle, with_large_pages
+
+MEMORY = 600 * 2**20
+"""Bytes of address space: a command needs 300 MB with its threads and libraries, a list of all rows far more."""
+
+SECONDS = 40
+"""Most seconds for each command, on a busy machine too. Without an end, they take days."""
+
+COMMANDS = [
+    ("check", "--min", "5", "--scope", "key", "--min-runway", "1d"),
+    ("balance",),
+    ("statusline",),
+    ("history",),
+    ("history", "runs"),
+    ("history", "export"),
+    ("history", "clear", "--profile", "default", "--yes"),
+    ("history", "clear", "--yes"),
+]
+TABLES = ["series", "labels", "samples", "runs", "state", "alerts"]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, sandbox: Sandbox) -> Path:
+    """A ledger with a few days of readings, whose other tables have rows, too. The names are long."""
+    path = tmp_path / "cache" / "history.db"
+    host = sandbox.url.removeprefix("http://")
+    series = Series(KEY_ID, host, Scope.KEY)
+    now = datetime.now(UTC)
+    entries = [entry(series=series, at=now - timedelta(hours=each), profile="default") for each in range(150, 0, -3)]
+    remember(path, entries, now, seconds=20)
+    begin(path, GuardedRun(KEY_ID, host, "default", "label" * 500, "USD", now), now)
+    standing = Standing(is_low=True, is_safe=False, total=entries[0].remain)
+    claim(path, [Asked(Question(*series, "min 5"), standing, None)], now.timestamp(), seconds=20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("INSERT INTO series (key_id, host, scope) VALUES (?, ?, 'account')", (KEY_ID, "h" * 12_000))
+        database.execute("INSERT INTO labels (profile, source) VALUES (?, 'check')", ("p" * 12_000,))
+    with_large_pages(path)
+    return path
+
+
+def limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("size", [None, 2**40], ids=["small", "sparse"])
+def test_no_command_fills_the_memory_or_goes_on_for_ever(
+    ledger: Path, command: str, environment: Mapping[str, str], sandbox: Sandbox, table: str, size: int | None
+) -> None:
+    """Whichever table leads in circles, whatever size the file claims: an answer, or an error of the ledger."""
+    tangle(ledger, table)
+    if size is not None:
+        make_sparse(ledger, size)
+    content = ledger.read_bytes() if size is None else None
+    env = {**environment, **connected(sandbox), "APIMART_HISTORY": str(ledger), "APIMART_RECORD": "0"}
+    for arguments in COMMANDS:
+        if content is not None:
+            ledger.write_bytes(content)
+        ended = subprocess.run(
+            [command, *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=SECONDS,
+            preexec_fn=limit_memory,  # no other thread holds a lock here
+            check=False,
+        )
+        assert ended.returncode in {0, 2, 8}, (arguments, ended.returncode, ended.stdout[-300:], ended.stderr[-800:])
+        assert "a bug in apimart" not in ended.stderr
