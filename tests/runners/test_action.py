@@ -1,11 +1,11 @@
 """The action: its steps, played as the runner of GitHub Actions plays them, install apimart and gate a job."""
 
-import sys
-import sysconfig
+import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
+import certifi
 import pytest
 import yaml
 
@@ -13,18 +13,11 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
-from support.runner import OFFLINE, Played, commands_in, lay_traps, play, pretend_installed
+from support.runner import Played, commands_in, lay_traps, play, pretend_installed, python_that_is_offline
 from support.running import KEY, Serve, Write, connected
 from support.schemas import held_against
 
 ACTION = ROOT / "action.yml"
-
-PYTHON = """#!/bin/sh
-'{python}' "$@" || exit
-for last; do :; done
-for folder in "$last"/lib/python*/site-packages; do echo '{packages}' >"$folder/test.pth"; done
-"""
-"""A Python whose environments have the packages of this one, so that nothing has to be fetched."""
 
 HOSTILE = [
     "5; touch gone",
@@ -78,10 +71,8 @@ def test_it_is_installed_from_its_own_checkout(
     runner: Path, workspace: Path, environment: Mapping[str, str], sandbox: Sandbox
 ) -> None:
     """The first use makes an environment and installs apimart in it; the second finds it there."""
-    python = runner / "python"
-    python.write_text(PYTHON.format(python=sys.executable, packages=sysconfig.get_path("purelib")), encoding="utf-8")
-    python.chmod(0o755)
-    env = {**environment, **OFFLINE, **connected(sandbox)}
+    python = python_that_is_offline(runner)
+    env = {**environment, **connected(sandbox)}
     first = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=workspace)
     assert (first.code, first.outputs.get("verdict")) == (0, "pass"), first.log
     [installed] = runner.glob("apimart-*/lib/python*/site-packages/apimart_cli/cli.py")
@@ -95,12 +86,10 @@ def test_no_module_of_the_checkout_is_loaded(
     remain: str, code: ExitCode, runner: Path, environment: Mapping[str, str], serve: Serve, tmp_path: Path
 ) -> None:
     """Not while it is installed, nor while it checks, wherever the variables of the job lead Python."""
-    python = runner / "python"
-    python.write_text(PYTHON.format(python=sys.executable, packages=sysconfig.get_path("purelib")), encoding="utf-8")
-    python.chmod(0o755)
+    python = python_that_is_offline(runner)
     checkout = tmp_path / "hostile"
     gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
-    env = {**environment, **OFFLINE, **connected(gateway), **lay_traps(checkout, tmp_path / "stolen")}
+    env = {**environment, **connected(gateway), **lay_traps(checkout, tmp_path / "stolen")}
     for _ in ("installed", "found"):
         played = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=checkout)
         assert played.code == code, played.log
@@ -225,18 +214,37 @@ def test_the_scripts_have_no_expression() -> None:
     assert all("${{" not in step["run"] and "eval" not in step["run"] for step in steps)
 
 
+SEEN = """
+import json, os, sys
+with open({log!r}, "a") as log:
+    log.write(json.dumps([sys.orig_argv, dict(os.environ)]) + "\\n")
+"""
+"""A module that every Python of an environment loads when it starts."""
+
+
 def test_what_builds_the_package_has_no_key(
-    runner: Path, workspace: Path, environment: Mapping[str, str], tmp_path: Path
+    runner: Path, workspace: Path, environment: Mapping[str, str], tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    """A build may run code of others; the key is for the check alone."""
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nenv >{tmp_path}/seen\nexit 1\n", encoding="utf-8")
-    python.chmod(0o755)
-    env = {**environment, "APIMART_API_KEY": KEY, "APIMART_KEY_OF_WORK": KEY}
-    played = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=workspace)
-    assert played.code == 1
-    assert "RUNNER_TEMP=" in (tmp_path / "seen").read_text()
-    assert KEY not in (tmp_path / "seen").read_text()
+    """A build may run code of others; the key is for the check alone, whatever variable it is in."""
+    log = tmp_path / "seen"
+    (runner / "sitecustomize.py").write_text(SEEN.format(log=str(log)), encoding="utf-8")
+    inputs = {"min": "5", "python": str(python_that_is_offline(runner)), "index-url": "https://me:word@index.example/"}
+    given = {"DEPLOY_KEY": KEY, "APIMART_KEY_OF_WORK": KEY, "PIP_INDEX_URL": "https://other.example/", "PIP_PRE": "1"}
+    network = {"HTTPS_PROXY": "http://proxy.example:1", "no_proxy": "127.0.0.1", "SSL_CERT_FILE": certifi.where()}
+    env = {**environment, **connected(sandbox), **given, **network}
+    played = play(ACTION, inputs, env=env, folder=runner, workspace=workspace)
+    assert played.code == 0, played.log
+    seen = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    installing = [found for words, found in seen if "install" in words and not any("few" in word for word in words)]
+    assert installing
+    for found in installing:
+        assert KEY not in str(found)
+        assert {name: found.get(name) for name in network} == network
+        assert found["PIP_INDEX_URL"] == inputs["index-url"]
+        assert {"PIP_PRE", "HOME", "RUNNER_TEMP", "INPUT_PYTHON"}.isdisjoint(found)
+    # Others can read the arguments of a process.
+    assert not any("index.example" in word for words, _ in seen for word in words)
+    assert any(KEY in str(found) for words, found in seen if "check" in words)
 
 
 def test_the_action_is_valid(environment: Mapping[str, str], tmp_path: Path) -> None:

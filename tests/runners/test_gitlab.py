@@ -149,7 +149,7 @@ def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
     commands = yaml.safe_load(JOB.read_text(encoding="utf-8"))[".apimart-check"]["before_script"]
     ended = subprocess.run(
         [need("sh"), "-ec", "\n".join(commands)],
-        env={**environment, "PIP_NO_INDEX": "1"},
+        env=environment,
         cwd=tmp_path,
         capture_output=True,
         timeout=60,
@@ -168,6 +168,7 @@ def test_no_module_of_the_checkout_is_loaded(
     subprocess.run([sys.executable, "-I", "-m", "venv", str(installed)], check=True, timeout=120)
     [packages] = installed.glob("lib/python*/site-packages")
     (packages / "test.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    (installed / "pip.conf").write_text(OFFLINE, encoding="utf-8")
     checkout, stolen = tmp_path / "checkout", tmp_path / "stolen"
     traps = lay_traps(checkout, stolen)
     (checkout / "vendor").mkdir()
@@ -177,7 +178,7 @@ def test_no_module_of_the_checkout_is_loaded(
     given = {**job["variables"], "CHECK_MIN": "5", "CHECK_PYTHON": str(installed / "bin" / "python")}
     ended = subprocess.run(
         [need("sh"), "-ec", "\n".join([*job["before_script"], *job["script"]])],
-        env={**environment, **OFFLINE, **connected(gateway), **given, **traps},
+        env={**environment, **connected(gateway), **given, **traps},
         cwd=checkout,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

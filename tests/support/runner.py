@@ -7,6 +7,8 @@ after the code under test, with which it shares nothing.
 import re
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,8 +107,37 @@ def _until(lines: Iterator[str], delimiter: str) -> Iterator[str]:
     raise ValueError(f"Matching delimiter not found: {delimiter}")
 
 
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_ROOT_USER_ACTION": "ignore"}
-"""Variables of pip: it builds with what is there. To it, a `no` that is 0 is one, too."""
+OFFLINE = """[global]
+no-index = yes
+root-user-action = ignore
+[install]
+no-deps = yes
+no-build-isolation = no
+"""
+"""Settings of pip: it builds with what is there. To it, a `no` that is no is one, too."""
+
+PYTHON = """#!/bin/sh
+'{python}' "$@" || exit
+for last; do :; done
+cp '{settings}' "$last/pip.conf"
+for folder in "$last"/lib/python*/site-packages; do
+  echo '{packages}' >"$folder/test.pth"
+  cp '{folder}'/sitecustomize.p[y] "$folder" 2>/dev/null || :
+done
+"""
+"""A Python that makes environments with the packages of this one, so that nothing has to be fetched."""
+
+
+def python_that_is_offline(folder: Path) -> Path:
+    """Make such a Python; a `sitecustomize.py` beside it is in the environments, too."""
+    settings, python = folder / "pip.conf", folder / "python"
+    settings.write_text(OFFLINE, encoding="utf-8")
+    text = PYTHON.format(
+        python=sys.executable, packages=sysconfig.get_path("purelib"), settings=settings, folder=folder
+    )
+    python.write_text(text, encoding="utf-8")
+    python.chmod(0o755)
+    return python
 
 
 def pretend_installed(folder: Path, action: Path, command: str) -> None:
@@ -133,7 +164,7 @@ os._exit(0)
 
 
 def lay_traps(checkout: Path, log: Path) -> dict[str, str]:
-    """Fill a checkout with modules that take the key; return variables of a job that have Python load them.
+    """Fill a checkout with modules and packages that take the key; return variables of a job that have them loaded.
 
     What they were given is in `log`, which none of them has made where it does not exist.
     """
@@ -148,6 +179,40 @@ def lay_traps(checkout: Path, log: Path) -> dict[str, str]:
         "PYTHONUSERBASE": str(checkout),
         "PYTHONSTARTUP": "requests.py",
         "PYTHONWARNINGS": "error::requests.Warning",
+        **_lay_packages(checkout, TRAP.format(log=str(log))),
+    }
+
+
+def _lay_packages(checkout: Path, module: str) -> dict[str, str]:
+    """Put a package in the checkout, and settings of pip that have it installed; return variables that name them."""
+    wheel = checkout / "wheels" / "requests-99.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    files = {
+        "requests/__init__.py": module,
+        "requests-99.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: requests\nVersion: 99.0\n",
+        "requests-99.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "requests-99.0.dist-info/RECORD"
+    with zipfile.ZipFile(wheel, "w") as package:
+        for name, text in {**files, record: "".join(f"{name},,\n" for name in (*files, record))}.items():
+            package.writestr(name, text)
+    wanted = checkout / "wanted.txt"
+    wanted.write_text(f"{wheel}\n", encoding="utf-8")
+    settings = f"[install]\nrequirement = {wanted}\n"
+    for folder in ("home/.config/pip", "home/.pip", "config/pip", "machine/pip"):
+        (checkout / folder).mkdir(parents=True)
+        (checkout / folder / "pip.conf").write_text(settings, encoding="utf-8")
+    return {
+        "PIP_REQUIREMENT": str(wanted),
+        "PIP_FIND_LINKS": "wheels",
+        "PIP_CONSTRAINT": str(wanted),
+        "PIP_CONFIG_FILE": "config/pip/pip.conf",
+        "PIP_CACHE_DIR": "cache",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/",
+        "HOME": str(checkout / "home"),
+        "XDG_CONFIG_HOME": str(checkout / "config"),
+        "XDG_CONFIG_DIRS": str(checkout / "machine"),
+        "UV_FIND_LINKS": "wheels",
     }
 
 
