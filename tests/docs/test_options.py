@@ -130,6 +130,7 @@ def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> 
         "completion",
         "formats",
         "history_runs",
+        "mistakes",
         "options",
     }
     assert set(cli.COMMANDS) == files
