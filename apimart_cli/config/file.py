@@ -20,6 +20,9 @@ MAX_DIGITS = 100
 """Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
 
+_MOST_BITS = 10_000
+"""Of an integer: about 3,000 digits."""
+
 Value = str | bool | list[str]
 """What a name of a profile may be set to."""
 
@@ -153,14 +156,46 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
     """Return the TOML document in `text`, fractions as Decimal. Raises ConfigError naming `path`."""
     import tomllib
 
+    if re.search(_DEEP_NAME, text):
+        raise _nested(path)
     try:
-        return tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError) as error:
+        document = tomllib.loads(text, parse_float=Decimal)
+        if _has_huge_number(document):
+            # As for a decimal one, which the library refuses itself.
+            raise ValueError
+        return document
+    except RecursionError:
+        raise _nested(path) from None
+    except (tomllib.TOMLDecodeError, ArithmeticError, ValueError) as error:
         from apimart_cli.config.corrections import not_toml
 
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
         correction = not_toml(text, reason)
         raise ConfigError(f"{path} is not valid TOML: {correction.message}", correction.hint) from None
+
+
+_NAME_PART = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
+
+_DEEP_NAME = rf"(?m)(?:^|[\[{{,])[ \t]*(?:{_NAME_PART}\.[ \t]*){{100}}"
+"""A name of a hundred parts, where a name can begin. The library needs memory for the square of their number."""
+
+
+def _has_huge_number(value: object) -> bool:
+    """Tell whether there is an integer that Python would not write out, as only a hexadecimal one and the like can be.
+
+    See sys.set_int_max_str_digits.
+    """
+    if isinstance(value, Mapping):
+        return any(map(_has_huge_number, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_huge_number, value))
+    return isinstance(value, int) and value.bit_length() > _MOST_BITS
+
+
+def _nested(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} is nested too deeply", "a config file has settings and tables like [profiles.work], nothing deeper"
+    )
 
 
 def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:

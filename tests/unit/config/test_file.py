@@ -1,5 +1,7 @@
 """The config file: TOML in, checked settings out; every mistake is an error that names the file, line and name."""
 
+import os
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -179,7 +181,6 @@ def test_a_mistake_is_told_with_its_place_and_its_fix(
         ("api_key = sk-Zq7Wm3Xc9Vb1", "(at line 1, "),
         ("min = 1,5", "(at line 1, "),
         ("\x00", "(at line 1, "),
-        ("a = " + "[" * 50_000, "a value is out of range"),
         ("min = " + "9" * 5000, "a value is out of range"),
         ("min = 1e99999999999999999999", "a value is out of range"),
     ],
@@ -193,6 +194,47 @@ def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, re
     assert error.hint == "correct the file; strings need quotes"
     assert "Zq7W" not in error.message
     assert error.__suppress_context__
+
+
+DEEP = {
+    "arrays": f"min = {'[' * 50_000}{']' * 50_000}",
+    "inline tables": f"min = {'{a = ' * 3000}1{'}' * 3000}",
+    "a dotted name": f"a{'.a' * 50_000} = 1",
+    "a dotted name in quotes": f"\"a\" . 'b'{' . c' * 50_000} = 1",
+    "a table": f"[{'.'.join(['a'] * 50_000)}]",
+    "an array of tables": f"[[ {'.'.join(['a'] * 50_000)} ]]",
+    "a name in an inline table": f"x = {{ y = 1, a{'.a' * 50_000} = 1 }}",
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_a_file_that_is_nested_too_deeply_is_told_so(write_config: Write, text: str) -> None:
+    """At once, and without memory for it."""
+    write_config(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match="is nested too deeply") as refused:
+            read_config(os.environ)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.value.hint is not None
+    assert peak < 40_000_000
+
+
+@pytest.mark.parametrize("number", [f"0x{'f' * 5000}", f"0b{'1' * 20_000}", "9" * 5000])
+@pytest.mark.parametrize("name", ["min", "timeout", "x"])
+def test_a_number_that_nobody_can_write_out_is_told(write_config: Write, name: str, number: str) -> None:
+    """In whatever base."""
+    write_config(f"{name} = {number}\n")
+    with pytest.raises(ConfigError, match="a value is out of range"):
+        read_config(os.environ)
+
+
+def test_dots_in_a_text_are_no_nesting(write_config: Write) -> None:
+    """As in a long name of a host."""
+    write_config(f'base_url = "https://{"a." * 120}com"\n')
+    assert read_config(os.environ).top_level["base_url"].endswith(".com")
 
 
 def test_a_file_that_cannot_be_read_is_an_error(write_config: Write) -> None:
