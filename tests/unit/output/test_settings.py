@@ -59,7 +59,7 @@ def test_columns_are_aligned_whatever_the_writing() -> None:
     """A character of Chinese, Japanese or Korean takes two cells of a terminal."""
     reports = [ProfileReport(name, works=True, reason="key set") for name in ("工作", "work", "仕事用の鍵", "é")]
     text = render_config_report(ConfigReport(Path("/c"), [], reports), PIPE, json=False)
-    assert _columns(text, "works", "key set") == [{12}, {19}]
+    assert _columns(text, "usable", "key set") == [{12}, {20}]
     rows = [
         SettingRow("profile", "工作", "SOURCE"),
         SettingRow("unit", "元", "SOURCE"),
