@@ -21,7 +21,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.source import GivenKey, NoKey
 from apimart_cli.words import ScopeChoice
-from support.running import KEY, Call, Run, Spawn
+from support.running import KEY, Call, Run, Spawn, unfolded
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
 # A key is `sk-<profile>`: the gateway of these tests answers by it.
@@ -705,7 +705,7 @@ def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
     """The row says `b`, and the amount is that of another key: a note says so, once."""
     env = {**three(), "APIMART_API_KEY": KEY}
     child = spawn("apimart", "balance", "--scope", "both", columns=columns, env=env)
-    shown = child.read().decode().replace("\r\n", "\n")
+    shown = unfolded(child.read())
     assert shown.startswith(
         "apimart: note: the key is that of APIMART_API_KEY, not that of profile b\n"
         "hint: use the profile's own with: --profile b\n"

@@ -12,7 +12,7 @@ import pytest
 from apimart_cli.config.file import read_config
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, KEY_ID, Call, Run, Spawn
+from support.running import KEY, KEY_ID, Call, Run, Spawn, unfolded
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 pytestmark = [
@@ -72,13 +72,13 @@ def test_a_key_that_is_typed_never_shows(spawn: Spawn, sandbox: Sandbox, config:
     child = spawn("apimart", "login", "--profile", "work", env=address(sandbox))
     child.expect_exact("API key: ")
     child.sendline(KEY)
-    shown = child.read().decode()
+    shown = unfolded(child.read())
     child.close()
     assert child.exitstatus == 0
     assert not any(KEY[start : start + 4] in shown for start in range(len("sk-test-"), len(KEY) - 3))
     assert "*" not in shown
     assert "10.5" in shown
-    assert f"apimart: note: the key of profile work (id {KEY_ID}) is kept in {config}" in shown.replace("\r\n", "")
+    assert f"apimart: note: the key of profile work (id {KEY_ID}) is kept in {config}" in shown
     assert stored(config) == {"work": {"api_key": KEY}}
 
 
@@ -101,14 +101,14 @@ def test_who_is_to_type_a_key_knows_what_for(spawn: Spawn, sandbox: Sandbox, wri
     write_config(f"[profiles.work]\napi_key = '{OTHER_KEY}'\n")
     child = spawn("apimart", "login", columns=columns, env=address(sandbox))
     child.expect_exact("API key: ")
-    before = child.before.decode().replace("\r\n", "\n")
+    before = unfolded(child.before)
     assert before == (
         f"apimart: note: profile work has a key with the id {OTHER_KEY_ID} already; the new one replaces it\n"
         f"apimart: note: the key is for profile work and goes to {sandbox.url.removeprefix('http://')}\n"
         "hint: paste or type it; nothing shows while you do\n"
     )
     child.sendline(KEY)
-    after = child.read().decode().replace("\r\n", "\n")
+    after = unfolded(child.read())
     assert f"apimart: note: the key of profile work (id {KEY_ID}) is kept in " in after
     assert f"apimart: note: it replaces the key with the id {OTHER_KEY_ID}\n" in after
 

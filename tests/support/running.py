@@ -57,6 +57,11 @@ Help = Callable[[str], str]
 """Returns what `apimart COMMAND --help` prints."""
 
 
+def unfolded(written: bytes) -> str:
+    """Return what was sent to a terminal, with each message in one line again: it is folded between words there."""
+    return written.decode().replace("\r\n", "\n").replace("\n  ", " ")
+
+
 def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
     """The variables that point a process at `sandbox` with the test key."""
     return {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": key}
