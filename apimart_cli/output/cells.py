@@ -1,6 +1,6 @@
 """How much room text takes on a screen: in cells, of which a character of Chinese, Japanese or Korean takes two."""
 
-from apimart_cli.text import width
+from apimart_cli.screen.folding import width
 
 
 def padded(text: str, cells: int) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+from apimart_cli.screen.folding import width
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import width
 
 ROWS = 10
 """Rows of a chart, with the two of the axis below it."""

@@ -9,9 +9,10 @@ from apimart_cli.output.cells import padded
 from apimart_cli.output.json import render_document
 from apimart_cli.output.runway import document, in_words, rounded_amount
 from apimart_cli.overview import Overview, Seen
+from apimart_cli.screen.folding import width
 from apimart_cli.screen.output import Screen
 from apimart_cli.spending import EXACT, TopUp
-from apimart_cli.text import visible, width, without_keys
+from apimart_cli.text import visible, without_keys
 
 MOST_TOP_UPS = 5
 """Most top-ups that are told one by one."""

@@ -4,8 +4,8 @@ from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
 from apimart_cli.output.amounts import with_unit
+from apimart_cli.screen.folding import folded as folded_at
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import folded as folded_at
 from apimart_cli.text import visible
 from apimart_cli.words import Outcome
 

@@ -7,7 +7,8 @@ from apimart_cli.guard import Doubt, Limits
 from apimart_cli.output.amounts import with_unit
 from apimart_cli.output.cells import padded
 from apimart_cli.runs import Run
-from apimart_cli.text import visible, width, without_keys
+from apimart_cli.screen.folding import width
+from apimart_cli.text import visible, without_keys
 from apimart_cli.words import StoppedBy
 
 

@@ -6,8 +6,9 @@ from typing import Any
 from apimart_cli.output.cells import padded
 from apimart_cli.output.json import render_document
 from apimart_cli.reports import ConfigReport, ProfileRow, SettingRow
+from apimart_cli.screen.folding import width
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import visible, width, without_keys
+from apimart_cli.text import visible, without_keys
 
 WIDEST_COLUMN = 40
 """Most cells to which a column of settings grows."""

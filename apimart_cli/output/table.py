@@ -11,8 +11,8 @@ from apimart_cli.output import Format
 from apimart_cli.output.cells import shortened
 from apimart_cli.output.lines import checked_as_lines
 from apimart_cli.output.rows import Layout, Row, columns_of, layouts, row_of, total_rows
+from apimart_cli.screen.folding import width
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import width
 
 if TYPE_CHECKING:
     from rich.console import Console

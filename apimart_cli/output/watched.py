@@ -17,8 +17,9 @@ from apimart_cli.output.rows import row_of
 from apimart_cli.output.runs import duration
 from apimart_cli.output.runway import in_short
 from apimart_cli.output.table import console_for, empty_table, printed
+from apimart_cli.screen.folding import width
 from apimart_cli.screen.output import Screen
-from apimart_cli.text import visible, width
+from apimart_cli.text import visible
 from apimart_cli.words import ForecastState
 
 COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from apimart_cli.errors import ApimartError, OutputError, bug
-from apimart_cli.text import folded, visible
+from apimart_cli.text import visible
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 
@@ -91,8 +91,11 @@ def message_lines(kind: str, message: str, hint: str | None) -> list[str]:
     lines = [f"apimart: {kind}: {visible(message)}"]
     if hint:
         lines.append(f"hint: {visible(hint)}")
-    columns = _columns_of_errors()
-    return [f"{folded(line, columns) if columns else line}\n" for line in lines]
+    if columns := _columns_of_errors():
+        from apimart_cli.screen.folding import folded
+
+        lines = [folded(line, columns) for line in lines]
+    return [f"{line}\n" for line in lines]
 
 
 def _write_message(kind: str, message: str, hint: str | None) -> None:

@@ -56,8 +56,9 @@ ASKING = (
 ANSWERED = ASKING | ANSWERING
 TOLD = modules("screen", "unread writing")
 WRITER = modules("config", "durations layout renaming replacing rewriting stored values writer") | KEY | {"target"}
-LINES = modules("output", "amounts cells lines rows table")
+LINES = modules("output", "amounts cells lines rows table") | {"screen.folding"}
 JSON = modules("output", "amounts json")
+SETTINGS_SHOWN = {"output.cells", "output.settings", "screen.folding"}
 PLACE = KEY | modules("config", "durations recording settings values") | {"balance", "gate", "reports", "target"}
 LEDGER = {"files", "owners", "spending"} | modules("ledger", "damage elsewhere file place queries records schema")
 FORECAST = {"forecast", "output.runway"}
@@ -108,7 +109,11 @@ class Loaded:
         ("check --min 5 --json", ANSWERED | JSON | {"commands.check"}, HTTP, {"ssl"}),
         (
             "check --min 5 -o github",
-            ANSWERED | JSON | {"commands.check", "screen.reports"} | modules("output", "github lines outputs workflow"),
+            ANSWERED
+            | JSON
+            | {"commands.check", "screen.reports"}
+            | modules("output", "github lines outputs workflow")
+            | {"screen.folding"},
             HTTP,
             {"ssl"},
         ),
@@ -135,14 +140,15 @@ class Loaded:
             ASKING
             | FORECAST
             | {"commands.nagios", "plugin", "ranges", "spending"}
-            | modules("output", "amounts cells nagios perfdata"),
+            | modules("output", "amounts cells nagios perfdata")
+            | {"screen.folding"},
             HTTP,
             {"ssl"},
         ),
         ("config path", ANSWERING | FILE | {"commands.config"} | modules("screen", "writing"), {"platformdirs"}, set()),
         (
             "config show",
-            ANSWERING | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"},
+            ANSWERING | SETTINGS | SCREEN | JSON | {"commands.config"} | SETTINGS_SHOWN,
             {"platformdirs"},
             set(),
         ),
@@ -153,7 +159,7 @@ class Loaded:
             | SCREEN
             | TOLD
             | JSON
-            | {"commands.config", "config.doubts", "config.report", "output.cells", "output.settings"},
+            | {"commands.config", "config.doubts", "config.report", "output.cells", "output.settings", "screen.folding"},
             {"platformdirs"},
             set(),
         ),
@@ -187,6 +193,7 @@ class Loaded:
             | modules("commands", "history history_runs")
             | modules("ledger", "overviews recording retention runs store upkeep")
             | modules("output", "cells history")
+            | {"screen.folding"}
             | {"screen.output"},
             {"platformdirs"},
             {"sqlite3"},
@@ -245,10 +252,7 @@ def test_a_source_of_keys_is_loaded_where_a_profile_has_one(
     """Commands and keyrings cost nothing where the key is in the file."""
     write_config(f"[profiles.a]\n{line}\n")
     loaded = load("config show -p a", environment)
-    assert (
-        loaded.ours
-        == ANSWERING | SETTINGS | SCREEN | JSON | {"commands.config", "output.cells", "output.settings"} | more
-    )
+    assert loaded.ours == ANSWERING | SETTINGS | SCREEN | JSON | {"commands.config"} | SETTINGS_SHOWN | more
     assert loaded.packages == {"platformdirs"}
 
 
