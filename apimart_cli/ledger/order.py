@@ -9,9 +9,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-SLACK = 60
-"""Seconds by which a sample may be earlier than the one that was written before: clocks of two machines differ."""
-
 _DAY = 86_400
 _WEIGHT = 1_000_000
 """What one day counts, shared by the samples that it has."""

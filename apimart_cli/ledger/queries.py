@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 from apimart_cli.ledger.file import Connection
-from apimart_cli.ledger.order import in_order
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.records import MAX_DIGITS, MAX_PLACES, Entry, Series
 from apimart_cli.spending import Sample
@@ -247,6 +246,9 @@ def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
     }
     if not late:
         return rows
+    # Late: hardly any ledger needs it.
+    from apimart_cli.ledger.order import in_order
+
     with readable():
         kept = in_order([row[0] for row in rows], late)
     return [row for row in rows if row[0] in kept]

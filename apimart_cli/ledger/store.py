@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from apimart_cli.ledger.file import Connection, step, transaction
-from apimart_cli.ledger.order import SLACK
 from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest, next_place
 from apimart_cli.ledger.records import Entry, Series
 
 SAME_WITHIN = timedelta(minutes=10)
 """A reading that changes nothing is not written again within this time."""
+
+SLACK = 60
+"""Seconds by which a sample may be earlier than the one that was written before: clocks of two machines differ."""
 
 STEP = 5000
 """Most samples that one transaction touches: others wait no longer than for that."""

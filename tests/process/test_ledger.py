@@ -220,7 +220,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", folder],
+        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder],
         capture_output=True,
         check=False,
         timeout=10,
