@@ -159,7 +159,14 @@ class Loaded:
             | SCREEN
             | TOLD
             | JSON
-            | {"commands.config", "config.doubts", "config.report", "output.cells", "output.settings", "screen.folding"},
+            | {
+                "commands.config",
+                "config.doubts",
+                "config.report",
+                "output.cells",
+                "output.settings",
+                "screen.folding",
+            },
             {"platformdirs"},
             set(),
         ),
