@@ -128,7 +128,8 @@ def test_examples_that_ask_for_the_key_print_what_the_page_shows(
     del environment["APIMART_RECORD"]
     documented = examples_of(block)
     script = _one_by_one([example.command for example in documented], END)
-    # What is stored is used: the key is in no variable. A dumb terminal shows neither colours nor progress. Wide, as no message of the page is folded.
+    # What is stored is used: the key is in no variable. A dumb terminal shows neither colours nor progress.
+    # No message of the page is folded.
     env = {"APIMART_BASE_URL": sandbox.url, "TERM": "dumb"}
     terminal = spawn("bash", "-c", script, columns=400, env=env)
     terminal.expect_exact(b"API key: ")
