@@ -140,7 +140,7 @@ def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Ite
     moved = {name: value.replace("/etc/apimart", str(folder)) for name, value in env.items()}
     moved["APIMART_HISTORY"] = str(folder / "history" / "history.db")
     arguments = [argument.replace("/etc/apimart", str(folder)) for argument in container["args"]]
-    arguments[arguments.index("--listen=0.0.0.0:9899")] = f"--listen=127.0.0.1:{port}"
+    arguments[arguments.index("--listen=:9899")] = f"--listen=127.0.0.1:{port}"
     with started_processes(tmp_path) as start:
         process = start(["apimart", *arguments], moved)
         yield {"container": container, "url": f"https://127.0.0.1:{port}", "process": process, "folder": folder}
