@@ -14,6 +14,7 @@ from apimart_cli.ledger.recall import EVERY, Recall, Sought
 from apimart_cli.ledger.recording import remember
 from apimart_cli.spending import Sample
 from support.ledger import NOW, WORK, entry
+from support.tangled import tangle, with_large_pages
 
 DAY = timedelta(days=1)
 SOUGHT = Sought(
@@ -101,3 +102,18 @@ def test_what_is_stopped_reads_no_further(path: Path) -> None:
     start = time.monotonic()
     recall.samples(WORK, 5)
     assert time.monotonic() - start < 5
+
+
+def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged file may keep SQLite busy long after the command has its answer."""
+    remember(path, [entry()], NOW)
+    with_large_pages(path)
+    tangle(path, "labels")
+    monkeypatch.setattr("apimart_cli.ledger.file._LEAST_ROUNDS", 2**40)
+    recall = Recall(path, SOUGHT)
+    with pytest.raises(LedgerError, match="was not read in time"):
+        recall.samples(WORK, 1)
+    [thread] = [each for each in threading.enumerate() if each.name == "ledger"]
+    recall.stop()
+    thread.join(30)
+    assert not thread.is_alive()
