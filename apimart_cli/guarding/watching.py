@@ -113,6 +113,7 @@ class Watch:
             if now < due + self._looking.patience + _LATE:
                 return
             became_blind = self._guard.take(Look(due, is_blind=True))
+            self._verdict = self._verdict or self._guard.stop(now)
             if self.failure is None:
                 self.failure = UnavailableError("a look at it has not come back", "look at the gateway first")
         if became_blind:

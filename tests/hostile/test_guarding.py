@@ -56,6 +56,8 @@ class Seen(NamedTuple):
     is_blind: bool = False
     must_pay: bool = False
     ends_too_soon: bool = False
+    noticed: Fraction | None = None
+    """When a look that did not come back was found missing; None for one that came."""
 
 
 class Oracle:
@@ -70,7 +72,8 @@ class Oracle:
     def owed(self, now: Fraction) -> StoppedBy | None:
         """Return why the command has to be stopped: one look is enough, also where a later one says otherwise."""
         for count in range(self._judged, len(self.seen)):
-            self._decided = self._decided or self._after(self.seen[: count + 1], self.seen[count].at)
+            each = self.seen[count]
+            self._decided = self._decided or self._after(self.seen[: count + 1], each.noticed or each.at)
         self._judged = len(self.seen)
         return self._decided or self._after(self.seen, now)
 
@@ -316,5 +319,5 @@ def _judge(play: Played) -> bool:
     is_stopped = play.watch.must_stop()
     assert play.watch.stopped_by in {early, late}
     if not is_stopped and play.now >= due + Fraction(PATIENCE + watching._LATE):
-        play.oracle.seen.append(Seen(due, is_blind=True))
+        play.oracle.seen.append(Seen(due, is_blind=True, noticed=play.now))
     return is_stopped
