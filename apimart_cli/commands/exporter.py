@@ -74,8 +74,7 @@ def exporter(
 
         apimart exporter
         apimart exporter --interval 5m -p work -p home
-        apimart exporter --listen 127.0.0.1:9899 --listen [::1]:9899
-        apimart exporter --shard 1/4 --concurrency 100
+        apimart exporter --listen :9899 --shard 1/4
 
     Asks for every profile of the config file, unless options, APIMART_PROFILE, APIMART_API_KEY or
     APIMART_API_KEY_FILE name one, and answers /metrics from memory. SIGHUP has the config file, the certificate and the

@@ -277,15 +277,14 @@ def _supervised(order: Order, watch: Watch, register: Register, watchdog: Watchd
         if supervision.child is None and isinstance(error, OSError | ValueError):
             return _not_invoked(order, error)
         return _after_failure(order, supervision.child, error, terminal)
-    if watch.stopped_by is not None or (supervision.child is not None and supervision.child.was_killed):
+    child = supervision.child
+    if watch.stopped_by is not None or (child is not None and child.was_killed):
         with only_told():
             terminal.restore()
     if watch.stopped_by is None:
         return _End(status, ExitCode.OK)
-    is_blind = watch.stopped_by is StoppedBy.BLIND and watch.failure is not None
-    code = watch.failure.exit_code if is_blind and watch.failure else ExitCode.BELOW
-    could_not_stop = 0 if supervision.child is None else supervision.child.could_not_stop
-    return _End(STOPPED, code, watch.stopped_by, could_not_stop)
+    code = watch.failure.exit_code if watch.stopped_by is StoppedBy.BLIND and watch.failure else ExitCode.BELOW
+    return _End(STOPPED, code, watch.stopped_by, 0 if child is None else child.could_not_stop)
 
 
 def _alert_of(order: Order, watch: Watch, stopped_by: StoppedBy) -> Alert:

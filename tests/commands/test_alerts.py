@@ -274,7 +274,7 @@ def test_there_must_be_something_to_fall_below(shop: Shop, command: tuple[str, .
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--on-low: the command is empty"),
+        ("", "--on-low is empty"),
         ("   ", "--on-low: the command is empty"),
         ("a 'b", "--on-low: No closing quotation"),
     ],

@@ -158,7 +158,7 @@ def test_what_cannot_be_renamed_safely_is_left_as_it_was() -> None:
         ),
         (("work", "workshop"), "there is a profile 'workshop' already in {path}\nhint: choose another name\n"),
         (("work", "work"), "there is a profile 'work' already in {path}\nhint: choose another name\n"),
-        (("work", ""), "NEW: '' cannot name a profile\n"),
+        (("work", ""), "NEW is empty\n"),
         (("work", "a\nb"), "NEW: 'a\\x0ab' cannot name a profile\n"),
     ],
 )

@@ -16,8 +16,8 @@ from support.running import KEY, Call, Write
         ("balance 5", "see: apimart balance --help"),
         (f"login {KEY}", "see: apimart login --help"),
         ("check --min 5 5", "did you mean: apimart check --min 5; see: apimart check --help"),
-        ("help chek", "see: apimart --help; did you mean check?"),
-        ("help config sett", "see: apimart config --help; did you mean set?"),
+        ("help chek", "did you mean check? see: apimart --help"),
+        ("help config sett", "did you mean set? see: apimart config --help"),
         ("help nothing", "see: apimart --help"),
         (
             "profiles remove work",
@@ -47,7 +47,7 @@ def test_logout_of_a_misspelt_profile_names_the_right_one(call: Call, write_conf
     ended = call("logout", "-p", "wrok")
     assert (ended.code, path.read_bytes()) == (2, before)
     assert ended.stderr == (
-        f"apimart: error: there is no profile 'wrok' in {path}\nhint: profiles in the file: work; did you mean work?\n"
+        f"apimart: error: there is no profile 'wrok' in {path}\nhint: did you mean work? profiles in the file: work\n"
     )
 
 

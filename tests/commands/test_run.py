@@ -72,7 +72,7 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
         (("--max-spend", "1,5"), "--max-spend: '1,5' is not an amount: it has a comma"),
         (("--min", "1", "--interval", "0.01"), "--interval: must be at least 0.1 seconds"),
         (("--min", "1", "--interval", "soon"), "--interval: 'soon' is not a duration"),
-        (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1s' has a sign; a duration has none"),
+        (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1' has a sign; a duration has none"),
         (("--min", "1", "--min-runway", "3"), "--min-runway: '3' has no unit"),
         (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
         (("--min", "1", "--report", "."), "--report: that is a folder, not a file"),

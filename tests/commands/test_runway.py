@@ -185,7 +185,7 @@ def test_the_runway_of_the_config_file_is_held_to(
     assert (ended.code, "min_runway of" in ended.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("text", ["3", "-1d", "1e9d", "d", "", "3 d", "4000d", "1d2h"])
+@pytest.mark.parametrize("text", ["3", "-1d", "1e9d", "d", "3 d", "4000d", "1d2h"])
 def test_a_runway_that_is_no_duration_is_an_error(call: Call, env: dict[str, str], text: str) -> None:
     """Exit 2, before anything is asked."""
     ended = call("check", "--scope", "key", f"--min-runway={text}", env=env)

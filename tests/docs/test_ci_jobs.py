@@ -64,7 +64,13 @@ def use(command: str, environment: Mapping[str, str], tmp_path: Path) -> Use:
 def test_every_ci_job_is_checked() -> None:
     """Each page has the jobs and recipes that are tested below, and no other."""
     pages = [block.page for block in blocks_of("yaml")]
-    assert pages == ["README.md", *["docs/ci.md"] * 2, "docs/monitoring.md", *["docs/scripting.md"] * 3]
+    assert pages == [
+        "README.md",
+        *["docs/ci.md"] * 2,
+        "docs/configuration.md",
+        "docs/monitoring.md",
+        *["docs/scripting.md"] * 3,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -198,3 +204,13 @@ def test_a_gitlab_job_that_caches_its_ledger_has_a_history(shell: Shell, sandbox
     _write_past(ledger, sandbox)
     later = shell(script, env={**env, "CHECK_ON_NO_FORECAST": "fail"})
     assert (later.returncode, "APIMART_VERDICT=below" in later.stdout) == (ExitCode.BELOW, True), later.stdout
+
+
+def test_a_container_gets_its_key_as_a_secret() -> None:
+    """The variable names the place where Compose mounts the secret of the service."""
+    [block] = [block for block in blocks_of("yaml") if block.page == "docs/configuration.md"]
+    composed = yaml.safe_load(block.text)
+    gate = composed["services"]["gate"]
+    [secret] = gate["secrets"]
+    assert gate["environment"] == {"APIMART_API_KEY_FILE": f"/run/secrets/{secret}"}
+    assert secret in composed["secrets"]

@@ -32,7 +32,7 @@ def test_cron_sends_a_mail_only_when_something_is_wrong(remain: str, printed: st
 
 def test_the_systemd_service_runs_check() -> None:
     """The service runs the command where pipx and uv put it, and the timer belongs to the service by its name."""
-    assert set(UNITS) == {"apimart.service", "apimart.timer", "apimart-watch.service"}
+    assert set(UNITS) == {"apimart.service", "apimart.timer", "apimart-watch.service", "apimart-check.service"}
     service = _read(UNITS["apimart.service"])
     assert service["Service"]["ExecStart"] == "%h/.local/bin/apimart check --min 5 --scope spendable"
     assert _read(UNITS["apimart.timer"])["Install"]["WantedBy"] == "timers.target"

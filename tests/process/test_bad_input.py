@@ -110,7 +110,6 @@ TIMES = {
     "1e1": "'1e1' has an exponent; a duration is written out",
     "10 s": "'10 s' is not a duration",
     "2h": "the time limit must be more than 0 and at most 3600 seconds",
-    "": "'' is empty; a duration is needed",
 }
 
 URLS = {

@@ -233,7 +233,7 @@ def test_a_quiet_check_prints_nothing(run: Run, sandbox: Sandbox, arguments: str
         ("--min 5 --scope key", 0, "PASS"),
         ("--min 5 --scope key --on-unlimited pass", 0, "PASS"),
         ("--min 5 --scope key --on-unlimited fail", 7, "UNLIMITED"),
-        ("--max-used 2.3 --scope key --on-unlimited fail", 0, "PASS"),
+        ("--max-used 2.3 --scope key --on-unlimited fail", 7, "UNLIMITED"),
         ("--max-used 2 --min 5 --scope key --on-unlimited fail", 3, "BELOW"),
         ("--min 5 --scope both --on-unlimited fail", 7, "UNLIMITED"),
         ("--min 500 --scope both --on-unlimited fail", 3, "UNLIMITED"),
@@ -420,6 +420,7 @@ def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: 
         ["remind", "-", "default"],
         ["record", "false", "APIMART_RECORD"],
         ["history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"],
+        ["background_keys", "false", "default"],
     ]
 
 
@@ -434,7 +435,7 @@ def test_config_show_prints_json(run: Run, tmp_path: Path) -> None:
     assert document["settings"]["unit"] == {"value": None, "source": "default"}
     assert list(document["settings"]) == [
         "profile", "api_key", "key_id", "base_url", "timeout", "scope", "unit", "min", "max_used",
-        "min_runway", "on_low", "on_recover", "on_stop", "rearm", "remind", "record", "history",
+        "min_runway", "on_low", "on_recover", "on_stop", "rearm", "remind", "record", "history", "background_keys",
     ]  # fmt: skip
 
 

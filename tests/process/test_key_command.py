@@ -158,15 +158,11 @@ def test_a_command_that_fails_gives_no_key(script: Script, body: str, ending: st
 
 
 def test_a_command_that_cannot_be_run_is_told_with_the_reason(script: Script, tmp_path: Path) -> None:
-    """Missing, not executable, no program, a folder, or an argument that no program can get."""
-    no_program = tmp_path / "no-program"
-    no_program.write_text("key")
-    no_program.chmod(0o755)
+    """Missing, not executable, a folder, or an argument that no program can get."""
     reasons = {
         (str(tmp_path / "missing"),): "No such file or directory",
         ("no-command-of-this-name",): "No such file or directory",
         (script("echo", name="not-executable", mode=0o644),): "Permission denied",
-        (str(no_program),): "Exec format error",
         (str(tmp_path),): "Permission denied",
         ("echo", "a\0b"): "it cannot be started",
     }
@@ -174,6 +170,16 @@ def test_a_command_that_cannot_be_run_is_told_with_the_reason(script: Script, tm
         error = refusal(key_command(command))
         assert error.message == f"api_key_command of profile ci ({command[0]}) cannot be run: {reason}"
         assert error.hint == "check the command in the config file"
+
+
+def test_a_command_without_a_first_line_for_the_system_is_a_script(tmp_path: Path) -> None:
+    """As for `env` and shells: what is no program is read by `sh`, which finds no command of that name here."""
+    script = tmp_path / "script"
+    script.write_text(f"echo {KEY}\n")
+    script.chmod(0o755)
+    assert key_command([str(script)]).read(plenty).reveal() == KEY
+    script.write_text("no-command-of-this-name\n")
+    assert refusal(key_command([str(script)])).message.endswith("failed with exit code 127")
 
 
 def test_no_shell_looks_at_a_command(script: Script) -> None:

@@ -107,7 +107,10 @@ def test_without_a_home_a_profile_is_missing_and_the_check_of_the_config_is_clea
 ) -> None:
     """There is no file, so there is no mistake in it; a profile that somebody names is not found."""
     report = run_as_stranger("config", "check", "--json", env=homeless, cwd=checkout)
-    assert (report.returncode, report.stdout) == (0, '{"schema":1,"path":null,"problems":[],"profiles":[]}\n')
+    assert (report.returncode, report.stdout) == (
+        0,
+        '{"schema":1,"path":null,"problems":[],"profiles":[],"warnings":[]}\n',
+    )
     assert report.stderr == "apimart: note: there is no config file, and no default place for one\n"
     named = run_as_stranger("balance", "-p", "work", env=homeless, cwd=checkout)
     assert named.returncode == 2

@@ -544,7 +544,7 @@ def test_a_moving_balance_can_be_rehearsed_from_the_command_line(run: Run) -> No
         (("--top-up", "5"), "--top-up: it has no time in it"),
         (("--refund", "x@1"), "--refund: 'x' is not an amount: it is not a plain decimal number"),
         (("--top-up", "5@4000"), "--top-up: must be at most 3600 seconds"),
-        (("--lag", "-1"), "--lag: '-1' is not an amount: it has a sign"),
+        (("--lag", "-1"), "--lag: '-1' has a sign; a duration has none"),
     ],
 )
 def test_a_move_that_makes_no_sense_is_a_usage_error(run: Run, options: Sequence[str], message: str) -> None:
@@ -554,7 +554,7 @@ def test_a_move_that_makes_no_sense_is_a_usage_error(run: Run, options: Sequence
     assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
 
 
-@pytest.mark.parametrize("name", ["--remain", "--used", "--account-remain", "--account-used", "--burn", "--latency"])
+@pytest.mark.parametrize("name", ["--remain", "--used", "--account-remain", "--account-used", "--burn"])
 def test_an_amount_that_is_none_is_a_usage_error(run: Run, name: str) -> None:
     """The command is not started."""
     ended = run("sandbox", name, "1,5", "--", "echo", "started")

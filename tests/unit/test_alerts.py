@@ -269,12 +269,12 @@ def test_the_command_is_told_in_variables_and_in_json() -> None:
     assert variables(alert) == {
         "APIMART_EVENT": "low", "APIMART_PROFILE": "work", "APIMART_SCOPE": "key", "APIMART_REMAIN": "4.10",
         "APIMART_THRESHOLD": "5.0", "APIMART_UNIT": "USD", "APIMART_DAYS_LEFT": "", "APIMART_DAYS_LEFT_LOW": "",
-        "APIMART_RUN_LABEL": "night",
+        "APIMART_RUN_LABEL": "night", "APIMART_REASON": "", "APIMART_SPENT": "",
     }  # fmt: skip
     assert document(alert) == (
         '{"schema":1,"event":"low","profile":"work","scope":"key","remain":4.10,"unlimited_quota":false,'
         '"threshold":5.0,"threshold_name":"min","unit":"USD","days_left":null,"days_left_low":null,"run_label":"night",'
-        '"key_id":"d995c5dc5253","host":"api.apimart.ai"}\n'
+        '"reason":null,"spent":null,"key_id":"d995c5dc5253","host":"api.apimart.ai"}\n'
     )
 
 

@@ -209,6 +209,7 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("remind", None, "default"),
         SettingRow("record", "true", "default"),
         SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
+        SettingRow("background_keys", "false", "default"),
     ]
 
 

@@ -125,7 +125,7 @@ def test_the_first_reading_has_a_forecast(ledger: Path, monkeypatch: pytest.Monk
     [first] = using(settings).take(settings, [read("50")])
     assert first.forecast is not None
     assert first.forecast.days_left == pytest.approx(Decimal(10), rel=Decimal("0.05"))
-    monkeypatch.setattr(remembering, "FIRST_SECONDS", 1e-9)
+    monkeypatch.setattr(remembering, "FIRST_SECONDS", 0.0)
     memory = using(settings)
     assert [each.forecast for each in memory.take(settings, [read("50"), read("50", profile="other")])] == [None, None]
 

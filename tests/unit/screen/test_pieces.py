@@ -60,13 +60,14 @@ def test_a_file_that_comes_in_the_place_of_a_pipe_is_left_as_it_is(
     precious.write_text("precious\n")
     opens = os.open
 
-    def swap_then_open(*arguments: Any, **where: Any) -> int:
-        pipe.unlink()
-        pipe.symlink_to(precious)
-        return opens(*arguments, **where)
+    def swap_then_open(path: Any, flags: int, *arguments: Any, **where: Any) -> int:
+        if flags & os.O_WRONLY:
+            pipe.unlink()
+            pipe.symlink_to(precious)
+        return opens(path, flags, *arguments, **where)
 
     monkeypatch.setattr(os, "open", swap_then_open)
-    with pytest.raises(OutputError, match="it was swapped for another file meanwhile"):
+    with pytest.raises(OutputError, match="pipe could not be written"):
         write_pieces(["new\n"], pipe)
     assert precious.read_text() == "precious\n"
 
