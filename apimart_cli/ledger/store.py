@@ -24,9 +24,8 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
     One that has the same second as an older one of its series is dropped: what is there stays.
     """
     connection.limit_waiting()
-    # Looked at before anything is locked, as most readings of a busy machine change nothing. In the order of their
-    # times: one that is written after a later one counts as taken under another clock.
-    news = [entry for entry in sorted(entries, key=lambda each: each.at) if _is_news(connection, entry)]
+    # Looked at before anything is locked, as most readings of a busy machine change nothing.
+    news = [entry for entry in _in_order(entries) if _is_news(connection, entry)]
     if news:
         with transaction(connection):
             for entry in news:
@@ -84,6 +83,17 @@ def forget_late(connection: sqlite3.Connection) -> None:
         "DELETE FROM late WHERE NOT EXISTS"
         " (SELECT 1 FROM samples WHERE samples.series = late.series AND samples.at = late.at)"
     )
+
+
+def _in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries of each series in the order of their times, the series as they come.
+
+    One that is written after a later one of its series counts as taken under another clock.
+    """
+    of_series: dict[Series, list[Entry]] = {}
+    for entry in entries:
+        of_series.setdefault(entry.series, []).append(entry)
+    return [entry for each in of_series.values() for entry in sorted(each, key=lambda entry: entry.at)]
 
 
 def series_id(connection: sqlite3.Connection, series: Series) -> int:
