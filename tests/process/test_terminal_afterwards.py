@@ -200,7 +200,7 @@ def test_a_shell_that_was_killed_gives_the_terminal_back(tmux: Tmux, tmp_path: P
     """An interactive one takes the foreground for a process group of its own, and cannot leave it then."""
     tmux.type(f"{RUN}bash --norc --noprofile -i; echo status=$?.", "Enter")
     tmux.expect(r"^bash-[^\n]*[#$] *\Z")
-    tmux.type(f"echo $$ > {tmp_path}/pid; stty -echo", "Enter")
+    tmux.type(f"stty -echo; echo $$ > {tmp_path}/pid", "Enter")
     wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     tmux.expect(r"^apimart: note: [^\x00]*^status=137\.")
