@@ -54,8 +54,8 @@ class Place(NamedTuple):
         descriptor = self.open(flags, mode, name=name)
         try:
             status = os.fstat(descriptor)
-            # A device is what it is, whatever its permissions are.
-            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            # A device is what it is, whatever its permissions are. A pipe of another user leads to that user.
+            if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
                 look(status, descriptor, str(self.path.with_name(name or self.path.name)), "file", self.owners)
         except BaseException:
             os.close(descriptor)

@@ -103,7 +103,6 @@ INSTALLED = {
     "bash": (".bashrc", ".bash_completions/apimart.sh"),
     "zsh": (".zshrc", ".zfunc/_apimart"),
     "fish": (".config/fish/completions/apimart.fish",),
-    "pwsh": (".config/powershell/Microsoft.PowerShell_profile.ps1",),
 }
 """The files below the home folder that Typer writes for each shell."""
 
@@ -117,7 +116,14 @@ def require_installable() -> None:
     from apimart_cli.files import found
     from apimart_cli.owners import UnsafeError, own_files
 
-    for name in INSTALLED.get(_shell(), ()):
+    shell = _shell()
+    if shell and shell not in INSTALLED:
+        # PowerShell among them: it alone knows which file it would have Typer write.
+        raise UsageError(
+            f"completion is not installed for {shell}: which file that changes is not known",
+            "put the output of `apimart --show-completion` there yourself",
+        )
+    for name in INSTALLED.get(shell, ()):
         path = Path.home() / name
         try:
             # Typer would make the folders as well; made here, they cannot be another user's when it does.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from apimart_cli.ledger.damage import is_damage, set_aside
 from apimart_cli.ledger.elsewhere import check_beside, check_schema, restrict
@@ -95,9 +96,21 @@ class Connection(sqlite3.Connection):
 
     _rounds_left = 0
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._cursors: WeakSet[Rows] = WeakSet()
+        super().__init__(*arguments, **named)
+
     def execute(self, query: str, values: Any = (), /) -> "Rows":
         """Run a statement. What it gives is read by `Rows`: sqlite3 itself would take a cursor without a limit."""
-        return self.cursor(Rows).execute(query, values)
+        cursor = self.cursor(Rows)
+        self._cursors.add(cursor)
+        return cursor.execute(query, values)
+
+    def close(self) -> None:
+        """Close the file. A query that failed half-way would keep it locked as long as anything refers to it."""
+        for cursor in list(self._cursors):
+            cursor.close()
+        super().close()
 
     def size(self) -> int:
         """Return how many bytes of the file are on the disk now."""

@@ -480,3 +480,15 @@ def test_python_m_loads_nothing_from_the_folder_one_stands_in(
         )
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "10.5" in ended.stdout
+
+
+@pytest.mark.parametrize("shell", ["pwsh", "powershell", "tcsh"])
+def test_completion_is_not_installed_where_the_file_is_not_known(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    """PowerShell alone knows which file is its profile: whether that is safe to write cannot be looked at."""
+    monkeypatch.setattr("apimart_cli.commands.completion._shell", lambda: shell)
+    assert main(["--install-completion"]) is ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert told.startswith(f"apimart: error: completion is not installed for {shell}: ")
+    assert "\nhint: " in told

@@ -60,7 +60,7 @@ FILES = {
         r"\.?(report|export)\.json(\.\d+\.new)?"
     ),
     "`~/.bashrc`, `~/.bash_completions/apimart.sh`; `~/.zshrc`, `~/.zfunc/_apimart`; "
-    "`~/.config/fish/completions/apimart.fish`; the profile of PowerShell": (
+    "`~/.config/fish/completions/apimart.fish`": (
         r"\.bashrc|\.zshrc|\.bash_completions|\.zfunc|\.config|fish|completions|apimart\.sh|_apimart|apimart\.fish"
     ),
     "the file of `SSLKEYLOGFILE`, with `APIMART_KEYLOG=1`": r"secrets",

@@ -687,3 +687,19 @@ def test_what_cannot_be_written_is_told_before_it_is_needed(place: Path) -> None
         assert f"sudo -u '#{STRANGER}' apimart …" in (refused.value.hint or "")
     with pytest.raises(ConfigError, match="belongs to another user"):
         require_writable(folder / "not" / "made" / "config.toml")
+
+
+def test_a_pipe_of_another_user_is_not_opened_for_a_secret(tmp_path: Path) -> None:
+    """What is written there leads to that user; a device is what it is."""
+    if os.geteuid():
+        pytest.skip("only root can give a file away")
+    pipe = tmp_path / "keys"
+    os.mkfifo(pipe)
+    os.chown(pipe, STRANGER, -1)
+    with found(pipe, own_files()) as place, pytest.raises(UnsafeError):
+        place.open_safe(os.O_RDWR)
+    os.chown(pipe, os.geteuid(), -1)
+    with found(pipe, own_files()) as place:
+        os.close(place.open_safe(os.O_RDWR))
+    with found(Path(os.devnull), own_files()) as place:
+        os.close(place.open_safe(os.O_RDWR))
