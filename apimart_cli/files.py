@@ -211,6 +211,9 @@ class _Walk:
 
     def __init__(self, path: Path, owners: frozenset[int], *, is_output: bool = False) -> None:
         text = os.fspath(path)
+        if "\0" in text:
+            # Each function of the system has other words for it.
+            raise ValueError("no file has a NUL in its name")
         self._names = _reversed_names(text if os.path.isabs(text) else os.path.join(os.getcwd(), text))
         self._owners = owners
         self._is_output = is_output

@@ -146,10 +146,8 @@ def test_a_file_without_permission_is_named_with_the_reason(path: Path, monkeypa
 
 
 def test_a_path_that_no_file_can_have_is_refused() -> None:
-    """A path with a NUL in it is an error like any other, and shown safely; the reason is the interpreter's."""
-    with pytest.raises(ValueError, match="null") as refused:
-        os.open("a\0b", os.O_RDONLY)
-    assert _refusal(Path("a\0b")).message == f"cannot read a\\x00b: {refused.value}"
+    """A path with a NUL in it is an error like any other, and shown safely."""
+    assert _refusal(Path("a\0b")).message == "cannot read a\\x00b: no file has a NUL in its name"
 
 
 def test_an_error_of_the_system_without_words_is_told_by_its_own(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
