@@ -64,7 +64,7 @@ def write_profiles(path: Path, urls: Mapping[str, str]) -> Path:
     return path
 
 
-WORK = "'work_key_remaining'=10.5;{};{};0 'work_key_used'=2.3;;;0"
+WORK = "'work_spendable_remaining'=10.5;{};{};0 'work_spendable_used'=2.3;;;0"
 
 
 def test_nagios_sees_the_four_states_and_the_data(
@@ -86,7 +86,9 @@ def test_nagios_sees_the_four_states_and_the_data(
     ]
     seen = nagios_sees(place, command, services, environment)
     assert {name: each.state for name, each in seen.items()} == STATES
-    assert seen["ok"] == Seen("OK", "APIMART OK - work/key 10.5 USD left", WORK.format("10:", "5:"))
+    assert seen["ok"] == Seen(
+        "OK", "APIMART OK - work/spendable 10.5 USD left (limited by key)", WORK.format("10:", "5:")
+    )
     assert seen["warning"].data == WORK.format("20:", "5:")
     assert seen["unknown"].data == seen["unpaid"].data == seen["wrong"].data == ""
     assert "could not reach 127.0.0.1:9" in seen["unknown"].text
@@ -102,7 +104,7 @@ STATES = {
 
 def shows_all_names(seen: Seen) -> bool:
     """Whether a sentence and two values of each profile arrived, under labels of their own, and nothing else did."""
-    assert seen.text.startswith("APIMART OK - a\\x7cb/key 10.5 USD left. ")
+    assert seen.text.startswith("APIMART OK - a\\x7cb/spendable 10.5 USD left (limited by key). ")
     labels = re.findall(r"(?:^| )'?([^ '=]+)'?=(?:10\.5;10:;5:;0|2\.3;;;0)(?= |$)", seen.data)
     assert len(set(labels)) == len(labels) == seen.data.count("=") == 2 * len(NAMES), seen.data
     return True
@@ -126,7 +128,9 @@ def test_icinga_sees_the_four_states_and_the_data(
     seen = icinga_sees(place, ICINGA_FILE, services, environment)
     assert {name: each.state for name, each in seen.items()} == STATES
     # It reads the numbers and writes them in its own way.
-    assert seen["ok"] == Seen("OK", "APIMART OK - work/key 10.5 USD left", WORK.format("10:", "5:").replace("'", ""))
+    assert seen["ok"] == Seen(
+        "OK", "APIMART OK - work/spendable 10.5 USD left (limited by key)", WORK.format("10:", "5:").replace("'", "")
+    )
     assert seen["unknown"].data == seen["unpaid"].data == seen["wrong"].data == ""
     assert shows_all_names(seen["names"])
 
