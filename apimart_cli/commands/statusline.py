@@ -120,7 +120,7 @@ def _refresh(options: "Options") -> ExitCode:
 def _given_key() -> str:
     """Return the key on standard input; an empty text where the profile says how to get it.
 
-    Whoever starts a refresh has written it already, and closes the pipe. Then nothing of that is held any more.
+    The process that starts a refresh has written it already, and closes the pipe. After that we hold no end of it.
     """
     with open(0, "rb", closefd=False) as pipe:
         key = "" if pipe.isatty() else pipe.read().decode()

@@ -72,7 +72,7 @@ class Server(ThreadingMixIn, TCPServer):
     request_queue_size = QUEUE
 
     def __init__(self, address: Address, shown: Shown, connections: Connections) -> None:
-        """Raises OSError where nobody can listen there."""
+        """Raises OSError where it cannot listen there."""
         self.address_family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
         self._connections = connections
         super().__init__((address.host, address.port), partial(Handler, shown=shown))
@@ -175,7 +175,7 @@ class Servers:
     def __init__(self, places: Sequence[Sequence[Address]], shown: Shown) -> None:
         """Listen at each place. One with several addresses has one of each family, of which the system may lack one.
 
-        Raises UsageError where nobody can listen.
+        Raises UsageError where it cannot listen.
         """
         self._shown = shown
         self._connections = Connections()

@@ -65,7 +65,7 @@ class Order(NamedTuple):
 def export(order: Order) -> ExitCode:
     """Serve until a signal ends it, and return the code to end with. SIGHUP has everything read again.
 
-    Raises AuthError where there is a single profile and it has no usable key, UsageError where nobody can listen.
+    Raises AuthError where there is a single profile and it has no usable key, UsageError where it cannot listen.
     """
     files = order.files
     files.check()

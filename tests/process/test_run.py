@@ -17,7 +17,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.processes import BREEDING, KINDS, is_running, wait_until
+from support.processes import BREEDING, KINDS, is_running, pids, wait_until
 from support.programs import need
 from support.running import KEY, PLENTY, Run, Serve, connected, started_processes
 
@@ -38,14 +38,6 @@ def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_pa
             return start(arguments, {**environment, **connected(gateway)})
 
         yield start_one
-
-
-def pids(process: "subprocess.Popen[str]") -> tuple[int, int]:
-    """Wait for the report of BREEDING."""
-    assert process.stdout is not None
-    found = re.match(r"pids (\d+) (\d+) \.", process.stdout.readline())
-    assert found
-    return int(found[1]), int(found[2])
 
 
 # --- the first page ---------------------------------------------------------------------------------------------

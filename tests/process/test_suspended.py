@@ -1,7 +1,6 @@
 """`run` and `sandbox` that are stopped, by Ctrl-Z or SIGSTOP: the command is suspended and continued with them."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.processes import BREEDING, KINDS, is_running, state, wait_until
+from support.processes import BREEDING, KINDS, is_running, pids, state, wait_until
 from support.programs import need
 from support.running import Serve, Spawn, connected, started_processes
 
@@ -45,14 +44,6 @@ def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_pa
             return start(arguments, {**environment, **connected(gateway)})
 
         yield start_one
-
-
-def pids(process: "subprocess.Popen[str]") -> tuple[int, int]:
-    """Wait for the report of BREEDING."""
-    assert process.stdout is not None
-    found = re.match(r"pids (\d+) (\d+) \.", process.stdout.readline())
-    assert found
-    return int(found[1]), int(found[2])
 
 
 def are_stopped(*numbers: int) -> Callable[[], bool]:

@@ -1,5 +1,7 @@
 """Processes that tests start, and what they leave behind."""
 
+import re
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,3 +51,11 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def pids(process: "subprocess.Popen[str]") -> tuple[int, int]:
+    """Wait for the report of BREEDING."""
+    assert process.stdout is not None
+    found = re.match(r"pids (\d+) (\d+) \.", process.stdout.readline())
+    assert found
+    return int(found[1]), int(found[2])
