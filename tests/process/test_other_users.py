@@ -367,9 +367,13 @@ INSTALLED = {
 def install(
     shell: str, home: Path, command: str, environment: Mapping[str, str], *user: str, after: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """Install completion from a shell, which ends with 9 where the command fails."""
+    """Install completion from a shell, which ends with 9 where the command fails.
+
+    `env` starts the command, as fish asks access(2) first, which knows no capability: it would refuse a user who may
+    read everything a command in a private folder.
+    """
     return subprocess.run(
-        [*user, need(shell), "-c", f"'{command}' --install-completion {after} || exit 9"],
+        [*user, need(shell), "-c", f"env '{command}' --install-completion {after} || exit 9"],
         env={**environment, "HOME": str(home)},
         cwd="/",
         stdin=subprocess.DEVNULL,
