@@ -17,7 +17,7 @@ from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.forecast import Forecast
-    from apimart_cli.ledger.glance import Glance, Question, Seen
+    from apimart_cli.ledger.glance import Glance, Question, Recalled
 
 OLD_AFTER = 3
 """After so many times the allowed age the line shows how old it is."""
@@ -125,7 +125,7 @@ def _known(glanced: "Glance", settings: Settings, now: datetime, allowed: timede
     )
 
 
-def _forecast(seen: "Sequence[Seen]") -> "Forecast | None":
+def _forecast(seen: "Sequence[Recalled]") -> "Forecast | None":
     from apimart_cli.forecast import forecast, sooner
 
     forecasts = [forecast(each.samples) for each in seen]

@@ -20,7 +20,7 @@ MARK = ".apimart-textfile-"
 LEFT_AFTER_SECONDS = 60 * 60
 """A temporary file that is older was left behind by a process that was killed."""
 
-MODE = 0o644
+_READABLE = 0o644
 """Permissions of the file, whatever the umask is: the collector is another user."""
 
 _HINTS = {
@@ -70,7 +70,7 @@ def write_textfile(path: Path, text: str) -> None:
     try:
         with found_for_output(path, trusted_owners()) as place:
             _remove_left(place)
-            with place.replaced(new, mode=MODE, whatever_the_umask=True) as file:
+            with place.replaced(new, mode=_READABLE, whatever_the_umask=True) as file:
                 file.write(text.encode())
     except UnsafeError as error:
         raise OutputError(

@@ -10,7 +10,7 @@ from apimart_cli.files import Place
 Warn = Callable[[str, str], None]
 """Shows a warning: what is the matter, and a hint."""
 
-MODE = 0o600
+_PRIVATE = 0o600
 """Permissions of what is made here: for its owner alone."""
 
 
@@ -38,7 +38,7 @@ def replace_file(place: Place, content: bytes, warn: Warn) -> None:
 def _write_new(place: Place, new: str, content: bytes) -> None:
     # The caller holds the lock, so what lies there was left by a process that died; it may hold a key.
     place.remove(new)
-    with place.replaced(new, mode=MODE) as file:
+    with place.replaced(new, mode=_PRIVATE) as file:
         file.write(content)
 
 
@@ -65,7 +65,7 @@ def _overwrite(place: Place, content: bytes) -> None:
 
 def _keep(place: Place, kept: str, old: bytes) -> None:
     place.remove(kept)
-    descriptor = place.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE, name=kept)
+    descriptor = place.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE, name=kept)
     with os.fdopen(descriptor, "wb") as file:
         file.write(old)
         file.flush()
@@ -74,7 +74,7 @@ def _keep(place: Place, kept: str, old: bytes) -> None:
 
 def _write_over(descriptor: int, content: bytes) -> None:
     if os.name == "posix":
-        os.fchmod(descriptor, MODE)
+        os.fchmod(descriptor, _PRIVATE)
     # A full disk is found here, before anything is changed.
     if len(content) > os.fstat(descriptor).st_size and hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, len(content))

@@ -19,7 +19,7 @@ from apimart_cli.config.names import DEFAULT_PROFILE
 from apimart_cli.config.private_file import PrivateFile, read_at
 from apimart_cli.config.renaming import renamed
 from apimart_cli.config.replacing import Warn, replace_file
-from apimart_cli.config.rewriting import Change, Value, rewritten
+from apimart_cli.config.rewriting import Change, rewritten
 from apimart_cli.errors import ConfigError
 from apimart_cli.files import Place, found
 from apimart_cli.owners import UnsafeError, own_files

@@ -41,7 +41,7 @@ class Question(NamedTuple):
         return latest_of_profile(connection, self.profile, self.host, scope, until=now)
 
 
-class Seen(NamedTuple):
+class Recalled(NamedTuple):
     """The last reading of one scope."""
 
     entry: Entry
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
 class Glance(NamedTuple):
     """What is known."""
 
-    seen: Sequence[Seen] = ()
+    seen: Sequence[Recalled] = ()
     """One for each scope, or none where one of them is missing."""
     refreshing: Refreshing = Refreshing()
 
@@ -83,7 +83,7 @@ def glance(path: Path, question: Question, now: datetime, *, has_forecast: bool)
                 before = (
                     samples(connection, entry.series, since=since, until=entry.at, every=EVERY) if has_forecast else []
                 )
-                seen.append(Seen(entry, before))
+                seen.append(Recalled(entry, before))
             return Glance(seen, refreshing)
     except NoLedgerError:
         return Glance()

@@ -22,7 +22,6 @@ from apimart_cli.text import visible
 MOST_TEXT = 2_000
 """Bytes of text on the first line, about. Nagios keeps 8 KiB of what a plugin prints and cuts the rest off."""
 
-LONGEST_NAME = 60
 """Cells of the name of a profile."""
 
 _OBEYED = re.compile(r"[|<]|\\(?=n)|\$(?=[({])")

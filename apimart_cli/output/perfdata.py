@@ -79,7 +79,7 @@ def _names(readings: Sequence[Reading]) -> list[str]:
     """Return what the labels of each reading begin with: no two are the same."""
     names: dict[str, None] = {}
     for reading in readings:
-        name = first = _name(reading)
+        name = first = _label(reading)
         number = 1
         while name in names:
             number += 1
@@ -88,7 +88,7 @@ def _names(readings: Sequence[Reading]) -> list[str]:
     return list(names)
 
 
-def _name(reading: Reading) -> str:
+def _label(reading: Reading) -> str:
     """Return the profile and scope as a label begins with them.
 
     A name that had to be changed, or shortened, ends in a piece of its hash: another may look the same by now.

@@ -44,10 +44,10 @@ def assignments(outputs: Mapping[str, str], foreign: Mapping[str, str]) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, most_bytes: int) -> tuple[str, int]:
     """Return a table of cells that are Markdown already, and how many of the rows had room in so many bytes."""
-    lines = [_row(columns), _row(["---"] * len(columns))]
+    lines = [_line_of(columns), _line_of(["---"] * len(columns))]
     room, shown = most_bytes - sum(map(len, lines)), 0
     for row in rows:
-        line = _row(row)
+        line = _line_of(row)
         room -= len(line.encode())
         if room < 0:
             break
@@ -67,7 +67,7 @@ def code(text: str) -> str:
     return f"<code>{markdown(text)}</code>"
 
 
-def _row(cells: Sequence[str]) -> str:
+def _line_of(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 

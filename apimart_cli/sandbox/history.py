@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from apimart_cli.sandbox.scenario import Funds
 
-_PLACES = Decimal("0.000001")
 _EVERY = timedelta(minutes=30)
 _TOP_UP = Decimal(10)
 
