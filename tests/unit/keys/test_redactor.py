@@ -9,7 +9,7 @@ from urllib.parse import quote as percent
 
 import pytest
 
-from apimart_cli.keys import echo
+from apimart_cli.keys import echo as redacting
 from apimart_cli.keys.echo import Pieces
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import LOOKED_AT, MUTE, WITHHELD, Redactor
@@ -298,8 +298,8 @@ def test_every_key_of_the_run_is_withheld() -> None:
 def test_a_key_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is added and looked for: a run may have a thousand keys."""
     taken: list[str] = []
-    real = echo._forms
-    monkeypatch.setattr(echo, "_forms", lambda key: [taken.append(key), real(key)][1])
+    real = redacting._forms
+    monkeypatch.setattr(redacting, "_forms", lambda key: [taken.append(key), real(key)][1])
     redactor, other = redactor_of(KEY), "sk-Other-Jh5Tr8Wq2Zx6"
     for key in (KEY, other, KEY, other):
         redactor.quote("no")
