@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.exporter.telling import write_warning
+from apimart_cli.exporter.telling import log_warning
 from apimart_cli.memory import record, unrecorded
 from apimart_cli.processes.signals import held_back
 from apimart_cli.words import Scope
@@ -165,7 +165,7 @@ class Remembering:
             self._write()
         except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
             if self._asked_by is not None:
-                write_warning(*unrecorded(self._asked_by, error))
+                log_warning(*unrecorded(self._asked_by, error))
                 # Told once.
                 self._asked_by = None
 

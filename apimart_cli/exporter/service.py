@@ -25,7 +25,7 @@ from apimart_cli.exporter.notes import Notes
 from apimart_cli.exporter.pages import Pages
 from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
-from apimart_cli.exporter.telling import write_note, write_warning
+from apimart_cli.exporter.telling import log_note, log_warning
 from apimart_cli.keys.source import NoKey
 from apimart_cli.output.metrics import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
@@ -126,7 +126,7 @@ class _Exporter:
         servers.start()
         scheme = "http" if self._order.files.key is None else "https"
         where = " and ".join(f"{scheme}://{address}/metrics" for address in servers.addresses)
-        write_note(f"listening on {where}, asking for {_counted(profiles)} every {self._chosen.interval:g} seconds")
+        log_note(f"listening on {where}, asking for {_counted(profiles)} every {self._chosen.interval:g} seconds")
         # What is there by now stays: nobody has to look at it again and again for garbage.
         gc.freeze()
 
@@ -166,12 +166,12 @@ class _Exporter:
             _require_key(chosen.profiles)
         except Exception as error:  # noqa: BLE001  # a bug in what reads is no end of what runs
             failure = error if isinstance(error, ApimartError) else bug(error)
-            write_warning(f"nothing was changed: {failure.message}", failure.hint)
+            log_warning(f"nothing was changed: {failure.message}", failure.hint)
             return
         self._access = access
         _warn_of_exposures(chosen.profiles)
         self._asking.replace(chosen.profiles, before=lambda: self._use(chosen))
-        write_note(f"read again, asking for {_counted(chosen.profiles)}")
+        log_note(f"read again, asking for {_counted(chosen.profiles)}")
 
     def _use(self, chosen: Chosen) -> None:
         """Tell of what was chosen, and of nothing else."""
@@ -196,11 +196,11 @@ class _Exporter:
 
     def _tell(self) -> None:
         for note in self._notes.told():
-            write_note(note.message, note.hint)
+            log_note(note.message, note.hint)
         if self._host_refused.is_set() and not self._is_refusal_told:
             # Once: what others send must not fill a log.
             self._is_refusal_told = True
-            write_note(
+            log_note(
                 "a question for a host name that is not answered to was refused (HTTP 421)",
                 "where it was Prometheus, add the name in its target with --allowed-host NAME",
             )
@@ -235,7 +235,7 @@ def _require_key(profiles: Sequence[Settings]) -> None:
 
 def _warn_of_exposures(profiles: Sequence[Settings]) -> None:
     for exposure in exposures(profiles):
-        write_warning(exposure.message, exposure.hint)
+        log_warning(exposure.message, exposure.hint)
 
 
 def _counted(profiles: Sequence[Settings]) -> str:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from apimart_cli.screen.writing import message_lines, tell
 
 
-def write_note(message: str, hint: str | None = None) -> None:
+def log_note(message: str, hint: str | None = None) -> None:
     """Tell what is worth knowing, and what to do next."""
-    _write("note", message, hint)
+    _log("note", message, hint)
 
 
-def write_warning(message: str, hint: str | None = None) -> None:
+def log_warning(message: str, hint: str | None = None) -> None:
     """Tell what is wrong and ends nothing, and what to do next."""
-    _write("warning", message, hint)
+    _log("warning", message, hint)
 
 
 def is_journal(environ: Mapping[str, str]) -> bool:
@@ -30,6 +30,6 @@ def is_journal(environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _write(kind: str, message: str, hint: str | None) -> None:
+def _log(kind: str, message: str, hint: str | None) -> None:
     moment = "" if is_journal(os.environ) else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ ")
     tell("".join(f"{moment}{line}" for line in message_lines(kind, message, hint)))

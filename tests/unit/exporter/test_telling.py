@@ -6,13 +6,13 @@ import tempfile
 
 import pytest
 
-from apimart_cli.exporter.telling import is_journal, write_note, write_warning
+from apimart_cli.exporter.telling import is_journal, log_note, log_warning
 
 
 def test_each_line_has_its_time(capsys: pytest.CaptureFixture[str]) -> None:
     """In UTC; notes may be weeks apart."""
-    write_note("listening", "look at it")
-    write_warning("odd")
+    log_note("listening", "look at it")
+    log_warning("odd")
     moment = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
     told = capsys.readouterr().err
     assert re.fullmatch(
