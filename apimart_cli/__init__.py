@@ -11,7 +11,6 @@ nothing but this file, so that the command line starts fast.
 TYPE_CHECKING = False  # not imported: `python -m` would load `typing` from the current folder, if there is one
 if TYPE_CHECKING:
     from apimart_cli.api import fetch_balance
-    from apimart_cli.balance import Balance
     from apimart_cli.errors import (
         ApimartError,
         AuthError,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UsageError,
     )
+    from apimart_cli.rules.balance import Balance
     from apimart_cli.version import __version__
     from apimart_cli.words import Scope
 
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Balance": "apimart_cli.balance",
+    "Balance": "apimart_cli.rules.balance",
     "Scope": "apimart_cli.words",
     "__version__": "apimart_cli.version",
     "fetch_balance": "apimart_cli.api",

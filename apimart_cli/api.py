@@ -2,10 +2,9 @@
 
 from typing import Any, Literal
 
-from apimart_cli.balance import Balance, spendable
 from apimart_cli.errors import ApimartError, UsageError
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey
+from apimart_cli.keys.key import ApiKey, GivenKey
+from apimart_cli.rules.balance import Balance, spendable
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
 from apimart_cli.words import Scope, ScopeChoice
 

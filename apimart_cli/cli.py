@@ -1,6 +1,11 @@
-"""The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes."""
+"""The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes.
+
+What was meant by a command line that is wrong: the hint that names it, where that can be told.
+"""
 
 import os
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -13,6 +18,7 @@ import typer.main
 from apimart_cli.commands import Group, Version
 from apimart_cli.errors import NOT_STARTED, PLUGIN_UNKNOWN, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.processes.signals import ending_cleanly
+from apimart_cli.text import without_keys
 
 COMMANDS = (
     "balance", "check", "watch", "run", "history", "statusline", "nagios", "exporter",
@@ -167,7 +173,6 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
         return UsageError(early[0], f"options go after the command: {early[1]}")
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     message = message.rstrip(".").replace("\n", " ")
-    from apimart_cli.commands.mistakes import empty_value, what_was_meant
 
     meant = None if context is None else what_was_meant(context, message)
     return UsageError(
@@ -212,14 +217,14 @@ def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCo
 
 def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
     """Report an error in the way that the command line asked for."""
-    from apimart_cli.failing import report
+    from apimart_cli.error_output import report
 
     return report(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
 
 
 def _report_bug(error: BaseException, arguments: Sequence[str]) -> ExitCode:
     """Report a bug, and show where it is where that was asked for."""
-    from apimart_cli.failing import report_bug
+    from apimart_cli.error_output import report_bug
 
     return report_bug(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
 
@@ -247,3 +252,31 @@ def _parsed(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
             return names, options
         command = found
         names.append(rest.pop(0))
+
+
+_FORGETTING = frozenset({"remove", "rm", "delete", "del", "forget", "logout"})
+
+
+def what_was_meant(context: Any, message: str) -> str | None:
+    """Return the hint for a complaint of Typer about a command; None where nothing is known that could help."""
+    path = context.command_path
+    if unknown := re.match(r"No such command '([a-z-]+)'", message):
+        if path == "apimart profiles" and unknown[1] in _FORGETTING:
+            return "forget its key: apimart logout --profile NAME; its table can then be deleted from the config file"
+        return None
+    extra = re.match(r"Got unexpected extra arguments?(?:\(s\))? \((\S+)\)", message)
+    if extra is None:
+        return None
+    options = {name for parameter in context.command.get_params(context) for name in parameter.opts}
+    word = extra[1]
+    if "--min" in options and re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", word):
+        return f"did you mean: {path} --min {word}"
+    if "--profile" in options and re.fullmatch(r"[A-Za-z][\w.-]{0,30}", word) and without_keys(word) == word:
+        return f"did you mean: {path} --profile {shlex.quote(word)}"
+    return None
+
+
+def empty_value(message: str) -> str | None:
+    """Return what to say of an option whose value is empty, where Typer complains about that; else None."""
+    empty = re.match(r"Invalid value for '(?:-\w' / ')?(--[a-z-]+)'(?: / '-\w')?: '' is not one of", message)
+    return f"{empty[1]} is empty" if empty else None

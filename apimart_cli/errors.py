@@ -1,4 +1,6 @@
-"""The exit codes and the tree of errors: the two lists that scripts and callers can rely on.
+"""What `--debug` tells: a recorder that is handed down, one line a call. Pure: no I/O, nothing heavy imported.
+
+The exit codes and the tree of errors: the two lists that scripts and callers can rely on.
 
     ApimartError                 1  internal          never raised itself; the root to catch
     +-- UsageError               2  usage             options, environment or configuration are wrong
@@ -13,10 +15,31 @@
 Pure: no I/O, nothing heavy imported. Every other module may import this one.
 """
 
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import ClassVar
 
 from apimart_cli.text import visible
+
+Trace = Callable[[str], None]
+"""Takes one line. It may hold foreign text: whoever writes it makes it visible."""
+
+
+def traced_error(error: BaseException) -> Iterator[str]:
+    """Yield where `error` comes from, line by line, and of each error that led to it.
+
+    Of the errors only the types are told: their words might hold a key.
+    """
+    from traceback import extract_tb
+
+    current: BaseException | None = error
+    seen: list[BaseException] = []
+    while current is not None and current not in seen:
+        seen.append(current)
+        yield f"{type(current).__name__}, its words withheld"
+        for frame in extract_tb(current.__traceback__):
+            yield f"  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
+        current = current.__cause__ or current.__context__
 
 
 class ExitCode(IntEnum):

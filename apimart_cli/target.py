@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from apimart_cli.errors import UsageError
-from apimart_cli.keys.source import KeySource
+from apimart_cli.keys.key import KeySource
 from apimart_cli.text import quote
 from apimart_cli.words import Scope
 

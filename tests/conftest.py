@@ -161,7 +161,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
             patch.chdir(tmp_path)
             # How long the pauses are is shown by the tests with processes.
-            patch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.02)
+            patch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.02)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()

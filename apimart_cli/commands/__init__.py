@@ -18,11 +18,11 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.version import __version__
 
 if TYPE_CHECKING:
-    from apimart_cli.alerting import Alerts
-    from apimart_cli.balance import Reading
     from apimart_cli.config.settings import Settings
-    from apimart_cli.readings import Taken
-    from apimart_cli.trace import Trace
+    from apimart_cli.errors import Trace
+    from apimart_cli.readings.alerting import Alerts
+    from apimart_cli.readings.take import Taken
+    from apimart_cli.rules.balance import Reading
 
 _FIRST = (
     "min", "max_used", "warning", "critical", "runway_warning", "runway_critical",
@@ -194,8 +194,7 @@ def note_unlimited(readings: "Sequence[Reading]", asked_with: "Sequence[str] | N
     """
     import shlex
 
-    from apimart_cli.screen.output import is_terminal_error
-    from apimart_cli.screen.writing import write_note
+    from apimart_cli.screen.writing import is_terminal_error, write_note
     from apimart_cli.words import Scope
 
     seen_accounts = {each.profile for each in readings if each.scope is not Scope.KEY}
@@ -239,7 +238,7 @@ def alerts_about(
     if not any(wanted) and not (stops and any(profile.on_stop.value is not None for profile in profiles)):
         yield None
         return
-    from apimart_cli.alerting import Alerts
+    from apimart_cli.readings.alerting import Alerts
 
     alerts = Alerts(profiles, label=label, holds_warnings=holds_warnings, trace=trace)
     try:

@@ -3,17 +3,16 @@
 from typing import TYPE_CHECKING
 
 from apimart_cli.commands import Command, new_app, note_unlimited
-from apimart_cli.commands.formats import ReadingsOutput
-from apimart_cli.commands.options import AskingOptions, trace_of, with_records
+from apimart_cli.commands.options import AskingOptions, ReadingsOutput, trace_of, with_records
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from apimart_cli.balance import Reading
     from apimart_cli.output import Format
-    from apimart_cli.readings import Taken
+    from apimart_cli.readings.take import Taken
+    from apimart_cli.rules.balance import Reading
     from apimart_cli.words import OutputFormat
 
 
@@ -36,13 +35,13 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.memory import Forecasts
-    from apimart_cli.readings import count, take_readings
+    from apimart_cli.readings.forecasts import Forecasts
+    from apimart_cli.readings.take import count, take_readings
     from apimart_cli.words import OutputFormat
 
     chosen = output.format
     if output.textfile is not None:
-        from apimart_cli.textfile import require_place
+        from apimart_cli.replacing import require_place
 
         require_place(output.textfile)
     profiles = resolve(asking.options())
@@ -60,8 +59,8 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
         forecasts=forecasts,
     ) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
-        from apimart_cli.gate import code_of_readings
         from apimart_cli.output import format_of
+        from apimart_cli.rules.gate import code_of_readings
 
         shown = format_of(chosen)
         shown.prepare()
@@ -97,8 +96,7 @@ def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int, path: "Path
 
     They go to standard output, or, where there is a path, to that file.
     """
-    from apimart_cli.screen.output import standard_output
-    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.screen.writing import standard_output, write_answer
 
     assert shown.readings is not None, "every format of this command shows readings"
     screen = standard_output()
@@ -114,7 +112,7 @@ def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int, path: "Path
     if path is None:
         write_answer(text, shown.encoding)
     else:
-        from apimart_cli.textfile import write_textfile
+        from apimart_cli.replacing import write_textfile
 
         write_textfile(path, text)
     return readings

@@ -5,19 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
-from apimart_cli.commands.formats import VerdictOutput
-from apimart_cli.commands.options import AlertOptions, AskingOptions, trace_of, with_records
+from apimart_cli.commands.options import AlertOptions, AskingOptions, VerdictOutput, trace_of, with_records
 from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apimart_cli.balance import Reading
     from apimart_cli.config.settings import Settings
-    from apimart_cli.gate import Verdict
-    from apimart_cli.memory import Forecasts
-    from apimart_cli.readings import Taken
+    from apimart_cli.readings.forecasts import Forecasts
+    from apimart_cli.readings.take import Taken
+    from apimart_cli.rules.balance import Reading
+    from apimart_cli.rules.gate import Verdict
 
 
 app = new_app()
@@ -82,7 +81,7 @@ def check(
     130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings import take_readings
+    from apimart_cli.readings.take import take_readings
 
     chosen = output.format
     options = asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict())
@@ -104,7 +103,7 @@ def check(
             forecasts=forecasts,
         ) as taken:
             # Loaded while the answers travel.
-            from apimart_cli.gate import judge
+            from apimart_cli.rules.gate import judge
 
             seen.extend(taken)
             required = [(reading, each.settings.thresholds()) for each in seen for reading in each.readings]
@@ -125,7 +124,7 @@ def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
     """Return what makes forecasts, where a profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
-    from apimart_cli.memory import Forecasts, patience_for
+    from apimart_cli.readings.forecasts import Forecasts, patience_for
 
     return Forecasts(profiles, patience=patience_for(profiles))
 
@@ -135,23 +134,21 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     if quiet and not chosen.has_reports:
         return
     from apimart_cli.output import format_of
-    from apimart_cli.screen.output import standard_output
-    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.screen.writing import standard_output, write_answer
 
     shown = format_of(chosen)
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
         write_answer(shown.checked(verdict, standard_output()), shown.encoding)
     if shown.reports is not None:
-        from apimart_cli.screen.reports import write_reports
+        from apimart_cli.screen.pieces import write_reports
 
         write_reports(shown.reports(verdict))
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
     """Say on standard error what the verdict alone would hide."""
-    from apimart_cli.screen.output import is_terminal_error
-    from apimart_cli.screen.writing import write_note, write_warning
+    from apimart_cli.screen.writing import is_terminal_error, write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
         write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")

@@ -6,11 +6,11 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_name, complete_value
-from apimart_cli.commands.formats import SettingsOutput
 from apimart_cli.commands.options import (
     AskingOptions,
     OneProfile,
     OnlyJson,
+    SettingsOutput,
     WrittenProfile,
     with_records,
 )
@@ -46,7 +46,7 @@ def show(asking: AskingOptions, output: SettingsOutput) -> ExitCode:
     Of the key, only its length and its id are shown.
     """
     from apimart_cli.config.precedence import exposures, resolve
-    from apimart_cli.output.settings import render_settings, render_settings_as_json
+    from apimart_cli.output.columns import render_settings, render_settings_as_json
     from apimart_cli.screen.writing import write_answer, write_warning
 
     is_json = output.is_json
@@ -106,10 +106,9 @@ def set_(
 
     from apimart_cli.config.doubts import doubts_of_table
     from apimart_cli.config.file import config_path_to_write
-    from apimart_cli.config.login import read_value
+    from apimart_cli.config.lookup import require_profile
     from apimart_cli.config.values import parse_new_profile
-    from apimart_cli.config.writer import set_values
-    from apimart_cli.config.written import require_profile
+    from apimart_cli.config.writer import read_value, set_values
     from apimart_cli.screen.writing import write_note, write_warning
 
     if profile is not None:
@@ -137,7 +136,7 @@ def get(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.written import written_value
+    from apimart_cli.config.lookup import written_value
     from apimart_cli.screen.writing import write_answer
     from apimart_cli.text import visible
 
@@ -157,8 +156,8 @@ def unset(name: NameArgument, profile: OneProfile = None) -> ExitCode:
     import os
 
     from apimart_cli.config.file import config_path_to_write
+    from apimart_cli.config.lookup import is_set
     from apimart_cli.config.names import require_name
-    from apimart_cli.config.stored import is_set
     from apimart_cli.config.writer import unset_names
     from apimart_cli.screen.writing import write_note, write_warning
 
@@ -193,10 +192,9 @@ def check(
     """
     import os
 
-    from apimart_cli.config.report import inspect_settings
-    from apimart_cli.output.settings import render_config_report
-    from apimart_cli.screen.output import standard_output
-    from apimart_cli.screen.writing import write_answer, write_error, write_note, write_warning
+    from apimart_cli.config.lookup import inspect_settings
+    from apimart_cli.output.columns import render_config_report
+    from apimart_cli.screen.writing import standard_output, write_answer, write_error, write_note, write_warning
 
     report = inspect_settings(os.environ)
     write_answer(render_config_report(report, standard_output(), json=json))

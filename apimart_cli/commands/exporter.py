@@ -12,8 +12,8 @@ from apimart_cli.errors import ConfigError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from apimart_cli.config.settings import Options
+    from apimart_cli.exporter.access import Shard
     from apimart_cli.exporter.service import Chosen
-    from apimart_cli.shards import Shard
 
 LISTEN = "127.0.0.1:9899"
 """Where it listens by default."""
@@ -83,10 +83,8 @@ def exporter(
     Exit codes: 0 ended by SIGTERM, 1 internal error, 2 usage, 4 key missing (of a single profile), 130 interrupted.
     """
     _require_library()
-    from apimart_cli.exporter.access import AccessFiles
-    from apimart_cli.exporter.address import parse_listen
+    from apimart_cli.exporter.access import AccessFiles, parse_listen, parse_shard
     from apimart_cli.exporter.service import Order, export
-    from apimart_cli.shards import parse_shard
 
     if asking.api_key == "-":
         raise UsageError(
@@ -123,8 +121,8 @@ def _require_library() -> None:
 def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen":
     """Read the settings of the profiles to ask for. Those of other shards are not looked at, nor are their keys."""
     from apimart_cli.config.file import read_config
-    from apimart_cli.config.intervals import least_interval, parse_interval
     from apimart_cli.config.precedence import resolve
+    from apimart_cli.config.values import least_interval, parse_interval
     from apimart_cli.exporter.service import Chosen
 
     names = tuple(read_config(os.environ).profiles)

@@ -1,18 +1,121 @@
-"""`apimart history`: what was read before, and the file that it is kept in."""
+"""What the commands about recorded readings share: their words for what is there, and for what cannot be used.
+
+`apimart history runs`, which `commands.history` adds to its own commands.
+
+`apimart history`: what was read before, and the file that it is kept in.
+"""
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_profile
-from apimart_cli.commands.formats import SettingsOutput
-from apimart_cli.commands.history_runs import MOST_DAYS, runs
-from apimart_cli.commands.options import OnlyJson, with_records
+from apimart_cli.commands.options import OnlyJson, SettingsOutput, with_records
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
+
+if TYPE_CHECKING:
+    from apimart_cli.ledger.schema import Entry
+
+MOST_NAMES = 10
+"""Most names of profiles that one hint lists."""
+
+
+def known(profiles: list[str]) -> str:
+    """Return the hint that names the profiles that there are."""
+    more = len(profiles) - MOST_NAMES
+    names = ", ".join(profiles[:MOST_NAMES])
+    return f"there are readings of: {names}" + (f" and {more} more" if more > 0 else "")
+
+
+def tell_that_there_is_none(path: Path) -> None:
+    """Say that nothing was read yet, and what to do."""
+    from apimart_cli.screen.writing import write_note
+
+    write_note(
+        f"nothing was read yet: there is no history in {path}",
+        "balance and check keep what they read, but where CI is set only with APIMART_RECORD=1; "
+        "for an example, run: apimart sandbox --days 14 -- apimart history",
+    )
+
+
+@contextmanager
+def ledger_errors() -> Iterator[None]:
+    """Raise what is wrong with the ledger as UsageError."""
+    from apimart_cli.ledger.place import LedgerError
+
+    try:
+        yield
+    except LedgerError as error:
+        raise UsageError(
+            f"the history cannot be used: {error}", "correct that, or name another file with APIMART_HISTORY"
+        ) from None
+
+
+def as_json(found: "Iterable[Entry]") -> Iterator[str]:
+    """Yield entries as lines of JSON, which an import reads."""
+    from apimart_cli.ledger.upkeep import document_of
+    from apimart_cli.output.json import render_document
+
+    return (render_document(document_of(entry)) for entry in found)
+
+
+def count_of(count: int) -> str:
+    """Return so many readings, in words."""
+    return f"{count} reading{'' if count == 1 else 's'}"
+
+
+MOST_DAYS = 730
+"""Nothing older is kept."""
+
+
+def runs(
+    output: SettingsOutput,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            "-p",
+            metavar="NAME",
+            help="Only those with this profile.",
+            show_default=False,
+            autocompletion=complete_profile,
+        ),
+    ] = None,
+    days: Annotated[
+        str, typer.Option("--days", metavar="N", help=f"How many days, up to now; {MOST_DAYS} at most.")
+    ] = "14",
+) -> ExitCode:
+    """Show what guarded commands have cost, and how they ended.
+
+        apimart history runs
+        apimart history runs -p work --days 30
+        apimart history runs --json
+
+    Those of apimart run, on this machine, the latest last. A command line is not kept: name runs with --label.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from apimart_cli.config.settings import require_history_path
+    from apimart_cli.config.values import parse_whole_days
+    from apimart_cli.ledger.upkeep import kept_runs
+    from apimart_cli.output.columns import runs_as_json, runs_as_lines
+    from apimart_cli.screen.writing import write_answer, write_note
+
+    count = parse_whole_days(days, "--days", most=MOST_DAYS)
+    with ledger_errors():
+        since = datetime.now(UTC) - timedelta(days=count)
+        found = kept_runs(require_history_path(os.environ), since=since, profile=profile)
+    if not found and not output.is_json:
+        write_note(f"no command was run in the last {count} days", "guard one with: apimart run --max-spend 3 -- make")
+    write_answer(runs_as_json(found) if output.is_json else runs_as_lines(found))
+    return ExitCode.OK
+
 
 app = new_app()
 
@@ -89,12 +192,11 @@ def export(
 
     One object a line, which history import reads.
     """
-    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.config.settings import require_history_path
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.place import NoLedgerError
     from apimart_cli.ledger.queries import entries
-    from apimart_cli.ledger.transfer import as_csv
-    from apimart_cli.recorded import as_json, ledger_errors, tell_that_there_is_none
+    from apimart_cli.ledger.upkeep import as_csv
     from apimart_cli.screen.pieces import write_pieces
 
     path = require_history_path(os.environ)
@@ -124,9 +226,8 @@ def import_(
     """
     from datetime import UTC, datetime
 
-    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.config.settings import require_history_path
     from apimart_cli.ledger.upkeep import import_samples
-    from apimart_cli.recorded import count_of, ledger_errors
     from apimart_cli.screen.pieces import opened_input
     from apimart_cli.screen.writing import write_note
 
@@ -146,7 +247,7 @@ def path(json: OnlyJson = False) -> ExitCode:
 
     It need not exist.
     """
-    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.config.settings import require_history_path
     from apimart_cli.screen.writing import write_answer
 
     found = require_history_path(os.environ)
@@ -178,10 +279,9 @@ def clear(
     """
     from datetime import UTC, datetime
 
-    from apimart_cli.config.days import parse_past_day
-    from apimart_cli.config.recording import require_history_path
+    from apimart_cli.config.settings import require_history_path
+    from apimart_cli.config.values import parse_past_day
     from apimart_cli.ledger.upkeep import clear_samples
-    from apimart_cli.recorded import count_of, known, ledger_errors
     from apimart_cli.screen.prompt import confirm
     from apimart_cli.screen.writing import write_note
 
@@ -201,15 +301,13 @@ def clear(
 def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
     from datetime import UTC, datetime
 
-    from apimart_cli.config.durations import parse_whole_days
-    from apimart_cli.config.recording import require_history_path
-    from apimart_cli.ledger.overviews import overviews
+    from apimart_cli.config.settings import require_history_path
+    from apimart_cli.config.values import parse_whole_days
     from apimart_cli.ledger.upkeep import prune_when_due
+    from apimart_cli.ledger.views import overviews
     from apimart_cli.output.history import render_history, render_history_as_json
-    from apimart_cli.overview import days_until
-    from apimart_cli.recorded import known, ledger_errors, tell_that_there_is_none
-    from apimart_cli.screen.output import standard_output
-    from apimart_cli.screen.writing import write_answer, write_note
+    from apimart_cli.rules.forecast import days_until
+    from apimart_cli.screen.writing import standard_output, write_answer, write_note
 
     is_json = output.is_json
     days = parse_whole_days(shown.days, "--days", most=MOST_DAYS)

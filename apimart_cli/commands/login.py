@@ -12,10 +12,9 @@ from apimart_cli.commands.options import BaseUrl, Debug, Timeout, WrittenProfile
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from apimart_cli.balance import Reading
-    from apimart_cli.config.login import LoginSettings
+    from apimart_cli.config.writer import LoginSettings
     from apimart_cli.keys.key import ApiKey
-
+    from apimart_cli.rules.balance import Reading
 
 app = new_app()
 
@@ -43,13 +42,12 @@ def login(
 
     A key that the gateway rejects is never saved.
     """
-    from apimart_cli.config.login import resolve_for_login
     from apimart_cli.config.settings import Options
-    from apimart_cli.config.writer import require_writable
-    from apimart_cli.gate import code_of_readings
+    from apimart_cli.config.writer import require_writable, resolve_for_login
     from apimart_cli.keys.key import ApiKey
-    from apimart_cli.keys.keyring import KeyringKey
-    from apimart_cli.readings import take_readings
+    from apimart_cli.keys.sources import KeyringKey
+    from apimart_cli.readings.take import take_readings
+    from apimart_cli.rules.gate import code_of_readings
     from apimart_cli.screen.prompt import read_key
 
     settings = resolve_for_login(Options(base_url=base_url, timeout=timeout), profile)
@@ -100,8 +98,7 @@ def _announce(settings: "LoginSettings") -> None:
 
 def _write(reading: "Reading") -> None:
     from apimart_cli.output import format_of
-    from apimart_cli.screen.output import standard_output
-    from apimart_cli.screen.writing import write_answer
+    from apimart_cli.screen.writing import standard_output, write_answer
     from apimart_cli.words import OutputFormat
 
     shown = format_of(OutputFormat.TABLE)
@@ -132,7 +129,7 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     from apimart_cli.config.names import STORED_NAMES
     from apimart_cli.config.writer import store_key
     from apimart_cli.errors import ApimartError
-    from apimart_cli.keys.keyring import KeyringKey
+    from apimart_cli.keys.sources import KeyringKey
     from apimart_cli.screen.writing import write_note, write_warning
 
     in_keyring = KeyringKey(settings.profile)

@@ -18,13 +18,13 @@ def logout(profile: OneProfile = None) -> ExitCode:
     """
     import os
 
-    from apimart_cli.config.stored import find_stored_key
+    from apimart_cli.config.lookup import find_stored_key
     from apimart_cli.config.writer import unset_names
     from apimart_cli.screen.writing import write_note, write_warning
 
     stored = find_stored_key(profile, os.environ)
     if stored.name == "api_key_keyring":
-        from apimart_cli.keys.keyring import KeyringKey
+        from apimart_cli.keys.sources import KeyringKey
 
         KeyringKey(stored.profile).delete()
     unset_names(stored.config_path, stored.profile, (stored.name,), warn=write_warning)

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.memory import Forecasts
-    from apimart_cli.plugin import Bounds
-    from apimart_cli.ranges import Range
+    from apimart_cli.readings.forecasts import Forecasts
+    from apimart_cli.rules.plugin import Bounds, Range
 
 app = new_app()
 
@@ -123,8 +122,8 @@ def nagios(
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.plugin import Choices, examine, worst
-    from apimart_cli.readings import take_readings
+    from apimart_cli.readings.take import take_readings
+    from apimart_cli.rules.plugin import Choices, examine, worst
 
     profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
     # Every profile must have something to be held to before the first question is asked.
@@ -163,8 +162,7 @@ def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bou
 
     Raises UsageError where that is nothing.
     """
-    from apimart_cli.plugin import Bounds
-    from apimart_cli.ranges import Range, parse_range
+    from apimart_cli.rules.plugin import Bounds, Range, parse_range
 
     def read(name: str, text: str | None) -> "Range | None":
         return None if text is None else parse_range(text, f"--{name}")
@@ -193,14 +191,14 @@ def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bou
 
 
 def _duration(text: str | None, source: str) -> "timedelta | None":
-    from apimart_cli.config.durations import parse_duration
+    from apimart_cli.config.values import parse_duration
 
     return None if text is None else parse_duration(text, source)
 
 
 def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "Forecasts":
     """Return what makes forecasts: waited for where a state depends on them, and otherwise shown if they are there."""
-    from apimart_cli.memory import Forecasts, patience_for
+    from apimart_cli.readings.forecasts import Forecasts, patience_for
 
     is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
     return Forecasts(profiles, patience=patience_for(profiles) if is_asked else 0.0)

@@ -9,8 +9,7 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_profile
-from apimart_cli.commands.formats import SettingsOutput
-from apimart_cli.commands.options import with_records
+from apimart_cli.commands.options import SettingsOutput, with_records
 from apimart_cli.errors import ExitCode
 
 app = new_app()
@@ -31,10 +30,9 @@ def profiles(context: typer.Context, output: SettingsOutput) -> ExitCode:
     is_json = output.is_json
     if context.invoked_subcommand is not None:
         return ExitCode.OK
-    from apimart_cli.config.listing import list_profiles
-    from apimart_cli.output.settings import render_profiles, render_profiles_as_json
-    from apimart_cli.screen.output import standard_output
-    from apimart_cli.screen.writing import write_answer, write_note
+    from apimart_cli.config.lookup import list_profiles
+    from apimart_cli.output.columns import render_profiles, render_profiles_as_json
+    from apimart_cli.screen.writing import standard_output, write_answer, write_note
 
     config, rows = list_profiles(os.environ)
     write_answer(render_profiles_as_json(rows) if is_json else render_profiles(rows, standard_output()))
@@ -61,7 +59,7 @@ def rename(
     default_profile changes with it, and a key in the keyring moves along. Everything else in the file stays.
     """
     from apimart_cli.config.file import config_path_to_write
-    from apimart_cli.config.stored import require_renameable
+    from apimart_cli.config.lookup import require_renameable
     from apimart_cli.config.values import parse_new_profile
     from apimart_cli.config.writer import rename_profile
     from apimart_cli.screen.writing import write_note, write_warning
@@ -79,7 +77,7 @@ def rename(
 
 def _rename_in_history(old: str, new: str) -> None:
     """Give what the profile has read its new name. It is renamed, whatever becomes of this."""
-    from apimart_cli.config.recording import history_path
+    from apimart_cli.config.settings import history_path
     from apimart_cli.errors import UsageError
     from apimart_cli.screen.writing import write_warning
 
@@ -105,7 +103,7 @@ def _rename_with_keyring(found: Path, old: str, new: str) -> None:
     """Move the key in the keyring along: the new place first, so that no failure loses the key."""
     from apimart_cli.config.writer import rename_profile
     from apimart_cli.errors import ApimartError
-    from apimart_cli.keys.keyring import KeyringKey
+    from apimart_cli.keys.sources import KeyringKey
     from apimart_cli.screen.writing import write_warning
 
     key = KeyringKey(old)

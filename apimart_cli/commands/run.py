@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.guard import Limits
+    from apimart_cli.rules.guard import Limits
 
 LEAST_INTERVAL = 0.1
 """Seconds between two readings, at the least."""
@@ -104,9 +104,9 @@ def run(
     Exit codes: the command's own, 128 and its number for a signal; 124 stopped by a limit, 125 not started,
     126 cannot be run, 127 not found.
     """
-    from apimart_cli.config.intervals import parse_interval, parse_seconds
-    from apimart_cli.guarding.supervision import Order, run_guarded
-    from apimart_cli.readings import Taken
+    from apimart_cli.config.values import parse_interval, parse_seconds
+    from apimart_cli.readings.take import Taken
+    from apimart_cli.run.supervision import Order, run_guarded
     from apimart_cli.screen.writing import only_told
 
     if not command:
@@ -159,7 +159,7 @@ def _settings(
 
 def _limits(settings: "Settings", max_spend: str | None) -> "Limits":
     from apimart_cli.config.values import parse_amount
-    from apimart_cli.guard import Limits
+    from apimart_cli.rules.guard import Limits
 
     budget = None if max_spend is None else parse_amount(max_spend, "--max-spend")
     if budget is not None and not budget:

@@ -1,9 +1,13 @@
-"""`apimart sandbox`: a local gateway, around a command or until Ctrl-C."""
+"""The history that goes with a sandbox: a ledger of its own, empty or with a made-up past.
+
+`apimart sandbox`: a local gateway, around a command or until Ctrl-C.
+"""
 
 import os
 import shlex
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +19,76 @@ from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 
 if TYPE_CHECKING:
     from apimart_cli.sandbox.server import Sandbox
+
+AGO = 60
+"""Seconds from the last made-up reading to now, so that a reading that is taken now comes after it."""
+
+
+@contextmanager
+def temporary_history() -> Iterator[Path]:
+    """Give the path of a ledger in a folder of its own, private to its owner, which goes with the block.
+
+    Where no folder can be made, it is a path at which nothing is ever recorded: a rehearsal must not get into the real
+    history.
+    """
+    import shutil
+    import tempfile
+
+    from apimart_cli.processes.signals import at_ending
+
+    # Named before it is made: a signal may come in between.
+    name = f"apimart-sandbox-{os.urandom(8).hex()}"
+    folders: list[Path] = []
+
+    def remove() -> None:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    with at_ending(remove):
+        try:
+            folder = Path(tempfile.gettempdir()) / name
+            folders.append(folder)
+            folder.mkdir(mode=0o700)
+        except OSError:
+            yield Path(os.devnull)
+            return
+        try:
+            yield folder / "history.db"
+        finally:
+            remove()
+
+
+def fill(path: Path, gateway: "Sandbox", days: int) -> None:
+    """Record a made-up past of the sandbox's key and account, which ends with what they have.
+
+    Raises UsageError when it cannot be written.
+    """
+    from datetime import UTC, datetime, timedelta
+    from urllib.parse import urlsplit
+
+    from apimart_cli.keys.key import ApiKey
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.schema import Entry, Series
+    from apimart_cli.ledger.store import record
+    from apimart_cli.sandbox.scenario import past
+    from apimart_cli.sandbox.server import API_KEY
+    from apimart_cli.words import Scope
+
+    end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=AGO)
+    host, key_id = urlsplit(gateway.url).netloc, ApiKey(API_KEY, source="the sandbox").key_id
+    funds = {Scope.KEY: gateway.scenario.key, Scope.ACCOUNT: gateway.scenario.account}
+    entries = [
+        Entry(Series(key_id, host, scope), each.at, "default", each.remain, each.used, None, "sandbox")
+        for seed, scope in enumerate(funds, 1)
+        for each in past(end, funds[scope], days, seed=seed)
+    ]
+    try:
+        with opened(path, seconds=None) as connection:
+            record(connection, entries)
+    except LedgerError as error:
+        message = f"--days: no history can be made: {error}"
+        raise UsageError(message, "see whether the folder for temporary files (TMPDIR) can be written") from None
 
 
 def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
@@ -106,9 +180,7 @@ def sandbox(
     Without one: prints them as export lines and serves until Ctrl-C. Any well-formed key is accepted, from this machine
     only. The history is a temporary one, which is deleted at the end.
     """
-    from apimart_cli.config.durations import parse_whole_days
-    from apimart_cli.config.values import parse_amount
-    from apimart_cli.rehearsal import fill, temporary_history
+    from apimart_cli.config.values import parse_amount, parse_whole_days
     from apimart_cli.sandbox.server import NoThreadError
     from apimart_cli.screen.writing import only_told
 
@@ -146,7 +218,7 @@ def sandbox(
 
 
 def _parse_seconds(name: str, text: str) -> float:
-    from apimart_cli.config.durations import read_seconds
+    from apimart_cli.config.values import read_seconds
     from apimart_cli.target import MAX_TIMEOUT
 
     seconds = float(read_seconds(text, name))
@@ -193,9 +265,8 @@ def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
     Raises UsageError when it cannot be started, ApimartError when its status is lost: that must be no success.
     """
     from apimart_cli.processes.child import Child, hint_for
-    from apimart_cli.processes.relay import supervise
-    from apimart_cli.processes.terminal import TerminalSettings
-    from apimart_cli.screen.unreached import Unreached
+    from apimart_cli.processes.relay import TerminalSettings, supervise
+    from apimart_cli.screen.pieces import Unreached
 
     terminal = TerminalSettings()
     started: list[Child] = []
@@ -221,8 +292,7 @@ def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
 def _serve(environment: Mapping[str, str]) -> ExitCode:
     """Print how to reach the gateway, and wait for Ctrl-C."""
     from apimart_cli.processes.signals import wait_for_interrupt
-    from apimart_cli.screen.output import is_terminal_error
-    from apimart_cli.screen.writing import write_answer, write_note
+    from apimart_cli.screen.writing import is_terminal_error, write_answer, write_note
 
     write_answer("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
     if is_terminal_error():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from apimart_cli.config.settings import Options
     from apimart_cli.output.statusline import Reader
-    from apimart_cli.status import Found
+    from apimart_cli.statusline import Found
 
 app = new_app()
 
@@ -62,11 +62,11 @@ def statusline(
 
     Exit codes: 0 whatever is known, 1 internal error, 2 wrong options, 130 interrupted.
     """
-    from apimart_cli.config.durations import parse_duration
     from apimart_cli.config.settings import Options
+    from apimart_cli.config.values import parse_duration
     from apimart_cli.output.statusline import needs_forecast, render, template_of
     from apimart_cli.screen.writing import write_answer, write_error
-    from apimart_cli.status import find_status
+    from apimart_cli.statusline import find_status
     from apimart_cli.target import parse_base_url
 
     read = template_of(template, preset)
@@ -85,7 +85,7 @@ def statusline(
         write_error(error.message)
     if found.is_due:
         # After the line is out: the bar has it, whatever this takes.
-        from apimart_cli.refreshing import start_refresh
+        from apimart_cli.statusline import start_refresh
 
         found = start_refresh(found, options, now)
     _tell(found)
@@ -94,7 +94,7 @@ def statusline(
 
 def _reader() -> "Reader":
     from apimart_cli.output.statusline import Reader
-    from apimart_cli.screen.output import standard_output
+    from apimart_cli.screen.writing import standard_output
 
     # starship sets it, for what it starts as well.
     return Reader(standard_output().unicode, os.environ.get("STARSHIP_SHELL", "bash"))
@@ -102,8 +102,7 @@ def _reader() -> "Reader":
 
 def _refresh(options: "Options") -> ExitCode:
     """Be the process in the background, which shows nothing."""
-    from apimart_cli.refreshing import GRACE, may_read_key, refresh
-    from apimart_cli.status import ledger_of, settings_of
+    from apimart_cli.statusline import GRACE, ledger_of, may_read_key, refresh, settings_of
 
     key = _given_key()
     if key:
@@ -147,7 +146,7 @@ def _ended_after(seconds: float) -> "Iterator[None]":
 
 def _tell(found: "Found") -> None:
     """Tell a person who tries the command at a terminal why there is no more on the line."""
-    from apimart_cli.screen.output import is_terminal_error
+    from apimart_cli.screen.writing import is_terminal_error
 
     if is_terminal_error() and sys.stdout is not None and sys.stdout.isatty():
         from apimart_cli.screen.writing import write_note

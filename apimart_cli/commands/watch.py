@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
-from apimart_cli.commands.formats import SettingsOutput
-from apimart_cli.commands.options import AlertOptions, AskingOptions, trace_of, with_records
+from apimart_cli.commands.options import AlertOptions, AskingOptions, SettingsOutput, trace_of, with_records
 from apimart_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -55,11 +54,10 @@ def watch(
     a balance was never read, that of its failure: 3 no money left, 4 key missing or rejected, 5 no answer, 6 answer
     not to be trusted.
     """
-    from apimart_cli.config.durations import parse_duration
-    from apimart_cli.config.intervals import least_interval, parse_interval
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.live.view import Order
-    from apimart_cli.live.view import watch as watch_until_the_end
+    from apimart_cli.config.values import least_interval, parse_duration, parse_interval
+    from apimart_cli.readings.watch import Order
+    from apimart_cli.readings.watch import watch as watch_until_the_end
 
     profiles = list({each.profile.value: each for each in resolve(asking.options(min=min, **alert._asdict()))}.values())
     if until_below:

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
-from apimart_cli.config.private_file import PrivateFile, read_private_file
 from apimart_cli.errors import ConfigError, UsageError
-from apimart_cli.reports import Problem
+from apimart_cli.records import Problem
+from apimart_cli.replacing import PrivateFile, read_private_file
 
 _NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
 
@@ -64,7 +64,7 @@ class ConfigFile(NamedTuple):
 
     def line_of(self, table: tuple[str, ...], name: str) -> int | None:
         """Return the line on which `name` of `table` stands, or where the table begins."""
-        from apimart_cli.config.layout import line_of
+        from apimart_cli.config.rewriting import line_of
 
         return line_of(self.text, table, name)
 
@@ -167,7 +167,7 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
     except RecursionError:
         raise _nested(path) from None
     except (tomllib.TOMLDecodeError, ArithmeticError, ValueError) as error:
-        from apimart_cli.config.corrections import not_toml
+        from apimart_cli.config.doubts import not_toml
 
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
         correction = not_toml(text, reason)
@@ -228,7 +228,7 @@ class _Checker:
         self.problems: list[Problem] = []
 
     def add(self, table: tuple[str, ...], name: str, message: str, hint: str) -> None:
-        from apimart_cli.config.layout import line_of
+        from apimart_cli.config.rewriting import line_of
 
         profile = (*table, name)[1] if table else None
         self.problems.append(Problem(line_of(self._text, table, name), message, hint, profile))
@@ -252,7 +252,7 @@ class _Checker:
         checked = {}
         for name, value in table.items():
             if name not in names:
-                from apimart_cli.config.corrections import unknown_name
+                from apimart_cli.config.doubts import unknown_name
 
                 self.add(place, name, *unknown_name(name, table, names, place))
             elif not names[name].fits(value):

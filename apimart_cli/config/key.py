@@ -1,19 +1,24 @@
-"""Which key is in force for a profile: the one finer step of the order of precedence."""
+"""Which key is in force for a profile: the one finer step of the order of precedence.
+
+The environment of what we start: no variable of it has a key in it.
+
+For alert commands, commands that print a key, refreshes in the background, and programs that a library starts. Only
+`run` and `sandbox` hand their command everything that they were given.
+"""
 
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.config.file import ConfigFile
+from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
-from apimart_cli.config.private_file import UnsafeFileError, read_private_file
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.errors import AuthError, ConfigError, UsageError
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey, KeySource, NoKey, drop_newline
+from apimart_cli.keys.key import ApiKey, GivenKey, KeySource, NoKey, drop_newline, known_keys
+from apimart_cli.replacing import UnsafeFileError, read_private_file
 
 _NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
@@ -118,10 +123,9 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
         case {"api_key_file": str(path)}:
             return _of_profile_file(environ, config, path, source)
         case {"api_key_command": list(words)}:
-            from apimart_cli.keys.command import KeyCommand
+            from apimart_cli.keys.sources import KeyCommand
 
             def environment(key: str) -> Mapping[str, str]:
-                from apimart_cli.config.key_variables import environment_without_keys
 
                 # A key that the command itself gave earlier may come from a variable, which it needs again.
                 return environment_without_keys(environ, config, except_from=key)
@@ -129,7 +133,7 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
             command = KeyCommand(words, profile=name, environment=environment)
             return FoundKey(Setting(command, f"api_key_command of {source}"))
         case {"api_key_keyring": True}:
-            from apimart_cli.keys.keyring import KeyringKey
+            from apimart_cli.keys.sources import KeyringKey
 
             return FoundKey(Setting(KeyringKey(name), f"api_key_keyring of {source}"))
         case _:
@@ -168,3 +172,79 @@ def _given(characters: str, source: str) -> FoundKey:
 
 def _missing(error: AuthError, source: str) -> FoundKey:
     return FoundKey(Setting(NoKey(error), source))
+
+
+LEAST_PIECE = 8
+"""Fewest characters of a key that is looked for inside of other values. A shorter one is a word."""
+
+_BETWEEN = re.compile(r"\s+|(?:\\[nrt])+|(?<=[0-9A-Fa-f]{2})[:,-](?=[0-9A-Fa-f]{2})")
+"""White space, that of JSON, and what stands between the bytes of a list in hex."""
+
+_FOR_URLS = str.maketrans("+/", "-_")
+
+_HARMLESS = re.compile(
+    r"HOME|PATH|PWD|SHELL|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|TMPDIR|XDG_[A-Z]+_(HOME|DIR)"
+    r"|DISPLAY|WAYLAND_DISPLAY|DBUS_SESSION_BUS_ADDRESS|APIMART_(CONFIG|HISTORY|RECORD|SANDBOX)"
+    r"|APPDATA|COMSPEC|LOCALAPPDATA|PATHEXT|SYSTEMROOT|TEMP|TMP|USERPROFILE|WINDIR"
+)
+"""Variables that hold no key, as far as their names tell."""
+
+
+def environment_without_keys(
+    environ: Mapping[str, str], config: ConfigFile | None = None, *, except_from: str | None = None
+) -> dict[str, str]:
+    """Return `environ` without the variables that have a key in them.
+
+    Keys are: the values of APIMART_API_KEY and of each variable that a profile names, the keys in the config file, and
+    all keys that this process has read, but for those that came from `except_from`. The config file is read, unless
+    `config` says what is in it. Where it cannot be read, only variables are kept that are known to be harmless.
+    """
+    offered = environ
+    try:
+        profiles = list((read_config(environ) if config is None else config).profiles.values())
+    except ConfigError:
+        # It was changed since it was read: nothing tells any more in which variables its profiles have their keys.
+        profiles = []
+        offered = {name: value for name, value in environ.items() if _HARMLESS.fullmatch(name)}
+    named = {"APIMART_API_KEY", *(str(profile["api_key_env"]) for profile in profiles if "api_key_env" in profile)}
+    keys = {
+        *(environ.get(name, "") for name in named),
+        *(str(profile["api_key"]) for profile in profiles if "api_key" in profile),
+        *known_keys(except_from=except_from),
+    }
+    words = {word for key in keys for word in _words(key)}
+    long = {form for word in words if len(word) >= LEAST_PIECE for form in _forms(word)}
+    return {
+        name: value
+        for name, value in offered.items()
+        if name not in named and value not in words and not any(form in view for view in _views(value) for form in long)
+    }
+
+
+def _words(key: str) -> Iterator[str]:
+    """Yield a key, and what it is without the quotes and the `Bearer` that people copy along with it."""
+    yield from {key, *re.split(r"[\s'\"`]+", key)} - {""}
+
+
+def _forms(key: str) -> Iterator[str]:
+    """Yield a key as other variables may have it: plain, in hex, and in either base64, as in a Basic login."""
+    from base64 import b64encode
+
+    raw = key.encode("utf-8", "surrogateescape")
+    yield from (key, raw.hex(), raw.hex().upper())
+    for before in range(3):
+        # Without the characters that share their bits with what stands around the key.
+        encoded = b64encode(b"\0" * before + raw).decode()[(0, 2, 3)[before] :].rstrip("=")[:-1]
+        yield from (encoded, encoded.translate(_FOR_URLS))
+
+
+def _views(value: str) -> set[str]:
+    """Return a value as it is, and without what may stand between the characters of a key in it.
+
+    That is percent-encoding, of some characters or of all, and white space: `base64` breaks its lines at 76 characters,
+    and an address or JSON hides the break once more.
+    """
+    from urllib.parse import unquote
+
+    plain = unquote(value, errors="surrogateescape")
+    return {value, plain, *(_BETWEEN.sub("", view) for view in (value, plain))}

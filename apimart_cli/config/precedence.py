@@ -11,8 +11,7 @@ from typing import NamedTuple, TypeVar
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.key import find_key
 from apimart_cli.config.names import DEFAULT_PROFILE
-from apimart_cli.config.recording import find_history, find_record
-from apimart_cli.config.settings import Options, Setting, Settings
+from apimart_cli.config.settings import Options, Setting, Settings, find_history, find_record
 from apimart_cli.config.values import (
     BACKGROUND_KEYS,
     BASE_URL,

@@ -1,11 +1,20 @@
-"""The new text of a config file: what was asked for changes, comments, order and every other byte stay.
+"""Where each name stands in the text of a config file: TOML readers keep no positions. Pure: no I/O.
+
+Giving a profile another name in the text of the config file; comments, order and every other byte stay.
+
+Pure: text in, text out.
+
+The new text of a config file: what was asked for changes, comments, order and every other byte stay.
 
 The only importer of tomlkit. Pure: text in, text out.
 """
 
+import io
+import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +22,150 @@ import tomlkit
 from tomlkit.items import Item
 
 from apimart_cli.config.file import parse_toml
-from apimart_cli.config.layout import Statement, split_lines, statements
+from apimart_cli.config.names import suggestion
 from apimart_cli.config.values import Number
-from apimart_cli.errors import ConfigError
+from apimart_cli.errors import ConfigError, UsageError
+
+MAX_STATEMENT_LINES = 200
+"""Most lines of a list or text up to which places in the file are found."""
+
+
+class Statement(NamedTuple):
+    """One statement of the file, a table's header or an assignment, and the lines it takes."""
+
+    first: int
+    last: int
+    table: tuple[str, ...]
+    """The table that it opens, or stands in."""
+    names: tuple[tuple[str, ...], ...]
+    """Everything that it sets, as paths from the top; nothing for a header."""
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Yield the statements of a valid TOML document in their order, as far as their places can be found."""
+    lines = split_lines(text)
+    table: tuple[str, ...] = ()
+    number = 0
+    while number < len(lines):
+        first, number = number, number + 1
+        start = lines[first].lstrip()[:1]
+        if start in {"", "#"}:
+            continue
+        content = _read_statement(lines[first:number])
+        while content is None and number < len(lines) and number - first < MAX_STATEMENT_LINES:
+            number += 1
+            content = _read_statement(lines[first:number])
+        if content is None:
+            return
+        if start == "[":
+            table = max(_paths(content), key=len)
+        names = () if start == "[" else tuple((*table, *path) for path in _paths(content))
+        yield Statement(first + 1, number, table, names)
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of TOML, ends included. `str.splitlines` knows more line ends than TOML does."""
+    return list(io.StringIO(text))
+
+
+def line_of(text: str, table: tuple[str, ...], name: str) -> int | None:
+    """Return the line on which `name` of `table` begins, or the table, where the name has none of its own."""
+    lines = _lines(text)
+    return lines.get((*table, name), lines.get(table))
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> Mapping[tuple[str, ...], int]:
+    """Return the line on which everything that has a name begins, by its path. TOML readers keep no positions."""
+    lines: dict[tuple[str, ...], int] = {}
+    for statement in statements(text):
+        tables = (statement.table[:depth] for depth in range(1, len(statement.table) + 1))
+        for path in (*tables, *statement.names):
+            lines.setdefault(path, statement.first)
+    return lines
+
+
+def _read_statement(lines: Iterable[str]) -> Mapping[str, Any] | None:
+    """Read a statement by itself; None where it goes on."""
+    import tomllib
+
+    try:
+        return tomllib.loads("".join(lines))
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return None
+
+
+def _paths(content: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the path of everything in `content` that has a name."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield (name,)
+            yield from ((name, *path) for path in _paths(value))
+
+
+_PART = r"""[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*'"""
+"""One part of a dotted name in TOML."""
+
+
+def check_names(document: Mapping[str, Any], old: str, new: str, path: Path) -> None:
+    """Raise UsageError unless there is a profile `old` in the document, and none that is called `new`."""
+    profiles = document.get("profiles")
+    names = list(profiles) if isinstance(profiles, dict) else []
+    if old not in names:
+        known = suggestion(old, names, f"choose one of: {', '.join(names)}")
+        raise UsageError(f"there is no profile {old!r} in {path}", known if names else None)
+    if new in names:
+        raise UsageError(f"there is a profile {new!r} already in {path}", "choose another name")
+
+
+def renamed(text: str, old: str, new: str, path: Path) -> str:
+    """Return `text` with profile `old` called `new`, in its tables and in `default_profile`.
+
+    The new text is read again and compared with the old document plus the change. Raises UsageError for names that
+    cannot be, and ConfigError when it does not come out right.
+    """
+    before = parse_toml(text, path)
+    check_names(before, old, new, path)
+    profiles = {new if name == old else name: table for name, table in before["profiles"].items()}
+    wanted = {**before, "profiles": profiles}
+    after = _with_new_name(text, old, new)
+    if exactly(parse_toml(after, path)) != exactly(wanted):
+        raise ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")
+    if before.get("default_profile") == old:
+        after = rewritten(after, Change((), sets={"default_profile": new}), path)
+    return after
+
+
+def _with_new_name(text: str, old: str, new: str) -> str:
+    lines = split_lines(text)
+    for statement in statements(text):
+        if any(path[:2] == ("profiles", old) for path in (statement.table, *statement.names)):
+            first = statement.first - 1
+            lines[first] = _line_with_new_name(lines[first], statement, old, new)
+    return "".join(lines)
+
+
+def _line_with_new_name(line: str, statement: Statement, old: str, new: str) -> str:
+    """Return a line, a header or the begin of an assignment, with the second part of its path called `new`."""
+    depth = len(statement.table) if statement.names else 0
+    if depth > 1:  # it stands in a table whose header has the name
+        return line
+    names = re.match(rf"\s*\[?\s*(?:{_PART})(?:\s*\.\s*(?:{_PART}))*", line)
+    parts = list(re.finditer(_PART, names.group())) if names else []
+    if len(parts) <= 1 - depth or _unquoted(parts[1 - depth].group()) != old:
+        return line
+    part = parts[1 - depth]
+    return line[: part.start()] + _quoted(new) + line[part.end() :]
+
+
+def _unquoted(part: str) -> str:
+    return next(iter(parse_toml(f"{part} = 0", Path())))
+
+
+def _quoted(name: str) -> str:
+    # A name that shows has no character that JSON and TOML escape differently.
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
 
 Value = str | list[str] | Number | bool
 

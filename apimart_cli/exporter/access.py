@@ -1,12 +1,150 @@
-"""Who is let in: the certificate that an exporter shows, and the token that it asks for. Read again when told so."""
+"""Where an exporter listens, and who may be let in there. Pure: no I/O.
+
+The names and addresses that an exporter answers to. Pure: no I/O.
+
+A web page can make a browser ask this machine, under a name of the page's own that has come to mean this machine's
+address (DNS rebinding). The browser then shows the page the answer. What it cannot change is the `Host` that is sent.
+
+Who is let in: the certificate that an exporter shows, and the token that it asks for. Read again when told so.
+
+Shards: which of several processes asks for a profile. Pure: no I/O.
+"""
 
 import hmac
+import re
 import ssl
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.config.private_file import read_private_file
 from apimart_cli.errors import ConfigError, UsageError
+from apimart_cli.replacing import read_private_file
+from apimart_cli.target import is_loopback_address
+from apimart_cli.text import quote
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # asked for, and guarded below
+"""Every address of this machine: of IPv4, and of IPv6."""
+
+_EXAMPLE = "give an address and a port, like 127.0.0.1:9899 or [::1]:9899"
+
+
+class Address(NamedTuple):
+    """An address of this machine, and a port; port 0 is a free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can get there."""
+        return ip_address(self.host).is_loopback
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is an address of IPv6."""
+        return ":" in self.host
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
+
+
+def parse_listen(text: str, source: str = "--listen") -> tuple[Address, ...]:
+    """Return the addresses in a text like `127.0.0.1:9899`, `[::]:9899`, `localhost:9899` or `:9899`.
+
+    Without an address it is every address of this machine, of IPv4 and of IPv6. Raises UsageError, naming `source`, for
+    anything else: other names may mean another machine tomorrow.
+    """
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", text)
+    if match is None:
+        raise UsageError(f"{source}: '{quote(text, 60)}' is no address with a port", _EXAMPLE)
+    six, four, port = match.groups()
+    if int(port) > 65535:
+        raise UsageError(f"{source}: there is no port {port}", "give a port up to 65535")
+    if not six and not four:
+        return tuple(Address(host, int(port)) for host in EVERYWHERE)
+    host = six or ("127.0.0.1" if four == "localhost" else four)
+    try:
+        found = ip_address(host)
+    except ValueError:
+        raise UsageError(f"{source}: '{quote(host, 60)}' is no IP address", _EXAMPLE) from None
+    if (found.version == 6) is not bool(six):
+        raise UsageError(f"{source}: '{quote(text, 60)}' is no address with a port", _EXAMPLE)
+    return (Address(str(found), int(port)),)
+
+
+def check_exposure(address: Address, *, has_tls: bool, has_token: bool, is_insecure: bool) -> None:
+    """Raise UsageError for an address that others reach, unless TLS and a token protect it, or it is asked for."""
+    if address.is_loopback or is_insecure or (has_tls and has_token):
+        return
+    missing = " and ".join(words for words, is_there in (("TLS", has_tls), ("a token", has_token)) if not is_there)
+    raise UsageError(
+        f"--listen: others can reach {address}, and without {missing} they could read the balances",
+        "give --tls-cert, --tls-key and --token-file, or --insecure where something else protects it",
+    )
+
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[\w.~%-]*)?\]|([\w.~!$&'()*+,;=%-]*))(?::[0-9]*)?", re.ASCII)
+
+_NAME = re.compile(r"(?=.{1,253}$)[\w-]{1,63}(?:\.[\w-]{1,63})*", re.ASCII)
+
+
+class Hosts(NamedTuple):
+    """What an exporter may be asked as, besides `localhost` and the addresses at which it was reached."""
+
+    allowed: frozenset[str] = frozenset()
+    """Names and addresses as `parse_host` returns them."""
+
+    def has(self, host: str, reached_at: str) -> bool:
+        """Tell whether a question for `host` is meant for us; it came to our address `reached_at`."""
+        return (
+            host in self.allowed
+            or host == "localhost"
+            # Behind a forwarded port, as of SSH. Unlike a name, an address cannot be made to mean another one.
+            or is_loopback_address(host)
+            or host == parse_host(f"[{reached_at}]" if ":" in reached_at else reached_at)
+        )
+
+
+def parse_host(text: str) -> str | None:
+    """Return the name or address in a `Host`, in the one way of writing it; None for what is no host.
+
+    The port is left out, as it may be another one where ports are mapped. So is the zone of an IPv6 address.
+    """
+    match = _HOST.fullmatch(text)
+    if match is None:
+        return None
+    six, name = match.groups()
+    try:
+        address = ip_address(six or name.removesuffix("."))
+    except ValueError:
+        return None if six else name.removesuffix(".").lower()
+    return str(address) if (address.version == 6) is bool(six) else None
+
+
+def read_hosts(allowed: Sequence[str], *, own_name: str | None) -> Hosts:
+    """Return what may be asked for: what `--allowed-host` named, and the name of this machine, where that is given.
+
+    Raises UsageError for a text that is neither a name nor an address.
+    """
+    names = {_allowed(text) for text in allowed}
+    if own_name is not None:
+        names |= {own_name.lower()} if _NAME.fullmatch(own_name) else set()
+    return Hosts(frozenset(names))
+
+
+def _allowed(text: str) -> str:
+    # An address of IPv6 is clear without brackets, too: there is no port.
+    is_bare = text.count(":") > 1 and not text.startswith("[")
+    has_port = re.search(r"\]:|^[^:\[]*:[^:]*$", text)
+    host = None if has_port else parse_host(f"[{text}]" if is_bare else text)
+    if host is None or not (":" in host or _NAME.fullmatch(host)):
+        raise UsageError(
+            f"--allowed-host: '{quote(text, 60)}' is neither a host name nor an IP address",
+            "give it without a scheme, a port and a path, like balances.example.com",
+        )
+    return host
+
 
 LEAST_TOKEN = 16
 """Fewest characters of a token: what is shorter can be guessed."""
@@ -92,3 +230,38 @@ def _tls(certificate: Path, key: Path) -> ssl.SSLContext:
     if fault is not None:
         raise ConfigError(fault, "give PEM files that belong together, the key without a password")
     return context
+
+
+MOST = 1000
+"""Most shards: more is a slip of the hand."""
+
+
+class Shard(NamedTuple):
+    """One part of all profiles. Which one a profile is in depends on its name and the number of shards alone."""
+
+    number: int
+    """From 1 to `total`."""
+    total: int
+
+    def has(self, profile: str) -> bool:
+        """Tell whether the profile is in this shard: it is in exactly one of them, on every machine the same."""
+        # Not `hash`, which is another one in every process.
+        from hashlib import sha256
+
+        digest = sha256(profile.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") % self.total == self.number - 1
+
+
+def parse_shard(text: str, source: str = "--shard") -> Shard:
+    """Return the shard that a text like `2/4` names. Raises UsageError, naming `source`, for any other text."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise UsageError(f"{source}: '{quote(text, 40)}' names no shard", "give its number and how many there are: 2/4")
+    number, count = map(int, match.groups())
+    if not 1 <= count <= MOST:
+        raise UsageError(f"{source}: there cannot be {count} shards", f"give a number from 1 to {MOST}, like 2/4")
+    if not 1 <= number <= count:
+        raise UsageError(
+            f"{source}: there is no shard {number} of {count}", f"they are numbered from 1/{count} to {count}/{count}"
+        )
+    return Shard(number, count)

@@ -11,18 +11,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from apimart_cli.balance import Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NO_THREAD_HINT, UsageError
-from apimart_cli.exporter.asked import Asked, Dice, Plan, asks_the_same, failed
-from apimart_cli.exporter.first import FirstRound, not_asked_yet
-from apimart_cli.exporter.garbage import Garbage
-from apimart_cli.exporter.host import Host
-from apimart_cli.exporter.underway import UnderWay
-from apimart_cli.exporter.workers import Visit, Workers
+from apimart_cli.errors import NO_THREAD_HINT, Trace, UsageError
+from apimart_cli.exporter.plan import (
+    Asked,
+    Dice,
+    FirstRound,
+    Host,
+    Plan,
+    UnderWay,
+    asks_the_same,
+    failed,
+    not_asked_yet,
+)
+from apimart_cli.exporter.workers import Garbage, Visit, Workers
 from apimart_cli.gateway.client import STOP_PAUSE, STOP_SECONDS
 from apimart_cli.processes.signals import held_back
-from apimart_cli.trace import Trace
+from apimart_cli.rules.balance import Reading
 
 LONGEST_WAIT = 1.0
 """Most seconds to wait at a stretch."""

@@ -10,10 +10,8 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import BaseServer
 from typing import Any, NamedTuple
 
-from apimart_cli.exporter.access import Access
-from apimart_cli.exporter.hosts import Hosts, parse_host
-from apimart_cli.exporter.page import CONTENT_TYPE
-from apimart_cli.exporter.pages import Pages
+from apimart_cli.exporter.access import Access, Hosts, parse_host
+from apimart_cli.exporter.page import CONTENT_TYPE, Pages
 
 LONGEST_HEAD = 16 * 1024
 """Most bytes of a question that are read: its first line and its headers. A longer one is refused."""

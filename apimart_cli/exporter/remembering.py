@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.settings import Settings
-from apimart_cli.exporter.telling import log_warning
-from apimart_cli.memory import record, unrecorded
 from apimart_cli.processes.signals import held_back
+from apimart_cli.readings.forecasts import record, unrecorded
+from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.screen.writing import log_warning
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
-    from apimart_cli.forecast import Forecast
-    from apimart_cli.spending import Sample
+    from apimart_cli.rules.forecast import Forecast
+    from apimart_cli.rules.spending import Sample
 
 SOURCE = "exporter"
 """What the ledger calls the command that asked."""
@@ -120,7 +120,7 @@ class Remembering:
             is_first = reading.balance is not None and place not in self._latest
         if not is_first or path is None or seconds <= 0 or not path.exists():
             return
-        from apimart_cli.ledger.recording import within
+        from apimart_cli.ledger.background import within
 
         began = time.monotonic()
         try:
@@ -195,8 +195,8 @@ class Remembering:
 
 def _forecast(path: Path, reading: Reading) -> "Forecast | None":
     """Return how long a balance lasts, from the ledger. Raises LedgerError where that cannot be read."""
-    from apimart_cli.forecast import forecast
-    from apimart_cli.spending import Sample
+    from apimart_cli.rules.forecast import forecast
+    from apimart_cli.rules.spending import Sample
 
     balance = reading.balance
     if balance is None or reading.key_id is None:
@@ -208,11 +208,11 @@ def _forecast(path: Path, reading: Reading) -> "Forecast | None":
 
 
 def _samples(path: Path, reading: Reading, balance: Balance) -> "Iterator[Sample]":
-    from apimart_cli.forecast import REACH
+    from apimart_cli.ledger.background import EVERY
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.queries import samples
-    from apimart_cli.ledger.recall import EVERY
-    from apimart_cli.ledger.records import Series
+    from apimart_cli.ledger.schema import Series
+    from apimart_cli.rules.forecast import REACH
 
     series = Series(reading.key_id or "", reading.host, reading.scope)
     now = datetime.now(UTC)

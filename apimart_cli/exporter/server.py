@@ -14,7 +14,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 from apimart_cli.errors import NO_THREAD_HINT, UsageError
-from apimart_cli.exporter.address import Address
+from apimart_cli.exporter.access import Address
 from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Shown
 from apimart_cli.processes.signals import held_back
 

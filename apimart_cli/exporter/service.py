@@ -1,35 +1,90 @@
-"""The use case of `exporter`: settings in, a page for whoever asks, until a signal ends it."""
+"""What an exporter says of the profiles that begin to fail and recover: a line for each change, none for each round.
+
+Pure but for its lock: no I/O, no clock.
+
+The use case of `exporter`: settings in, a page for whoever asks, until a signal ends it.
+"""
 
 import gc
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from apimart_cli.balance import Reading
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import ApimartError, ExitCode, bug
-from apimart_cli.exporter.access import AccessFiles, read_access
-from apimart_cli.exporter.address import Address, check_exposure
-from apimart_cli.exporter.arenas import keep_one_arena
-from apimart_cli.exporter.asked import asks_the_same
+from apimart_cli.errors import ApimartError, ExitCode, Trace, bug
+from apimart_cli.exporter.access import AccessFiles, Address, check_exposure, read_access, read_hosts
 from apimart_cli.exporter.asking import Asking
-from apimart_cli.exporter.board import Board
 from apimart_cli.exporter.handler import Shown
-from apimart_cli.exporter.hosts import read_hosts
-from apimart_cli.exporter.notes import Notes
-from apimart_cli.exporter.pages import Pages
+from apimart_cli.exporter.page import Board, Pages
+from apimart_cli.exporter.plan import asks_the_same
 from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
-from apimart_cli.exporter.telling import log_note, log_warning
-from apimart_cli.keys.source import NoKey
-from apimart_cli.output.metrics import shown_names
+from apimart_cli.exporter.workers import keep_one_arena
+from apimart_cli.keys.key import NoKey
+from apimart_cli.output.prometheus import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
-from apimart_cli.trace import Trace
+from apimart_cli.rules.balance import Reading
+from apimart_cli.screen.writing import log_note, log_warning
+
+
+class Note(NamedTuple):
+    """One message, and what to do next."""
+
+    message: str
+    hint: str | None = None
+
+
+class Notes:
+    """Which readings fail, and what is to be told of that since it was last asked for."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._failing: set[tuple[str, str]] = set()
+        self._failed: dict[Note, list[str]] = {}
+        self._recovered: list[str] = []
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        """Take note of readings that have come."""
+        with self._guard:
+            for reading in readings:
+                self._take(reading)
+
+    def _take(self, reading: Reading) -> None:
+        place = reading.profile, reading.scope.value
+        if reading.error is None:
+            if place in self._failing:
+                self._failing.discard(place)
+                self._recovered.append(reading.name)
+        elif place not in self._failing:
+            self._failing.add(place)
+            self._failed.setdefault(Note(reading.error.message, reading.error.hint), []).append(reading.name)
+
+    def forget(self, profiles: Iterable[str]) -> None:
+        """Expect nothing more of profiles that went."""
+        gone = set(profiles)
+        with self._guard:
+            self._failing = {place for place in self._failing if place[0] not in gone}
+
+    def told(self) -> Iterator[Note]:
+        """Give what is to be told since: what is the same of several is one line."""
+        with self._guard:
+            failed, self._failed = self._failed, {}
+            recovered, self._recovered = self._recovered, []
+        for note, names in failed.items():
+            yield Note(f"{_listed(names)} cannot be read: {note.message}", note.hint)
+        if recovered:
+            yield Note(f"{_listed(recovered)} can be read again")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return all of up to three names, and of more the first two and how many more there are."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
 
 TELL_EVERY = 1.0
 """Seconds between two times at which failures are told: what fails together is told together."""

@@ -1,16 +1,18 @@
-"""The gateway's answer and what it proves: `Answer` in, `Balance` or an error out.
+"""Strict JSON: one object, numbers kept as the text that the server wrote. Pure: no I/O.
+
+The gateway's answer and what it proves: `Answer` in, `Balance` or an error out.
 
 The only reader of the payload. It is strict on purpose: whatever is not exactly the documented shape is a bad
 response, because a gate that guesses is worse than no gate. Pure: no I/O, no clock.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, NoReturn
 
-from apimart_cli.balance import Balance
 from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError
 from apimart_cli.gateway.failures import (
     AUTH_STATUSES,
@@ -20,9 +22,81 @@ from apimart_cli.gateway.failures import (
     no_money,
     untrustworthy,
 )
-from apimart_cli.gateway.strict_json import JsonNumber, NotStrictError, parse_object
 from apimart_cli.keys.redactor import Redactor
+from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope
+
+MAX_NESTING = 32
+"""Deepest nesting of an answer that is read; the documented one has a single level."""
+
+
+class NotStrictError(Exception):
+    """A document that is not what was asked for; its text says what is wrong, and none of what it holds."""
+
+
+class JsonNumber(str):
+    """A JSON number as the server wrote it; told apart from a JSON string, and free of size limits until judged."""
+
+    __slots__ = ()
+
+
+def parse_object(body: bytes) -> Mapping[str, Any]:
+    """Return the one JSON object that `body` is, numbers kept as text.
+
+    Raises NotStrictError for anything else: other encodings, a byte order mark, trailing bytes, NaN, infinities,
+    duplicate names, nesting beyond MAX_NESTING.
+    """
+    if not body:
+        _refuse("its body is empty")
+    try:
+        document = json.loads(
+            body.decode(),
+            object_pairs_hook=_unique_names,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=_reject_constant,
+        )
+    # `from None`: the decoders' exceptions keep the whole document, and with it whatever the server echoed.
+    except UnicodeDecodeError:
+        raise NotStrictError("it is not UTF-8") from None
+    except RecursionError:
+        raise NotStrictError("it is nested too deep") from None
+    except ValueError:
+        raise NotStrictError("it is not JSON") from None
+    if not isinstance(document, dict):
+        _refuse("it is not a JSON object")
+    if _containers_below(document, MAX_NESTING):
+        _refuse("it is nested too deep")
+    return document
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        _refuse("a name stands in it twice")
+    return fields
+
+
+def _reject_constant(name: str) -> NoReturn:
+    _refuse(f"it holds {name}, which is no JSON number")
+
+
+def _containers_below(document: dict[str, Any], levels: int) -> list[Any]:
+    """Return the objects and lists of `document` that `levels` others enclose; the document itself is the outermost."""
+    containers: list[Any] = [document]
+    for _ in range(levels):
+        children = (child for node in containers for child in _children(node))
+        containers = [child for child in children if isinstance(child, (dict, list))]
+    return containers
+
+
+def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _refuse(what: str) -> NoReturn:
+    raise NotStrictError(what)
+
 
 MAX_AMOUNT_LENGTH = 40
 """Most characters of an amount. A double printed in full has at most 25."""

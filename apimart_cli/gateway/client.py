@@ -6,16 +6,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from apimart_cli.balance import Reading
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UsageError
-from apimart_cli.gateway.question import Means, Question
-from apimart_cli.gateway.shared import Sharing
+from apimart_cli.errors import NO_THREAD_HINT, ApimartError, Trace, UsageError
+from apimart_cli.gateway.question import Means, Question, Sharing
 from apimart_cli.gateway.transport import Transport
+from apimart_cli.keys.key import GivenKey
 from apimart_cli.keys.redactor import Redactor
-from apimart_cli.keys.source import GivenKey
 from apimart_cli.processes.signals import at_ending
+from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target
-from apimart_cli.trace import Trace
 
 MAX_CONCURRENCY = 50
 """Most keys that are asked about at once, each for its own balance, its account's, or both side by side."""

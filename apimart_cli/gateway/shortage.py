@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeGuard
 
-from apimart_cli.gateway.strict_json import JsonNumber
+from apimart_cli.gateway.answer import JsonNumber
 
 LONGEST_READ = 2000
 """Most characters of a message that is read. An error of the gateway has a line; reading 64 KiB takes 44 ms."""

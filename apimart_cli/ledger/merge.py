@@ -16,13 +16,12 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from apimart_cli.errors import UsageError
-from apimart_cli.ledger.elsewhere import require_regular
 from apimart_cli.ledger.file import PATIENT_SECONDS, Connection, step, transaction
-from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.records import Series
+from apimart_cli.ledger.place import LedgerError, require_regular
 from apimart_cli.ledger.retention import forget_import, prune_soon
+from apimart_cli.ledger.schema import Series
 from apimart_cli.ledger.store import STEP, label_id, series_id
-from apimart_cli.ledger.transfer import read_line
+from apimart_cli.ledger.upkeep import read_line
 
 _T = TypeVar("_T")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from apimart_cli.ledger.file import Connection
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.records import MAX_DIGITS, MAX_PLACES, Entry, Series
-from apimart_cli.spending import Sample
+from apimart_cli.ledger.schema import MAX_DIGITS, MAX_PLACES, Entry, Series
+from apimart_cli.rules.spending import Sample
 from apimart_cli.words import Scope
 
 PAGE = 1000
@@ -247,7 +247,7 @@ def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
     if not late:
         return rows
     # Late: hardly any ledger needs it.
-    from apimart_cli.ledger.order import in_order
+    from apimart_cli.rules.spending import in_order
 
     with readable():
         kept = in_order([row[0] for row in rows], late)

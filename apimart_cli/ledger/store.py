@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from apimart_cli.ledger.file import Connection, step, transaction
 from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest, next_place
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.schema import Entry, Series
 
 SAME_WITHIN = timedelta(minutes=10)
 """A reading that changes nothing is not written again within this time."""

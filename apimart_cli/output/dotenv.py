@@ -1,10 +1,50 @@
-"""Lines of NAME=value, as a dotenv report of GitLab wants them: no quotes, no comments, nothing of foreign text."""
+"""What a later step of a CI job wants to know of a verdict, each under a name, as text. Pure.
 
-from apimart_cli.errors import ApimartError
-from apimart_cli.gate import Verdict
-from apimart_cli.output import Format
-from apimart_cli.output.outputs import outputs_of
-from apimart_cli.screen.output import Screen
+Lines of NAME=value, as a dotenv report of GitLab wants them: no quotes, no comments, nothing of foreign text.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from apimart_cli.errors import ApimartError, ExitCode
+from apimart_cli.output import Format, plain
+from apimart_cli.rules.balance import Balance
+from apimart_cli.rules.gate import Verdict
+from apimart_cli.screen.writing import Screen
+from apimart_cli.words import Outcome
+
+UNLIMITED = "unlimited"
+
+
+def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
+    """Return `verdict`, `exit-code`, and `remaining` and `used` of the balance with the least left.
+
+    Both are empty where any of the balances is not known: it might be that one. None of it is foreign text.
+    """
+    if isinstance(result, ApimartError):
+        return _outputs(Outcome.ERROR, result.exit_code, None)
+    balances = [judged.reading.balance for judged in result.judged]
+    known = [balance for balance in balances if balance is not None]
+    least = min(known, key=_left) if len(known) == len(balances) else None
+    return _outputs(result.outcome, result.exit_code, least)
+
+
+def _outputs(outcome: Outcome, code: ExitCode, least: Balance | None) -> Mapping[str, str]:
+    return {
+        "verdict": outcome.value,
+        "exit-code": str(int(code)),
+        "remaining": "" if least is None else remaining(least),
+        "used": "" if least is None else plain(least.used_balance),
+    }
+
+
+def remaining(balance: Balance) -> str:
+    """Return every digit of what is left, or a word."""
+    return UNLIMITED if balance.remain_balance is None else plain(balance.remain_balance)
+
+
+def _left(balance: Balance) -> Decimal:
+    return Decimal("Infinity") if balance.remain_balance is None else balance.remain_balance
 
 
 def _checked_as_dotenv(verdict: Verdict, _screen: Screen) -> str:

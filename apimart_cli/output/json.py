@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from apimart_cli.balance import Balance, Reading, with_spendable
 from apimart_cli.errors import ApimartError
-from apimart_cli.gate import Judged, Verdict
-from apimart_cli.output import Format
-from apimart_cli.output.amounts import plain
-from apimart_cli.screen.output import Screen
+from apimart_cli.output import Format, plain
+from apimart_cli.rules.balance import Balance, Reading, with_spendable
+from apimart_cli.rules.gate import Judged, Verdict
+from apimart_cli.screen.writing import Screen
 from apimart_cli.text import without_commands, without_keys
 from apimart_cli.words import Outcome, Scope
 

@@ -1,11 +1,11 @@
 """The lines of `check`: one a reading, for people and for logs."""
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
-from apimart_cli.output.amounts import with_unit
-from apimart_cli.screen.folding import folded as folded_at
-from apimart_cli.screen.output import Screen
+from apimart_cli.output import with_unit
+from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.rules.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
+from apimart_cli.screen.pieces import folded as folded_at
+from apimart_cli.screen.writing import Screen
 from apimart_cli.text import visible
 from apimart_cli.words import Outcome
 

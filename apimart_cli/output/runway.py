@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 
-from apimart_cli.forecast import LEAST_BLOCKS, Forecast
-from apimart_cli.output.amounts import plain, with_unit
+from apimart_cli.output import plain, with_unit
+from apimart_cli.rules.forecast import LEAST_BLOCKS, Forecast
 from apimart_cli.words import ForecastState
 
 HOURS_BELOW = 2

@@ -1,20 +1,112 @@
-"""One line for bars and prompts: what is known of a balance, and a preset a bar. Pure: no I/O, no clock.
+"""What bars and prompts would obey in text from outside, escaped, so that they show it as it is. Pure: no I/O.
+
+Templates of a status line: the user's own words, with fields in braces. Pure: no I/O.
+
+The words stay as they are: a bar may be told by them to colour the line.
+
+One line for bars and prompts: what is known of a balance, and a preset a bar. Pure: no I/O, no clock.
 
 A value may be anybody's text: it is made one visible line, and what the bar would obey in it is escaped.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from apimart_cli.forecast import Forecast
-from apimart_cli.output.amounts import plain
-from apimart_cli.output.escapes import BY_SHELL, Escape, for_pango, for_tmux
+from apimart_cli.errors import UsageError
+from apimart_cli.output import plain
 from apimart_cli.output.runway import document, in_short, in_words
-from apimart_cli.output.template import FIELDS, Template, filled, read_template
+from apimart_cli.rules.forecast import Forecast
 from apimart_cli.text import visible, without_commands, without_keys
 from apimart_cli.words import Preset, Scope
+
+Escape = Callable[[str], str]
+
+
+def for_tmux(text: str) -> str:
+    """Escape what tmux expands in the output of `#()`: `#` begins formats and styles.
+
+    It is halved twice, once where formats are expanded and once where the line is drawn; but before a bracket only
+    where it is drawn (seen with tmux 3.3).
+    """
+    return re.sub(r"#+(?=(\[?))", lambda match: match[0] * (2 if match[1] else 4), text)
+
+
+def for_pango(text: str) -> str:
+    """Escape the markup of Pango, which is that of XML."""
+    for character, name in _MARKUP:
+        text = text.replace(character, name)
+    return text
+
+
+def for_bash(text: str) -> str:
+    """Escape what bash expands in a prompt: first backslashes, then `$`, backticks and backslashes once more."""
+    return re.sub(r"[\\$`]", lambda match: _IN_BASH[match[0]], text)
+
+
+def for_zsh(text: str) -> str:
+    """Escape what zsh expands in a prompt that a command has printed."""
+    return text.replace("%", "%%")
+
+
+BY_SHELL: Mapping[str, Escape] = {"bash": for_bash, "zsh": for_zsh}
+"""By the shell whose prompt it is; the other shells expand nothing that a command has printed."""
+
+_MARKUP = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;"))
+_IN_BASH = {"\\": "\\\\\\\\", "$": "\\\\$", "`": "\\\\`"}
+
+
+FIELDS = ("remain", "unit", "lasts", "profile", "scope", "used", "age", "host")
+"""The fields of a template."""
+
+
+class Template(NamedTuple):
+    """Words and fields in turn: each field comes after its words; the last one may be missing."""
+
+    parts: Sequence[tuple[str, str | None]]
+
+    @property
+    def names(self) -> set[str | None]:
+        """The fields that it has."""
+        return {field for _, field in self.parts}
+
+
+def read_template(text: str) -> Template:
+    """Read a template. Raises UsageError for an unknown field, and for a second line."""
+    if len(text.splitlines()) > 1 or re.search(r"[\r\n]", text):
+        raise UsageError("--format: a status line is one line", "take the line breaks out of it")
+    parts: list[tuple[str, str | None]] = []
+    words = ""
+    for piece in re.findall(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+", text):
+        if piece in {"{{", "}}"}:
+            words += piece[0]
+        elif piece[0] not in "{}":
+            words += piece
+        elif piece[1:-1] in FIELDS:
+            parts.append((words, piece[1:-1]))
+            words = ""
+        elif len(piece) > 1:
+            raise UsageError(f"--format: there is no field {visible(piece)}", f"use some of: {_LISTED}")
+        else:
+            raise UsageError(f"--format: there is a {piece} alone", f"write it twice, or use some of: {_LISTED}")
+    return Template([*parts, (words, None)])
+
+
+def filled(template: Template, values: Mapping[str, str]) -> str:
+    """Return the template with its fields filled in; one that is empty takes a space with it."""
+    text, is_after_nothing = "", False
+    for words, field in template.parts:
+        text += words.lstrip(" ") if is_after_nothing and (not text or text.endswith(" ")) else words
+        if field is not None:
+            is_after_nothing = not values[field] or (is_after_nothing and not words)
+            text += values[field]
+    return text.rstrip(" ") if is_after_nothing else text
+
+
+_LISTED = ", ".join(f"{{{name}}}" for name in FIELDS)
+
 
 _TEMPLATE = "{remain} {unit} {lasts}"
 

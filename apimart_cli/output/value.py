@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from apimart_cli.balance import Reading, with_spendable
-from apimart_cli.gate import Verdict
-from apimart_cli.output import Format
-from apimart_cli.output.amounts import plain
-from apimart_cli.screen.output import Screen
+from apimart_cli.output import Format, plain
+from apimart_cli.rules.balance import Reading, with_spendable
+from apimart_cli.rules.gate import Verdict
+from apimart_cli.screen.writing import Screen
 from apimart_cli.text import visible
 
 

@@ -1,4 +1,7 @@
-"""A command of the user as a child process: it keeps its own streams, signals and status."""
+"""Starting a command as `timeout`, `env` and shells start it, which run a script without `#!`, too.
+
+A command of the user as a child process: it keeps its own streams, signals and status.
+"""
 
 import errno
 import os
@@ -12,7 +15,37 @@ from typing import Self
 
 from apimart_cli.processes.descendants import GONE_SECONDS, Descendants, Missed, adopt_orphans, note_end, note_start
 from apimart_cli.processes.signals import ENDING, JOB_CONTROL
-from apimart_cli.processes.starting import as_shells_do
+
+_SHELL = "/bin/sh"
+
+
+def as_shells_do(
+    start: Callable[[Sequence[str]], "subprocess.Popen[bytes]"],
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start `command`; where the system does not know the format of its file, have the shell run that as a script.
+
+    That is what execvp(3) does, with which `timeout` and `env` start a command, and which Python does without. The file
+    is looked for in the PATH of `environment`, or of ours. Raises what `start` raises.
+    """
+    try:
+        return start(command)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or not os.path.exists(_SHELL):
+            raise
+        import shutil
+
+        path = (os.environ if environment is None else environment).get("PATH", os.defpath)
+        script = shutil.which(command[0], path=path)
+        if script is None:
+            raise
+        unknown_format = error
+    try:
+        return start([_SHELL, script, *command[1:]])
+    except OSError:
+        raise unknown_format from None
+
 
 _SLICE = 0.05
 """Most seconds to wait at a stretch: the time that is left may become less while we wait."""

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from apimart_cli.processes.suspension import SUSPENDED, Suspension
+from apimart_cli.processes.signals import SUSPENDED, Suspension
 from apimart_cli.processes.table import start_of
 
 NAME = b"apimart-watchdog"

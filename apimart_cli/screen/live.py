@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from apimart_cli.processes.signals import SLICE, asked_to_pause, at_ending, pause
-from apimart_cli.screen.output import Screen, standard_output
-from apimart_cli.screen.writing import unwritable, write_answer
+from apimart_cli.screen.writing import Screen, standard_output, unwritable, write_answer
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -1,8 +1,16 @@
-"""Long answers, written piece by piece: to standard output, or to a file that is there whole or not at all."""
+"""How much room text takes on a screen, in cells, and lines that are folded to fit.
+
+Long answers, written piece by piece: to standard output, or to a file that is there whole or not at all.
+
+The files that a CI runner names in variables, to which it wants what it is to keep of a step.
+
+Telling what a stop does not reach: at once, and again each minute while it goes on.
+"""
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from itertools import islice
@@ -12,7 +20,35 @@ from typing import BinaryIO, TextIO
 from apimart_cli.errors import OutputError, UsageError
 from apimart_cli.files import found_for_output
 from apimart_cli.owners import UnsafeError, trusted_owners
-from apimart_cli.screen.writing import write_answer
+from apimart_cli.processes.descendants import Missed
+from apimart_cli.screen.writing import write_answer, write_warning
+
+
+def width(text: str) -> int:
+    """Return the number of cells that `text` takes on a screen."""
+    if text.isascii():
+        return len(text)
+    # As the table measures; it costs 2 ms to load, and nothing else of Rich comes with it.
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def folded(line: str, cells: int) -> str:
+    """Fold a line at its spaces: a narrow terminal would break it anywhere, in a number or a word too.
+
+    What has no space in it, a path or an address, stays whole.
+    """
+    first, *words = line.split(" ")
+    rows = [first]
+    for word in words:
+        # Not by `textwrap`: it counts characters.
+        if width(f"{rows[-1]} {word}") <= cells:
+            rows[-1] += f" {word}"
+        else:
+            rows.append(f"  {word}")
+    return "\n".join(rows)
+
 
 AT_ONCE = 1000
 """Lines that are written at once."""
@@ -89,3 +125,106 @@ def _new_file(file: Path) -> Iterator[TextIO]:
                 # Closed with the file itself, once that is on the disk.
                 with suppress(OSError):
                     stream.detach()
+
+
+def write_reports(reports: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
+    """Add to the file that each variable names the text that is given for it; without the variable there is no file.
+
+    Raises OutputError for the first that cannot be written to its end: a later step would miss it. All are tried.
+    """
+    failures = [
+        failure
+        for variable, text in reports.items()
+        if environ.get(variable) and (failure := _add(variable, environ[variable], text)) is not None
+    ]
+    if failures:
+        raise failures[0]
+
+
+def _add(variable: str, path: str, text: str) -> OutputError | None:
+    try:
+        # A pipe that nobody reads would be waited for.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        try:
+            _write_whole(descriptor, text.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return OutputError(
+            f"{variable}: {path} cannot be written: {error.strerror}",
+            "the runner makes this file for each step; elsewhere, unset the variable",
+        )
+    return None
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """Write all of it or nothing: the beginning of a report would be read as a report."""
+    size = os.fstat(descriptor).st_size
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise
+
+
+AGAIN_EVERY = 60.0
+"""Seconds after which it is told again."""
+
+MOST_NAMED = 8
+"""Most processes that are named."""
+
+
+class Unreached:
+    """Tells of one command. Call it with what was missed, as often as you like."""
+
+    def __init__(self, why: Callable[[], str | None] = lambda: None) -> None:
+        """`why` says why the command has to end, where that is for us to say; it is called each time."""
+        self._why = why
+        self._since: float | None = None
+        self._told_at = 0.0
+        self._was_blind = False
+
+    def __call__(self, missed: Missed) -> None:
+        """Tell, unless it was told within the last minute."""
+        if missed.is_blind and not self._was_blind:
+            self._was_blind = True
+            write_warning(
+                "the system does not tell what the command has started (there is no /proc that shows it): "
+                "processes that have left its process group may go on",
+                "look for them yourself; in a container, mount /proc",
+            )
+        now = time.monotonic()
+        if not missed.pids or (self._since is not None and now - self._told_at < AGAIN_EVERY):
+            return
+        self._told_at = now
+        if self._since is None:
+            self._since = now
+            told = _in_words(missed)
+        else:
+            minutes = round((now - self._since) / 60)
+            told = f"{_in_words(missed)}, and still {'run' if len(missed.pids) > 1 else 'runs'} after {minutes} min"
+        why = self._why()
+        pids = " ".join(map(str, missed.pids[:MOST_NAMED]))
+        write_warning(
+            f"{why}; {told}" if why else told,
+            f"end {'them' if len(missed.pids) > 1 else 'it'} as a user who may, like: sudo kill {pids}; "
+            "until then it may go on spending",
+        )
+
+
+def _in_words(missed: Missed) -> str:
+    parts = []
+    if missed.refused:
+        parts.append(f"{_named(missed.refused)} cannot be stopped: not permitted")
+    if missed.deaf:
+        parts.append(f"{_named(missed.deaf)} could not be stopped: killed, but not gone")
+    return "; ".join(parts)
+
+
+def _named(pids: Sequence[int]) -> str:
+    if len(pids) == 1:
+        return f"process {pids[0]} of the command"
+    more = "" if len(pids) <= MOST_NAMED else " ..."
+    return f"{len(pids)} processes of the command ({', '.join(map(str, pids[:MOST_NAMED]))}{more})"

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from apimart_cli.errors import AuthError, UsageError
-from apimart_cli.keys.key import MAX_LENGTH
-from apimart_cli.keys.source import drop_newline
+from apimart_cli.keys.key import MAX_LENGTH, drop_newline
 from apimart_cli.processes.signals import SLICE, at_ending
-from apimart_cli.screen.output import is_terminal_error
-from apimart_cli.screen.writing import tell
+from apimart_cli.screen.writing import is_terminal_error, tell
 from apimart_cli.text import visible
 
 

@@ -1,19 +1,130 @@
-"""Writing to standard output and standard error.
+"""What the reader of standard output can show, and whether a person reads standard error.
+
+Writing to a pipe that is full because nobody reads it: for a moment, and not for ever.
+
+Whether anybody still reads standard output: told without writing to it.
+
+Writing to standard output and standard error.
 
 Whatever they are connected to - a terminal, a pipe, a full disk, nothing - writing either succeeds, or raises one
 OutputError, or (for messages) is given up quietly. The interpreter has nothing left to flush at exit.
+
+What an exporter tells on standard error: each line with its time, but for the journal, which adds that itself.
 """
 
 import errno
 import io
 import os
+import select
+import stat
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TextIO
 
 from apimart_cli.errors import ApimartError, OutputError, bug
 from apimart_cli.text import visible
+
+
+class Screen(NamedTuple):
+    """What the reader of standard output can show."""
+
+    colour: bool = False
+    """Whether escape sequences may be written."""
+    width: int | None = None
+    """Columns of the terminal; None where there is no limit."""
+    unicode: bool = True
+    """Whether characters beyond ASCII can be written."""
+
+
+def standard_output(environ: Mapping[str, str] = os.environ) -> Screen:
+    """Look at standard output.
+
+    Colour is for terminals that have it. `NO_COLOR` takes it away (no-color.org), `FORCE_COLOR` brings it to pipes and
+    dumb terminals too (force-color.org); `NO_COLOR` wins. Either counts with any value but the empty one.
+    """
+    stream = sys.stdout
+    if stream is None:
+        return Screen()
+    unicode = (stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
+    is_terminal = stream.isatty()
+    has_colours = is_terminal and environ.get("TERM", "") not in {"", "dumb"}
+    colour = not environ.get("NO_COLOR") and bool(environ.get("FORCE_COLOR") or has_colours)
+    if not is_terminal:
+        return Screen(colour=colour, unicode=unicode)
+    from shutil import get_terminal_size
+
+    return Screen(colour=colour, width=get_terminal_size().columns, unicode=unicode)
+
+
+def is_terminal_error() -> bool:
+    """Tell whether a person reads standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+PATIENCE = 0.25
+"""Most seconds to wait for somebody to read."""
+
+
+def write_in_time(stream: TextIO, data: bytes) -> bool:
+    """Write `data`, and tell whether that was tried: only for pipes and sockets.
+
+    Raises TimeoutError when nobody reads for PATIENCE seconds, and whatever OSError writing raises.
+    """
+    try:
+        descriptor = stream.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):
+        return False
+    # Who stops the output of a terminal (Ctrl-S) wants it to wait.
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) or not hasattr(select, "poll"):
+        return False
+    stream.flush()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    give_up_at = time.monotonic() + PATIENCE
+    while data:
+        if not poll.poll(max(0.0, give_up_at - time.monotonic()) * 1000):
+            raise TimeoutError
+        try:
+            # So much is written without waiting where there is room for anything.
+            written = os.write(descriptor, data[: select.PIPE_BUF])
+        except BlockingIOError:  # somebody who shares the pipe made it so, and was quicker
+            continue
+        data = data[written:]
+    return True
+
+
+class Reader:
+    """Who reads standard output, from when this is made."""
+
+    def __init__(self) -> None:
+        self._poll: Any = None
+        self._file = self._identity()
+        if hasattr(select, "poll") and sys.stdout is not None and self._file is not None:
+            self._poll = select.poll()
+            # No events: an error, or a hang-up, is told all the same.
+            self._poll.register(sys.stdout.fileno(), 0)
+
+    def is_gone_within(self, seconds: float) -> bool:
+        """Wait for so many seconds, or until nobody reads any more; tell whether that is so."""
+        if self._identity() != self._file:
+            # A write found out, and put the null device in its place.
+            return True
+        if self._poll is None:
+            time.sleep(seconds)
+            return False
+        return bool(self._poll.poll(seconds * 1000))
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.fstat(sys.stdout.fileno())
+        except (OSError, ValueError, AttributeError):
+            return None
+        return status.st_dev, status.st_ino
+
 
 _OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 
@@ -92,7 +203,7 @@ def message_lines(kind: str, message: str, hint: str | None) -> list[str]:
     if hint:
         lines.append(f"hint: {visible(hint)}")
     if columns := _columns_of_errors():
-        from apimart_cli.screen.folding import folded
+        from apimart_cli.screen.pieces import folded
 
         lines = [folded(line, columns) for line in lines]
     return [f"{line}\n" for line in lines]
@@ -122,7 +233,6 @@ def tell(text: str) -> None:
     """Write `text` to standard error as it is; where that fails, drop it."""
     if sys.stderr is None:
         return
-    from apimart_cli.screen.unread import write_in_time
 
     try:
         if not write_in_time(sys.stderr, _encoded(sys.stderr, text)):
@@ -152,3 +262,31 @@ def _silence(stream: TextIO | None) -> None:
         os.close(null)
     except (OSError, ValueError):
         pass
+
+
+def log_note(message: str, hint: str | None = None) -> None:
+    """Tell what is worth knowing, and what to do next."""
+    _log("note", message, hint)
+
+
+def log_warning(message: str, hint: str | None = None) -> None:
+    """Tell what is wrong and ends nothing, and what to do next."""
+    _log("warning", message, hint)
+
+
+def is_journal(environ: Mapping[str, str]) -> bool:
+    """Tell whether standard error goes to the journal of systemd.
+
+    A child inherits the variable, and may have its standard error elsewhere: the variable says which file is meant
+    (systemd.exec(5)).
+    """
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _log(kind: str, message: str, hint: str | None) -> None:
+    moment = "" if is_journal(os.environ) else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ ")
+    tell("".join(f"{moment}{line}" for line in message_lines(kind, message, hint)))

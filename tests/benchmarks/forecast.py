@@ -31,8 +31,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from apimart_cli.forecast import forecast
-from apimart_cli.spending import Sample, used_at
+from apimart_cli.rules.forecast import forecast
+from apimart_cli.rules.spending import Sample, used_at
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)

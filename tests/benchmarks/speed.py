@@ -34,10 +34,9 @@ from rich.console import Console
 from rich.table import Table
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import record
-from apimart_cli.sandbox.history import past
-from apimart_cli.sandbox.scenario import Funds
+from apimart_cli.sandbox.scenario import Funds, past
 from apimart_cli.words import Scope
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from apimart_cli import memory
+from apimart_cli.readings.take import forecasts
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.running import Serve
@@ -54,5 +54,5 @@ def usual_patience(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _wait_for_the_ledger(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(memory, "HELD_UP_SECONDS", seconds)
-    monkeypatch.setitem(memory.record.__kwdefaults__, "seconds", seconds)
+    monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", seconds)
+    monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", seconds)

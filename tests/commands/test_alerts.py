@@ -73,7 +73,7 @@ def shop(call: Call, tmp_path: Path) -> Iterator[Shop]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let the clock of the alerts go on by so many seconds."""
     now = [1_795_000_000.0]
-    monkeypatch.setattr("apimart_cli.alerting.time", SimpleNamespace(time=lambda: now[0]))
+    monkeypatch.setattr("apimart_cli.readings.alerting.time", SimpleNamespace(time=lambda: now[0]))
 
     def pass_by(seconds: float) -> None:
         now[0] += seconds
@@ -389,7 +389,7 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it has started, in other sessions, too; the time is 10 seconds."""
-    from apimart_cli import alerting
+    from apimart_cli.readings.take import alerting
 
     assert alerting.LONGEST == 10
     monkeypatch.setattr(alerting, "LONGEST", 0.3)
@@ -418,7 +418,7 @@ def test_what_a_command_leaves_behind_goes_on(shop: Shop, tmp_path: Path) -> Non
 @pytest.mark.parametrize("place", ["_due", "document"])
 def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """No traceback, no other exit code."""
-    monkeypatch.setattr(f"apimart_cli.alerting.{place}", lambda *_: 1 // 0)
+    monkeypatch.setattr(f"apimart_cli.readings.alerting.{place}", lambda *_: 1 // 0)
     ended = shop.check("-q")
     assert (ended.code, ended.stdout) == (3, "")
     assert ended.stderr.startswith("apimart: warning: an alert failed: a bug in apimart: ZeroDivisionError in ")
@@ -427,7 +427,7 @@ def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPa
 
 def test_without_threads_it_is_run_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system starts none: after everything else, one by one."""
-    monkeypatch.setattr("apimart_cli.alerting._started", lambda _target: None)
+    monkeypatch.setattr("apimart_cli.readings.alerting._started", lambda _target: None)
     for _ in range(2):
         assert shop.check().code == 3
     assert shop.events == ["low"]
@@ -467,7 +467,7 @@ def test_a_ledger_that_fails_costs_no_alert(shop: Shop, home: Path, kind: str) -
 @pytest.mark.usefixtures("usual_patience")
 def test_a_busy_ledger_costs_no_alert(shop: Shop, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for a little, and then not."""
-    monkeypatch.setattr("apimart_cli.alerting.PATIENT_SECONDS", 0.3)
+    monkeypatch.setattr("apimart_cli.readings.alerting.PATIENT_SECONDS", 0.3)
     shop("check", "--min", "1")
     with closing(sqlite3.connect(home / ".local/state/apimart/history.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -230,7 +230,7 @@ def _raise(error: BaseException) -> Callable[..., Any]:
         ("apimart_cli.config.precedence.resolve", ["config", "show"]),
         ("apimart_cli.config.file.config_path", ["config", "path"]),
         ("apimart_cli.gateway.client.ask", ["balance"]),
-        ("apimart_cli.gate.judge", ["check", "--min", "5"]),
+        ("apimart_cli.rules.gate.judge", ["check", "--min", "5"]),
         ("apimart_cli.output.format_of", ["balance"]),
         ("apimart_cli.output.format_of", ["check", "--min", "5"]),
         ("apimart_cli.processes.relay.supervise", ["sandbox", "--", "true"]),
@@ -260,7 +260,7 @@ def test_a_bug_is_one_line_and_never_a_verdict(
 
 def test_a_bug_is_told_in_json_too(capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox) -> None:
     """A script that reads JSON finds a verdict that says so, and the same code."""
-    monkeypatch.setattr("apimart_cli.gate.judge", _raise(ValueError(KEY)))
+    monkeypatch.setattr("apimart_cli.rules.gate.judge", _raise(ValueError(KEY)))
     assert main(["check", "--min", "5", "--json"]) is ExitCode.INTERNAL
     document = json.loads(capsys.readouterr().out)
     assert (document["verdict"], document["exit_code"], document["error"]["code"]) == ("error", 1, "internal")
@@ -303,7 +303,7 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are told, and the code says that the output failed."""
-    monkeypatch.setattr("apimart_cli.failing.write_answer", _raise(OutputError("it is full", "free some space")))
+    monkeypatch.setattr("apimart_cli.error_output.write_answer", _raise(OutputError("it is full", "free some space")))
     assert main(["check", "--json"]) is ExitCode.INTERNAL
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("apimart: ")] == [
         "apimart: error: there is no threshold to check",
@@ -345,7 +345,7 @@ def test_a_command_that_returns_anything_else_is_a_bug(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, returned: object
 ) -> None:
     """Forgetting to return a code, or returning one that is not in the list, never ends with 0."""
-    monkeypatch.setattr("apimart_cli.gate.code_of_readings", lambda _readings: returned)
+    monkeypatch.setattr("apimart_cli.rules.gate.code_of_readings", lambda _readings: returned)
     assert main(["balance"]) is ExitCode.INTERNAL
     assert "a bug in apimart: ValueError" in capsys.readouterr().err
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.alerts import Question, Standing
-from apimart_cli.ledger.alerts import Asked, claim
+from apimart_cli.ledger.alarms import Asked, claim
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.runs import begin, finish
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import record
-from apimart_cli.runs import Run
+from apimart_cli.records import Run
+from apimart_cli.rules.alerts import Question, Standing
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.running import KEY_ID, Call, connected

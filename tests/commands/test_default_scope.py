@@ -416,7 +416,7 @@ def test_a_ledger_that_cannot_be_read_may_have_known_it(
     run: Run, history: Path, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then a missing account is no answer, whatever the ledger would have said."""
-    monkeypatch.setattr("apimart_cli.memory.WAITED_SECONDS", 0.3)
+    monkeypatch.setattr("apimart_cli.readings.forecasts.WAITED_SECONDS", 0.3)
     write_past(history, "elsewhere.example", days=1, spent_per_day="0")
     with gateway(answering(PLENTY, refusal(404))) as server, unusable(history, state):
         ended = run("check", "--min", "5", "--fail-open", env=env_of(server))

@@ -15,9 +15,9 @@ import pytest
 
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
-from apimart_cli.ledger.records import Entry
+from apimart_cli.ledger.schema import Entry
 from apimart_cli.ledger.store import record
-from apimart_cli.ledger.transfer import document_of
+from apimart_cli.ledger.upkeep import document_of
 from apimart_cli.output.json import render_document
 from support.ledger import OTHER, WORK, entry
 from support.running import KEY, Call

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.config.renaming import renamed
+from apimart_cli.config.rewriting import renamed
 from apimart_cli.errors import ConfigError
 from support.running import KEY, KEY_ID, Call, Run, Spawn, Write
 

@@ -235,7 +235,7 @@ def test_a_reading_is_recorded(call: Call, sandbox: Sandbox, tmp_path: Path) -> 
 def test_the_line_is_the_last_thing_that_happens(call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """After all that can take time: a signal that came after it would add a second line, and end with 3."""
     done: list[str] = []
-    monkeypatch.setattr("apimart_cli.readings.record", lambda *_, **__: done.append("recorded"))
+    monkeypatch.setattr("apimart_cli.readings.take.record", lambda *_, **__: done.append("recorded"))
     monkeypatch.setattr("apimart_cli.screen.writing.write_answer", lambda _text: done.append("told"))
     assert call("nagios", "-c", "5:", env={**connected(sandbox), "APIMART_RECORD": "1"}).code == 0
     assert done == ["recorded", "told"]
@@ -320,7 +320,7 @@ def test_a_key_that_others_can_read_is_unknown(call: Call, write_config: Write, 
     assert (ended.code, ended.stderr, ended.stdout[:18]) == (3, "", "APIMART UNKNOWN - ")
 
 
-@pytest.mark.parametrize("where", ["apimart_cli.plugin.examine", "apimart_cli.output.nagios.render"])
+@pytest.mark.parametrize("where", ["apimart_cli.rules.plugin.examine", "apimart_cli.output.nagios.render"])
 @pytest.mark.parametrize("error", [ValueError("x | y"), SystemExit(0), KeyboardInterrupt(), MemoryError()])
 def test_a_bug_is_unknown(
     call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, where: str, error: BaseException

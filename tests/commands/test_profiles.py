@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
-from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.words import ScopeChoice
 from support.running import KEY, Call, Run, Spawn, unfolded
 from support.scripted import Gateway, Reply, balance, gateway, refusal

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import apimart_cli
-from apimart_cli.ledger.records import Series
+from apimart_cli.ledger.schema import Series
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope

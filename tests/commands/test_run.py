@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from apimart_cli import memory
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.runs import begin, finish, runs
 from apimart_cli.ledger.upkeep import rename_profile
-from apimart_cli.runs import Run
+from apimart_cli.readings.take import forecasts
+from apimart_cli.records import Run
 from apimart_cli.sandbox.scenario import Fault, Funds, Move
 from apimart_cli.words import StoppedBy
 from support.past import recorded, write_past
@@ -41,8 +41,8 @@ def started(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long it takes to settle is shown once, with a process."""
-    monkeypatch.setattr("apimart_cli.guarding.settling.SETTLE_PAUSE", 0.1)
-    monkeypatch.setattr("apimart_cli.guarding.settling.SETTLE_LIMIT", 0.35)
+    monkeypatch.setattr("apimart_cli.run.looking.SETTLE_PAUSE", 0.1)
+    monkeypatch.setattr("apimart_cli.run.looking.SETTLE_LIMIT", 0.35)
 
 
 @pytest.fixture
@@ -419,10 +419,8 @@ def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: p
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("apimart_cli.readings.ask_again", fail)
-    monkeypatch.setattr(
-        "apimart_cli.guarding.supervision.settle", lambda _looking, _guard, latest, **_: (latest, False)
-    )
+    monkeypatch.setattr("apimart_cli.readings.take.ask_again", fail)
+    monkeypatch.setattr("apimart_cli.run.supervision.settle", lambda _looking, _guard, latest, **_: (latest, False))
     ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
     assert ended.code == 124
     assert "a bug in apimart: ZeroDivisionError" in ended.stderr
@@ -438,7 +436,7 @@ def test_a_bug_of_ours_leaves_nothing_running(
             raise ZeroDivisionError
         return False
 
-    monkeypatch.setattr("apimart_cli.guarding.watching.Watch.must_stop", fail)
+    monkeypatch.setattr("apimart_cli.run.watching.Watch.must_stop", fail)
     script = "echo $$ > new; mv new pid; exec sleep 60"
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", script, env=connected(sandbox))
     assert ended.code == 125
@@ -484,9 +482,9 @@ def test_what_fails_after_a_stop_does_not_hide_it(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("apimart_cli.guarding.supervision._breach", fail)
-    monkeypatch.setattr("apimart_cli.guarding.watching.Guard.stop", lambda *_: StoppedBy.MIN)
-    monkeypatch.setattr("apimart_cli.guarding.supervision._refusal", lambda *_: None)
+    monkeypatch.setattr("apimart_cli.run.supervision._breach", fail)
+    monkeypatch.setattr("apimart_cli.run.watching.Guard.stop", lambda *_: StoppedBy.MIN)
+    monkeypatch.setattr("apimart_cli.run.supervision._refusal", lambda *_: None)
     ended = call("run", "--min", "1", *QUICK, "--report", "report.json", "--", "sleep", "30", env=connected(sandbox))
     assert (ended.code, report_of(tmp_path)["stopped_by"]) == (124, "min")
 
@@ -514,7 +512,7 @@ def test_an_alert_that_fails_at_the_end_does_not_replace_the_status(
     def fail(_alerts: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("apimart_cli.alerting.Alerts.finish", fail)
+    monkeypatch.setattr("apimart_cli.readings.alerting.Alerts.finish", fail)
     options = ("--min", "1", "--on-low", "true", *QUICK)
     assert call("run", *options, "--", "sh", "-c", "exit 9", env=connected(sandbox)).code == 9
 
@@ -552,7 +550,7 @@ def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
     """Booked in a batch after the command has ended."""
     sandbox = serve(burn=D(1), lag=0.25)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apimart_cli.guarding.settling.SETTLE_LIMIT", 5)
+        patch.setattr("apimart_cli.run.looking.SETTLE_LIMIT", 5)
         ended = call("run", "--max-spend", "9", "--", "true", env=connected(sandbox))
     assert ended.stderr.count("(settled)") == 1
 
@@ -766,7 +764,7 @@ def test_a_history_that_cannot_be_read_is_not_too_little(
     """`--on-no-forecast pass` starts the command without a history, and not where nobody knows what it says."""
     import sqlite3
 
-    monkeypatch.setattr(memory, "WAITED_SECONDS", 0.5)
+    monkeypatch.setattr(forecasts, "WAITED_SECONDS", 0.5)
     line = ("run", "--min-runway", "3d", "--on-no-forecast", "pass", *QUICK, "--", "sh", "-c", "exit 4")
     assert call(*line, env=connected(sandbox)).code == 4
     locked = sqlite3.connect(ledger)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apimart_cli import fetch_balance
-from apimart_cli.balance import Balance, Reading, with_spendable
-from apimart_cli.balance import spendable as combine
 from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
 from apimart_cli.keys.key import ApiKey
+from apimart_cli.rules.balance import Balance, Reading, with_spendable
+from apimart_cli.rules.balance import spendable as combine
 from apimart_cli.words import Scope
 from support.running import KEY, Call, Run, Spawn
 from support.scripted import ACCOUNT, Reply, balance, gateway, refusal

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from apimart_cli.keys.key import ApiKey
+from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.recording import remember
-from apimart_cli.ledger.records import Series
-from apimart_cli.ledger.schema import MIGRATIONS
-from apimart_cli.ledger.state import Refreshing, fail, look, name_of, settle
+from apimart_cli.ledger.refreshes import Refreshing, fail, look, name_of, settle
+from apimart_cli.ledger.schema import MIGRATIONS, Series
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
@@ -40,7 +39,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """The refreshes that were started, none of which runs: they have tests of their own. Readings are recorded."""
     found: Started = []
     monkeypatch.delenv("APIMART_RECORD")
-    monkeypatch.setattr("apimart_cli.processes.detached.start_detached", lambda words, **_: found.append(words))
+    monkeypatch.setattr("apimart_cli.processes.hook.start_detached", lambda words, **_: found.append(words))
     return found
 
 
@@ -372,7 +371,7 @@ def test_a_refresh_is_patient_with_a_busy_disk(
     call: Call, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was not written in the time that an answer has is written a little later."""
-    monkeypatch.setattr("apimart_cli.readings.record", lambda *_: None)
+    monkeypatch.setattr("apimart_cli.readings.take.record", lambda *_: None)
     call("statusline", "--refresh", env=connected(sandbox))
     assert state_of(ledger, sandbox.url.removeprefix("http://")).confirmed_at
 
@@ -498,7 +497,7 @@ def test_a_process_that_cannot_be_started_breaks_no_bar(line: Line, monkeypatch:
     def refuse(_: object, **_options: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("apimart_cli.processes.detached.start_detached", refuse)
+    monkeypatch.setattr("apimart_cli.processes.hook.start_detached", refuse)
     assert line() == DASH
 
 

@@ -17,11 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, AuthError
+from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.screen.drawing import Drawing
-from apimart_cli.screen.progress import Waiting, progress
+from apimart_cli.screen.progress import Drawing, Waiting, progress
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import show
 from support.running import KEY, Call, Run, Spawn, connected

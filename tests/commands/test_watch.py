@@ -18,10 +18,9 @@ from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
-from apimart_cli.live.board import Board
-from apimart_cli.live.view import Order, watch
-from apimart_cli.readings import Taken
-from apimart_cli.rounds import Clock, Rounds
+from apimart_cli.readings.rounds import Clock, Rounds
+from apimart_cli.readings.take import Taken
+from apimart_cli.readings.watch import Board, Order, watch
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Call, Serve, Write, connected
@@ -67,7 +66,7 @@ def settings_of(gateway: Sandbox | Gateway, **options: Any) -> list[Settings]:
 
 @pytest.fixture(autouse=True)
 def _retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.001)
 
 
 def seconds_between(rounds: Rounds, time: Time, count: int) -> list[float]:
@@ -353,7 +352,9 @@ def test_readings_are_recorded_now_and_then_and_at_the_end(
 ) -> None:
     """Not more often than every 30 seconds; of each profile the last one."""
     written: list[int] = []
-    monkeypatch.setattr("apimart_cli.rounds.record", lambda _path, readings, _source: written.append(len(readings)))
+    monkeypatch.setattr(
+        "apimart_cli.readings.rounds.record", lambda _path, readings, _source: written.append(len(readings))
+    )
     rounds = Rounds(settings_of(sandbox), interval=10, clock=time.clock)
     counts = []
     for _ in range(7):

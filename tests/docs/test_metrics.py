@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from apimart_cli.output.metrics import HELP
+from apimart_cli.output.prometheus import HELP
 from apimart_cli.sandbox.server import Sandbox
 from support.examples import example
 from support.pages import blocks_of, code_in, table

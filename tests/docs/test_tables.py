@@ -7,9 +7,9 @@ import pytest
 
 from apimart_cli import errors, target, text
 from apimart_cli.errors import ExitCode
-from apimart_cli.gateway import client, failures, retry, transport
+from apimart_cli.gateway import client, failures, question, transport
 from apimart_cli.output import json
-from apimart_cli.output import rows as table_rows
+from apimart_cli.output import table as table_rows
 from apimart_cli.sandbox.scenario import Fault
 from support.pages import DOCUMENTATION, code_in, table
 from support.running import Call, Serve, connected
@@ -80,4 +80,4 @@ def test_the_statuses_that_are_tried_again_are_documented() -> None:
         r"HTTP ([\d, ]+ and \d+) are tried again, up to three times", " ".join(DOCUMENTATION.split())
     )
     assert {int(number) for number in re.findall(r"\d+", statuses)} == failures.RETRYABLE_STATUSES
-    assert retry.MAX_ATTEMPTS - 1 == 3
+    assert question.MAX_ATTEMPTS - 1 == 3

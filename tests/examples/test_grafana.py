@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from apimart_cli.forecast import Forecast
-from apimart_cli.output.metrics import HELP, families, told_once
+from apimart_cli.output.prometheus import HELP, families, told_once
+from apimart_cli.rules.forecast import Forecast
 from apimart_cli.words import ForecastState, Scope
 from support.examples import asked, example
 from support.readings import reading

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from apimart_cli.output.metrics import HELP
+from apimart_cli.output.prometheus import HELP
 from support.examples import asked, example
 
 RULES = example("prometheus/apimart.rules.yml")

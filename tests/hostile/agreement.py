@@ -11,16 +11,15 @@ from typing import NamedTuple
 import requests
 import urllib3
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, UsageError
-from apimart_cli.forecast import Forecast
-from apimart_cli.gate import Thresholds, code_of_readings, judge
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.transport import Incoming
-from apimart_cli.keys.key import ApiKey
+from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.keys.redactor import Redactor
-from apimart_cli.keys.source import GivenKey
-from apimart_cli.spending import DAY
+from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.rules.forecast import Forecast
+from apimart_cli.rules.gate import Thresholds, code_of_readings, judge
+from apimart_cli.rules.spending import DAY
 from apimart_cli.target import Target
 from apimart_cli.words import ForecastState, Scope
 from hostile import oracle

@@ -105,7 +105,7 @@ def test_every_output_format_fails_closed(
 ) -> None:
     """`check`, `balance` and the plugin end with the code of the case in every format, and say nothing untoward."""
     monkeypatch.setenv("APIMART_API_KEY", KEY)
-    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("typer.main.get_command", PARSERS)
 
     def run(*arguments: str) -> Ended:
@@ -153,7 +153,7 @@ def test_one_good_answer_of_two_never_makes_a_pass(
     The host is one that has an account: a missing one is a fault there, which is asked about once more.
     """
     monkeypatch.setenv("APIMART_API_KEY", KEY)
-    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("apimart_cli.target.DOCUMENTED_HOSTS", frozenset({"127.0.0.1"}))
     monkeypatch.setattr("typer.main.get_command", PARSERS)
     good = [(http(),)]
@@ -186,7 +186,7 @@ TOLD = ("failure: beside a perfect balance", "failure: of another kind", "failur
 @pytest.mark.parametrize("name", [*SILENT, *TOLD])
 def test_failing_open_forgives_silence_only(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer with HTTP 200 that says "I cannot tell" is the gateway's own word: its code stays 5."""
-    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
     [case] = (case for case in CATALOGUE if case.name == name)
     with FaultServer(case.scripts) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_TIMEOUT": f"{min(case.timeout, 1)}"}

@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apimart_cli.errors import UnavailableError
-from apimart_cli.guard import LONGEST_REST, MOST_INTERVAL, Guard, Limits, Look
-from apimart_cli.guarding import watching
-from apimart_cli.guarding.looking import Sight
-from apimart_cli.guarding.watching import Register, Watch
-from apimart_cli.runs import Run
+from apimart_cli.records import Run
+from apimart_cli.rules.guard import LONGEST_REST, MOST_INTERVAL, Guard, Limits, Look
+from apimart_cli.run import watching
+from apimart_cli.run.looking import Sight
+from apimart_cli.run.watching import Register, Watch
 from apimart_cli.words import StoppedBy
 
 PROFILE = hypothesis.settings.get_current_profile_name()

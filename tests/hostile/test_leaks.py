@@ -284,8 +284,8 @@ BUGGY = [
     "http.client.HTTPConnection.putheader",
     "urllib3.HTTPResponse.read1",
     "json.loads",
-    "apimart_cli.balance.Balance.__new__",
-    "apimart_cli.gate.judge",
+    "apimart_cli.rules.balance.Balance.__new__",
+    "apimart_cli.rules.gate.judge",
     "apimart_cli.output.format_of",
 ]
 """Where a bug may be, from the start of a check to its end."""

@@ -27,7 +27,6 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.balance import Balance, Reading, spendable
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
 from apimart_cli.errors import (
     LONGEST_RETRY_AFTER,
@@ -38,13 +37,14 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.forecast import Forecast, lasts_at_least
-from apimart_cli.gate import Thresholds, judge
-from apimart_cli.gateway.retry import _parse_retry_after
+from apimart_cli.gateway.question import _parse_retry_after
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import WITHHELD, Redactor
 from apimart_cli.output import format_of
-from apimart_cli.screen.output import Screen
+from apimart_cli.rules.balance import Balance, Reading, spendable
+from apimart_cli.rules.forecast import Forecast, lasts_at_least
+from apimart_cli.rules.gate import Thresholds, judge
+from apimart_cli.screen.writing import Screen
 from apimart_cli.target import MAX_TIMEOUT, parse_base_url
 from apimart_cli.text import QUOTE_LIMIT, quote, visible
 from apimart_cli.words import ForecastState, OutputFormat, Scope

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import record
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox

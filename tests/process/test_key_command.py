@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.errors import AuthError
-from apimart_cli.keys.command import KeyCommand
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey, NoKey
+from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
+from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Run, Spawn
 

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from apimart_cli.output.prometheus import readings_as_metrics
+from apimart_cli.replacing import write_textfile
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.text import visible
-from apimart_cli.textfile import write_textfile
 from apimart_cli.words import Scope
 from support.processes import wait_until
 from support.programs import need

@@ -402,8 +402,8 @@ A_THOUSAND = """
 import os, re
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
-from apimart_cli.guard import Guard, Limits
-from apimart_cli.guarding.looking import Looking
+from apimart_cli.rules.guard import Guard, Limits
+from apimart_cli.run.looking import Looking
 limits = Limits(max_spend=1000)
 looking, guard = Looking(resolve(Options())[0], limits), Guard(limits)
 def resident():

@@ -16,10 +16,10 @@ import pexpect
 import pyte
 import pytest
 
-from apimart_cli.ledger.recording import remember
-from apimart_cli.ledger.records import Series
-from apimart_cli.output.escapes import for_bash, for_tmux, for_zsh
-from apimart_cli.processes.detached import start_detached
+from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.schema import Series
+from apimart_cli.output.statusline import for_bash, for_tmux, for_zsh
+from apimart_cli.processes.hook import start_detached
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
@@ -264,7 +264,7 @@ def test_a_key_file_and_folders_of_authorities_mean_the_same_to_the_refresh(monk
         def __init__(self, *_: object, env: Mapping[str, str], **__: object) -> None:
             started.append(env)
 
-    monkeypatch.setattr("apimart_cli.processes.detached.subprocess.Popen", Started)
+    monkeypatch.setattr("apimart_cli.processes.hook.subprocess.Popen", Started)
     variables = {"APIMART_API_KEY_FILE": "key", "SSL_CERT_DIR": f"a{os.pathsep}/b", "SSL_CERT_FILE": "~/c"}
     start_detached([], environment=variables)
     assert started == [
@@ -302,8 +302,8 @@ def test_nothing_that_takes_long_is_loaded(environment: Mapping[str, str], sandb
     """No HTTP, no TLS, no tables: a prompt waits for this."""
     script = (
         "import sys; from apimart_cli.cli import main; main(['statusline', '--max-age', '9d']); "
-        "print(*{'requests', 'urllib3', 'rich', 'ssl', 'socket', 'keyring', 'tomlkit', 'json', 'apimart_cli.readings'}"
-        " & set(sys.modules))"
+        "print(*{'requests', 'urllib3', 'rich', 'ssl', 'socket', 'keyring', 'tomlkit', 'json'} & set(sys.modules), "
+        "*{'apimart_cli.readings.take'} & set(sys.modules))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script],

@@ -190,14 +190,14 @@ def test_a_command_that_cannot_be_stopped_is_told_at_once_and_waited_for(
 def test_it_is_told_again_each_minute() -> None:
     """With how long it goes on by now."""
     from apimart_cli.processes.descendants import Missed
-    from apimart_cli.screen import unreached
+    from apimart_cli.screen import pieces
 
     told: list[str] = []
     now = [0.0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unreached, "write_warning", lambda message, _hint: told.append(message))
-        patch.setattr(unreached.time, "monotonic", lambda: now[0])
-        tell = unreached.Unreached()
+        patch.setattr(pieces, "write_warning", lambda message, _hint: told.append(message))
+        patch.setattr(pieces.time, "monotonic", lambda: now[0])
+        tell = pieces.Unreached()
         for second in range(125):
             now[0] = float(second)
             tell(Missed(refused=[7, 8]))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.alerts import Question, Standing
-from apimart_cli.ledger.alerts import Asked, claim
-from apimart_cli.ledger.recording import remember
-from apimart_cli.ledger.records import Series
+from apimart_cli.ledger.alarms import Asked, claim
+from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.runs import begin
-from apimart_cli.runs import Run as GuardedRun
+from apimart_cli.ledger.schema import Series
+from apimart_cli.records import Run as GuardedRun
+from apimart_cli.rules.alerts import Question, Standing
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry

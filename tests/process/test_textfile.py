@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.output.metrics import HELP
+from apimart_cli.output.prometheus import HELP
+from apimart_cli.replacing import MARK, write_textfile
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.textfile import MARK, write_textfile
 from support.programs import need
 from support.running import KEY, Run, Serve, connected
 from support.strangers import as_root, run_as_stranger
@@ -20,7 +20,7 @@ from support.strangers import as_root, run_as_stranger
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from apimart_cli.textfile import write_textfile
+from apimart_cli.replacing import write_textfile
 os.getpid = time.monotonic_ns = lambda: 1
 write_textfile(Path(sys.argv[1]), "new 1\\n")
 """

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.words import Scope
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import record
 from apimart_cli.words import Scope
 from support.running import KEY_ID

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from apimart_cli.balance import Balance
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -11,6 +10,7 @@ from apimart_cli.errors import (
     PaymentRequiredError,
     UnavailableError,
 )
+from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)

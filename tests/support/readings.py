@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import ApimartError, AuthError
-from apimart_cli.gate import Thresholds, judge
 from apimart_cli.output import format_of
-from apimart_cli.screen.output import Screen
+from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.rules.gate import Thresholds, judge
+from apimart_cli.screen.writing import Screen
 from apimart_cli.words import OutputFormat, Scope
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 5, 987654, tzinfo=UTC)

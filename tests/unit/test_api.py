@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import apimart_cli
-from apimart_cli import errors as errors_module
 from apimart_cli import ApimartError, Balance, ExitCode, fetch_balance
+from apimart_cli import errors as errors_module
 from apimart_cli.errors import (
     AuthError,
     BadResponseError,

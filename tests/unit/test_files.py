@@ -14,17 +14,16 @@ from typing import Any, NamedTuple
 import pytest
 
 from apimart_cli import owners
-from apimart_cli.config.private_file import read_private_file
 from apimart_cli.config.writer import require_writable, set_values
 from apimart_cli.errors import ConfigError, OutputError, UsageError
 from apimart_cli.exporter.access import AccessFiles, read_access
 from apimart_cli.files import MOST_LINKS, Place, found, found_for_output
-from apimart_cli.guarding import accounting
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.owners import UnsafeError, own_files, trusted_owners
+from apimart_cli.replacing import read_private_file, require_place, write_textfile
+from apimart_cli.run import accounting
 from apimart_cli.screen.pieces import write_pieces
-from apimart_cli.textfile import require_place, write_textfile
 from support.running import KEY
 from support.strangers import (
     GROUP,

@@ -3,8 +3,7 @@
 import pytest
 
 from apimart_cli.errors import UsageError
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey
+from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import (
     DEFAULT_BASE_URL,
     DEFAULT_TIMEOUT,

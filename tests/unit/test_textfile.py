@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from apimart_cli import textfile
+from apimart_cli import replacing
 from apimart_cli.errors import OutputError, UsageError
-from apimart_cli.textfile import LEFT_AFTER_SECONDS, MARK, SUFFIX, require_place, write_textfile
+from apimart_cli.replacing import LEFT_AFTER_SECONDS, MARK, SUFFIX, require_place, write_textfile
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_signal_that_ends_the_process_takes_the_unfinished_file_with_it(
             clean_up()
         assert names(folder) == []
 
-    monkeypatch.setattr(textfile.os, "fsync", interrupt)
+    monkeypatch.setattr(replacing.os, "fsync", interrupt)
     with pytest.raises(OutputError):
         write_textfile(folder / "a.prom", "new 1\n")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.config.durations import UNITS, parse_duration, parse_whole_days, read_seconds
+from apimart_cli.config.values import UNITS, parse_duration, parse_whole_days, read_seconds
 from apimart_cli.errors import UsageError
 
 

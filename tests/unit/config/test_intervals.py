@@ -2,9 +2,9 @@
 
 import pytest
 
-from apimart_cli.config.intervals import LEAST_IN_SANDBOX, least_interval, parse_interval, parse_seconds
+from apimart_cli.config.values import LEAST_IN_SANDBOX, least_interval, parse_interval, parse_seconds
 from apimart_cli.errors import UsageError
-from apimart_cli.pace import LEAST_INTERVAL
+from apimart_cli.rules.pace import LEAST_INTERVAL
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60", 60), ("60s", 60), ("5m", 300), (".5", 0.5), ("1.5h", 5400)])

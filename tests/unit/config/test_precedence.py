@@ -14,9 +14,9 @@ from apimart_cli.config.precedence import resolve as resolve_all
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit
 from apimart_cli.errors import AuthError, ConfigError, UsageError
-from apimart_cli.gate import Thresholds
-from apimart_cli.keys.source import GivenKey, NoKey
-from apimart_cli.reports import SettingRow
+from apimart_cli.keys.key import GivenKey, NoKey
+from apimart_cli.records import SettingRow
+from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
 from apimart_cli.words import Scope, ScopeChoice
 from support.running import KEY

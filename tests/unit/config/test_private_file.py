@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.config.private_file import MAX_FILE_BYTES, read_private_file
 from apimart_cli.errors import ConfigError
+from apimart_cli.replacing import MAX_FILE_BYTES, read_private_file
 
 NOT_REGULAR = "name a file; a key can also come from standard input: --api-key -"
 
@@ -141,7 +141,7 @@ def test_a_file_without_permission_is_named_with_the_reason(path: Path, monkeypa
     def refuse(*_arguments: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("apimart_cli.config.private_file.os.open", refuse)
+    monkeypatch.setattr("apimart_cli.replacing.os.open", refuse)
     assert _refusal(path).message == f"cannot read {path}: Permission denied"
 
 
@@ -156,7 +156,7 @@ def test_an_error_of_the_system_without_words_is_told_by_its_own(path: Path, mon
     def refuse(*_arguments: object) -> int:
         raise OSError("no words")
 
-    monkeypatch.setattr("apimart_cli.config.private_file.os.open", refuse)
+    monkeypatch.setattr("apimart_cli.replacing.os.open", refuse)
     assert _refusal(path).message == f"cannot read {path}: no words"
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.config.recording import find_history, find_record, history_path
-from apimart_cli.config.settings import Setting
+from apimart_cli.config.settings import Setting, find_history, find_record, history_path
 from apimart_cli.errors import UsageError
 
 NOT_IN_FILE: Setting[bool | None] = Setting(None, "default")

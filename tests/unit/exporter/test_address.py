@@ -3,7 +3,7 @@
 import pytest
 
 from apimart_cli.errors import UsageError
-from apimart_cli.exporter.address import Address, check_exposure, parse_listen
+from apimart_cli.exporter.access import Address, check_exposure, parse_listen
 
 
 @pytest.mark.parametrize(

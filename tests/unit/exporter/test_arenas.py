@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.exporter.arenas import keep_one_arena
+from apimart_cli.exporter.workers import keep_one_arena
 
 
 def test_glibc_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:

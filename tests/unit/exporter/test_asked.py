@@ -10,7 +10,7 @@ import pytest
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import UnavailableError
-from apimart_cli.exporter.asked import Asked, Plan, asks_the_same
+from apimart_cli.exporter.plan import Asked, Plan, asks_the_same
 from support.readings import failed, reading
 from support.running import KEY
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.balance import Reading
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.exporter.asking import Asking
 from apimart_cli.exporter.workers import Workers
 from apimart_cli.gateway import question
-from apimart_cli.pace import Moment, Pace
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.pace import Moment, Pace
 from support.fault_server import Door, FaultServer
 from support.processes import wait_until
 from support.scripted import balance, gateway, refusal
@@ -26,7 +26,7 @@ Start = Callable[..., "Begun"]
 
 @pytest.fixture(autouse=True)
 def _retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apimart_cli.gateway.retry.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.001)
 
 
 def profiles(folder: Path, *tables: tuple[str, str], **options: Any) -> list[Settings]:
@@ -128,7 +128,7 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(
 
 def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though those that failed would have waited for long: for an hour, in this test."""
-    monkeypatch.setattr("apimart_cli.exporter.host.PROBE_EVERY", 0.2)
+    monkeypatch.setattr("apimart_cli.exporter.plan.PROBE_EVERY", 0.2)
 
     def failed(pace: Pace, now: Moment, **_: Any) -> None:
         pace.failures += 1

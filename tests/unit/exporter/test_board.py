@@ -7,9 +7,9 @@ import pytest
 
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Setting, Settings
-from apimart_cli.exporter import board as board_module
-from apimart_cli.exporter.board import Board
-from apimart_cli.output.metrics import shown_names
+from apimart_cli.exporter import page as board_module
+from apimart_cli.exporter.page import Board
+from apimart_cli.output.prometheus import shown_names
 from apimart_cli.words import Scope
 from support.readings import AUTH, MOMENT, failed, reading
 from support.running import KEY

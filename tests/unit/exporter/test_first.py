@@ -2,8 +2,7 @@
 
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
-from apimart_cli.exporter.asked import Asked, Plan
-from apimart_cli.exporter.first import FirstRound
+from apimart_cli.exporter.plan import Asked, FirstRound, Plan
 from support.running import KEY
 
 

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from apimart_cli.exporter.garbage import ALL_EVERY, EVERY, OLDER_EVERY, Garbage
+from apimart_cli.exporter.workers import ALL_EVERY, EVERY, OLDER_EVERY, Garbage
 
 
 def test_everything_is_looked_at_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from apimart_cli.balance import Reading
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -11,8 +10,9 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.exporter.host import PROBE_EVERY, SILENT_AFTER, Host
-from apimart_cli.pace import MOST_BACK_OFF
+from apimart_cli.exporter.plan import PROBE_EVERY, SILENT_AFTER, Host
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.pace import MOST_BACK_OFF
 from support.readings import failed, reading
 
 SILENCE = failed(UnavailableError("no answer from x within 10 seconds"))

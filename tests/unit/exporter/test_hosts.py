@@ -3,7 +3,7 @@
 import pytest
 
 from apimart_cli.errors import UsageError
-from apimart_cli.exporter.hosts import Hosts, parse_host, read_hosts
+from apimart_cli.exporter.access import Hosts, parse_host, read_hosts
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Notes: a line for each change, none for each round, and one for what is the same of many."""
 
 from apimart_cli.errors import UnavailableError
-from apimart_cli.exporter.notes import Notes
+from apimart_cli.exporter.service import Notes
 from support.readings import AUTH, failed, reading
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from prometheus_client.parser import text_string_to_metric_families
 
 from apimart_cli.exporter.page import join_lines, lines_of
-from apimart_cli.output.metrics import Told, families
+from apimart_cli.output.prometheus import Told, families
 from apimart_cli.words import Scope
 from support.readings import AUTH, LONGEST, failed, reading
 

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from apimart_cli.exporter.pages import FRESH, Pages
+from apimart_cli.exporter.page import FRESH, Pages
 
 
 class Clock:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.exporter import remembering
 from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import all_series, entries
-from apimart_cli.ledger.records import Entry, Series
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import clear, record
+from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.words import Scope
 from support.processes import wait_until
 from support.readings import AUTH, failed

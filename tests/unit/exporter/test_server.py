@@ -12,11 +12,9 @@ import pytest
 
 from apimart_cli.errors import UsageError
 from apimart_cli.exporter import server as server_module
-from apimart_cli.exporter.access import Access
-from apimart_cli.exporter.address import Address
+from apimart_cli.exporter.access import Access, Address, Hosts
 from apimart_cli.exporter.handler import Shown
-from apimart_cli.exporter.hosts import Hosts
-from apimart_cli.exporter.pages import Pages
+from apimart_cli.exporter.page import Pages
 from apimart_cli.exporter.server import Servers
 from support.processes import wait_until
 

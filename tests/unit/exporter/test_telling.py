@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from apimart_cli.exporter.telling import is_journal, log_note, log_warning
+from apimart_cli.screen.writing import is_journal, log_note, log_warning
 
 
 def test_each_line_has_its_time(capsys: pytest.CaptureFixture[str]) -> None:

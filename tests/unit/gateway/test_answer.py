@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -22,6 +21,7 @@ from apimart_cli.errors import (
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
+from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.words import Scope
 from support.payloads import EXPECTED, balance_of
 from support.places import PAYLOADS as FOLDER

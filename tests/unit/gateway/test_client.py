@@ -17,7 +17,6 @@ import urllib3
 
 from apimart_cli import __version__
 from apimart_cli.api import fetch_balance
-from apimart_cli.balance import Balance, Reading
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -28,9 +27,9 @@ from apimart_cli.errors import (
 )
 from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.client import MAX_CONCURRENCY, ask
-from apimart_cli.gateway.retry import MAX_ATTEMPTS
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey, NoKey, SecondsLeft
+from apimart_cli.gateway.question import MAX_ATTEMPTS
+from apimart_cli.keys.key import ApiKey, GivenKey, NoKey, SecondsLeft
+from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
 from support.payloads import EXPECTED
@@ -70,7 +69,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("apimart_cli.gateway.client.time", clock)
     monkeypatch.setattr("apimart_cli.gateway.question.time", clock)
-    monkeypatch.setattr("apimart_cli.gateway.retry.time", clock)
+    monkeypatch.setattr("apimart_cli.gateway.question.time", clock)
     return clock
 
 

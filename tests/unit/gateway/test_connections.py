@@ -21,8 +21,7 @@ from apimart_cli.gateway.client import ask
 from apimart_cli.gateway.connections import Adapter, Authorities, TlsContexts, authorities
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.gateway.wire import StrictResponse
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey
+from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
 from support.fault_server import FaultServer

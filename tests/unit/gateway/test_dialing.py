@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.gateway import dialing
+from apimart_cli.gateway import connections
 from apimart_cli.gateway.client import ask
-from apimart_cli.gateway.dialing import connect_to_first
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey
+from apimart_cli.gateway.connections import connect_to_first
+from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
 from support.addresses import LIVE, SILENT, entry, resolve_to, silent_address
@@ -26,13 +25,13 @@ LONG = 30.0
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
     """Every socket that is made for a connection."""
     found: list[socket.socket] = []
-    real = dialing._begin
+    real = connections._begin
 
     def begin(*arguments: Any) -> socket.socket:
         found.append(real(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(dialing, "_begin", begin)
+    monkeypatch.setattr(connections, "_begin", begin)
     yield found
     for each in found:
         each.close()
@@ -88,7 +87,7 @@ def test_the_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         tried.append(found[4][0])
         raise OSError(113, "No route to host")
 
-    monkeypatch.setattr(dialing, "_begin", begin)
+    monkeypatch.setattr(connections, "_begin", begin)
     with pytest.raises(OSError, match="No route to host"):
         connect_to_first([entry(host, 1) for host in ("::1", "::2", "::3", "127.0.0.1", "127.0.0.2")], LONG)
     assert tried == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]

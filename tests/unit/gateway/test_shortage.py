@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apimart_cli.gateway.answer import JsonNumber
 from apimart_cli.gateway.shortage import (
     LONGEST_READ,
     NO_MONEY_CODES,
@@ -13,7 +14,6 @@ from apimart_cli.gateway.shortage import (
     floor_told,
     says_no_money,
 )
-from apimart_cli.gateway.strict_json import JsonNumber
 
 
 def says(message: str, *codes: str, status: int = 500) -> bool:

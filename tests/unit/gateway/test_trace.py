@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from apimart_cli.errors import traced_error
 from apimart_cli.gateway.client import ask
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey
+from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import Target
-from apimart_cli.trace import traced_error
 from apimart_cli.words import Scope
 from support.fault_server import FaultServer, Script, reset, stall
 from support.leaks import find_key
@@ -145,7 +144,7 @@ def test_a_bug_is_told_with_its_place(
     def judge(*_arguments: object, **_named: object) -> None:
         raise RuntimeError(f"\x1b[2J {KEY}")
 
-    monkeypatch.setattr("apimart_cli.gate.judge", judge)
+    monkeypatch.setattr("apimart_cli.rules.gate.judge", judge)
     with FaultServer([[GOOD]]) as server:
         connected = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         ended = call("check", "--min", "5", *arguments, env={**connected, **env})
@@ -163,11 +162,11 @@ def test_a_bug_while_asking_is_told_with_its_place(call: Call, monkeypatch: pyte
     def interpret(*_arguments: object, **_named: object) -> None:
         raise RuntimeError(KEY)
 
-    monkeypatch.setattr("apimart_cli.gateway.retry.interpret", interpret)
+    monkeypatch.setattr("apimart_cli.gateway.question.interpret", interpret)
     with FaultServer([[GOOD]]) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         ended = call("check", "--min", "5", "--debug", env=env)
     assert ended.code == 1
     assert "apimart: debug: RuntimeError, its words withheld\n" in ended.stderr
-    assert re.search(r"^apimart: debug:   \S+retry.py, line [0-9]+, in fetch: ", ended.stderr, re.M)
+    assert re.search(r"^apimart: debug:   \S+question.py, line [0-9]+, in fetch: ", ended.stderr, re.M)
     assert find_key(ended.stderr, KEY) == []

@@ -21,8 +21,7 @@ from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError,
 from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.failures import timed_out
 from apimart_cli.gateway.transport import MAX_BODY_BYTES, Transport
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.source import GivenKey
+from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
 from support.fault_server import Door, FaultServer, Script, drip, flood, reset, stall, unasked

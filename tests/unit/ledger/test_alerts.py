@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.alerts import Question, Standing
-from apimart_cli.ledger.alerts import MOST_ROWS, Asked, claim
+from apimart_cli.ledger.alarms import MOST_ROWS, Asked, claim
 from apimart_cli.ledger.file import opened, transaction
 from apimart_cli.ledger.place import LedgerError
+from apimart_cli.rules.alerts import Question, Standing
 from apimart_cli.words import AlertEvent, Scope
 
 D = Decimal

@@ -11,20 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.alerts import Question, Standing
-from apimart_cli.ledger.alerts import Asked, claim
-from apimart_cli.ledger.elsewhere import MOST_BYTES, objects_of
+from apimart_cli.ledger.alarms import Asked, claim
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
-from apimart_cli.ledger.overviews import overviews
-from apimart_cli.ledger.place import LedgerError
+from apimart_cli.ledger.place import MOST_BYTES, LedgerError, objects_of
 from apimart_cli.ledger.queries import all_series, entries, latest, profiles, samples
+from apimart_cli.ledger.refreshes import look
 from apimart_cli.ledger.retention import prune
 from apimart_cli.ledger.runs import begin, runs
 from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
-from apimart_cli.ledger.state import look
 from apimart_cli.ledger.store import clear, record
-from apimart_cli.runs import Run
+from apimart_cli.ledger.views import overviews
+from apimart_cli.records import Run
+from apimart_cli.rules.alerts import Question, Standing
 from support.ledger import NOW, WORK, entry
 
 MAGIC = bytes.fromhex("d9d505f920a163d7")

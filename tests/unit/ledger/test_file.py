@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.damage import set_aside
-from apimart_cli.ledger.file import opened, transaction
+from apimart_cli.ledger.file import opened, set_aside, transaction
 from apimart_cli.ledger.place import LedgerError, NoLedgerError, check_file
 from apimart_cli.ledger.queries import entries, latest
 from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS

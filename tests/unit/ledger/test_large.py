@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.forecast import REACH
 from apimart_cli.ledger.file import Connection, opened
-from apimart_cli.ledger.glance import EVERY, Question, glance
-from apimart_cli.ledger.overviews import overviews
 from apimart_cli.ledger.queries import MOST_SAMPLES, entries, latest_of_profile, samples
 from apimart_cli.ledger.store import record
-from apimart_cli.overview import days_until
+from apimart_cli.ledger.views import EVERY, Question, glance, overviews
+from apimart_cli.rules.forecast import REACH, days_until
 from support.ledger import NOW, WORK, entry
 
 COUNT = 432_000

@@ -15,10 +15,10 @@ from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import all_series, entries, extent, latest, profiles, samples
-from apimart_cli.ledger.records import Entry, Series
 from apimart_cli.ledger.retention import prune
+from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import clear, record
-from apimart_cli.ledger.transfer import document_of
+from apimart_cli.ledger.upkeep import document_of
 from apimart_cli.words import Scope
 from support.ledger import NOW, OTHER, WORK, entry
 

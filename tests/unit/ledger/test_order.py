@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.forecast import forecast
 from apimart_cli.ledger.file import Connection, opened
-from apimart_cli.ledger.order import in_order
-from apimart_cli.ledger.overviews import overviews
 from apimart_cli.ledger.queries import entries, latest_of_profile, samples
 from apimart_cli.ledger.retention import prune
 from apimart_cli.ledger.store import SLACK, clear, record
-from apimart_cli.overview import days_until
-from apimart_cli.spending import Sample, segments
+from apimart_cli.ledger.views import overviews
+from apimart_cli.rules.forecast import days_until, forecast
+from apimart_cli.rules.spending import Sample, in_order, segments
 from apimart_cli.words import ForecastState
 from support.ledger import NOW, WORK, entry
 

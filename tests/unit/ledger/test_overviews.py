@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.overviews import overviews
 from apimart_cli.ledger.store import record
+from apimart_cli.ledger.views import overviews
 from support.ledger import NOW, entry
 
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.retention import DAYS_FOR, prune
 from apimart_cli.ledger.runs import beat, begin, clear_runs, finish, runs
 from apimart_cli.ledger.schema import MIGRATIONS
-from apimart_cli.runs import Run
+from apimart_cli.records import Run
 from apimart_cli.words import StoppedBy
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

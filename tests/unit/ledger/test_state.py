@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from apimart_cli.errors import LONGEST_RETRY_AFTER
 from apimart_cli.ledger.file import Connection, opened, transaction
-from apimart_cli.ledger.state import (
+from apimart_cli.ledger.refreshes import (
     FIRST_WAIT,
     LONGEST_WAIT,
     MOST_ROWS,

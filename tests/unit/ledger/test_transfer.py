@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apimart_cli.errors import UsageError
-from apimart_cli.ledger.records import Entry, Series
-from apimart_cli.ledger.transfer import FIELDS, FUTURE, MAX_LINE, OLDEST, as_csv, document_of, lines_of, read_line
+from apimart_cli.ledger.schema import Entry, Series
+from apimart_cli.ledger.upkeep import FIELDS, FUTURE, MAX_LINE, OLDEST, as_csv, document_of, lines_of, read_line
 from apimart_cli.words import ScopeChoice
 from support.ledger import NOW, OTHER, entry
 

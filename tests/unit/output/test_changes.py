@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from apimart_cli.course import View
 from apimart_cli.errors import PaymentRequiredError, UnavailableError
-from apimart_cli.output.changes import below_in_words, change_as_json, change_as_line
-from apimart_cli.spending import TopUp
+from apimart_cli.output.watched import below_in_words, change_as_json, change_as_line
+from apimart_cli.rules.spending import TopUp
+from apimart_cli.rules.trend import View
 from apimart_cli.words import Change
 from support.readings import MOMENT, failed, reading
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apimart_cli.output.chart import ROWS, bar_chart
-from apimart_cli.screen.output import Screen
+from apimart_cli.output.history import ROWS, bar_chart
+from apimart_cli.screen.writing import Screen
 
 PLAIN = Screen(width=100)
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from apimart_cli.balance import Reading
 from apimart_cli.errors import UsageError
 from apimart_cli.output import format_of
+from apimart_cli.rules.balance import Reading
 from apimart_cli.words import OutputFormat
 from support.hostile_names import NAMES
 from support.readings import AUTH, LONGEST, check, failed, limits, reading

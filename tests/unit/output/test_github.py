@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 from markdown_it import MarkdownIt
 
-from apimart_cli.balance import Reading
 from apimart_cli.errors import ApimartError, AuthError, PaymentRequiredError, UnavailableError, UsageError
-from apimart_cli.gate import Verdict, judge
 from apimart_cli.output import format_of
-from apimart_cli.output.workflow import MOST_BYTES
+from apimart_cli.output.github import MOST_BYTES
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.gate import Verdict, judge
 from apimart_cli.text import quote, visible
 from apimart_cli.words import OutputFormat, Scope
 from support.hostile_names import NAMES

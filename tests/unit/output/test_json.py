@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.balance import Reading
 from apimart_cli.errors import UnavailableError, UsageError
-from apimart_cli.gate import Thresholds, judge
 from apimart_cli.output import format_of
 from apimart_cli.output.json import render_document, render_error_as_json
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.gate import Thresholds, judge
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import AUTH, PIPE, check, failed, limits, reading, show, terminal
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 from rich.cells import cell_len
 
-from apimart_cli.balance import Reading
 from apimart_cli.errors import ExitCode, PaymentRequiredError
-from apimart_cli.gate import Judged, Thresholds, Verdict
 from apimart_cli.output.lines import checked_as_lines
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.gate import Judged, Thresholds, Verdict
 from apimart_cli.words import Outcome, OutputFormat, Scope
 from support.readings import AUTH, LONGEST, PIPE, check, failed, limits, reading, terminal
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from apimart_cli.balance import Reading, spendable
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.forecast import Forecast
-from apimart_cli.output.metrics import HELP, Told, families, told_once
+from apimart_cli.output.prometheus import HELP, Told, families, told_once
+from apimart_cli.rules.balance import Reading, spendable
+from apimart_cli.rules.forecast import Forecast
 from apimart_cli.version import __version__
 from apimart_cli.words import ForecastState, Scope
 from support.readings import AUTH, LONGEST, failed, reading

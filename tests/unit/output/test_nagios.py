@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.balance import Reading, spendable
 from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, UnavailableError
-from apimart_cli.forecast import UNREADABLE, Forecast
 from apimart_cli.output.nagios import in_words, render, render_unknown
-from apimart_cli.plugin import Bounds, Choices, examine
-from apimart_cli.ranges import parse_range
+from apimart_cli.rules.balance import Reading, spendable
+from apimart_cli.rules.forecast import UNREADABLE, Forecast
+from apimart_cli.rules.plugin import Bounds, Choices, examine, parse_range
 from apimart_cli.words import ForecastState, Scope
 from support.programs import need, without
 from support.readings import LONGEST, failed, reading

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from apimart_cli.output.metrics import Family, Sample
-from apimart_cli.output.prometheus import exposition
+from apimart_cli.output.prometheus import Family, Sample, exposition
 from apimart_cli.text import visible
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import AUTH, LONGEST, failed, reading, show

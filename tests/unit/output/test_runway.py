@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from apimart_cli.forecast import Forecast
 from apimart_cli.output.runway import document, in_words, rounded_amount
+from apimart_cli.rules.forecast import Forecast
 from apimart_cli.words import ForecastState
 
 OK, ROUGH = ForecastState.OK, ForecastState.ROUGH

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from apimart_cli.output.settings import render_config_report, render_profiles, render_settings, render_settings_as_json
-from apimart_cli.reports import ConfigReport, ProfileReport, ProfileRow, SettingRow
+from apimart_cli.output.columns import render_config_report, render_profiles, render_settings, render_settings_as_json
+from apimart_cli.records import ConfigReport, ProfileReport, ProfileRow, SettingRow
 from support.readings import PIPE, terminal
 
 ROWS = [

@@ -11,10 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apimart_cli.errors import UsageError
-from apimart_cli.forecast import Forecast
-from apimart_cli.output.escapes import for_bash, for_pango, for_tmux, for_zsh
-from apimart_cli.output.statusline import Known, Reader, Status, needs_forecast, render, short_age, template_of
-from apimart_cli.output.template import FIELDS
+from apimart_cli.output.statusline import (
+    FIELDS,
+    Known,
+    Reader,
+    Status,
+    for_bash,
+    for_pango,
+    for_tmux,
+    for_zsh,
+    needs_forecast,
+    render,
+    short_age,
+    template_of,
+)
+from apimart_cli.rules.forecast import Forecast
 from apimart_cli.text import visible
 from apimart_cli.words import ForecastState, Preset, Scope
 

@@ -9,14 +9,14 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from apimart_cli.balance import Reading
-from apimart_cli.course import Bar, View
 from apimart_cli.errors import UnavailableError
-from apimart_cli.forecast import Forecast
-from apimart_cli.output.cells import width
+from apimart_cli.output import width
 from apimart_cli.output.watched import watched_as_text
-from apimart_cli.screen.output import Screen
-from apimart_cli.spending import TopUp
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.forecast import Forecast
+from apimart_cli.rules.spending import TopUp
+from apimart_cli.rules.trend import Bar, View
+from apimart_cli.screen.writing import Screen
 from apimart_cli.words import ForecastState, Scope
 from support.readings import LONGEST, MOMENT, PIPE, cells, failed, reading, terminal
 

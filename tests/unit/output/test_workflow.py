@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from apimart_cli.output.workflow import MOST_CHARACTERS, annotation, assignments, code, markdown, plain_line, table
+from apimart_cli.output.github import MOST_CHARACTERS, annotation, assignments, code, markdown, plain_line, table
 from apimart_cli.text import visible
 from support.hostile_names import NAMES
 from support.runner import Command, command_in, commands_in, outputs_in

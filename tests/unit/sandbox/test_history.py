@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.forecast import forecast
-from apimart_cli.sandbox.history import past
-from apimart_cli.sandbox.scenario import Funds
-from apimart_cli.spending import Sample, spends_by_day, top_ups
+from apimart_cli.rules.forecast import forecast
+from apimart_cli.rules.spending import Sample, spends_by_day, top_ups
+from apimart_cli.sandbox.scenario import Funds, past
 from apimart_cli.words import ForecastState
 
 END = datetime(2026, 11, 20, 10, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""`watch`: balances as they change, and how they are shown."""

@@ -1,0 +1,192 @@
+"""Memory: what the ledger adds to readings, and what readings leave in it.
+
+A by-product: whatever becomes of it, the readings stay the same, and every exit code but that of `--min-runway`.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apimart_cli.config.settings import Settings
+from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.target import has_documented_account
+from apimart_cli.text import without_keys
+from apimart_cli.words import Scope
+
+if TYPE_CHECKING:
+    from apimart_cli.ledger.background import Recall
+    from apimart_cli.ledger.schema import Entry
+    from apimart_cli.rules.forecast import Forecast
+
+HELD_UP_SECONDS = 0.25
+"""Most seconds for which forecasts hold up answers that have arrived, in all, unless somebody waits for them."""
+
+WAITED_SECONDS = 3.0
+"""Most seconds after the start for which an answer that depends on forecasts waits for them."""
+
+
+def patience_for(profiles: Sequence[Settings]) -> float:
+    """Return for how many seconds to wait where an answer depends on forecasts: no profile longer than its timeout."""
+    return min(WAITED_SECONDS, *(profile.timeout.value for profile in profiles))
+
+
+class Forecasts:
+    """How long balances last, told from the ledger, which is read while the answers travel."""
+
+    def __init__(self, profiles: Sequence[Settings], *, patience: float = 0.0) -> None:
+        """Take the profiles whose readings are to have forecasts.
+
+        `patience` is for how many seconds after the start forecasts may be waited for, whatever the answers do.
+        """
+        self._profiles = profiles
+        self._patience = patience
+        self._patient_until = 0.0
+        self._held_up_left = HELD_UP_SECONDS
+        self._recall: Recall | None = None
+        self.error: Exception | None = None
+        """Why there are none, where the ledger cannot be read."""
+
+    def start(self) -> None:
+        """Begin to read the ledger, if there is one. Nothing is raised."""
+        self._patient_until = time.monotonic() + self._patience
+        try:
+            self._recall = _recall(self._profiles)
+        except RuntimeError as error:
+            # No thread to be had.
+            self.error = error
+
+    def added_to(self, reading: Reading) -> Reading:
+        """Return the reading with its forecast, where there is one."""
+        if reading.balance is None or reading.key_id is None:
+            return reading
+        if self._recall is None:
+            return reading if self.error is None else self._without(reading, self.error)
+        start = time.monotonic()
+        seconds = max(self._patient_until - start, self._held_up_left)
+        try:
+            return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds))
+        except Exception as error:  # noqa: BLE001  # told by whoever waits for it; nothing else depends on it
+            return self._without(reading, error)
+        finally:
+            self._held_up_left -= max(0.0, time.monotonic() - max(start, self._patient_until))
+
+    def _without(self, reading: Reading, error: Exception) -> Reading:
+        """Return the reading without a forecast; to who waits for one, "cannot be read" is not "no history"."""
+        from apimart_cli.ledger.place import NoLedgerError
+        from apimart_cli.rules.forecast import UNREADABLE
+
+        if isinstance(error, NoLedgerError):
+            return reading
+        self.error = error
+        return reading._replace(forecast=UNREADABLE) if self._patience else reading
+
+    def stop(self) -> None:
+        """Read no further."""
+        if self._recall is not None:
+            self._recall.stop()
+
+
+def record(path: Path | None, readings: Iterable[Reading], source: str, *, seconds: float = HELD_UP_SECONDS) -> None:
+    """Write the balances among `readings` to the ledger, within so many seconds.
+
+    Raises LedgerError, or whatever else goes wrong there.
+    """
+    entries = [entry for reading in readings for entry in _entries(reading, source)]
+    if not entries:
+        return
+    from apimart_cli.ledger.background import remember
+    from apimart_cli.ledger.place import LedgerError
+
+    if path is None:
+        raise LedgerError("there is no home folder for the ledger")
+    remember(path, entries, datetime.now(UTC), seconds=seconds)
+
+
+def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
+    """Tell whether the gateway at `host` may have no account endpoint: it has never answered, as far as is known.
+
+    False where the endpoint is documented, and where there is a ledger that cannot be read within so many seconds: one
+    fault on the way must not hide an empty account.
+    """
+    if has_documented_account(host):
+        return False
+    if path is None or _is_absent(path):
+        return True
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.place import NoLedgerError
+    from apimart_cli.ledger.queries import has_answered
+
+    try:
+        with opened(path, seconds=min(seconds, WAITED_SECONDS), create=False) as connection:
+            return not has_answered(connection, host, Scope.ACCOUNT)
+    except NoLedgerError:
+        return True
+    except Exception:  # noqa: BLE001  # whatever is wrong with the ledger, it may have known
+        return False
+
+
+def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:
+    """Return the warning, and its hint, that nothing was recorded where `asked_by` asks for that."""
+    return (
+        f"nothing was recorded, which {asked_by} asks for: {error}",
+        "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
+    )
+
+
+def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":
+    from apimart_cli.ledger.schema import Series
+    from apimart_cli.rules.forecast import forecast
+    from apimart_cli.rules.spending import Sample
+
+    samples = recall.samples(Series(reading.key_id or "", reading.host, reading.scope), seconds)
+    if not samples:
+        return None
+    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)])
+
+
+def _recall(profiles: Sequence[Settings]) -> "Recall | None":
+    path = profiles[0].history.value
+    if path is None or _is_absent(path):
+        return None
+    from apimart_cli.ledger.background import Recall, Sought
+    from apimart_cli.rules.forecast import REACH
+
+    known = {settings.profile.value: settings.api_key.value.key_id for settings in profiles}
+    now = datetime.now(UTC)
+    sought = Sought(
+        hosts={target.host for settings in profiles for target in settings.targets()},
+        key_ids={key_id for key_id in known.values() if key_id is not None},
+        profiles={without_keys(name) for name, key_id in known.items() if key_id is None},
+        since=now - REACH,
+        until=now,
+    )
+    return Recall(path, sought)
+
+
+def _is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
+
+
+def _entries(reading: Reading, source: str) -> "Iterator[Entry]":
+    from apimart_cli.ledger.schema import Entry, Series
+
+    for each in reading.parts or (reading,):
+        if each.balance is not None and each.key_id is not None:
+            yield Entry(
+                series=Series(each.key_id, each.host, each.scope),
+                at=each.balance.fetched_at,
+                # A name can be a key that somebody put in the wrong place.
+                profile=without_keys(each.profile),
+                remain=each.balance.remain_balance,
+                used=each.balance.used_balance,
+                unit=each.unit,
+                source=source,
+            )

@@ -1,0 +1,102 @@
+"""Reports: what `config show` and `config check` show, as records. Pure: made by `config`, shown by `output`.
+
+Records: a guarded run. Pure: no I/O.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from apimart_cli.errors import ConfigError
+from apimart_cli.words import StoppedBy
+
+
+class SettingRow(NamedTuple):
+    """A setting as `config show` shows it."""
+
+    name: str
+    value: str | None
+    source: str
+
+
+class Problem(NamedTuple):
+    """One mistake in the config file: where it is, what it is, and how to mend it."""
+
+    line: int | None
+    message: str
+    hint: str
+    profile: str | None = None
+    """The profile that it breaks; None where it stands outside of the profiles."""
+
+    def as_error(self, path: Path | None) -> ConfigError:
+        """Return it as an error of the file at `path`."""
+        place = f"{path}:{self.line}" if self.line else f"{path}"
+        return ConfigError(f"{place}: {self.message}", self.hint)
+
+
+class ProfileReport(NamedTuple):
+    """Whether a profile is usable, as far as this machine can tell."""
+
+    profile: str
+    works: bool
+    reason: str
+
+
+class ProfileRow(NamedTuple):
+    """A profile as `profiles` lists it."""
+
+    profile: str
+    key_source: str
+    """Where its key comes from, in the words of the config file."""
+    key_id: str | None
+    """None where it is not known without asking for the key."""
+    host: str | None
+    """The host that its key is sent to; None where the profile has mistakes."""
+    active: bool
+    """Whether it is used when none is named."""
+
+
+class ConfigReport(NamedTuple):
+    """What `config check` shows."""
+
+    path: Path | None
+    """None when there is no place for a config file."""
+    problems: Sequence[Problem]
+    profiles: Sequence[ProfileReport]
+    warnings: Sequence[Problem] = ()
+    """What is taken as it is, and is probably not what was meant."""
+
+
+STOPPED = 124
+"""What `run` ends with when a limit was reached, as GNU timeout does."""
+
+
+class Run(NamedTuple):
+    """One run of a command under a guard, as the ledger keeps it. Amounts are in the gateway's unit."""
+
+    key_id: str
+    host: str
+    profile: str
+    label: str | None
+    unit: str | None
+    began: datetime
+    """In UTC."""
+    ended: datetime | None = None
+    """None while it runs, or when nobody saw the end."""
+    spent: Decimal | None = None
+    """What the key was charged from the first reading to the last; None where there was none."""
+    is_settled: bool = False
+    """Whether the gateway had booked everything by the last reading."""
+    stopped_by: StoppedBy | None = None
+    exit_code: int | None = None
+    could_not_stop: int = 0
+    """How many processes of the command went on when a limit was reached: it ended by itself then."""
+
+    @property
+    def was_stopped(self) -> bool | None:
+        """Whether a limit ended the command; False, too, where it was not started. None while it runs."""
+        if self.exit_code is None:
+            return None
+        return self.stopped_by is not None and self.exit_code == STOPPED and not self.could_not_stop

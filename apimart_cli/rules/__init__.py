@@ -1,0 +1,1 @@
+"""What is decided about balances: without input and output, libraries and clocks."""

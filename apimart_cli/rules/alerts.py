@@ -1,0 +1,164 @@
+"""Alerts: whether a balance has become low, or recovered, since it was last told. Pure: no I/O, no clock.
+
+What was told is an `Alarm`; there is none while the alert is armed.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+from apimart_cli.errors import PaymentRequiredError
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.gate import Thresholds, judge_reading
+from apimart_cli.rules.spending import EXACT, SAME, SAME_PART
+from apimart_cli.words import AlertEvent, Outcome, Scope, StoppedBy
+
+_SLACK = 60.0
+"""Seconds by which the clock may have been put back: more than that, and a reminder is due."""
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Question(NamedTuple):
+    """What an alarm is about: another threshold is another question."""
+
+    key_id: str
+    host: str
+    scope: Scope
+    threshold: str
+    """The threshold as text, the same for the same amount: `min 5`."""
+
+
+class Standing(NamedTuple):
+    """What a reading says about a threshold."""
+
+    is_low: bool
+    is_safe: bool
+    """Whether it is enough again after it was low. Between the two nothing happens."""
+    total: Decimal | None = None
+    """What is left and what was used, together: only a top-up, or a cut, changes it. None where it is not known."""
+
+
+class Alarm(NamedTuple):
+    """A low balance that was told."""
+
+    at: float
+    """When it was told, in seconds since 1970."""
+    total: Decimal | None = None
+    """The total then."""
+    pending: Decimal | None = None
+    """Another total that one reading showed: a top-up when the next one agrees."""
+
+
+class Alert(NamedTuple):
+    """An event, and the reading that shows it."""
+
+    event: AlertEvent
+    reading: Reading
+    threshold: Thresholds
+    """The one threshold that it is about; none for a stop of which no threshold is the reason."""
+    label: str | None = None
+    """The label of the guarded run in which it happened."""
+    reason: StoppedBy | None = None
+    """Why a guarded command is being stopped."""
+    max_spend: Decimal | None = None
+    """What it was allowed to spend, where that is the reason."""
+    spent: Decimal | None = None
+    """What it has spent by then."""
+
+
+def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:
+    """Yield what a balance can fall below, one by one. How much was used is none of it."""
+    if thresholds.min is not None:
+        yield Thresholds(min=thresholds.min)
+    if thresholds.min_runway is not None:
+        yield Thresholds(min_runway=thresholds.min_runway)
+
+
+def question_of(reading: Reading, threshold: Thresholds) -> Question:
+    """Return what an alarm for this reading and threshold is called."""
+    if threshold.min is not None:
+        with localcontext(EXACT):
+            text = f"min {threshold.min.normalize():f}"
+    else:
+        assert threshold.min_runway is not None, "one of them is set"
+        text = f"min_runway {threshold.min_runway // _MICROSECOND}"
+    return Question(reading.key_id or "", reading.host, reading.scope, text)
+
+
+def standing_of(reading: Reading, threshold: Thresholds, rearm: Decimal) -> Standing | None:
+    """Return what a reading says about one threshold; None where nobody can tell, as of a failed reading.
+
+    "No money" counts as low. `rearm` times the threshold, at least once, is safe.
+    """
+    if isinstance(reading.error, PaymentRequiredError):
+        return Standing(is_low=True, is_safe=False)
+    match judge_reading(reading, threshold):
+        case Outcome.BELOW:
+            return Standing(is_low=True, is_safe=False, total=_total(reading))
+        case Outcome.PASS:
+            is_safe = judge_reading(reading, _raised(threshold, rearm)) is Outcome.PASS
+            return Standing(is_low=False, is_safe=is_safe, total=_total(reading))
+        case _:
+            return None
+
+
+def step(
+    alarm: Alarm | None, standing: Standing, now: float, remind: float | None
+) -> tuple[AlertEvent | None, Alarm | None]:
+    """Return what is to be told now, if anything, and what is remembered from now on.
+
+    `now` is in seconds since 1970. After `remind` seconds a balance that is still low is told again.
+    """
+    if alarm is None:
+        return (AlertEvent.LOW, Alarm(now, standing.total)) if standing.is_low else (None, None)
+    if standing.is_safe:
+        return AlertEvent.RECOVERED, None
+    alarm, is_topped_up = _with_total(alarm, standing.total)
+    if is_topped_up:
+        return (AlertEvent.LOW, Alarm(now, standing.total)) if standing.is_low else (AlertEvent.RECOVERED, None)
+    if standing.is_low and remind is not None and not -_SLACK < now - alarm.at < remind:
+        return AlertEvent.LOW, alarm._replace(at=now)
+    return None, alarm
+
+
+def _with_total(alarm: Alarm, total: Decimal | None) -> tuple[Alarm, bool]:
+    """Return the alarm with the total of another reading taken into account, and whether there was a top-up.
+
+    As everywhere, two readings must agree on it: `used` may be booked some seconds after `remain`.
+    """
+    if total is None:
+        return alarm, False
+    if alarm.total is None:
+        return alarm._replace(total=total), False
+    if _is_same(total, alarm.total):
+        return alarm._replace(pending=None), False
+    if alarm.pending is None or not _is_same(total, alarm.pending):
+        return alarm._replace(pending=total), False
+    return alarm._replace(total=total, pending=None), total > alarm.total
+
+
+def _is_same(one: Decimal, other: Decimal) -> bool:
+    with localcontext(EXACT):
+        return abs(one - other) <= max(SAME, abs(one) * SAME_PART)
+
+
+def _raised(threshold: Thresholds, rearm: Decimal) -> Thresholds:
+    with localcontext(EXACT):
+        if threshold.min is not None:
+            return Thresholds(min=threshold.min * rearm)
+        assert threshold.min_runway is not None, "one of them is set"
+        # More than a clock can hold is more than any balance lasts.
+        microseconds = min(threshold.min_runway // _MICROSECOND * rearm, Decimal(timedelta.max // _MICROSECOND))
+        return Thresholds(min_runway=timedelta(microseconds=int(microseconds)))
+
+
+def _total(reading: Reading) -> Decimal | None:
+    """Return what is left and used of all parts that are limited; None where one of them is not known."""
+    balances = [part.balance for part in reading.parts or (reading,)]
+    with localcontext(EXACT):
+        totals = [
+            each.remain_balance + each.used_balance for each in balances if each and each.remain_balance is not None
+        ]
+        return sum(totals, Decimal(0)) if totals and None not in balances else None

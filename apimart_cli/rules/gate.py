@@ -1,0 +1,186 @@
+"""The gate: readings and thresholds in, one verdict out.
+
+Pure and small, because everything hangs on it: this is the only place that decides whether `check` may exit 0.
+Comparisons are exact and inclusive, on Decimals, with no tolerance.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple, assert_never
+
+from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UnavailableError, UsageError
+from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.words import ForecastState, Outcome, Scope
+
+
+class Thresholds(NamedTuple):
+    """What a reading must show to pass. Amounts are in the gateway's unit; every bound is inclusive."""
+
+    min: Decimal | None = None
+    """The remaining balance must be at least this."""
+    max_used: Decimal | None = None
+    """The used balance must be at most this."""
+    min_runway: timedelta | None = None
+    """The balance must last at least this long, by the low end of its forecast."""
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is anything to check at all."""
+        return self != Thresholds()
+
+
+class Judged(NamedTuple):
+    """One reading, what it was held to, and what the gate says of it."""
+
+    reading: Reading
+    thresholds: Thresholds
+    outcome: Outcome
+
+
+class Verdict(NamedTuple):
+    """The gate's answer: one outcome for all, the exit code that says it, and each reading as it was judged."""
+
+    outcome: Outcome
+    exit_code: ExitCode
+    judged: tuple[Judged, ...]
+
+
+def judge(
+    required: Iterable[tuple[Reading, Thresholds]],
+    *,
+    unlimited_passes: bool = True,
+    no_forecast_passes: bool = False,
+    fail_open: bool = False,
+) -> Verdict:
+    """Judge each reading by the thresholds beside it, and all of them together.
+
+    Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading, then a runway
+    that nobody can tell; only when none of these is left does the verdict pass. `fail_open` forgives failed readings
+    when every one of them failed because the gateway gave no answer (UNAVAILABLE), and no other kind of failure: an
+    answer that says "I cannot tell" is the gateway's own word.
+
+    Raises UsageError when there is no reading, or a reading without a threshold: nothing proved is never a pass.
+    """
+    choices = {"unlimited_passes": unlimited_passes, "no_forecast_passes": no_forecast_passes}
+    judged = tuple(
+        Judged(reading, thresholds, judge_reading(reading, thresholds, **choices)) for reading, thresholds in required
+    )
+    if not judged or not all(each.thresholds.are_set for each in judged):
+        raise UsageError("there is no threshold to check", "give --min, --max-used or --min-runway")
+    outcomes = {each.outcome for each in judged}
+    if Outcome.BELOW in outcomes:
+        return Verdict(Outcome.BELOW, ExitCode.BELOW, judged)
+    if Outcome.UNLIMITED in outcomes:
+        return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, judged)
+    if outcomes == {Outcome.PASS}:
+        # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
+        return Verdict(Outcome.PASS, ExitCode.OK, judged)
+    return _untold(judged, fail_open=fail_open)
+
+
+def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
+    """Return the code of showing `readings` without judging them: no money first, else the first failure, else OK."""
+    failures = [reading.error for reading in readings if reading.error is not None]
+    codes = [failure.exit_code for failure in failures]
+    if ExitCode.BELOW in codes:
+        return ExitCode.BELOW
+    return codes[0] if codes else ExitCode.OK
+
+
+def judge_reading(
+    reading: Reading, thresholds: Thresholds, *, unlimited_passes: bool = True, no_forecast_passes: bool = False
+) -> Outcome:
+    """Judge one reading. An unlimited quota meets every bound of what is left, unless `unlimited_passes` is false.
+
+    What can be spent is below a threshold as soon as one of its parts is, whatever became of the other. Otherwise its
+    quota is unlimited as soon as that of the key is, whatever the account has.
+    """
+    outcome = _judge_result(reading, thresholds, unlimited_passes, no_forecast_passes)
+    if not unlimited_passes and outcome is not Outcome.BELOW and unlimited_key(reading) is not None:
+        return Outcome.UNLIMITED
+    return outcome
+
+
+def unlimited_key(reading: Reading) -> Reading | None:
+    """Return the part of what can be spent that is a key without a limit; None where there is none."""
+    for part in reading.parts:
+        if part.scope is Scope.KEY and part.balance is not None and part.balance.unlimited_quota:
+            return part
+    return None
+
+
+def _judge_result(
+    reading: Reading, thresholds: Thresholds, unlimited_passes: bool, no_forecast_passes: bool
+) -> Outcome:
+    match reading.result:
+        case PaymentRequiredError():
+            return Outcome.BELOW
+        case ApimartError():
+            return Outcome.BELOW if judged_part_below(reading, thresholds) else Outcome.ERROR
+        case Balance() as balance:
+            outcome = _judge_balance(balance, thresholds, unlimited_passes=unlimited_passes)
+            if outcome is not Outcome.PASS or thresholds.min_runway is None or balance.remain_balance is None:
+                return outcome
+            return _judge_runway(reading, thresholds.min_runway, no_forecast_passes=no_forecast_passes)
+        case impossible:
+            assert_never(impossible)
+
+
+def judged_part_below(reading: Reading, thresholds: Thresholds) -> Judged | None:
+    """Return the part of `reading` that proves it below a threshold by itself; None where none does.
+
+    Of the account only what is left counts: `max_used` is for what the key used.
+    """
+    for part in reading.parts:
+        held_to = thresholds._replace(max_used=None) if part.scope is Scope.ACCOUNT else thresholds
+        if part.balance is not None and judge_reading(part, held_to) is Outcome.BELOW:
+            return Judged(part, held_to, Outcome.BELOW)
+    return None
+
+
+def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes: bool) -> Outcome:
+    if thresholds.max_used is not None and balance.used_balance > thresholds.max_used:
+        return Outcome.BELOW
+    if balance.remain_balance is None:
+        return Outcome.PASS if unlimited_passes else Outcome.UNLIMITED
+    return Outcome.PASS if thresholds.min is None or balance.remain_balance >= thresholds.min else Outcome.BELOW
+
+
+def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes: bool) -> Outcome:
+    """Judge how long a limited balance lasts; of what can be spent, how long each part of it that is limited does."""
+    from apimart_cli.rules.forecast import all_last_at_least
+
+    balances = [(part.balance, part.forecast) for part in reading.parts or (reading,) if part.balance]
+    limited = [
+        (balance.remain_balance, forecast) for balance, forecast in balances if balance.remain_balance is not None
+    ]
+    if any(remain <= 0 for remain, _ in limited):
+        return Outcome.BELOW
+    match all_last_at_least((forecast for _, forecast in limited), min_runway):
+        case True:
+            return Outcome.PASS
+        case False:
+            return Outcome.BELOW
+        case None:
+            # Too little history can be let pass. A history that cannot be read may say that it does not last.
+            is_unread = any(
+                forecast is not None and forecast.state is ForecastState.UNREADABLE for _, forecast in limited
+            )
+            return Outcome.PASS if no_forecast_passes and not is_unread else Outcome.NO_FORECAST
+
+
+def _untold(judged: tuple[Judged, ...], *, fail_open: bool) -> Verdict:
+    """Return the verdict where nothing is below, but a balance or a runway is not known."""
+    failures = [each.reading.error for each in judged if each.reading.error is not None]
+    if failures and not (fail_open and all(map(_is_silence, failures))):
+        return Verdict(Outcome.ERROR, failures[0].exit_code, judged)
+    if any(each.outcome is Outcome.NO_FORECAST for each in judged):
+        return Verdict(Outcome.NO_FORECAST, ExitCode.NO_FORECAST, judged)
+    # The gateway gave no answer, and the user chose to go on.
+    return Verdict(Outcome.ERROR, ExitCode.OK, judged)
+
+
+def _is_silence(failure: ApimartError) -> bool:
+    """Tell whether the gateway gave no answer at all."""
+    return isinstance(failure, UnavailableError) and not failure.was_told

@@ -1,0 +1,201 @@
+"""The course of one balance while it is watched: what changed, what was spent, how fast. Pure: no I/O, no clock.
+
+Amounts are in the gateway's unit. Spend is the rise of `used`, as everywhere.
+"""
+
+from collections import deque
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+from itertools import pairwise
+from typing import NamedTuple
+
+from apimart_cli.errors import ApimartError
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.gate import Thresholds, judge_reading
+from apimart_cli.rules.spending import EXACT, Sample, TopUp, segments, top_ups, used_at
+from apimart_cli.words import Change, Outcome
+
+BARS = 20
+"""How many equal times the latest spend is shown for."""
+
+LEAST_REACH = timedelta(minutes=10)
+"""The time that a rate is taken over, at the least: charges may be booked in batches."""
+
+MOST_SAMPLES = 256
+"""Most samples that are kept of one balance."""
+
+_HOUR = timedelta(hours=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Bar(NamedTuple):
+    """The spend of one of the equal times."""
+
+    spent: Decimal
+    has_top_up: bool = False
+
+
+class View(NamedTuple):
+    """What is known of one balance by now."""
+
+    reading: Reading
+    """The last one that succeeded; the failed one where there was none yet."""
+    failure: ApimartError | None = None
+    """Why the last question was not answered; None where it was."""
+    is_below: bool = False
+    """Whether less is left than the profile's `min`."""
+    spent: Decimal | None = None
+    """Since it was first read."""
+    spent_per_hour: Decimal | None = None
+    """Of late; None until two readings tell."""
+    hours_left: Decimal | None = None
+    """How long the rest lasts at that rate; None where it has no end."""
+    bars: tuple[Bar, ...] = ()
+    """The latest spend, the oldest first."""
+    top_up: TopUp | None = None
+    """The latest change of what there is in all."""
+
+
+class Course:
+    """One balance as it was read again and again."""
+
+    def __init__(self, bar: timedelta) -> None:
+        """Show the spend of times as long as `bar`."""
+        self._bar = bar
+        self._reach = max(bar * BARS, LEAST_REACH)
+        self._series: dict[str, _Series] = {}
+        self._lowest: Decimal | None = None
+        self._top_up: TopUp | None = None
+        self._last: Reading | None = None
+        self._failed: Reading | None = None
+        self.is_below = False
+        """Whether less is left than its `min`, as far as anybody knows."""
+
+    @property
+    def was_read(self) -> bool:
+        """Whether any question was answered."""
+        return self._last is not None
+
+    def take(self, reading: Reading) -> tuple[Change, ...]:
+        """Take note of a reading; return what changed with it, and nothing where nothing did."""
+        is_first = self._last is None and self._failed is None
+        changes = [Change.START] if is_first else []
+        changes += self._failure(reading) if reading.balance is None else self._balance(reading)
+        is_below = self._judged(reading)
+        if is_below is not None and is_below is not self.is_below:
+            changes.append(Change.BELOW if is_below else Change.ENOUGH)
+            self.is_below = is_below
+        return tuple(changes)
+
+    def _failure(self, reading: Reading) -> list[Change]:
+        before, self._failed = self._failed, reading
+        is_same = before is not None and _words(before) == _words(reading)
+        return [] if is_same else [Change.FAILED]
+
+    def _balance(self, reading: Reading) -> list[Change]:
+        assert reading.balance is not None, "the caller has looked"
+        changes: list[Change] = []
+        if self._failed is not None:
+            changes.append(Change.RECOVERED)
+            self._failed = None
+        last = self._last.balance if self._last is not None else None
+        new = reading.balance
+        if last is not None and (last.remain_balance, last.used_balance) != (new.remain_balance, new.used_balance):
+            changes.append(Change.CHANGED)
+        self._last = reading
+        used = new.used_balance
+        # A charge from before the start that is given back must not hide what is spent now.
+        self._lowest = used if self._lowest is None else min(self._lowest, used)
+        for part in reading.parts or (reading,):
+            if part.balance is None:
+                continue
+            series = self._series.setdefault(part.scope, _Series(self._reach))
+            sample = Sample(part.balance.fetched_at, part.balance.remain_balance, part.balance.used_balance)
+            top_up = series.add(sample)
+            if top_up is not None:
+                self._top_up = top_up
+                changes.append(Change.TOP_UP if top_up.amount > 0 else Change.CUT)
+        return changes
+
+    def _judged(self, reading: Reading) -> bool | None:
+        """Tell whether it is below its `min`; None where nobody knows, or there is none."""
+        outcome = judge_reading(reading, Thresholds(min=reading.low_below))
+        return None if outcome is Outcome.ERROR else outcome is Outcome.BELOW
+
+    def view(self) -> View:
+        """Return what is known by now. There was a reading before."""
+        shown = self._last or self._failed
+        assert shown is not None, "there is something to show"
+        failure = None if self._failed is None else self._failed.error
+        if self._last is None or self._last.balance is None or self._lowest is None:
+            return View(shown, failure, self.is_below)
+        of_key = next(iter(self._series.values()))
+        with localcontext(EXACT):
+            spent = self._last.balance.used_balance - self._lowest
+        rate, left = of_key.spent_per_hour(), self._hours_left()
+        bars = of_key.bars(self._bar, None if self._top_up is None else self._top_up.at)
+        return View(shown, failure, self.is_below, spent, rate, left, bars, self._top_up)
+
+    def _hours_left(self) -> Decimal | None:
+        """Return how long the rest lasts at the present rate; of what is spent together, what ends first."""
+        ends = [series.hours_left() for series in self._series.values()]
+        return min((end for end in ends if end is not None), default=None)
+
+
+def _words(reading: Reading) -> tuple[str, str]:
+    error = reading.error
+    assert error is not None, "only failures are compared"
+    return error.code, error.message
+
+
+class _Series:
+    """The samples of one key or account, as far back as they are needed."""
+
+    def __init__(self, reach: timedelta) -> None:
+        self._reach = reach
+        self._samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
+        self._compared: list[Sample] = []
+
+    def add(self, sample: Sample) -> TopUp | None:
+        """Add a sample; return the top-up that it confirms, or the cut."""
+        self._samples.append(sample)
+        # The first one stays just outside of what is looked at, or that would not be covered.
+        while len(self._samples) > 2 and self._samples[1].at <= sample.at - self._reach:
+            self._samples.popleft()
+        found = top_ups([*self._compared, sample])
+        # One alone is no proof of a change. As long as it is not confirmed, the level before it stays.
+        is_other = not found and top_ups([*self._compared[:1], sample, sample])
+        self._compared = [self._compared[0], sample] if is_other else [sample]
+        return found[-1] if found else None
+
+    def spent_per_hour(self) -> Decimal | None:
+        segment = self._segment()
+        hours = segment[-1].at - segment[0].at
+        if not hours:
+            return None
+        with localcontext(EXACT):
+            spent = segment[-1].used - segment[0].used
+            return max(Decimal(0), spent * (_HOUR // _MICROSECOND) / (hours // _MICROSECOND))
+
+    def hours_left(self) -> Decimal | None:
+        remain, rate = self._samples[-1].remain, self.spent_per_hour()
+        if remain is None or not rate:
+            return None
+        with localcontext(EXACT):
+            return max(Decimal(0), remain / rate)
+
+    def bars(self, bar: timedelta, top_up: datetime | None) -> tuple[Bar, ...]:
+        """Return the spend of times of that length, cut back from the last sample, as far as samples reach."""
+        segment = self._segment()
+        start, end = segment[0].at, segment[-1].at
+        count = min(BARS, (end - start) // bar)
+        moments = [end - number * bar for number in range(count, -1, -1)]
+        levels = [used_at(segment, moment) for moment in moments]
+        with localcontext(EXACT):
+            return tuple(
+                Bar(max(Decimal(0), to - since), top_up is not None and begun < top_up <= ended)
+                for (begun, ended), (since, to) in zip(pairwise(moments), pairwise(levels), strict=True)
+            )
+
+    def _segment(self) -> list[Sample]:
+        return segments(list(self._samples))[-1]

@@ -1,0 +1,1 @@
+"""`run`: a command under a guard, before it, beside it and after it."""

@@ -1,0 +1,348 @@
+"""The use case of `run`: look before, watch while the command runs, look after it."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from apimart_cli.config.settings import Settings
+from apimart_cli.errors import (
+    NOT_STARTED,
+    ApimartError,
+    CommandStatus,
+    ExitCode,
+    PaymentRequiredError,
+    Trace,
+    UnavailableError,
+    UsageError,
+)
+from apimart_cli.output.columns import breach_in_words, doubt_in_words, duration
+from apimart_cli.processes.child import Child, hint_for
+from apimart_cli.processes.signals import INTERRUPTED, asked_to_end
+from apimart_cli.processes.watchdog import Watchdog
+from apimart_cli.records import STOPPED, Run
+from apimart_cli.rules.alerts import Alert
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.gate import Thresholds
+from apimart_cli.rules.guard import Guard, Limits
+from apimart_cli.run.accounting import Account, close
+from apimart_cli.run.looking import Looking, Sight, settle
+from apimart_cli.run.watching import Register, Watch
+from apimart_cli.screen.writing import only_told, write_error, write_warning
+from apimart_cli.text import without_keys
+from apimart_cli.words import AlertEvent, Scope, StoppedBy
+
+if TYPE_CHECKING:
+    from apimart_cli.processes.relay import TerminalSettings
+
+CANNOT_INVOKE, NOT_FOUND = 126, 127
+"""The codes of GNU timeout."""
+
+_HARD_LIMIT_HINT = "for a hard limit, give the key a quota of its own"
+
+
+class Order(NamedTuple):
+    """What is to be run, and how it is guarded. Times are in seconds."""
+
+    command: Sequence[str]
+    settings: Settings
+    limits: Limits
+    interval: float | None = None
+    kill_after: float = 10.0
+    max_blind: float | None = None
+    """None never stops for it."""
+    fail_open: bool = False
+    no_forecast_passes: bool = False
+    settle: bool | None = None
+    """Whether to wait until everything is booked; None does, unless the command was stopped."""
+    label: str | None = None
+    report: Path | None = None
+    trace: Trace | None = None
+    told: Callable[[Sequence[Reading]], None] | None = None
+    """Called with the readings of each look that are held to the limits."""
+    stopping: Callable[[Alert], None] | None = None
+    """Called when a limit is reached, before the stop begins; it must not wait."""
+
+
+class _End(NamedTuple):
+    """How it ended: with which status, what apimart itself says of it, and what stopped it."""
+
+    status: int
+    code: ExitCode
+    stopped_by: StoppedBy | None = None
+    could_not_stop: int = 0
+    """How many processes went on all the same."""
+
+
+class _Ended(NamedTuple):
+    """A command that has ended, and what was known of it then."""
+
+    looking: Looking
+    guard: Guard
+    watch: Watch
+    end: _End
+    seconds: float
+    """How long it ran."""
+
+
+def run_guarded(order: Order) -> CommandStatus:
+    """Run a command under a guard, and return the status to end with.
+
+    Raises an ApimartError, before the command is started, as the first look does.
+    """
+    # First of all: a process is copied before it has threads.
+    watchdog = _start_watchdog(order)
+    try:
+        looking = Looking(order.settings, order.limits, trace=order.trace, told=order.told)
+        guard = Guard(order.limits, interval=order.interval, max_blind=order.max_blind)
+        began = datetime.now(UTC)
+        first = looking.first()
+        guard.take(first.look)
+        run = _run_of(order, first, began)
+        refused = _refusal(order, guard, first)
+        if refused is None:
+            return _run(order, looking, guard, first, run, watchdog)
+        run = run._replace(ended=datetime.now(UTC), exit_code=refused.status, stopped_by=refused.stopped_by)
+        close(Account(run, 0.0, refused.code, order.limits, first.readings, (), None), order.report)
+        return CommandStatus(refused.status)
+    finally:
+        if watchdog is not None:
+            watchdog.release()
+
+
+def _start_watchdog(order: Order) -> Watchdog | None:
+    try:
+        return Watchdog.start(order.kill_after)
+    except OSError as error:
+        message = f"the command cannot be guarded: {error.strerror}"
+        raise UsageError(message, hint_for(error, "try again later")) from None
+
+
+def _run_of(order: Order, first: Sight, began: datetime) -> Run:
+    settings, key = order.settings, first.readings[0]
+    label = None if order.label is None else without_keys(order.label)
+    name = without_keys(settings.profile.value)
+    return Run(key.key_id or "", key.host, name, label, settings.unit.value, began)
+
+
+def _refusal(order: Order, guard: Guard, first: Sight) -> _End | None:
+    """Say why the command is not started, and return that; None where it may be."""
+    stopped_by, unit = guard.stop(first.look.at), order.settings.unit.value
+    if stopped_by is not None and stopped_by is not StoppedBy.BLIND:
+        reason = breach_in_words(
+            stopped_by,
+            order.limits,
+            left=first.look.left,
+            spent=guard.spent,
+            unit=unit,
+            shortage=_shortage(first.readings),
+        )
+        write_error(f"the command was not started: {reason}", "top up, or ask for less")
+        return _End(NOT_STARTED, ExitCode.BELOW, stopped_by)
+    if first.failure is not None and not (order.fail_open and _is_silence(first)):
+        hint = "start it all the same with --fail-open" if _is_silence(first) else None
+        write_error("the command was not started: the balance is not known", hint)
+        return _End(NOT_STARTED, first.failure.exit_code, StoppedBy.BLIND)
+    if first.has_no_forecast and not (order.no_forecast_passes and not first.is_history_unread):
+        write_error(
+            "the command was not started: it is not known how long the balance lasts",
+            "the history cannot be read: try again, or name another file: APIMART_HISTORY"
+            if first.is_history_unread
+            else "start it all the same with --on-no-forecast pass",
+        )
+        return _End(NOT_STARTED, ExitCode.NO_FORECAST, StoppedBy.MIN_RUNWAY)
+    if first.failure is not None:
+        write_warning(
+            "the balance is not known; the command is started because of --fail-open",
+            "what it spends is counted from the first reading on; leave --fail-open out to stop here",
+        )
+    return None
+
+
+def _is_silence(sight: Sight) -> bool:
+    """Tell whether the gateway gave no answer, and no word of its own that it cannot tell."""
+    errors = [reading.error for reading in sight.readings if reading.error is not None]
+    return all(isinstance(error, UnavailableError) and not error.was_told for error in errors)
+
+
+def _run(
+    order: Order, looking: Looking, guard: Guard, first: Sight, run: Run, watchdog: Watchdog | None
+) -> CommandStatus:
+    """Run the command, and tell what it has cost."""
+    is_recorded = order.settings.record.value and run.key_id
+    register = Register(order.settings.history.value if is_recorded else None, run, patience=looking.patience)
+    started = time.monotonic()
+    with Watch(guard, looking, first, advice=_advice(order), register=register) as watch:
+        end = _supervised(order, watch, register, watchdog)
+    if watchdog is not None:
+        # What the command has left running is left alone, whatever becomes of us from here on.
+        watchdog.release()
+    with asked_to_end(), only_told():
+        _tell_the_end(order, _Ended(looking, guard, watch, end, time.monotonic() - started), first, run, register)
+    return CommandStatus(end.status)
+
+
+def _tell_the_end(order: Order, ended: _Ended, first: Sight, run: Run, register: Register) -> None:
+    """Say why it was stopped and what it has cost. What fails here costs no more than its own part."""
+    looking, guard, watch, end, seconds = ended
+    after, is_settled, others = watch.latest, False, None
+    if end.stopped_by is not None:
+        what = "could not be stopped, and ended by itself" if end.could_not_stop else "was stopped"
+        with only_told():
+            write_error(f"the command {what}: {_breach(order, watch, end.stopped_by)}", _HARD_LIMIT_HINT)
+    if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or order.settle):
+        with only_told():
+            after, is_settled = settle(looking, guard, after, waits=_settles(order, end))
+            # What was short may have been seen after its end alone.
+            if (doubt := guard.new_doubt()) is not None:
+                write_warning(*doubt_in_words(doubt))
+    run = run._replace(
+        ended=datetime.now(UTC),
+        spent=guard.spent,
+        is_settled=is_settled,
+        stopped_by=end.stopped_by,
+        exit_code=end.status,
+        could_not_stop=end.could_not_stop,
+    )
+    with only_told():
+        others = register.finish(run)
+    counted = Scope.ACCOUNT if guard.counts_account else Scope.KEY
+    account = Account(run, seconds, end.code, order.limits, first.readings, after.readings, others, counted)
+    close(account, order.report, left=after.look.left if order.limits.need_what_is_left else looking.left_of_key(after))
+
+
+def _settles(order: Order, end: _End) -> bool:
+    """Tell whether to wait until everything is booked: where nobody says so, not after a stop or a Ctrl-C."""
+    if order.settle is not None:
+        return order.settle
+    return end.stopped_by is None and end.status != INTERRUPTED
+
+
+class _Supervision:
+    """One command under its guard: how it is started, when it is stopped, and why."""
+
+    def __init__(self, order: Order, watch: Watch, register: Register, watchdog: Watchdog | None) -> None:
+        self.child: Child | None = None
+        """The command, once it was started."""
+        self._order = order
+        self._watch = watch
+        self._register = register
+        self._watchdog = watchdog
+
+    def start(self) -> Child:
+        """Start the command. Raises OSError or ValueError when it cannot be started."""
+        self.child = Child.start(self._order.command)
+        self._register.command = self.child.pid
+        if self._watchdog is not None:
+            self._watchdog.tell(self.child.pid, has_own_group=not self.child.shares_our_group)
+        return self.child
+
+    def stop_within(self, _child: Child) -> float | None:
+        """Return the seconds that it has to end, once it has to; None before that."""
+        if not self._watch.must_stop():
+            return None
+        if self._order.stopping is not None and self._watch.stopped_by is not None:
+            self._order.stopping(_alert_of(self._order, self._watch, self._watch.stopped_by))
+        return self._order.kill_after
+
+    def is_suspended(self) -> bool:
+        """Tell whether it was stopped because we were."""
+        return self._watchdog is not None and self._watchdog.suspends
+
+    def why(self) -> str | None:
+        """Say why it has to end, once it has to."""
+        stopped_by = self._watch.stopped_by
+        return None if stopped_by is None else _breach(self._order, self._watch, stopped_by)
+
+
+def _supervised(order: Order, watch: Watch, register: Register, watchdog: Watchdog | None) -> _End:
+    """Run the command until it ends, or has to be stopped."""
+    from apimart_cli.processes.relay import TerminalSettings, supervise
+    from apimart_cli.screen.pieces import Unreached
+
+    terminal = TerminalSettings()
+    supervision = _Supervision(order, watch, register, watchdog)
+    try:
+        status = supervise(
+            supervision.start,
+            stop_within=supervision.stop_within,
+            is_suspended=supervision.is_suspended,
+            told=Unreached(supervision.why),
+        )
+    except Exception as error:  # noqa: BLE001  # raised again, unless the command has ended by itself
+        if supervision.child is None and isinstance(error, OSError | ValueError):
+            return _not_invoked(order, error)
+        return _after_failure(order, supervision.child, error, terminal)
+    child = supervision.child
+    if watch.stopped_by is not None or (child is not None and child.was_killed):
+        with only_told():
+            terminal.restore()
+    if watch.stopped_by is None:
+        return _End(status, ExitCode.OK)
+    code = watch.failure.exit_code if watch.stopped_by is StoppedBy.BLIND and watch.failure else ExitCode.BELOW
+    return _End(STOPPED, code, watch.stopped_by, 0 if child is None else child.could_not_stop)
+
+
+def _alert_of(order: Order, watch: Watch, stopped_by: StoppedBy) -> Alert:
+    """Return what `on_stop` is told."""
+    limits = order.limits
+    by_min, by_runway = stopped_by is StoppedBy.MIN, stopped_by is StoppedBy.MIN_RUNWAY
+    return Alert(
+        AlertEvent.STOPPED,
+        watch.held(),
+        Thresholds(min=limits.min if by_min else None, min_runway=limits.min_runway if by_runway else None),
+        None if order.label is None else without_keys(order.label),
+        reason=stopped_by,
+        max_spend=limits.max_spend if stopped_by is StoppedBy.MAX_SPEND else None,
+        spent=watch.spent,
+    )
+
+
+def _after_failure(order: Order, child: Child | None, error: Exception, terminal: "TerminalSettings") -> _End:
+    """Return how a command ended by itself before something of ours failed; stop one that runs, and raise `error`."""
+    is_lost = isinstance(error, ChildProcessError)
+    if child is not None:
+        with suppress(ChildProcessError):
+            if not is_lost and (status := child.wait(0)) is not None:
+                with only_told():
+                    raise error
+                return _End(status, ExitCode.OK)
+            # Nothing runs on without its guard.
+            child.stop(order.kill_after)
+        with only_told():
+            terminal.restore()
+    if is_lost:
+        raise ApimartError(f"the exit code of {order.command[0]} is lost", "do not ignore SIGCHLD") from None
+    raise error
+
+
+def _not_invoked(order: Order, error: Exception) -> _End:
+    reason = getattr(error, "strerror", None) or "its arguments cannot be passed on"
+    write_error(f"cannot run {order.command[0]}: {reason}", hint_for(error, "check the command after --"))
+    return _End(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_INVOKE, ExitCode.USAGE)
+
+
+def _breach(order: Order, watch: Watch, stopped_by: StoppedBy) -> str:
+    """Say which limit was passed, or what was not known."""
+    if stopped_by is StoppedBy.BLIND and watch.failure is not None:
+        return f"the balance is not known: {watch.failure.message}"
+    left, unit = watch.latest.look.left, order.settings.unit.value
+    return breach_in_words(
+        stopped_by, order.limits, left=left, spent=watch.spent, unit=unit, shortage=_shortage(watch.last_readings)
+    )
+
+
+def _shortage(readings: Sequence[Reading]) -> str | None:
+    """Return what the gateway said where it said that there is no money."""
+    told = (reading.error.in_short for reading in readings if isinstance(reading.error, PaymentRequiredError))
+    return next(told, None)
+
+
+def _advice(order: Order) -> str:
+    """Say what becomes of a command while the balance is not known."""
+    if order.max_blind is None:
+        return "the command goes on, because of --on-blind continue"
+    limit = duration(order.max_blind)
+    return f"the command goes on; it is stopped after {limit}, or when a limit would be reached at the last rate"

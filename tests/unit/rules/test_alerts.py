@@ -1,0 +1,310 @@
+"""Alerts: what is low, what is enough again, and what is told of a row of readings."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apimart_cli.errors import AuthError, PaymentRequiredError, UnavailableError
+from apimart_cli.output.json import render_document
+from apimart_cli.readings.alerting import document, variables
+from apimart_cli.rules.alerts import Alarm, Alert, Standing, each_threshold, question_of, standing_of, step
+from apimart_cli.rules.balance import Reading, spendable
+from apimart_cli.rules.forecast import Forecast
+from apimart_cli.rules.gate import Thresholds
+from apimart_cli.words import AlertEvent, ForecastState, Scope
+from support.readings import failed, reading
+
+D = Decimal
+REARM = D("1.2")
+MIN_5 = Thresholds(min=D(5))
+LOW, RECOVERED = AlertEvent.LOW, AlertEvent.RECOVERED
+
+
+def lasting(days: str, remain: str = "10") -> Reading:
+    """A reading whose balance lasts for so many days at the low end, and one more by the point."""
+    forecast = Forecast(ForecastState.OK, D(9), D(1), D(days) + 1, D(days), D(days) + 3)
+    return reading(remain)._replace(forecast=forecast)
+
+
+# --- one reading ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("remain", "is_low", "is_safe"),
+    [("0", True, False), ("-1", True, False), ("4.999999999999999999999999", True, False), ("5", False, False),
+     ("5.999999999999999999999999", False, False), ("6", False, True), ("6.0", False, True), (None, False, True)],
+)  # fmt: skip
+def test_a_balance_is_low_below_min_and_safe_from_rearm_on(remain: str | None, is_low: bool, is_safe: bool) -> None:
+    """Both bounds are exact; between them is neither. What is unlimited is safe."""
+    standing = standing_of(reading(remain), MIN_5, REARM)
+    assert standing is not None
+    assert (standing.is_low, standing.is_safe) == (is_low, is_safe)
+
+
+@pytest.mark.parametrize(
+    ("days", "is_low", "is_safe"),
+    [("2.99", True, False), ("3", False, False), ("3.59", False, False), ("3.6", False, True)],
+)
+def test_a_runway_is_held_to_its_own_threshold(days: str, is_low: bool, is_safe: bool) -> None:
+    """By the low end of its forecast, as `check` does it."""
+    standing = standing_of(lasting(days), Thresholds(min_runway=timedelta(days=3)), REARM)
+    assert standing is not None
+    assert (standing.is_low, standing.is_safe) == (is_low, is_safe)
+
+
+@pytest.mark.parametrize("error", [AuthError("no"), UnavailableError("no")])
+def test_a_failed_reading_says_nothing(error: AuthError) -> None:
+    """It is neither low nor enough."""
+    assert standing_of(failed(error), MIN_5, REARM) is None
+
+
+def test_a_runway_that_nobody_can_tell_says_nothing() -> None:
+    """Too little history is no alert."""
+    assert standing_of(reading("10"), Thresholds(min_runway=timedelta(days=3)), REARM) is None
+
+
+def test_http_402_is_low() -> None:
+    """What is left is not known then."""
+    assert standing_of(failed(PaymentRequiredError("pay")), MIN_5, REARM) == Standing(is_low=True, is_safe=False)
+
+
+def test_what_can_be_spent_is_low_as_soon_as_a_part_is() -> None:
+    """Whatever became of the other part; and it is not safe before both are known."""
+    account = failed(AuthError("no"), scope=Scope.ACCOUNT)
+    for remain, told in (("3", Standing(is_low=True, is_safe=False)), ("10", None)):
+        assert standing_of(spendable(reading(remain), account), MIN_5, REARM) == told
+
+
+def test_the_total_is_that_of_all_limited_parts() -> None:
+    """A charge moves nothing of it; a part without a limit has none."""
+    account = reading("100", "7", scope=Scope.ACCOUNT)
+    for key, other, total in (("10", account, "119"), ("10", reading(None, scope=Scope.ACCOUNT), "12")):
+        standing = standing_of(spendable(reading(key, "2"), other), MIN_5, REARM)
+        assert standing is not None
+        assert standing.total == D(total)
+
+
+def test_another_threshold_is_another_question() -> None:
+    """The same amount written otherwise is not; key, host and scope belong to it, the profile does not."""
+    first = reading(key_id="a", host="h", profile="one")
+    same = question_of(first._replace(profile="two"), Thresholds(min=D("5.00")))
+    assert question_of(first, Thresholds(min=D("50"))).threshold == "min 50"
+    assert question_of(first, MIN_5) == same
+    others = [
+        question_of(first, Thresholds(min=D("5.01"))),
+        question_of(first, Thresholds(min_runway=timedelta(days=5))),
+        question_of(first, Thresholds(min_runway=timedelta(days=5, microseconds=1))),
+        *(question_of(first._replace(**other), MIN_5) for other in ({"key_id": "b"}, {"host": "i"})),
+        question_of(first._replace(scope=Scope.ACCOUNT), MIN_5),
+    ]
+    assert len({same, *others}) == 7
+
+
+def test_each_threshold_is_asked_by_itself() -> None:
+    """How much was used is no balance that falls."""
+    limits = Thresholds(D(5), D(9), timedelta(days=3))
+    assert list(each_threshold(limits)) == [MIN_5, Thresholds(min_runway=timedelta(days=3))]
+    assert list(each_threshold(Thresholds(max_used=D(9)))) == []
+
+
+def test_the_largest_numbers_are_compared_exactly() -> None:
+    """As many digits as a gateway may send, times a factor with as many."""
+    digits = "9" * 15 + "." + "9" * 30
+    safe = standing_of(reading(digits), Thresholds(min=D(digits)), D("1." + "0" * 29 + "1"))
+    assert safe is not None
+    assert (safe.is_low, safe.is_safe) == (False, False)
+    assert f"{safe.total}" == "1000000000000002." + "2" + "9" * 29
+    last = standing_of(lasting("99999"), Thresholds(min_runway=timedelta(days=3650)), D(digits))
+    assert last is not None
+    assert not last.is_safe
+
+
+# --- a row of readings, against a plain model --------------------------------------------------------------------
+
+
+class Move(NamedTuple):
+    """What happens, and how many seconds later somebody looks."""
+
+    spent: int = 0
+    topped_up: int = 0
+    seconds: int = 60
+
+
+def played(moves: Sequence[Move], *, remind: float | None = None, start: int = 8) -> list[AlertEvent | None]:
+    """Look at a balance after each move; return what was told each time. Below 5 is low, 6 is safe."""
+    alarm: Alarm | None = None
+    left, used, now, told = start, 0, 0.0, []
+    for move in moves:
+        left, used, now = left - move.spent + move.topped_up, used + move.spent, now + move.seconds
+        standing = standing_of(reading(str(left), str(used)), MIN_5, REARM)
+        assert standing is not None
+        event, alarm = step(alarm, standing, now, remind)
+        told.append(event)
+    return told
+
+
+def modelled(moves: Sequence[Move], *, remind: float | None, start: int) -> list[AlertEvent | None]:
+    """The same, told as a person would: after each look, by what happened since the last alert."""
+    left, now = start, 0
+    is_low, told_at, added, unconfirmed = False, 0, 0, 0
+    told: list[AlertEvent | None] = []
+    for move in moves:
+        left += move.topped_up - move.spent
+        now += move.seconds
+        if not is_low:
+            is_low = left < 5
+            told_at, added, unconfirmed = now, 0, 0
+            told.append(LOW if is_low else None)
+            continue
+        added += move.topped_up
+        if left >= 6:
+            is_low = False
+            told.append(RECOVERED)
+        elif added and not move.topped_up and unconfirmed == added:
+            # The second look that sees the same top-up.
+            is_low, told_at, added, unconfirmed = left < 5, now, 0, 0
+            told.append(LOW if is_low else RECOVERED)
+        elif left < 5 and remind is not None and now - told_at >= remind:
+            told_at, unconfirmed = now, added
+            told.append(LOW)
+        else:
+            unconfirmed = added
+            told.append(None)
+    return told
+
+
+MOVES = st.builds(
+    Move, spent=st.integers(0, 3), topped_up=st.sampled_from([0, 0, 0, 0, 1, 4]), seconds=st.integers(1, 900)
+)
+
+
+@given(st.lists(MOVES, max_size=40), st.sampled_from([None, 600.0, 1800.0]), st.integers(0, 12))
+def test_a_row_of_readings_is_told_as_the_model_tells_it(moves: list[Move], remind: float | None, start: int) -> None:
+    """Whatever is spent, topped up and waited: each event comes at the same look."""
+    assert played(moves, remind=remind, start=start) == modelled(moves, remind=remind, start=start)
+
+
+@given(st.lists(MOVES, max_size=40))
+def test_low_and_recovered_take_turns_without_top_ups_and_reminders(moves: list[Move]) -> None:
+    """The first that is told is low, and nothing is told twice in a row."""
+    told = [event for event in played([move._replace(topped_up=0) for move in moves]) if event is not None]
+    assert told == [LOW, RECOVERED][: len(told)]
+
+
+@pytest.mark.parametrize(
+    ("moves", "told"),
+    [
+        # Around the threshold: once, until it is enough again.
+        ([Move(4), Move(), Move(topped_up=1), Move(), Move(1)], [LOW, None, None, RECOVERED, LOW]),
+        ([Move(4), Move(topped_up=2), Move(2), Move(topped_up=2)], [LOW, RECOVERED, LOW, RECOVERED]),
+        # A top-up that is not enough: told again, once.
+        ([Move(7), Move(topped_up=2), Move(), Move(), Move()], [LOW, None, LOW, None, None]),
+        # A top-up that was spent between two looks.
+        ([Move(7), Move(9, 9), Move(), Move()], [LOW, None, LOW, None]),
+        # A charge that is given back is no top-up.
+        ([Move(4), Move(-1), Move(), Move(1)], [LOW, None, None, None]),
+    ],
+)
+def test_it_is_told_once_until_it_recovers_or_is_topped_up(moves: list[Move], told: list[AlertEvent | None]) -> None:
+    """The cases that people ask about."""
+    assert played(moves) == told
+
+
+def test_one_reading_alone_is_no_top_up() -> None:
+    """`used` may be booked some seconds after `remain`."""
+    first = Alarm(0.0, D(10))
+    event, alarm = step(first, Standing(is_low=True, is_safe=False, total=D(12)), 60.0, None)
+    assert (event, alarm) == (None, Alarm(0.0, D(10), pending=D(12)))
+    assert step(alarm, Standing(is_low=True, is_safe=False, total=D(10)), 120.0, None) == (None, first)
+
+
+@pytest.mark.parametrize(("total", "more"), [("10", "0.000001"), ("1000000000000000", "9")])
+def test_what_floats_add_is_no_top_up(total: str, more: str) -> None:
+    """Gateways compute with them: however often the sum comes out like that."""
+    alarm: Alarm | None = Alarm(0.0, D(total))
+    for _ in range(3):
+        event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=D(total) + D(more)), 60.0, None)
+        assert (event, alarm) == (None, Alarm(0.0, D(total)))
+
+
+def test_a_cut_is_no_top_up_and_a_top_up_after_it_is() -> None:
+    """The total that counts is the last one that two readings agreed on."""
+    alarm: Alarm | None = Alarm(0.0, D(10))
+    told = []
+    for total in (D(4), D(4), D(8), D(8)):
+        event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=total), 60.0, None)
+        told.append(event)
+    assert told == [None, None, None, LOW]
+
+
+def test_after_http_402_the_first_balance_is_the_one_to_compare_with() -> None:
+    """There was none before."""
+    event, alarm = step(None, Standing(is_low=True, is_safe=False), 5.0, None)
+    assert (event, alarm) == (LOW, Alarm(5.0))
+    assert step(alarm, Standing(is_low=False, is_safe=False, total=D(9)), 6.0, None) == (None, Alarm(5.0, D(9)))
+
+
+@pytest.mark.parametrize(
+    ("now", "told"), [(99.0, None), (100.0, None), (3699.0, None), (3700.0, LOW), (50.0, None), (30.0, LOW)]
+)
+def test_a_reminder_comes_after_its_time_or_when_the_clock_was_put_back(now: float, told: AlertEvent | None) -> None:
+    """A clock that was wrong silences nobody for years."""
+    event, alarm = step(Alarm(100.0, D(9)), Standing(is_low=True, is_safe=False, total=D(9)), now, 3600.0)
+    assert event is told
+    assert alarm == Alarm(now if told else 100.0, D(9))
+
+
+# --- what the command is told -----------------------------------------------------------------------------------
+
+
+def test_the_command_is_told_in_variables_and_in_json() -> None:
+    """Amounts with every digit; what is not known is empty, or null."""
+    low = reading("4.10", profile="work", unit="USD", key_id="d995c5dc5253", host="api.apimart.ai")
+    alert = Alert(LOW, low, Thresholds(min=D("5.0")), "night")
+    assert variables(alert) == {
+        "APIMART_EVENT": "low", "APIMART_PROFILE": "work", "APIMART_SCOPE": "key", "APIMART_REMAIN": "4.10",
+        "APIMART_THRESHOLD": "5.0", "APIMART_UNIT": "USD", "APIMART_DAYS_LEFT": "", "APIMART_DAYS_LEFT_LOW": "",
+        "APIMART_RUN_LABEL": "night", "APIMART_REASON": "", "APIMART_SPENT": "",
+    }  # fmt: skip
+    assert document(alert) == (
+        '{"schema":1,"event":"low","profile":"work","scope":"key","remain":4.10,"unlimited_quota":false,'
+        '"threshold":5.0,"threshold_name":"min","unit":"USD","days_left":null,"days_left_low":null,"run_label":"night",'
+        '"reason":null,"spent":null,"key_id":"d995c5dc5253","host":"api.apimart.ai"}\n'
+    )
+
+
+def test_a_runway_is_told_in_days() -> None:
+    """With its unit in the variable, as it is written in the config file; as a number in JSON."""
+    alert = Alert(LOW, lasting("1.56"), Thresholds(min_runway=timedelta(hours=36)))
+    told = variables(alert)
+    assert [told[f"APIMART_{name}"] for name in ("THRESHOLD", "DAYS_LEFT", "DAYS_LEFT_LOW")] == ["1.5d", "2.56", "1.56"]
+    assert '"threshold":1.5,"threshold_name":"min_runway_days"' in document(alert)
+    assert variables(alert._replace(threshold=Thresholds(min_runway=timedelta(days=30))))["APIMART_THRESHOLD"] == "30d"
+
+
+@pytest.mark.parametrize(
+    ("told_of", "remain", "shown"),
+    [(reading(None), "unlimited", '"remain":null,"unlimited_quota":true'),
+     (failed(PaymentRequiredError("pay")), "", '"remain":null,"unlimited_quota":null')],
+)  # fmt: skip
+def test_what_has_no_number_is_told_as_such(told_of: Reading, remain: str, shown: str) -> None:
+    """Unlimited is a word; what HTTP 402 leaves unknown is empty."""
+    alert = Alert(RECOVERED, told_of, MIN_5)
+    assert variables(alert)["APIMART_REMAIN"] == remain
+    assert shown in document(alert)
+
+
+def test_texts_are_one_short_line_without_a_key() -> None:
+    """A name can be a key in the wrong place; a label can be anything."""
+    alert = Alert(LOW, reading(profile="sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"), MIN_5, "a\0b\n" + "x" * 100_000)
+    told = variables(alert)
+    assert told["APIMART_PROFILE"] == "sk-..."
+    assert told["APIMART_RUN_LABEL"] == r"a\x00b\x0a" + "x" * 190
+    assert len(document(alert)) < 1000
+    assert "Zq7" not in document(alert)
+    assert render_document({}) == '{"schema":1}\n'

@@ -1,0 +1,534 @@
+"""The forecast: what state it is in, how long the rest lasts, and promises that hold for every series."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise, product
+from statistics import NormalDist
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from apimart_cli.rules.forecast import (
+    T_90,
+    WIDENING,
+    Forecast,
+    all_last_at_least,
+    daily_spends,
+    days_with_samples,
+    forecast,
+    lasts_at_least,
+    sooner,
+)
+from apimart_cli.rules.spending import DAY, Sample, used_at
+from apimart_cli.words import ForecastState
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def days(*spends: Decimal | float | str, remain: str | None = "60") -> list[Sample]:
+    """Return a reading each midnight, with this spend between them."""
+    taken = [Sample(START, None if remain is None else Decimal(remain), Decimal(0))]
+    for spent in spends:
+        before = taken[-1]
+        taken.append(before._replace(at=before.at + DAY, used=before.used + Decimal(spent)))
+    return taken
+
+
+def told(samples: Sequence[Sample]) -> Forecast:
+    result = forecast(samples)
+    assert result is not None
+    return result
+
+
+# --- states -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_recorded_has_no_forecast() -> None:
+    """No samples, nothing to tell."""
+    assert forecast([]) is None
+
+
+def test_one_sample_is_too_little() -> None:
+    """It covers no time."""
+    assert forecast(days()) == Forecast(ForecastState.TOO_LITTLE, Decimal(0))
+
+
+def test_less_than_three_whole_days_are_too_little() -> None:
+    """A microsecond is missing."""
+    taken = days(1, 1, 1)
+    taken[0] = taken[0]._replace(at=START + timedelta(microseconds=1))
+    assert told(taken).state is ForecastState.TOO_LITTLE
+    assert Decimal("2.9999") < told(taken).days_seen < 3
+
+
+@pytest.mark.parametrize(
+    ("count", "state", "seen"),
+    [(3, "rough", 3), (6, "rough", 6), (7, "ok", 7), (13, "ok", 7), (14, "ok", 14), (27, "ok", 21), (28, "ok", 28)],
+)
+def test_whole_weeks_are_looked_at_once_there_is_one(count: int, state: str, seen: int) -> None:
+    """Below a week every whole day, and the forecast is rough."""
+    result = told(days(*[2] * count))
+    assert (result.state, result.days_seen) == (state, seen)
+    assert (result.spent_per_day, result.days_left, result.days_left_low, result.days_left_high) == (2, 30, 30, 30)
+
+
+def test_only_the_days_that_are_looked_at_count() -> None:
+    """Of ten days the last seven, cut back from the last sample."""
+    assert told(days(100, 100, 100, *[2] * 7)).spent_per_day == 2
+
+
+def test_nothing_spent_is_idle() -> None:
+    """However much is left, there is no end."""
+    assert told(days(0, 0, 0, 0, 0)) == Forecast(ForecastState.IDLE, Decimal(5), Decimal(0))
+
+
+def test_idle_are_the_days_that_are_looked_at() -> None:
+    """Eight days after the last spend a week is idle, and no more is claimed."""
+    assert told(days(5, 5, *[0] * 8)) == Forecast(ForecastState.IDLE, Decimal(7), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("ages", "state", "seen"),
+    [
+        # As of a first reading under a clock that was four days behind.
+        ((timedelta(days=4, minutes=3), timedelta(0)), "too_little", 2),
+        ((timedelta(days=4), timedelta(hours=23), HOUR, timedelta(0)), "too_little", 2),
+        ((timedelta(days=3), timedelta(hours=36), timedelta(0)), "idle", 3),
+        ((timedelta(days=14), timedelta(days=7), timedelta(0)), "idle", 14),
+        # Nothing but the seven days that are looked at, and the day before them, counts.
+        ((timedelta(days=11), timedelta(days=10), timedelta(days=6), timedelta(0)), "too_little", 2),
+        ((timedelta(days=11), timedelta(days=7), timedelta(days=6), timedelta(0)), "idle", 7),
+        ((timedelta(days=11), timedelta(days=8) - HOUR, timedelta(days=6), timedelta(0)), "idle", 7),
+        ((timedelta(days=11), timedelta(days=8), timedelta(days=6), timedelta(0)), "too_little", 2),
+    ],
+)
+def test_idleness_needs_readings_on_three_days(ages: Sequence[timedelta], state: str, seen: int) -> None:
+    """Two are a clock that was set, as well as days in which nothing was spent."""
+    taken = [Sample(START - age, Decimal(5), Decimal(200)) for age in ages]
+    result = told(taken)
+    assert (result.state, result.days_seen) == (state, seen)
+    assert result.spent_per_day == (0 if state == "idle" else None)
+    assert lasts_at_least(result, 30 * DAY) is (True if state == "idle" else None)
+
+
+def test_an_unlimited_key_has_a_rate_and_no_end() -> None:
+    """Its `used` rises as others' do."""
+    assert told(days(2, 2, 2, remain=None)) == Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(2))
+    assert told(days(2, remain=None)) == Forecast(ForecastState.UNLIMITED, Decimal(1))
+
+
+@pytest.mark.parametrize("remain", ["0", "-3"])
+@pytest.mark.parametrize("spends", [(), (2, 2, 2, 2)])
+def test_what_is_empty_lasts_no_longer(remain: str, spends: tuple[int, ...]) -> None:
+    """With or without enough history."""
+    result = told(days(*spends, remain=remain))
+    assert (result.state, result.days_seen) == (ForecastState.EMPTY, len(spends))
+    assert (result.days_left, result.days_left_low, result.days_left_high) == (0, 0, 0)
+
+
+def test_a_quota_that_becomes_limited_has_the_spend_of_before() -> None:
+    """And one that becomes unlimited keeps its rate."""
+    unlimited = days(2, 2, 2, remain=None)
+    limited = [*unlimited[:-1], unlimited[-1]._replace(remain=Decimal(20))]
+    assert told(limited).days_left == 10
+    assert told([*limited[:-1], unlimited[-1]]).spent_per_day == 2
+
+
+def test_what_is_left_is_what_the_last_sample_says() -> None:
+    """Also where its `used` is not believed yet."""
+    taken = days(2, 2, 2)
+    last = Sample(taken[-1].at + HOUR, Decimal(1), Decimal(0))
+    assert told([*taken, last]).days_left == Decimal("0.5")
+
+
+def test_a_top_up_is_no_spend() -> None:
+    """`remain` jumps, `used` goes on."""
+    taken = days(2, 2, 2, 2)
+    topped_up = [*taken[:2], *[each._replace(remain=Decimal(600)) for each in taken[2:]]]
+    assert told(topped_up).spent_per_day == 2
+    assert told(topped_up).days_left == 300
+
+
+def test_a_refund_lowers_the_spend() -> None:
+    """A charge of 6 that was given back the next day."""
+    assert told(days(2, 8, -4, 2)).spent_per_day == 2
+
+
+def hours(*readings: tuple[int, int]) -> list[Sample]:
+    """Return readings of what was used, so many hours after the start, with 60 left."""
+    return [Sample(START + hour * HOUR, Decimal(60), Decimal(used)) for hour, used in readings]
+
+
+def test_when_all_was_given_back_there_is_a_low_end_and_no_point() -> None:
+    """A charge at the end of the first day came back on the second: no rate, but such a charge may stay next time."""
+    result = told(hours((0, 0), (23, 0), (24, 5), (25, 0), (72, 0)))
+    assert (result.state, result.spent_per_day) == (ForecastState.ROUGH, 0)
+    assert (result.days_left, result.days_left_high) == (None, None)
+    assert result.days_left_low is not None
+    assert 0 < result.days_left_low < 20
+
+
+def test_more_given_back_than_spent_is_no_negative_spend() -> None:
+    """A charge from before the days that are looked at came back in them."""
+    result = told(hours((0, 0), (5, 50), (29, 1), (30, 1), (101, 1)))
+    assert result.spent_per_day == 0
+    assert result.state is ForecastState.IDLE
+
+
+def test_a_gap_starts_the_history_anew() -> None:
+    """Ten days without a sample."""
+    before = days(*[2] * 20)
+    after = [Sample(before[-1].at + (10 + day) * DAY, Decimal(60), Decimal(100 + day)) for day in range(4)]
+    result = told([*before, *after])
+    assert (result.state, result.days_seen, result.spent_per_day) == (ForecastState.ROUGH, 3, 1)
+
+
+def test_two_clocks_an_hour_apart_tell_nearly_the_same() -> None:
+    """Two machines that write to one ledger."""
+    right = [Sample(START + hour * HOUR, Decimal(100), Decimal(hour)) for hour in range(0, 24 * 8, 2)]
+    ahead = [Sample(each.at + 1.5 * HOUR, each.remain, each.used + Decimal("0.5")) for each in right]
+    result = told(sorted([*right, *ahead]))
+    assert result.state is ForecastState.OK
+    assert result.spent_per_day is not None
+    assert abs(result.spent_per_day - 24) < 1
+
+
+@pytest.mark.parametrize("scale", ["1e-30", "1e-9", "1", "1e12"])
+def test_huge_and_tiny_amounts_are_told_as_exactly(scale: str) -> None:
+    """Days do not depend on the unit."""
+    factor = Decimal(scale)
+    taken = [each._replace(remain=60 * factor, used=each.used * factor) for each in days(1, 3, 2, 2, 1, 3, 2)]
+    result = told(taken)
+    assert result.days_left == 30
+    assert result.spent_per_day == 2 * factor
+
+
+def test_a_huge_rest_and_a_tiny_spend_have_an_end() -> None:
+    """Nothing overflows."""
+    result = told(days("1e-30", "1e-30", "1e-30", remain=f"{'9' * 15}.{'9' * 30}"))
+    assert result.days_left is not None
+    assert result.days_left > Decimal("1e44")
+
+
+def test_amounts_of_the_most_digits_are_not_rounded() -> None:
+    """15 digits before the point and 30 after it: not each day's spend, nor the rate, nor what it divides."""
+    spent = Decimal(f"1{'0' * 14}.{'0' * 29}1")
+    used = [Decimal(f"{number}{'0' * 14}.{'0' * 29}{number}") for number in range(4)]
+    taken = [Sample(START + number * DAY, 7 * spent, level) for number, level in enumerate(used)]
+    assert daily_spends(taken) == [spent, spent, spent]
+    result = told([each._replace(remain=Decimal(f"7{'0' * 14}.{'0' * 29}7")) for each in taken])
+    assert (result.spent_per_day, result.days_left) == (spent, 7)
+
+
+# --- the range --------------------------------------------------------------------------------------------------
+
+
+def test_the_range_of_a_worked_example() -> None:
+    """Seven days of 1 and 3 in turn, 20 left: both ends solve the equation."""
+    spends = [1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 2.0]
+    result = told(days(*spends, remain="20"))
+    mean, variance = 2.0, 6 / 6
+    width = 1.25 * 1.4398
+    for end, sign in ((result.days_left_low, 1), (result.days_left_high, -1)):
+        x = float(end or 0)
+        assert math.isclose(20, x * mean + sign * width * math.sqrt(variance) * math.sqrt(x + x * x / 7), rel_tol=1e-9)
+    assert result.days_left == 10
+
+
+def test_where_all_days_are_alike_rounding_keeps_the_order() -> None:
+    """Thirds and sevenths are rounded, and the three ends with them."""
+    for spent, remain in product(range(1, 30), repeat=2):
+        result = told(days(*[f"{spent}.7"] * 7, remain=str(remain)))
+        assert infinite(result.days_left_low) <= infinite(result.days_left) <= infinite(result.days_left_high)
+
+
+def test_days_that_differ_too_much_have_no_upper_end() -> None:
+    """One busy day among idle ones."""
+    result = told(days(0, 0, 30, 0))
+    assert result.days_left_low is not None
+    assert result.days_left is not None
+    assert result.days_left_low < result.days_left
+    assert result.days_left_high is None
+
+
+def test_days_that_differ_just_so_much_have_no_upper_end() -> None:
+    """Here what the days spend and how much they differ cancel out: the upper end is where nothing ever gets to."""
+    mean = WIDENING * T_90[3]
+    result = told(days(mean + 1, mean + 1, mean - 2))
+    assert result.days_left_low is not None
+    assert (result.state, result.spent_per_day, result.days_left_high) == (ForecastState.ROUGH, mean, None)
+
+
+def test_days_that_nobody_looked_at_are_not_taken_for_alike() -> None:
+    """Two samples six days apart: 10 may have been spent on one of these days, so 20 may last two of them."""
+    rare = told([Sample(START, Decimal("30"), Decimal(0)), Sample(START + 6.5 * DAY, Decimal("20"), Decimal(10))])
+    often = told([Sample(START + number * DAY / 2, Decimal("30"), Decimal(10) * number / 13) for number in range(14)])
+    assert (rare.state, often.state) == (ForecastState.ROUGH, ForecastState.ROUGH)
+    assert (rare.days_seen, rare.days_left) == (6, pytest.approx(Decimal(13), abs=Decimal("0.01")))
+    assert rare.days_left_low is not None
+    assert rare.days_left_low < 4
+    assert often.days_left_low is not None
+    assert often.days_left_low > 15
+
+
+@pytest.mark.parametrize(("every", "state"), [(1, "ok"), (2, "ok"), (3, "rough"), (6, "rough")])
+def test_how_many_days_were_looked_at_decides_whether_it_is_rough(every: int, state: str) -> None:
+    """Of 14 days, 14, 7, 5 and 3 have a sample."""
+    taken = [
+        Sample(START + number * every * DAY, Decimal(60), Decimal(number * every)) for number in range(15 // every + 1)
+    ]
+    result = told([each for each in taken if each.at <= START + 15 * DAY])
+    assert result.state == state
+
+
+def test_the_t_table_is_right() -> None:
+    """Each quantile is where a numerical integral of the density is 0.9, and they fall towards the normal one."""
+    for blocks, quantile in T_90.items():
+        assert abs(t_distribution(float(quantile), blocks - 1) - 0.9) < 2e-5, blocks
+    assert all(before > after for before, after in pairwise(T_90.values()))
+    assert T_90[28] > Decimal(NormalDist().inv_cdf(0.9))
+
+
+def t_distribution(t: float, degrees: int) -> float:
+    """Return the probability below `t`, by Simpson's rule."""
+    scale = math.gamma((degrees + 1) / 2) / (math.sqrt(degrees * math.pi) * math.gamma(degrees / 2))
+    steps = 2000
+    width = t / steps
+    density = [scale * (1 + (step * width) ** 2 / degrees) ** (-(degrees + 1) / 2) for step in range(steps + 1)]
+    return 0.5 + width / 3 * (density[0] + density[-1] + 4 * sum(density[1:-1:2]) + 2 * sum(density[2:-1:2]))
+
+
+# --- promises for every series ----------------------------------------------------------------------------------
+
+AMOUNTS = st.decimals(0, 1000, places=3)
+
+
+@st.composite
+def series(draw: st.DrawFn) -> list[Sample]:
+    """A series without breaks, three days long or longer, in which something is spent and something is left."""
+    steps = draw(st.lists(st.tuples(st.integers(1, 40), AMOUNTS), min_size=4, max_size=40))
+    remain = draw(st.decimals("0.001", 10_000, places=3))
+    taken = [Sample(START, remain, Decimal(0))]
+    for hours, spent in steps:
+        taken.append(Sample(taken[-1].at + hours * HOUR, remain, taken[-1].used + spent))
+    assume(taken[-1].at - START >= 3 * DAY)
+    return taken
+
+
+def infinite(end: Decimal | None) -> Decimal:
+    return Decimal("Infinity") if end is None else end
+
+
+@given(series())
+def test_the_point_lies_in_the_range(taken: list[Sample]) -> None:
+    """And none of them is negative."""
+    result = told(taken)
+    if result.state is not ForecastState.IDLE:
+        assert 0 <= infinite(result.days_left_low) <= infinite(result.days_left) <= infinite(result.days_left_high)
+
+
+@given(series())
+def test_the_ends_agree_with_an_oracle_that_knows_no_formula(taken: list[Sample]) -> None:
+    """Found by halving in floats: where the spend may reach the rest, and where it surely has."""
+    result = told(taken)
+    spends = [float(spent) for spent in daily_spends(taken)]
+    assume(result.days_left_low is not None and sum(spends) > 0)
+    n, mean = len(spends), sum(spends) / len(spends)
+    # As it was seen: what was spent while nobody looked, all at once.
+    seen, before = [], 0
+    for number in range(1, n + 1):
+        day = (taken[-1].at - (n - number + 1) * DAY, taken[-1].at - (n - number) * DAY)
+        has_sample = any(day[0] < sample.at <= day[1] for sample in taken)
+        seen.append(sum(spends[before:number]) if has_sample else 0.0)
+        before = number if has_sample else before
+    width = float(WIDENING * T_90[n]) * math.sqrt(sum((spent - mean) ** 2 for spent in seen) / (n - 1))
+    remain = float(taken[-1].remain or 0)
+
+    def reached(x: float, sign: int) -> float:
+        return x * mean + sign * width * math.sqrt(x + x * x / n) - remain
+
+    low, high = 0.0, remain / mean
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reached(middle, 1) < 0 else (low, middle)
+    assert math.isclose(float(result.days_left_low or 0), low, rel_tol=1e-6, abs_tol=1e-9)
+    slope = mean - width / math.sqrt(n)
+    if result.days_left_high is None:
+        assert slope <= 1e-9 * mean
+    elif slope > 1e-6 * mean:
+        assert math.isclose(reached(float(result.days_left_high), -1) / remain, 0, abs_tol=1e-4)
+
+
+@given(series(), st.decimals("0.001", 10_000, places=3))
+def test_more_left_never_ends_sooner(taken: list[Sample], more: Decimal) -> None:
+    """No end of the range comes earlier."""
+    result = told(taken)
+    richer = told([each._replace(remain=(each.remain or 0) + more) for each in taken])
+    for name in ("days_left_low", "days_left", "days_left_high"):
+        assert infinite(getattr(richer, name)) >= infinite(getattr(result, name))
+    assert richer.state == result.state
+
+
+@given(series(), st.integers(0, 50), st.decimals(-100, 1000, places=2))
+def test_a_top_up_never_changes_the_spend(taken: list[Sample], place: int, amount: Decimal) -> None:
+    """Whenever it comes, and be it a cut."""
+    later = [each._replace(remain=(each.remain or 0) + amount) for each in taken[place:]]
+    assert told([*taken[:place], *later]).spent_per_day == told(taken).spent_per_day
+
+
+@given(series(), st.sampled_from(["0.000001", "0.5", "3", "7000"]))
+def test_amounts_in_another_unit_scale_the_rate_and_nothing_else(taken: list[Sample], scale: str) -> None:
+    """A dollar is a hundred cents."""
+    factor = Decimal(scale)
+    result = told(taken)
+    scaled = told([each._replace(remain=(each.remain or 0) * factor, used=each.used * factor) for each in taken])
+    assert scaled.state == result.state
+    assert close(scaled.spent_per_day, (result.spent_per_day or 0) * factor)
+    assert close(scaled.days_left_low, result.days_left_low)
+    assert close(scaled.days_left, result.days_left)
+
+
+@given(series(), st.integers(2, 5))
+def test_reading_more_often_changes_nothing(taken: list[Sample], parts: int) -> None:
+    """More samples on the line between two of them, where each day has one."""
+    blocks = len(daily_spends(taken))
+    assume(len(days_with_samples(taken, blocks)) == blocks)
+    finer = [taken[0]]
+    for before, after in pairwise(taken):
+        times = [before.at + (after.at - before.at) * part / parts for part in range(1, parts)]
+        finer += [before._replace(at=moment, used=used_at(taken, moment)) for moment in times]
+        finer.append(after)
+    one, other = told(taken), told(finer)
+    assert (one.state, one.days_seen) == (other.state, other.days_seen)
+    assert close(one.spent_per_day, other.spent_per_day)
+    assert close(one.days_left_low, other.days_left_low)
+
+
+@given(series(), st.timedeltas(timedelta(0), timedelta(days=2000)))
+def test_the_date_does_not_matter(taken: list[Sample], shift: timedelta) -> None:
+    """Only times between samples do."""
+    assert told([each._replace(at=each.at + shift) for each in taken]) == told(taken)
+
+
+def close(one: Decimal | None, other: Decimal | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= Decimal("1e-20") * max(abs(one), abs(other))
+
+
+# --- lasting at least so long -----------------------------------------------------------------------------------
+
+TOO_LITTLE = Forecast(ForecastState.TOO_LITTLE, Decimal("1.4"))
+EMPTY = Forecast(ForecastState.EMPTY, Decimal(7), Decimal(1), Decimal(0), Decimal(0), Decimal(0))
+IDLE = Forecast(ForecastState.IDLE, Decimal(3), Decimal(0))
+UNLIMITED = Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(9))
+
+
+def ending(low: str, point: str | None = None, high: str | None = None, *, rough: bool = False) -> Forecast:
+    state = ForecastState.ROUGH if rough else ForecastState.OK
+    ends = [None if end is None else Decimal(end) for end in (point, low, high)]
+    return Forecast(state, Decimal(5 if rough else 7), Decimal(1), *ends)
+
+
+@pytest.mark.parametrize(
+    ("result", "answer"),
+    [
+        (None, None),
+        (TOO_LITTLE, None),
+        (EMPTY, False),
+        (IDLE, True),
+        (UNLIMITED, True),
+        (ending("3", "5"), True),
+        (ending("3.00000000000000000000000000000001", "5"), True),
+        (ending("2.99999999999999999999999999999999", "500", "900"), False),
+        (ending("3", "5", rough=True), True),
+    ],
+)
+def test_the_low_end_decides_whether_it_lasts(result: Forecast | None, answer: bool | None) -> None:
+    """Exactly; the point and the high end do not matter."""
+    assert lasts_at_least(result, timedelta(days=3)) is answer
+
+
+@given(series(), st.timedeltas(timedelta(0), timedelta(days=4000)), st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_what_lasts_so_long_lasts_any_shorter_time(taken: list[Sample], longer: timedelta, less: timedelta) -> None:
+    """A pass is never lost by asking for less."""
+    result = told(taken)
+    if lasts_at_least(result, longer):
+        assert lasts_at_least(result, max(longer - less, timedelta(0)))
+
+
+@pytest.mark.parametrize(
+    ("results", "answer"),
+    [
+        ([], True),
+        ([IDLE, ending("9", "9")], True),
+        ([IDLE, None], None),
+        ([TOO_LITTLE, ending("1", "9")], False),
+        ([None, EMPTY], False),
+    ],
+)
+def test_of_several_the_one_that_does_not_last_decides(results: list[Forecast | None], answer: bool | None) -> None:
+    """Then the one that nobody can tell: it must not hide the other."""
+    assert all_last_at_least(results, timedelta(days=3)) is answer
+
+
+def test_what_is_empty_lasts_not_even_for_no_time() -> None:
+    """Asking for nothing is no way to a pass."""
+    assert lasts_at_least(EMPTY, timedelta(0)) is False
+
+
+# --- the sooner end ---------------------------------------------------------------------------------------------
+
+KINDS = [None, TOO_LITTLE, EMPTY, IDLE, UNLIMITED, ending("3", "5", "9"), ending("2", "8"), ending("4", rough=True)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "result"),
+    [
+        (None, ending("3", "5"), None),
+        (None, EMPTY, EMPTY),
+        (TOO_LITTLE, EMPTY, EMPTY),
+        (TOO_LITTLE, ending("3", "5"), TOO_LITTLE),
+        (TOO_LITTLE, UNLIMITED, TOO_LITTLE),
+        (IDLE, UNLIMITED, IDLE),
+        (ending("3", "5", "9"), UNLIMITED, ending("3", "5", "9")),
+        (ending("3", "5", "9"), IDLE, ending("3", "5", "9")),
+        (ending("3", "5", "9"), ending("2", "8"), ending("2", "5", "9")),
+        (ending("3", "5", "9"), ending("6", "8", "10", rough=True), ending("3", "5", "9", rough=True)),
+    ],
+)
+def test_the_sooner_end_of_two(one: Forecast | None, other: Forecast | None, result: Forecast | None) -> None:
+    """Either way round."""
+    assert sooner(one, other) == result
+    assert sooner(other, one) == result
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        ending("3", "5"),
+        Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(0)),
+        Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal("0.25")),
+    ],
+)
+def test_of_two_that_end_alike_the_one_that_spends_more_is_told(slow: Forecast) -> None:
+    """Either way round; also of two that never end, and where one of them spends nothing."""
+    fast = slow._replace(spent_per_day=(slow.spent_per_day or 0) + Decimal("0.5"))
+    assert sooner(slow, fast) == fast
+    assert sooner(fast, slow) == fast
+
+
+@pytest.mark.parametrize("one", KINDS)
+@pytest.mark.parametrize("other", KINDS)
+def test_the_sooner_end_lasts_only_where_both_last(one: Forecast | None, other: Forecast | None) -> None:
+    """It never passes what one of them would not."""
+    result = sooner(one, other)
+    assert result == sooner(other, one)
+    assert sooner(one, one) == one
+    for length in (timedelta(0), timedelta(days=2.5), timedelta(days=3), timedelta(days=30)):
+        if lasts_at_least(result, length):
+            assert all_last_at_least([one, other], length)

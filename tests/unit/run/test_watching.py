@@ -1,0 +1,251 @@
+"""The loop that looks while a command runs: whatever fails in it, no stop that is owed is missed."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.guard import Guard, Limits, Look
+from apimart_cli.run import watching
+from apimart_cli.run.looking import Sight
+from apimart_cli.run.watching import Register, Watch
+from apimart_cli.words import StoppedBy
+from support.processes import wait_until
+
+INTERVAL = 0.01
+PATIENCE = 0.05
+
+
+class Scripted:
+    """Looks that tell what the test says, as numbered from 1 on."""
+
+    patience = PATIENCE
+
+    def __init__(self, answer: Callable[[int], Look]) -> None:
+        self.count = 0
+        self._answer = answer
+
+    def again(self, *, needs_account: bool = False) -> Sight:  # noqa: ARG002  # as the real one
+        """Return what the next look tells."""
+        self.count += 1
+        return Sight(self._answer(self.count), self.readings, None, has_no_forecast=False)
+
+    readings: Sequence[Reading] = ()
+
+
+class Silent(Register):
+    """A register that writes nothing down."""
+
+    def __init__(self) -> None:
+        """Take no ledger."""
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def beat(self, seconds: float) -> None:
+        """Do nothing."""
+
+
+def look(used: str, left: str = "100") -> Look:
+    return Look(time.monotonic(), Decimal(used), Decimal(left))
+
+
+def spending(count: int) -> Look:
+    return look(str(count))
+
+
+def fallen(count: int) -> Look:
+    return look("0", "1" if count >= 7 else "100")
+
+
+def falling(count: int) -> Look:
+    """Below the least at one look alone: what is seen once is owed."""
+    return look("0", "1" if count == 7 else "100")
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_LATE", 0.1)
+    monkeypatch.setattr(watching, "_REST", 0.01)
+
+
+@contextmanager
+def watched(
+    answer: Callable[[int], Look], limits: Limits, *, max_blind: float | None = 0.5, register: Register | None = None
+) -> Iterator[Watch]:
+    guard = Guard(limits, interval=INTERVAL, max_blind=max_blind)
+    looking: Any = Scripted(answer)
+    first = Sight(look("0"), (), None, has_no_forecast=False)
+    guard.take(first.look)
+    with Watch(guard, looking, first, advice="none", register=register or Silent()) as watch:
+        yield watch
+
+
+BUDGET, LEAST = Limits(max_spend=Decimal(7)), Limits(min=Decimal(5))
+
+CALLS = (
+    (Scripted, "again"),
+    (Guard, "take"),
+    (Guard, "stop"),
+    (Guard, "next_look"),
+    (Guard, "new_doubt"),
+    (Silent, "begin"),
+    (Silent, "beat"),
+    (Watch, "_now"),
+    (Watch, "_take"),
+    (Watch, "_look"),
+    (Watch, "_wait_for_turn"),
+    (Watch, "_look_after_looks"),
+    (Watch, "_tell_doubts"),
+    (Watch, "_tell_blindness"),
+    (watching, "write_warning"),
+    (watching, "bug"),
+    (watching.threading.Thread, "is_alive"),
+)
+"""What is called while a command is watched."""
+
+FAILURES = (ZeroDivisionError("of ours"), MemoryError(), RecursionError(), SystemExit(1), OverflowError(), OSError(28))
+
+
+class Fault:
+    """Makes one call raise at some of its times."""
+
+    def __init__(
+        self,
+        patch: pytest.MonkeyPatch,
+        place: Any,
+        name: str,
+        failure: BaseException,
+        fails: Callable[[int], bool],
+    ) -> None:
+        self.count = 0
+        self.is_set = False
+        own = getattr(place, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self.is_set:
+                self.count += 1
+                if fails(self.count):
+                    # In the main thread what is no Exception is a wish to end, and not a failure.
+                    is_main = threading.current_thread() is threading.main_thread()
+                    raise MemoryError if is_main and not isinstance(failure, Exception) else failure
+            return own(*arguments, **named)
+
+        patch.setattr(place, name, call)
+
+
+def test_the_list_of_calls_is_whole() -> None:
+    """Every method of a watch, and of what it calls, that runs in its loop can be made to fail here."""
+    named = {name for _, name in CALLS}
+    own = {name for name, value in vars(Watch).items() if callable(value) and not name.startswith("__")}
+    # What starts a thread, the three that are themselves the ground that the others fail on, and what only tells.
+    assert own - named == {"must_stop", "_note_unjudged", "_start_looking", "_begin", "_run", "held"}
+
+
+@pytest.mark.parametrize("time_of_fault", [1, 2, 3, 5])
+@pytest.mark.parametrize(("place", "name"), CALLS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("answer", "limits", "expected"),
+    [(spending, BUDGET, StoppedBy.MAX_SPEND), (fallen, LEAST, StoppedBy.MIN)],
+    ids=["budget", "least"],
+)
+def test_one_fault_in_the_loop_is_not_the_end_of_looking(
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    name: str,
+    time_of_fault: int,
+    answer: Callable[[int], Look],
+    limits: Limits,
+    expected: StoppedBy,
+) -> None:
+    """Whatever is called raises at its n-th time, and the command is stopped by the limit that it reaches later."""
+    failure = FAILURES[(time_of_fault + len(name)) % len(FAILURES)]
+    fault = Fault(monkeypatch, place, name, failure, lambda count: count == time_of_fault)
+    with watched(answer, limits) as watch:
+        fault.is_set = True
+        wait_until(watch.must_stop)
+    assert watch.stopped_by is expected
+
+
+@pytest.mark.parametrize("from_fault", [1, 3])
+@pytest.mark.parametrize(("place", "name"), CALLS, ids=lambda value: getattr(value, "__name__", value))
+def test_what_never_works_again_stops_by_the_limit_or_as_blindness(
+    monkeypatch: pytest.MonkeyPatch, place: Any, name: str, from_fault: int
+) -> None:
+    """Whatever is called raises for ever from its n-th time on."""
+    fault = Fault(monkeypatch, place, name, FAILURES[from_fault], lambda count: count >= from_fault)
+    with watched(spending, BUDGET) as watch:
+        fault.is_set = True
+        wait_until(watch.must_stop)
+        fault.is_set = False
+    assert watch.stopped_by in {StoppedBy.MAX_SPEND, StoppedBy.BLIND}
+
+
+def test_a_thread_that_dies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends it: the next one goes on looking, and what was not seen meanwhile is blindness."""
+    own = Watch._run
+    died: list[int] = []
+
+    def die_once(watch: Watch) -> None:
+        if not died:
+            died.append(1)
+            return
+        own(watch)
+
+    monkeypatch.setattr(Watch, "_run", die_once)
+    with watched(spending, BUDGET, max_blind=None) as watch:
+        wait_until(watch.must_stop)
+    assert (watch.stopped_by, died) == (StoppedBy.MAX_SPEND, [1])
+
+
+def test_a_look_that_hangs_is_blindness_and_another_thread_looks() -> None:
+    """It may hang for ever."""
+    released = threading.Event()
+
+    def hang_at_second(count: int) -> Look:
+        if count == 2:
+            released.wait()
+        return spending(count)
+
+    with watched(hang_at_second, BUDGET, max_blind=None) as watch:
+        wait_until(watch.must_stop)
+        released.set()
+    assert watch.stopped_by is StoppedBy.MAX_SPEND
+
+
+def test_looks_that_all_hang_stop_the_command() -> None:
+    """As blindness, and with few threads."""
+    released = threading.Event()
+
+    def hang(count: int) -> Look:
+        released.wait()
+        return spending(count)
+
+    before = threading.active_count()
+    with watched(hang, BUDGET, max_blind=1.0) as watch:
+        wait_until(watch.must_stop)
+        assert threading.active_count() - before <= watching._MOST_THREADS
+        released.set()
+    assert watch.stopped_by is StoppedBy.BLIND
+    assert watch.failure is not None
+    assert watch.failure.message == "a look at it has not come back"
+
+
+def test_what_one_look_has_shown_is_not_taken_back_by_the_next() -> None:
+    """A limit that is reached stops, also where a top-up comes before the next question whether to stop."""
+    with watched(falling, LEAST) as watch:
+        wait_until(lambda: watch._looking.count > 9)  # type: ignore[attr-defined]  # the scripted one
+        assert watch.must_stop()
+    assert watch.stopped_by is StoppedBy.MIN
+
+
+def test_a_command_that_ended_before_the_question_was_not_stopped() -> None:
+    """The look that has decided does not stop anything by itself."""
+    with watched(spending, BUDGET) as watch:
+        wait_until(lambda: watch._looking.count > 9)  # type: ignore[attr-defined]  # the scripted one
+    assert watch.stopped_by is None
