@@ -10,6 +10,7 @@ The exit codes and the tree of errors: the two lists that scripts and callers ca
     +-- UnavailableError         5  unavailable       no answer within the time allowed
     +-- BadResponseError         6  bad_response      an answer that cannot be trusted
     |   +-- NoAccountError       6  bad_response      the gateway has no account endpoint
+    |   +-- NoBooksError         6  bad_response      the gateway keeps no books that can be asked
     +-- OutputError              1  output            the answer could not be written
 
 Pure: no I/O, nothing heavy imported. Every other module may import this one.
@@ -180,6 +181,10 @@ class BadResponseError(ApimartError):
 
 class NoAccountError(BadResponseError):
     """The gateway has no account endpoint, and may lack it: where no scope was chosen, the key alone is looked at."""
+
+
+class NoBooksError(BadResponseError):
+    """The gateway keeps no books that can be asked (HTTP 404 or 405)."""
 
 
 class OutputError(ApimartError):

@@ -80,8 +80,12 @@ def judge(
 
 
 def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
-    """Return the code of showing `readings` without judging them: no money first, else the first failure, else OK."""
-    failures = [reading.error for reading in readings if reading.error is not None]
+    """Return the code of showing `readings` without judging them, as `code_of_failures`."""
+    return code_of_failures([reading.error for reading in readings if reading.error is not None])
+
+
+def code_of_failures(failures: Sequence[ApimartError]) -> ExitCode:
+    """Return the code of showing answers some of which failed: no money first, else the first failure, else OK."""
     codes = [failure.exit_code for failure in failures]
     if ExitCode.BELOW in codes:
         return ExitCode.BELOW

@@ -1,0 +1,77 @@
+"""The use case of asking the gateway's books: settings in, what they say out, a reading for each profile."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple
+
+from apimart_cli.config.settings import Settings
+from apimart_cli.errors import Trace
+from apimart_cli.gateway.books import BooksReading, Query, ask_books, joined, split
+from apimart_cli.readings.take import look_at, waiting_for, write_failures
+from apimart_cli.screen.progress import progress
+from apimart_cli.words import BooksScope, Scope
+
+
+class TakenBooks(NamedTuple):
+    """What the books say for one profile."""
+
+    settings: Settings
+    reading: BooksReading
+
+
+def scope_of(settings: Settings, chosen: BooksScope | None) -> Scope:
+    """Return whose books are asked: what is chosen; else the account's where the profile looks at that; else the key's.
+
+    A profile that looks at both has one key, whose spend it is about.
+    """
+    if chosen is not None:
+        return Scope(chosen.value)
+    return Scope.ACCOUNT if settings.scope.value.asked == (Scope.ACCOUNT,) else Scope.KEY
+
+
+@contextmanager
+def take_books(
+    profiles: Sequence[Settings],
+    query_of: Callable[[Settings], Query],
+    *,
+    refuse_exposed: bool = False,
+    quiet: bool = False,
+    trace: Trace | None = None,
+) -> Iterator[Iterator[TakenBooks]]:
+    """Ask the books of all profiles at once, and give what they say, in order, as soon as it is there.
+
+    A period that is too long for one question is asked in pieces, side by side: of a year those are twelve, and the
+    gateway answers sixty a minute. When the block ends, the failures are written to standard error. Raises as
+    `take.take_readings`.
+    """
+    look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet)
+    asked = [split(query_of(settings)) for settings in profiles]
+    targets = [settings.targets()[0] for settings in profiles]
+    taken: list[TakenBooks] = []
+    with ask_books(
+        [(target, query) for target, queries in zip(targets, asked, strict=True) for query in queries], trace=trace
+    ) as readings:
+        yield _grouped(profiles, [len(queries) for queries in asked], readings, taken, quiet=quiet)
+    write_failures([each.reading for each in taken])
+
+
+def _grouped(
+    profiles: Sequence[Settings],
+    counts: Sequence[int],
+    readings: Iterator[BooksReading],
+    taken: list[TakenBooks],
+    *,
+    quiet: bool,
+) -> Iterator[TakenBooks]:
+    with progress(waiting_for(profiles, sum(counts)), quiet=quiet) as counted:
+        for number, (settings, count) in enumerate(zip(profiles, counts, strict=True), start=1):
+            parts = []
+            for reading in islice(readings, count):
+                counted.step()
+                parts.append(reading)
+            taken.append(TakenBooks(settings, joined(parts)))
+            if number < len(profiles):
+                yield taken[-1]
+    # Once the progress is wiped away: what is written next has the line to itself.
+    yield taken[-1]
