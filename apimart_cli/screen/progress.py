@@ -1,4 +1,4 @@
-"""Drawing a line that shows how far one is: a spinner for one answer, a bar for many. Loaded when somebody waits.
+"""Progress: what a person waits for, on standard error, once a second has gone by. Rich draws it, and loads then.
 
 Progress: what a person waits for, on standard error, once a second has gone by.
 """
