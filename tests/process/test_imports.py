@@ -35,7 +35,6 @@ SETTINGS = {"config", "keys", "rules"}
 ASKING = SETTINGS | {"gateway", "readings"}
 LEDGER = {"ledger", "rules"}
 HTTP = {"certifi", "charset_normalizer", "idna", "platformdirs", "requests", "urllib3"}
-WRITING = {"filelock", "platformdirs", "tomlkit"}
 OPTIONAL = {
     "attr",
     "backports",
@@ -84,8 +83,8 @@ class Loaded:
         ("config path", {"config"}, {"platformdirs"}, set()),
         ("config show", SETTINGS | {"output"}, {"platformdirs"}, set()),
         ("config check", SETTINGS | {"output"}, {"platformdirs"}, set()),
-        ("config unset min", SETTINGS, WRITING, {"tomllib"}),
-        ("logout", SETTINGS, WRITING, set()),
+        ("config unset min", SETTINGS, {"filelock", "platformdirs"}, {"tomllib"}),
+        ("logout", SETTINGS, {"filelock", "platformdirs"}, set()),
         ("history path", SETTINGS, {"platformdirs"}, set()),
         ("history --json", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
         ("statusline", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
