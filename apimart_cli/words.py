@@ -92,6 +92,16 @@ class VerdictFormat(StrEnum):
     DOTENV = OutputFormat.DOTENV.value
 
 
+class UsageFormat(StrEnum):
+    """What `usage --output` takes."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+    """A page for people who do not use terminals."""
+
+
 class Preset(StrEnum):
     """What `statusline` writes its line for."""
 

@@ -39,7 +39,7 @@ from apimart_cli.gateway.failures import untrustworthy
 from apimart_cli.gateway.question import MAX_DATE_LENGTH, Means, QuestionOf, Reader
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
-from apimart_cli.rules.books import Booked, Period, Usage, contradiction, days_of, pieces, together
+from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.target import Target
 from apimart_cli.text import quote
@@ -106,31 +106,6 @@ class Query(NamedTuple):
         if self.models:
             fields["model"] = ",".join(self.models)
         return f"{ADDRESS}?{urlencode(fields)}"
-
-
-class BooksReading(NamedTuple):
-    """The outcome of one question: what the books say, or the error that stands in its place."""
-
-    profile: str
-    scope: Scope
-    result: Usage | ApimartError
-    key_id: str | None = None
-    host: str = ""
-
-    @property
-    def usage(self) -> Usage | None:
-        """What the books say, or None where the question failed."""
-        return self.result if isinstance(self.result, Usage) else None
-
-    @property
-    def error(self) -> ApimartError | None:
-        """The error, or None where there is an answer."""
-        return self.result if isinstance(self.result, ApimartError) else None
-
-    @property
-    def name(self) -> str:
-        """How messages call this reading: `profile/scope`."""
-        return f"{self.profile}/{self.scope}"
 
 
 class BooksReader(NamedTuple):

@@ -78,7 +78,7 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
         }
     else:
         document = {"schema": SCHEMA, "profile": None, "scope": None}
-    return f"{_line({**document, 'error': _error_document(error)})}\n"
+    return f"{_line({**document, 'error': error_document(error)})}\n"
 
 
 def render_document(document: Mapping[str, Any]) -> str:
@@ -99,7 +99,7 @@ def reading_document(reading: Reading) -> dict[str, Any]:
             facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
             return {**name, **facts, "forecast": _forecast_document(reading)}
         case error:
-            return {**name, "error": _error_document(error)}
+            return {**name, "error": error_document(error)}
 
 
 def _forecast_document(reading: Reading) -> Mapping[str, Any] | None:
@@ -123,7 +123,8 @@ def _balance_document(balance: Balance) -> dict[str, Any]:
     return document
 
 
-def _error_document(error: ApimartError) -> dict[str, Any]:
+def error_document(error: ApimartError) -> dict[str, Any]:
+    """Return an error as the fields of its JSON."""
     return {"code": error.code, "exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import Trace
-from apimart_cli.gateway.books import BooksReading, Query, ask_books, joined, split
+from apimart_cli.gateway.books import Query, ask_books, joined, split
 from apimart_cli.readings.take import look_at, waiting_for, write_failures
+from apimart_cli.rules.books import BooksReading
 from apimart_cli.screen.progress import progress
 from apimart_cli.words import BooksScope, Scope
 

@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import NamedTuple
 
-from apimart_cli.errors import UsageError
+from apimart_cli.errors import ApimartError, UsageError
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.words import Scope, UsageBy
 
@@ -86,6 +86,31 @@ class Usage(NamedTuple):
     def lag(self) -> timedelta:
         """How late the books may be, about."""
         return 2 * LAG if self.was_kept else LAG
+
+
+class BooksReading(NamedTuple):
+    """The outcome of one question: what the books say, or the error that stands in its place."""
+
+    profile: str
+    scope: Scope
+    result: Usage | ApimartError
+    key_id: str | None = None
+    host: str = ""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the books say, or None where the question failed."""
+        return self.result if isinstance(self.result, Usage) else None
+
+    @property
+    def error(self) -> ApimartError | None:
+        """The error, or None where there is an answer."""
+        return self.result if isinstance(self.result, ApimartError) else None
+
+    @property
+    def name(self) -> str:
+        """How messages call this reading: `profile/scope`."""
+        return f"{self.profile}/{self.scope}"
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:
