@@ -43,8 +43,8 @@ class Model(NamedTuple):
     """A model, and what its calls are like."""
 
     name: str
-    weight: int
-    """How often it is the one that is called."""
+    share: Decimal
+    """Of what is spent, about."""
     prompt_tokens: int
     """In a call, about; 0 for images."""
     completion_tokens: int
@@ -53,10 +53,10 @@ class Model(NamedTuple):
 
 
 MODELS = (
-    Model(BURNING, 6, 5200, 900, Decimal("0.012")),
-    Model("gpt-5", 4, 3100, 700, Decimal("0.008")),
-    Model("gpt-5-mini", 3, 2400, 500, Decimal("0.002")),
-    Model("gpt-image-2", 1, 0, 0, Decimal("0.04")),
+    Model(BURNING, Decimal("0.5"), 5200, 900, Decimal("0.012")),
+    Model("gpt-5", Decimal("0.28"), 3100, 700, Decimal("0.008")),
+    Model("gpt-5-mini", Decimal("0.14"), 2400, 500, Decimal("0.002")),
+    Model("gpt-image-2", Decimal("0.08"), 0, 0, Decimal("0.04")),
 )
 
 
@@ -99,15 +99,22 @@ class Told(NamedTuple):
 
 
 def made_up(end: datetime, funds: Funds, days: int, *, seed: int) -> list[Charge]:
-    """Return the charges that lead to the same made-up past as `scenario.past`: two readings, one charge between."""
+    """Return the charges that lead to the same made-up past as `scenario.past`: those between two readings, by model.
+
+    Which model costs most is the same on every day, as far as a day has more than some bursts.
+    """
     dice = random.Random(seed)  # noqa: S311  # the same dice each time is the point
     charges = []
     for before, after in pairwise(past(end, funds, days, seed=seed)):
-        [model] = dice.choices(MODELS, [each.weight for each in MODELS])
-        amount = (after.used - before.used).quantize(_PLACES)
-        if amount > 0:
-            charges.append(_charge(after.at - AGO_OF_CHARGE, model, amount))
-    return charges
+        left = (after.used - before.used).quantize(_PLACES)
+        whole = left
+        for model in MODELS[:0:-1]:
+            share = model.share * Decimal(round(dice.uniform(0.5, 1.5), 6))
+            amount = min(left, (whole * share).quantize(_PLACES))
+            left -= amount
+            charges.append((after.at - AGO_OF_CHARGE, model, amount))
+        charges.append((after.at - AGO_OF_CHARGE, MODELS[0], left))
+    return [_charge(*each) for each in charges if each[2] > 0]
 
 
 def _charge(at: datetime, model: Model, amount: Decimal) -> Charge:
