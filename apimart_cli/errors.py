@@ -17,6 +17,7 @@ Pure: no I/O, nothing heavy imported. Every other module may import this one.
 """
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from enum import IntEnum
 from typing import ClassVar
 
@@ -119,7 +120,8 @@ class ConfigError(UsageError):
 class PaymentRequiredError(ApimartError):
     """The gateway says that there is no money: HTTP 402, or that the quota of the key or the balance is used up.
 
-    For `check` this is a verdict, not a failure. `in_short` says it in a line of a verdict.
+    For `check` this is a verdict, not a failure. `in_short` says it in a line of a verdict. `floor` is what the gateway
+    wants for any call, in US dollars; None where it did not say.
     """
 
     code = "payment_required"
@@ -128,6 +130,7 @@ class PaymentRequiredError(ApimartError):
     def __init__(self, message: str, hint: str | None = None, *, in_short: str | None = None) -> None:
         super().__init__(message, hint)
         self.in_short = visible(in_short or "the account cannot pay (HTTP 402)")
+        self.floor: Decimal | None = None
 
 
 class AuthError(ApimartError):

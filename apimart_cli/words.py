@@ -92,6 +92,13 @@ class VerdictFormat(StrEnum):
     DOTENV = OutputFormat.DOTENV.value
 
 
+class Since(StrEnum):
+    """What `--within` takes beside a duration: from when on spend counts."""
+
+    TODAY = "today"
+    MONTH = "month"
+
+
 class UsageFormat(StrEnum):
     """What `usage --output` takes."""
 

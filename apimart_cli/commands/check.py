@@ -124,9 +124,11 @@ def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
     """Return what makes forecasts, where a profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
+    from apimart_cli.readings.book_forecasts import gate_books
     from apimart_cli.readings.forecasts import Forecasts, patience_for
 
-    return Forecasts(profiles, patience=patience_for(profiles))
+    wanted = [profile for profile in profiles if profile.min_runway.value is not None]
+    return Forecasts(profiles, patience=patience_for(profiles), books=gate_books(wanted))
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
@@ -189,6 +191,9 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
     unread = forecasts.error if forecasts is not None else None
     for reading in untold:
         reason = in_words(reading.forecast) if unread is None else f"{unread}"
+        why_not = None if forecasts is None or unread is not None else forecasts.why_not(reading)
+        if why_not is not None:
+            reason = f"{reason}; {why_not}"
         hint = (
             _hint_without_history(reading, profiles)
             if unread is None
@@ -200,6 +205,8 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:
     """Say how there will be a history, as things are."""
     by_hand = "; go on without it with: --on-no-forecast pass"
+    if any(profile.books.value and profile.unit.value is None for profile in profiles):
+        by_hand = f"; where the balance is in dollars, the gateway's books tell it at once: --unit USD{by_hand}"
     if _has_key_forecast(reading):
         return f"it takes readings of the account over three days; look at the key alone with: --scope key{by_hand}"
     off = next((profile.record.source for profile in profiles if not profile.record.value), None)

@@ -17,6 +17,7 @@ from apimart_cli.commands.options import (
     Debug,
     DecidingScopes,
     Profiles,
+    Unit,
     trace_of,
     with_records,
 )
@@ -42,6 +43,7 @@ class PluginOptions(NamedTuple):
     profiles: Profiles = None
     all_profiles: AllProfiles = False
     scope: DecidingScopes = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Annotated[
         str | None,
@@ -125,7 +127,9 @@ def nagios(
     from apimart_cli.readings.take import take_readings
     from apimart_cli.rules.plugin import Choices, examine, worst
 
-    profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
+    profiles = _without_repeats(
+        resolve(AskingOptions(**asking._asdict()).options(), default_scope=ScopeChoice.SPENDABLE)
+    )
     # Every profile must have something to be held to before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)
@@ -201,4 +205,8 @@ def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "F
     from apimart_cli.readings.forecasts import Forecasts, patience_for
 
     is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    return Forecasts(profiles, patience=patience_for(profiles) if is_asked else 0.0)
+    if not is_asked:
+        return Forecasts(profiles)
+    from apimart_cli.readings.book_forecasts import gate_books
+
+    return Forecasts(profiles, patience=patience_for(profiles), books=gate_books(profiles))

@@ -272,7 +272,11 @@ def shortage_told(
     if complaint is None or not (status == 402 or says_no_money(complaint, status=status)):
         return None
     floor = floor_told(complaint.message)
-    return no_money(status, said=f": {floor}" if floor else server_words(fields, reason, redactor), floor=floor)
+    told = None if floor is None else floor.in_words
+    error = no_money(status, said=f": {told}" if told else server_words(fields, reason, redactor), floor=told)
+    if floor is not None and floor.unit == "USD":
+        error.floor = Decimal(floor.required)
+    return error
 
 
 def failure_told(fields: Mapping[str, Any], redactor: Redactor, *, asked_for: str = "the balance") -> ApimartError:

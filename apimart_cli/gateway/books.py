@@ -36,7 +36,7 @@ from apimart_cli.gateway.answer import (
 )
 from apimart_cli.gateway.client import ask_as
 from apimart_cli.gateway.failures import untrustworthy
-from apimart_cli.gateway.question import MAX_DATE_LENGTH, Means, QuestionOf, Reader
+from apimart_cli.gateway.question import MAX_DATE_LENGTH, Means, QuestionOf, Reader, Sharing
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
@@ -139,7 +139,9 @@ class BooksQuestion(QuestionOf[Usage, BooksReading]):
 
 
 @contextmanager
-def ask_books(asked: Sequence[tuple[Target, Query]], *, trace: Trace | None = None) -> Iterator[Iterator[BooksReading]]:
+def ask_books(
+    asked: Sequence[tuple[Target, Query]], *, trace: Trace | None = None, sharing: Sharing | None = None
+) -> Iterator[Iterator[BooksReading]]:
     """Start asking at once, and give the readings one by one, in order, as `gateway.client.ask` does of balances.
 
     Of a target the key, the host and the time limit count; what is asked is the query beside it.
@@ -152,7 +154,7 @@ def ask_books(asked: Sequence[tuple[Target, Query]], *, trace: Trace | None = No
     def question(target: Target, means: Means) -> BooksQuestion:
         return BooksQuestion(queries[target.address or ""], target, means)
 
-    with ask_as(question, targets, trace=trace) as readings:
+    with ask_as(question, targets, trace=trace, sharing=sharing) as readings:
         yield readings
 
 

@@ -32,7 +32,9 @@ STOP_PAUSE = 0.005
 
 
 @contextmanager
-def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[Iterator[Reading]]:
+def ask(
+    targets: Sequence[Target], *, trace: Trace | None = None, sharing: Sharing | None = None
+) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
     However the block is left, no command that prints a key is left running.
@@ -40,18 +42,22 @@ def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[It
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. At most MAX_CONCURRENCY are under way for each scope that is asked; the clock of the others has not
     started. Targets that turn out to have one key, endpoint and time limit are asked once and share the answer.
-    `trace` is told what happens, from any thread.
+    `trace` is told what happens, from any thread. With a `sharing` that others have, too, no key is read twice.
     """
-    with ask_as(Question, targets, trace=trace) as readings:
+    with ask_as(Question, targets, trace=trace, sharing=sharing) as readings:
         yield readings
 
 
 @contextmanager
 def ask_as(
-    question: Callable[[Target, Means], QuestionOf[Any, R]], targets: Sequence[Target], *, trace: Trace | None = None
+    question: Callable[[Target, Means], QuestionOf[Any, R]],
+    targets: Sequence[Target],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
 ) -> Iterator[Iterator[R]]:
     """Do as `ask`, with questions of another kind, which are made of a target each."""
-    asking = _Asking(question, targets, trace)
+    asking = _Asking(question, targets, trace, sharing)
     with at_ending(asking.close):
         try:
             asking.start_next()
@@ -69,13 +75,14 @@ class _Asking(Generic[R]):
         question: Callable[[Target, Means], QuestionOf[Any, R]],
         targets: Sequence[Target],
         trace: Trace | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
         self.transport = Transport(connections=self._most)
         # It knows every key of the run; one that must be read first, from then on.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace)
+        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace)
         self._is_closed = False
         self._questions = [_Watched(question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import Trace
 from apimart_cli.gateway.books import Query, ask_books, joined, split
+from apimart_cli.gateway.question import Sharing
 from apimart_cli.readings.take import look_at, waiting_for, write_failures
 from apimart_cli.rules.books import BooksReading
 from apimart_cli.screen.progress import progress
@@ -38,23 +39,32 @@ def take_books(
     *,
     refuse_exposed: bool = False,
     quiet: bool = False,
+    is_looked_at: bool = False,
+    is_silent: bool = False,
     trace: Trace | None = None,
+    sharing: Sharing | None = None,
 ) -> Iterator[Iterator[TakenBooks]]:
     """Ask the books of all profiles at once, and give what they say, in order, as soon as it is there.
 
     A period that is too long for one question is asked in pieces, side by side: of a year those are twelve, and the
-    gateway answers sixty a minute. When the block ends, the failures are written to standard error. Raises as
-    `take.take_readings`.
+    gateway answers sixty a minute. When the block ends, the failures are written to standard error, unless the answer
+    tells them itself (`is_silent`). `is_looked_at` is for profiles of which `take_readings` has told all that has to be
+    told before. Raises as that.
     """
-    look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet)
+    quiet = quiet or is_silent
+    if not is_looked_at:
+        look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet, keyless_too=is_silent, is_silent=is_silent)
     asked = [split(query_of(settings)) for settings in profiles]
     targets = [settings.targets()[0] for settings in profiles]
     taken: list[TakenBooks] = []
     with ask_books(
-        [(target, query) for target, queries in zip(targets, asked, strict=True) for query in queries], trace=trace
+        [(target, query) for target, queries in zip(targets, asked, strict=True) for query in queries],
+        trace=trace,
+        sharing=sharing,
     ) as readings:
         yield _grouped(profiles, [len(queries) for queries in asked], readings, taken, quiet=quiet)
-    write_failures([each.reading for each in taken])
+    if not is_silent:
+        write_failures([each.reading for each in taken])
 
 
 def _grouped(

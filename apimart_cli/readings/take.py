@@ -23,6 +23,7 @@ from apimart_cli.target import Target
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
+    from apimart_cli.gateway.question import Sharing
     from apimart_cli.screen.progress import Waiting
 
 _KEY_ALONE = "--scope key"
@@ -53,6 +54,7 @@ def take_readings(
     is_silent: bool = False,
     trace: Trace | None = None,
     forecasts: Forecasts | None = None,
+    sharing: "Sharing | None" = None,
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
 
@@ -63,7 +65,8 @@ def take_readings(
     A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
     several, or with `keyless_too`, such a profile has a failed reading of its own. `is_silent` is for an answer that
-    tells failures itself: they are not written to standard error, and no note is.
+    tells failures itself: they are not written to standard error, and no note is. `sharing` is had in common with
+    others that ask for the same keys.
     """
     quiet = quiet or is_silent
     look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet, keyless_too=keyless_too, is_silent=is_silent)
@@ -71,7 +74,9 @@ def take_readings(
     # Last: making the connections possible costs most of the start, and nothing is asked before this line.
     from apimart_cli.gateway.client import ask
 
-    with ask([target for settings in profiles for target in _targets(settings)], trace=trace) as readings:
+    with ask(
+        [target for settings in profiles for target in _targets(settings)], trace=trace, sharing=sharing
+    ) as readings:
         if forecasts is not None:
             forecasts.start()
         arriving = readings if forecasts is None else map(forecasts.added_to, readings)

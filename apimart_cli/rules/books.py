@@ -4,14 +4,15 @@ Amounts are US dollars, whatever the unit of the balance is. Moments are whole s
 its `until`, so that periods that follow each other neither share a moment nor leave one out.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import NamedTuple
 
 from apimart_cli.errors import ApimartError, UsageError
-from apimart_cli.rules.spending import EXACT
+from apimart_cli.rules.balance import Balance
+from apimart_cli.rules.spending import EXACT, Sample, segments, used_at
 from apimart_cli.words import Scope, UsageBy
 
 BEGIN = date(2026, 4, 27)
@@ -249,6 +250,35 @@ def added(rows: Iterable[Booked]) -> Booked:
 def _count(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def are_dollars(balance: Balance) -> bool:
+    """Tell whether a balance is in US dollars, as far as its credits show: ten of them are one."""
+    pairs = [(balance.remain_balance, balance.remain_credits), (balance.used_balance, balance.used_credits)]
+    known = [(amount, in_credits) for amount, in_credits in pairs if amount is not None and in_credits is not None]
+    with localcontext(EXACT):
+        # Ten times nothing is nothing, in every unit.
+        return any(amount for amount, _ in known) and all(
+            abs(in_credits - 10 * amount) <= MILLIONTH * 10 for amount, in_credits in known
+        )
+
+
+def agree(samples: Sequence[Sample], spends: Mapping[date, Decimal], zone: tzinfo) -> bool:
+    """Tell whether what was read and what the books say may be in one unit.
+
+    The days that both cover wholly are compared together: what was spent around midnight may count for either day. A
+    factor of more than two is another unit.
+    """
+    with localcontext(EXACT):
+        read = booked = Decimal(0)
+        for segment in segments(samples) if samples else []:
+            for day, spent in spends.items():
+                begin, end = day_start(day, zone), day_start(day + timedelta(days=1), zone)
+                if segment[0].at <= begin and end <= segment[-1].at:
+                    read += used_at(segment, end) - used_at(segment, begin)
+                    booked += spent
+        smaller, larger = sorted((read, booked))
+        return larger <= 2 * max(smaller, Decimal(0)) + MILLIONTH
 
 
 def most_expensive_first(rows: Iterable[Booked]) -> list[Booked]:
