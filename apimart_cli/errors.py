@@ -64,7 +64,7 @@ class ExitCode(IntEnum):
     UNLIMITED = 7
     """The quota is unlimited and `--on-unlimited fail` was asked for."""
     NO_FORECAST = 8
-    """`--min-runway` was asked for, and there is too little history to tell how long the balance lasts."""
+    """`--min-runway` was asked for, and neither history nor books are enough to tell how long the balance lasts."""
     INTERRUPTED = 130
     """Ctrl-C."""
 

@@ -150,7 +150,8 @@ class Settings(NamedTuple):
         """
         if self.on_low.value is None and self.on_recover.value is None:
             return False
-        has_threshold = self.min.value is not None or self.min_runway.value is not None
+        thresholds = (self.min.value, self.min_runway.value, self.max_spent.value)
+        has_threshold = any(each is not None for each in thresholds)
         for source in (self.on_low.source, self.on_recover.source):
             if source.startswith("--") and not has_threshold:
                 raise UsageError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
@@ -12,7 +13,20 @@ from apimart_cli.gateway.question import Sharing
 from apimart_cli.readings.take import look_at, waiting_for, write_failures
 from apimart_cli.rules.books import BooksReading
 from apimart_cli.screen.progress import progress
-from apimart_cli.words import BooksScope, Scope
+from apimart_cli.words import BooksScope, Scope, Since, UsageBy
+
+
+def budget_query(settings: Settings) -> Query:
+    """Return what is asked of the books for the budget of a profile: by model, so that the total has parts."""
+    from apimart_cli.rules.budget import period_within
+    from apimart_cli.zones import local_zone, zone_of
+
+    budget = settings.budget()
+    assert budget is not None, "the caller has looked"
+    # A duration is as long in every zone.
+    name = local_zone() if isinstance(budget.within, Since) else "UTC"
+    zone = zone_of(name, "the time zone")
+    return Query(period_within(budget.within, datetime.now(UTC), zone), name, zone, UsageBy.MODEL, scope_of(settings))
 
 
 class TakenBooks(NamedTuple):
@@ -22,7 +36,7 @@ class TakenBooks(NamedTuple):
     reading: BooksReading
 
 
-def scope_of(settings: Settings, chosen: BooksScope | None) -> Scope:
+def scope_of(settings: Settings, chosen: BooksScope | None = None) -> Scope:
     """Return whose books are asked: what is chosen; else the account's where the profile looks at that; else the key's.
 
     A profile that looks at both has one key, whose spend it is about.
@@ -48,8 +62,8 @@ def take_books(
 
     A period that is too long for one question is asked in pieces, side by side: of a year those are twelve, and the
     gateway answers sixty a minute. When the block ends, the failures are written to standard error, unless the answer
-    tells them itself (`is_silent`). `is_looked_at` is for profiles of which `take_readings` has told all that has to be
-    told before. Raises as that.
+    tells them itself (`is_silent`). `is_looked_at` is for profiles that `take.look_at` has seen. Raises as
+    `take.take_readings`.
     """
     quiet = quiet or is_silent
     if not is_looked_at:

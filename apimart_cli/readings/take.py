@@ -55,6 +55,7 @@ def take_readings(
     trace: Trace | None = None,
     forecasts: Forecasts | None = None,
     sharing: "Sharing | None" = None,
+    is_looked_at: bool = False,
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
 
@@ -66,10 +67,11 @@ def take_readings(
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
     several, or with `keyless_too`, such a profile has a failed reading of its own. `is_silent` is for an answer that
     tells failures itself: they are not written to standard error, and no note is. `sharing` is had in common with
-    others that ask for the same keys.
+    others that ask for the same keys; `is_looked_at` is for profiles that `look_at` has seen.
     """
     quiet = quiet or is_silent
-    look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet, keyless_too=keyless_too, is_silent=is_silent)
+    if not is_looked_at:
+        look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet, keyless_too=keyless_too, is_silent=is_silent)
     taken: list[Taken] = []
     # Last: making the connections possible costs most of the start, and nothing is asked before this line.
     from apimart_cli.gateway.client import ask
