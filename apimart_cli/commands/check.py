@@ -95,8 +95,9 @@ def check(
         apimart check --min 5 --scope key
         apimart check --max-spent 5 --within 24h
 
-    Needs --min, --max-used, --min-runway or --max-spent, also from the config file. Every reading must pass. What can
-    be spent is looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
+    Each profile needs a threshold, as an option or in the config file: --min, --max-used, --min-runway or --max-spent.
+    Every reading must pass. What can be spent is looked at: the smaller of key and account; where the gateway has no
+    account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
