@@ -17,11 +17,13 @@ Pure: no I/O, nothing heavy imported. Every other module may import this one.
 """
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from apimart_cli.text import visible
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Trace = Callable[[str], None]
 """Takes one line. It may hold foreign text: whoever writes it makes it visible."""
