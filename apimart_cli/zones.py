@@ -40,6 +40,8 @@ def _of_machine() -> str:
     logging.getLogger("tzlocal").addHandler(logging.NullHandler())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # It remembers the zone that it found first, whatever TZ says since.
+        tzlocal.reload_localzone()
         return str(tzlocal.get_localzone_name())
 
 
