@@ -56,7 +56,7 @@ class PluginOptions(NamedTuple):
     debug: Debug = False
 
 
-class Thresholds(NamedTuple):
+class PluginThresholds(NamedTuple):
     """What the balances are held to, as it was typed."""
 
     warning: Annotated[
@@ -96,7 +96,7 @@ class Thresholds(NamedTuple):
 @with_records
 def nagios(
     asking: PluginOptions,
-    thresholds: Thresholds,
+    thresholds: PluginThresholds,
     unavailable: Annotated[
         WhenUnavailable,
         typer.Option("--unavailable", help="The state where no balance is to be had: no answer, a rejected key."),
@@ -157,7 +157,7 @@ def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
     return list({each.profile.value: each for each in profiles}.values())
 
 
-def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bounds]":
+def _bounds(profiles: "Sequence[Settings]", thresholds: PluginThresholds) -> "list[Bounds]":
     """Return what each profile is held to: the options, and what the config file says where they say nothing.
 
     Raises UsageError where that is nothing.

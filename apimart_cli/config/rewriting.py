@@ -132,7 +132,7 @@ def renamed(text: str, old: str, new: str, path: Path) -> str:
     if exactly(parse_toml(after, path)) != exactly(wanted):
         raise ConfigError(f"{path} is written in a way that cannot be changed safely", "change it in an editor")
     if before.get("default_profile") == old:
-        after = rewritten(after, Change((), sets={"default_profile": new}), path)
+        after = rewritten(after, TableChange((), sets={"default_profile": new}), path)
     return after
 
 
@@ -170,7 +170,7 @@ def _quoted(name: str) -> str:
 Value = str | list[str] | Number | bool
 
 
-class Change(NamedTuple):
+class TableChange(NamedTuple):
     """What is done to one table of the file."""
 
     table: tuple[str, ...]
@@ -178,7 +178,7 @@ class Change(NamedTuple):
     removes: Collection[str] = ()
 
 
-def rewritten(text: str, change: Change, path: Path) -> str:
+def rewritten(text: str, change: TableChange, path: Path) -> str:
     """Return `text` with one table changed, and nothing else.
 
     The new text is read again and compared with the old document plus the change. Raises ConfigError when no way of
@@ -197,7 +197,7 @@ def rewritten(text: str, change: Change, path: Path) -> str:
     raise _unsafe(path)
 
 
-def _plainly_changed(document: Mapping[str, Any], change: Change, path: Path) -> Mapping[str, Any]:
+def _plainly_changed(document: Mapping[str, Any], change: TableChange, path: Path) -> Mapping[str, Any]:
     """Return the document as it should read afterwards."""
     if not change.table:
         kept = {name: value for name, value in document.items() if name not in change.removes}
@@ -223,7 +223,7 @@ def exactly(value: Any) -> Any:
     return type(value).__name__, str(value)
 
 
-def _with_changed_lines(text: str, change: Change, *, is_inline: bool) -> str:
+def _with_changed_lines(text: str, change: TableChange, *, is_inline: bool) -> str:
     """Return `text` with only those lines changed that say what is to change.
 
     New names get lines of their own after the last one of their table; with `is_inline`, they go between the braces
@@ -265,7 +265,7 @@ def _holder(found: Sequence[Statement], table: tuple[str, ...], *, is_inline: bo
     return holders[-1] if holders else None
 
 
-def _with_names(written: str, change: Change, names: Sequence[str], *, within: tuple[str, ...]) -> str:
+def _with_names(written: str, change: TableChange, names: Sequence[str], *, within: tuple[str, ...]) -> str:
     """Set or remove names in a single statement, which stands in the table `within`; its comment stays."""
     document = tomlkit.parse(written)
     table: Any = document
@@ -279,13 +279,13 @@ def _with_names(written: str, change: Change, names: Sequence[str], *, within: t
     return tomlkit.dumps(document)
 
 
-def _new_lines(change: Change, names: Sequence[str], *, within: tuple[str, ...]) -> list[str]:
+def _new_lines(change: TableChange, names: Sequence[str], *, within: tuple[str, ...]) -> list[str]:
     """Return an assignment for each of `names`, as it reads inside the table `within`."""
     prefix = change.table[len(within) :]
     return [f"{_dotted(*prefix, name)} = {_item(change.sets[name]).as_string()}\n" for name in names]
 
 
-def _insert_table(lines: list[str], change: Change, names: Sequence[str]) -> None:
+def _insert_table(lines: list[str], change: TableChange, names: Sequence[str]) -> None:
     """Write the first names of a table: the top level before all tables, a profile at the end."""
     place = len(lines) if change.table else _end_of_preamble(lines)
     header = [f"[{_dotted(*change.table)}]\n"] if change.table else []

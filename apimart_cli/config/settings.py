@@ -117,20 +117,31 @@ class Settings(NamedTuple):
             )
         return thresholds
 
-    def wants_alerts(self) -> bool:
-        """Tell whether a command is to be run when a balance becomes low, or recovers.
+    @property
+    def has_alerts(self) -> bool:
+        """Whether a command is to be run when a balance becomes low, or recovers."""
+        return self.names_alert_command and self._can_be_low
 
-        Raises UsageError where an option asks for that and there is nothing to fall below.
+    def require_alert_threshold(self) -> None:
+        """Raise UsageError if an option names an alert command and there is no threshold that a balance can fall below.
+
+        A command in the config file is no error then: the file may name one for all profiles.
         """
-        if self.on_low.value is None and self.on_recover.value is None:
-            return False
-        has_threshold = self.min.value is not None or self.min_runway.value is not None
-        for source in (self.on_low.source, self.on_recover.source):
-            if source.startswith("--") and not has_threshold:
+        for setting in self.commands().values():
+            if setting.value is not None and setting.source.startswith("--") and not self._can_be_low:
                 raise UsageError(
-                    f"{source}: {self.subject} no threshold to fall below", "give --min, or set min or min_runway"
+                    f"{setting.source}: {self.subject} no threshold to fall below",
+                    "give --min, or set min or min_runway",
                 )
-        return has_threshold
+
+    @property
+    def names_alert_command(self) -> bool:
+        """Whether `on_low` or `on_recover` is set."""
+        return any(setting.value is not None for setting in self.commands().values())
+
+    @property
+    def _can_be_low(self) -> bool:
+        return self.min.value is not None or self.min_runway.value is not None
 
     def commands(self) -> Mapping[str, Setting[Sequence[str] | None]]:
         """Return the commands of alerts by their names."""
@@ -138,7 +149,7 @@ class Settings(NamedTuple):
 
     def doubts(self) -> "Sequence[Doubt]":
         """Return what is taken as it is, and is probably not what was meant. The key is another matter."""
-        if self.min_runway.value is None and all(each.value is None for each in self.commands().values()):
+        if self.min_runway.value is None and not self.names_alert_command:
             return ()
         from apimart_cli.config.doubts import doubts_of
 

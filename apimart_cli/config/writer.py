@@ -22,7 +22,7 @@ from apimart_cli.config.file import Value, check_document, config_path_to_write,
 from apimart_cli.config.lookup import takes_key_elsewhere
 from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES, Kind, require_name
 from apimart_cli.config.precedence import Sources, find, profile_of_file
-from apimart_cli.config.rewriting import Change, renamed, rewritten
+from apimart_cli.config.rewriting import TableChange, renamed, rewritten
 from apimart_cli.config.settings import Options, Setting, Settings, find_history, find_record
 from apimart_cli.config.values import (
     BASE_URL,
@@ -86,7 +86,7 @@ def set_values(
 
     Raises ConfigError, leaving the file as it was, when it cannot be read or written, or would be wrong afterwards.
     """
-    change = Change(_table(profile), sets=values, removes=instead_of)
+    change = TableChange(_table(profile), sets=values, removes=instead_of)
     _edit(path, lambda text: rewritten(text, change, path), warn)
 
 
@@ -101,11 +101,11 @@ def store_key(
 
     def rewrite(text: str) -> str:
         nonlocal is_first
-        text = rewritten(text, Change(_table(profile), sets=values, removes=instead_of), path)
+        text = rewritten(text, TableChange(_table(profile), sets=values, removes=instead_of), path)
         document = parse_toml(text, path)
         # `default` is what is used anyway where nothing else is.
         is_first = "default_profile" not in document and len(document["profiles"]) == 1 and profile != DEFAULT_PROFILE
-        return rewritten(text, Change((), sets={"default_profile": profile}), path) if is_first else text
+        return rewritten(text, TableChange((), sets={"default_profile": profile}), path) if is_first else text
 
     _edit(path, rewrite, warn)
     return is_first
@@ -113,7 +113,7 @@ def store_key(
 
 def unset_names(path: Path, profile: str | None, names: Collection[str], *, warn: Warn = _say_nothing) -> bool:
     """Remove names of `profile`, or of the top level; return whether there was any of them. Raises as `set_values`."""
-    change = Change(_table(profile), removes=names)
+    change = TableChange(_table(profile), removes=names)
     return _edit(path, lambda text: rewritten(text, change, path), warn)
 
 

@@ -101,7 +101,7 @@ class Chosen(NamedTuple):
     """Never less than this between two questions to a profile that has answered."""
 
 
-class Order(NamedTuple):
+class ExporterOptions(NamedTuple):
     """What an exporter is to do."""
 
     choose: Callable[[], Chosen]
@@ -117,19 +117,19 @@ class Order(NamedTuple):
     trace: Trace | None = None
 
 
-def export(order: Order) -> ExitCode:
+def export(options: ExporterOptions) -> ExitCode:
     """Serve until a signal ends it, and return the code to end with. SIGHUP has everything read again.
 
     Raises AuthError where there is a single profile and it has no usable key, UsageError where it cannot listen.
     """
-    files = order.files
+    files = options.files
     files.check()
-    for address in _addresses(order):
+    for address in _addresses(options):
         check_exposure(
-            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=order.is_insecure
+            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=options.is_insecure
         )
     with _signals() as came:
-        exporter = _Exporter(order)
+        exporter = _Exporter(options)
         with at_ending(exporter.close):
             exporter.start()
             number = exporter.run(came)
@@ -141,14 +141,14 @@ def export(order: Order) -> ExitCode:
 class _Exporter:
     """What asks, what is known, who is told, and what is left in the ledger."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, options: ExporterOptions) -> None:
+        self._options = options
         # Only where others reach it: in a strange network, the name of a laptop may be one that the network gave it.
-        own_name = None if all(each.is_loopback for each in _addresses(order)) else socket.gethostname()
-        self._hosts = read_hosts(order.allowed_hosts, own_name=own_name)
+        own_name = None if all(each.is_loopback for each in _addresses(options)) else socket.gethostname()
+        self._hosts = read_hosts(options.allowed_hosts, own_name=own_name)
         self._host_refused = threading.Event()
-        self._access = read_access(order.files)
-        self._chosen = order.choose()
+        self._access = read_access(options.files)
+        self._chosen = options.choose()
         self._is_refusal_told = False
         self._board = Board()
         self._pages = Pages(self._board.page)
@@ -158,10 +158,10 @@ class _Exporter:
         self._asking = Asking(
             interval=self._chosen.interval,
             least=self._chosen.least,
-            concurrency=order.concurrency,
+            concurrency=options.concurrency,
             taken=self._take,
             completed=self._show,
-            trace=order.trace,
+            trace=options.trace,
         )
 
     def start(self) -> None:
@@ -174,12 +174,12 @@ class _Exporter:
         shown = Shown(
             self._pages, lambda: self._board.is_shown, lambda: self._access, self._hosts, self._host_refused.set
         )
-        self._servers = servers = Servers(self._order.places, shown)
+        self._servers = servers = Servers(self._options.places, shown)
         self._use(self._chosen)
         self._remembering.start()
         self._asking.start(profiles)
         servers.start()
-        scheme = "http" if self._order.files.key is None else "https"
+        scheme = "http" if self._options.files.key is None else "https"
         where = " and ".join(f"{scheme}://{address}/metrics" for address in servers.addresses)
         log_note(f"listening on {where}, asking for {_counted(profiles)} every {self._chosen.interval:g} seconds")
         # What is there by now stays: nobody has to look at it again and again for garbage.
@@ -216,8 +216,8 @@ class _Exporter:
     def _reload(self) -> None:
         """Read everything again; what cannot be used leaves everything as it was, and is told."""
         try:
-            access = read_access(self._order.files)
-            chosen = self._order.choose()
+            access = read_access(self._options.files)
+            chosen = self._options.choose()
             _require_key(chosen.profiles)
         except Exception as error:  # noqa: BLE001  # a bug in what reads is no end of what runs
             failure = error if isinstance(error, ApimartError) else bug(error)
@@ -278,8 +278,8 @@ def _signals() -> Iterator[Callable[[], int | None]]:
         yield next_one
 
 
-def _addresses(order: Order) -> list[Address]:
-    return [address for place in order.places for address in place]
+def _addresses(options: ExporterOptions) -> list[Address]:
+    return [address for place in options.places for address in place]
 
 
 def _require_key(profiles: Sequence[Settings]) -> None:

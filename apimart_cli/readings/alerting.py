@@ -30,7 +30,7 @@ from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import run_hook
 from apimart_cli.processes.signals import SLICE, held_back
 from apimart_cli.readings.take import Taken
-from apimart_cli.rules.alerts import Alarm, Alert, Question, each_threshold, question_of, standing_of, step
+from apimart_cli.rules.alerts import Alarm, AlarmQuestion, Alert, each_threshold, question_of, standing_of, step
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.screen.writing import write_warning
@@ -159,7 +159,7 @@ class Alerts:
         self._label = label
         self._holds_warnings = holds_warnings
         self._warnings: list[tuple[str, str]] = []
-        self._known: dict[Question, Alarm] = {}
+        self._known: dict[AlarmQuestion, Alarm] = {}
         self._waiting: SimpleQueue[Sequence[Taken] | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._running: list[threading.Thread] = []
@@ -324,7 +324,7 @@ def _due(taken: Sequence[Taken], trace: Trace) -> Iterator[_Due]:
     for settings, readings in taken:
         limits = Thresholds(min=settings.min.value, min_runway=settings.min_runway.value)
         remind = None if settings.remind.value is None else settings.remind.value.total_seconds()
-        for reading in readings if settings.wants_alerts() else ():
+        for reading in readings if settings.has_alerts else ():
             for threshold in each_threshold(limits):
                 standing = standing_of(reading, threshold, settings.rearm.value)
                 if standing is not None:

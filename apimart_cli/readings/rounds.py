@@ -55,19 +55,19 @@ class Rounds:
         *,
         interval: float,
         least: float = LEAST_INTERVAL,
-        told: Callable[[Sequence[Taken]], None] | None = None,
+        on_readings: Callable[[Sequence[Taken]], None] | None = None,
         trace: Trace | None = None,
         clock: Clock = Clock(),  # noqa: B008  # a record
         dice: Callable[[], float] = random.random,
     ) -> None:
         """Ask profiles of different names every `interval` seconds, and never twice within `least`.
 
-        `told` is called with the readings of each round by whoever shows them, after they are out: see `tell`.
+        `on_readings` is called with the readings of each round by whoever shows them, after they are out: see `tell`.
         """
         self._profiles = [_with_kept_key(settings) for settings in profiles]
         self._paces = {settings.profile.value: Pace(interval, dice=dice) for settings in profiles}
         self._least = least
-        self._told = told
+        self._on_readings = on_readings
         self._trace = trace
         self._clock = clock
         self._asked_at: float | None = None
@@ -127,9 +127,9 @@ class Rounds:
 
     def tell(self, taken: Sequence[Taken]) -> None:
         """Tell whoever wants to know of each round. Nothing is raised."""
-        if self._told is not None and taken:
+        if self._on_readings is not None and taken:
             with suppress(Exception):
-                self._told(taken)
+                self._on_readings(taken)
 
     def _ask(self, due: Sequence[Settings], at: Moment) -> list[Taken]:
         from apimart_cli.gateway.client import ask

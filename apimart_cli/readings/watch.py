@@ -1,4 +1,4 @@
-"""The board: every balance that is watched, and what is known of it. Pure: no I/O, no clock.
+"""The watched: every balance that is watched, and what is known of it. Pure: no I/O, no clock.
 
 What `watch` shows: a line for each change, or a table in place.
 
@@ -23,7 +23,7 @@ from apimart_cli.readings.take import Taken
 from apimart_cli.rules.balance import Reading, with_spendable
 from apimart_cli.rules.gate import code_of_readings
 from apimart_cli.rules.pace import LEAST_INTERVAL
-from apimart_cli.rules.trend import Course, View
+from apimart_cli.rules.trend import Trend, View
 from apimart_cli.screen.writing import write_answer, write_note
 from apimart_cli.words import Change, Scope
 
@@ -38,38 +38,38 @@ class News(NamedTuple):
     changes: Sequence[Change]
 
 
-class Board:
-    """The courses of all balances, in the order in which they were first seen."""
+class WatchedBalances:
+    """The trends of all balances, in the order in which they were first seen."""
 
     def __init__(self, bar: timedelta) -> None:
         """Show the spend of times as long as `bar`."""
         self._bar = bar
-        self._courses: dict[tuple[str, Scope], Course] = {}
+        self._trends: dict[tuple[str, Scope], Trend] = {}
 
     def take(self, readings: Iterable[Reading]) -> list[News]:
         """Take note of readings, and return what changed with them."""
         news = []
         for reading in readings:
-            course = self._courses.setdefault((reading.profile, reading.scope), Course(self._bar))
-            changes = course.take(reading)
+            trend = self._trends.setdefault((reading.profile, reading.scope), Trend(self._bar))
+            changes = trend.take(reading)
             if changes:
-                news.append(News(course.view(), changes))
+                news.append(News(trend.view(), changes))
         return news
 
     @property
     def views(self) -> list[View]:
         """What is known by now."""
-        return [course.view() for course in self._courses.values()]
+        return [trend.view() for trend in self._trends.values()]
 
     @property
     def is_below(self) -> bool:
         """Whether any balance is below its `min`."""
-        return any(course.is_below for course in self._courses.values())
+        return any(trend.is_below for trend in self._trends.values())
 
     @property
     def code(self) -> ExitCode:
         """What to end with: OK, or the code of the first failure of a balance that was never read."""
-        unread = [course.view() for course in self._courses.values() if not course.was_read]
+        unread = [trend.view() for trend in self._trends.values() if not trend.was_read]
         return code_of_readings([view.reading for view in unread])
 
 
@@ -91,7 +91,7 @@ _END_KEYS = frozenset("qQ")
 class Display(Protocol):
     """What shows the balances."""
 
-    def tell(self, news: Sequence[News], board: Board) -> None:
+    def tell(self, news: Sequence[News], watched: WatchedBalances) -> None:
         """Show what changed. Raises OutputError."""
 
     def goes_on(self) -> bool:
@@ -108,7 +108,7 @@ class Lines:
         self._written = written
         self._reader = Reader()
 
-    def tell(self, news: Sequence[News], _board: Board) -> None:
+    def tell(self, news: Sequence[News], _watched: WatchedBalances) -> None:
         """Write what changed, and flush it."""
         now = datetime.now(UTC)
         write_answer("".join(self._written(each.view, each.changes, now) for each in news))
@@ -130,9 +130,9 @@ class Table:
         self._drawn = ("", 0, 0)
         self._draw_at = 0.0
 
-    def tell(self, _news: Sequence[News], board: Board) -> None:
+    def tell(self, _news: Sequence[News], watched: WatchedBalances) -> None:
         """Take what is known by now; it is shown at once."""
-        self._views = board.views
+        self._views = watched.views
         self._draw()
 
     def goes_on(self) -> bool:
@@ -170,7 +170,7 @@ LONGEST_WAIT = 1.0
 """Most seconds to wait at a stretch: after a sleep, the wall clock is looked at no later than that."""
 
 
-class Order(NamedTuple):
+class WatchOptions(NamedTuple):
     """What is watched, and until when. Times are in seconds."""
 
     profiles: Sequence[Settings]
@@ -182,44 +182,49 @@ class Order(NamedTuple):
     is_json: bool = False
     is_live: bool = False
     """Whether standard output is a terminal that can show a table in place."""
-    told: Callable[[Sequence[Taken]], None] | None = None
+    on_readings: Callable[[Sequence[Taken]], None] | None = None
     """Called with the readings of every round, once they are out; it must not wait for anything."""
     trace: Trace | None = None
 
 
-def watch(order: Order, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  # a record
+def watch(options: WatchOptions, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  # a record
     """Watch until something ends it, and return the code to end with.
 
     OK, or BELOW with `until_below`; where a balance was never read, the code of its failure. Raises AuthError where
     there is a single profile without a usable key, OutputError when the answer cannot be written.
     """
     rounds = Rounds(
-        order.profiles, interval=order.interval, least=order.least, told=order.told, trace=order.trace, clock=clock
+        options.profiles,
+        interval=options.interval,
+        least=options.least,
+        on_readings=options.on_readings,
+        trace=options.trace,
+        clock=clock,
     )
-    board = Board(timedelta(seconds=order.interval))
-    give_up_at = None if order.seconds is None else clock.steady() + order.seconds
+    watched = WatchedBalances(timedelta(seconds=options.interval))
+    give_up_at = None if options.seconds is None else clock.steady() + options.seconds
     first = rounds.first()
-    news = board.take(_shown(first))
-    with _display(order, rounds) as display, _Background(rounds, order.most_rounds) as background:
-        display.tell(news, board)
+    news = watched.take(_shown(first))
+    with _display(options, rounds) as display, _Background(rounds, options.most_rounds) as background:
+        display.tell(news, watched)
         rounds.tell(first)
-        while not (order.until_below and board.is_below):
+        while not (options.until_below and watched.is_below):
             is_over = background.is_over
             for taken in background.arrived():
-                display.tell(board.take(_shown(taken)), board)
+                display.tell(watched.take(_shown(taken)), watched)
                 rounds.tell(taken)
-                if order.until_below and board.is_below:
+                if options.until_below and watched.is_below:
                     break
             if is_over or (give_up_at is not None and clock.steady() >= give_up_at):
                 break
             if not display.goes_on():
                 break
-    if order.until_below and board.is_below:
-        for view in board.views:
+    if options.until_below and watched.is_below:
+        for view in watched.views:
             if view.is_below:
                 write_note(below_in_words(view), "top up, or ask for less")
         return ExitCode.BELOW
-    return board.code
+    return watched.code
 
 
 def _shown(taken: Sequence[Taken]) -> Iterator[Reading]:
@@ -270,11 +275,11 @@ class _Background:
 
 
 @contextmanager
-def _display(order: Order, rounds: Rounds) -> Iterator[Display]:
-    if not order.is_live:
-        yield Lines(change_as_json if order.is_json else change_as_line)
+def _display(options: WatchOptions, rounds: Rounds) -> Iterator[Display]:
+    if not options.is_live:
+        yield Lines(change_as_json if options.is_json else change_as_line)
         return
     from apimart_cli.screen.live import LiveScreen
 
     with LiveScreen().opened() as screen:
-        yield Table(screen, order.interval, rounds.seconds_to_next)
+        yield Table(screen, options.interval, rounds.seconds_to_next)

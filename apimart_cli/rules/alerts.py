@@ -20,7 +20,7 @@ _SLACK = 60.0
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Question(NamedTuple):
+class AlarmQuestion(NamedTuple):
     """What an alarm is about: another threshold is another question."""
 
     key_id: str
@@ -76,7 +76,7 @@ def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:
         yield Thresholds(min_runway=thresholds.min_runway)
 
 
-def question_of(reading: Reading, threshold: Thresholds) -> Question:
+def question_of(reading: Reading, threshold: Thresholds) -> AlarmQuestion:
     """Return what an alarm for this reading and threshold is called."""
     if threshold.min is not None:
         with localcontext(EXACT):
@@ -84,7 +84,7 @@ def question_of(reading: Reading, threshold: Thresholds) -> Question:
     else:
         assert threshold.min_runway is not None, "one of them is set"
         text = f"min_runway {threshold.min_runway // _MICROSECOND}"
-    return Question(reading.key_id or "", reading.host, reading.scope, text)
+    return AlarmQuestion(reading.key_id or "", reading.host, reading.scope, text)
 
 
 def standing_of(reading: Reading, threshold: Thresholds, rearm: Decimal) -> Standing | None:

@@ -72,7 +72,7 @@ class Look(NamedTuple):
     """What the account of an unlimited key has used in all; None where that is not known, and for a limited key."""
 
 
-class Doubt(StrEnum):
+class CountingDoubt(StrEnum):
     """Why what is counted may not be what the command spent."""
 
     ACCOUNT_COUNTS = "account_counts"
@@ -81,7 +81,7 @@ class Doubt(StrEnum):
     """What the key has used stands still while what its account has used rises."""
 
 
-class _Course:
+class _RisingAmount:
     """An amount that rises as money is spent, as it was seen at several times."""
 
     def __init__(self) -> None:
@@ -122,17 +122,17 @@ class _Meter:
     """What one key or account has used since the first look that told it."""
 
     def __init__(self) -> None:
-        self.course = _Course()
+        self.amount = _RisingAmount()
         self._lowest = Decimal(0)
 
     def read(self, at: float, used: Decimal) -> None:
         # A charge from before the start that is given back must not hide what is spent now.
         self._lowest = used if self.used is None else min(self._lowest, used)
-        self.course.add(at, used)
+        self.amount.add(at, used)
 
     @property
     def used(self) -> Decimal | None:
-        return self.course.latest
+        return self.amount.latest
 
     @property
     def risen(self) -> Decimal | None:
@@ -151,9 +151,9 @@ class Guard:
         self._limits = limits
         self._interval = interval
         self.max_blind = max_blind
-        self._key, self._account, self._fall = _Meter(), _Meter(), _Course()
+        self._key, self._account, self._fall = _Meter(), _Meter(), _RisingAmount()
         self._rises_alone = 0
-        self._doubts: set[Doubt] = set()
+        self._doubts: set[CountingDoubt] = set()
         self._left: Decimal | None = None
         self._blind_since: float | None = None
         self._must_pay = self._ends_too_soon = False
@@ -172,7 +172,7 @@ class Guard:
                 self._account.read(look.at, look.used_of_account)
                 self._rises_alone += before is not None and look.used_of_account > before and not self._key.risen
             if not look.is_blind and look.left is None:
-                self._fall = _Course()
+                self._fall = _RisingAmount()
             elif not look.is_blind and look.left is not None:
                 self._fall.add(look.at, -look.left)
         self._left = look.left
@@ -195,13 +195,13 @@ class Guard:
         """Whether what the account has used is counted, as the gateway does not count what the key uses."""
         return self._key.used == 0 and bool(self._account.risen)
 
-    def new_doubt(self) -> Doubt | None:
+    def new_doubt(self) -> CountingDoubt | None:
         """Return why what is counted may not be what was spent; once each."""
         doubt = None
         if self.counts_account:
-            doubt = Doubt.ACCOUNT_COUNTS
+            doubt = CountingDoubt.ACCOUNT_COUNTS
         elif self._key.used and not self._key.risen and self._rises_alone >= LOOKS_THAT_DOUBT:
-            doubt = Doubt.KEY_STANDS_STILL
+            doubt = CountingDoubt.KEY_STANDS_STILL
         if doubt in self._doubts:
             return None
         if doubt is not None:
@@ -216,7 +216,7 @@ class Guard:
     @property
     def rate(self) -> float | None:
         """What is spent in a second; None until a spend was seen."""
-        return self._counted.course.rate
+        return self._counted.amount.rate
 
     @property
     def _counted(self) -> _Meter:
@@ -253,7 +253,7 @@ class Guard:
     def _seconds_left(self, now: float) -> float | None:
         """Return in how many seconds a limit is reached if spending goes on as before; None where nothing tells."""
         found: list[float | None] = []
-        spent, use = self.spent, self._counted.course
+        spent, use = self.spent, self._counted.amount
         with localcontext(EXACT):
             if self._limits.max_spend is not None and spent is not None:
                 headroom = self._limits.max_spend - spent

@@ -153,7 +153,7 @@ class Finding(NamedTuple):
     subject: Subject
 
 
-class Found(NamedTuple):
+class Examined(NamedTuple):
     """One reading, what it was held to, and what was found."""
 
     reading: Reading
@@ -171,12 +171,12 @@ def worst(states: Iterable[State]) -> State:
     return max(states, key=_BY_WEIGHT.index, default=State.UNKNOWN)
 
 
-def by_weight(found: Iterable[Found]) -> list[Found]:
+def by_weight(found: Iterable[Examined]) -> list[Examined]:
     """Return what was found, the worst first, and otherwise in its order."""
     return sorted(found, key=lambda each: _BY_WEIGHT.index(each.state), reverse=True)
 
 
-def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Found:
+def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Examined:
     """Hold one reading to its bounds.
 
     Raises UsageError where there is none: a plugin that looks at nothing says nothing.
@@ -192,7 +192,7 @@ def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Found:
             findings = list(_of_balance(reading, balance, bounds, choices))
         case impossible:
             assert_never(impossible)
-    return Found(reading, bounds, tuple(findings))
+    return Examined(reading, bounds, tuple(findings))
 
 
 def _state_of_failure(error: ApimartError, choices: Choices) -> State:

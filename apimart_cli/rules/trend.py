@@ -1,4 +1,4 @@
-"""The course of one balance while it is watched: what changed, what was spent, how fast. Pure: no I/O, no clock.
+"""The trend of one balance while it is watched: what changed, what was spent, how fast. Pure: no I/O, no clock.
 
 Amounts are in the gateway's unit. Spend is the rise of `used`, as everywhere.
 """
@@ -56,7 +56,7 @@ class View(NamedTuple):
     """The latest change of what there is in all."""
 
 
-class Course:
+class Trend:
     """One balance as it was read again and again."""
 
     def __init__(self, bar: timedelta) -> None:

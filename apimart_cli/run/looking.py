@@ -52,15 +52,15 @@ class Looking:
         limits: Limits,
         *,
         trace: Trace | None = None,
-        told: Callable[[Sequence[Reading]], None] | None = None,
+        on_readings: Callable[[Sequence[Reading]], None] | None = None,
     ) -> None:
-        """Look at what `limits` need; `told` is called with each reading that is held to them."""
+        """Look at what `limits` need; `on_readings` is called with each reading that is held to them."""
         is_key_enough = settings.scope.value is ScopeChoice.KEY or not limits.need_what_is_left
         scope = ScopeChoice.KEY if is_key_enough else ScopeChoice.BOTH
         self._held = ScopeChoice.KEY if is_key_enough else settings.scope.value
         self._limits = limits
         self._trace = trace
-        self._told = told
+        self._on_readings = on_readings
         self._recorded_at = time.monotonic()
         self._key_after = -inf
         """From when on a key that no limit needs is asked again, after it failed with `_key_failed`."""
@@ -168,8 +168,8 @@ class Looking:
         held = self.held(readings)
         self._plan_for_key(key)
         self._plan_for_account(readings)
-        if self._told is not None:
-            self._told(held)
+        if self._on_readings is not None:
+            self._on_readings(held)
         needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
         if needs_account and account is not None:
             needed.append(account)

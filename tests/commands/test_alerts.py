@@ -389,7 +389,7 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it has started, in other sessions, too; the time is 10 seconds."""
-    from apimart_cli.readings.take import alerting
+    from apimart_cli.readings import alerting
 
     assert alerting.LONGEST == 10
     monkeypatch.setattr(alerting, "LONGEST", 0.3)
