@@ -13,6 +13,7 @@ from apimart_cli.config.values import nonempty, shortest, shown
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.keys.key import GivenKey, KeySource, looks_like_variable
 from apimart_cli.records import SettingRow
+from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
 from apimart_cli.words import ScopeChoice
@@ -203,6 +204,11 @@ class Settings(NamedTuple):
             )
             for scope in self.scope.value.asked
         ]
+
+    def grouped(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return the readings of `targets` as the scope shows them: for `spendable`, key and account as one."""
+        is_one = self.scope.value is ScopeChoice.SPENDABLE and len(readings) > 1
+        return [spendable(*readings)] if is_one else readings
 
 
 def _amount_word(amount: Decimal | None) -> str | None:

@@ -1,8 +1,6 @@
-"""The watched: every balance that is watched, and what is known of it. Pure: no I/O, no clock.
+"""The use case of `watch`: one thread asks round after round, the other shows what changed, until something ends it.
 
-What `watch` shows: a line for each change, or a table in place.
-
-The use case of `watch`: one thread asks round after round, the other shows what changed, until something ends it.
+Changes are shown as lines, or in a table that is drawn over and over in its place.
 """
 
 import math
@@ -31,143 +29,22 @@ if TYPE_CHECKING:
     from apimart_cli.screen.live import LiveScreen
 
 
-class News(NamedTuple):
-    """A balance of which something changed."""
-
-    view: View
-    changes: Sequence[Change]
-
-
-class WatchedBalances:
-    """The trends of all balances, in the order in which they were first seen."""
-
-    def __init__(self, bar: timedelta) -> None:
-        """Show the spend of times as long as `bar`."""
-        self._bar = bar
-        self._trends: dict[tuple[str, Scope], Trend] = {}
-
-    def take(self, readings: Iterable[Reading]) -> list[News]:
-        """Take note of readings, and return what changed with them."""
-        news = []
-        for reading in readings:
-            trend = self._trends.setdefault((reading.profile, reading.scope), Trend(self._bar))
-            changes = trend.take(reading)
-            if changes:
-                news.append(News(trend.view(), changes))
-        return news
-
-    @property
-    def views(self) -> list[View]:
-        """What is known by now."""
-        return [trend.view() for trend in self._trends.values()]
-
-    @property
-    def is_below(self) -> bool:
-        """Whether any balance is below its `min`."""
-        return any(trend.is_below for trend in self._trends.values())
-
-    @property
-    def code(self) -> ExitCode:
-        """What to end with: OK, or the code of the first failure of a balance that was never read."""
-        unread = [trend.view() for trend in self._trends.values() if not trend.was_read]
-        return code_of_readings([view.reading for view in unread])
-
+LONGEST_WAIT = 1.0
+"""Most seconds to wait at a stretch, so that a round that became due while the machine slept comes soon after."""
 
 TICK = 0.2
-"""Most seconds until what arrived is shown as a line."""
+"""Most seconds until a change that arrived is shown as a line."""
 
 REDRAWN_EVERY = 1.0
-"""Least seconds between two tables that differ in their age alone."""
+"""Least seconds between two drawings if only the age of the readings differs."""
 
 DRAWING_SHARE = 0.005
-"""Most of a core that drawing such tables may take: large ones are drawn less often."""
+"""Most of a core that drawing may take: large tables are drawn less often."""
 
 KEPT_LINES = 2
-"""Lines of the terminal that are not the table's."""
+"""Lines of the terminal that are kept free of the table."""
 
 _END_KEYS = frozenset("qQ")
-
-
-class Display(Protocol):
-    """What shows the balances."""
-
-    def tell(self, news: Sequence[News], watched: WatchedBalances) -> None:
-        """Show what changed. Raises OutputError."""
-
-    def goes_on(self) -> bool:
-        """Wait a moment; tell whether somebody still looks. Raises OutputError."""
-
-
-class Lines:
-    """A line for each change, for whoever reads standard output."""
-
-    def __init__(self, written: Callable[[View, Sequence[Change], datetime], str]) -> None:
-        """Write what `written` makes of a change."""
-        from apimart_cli.screen.writing import Reader
-
-        self._written = written
-        self._reader = Reader()
-
-    def tell(self, news: Sequence[News], _watched: WatchedBalances) -> None:
-        """Write what changed, and flush it."""
-        now = datetime.now(UTC)
-        write_answer("".join(self._written(each.view, each.changes, now) for each in news))
-
-    def goes_on(self) -> bool:
-        """Wait a moment; tell whether there is a reader."""
-        return not self._reader.is_gone_within(TICK)
-
-
-class Table:
-    """A table in place, on a terminal."""
-
-    def __init__(self, screen: "LiveScreen", interval: float, seconds_to_next: Callable[[], float]) -> None:
-        """Show it on `screen`, with the seconds from one question to the next, and those that are left."""
-        self._screen = screen
-        self._seconds_to_next = seconds_to_next
-        self._interval = duration(interval) if interval >= 1 else f"{interval:g} s"
-        self._views: Sequence[View] = ()
-        self._drawn = ("", 0, 0)
-        self._draw_at = 0.0
-
-    def tell(self, _news: Sequence[News], watched: WatchedBalances) -> None:
-        """Take what is known by now; it is shown at once."""
-        self._views = watched.views
-        self._draw()
-
-    def goes_on(self) -> bool:
-        """Show how old it is, and wait for a moment; tell whether nobody pressed `q`."""
-        if time.monotonic() >= self._draw_at or self._screen.is_resized:
-            self._draw()
-        return self._screen.key(REDRAWN_EVERY / 2) not in _END_KEYS
-
-    def _draw(self) -> None:
-        began = time.thread_time()
-        self._show()
-        cost = time.thread_time() - began
-        self._draw_at = time.monotonic() + max(REDRAWN_EVERY, cost / DRAWING_SHARE)
-
-    def _show(self) -> None:
-        from apimart_cli.output.watched import watched_as_text
-
-        screen, height = self._screen.screen, self._screen.height
-        now, room = datetime.now(UTC), height - KEPT_LINES
-        text = watched_as_text(self._views, screen, now=now, height=room)
-        # What stays at the end is whole.
-        self._screen.last = text if text.count("\n") < room else watched_as_text(self._views, screen, now=now)
-        drawn = (f"{text}\n{self._footer()}", screen.width or 0, height)
-        if drawn != self._drawn:
-            self._screen.show(drawn[0])
-            self._drawn = drawn
-
-    def _footer(self) -> str:
-        seconds = self._seconds_to_next()
-        due = f"next in {duration(math.ceil(seconds))}" if seconds else "asking now"
-        return f"every {self._interval}; {due}; q ends"
-
-
-LONGEST_WAIT = 1.0
-"""Most seconds to wait at a stretch: after a sleep, the wall clock is looked at no later than that."""
 
 
 class WatchOptions(NamedTuple):
@@ -183,15 +60,15 @@ class WatchOptions(NamedTuple):
     is_live: bool = False
     """Whether standard output is a terminal that can show a table in place."""
     on_readings: Callable[[Sequence[Taken]], None] | None = None
-    """Called with the readings of every round, once they are out; it must not wait for anything."""
+    """Called with the readings of every round after they are shown; it must not wait for anything."""
     trace: Trace | None = None
 
 
 def watch(options: WatchOptions, *, clock: Clock = Clock()) -> ExitCode:  # noqa: B008  # a record
     """Watch until something ends it, and return the code to end with.
 
-    OK, or BELOW with `until_below`; where a balance was never read, the code of its failure. Raises AuthError where
-    there is a single profile without a usable key, OutputError when the answer cannot be written.
+    That is OK, or BELOW with `until_below`; if a balance was never read, it is the code of its failure. Raises
+    AuthError if there is a single profile without a usable key, and OutputError if the answer cannot be written.
     """
     rounds = Rounds(
         options.profiles,
@@ -227,6 +104,126 @@ def watch(options: WatchOptions, *, clock: Clock = Clock()) -> ExitCode:  # noqa
     return watched.code
 
 
+class News(NamedTuple):
+    """A balance of which something changed."""
+
+    view: View
+    changes: Sequence[Change]
+
+
+class WatchedBalances:
+    """Every balance that is watched and its trend, in the order in which they were first seen."""
+
+    def __init__(self, bar: timedelta) -> None:
+        """Show the spend of times as long as `bar`."""
+        self._bar = bar
+        self._trends: dict[tuple[str, Scope], Trend] = {}
+
+    def take(self, readings: Iterable[Reading]) -> list[News]:
+        """Take note of readings, and return what changed with them."""
+        news = []
+        for reading in readings:
+            trend = self._trends.setdefault((reading.profile, reading.scope), Trend(self._bar))
+            changes = trend.take(reading)
+            if changes:
+                news.append(News(trend.view(), changes))
+        return news
+
+    @property
+    def views(self) -> list[View]:
+        """What is known by now."""
+        return [trend.view() for trend in self._trends.values()]
+
+    @property
+    def is_below(self) -> bool:
+        """Whether any balance is below its `min`."""
+        return any(trend.is_below for trend in self._trends.values())
+
+    @property
+    def code(self) -> ExitCode:
+        """What to end with: OK, or the code of the first failure of a balance that was never read."""
+        unread = [trend.view() for trend in self._trends.values() if not trend.was_read]
+        return code_of_readings([view.reading for view in unread])
+
+
+class Display(Protocol):
+    """What shows the balances."""
+
+    def tell(self, news: Sequence[News], watched: WatchedBalances) -> None:
+        """Show what changed. Raises OutputError."""
+
+    def goes_on(self) -> bool:
+        """Wait a moment, and return whether to go on. Raises OutputError."""
+
+
+class Lines:
+    """A line for each change, on standard output."""
+
+    def __init__(self, written: Callable[[View, Sequence[Change], datetime], str]) -> None:
+        """Write what `written` makes of a change."""
+        from apimart_cli.screen.writing import Reader
+
+        self._written = written
+        self._reader = Reader()
+
+    def tell(self, news: Sequence[News], _watched: WatchedBalances) -> None:
+        """Write what changed, and flush it."""
+        now = datetime.now(UTC)
+        write_answer("".join(self._written(each.view, each.changes, now) for each in news))
+
+    def goes_on(self) -> bool:
+        """Wait a moment, and return whether standard output still has a reader."""
+        return not self._reader.is_gone_within(TICK)
+
+
+class Table:
+    """A table in place, on a terminal."""
+
+    def __init__(self, screen: "LiveScreen", interval: float, seconds_to_next: Callable[[], float]) -> None:
+        """Show it on `screen`. The footer tells the `interval` and the `seconds_to_next` round, in seconds."""
+        self._screen = screen
+        self._seconds_to_next = seconds_to_next
+        self._interval = duration(interval) if interval >= 1 else f"{interval:g} s"
+        self._views: Sequence[View] = ()
+        self._drawn = ("", 0, 0)
+        self._draw_at = 0.0
+
+    def tell(self, _news: Sequence[News], watched: WatchedBalances) -> None:
+        """Show what is known by now, at once."""
+        self._views = watched.views
+        self._draw()
+
+    def goes_on(self) -> bool:
+        """Redraw the table when it is due, wait a moment, and return True unless `q` was pressed."""
+        if time.monotonic() >= self._draw_at or self._screen.is_resized:
+            self._draw()
+        return self._screen.key(REDRAWN_EVERY / 2) not in _END_KEYS
+
+    def _draw(self) -> None:
+        began = time.thread_time()
+        self._show()
+        cost = time.thread_time() - began
+        self._draw_at = time.monotonic() + max(REDRAWN_EVERY, cost / DRAWING_SHARE)
+
+    def _show(self) -> None:
+        from apimart_cli.output.watched import watched_as_text
+
+        screen, height = self._screen.screen, self._screen.height
+        now, room = datetime.now(UTC), height - KEPT_LINES
+        text = watched_as_text(self._views, screen, now=now, height=room)
+        # The table that stays on the terminal at the end is not cut to its height.
+        self._screen.last = text if text.count("\n") < room else watched_as_text(self._views, screen, now=now)
+        drawn = (f"{text}\n{self._footer()}", screen.width or 0, height)
+        if drawn != self._drawn:
+            self._screen.show(drawn[0])
+            self._drawn = drawn
+
+    def _footer(self) -> str:
+        seconds = self._seconds_to_next()
+        due = f"next in {duration(math.ceil(seconds))}" if seconds else "asking now"
+        return f"every {self._interval}; {due}; q ends"
+
+
 def _shown(taken: Sequence[Taken]) -> Iterator[Reading]:
     return (reading for each in taken for reading in with_spendable(each.readings))
 
@@ -240,7 +237,7 @@ class _Background:
         self._arrived: deque[Sequence[Taken]] = deque()
         self._is_left = threading.Event()
         self.is_over = False
-        """Whether there was the last round."""
+        """Whether the last round has arrived."""
 
     def __enter__(self) -> "_Background":
         """Begin. Raises UsageError where the system starts no thread."""
@@ -254,12 +251,12 @@ class _Background:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Ask no more. A question that is under way is left to itself: its thread holds nobody up."""
+        """Ask no more. A question that is under way is not waited for: its thread ends with the process."""
         self._is_left.set()
         self._rounds.record(is_last=True)
 
     def arrived(self) -> Iterator[Sequence[Taken]]:
-        """Give the rounds that have arrived since."""
+        """Yield the rounds that have arrived since the last call."""
         while self._arrived:
             yield self._arrived.popleft()
 

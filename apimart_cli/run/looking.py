@@ -16,10 +16,11 @@ from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, Unavai
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.keys.sources import KeptKey
 from apimart_cli.processes.signals import asked_to_end, held_back
-from apimart_cli.readings.forecasts import Forecasts, record
+from apimart_cli.readings.forecasts import record
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.guard import Guard, Limits, Look
+from apimart_cli.rules.pace import pause_of
 from apimart_cli.words import Outcome, ScopeChoice
 
 SOURCE = "run"
@@ -80,9 +81,13 @@ class Looking:
         """
         from apimart_cli.readings.take import take_readings
 
-        settings, forecasts = self.settings, self._forecasts()
+        settings = self.settings
         with take_readings(
-            [settings], source=SOURCE, refuse_exposed=True, trace=self._trace, forecasts=forecasts
+            [settings],
+            source=SOURCE,
+            refuse_exposed=True,
+            trace=self._trace,
+            forecast_patience=self._forecast_patience,
         ) as taken:
             (only,) = taken
         if only.lacks_account:
@@ -104,7 +109,7 @@ class Looking:
             before = [self._key_failed]
         elif needs_account or (after is not None and time.monotonic() >= after):
             settings = settings._replace(scope=Setting(ScopeChoice.BOTH, settings.scope.source))
-        readings = [*before, *ask_again(settings, trace=self._trace, forecasts=self._forecasts())]
+        readings = [*before, *ask_again(settings, trace=self._trace, forecast_patience=self._forecast_patience)]
         sight = self._sight(readings, needs_account=needs_account)
         if is_last or time.monotonic() - self._recorded_at >= RECORD_EVERY:
             self._record(sight.readings)
@@ -131,10 +136,9 @@ class Looking:
         """Return what the key itself has left; None where that is unlimited or not known."""
         return least(sight.readings[:1])
 
-    def _forecasts(self) -> Forecasts | None:
-        if self._limits.min_runway is None:
-            return None
-        return Forecasts([self.settings], patience=self.settings.timeout.value)
+    @property
+    def _forecast_patience(self) -> float | None:
+        return None if self._limits.min_runway is None else self.settings.timeout.value
 
     def _account_of_unlimited(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Ask for the account, where only a key is known that is unlimited: some gateways never count what it uses."""
@@ -188,7 +192,7 @@ class Looking:
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=_retry_after(needed),
+                retry_after=pause_of([part for each in needed for part in each.parts or (each,)]),
             ),
             readings,
             failure,
@@ -212,13 +216,6 @@ def least(held: Sequence[Reading]) -> Decimal | None:
 
 def _is_unlimited(key: Reading) -> bool:
     return key.balance is not None and key.balance.unlimited_quota
-
-
-def _retry_after(needed: Sequence[Reading]) -> float | None:
-    """Return for how long the gateway asked to be left alone with what a limit needs."""
-    errors = [part.error for reading in needed for part in (reading.parts or (reading,))]
-    pauses = [error.retry_after for error in errors if isinstance(error, UnavailableError)]
-    return max((pause for pause in pauses if pause is not None), default=None)
 
 
 SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0
