@@ -138,7 +138,7 @@ def run(
                 report=None if report is None else _report(report),
                 trace=trace,
                 on_readings=None if alerts is None else lambda held: alerts.take([Taken(settings, held)]),
-                stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
+                on_stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
             )
         )
         with only_told():

@@ -1,14 +1,8 @@
-"""Spending: what the readings of one key, gateway and scope tell of spend and top-ups. Pure: no I/O, no clock.
+"""Spending: what the samples of one key, gateway and scope tell of spending and top-ups. Pure: no I/O, no clock.
 
-Spend is the rise of `used`: gateways of this family book a charge as `remain - q, used + q`, so a top-up moves
-`remain + used` and leaves `used` alone, and an unlimited key has a spend, too. Charges may be booked ahead and given
-back when a task fails, so `used` may fall a little.
-
-The order in which samples were written, where that is not the order of their times: a clock was wrong then.
-
-A clock that was ahead leaves samples at times that come later; one that was behind leaves some among older ones. They
-stay in the ledger, and are set aside: those that fit together on the most days are used. Which of two clocks was right
-cannot be told otherwise, and one reading under a clock of 1970 must not set all others aside. Pure: no I/O, no clock.
+What is spent is the rise of `used`: gateways of this family book a charge as `remain - q, used + q`. So a top-up
+changes `remain + used` and leaves `used` alone, and an unlimited key has a spending, too. Charges may be booked ahead
+and given back when a task fails, so `used` may fall a little.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,13 +16,13 @@ from typing import NamedTuple
 DAY = timedelta(days=1)
 
 LONGEST_GAP = timedelta(days=7, hours=1)
-"""A longer time without a sample starts a new segment: how the spend was spread over it is anybody's guess.
+"""A longer time without a sample starts a new segment, as it is not known how the spending was spread over it.
 
-An hour more than a week: a weekly job comes some seconds late."""
+It is an hour more than a week, as a weekly job comes some seconds late."""
 
 EXACT = Context(prec=120)
-"""Enough precision to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
-interpolate between them with an error that nothing shows."""
+"""Enough digits to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
+interpolate between them with an error far below what is shown."""
 
 _NO_TIME = timedelta(0)
 _MICROSECOND = timedelta(microseconds=1)
@@ -53,17 +47,17 @@ class TopUp(NamedTuple):
 
 
 class DaySpend(NamedTuple):
-    """What was spent on one day of UTC, which has 24 hours whatever the local clocks do."""
+    """What was spent on one day of UTC. Such a day always has 24 hours."""
 
     day: date
     spent: Decimal
 
 
 def segments(samples: Sequence[Sample]) -> list[list[Sample]]:
-    """Return samples, which are in the order they were taken, cut where nothing can be told across.
+    """Return samples, which are in the order in which they were taken, in segments within which `used` can be compared.
 
-    That is at a long gap, where the clock ran backwards, and at a lasting fall of `used`, which means that the gateway
-    counts anew. A fall that the next sample does not confirm is left out; the last sample has none to confirm it yet.
+    A new segment begins after a long gap, when the clock ran backwards, and when `used` fell for good, as the gateway
+    then counts anew. A fall that the next sample does not confirm is left out, and so is one of the last sample.
     """
     found: list[list[Sample]] = []
     for place, sample in enumerate(samples):
@@ -78,9 +72,9 @@ def segments(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def used_at(segment: Sequence[Sample], moment: datetime) -> Decimal:
-    """Return what was used at a moment: in proportion between the samples around it, after the last what that one says.
+    """Return what was used at a moment, which is not before the first sample.
 
-    The moment is not before the first sample.
+    Between two samples it is interpolated; after the last sample it is what that one says.
     """
     place = bisect_right(segment, moment, key=lambda sample: sample.at)
     before = segment[place - 1]
@@ -93,7 +87,7 @@ def used_at(segment: Sequence[Sample], moment: datetime) -> Decimal:
 
 
 def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
-    """Return the spend of each day of UTC that the samples cover, also in part; days inside a gap are not there."""
+    """Return what was spent on each day of UTC that the samples cover, at least in part. Days in a gap are left out."""
     spends: dict[date, Decimal] = {}
     for segment in segments(samples):
         start, end = segment[0].at, segment[-1].at
@@ -109,14 +103,20 @@ def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
 def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
     """Return each change of `remain + used` that two samples agree on, at the time of the first of them.
 
-    One alone is no proof: `used` may be booked some seconds after `remain`. Where `used` starts anew, or the quota was
-    unlimited, there is nothing to compare.
+    One sample alone is no proof, as `used` may be booked some seconds after `remain`:
+
+        remain + used   10   10   15   15   15        10   15   10
+        level           10   10   10   15   15        10   10   10     the last total that is sure
+        new                       +5                       +5          a change that waits for the next sample
+        found                          +5
+
+    There is nothing to compare with after `used` has started anew, and after an unlimited quota.
     """
     found: list[TopUp] = []
     level: Decimal | None = None
     new: TopUp | None = None
     last: Sample | None = None
-    # Entered once: to enter it for each sample took as long as all the rest.
+    # Entered only once: entering it for each sample took as long as all the rest.
     with localcontext(EXACT):
         for segment in segments(samples):
             if last is not None and segment[0].used < last.used - SAME:
@@ -142,11 +142,11 @@ def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
 
 SAME = Decimal("0.000001")
 SAME_PART = Decimal("1e-14")
-"""Amounts that differ by no more than this, or this part of them, are equal: gateways compute with floats."""
+"""Amounts that differ by at most this, or by this part of them, count as equal: gateways compute with floats."""
 
 
 def _fell(segment: Sequence[Sample], sample: Sample) -> bool:
-    """Tell whether `used` fell below all that it was in the day before: more than a charge that was given back."""
+    """Tell whether `used` fell below all samples of the day before: by more than a charge that was given back."""
     ceiling = sample.used + max(SAME, sample.used * SAME_PART)
     for earlier in reversed(segment):
         if earlier.used <= ceiling:
@@ -158,18 +158,25 @@ def _fell(segment: Sequence[Sample], sample: Sample) -> bool:
 
 _DAY = 86_400
 _WEIGHT = 1_000_000
-"""What one day counts, shared by the samples that it has."""
+"""The weight of one day, shared by its samples."""
 
 Late = Mapping[int, tuple[int, int]]
-"""By its time, for each sample that was written after a later one: the latest time there was then, and a number that
-rises in the order of writing."""
+"""For each sample that was written after a later one, by its time: the latest time that there was then, and a number
+that rises in the order of writing."""
 
 
 def in_order(times: Sequence[int], late: Late) -> set[int]:
-    """Return the times of samples that were all written in the order of their times, on as many days as possible."""
+    """Return the times of the samples to use: of those that were written in the order of their times, the most days.
+
+    Samples are written out of order when a clock was wrong: one that was ahead leaves samples at times to come, one
+    that was behind leaves some among older ones. Those samples stay in the ledger, but are not used. Which of two
+    clocks was right cannot be known; so the samples that fit together on the most days are used, and one reading under
+    a clock of 1970 does not set all others aside.
+    """
     written = sorted(times, key=lambda at: late.get(at, (at, 0)))
     counts = Counter((at // _DAY, at in late) for at in written)
-    # The best chain that ends at each place. Of those that end early, only one that is worth less can be of use.
+    # The best chains found so far, by the time at which they end: a chain that ends earlier is kept only if it weighs
+    # less than those that end later.
     ends, values, places = list[int](), list[int](), list[int]()
     before: list[int] = []
     for place, at in enumerate(written):

@@ -27,7 +27,7 @@ from apimart_cli.rules.alerts import Alert
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.rules.guard import Guard, Limits
-from apimart_cli.run.accounting import Account, close
+from apimart_cli.run.accounting import FinishedRun, close
 from apimart_cli.run.looking import Looking, Sight, settle
 from apimart_cli.run.watching import Register, Watch
 from apimart_cli.screen.writing import only_told, write_error, write_warning
@@ -52,32 +52,32 @@ class RunOptions(NamedTuple):
     interval: float | None = None
     kill_after: float = 10.0
     max_blind: float | None = None
-    """None never stops for it."""
+    """None never stops the command for it."""
     fail_open: bool = False
     no_forecast_passes: bool = False
     settle: bool | None = None
-    """Whether to wait until everything is booked; None does, unless the command was stopped."""
+    """Whether to wait until everything is booked; None waits unless the command was stopped."""
     label: str | None = None
     report: Path | None = None
     trace: Trace | None = None
     on_readings: Callable[[Sequence[Reading]], None] | None = None
-    """Called with the readings of each look that are held to the limits."""
-    stopping: Callable[[Alert], None] | None = None
-    """Called when a limit is reached, before the stop begins; it must not wait."""
+    """Takes the readings of each look that are held to the limits."""
+    on_stopping: Callable[[Alert], None] | None = None
+    """Called when a limit is reached, before the stop begins. It must not wait."""
 
 
 class _End(NamedTuple):
-    """How it ended: with which status, what apimart itself says of it, and what stopped it."""
+    """How a command ended: its status, what apimart itself says of it, and what stopped it."""
 
     status: int
     code: ExitCode
     stopped_by: StoppedBy | None = None
     could_not_stop: int = 0
-    """How many processes went on all the same."""
+    """How many of its processes could not be stopped."""
 
 
 class _Ended(NamedTuple):
-    """A command that has ended, and what was known of it then."""
+    """A command that has ended, and what is known of it."""
 
     looking: Looking
     guard: Guard
@@ -90,9 +90,9 @@ class _Ended(NamedTuple):
 def run_guarded(options: RunOptions) -> CommandStatus:
     """Run a command under a guard, and return the status to end with.
 
-    Raises an ApimartError, before the command is started, as the first look does.
+    Raises the ApimartError of the first look; then the command was not started.
     """
-    # First of all: a process is copied before it has threads.
+    # Before everything else, as it forks: a process with threads cannot be copied safely.
     watchdog = _start_watchdog(options)
     try:
         looking = Looking(options.settings, options.limits, trace=options.trace, on_readings=options.on_readings)
@@ -105,7 +105,7 @@ def run_guarded(options: RunOptions) -> CommandStatus:
         if refused is None:
             return _run(options, looking, guard, first, run, watchdog)
         run = run._replace(ended=datetime.now(UTC), exit_code=refused.status, stopped_by=refused.stopped_by)
-        close(Account(run, 0.0, refused.code, options.limits, first.readings, (), None), options.report)
+        close(FinishedRun(run, 0.0, refused.code, options.limits, first.readings, (), None), options.report)
         return CommandStatus(refused.status)
     finally:
         if watchdog is not None:
@@ -128,7 +128,7 @@ def _run_of(options: RunOptions, first: Sight, began: datetime) -> Run:
 
 
 def _refusal(options: RunOptions, guard: Guard, first: Sight) -> _End | None:
-    """Say why the command is not started, and return that; None where it may be."""
+    """Say why the command is not started, and return its end; None if it may be started."""
     stopped_by, unit = guard.stop(first.look.at), options.settings.unit.value
     if stopped_by is not None and stopped_by is not StoppedBy.BLIND:
         reason = breach_in_words(
@@ -162,7 +162,7 @@ def _refusal(options: RunOptions, guard: Guard, first: Sight) -> _End | None:
 
 
 def _is_silence(sight: Sight) -> bool:
-    """Tell whether the gateway gave no answer, and no word of its own that it cannot tell."""
+    """Tell whether the gateway did not answer at all: not even that it does not know the balance."""
     errors = [reading.error for reading in sight.readings if reading.error is not None]
     return all(isinstance(error, UnavailableError) and not error.was_told for error in errors)
 
@@ -170,14 +170,14 @@ def _is_silence(sight: Sight) -> bool:
 def _run(
     options: RunOptions, looking: Looking, guard: Guard, first: Sight, run: Run, watchdog: Watchdog | None
 ) -> CommandStatus:
-    """Run the command, and tell what it has cost."""
+    """Run the command, and say what it has cost."""
     is_recorded = options.settings.record.value and run.key_id
     register = Register(options.settings.history.value if is_recorded else None, run, patience=looking.patience)
     started = time.monotonic()
     with Watch(guard, looking, first, advice=_advice(options), register=register) as watch:
         end = _supervised(options, watch, register, watchdog)
     if watchdog is not None:
-        # What the command has left running is left alone, whatever becomes of us from here on.
+        # From here on it would stop what the command has left running on purpose.
         watchdog.release()
     with asked_to_end(), only_told():
         _tell_the_end(options, _Ended(looking, guard, watch, end, time.monotonic() - started), first, run, register)
@@ -185,7 +185,7 @@ def _run(
 
 
 def _tell_the_end(options: RunOptions, ended: _Ended, first: Sight, run: Run, register: Register) -> None:
-    """Say why it was stopped and what it has cost. What fails here costs no more than its own part."""
+    """Say why it was stopped and what it has cost. A failure in one part leaves the other parts alone."""
     looking, guard, watch, end, seconds = ended
     after, is_settled, others = watch.latest, False, None
     if end.stopped_by is not None:
@@ -195,7 +195,7 @@ def _tell_the_end(options: RunOptions, ended: _Ended, first: Sight, run: Run, re
     if end.code is not ExitCode.USAGE and (end.stopped_by is not StoppedBy.BLIND or options.settle):
         with only_told():
             after, is_settled = settle(looking, guard, after, waits=_settles(options, end))
-            # What was short may have been seen after its end alone.
+            # If the command was short, the doubt may have shown only after its end.
             if (doubt := guard.new_doubt()) is not None:
                 write_warning(*doubt_in_words(doubt))
     run = run._replace(
@@ -209,16 +209,16 @@ def _tell_the_end(options: RunOptions, ended: _Ended, first: Sight, run: Run, re
     with only_told():
         others = register.finish(run)
     counted = Scope.ACCOUNT if guard.counts_account else Scope.KEY
-    account = Account(run, seconds, end.code, options.limits, first.readings, after.readings, others, counted)
+    finished = FinishedRun(run, seconds, end.code, options.limits, first.readings, after.readings, others, counted)
     close(
-        account,
+        finished,
         options.report,
         left=after.look.left if options.limits.need_what_is_left else looking.left_of_key(after),
     )
 
 
 def _settles(options: RunOptions, end: _End) -> bool:
-    """Tell whether to wait until everything is booked: where nobody says so, not after a stop or a Ctrl-C."""
+    """Tell whether to wait until everything is booked. By default, not after a stop or a Ctrl-C."""
     if options.settle is not None:
         return options.settle
     return end.stopped_by is None and end.status != INTERRUPTED
@@ -244,25 +244,25 @@ class _Supervision:
         return self.child
 
     def stop_within(self, _child: Child) -> float | None:
-        """Return the seconds that it has to end, once it has to; None before that."""
+        """Return the seconds that the command has to end, if it must end; None if it may go on."""
         if not self._watch.must_stop():
             return None
-        if self._options.stopping is not None and self._watch.stopped_by is not None:
-            self._options.stopping(_alert_of(self._options, self._watch, self._watch.stopped_by))
+        if self._options.on_stopping is not None and self._watch.stopped_by is not None:
+            self._options.on_stopping(_alert_of(self._options, self._watch, self._watch.stopped_by))
         return self._options.kill_after
 
     def is_suspended(self) -> bool:
-        """Tell whether it was stopped because we were."""
+        """Tell whether the command is suspended because we are."""
         return self._watchdog is not None and self._watchdog.suspends
 
     def why(self) -> str | None:
-        """Say why it has to end, once it has to."""
+        """Say why the command must end; None if it may go on."""
         stopped_by = self._watch.stopped_by
         return None if stopped_by is None else _breach(self._options, self._watch, stopped_by)
 
 
 def _supervised(options: RunOptions, watch: Watch, register: Register, watchdog: Watchdog | None) -> _End:
-    """Run the command until it ends, or has to be stopped."""
+    """Run the command until it has ended, and stop it if a limit is reached."""
     from apimart_cli.processes.relay import TerminalSettings, supervise
     from apimart_cli.screen.pieces import Unreached
 
@@ -275,7 +275,7 @@ def _supervised(options: RunOptions, watch: Watch, register: Register, watchdog:
             is_suspended=supervision.is_suspended,
             told=Unreached(supervision.why),
         )
-    except Exception as error:  # noqa: BLE001  # raised again, unless the command has ended by itself
+    except Exception as error:  # noqa: BLE001  # raised again by `_after_failure`, unless the command has ended by itself
         if supervision.child is None and isinstance(error, OSError | ValueError):
             return _not_invoked(options, error)
         return _after_failure(options, supervision.child, error, terminal)
@@ -305,7 +305,7 @@ def _alert_of(options: RunOptions, watch: Watch, stopped_by: StoppedBy) -> Alert
 
 
 def _after_failure(options: RunOptions, child: Child | None, error: Exception, terminal: "TerminalSettings") -> _End:
-    """Return how a command ended by itself before something of ours failed; stop one that runs, and raise `error`."""
+    """Return the end of a command that had ended before something of ours failed; else stop it, and raise `error`."""
     is_lost = isinstance(error, ChildProcessError)
     if child is not None:
         with suppress(ChildProcessError):
@@ -313,7 +313,7 @@ def _after_failure(options: RunOptions, child: Child | None, error: Exception, t
                 with only_told():
                     raise error
                 return _End(status, ExitCode.OK)
-            # Nothing runs on without its guard.
+            # Without its guard it must not run on.
             child.stop(options.kill_after)
         with only_told():
             terminal.restore()
@@ -329,7 +329,7 @@ def _not_invoked(options: RunOptions, error: Exception) -> _End:
 
 
 def _breach(options: RunOptions, watch: Watch, stopped_by: StoppedBy) -> str:
-    """Say which limit was passed, or what was not known."""
+    """Say which limit was reached, or what is not known."""
     if stopped_by is StoppedBy.BLIND and watch.failure is not None:
         return f"the balance is not known: {watch.failure.message}"
     left, unit = watch.latest.look.left, options.settings.unit.value
@@ -339,13 +339,13 @@ def _breach(options: RunOptions, watch: Watch, stopped_by: StoppedBy) -> str:
 
 
 def _shortage(readings: Sequence[Reading]) -> str | None:
-    """Return what the gateway said where it said that there is no money."""
+    """Return the words of a gateway that said that there is no money; None if it did not."""
     told = (reading.error.in_short for reading in readings if isinstance(reading.error, PaymentRequiredError))
     return next(told, None)
 
 
 def _advice(options: RunOptions) -> str:
-    """Say what becomes of a command while the balance is not known."""
+    """Say what happens to the command while the balance is not known."""
     if options.max_blind is None:
         return "the command goes on, because of --on-blind continue"
     limit = duration(options.max_blind)
