@@ -147,7 +147,7 @@ class Guard:
     """The guard over one command. Give it each look with `take`, and call `stop` often."""
 
     def __init__(self, limits: Limits, *, interval: float | None = None, max_blind: float | None = MAX_BLIND) -> None:
-        """Hold to `limits`. Without `interval` the rate says when to look; without `max_blind` blindness never stops."""
+        """Hold to `limits`. As `interval`, None follows the rate; as `max_blind`, None never stops for blindness."""
         self._limits = limits
         self._interval = interval
         self.max_blind = max_blind
