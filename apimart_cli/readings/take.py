@@ -326,7 +326,7 @@ def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:
 
 
 def _write_first_note(path: Path) -> None:
-    """Tell a person, once, that readings are kept from now on, and where."""
+    """Tell a person, once, that readings are recorded from now on, and in which file."""
     if "APIMART_SANDBOX" not in os.environ and is_terminal_error():
         write_note(
             f"readings are recorded in {path}, to tell how long the balance lasts",
