@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ _KEY_ALONE = "--scope key"
 _WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
 
 
-class Tells(IntEnum):
+class Tells(Enum):
     """How much a command says on standard error while it asks."""
 
     NOTHING = 0
