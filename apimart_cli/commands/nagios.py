@@ -102,7 +102,7 @@ def nagios(
     ] = WhenUnavailable.UNKNOWN,
     no_forecast: Annotated[
         WhenNoForecast,
-        typer.Option("--no-forecast", help="State to report when the history is too short to tell the runway."),
+        typer.Option("--no-forecast", help="State to report when there is too little history for a runway."),
     ] = WhenNoForecast.UNKNOWN,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="More lines after the first: everything about each balance.")

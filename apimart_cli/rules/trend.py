@@ -157,24 +157,27 @@ class _Series:
         self._compared: list[Sample] = []
 
     def add(self, sample: Sample) -> TopUp | None:
-        """Add a sample, and return the top-up or cut that it confirms.
+        """Add a sample; return the top-up, or the cut, that it confirms.
 
-        One sample alone is no proof of a change of `remain + used`. So the last sample before a change is kept until
-        the next one agrees with the change or takes it back:
+        Two samples have to agree on a change: see `top_ups`. Until they do, the sample before the change is kept.
 
-            samples     A    A    B    B          A    B    A
-            compared    A    A    A,B  B          A    A,B  A
-            found                      top-up
+            left and used    10    60    60       60
+            compared with    -     10    10 60    60
+            returned         -     -     +50      -
         """
+        self._keep(sample)
+        found = top_ups([*self._compared, sample])
+        level = self._compared[:1]
+        # If the sample came twice, would that be a change?
+        is_possible = not found and bool(top_ups([*level, sample, sample]))
+        self._compared = [*level, sample] if is_possible else [sample]
+        return found[-1] if found else None
+
+    def _keep(self, sample: Sample) -> None:
         self._samples.append(sample)
-        # The first one stays just outside of the reach: otherwise the rate would not cover all of it.
+        # One sample before `reach` stays, or the beginning of that time would not be covered.
         while len(self._samples) > 2 and self._samples[1].at <= sample.at - self._reach:
             self._samples.popleft()
-        found = top_ups([*self._compared, sample])
-        # `sample` twice, as if the next one agreed with it: is there a change since the first of those compared?
-        is_other = not found and top_ups([*self._compared[:1], sample, sample])
-        self._compared = [self._compared[0], sample] if is_other else [sample]
-        return found[-1] if found else None
 
     def spent_per_hour(self) -> Decimal | None:
         segment = self._segment()
