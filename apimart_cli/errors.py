@@ -67,10 +67,6 @@ class ExitCode(IntEnum):
     """Ctrl-C."""
 
 
-NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the container allows (clone3)"
-"""What to do where the system starts no thread."""
-
-
 NOT_STARTED = 125
 """What `run` ends with when its command was not started, or when apimart itself failed, as GNU timeout does."""
 
@@ -107,6 +103,15 @@ class UsageError(ApimartError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the container allows (clone3)"
+"""What to do where the system starts no thread."""
+
+
+def no_thread(what: str) -> UsageError:
+    """Return the error for a system that starts no thread, after `what` cannot be done without one."""
+    return UsageError(f"{what}: the system starts no thread", NO_THREAD_HINT)
 
 
 class ConfigError(UsageError):

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, Trace, UsageError
+from apimart_cli.errors import ApimartError, Trace, no_thread
 from apimart_cli.gateway.question import Means, Question, Sharing
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import GivenKey
 from apimart_cli.keys.redactor import Redactor
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target
 
@@ -68,14 +68,12 @@ class _Asking:
         """Start what fits. Where the system starts no more threads, the rest waits for those that run."""
         while self._waiting and len(self._running) < self._most:
             question = self._waiting[0]
-            try:
-                question.start()
-            except RuntimeError:
-                if self._running:
-                    return
-                question.fail(UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT))
-            else:
+            if question.start():
                 self._running.append(question)
+            elif self._running:
+                return
+            else:
+                question.fail(no_thread("nothing can be asked"))
             self._waiting.popleft()
 
     def readings(self) -> Iterator[Reading]:
@@ -119,16 +117,13 @@ class _Watched:
         """Whether the source of its key is at work."""
         return self._has_begun and self._question.is_at_key
 
-    def start(self) -> None:
-        """Start asking. Raises RuntimeError where the system starts no thread."""
+    def start(self) -> bool:
+        """Start asking; return whether the system started a thread for it."""
         self._question.begin()
         # Before the thread runs: a signal may come as soon as it does.
         self._has_begun = True
-        try:
-            threading.Thread(target=self._run, name="apimart-question", daemon=True).start()
-        except RuntimeError:
-            self._has_begun = False
-            raise
+        self._has_begun = start_thread(self._run, "question", takes_signals=True) is not None
+        return self._has_begun
 
     def fail(self, error: ApimartError) -> None:
         self.reading = self._question.reading(error)

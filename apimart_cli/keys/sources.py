@@ -7,7 +7,6 @@ A key that the operating system's keyring keeps. The only importer of keyring.
 
 import shlex
 import shutil
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from importlib.util import find_spec
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey, KeySource, SecondsLeft, drop_newline
 from apimart_cli.processes.child import Child, hint_for
+from apimart_cli.processes.signals import start_thread
 
 
 class KeptKey:
@@ -165,11 +165,9 @@ class KeyringKey:
                 found.append(error)
 
         # Backends call into libraries that cannot be interrupted.
-        thread = threading.Thread(target=get, name="apimart-keyring", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            raise AuthError(f"{self._name} cannot be read: no thread can be started", NO_THREAD_HINT) from None
+        thread = start_thread(get, "keyring", takes_signals=True)
+        if thread is None:
+            raise AuthError(f"{self._name} cannot be read: no thread can be started", NO_THREAD_HINT)
         thread.join(seconds_left())
         if not found:
             raise AuthError(f"{self._name} gave no key within the time limit", "unlock the keyring and try again")

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
 from apimart_cli.processes.table import start_of, state_of
@@ -109,9 +109,24 @@ def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]
             signal.signal(number, before[number])
 
 
+def start_thread(work: Callable[[], object], name: str, *, takes_signals: bool = False) -> threading.Thread | None:
+    """Start a daemon thread that does `work`, and return it; None where the system starts no thread.
+
+    The thread takes no signal from the main one, which then notices each at once. It `takes_signals` where it may start
+    commands of the user: they would inherit that signals are held back.
+    """
+    thread = threading.Thread(target=work, name=f"apimart-{name}", daemon=True)
+    try:
+        with nullcontext() if takes_signals else _held_back():
+            thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Hold back every signal while a thread is started, which inherits that: it takes none from the main thread."""
+def _held_back() -> Iterator[None]:
+    """Hold back every signal in the block; a thread that is started in it inherits that."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -52,18 +52,14 @@ class Forecasts:
     def start(self) -> None:
         """Begin to read the ledger, if there is one. Nothing is raised."""
         self._patient_until = time.monotonic() + self._patience
-        try:
-            self._recall = _recall(self._profiles)
-        except RuntimeError as error:
-            # No thread to be had.
-            self.error = error
+        self._recall = _recall(self._profiles)
 
     def added_to(self, reading: Reading) -> Reading:
         """Return the reading with its forecast, where there is one."""
         if reading.balance is None or reading.key_id is None:
             return reading
         if self._recall is None:
-            return reading if self.error is None else self._without(reading, self.error)
+            return reading
         start = time.monotonic()
         seconds = max(self._patient_until - start, self._held_up_left)
         try:

@@ -3,7 +3,6 @@
 After a command: the gateway may book the last charges some seconds late.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.keys.sources import KeptKey
-from apimart_cli.processes.signals import asked_to_end, held_back
+from apimart_cli.processes.signals import asked_to_end, start_thread
 from apimart_cli.readings.forecasts import Forecasts, record
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds, judge_reading
@@ -262,12 +261,9 @@ def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_a
         except Exception as error:  # noqa: BLE001  # raised again where it is known how to tell it
             failures.append(error)
 
-    thread = threading.Thread(target=look, daemon=True)
-    with held_back():
-        try:
-            thread.start()
-        except RuntimeError:  # the system starts no thread
-            return None
+    thread = start_thread(look, "look")
+    if thread is None:
+        return None
     while thread.is_alive() and not is_ended(0.005):
         pass
     if failures:
