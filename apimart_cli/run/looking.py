@@ -11,7 +11,7 @@ from math import inf
 from typing import NamedTuple
 
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError
+from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError, longest_retry_after
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.keys.sources import KeptKey
 from apimart_cli.processes.signals import asked_to_end, start_thread
@@ -187,7 +187,9 @@ class Looking:
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=_retry_after(needed),
+                retry_after=longest_retry_after(
+                    part.error for reading in needed for part in (reading.parts or (reading,))
+                ),
             ),
             readings,
             failure,
@@ -211,13 +213,6 @@ def least(held: Sequence[Reading]) -> Decimal | None:
 
 def _is_unlimited(key: Reading) -> bool:
     return key.balance is not None and key.balance.unlimited_quota
-
-
-def _retry_after(needed: Sequence[Reading]) -> float | None:
-    """Return for how long the gateway asked to be left alone with what a limit needs."""
-    errors = [part.error for reading in needed for part in (reading.parts or (reading,))]
-    pauses = [error.retry_after for error in errors if isinstance(error, UnavailableError)]
-    return max((pause for pause in pauses if pause is not None), default=None)
 
 
 SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0
