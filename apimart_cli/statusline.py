@@ -216,6 +216,8 @@ def refresh(settings: Settings, path: Path) -> None:
     """Ask, record the answer, and note how that went. Raises LedgerError when it cannot be noted."""
     from apimart_cli.readings.take import take_readings
 
+    # Before the key is read, as the process that has started this one named it.
+    question = question_of(settings)
     readings: list[Reading] = []
     error: ApimartError | None
     try:
@@ -226,7 +228,7 @@ def refresh(settings: Settings, path: Path) -> None:
     else:
         error = next((reading.error for reading in readings if reading.error is not None), None)
         _record_patiently(path, readings)
-    _settle(question_of(settings), path, readings, error)
+    _settle(question, path, readings, error)
 
 
 def _record_patiently(path: Path, readings: "Sequence[Reading]") -> None:

@@ -28,6 +28,7 @@ from apimart_cli.errors import (
     longest_retry_after,
 )
 from apimart_cli.exporter.workers import Visit
+from apimart_cli.keys.key import GivenKey
 from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.pace import JITTER, MOST_BACK_OFF, Moment, Pace
@@ -245,9 +246,10 @@ def asks_the_same(one: Settings, other: Settings) -> bool:
 
     def question(settings: Settings) -> tuple[object, ...]:
         key = settings.api_key
-        kind, command = type(key.value), key.value.command if isinstance(key.value, KeyCommand) else None
+        key_id = key.value.key_id if isinstance(key.value, GivenKey) else None
+        command = key.value.command if isinstance(key.value, KeyCommand) else None
         place = settings.base_url.value, settings.scope.value, settings.unit.value
-        return *place, key.value.key_id, kind, command, key.source
+        return *place, type(key.value), key_id, command, key.source
 
     return question(one) == question(other)
 

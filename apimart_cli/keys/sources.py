@@ -1,8 +1,6 @@
-"""A key that is read once and used again and again: its source may ask a person each time. Pure: no I/O.
+"""The sources that take time to give a key: a command of the user, like `pass`, and the system's keyring.
 
-A key that a command of the user prints: `pass`, `op`, `security`, `secret-tool` and their like.
-
-A key that the operating system's keyring keeps. The only importer of keyring.
+This is the only importer of keyring.
 """
 
 import shlex
@@ -12,44 +10,34 @@ from contextlib import suppress
 from importlib.util import find_spec
 
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError
-from apimart_cli.keys.key import MAX_LENGTH, ApiKey, KeySource, SecondsLeft, drop_newline
+from apimart_cli.keys.key import MAX_LENGTH, ApiKey, SecondsLeft, drop_newline
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import start_thread
 
 
-class KeptKey:
-    """What another source gives, asked until it has given it once."""
+class _ReadOnce:
+    """A key that is read once and used again and again, as reading it may ask a person. A failure is not kept."""
 
-    def __init__(self, source: KeySource) -> None:
-        self._source = source
-        self._key: ApiKey | None = None
-
-    @property
-    def state(self) -> str:
-        """What the source tells."""
-        return self._source.state
-
-    @property
-    def fault(self) -> str | None:
-        """What the source tells."""
-        return self._source.fault
+    _key: ApiKey | None = None
 
     @property
     def key_id(self) -> str | None:
-        """The id of the key, once it is known."""
-        return self._source.key_id if self._key is None else self._key.key_id
+        """The id of the key, once it was read."""
+        return None if self._key is None else self._key.key_id
 
     def read(self, seconds_left: SecondsLeft) -> ApiKey:
-        """Return the key, the same each time. Raises what the source raises."""
+        """Return the key, the same each time. Raises what `_read` raises."""
         if self._key is None:
-            self._key = self._source.read(seconds_left)
+            self._key = self._read(seconds_left)
         return self._key
 
+    def _read(self, seconds_left: SecondsLeft) -> ApiKey:
+        """Return the key before `seconds_left` is 0."""
+        raise NotImplementedError
 
-class KeyCommand:
-    """A key that a command prints. It is run once, without a shell; its key is kept, its failure is not."""
 
-    key_id = None
+class KeyCommand(_ReadOnce):
+    """A key that a command of the user prints, like `pass` or `op`. It is run without a shell."""
 
     def __init__(
         self, command: Sequence[str], *, profile: str, environment: Callable[[str], Mapping[str, str]]
@@ -59,7 +47,6 @@ class KeyCommand:
         """The program and its arguments. Not to be shown."""
         self._name = f"api_key_command of profile {profile} ({self.command[0]})"
         self._environment = environment
-        self._key: ApiKey | None = None
 
     @property
     def state(self) -> str:
@@ -71,16 +58,11 @@ class KeyCommand:
         """Whether there is such a program."""
         return None if shutil.which(self.command[0]) else f"there is no command {self.command[0]}"
 
-    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+    def _read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return what the command prints, one trailing newline dropped.
 
         Raises AuthError when it cannot be run, fails, prints no key, or takes too long; then it is stopped.
         """
-        if self._key is None:
-            self._key = self._run(seconds_left)
-        return self._key
-
-    def _run(self, seconds_left: SecondsLeft) -> ApiKey:
         if seconds_left() <= 0:
             raise self._overdue
         child = self._start()
@@ -125,15 +107,12 @@ KEYRING_SERVICE = "apimart"
 _BACKEND_HINT = "choose a backend: keyring --list-backends"
 
 
-class KeyringKey:
+class KeyringKey(_ReadOnce):
     """A key that the operating system's keyring keeps."""
-
-    key_id = None
 
     def __init__(self, profile: str) -> None:
         self._profile = profile
         self._name = f"the keyring (profile {profile})"
-        self._key: ApiKey | None = None
 
     @property
     def state(self) -> str:
@@ -145,17 +124,12 @@ class KeyringKey:
         """Whether the keyring package is there."""
         return None if find_spec("keyring") else "the keyring package is not installed"
 
-    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+    def _read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return the key that the keyring keeps for the profile.
 
         Raises AuthError when it keeps none, refuses, or takes too long (it may wait for a person to unlock it), and
         UsageError where there is no keyring package.
         """
-        if self._key is None:
-            self._key = self._within(seconds_left)
-        return self._key
-
-    def _within(self, seconds_left: SecondsLeft) -> ApiKey:
         found: list[ApiKey | ApimartError] = []
 
         def get() -> None:

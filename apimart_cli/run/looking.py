@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError, longest_retry_after
-from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.keys.sources import KeptKey
 from apimart_cli.processes.signals import asked_to_end, start_thread
 from apimart_cli.readings.forecasts import Forecasts, record
 from apimart_cli.rules.balance import Reading, spendable
@@ -66,11 +64,7 @@ class Looking:
         self._key_failed: Reading | None = None
         self._account_after: float | None = None
         """From when on the account of an unlimited key is asked, too, although no limit holds it; None is not known."""
-        key = settings.api_key
-        if not isinstance(key.value, GivenKey | NoKey):
-            # Its source may ask a person each time.
-            key = Setting(KeptKey(key.value), key.source)
-        self.settings = settings._replace(api_key=key, scope=Setting(scope, settings.scope.source))
+        self.settings = settings._replace(scope=Setting(scope, settings.scope.source))
 
     def first(self) -> Sight:
         """Look for the first time: with progress, warnings, and failures on standard error, and recorded.
