@@ -131,7 +131,7 @@ class Child:
         while len(printed) < limit:
             if (left := seconds_left()) <= 0:
                 raise TimeoutError
-            if _is_readable(stream.fileno(), min(_SLICE, left)):
+            if is_readable(stream.fileno(), min(_SLICE, left)):
                 chunk = os.read(stream.fileno(), limit - len(printed))
                 if not chunk:
                     break
@@ -362,7 +362,7 @@ def has_terminal() -> bool:
     return True
 
 
-def _is_readable(descriptor: int, seconds: float) -> bool:
+def is_readable(descriptor: int, seconds: float) -> bool:
     """Wait for something to read. `select` knows only the first 1024 descriptors; Windows has no `poll`."""
     if not hasattr(select, "poll"):
         return bool(select.select([descriptor], [], [], seconds)[0])
