@@ -190,6 +190,17 @@ def wait_for_interrupt() -> None:
             time.sleep(SLICE)
 
 
+def has_terminal() -> bool:
+    """Tell whether there is a terminal that sends us the signals of its keys."""
+    if not hasattr(os, "ctermid"):
+        return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
+    try:
+        os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 _ROUNDS = 20
 """Most times to look again for what was started while the others were being stopped."""
 
