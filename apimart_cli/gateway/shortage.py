@@ -1,11 +1,7 @@
 """No money: what the words of a gateway's JSON error say about a quota or a balance. Pure: no I/O.
 
 The words are read strictly, clause by clause: "no money" is a verdict, and must not hide a rejected key, an outage or
-a limit of the rate. A clause counts when it says that the quota or the balance of the key, the user or the account is
-used up or not enough: "token quota is not enough", "insufficient balance", "该令牌额度已用尽". It does not count if the
-words before it leave that open ("if", "may", "or"), or if the error says anywhere that the key is invalid or expired,
-or speaks of the quota of others ("upstream"). A quota, but not a balance, may be one for a time: it does not count
-either if the error speaks of a rate or a time ("per minute", "requests").
+a limit of the rate.
 """
 
 import re
@@ -143,6 +139,12 @@ def complaint_in(fields: Mapping[str, Any]) -> Complaint | None:
 
 def says_no_money(complaint: Complaint, *, status: int) -> bool:
     """Tell whether a quota or a balance of the user is used up or not enough.
+
+    A clause counts when it says that of the quota or the balance of the key, the user or the account: "token quota is
+    not enough", "insufficient balance", "该令牌额度已用尽". It does not count if the words before it leave that open
+    ("if", "may", "or"), or if the error says anywhere that the key is invalid or expired, or speaks of the quota of
+    others ("upstream"). A quota, but not a balance, may be one for a time: it does not count either if the error speaks
+    of a rate or a time ("per minute", "requests").
 
     With HTTP 429 only a code counts: the words are about the rate of requests. The words of a message that is longer
     than LONGEST_READ do not count.

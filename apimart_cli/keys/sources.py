@@ -42,7 +42,7 @@ class KeyCommand(_ReadOnce):
     def __init__(
         self, command: Sequence[str], *, profile: str, environment: Callable[[str], Mapping[str, str]]
     ) -> None:
-        """`environment` returns all variables that the command gets, called with the name that its key will have."""
+        """`environment` takes the name that the key will have, and returns all variables for the command."""
         self.command = tuple(command)
         """The program and its arguments. Not to be shown."""
         self._name = f"api_key_command of profile {profile} ({self.command[0]})"
@@ -50,12 +50,12 @@ class KeyCommand(_ReadOnce):
 
     @property
     def state(self) -> str:
-        """Which program prints the key. Not its arguments: one might be a secret, however unwise that is."""
+        """The program that prints the key, without its arguments: one of them might be a secret."""
         return f"from the command {self.command[0]}, which is not run here"
 
     @property
     def fault(self) -> str | None:
-        """Whether there is such a program."""
+        """That there is no such program; else None."""
         return None if shutil.which(self.command[0]) else f"there is no command {self.command[0]}"
 
     def _read(self, seconds_left: SecondsLeft) -> ApiKey:
@@ -67,7 +67,7 @@ class KeyCommand(_ReadOnce):
             raise self._overdue
         child = self._start()
         try:
-            # A little more than a key may have: a command that prints without end is stopped, not read to its end.
+            # A little more than the longest key: a command that prints without end is stopped, not read to its end.
             printed = child.read(MAX_LENGTH + 3, seconds_left)
             is_endless = len(printed) > MAX_LENGTH + 2
             status = 0 if is_endless else child.wait_within(seconds_left)
@@ -116,12 +116,12 @@ class KeyringKey(_ReadOnce):
 
     @property
     def state(self) -> str:
-        """That it is in the keyring."""
+        """That the key is in the keyring."""
         return "in the keyring, which is not read here"
 
     @property
     def fault(self) -> str | None:
-        """Whether the keyring package is there."""
+        """That the keyring package is missing; else None."""
         return None if find_spec("keyring") else "the keyring package is not installed"
 
     def _read(self, seconds_left: SecondsLeft) -> ApiKey:
@@ -138,7 +138,7 @@ class KeyringKey(_ReadOnce):
             except ApimartError as error:
                 found.append(error)
 
-        # Backends call into libraries that cannot be interrupted.
+        # In a thread, as backends call libraries that cannot be interrupted.
         thread = start_thread(get, "keyring", takes_signals=True)
         if thread is None:
             raise AuthError(f"{self._name} cannot be read: no thread can be started", NO_THREAD_HINT)
@@ -157,7 +157,7 @@ class KeyringKey(_ReadOnce):
                 f"store one: apimart login --keyring --profile {shlex.quote(self._profile)}",
             )
         if not isinstance(characters, str):
-            # Nothing is turned into a key that is none.
+            # What is no text is never made into a key.
             raise AuthError(f"{self._name} gave no text", _BACKEND_HINT)
         return ApiKey(characters, source=self._name)
 
@@ -169,7 +169,7 @@ class KeyringKey(_ReadOnce):
             raise UsageError(self.fault, f"install it beside apimart: {command_to_add('keyring>=25')}")
 
     def store(self, key: ApiKey) -> None:
-        """Keep `key`, in place of any other, and read it back: some backends keep nothing, and say nothing.
+        """Keep `key`, in place of any other, and read it back: some backends keep nothing, without an error.
 
         Raises AuthError where it is not there afterwards, and UsageError where there is no keyring package.
         """
@@ -189,13 +189,13 @@ class KeyringKey(_ReadOnce):
         try:
             other.store(key)
         except AuthError:
-            # It may keep something all the same.
+            # The keyring may keep something even so.
             with suppress(AuthError):
                 other.delete()
             raise
 
     def delete(self) -> None:
-        """Forget the key; a keyring that has none is left as it is. Raises AuthError where it is still there."""
+        """Delete the key from the keyring, if it is there. Raises AuthError where it is still there afterwards."""
         if self._ask("get_password", KEYRING_SERVICE, self._profile) is None:
             return
         self._ask("delete_password", KEYRING_SERVICE, self._profile)
