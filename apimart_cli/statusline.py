@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Options, Settings
-from apimart_cli.errors import ApimartError
+from apimart_cli.errors import ApimartError, longest_retry_after
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.output.statusline import Known, Status
 from apimart_cli.text import without_keys
@@ -216,6 +216,8 @@ def refresh(settings: Settings, path: Path) -> None:
     """Ask, record the answer, and note how that went. Raises LedgerError when it cannot be noted."""
     from apimart_cli.readings.take import take_readings
 
+    # Before the key is read, as the process that has started this one named it.
+    question = question_of(settings)
     readings: list[Reading] = []
     error: ApimartError | None
     try:
@@ -226,7 +228,7 @@ def refresh(settings: Settings, path: Path) -> None:
     else:
         error = next((reading.error for reading in readings if reading.error is not None), None)
         _record_patiently(path, readings)
-    _settle(question_of(settings), path, readings, error)
+    _settle(question, path, readings, error)
 
 
 def _record_patiently(path: Path, readings: "Sequence[Reading]") -> None:
@@ -251,8 +253,8 @@ def _settle(question: "Question", path: Path, readings: "Sequence[Reading]", err
             settle(connection, question.name, now.timestamp())
         else:
             reason = "not recorded" if error is None else error.code
-            waits = [getattr(each, "retry_after", None) or 0.0 for each in _errors(readings, error)]
-            fail(connection, question.name, now.timestamp(), reason, retry_after=max(waits, default=0.0))
+            wait = longest_retry_after(_errors(readings, error))
+            fail(connection, question.name, now.timestamp(), reason, retry_after=wait)
 
 
 def _errors(readings: "Sequence[Reading]", error: ApimartError | None) -> list[ApimartError | None]:

@@ -1,6 +1,5 @@
 """The config file: TOML in, a checked `ConfigFile` out. Every mistake names the file, the line or name, and the fix."""
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.errors import ConfigError, UsageError
+from apimart_cli.files import is_absent
 from apimart_cli.replacing import PrivateFile, read_private_file
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
     """
     path = config_path(environ)
     may_be_absent = may_be_absent or "APIMART_CONFIG" not in environ
+    # One that cannot be looked at may name another gateway, or a minimum.
     if path is None or (may_be_absent and is_absent(path)):
         return ConfigFile(path), []
     if is_absent(path):
@@ -143,15 +144,6 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
         raise ConfigError(f"cannot read {path}: No such file or directory", hint)
     file = read_private_file(path, environ)
     return check_document(file, parse_toml(file.text, path))
-
-
-def is_absent(path: Path) -> bool:
-    """Tell whether there is certainly no file; one that cannot be looked at may name another gateway, or a minimum."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return isinstance(error, (FileNotFoundError, NotADirectoryError))
-    return False
 
 
 def parse_toml(text: str, path: Path) -> Mapping[str, Any]:

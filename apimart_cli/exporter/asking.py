@@ -4,7 +4,6 @@ One thread keeps the plan, and each gateway has threads of its own that ask it.
 """
 
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NO_THREAD_HINT, Trace, UsageError
+from apimart_cli.errors import Trace, no_thread
 from apimart_cli.exporter.plan import (
     Asked,
     Dice,
@@ -26,7 +25,7 @@ from apimart_cli.exporter.plan import (
 )
 from apimart_cli.exporter.workers import Garbage, Visit, Workers
 from apimart_cli.gateway.client import STOP_PAUSE, STOP_SECONDS
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.rules.balance import Reading
 
 LONGEST_WAIT = 1.0
@@ -80,11 +79,8 @@ class Asking:
         now = time.monotonic()
         self._first = FirstRound(ends_at=now + self._interval + timeout)
         self._replace(profiles, now)
-        try:
-            with held_back():
-                threading.Thread(target=self._run, name="apimart-plan", daemon=True).start()
-        except RuntimeError:
-            raise UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT) from None
+        if start_thread(self._run, "plan") is None:
+            raise no_thread("nothing can be asked")
 
     def replace(self, profiles: Sequence[Settings], *, before: Callable[[], None]) -> None:
         """Ask for these from now on. One whose question is the same as before keeps its pace.
@@ -164,8 +160,7 @@ class Asking:
             if visit is not None:
                 self._under_way.add(visit, (asked, line))
             elif workers.are_idle:
-                error = UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT)
-                self._finish(asked, failed(asked.settings, error), now)
+                self._finish(asked, failed(asked.settings, no_thread("nothing can be asked")), now)
             else:
                 line.waiting.appendleft(asked)
                 return

@@ -19,11 +19,19 @@ from math import inf
 from typing import Generic, TypeVar
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
+from apimart_cli.errors import (
+    ApimartError,
+    AuthError,
+    BadResponseError,
+    PaymentRequiredError,
+    UnavailableError,
+    longest_retry_after,
+)
 from apimart_cli.exporter.workers import Visit
+from apimart_cli.keys.key import GivenKey
 from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.rules.balance import Reading
-from apimart_cli.rules.pace import JITTER, MOST_BACK_OFF, Moment, Pace, pause_of
+from apimart_cli.rules.pace import JITTER, MOST_BACK_OFF, Moment, Pace
 
 SILENT_AFTER = 5
 """After so many questions in a row without an answer, none of them answered meanwhile, a gateway counts as down."""
@@ -73,7 +81,7 @@ class Host:
         """
         was_down, self._is_probing = self.is_down, False
         match reading.error:
-            case UnavailableError(was_told=False) as silence:
+            case UnavailableError(is_silence=True) as silence:
                 self._silent += began >= self._answered_at
                 self._latest = silence
                 # A key waits for as long as it was told to; others may not be meant, and one of them has to find out.
@@ -194,7 +202,7 @@ class Plan:
         if not asked.was_answered and any(each.balance for each in readings):
             began = self._before_its_turn(now)
             asked.was_answered = True
-        asked.quiet_until = now + (pause_of(readings) or 0.0)
+        asked.quiet_until = now + (longest_retry_after(each.error for each in readings) or 0.0)
         asked.pace.take(readings, asked=_moment(began), now=_moment(now))
         self._put(asked, now + asked.pace.seconds_left(_moment(now)))
 
@@ -238,9 +246,10 @@ def asks_the_same(one: Settings, other: Settings) -> bool:
 
     def question(settings: Settings) -> tuple[object, ...]:
         key = settings.api_key
-        kind, command = type(key.value), key.value.command if isinstance(key.value, KeyCommand) else None
+        key_id = key.value.key_id if isinstance(key.value, GivenKey) else None
+        command = key.value.command if isinstance(key.value, KeyCommand) else None
         place = settings.base_url.value, settings.scope.value, settings.unit.value
-        return *place, key.value.key_id, kind, command, key.source
+        return *place, type(key.value), key_id, command, key.source
 
     return question(one) == question(other)
 

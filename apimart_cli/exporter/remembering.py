@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.readings.forecasts import record, unrecorded
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.screen.writing import log_warning
@@ -141,8 +141,7 @@ class Remembering:
 
     def start(self) -> None:
         """Begin. Where the system starts no thread, nothing is remembered."""
-        with suppress(RuntimeError), held_back():
-            threading.Thread(target=self._run, name="apimart-remembering", daemon=True).start()
+        start_thread(self._run, "remembering")
 
     def finish(self) -> None:
         """Write what is owed, and stop."""

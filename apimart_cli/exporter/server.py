@@ -13,10 +13,10 @@ from functools import partial
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
-from apimart_cli.errors import NO_THREAD_HINT, UsageError
+from apimart_cli.errors import UsageError, no_thread
 from apimart_cli.exporter.access import Address
 from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Shown
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import start_thread
 
 MOST_CONNECTIONS = 128
 """Most connections at once; one more, and the oldest is cut off."""
@@ -90,11 +90,8 @@ class Server(ThreadingMixIn, TCPServer):
 
     def start(self) -> None:
         """Answer in the background. Raises UsageError where the system starts no thread."""
-        try:
-            with held_back():
-                threading.Thread(target=self._serve, name="apimart-server", daemon=True).start()
-        except RuntimeError:
-            raise UsageError("nothing can be served: the system starts no thread", NO_THREAD_HINT) from None
+        if start_thread(self._serve, "server") is None:
+            raise no_thread("nothing can be served")
 
     def stop(self) -> None:
         """Accept no more."""

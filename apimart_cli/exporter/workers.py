@@ -12,7 +12,6 @@ The threads that ask one gateway, used again and again; each asks for one profil
 """
 
 import gc
-import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -22,7 +21,7 @@ from apimart_cli.errors import Trace
 from apimart_cli.gateway.question import Means, Question, Sharing
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.redactor import MUTE
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.rules.balance import Reading
 
 _ARENA_MAX = -8
@@ -154,10 +153,7 @@ class Workers:
             self._given.put(None)
 
     def _start_thread(self) -> bool:
-        try:
-            with held_back():
-                threading.Thread(target=self._run, name="apimart-asking", daemon=True).start()
-        except RuntimeError:
+        if start_thread(self._run, "asking") is None:
             return False
         self._threads += 1
         return True

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import ALLOWED_SECONDS, Entry, Series
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.rules.spending import Sample
 
 T = TypeVar("T")
@@ -55,14 +56,19 @@ def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
         except Exception as error:  # noqa: BLE001  # raised again below
             errors.append(error)
 
-    thread = threading.Thread(target=run, daemon=True, name="ledger")
-    thread.start()
+    thread = start_thread(run, "ledger")
+    if thread is None:
+        raise _no_thread(path)
     thread.join(seconds)
     if errors:
         raise errors[0]
     if not results:
         raise LedgerError(f"{path} did not answer within {seconds:g} seconds")
     return results[0]
+
+
+def _no_thread(path: Path) -> LedgerError:
+    return LedgerError(f"{path} was not opened: the system starts no thread")
 
 
 EVERY = timedelta(minutes=5)
@@ -84,14 +90,15 @@ class Recall:
     """The samples of the series that are sought, each of them there as soon as it is read."""
 
     def __init__(self, path: Path, sought: Sought) -> None:
-        """Begin to read. Raises RuntimeError where the system starts no thread."""
+        """Begin to read."""
         self._path = path
         self._sought = sought
         self._found: dict[Series, list[Sample]] = {}
         self._changed = threading.Condition()
         self._is_over = False
         self._error: Exception | None = None
-        threading.Thread(target=self._run, daemon=True, name="ledger").start()
+        if start_thread(self._run, "ledger") is None:
+            self._error, self._is_over = _no_thread(path), True
 
     def samples(self, series: Series, seconds: float) -> list[Sample]:
         """Return the samples of a series in the order of their time; none where the ledger has none.

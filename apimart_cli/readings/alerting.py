@@ -28,7 +28,7 @@ from apimart_cli.output.json import days_of, render_document
 from apimart_cli.output.runway import document as forecast_document
 from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import run_hook
-from apimart_cli.processes.signals import SLICE, held_back
+from apimart_cli.processes.signals import SLICE, start_thread
 from apimart_cli.readings.take import Taken
 from apimart_cli.rules.alerts import Alarm, Alert, Question, each_threshold, question_of, standing_of, step
 from apimart_cli.rules.balance import Reading
@@ -169,7 +169,7 @@ class Alerts:
     def take(self, taken: Sequence[Taken]) -> None:
         """Look at readings, and run the commands that are due; in threads of its own, without waiting."""
         if self._worker is None:
-            self._worker = _started(self._work)
+            self._worker = start_thread(self._work, "alerts")
         if self._worker is None:
             with self._bugs_told():
                 self._look(taken)
@@ -249,7 +249,7 @@ class Alerts:
             with self._turn, self._bugs_told():
                 self._run(Setting(setting.value or (), setting.source), alert)
 
-        thread = _started(run)
+        thread = start_thread(run, "alerts")
         if thread is None and waits:
             run()
         elif thread is None:
@@ -346,14 +346,3 @@ def _join(thread: threading.Thread) -> None:
     """Wait for a thread, a little at a time: a signal that another thread took is handled between two waits."""
     while thread.is_alive():
         thread.join(SLICE)
-
-
-def _started(target: Callable[[], None]) -> threading.Thread | None:
-    """Start a thread that takes no signal from the main one; return None where the system starts none."""
-    thread = threading.Thread(target=target, name="apimart-alerts", daemon=True)
-    try:
-        with held_back():
-            thread.start()
-    except RuntimeError:
-        return None
-    return thread

@@ -3,7 +3,6 @@
 A by-product: whatever becomes of it, the readings stay the same, and every exit code but that of `--min-runway`.
 """
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apimart_cli.config.settings import Settings
+from apimart_cli.files import is_absent
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import has_documented_account
 from apimart_cli.text import without_keys
@@ -52,18 +52,14 @@ class Forecasts:
     def start(self) -> None:
         """Begin to read the ledger, if there is one. Nothing is raised."""
         self._patient_until = time.monotonic() + self._patience
-        try:
-            self._recall = _recall(self._profiles)
-        except RuntimeError as error:
-            # No thread to be had.
-            self.error = error
+        self._recall = _recall(self._profiles)
 
     def added_to(self, reading: Reading) -> Reading:
         """Return the reading with its forecast, where there is one."""
         if reading.balance is None or reading.key_id is None:
             return reading
         if self._recall is None:
-            return reading if self.error is None else self._without(reading, self.error)
+            return reading
         start = time.monotonic()
         seconds = max(self._patient_until - start, self._held_up_left)
         try:
@@ -113,7 +109,7 @@ def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
     """
     if has_documented_account(host):
         return False
-    if path is None or _is_absent(path):
+    if path is None or is_absent(path):
         return True
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.place import NoLedgerError
@@ -149,7 +145,7 @@ def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: flo
 
 def _recall(profiles: Sequence[Settings]) -> "Recall | None":
     path = profiles[0].history.value
-    if path is None or _is_absent(path):
+    if path is None or is_absent(path):
         return None
     from apimart_cli.ledger.background import Recall, Sought
     from apimart_cli.rules.forecast import REACH
@@ -164,15 +160,6 @@ def _recall(profiles: Sequence[Settings]) -> "Recall | None":
         until=now,
     )
     return Recall(path, sought)
-
-
-def _is_absent(path: Path) -> bool:
-    """Tell whether there is certainly no file."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return isinstance(error, (FileNotFoundError, NotADirectoryError))
-    return False
 
 
 def _entries(reading: Reading, source: str) -> "Iterator[Entry]":

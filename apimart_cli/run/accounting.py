@@ -1,6 +1,5 @@
 """What is told of a guarded run after its end: on standard error, and in a report for programs."""
 
-import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -93,6 +92,6 @@ def _write(path: Path, text: str) -> None:
     """Write the file whole or not at all. A link in its place is replaced."""
     with (
         found_for_output(path, trusted_owners()) as place,
-        place.replaced(f".{path.name}.{os.getpid()}.new", mode=0o666) as file,
+        place.replaced(mode=0o666) as file,
     ):
         file.write(text.encode("ascii"))

@@ -3,7 +3,6 @@
 After a command: the gateway may book the last charges some seconds late.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,10 +11,8 @@ from math import inf
 from typing import NamedTuple
 
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError
-from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.keys.sources import KeptKey
-from apimart_cli.processes.signals import asked_to_end, held_back
+from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError, longest_retry_after
+from apimart_cli.processes.signals import asked_to_end, start_thread
 from apimart_cli.readings.forecasts import Forecasts, record
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds, judge_reading
@@ -67,11 +64,7 @@ class Looking:
         self._key_failed: Reading | None = None
         self._account_after: float | None = None
         """From when on the account of an unlimited key is asked, too, although no limit holds it; None is not known."""
-        key = settings.api_key
-        if not isinstance(key.value, GivenKey | NoKey):
-            # Its source may ask a person each time.
-            key = Setting(KeptKey(key.value), key.source)
-        self.settings = settings._replace(api_key=key, scope=Setting(scope, settings.scope.source))
+        self.settings = settings._replace(scope=Setting(scope, settings.scope.source))
 
     def first(self) -> Sight:
         """Look for the first time: with progress, warnings, and failures on standard error, and recorded.
@@ -188,7 +181,9 @@ class Looking:
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=_retry_after(needed),
+                retry_after=longest_retry_after(
+                    part.error for reading in needed for part in (reading.parts or (reading,))
+                ),
             ),
             readings,
             failure,
@@ -212,13 +207,6 @@ def least(held: Sequence[Reading]) -> Decimal | None:
 
 def _is_unlimited(key: Reading) -> bool:
     return key.balance is not None and key.balance.unlimited_quota
-
-
-def _retry_after(needed: Sequence[Reading]) -> float | None:
-    """Return for how long the gateway asked to be left alone with what a limit needs."""
-    errors = [part.error for reading in needed for part in (reading.parts or (reading,))]
-    pauses = [error.retry_after for error in errors if isinstance(error, UnavailableError)]
-    return max((pause for pause in pauses if pause is not None), default=None)
 
 
 SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0
@@ -262,12 +250,9 @@ def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_a
         except Exception as error:  # noqa: BLE001  # raised again where it is known how to tell it
             failures.append(error)
 
-    thread = threading.Thread(target=look, daemon=True)
-    with held_back():
-        try:
-            thread.start()
-        except RuntimeError:  # the system starts no thread
-            return None
+    thread = start_thread(look, "look")
+    if thread is None:
+        return None
     while thread.is_alive() and not is_ended(0.005):
         pass
     if failures:

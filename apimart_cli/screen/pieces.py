@@ -115,8 +115,7 @@ def _new_file(file: Path) -> Iterator[TextIO]:
             with open(place.open_special(), "w", encoding="utf-8") as special:
                 yield special
             return
-        new = f".{place.path.name}.{os.getpid()}.new"
-        with place.replaced(new, mode=0o600) as binary:
+        with place.replaced(mode=0o600) as binary:
             stream = TextIOWrapper(binary, encoding="utf-8")
             try:
                 yield stream
