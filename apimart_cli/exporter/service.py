@@ -26,6 +26,7 @@ from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
 from apimart_cli.exporter.workers import keep_one_arena
 from apimart_cli.keys.key import NoKey
+from apimart_cli.output import listed
 from apimart_cli.output.prometheus import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
 from apimart_cli.rules.balance import Reading
@@ -76,14 +77,9 @@ class Notes:
             failed, self._failed = self._failed, {}
             recovered, self._recovered = self._recovered, []
         for note, names in failed.items():
-            yield Note(f"{_listed(names)} cannot be read: {note.message}", note.hint)
+            yield Note(f"{listed(names)} cannot be read: {note.message}", note.hint)
         if recovered:
-            yield Note(f"{_listed(recovered)} can be read again")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return all of up to three names, and of more the first two and how many more there are."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
+            yield Note(f"{listed(recovered)} can be read again")
 
 
 TELL_EVERY = 1.0

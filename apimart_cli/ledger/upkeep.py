@@ -24,7 +24,7 @@ from apimart_cli.ledger.runs import clear_runs, rename_runs, runs
 from apimart_cli.ledger.schema import MAX_DIGITS, MAX_PLACES, Entry, Series
 from apimart_cli.ledger.store import clear, rename
 from apimart_cli.records import Run
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import iso_time, visible, without_keys
 from apimart_cli.words import ScopeChoice
 
 FIELDS = (
@@ -58,7 +58,7 @@ def document_of(entry: Entry) -> dict[str, Any]:
     """Return an entry as the fields of its JSON; amounts are Decimal. What looks like a key is left out of it."""
     return {
         "schema": 1,
-        "at": entry.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "at": iso_time(entry.at),
         "key_id": entry.series.key_id,
         "host": without_keys(entry.series.host),
         "scope": entry.series.scope.value,

@@ -61,6 +61,11 @@ def whole_seconds(days: Decimal, rounding: str) -> Decimal:
         return (days * 24 * 60 * 60).to_integral_value(rounding)
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return all of up to three names, and of more the first two and how many more there are."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
 def padded(text: str, cells: int) -> str:
     """Return `text` with as many spaces after it as fill so many cells."""
     return text + " " * (cells - width(text))

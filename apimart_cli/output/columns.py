@@ -13,7 +13,7 @@ from apimart_cli.records import ConfigReport, ProfileRow, Run, SettingRow
 from apimart_cli.rules.guard import Doubt, Limits
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import iso_time, visible, without_keys
 from apimart_cli.words import StoppedBy
 
 WIDEST_COLUMN = 40
@@ -202,8 +202,8 @@ def runs_as_json(runs: Sequence[Run]) -> str:
                 "profile": without_keys(run.profile),
                 "key_id": run.key_id,
                 "host": without_keys(run.host),
-                "began_at": f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
-                "ended_at": None if run.ended is None else f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
+                "began_at": iso_time(run.began),
+                "ended_at": None if run.ended is None else iso_time(run.ended),
                 "exit_code": run.exit_code,
                 "stopped_by": run.stopped_by,
                 "stopped": run.was_stopped,

@@ -14,7 +14,7 @@ from apimart_cli.rules.forecast import Overview, Seen
 from apimart_cli.rules.spending import EXACT, TopUp
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import iso_time, visible, without_keys
 
 ROWS = 10
 """Rows of a chart, with the two of the axis below it."""
@@ -126,12 +126,12 @@ def render_history_as_json(overview: Overview) -> str:
             "key_id": seen.key_id,
             "host": without_keys(seen.host),
             "unit": None if seen.unit is None else without_keys(seen.unit),
-            "first_at": _utc(seen.first_at),
-            "last_at": _utc(seen.last_at),
+            "first_at": iso_time(seen.first_at),
+            "last_at": iso_time(seen.last_at),
             "samples": seen.samples,
             "remain_balance": seen.remain,
             "days": [{"day": each.day.isoformat(), "spent": rounded_amount(each.spent)} for each in overview.days],
-            "top_ups": [{"at": _utc(each.at), "amount": rounded_amount(each.amount)} for each in overview.top_ups],
+            "top_ups": [{"at": iso_time(each.at), "amount": rounded_amount(each.amount)} for each in overview.top_ups],
             "forecast": document(overview.forecast),
         }
     )
@@ -212,10 +212,6 @@ def _rounded(amount: Decimal) -> Decimal:
     with localcontext(EXACT):
         rounded = rounded_amount(amount)
     return Decimal(0) if rounded is None else rounded
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _minute(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from apimart_cli.output import Format, plain
 from apimart_cli.rules.balance import Balance, Reading, with_spendable
 from apimart_cli.rules.gate import Judged, Verdict
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import without_commands, without_keys
+from apimart_cli.text import iso_time, without_commands, without_keys
 from apimart_cli.words import Outcome, Scope
 
 SCHEMA = 1
@@ -96,7 +96,7 @@ def reading_document(reading: Reading) -> dict[str, Any]:
     }
     match reading.result:
         case Balance() as balance:
-            facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
+            facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": iso_time(balance.fetched_at)}
             return {**name, **facts, "forecast": _forecast_document(reading)}
         case error:
             return {**name, "error": _error_document(error)}
@@ -125,10 +125,6 @@ def _balance_document(balance: Balance) -> dict[str, Any]:
 
 def _error_document(error: ApimartError) -> dict[str, Any]:
     return {"code": error.code, "exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _line(value: Any) -> str:

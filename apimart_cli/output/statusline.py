@@ -19,7 +19,7 @@ from apimart_cli.errors import UsageError
 from apimart_cli.output import plain
 from apimart_cli.output.runway import document, in_short, in_words
 from apimart_cli.rules.forecast import Forecast
-from apimart_cli.text import visible, without_commands, without_keys
+from apimart_cli.text import iso_time, visible, without_commands, without_keys
 from apimart_cli.words import Preset, Scope
 
 Escape = Callable[[str], str]
@@ -256,7 +256,7 @@ def _json(status: Status, template: Template, _reader: Reader) -> str:
             "used_balance": known and known.used,
             "unlimited_quota": known and known.remain is None,
             "unit": without_keys(known.unit) if known and known.unit else None,
-            "at": known and known.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "at": known and iso_time(known.at),
             "age_seconds": known and max(0, known.age // timedelta(seconds=1)),
             "forecast": document(known.forecast) if known else None,
         }

@@ -21,7 +21,7 @@ from apimart_cli.output.table import console_for, empty_table, printed, row_of
 from apimart_cli.rules.trend import BARS, Bar, View
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import visible
+from apimart_cli.text import iso_time, visible
 from apimart_cli.words import Change, ForecastState
 
 _MOVES = frozenset({Change.TOP_UP, Change.CUT})
@@ -31,7 +31,7 @@ def change_as_line(view: View, changes: Sequence[Change], at: datetime) -> str:
     """Return `2026-01-31T12:00:05Z work/key: 8.17 USD left, 1.83 USD spent; topped up by 5 USD`."""
     findings = [_standing(view), *(_finding(view, change) for change in changes)]
     told = "; ".join(finding for finding in findings if finding)
-    return f"{_utc(at)} {visible(view.reading.name)}: {told}\n"
+    return f"{iso_time(at)} {visible(view.reading.name)}: {told}\n"
 
 
 def change_as_json(view: View, changes: Sequence[Change], at: datetime) -> str:
@@ -43,7 +43,7 @@ def change_as_json(view: View, changes: Sequence[Change], at: datetime) -> str:
     return render_document(
         {
             **document,
-            "at": _utc(at),
+            "at": iso_time(at),
             "changes": [change.value for change in changes],
             "spent": view.spent,
             "spent_per_hour": rounded_amount(view.spent_per_hour),
@@ -101,10 +101,6 @@ def below_in_words(view: View) -> str:
     assert balance.remain_balance is not None, "what is unlimited is never below"
     required = "" if least is None else f", at least {with_unit(least, unit)} required"
     return f"{name}: {with_unit(balance.remain_balance, unit)} left{required}"
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")
