@@ -23,7 +23,7 @@ from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.ledger.file import Connection
-    from apimart_cli.ledger.views import Glance, Question, Recalled
+    from apimart_cli.ledger.views import BalanceQuery, Glance, Recalled
     from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.forecast import Forecast
 
@@ -34,7 +34,7 @@ Note = tuple[str, str | None]
 """What is worth telling a person, and what to do about it."""
 
 
-class Found(NamedTuple):
+class FoundStatus(NamedTuple):
     """What the line is made of, and what a refresh needs."""
 
     status: Status
@@ -46,14 +46,14 @@ class Found(NamedTuple):
     """Why there is no more to show."""
 
 
-def find_status(options: Options, now: datetime, allowed: timedelta, *, has_forecast: bool) -> Found:
+def find_status(options: Options, now: datetime, allowed: timedelta, *, has_forecast: bool) -> FoundStatus:
     """Return what is known of the balance that the options name. Raises nothing."""
-    found = Found(Status(options.profiles[0] if options.profiles else "default", Scope.KEY, ""))
+    found = FoundStatus(Status(options.profiles[0] if options.profiles else "default", Scope.KEY, ""))
     try:
         settings = settings_of(options)
         question = question_of(settings)
         status = Status(settings.profile.value, Scope(settings.scope.value.value), question.host)
-        found = Found(status, settings, is_due=True)
+        found = FoundStatus(status, settings, is_due=True)
         known = _look(settings, question, now, allowed, has_forecast=has_forecast)
         return found._replace(status=status._replace(known=known), is_due=known is None or known.age >= allowed)
     except Exception as error:  # noqa: BLE001  # a bar is never broken, whatever stands in a file
@@ -73,10 +73,10 @@ def settings_of(options: Options) -> Settings:
     return settings._replace(scope=settings.scope._replace(value=ScopeChoice.KEY))
 
 
-def question_of(settings: Settings) -> "Question":
+def question_of(settings: Settings) -> "BalanceQuery":
     """Return what is looked for in the ledger."""
     from apimart_cli.ledger.refreshes import name_of
-    from apimart_cli.ledger.views import Question
+    from apimart_cli.ledger.views import BalanceQuery
 
     host = settings.targets()[0].host
     # As it is recorded: a name can be a key that somebody put in the wrong place.
@@ -85,7 +85,7 @@ def question_of(settings: Settings) -> "Question":
     source = settings.api_key.value
     key_id = source.key_id
     name = name_of(profile, host, scope.value, key_id)
-    return Question(profile, host, scope.asked, name, key_id, is_keyless=isinstance(source, NoKey))
+    return BalanceQuery(profile, host, scope.asked, name, key_id, is_keyless=isinstance(source, NoKey))
 
 
 def ledger_of(settings: Settings) -> Path | None:
@@ -103,7 +103,7 @@ def note_of(error: Exception) -> Note:
 
 
 def _look(
-    settings: Settings, question: "Question", now: datetime, allowed: timedelta, *, has_forecast: bool
+    settings: Settings, question: "BalanceQuery", now: datetime, allowed: timedelta, *, has_forecast: bool
 ) -> Known | None:
     from apimart_cli.ledger.views import glance
 
@@ -153,7 +153,7 @@ def may_read_key(settings: Settings) -> bool:
     return isinstance(source, GivenKey) or (settings.background_keys.value and not isinstance(source, NoKey))
 
 
-def start_refresh(found: Found, options: Options, now: datetime) -> Found:
+def start_refresh(found: FoundStatus, options: Options, now: datetime) -> FoundStatus:
     """Start a refresh, unless one is under way, or the back-off is not over; return with a note of how that went.
 
     Raises nothing.
@@ -241,7 +241,7 @@ def _record_patiently(path: Path, readings: "Sequence[Reading]") -> None:
         record(path, readings, "statusline", seconds=GRACE)
 
 
-def _settle(question: "Question", path: Path, readings: "Sequence[Reading]", error: ApimartError | None) -> None:
+def _settle(question: "BalanceQuery", path: Path, readings: "Sequence[Reading]", error: ApimartError | None) -> None:
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.refreshes import fail, settle
 
@@ -260,7 +260,7 @@ def _errors(readings: "Sequence[Reading]", error: ApimartError | None) -> list[A
     return [error, *(part.error for reading in readings for part in reading.parts)]
 
 
-def _is_held(connection: "Connection", question: "Question", readings: "Sequence[Reading]", now: datetime) -> bool:
+def _is_held(connection: "Connection", question: "BalanceQuery", readings: "Sequence[Reading]", now: datetime) -> bool:
     """Tell whether the ledger says what the readings say: as new samples, or as before, where nothing has changed."""
     for reading in readings:
         for each in reading.parts or (reading,):

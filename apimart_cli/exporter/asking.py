@@ -14,11 +14,11 @@ from queue import Empty, SimpleQueue
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import NO_THREAD_HINT, Trace, UsageError
 from apimart_cli.exporter.plan import (
-    Asked,
     Dice,
     FirstRound,
     Host,
     Plan,
+    PlannedProfile,
     UnderWay,
     asks_the_same,
     failed,
@@ -64,9 +64,9 @@ class Asking:
         self._completed = completed
         self._trace = trace
         self._plan = Plan(interval, least, dice)
-        self._profiles: dict[str, Asked] = {}
+        self._profiles: dict[str, PlannedProfile] = {}
         self._lines: dict[str, _Line] = {}
-        self._under_way: UnderWay[tuple[Asked, _Line]] = UnderWay()
+        self._under_way: UnderWay[tuple[PlannedProfile, _Line]] = UnderWay()
         self._events: SimpleQueue[Callable[[float], None]] = SimpleQueue()
         self._first = FirstRound(ends_at=0.0)
         self._garbage = Garbage()
@@ -184,7 +184,9 @@ class Asking:
             line.workers.give_up(visit)
             self._settle(visit, asked, line, visit.overdue(), now)
 
-    def _settle(self, visit: Visit, asked: Asked, line: "_Line", readings: Sequence[Reading], now: float) -> None:
+    def _settle(
+        self, visit: Visit, asked: PlannedProfile, line: "_Line", readings: Sequence[Reading], now: float
+    ) -> None:
         is_back = [line.host.take(reading, now, visit.began_at) for reading in readings]
         self._finish(asked, readings, now)
         if any(is_back):
@@ -194,12 +196,12 @@ class Asking:
                     self._plan.hurry(other, now)
         self._start_waiting(line, now)
 
-    def _finish(self, asked: Asked, readings: Sequence[Reading], now: float) -> None:
+    def _finish(self, asked: PlannedProfile, readings: Sequence[Reading], now: float) -> None:
         if asked.is_current:
             self._plan.take(asked, readings, now)
             self._note(asked, readings)
 
-    def _note(self, asked: Asked, readings: Sequence[Reading]) -> None:
+    def _note(self, asked: PlannedProfile, readings: Sequence[Reading]) -> None:
         self._taken(asked.settings, readings)
         self._first.saw(asked)
 
@@ -224,7 +226,7 @@ class Asking:
         for gone in before.values():
             self._remove(gone)
 
-    def _add(self, settings: Settings, now: float) -> Asked:
+    def _add(self, settings: Settings, now: float) -> PlannedProfile:
         asked = self._plan.begin(settings, now)
         if asked.host not in self._lines:
             workers = Workers(self._concurrency, self._arrived, self._trace)
@@ -233,7 +235,7 @@ class Asking:
         self._first.add(asked)
         return asked
 
-    def _remove(self, asked: Asked) -> None:
+    def _remove(self, asked: PlannedProfile) -> None:
         asked.is_current = False
         self._first.saw(asked)
         line = self._lines[asked.host]
@@ -251,5 +253,5 @@ class _Line:
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
         self.host = Host()
-        self.profiles: set[Asked] = set()
-        self.waiting: deque[Asked] = deque()
+        self.profiles: set[PlannedProfile] = set()
+        self.waiting: deque[PlannedProfile] = deque()

@@ -25,7 +25,7 @@ LONGEST_CONNECTION = 20.0
 _TEXT = "text/plain; charset=utf-8"
 
 
-class Shown(NamedTuple):
+class Served(NamedTuple):
     """What a server shows, in any thread."""
 
     pages: Pages
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     error_message_format = "%(message)s\n"
     error_content_type = _TEXT
 
-    def __init__(self, request: Any, client_address: Any, server: BaseServer, shown: Shown) -> None:
+    def __init__(self, request: Any, client_address: Any, server: BaseServer, shown: Served) -> None:
         """Answer the question that comes on the connection `request`."""
         self._shown = shown
         super().__init__(request, client_address, server)

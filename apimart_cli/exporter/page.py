@@ -116,7 +116,7 @@ _HEADS = {name: _exposition(Family(name, text, ())) for name, text in HELP.items
 """What stands above the samples of each family."""
 
 
-class Board:
+class MetricsBoard:
     """The readings of all profiles. Each is rendered when it comes, so that a page costs no more than to join it."""
 
     def __init__(self) -> None:

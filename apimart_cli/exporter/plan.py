@@ -141,7 +141,7 @@ Dice = Callable[[], float]
 """Gives numbers from 0 to 1."""
 
 
-class Asked:
+class PlannedProfile:
     """One profile that is asked again and again."""
 
     def __init__(self, settings: Settings, pace: Pace) -> None:
@@ -166,16 +166,16 @@ class Plan:
         self._interval = interval
         self._least = min(least, interval)
         self._dice = dice
-        self._heap: list[tuple[float, int, int, Asked]] = []
+        self._heap: list[tuple[float, int, int, PlannedProfile]] = []
         self._numbers = count()
 
-    def begin(self, settings: Settings, now: float) -> Asked:
+    def begin(self, settings: Settings, now: float) -> PlannedProfile:
         """Return a profile that is due now."""
-        asked = Asked(settings, self._pace())
+        asked = PlannedProfile(settings, self._pace())
         self._put(asked, now)
         return asked
 
-    def due(self, now: float) -> Asked | None:
+    def due(self, now: float) -> PlannedProfile | None:
         """Take out the next profile that is due; None where none is."""
         while self._heap and self._heap[0][0] <= now:
             _, _, turn, asked = heappop(self._heap)
@@ -187,7 +187,7 @@ class Plan:
         """Return when the next one is due, or earlier; None where none ever is."""
         return self._heap[0][0] if self._heap else None
 
-    def take(self, asked: Asked, readings: Sequence[Reading], now: float) -> None:
+    def take(self, asked: PlannedProfile, readings: Sequence[Reading], now: float) -> None:
         """Take note of what came of asking, and plan the next time."""
         # What was kept waiting keeps its place in the interval, unless it has missed a whole one.
         began = asked.due if now - asked.due < self._interval else now
@@ -198,11 +198,11 @@ class Plan:
         asked.pace.take(readings, asked=_moment(began), now=_moment(now))
         self._put(asked, now + asked.pace.seconds_left(_moment(now)))
 
-    def skip(self, asked: Asked, now: float) -> None:
+    def skip(self, asked: PlannedProfile, now: float) -> None:
         """Plan the next time of one that was due and not asked; not all at once, as one of them has to find out."""
         self._put(asked, max(asked.due, now) + self._interval * (1 + JITTER * self._dice()))
 
-    def hurry(self, asked: Asked, now: float) -> None:
+    def hurry(self, asked: PlannedProfile, now: float) -> None:
         """Forget the failures of a profile, whose gateway answers again, and ask it within the interval.
 
         Later, where the gateway has asked for that.
@@ -220,7 +220,7 @@ class Plan:
         """
         return now + self._least + (self._interval - self._least) * self._dice() - self._interval
 
-    def _put(self, asked: Asked, at: float) -> None:
+    def _put(self, asked: PlannedProfile, at: float) -> None:
         asked.due = at
         asked.turn += 1
         heappush(self._heap, (at, next(self._numbers), asked.turn, asked))
@@ -258,20 +258,20 @@ class FirstRound:
 
     def __init__(self, *, ends_at: float) -> None:
         """At `ends_at` it is over, whoever is missing: a slow gateway keeps nobody waiting for the others."""
-        self._missing = set[Asked]()
+        self._missing = set[PlannedProfile]()
         self._ends_at = ends_at
         self.is_over = False
 
-    def add(self, asked: Asked) -> None:
+    def add(self, asked: PlannedProfile) -> None:
         """Wait for one more, unless it is over."""
         if not self.is_over:
             self._missing.add(asked)
 
-    def saw(self, asked: Asked) -> None:
+    def saw(self, asked: PlannedProfile) -> None:
         """Take note of one that was answered, failed, or went."""
         self._missing.discard(asked)
 
-    def end(self, now: float) -> list[Asked] | None:
+    def end(self, now: float) -> list[PlannedProfile] | None:
         """Return who is missing when it is over, once; None before and afterwards."""
         if self.is_over or (self._missing and now < self._ends_at):
             return None
@@ -279,7 +279,7 @@ class FirstRound:
         return list(self._missing)
 
 
-def not_asked_yet(asked: Asked) -> UnavailableError:
+def not_asked_yet(asked: PlannedProfile) -> UnavailableError:
     """Return why there is no reading of one that is missing."""
     return UnavailableError(
         f"not asked yet: {asked.host} is too slow for so many keys", "raise --concurrency or --interval"

@@ -15,7 +15,7 @@ from typing import Any
 
 from apimart_cli.errors import NO_THREAD_HINT, UsageError
 from apimart_cli.exporter.access import Address
-from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Shown
+from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Served
 from apimart_cli.processes.signals import held_back
 
 MOST_CONNECTIONS = 128
@@ -71,7 +71,7 @@ class Server(ThreadingMixIn, TCPServer):
     block_on_close = False
     request_queue_size = QUEUE
 
-    def __init__(self, address: Address, shown: Shown, connections: Connections) -> None:
+    def __init__(self, address: Address, shown: Served, connections: Connections) -> None:
         """Raises OSError where it cannot listen there."""
         self.address_family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
         self._connections = connections
@@ -172,7 +172,7 @@ class Server(ThreadingMixIn, TCPServer):
 class Servers:
     """The servers of all addresses: they show the same, and share the limits of connections."""
 
-    def __init__(self, places: Sequence[Sequence[Address]], shown: Shown) -> None:
+    def __init__(self, places: Sequence[Sequence[Address]], shown: Served) -> None:
         """Listen at each place. One with several addresses has one of each family, of which the system may lack one.
 
         Raises UsageError where it cannot listen.

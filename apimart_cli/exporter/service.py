@@ -19,8 +19,8 @@ from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, ExitCode, Trace, bug
 from apimart_cli.exporter.access import AccessFiles, Address, check_exposure, read_access, read_hosts
 from apimart_cli.exporter.asking import Asking
-from apimart_cli.exporter.handler import Shown
-from apimart_cli.exporter.page import Board, Pages
+from apimart_cli.exporter.handler import Served
+from apimart_cli.exporter.page import MetricsBoard, Pages
 from apimart_cli.exporter.plan import asks_the_same
 from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
@@ -146,7 +146,7 @@ class _Exporter:
         self._access = read_access(order.files)
         self._chosen = order.choose()
         self._is_refusal_told = False
-        self._board = Board()
+        self._board = MetricsBoard()
         self._pages = Pages(self._board.page)
         self._notes = Notes()
         self._remembering = Remembering()
@@ -167,7 +167,7 @@ class _Exporter:
         _require_key(profiles)
         keep_one_arena()
         # Before anybody is asked: the port may be in use.
-        shown = Shown(
+        shown = Served(
             self._pages, lambda: self._board.is_shown, lambda: self._access, self._hosts, self._host_refused.set
         )
         self._servers = servers = Servers(self._order.places, shown)

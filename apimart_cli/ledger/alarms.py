@@ -20,7 +20,7 @@ Step = tuple[AlertEvent | None, Alarm | None]
 """What is to be told, and what is remembered from now on."""
 
 
-class Asked(NamedTuple):
+class AlertCheck(NamedTuple):
     """What a reading says about one question."""
 
     question: Question
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     """Seconds after which it is told again."""
 
 
-def claim(path: Path, asked: Sequence[Asked], now: float, *, seconds: float) -> list[Step]:
+def claim(path: Path, asked: Sequence[AlertCheck], now: float, *, seconds: float) -> list[Step]:
     """Return for each question what is to be told: to this process, and to no other one.
 
     `now` is in seconds since 1970. Raises LedgerError, after so many seconds at the latest.
@@ -59,7 +59,7 @@ def clear_alarms(connection: Connection) -> None:
         connection.execute("DELETE FROM alerts")
 
 
-def _steps(alarms: Sequence[Alarm | None], asked: Sequence[Asked], now: float) -> list[Step]:
+def _steps(alarms: Sequence[Alarm | None], asked: Sequence[AlertCheck], now: float) -> list[Step]:
     return [step(alarm, standing, now, remind) for alarm, (_, standing, remind) in zip(alarms, asked, strict=True)]
 
 

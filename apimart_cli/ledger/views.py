@@ -21,7 +21,7 @@ EVERY = timedelta(minutes=30)
 """Of samples that stand closer together the last one is read: a line has few digits, and no time."""
 
 
-class Question(NamedTuple):
+class BalanceQuery(NamedTuple):
     """What is looked for."""
 
     profile: str
@@ -69,7 +69,7 @@ class Glance(NamedTuple):
         return min(max(each.entry.at, confirmed) for each in self.seen)
 
 
-def glance(path: Path, question: Question, now: datetime, *, has_forecast: bool) -> Glance:
+def glance(path: Path, question: BalanceQuery, now: datetime, *, has_forecast: bool) -> Glance:
     """Look at the ledger, for a moment. Raises LedgerError when it cannot be used, or not at once.
 
     What is dated after `now` was written by a clock that was ahead, and is left out.

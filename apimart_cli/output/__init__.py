@@ -27,7 +27,7 @@ class Format(NamedTuple):
     """Shows a verdict as whole lines."""
     failed: Callable[[ApimartError], str] | None = None
     """Shows an error that left nothing to judge, as whole lines."""
-    reports: Callable[[Verdict | ApimartError], Mapping[str, str]] | None = None
+    runner_files: Callable[[Verdict | ApimartError], Mapping[str, str]] | None = None
     """What a CI runner is to keep of either: for each variable that names a file, what is added to that file."""
     prepare: Callable[[], None] = lambda: None
     """Loads what showing readings needs, so that it can be done while the answer travels."""

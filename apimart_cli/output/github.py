@@ -6,7 +6,7 @@ anywhere in it.
 
 What a run of GitHub Actions shows of a verdict: annotations, outputs for later steps, and a table in its summary.
 
-Pure: what is added to the runner's files is handed back, and `screen.reports` adds it.
+Pure: what is added to the runner's files is handed back, and `screen.pieces.add_to_runner_files` adds it.
 """
 
 import os
@@ -136,7 +136,7 @@ def _failed_for_github(error: ApimartError) -> str:
     return annotation("error", "apimart: nothing could be checked", _with_hint(error))
 
 
-def _reports(result: Verdict | ApimartError) -> Mapping[str, str]:
+def _runner_files(result: Verdict | ApimartError) -> Mapping[str, str]:
     return {SUMMARY: _summary(result), OUTPUT: _outputs(result)}
 
 
@@ -200,4 +200,4 @@ def _line(judged: Judged) -> str:
     return plain_line(f"{judged.outcome.value.upper()} {quote(judged.reading.name)}: {findings(judged)}")
 
 
-FORMAT = Format(checked=_checked_for_github, failed=_failed_for_github, reports=_reports, encoding="utf-8")
+FORMAT = Format(checked=_checked_for_github, failed=_failed_for_github, runner_files=_runner_files, encoding="utf-8")

@@ -40,7 +40,7 @@ HELP: Mapping[str, str] = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Sample(NamedTuple):
+class MetricSample(NamedTuple):
     """One number of a family, told from the others by its labels. Their values are one visible line each."""
 
     labels: Mapping[str, str]
@@ -52,7 +52,7 @@ class Family(NamedTuple):
 
     name: str
     help: str
-    samples: Sequence[Sample]
+    samples: Sequence[MetricSample]
 
 
 class Told(NamedTuple):
@@ -77,21 +77,21 @@ def families(told: Sequence[Told], *, with_version: bool = True) -> list[Family]
 
     What can be spent is shown as the key and the account that it is made of, and as a family of its own.
     """
-    samples: dict[str, list[Sample]] = {name: [] for name in HELP}
+    samples: dict[str, list[MetricSample]] = {name: [] for name in HELP}
     if with_version:
-        samples["apimart_build_info"].append(Sample({"version": __version__}, Decimal(1)))
+        samples["apimart_build_info"].append(MetricSample({"version": __version__}, Decimal(1)))
     asked = _each_once(part for each in told for part in _parts(each))
     names = _names(asked)
     for each in asked:
         place = {"profile": names[each.reading.profile], "scope": each.reading.scope.value}
         unit = {"unit": visible(each.reading.unit or "")}
         for name, value in _states(each):
-            samples[name].append(Sample(place, value))
+            samples[name].append(MetricSample(place, value))
         for name, value in _amounts(each):
-            samples[name].append(Sample({**place, **unit}, value))
+            samples[name].append(MetricSample({**place, **unit}, value))
     for reading, amount in _spendable(asked):
         labels = {"profile": names[reading.profile], "unit": visible(reading.unit or "")}
-        samples["apimart_spendable_balance"].append(Sample(labels, amount))
+        samples["apimart_spendable_balance"].append(MetricSample(labels, amount))
     return [Family(name, HELP[name], found) for name, found in samples.items() if found]
 
 
@@ -196,7 +196,7 @@ def _lines(family: Family) -> Iterable[str]:
         yield f"{family.name}{{{_labels(sample)}}} {plain(sample.value)}\n"
 
 
-def _labels(sample: Sample) -> str:
+def _labels(sample: MetricSample) -> str:
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels.items())
 
 

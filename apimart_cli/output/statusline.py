@@ -143,7 +143,7 @@ class Status(NamedTuple):
     known: Known | None = None
 
 
-class Reader(NamedTuple):
+class LineReader(NamedTuple):
     """Who reads the line."""
 
     unicode: bool = True
@@ -157,7 +157,7 @@ def needs_forecast(template: Template, preset: Preset) -> bool:
     return "lasts" in template.names or preset in {Preset.WAYBAR, Preset.JSON}
 
 
-def render(status: Status, template: Template, preset: Preset, reader: Reader) -> str:
+def render(status: Status, template: Template, preset: Preset, reader: LineReader) -> str:
     """Return the line for a bar, its end included. For a reader of ASCII it is that, but for the template's words."""
     return f"{_PRESETS[preset](status, template, reader)}\n"
 
@@ -213,19 +213,19 @@ def _shown(value: str, *, unicode: bool) -> str:
     return shown if unicode else shown.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _plain(status: Status, template: Template, reader: Reader) -> str:
+def _plain(status: Status, template: Template, reader: LineReader) -> str:
     return _text(status, template, str, unicode=reader.unicode)
 
 
-def _tmux(status: Status, template: Template, reader: Reader) -> str:
+def _tmux(status: Status, template: Template, reader: LineReader) -> str:
     return _text(status, template, for_tmux, unicode=reader.unicode)
 
 
-def _starship(status: Status, template: Template, reader: Reader) -> str:
+def _starship(status: Status, template: Template, reader: LineReader) -> str:
     return _text(status, template, BY_SHELL.get(reader.shell, str), unicode=reader.unicode)
 
 
-def _waybar(status: Status, template: Template, _reader: Reader) -> str:
+def _waybar(status: Status, template: Template, _reader: LineReader) -> str:
     import json
 
     # JSON has escapes of its own for what is not ASCII.
@@ -241,7 +241,7 @@ def _waybar(status: Status, template: Template, _reader: Reader) -> str:
     )
 
 
-def _json(status: Status, template: Template, _reader: Reader) -> str:
+def _json(status: Status, template: Template, _reader: LineReader) -> str:
     from apimart_cli.output.json import render_document
 
     known = status.known
@@ -303,7 +303,7 @@ def _sentences(status: Status) -> list[str]:
     ]
 
 
-_PRESETS: Mapping[Preset, Callable[[Status, Template, Reader], str]] = {
+_PRESETS: Mapping[Preset, Callable[[Status, Template, LineReader], str]] = {
     Preset.PLAIN: _plain,
     Preset.TMUX: _tmux,
     Preset.WAYBAR: _waybar,

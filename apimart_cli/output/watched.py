@@ -124,7 +124,7 @@ _PER_DAY_BELOW = Decimal("0.1")
 """A smaller spend in an hour is told by the day."""
 
 
-class _Layout(NamedTuple):
+class _WatchLayout(NamedTuple):
     """How much room a table takes."""
 
     is_wide: bool = False
@@ -132,14 +132,14 @@ class _Layout(NamedTuple):
     without: frozenset[str] = frozenset()
 
 
-_LAYOUTS = (_Layout(is_wide=True, bars=BARS), _Layout(bars=BARS), _Layout(bars=BARS // 2))
+_LAYOUTS = (_WatchLayout(is_wide=True, bars=BARS), _WatchLayout(bars=BARS), _WatchLayout(bars=BARS // 2))
 _TIGHT_LAYOUTS = (
-    _Layout(),
-    _Layout(without=frozenset({"Rate"})),
-    _Layout(without=frozenset({"Rate", "Top-up"})),
-    _Layout(without=frozenset({"Rate", "Top-up", "Spent"})),
-    _Layout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts"})),
-    _Layout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts", "Age"})),
+    _WatchLayout(),
+    _WatchLayout(without=frozenset({"Rate"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up", "Spent"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts", "Age"})),
 )
 """For more balances than there is room for one below the other."""
 
@@ -167,7 +167,7 @@ def _balances(views: Sequence[View], screen: Screen, now: datetime, room: int | 
     return next((lines for lines in tables if lines is not None), None) or _single_lines(views, screen) or stacked
 
 
-def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _Layout) -> list[str] | None:
+def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _WatchLayout) -> list[str] | None:
     """Return the lines of the table; None where it is too wide."""
     from rich.text import Text
 
@@ -189,7 +189,7 @@ def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _Layout
 def _stacked(views: Sequence[View], screen: Screen, now: datetime) -> list[str]:
     lines: list[str] = []
     for view in views:
-        cells = _cells(view, screen, now, _Layout(bars=BARS))
+        cells = _cells(view, screen, now, _WatchLayout(bars=BARS))
         named = [name for name in COLUMNS if name not in _OPTIONAL_COLUMNS or cells[name] not in {"", "-"}]
         lines += [*([] if not lines else ["\n"]), *(f"{name + ':':<11}{cells[name]}\n" for name in named)]
     return lines
@@ -224,7 +224,7 @@ def _names(rows: Sequence[dict[str, str]]) -> list[str]:
     ]
 
 
-def _cells(view: View, screen: Screen, now: datetime, layout: _Layout) -> dict[str, str]:
+def _cells(view: View, screen: Screen, now: datetime, layout: _WatchLayout) -> dict[str, str]:
     row, unit = row_of(view.reading), view.reading.unit
     balance = view.reading.balance
     age = "-" if balance is None else duration((now - balance.fetched_at).total_seconds())

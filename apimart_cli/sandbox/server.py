@@ -32,7 +32,7 @@ EXACT_DIGITS = 100
 _WELL_FORMED = re.compile(r"Bearer sk-[!-~]+")
 
 
-class Answer(NamedTuple):
+class SandboxAnswer(NamedTuple):
     """One answer: what goes over the wire."""
 
     status: int
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-def answer(path: str, authorization: str | None, scenario: Scenario, elapsed: float) -> Answer:
+def answer(path: str, authorization: str | None, scenario: Scenario, elapsed: float) -> SandboxAnswer:
     """Return what the sandbox answers to one question, so many seconds after the start."""
     funds = {
         "/v1/balance": scenario.key,
@@ -52,16 +52,16 @@ def answer(path: str, authorization: str | None, scenario: Scenario, elapsed: fl
     if funds is None:
         return _error(404, f"Invalid URL (GET {path})", "invalid_request_error")
     if authorization is None:
-        return Answer(401, json.dumps({"success": False, "message": "No Authorization header"}))
+        return SandboxAnswer(401, json.dumps({"success": False, "message": "No Authorization header"}))
     if not _WELL_FORMED.fullmatch(authorization):
         return _error(401, "invalid API key", "apimart_error")
     if (fault := scenario.fault_at(elapsed)) is not None:
         return _with_delay(_FAULTS[fault], scenario.retry_after)
     with localcontext(prec=EXACT_DIGITS):
-        return Answer(200, _balance_body(scenario.funds_at(funds, elapsed)))
+        return SandboxAnswer(200, _balance_body(scenario.funds_at(funds, elapsed)))
 
 
-def _with_delay(failure: Answer, seconds: float) -> Answer:
+def _with_delay(failure: SandboxAnswer, seconds: float) -> SandboxAnswer:
     """Return a failure with the delay of the scenario, where it asks for one."""
     return failure._replace(headers={"Retry-After": f"{seconds:.0f}"}) if failure.headers else failure
 
@@ -78,19 +78,19 @@ def _balance_body(funds: Funds) -> str:
     )
 
 
-def _error(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> Answer:
+def _error(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> SandboxAnswer:
     body = json.dumps({"error": {"code": status, "message": message, "type": kind}})
-    return Answer(status, body, headers=headers or {})
+    return SandboxAnswer(status, body, headers=headers or {})
 
 
-_FAULTS: Mapping[Fault, Answer] = {
+_FAULTS: Mapping[Fault, SandboxAnswer] = {
     Fault.UNAUTHORIZED: _error(401, "invalid API key (request id: sandbox)", "apimart_error"),
-    Fault.UNKNOWN_KEY: Answer(200, json.dumps({"success": False, "message": "Failed to get token info"})),
+    Fault.UNKNOWN_KEY: SandboxAnswer(200, json.dumps({"success": False, "message": "Failed to get token info"})),
     Fault.PAYMENT_REQUIRED: _error(402, "insufficient balance", "payment_required"),
     Fault.RATE_LIMIT: _error(429, "rate limit exceeded", "rate_limit_error", {"Retry-After": "1"}),
     Fault.SERVER_ERROR: _error(500, "internal error", "server_error"),
-    Fault.MALFORMED: Answer(200, '{"success":true,"remain_balance":10.5,"used_bal'),
-    Fault.HTML: Answer(200, "<!doctype html><title>Welcome</title>", "text/html; charset=utf-8"),
+    Fault.MALFORMED: SandboxAnswer(200, '{"success":true,"remain_balance":10.5,"used_bal'),
+    Fault.HTML: SandboxAnswer(200, "<!doctype html><title>Welcome</title>", "text/html; charset=utf-8"),
 }
 """What each fault answers; a timeout answers nothing."""
 
@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(answer(self.path, self.headers.get("Authorization"), scenario, self.server.elapsed))
 
-    def _send(self, reply: Answer) -> None:
+    def _send(self, reply: SandboxAnswer) -> None:
         body = reply.body.encode("utf-8")
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
