@@ -75,7 +75,7 @@ class Template(NamedTuple):
 
 def read_template(text: str) -> Template:
     """Read a template. Raises UsageError for an unknown field, and for a second line."""
-    if len(text.splitlines()) > 1 or re.search(r"[\r\n]", text):
+    if "".join(text.splitlines()) != text:
         raise UsageError("--format: a status line is one line", "take the line breaks out of it")
     parts: list[tuple[str, str | None]] = []
     words = ""

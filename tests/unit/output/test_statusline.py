@@ -113,6 +113,8 @@ def test_an_empty_field_takes_a_space_with_it(template: str, shown: str) -> None
         ("remain}", "--format: there is a } alone"),
         ("{remain}\n", "--format: a status line is one line"),
         ("a\x85b", "--format: a status line is one line"),
+        ("\f", "--format: a status line is one line"),
+        ("{remain}\u2028", "--format: a status line is one line"),
     ],
 )
 def test_a_wrong_format_is_refused(template: str, message: str) -> None:
