@@ -1,11 +1,7 @@
-"""One page for many readers: those that ask within half a second share the same bytes, in memory and on the wire.
+"""The page of metrics: readings as Prometheus reads them. The only importer of prometheus_client.
 
-The page: readings as what Prometheus reads. The only importer of prometheus_client.
-
-The library writes the lines of one profile at a time, when that was read. To write those of thousands anew for each
-scrape takes a second; to join them takes a few milliseconds.
-
-The board: what is known of each balance, as lines of a page. Pure but for its lock: no I/O, no clock.
+The library writes the lines of a profile when that is read. To write those of thousands for each scrape would take a
+second, to join them takes milliseconds. Scrapes within half a second get the same bytes.
 """
 
 import gzip
@@ -24,41 +20,10 @@ from apimart_cli.rules.balance import Reading
 from apimart_cli.words import Scope, ScopeChoice
 
 FRESH = 0.5
-"""Seconds for which a page is handed out again."""
+"""Seconds for which a page is sent again."""
 
 GZIP_LEVEL = 1
-"""The quickest: the page repeats itself so much that it becomes a tenth."""
-
-
-class Pages:
-    """The page, plain and compressed, made anew when it is asked for and the last one is not fresh."""
-
-    def __init__(self, render: Callable[[], bytes], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._render = render
-        self._clock = clock
-        self._guard = threading.Lock()
-        self._made_at: float | None = None
-        self._plain = b""
-        self._compressed: bytes | None = None
-
-    def get(self, *, compressed: bool) -> bytes:
-        """Return the page. Raises what went wrong with it; then it is made anew the next time."""
-        with self._guard:
-            if self._made_at is None or not 0 <= self._clock() - self._made_at < FRESH:
-                self._made_at = None
-                self._plain, self._compressed = self._render(), None
-                self._made_at = self._clock()
-            if not compressed:
-                return self._plain
-            if self._compressed is None:
-                self._compressed = gzip.compress(self._plain, GZIP_LEVEL, mtime=0)
-            return self._compressed
-
-    def forget(self) -> None:
-        """Make it anew the next time, fresh or not."""
-        with self._guard:
-            self._made_at = None
-
+"""The quickest level. The page repeats itself so much that a tenth of it is left."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -66,58 +31,8 @@ Lines = Mapping[str, bytes]
 """The lines of samples, by the name of their family."""
 
 
-class _Collector(Collector):
-    """What the library collects: the families that it is given."""
-
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = families
-
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: which metrics there are depends on what was read."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Give the families."""
-        for family in self._families:
-            metric = Metric(family.name, family.help, "gauge")
-            for sample in family.samples:
-                metric.add_sample(family.name, dict(sample.labels), float(sample.value))
-            yield metric
-
-
-def lines_of(told: Sequence[Told]) -> Lines:
-    """Return the lines of some readings, all of one profile; of none, what every page tells."""
-    found = families(told, with_version=not told)
-    return {family.name: _written(family) for family in found}
-
-
-def join_lines(parts: Sequence[Lines]) -> bytes:
-    """Return the page of several profiles: each family once, with all of its samples."""
-    page = []
-    for name in HELP:
-        samples = [part[name] for part in parts if name in part]
-        if samples:
-            page += [_HEADS[name], *samples]
-    return b"".join(page)
-
-
-def _written(family: Family) -> bytes:
-    """Return the samples of a family as the library writes them, without what stands above them."""
-    return _exposition(family).removeprefix(_HEADS[family.name])
-
-
-def _exposition(family: Family) -> bytes:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector([family]))
-    return generate_latest(registry)
-
-
-_HEADS = {name: _exposition(Family(name, text, ())) for name, text in HELP.items()}
-"""What stands above the samples of each family."""
-
-
 class MetricsBoard:
-    """The readings of all profiles. Each is rendered when it comes, so that a page costs no more than to join it."""
+    """The latest readings of all profiles, as lines of the page. Pure but for its lock: no I/O, no clock."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -127,10 +42,10 @@ class MetricsBoard:
         self._lines: dict[str, Lines | Exception] = {}
         self._common = lines_of([])
         self.is_shown = False
-        """Whether the page tells of keys: not before each was asked, or an alert would fire at every start."""
+        """Whether the page has any profile: not before each was asked, or an alert would fire at every start."""
 
     def show(self, profiles: Sequence[Settings], names: Mapping[str, str]) -> None:
-        """Tell of these profiles from now on, under these names, where they have been read."""
+        """Show these profiles from now on, under these names, as soon as each was read."""
         with self._guard:
             settings = {each.profile.value: each for each in profiles}
             kept = [name for name in self._told if name in settings]
@@ -147,19 +62,19 @@ class MetricsBoard:
                 self._put(name, [each.reading for each in self._told[name]])
 
     def forget(self, profile: str) -> None:
-        """Tell nothing of a profile until it is read again."""
+        """Show nothing of a profile until it is read again."""
         with self._guard:
             self._told.pop(profile, None)
             self._lines.pop(profile, None)
 
     def take(self, settings: Settings, readings: Sequence[Reading]) -> None:
-        """Take note of the readings of a profile: one for each scope that was asked."""
+        """Take the readings of a profile: one for each scope that was asked."""
         with self._guard:
             if settings.profile.value in self._settings:
                 self._put(settings.profile.value, readings)
 
     def page(self) -> bytes:
-        """Return everything. Raises what went wrong with any of it: a page with a hole would be taken for the truth."""
+        """Return the page. Raises what went wrong with any profile: a page without it would look complete."""
         with self._guard:
             parts = list(self._lines.values()) if self.is_shown else []
         for part in parts:
@@ -179,12 +94,92 @@ class MetricsBoard:
             self._lines[name] = error
 
 
+class Pages:
+    """The page, plain and compressed. It is made anew when it is asked for and the last one is not fresh."""
+
+    def __init__(self, render: Callable[[], bytes], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._render = render
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._made_at: float | None = None
+        self._plain = b""
+        self._compressed: bytes | None = None
+
+    def get(self, *, compressed: bool) -> bytes:
+        """Return the page. Raises whatever `render` raises; then it is made anew the next time."""
+        with self._guard:
+            if self._made_at is None or not 0 <= self._clock() - self._made_at < FRESH:
+                self._made_at = None
+                self._plain, self._compressed = self._render(), None
+                self._made_at = self._clock()
+            if not compressed:
+                return self._plain
+            if self._compressed is None:
+                self._compressed = gzip.compress(self._plain, GZIP_LEVEL, mtime=0)
+            return self._compressed
+
+    def forget(self) -> None:
+        """Make it anew the next time, fresh or not."""
+        with self._guard:
+            self._made_at = None
+
+
+def lines_of(told: Sequence[Told]) -> Lines:
+    """Return the lines for the readings of one profile; for no readings, the lines that every page has."""
+    found = families(told, with_version=not told)
+    return {family.name: _written(family) for family in found}
+
+
+def join_lines(parts: Sequence[Lines]) -> bytes:
+    """Return the page of several profiles: each family once, with all of its samples."""
+    page = []
+    for name in HELP:
+        samples = [part[name] for part in parts if name in part]
+        if samples:
+            page += [_HEADS[name], *samples]
+    return b"".join(page)
+
+
+class _Collector(Collector):
+    """Hands our families to the library."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, as the metrics depend on the readings."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        for family in self._families:
+            metric = Metric(family.name, family.help, "gauge")
+            for sample in family.samples:
+                metric.add_sample(family.name, dict(sample.labels), float(sample.value))
+            yield metric
+
+
+def _written(family: Family) -> bytes:
+    """Return the samples of a family as the library writes them, without their head."""
+    return _exposition(family).removeprefix(_HEADS[family.name])
+
+
+def _exposition(family: Family) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector([family]))
+    return generate_latest(registry)
+
+
+_HEADS = {name: _exposition(Family(name, text, ())) for name, text in HELP.items()}
+"""The lines above the samples of each family."""
+
+
 def _thresholds(settings: Settings) -> tuple[object, ...]:
     return settings.min.value, settings.max_used.value
 
 
 def _told(reading: Reading, settings: Settings, read_before: datetime | None) -> Told:
     read_at = read_before if reading.balance is None else reading.balance.fetched_at
-    # Of what can be spent, what was used is the key's: the account's is held to nothing.
+    # With `spendable`, `max_used` is about the key: what the account has used does not count.
     is_held = settings.scope.value is not ScopeChoice.SPENDABLE or reading.scope is Scope.KEY
     return Told(reading, settings.min.value, settings.max_used.value if is_held else None, read_at)
