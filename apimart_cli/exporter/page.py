@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.output.prometheus import HELP, Family, Told, families
+from apimart_cli.output.prometheus import HELP, Family, MetricReading, families
 from apimart_cli.rules.balance import Reading
 from apimart_cli.words import Scope, ScopeChoice
 
@@ -38,7 +38,7 @@ class MetricsBoard:
         self._guard = threading.Lock()
         self._names: Mapping[str, str] = {}
         self._settings: dict[str, Settings] = {}
-        self._told: dict[str, list[Told]] = {}
+        self._known: dict[str, list[MetricReading]] = {}
         self._lines: dict[str, Lines | Exception] = {}
         self._common = lines_of([])
         self.is_shown = False
@@ -48,7 +48,7 @@ class MetricsBoard:
         """Show these profiles from now on, under these names, as soon as each was read."""
         with self._guard:
             settings = {each.profile.value: each for each in profiles}
-            kept = [name for name in self._told if name in settings]
+            kept = [name for name in self._known if name in settings]
             changed = [
                 name
                 for name in kept
@@ -56,15 +56,15 @@ class MetricsBoard:
                 or names.get(name) != self._names.get(name)
             ]
             self._names, self._settings = names, settings
-            self._told = {name: self._told[name] for name in kept}
+            self._known = {name: self._known[name] for name in kept}
             self._lines = {name: self._lines[name] for name in kept}
             for name in changed:
-                self._put(name, [each.reading for each in self._told[name]])
+                self._put(name, [each.reading for each in self._known[name]])
 
     def forget(self, profile: str) -> None:
         """Show nothing of a profile until it is read again."""
         with self._guard:
-            self._told.pop(profile, None)
+            self._known.pop(profile, None)
             self._lines.pop(profile, None)
 
     def take(self, settings: Settings, readings: Sequence[Reading]) -> None:
@@ -84,12 +84,14 @@ class MetricsBoard:
 
     def _put(self, name: str, readings: Sequence[Reading]) -> None:
         settings = self._settings[name]
-        before = {each.reading.scope: each.read_at for each in self._told.get(name, ())}
-        told = [_told(reading, settings, before.get(reading.scope)) for reading in readings]
-        self._told[name] = told
+        before = {each.reading.scope: each.read_at for each in self._known.get(name, ())}
+        known = [_known(reading, settings, before.get(reading.scope)) for reading in readings]
+        self._known[name] = known
         shown = self._names.get(name, name)
         try:
-            self._lines[name] = lines_of([each._replace(reading=each.reading._replace(profile=shown)) for each in told])
+            self._lines[name] = lines_of(
+                [each._replace(reading=each.reading._replace(profile=shown)) for each in known]
+            )
         except Exception as error:  # noqa: BLE001  # raised again by `page`
             self._lines[name] = error
 
@@ -124,9 +126,9 @@ class Pages:
             self._made_at = None
 
 
-def lines_of(told: Sequence[Told]) -> Lines:
+def lines_of(known: Sequence[MetricReading]) -> Lines:
     """Return the lines for the readings of one profile; for no readings, the lines that every page has."""
-    found = families(told, with_version=not told)
+    found = families(known, with_version=not known)
     return {family.name: _written(family) for family in found}
 
 
@@ -178,8 +180,8 @@ def _thresholds(settings: Settings) -> tuple[object, ...]:
     return settings.min.value, settings.max_used.value
 
 
-def _told(reading: Reading, settings: Settings, read_before: datetime | None) -> Told:
+def _known(reading: Reading, settings: Settings, read_before: datetime | None) -> MetricReading:
     read_at = read_before if reading.balance is None else reading.balance.fetched_at
     # With `spendable`, `max_used` is about the key: what the account has used does not count.
     is_held = settings.scope.value is not ScopeChoice.SPENDABLE or reading.scope is Scope.KEY
-    return Told(reading, settings.min.value, settings.max_used.value if is_held else None, read_at)
+    return MetricReading(reading, settings.min.value, settings.max_used.value if is_held else None, read_at)
