@@ -131,7 +131,7 @@ def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     """Write the verdict on standard output, unless it is to be quiet there, and to the files of a CI runner."""
-    if quiet and not chosen.has_reports:
+    if quiet and not chosen.has_runner_files:
         return
     from apimart_cli.output import format_of
     from apimart_cli.screen.writing import standard_output, write_answer
@@ -140,10 +140,10 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
         write_answer(shown.checked(verdict, standard_output()), shown.encoding)
-    if shown.reports is not None:
-        from apimart_cli.screen.pieces import write_reports
+    if shown.runner_files is not None:
+        from apimart_cli.screen.pieces import add_to_runner_files
 
-        write_reports(shown.reports(verdict))
+        add_to_runner_files(shown.runner_files(verdict))
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:

@@ -22,7 +22,7 @@ from apimart_cli.config.values import shortest
 from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, bug
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
-from apimart_cli.ledger.alarms import Asked, Step, claim
+from apimart_cli.ledger.alarms import AlertCheck, Step, claim
 from apimart_cli.output import plain
 from apimart_cli.output.json import days_of, render_document
 from apimart_cli.output.runway import document as forecast_document
@@ -133,7 +133,7 @@ PATIENT_SECONDS = 2.0
 class _Due(NamedTuple):
     """What is asked of the ledger, and the reading behind it."""
 
-    asked: Asked
+    asked: AlertCheck
     settings: Settings
     reading: Reading
     threshold: Thresholds
@@ -217,7 +217,7 @@ class Alerts:
                 else:
                     self._trace(f"{_subject(each.reading, each.threshold)}: not run: {_why_not(each.asked, alarm)}")
 
-    def _steps(self, path: Path | None, asked: Sequence[Asked]) -> Sequence[Step]:
+    def _steps(self, path: Path | None, asked: Sequence[AlertCheck]) -> Sequence[Step]:
         """Claim what is due: in the ledger, or, where there is none or it fails, among what this process has told."""
         now, is_low = time.time(), any(each.standing.is_low for each in asked)
         steps: Sequence[Step] | None = None
@@ -307,7 +307,7 @@ def _subject(reading: Reading, threshold: Thresholds) -> str:
     return f"alert: {reading.name}, {text}"
 
 
-def _why_not(asked: Asked, alarm: Alarm | None) -> str:
+def _why_not(asked: AlertCheck, alarm: Alarm | None) -> str:
     """Return why nothing is run, by what a reading says and what is remembered after it."""
     if alarm is None:
         return "enough is left"
@@ -328,7 +328,7 @@ def _due(taken: Sequence[Taken], trace: Trace) -> Iterator[_Due]:
             for threshold in each_threshold(limits):
                 standing = standing_of(reading, threshold, settings.rearm.value)
                 if standing is not None:
-                    asked = Asked(question_of(reading, threshold), standing, remind)
+                    asked = AlertCheck(question_of(reading, threshold), standing, remind)
                     yield _Due(asked, settings, reading, threshold)
                 else:
                     reason = "the reading failed" if reading.error else "it is not known how long the balance lasts"

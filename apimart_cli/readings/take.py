@@ -16,6 +16,7 @@ from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import AuthError, BadResponseError, NoAccountError, Trace
 from apimart_cli.keys.key import GivenKey, NoKey
+from apimart_cli.output import listed
 from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.screen.writing import is_terminal_error, write_error, write_note, write_warning
@@ -240,7 +241,7 @@ def _write_failures(readings: Sequence[Reading]) -> None:
             names.setdefault((reading.error.message, reading.error.hint), []).append(reading.name)
     failures = list(names)
     for number, (message, hint) in enumerate(failures, start=1):
-        subject = f"{_listed(names[message, hint])}: " if len(readings) > 1 else ""
+        subject = f"{listed(names[message, hint])}: " if len(readings) > 1 else ""
         is_repeated = number < len(failures) and failures[number][1] == hint
         write_error(f"{subject}{message}", None if is_repeated else hint)
 
@@ -253,11 +254,6 @@ def _write_account_notes(taken: Sequence[Taken]) -> None:
             f"{host} has no account endpoint: only the key was looked at",
             "its account may have less left, and nothing here can tell",
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return all of up to three names, and of more the first two and how many more there are."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
 def _record(taken: Sequence[Taken], source: str, *, quiet: bool, is_silent: bool) -> None:

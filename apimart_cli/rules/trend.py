@@ -157,16 +157,27 @@ class _Series:
         self._compared: list[Sample] = []
 
     def add(self, sample: Sample) -> TopUp | None:
-        """Add a sample; return the top-up that it confirms, or the cut."""
+        """Add a sample; return the top-up, or the cut, that it confirms.
+
+        Two samples have to agree on a change: see `top_ups`. Until they do, the sample before the change is kept.
+
+            left and used    10    60    60       60
+            compared with    -     10    10 60    60
+            returned         -     -     +50      -
+        """
+        self._keep(sample)
+        found = top_ups([*self._compared, sample])
+        level = self._compared[:1]
+        # If the sample came twice, would that be a change?
+        is_possible = not found and bool(top_ups([*level, sample, sample]))
+        self._compared = [*level, sample] if is_possible else [sample]
+        return found[-1] if found else None
+
+    def _keep(self, sample: Sample) -> None:
         self._samples.append(sample)
-        # The first one stays just outside of what is looked at, or that would not be covered.
+        # One sample before `reach` stays, or the beginning of that time would not be covered.
         while len(self._samples) > 2 and self._samples[1].at <= sample.at - self._reach:
             self._samples.popleft()
-        found = top_ups([*self._compared, sample])
-        # One alone is no proof of a change. As long as it is not confirmed, the level before it stays.
-        is_other = not found and top_ups([*self._compared[:1], sample, sample])
-        self._compared = [self._compared[0], sample] if is_other else [sample]
-        return found[-1] if found else None
 
     def spent_per_hour(self) -> Decimal | None:
         segment = self._segment()

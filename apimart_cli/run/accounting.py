@@ -13,6 +13,7 @@ from apimart_cli.records import Run
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.guard import Limits
 from apimart_cli.screen.writing import write_note, write_warning
+from apimart_cli.text import iso_time
 from apimart_cli.words import Scope
 
 
@@ -66,8 +67,8 @@ def _document(account: Account) -> str:
             "profile": run.profile,
             "key_id": run.key_id or None,
             "host": run.host,
-            "began_at": f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
-            "ended_at": f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
+            "began_at": iso_time(run.began),
+            "ended_at": iso_time(run.ended),
             "seconds": Decimal(f"{account.seconds:.3f}"),
             "exit_code": run.exit_code,
             "apimart_exit_code": int(account.code),
