@@ -75,12 +75,12 @@ def start_refresh(found: FoundStatus, options: Options, now: datetime) -> FoundS
 
 def refresh(settings: Settings, path: Path) -> None:
     """Ask, record the answer, and note in the ledger how that went. Raises LedgerError if that fails."""
-    from apimart_cli.readings.take import take_readings
+    from apimart_cli.readings.take import Tells, take_readings
 
     readings: list[Reading] = []
     error: ApimartError | None
     try:
-        with take_readings([settings], source="statusline", quiet=True) as taken:
+        with take_readings([settings], source="statusline", tells=Tells.FAILURES) as taken:
             readings = [reading for each in taken for reading in each.readings]
     except ApimartError as raised:
         error = raised

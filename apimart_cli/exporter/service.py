@@ -47,7 +47,7 @@ class Chosen(NamedTuple):
     """The shortest time between two questions for a profile that was answered."""
 
 
-class Order(NamedTuple):
+class ExporterOptions(NamedTuple):
     """The options of an exporter."""
 
     choose: Callable[[], Chosen]
@@ -63,19 +63,19 @@ class Order(NamedTuple):
     trace: Trace | None = None
 
 
-def export(order: Order) -> ExitCode:
+def export(options: ExporterOptions) -> ExitCode:
     """Serve until a signal ends it, and return the exit code. On SIGHUP everything is read again.
 
     Raises AuthError if a single profile has no usable key, and UsageError if it cannot listen.
     """
-    files = order.files
+    files = options.files
     files.check()
-    for address in _addresses(order):
+    for address in _addresses(options):
         check_exposure(
-            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=order.is_insecure
+            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=options.is_insecure
         )
     with _signals() as came:
-        exporter = _Exporter(order)
+        exporter = _Exporter(options)
         with at_ending(exporter.close):
             exporter.start()
             number = exporter.run(came)
@@ -136,14 +136,14 @@ class Notes:
 class _Exporter:
     """Puts the parts together: what asks, the page, the servers, the log and the ledger."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, options: ExporterOptions) -> None:
+        self._options = options
         # Only if others can reach it: in a strange network, the network may have given a laptop its name.
-        own_name = None if all(each.is_loopback for each in _addresses(order)) else socket.gethostname()
-        self._hosts = read_hosts(order.allowed_hosts, own_name=own_name)
+        own_name = None if all(each.is_loopback for each in _addresses(options)) else socket.gethostname()
+        self._hosts = read_hosts(options.allowed_hosts, own_name=own_name)
         self._host_refused = threading.Event()
-        self._access = read_access(order.files)
-        self._chosen = order.choose()
+        self._access = read_access(options.files)
+        self._chosen = options.choose()
         self._is_refusal_told = False
         self._board = MetricsBoard()
         self._pages = Pages(self._board.page)
@@ -153,10 +153,10 @@ class _Exporter:
         self._asking = Asking(
             interval=self._chosen.interval,
             least=self._chosen.least,
-            concurrency=order.concurrency,
+            concurrency=options.concurrency,
             on_readings=self._take,
             on_first_round=self._show,
-            trace=order.trace,
+            trace=options.trace,
         )
 
     def start(self) -> None:
@@ -169,12 +169,12 @@ class _Exporter:
         shown = Served(
             self._pages, lambda: self._board.is_shown, lambda: self._access, self._hosts, self._host_refused.set
         )
-        self._servers = servers = Servers(self._order.places, shown)
+        self._servers = servers = Servers(self._options.places, shown)
         self._use(self._chosen)
         self._remembering.start()
         self._asking.start(profiles)
         servers.start()
-        scheme = "http" if self._order.files.key is None else "https"
+        scheme = "http" if self._options.files.key is None else "https"
         where = " and ".join(f"{scheme}://{address}/metrics" for address in servers.addresses)
         log_note(f"listening on {where}, asking for {_counted(profiles)} every {self._chosen.interval:g} seconds")
         # These objects stay: leave them out of all looks for garbage.
@@ -211,8 +211,8 @@ class _Exporter:
     def _reload(self) -> None:
         """Read everything again. If any of it cannot be used, change nothing, and say so."""
         try:
-            access = read_access(self._order.files)
-            chosen = self._order.choose()
+            access = read_access(self._options.files)
+            chosen = self._options.choose()
             _require_key(chosen.profiles)
         except Exception as error:  # noqa: BLE001  # a bug in reading must not end the service
             failure = error if isinstance(error, ApimartError) else bug(error)
@@ -270,8 +270,8 @@ def _signals() -> Iterator[Callable[[], int | None]]:
         yield next_one
 
 
-def _addresses(order: Order) -> list[Address]:
-    return [address for place in order.places for address in place]
+def _addresses(options: ExporterOptions) -> list[Address]:
+    return [address for place in options.places for address in place]
 
 
 def _require_key(profiles: Sequence[Settings]) -> None:

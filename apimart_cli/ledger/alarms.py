@@ -10,7 +10,7 @@ from typing import NamedTuple
 from apimart_cli.ledger.background import within
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import amount_of
-from apimart_cli.rules.alerts import Alarm, Question, Standing, step
+from apimart_cli.rules.alerts import Alarm, AlarmQuestion, Standing, step
 from apimart_cli.words import AlertEvent
 
 MOST_ROWS = 1000
@@ -23,7 +23,7 @@ Step = tuple[AlertEvent | None, Alarm | None]
 class AlertCheck(NamedTuple):
     """What a reading says about one threshold of a balance."""
 
-    question: Question
+    question: AlarmQuestion
     standing: Standing
     remind: float | None
     """Seconds after which the alert is sent again."""
@@ -63,7 +63,7 @@ def _steps(alarms: Sequence[Alarm | None], checks: Sequence[AlertCheck], now: fl
     return [step(alarm, standing, now, remind) for alarm, (_, standing, remind) in zip(alarms, checks, strict=True)]
 
 
-def _look(connection: sqlite3.Connection, question: Question) -> Alarm | None:
+def _look(connection: sqlite3.Connection, question: AlarmQuestion) -> Alarm | None:
     """Return the alarm that is kept for a threshold; None, too, where it cannot be read."""
     row = connection.execute(
         "SELECT at, total, pending FROM alerts WHERE key_id = ? AND host = ? AND scope = ? AND threshold = ?", question
@@ -77,7 +77,7 @@ def _look(connection: sqlite3.Connection, question: Question) -> Alarm | None:
         return None
 
 
-def _store(connection: Connection, question: Question, alarm: Alarm | None) -> None:
+def _store(connection: Connection, question: AlarmQuestion, alarm: Alarm | None) -> None:
     if alarm is None:
         connection.execute("DELETE FROM alerts WHERE key_id = ? AND host = ? AND scope = ? AND threshold = ?", question)
         return

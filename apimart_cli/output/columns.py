@@ -10,7 +10,7 @@ from typing import Any
 from apimart_cli.output import padded, with_unit
 from apimart_cli.output.json import render_document
 from apimart_cli.records import ConfigReport, ProfileRow, Run, SettingRow
-from apimart_cli.rules.guard import Doubt, Limits
+from apimart_cli.rules.guard import CountingDoubt, Limits
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
 from apimart_cli.text import iso_time, visible, without_keys
@@ -152,14 +152,14 @@ def breach_in_words(
             return "the balance is not known"
 
 
-def doubt_in_words(doubt: Doubt) -> tuple[str, str]:
+def doubt_in_words(doubt: CountingDoubt) -> tuple[str, str]:
     """Return why the counted spend may be wrong, and what to do about it."""
     hint = "give the key a quota of its own: then its own spend is counted"
     match doubt:
-        case Doubt.ACCOUNT_COUNTS:
+        case CountingDoubt.ACCOUNT_COUNTS:
             told = "the gateway does not count what this unlimited key uses: what its account uses is counted"
             return f"{told}, and the spend of other keys is in it", hint
-        case Doubt.KEY_STANDS_STILL:
+        case CountingDoubt.KEY_STANDS_STILL:
             told = "what this unlimited key has used stands still while what its account has used rises"
             return f"{told}: either other keys spend it, or the gateway does not count this one", hint
 

@@ -17,7 +17,7 @@ from apimart_cli.errors import ApimartError
 from apimart_cli.output import plain, shortened, whole_seconds, with_unit
 from apimart_cli.output.runway import duration_in_words, lasts
 from apimart_cli.rules.balance import Balance, Reading
-from apimart_cli.rules.plugin import Finding, Found, Range, State, Subject, by_weight, worst
+from apimart_cli.rules.plugin import Examined, Finding, Range, State, Subject, by_weight, worst
 from apimart_cli.text import visible
 
 MOST_TEXT = 2_000
@@ -35,7 +35,7 @@ reads a backslash and an n as a new line if a result comes through a file. Notif
 line for a shell."""
 
 
-def render(found: Sequence[Found], *, verbose: bool = False) -> str:
+def render(found: Sequence[Examined], *, verbose: bool = False) -> str:
     """Return what the plugin prints about these readings, with the worst first."""
     ordered = by_weight(found)
     state = worst(each.state for each in found)
@@ -66,7 +66,7 @@ def in_words(asked: Range, unit: str | None) -> str:
     return f"at most {end}" if start is None else f"{start} to {end}"
 
 
-def performance_data(found: Sequence[Found]) -> str:
+def performance_data(found: Sequence[Examined]) -> str:
     """Return the data of all readings, in their order.
 
     If there is no room for all, the runways are left out first, then what was used, then what the last ones have left.
@@ -102,7 +102,7 @@ def _cut(text: str) -> str:
     return text if len(encoded) <= MOST_TEXT else f"{encoded[:MOST_TEXT].decode('utf-8', 'ignore')}..."
 
 
-def _sentence(found: Found, *, is_alone: bool) -> str:
+def _sentence(found: Examined, *, is_alone: bool) -> str:
     """Return what is left, and each finding that is not OK, with its reason.
 
     A runway that was asked for is always in it, even if it is not known and that was let pass.
@@ -116,7 +116,7 @@ def _sentence(found: Found, *, is_alone: bool) -> str:
     return f"{_name(found.reading)} {', '.join(told)}"
 
 
-def _reason(finding: Finding, found: Found, *, is_alone: bool) -> str:
+def _reason(finding: Finding, found: Examined, *, is_alone: bool) -> str:
     reading, bounds, unit = found.reading, found.bounds, _unit(found.reading)
     match finding.subject:
         case Subject.READING:
@@ -133,7 +133,7 @@ def _reason(finding: Finding, found: Found, *, is_alone: bool) -> str:
             return _reason_of_runway(finding, found)
 
 
-def _reason_of_runway(finding: Finding, found: Found) -> str:
+def _reason_of_runway(finding: Finding, found: Examined) -> str:
     critical, warning = found.bounds.runway_critical, found.bounds.runway_warning
     first, second = (warning, critical) if finding.state is State.WARNING else (critical, warning)
     asked = second if first is None else first
@@ -149,7 +149,7 @@ def _most_left(reading: Reading) -> str:
     return f"at most {with_unit(min(limits), _unit(reading))} left, " if reading.balance is None and limits else ""
 
 
-def _long_text(found: Found) -> Iterator[str]:
+def _long_text(found: Examined) -> Iterator[str]:
     """Yield all lines about one reading."""
     reading, bounds = found.reading, found.bounds
     name, unit = _name(reading), _unit(reading)
@@ -204,7 +204,7 @@ def _length(items: Sequence[str]) -> int:
     return sum(len(item.encode()) + 1 for item in items)
 
 
-def _values(found: Found, name: str) -> Iterator[tuple[str, str]]:
+def _values(found: Examined, name: str) -> Iterator[tuple[str, str]]:
     """Yield each value that is known: its kind, and its text."""
     balance, bounds = found.reading.balance, found.bounds
     if balance is None:

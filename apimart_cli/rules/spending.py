@@ -21,8 +21,8 @@ LONGEST_GAP = timedelta(days=7, hours=1)
 It is an hour more than a week, as a weekly job may come some seconds late."""
 
 EXACT = Context(prec=120)
-"""Enough precision to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
-interpolate between them with an error that nothing shows."""
+"""Enough digits to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
+interpolate between them with an error far below what is shown."""
 
 SAME = Decimal("0.000001")
 
@@ -62,7 +62,7 @@ class TopUp(NamedTuple):
 
 
 class DaySpend(NamedTuple):
-    """What was spent on one day of UTC, which has 24 hours whatever the local clocks do."""
+    """What was spent on one day of UTC. Such a day always has 24 hours."""
 
     day: date
     spent: Decimal

@@ -12,12 +12,12 @@ import pytest
 from apimart_cli.ledger.alarms import MOST_ROWS, AlertCheck, claim
 from apimart_cli.ledger.file import opened, transaction
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from apimart_cli.words import AlertEvent, Scope
 
 D = Decimal
 NOW = 1_795_000_000.0
-MIN_5 = Question("d995c5dc5253", "api.apimart.ai", Scope.KEY, "min 5")
+MIN_5 = AlarmQuestion("d995c5dc5253", "api.apimart.ai", Scope.KEY, "min 5")
 LOW = Standing(is_low=True, is_safe=False, total=D("12.30"))
 BETWEEN = Standing(is_low=False, is_safe=False, total=D("12.30"))
 SAFE = Standing(is_low=False, is_safe=True, total=D("12.30"))
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def told(
-    path: Path, standing: Standing, at: float = 0, *, question: Question = MIN_5, remind: float | None = None
+    path: Path, standing: Standing, at: float = 0, *, question: AlarmQuestion = MIN_5, remind: float | None = None
 ) -> AlertEvent | None:
     """Claim one question, so many seconds after NOW; return what is to be told."""
     [(event, _)] = claim(path, [AlertCheck(question, standing, remind)], NOW + at, seconds=5)
