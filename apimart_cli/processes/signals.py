@@ -1,12 +1,8 @@
-"""Signals: taken over for the length of a block, and put back. A signal that was ignored at the start stays ignored.
+"""Signals: handled for the length of a block, then as before. A signal that is ignored at the start stays ignored.
 
-What has something to put back says so with `at_ending` and installs nothing. The front door wraps a command in
-`ending_cleanly`, which puts it back before a signal ends the process. All of it works in any thread, but only the main
-thread can handle signals: elsewhere `ending_cleanly` leaves them to whoever runs the main thread.
-
-Suspending a command while the process that guards it is stopped, by Ctrl-Z or SIGSTOP, and letting it go on with it.
-
-What the command has started in sessions of its own does not get the Ctrl-Z, and nothing at all gets a SIGSTOP to us.
+Code that has something to put back registers that with `at_ending`. The front door wraps each command in
+`ending_cleanly`, which calls it before a signal ends the process. In other threads than the main one, which alone can
+handle signals, these blocks handle none.
 """
 
 import os
@@ -26,7 +22,7 @@ def _numbers(*names: str) -> tuple[int, ...]:
 
 
 TYPED = _numbers("SIGINT", "SIGQUIT", "SIGTSTP")
-"""Signals of the terminal's keys: it sends them to every process in its foreground."""
+"""Signals of the terminal's keys, which it sends to every process in its foreground."""
 
 ENDING = _numbers("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP")
 """Signals that ask a process to end."""
@@ -35,13 +31,19 @@ JOB_CONTROL = _numbers("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT")
 """Signals that stop a job and let it go on."""
 
 OTHERS = _numbers("SIGUSR1", "SIGUSR2", "SIGWINCH")
-"""Signals that mean something to one program alone."""
+"""Signals that each program gives a meaning of its own."""
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
 SLICE = 0.1
-"""Most seconds to wait at a stretch: a signal that comes just before a wait begins is noticed when it ends."""
+"""Most seconds to wait at a stretch: a signal that comes just before a wait is noticed when the wait ends."""
+
+_ROUNDS = 20
+"""Most times to look again for processes that were started while the others were being stopped."""
+
+SUSPENDED, CONTINUED = b"s", b"c"
+"""Written before the first process is stopped, and after the last one was continued."""
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -50,9 +52,9 @@ _clean_ups: list[Callable[[], None]] = []
 
 @contextmanager
 def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
-    """Have `clean_up` called when a signal ends the process inside the block.
+    """Call `clean_up` when a signal ends the process inside the block.
 
-    It runs in the main thread, between any two of its steps: it must take no lock that the main thread may hold.
+    It runs in the main thread, between any two steps of that: it must take no lock that the main thread may hold.
     """
     _clean_ups.append(clean_up)
     try:
@@ -63,9 +65,9 @@ def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
-    """Clean up, the latest first, before a signal that comes inside the block ends the process as it would have.
+    """Before a signal ends the process inside the block, call the clean-ups, the latest first.
 
-    With `by_any` that is every signal that has a handler, and not only those of ENDING.
+    This holds for the signals in ENDING; with `by_any`, for every signal that has a handler.
     """
     numbers = [*ENDING, *(other for other in signal.valid_signals() if by_any and callable(signal.getsignal(other)))]
     before = {number: signal.getsignal(number) for number in numbers}
@@ -75,7 +77,7 @@ def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
             clean_up()
         own = before[number]
         if callable(own) and own is not signal.default_int_handler:
-            # Of whoever started the process: it knows which status it is to have.
+            # This handler was there before the block, and knows the exit status.
             own(number, frame)
         if number == signal.SIGINT:
             os._exit(INTERRUPTED)
@@ -83,7 +85,7 @@ def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
-        # Process 1 of a container is still there: the system drops what it does not handle.
+        # Process 1 of a container is still there: the system drops signals that it does not handle.
         os._exit(128 + number)
 
     with handling(list(before), end):
@@ -92,13 +94,13 @@ def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
 
 @contextmanager
 def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]]:
-    """Handle these signals inside the block, but for those that are ignored; give the ones that are handled.
+    """Handle these signals inside the block, except those that are ignored; yield the ones that are handled.
 
-    Outside of the main thread, which alone can handle signals, these are none.
+    Outside of the main thread none is handled.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in numbers if is_main}
-    # None is a handler that was not installed from Python: it could not be put back.
+    # None is a handler that was not installed from Python, which we could not put back.
     handled = [number for number, previous in before.items() if previous not in {signal.SIG_IGN, None}]
     try:
         for number in handled:
@@ -139,9 +141,10 @@ def _held_back() -> Iterator[None]:
 
 @contextmanager
 def asked_to_end() -> Iterator[Callable[[float], bool]]:
-    """Let signals that end processes only cut a wait short.
+    """Inside the block, let signals that end processes only cut a wait short.
 
-    Give what waits so many seconds and tells whether one came. Outside of the main thread it just waits.
+    Yield a function that waits so many seconds and tells whether such a signal came. Outside of the main thread it only
+    waits.
     """
     came: list[int] = []
 
@@ -157,10 +160,10 @@ def asked_to_end() -> Iterator[Callable[[float], bool]]:
 
 @contextmanager
 def asked_to_pause() -> Iterator[Callable[[], bool | None]]:
-    """Let Ctrl-Z, and the signal to go on after a stop, only be noted.
+    """Inside the block, only note Ctrl-Z, and SIGCONT, with which a stopped process goes on.
 
-    Give what tells which came since it was last asked: True is Ctrl-Z, and who is asked that has to `pause`; False is
-    that it goes on after a stop that nobody can note; None is neither.
+    Yield a function that tells which came since its last call: True for Ctrl-Z (call `pause`), False for SIGCONT after
+    a stop that we did not see, None for neither.
     """
     came: list[int] = []
 
@@ -173,7 +176,7 @@ def asked_to_pause() -> Iterator[Callable[[], bool | None]]:
 
 
 def pause() -> None:
-    """Stop this process as Ctrl-Z does where nobody handles it, until it is told to go on."""
+    """Stop this process as Ctrl-Z does by default, until it is continued."""
     before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -182,9 +185,9 @@ def pause() -> None:
 
 
 def wait_for_interrupt() -> None:
-    """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
+    """Wait until Ctrl-C is pressed, so that the caller can close what it opened."""
     pressed: list[int] = []
-    # Nothing is raised and no lock is taken in the handler: it may be called again before it is taken away.
+    # The handler raises nothing and takes no lock: it may be called again before it is taken away.
     with handling((signal.SIGINT,), lambda number, _frame: pressed.append(number)):
         while not pressed:
             time.sleep(SLICE)
@@ -201,18 +204,14 @@ def has_terminal() -> bool:
     return True
 
 
-_ROUNDS = 20
-"""Most times to look again for what was started while the others were being stopped."""
-
-SUSPENDED, CONTINUED = b"s", b"c"
-"""What is written before the first process is stopped, and after the last one was continued."""
-
-
 class Suspension:
-    """What was stopped because one process is; ask it again and again to `follow` that process."""
+    """Stops a command while one process, the leader, is stopped, and continues it with the leader.
+
+    Without it, processes in sessions of their own would miss a Ctrl-Z, and the whole command a SIGSTOP to the leader.
+    """
 
     def __init__(self, leader: int, report: int) -> None:
-        """Follow the process `leader`; what becomes of that is written to the descriptor `report`."""
+        """Take the number of the leader, and the descriptor to which SUSPENDED and CONTINUED are written."""
         self._leader = leader
         self._report = report
         self._stopped: dict[int, int] = {}
@@ -220,9 +219,9 @@ class Suspension:
         self._was_traced = False
 
     def follow(self, look: Callable[[], Iterable[int]]) -> None:
-        """Stop what `look` finds while the leader is stopped, and continue it when the leader goes on.
+        """Stop what `look` finds if the leader is stopped, and continue it if the leader runs. Call it again and again.
 
-        `look` gives the processes that may run, parents before their children: a parent that runs would take the stop
+        `look` returns the processes that may run, parents before their children: a running parent would take the stop
         of its child for a Ctrl-Z.
         """
         if self._leader_is_stopped():
@@ -230,13 +229,13 @@ class Suspension:
             for _ in range(_ROUNDS):
                 if not self._stop(look()):
                     break
-            # It may have been continued just now.
+            # The leader may have been continued just now.
             if self._leader_is_stopped():
                 return
         self.end()
 
     def end(self) -> None:
-        """Continue what was stopped here, and nothing else; children before their parents."""
+        """Continue the processes that were stopped here, and no others; children before their parents."""
         for pid, start in reversed(self._stopped.items()):
             if start_of(pid) == start:
                 _send(pid, signal.SIGCONT)
@@ -244,7 +243,7 @@ class Suspension:
         self._tell(is_suspended=False)
 
     def _stop(self, pids: Iterable[int]) -> bool:
-        """Stop those that run; return whether there are any that were not stopped before."""
+        """Stop those that run; tell whether any of them was not stopped before."""
         is_any_new = False
         for pid in pids:
             start = start_of(pid)
@@ -255,7 +254,7 @@ class Suspension:
 
     def _leader_is_stopped(self) -> bool:
         state = state_of(self._leader)
-        # A tracer (strace) stops it for moments, a debugger for longer.
+        # A tracer (strace) stops it for moments, which do not count; a debugger stops it for longer.
         is_traced, was_traced = state == "t", self._was_traced
         self._was_traced = is_traced
         return state == "T" or (is_traced and was_traced)
