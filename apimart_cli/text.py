@@ -7,6 +7,7 @@ Pure: no I/O, nothing heavy imported.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 
 QUOTE_LIMIT = 200
@@ -93,3 +94,8 @@ def _escape(code: int) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return up to three names; if there are more, the first two and the number of the others."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"

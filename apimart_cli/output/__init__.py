@@ -61,11 +61,6 @@ def whole_seconds(days: Decimal, rounding: str) -> Decimal:
         return (days * 24 * 60 * 60).to_integral_value(rounding)
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return up to three names; if there are more, the first two and the number of the others."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
-
-
 def padded(text: str, cells: int) -> str:
     """Return `text` with spaces after it, so that it takes so many cells."""
     return text + " " * (cells - width(text))

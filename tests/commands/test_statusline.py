@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.refreshes import Refreshing, fail, look, name_of, settle
 from apimart_cli.ledger.schema import MIGRATIONS, Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry

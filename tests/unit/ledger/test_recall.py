@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file
-from apimart_cli.ledger.background import EVERY, Recall, Sought, remember
 from apimart_cli.ledger.place import LedgerError, NoLedgerError, Ours, check_file
+from apimart_cli.ledger.recall import EVERY, Recall, Sought
+from apimart_cli.ledger.store import remember
 from apimart_cli.rules.spending import Sample
 from support.ledger import NOW, WORK, entry
 from support.tangled import tangle, with_large_pages

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file, queries, store
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.place import LedgerError, Ours, make_file
 from apimart_cli.ledger.schema import Entry
+from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 
 DAY = timedelta(days=1)
