@@ -1,5 +1,6 @@
 """What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import inspect
 import io
 import os
 import runpy
@@ -22,7 +23,8 @@ from support.places import GUARD
 from support.running import Call, Called, Run, Serve, Spawn, Write
 
 # The same guard that the processes under test load by themselves holds for this one.
-runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED["give_the_ledger_time"]()
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
@@ -87,6 +89,27 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
         # What most tests look at is the same without, and quicker; those of the ledger take it out.
         "APIMART_RECORD": "0",
     }
+
+
+@pytest.fixture
+def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is given up after a quarter of a second, as it is for users, here and in processes under test.
+
+    Everywhere else it has all the time it needs (`give_the_ledger_time`): what is not written in time is dropped, and a
+    busy machine may need longer.
+    """
+    from apimart_cli import alerting, memory
+    from apimart_cli.ledger import file, recall, recording, records, runs
+
+    environment["USUAL_PATIENCE"] = "1"
+    usual: Mapping[str, float] = GUARDED["USUAL"]
+    for module in (records, recall, runs):
+        monkeypatch.setattr(module, "ALLOWED_SECONDS", usual[records.__name__])
+    for function in (inspect.unwrap(file.opened), recording.remember):
+        monkeypatch.setitem(function.__kwdefaults__, "seconds", usual[records.__name__])
+    monkeypatch.setattr(memory, "HELD_UP_SECONDS", usual[memory.__name__])
+    monkeypatch.setitem(memory.record.__kwdefaults__, "seconds", usual[memory.__name__])
+    monkeypatch.setattr(alerting, "LEDGER_SECONDS", usual[alerting.__name__])
 
 
 @pytest.fixture(scope="session")

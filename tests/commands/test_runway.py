@@ -231,6 +231,7 @@ def test_a_ledger_that_cannot_be_read_changes_no_answer(
     assert let_pass.code == (0 if is_set_aside else 8)
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_locked_is_no_pass(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

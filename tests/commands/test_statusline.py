@@ -482,6 +482,7 @@ def test_nonsense_in_the_ledger_breaks_no_bar(line: Line, ledger: Path, preset: 
     assert line("--preset", preset)
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started: Started) -> None:
     """What cannot be read at once is not known; what cannot be claimed is not started."""
     write(ledger)

@@ -276,6 +276,7 @@ def test_a_new_ledger_that_another_process_began_meanwhile_stays(path: Path) -> 
 # --- time -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_locked_ledger_is_given_up_in_time(path: Path) -> None:
     """However many steps have to wait, it is a quarter of a second together."""
     write(path)
@@ -295,6 +296,7 @@ def write_quickly(path: Path) -> None:
         record(ledger, [entry(used="5")])
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_reader_that_does_not_end_makes_the_commit_give_up(path: Path) -> None:
     """And nothing stays locked or half written."""
     write(path)

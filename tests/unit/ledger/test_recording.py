@@ -41,6 +41,7 @@ def test_it_prunes_what_is_too_old(path: Path) -> None:
     assert recorded(path) == [entry()]
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_lock_costs_a_quarter_of_a_second(path: Path) -> None:
     """Then, the reading is dropped."""
     remember(path, [entry()], NOW)
@@ -52,6 +53,7 @@ def test_a_lock_costs_a_quarter_of_a_second(path: Path) -> None:
         assert 0.2 < time.monotonic() - start < 2
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_disk_that_hangs_costs_a_quarter_of_a_second(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No time limit of SQLite would end that."""
     wakes_up = threading.Event()
