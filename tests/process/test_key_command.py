@@ -228,7 +228,7 @@ def test_a_command_that_is_given_up_ends_with_all_it_started(script: Script, tmp
     thread, errors = read_in_background(key_command([path]), clock)
     wait_for(started.exists)
     clock.left = 0
-    thread.join(5)
+    thread.join(20)
     assert not thread.is_alive(), "somebody still holds the command's standard output"
     assert [error.message for error in errors] == [overdue(path)]
 
@@ -263,7 +263,7 @@ def test_a_command_at_a_terminal_is_ended_too(
     thread, errors = read_in_background(key_command([path]), clock)
     wait_for(started.exists)
     clock.left = 0
-    thread.join(5)
+    thread.join(20)
     assert [error.message for error in errors] == [overdue(path)]
 
 
