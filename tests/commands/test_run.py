@@ -349,19 +349,33 @@ def test_blind_for_too_long_it_stops(call: Call, serve: Serve, fault: Fault, tmp
     assert (told["exit_code"], told["apimart_exit_code"], told["stopped_by"]) == (124, code, "blind")
 
 
-def test_blind_it_goes_on_where_that_is_wanted(call: Call, serve: Serve) -> None:
+def until_asked(call: Call, tmp_path: Path, answer: Callable[[int], Reply], times: int, *options: str) -> Called:
+    """Run a command that ends once the gateway was asked so many times; `answer` is told which question it is."""
+
+    def answer_and_count(_path: str, _key: str) -> Reply:
+        count = len(gateway.asked)
+        if count >= times:
+            (tmp_path / "enough").touch()
+        return answer(count)
+
+    waiting = "until [ -e enough ]; do sleep 0.05; done"
+    with gateway_of(answer_and_count) as gateway:
+        return call("run", *options, *QUICK, "--", "sh", "-c", waiting, env=at(gateway))
+
+
+def test_blind_it_goes_on_where_that_is_wanted(call: Call, tmp_path: Path) -> None:
     """`--on-blind continue`."""
-    sandbox = serve(burn=D(4), fault=Fault.UNAUTHORIZED, fault_after=0.3)
     options = ("--max-spend", "3", "--max-blind", "0.1", "--on-blind", "continue")
-    ended, _ = stopped(call, sandbox, *options, seconds="1.2")
+    ended = until_asked(call, tmp_path, lambda count: balance("10") if count <= 2 else refusal(401), 10, *options)
     assert ended.code == 0
     assert "the command goes on, because of --on-blind continue" in ended.stderr
 
 
-def test_an_outage_that_ends_stops_nothing(call: Call, serve: Serve) -> None:
+def test_an_outage_that_ends_stops_nothing(call: Call, tmp_path: Path) -> None:
     """One warning for each."""
-    sandbox = serve(fault=Fault.UNAUTHORIZED, fault_after=0.2, fault_for=0.3)
-    ended, _ = stopped(call, sandbox, "--max-spend", "3", seconds="0.9")
+    ended = until_asked(
+        call, tmp_path, lambda count: refusal(401) if 3 <= count <= 5 else balance("10"), 9, "--max-spend", "3"
+    )
     assert ended.code == 0
     assert ended.stderr.count("warning") == 1
 

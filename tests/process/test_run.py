@@ -221,7 +221,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
     process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
     both = pids(process)
-    assert process.wait(10) == 124
+    assert process.wait(20) == 124
     assert not any(map(is_running, both))
 
 
@@ -235,7 +235,7 @@ time.sleep(60)
     process = start(
         program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(key=PLENTY, burn=Decimal(5))
     )
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=20)
     assert (process.returncode, output) == (124, "goodbye\n")
 
 
@@ -245,7 +245,7 @@ def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> 
     process = start(BREEDING.format(kind=kind) + "sys.exit(4)")
     _, bred = pids(process)
     try:
-        assert process.wait(10) == 4
+        assert process.wait(20) == 4
         time.sleep(0.2)
         assert is_running(bred)
     finally:

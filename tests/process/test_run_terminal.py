@@ -114,14 +114,14 @@ def test_the_time_that_a_job_is_stopped_for_does_not_count(spawn: Spawn, serve: 
     env = {"PS1": "ready> ", "TERM": "dumb", **connected(sandbox)}
     terminal = spawn("bash", "--norc", "--noprofile", "-i", columns=200, env=env)
     terminal.expect_exact("ready> ")
-    options = f"--max-spend 2 --max-blind 1.5 {QUICK}"
+    options = f"--max-spend 2 --max-blind 3 {QUICK}"
     terminal.sendline(f"apimart run {options} -- {sys.executable} {program}; echo status=$?.")
     terminal.expect_exact("up\r\n")
     sandbox.scenario = sandbox.scenario._replace(fault=Fault.UNAUTHORIZED)
     terminal.expect_exact("the balance is not known")
     terminal.send("\x1a")
     terminal.expect_exact("ready> ")
-    time.sleep(2.5)
+    time.sleep(4)
     sandbox.scenario = sandbox.scenario._replace(fault=None)
     terminal.sendline("fg; echo status=$?.")
     time.sleep(0.5)

@@ -609,7 +609,7 @@ def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Map
             check=False,
         )
         process.send_signal(signal.SIGINT)
-        rest, messages = process.communicate(timeout=10)
+        rest, messages = process.communicate(timeout=20)
     assert (process.returncode, rest, messages) == (130, "", "")
     assert (exported.returncode, exported.stdout) == (0, "4\n")
     url = re.fullmatch(r"export APIMART_BASE_URL=(http://127\.0\.0\.1:(\d+))\n", lines[0])

@@ -333,7 +333,7 @@ def test_it_goes_on_after_a_stop_that_nobody_can_note(start: Start, burning: San
 def test_until_below_ends_with_3(start: Start, serve: Serve) -> None:
     """Once less is left than --min, with the line that says so."""
     process = start(serve(burn=Decimal(2)), "--min", "10", "--until-below")
-    output, messages = process.communicate(timeout=10)
+    output, messages = process.communicate(timeout=20)
     assert process.returncode == 3
     assert re.fullmatch(r".* left, [\d.]+ spent; below 10", output.splitlines()[-1])
     assert re.fullmatch(
@@ -344,7 +344,7 @@ def test_until_below_ends_with_3(start: Start, serve: Serve) -> None:
 def test_the_key_is_in_nothing_that_it_writes(start: Start, serve: Serve, home: Path) -> None:
     """Not when it is rejected, either."""
     process = start(serve(fault=Fault.UNAUTHORIZED), "--count", "2", "--json", "--debug")
-    output, messages = process.communicate(timeout=10)
+    output, messages = process.communicate(timeout=20)
     assert process.returncode == 4
     assert KEY not in output + messages
     assert KEY[8:16] not in output + messages

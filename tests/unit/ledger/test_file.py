@@ -259,7 +259,7 @@ sys.stdin.read()
             list(entries(ledger))
         assert "set aside" not in str(raised.value)
         assert os.listdir(path.parent) == ["history.db"]
-        other.communicate(timeout=10)
+        other.communicate(timeout=20)
 
 
 def test_a_new_ledger_that_another_process_began_meanwhile_stays(path: Path) -> None:
