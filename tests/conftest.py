@@ -20,6 +20,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
+from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
 
 # The same guard that the processes under test load by themselves holds for this one.
@@ -131,7 +132,7 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
     """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
 
     def run_command(
-        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = 30
+        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = LONGEST
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [command, *arguments],
@@ -161,7 +162,7 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
                 list(arguments),
                 env={**environment, "TERM": "xterm-256color", **(env or {})},
                 dimensions=(24, columns),
-                timeout=20,
+                timeout=LONGEST,
                 cwd=str(tmp_path),
             )
             child.delaybeforesend = None

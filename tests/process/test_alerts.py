@@ -228,7 +228,7 @@ def test_a_signal_ends_the_check_and_its_alert(
     process, alert = hanging
     watch = Stopwatch()
     process.send_signal(number)
-    assert process.wait(timeout=20) == status
+    assert process.wait(timeout=40) == status
     watch.took().assert_within(8)
     wait_until(lambda: not is_running(alert))
 

@@ -95,7 +95,7 @@ def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[s
         )
         wait_until(lambda: gateway.connections)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=40)
     assert process.returncode == ExitCode.INTERRUPTED == 130
     assert stderr == b""
 

@@ -19,6 +19,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.processes import wait_until
 from support.running import Spawn, connected
 from support.secure import Listener
 from support.stopwatch import seconds_to_end
@@ -64,16 +65,8 @@ def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
 def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
     """Send a signal, and return exit code, standard output and standard error; fail when that takes too long."""
     assert seconds_to_end(process, number) < PROMISED + GRACE
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=40)
     return process.returncode, stdout, stderr
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Return as soon as `condition` holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def is_alive(pid: int) -> bool:
@@ -133,7 +126,7 @@ run()
 def test_ctrl_c_before_anything_else_is_loaded(start: Start) -> None:
     """From our first line on: the handler is there before the first module is looked for."""
     process = start(sys.executable, "-c", AT_OUR_FIRST_IMPORT.format(number=signal.SIGINT), "balance")
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=40) == 130
     assert process.communicate() == ("", "")
 
 
@@ -234,7 +227,7 @@ def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: San
     """Ctrl-C while a key is typed ends with 130, and the terminal shows again what is typed, on a line of its own."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(20)
+    assert child.waitnoecho(40)
     child.send("sk-half-typed")
     child.sendintr()
     shown = child.read()
@@ -248,7 +241,7 @@ def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbo
     """A prompt that is ended from elsewhere restores the terminal and begins a new line, and ends by that signal."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(20)
+    assert child.waitnoecho(40)
     child.kill(number)
     shown = child.read()
     assert child.getecho()
@@ -260,7 +253,7 @@ def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> N
     """When the key is in, Ctrl-C ends the wait for the answer as ever."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": serve(fault=Fault.TIMEOUT).url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(20)
+    assert child.waitnoecho(40)
     child.sendline("sk-test-Zq7Wm3Xc9Vb1")
     wait_until(child.getecho)
     child.sendintr()
@@ -318,7 +311,7 @@ def test_an_impatient_user_changes_nothing(start: Start) -> None:
     open_sandbox(process)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == ("", "")
+    assert process.communicate(timeout=40) == ("", "")
     assert process.returncode == 130
 
 
@@ -378,7 +371,7 @@ def late():
 sys.exit(supervise(late))
 """
     process = start(sys.executable, "-c", script)
-    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.wait(timeout=40) == 128 + signal.SIGTERM
     assert process.communicate()[1] == ""
 
 
@@ -437,7 +430,7 @@ def test_a_signal_from_elsewhere_reaches_the_command_once(start: Start) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == (f"caught [{signal.SIGINT:d}]\n", "")
+    assert process.communicate(timeout=40) == (f"caught [{signal.SIGINT:d}]\n", "")
     assert process.returncode == 5
 
 

@@ -215,7 +215,7 @@ def test_a_command_can_ask_for_a_password(shell: Shell, program: Program, around
     text = 'import getpass\nprint("length", len(getpass.getpass("Secret: ")))'
     shell.enter(f"{around} {program(text)}")
     shell.expect("Secret: ")
-    assert shell.terminal.waitnoecho(10)
+    assert shell.terminal.waitnoecho(40)
     shell.enter("open sesame")
     assert b"sesame" not in shell.expect("length 11\r\n")
     assert shell.status() == 0
@@ -231,7 +231,7 @@ def test_a_key_command_can_ask_for_a_password_in_a_pipeline(
     config.chmod(0o600)
     shell.enter(f"env -u APIMART_API_KEY APIMART_CONFIG={config} apimart balance -p work -o value | cat")
     shell.expect("Secret: ")
-    assert shell.terminal.waitnoecho(10)
+    assert shell.terminal.waitnoecho(40)
     shell.enter("open")
     shell.expect("10.5\r\n")
     assert shell.status() == 0

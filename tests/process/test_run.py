@@ -221,7 +221,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
     process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
     both = pids(process)
-    assert process.wait(20) == 124
+    assert process.wait(40) == 124
     assert not any(map(is_running, both))
 
 
@@ -235,7 +235,7 @@ time.sleep(60)
     process = start(
         program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(key=PLENTY, burn=Decimal(5))
     )
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=40)
     assert (process.returncode, output) == (124, "goodbye\n")
 
 
@@ -245,7 +245,7 @@ def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> 
     process = start(BREEDING.format(kind=kind) + "sys.exit(4)")
     _, bred = pids(process)
     try:
-        assert process.wait(20) == 4
+        assert process.wait(40) == 4
         time.sleep(0.2)
         assert is_running(bred)
     finally:
@@ -275,7 +275,7 @@ def test_a_signal_to_us_is_one_to_the_command(start: Start, number: signal.Signa
     process = start(BREEDING.format(kind="session") + "signal.signal(signal.SIGINT, signal.SIG_DFL)\ntime.sleep(60)")
     both = pids(process)
     process.send_signal(number)
-    assert process.wait(20) == 128 + number
+    assert process.wait(40) == 128 + number
     wait_until(lambda: not any(map(is_running, both)))
 
 

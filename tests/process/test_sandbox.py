@@ -351,7 +351,7 @@ def test_many_are_answered_at_once(serve: Serve) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(40)
     assert [reply.status for reply in replies] == [200] * 20
     watch.took().assert_within(3)
 
@@ -609,7 +609,7 @@ def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Map
             check=False,
         )
         process.send_signal(signal.SIGINT)
-        rest, messages = process.communicate(timeout=20)
+        rest, messages = process.communicate(timeout=40)
     assert (process.returncode, rest, messages) == (130, "", "")
     assert (exported.returncode, exported.stdout) == (0, "4\n")
     url = re.fullmatch(r"export APIMART_BASE_URL=(http://127\.0\.0\.1:(\d+))\n", lines[0])

@@ -359,7 +359,7 @@ def test_standard_input_is_not_read(command: str, environment: Mapping[str, str]
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.read().decode() == f"APIMart: {DASH}"
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=40) == 0
 
 
 @pytest.mark.parametrize(

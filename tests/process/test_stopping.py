@@ -150,7 +150,7 @@ def test_a_number_that_was_given_away_again_is_left_alone(monkeypatch: pytest.Mo
             send(seen._replace(start=seen.start - 1), signal.SIGKILL)
             assert is_running(process.pid)
         send(seen, signal.SIGKILL)
-        assert process.wait(timeout=20) == -signal.SIGKILL
+        assert process.wait(timeout=40) == -signal.SIGKILL
 
 
 # --- what cannot be stopped ---------------------------------------------------------------------------------------
