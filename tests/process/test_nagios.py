@@ -226,6 +226,7 @@ def test_a_signal_ends_what_prints_the_key(started: Start, command: str, write_c
     wait_until(lambda: not is_running(int(mark.read_text())))
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_signal_while_the_answer_is_recorded_is_unknown(
     started: Start, command: str, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -238,7 +239,8 @@ def test_a_signal_while_the_answer_is_recorded_is_unknown(
         process = started(command, *ARGUMENTS, env=env)
         line = process.stdout.readline()
         code, rest, stderr = ended_by(process, signal.SIGTERM)
-    assert (code, rest) == (3, "APIMART UNKNOWN - ended by SIGTERM\n")
+    # On a busy machine it may have ended by itself.
+    assert (code, rest) in {(3, "APIMART UNKNOWN - ended by SIGTERM\n"), (0, "")}
     assert (line[:10], stderr) == ("APIMART OK", "")
 
 

@@ -179,10 +179,12 @@ def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     wait_until(are_stopped(*both))
     terminal.sendline(resume)
     wait_until(none_is_stopped(*both))
-    (tmp_path / "enough").touch()
     if resume == "bg":
         terminal.expect_exact("ready> ")
-        terminal.sendline("wait %1")
+        # Before it ends: zsh knows nothing of a job that has ended.
+        terminal.sendline("echo waiting; wait %1")
+        terminal.expect_exact("waiting\r\n")
+    (tmp_path / "enough").touch()
     terminal.expect_exact("ready> ")
     terminal.sendline("echo status=$?.")
     terminal.expect_exact("status=7.")
