@@ -54,7 +54,7 @@ def wait_within(condition: Callable[[], object], seconds: float) -> None:
 def seconds_to_end(process: "subprocess.Popen[str]", number: int) -> float:
     """Send a process this signal and wait for its end.
 
-    Return the seconds that took, but for those in which the process could have run, and others did.
+    Return the seconds that this took, but for those in which the process could have run, and others did.
     """
     descriptor = os.pidfd_open(process.pid)
     try:
