@@ -68,7 +68,7 @@ for file in parser printer scanner; do
 done
 exec sleep 60
 """
-"""A program that lies beside the one who types. It has printed all long before it is stopped, and does not end first."""
+"""A program that lies beside the one who types. It has printed all long before it is stopped, and goes on."""
 
 LIVE_SANDBOX = ("--remain", "10.5", "--used", "2.3", "--burn", "0.004", "--top-up", "5@7")
 LIVE: Mapping[str, Sequence[str]] = {"watch.svg": ("watch", "--scope", "both", "--min", "12", "--interval", "1")}
