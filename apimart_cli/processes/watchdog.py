@@ -9,11 +9,11 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
 
-from apimart_cli.processes.signals import SUSPENDED, Suspension
-from apimart_cli.processes.table import start_of
+from apimart_cli.processes.table import start_of, state_of
 
 NAME = b"apimart-watchdog"
 """The name of the process. The system keeps 15 characters of it; among the arguments it stands whole."""
@@ -23,9 +23,15 @@ _PR_SET_NAME = 15
 _PAUSE = 0.02
 """Seconds between two looks at whether the processes have ended."""
 
-
 _LOOK_EVERY = 0.2
 """Seconds between two looks at what a command has started."""
+
+
+_ROUNDS = 20
+"""Most times to look again for processes that were started while the others were being stopped."""
+
+SUSPENDED, CONTINUED = b"s", b"c"
+"""Written before the first process is stopped, and after the last one was continued."""
 
 
 class Watchdog:
@@ -146,7 +152,7 @@ def _most_descriptors() -> int:
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536)
 
 
-def _watch(pipe: int, suspension: Suspension, ours: int, grace: float) -> None:
+def _watch(pipe: int, suspension: "Suspension", ours: int, grace: float) -> None:
     """Until the other end of the pipe closes, look at what the command starts; then end what is left of it.
 
     Meanwhile, the command is suspended when the process `ours` is stopped.
@@ -251,3 +257,72 @@ def _end(family: _Family, grace: float) -> None:
             break
         time.sleep(_PAUSE)
     descendants.kill(send_to_group)
+
+
+class Suspension:
+    """Stops a command while one process, the leader, is stopped, and continues it with the leader.
+
+    Without it, processes in sessions of their own would miss a Ctrl-Z, and the whole command a SIGSTOP to the leader.
+    """
+
+    def __init__(self, leader: int, report: int) -> None:
+        """Take the number of the leader, and the descriptor to which SUSPENDED and CONTINUED are written."""
+        self._leader = leader
+        self._report = report
+        self._stopped: dict[int, int] = {}
+        self._is_suspended = False
+        self._was_traced = False
+
+    def follow(self, look: Callable[[], Iterable[int]]) -> None:
+        """Stop what `look` finds if the leader is stopped, and continue it if the leader runs. Call it again and again.
+
+        `look` returns the processes that may run, parents before their children: a running parent would take the stop
+        of its child for a Ctrl-Z.
+        """
+        if self._leader_is_stopped():
+            self._tell(is_suspended=True)
+            for _ in range(_ROUNDS):
+                if not self._stop(look()):
+                    break
+            # The leader may have been continued just now.
+            if self._leader_is_stopped():
+                return
+        self.end()
+
+    def end(self) -> None:
+        """Continue the processes that were stopped here, and no others; children before their parents."""
+        for pid, start in reversed(self._stopped.items()):
+            if start_of(pid) == start:
+                _send(pid, signal.SIGCONT)
+        self._stopped = {}
+        self._tell(is_suspended=False)
+
+    def _stop(self, pids: Iterable[int]) -> bool:
+        """Stop those that run; tell whether any of them was not stopped before."""
+        is_any_new = False
+        for pid in pids:
+            start = start_of(pid)
+            if pid != os.getpid() and start and state_of(pid) not in {"T", "t"} and _send(pid, signal.SIGSTOP):
+                is_any_new |= self._stopped.get(pid) != start
+                self._stopped[pid] = start
+        return is_any_new
+
+    def _leader_is_stopped(self) -> bool:
+        state = state_of(self._leader)
+        # A tracer (strace) stops it for moments, which do not count; a debugger stops it for longer.
+        is_traced, was_traced = state == "t", self._was_traced
+        self._was_traced = is_traced
+        return state == "T" or (is_traced and was_traced)
+
+    def _tell(self, *, is_suspended: bool) -> None:
+        if is_suspended != self._is_suspended:
+            self._is_suspended = is_suspended
+            with suppress(OSError):
+                os.write(self._report, SUSPENDED if is_suspended else CONTINUED)
+
+
+def _send(pid: int, number: int) -> bool:
+    with suppress(OSError):
+        os.kill(pid, number)
+        return True
+    return False
