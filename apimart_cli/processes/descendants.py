@@ -33,7 +33,7 @@ _START_SECONDS = 1.0
 """Most seconds to wait for the end of a start."""
 
 
-class _Commands:
+class _StartedCommands:
     """The commands that this process has started, and the orphans that it may adopt."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class _Commands:
         ]
 
 
-_commands = _Commands()
+_commands = _StartedCommands()
 
 
 def claim_process() -> None:

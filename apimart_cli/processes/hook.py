@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
 from apimart_cli.processes.child import Child, as_shells_do, is_readable
 from apimart_cli.processes.descendants import starting_apart
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.processes.signals import at_ending, masked
 
 KEPT = 2000
 """Most bytes that are kept of what a hook prints."""
@@ -81,7 +81,9 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                 start_new_session=True,
             )
 
-        with _signals_let_in(), starting_apart() as note:
+        # Our threads, but not the main one, hold signals back, and it would inherit that.
+        is_main = threading.current_thread() is threading.main_thread()
+        with nullcontext() if is_main else masked("SIG_SETMASK", ()), starting_apart() as note:
             process = as_shells_do(start, command, environment)
             started.append(process)
             note(process.pid)
@@ -144,19 +146,6 @@ def _write(stream: IO[bytes] | None, told: bytes) -> None:
     if stream is not None:
         with suppress(OSError), stream:
             stream.write(told)
-
-
-@contextmanager
-def _signals_let_in() -> Iterator[None]:
-    """Let a command that is started in the block get every signal, although our threads hold signals back."""
-    if threading.current_thread() is threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_detached(arguments: Sequence[str], *, environment: Mapping[str, str], told: bytes = b"") -> None:

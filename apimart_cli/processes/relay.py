@@ -10,12 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from apimart_cli.processes.child import Child, Told
 from apimart_cli.processes.descendants import reap_orphans
-from apimart_cli.processes.signals import ENDING, JOB_CONTROL, OTHERS, SLICE, TYPED, handling
+from apimart_cli.processes.signals import ENDING, JOB_CONTROL, OTHERS, SLICE, TYPED, handling, masked
 
 _NORMAL = (
     "\x1b\\"  # the end of a title, or of whatever else was only half written
@@ -71,7 +71,11 @@ def supervise(
             child.follow_stop(unless=is_suspended)
             reap_orphans()
 
-        with _blocked(handled):
+        # Held back in this thread, so that `_signals_sent` gets them, and where they come from.
+        holds_back = (
+            masked("SIG_BLOCK", (*handled, signal.SIGCHLD)) if hasattr(signal, "sigtimedwait") else nullcontext()
+        )
+        with holds_back:
             while caught:
                 child.relay(caught.pop(0), told)
             return _to_the_end(child, stop_within, told, hand_on)
@@ -99,19 +103,6 @@ def _pause(child: Child) -> None:
         child.wait(SLICE)
     else:
         time.sleep(SLICE)
-
-
-@contextmanager
-def _blocked(numbers: Sequence[int]) -> Iterator[None]:
-    """Hold these signals back in this thread, so that `_signals_sent` gets them, and where they come from."""
-    if not hasattr(signal, "sigtimedwait"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*numbers, signal.SIGCHLD))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _signals_sent(numbers: Sequence[int], caught: list[int]) -> list[int]:
@@ -214,11 +205,8 @@ def _is_ours(terminal: int) -> bool:
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
-        try:
+        with masked("SIG_BLOCK", (signal.SIGTTOU,)):
             os.tcsetpgrp(terminal, os.getpgrp())
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return True
     except OSError:
         pass

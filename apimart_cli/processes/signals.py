@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
@@ -111,7 +111,7 @@ def start_thread(work: Callable[[], object], name: str, *, takes_signals: bool =
     """
     thread = threading.Thread(target=work, name=f"apimart-{name}", daemon=True)
     try:
-        with nullcontext() if takes_signals else _held_back():
+        with nullcontext() if takes_signals else masked("SIG_BLOCK", signal.valid_signals()):
             thread.start()
     except RuntimeError:
         return None
@@ -119,12 +119,15 @@ def start_thread(work: Callable[[], object], name: str, *, takes_signals: bool =
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold back every signal in the block; a thread that is started in it inherits that."""
+def masked(how: str, numbers: Iterable[int]) -> Iterator[None]:
+    """Inside the block, change which signals this thread holds back: `how` is "SIG_BLOCK" or "SIG_SETMASK".
+
+    Threads and commands that are started in the block inherit that. Windows has no such thing.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(getattr(signal, how), numbers)
     try:
         yield
     finally:

@@ -23,9 +23,15 @@ _PR_SET_NAME = 15
 _PAUSE = 0.02
 """Seconds between two looks at whether the processes have ended."""
 
-
 _LOOK_EVERY = 0.2
 """Seconds between two looks at what a command has started."""
+
+
+_ROUNDS = 20
+"""Most times to look again for processes that were started while the others were being stopped."""
+
+SUSPENDED, CONTINUED = b"s", b"c"
+"""Written before the first process is stopped, and after the last one was continued."""
 
 
 class Watchdog:
@@ -251,13 +257,6 @@ def _end(family: _Family, grace: float) -> None:
             break
         time.sleep(_PAUSE)
     descendants.kill(send_to_group)
-
-
-_ROUNDS = 20
-"""Most times to look again for what was started while the others were being stopped."""
-
-SUSPENDED, CONTINUED = b"s", b"c"
-"""Reports: before the first process is stopped, and after the last one was continued."""
 
 
 class Suspension:
