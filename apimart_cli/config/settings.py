@@ -79,7 +79,7 @@ class Settings(NamedTuple):
     on_stop: Setting[Sequence[str] | None] = Setting(None, "default")
     """The command to run when a limit of a guarded command is reached."""
     rearm: Setting[Decimal] = Setting(Decimal("1.2"), "default")
-    """By what a threshold is multiplied for what is enough again."""
+    """The factor from a threshold to the amount or time that is enough again."""
     remind: Setting[timedelta | None] = Setting(None, "default")
     """After this time `on_low` is run again if the balance is still low."""
     background_keys: Setting[bool] = Setting(value=False, source="default")

@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from enum import IntEnum
+from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ _KEY_ALONE = "--scope key"
 _WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
 
 
-class Tells(IntEnum):
+class Tells(Enum):
     """How much a command says on standard error while it asks."""
 
     NOTHING = 0
@@ -330,7 +330,7 @@ def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:
 
 
 def _write_first_note(path: Path) -> None:
-    """Tell a person, once, that readings are kept from now on, and where."""
+    """Tell a person, once, that readings are recorded from now on, and in which file."""
     if "APIMART_SANDBOX" not in os.environ and is_terminal_error():
         write_note(
             f"readings are recorded in {path}, to tell how long the balance lasts",
