@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
@@ -53,6 +53,19 @@ def plain(amount: Decimal) -> str:
 def with_unit(amount: Decimal, unit: str | None) -> str:
     """Return every digit of an amount, and its unit if that is known."""
     return f"{plain(amount)} {unit}" if unit else plain(amount)
+
+
+def remaining(remain: Decimal | None, unit: str | None = None) -> str:
+    """Return every digit of what is left, and its unit if that is known; or `unlimited`."""
+    return "unlimited" if remain is None else with_unit(remain, unit)
+
+
+def left_in_words(balance: Balance, unit: str | None) -> str:
+    """Return what is left: `10.5 USD left`, `10.5 USD left (limited by key)`, `unlimited quota`."""
+    if balance.remain_balance is None:
+        return "unlimited quota"
+    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
+    return f"{with_unit(balance.remain_balance, unit)} left{limit}"
 
 
 def whole_seconds(days: Decimal, rounding: str) -> Decimal:
