@@ -129,7 +129,7 @@ def _forecast_patience(profiles: "Sequence[Settings]") -> float | None:
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     """Write the verdict to standard output, unless `quiet`, and to the files of a CI runner."""
-    if quiet and not chosen.has_reports:
+    if quiet and not chosen.has_runner_files:
         return
     from apimart_cli.output import format_of
     from apimart_cli.screen.writing import standard_output, write_answer
@@ -138,10 +138,10 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
         write_answer(shown.checked(verdict, standard_output()), shown.encoding)
-    if shown.reports is not None:
-        from apimart_cli.screen.pieces import write_reports
+    if shown.runner_files is not None:
+        from apimart_cli.screen.pieces import add_to_runner_files
 
-        write_reports(shown.reports(verdict))
+        add_to_runner_files(shown.runner_files(verdict))
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:

@@ -1,6 +1,5 @@
 """The config file: TOML in, a checked `ConfigFile` out. Every mistake names the file, the line or name, and the fix."""
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.errors import ConfigError, UsageError
-from apimart_cli.replacing import PrivateFile, read_private_file
+from apimart_cli.files import is_absent
 
 if TYPE_CHECKING:
     from apimart_cli.records import Problem
+    from apimart_cli.replacing import PrivateFile
 
 _NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
 
@@ -135,22 +135,16 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
     """
     path = config_path(environ)
     may_be_absent = may_be_absent or "APIMART_CONFIG" not in environ
+    # One that cannot be looked at may name another gateway, or a minimum.
     if path is None or (may_be_absent and is_absent(path)):
         return ConfigFile(path), []
     if is_absent(path):
         hint = "correct APIMART_CONFIG, or make the file with: apimart login"
         raise ConfigError(f"cannot read {path}: No such file or directory", hint)
+    from apimart_cli.replacing import read_private_file
+
     file = read_private_file(path, environ)
     return check_document(file, parse_toml(file.text, path))
-
-
-def is_absent(path: Path) -> bool:
-    """Tell whether there is certainly no file. If that cannot be seen, there may be one, and it may be needed."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return isinstance(error, (FileNotFoundError, NotADirectoryError))
-    return False
 
 
 def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
@@ -199,7 +193,7 @@ def _nested(path: Path) -> ConfigError:
     )
 
 
-def check_document(file: PrivateFile, document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
+def check_document(file: "PrivateFile", document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
     """Return the usable part of `document`, and every mistake in its names and types."""
     checker = _Checker(file.text)
     top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())

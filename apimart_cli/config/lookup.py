@@ -15,7 +15,6 @@ from apimart_cli.config.file import (
     Value,
     config_path_to_write,
     inspect_config,
-    is_absent,
     parse_toml,
     read_config,
 )
@@ -25,6 +24,7 @@ from apimart_cli.config.rewriting import check_names
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.config.values import RULES, nonempty, parse_new_profile
 from apimart_cli.errors import ConfigError, UsageError
+from apimart_cli.files import is_absent
 from apimart_cli.records import ConfigReport, Problem, ProfileReport, ProfileRow
 from apimart_cli.replacing import UnsafeFileError, read_private_file
 

@@ -19,15 +19,14 @@ from apimart_cli.config.key import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.config.values import shortest
 from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, bug
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import Redactor
-from apimart_cli.ledger.alarms import Asked, Step, claim
+from apimart_cli.keys.key import ApiKey, Redactor
+from apimart_cli.ledger.alarms import AlertCheck, Step, claim
 from apimart_cli.output import plain
 from apimart_cli.output.json import days_of, render_document
 from apimart_cli.output.runway import document as forecast_document
 from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import run_hook
-from apimart_cli.processes.signals import SLICE, held_back
+from apimart_cli.processes.signals import SLICE, start_thread
 from apimart_cli.readings.take import Taken
 from apimart_cli.rules.alerts import Alarm, AlarmQuestion, Alert, each_threshold, question_of, standing_of, step
 from apimart_cli.rules.balance import Reading
@@ -55,7 +54,7 @@ PATIENT_SECONDS = 2.0
 class _Due(NamedTuple):
     """A question for the ledger, and the reading that it is about."""
 
-    asked: Asked
+    asked: AlertCheck
     settings: Settings
     reading: Reading
     threshold: Thresholds
@@ -96,7 +95,7 @@ class Alerts:
     def take(self, taken: Sequence[Taken]) -> None:
         """Start the commands that are due after these readings. Runs in the background, without waiting."""
         if self._worker is None:
-            self._worker = _started(self._work)
+            self._worker = start_thread(self._work, "alerts")
         if self._worker is None:
             self._look(taken)
         else:
@@ -144,7 +143,7 @@ class Alerts:
                 for each, (event, alarm) in zip(due, self._steps(path, [each.asked for each in due]), strict=True):
                     self._act(each, event, alarm)
 
-    def _steps(self, path: Path | None, asked: Sequence[Asked]) -> Sequence[Step]:
+    def _steps(self, path: Path | None, asked: Sequence[AlertCheck]) -> Sequence[Step]:
         """Claim what is due in the ledger; without one, or if it fails, in the memory of this process."""
         now, is_low = time.time(), any(each.standing.is_low for each in asked)
         steps: Sequence[Step] | None = None
@@ -181,7 +180,7 @@ class Alerts:
             with self._turn, self._bugs_told():
                 self._run(Setting(setting.value or (), setting.source), alert)
 
-        thread = _started(run)
+        thread = start_thread(run, "alerts")
         if thread is None and waits:
             run()
         elif thread is None:
@@ -302,7 +301,7 @@ def _subject(reading: Reading, threshold: Thresholds) -> str:
     return f"alert: {reading.name}, {text}"
 
 
-def _why_not(asked: Asked, alarm: Alarm | None) -> str:
+def _why_not(asked: AlertCheck, alarm: Alarm | None) -> str:
     """Return why nothing is run: what the reading says, and the alarm that is remembered after it."""
     if alarm is None:
         return "enough is left"
@@ -323,7 +322,7 @@ def _due(taken: Sequence[Taken], trace: Trace) -> Iterator[_Due]:
             for threshold in each_threshold(limits):
                 standing = standing_of(reading, threshold, settings.rearm.value)
                 if standing is not None:
-                    asked = Asked(question_of(reading, threshold), standing, remind)
+                    asked = AlertCheck(question_of(reading, threshold), standing, remind)
                     yield _Due(asked, settings, reading, threshold)
                 else:
                     reason = "the reading failed" if reading.error else "it is not known how long the balance lasts"
@@ -337,14 +336,3 @@ def _join(thread: threading.Thread) -> None:
     """Wait for a thread in short waits: a signal that another thread took is handled between two of them."""
     while thread.is_alive():
         thread.join(SLICE)
-
-
-def _started(target: Callable[[], None]) -> threading.Thread | None:
-    """Start a thread that takes no signal from the main one; return None where the system starts none."""
-    thread = threading.Thread(target=target, name="apimart-alerts", daemon=True)
-    try:
-        with held_back():
-            thread.start()
-    except RuntimeError:
-        return None
-    return thread

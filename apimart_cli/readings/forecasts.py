@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apimart_cli.config.file import is_absent
 from apimart_cli.config.settings import Settings
+from apimart_cli.files import is_absent
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import has_documented_account
 from apimart_cli.text import without_keys
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
-    from apimart_cli.ledger.background import Recall
+    from apimart_cli.ledger.recall import Recall
     from apimart_cli.ledger.schema import Entry
     from apimart_cli.rules.forecast import Forecast
 
@@ -65,7 +65,7 @@ class Forecasts:
         if reading.balance is None or reading.key_id is None:
             return reading
         if self._recall is None:
-            return reading if self.error is None else self._without(reading, self.error)
+            return reading
         with self._waiting() as seconds:
             try:
                 return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds))
@@ -75,11 +75,7 @@ class Forecasts:
     def _start(self) -> None:
         """Begin to read the ledger, if there is one. Nothing is raised."""
         self._patient_until = time.monotonic() + self._patience
-        try:
-            self._recall = _recall(self._profiles)
-        except RuntimeError as error:
-            # No thread to be had.
-            self.error = error
+        self._recall = _recall(self._profiles)
 
     @contextmanager
     def _waiting(self) -> Iterator[float]:
@@ -119,8 +115,8 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
     entries = [entry for reading in readings for entry in _entries(reading, source)]
     if not entries:
         return
-    from apimart_cli.ledger.background import remember
     from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.store import remember
 
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
@@ -173,7 +169,7 @@ def _recall(profiles: Sequence[Settings]) -> "Recall | None":
     path = profiles[0].history.value
     if path is None or is_absent(path):
         return None
-    from apimart_cli.ledger.background import Recall, Sought
+    from apimart_cli.ledger.recall import Recall, Sought
     from apimart_cli.rules.forecast import REACH
 
     known = {settings.profile.value: settings.api_key.value.key_id for settings in profiles}

@@ -9,10 +9,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.config.settings import Setting, Settings
+from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, Trace, bug
-from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.keys.sources import KeptKey
 from apimart_cli.readings.forecasts import record
 from apimart_cli.readings.take import Taken, ask_with_forecasts, take_readings
 from apimart_cli.rules.balance import Reading
@@ -64,7 +62,7 @@ class Rounds:
 
         `on_readings` takes the readings of each round after they are shown: `tell` calls it.
         """
-        self._profiles = [_with_kept_key(settings) for settings in profiles]
+        self._profiles = profiles
         self._paces = {settings.profile.value: Pace(interval, dice=dice) for settings in profiles}
         self._least = least
         self._on_readings = on_readings
@@ -166,11 +164,3 @@ def _failed(settings: Settings, error: ApimartError) -> Taken:
         Reading(target.profile, target.scope, target.unit, error, None, target.host) for target in settings.targets()
     ]
     return Taken(settings, settings.grouped(asked))
-
-
-def _with_kept_key(settings: Settings) -> Settings:
-    """Return the settings with a key that is read once, as its source may ask a person each time."""
-    key = settings.api_key
-    if isinstance(key.value, GivenKey | NoKey):
-        return settings
-    return settings._replace(api_key=Setting(KeptKey(key.value), key.source))

@@ -6,7 +6,7 @@ Warnings, failures and progress go to standard error on the way.
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from functools import partial
 from itertools import islice
@@ -21,10 +21,11 @@ from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, 
 from apimart_cli.rules.balance import Reading
 from apimart_cli.screen.writing import is_terminal_error, write_error, write_note, write_warning
 from apimart_cli.target import Target
+from apimart_cli.text import listed
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
-    from apimart_cli.screen.progress import Waiting
+    from apimart_cli.screen.progress import Progress, Waiting
 
 _KEY_ALONE = "--scope key"
 _WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
@@ -203,13 +204,12 @@ def _write_doubts(profiles: Sequence[Settings], tells: Tells) -> None:
 
 def _grouped(profiles: Sequence[Settings], arriving: Arriving, taken: list[Taken], tells: Tells) -> Iterator[Taken]:
     """Yield the readings of each profile as soon as all of them are there, and add them to `taken`."""
-    from apimart_cli.screen.progress import progress
-
-    with progress(_waiting(profiles), quiet=tells is not Tells.EVERYTHING) as counted:
+    with _progress(profiles, tells) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(arriving.readings, _questions(settings)):
-                counted.step()
+                if counted is not None:
+                    counted.step()
                 group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
             if not settings.is_scope_chosen:
                 group = _with_account_by_default(group)
@@ -261,6 +261,15 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
     return [*keys, account._replace(result=refused)]
 
 
+def _progress(profiles: Sequence[Settings], tells: Tells) -> "AbstractContextManager[Progress | None]":
+    """Return what shows a person how far it is; nothing is loaded for it where none would see it."""
+    if tells is not Tells.EVERYTHING or not is_terminal_error():
+        return nullcontext()
+    from apimart_cli.screen.progress import progress
+
+    return progress(_waiting(profiles))
+
+
 def _waiting(profiles: Sequence[Settings]) -> "Waiting":
     """Return what a person waits for: the host of a single profile, or a number of answers."""
     from apimart_cli.screen.progress import Waiting
@@ -284,7 +293,7 @@ def _write_failures(readings: Sequence[Reading], tells: Tells = Tells.EVERYTHING
             names.setdefault((reading.error.message, reading.error.hint), []).append(reading.name)
     failures = list(names)
     for number, (message, hint) in enumerate(failures, start=1):
-        subject = f"{_listed(names[message, hint])}: " if len(readings) > 1 else ""
+        subject = f"{listed(names[message, hint])}: " if len(readings) > 1 else ""
         is_repeated = number < len(failures) and failures[number][1] == hint
         write_error(f"{subject}{message}", None if is_repeated else hint)
 
@@ -299,11 +308,6 @@ def _write_account_notes(taken: Sequence[Taken], tells: Tells) -> None:
             f"{host} has no account endpoint: only the key was looked at",
             "its account may have less left, and nothing here can tell",
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return all of up to three names, and of more the first two and how many more there are."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
 def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import NO_THREAD_HINT, ExitCode, Trace, UsageError
+from apimart_cli.errors import ExitCode, Trace, no_thread
 from apimart_cli.output.columns import duration
 from apimart_cli.output.watched import below_in_words, change_as_json, change_as_line
 from apimart_cli.readings.rounds import Clock, Rounds
@@ -241,13 +241,10 @@ class _Background:
 
     def __enter__(self) -> "_Background":
         """Begin. Raises UsageError where the system starts no thread."""
-        from apimart_cli.processes.signals import held_back
+        from apimart_cli.processes.signals import start_thread
 
-        try:
-            with held_back():
-                threading.Thread(target=self._run, name="apimart-watch", daemon=True).start()
-        except RuntimeError:
-            raise UsageError("nothing can be watched: the system starts no thread", NO_THREAD_HINT) from None
+        if start_thread(self._run, "watch") is None:
+            raise no_thread("nothing can be watched")
         return self
 
     def __exit__(self, *_exception: object) -> None:

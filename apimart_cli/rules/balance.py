@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.errors import ApimartError, PaymentRequiredError, UnavailableError
+from apimart_cli.errors import ApimartError, PaymentRequiredError
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
@@ -110,13 +110,8 @@ def _smaller(key: Reading, account: Reading) -> Balance | ApimartError:
 def _first_failure(*readings: Reading) -> ApimartError:
     """Return the failure that says most: no money, then an answer, then silence; if both are alike, that of the key."""
     failures = [reading.error for reading in readings if reading.error is not None]
-    return min(failures, key=_silence)
-
-
-def _silence(failure: ApimartError) -> tuple[bool, bool]:
-    # `--fail-open` forgives silence, so silence must not hide that the other question was answered.
-    is_silence = isinstance(failure, UnavailableError) and not failure.was_told
-    return not isinstance(failure, PaymentRequiredError), is_silence
+    # A payment that is missing comes first, and silence last: `--fail-open` must not hide what the gateway said.
+    return min(failures, key=lambda failure: (not isinstance(failure, PaymentRequiredError), failure.is_silence))
 
 
 def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading]:

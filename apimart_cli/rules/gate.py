@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple, assert_never
 
-from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UnavailableError, UsageError
+from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.words import ForecastState, Outcome, Scope
 
@@ -173,14 +173,9 @@ def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes
 def _untold(judged: tuple[Judged, ...], *, fail_open: bool) -> Verdict:
     """Return the verdict if nothing is below, but a balance or a runway is not known."""
     failures = [each.reading.error for each in judged if each.reading.error is not None]
-    if failures and not (fail_open and all(map(_is_silence, failures))):
+    if failures and not (fail_open and all(failure.is_silence for failure in failures)):
         return Verdict(Outcome.ERROR, failures[0].exit_code, judged)
     if any(each.outcome is Outcome.NO_FORECAST for each in judged):
         return Verdict(Outcome.NO_FORECAST, ExitCode.NO_FORECAST, judged)
     # The gateway gave no answer, and `--fail-open` says to go on.
     return Verdict(Outcome.ERROR, ExitCode.OK, judged)
-
-
-def _is_silence(failure: ApimartError) -> bool:
-    """Tell whether the gateway gave no answer at all."""
-    return isinstance(failure, UnavailableError) and not failure.was_told

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from apimart_cli.errors import UnavailableError
+from apimart_cli.errors import longest_retry_after
 from apimart_cli.rules.balance import Reading
 
 LEAST_INTERVAL = 5.0
@@ -38,12 +38,6 @@ class Moment(NamedTuple):
         return max(0.0, min(later.steady - self.steady, later.wall - self.wall))
 
 
-def pause_of(readings: Sequence[Reading]) -> float | None:
-    """Return for how many seconds the gateway asked not to be asked, the longest if several; None if it did not."""
-    pauses = [each.error.retry_after for each in readings if isinstance(each.error, UnavailableError)]
-    return max((pause for pause in pauses if pause is not None), default=None)
-
-
 class Pace:
     """When one profile is asked next."""
 
@@ -60,7 +54,7 @@ class Pace:
 
         One balance among them counts as an answer, unless the gateway asked for a pause.
         """
-        retry_after = pause_of(readings)
+        retry_after = longest_retry_after(each.error for each in readings)
         if retry_after is None and any(each.balance for each in readings):
             self.answered(asked)
         else:

@@ -1,6 +1,5 @@
 """What a guarded run has cost: notes on standard error, and a report for programs."""
 
-import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ from apimart_cli.records import Run
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.guard import Limits
 from apimart_cli.screen.writing import write_note, write_warning
+from apimart_cli.text import iso_time
 from apimart_cli.words import Scope
 
 
@@ -67,8 +67,8 @@ def _document(finished: FinishedRun) -> str:
             "profile": run.profile,
             "key_id": run.key_id or None,
             "host": run.host,
-            "began_at": f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
-            "ended_at": f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
+            "began_at": iso_time(run.began),
+            "ended_at": iso_time(run.ended),
             "seconds": Decimal(f"{finished.seconds:.3f}"),
             "exit_code": run.exit_code,
             "apimart_exit_code": int(finished.code),
@@ -93,6 +93,6 @@ def _write(path: Path, text: str) -> None:
     """Write the file whole or not at all. A link in its place is replaced."""
     with (
         found_for_output(path, trusted_owners()) as place,
-        place.replaced(f".{path.name}.{os.getpid()}.new", mode=0o666) as file,
+        place.replaced(mode=0o666) as file,
     ):
         file.write(text.encode("ascii"))

@@ -3,7 +3,6 @@
 `settle` does so after the command has ended, because the gateway may book the last charges some seconds late.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,15 +11,12 @@ from math import inf
 from typing import NamedTuple
 
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError
-from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.keys.sources import KeptKey
-from apimart_cli.processes.signals import asked_to_end, held_back
+from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError, longest_retry_after
+from apimart_cli.processes.signals import asked_to_end, start_thread
 from apimart_cli.readings.forecasts import record
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.guard import Guard, Limits, Look
-from apimart_cli.rules.pace import pause_of
 from apimart_cli.words import Outcome, ScopeChoice
 
 SOURCE = "run"
@@ -68,11 +64,7 @@ class Looking:
         self._key_failed: Reading | None = None
         self._account_after: float | None = None
         """When to ask for the account of an unlimited key, too, although no limit needs it; None if not yet known."""
-        key = settings.api_key
-        if not isinstance(key.value, GivenKey | NoKey):
-            # Read it once: its source may ask a person each time.
-            key = Setting(KeptKey(key.value), key.source)
-        self.settings = settings._replace(api_key=key, scope=Setting(scope, settings.scope.source))
+        self.settings = settings._replace(scope=Setting(scope, settings.scope.source))
 
     def first(self) -> Sight:
         """Look for the first time, with progress, warnings and failures on standard error, and record the readings.
@@ -191,7 +183,9 @@ class Looking:
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=pause_of([part for each in needed for part in each.parts or (each,)]),
+                retry_after=longest_retry_after(
+                    part.error for reading in needed for part in (reading.parts or (reading,))
+                ),
             ),
             readings,
             failure,
@@ -262,12 +256,9 @@ def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_a
         except Exception as error:  # noqa: BLE001  # raised again in the main thread
             failures.append(error)
 
-    thread = threading.Thread(target=look, daemon=True)
-    with held_back():
-        try:
-            thread.start()
-        except RuntimeError:  # the system starts no thread
-            return None
+    thread = start_thread(look, "look")
+    if thread is None:
+        return None
     while thread.is_alive() and not is_ended(0.005):
         pass
     if failures:

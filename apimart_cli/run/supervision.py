@@ -16,7 +16,6 @@ from apimart_cli.errors import (
     ExitCode,
     PaymentRequiredError,
     Trace,
-    UnavailableError,
     UsageError,
 )
 from apimart_cli.output.columns import breach_in_words, doubt_in_words, duration
@@ -158,7 +157,7 @@ def _refusal(options: RunOptions, guard: Guard, first: Sight) -> _End | None:
 def _is_silence(sight: Sight) -> bool:
     """Tell whether the gateway did not answer at all: not even that it does not know the balance."""
     errors = [reading.error for reading in sight.readings if reading.error is not None]
-    return all(isinstance(error, UnavailableError) and not error.was_told for error in errors)
+    return all(error.is_silence for error in errors)
 
 
 def _run(

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UnavailableError, UsageError, bug
+from apimart_cli.errors import ApimartError, UnavailableError, bug, no_thread
 from apimart_cli.output.columns import doubt_in_words
 from apimart_cli.records import Run
 from apimart_cli.rules.balance import Reading
@@ -71,11 +71,9 @@ class Watch:
         self._unjudged_since: float | None = None
 
     def __enter__(self) -> "Watch":
-        """Begin to look. Raises UsageError if the system starts no thread."""
-        try:
-            self._start_looking(self._begin)
-        except RuntimeError:
-            raise UsageError("nothing can be guarded: the system starts no thread", NO_THREAD_HINT) from None
+        """Begin to look. Raises UsageError where the system starts no thread."""
+        if not self._start_looking(self._begin):
+            raise no_thread("nothing can be guarded")
         return self
 
     def __exit__(
@@ -120,16 +118,16 @@ class Watch:
             self._tell_blindness(self.failure)
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if len(self._threads) < _MOST_THREADS:
-            with suppress(RuntimeError):
-                self._start_looking(self._run)
+            self._start_looking(self._run)
 
-    def _start_looking(self, target: Callable[[], None]) -> None:
-        from apimart_cli.processes.signals import held_back
+    def _start_looking(self, work: Callable[[], None]) -> bool:
+        """Start a thread that looks; return whether the system started one."""
+        from apimart_cli.processes.signals import start_thread
 
-        thread = threading.Thread(target=target, name="apimart-guard", daemon=True)
-        with held_back():
-            thread.start()
-        self._threads.append(thread)
+        thread = start_thread(work, "guard")
+        if thread is not None:
+            self._threads.append(thread)
+        return thread is not None
 
     def held(self) -> Reading:
         """Return the reading with the least left, of those of the last look that are held to the limits."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import Asked, claim
+from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.runs import begin, finish
 from apimart_cli.ledger.schema import Entry, Series
@@ -84,7 +84,9 @@ def path(home: Path, sandbox: Sandbox) -> Path:
                 at = now - timedelta(days=day)
                 record(connection, [Entry(series, at, "default", Decimal(20), Decimal(9 - day), "USD", "check")])
         connection.execute("INSERT INTO state VALUES ('refresh', '0 0 0 0'), ('pruned_at', '0')")
-    claim(path, [Asked(AlarmQuestion(KEY_ID, host, Scope.KEY, "min 1"), standing, None)], now.timestamp(), seconds=10)
+    claim(
+        path, [AlertCheck(AlarmQuestion(KEY_ID, host, Scope.KEY, "min 1"), standing, None)], now.timestamp(), seconds=10
+    )
     run = Run(KEY_ID, host, "default", "label", "USD", now - timedelta(hours=1))
     finish(path, begin(path, run, now), run._replace(ended=now, spent=Decimal(1), exit_code=0))
     return path
