@@ -14,7 +14,7 @@ import pytest
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.runs import begin, finish, runs
 from apimart_cli.ledger.upkeep import rename_profile
-from apimart_cli.readings.take import forecasts
+from apimart_cli.readings import forecasts
 from apimart_cli.records import Run
 from apimart_cli.sandbox.scenario import Fault, Funds, Move
 from apimart_cli.words import StoppedBy
