@@ -1,8 +1,8 @@
-"""What takes its time on a busy machine changes nothing here.
+"""What takes its time on a busy machine changes nothing here, and command lines need no process.
 
-The ledger has all the time it needs: what is not written in time is dropped, and that is right. That it holds up no
-answer is shown in `tests/unit/ledger` and `tests/process`. And what a sandbox does in the course of time begins with
-the first question.
+What a process adds is shown in `tests/process`. The ledger has all the time it needs: what is not written in time is
+dropped, and that is right. That it holds up no answer is shown in `tests/unit/ledger` and `tests/process`. And what a
+sandbox does in the course of time begins with the first question.
 """
 
 import time
@@ -14,7 +14,7 @@ import pytest
 from apimart_cli.readings import forecasts
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Serve
+from support.running import Call, Serve
 
 
 class SinceAsked:
@@ -32,6 +32,12 @@ class SinceAsked:
         if self._began is None:
             self._began = time.monotonic()
         return time.monotonic() - self._began
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run a command line in this process; `run_process` is for what only a process shows."""
+    return call
 
 
 @pytest.fixture

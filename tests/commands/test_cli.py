@@ -33,12 +33,6 @@ Captured = pytest.CaptureFixture[str]
 # --- what is printed when nothing is done -----------------------------------------------------------------------
 
 
-def test_the_version_is_the_package_s(run: Run) -> None:
-    """One line on standard output."""
-    ended = run("--version")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"apimart {__version__}\n", "")
-
-
 def test_the_package_can_be_run_as_a_module(environment: Mapping[str, str]) -> None:
     """`python -m apimart_cli` is the same command under the same name."""
     for arguments, code, said in (
@@ -443,30 +437,19 @@ def test_an_error_of_the_key_has_its_own_code(capsys: Captured) -> None:
 # --- the process ------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_read_from_the_folder_one_stands_in(run: Run, tmp_path: Path) -> None:
+def test_nothing_is_read_from_the_folder_one_stands_in(run_process: Run, tmp_path: Path) -> None:
     """A file that is called like a module of ours, or of a library, is not taken for it."""
     for name in ("apimart_cli.py", "typer.py", "requests.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit(99)\n")
-    assert run("config", "path").returncode == 0
+    assert run_process("config", "path").returncode == 0
 
 
 def test_python_m_loads_nothing_from_the_folder_one_stands_in(
     environment: Mapping[str, str], tmp_path: Path, online: Sandbox
 ) -> None:
     """Python itself puts that folder first; it is taken away before anything but the package is loaded."""
-    for name in (
-        "typing",
-        "signal",
-        "re",
-        "enum",
-        "json",
-        "decimal",
-        "pathlib",
-        "typer",
-        "requests",
-        "urllib3",
-        "rich",
-    ):
+    names = ("typing", "signal", "re", "enum", "json", "decimal", "pathlib", "typer", "requests", "urllib3", "rich")
+    for name in names:
         (tmp_path / f"{name}.py").write_text("raise SystemExit(99)\n")
     for flags in ([], ["-P"]):
         ended = subprocess.run(

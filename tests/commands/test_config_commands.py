@@ -3,18 +3,13 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES
-from support.running import KEY, KEY_ID, Call, Run, Spawn
-
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-Write = Callable[..., Path]
+from support.running import KEY, KEY_ID, Call, Run, Write
 
 FILE = f"""\
 default_profile = "work"
@@ -30,12 +25,6 @@ api_key_command = ["sh", "-c", "touch was-run"]
 scope = "both"
 base_url = "https://gateway.example/v1/"
 """
-
-
-@pytest.fixture
-def config(home: Path) -> Path:
-    """Where the config file is, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
 
 
 # --- show -------------------------------------------------------------------------------------------------------
@@ -414,17 +403,15 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
 @pytest.mark.parametrize(("text", "code"), [("[profiles.keyless]\n", 2), (f"[profiles.work]\napi_key = '{KEY}'\n", 0)])
 @pytest.mark.parametrize("columns", [60, 100])
 def test_a_strict_check_fails_for_a_profile_that_cannot_work(
-    spawn: Spawn, write_config: Write, columns: int, text: str, code: int
+    call: Call, write_config: Write, columns: int, text: str, code: int
 ) -> None:
     """Without `--strict`, a key that is missing on this machine is told and is no mistake in the file."""
     path = write_config(text)
     told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles are not usable" if code else "")
     for arguments, expected in (((), 0), (("--strict",), code)):
-        child = spawn("apimart", "config", "check", *arguments, columns=columns)
+        checked = call("config", "check", *arguments, columns=columns)
         # Folded between words.
-        shown = " ".join(child.read().decode().split())
-        child.close()
-        assert (child.exitstatus, shown.endswith(told)) == (expected, True)
+        assert (checked.code, " ".join(checked.stdout.split()).endswith(told)) == (expected, True)
 
 
 def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write, tmp_path: Path) -> None:
@@ -491,14 +478,12 @@ def test_a_thousand_profiles_are_checked_at_once(call: Call, write_config: Write
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_misspelled_profile_is_not_made(spawn: Spawn, write_config: Write, columns: int) -> None:
+def test_a_misspelled_profile_is_not_made(call: Call, write_config: Write, columns: int) -> None:
     """Exit 2 with the close match; the threshold would have stood where nobody looks for it."""
     path = write_config(FILE)
-    child = spawn("apimart", "config", "set", "min", "5", "-p", "wrok", columns=columns)
-    shown = " ".join(child.read().decode().split())
-    child.close()
-    assert (child.exitstatus, path.read_text()) == (2, FILE)
-    assert shown == (
+    refused = call("config", "set", "min", "5", "-p", "wrok", columns=columns)
+    assert (refused.code, path.read_text()) == (2, FILE)
+    assert " ".join(refused.stdout.split()) == (
         f"apimart: error: there is no profile 'wrok' in {path} hint: did you mean work? make it with --create"
     )
 

@@ -9,12 +9,7 @@ import pytest
 
 from apimart_cli.config.rewriting import renamed
 from apimart_cli.errors import ConfigError
-from support.running import KEY, KEY_ID, Call, Run, Spawn, Write
-
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+from support.running import KEY, KEY_ID, Call, Run, Write
 
 FILE = f"""\
 default_profile = "work"
@@ -48,12 +43,11 @@ LISTED = f"""\
 
 @pytest.mark.parametrize("columns", [60, 100])
 def test_the_profiles_are_listed_with_the_one_in_use(
-    spawn: Spawn, write_config: Write, tmp_path: Path, columns: int
+    call: Call, write_config: Write, tmp_path: Path, columns: int
 ) -> None:
     """Where each key comes from, its id where that costs nothing, and its host; no command is run for it."""
     write_config(FILE)
-    child = spawn("apimart", "profiles", columns=columns)
-    assert child.read().decode().replace("\r\n", "\n") == LISTED
+    assert call("profiles", columns=columns).stdout.replace("\r\n", "\n") == LISTED
     assert max(len(line) for line in LISTED.splitlines()) <= 60
     assert not (tmp_path / "was-run").exists()
 

@@ -21,7 +21,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.words import ScopeChoice
-from support.running import KEY, Call, Run, Spawn, unfolded
+from support.running import KEY, Call, unfolded
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
 # A key is `sk-<profile>`: the gateway of these tests answers by it.
@@ -394,9 +394,9 @@ def test_a_profile_that_hangs_costs_only_itself(call: Call, three: Three, server
     assert "b/key: no answer from" in shown.stderr
 
 
-def test_the_installed_command_shows_profiles_in_one_table(run: Run, three: Three) -> None:
+def test_profiles_are_shown_in_one_table(call: Call, three: Three) -> None:
     """The example of the README."""
-    shown = run("balance", "-p", "c", "-p", "a", env=three())
+    shown = call("balance", "-p", "c", "-p", "a", env=three())
     assert [line.split()[:3] for line in shown.stdout.splitlines()[2:]] == [["c", "key", "30.0"], ["a", "key", "10"]]
 
 
@@ -699,13 +699,10 @@ def test_one_answer_about_one_key_names_each_place_it_came_from(call: Call, thre
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
-    spawn: Spawn, three: Three, columns: int
-) -> None:
+def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(call: Call, three: Three, columns: int) -> None:
     """The row says `b`, and the amount is that of another key: a note says so, once."""
     env = {**three(), "APIMART_API_KEY": KEY}
-    child = spawn("apimart", "balance", "--scope", "both", columns=columns, env=env)
-    shown = unfolded(child.read())
+    shown = unfolded(call("balance", "--scope", "both", columns=columns, env=env).stdout.encode())
     assert shown.startswith(
         "apimart: note: the key is that of APIMART_API_KEY, not that of profile b\n"
         "hint: use the profile's own with: --profile b\n"
@@ -713,21 +710,20 @@ def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
     assert shown.count("apimart: note") == 1
 
 
-def test_nothing_is_told_of_the_key_that_the_sandbox_has_set(spawn: Spawn, three: Three) -> None:
+def test_nothing_is_told_of_the_key_that_the_sandbox_has_set(call: Call, three: Three) -> None:
     """Who tries the tool has not set the variable."""
-    child = spawn("apimart", "balance", env={**three(), "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"})
-    assert "note" not in child.read().decode()
+    shown = call("balance", columns=80, env={**three(), "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"})
+    assert "note" not in shown.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "arguments"), [("default_profile = 'b'\n[profiles.b]\nunit = 'USD'\n", ()), (THREE, ("--api-key", KEY))]
 )
 def test_nothing_is_told_where_the_key_is_what_one_would_think(
-    spawn: Spawn, three: Three, text: str, arguments: tuple[str, ...]
+    call: Call, three: Three, text: str, arguments: tuple[str, ...]
 ) -> None:
     """A profile without a key of its own, or a key that was given by option."""
-    child = spawn("apimart", "balance", *arguments, env={**three(text), "APIMART_API_KEY": KEY})
-    assert "note" not in child.read().decode()
+    assert "note" not in call("balance", *arguments, columns=80, env={**three(text), "APIMART_API_KEY": KEY}).stdout
 
 
 def test_a_script_is_not_told_where_the_key_is_from(call: Call, three: Three) -> None:
