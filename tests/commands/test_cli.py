@@ -95,17 +95,14 @@ def test_there_is_no_help_for_a_command_that_is_not_there(
     assert tuple(capsys.readouterr()) == ("", told + hint)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "option", "hint"),
-    [
-        ("--json balance", "--json is no option of apimart", "apimart balance --json"),
-        ("-p work check --min 5", "-p is no option of apimart", "apimart check -p"),
-        ("--json config show", "--json is no option of apimart", "apimart config show --json"),
-        ("config --json show", "--json is no option of apimart config", "apimart config show --json"),
-        (f"--api-key={KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
-        (f"--api-key {KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "option", "hint"), [
+    ("--json balance", "--json is no option of apimart", "apimart balance --json"),
+    ("-p work check --min 5", "-p is no option of apimart", "apimart check -p"),
+    ("--json config show", "--json is no option of apimart", "apimart config show --json"),
+    ("config --json show", "--json is no option of apimart config", "apimart config show --json"),
+    (f"--api-key={KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
+    (f"--api-key {KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
+])  # fmt: skip
 def test_an_option_before_its_command_is_shown_in_its_place(
     capsys: Captured, arguments: str, option: str, hint: str
 ) -> None:
@@ -128,31 +125,23 @@ def test_the_version(capsys: Captured, option: str) -> None:
     assert tuple(capsys.readouterr()) == (f"apimart {__version__}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message", "help_"),
-    [
-        (["balnce"], "No such command 'balnce'", "apimart"),
-        (["--min", "5"], "No such option", "apimart"),
-        (["check", "--mim", "5"], "No such option", "apimart check"),
-        (["config", "shw"], "No such command 'shw'", "apimart config"),
-        (["balance", "5"], "Got unexpected extra argument(s) (5)", "apimart balance"),
-        (["balance", "--scope", "all"], "Invalid value for '--scope': 'all' is not one of", "apimart balance"),
-        (["balance", "--output", "xml"], "Invalid value for '--output' / '-o': 'xml' is not", "apimart balance"),
-        (["check", "--on-unlimited", "warn"], "Invalid value for '--on-unlimited'", "apimart check"),
-        (["sandbox", "--fault", "flood"], "Invalid value for '--fault'", "apimart sandbox"),
-        (["sandbox", "--port", "65536"], "Invalid value for '--port'", "apimart sandbox"),
-        (["sandbox", "--port", "x"], "Invalid value for '--port'", "apimart sandbox"),
-        (
-            ["config", "show", "--output", "value"],
-            "Invalid value for '--output' / '-o': 'value' is",
-            "apimart config show",
-        ),
-        (["config", "path", "x"], "Got unexpected extra argument(s) (x)", "apimart config path"),
-        (["balance", "--quiet"], "No such option", "apimart balance"),
-        (["balance", "--json=yes"], "Option '--json' does not take a value", "apimart balance"),
-        (["check", "--min"], "Option '--min' requires an argument", "apimart check"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message", "help_"), [
+    (["balnce"], "No such command 'balnce'", "apimart"), (["--min", "5"], "No such option", "apimart"),
+    (["check", "--mim", "5"], "No such option", "apimart check"),
+    (["config", "shw"], "No such command 'shw'", "apimart config"),
+    (["balance", "5"], "Got unexpected extra argument(s) (5)", "apimart balance"),
+    (["balance", "--scope", "all"], "Invalid value for '--scope': 'all' is not one of", "apimart balance"),
+    (["balance", "--output", "xml"], "Invalid value for '--output' / '-o': 'xml' is not", "apimart balance"),
+    (["check", "--on-unlimited", "warn"], "Invalid value for '--on-unlimited'", "apimart check"),
+    (["sandbox", "--fault", "flood"], "Invalid value for '--fault'", "apimart sandbox"),
+    (["sandbox", "--port", "65536"], "Invalid value for '--port'", "apimart sandbox"),
+    (["sandbox", "--port", "x"], "Invalid value for '--port'", "apimart sandbox"),
+    (["config", "show", "--output", "value"], "Invalid value for '--output' / '-o': 'value' is", "apimart config show"),
+    (["config", "path", "x"], "Got unexpected extra argument(s) (x)", "apimart config path"),
+    (["balance", "--quiet"], "No such option", "apimart balance"),
+    (["balance", "--json=yes"], "Option '--json' does not take a value", "apimart balance"),
+    (["check", "--min"], "Option '--min' requires an argument", "apimart check"),
+])  # fmt: skip
 def test_a_mistake_on_the_command_line_is_told_in_one_line(
     capsys: Captured, arguments: Sequence[str], message: str, help_: str
 ) -> None:
@@ -216,20 +205,17 @@ def _raise(error: BaseException) -> Callable[..., Any]:
     return fail
 
 
-@pytest.mark.parametrize(
-    ("place", "arguments"),
-    [
-        ("apimart_cli.config.precedence.resolve", ["balance"]),
-        ("apimart_cli.config.precedence.resolve", ["check", "--min", "5"]),
-        ("apimart_cli.config.precedence.resolve", ["config", "show"]),
-        ("apimart_cli.config.file.config_path", ["config", "path"]),
-        ("apimart_cli.gateway.client.ask", ["balance"]),
-        ("apimart_cli.rules.gate.judge", ["check", "--min", "5"]),
-        ("apimart_cli.output.format_of", ["balance"]),
-        ("apimart_cli.output.format_of", ["check", "--min", "5"]),
-        ("apimart_cli.processes.relay.supervise", ["sandbox", "--", "true"]),
-    ],
-)
+@pytest.mark.parametrize(("place", "arguments"), [
+    ("apimart_cli.config.precedence.resolve", ["balance"]),
+    ("apimart_cli.config.precedence.resolve", ["check", "--min", "5"]),
+    ("apimart_cli.config.precedence.resolve", ["config", "show"]),
+    ("apimart_cli.config.file.config_path", ["config", "path"]),
+    ("apimart_cli.gateway.client.ask", ["balance"]),
+    ("apimart_cli.rules.gate.judge", ["check", "--min", "5"]),
+    ("apimart_cli.output.format_of", ["balance"]),
+    ("apimart_cli.output.format_of", ["check", "--min", "5"]),
+    ("apimart_cli.processes.relay.supervise", ["sandbox", "--", "true"]),
+])  # fmt: skip
 @pytest.mark.parametrize(
     "error", [ValueError(KEY), KeyError(KEY), RecursionError(KEY), MemoryError(), AssertionError(KEY)]
 )
@@ -305,22 +291,15 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
     ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        (["balance"], ExitCode.OK),
-        (["balance", "--scope", "both", "--json"], ExitCode.OK),
-        (["check", "--min", "5"], ExitCode.OK),
-        (["check", "--min", "50"], ExitCode.BELOW),
-        (["check"], ExitCode.USAGE),
-        (["balance", "--api-key", "two words"], ExitCode.AUTH),
-        (["balance", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1"], ExitCode.UNAVAILABLE),
-        (["config", "show"], ExitCode.OK),
-        (["config", "path"], ExitCode.OK),
-        (["--version"], ExitCode.OK),
-        (["--help"], ExitCode.OK),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "code"), [
+    (["balance"], ExitCode.OK),
+    (["balance", "--scope", "both", "--json"], ExitCode.OK),
+    (["check", "--min", "5"], ExitCode.OK), (["check", "--min", "50"], ExitCode.BELOW), (["check"], ExitCode.USAGE),
+    (["balance", "--api-key", "two words"], ExitCode.AUTH),
+    (["balance", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1"], ExitCode.UNAVAILABLE),
+    (["config", "show"], ExitCode.OK), (["config", "path"], ExitCode.OK), (["--version"], ExitCode.OK),
+    (["--help"], ExitCode.OK),
+])  # fmt: skip
 def test_every_command_ends_with_a_documented_code(online: Sandbox, arguments: Sequence[str], code: ExitCode) -> None:
     """What `main` returns is a member of the list, not a number that happens to be one."""
     assert main(arguments) is code
@@ -347,27 +326,14 @@ def test_a_command_that_returns_anything_else_is_a_bug(
 # --- errors as JSON ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["balance", "--json"],
-        ["balance", "-o", "json"],
-        ["balance", "-ojson"],
-        ["balance", "--output", "json"],
-        ["balance", "--output=json"],
-        ["balance", "--json", "--json"],
-        ["balance", "-p", "quick", "--json"],
-        ["balance", "-pqa", "--json"],
-        ["balance", "--json", "--no-such-option"],
-        ["balance", "--no-such-option", "--json"],
-        ["balance", "--json", "--api-key"],
-        ["config", "check", "--json", "surplus"],
-        ["balance", "--scope", "all", "--json"],
-        ["config", "show", "--json", "--scope", "all"],
-        ["balance", "--json", "--output", "table"],
-        ["config", "show", "--json", "--output", "table"],
-    ],
-)
+@pytest.mark.parametrize("arguments", [
+    ["balance", "--json"], ["balance", "-o", "json"], ["balance", "-ojson"], ["balance", "--output", "json"],
+    ["balance", "--output=json"], ["balance", "--json", "--json"], ["balance", "-p", "quick", "--json"],
+    ["balance", "-pqa", "--json"], ["balance", "--json", "--no-such-option"], ["balance", "--no-such-option", "--json"],
+    ["balance", "--json", "--api-key"], ["config", "check", "--json", "surplus"],
+    ["balance", "--scope", "all", "--json"], ["config", "show", "--json", "--scope", "all"],
+    ["balance", "--json", "--output", "table"], ["config", "show", "--json", "--output", "table"],
+])  # fmt: skip
 def test_an_error_is_a_json_object_where_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:
     """On standard output, beside the message on standard error, however the wish was written."""
     code = main(arguments)
@@ -380,13 +346,8 @@ def test_an_error_is_a_json_object_where_json_was_asked_for(capsys: Captured, ar
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["check", "--json"],
-        ["check", "-o", "json", "--min", "abc"],
-        ["check", "--json", "--mim", "5"],
-    ],
-)
+    "arguments", [["check", "--json"], ["check", "-o", "json", "--min", "abc"], ["check", "--json", "--mim", "5"]]
+)  # fmt: skip
 def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, arguments: Sequence[str]) -> None:
     """A script looks for the verdict in one place."""
     assert main(arguments) is ExitCode.USAGE
@@ -397,29 +358,14 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
     assert document["stopped_by"] == document["readings"] == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["balance"],
-        ["balance", "-o", "table"],
-        ["balance", "-o", "value"],
-        ["balance", "-o", "jsonl"],
-        ["balance", "--profile", "json"],
-        ["balance", "--profile", "x --json y"],
-        ["balance", "--api-key-file", "--json"],
-        ["balance", "-p--json"],
-        ["balance", "--", "--json"],
-        ["config", "set", "--json", "x"],
-        ["--json", "balance"],
-        ["sandbox", "nosuchcommand", "--json"],
-        ["sandbox", "--json", "--", "true"],
-        ["check", "--json", "--quiet"],
-        ["check", "-q", "--json"],
-        ["check", "-qo", "json"],
-        ["check", "-qojson"],
-        ["sandbox", "--remain", "x", "--", "apimart", "balance", "--json"],
-    ],
-)
+@pytest.mark.parametrize("arguments", [
+    ["balance"], ["balance", "-o", "table"], ["balance", "-o", "value"], ["balance", "-o", "jsonl"],
+    ["balance", "--profile", "json"], ["balance", "--profile", "x --json y"], ["balance", "--api-key-file", "--json"],
+    ["balance", "-p--json"], ["balance", "--", "--json"], ["config", "set", "--json", "x"], ["--json", "balance"],
+    ["sandbox", "nosuchcommand", "--json"], ["sandbox", "--json", "--", "true"], ["check", "--json", "--quiet"],
+    ["check", "-q", "--json"], ["check", "-qo", "json"], ["check", "-qojson"],
+    ["sandbox", "--remain", "x", "--", "apimart", "balance", "--json"],
+])  # fmt: skip
 def test_standard_output_stays_empty_where_no_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:
     """Also when quiet was asked for, and when the wish belongs to a wrapped command."""
     assert main(arguments) in {ExitCode.USAGE, ExitCode.AUTH}

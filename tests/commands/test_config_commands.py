@@ -132,26 +132,18 @@ def test_the_path_is_told_whether_the_file_exists_or_not(call: Call, config: Pat
 # --- set --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("base_url", "https://gateway.example/v1/"), 'base_url = "https://gateway.example/v1/"'),
-        (("timeout", "2.50"), "timeout = 2.50"),
-        (("scope", "both"), 'scope = "both"'),
-        (("unit", "¥"), 'unit = "¥"'),
-        (("min", "5"), "min = 5"),
-        (("min", "0.10"), "min = 0.10"),
-        (("min", "007.50"), "min = 7.50"),
-        (("min", "999999999999.999999"), "min = 999999999999.999999"),
-        (("max_used", "0"), "max_used = 0"),
-        (("min", "000"), "min = 0"),
-        (("api_key_env", "CI_KEY", "-p", "work"), 'api_key_env = "CI_KEY"'),
-        (("api_key_file", "~/key", "-p", "work"), 'api_key_file = "~/key"'),
-        (("api_key_command", "pass show 'a b'", "-p", "work"), 'api_key_command = ["pass", "show", "a b"]'),
-        (("api_key_keyring", "true", "-p", "work"), "api_key_keyring = true"),
-        (("unit", "USD", "--profile", "work"), 'unit = "USD"'),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "line"), [
+    (("base_url", "https://gateway.example/v1/"), 'base_url = "https://gateway.example/v1/"'),
+    (("timeout", "2.50"), "timeout = 2.50"), (("scope", "both"), 'scope = "both"'), (("unit", "¥"), 'unit = "¥"'),
+    (("min", "5"), "min = 5"), (("min", "0.10"), "min = 0.10"), (("min", "007.50"), "min = 7.50"),
+    (("min", "999999999999.999999"), "min = 999999999999.999999"),
+    (("max_used", "0"), "max_used = 0"), (("min", "000"), "min = 0"),
+    (("api_key_env", "CI_KEY", "-p", "work"), 'api_key_env = "CI_KEY"'),
+    (("api_key_file", "~/key", "-p", "work"), 'api_key_file = "~/key"'),
+    (("api_key_command", "pass show 'a b'", "-p", "work"), 'api_key_command = ["pass", "show", "a b"]'),
+    (("api_key_keyring", "true", "-p", "work"), "api_key_keyring = true"),
+    (("unit", "USD", "--profile", "work"), 'unit = "USD"'),
+])  # fmt: skip
 def test_every_documented_name_can_be_set_and_unset(
     call: Call, config: Path, arguments: tuple[str, ...], line: str
 ) -> None:
@@ -178,42 +170,35 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
     assert path.read_text() == FILE.partition("\n")[2]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message", "hint"),
-    [
-        (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
-        (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
-        (("xyzzy", "5", "-p", "work"), "there is no setting 'xyzzy'", "use one of: api_key, api_key_env, "),
-        (
-            ("apikey_env", "X", "-p", "work"),
-            "there is no setting 'apikey_env'",
-            "did you mean api_key_env? use one of: ",
-        ),
-        (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
-        (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
-        (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
-        (("api_key", KEY, "-p", "work"), "a key on the command line is visible to others", "apimart login"),
-        (("min", "abc"), "min: 'abc' is not an amount: it is not a plain decimal number", "like 5 or 0.25"),
-        (("min", "1e3"), "min: '1e3' is not an amount: it has an exponent", "write the number out"),
-        (("min", ""), "min is empty", "config unset min"),
-        (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
-        (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
-        (("timeout", "soon"), "timeout: 'soon' is not a duration", "like 10 or 2.5"),
-        (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
-        (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
-        (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
-        (("base_url", "gateway.example"), "base_url: the base URL must start with https://", "give an address like"),
-        (("default_profile", "wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'", "work"),
-        (("default_profile", ""), "default_profile is empty", "config unset default_profile"),
-        (("api_key_env", "", "-p", "new"), "api_key_env is empty", "config unset api_key_env"),
-        (("api_key_command", "", "-p", "new"), "api_key_command is empty", "config unset api_key_command"),
-        (("api_key_command", "pass 'x", "-p", "new"), "api_key_command: No closing quotation", "as for a shell"),
-        (("api_key_keyring", "false", "-p", "new"), "api_key_keyring: 'false' is not true", "config unset"),
-        (("api_key_env", "X", "-p", "work"), "{path} was left as it was: [profiles.work] has both api_key and ", "one"),
-        (("min", "5", "-p", ""), "--profile is empty", "give a word like work"),
-        (("min", "5", "-p", KEY), "--profile: 'sk-...' cannot name a profile", "give a word like work"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message", "hint"), [
+    (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
+    (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
+    (("xyzzy", "5", "-p", "work"), "there is no setting 'xyzzy'", "use one of: api_key, api_key_env, "),
+    (("apikey_env", "X", "-p", "work"), "there is no setting 'apikey_env'", "did you mean api_key_env? use one of: "),
+    (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
+    (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
+    (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
+    (("api_key", KEY, "-p", "work"), "a key on the command line is visible to others", "apimart login"),
+    (("min", "abc"), "min: 'abc' is not an amount: it is not a plain decimal number", "like 5 or 0.25"),
+    (("min", "1e3"), "min: '1e3' is not an amount: it has an exponent", "write the number out"),
+    (("min", ""), "min is empty", "config unset min"),
+    (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
+    (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
+    (("timeout", "soon"), "timeout: 'soon' is not a duration", "like 10 or 2.5"),
+    (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
+    (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
+    (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
+    (("base_url", "gateway.example"), "base_url: the base URL must start with https://", "give an address like"),
+    (("default_profile", "wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'", "work"),
+    (("default_profile", ""), "default_profile is empty", "config unset default_profile"),
+    (("api_key_env", "", "-p", "new"), "api_key_env is empty", "config unset api_key_env"),
+    (("api_key_command", "", "-p", "new"), "api_key_command is empty", "config unset api_key_command"),
+    (("api_key_command", "pass 'x", "-p", "new"), "api_key_command: No closing quotation", "as for a shell"),
+    (("api_key_keyring", "false", "-p", "new"), "api_key_keyring: 'false' is not true", "config unset"),
+    (("api_key_env", "X", "-p", "work"), "{path} was left as it was: [profiles.work] has both api_key and ", "one"),
+    (("min", "5", "-p", ""), "--profile is empty", "give a word like work"),
+    (("min", "5", "-p", KEY), "--profile: 'sk-...' cannot name a profile", "give a word like work"),
+])  # fmt: skip
 def test_what_the_file_could_not_say_is_refused(
     call: Call, write_config: Write, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
@@ -228,14 +213,10 @@ def test_what_the_file_could_not_say_is_refused(
     assert "Zq7W" not in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("mni",), "there is no setting 'mni'"),
-        (("api_key",), "api_key belongs to a profile"),
-        (("default_profile", "-p", "work"), "there is no setting 'default_profile'"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("mni",), "there is no setting 'mni'"), (("api_key",), "api_key belongs to a profile"),
+    (("default_profile", "-p", "work"), "there is no setting 'default_profile'"),
+])  # fmt: skip
 def test_a_name_that_does_not_exist_cannot_be_unset(
     call: Call, write_config: Write, arguments: tuple[str, ...], message: str
 ) -> None:
@@ -497,19 +478,13 @@ def test_a_new_profile_is_made_on_demand(run: Run, write_config: Write) -> None:
     assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 8\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "value"),
-    [
-        (("min",), {}, "5.00"),
-        (("timeout",), {}, "20"),
-        (("unit", "-p", "work"), {}, "USD"),
-        (("timeout", "-p", "vault"), {}, "20"),
-        (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
-        (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
-        (("default_profile",), {}, "work"),
-        (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "environ", "value"), [
+    (("min",), {}, "5.00"), (("timeout",), {}, "20"), (("unit", "-p", "work"), {}, "USD"),
+    (("timeout", "-p", "vault"), {}, "20"), (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
+    (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
+    (("default_profile",), {}, "work"),
+    (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),
+])  # fmt: skip
 def test_a_value_is_printed_as_it_is_written(
     call: Call, write_config: Write, arguments: tuple[str, ...], environ: Mapping[str, str], value: str
 ) -> None:
@@ -518,18 +493,13 @@ def test_a_value_is_printed_as_it_is_written(
     assert call("config", "get", *arguments, env=environ) == (0, f"{value}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
-        (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
-        (("mim",), "there is no setting 'mim'\nhint: did you mean min? use one of: "),
-        (
-            ("min", "-p", "wrok"),
-            "--profile: there is no profile 'wrok' in {path}\nhint: did you mean work? profiles in the file: ",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
+    (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
+    (("mim",), "there is no setting 'mim'\nhint: did you mean min? use one of: "),
+    (("min", "-p", "wrok"),
+     "--profile: there is no profile 'wrok' in {path}\nhint: did you mean work? profiles in the file: "),
+])  # fmt: skip
 def test_what_is_not_set_prints_nothing(
     run: Run, write_config: Write, arguments: tuple[str, ...], message: str
 ) -> None:

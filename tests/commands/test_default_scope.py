@@ -151,20 +151,15 @@ def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(call: Call, 
 
 
 @pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"error":{"message":"user not found","code":"user_not_found"}}',
-        '{"success":false,"message":"account suspended for non-payment"}',
-        '{"success":false,"message":"user quota query failed"}',
-        '{"error":{"message":"invalid api key","code":"invalid_api_key"}}',
-        '{"error":{"message":"not found","type":"authentication_error"}}',
-        '{"success":true,"remain_balance":0,"used_balance":9}',
-        '{"remain_balance":0,"used_balance":9}',
-        '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}',
-        "no such user",
-    ],
-)
+@pytest.mark.parametrize("body", [
+    '{"error":{"message":"user not found","code":"user_not_found"}}',
+    '{"success":false,"message":"account suspended for non-payment"}',
+    '{"success":false,"message":"user quota query failed"}',
+    '{"error":{"message":"invalid api key","code":"invalid_api_key"}}',
+    '{"error":{"message":"not found","type":"authentication_error"}}',
+    '{"success":true,"remain_balance":0,"used_balance":9}',
+    '{"remain_balance":0,"used_balance":9}', '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}', "no such user",
+])  # fmt: skip
 def test_an_answer_about_the_customer_is_no_missing_endpoint(call: Call, status: int, body: str) -> None:
     """Whatever its status: the gateway knows the address, and says something of the account."""
     with gateway(answering(PLENTY, Reply(body, status))) as server:
@@ -173,15 +168,11 @@ def test_an_answer_about_the_customer_is_no_missing_endpoint(call: Call, status:
     assert (ended.code, ended.stdout) == (6, "")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}',
-        '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}',
-        "404 page not found",
-        "Cannot GET /v1/user/balance",
-    ],
-)
+@pytest.mark.parametrize("body", [
+    '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}',
+    '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}',
+    "404 page not found", "Cannot GET /v1/user/balance",
+])  # fmt: skip
 def test_the_address_that_was_asked_for_is_not_about_the_customer(call: Call, body: str) -> None:
     """Though the words user and balance are in it."""
     with gateway(answering(PLENTY, Reply(body, 404))) as server:
@@ -264,22 +255,13 @@ def test_each_profile_falls_back_by_itself(call: Call, write_config: Write) -> N
             }
 
 
-@pytest.mark.parametrize(
-    ("key", "options", "code"),
-    [
-        (EMPTY, "--min 5", 3),
-        (refusal(402), "--min 5", 3),
-        (refusal(401), "--min 5", 4),
-        (SILENCE, "--min 5", 5),
-        (SILENCE, "--min 5 --fail-open", 0),
-        (WEB_PAGE, "--min 5", 6),
-        (WEB_PAGE, "--min 5 --fail-open", 6),
-        (balance("-1", unlimited=True), "--min 5", 0),
-        (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7),
-        (PLENTY, "--min-runway 3d", 8),
-        (balance("10", used="6"), "--max-used 5", 3),
-    ],
-)
+@pytest.mark.parametrize(("key", "options", "code"), [
+    (EMPTY, "--min 5", 3), (refusal(402), "--min 5", 3), (refusal(401), "--min 5", 4), (SILENCE, "--min 5", 5),
+    (SILENCE, "--min 5 --fail-open", 0), (WEB_PAGE, "--min 5", 6), (WEB_PAGE, "--min 5 --fail-open", 6),
+    (balance("-1", unlimited=True), "--min 5", 0),
+    (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7),
+    (PLENTY, "--min-runway 3d", 8), (balance("10", used="6"), "--max-used 5", 3),
+])  # fmt: skip
 def test_the_key_alone_is_judged_as_with_its_scope_chosen(call: Call, key: Reply, options: str, code: int) -> None:
     """Falling back changes what is judged, and nothing about the judgement."""
     with gateway(answering(key, refusal(404))) as server:
@@ -316,20 +298,11 @@ def test_the_hint_of_a_missing_account_helps(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("documented")
-@pytest.mark.parametrize(
-    ("second", "options", "code"),
-    [
-        (PLENTY, "", 0),
-        (EMPTY, "", 3),
-        (refusal(402), "", 3),
-        (refusal(401), "", 4),
-        (refusal(404), "--fail-open", 6),
-        (SILENCE, "--fail-open", 6),
-        (refusal(503), "--fail-open", 6),
-        (refusal(429, Retry_After="3600"), "--fail-open", 6),
-        (balance("10", delay=9), "--fail-open --timeout 1.5", 6),
-    ],
-)
+@pytest.mark.parametrize(("second", "options", "code"), [
+    (PLENTY, "", 0), (EMPTY, "", 3), (refusal(402), "", 3), (refusal(401), "", 4), (refusal(404), "--fail-open", 6),
+    (SILENCE, "--fail-open", 6), (refusal(503), "--fail-open", 6), (refusal(429, Retry_After="3600"), "--fail-open", 6),
+    (balance("10", delay=9), "--fail-open --timeout 1.5", 6),
+])  # fmt: skip
 def test_the_second_answer_of_a_documented_account_counts(call: Call, second: Reply, options: str, code: int) -> None:
     """A balance counts, and so does a verdict; a silence after a missing endpoint is not forgiven as one."""
     with gateway(answering(PLENTY, refusal(404), second)) as server:
@@ -511,17 +484,14 @@ def unlimited() -> Iterator[Mapping[str, str]]:
 NOTE = "apimart: note: an unlimited key spends what its account has left, which was not looked at"
 
 
-@pytest.mark.parametrize(
-    ("options", "hint"),
-    [
-        ("", "see the account: apimart balance --scope both"),
-        ("-o value", "see the account: apimart balance --scope both"),
-        ("-p work", "see the account: apimart balance --profile work --scope both"),
-        ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
-        ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),
-        (f"--api-key {KEY}", "see the account with: --scope both"),
-    ],
-)
+@pytest.mark.parametrize(("options", "hint"), [
+    ("", "see the account: apimart balance --scope both"),
+    ("-o value", "see the account: apimart balance --scope both"),
+    ("-p work", "see the account: apimart balance --profile work --scope both"),
+    ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
+    ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),
+    (f"--api-key {KEY}", "see the account with: --scope both"),
+])  # fmt: skip
 def test_balance_says_where_the_money_of_an_unlimited_key_is(
     call: Call, unlimited: Mapping[str, str], write_config: Write, options: str, hint: str
 ) -> None:
@@ -549,14 +519,11 @@ def test_nothing_is_said_away_from_a_terminal(call: Call, unlimited: Mapping[str
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("options", "more", "hint"),
-    [
-        ("", {}, "apimart balance --scope both"),
-        ("-p work", {}, "apimart balance --profile work --scope both"),
-        ("", {"APIMART_API_KEY": OTHER_KEY}, "apimart balance --profile default --scope both"),
-    ],
-)
+@pytest.mark.parametrize(("options", "more", "hint"), [
+    ("", {}, "apimart balance --scope both"),
+    ("-p work", {}, "apimart balance --profile work --scope both"),
+    ("", {"APIMART_API_KEY": OTHER_KEY}, "apimart balance --profile default --scope both"),
+])  # fmt: skip
 def test_login_says_where_the_money_of_an_unlimited_key_is(
     spawn: Spawn, unlimited: Mapping[str, str], options: str, more: Mapping[str, str], hint: str
 ) -> None:

@@ -93,15 +93,9 @@ def test_the_file_is_replaced_and_nothing_is_printed(call: Call, sandbox: Sandbo
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize(
-    ("fault", "code", "is_unpaid"),
-    [
-        (Fault.UNAUTHORIZED, 4, 0),
-        (Fault.PAYMENT_REQUIRED, 3, 1),
-        (Fault.SERVER_ERROR, 5, 0),
-        (Fault.HTML, 6, 0),
-    ],
-)
+@pytest.mark.parametrize(("fault", "code", "is_unpaid"), [
+    (Fault.UNAUTHORIZED, 4, 0), (Fault.PAYMENT_REQUIRED, 3, 1), (Fault.SERVER_ERROR, 5, 0), (Fault.HTML, 6, 0),
+])  # fmt: skip
 def test_a_failed_reading_takes_the_old_balance_out_of_the_file(
     fault: Fault, code: int, is_unpaid: int, call: Call, serve: Serve, path: Path
 ) -> None:

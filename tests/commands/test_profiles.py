@@ -103,24 +103,17 @@ def test_a_profile_without_a_key_uses_the_one_of_the_environment(call: Call, thr
     assert call("balance", "--all-profiles", "-o", "value", env=env).stdout == "a/key\t99\nb/key\t20\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "message", "hint"),
-    [
-        (
-            ("-p", "a", "-p", "bb"),
-            {},
-            "--profile: there is no profile 'bb' in {path}",
-            "did you mean b? profiles in the file: a, b, c",
-        ),
-        ((), {"APIMART_PROFILE": "x"}, "APIMART_PROFILE: there is no profile 'x' in {path}", "a, b, c"),
-        ((), {"APIMART_PROFILE": ""}, "APIMART_PROFILE is set but empty", "unset it"),
-        (("-p", "a", "--all-profiles"), {}, "--profile and --all-profiles exclude each other", "one of them"),
-        (("-p", "a", "-p", "b", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
-        (("--all-profiles", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
-        (("--all-profiles", "--api-key-file", "/k"), {}, "one key cannot stand for several profiles", "single profile"),
-        (("--all-profiles", "--api-key", "-"), {}, "one key cannot stand for several profiles", "single profile"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "environ", "message", "hint"), [
+    (("-p", "a", "-p", "bb"), {}, "--profile: there is no profile 'bb' in {path}",
+     "did you mean b? profiles in the file: a, b, c"),
+    ((), {"APIMART_PROFILE": "x"}, "APIMART_PROFILE: there is no profile 'x' in {path}", "a, b, c"),
+    ((), {"APIMART_PROFILE": ""}, "APIMART_PROFILE is set but empty", "unset it"),
+    (("-p", "a", "--all-profiles"), {}, "--profile and --all-profiles exclude each other", "one of them"),
+    (("-p", "a", "-p", "b", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
+    (("--all-profiles", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
+    (("--all-profiles", "--api-key-file", "/k"), {}, "one key cannot stand for several profiles", "single profile"),
+    (("--all-profiles", "--api-key", "-"), {}, "one key cannot stand for several profiles", "single profile"),
+])  # fmt: skip
 @pytest.mark.parametrize("command", [("balance",), ("check", "--min", "1"), ("config", "show")])
 def test_a_question_about_profiles_that_makes_no_sense_is_a_usage_error(
     call: Call, three: Three, server: Gateway,
@@ -195,33 +188,15 @@ def test_a_failed_profile_is_an_error_object_and_a_word(call: Call, three: Three
 
 
 BY_KEY = {
-    "sk-ok": balance("10"),
-    "sk-low": balance("1"),
-    "sk-free": balance("-1", unlimited=True),
-    "sk-401": refusal(401),
-    "sk-402": refusal(402),
-    "sk-500": refusal(500),
-    "sk-404": refusal(404),
-}
+    "sk-ok": balance("10"), "sk-low": balance("1"), "sk-free": balance("-1", unlimited=True), "sk-401": refusal(401),
+    "sk-402": refusal(402), "sk-500": refusal(500), "sk-404": refusal(404),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("names", "shown", "checked"),
-    [
-        ("ok ok", 0, 0),
-        ("ok low", 0, 3),
-        ("ok 401", 4, 4),
-        ("500 401", 5, 5),
-        ("401 500", 4, 4),
-        ("404 401 ok", 6, 6),
-        ("401 402", 3, 3),
-        ("500 low", 5, 3),
-        ("low 500", 5, 3),
-        ("401 free", 4, 7),
-        ("free low", 0, 3),
-        ("free ok", 0, 7),
-    ],
-)
+@pytest.mark.parametrize(("names", "shown", "checked"), [
+    ("ok ok", 0, 0), ("ok low", 0, 3), ("ok 401", 4, 4), ("500 401", 5, 5), ("401 500", 4, 4), ("404 401 ok", 6, 6),
+    ("401 402", 3, 3), ("500 low", 5, 3), ("low 500", 5, 3), ("401 free", 4, 7), ("free low", 0, 3), ("free ok", 0, 7),
+])  # fmt: skip
 def test_the_exit_code_tells_the_worst_by_contract(
     call: Call, tmp_path: Path, names: str, shown: int, checked: int
 ) -> None:
@@ -407,19 +382,15 @@ ORDER = {
     "api_key": ("option", "variable", "profile", "default"),
     "base_url": ("option", "variable", "profile", "file", "default"),
     "timeout": ("option", "variable", "profile", "file", "default"),
-    "scope": ("option", "profile", "file", "default"),
-    "unit": ("profile", "file", "default"),
-    "min": ("option", "profile", "file", "default"),
-    "max_used": ("option", "profile", "file", "default"),
+    "scope": ("option", "profile", "file", "default"), "unit": ("profile", "file", "default"),
+    "min": ("option", "profile", "file", "default"), "max_used": ("option", "profile", "file", "default"),
     "min_runway": ("option", "profile", "file", "default"),
     "on_low": ("option", "profile", "file", "default"),
     "on_recover": ("option", "profile", "file", "default"),
-    "on_stop": ("option", "profile", "file", "default"),
-    "rearm": ("profile", "file", "default"),
-    "remind": ("profile", "file", "default"),
-    "record": ("variable", "profile", "file", "default"),
+    "on_stop": ("option", "profile", "file", "default"), "rearm": ("profile", "file", "default"),
+    "remind": ("profile", "file", "default"), "record": ("variable", "profile", "file", "default"),
     "background_keys": ("profile", "default"),
-}
+}  # fmt: skip
 """Where each setting may stand, the first place first."""
 
 KEY_ORDER_FOR_A_PROFILE_OF_THE_OPTION = ("option", "profile", "variable", "default")
@@ -670,15 +641,11 @@ def test_logging_out_of_the_only_profile_needs_no_name(call: Call, three: Three)
 # --- which key it was -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "source"),
-    [
-        ((), {"APIMART_API_KEY": "sk-unknown"}, "APIMART_API_KEY"),
-        (("--api-key", "sk-unknown"), {}, "--api-key"),
-        (("-p", "unknown"), {}, "profile unknown in {path}"),
-        (("-p", "printed"), {}, "api_key_command of profile printed (echo)"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "environ", "source"), [
+    ((), {"APIMART_API_KEY": "sk-unknown"}, "APIMART_API_KEY"),
+    (("--api-key", "sk-unknown"), {}, "--api-key"), (("-p", "unknown"), {}, "profile unknown in {path}"),
+    (("-p", "printed"), {}, "api_key_command of profile printed (echo)"),
+])  # fmt: skip
 def test_a_rejected_key_is_named_by_its_source(
     call: Call, three: Three, arguments: tuple[str, ...], environ: Mapping[str, str], source: str
 ) -> None:

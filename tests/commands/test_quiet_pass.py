@@ -49,19 +49,11 @@ def test_quiet_pass_prints_nothing_when_everything_passes(run: Run, two: dict[st
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        ("-p a --min 50", 3),
-        ("-p b --min 5", 4),
-        ("--all-profiles --min 5", 4),
-        ("-p a --min 50 --json", 3),
-        ("-p b --min 5 --json", 4),
-        ("-p a -p a --min 5 --max-used 0.5 -o value", 3),
-        ("-p a", 2),
-        ("-p a --min 50 --quiet", 3),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "code"), [
+    ("-p a --min 50", 3), ("-p b --min 5", 4), ("--all-profiles --min 5", 4), ("-p a --min 50 --json", 3),
+    ("-p b --min 5 --json", 4), ("-p a -p a --min 5 --max-used 0.5 -o value", 3), ("-p a", 2),
+    ("-p a --min 50 --quiet", 3),
+])  # fmt: skip
 def test_quiet_pass_changes_nothing_else(run: Run, two: dict[str, str], arguments: str, code: int) -> None:
     """Whatever is no pass is told as without it, on both streams."""
     with_it, without = (run("check", *arguments.split(), *more, env=two) for more in (["--quiet-pass"], []))

@@ -82,18 +82,11 @@ def test_a_failure_is_not_recorded(call: Call, serve: Serve, env: dict[str, str]
     assert not ledger.exists()
 
 
-@pytest.mark.parametrize(
-    ("more", "text", "is_recorded"),
-    [
-        ({}, "", True),
-        ({"CI": "true"}, "", False),
-        ({"CI": "true", "APIMART_RECORD": "1"}, "", True),
-        ({"CI": "true"}, "record = true\n", True),
-        ({"APIMART_RECORD": "0"}, "record = true\n", False),
-        ({}, "record = false\n", False),
-        ({"APIMART_RECORD": "1"}, "record = false\n", True),
-    ],
-)
+@pytest.mark.parametrize(("more", "text", "is_recorded"), [
+    ({}, "", True), ({"CI": "true"}, "", False), ({"CI": "true", "APIMART_RECORD": "1"}, "", True),
+    ({"CI": "true"}, "record = true\n", True), ({"APIMART_RECORD": "0"}, "record = true\n", False),
+    ({}, "record = false\n", False), ({"APIMART_RECORD": "1"}, "record = false\n", True),
+])  # fmt: skip
 def test_recording_is_on_but_in_ci(
     call: Call,
     env: dict[str, str],
@@ -249,15 +242,10 @@ def test_the_first_recording_is_told_to_a_person_once(
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-@pytest.mark.parametrize(
-    ("more", "command"),
-    [
-        ({"APIMART_RECORD": "1"}, "balance"),
-        ({"APIMART_SANDBOX": "1"}, "balance"),
-        ({"CI": "1"}, "balance"),
-        ({}, "check --min 1 -q"),
-    ],
-)
+@pytest.mark.parametrize(("more", "command"), [
+    ({"APIMART_RECORD": "1"}, "balance"), ({"APIMART_SANDBOX": "1"}, "balance"), ({"CI": "1"}, "balance"),
+    ({}, "check --min 1 -q"),
+])  # fmt: skip
 def test_nothing_is_told_to_who_knows_it_or_does_not_care(
     call: Call, changing: Gateway, monkeypatch: pytest.MonkeyPatch, more: dict[str, str], command: str
 ) -> None:

@@ -45,20 +45,12 @@ def spendable(key: str | ApimartError | None, account: str | ApimartError | None
 # --- pure -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "remain", "limit"),
-    [
-        ("10.5", "100", "10.5", "key"),
-        ("10.5", "3.20", "3.20", "account"),
-        ("5.0", "5.00", "5.0", "key"),
-        (None, "3", "3", "account"),
-        ("3", None, "3", "key"),
-        (None, None, None, None),
-        ("0", "-2.5", "-2.5", "account"),
-        ("0", "0.5", "0", "key"),
-        ("0.000000000000000000000000000001", "0.000000000000000000000000000002", "1E-30", "key"),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "remain", "limit"), [
+    ("10.5", "100", "10.5", "key"), ("10.5", "3.20", "3.20", "account"), ("5.0", "5.00", "5.0", "key"),
+    (None, "3", "3", "account"), ("3", None, "3", "key"), (None, None, None, None), ("0", "-2.5", "-2.5", "account"),
+    ("0", "0.5", "0", "key"),
+    ("0.000000000000000000000000000001", "0.000000000000000000000000000002", "1E-30", "key"),
+])  # fmt: skip
 def test_the_smaller_of_the_two_can_be_spent(
     key: str | None, account: str | None, remain: str | None, limit: str | None
 ) -> None:
@@ -92,20 +84,11 @@ def test_credits_are_those_of_what_limits_it() -> None:
     assert (both.remain_credits, both.used_credits) == (Decimal(30), Decimal(10))
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "error"),
-    [
-        (REJECTED, "100", REJECTED),
-        ("10.5", UNREACHABLE, UNREACHABLE),
-        (REJECTED, UNREACHABLE, REJECTED),
-        (None, UNREACHABLE, UNREACHABLE),
-        ("10.5", PAYMENT, PAYMENT),
-        (REJECTED, PAYMENT, PAYMENT),
-        (UNREACHABLE, REJECTED, REJECTED),
-        (UNREACHABLE, TOLD, TOLD),
-        (BAD, REJECTED, BAD),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "error"), [
+    (REJECTED, "100", REJECTED), ("10.5", UNREACHABLE, UNREACHABLE), (REJECTED, UNREACHABLE, REJECTED),
+    (None, UNREACHABLE, UNREACHABLE), ("10.5", PAYMENT, PAYMENT), (REJECTED, PAYMENT, PAYMENT),
+    (UNREACHABLE, REJECTED, REJECTED), (UNREACHABLE, TOLD, TOLD), (BAD, REJECTED, BAD),
+])  # fmt: skip
 def test_without_both_answers_nobody_knows_what_can_be_spent(
     key: str | ApimartError | None, account: str | ApimartError | None, error: ApimartError
 ) -> None:

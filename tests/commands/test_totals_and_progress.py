@@ -61,36 +61,25 @@ def _spendable_rows(readings: tuple[Reading, ...]) -> int:
 # --- totals -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("readings", "remaining", "used"),
-    [
-        ([reading("10.5", "2.3"), reading("0.25", "0.7")], "10.75", "3.0"),
-        ([reading("0.1"), reading("0.2"), reading("0.30")], "0.60", "3"),
-        ([reading("5"), reading("-2.5")], "2.5", "2"),
-        ([reading("0.00"), reading("1")], "1.00", "2"),
-        ([reading("999999999999999"), reading("0." + "0" * 29 + "1")], "999999999999999." + "0" * 29 + "1", "2"),
-        ([reading("1"), reading("2"), reading("50", scope=Scope.ACCOUNT)], "3", "2"),
-    ],
-)
+@pytest.mark.parametrize(("readings", "remaining", "used"), [
+    ([reading("10.5", "2.3"), reading("0.25", "0.7")], "10.75", "3.0"),
+    ([reading("0.1"), reading("0.2"), reading("0.30")], "0.60", "3"),
+    ([reading("5"), reading("-2.5")], "2.5", "2"), ([reading("0.00"), reading("1")], "1.00", "2"),
+    ([reading("999999999999999"), reading("0." + "0" * 29 + "1")], "999999999999999." + "0" * 29 + "1", "2"),
+    ([reading("1"), reading("2"), reading("50", scope=Scope.ACCOUNT)], "3", "2"),
+])  # fmt: skip
 def test_keys_of_one_unit_are_added_up_exactly(readings: list[Reading], remaining: str, used: str) -> None:
     """In the last row, to the last digit. Accounts are left out: two keys may share one."""
     assert total(*readings) == ["total", "key", remaining, "USD", used, "USD", "-", "-"]
 
 
-@pytest.mark.parametrize(
-    "readings",
-    [
-        [reading("1")],
-        [reading("1"), reading("2", scope=Scope.ACCOUNT)],
-        [reading("1", scope=Scope.ACCOUNT), reading("2", scope=Scope.ACCOUNT)],
-        [reading("1", unit=None), reading("2", unit=None)],
-        [reading("1"), reading("2", unit=None)],
-        [reading("1"), reading("2", unit="EUR")],
-        [reading("1"), reading(None)],
-        [reading("1"), reading(AuthError("no"))],
-        [reading("1"), reading("2"), reading(AuthError("no"), unit="EUR")],
-    ],
-)
+@pytest.mark.parametrize("readings", [
+    [reading("1")], [reading("1"), reading("2", scope=Scope.ACCOUNT)],
+    [reading("1", scope=Scope.ACCOUNT), reading("2", scope=Scope.ACCOUNT)],
+    [reading("1", unit=None), reading("2", unit=None)], [reading("1"), reading("2", unit=None)],
+    [reading("1"), reading("2", unit="EUR")], [reading("1"), reading(None)], [reading("1"), reading(AuthError("no"))],
+    [reading("1"), reading("2"), reading(AuthError("no"), unit="EUR")],
+])  # fmt: skip
 def test_what_cannot_be_added_up_has_no_total(readings: list[Reading]) -> None:
     """One key, an unknown or another unit, no limit, or an answer that is missing: a sum would say something wrong."""
     assert total(*readings) is None
@@ -386,21 +375,14 @@ def test_a_pipe_gets_no_progress(call: Call, two_profiles: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("output", ["table", "json", "value"])
-@pytest.mark.parametrize(
-    ("arguments", "config", "env", "profiles", "keys"),
-    [
-        ("-p home -p home", f"[profiles.home]\napi_key = '{KEY}'\n", {}, ["home", "home"], [KEY]),
-        ("-p a -p b", f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n", {}, ["a", "b"], [KEY]),
-        ("--all-profiles", "[profiles.a]\n[profiles.b]\n", {"APIMART_API_KEY": KEY}, ["a", "b"], [KEY]),
-        (
-            "--all-profiles",
-            f"[profiles.a]\n[profiles.b]\napi_key_command = ['echo', '{KEY}']\n[profiles.c]\napi_key = 'sk-c'\n",
-            {"APIMART_API_KEY": KEY},
-            ["a", "b", "c"],
-            [KEY, "sk-c"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "config", "env", "profiles", "keys"), [
+    ("-p home -p home", f"[profiles.home]\napi_key = '{KEY}'\n", {}, ["home", "home"], [KEY]),
+    ("-p a -p b", f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n", {}, ["a", "b"], [KEY]),
+    ("--all-profiles", "[profiles.a]\n[profiles.b]\n", {"APIMART_API_KEY": KEY}, ["a", "b"], [KEY]),
+    ("--all-profiles",
+     f"[profiles.a]\n[profiles.b]\napi_key_command = ['echo', '{KEY}']\n[profiles.c]\napi_key = 'sk-c'\n",
+     {"APIMART_API_KEY": KEY}, ["a", "b", "c"], [KEY, "sk-c"]),
+])  # fmt: skip
 def test_a_key_that_is_named_several_times_is_asked_and_counted_once(
     call: Call, write_config: Write, output: str, arguments: str, config: str, env: dict[str, str],
     profiles: list[str], keys: list[str],

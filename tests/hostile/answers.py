@@ -403,20 +403,10 @@ def odd_freshness(choose: Choices, around: str) -> Answered:
 
 
 ANSWERS: Mapping[str, Answers] = {
-    "right": right,
-    "odd amounts": odd_amounts,
-    "odd flags": odd_flags,
-    "odd names": odd_names,
-    "failures": failures,
-    "odd bytes": odd_bytes,
-    "odd encodings": odd_encodings,
-    "compressed": compressed,
-    "nested": nested,
-    "odd freshness": odd_freshness,
-    "odd statuses": odd_statuses,
-    "shortages": shortages,
-    "noise": noise,
-}
+    "right": right, "odd amounts": odd_amounts, "odd flags": odd_flags, "odd names": odd_names, "failures": failures,
+    "odd bytes": odd_bytes, "odd encodings": odd_encodings, "compressed": compressed, "nested": nested,
+    "odd freshness": odd_freshness, "odd statuses": odd_statuses, "shortages": shortages, "noise": noise,
+}  # fmt: skip
 """Each kind of answer, made around an amount that a threshold may have."""
 
 

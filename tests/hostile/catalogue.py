@@ -1023,19 +1023,14 @@ def _pieces(separator: str, size: int = 4) -> str:
 
 
 ECHOES: Mapping[str, str] = {
-    "plain": f"invalid key {KEY}",
-    "with its scheme": f"Bearer {KEY}",
-    "in other letters": KEY.swapcase(),
-    "eight characters of it": KEY[8:16],
-    "its last eight characters": f"...{KEY[-8:]}",
+    "plain": f"invalid key {KEY}", "with its scheme": f"Bearer {KEY}", "in other letters": KEY.swapcase(),
+    "eight characters of it": KEY[8:16], "its last eight characters": f"...{KEY[-8:]}",
     "percent-encoded": "".join(f"%{ord(character):02x}" for character in KEY),
     "percent-encoded twice": quote("".join(f"%{ord(character):02X}" for character in KEY)),
     "base64": base64.b64encode(KEY.encode()).decode(),
     "base64 with its scheme": base64.urlsafe_b64encode(f"Bearer {KEY}".encode()).decode(),
     "base64 with a user": base64.b64encode(f"me:{KEY}".encode()).decode(),
-    "hex": KEY.encode().hex(),
-    "hex in pairs": KEY.encode().hex(" ").upper(),
-    "quoted as bytes": repr(KEY.encode()),
+    "hex": KEY.encode().hex(), "hex in pairs": KEY.encode().hex(" ").upper(), "quoted as bytes": repr(KEY.encode()),
     "quoted with escapes": "".join(f"\\x{ord(character):02x}" for character in KEY),
     "quoted for JSON": "".join(f"\\u{ord(character):04x}" for character in KEY),
     "quoted in octal": "".join(f"\\{ord(character):03o}" for character in KEY),
@@ -1044,14 +1039,11 @@ ECHOES: Mapping[str, str] = {
     "as code points": " ".join(f"U+{ord(character):04X}" for character in KEY),
     "in base32": base64.b32encode(KEY.encode()).decode(),
     "as HTML": "".join(f"&#{ord(character)};" for character in KEY),
-    "in HTML": f"<b>{html.escape(KEY)}</b>",
-    "split by spaces": _pieces(" "),
-    "split by line breaks": _pieces("\n", 1),
-    "split by zero-width spaces": _pieces("\u200b", 2),
-    "split by escape sequences": _pieces("\x1b[", 3),
+    "in HTML": f"<b>{html.escape(KEY)}</b>", "split by spaces": _pieces(" "), "split by line breaks": _pieces("\n", 1),
+    "split by zero-width spaces": _pieces("\u200b", 2), "split by escape sequences": _pieces("\x1b[", 3),
     "after 60 kB": "x" * 60_000 + KEY,
     "over the edge of what is shown": "x" * 190 + " " + KEY,
-}
+}  # fmt: skip
 """How a server repeats the key."""
 
 

@@ -88,14 +88,10 @@ def test_config_show_tells_the_length_of_the_key_alone(
 
 
 @pytest.mark.parametrize("output", [[], ["--json"]])
-@pytest.mark.parametrize(
-    "config",
-    [
-        f'[profiles.default]\nbase_url = "https://gateway.example/{KEY}/v1"\n',
-        f'default_profile = "{KEY}"\n[profiles.{KEY}]\nmin = 5\n',
-    ],
-    ids=["address", "profile name"],
-)
+@pytest.mark.parametrize("config", [
+    f'[profiles.default]\nbase_url = "https://gateway.example/{KEY}/v1"\n',
+    f'default_profile = "{KEY}"\n[profiles.{KEY}]\nmin = 5\n',
+], ids=["address", "profile name"])  # fmt: skip
 def test_config_show_masks_a_key_that_stands_where_none_belongs(
     config: str, output: list[str], call: Call, write_config: WriteConfig
 ) -> None:
@@ -140,47 +136,23 @@ def test_a_profile_named_like_a_key_is_masked_in_every_format(
 # --- mistakes ---------------------------------------------------------------------------------------------------
 
 WRONG_PLACES = [
-    [KEY],
-    ["check", KEY],
-    ["check", "--min", "5", KEY],
-    ["check", "--min", KEY],
-    ["check", "--max-used", KEY],
-    ["check", "--min", "5", "--on-unlimited", KEY],
-    ["check", "--min", "5", f"--quiet={KEY}"],
-    ["--api-key", KEY, "check"],
-    ["balance", "--apikey", KEY],
-    ["balance", f"--apikey={KEY}"],
-    ["balance", f"--{KEY}"],
-    ["balance", f"-{KEY}"],
-    ["balance", f"--json={KEY}"],
-    ["balance", "--profile", KEY],
-    ["balance", f"-p{KEY}"],
-    ["balance", "--scope", KEY],
-    ["balance", "--output", KEY],
-    ["balance", f"-o{KEY}"],
-    ["balance", "--timeout", KEY],
-    ["balance", "--api-key-file", KEY],
-    ["balance", "--base-url", KEY],
+    [KEY], ["check", KEY], ["check", "--min", "5", KEY], ["check", "--min", KEY], ["check", "--max-used", KEY],
+    ["check", "--min", "5", "--on-unlimited", KEY], ["check", "--min", "5", f"--quiet={KEY}"],
+    ["--api-key", KEY, "check"], ["balance", "--apikey", KEY], ["balance", f"--apikey={KEY}"], ["balance", f"--{KEY}"],
+    ["balance", f"-{KEY}"], ["balance", f"--json={KEY}"], ["balance", "--profile", KEY], ["balance", f"-p{KEY}"],
+    ["balance", "--scope", KEY], ["balance", "--output", KEY], ["balance", f"-o{KEY}"], ["balance", "--timeout", KEY],
+    ["balance", "--api-key-file", KEY], ["balance", "--base-url", KEY],
     ["balance", "--base-url", f"https://{KEY}@gateway.example"],
     ["balance", "--base-url", f"https://me:{KEY}@gateway.example"],
     ["balance", "--base-url", f"https://gateway.example/?key={KEY}"],
     ["balance", "--base-url", f"https://gateway.example/#{KEY}"],
-    ["balance", "--base-url", f"http://{KEY}.example"],
-    ["balance", "--base-url", f"https://{KEY}.example"],
+    ["balance", "--base-url", f"http://{KEY}.example"], ["balance", "--base-url", f"https://{KEY}.example"],
     ["balance", "--base-url", f"https://{KEY}..example"],
     ["balance", "--base-url", f"https://127.0.0.1:1/{KEY}"],
-    ["login", KEY],
-    ["login", "--api-key", KEY],
-    ["logout", KEY],
-    ["logout", "--profile", KEY],
-    ["config", KEY],
-    ["config", "show", KEY],
-    ["config", "path", KEY],
-    ["sandbox", "--fault", KEY],
-    ["sandbox", "--port", KEY],
-    ["sandbox", "--remain", KEY],
-    ["sandbox", KEY],
-]
+    ["login", KEY], ["login", "--api-key", KEY], ["logout", KEY], ["logout", "--profile", KEY], ["config", KEY],
+    ["config", "show", KEY], ["config", "path", KEY], ["sandbox", "--fault", KEY], ["sandbox", "--port", KEY],
+    ["sandbox", "--remain", KEY], ["sandbox", KEY],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", WRONG_PLACES, ids=lambda arguments: " ".join(arguments).replace(KEY, "KEY"))
@@ -214,26 +186,15 @@ def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, c
     assert_no_key(told.stdout, told.stderr)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        f"[profiles.default]\napi_key = {KEY}\n",
-        f'[profiles.default]\napi_key = "{KEY}\n',
-        f'[profiles.default]\napi_key = ["{KEY}"]\n',
-        f'api_key = "{KEY}"\n',
-        f'[profiles.default]\n{KEY} = "api_key"\n',
-        f'[profiles.default]\n"{KEY}"\n',
-        f'[profiles.{KEY}]\nkey = "x"\n',
-        f'default_profile = "{KEY}"\n',
-        f'[profiles.default]\nbase_url = "{KEY}"\n',
-        f'[profiles.default]\nscope = "{KEY}"\n',
-        f'[profiles.default]\nunit = "{KEY}"\n',
-        f'[profiles.default]\ntimeout = "{KEY}"\n',
-        f'[profiles.default]\napi_key = "{KEY}"\napi_key = "{KEY}"\n',
-        f'[profiles.default]\napi_key = "{KEY}"\napi_key_env = "{KEY}"\n',
-    ],
-    ids=str.split,
-)
+@pytest.mark.parametrize("config", [
+    f"[profiles.default]\napi_key = {KEY}\n", f'[profiles.default]\napi_key = "{KEY}\n',
+    f'[profiles.default]\napi_key = ["{KEY}"]\n', f'api_key = "{KEY}"\n', f'[profiles.default]\n{KEY} = "api_key"\n',
+    f'[profiles.default]\n"{KEY}"\n', f'[profiles.{KEY}]\nkey = "x"\n', f'default_profile = "{KEY}"\n',
+    f'[profiles.default]\nbase_url = "{KEY}"\n', f'[profiles.default]\nscope = "{KEY}"\n',
+    f'[profiles.default]\nunit = "{KEY}"\n', f'[profiles.default]\ntimeout = "{KEY}"\n',
+    f'[profiles.default]\napi_key = "{KEY}"\napi_key = "{KEY}"\n',
+    f'[profiles.default]\napi_key = "{KEY}"\napi_key_env = "{KEY}"\n',
+], ids=str.split)  # fmt: skip
 def test_a_broken_config_file_is_told_without_its_keys(config: str, call: Call, write_config: WriteConfig) -> None:
     """A mistake in the config file names the file and the place, and nothing of a key that stands there."""
     path = write_config(config)
@@ -278,16 +239,10 @@ TALKATIVE = {
 """Variables that make Python, Typer and their libraries talk more."""
 
 BUGGY = [
-    "apimart_cli.config.precedence.resolve",
-    "apimart_cli.keys.key.ApiKey.reveal",
-    "requests.Session.get",
-    "http.client.HTTPConnection.putheader",
-    "urllib3.HTTPResponse.read1",
-    "json.loads",
-    "apimart_cli.rules.balance.Balance.__new__",
-    "apimart_cli.rules.gate.judge",
-    "apimart_cli.output.format_of",
-]
+    "apimart_cli.config.precedence.resolve", "apimart_cli.keys.key.ApiKey.reveal", "requests.Session.get",
+    "http.client.HTTPConnection.putheader", "urllib3.HTTPResponse.read1", "json.loads",
+    "apimart_cli.rules.balance.Balance.__new__", "apimart_cli.rules.gate.judge", "apimart_cli.output.format_of",
+]  # fmt: skip
 """Where a bug may be, from the start of a check to its end."""
 
 BUG = """
@@ -340,18 +295,10 @@ def test_a_bug_is_one_line_without_the_key(place: str, mode: str, run: Run, sand
 
 
 @pytest.mark.parametrize("mode", TALKATIVE)
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
-        ((http(),), 0),
-        ((refused("401 No", ECHOES["plain"]),), 4),
-        ((failed(ECHOES["base64"]),), 5),
-        ((http(ECHOES["plain"]),), 6),
-        ((http(f"{KEY[:5]}", "Content-Length: 1"),), 6),
-        ((stall,), 5),
-    ],
-    ids=["good", "refused", "failed", "bad", "ambiguous", "silent"],
-)
+@pytest.mark.parametrize(("script", "code"), [
+    ((http(),), 0), ((refused("401 No", ECHOES["plain"]),), 4), ((failed(ECHOES["base64"]),), 5),
+    ((http(ECHOES["plain"]),), 6), ((http(f"{KEY[:5]}", "Content-Length: 1"),), 6), ((stall,), 5),
+], ids=["good", "refused", "failed", "bad", "ambiguous", "silent"])  # fmt: skip
 def test_talkative_modes_say_no_more(script: Script, code: int, mode: str, run: Run) -> None:
     """In Python's and Typer's talkative modes the output is the same, the key and warnings of libraries not in it."""
     with FaultServer([script]) as server:
@@ -398,17 +345,10 @@ sys.addaudithook(watch)
 """
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["balance"],
-        ["check", "--min", "5"],
-        ["balance", "--json", "--scope", "both"],
-        ["config", "show"],
-        ["config", "path"],
-    ],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("arguments", [
+    ["balance"], ["check", "--min", "5"], ["balance", "--json", "--scope", "both"], ["config", "show"],
+    ["config", "path"],
+], ids=" ".join)  # fmt: skip
 def test_no_process_is_started_and_no_file_is_written(
     arguments: list[str], run: Run, sandbox: Sandbox, startup: Startup, tmp_path: Path
 ) -> None:

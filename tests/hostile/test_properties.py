@@ -85,20 +85,11 @@ def try_many(count: int, check: Callable[[Choices], object], seed: str = "") -> 
 # --- the parser and the gate ------------------------------------------------------------------------------------
 
 REACHED = {
-    "right": {0, 2, 3, 7},
-    "odd amounts": {0, 2, 3, 6},
-    "odd flags": {0, 2, 3, 5, 6},
-    "odd names": {0, 2, 3, 6},
-    "failures": {2, 4, 5, 6},
-    "odd bytes": {0, 2, 3, 6},
-    "odd encodings": {0, 2, 3, 6},
-    "compressed": {0, 2, 3, 6},
-    "nested": {0, 2, 3, 6},
-    "odd freshness": {0, 2, 3, 6},
-    "odd statuses": {0, 2, 3, 4, 5, 6},
-    "shortages": {2, 3, 4, 5, 6},
-    "noise": {2, 3, 6},
-}
+    "right": {0, 2, 3, 7}, "odd amounts": {0, 2, 3, 6}, "odd flags": {0, 2, 3, 5, 6}, "odd names": {0, 2, 3, 6},
+    "failures": {2, 4, 5, 6}, "odd bytes": {0, 2, 3, 6}, "odd encodings": {0, 2, 3, 6}, "compressed": {0, 2, 3, 6},
+    "nested": {0, 2, 3, 6}, "odd freshness": {0, 2, 3, 6}, "odd statuses": {0, 2, 3, 4, 5, 6},
+    "shortages": {2, 3, 4, 5, 6}, "noise": {2, 3, 6},
+}  # fmt: skip
 """The exit codes that checks of each kind end with, so that none of the generators goes barren unnoticed."""
 
 
@@ -393,26 +384,14 @@ def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing() -> None:
     try_texts(1_000, check, lambda choose: text_of(choose, _DATES))
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0),
-        ("86399", 86399),
-        ("86401", LONGEST_RETRY_AFTER),
-        ("9999999999", LONGEST_RETRY_AFTER),
-        ("9" * 400, LONGEST_RETRY_AFTER),
-        ("9" * 5000, LONGEST_RETRY_AFTER),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
-        ("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_RETRY_AFTER),
-        ("Mon, 01 Jan 0001 00:00:00 +2359", 0),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("-5", None),
-        ("1e9", None),
-        ("inf", None),
-        ("nan", None),
-        ("", None),
-    ],
-)
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("0", 0), ("86399", 86399), ("86401", LONGEST_RETRY_AFTER), ("9999999999", LONGEST_RETRY_AFTER),
+    ("9" * 400, LONGEST_RETRY_AFTER), ("9" * 5000, LONGEST_RETRY_AFTER),
+    ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+    ("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_RETRY_AFTER),
+    ("Mon, 01 Jan 0001 00:00:00 +2359", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("-5", None), ("1e9", None),
+    ("inf", None), ("nan", None), ("", None),
+])  # fmt: skip
 def test_a_wish_for_a_pause_is_bounded_where_it_is_read(text: str, seconds: float | None) -> None:
     """So that nothing that waits for it can wait for ever, or longer than a clock can count."""
     assert _parse_retry_after(text) == seconds

@@ -92,15 +92,12 @@ def test_every_public_name_is_typed(check: Check) -> None:
     assert check(CLIENT.format(names=names)) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("from apimart_cli import fetch_balanse", 'has no attribute "fetch_balanse"'),
-        ("import apimart_cli\napimart_cli.AuthErorr", 'has no attribute "AuthErorr"'),
-        ("from apimart_cli import fetch_balance\nfetch_balance('k').remaining", 'has no attribute "remaining"'),
-        ("from apimart_cli import fetch_balance\nfetch_balance('k', scope='both')", "incompatible type"),
-    ],
-)
+@pytest.mark.parametrize(("text", "told"), [
+    ("from apimart_cli import fetch_balanse", 'has no attribute "fetch_balanse"'),
+    ("import apimart_cli\napimart_cli.AuthErorr", 'has no attribute "AuthErorr"'),
+    ("from apimart_cli import fetch_balance\nfetch_balance('k').remaining", 'has no attribute "remaining"'),
+    ("from apimart_cli import fetch_balance\nfetch_balance('k', scope='both')", "incompatible type"),
+])  # fmt: skip
 def test_a_misspelt_name_is_an_error(check: Check, text: str, told: str) -> None:
     """In an import, in an attribute, and among the scopes."""
     [line, *_] = check(text)

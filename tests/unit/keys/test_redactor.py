@@ -61,17 +61,13 @@ def words_of(text: str, size: int, form: str, order: Literal["little", "big"] = 
 
 
 WORDS: dict[str, Callable[[str], str]] = {
-    "od": lambda text: words_of(text, 2, "%06o"),
-    "od -x": lambda text: words_of(text, 2, "%04x"),
-    "od -d": lambda text: words_of(text, 2, "%5d"),
-    "od -t x4": lambda text: words_of(text, 4, "%08x"),
-    "od -t o4": lambda text: words_of(text, 4, "%011o"),
-    "od -t x8": lambda text: words_of(text, 8, "%016x"),
-    "od -t o8": lambda text: words_of(text, 8, "%022o"),
-    "od -t u8": lambda text: words_of(text, 8, "%20d"),
+    "od": lambda text: words_of(text, 2, "%06o"), "od -x": lambda text: words_of(text, 2, "%04x"),
+    "od -d": lambda text: words_of(text, 2, "%5d"), "od -t x4": lambda text: words_of(text, 4, "%08x"),
+    "od -t o4": lambda text: words_of(text, 4, "%011o"), "od -t x8": lambda text: words_of(text, 8, "%016x"),
+    "od -t o8": lambda text: words_of(text, 8, "%022o"), "od -t u8": lambda text: words_of(text, 8, "%20d"),
     "od --endian=big": lambda text: words_of(text, 2, "%06o", "big"),
     "words of four bytes": lambda text: str([int.from_bytes(text.encode()[at : at + 4]) for at in range(0, 24, 4)]),
-}
+}  # fmt: skip
 """Bytes in words, as `od`, `hexdump` and `xxd -e` print them unless they are told otherwise."""
 
 PLACES: dict[str, Callable[[str], str]] = {

@@ -102,21 +102,18 @@ def test_the_tenth_annotation_says_how_many_more_there_are(count: int, annotated
         assert log.count("\nBELOW p") == count - 9
 
 
-@pytest.mark.parametrize(
-    ("readings", "rules", "expected"),
-    [
-        ([reading("10.50"), reading("3", "7.10", profile="b")], {}, ("below", "3", "3", "7.10", "b/key")),
-        ([reading("10.50"), reading("6", "7.10", profile="b")], {}, ("pass", "0", "6", "7.10", "")),
-        ([reading(LONGEST)], {}, ("pass", "0", LONGEST, "2.3", "")),
-        ([reading("1E+2", "1E-7")], {}, ("pass", "0", "100", "0.0000001", "")),
-        ([reading(None), reading("6", "1", profile="b")], {}, ("pass", "0", "6", "1", "")),
-        ([reading(None)], {}, ("pass", "0", "unlimited", "2.3", "")),
-        ([reading(None)], {"unlimited_passes": False}, ("unlimited", "7", "unlimited", "2.3", "default/key")),
-        ([reading("10.50"), failed(AUTH, "b")], {}, ("error", "4", "", "", "b/key")),
-        ([reading("1"), failed(AUTH, "b")], {}, ("below", "3", "", "", "default/key\nb/key")),
-        ([failed(SILENCE)], {"fail_open": True}, ("error", "0", "", "", "default/key")),
-    ],
-)
+@pytest.mark.parametrize(("readings", "rules", "expected"), [
+    ([reading("10.50"), reading("3", "7.10", profile="b")], {}, ("below", "3", "3", "7.10", "b/key")),
+    ([reading("10.50"), reading("6", "7.10", profile="b")], {}, ("pass", "0", "6", "7.10", "")),
+    ([reading(LONGEST)], {}, ("pass", "0", LONGEST, "2.3", "")),
+    ([reading("1E+2", "1E-7")], {}, ("pass", "0", "100", "0.0000001", "")),
+    ([reading(None), reading("6", "1", profile="b")], {}, ("pass", "0", "6", "1", "")),
+    ([reading(None)], {}, ("pass", "0", "unlimited", "2.3", "")),
+    ([reading(None)], {"unlimited_passes": False}, ("unlimited", "7", "unlimited", "2.3", "default/key")),
+    ([reading("10.50"), failed(AUTH, "b")], {}, ("error", "4", "", "", "b/key")),
+    ([reading("1"), failed(AUTH, "b")], {}, ("below", "3", "", "", "default/key\nb/key")),
+    ([failed(SILENCE)], {"fail_open": True}, ("error", "0", "", "", "default/key")),
+])  # fmt: skip
 def test_outputs_are_exact(readings: Sequence[Reading], rules: Mapping[str, bool], expected: Sequence[str]) -> None:
     """The amounts are those of the balance with the least left, every digit of them; empty where that is not known."""
     names = ("verdict", "exit-code", "remaining", "used", "stopped-by")

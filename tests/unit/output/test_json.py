@@ -41,20 +41,13 @@ def test_an_unlimited_balance_is_null() -> None:
     assert (document["remain_balance"], document["unlimited_quota"]) == (None, True)
 
 
-@pytest.mark.parametrize(
-    ("remain", "credits", "shown"),
-    [
-        ("10.5", {}, {}),
-        (
-            "10.5",
-            {"remain_credits": "105", "used_credits": "23"},
-            {"remain_credits": 105, "used_credits": 23},
-        ),
-        ("10.5", {"remain_credits": "105"}, {"remain_credits": 105, "used_credits": None}),
-        ("10.5", {"used_credits": "23"}, {"remain_credits": None, "used_credits": 23}),
-        (None, {"used_credits": "0"}, {"remain_credits": None, "used_credits": 0}),
-    ],
-)
+@pytest.mark.parametrize(("remain", "credits", "shown"), [
+    ("10.5", {}, {}),
+    ("10.5", {"remain_credits": "105", "used_credits": "23"}, {"remain_credits": 105, "used_credits": 23}),
+    ("10.5", {"remain_credits": "105"}, {"remain_credits": 105, "used_credits": None}),
+    ("10.5", {"used_credits": "23"}, {"remain_credits": None, "used_credits": 23}),
+    (None, {"used_credits": "0"}, {"remain_credits": None, "used_credits": 0}),
+])  # fmt: skip
 def test_credits_are_there_when_the_gateway_sends_them(
     remain: str | None, credits: Mapping[str, str], shown: Mapping[str, Any]
 ) -> None:
@@ -94,41 +87,17 @@ def test_json_never_carries_colours() -> None:
     assert show([reading()], JSON, terminal(20, colour=True)) == show([reading()], JSON)
 
 
-@pytest.mark.parametrize(
-    ("readings", "thresholds", "rules", "document"),
-    [
-        (
-            [reading()],
-            limits("5"),
-            {},
-            {"verdict": "pass", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": []},
-        ),
-        (
-            [reading()],
-            limits("10.51", "3"),
-            {},
-            {"verdict": "below", "exit_code": 3, "min": 10.51, "max_used": 3, "stopped_by": ["default/key"]},
-        ),
-        (
-            [reading(None)],
-            limits("5"),
-            {"unlimited_passes": False},
-            {"verdict": "unlimited", "exit_code": 7, "min": 5, "max_used": None, "stopped_by": ["default/key"]},
-        ),
-        (
-            [failed(AUTH)],
-            limits(None, "5"),
-            {},
-            {"verdict": "error", "exit_code": 4, "min": None, "max_used": 5, "stopped_by": ["default/key"]},
-        ),
-        (
-            [failed(UnavailableError("no answer"))],
-            limits("5"),
-            {"fail_open": True},
-            {"verdict": "error", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": ["default/key"]},
-        ),
-    ],
-)
+@pytest.mark.parametrize(("readings", "thresholds", "rules", "document"), [
+    ([reading()], limits("5"), {}, {"verdict": "pass", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": []}),
+    ([reading()], limits("10.51", "3"), {},
+     {"verdict": "below", "exit_code": 3, "min": 10.51, "max_used": 3, "stopped_by": ["default/key"]}),
+    ([reading(None)], limits("5"), {"unlimited_passes": False},
+     {"verdict": "unlimited", "exit_code": 7, "min": 5, "max_used": None, "stopped_by": ["default/key"]}),
+    ([failed(AUTH)], limits(None, "5"), {},
+     {"verdict": "error", "exit_code": 4, "min": None, "max_used": 5, "stopped_by": ["default/key"]}),
+    ([failed(UnavailableError("no answer"))], limits("5"), {"fail_open": True},
+     {"verdict": "error", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": ["default/key"]}),
+])  # fmt: skip
 def test_a_verdict_is_one_document(
     readings: Sequence[Reading], thresholds: Thresholds, rules: Mapping[str, bool], document: Mapping[str, Any]
 ) -> None:

@@ -125,16 +125,13 @@ def test_of_a_spendable_balance_whose_account_failed_the_key_is_still_told() -> 
     assert found["remaining_balance"] == {"default/key/": D("10.5")}
 
 
-@pytest.mark.parametrize(
-    ("forecast", "seconds", "at_least"),
-    [
-        (Forecast(ForecastState.OK, D(7), D(1), D("7.1"), D("3.33333333"), D(9)), 613440, 287999),
-        (Forecast(ForecastState.ROUGH, D(3), D(0), None, D(2), None), None, 172800),
-        (Forecast(ForecastState.EMPTY, D(3), None, D(0), D(0), D(0)), 0, 0),
-        (Forecast(ForecastState.IDLE, D(3), D(0)), None, None),
-        (Forecast(ForecastState.TOO_LITTLE, D(1)), None, None),
-    ],
-)
+@pytest.mark.parametrize(("forecast", "seconds", "at_least"), [
+    (Forecast(ForecastState.OK, D(7), D(1), D("7.1"), D("3.33333333"), D(9)), 613440, 287999),
+    (Forecast(ForecastState.ROUGH, D(3), D(0), None, D(2), None), None, 172800),
+    (Forecast(ForecastState.EMPTY, D(3), None, D(0), D(0), D(0)), 0, 0),
+    (Forecast(ForecastState.IDLE, D(3), D(0)), None, None),
+    (Forecast(ForecastState.TOO_LITTLE, D(1)), None, None),
+])  # fmt: skip
 def test_a_forecast_is_told_in_seconds(forecast: Forecast, seconds: int | None, at_least: int | None) -> None:
     """The expected end and the low one, which is rounded down; what has no end has no sample."""
     found = metrics(reading()._replace(forecast=forecast))

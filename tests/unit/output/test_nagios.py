@@ -258,14 +258,11 @@ def test_a_line_has_an_end(count: int) -> None:
     assert len(items) == count * len(kinds) or kinds == {"remaining"}
 
 
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (ApimartError("there is none", "make one"), "APIMART UNKNOWN - there is none (make one)\n"),
-        (ApimartError("there | is\nnone"), "APIMART UNKNOWN - there \\x7c is\\x0anone\n"),
-        (ApimartError("$5 `id` $(id) ${IFS}"), "APIMART UNKNOWN - $5 'id' \\x24(id) \\x24{IFS}\n"),
-    ],
-)
+@pytest.mark.parametrize(("error", "line"), [
+    (ApimartError("there is none", "make one"), "APIMART UNKNOWN - there is none (make one)\n"),
+    (ApimartError("there | is\nnone"), "APIMART UNKNOWN - there \\x7c is\\x0anone\n"),
+    (ApimartError("$5 `id` $(id) ${IFS}"), "APIMART UNKNOWN - $5 'id' \\x24(id) \\x24{IFS}\n"),
+])  # fmt: skip
 def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
     """With its hint, and without data."""
     assert render_unknown(error) == line

@@ -89,24 +89,11 @@ def watched(
 BUDGET, LEAST = Limits(max_spend=Decimal(7)), Limits(min=Decimal(5))
 
 CALLS = (
-    (Scripted, "again"),
-    (Guard, "take"),
-    (Guard, "stop"),
-    (Guard, "next_look"),
-    (Guard, "new_doubt"),
-    (Silent, "begin"),
-    (Silent, "beat"),
-    (Watch, "_now"),
-    (Watch, "_take"),
-    (Watch, "_look"),
-    (Watch, "_wait_for_turn"),
-    (Watch, "_look_after_looks"),
-    (Watch, "_tell_doubts"),
-    (Watch, "_tell_blindness"),
-    (watching, "write_warning"),
-    (watching, "bug"),
-    (watching.threading.Thread, "is_alive"),
-)
+    (Scripted, "again"), (Guard, "take"), (Guard, "stop"), (Guard, "next_look"), (Guard, "new_doubt"),
+    (Silent, "begin"), (Silent, "beat"), (Watch, "_now"), (Watch, "_take"), (Watch, "_look"), (Watch, "_wait_for_turn"),
+    (Watch, "_look_after_looks"), (Watch, "_tell_doubts"), (Watch, "_tell_blindness"), (watching, "write_warning"),
+    (watching, "bug"), (watching.threading.Thread, "is_alive"),
+)  # fmt: skip
 """What is called while a command is watched."""
 
 FAILURES = (ZeroDivisionError("of ours"), MemoryError(), RecursionError(), SystemExit(1), OverflowError(), OSError(28))
