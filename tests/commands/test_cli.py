@@ -40,13 +40,9 @@ def test_the_package_can_be_run_as_a_module(environment: Mapping[str, str]) -> N
         (["check"], 2, "apimart: error: there is no threshold to check\n"),
     ):
         ended = subprocess.run(
-            [sys.executable, "-m", "apimart_cli", *arguments],
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=30,
-            check=False,
-        )
+            [sys.executable, "-m", "apimart_cli", *arguments], env=environment, capture_output=True, encoding="utf-8",
+            timeout=30, check=False,
+        )  # fmt: skip
         assert ended.returncode == code
         assert (ended.stdout + ended.stderr).startswith(said)
 
@@ -220,13 +216,9 @@ def _raise(error: BaseException) -> Callable[..., Any]:
     "error", [ValueError(KEY), KeyError(KEY), RecursionError(KEY), MemoryError(), AssertionError(KEY)]
 )
 def test_a_bug_is_one_line_and_never_a_verdict(
-    capsys: Captured,
-    monkeypatch: pytest.MonkeyPatch,
-    online: Sandbox,
-    place: str,
-    arguments: Sequence[str],
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, place: str, arguments: Sequence[str],
     error: Exception,
-) -> None:
+) -> None:  # fmt: skip
     """Exit code 1, the type and the place, no traceback, and nothing of a message that may hold the key."""
     monkeypatch.setattr(place, _raise(error))
     assert main(arguments) is ExitCode.INTERNAL
@@ -399,14 +391,9 @@ def test_python_m_loads_nothing_from_the_folder_one_stands_in(
         (tmp_path / f"{name}.py").write_text("raise SystemExit(99)\n")
     for flags in ([], ["-P"]):
         ended = subprocess.run(
-            [sys.executable, *flags, "-m", "apimart_cli", "balance"],
-            env={**environment, **connected(online)},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=30,
-            cwd=tmp_path,
-            check=False,
-        )
+            [sys.executable, *flags, "-m", "apimart_cli", "balance"], env={**environment, **connected(online)},
+            capture_output=True, encoding="utf-8", timeout=30, cwd=tmp_path, check=False,
+        )  # fmt: skip
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "10.5" in ended.stdout
 

@@ -38,23 +38,14 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
     assert [tuple(re.split(r" {2,}", line)) for line in shown.stdout.splitlines()] == [
         ("profile", "work", f"default_profile in {path}"),
         ("api_key", f"set, {len(KEY)} characters", f"profile work in {path}"),
-        ("key_id", KEY_ID, f"profile work in {path}"),
-        ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
-        ("timeout", "1.5", "--timeout"),
-        ("scope", "key", "default"),
-        ("unit", "USD", f"profile work in {path}"),
-        ("min", "5.00", f"profile work in {path}"),
-        ("max_used", "-", "default"),
-        ("min_runway", "-", "default"),
-        ("on_low", "-", "default"),
-        ("on_recover", "-", "default"),
-        ("on_stop", "-", "default"),
-        ("rearm", "1.2", "default"),
-        ("remind", "-", "default"),
-        ("record", "false", "APIMART_RECORD"),
+        ("key_id", KEY_ID, f"profile work in {path}"), ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
+        ("timeout", "1.5", "--timeout"), ("scope", "key", "default"), ("unit", "USD", f"profile work in {path}"),
+        ("min", "5.00", f"profile work in {path}"), ("max_used", "-", "default"), ("min_runway", "-", "default"),
+        ("on_low", "-", "default"), ("on_recover", "-", "default"), ("on_stop", "-", "default"),
+        ("rearm", "1.2", "default"), ("remind", "-", "default"), ("record", "false", "APIMART_RECORD"),
         ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
         ("background_keys", "false", "default"),
-    ]
+    ]  # fmt: skip
 
 
 def test_every_setting_of_the_file_is_shown(call: Call, write_config: Write) -> None:
@@ -288,20 +279,17 @@ x = 1
 """
 
 BROKEN_LINES = [
-    (2, "default_profile: there is no profile 'wrok'", None),
-    (3, "unknown name 'timout'", None),
+    (2, "default_profile: there is no profile 'wrok'", None), (3, "unknown name 'timout'", None),
     (4, "timeout: the time limit must be more than 0 and at most 3600 seconds", None),
-    (5, "min must be a number", None),
-    (6, "scope: 'all' is not a scope", None),
+    (5, "min must be a number", None), (6, "scope: 'all' is not a scope", None),
     (7, "[profiles.dotted]: unit: '' is not a unit", "dotted"),
     (8, "[profiles.dotted]: api_key_command must be a list of strings", "dotted"),
     (12, "[profiles.inline]: min must be a number", "inline"),
     (16, "[profiles.work]: unit: 'min = 1 and some more' is not a unit", "work"),
     (18, "[profiles.work] has both api_key and api_key_env", "work"),
     (20, "[profiles.odd name]: base_url: the base URL would send the key unencrypted to gateway.example", "odd name"),
-    (21, "[profiles.odd name]: api_key_keyring must be true", "odd name"),
-    (28, "unknown table [profile.typo]", None),
-]
+    (21, "[profiles.odd name]: api_key_keyring must be true", "odd name"), (28, "unknown table [profile.typo]", None),
+]  # fmt: skip
 
 
 def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Write) -> None:
@@ -315,12 +303,8 @@ def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Wri
     assert all(line.startswith("hint: ") for line in told[1::2])
     assert "hint: did you mean work? profiles in the file: dotted, inline, work, odd name, fine" in told
     assert [line.split("  ")[0] for line in checked.stdout.splitlines()] == [
-        "dotted",
-        "inline",
-        "work",
-        "odd name",
-        "fine",
-    ]
+        "dotted", "inline", "work", "odd name", "fine",
+    ]  # fmt: skip
     assert [line for line in checked.stdout.splitlines() if " usable " in line] == [
         f"fine      usable  key set, {len(KEY)} characters"
     ]

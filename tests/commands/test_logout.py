@@ -1,13 +1,11 @@
 """Forgetting a key, and removing names: neither needs the rest of the settings to be right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from support.running import KEY, Call
-
-Write = Callable[..., Path]
+from support.running import KEY, Call, Write
 
 STORED = f'[profiles.default]\napi_key = "{KEY}"\n'
 

@@ -61,14 +61,10 @@ def test_each_profile_has_its_own_thresholds_and_unit(call: Call, sandbox: Sandb
     ended = call("balance", "-o", "prometheus", "--all-profiles", env={"APIMART_BASE_URL": sandbox.url})
     found = told(ended.stdout)
     assert {name: number for name, number in found.items() if name.startswith(("min_", "max_"))} == {
-        "min_balance/work/key/USD": 5,
-        "min_balance/play/key/USD": 1,
-        "min_balance/play/account/USD": 1,
-        "min_balance/none/key/USD": 5,
-        "max_used_balance/work/key/USD": 40,
-        "max_used_balance/play/key/USD": 40,
+        "min_balance/work/key/USD": 5, "min_balance/play/key/USD": 1, "min_balance/play/account/USD": 1,
+        "min_balance/none/key/USD": 5, "max_used_balance/work/key/USD": 40, "max_used_balance/play/key/USD": 40,
         "max_used_balance/none/key/USD": 40,
-    }
+    }  # fmt: skip
     assert [name for name, number in found.items() if name.startswith("reading_success") and not number] == [
         "reading_success/none/key"
     ]

@@ -162,13 +162,9 @@ def test_a_failed_profile_is_a_row_and_the_others_still_show(call: Call, three: 
     rows = [line.split() for line in shown.stdout.splitlines()[2:]]
     assert shown.code == 4
     assert [(row[0], row[2], row[-1]) for row in rows] == [
-        ("good", "10", "ok"),
-        ("unknown", "-", "auth"),
-        ("keyless", "-", "auth"),
-        ("unset", "-", "auth"),
-        ("command", "-", "auth"),
-        ("rich", "30.0", "ok"),
-    ]
+        ("good", "10", "ok"), ("unknown", "-", "auth"), ("keyless", "-", "auth"), ("unset", "-", "auth"),
+        ("command", "-", "auth"), ("rich", "30.0", "ok"),
+    ]  # fmt: skip
     errors = [line for line in shown.stderr.splitlines() if line.startswith("apimart: error: ")]
     assert [line.split(": ")[2] for line in errors] == ["unknown/key", "keyless/key", "unset/key", "command/key"]
     assert "NOT_SET, named by api_key_env of profile unset" in errors[2]

@@ -88,14 +88,9 @@ def test_a_failure_is_not_recorded(call: Call, serve: Serve, env: dict[str, str]
     ({}, "record = false\n", False), ({"APIMART_RECORD": "1"}, "record = false\n", True),
 ])  # fmt: skip
 def test_recording_is_on_but_in_ci(
-    call: Call,
-    env: dict[str, str],
-    ledger: Path,
-    write_config: Write,
-    more: dict[str, str],
-    text: str,
+    call: Call, env: dict[str, str], ledger: Path, write_config: Write, more: dict[str, str], text: str,
     is_recorded: bool,
-) -> None:
+) -> None:  # fmt: skip
     """The variable decides, then the config file, then whether this is CI."""
     write_config(text)
     assert call("balance", env={**env, **more}).code == 0

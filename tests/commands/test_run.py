@@ -704,15 +704,9 @@ LASTING = ("--scope", "key", "--min-runway", "30d", "--report", "report.json", *
     ("0.25", (), 0, 0), ("2", (), 125, 3), (None, (), 125, 8), (None, ("--on-no-forecast", "pass"), 0, 0),
 ])  # fmt: skip
 def test_what_may_not_last_long_enough_starts_nothing(
-    call: Call,
-    sandbox: Any,
-    ledger: Path,
-    tmp_path: Path,
-    spent_per_day: str | None,
-    options: Any,
-    code: int,
+    call: Call, sandbox: Any, ledger: Path, tmp_path: Path, spent_per_day: str | None, options: Any, code: int,
     inner: int,
-) -> None:
+) -> None:  # fmt: skip
     """By the low end of the forecast; what nobody can tell is not enough, unless that is said."""
     if spent_per_day is not None:
         write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day=spent_per_day)

@@ -54,12 +54,8 @@ def test_a_balance_below_its_threshold_stops_the_step(call: Call, serve: Serve, 
     readings = json.loads(runner.outputs.pop("readings"))
     assert [each["remain_balance"] for each in readings] == [3, 100]
     assert {name: runner.outputs[name] for name in ("verdict", "exit-code", "remaining", "used", "stopped-by")} == {
-        "verdict": "below",
-        "exit-code": "3",
-        "remaining": "3",
-        "used": "2.3",
-        "stopped-by": "default/key",
-    }
+        "verdict": "below", "exit-code": "3", "remaining": "3", "used": "2.3", "stopped-by": "default/key",
+    }  # fmt: skip
     assert runner.summary.count("| <code>default&#47;") == 2
 
 
@@ -109,14 +105,9 @@ def test_what_fail_open_forgives_is_a_warning(call: Call, serve: Serve, runner: 
 ])  # fmt: skip
 @pytest.mark.parametrize("quiet", [False, True])
 def test_an_error_is_an_annotation_and_a_verdict(
-    arguments: tuple[str, ...],
-    env: dict[str, str],
-    code: ExitCode,
-    words: str,
-    quiet: bool,
-    call: Call,
+    arguments: tuple[str, ...], env: dict[str, str], code: ExitCode, words: str, quiet: bool, call: Call,
     runner: Runner,
-) -> None:
+) -> None:  # fmt: skip
     """Nothing could be checked: the run shows why, and no later step finds the outputs missing."""
     options = ("--quiet",) if quiet else ()
     ended = call("check", *arguments, "-o", "github", *options, env={**env, **runner.variables})
@@ -125,13 +116,9 @@ def test_an_error_is_an_annotation_and_a_verdict(
     assert [command.name for command in commands] == ([] if quiet else ["error"])
     assert all(words in command.data for command in commands), commands
     assert runner.outputs == {
-        "verdict": "error",
-        "exit-code": str(int(code)),
-        "remaining": "",
-        "used": "",
-        "stopped-by": "",
+        "verdict": "error", "exit-code": str(int(code)), "remaining": "", "used": "", "stopped-by": "",
         "readings": "[]",
-    }
+    }  # fmt: skip
     assert "not known" in runner.summary
 
 

@@ -278,12 +278,8 @@ def test_a_refresh_is_told_what_was_typed_and_no_key(line: Line, started: Starte
     line("-p", "-x y", "--scope", "spendable", "--base-url", "https://other.example")
     [words] = started
     assert words == [
-        "statusline",
-        "--refresh",
-        "--profile=-x y",
-        "--scope=spendable",
-        "--base-url=https://other.example",
-    ]
+        "statusline", "--refresh", "--profile=-x y", "--scope=spendable", "--base-url=https://other.example",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("env", [{"APIMART_RECORD": "0"}, {"CI": "true"}, {"APIMART_HISTORY": "/dev/null"}])

@@ -566,17 +566,12 @@ def _sizes() -> Iterator[Case]:
     sized = http(b"", "Content-Length: 300000000", length=False)
     yield from group("size", PASS, {"64 KiB exactly": http(PADDED)})
     yield from group(
-        "size",
-        BAD,
-        {
-            "one byte more": http(PADDED + " "),
-            "nothing": http(""),
-            "nothing, not even a length": HEAD,
-            "300 MB with a length": (sized + GOOD.encode(), MEGABYTES_300),
-            "300 MB without a length": (HEAD + GOOD.encode(), MEGABYTES_300),
-            "without an end": (HEAD + GOOD.encode(), flood(b" " * 65536)),
-        },
-    )
+        "size", BAD,
+        {"one byte more": http(PADDED + " "), "nothing": http(""), "nothing, not even a length": HEAD,
+         "300 MB with a length": (sized + GOOD.encode(), MEGABYTES_300),
+         "300 MB without a length": (HEAD + GOOD.encode(), MEGABYTES_300),
+         "without an end": (HEAD + GOOD.encode(), flood(b" " * 65536))},
+    )  # fmt: skip
 
 
 def _json() -> Iterator[Case]:
@@ -874,37 +869,26 @@ def _clock() -> Iterator[Case]:
     yield Case("clock: the answer before the question", PASS, (unasked, http()), asked=None)
     yield Case("clock: let in and never heard", UNAVAILABLE, (unasked, stall), asked=None, timeout=0.7)
     yield from group(
-        "clock",
-        UNAVAILABLE,
-        {
-            "let in and never answered": stall,
-            "a status line that drips": drip(http()),
-            "headers that drip": (b"HTTP/1.1 200 OK\r\n", drip(b"X-Header: drop\r\n" * 9)),
-            "headers for ever, slowly": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n", every=0.05)),
-            "a body that drips": (sized, drip(GOOD.encode())),
-            "chunks that drip": (chunked(end=b""), flood(b"1\r\n \r\n", every=0.05)),
-            "white space that drips": (HEAD + GOOD.encode(), flood(b" ", every=0.05)),
-            "a body that stops": (sized + GOOD[:40].encode(), stall),
-            "a body that never ends": (HEAD + GOOD.encode(), stall),
-            "chunks that stop": (chunked(GOOD, end=b""), stall),
-            "headers that stop": (http()[:40], stall),
-        },
+        "clock", UNAVAILABLE,
+        {"let in and never answered": stall, "a status line that drips": drip(http()),
+         "headers that drip": (b"HTTP/1.1 200 OK\r\n", drip(b"X-Header: drop\r\n" * 9)),
+         "headers for ever, slowly": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n", every=0.05)),
+         "a body that drips": (sized, drip(GOOD.encode())),
+         "chunks that drip": (chunked(end=b""), flood(b"1\r\n \r\n", every=0.05)),
+         "white space that drips": (HEAD + GOOD.encode(), flood(b" ", every=0.05)),
+         "a body that stops": (sized + GOOD[:40].encode(), stall),
+         "a body that never ends": (HEAD + GOOD.encode(), stall), "chunks that stop": (chunked(GOOD, end=b""), stall),
+         "headers that stop": (http()[:40], stall)},
         timeout=0.7,
-    )
+    )  # fmt: skip
     yield from group(
-        "connection",
-        UNAVAILABLE,
-        {
-            "reset at once": (unasked, reset),
-            "reset after the question": reset,
-            "reset in the headers": (http()[:40], pause(0.1), reset),
-            "reset in the body": (http()[:-20], pause(0.1), reset),
-            "closed at once": (unasked,),
-            "closed after the question": b"",
-        },
-        timeout=0.7,
-        asked=None,
-    )
+        "connection", UNAVAILABLE,
+        {"reset at once": (unasked, reset), "reset after the question": reset,
+         "reset in the headers": (http()[:40], pause(0.1), reset),
+         "reset in the body": (http()[:-20], pause(0.1), reset), "closed at once": (unasked,),
+         "closed after the question": b""},
+        timeout=0.7, asked=None,
+    )  # fmt: skip
     yield Case("connection: refused", UNAVAILABLE, b"", door=Door.SHUT, timeout=0.7, asked=0)
     yield Case("connection: never accepted", UNAVAILABLE, b"", door=Door.CROWDED, timeout=0.7, asked=0)
 

@@ -42,14 +42,9 @@ def test_no_variable_changes_the_verdict(
         **{name.encode(): variable.value for name, variable in batch.items()},
     }
     ended = subprocess.run(
-        [os.fsencode(command), b"check", b"--min", b"5"],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        cwd=tmp_path,
-        check=False,
-    )
+        [os.fsencode(command), b"check", b"--min", b"5"], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=30, cwd=tmp_path, check=False,
+    )  # fmt: skip
     (code,) = {variable.code for variable in batch.values()}
     told = ended.stdout + ended.stderr
     assert ended.returncode == code, (batch, ended)

@@ -86,13 +86,9 @@ def ask(command: str, environment: Mapping[str, str], tmp_path: Path, elsewhere:
             started = time.monotonic()
             process = subprocess.run(
                 [command, *arguments, "--timeout", str(case.timeout)],
-                env={**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=case.timeout + 60,
-                cwd=tmp_path,
-                check=False,
-            )
+                env={**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}, stdin=subprocess.DEVNULL,
+                capture_output=True, timeout=case.timeout + 60, cwd=tmp_path, check=False,
+            )  # fmt: skip
             # From the moment that the server let it in, or from its start where it never got that far.
             seconds = time.monotonic() - (server.first_contact or started)
         assert seconds <= case.timeout + 0.5 + _slack() + start

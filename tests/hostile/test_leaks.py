@@ -16,9 +16,7 @@ from hostile.catalogue import ECHOES, failed, http, refused
 from support.fault_server import FaultServer, Script, stall
 from support.leaks import find_key
 from support.places import GUARD
-from support.running import KEY, Call, Run, connected
-
-WriteConfig = Callable[[str], Path]
+from support.running import KEY, Call, Run, Write, connected
 
 
 def assert_no_key(*outputs: str) -> None:
@@ -40,7 +38,7 @@ SOURCES = ("option", "standard input", "file", "environment", "profile", "named 
 
 
 @pytest.fixture
-def provide(write_config: WriteConfig, tmp_path: Path) -> Callable[[str, str], Source]:
+def provide(write_config: Write, tmp_path: Path) -> Callable[[str, str], Source]:
     """Make everything that hands a key over in one of the ways of SOURCES: `provide("file", KEY)`."""
 
     def by(source: str, key: str) -> Source:
@@ -93,7 +91,7 @@ def test_config_show_tells_the_length_of_the_key_alone(
     f'default_profile = "{KEY}"\n[profiles.{KEY}]\nmin = 5\n',
 ], ids=["address", "profile name"])  # fmt: skip
 def test_config_show_masks_a_key_that_stands_where_none_belongs(
-    config: str, output: list[str], call: Call, write_config: WriteConfig
+    config: str, output: list[str], call: Call, write_config: Write
 ) -> None:
     """A key pasted into an address or a name of the config file is not shown either."""
     write_config(config)
@@ -106,7 +104,7 @@ def test_config_show_masks_a_key_that_stands_where_none_belongs(
 @pytest.mark.parametrize("output", [[], ["--json"]])
 @pytest.mark.parametrize("command", [("config", "show"), ("config", "check"), ("balance",), ("check", "--min", "5")])
 def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
-    command: tuple[str, ...], output: list[str], call: Call, write_config: WriteConfig
+    command: tuple[str, ...], output: list[str], call: Call, write_config: Write
 ) -> None:
     """Who takes `api_key_env` for the key itself is told so, without it."""
     write_config(f'[profiles.default]\napi_key_env = "{KEY}"\n')
@@ -117,7 +115,7 @@ def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
 
 
 def test_a_profile_named_like_a_key_is_masked_in_every_format(
-    call: Call, sandbox: Sandbox, write_config: WriteConfig, tmp_path: Path
+    call: Call, sandbox: Sandbox, write_config: Write, tmp_path: Path
 ) -> None:
     """A key that somebody made the name of a profile is not shown beside its balance."""
     write_config(f"[profiles.{KEY}]\nmin = 5\n")
@@ -195,7 +193,7 @@ def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, c
     f'[profiles.default]\napi_key = "{KEY}"\napi_key = "{KEY}"\n',
     f'[profiles.default]\napi_key = "{KEY}"\napi_key_env = "{KEY}"\n',
 ], ids=str.split)  # fmt: skip
-def test_a_broken_config_file_is_told_without_its_keys(config: str, call: Call, write_config: WriteConfig) -> None:
+def test_a_broken_config_file_is_told_without_its_keys(config: str, call: Call, write_config: Write) -> None:
     """A mistake in the config file names the file and the place, and nothing of a key that stands there."""
     path = write_config(config)
     for command in (["check", "--min", "5"], ["balance", "--json"], ["config", "show", "--json"]):

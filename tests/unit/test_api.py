@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from traceback import walk_tb
 from typing import Any
@@ -29,9 +29,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.places import ROOT
-from support.running import KEY
-
-Serve = Callable[..., Sandbox]
+from support.running import KEY, Serve
 
 
 def test_a_balance_is_fetched(sandbox: Sandbox) -> None:
@@ -184,13 +182,9 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def _modules_after(code: str, environment: Mapping[str, str]) -> set[str]:
     ended = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
-        env=environment,
-        capture_output=True,
-        encoding="ascii",
-        timeout=30,
-        check=True,
-    )
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], env=environment, capture_output=True,
+        encoding="ascii", timeout=30, check=True,
+    )  # fmt: skip
     return set(ended.stdout.split())
 
 

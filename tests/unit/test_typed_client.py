@@ -73,13 +73,9 @@ def check(tmp_path: Path) -> Check:
         path = tmp_path / "client.py"
         path.write_text(text, encoding="utf-8")
         ended = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", f"{path}"],
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-            check=False,
-        )
+            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", f"{path}"], cwd=tmp_path,
+            capture_output=True, encoding="utf-8", timeout=300, check=False,
+        )  # fmt: skip
         assert ended.returncode in {0, 1}, ended.stderr
         return ended.stdout.splitlines()
 

@@ -9,9 +9,7 @@ import pytest
 
 from apimart_cli.config.file import ConfigFile, config_path, read_config, require_config_path
 from apimart_cli.errors import ConfigError
-from support.running import KEY
-
-Write = Callable[..., Path]
+from support.running import KEY, Write
 
 WHOLE = f"""
 default_profile = "work"
@@ -50,22 +48,13 @@ def test_everything_in_the_file_is_read_as_it_was_written(write_config: Write) -
     """Values are kept as text, so that no amount is rounded and options, variables and file obey the same rules."""
     path = write_config(WHOLE)
     shared = {
-        "base_url": "https://gateway.example",
-        "timeout": "20",
-        "scope": "both",
-        "unit": "USD",
-        "min": "5",
+        "base_url": "https://gateway.example", "timeout": "20", "scope": "both", "unit": "USD", "min": "5",
         "max_used": "1000.50",
-    }
+    }  # fmt: skip
     ci = {
-        "api_key_env": "CI_KEY",
-        "base_url": "https://other.example/prefix",
-        "timeout": "2.50",
-        "scope": "account",
-        "unit": "CNY",
-        "min": "100",
-        "max_used": "0",
-    }
+        "api_key_env": "CI_KEY", "base_url": "https://other.example/prefix", "timeout": "2.50", "scope": "account",
+        "unit": "CNY", "min": "100", "max_used": "0",
+    }  # fmt: skip
     assert read() == ConfigFile(
         path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}, text=WHOLE
     )
@@ -158,14 +147,11 @@ def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, re
 
 
 DEEP = {
-    "arrays": f"min = {'[' * 50_000}{']' * 50_000}",
-    "inline tables": f"min = {'{a = ' * 3000}1{'}' * 3000}",
-    "a dotted name": f"a{'.a' * 50_000} = 1",
-    "a dotted name in quotes": f"\"a\" . 'b'{' . c' * 50_000} = 1",
-    "a table": f"[{'.'.join(['a'] * 50_000)}]",
-    "an array of tables": f"[[ {'.'.join(['a'] * 50_000)} ]]",
+    "arrays": f"min = {'[' * 50_000}{']' * 50_000}", "inline tables": f"min = {'{a = ' * 3000}1{'}' * 3000}",
+    "a dotted name": f"a{'.a' * 50_000} = 1", "a dotted name in quotes": f"\"a\" . 'b'{' . c' * 50_000} = 1",
+    "a table": f"[{'.'.join(['a'] * 50_000)}]", "an array of tables": f"[[ {'.'.join(['a'] * 50_000)} ]]",
     "a name in an inline table": f"x = {{ y = 1, a{'.a' * 50_000} = 1 }}",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,7 @@ from apimart_cli.records import SettingRow
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
 from apimart_cli.words import Scope, ScopeChoice
-from support.running import KEY
-
-Write = Callable[..., Path]
+from support.running import KEY, Write
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 FILE_KEY = "sk-filed-Mk3Bn7Vc1Xz5Ql"
@@ -187,25 +185,17 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
     """Every default is named as such, and there is no key."""
     settings = resolve(Options(), {})
     assert settings.rows() == [
-        SettingRow("profile", "default", "default"),
-        SettingRow("api_key", "not usable: there is no API key", "none"),
-        SettingRow("key_id", None, "none"),
-        SettingRow("base_url", "https://api.apimart.ai", "default"),
-        SettingRow("timeout", "10", "default"),
-        SettingRow("scope", "key", "default"),
-        SettingRow("unit", None, "default"),
-        SettingRow("min", None, "default"),
-        SettingRow("max_used", None, "default"),
-        SettingRow("min_runway", None, "default"),
-        SettingRow("on_low", None, "default"),
-        SettingRow("on_recover", None, "default"),
-        SettingRow("on_stop", None, "default"),
-        SettingRow("rearm", "1.2", "default"),
-        SettingRow("remind", None, "default"),
-        SettingRow("record", "true", "default"),
+        SettingRow("profile", "default", "default"), SettingRow("api_key", "not usable: there is no API key", "none"),
+        SettingRow("key_id", None, "none"), SettingRow("base_url", "https://api.apimart.ai", "default"),
+        SettingRow("timeout", "10", "default"), SettingRow("scope", "key", "default"),
+        SettingRow("unit", None, "default"), SettingRow("min", None, "default"),
+        SettingRow("max_used", None, "default"), SettingRow("min_runway", None, "default"),
+        SettingRow("on_low", None, "default"), SettingRow("on_recover", None, "default"),
+        SettingRow("on_stop", None, "default"), SettingRow("rearm", "1.2", "default"),
+        SettingRow("remind", None, "default"), SettingRow("record", "true", "default"),
         SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
         SettingRow("background_keys", "false", "default"),
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("profile", ["work", "bare"])
@@ -279,11 +269,8 @@ _VARIABLES = {"APIMART_BASE_URL": "https://variable.example/v1/", "APIMART_TIMEO
     ],
 )
 def test_option_beats_variable_beats_profile_beats_file(
-    write_config: Write,
-    options: Mapping[str, Any],
-    environ: Mapping[str, str],
-    rows: Mapping[str, tuple[str, str]],
-) -> None:
+    write_config: Write, options: Mapping[str, Any], environ: Mapping[str, str], rows: Mapping[str, tuple[str, str]],
+) -> None:  # fmt: skip
     """For every setting, the first place that says something decides, and is named as the source."""
     path = write_config(FILE)
     shown = {row.name: (row.value, row.source) for row in resolve(Options(**options), environ).rows()}

@@ -133,12 +133,9 @@ def test_the_request_has_these_headers_and_no_others(gateway: requests_mock.Mock
     (request,) = gateway.request_history
     assert (request.method, request.body, request.query) == ("GET", None, "")
     assert dict(request.headers) == {
-        "User-Agent": f"apimart-cli/{__version__}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Cache-Control": "no-cache",
-        "Authorization": f"Bearer {KEY}",
-    }
+        "User-Agent": f"apimart-cli/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity",
+        "Cache-Control": "no-cache", "Authorization": f"Bearer {KEY}",
+    }  # fmt: skip
     assert request.verify is True
 
 

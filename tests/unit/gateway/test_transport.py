@@ -90,13 +90,9 @@ def test_the_question_on_the_wire_is_this(transport: Transport, play: Play) -> N
     first, *headers = server.heads[0].decode("ascii").removesuffix("\r\n\r\n").split("\r\n")
     assert first == "GET /prefix/v1/balance HTTP/1.1"
     assert sorted(headers) == [
-        "Accept-Encoding: identity",
-        "Accept: application/json",
-        f"Authorization: Bearer {KEY}",
-        "Cache-Control: no-cache",
-        f"Host: 127.0.0.1:{server.port}",
-        f"User-Agent: apimart-cli/{__version__}",
-    ]
+        "Accept-Encoding: identity", "Accept: application/json", f"Authorization: Bearer {KEY}",
+        "Cache-Control: no-cache", f"Host: 127.0.0.1:{server.port}", f"User-Agent: apimart-cli/{__version__}",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("attributes", ["", "; Path=/", "; Domain=127.0.0.1", "; Domain=localhost; Path=/v1"])
@@ -458,13 +454,9 @@ _REACH = "could not reach gateway.example: "
     (ValueError(KEY), ApimartError, "a bug in apimart: ValueError in ", False),
 ])  # fmt: skip
 def test_every_exception_of_the_libraries_becomes_one_of_ours(
-    transport: Transport,
-    monkeypatch: pytest.MonkeyPatch,
-    raised: Exception,
-    kind: type[ApimartError],
-    told: str,
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, raised: Exception, kind: type[ApimartError], told: str,
     retryable: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Each has its kind, its words, and whether asking again can help; what nobody knows is a bug, without words."""
 
     def fail(*_arguments: object, **_named: object) -> None:

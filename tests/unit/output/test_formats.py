@@ -94,11 +94,8 @@ print("rich.table" in sys.modules)
 
 @pytest.mark.parametrize("streams", [True, False])
 def test_what_a_format_begins_with_comes_once(
-    streams: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
+    streams: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+) -> None:  # fmt: skip
     """Before the first readings, as names of columns do: on standard output and in a file, streamed or not."""
     from apimart_cli.commands.balance import _write
 

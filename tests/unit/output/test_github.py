@@ -180,12 +180,7 @@ def test_an_error_that_left_nothing_to_judge_is_told_everywhere() -> None:
         Command("error", {"title": "apimart: nothing could be checked"}, "there is no | key\ngive one: a,b")
     ]
     assert outputs_of(error) == {
-        "verdict": "error",
-        "exit-code": "2",
-        "remaining": "",
-        "used": "",
-        "stopped-by": "",
-        "readings": "[]",
-    }
+        "verdict": "error", "exit-code": "2", "remaining": "", "used": "", "stopped-by": "", "readings": "[]",
+    }  # fmt: skip
     html = MarkdownIt("commonmark").enable("table").render(summary_of(error))
     assert html == "<h3>Balance: not known</h3>\n<p>there is no | key</p>\n<p>give one: a,b</p>\n"

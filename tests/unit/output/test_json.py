@@ -64,12 +64,9 @@ def test_each_reading_has_a_line_of_its_own() -> None:
     first, second, third = (json.loads(line) for line in text.splitlines())
     assert (first["profile"], first["unit"], third["profile"]) == ("a", "USD", "c")
     assert second == {
-        "schema": 1,
-        "profile": "b",
-        "scope": "account",
-        "key_id": None,
+        "schema": 1, "profile": "b", "scope": "account", "key_id": None,
         "error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"},
-    }
+    }  # fmt: skip
 
 
 def test_json_is_ascii_on_one_line() -> None:
@@ -111,12 +108,9 @@ def test_a_verdict_is_one_document(
     assert list(json.loads(text)) == names
     assert judged["verdict"] == document["verdict"]
     assert judged == {
-        **json.loads(show(readings, JSON)),
-        "min": document["min"],
-        "max_used": document["max_used"],
-        "min_runway_days": None,
-        "verdict": document["verdict"],
-    }
+        **json.loads(show(readings, JSON)), "min": document["min"], "max_used": document["max_used"],
+        "min_runway_days": None, "verdict": document["verdict"],
+    }  # fmt: skip
 
 
 def test_the_thresholds_of_a_verdict_are_exact() -> None:
@@ -158,22 +152,12 @@ _TOLD = {"code": "usage", "exit_code": 2, "message": "there is no threshold", "h
 def test_an_error_before_any_reading_is_a_document_too() -> None:
     """`check` keeps the shape of a verdict, everything else that of a reading."""
     assert json.loads(render_error_as_json(ERROR, is_check=False)) == {
-        "schema": 1,
-        "profile": None,
-        "scope": None,
-        "error": _TOLD,
-    }
+        "schema": 1, "profile": None, "scope": None, "error": _TOLD,
+    }  # fmt: skip
     assert json.loads(render_error_as_json(ERROR, is_check=True)) == {
-        "schema": 1,
-        "verdict": "error",
-        "exit_code": 2,
-        "min": None,
-        "max_used": None,
-        "min_runway_days": None,
-        "stopped_by": [],
-        "readings": [],
-        "error": _TOLD,
-    }
+        "schema": 1, "verdict": "error", "exit_code": 2, "min": None, "max_used": None, "min_runway_days": None,
+        "stopped_by": [], "readings": [], "error": _TOLD,
+    }  # fmt: skip
     assert render_error_as_json(ERROR, is_check=True).count("\n") == 1
 
 

@@ -32,14 +32,11 @@ def metrics(*told: Reading | Told) -> dict[str, dict[str, Decimal]]:
 def test_a_limited_balance_says_what_is_left_and_used_and_when_it_was_read() -> None:
     """Amounts have the unit as a label; what has none has no such label. The version is told once."""
     assert metrics(reading("10.50", "2.3", profile="work", unit="USD")) == {
-        "build_info": {__version__: 1},
-        "reading_success": {"work/key": 1},
-        "reading_timestamp_seconds": {"work/key": 1769860805},
-        "payment_required": {"work/key": 0},
-        "remaining_balance": {"work/key/USD": D("10.50")},
-        "used_balance": {"work/key/USD": D("2.3")},
+        "build_info": {__version__: 1}, "reading_success": {"work/key": 1},
+        "reading_timestamp_seconds": {"work/key": 1769860805}, "payment_required": {"work/key": 0},
+        "remaining_balance": {"work/key/USD": D("10.50")}, "used_balance": {"work/key/USD": D("2.3")},
         "unlimited": {"work/key": 0},
-    }
+    }  # fmt: skip
 
 
 def test_the_version_is_left_out_where_others_tell_it() -> None:
@@ -159,11 +156,8 @@ def test_profiles_that_are_shown_alike_are_told_apart_and_each_is_there() -> Non
         reading("4", profile="sk-..."),
     )
     assert found["reading_success"] == {
-        "sk-... (3)/key": 1,
-        "sk-... (4)/key": 0,
-        "sk-... (2)/key": 1,
-        "sk-.../key": 1,
-    }
+        "sk-... (3)/key": 1, "sk-... (4)/key": 0, "sk-... (2)/key": 1, "sk-.../key": 1,
+    }  # fmt: skip
     assert found["remaining_balance"] == {"sk-... (3)/key/": 1, "sk-... (2)/key/": 3, "sk-.../key/": 4}
 
 

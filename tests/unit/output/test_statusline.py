@@ -39,14 +39,9 @@ LINES = [Preset.PLAIN, Preset.TMUX, Preset.STARSHIP, Preset.CLAUDE]
 
 
 def known(
-    remain: str | None = "10.5",
-    *,
-    unit: str | None = "USD",
-    age: timedelta = timedelta(seconds=5),
-    is_old: bool = False,
-    forecast: Forecast | None = TWELVE,
-    is_low: bool = False,
-) -> Known:
+    remain: str | None = "10.5", *, unit: str | None = "USD", age: timedelta = timedelta(seconds=5),
+    is_old: bool = False, forecast: Forecast | None = TWELVE, is_low: bool = False,
+) -> Known:  # fmt: skip
     amount = None if remain is None else Decimal(remain)
     return Known(amount, Decimal("2.3"), unit, AT, age, is_old, forecast, is_low)
 
@@ -254,12 +249,9 @@ def test_the_tooltip_says_it_in_words() -> None:
     """A line each, escaped as markup."""
     document = json.loads(line(known(unit="<i>"), preset=Preset.WAYBAR, profile="a\nb"))
     assert document["tooltip"].splitlines() == [
-        "a\\x0ab/key at api.apimart.ai",
-        "left: 10.5 &lt;i&gt;",
-        "used: 2.3 &lt;i&gt;",
-        "lasts: about 12 days (7 to 24)",
-        "asked 5s ago",
-    ]
+        "a\\x0ab/key at api.apimart.ai", "left: 10.5 &lt;i&gt;", "used: 2.3 &lt;i&gt;",
+        "lasts: about 12 days (7 to 24)", "asked 5s ago",
+    ]  # fmt: skip
     unlimited = json.loads(line(known(None, forecast=None), preset=Preset.WAYBAR))["tooltip"]
     assert "left: unlimited\n" in unlimited
     assert "nothing is known yet" in json.loads(line(None, preset=Preset.WAYBAR))["tooltip"]
@@ -273,24 +265,12 @@ def test_json_has_a_schema_and_exact_numbers() -> None:
     document = json.loads(written)
     assert document.pop("forecast")["state"] == "ok"
     assert document == {
-        "schema": 1,
-        "profile": "work",
-        "scope": "key",
-        "host": "api.apimart.ai",
-        "text": "10.50 USD 12 d",
-        "state": "ok",
-        "remain_balance": 10.5,
-        "used_balance": 2.3,
-        "unlimited_quota": False,
-        "unit": "USD",
-        "at": "2026-11-20T10:00:00Z",
-        "age_seconds": 5,
-    }
+        "schema": 1, "profile": "work", "scope": "key", "host": "api.apimart.ai", "text": "10.50 USD 12 d",
+        "state": "ok", "remain_balance": 10.5, "used_balance": 2.3, "unlimited_quota": False, "unit": "USD",
+        "at": "2026-11-20T10:00:00Z", "age_seconds": 5,
+    }  # fmt: skip
     nothing = json.loads(line(None, preset=Preset.JSON))
     assert (nothing["text"], nothing["state"], nothing["remain_balance"], nothing["forecast"]) == (
-        DASH,
-        "unknown",
-        None,
-        None,
-    )
+        DASH, "unknown", None, None,
+    )  # fmt: skip
     assert json.loads(line(known(None), preset=Preset.JSON))["unlimited_quota"] is True

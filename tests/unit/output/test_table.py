@@ -166,24 +166,8 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
     assert show(readings, TABLE, terminal(needed)) == without_bar
     stacked = show(readings, TABLE, terminal(needed - 1))
     assert stacked.splitlines() == [
-        "Profile:   default",
-        "Scope:     key",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    82 %",
-        "Status:    ok",
-        "",
-        "Profile:   default",
-        "Scope:     account",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    82 %",
-        "Status:    ok",
-        "",
-        "Profile:   default",
-        "Scope:     spendable",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    -",
-        "Status:    limited by key",
-    ]
+        "Profile:   default", "Scope:     key", "Remaining: 10.5", "Used:      2.3", "% left:    82 %", "Status:    ok",
+        "", "Profile:   default", "Scope:     account", "Remaining: 10.5", "Used:      2.3", "% left:    82 %",
+        "Status:    ok", "", "Profile:   default", "Scope:     spendable", "Remaining: 10.5", "Used:      2.3",
+        "% left:    -", "Status:    limited by key",
+    ]  # fmt: skip

@@ -44,16 +44,9 @@ def row_of(made: View, screen: Screen = PIPE) -> dict[str, str]:
 def test_a_row_says_all_that_is_known() -> None:
     """Amounts to the last digit; what was calculated, to three."""
     assert row_of(view()) == {
-        "Profile": "default",
-        "Scope": "key",
-        "Remaining": "10.5 USD",
-        "Spent": "0.25 USD",
-        "Rate": "1.23 USD/h",
-        "Lasts": "~8 h 30 min",
-        "Spend": "▁▂▃▄▅▆▇█",
-        "Age": "1 min",
-        "Status": "ok",
-    }
+        "Profile": "default", "Scope": "key", "Remaining": "10.5 USD", "Spent": "0.25 USD", "Rate": "1.23 USD/h",
+        "Lasts": "~8 h 30 min", "Spend": "▁▂▃▄▅▆▇█", "Age": "1 min", "Status": "ok",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("per_hour", "rate"), [

@@ -51,12 +51,9 @@ def failed(error: ApimartError) -> Reading:
 
 def _balance(remain: str | None, used: str) -> Balance:
     return Balance(
-        scope=Scope.KEY,
-        remain_balance=None if remain is None else Decimal(remain),
-        used_balance=Decimal(used),
-        unlimited_quota=remain is None,
-        fetched_at=MOMENT,
-    )
+        scope=Scope.KEY, remain_balance=None if remain is None else Decimal(remain), used_balance=Decimal(used),
+        unlimited_quota=remain is None, fetched_at=MOMENT,
+    )  # fmt: skip
 
 
 def limits(min: str | None = None, max_used: str | None = None) -> Thresholds:

@@ -30,13 +30,9 @@ WEEK = Forecast(ForecastState.OK, Decimal(14), Decimal(1), Decimal(10), Decimal(
 
 
 def bounds(
-    warning: str | None = None,
-    critical: str | None = None,
-    *,
-    max_used: str | None = None,
-    runway_warning: int | None = None,
-    runway_critical: int | None = None,
-) -> Bounds:
+    warning: str | None = None, critical: str | None = None, *, max_used: str | None = None,
+    runway_warning: int | None = None, runway_critical: int | None = None,
+) -> Bounds:  # fmt: skip
     """What a reading is held to; runways in days."""
     return Bounds(
         warning=None if warning is None else parse_range(warning, "-w"),
@@ -224,13 +220,9 @@ AMOUNTS = st.decimals(-20, 20, allow_nan=False, allow_infinity=False, places=1)
 RANGES = st.builds(Range, st.none() | AMOUNTS, st.none() | AMOUNTS, st.booleans())
 FORECASTS = st.sampled_from([None, UNREADABLE, WEEK, Forecast(ForecastState.TOO_LITTLE, Decimal(1))])
 HELD_TO = st.builds(
-    Bounds,
-    st.none() | RANGES,
-    st.none() | RANGES,
-    st.none() | AMOUNTS,
-    st.none() | st.just(timedelta(days=7)),
+    Bounds, st.none() | RANGES, st.none() | RANGES, st.none() | AMOUNTS, st.none() | st.just(timedelta(days=7)),
     st.none() | st.just(timedelta(days=8)),
-).filter(lambda held_to: held_to.are_set)
+).filter(lambda held_to: held_to.are_set)  # fmt: skip
 
 
 @given(st.none() | AMOUNTS, AMOUNTS, FORECASTS, HELD_TO)

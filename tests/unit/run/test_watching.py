@@ -103,13 +103,8 @@ class Fault:
     """Makes one call raise at some of its times."""
 
     def __init__(
-        self,
-        patch: pytest.MonkeyPatch,
-        place: Any,
-        name: str,
-        failure: BaseException,
-        fails: Callable[[int], bool],
-    ) -> None:
+        self, patch: pytest.MonkeyPatch, place: Any, name: str, failure: BaseException, fails: Callable[[int], bool],
+    ) -> None:  # fmt: skip
         self.count = 0
         self.is_set = False
         own = getattr(place, name)
@@ -142,14 +137,9 @@ def test_the_list_of_calls_is_whole() -> None:
     ids=["budget", "least"],
 )
 def test_one_fault_in_the_loop_is_not_the_end_of_looking(
-    monkeypatch: pytest.MonkeyPatch,
-    place: Any,
-    name: str,
-    time_of_fault: int,
-    answer: Callable[[int], Look],
-    limits: Limits,
-    expected: StoppedBy,
-) -> None:
+    monkeypatch: pytest.MonkeyPatch, place: Any, name: str, time_of_fault: int, answer: Callable[[int], Look],
+    limits: Limits, expected: StoppedBy,
+) -> None:  # fmt: skip
     """Whatever is called raises at its n-th time, and the command is stopped by the limit that it reaches later."""
     failure = FAILURES[(time_of_fault + len(name)) % len(FAILURES)]
     fault = Fault(monkeypatch, place, name, failure, lambda count: count == time_of_fault)
