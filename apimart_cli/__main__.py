@@ -89,6 +89,8 @@ def run() -> "NoReturn":
 
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _fill_closed_streams()
+    if _has_printed_version():
+        os._exit(0)
     try:
         from apimart_cli.cli import main
         from apimart_cli.processes.descendants import claim_process
@@ -101,6 +103,22 @@ def run() -> "NoReturn":
     # Everything written is flushed. Taking the interpreter apart would take as long as starting it, and Ctrl-C
     # meanwhile would change the status.
     os._exit(code)
+
+
+def _has_printed_version() -> bool:
+    """Print the version where nothing else is asked for: loading Typer takes longer than Python itself.
+
+    What goes wrong here is told by the command line, which tries again.
+    """
+    if sys.argv[1:] not in (["--version"], ["-V"]):
+        return False
+    from apimart_cli.version import __version__
+
+    line = f"apimart {__version__}\n".encode()
+    try:
+        return os.write(1, line) == len(line)
+    except OSError:
+        return False
 
 
 def _handle_faults() -> None:

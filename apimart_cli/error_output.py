@@ -76,10 +76,10 @@ def _answer_of_check(error: ApimartError, chosen: "OutputFormat", *, quiet: bool
         if shown.failed is not None and not quiet:
             write_answer(shown.failed(error), shown.encoding)
     finally:
-        if shown.reports is not None:
-            from apimart_cli.screen.pieces import write_reports
+        if shown.runner_files is not None:
+            from apimart_cli.screen.pieces import add_to_runner_files
 
-            write_reports(shown.reports(error))
+            add_to_runner_files(shown.runner_files(error))
 
 
 def _chosen(options: Mapping[str, Any]) -> "OutputFormat | None":

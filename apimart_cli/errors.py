@@ -15,7 +15,7 @@ The exit codes and the tree of errors: the two lists that scripts and callers ca
 Pure: no I/O, nothing heavy imported. Every other module may import this one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import ClassVar
 
@@ -67,10 +67,6 @@ class ExitCode(IntEnum):
     """Ctrl-C."""
 
 
-NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the container allows (clone3)"
-"""What to do where the system starts no thread."""
-
-
 NOT_STARTED = 125
 """What `run` ends with when its command was not started, or when apimart itself failed, as GNU timeout does."""
 
@@ -95,6 +91,10 @@ class ApimartError(Exception):
 
     code: ClassVar[str] = "internal"
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    is_silence: bool = False
+    """Whether the gateway said nothing at all: `--fail-open` forgives that, and no word of the gateway's."""
+    retry_after: float | None = None
+    """For how many seconds the gateway asked not to be asked again, at most LONGEST_RETRY_AFTER; else None."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         self.message = visible(message)
@@ -102,11 +102,25 @@ class ApimartError(Exception):
         super().__init__(self.message)
 
 
+def longest_retry_after(errors: Iterable[ApimartError | None]) -> float | None:
+    """Return the longest `retry_after` of these errors; None where none of them has one."""
+    return max((error.retry_after for error in errors if error and error.retry_after is not None), default=None)
+
+
 class UsageError(ApimartError):
     """The command line, the environment or the configuration is wrong; nothing was asked of the gateway."""
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the container allows (clone3)"
+"""What to do where the system starts no thread."""
+
+
+def no_thread(what: str) -> UsageError:
+    """Return the error for a system that starts no thread, after `what` cannot be done without one."""
+    return UsageError(f"{what}: the system starts no thread", NO_THREAD_HINT)
 
 
 class ConfigError(UsageError):
@@ -151,8 +165,7 @@ class UnavailableError(ApimartError):
     """No answer could be had within the time allowed.
 
     `retryable` tells whether asking again soon can help. `was_told` tells that the gateway was reached and said itself
-    that it does not know the balance: `--fail-open` forgives silence, and no such word. `retry_after` is for how many
-    seconds the gateway asked not to be asked again, at most LONGEST_RETRY_AFTER; None where it did not.
+    that it does not know the balance.
     """
 
     code = "unavailable"
@@ -163,8 +176,7 @@ class UnavailableError(ApimartError):
     ) -> None:
         super().__init__(message, hint)
         self.retryable = retryable
-        self.was_told = was_told
-        self.retry_after: float | None = None
+        self.is_silence = not was_told
 
 
 class BadResponseError(ApimartError):

@@ -122,11 +122,13 @@ class Place(NamedTuple):
             os.unlink(self._of(name), dir_fd=self.folder)
 
     @contextmanager
-    def replaced(self, new: str, *, mode: int, whatever_the_umask: bool = False) -> Iterator[BinaryIO]:
-        """Give a file called `new` to write to, which takes the place of the one here once it is on the disk.
+    def replaced(self, new: str | None = None, *, mode: int, whatever_the_umask: bool = False) -> Iterator[BinaryIO]:
+        """Give a file to write to, called `new`, which takes the place of the one here once it is on the disk.
 
-        When the block fails or a signal ends the process, it is removed, and the old file is still there.
+        When the block fails or a signal ends the process, the new file is removed, and the old one is still there. By
+        default its name is that of the one here and of this process.
         """
+        new = new or f".{self.path.name}.{os.getpid()}.new"
         is_ours = False
 
         def remove() -> None:
@@ -304,6 +306,15 @@ class _Walk:
         with suppress(OSError):
             return not stat.S_ISREG(os.stat(name, dir_fd=self._folder).st_mode)
         return False
+
+
+def is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file; one that cannot be looked at may be there."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def _is_in_proc(folder: str) -> bool:

@@ -1,4 +1,4 @@
-"""Untrusted text made safe to show: one visible line, and nothing in it that looks like a key.
+"""Untrusted text made safe to show: one visible line, and nothing in it that looks like a key. And the form of times.
 
 Whatever a server, a file or an argument sent us is data. Before it may stand in a message it passes through here,
 so that it can neither move the cursor, nor hide, nor end the line, nor command the CI runner that reads the log.
@@ -7,6 +7,7 @@ Pure: no I/O, nothing heavy imported.
 
 import re
 import unicodedata
+from datetime import datetime
 
 QUOTE_LIMIT = 200
 """Most characters of foreign text that one message shows."""
@@ -74,6 +75,11 @@ def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     # Cut before and after: escapes lengthen the text, and a long text should not be walked to its end.
     shown = visible(text[:limit])
     return shown if max(len(text), len(shown)) <= limit else shown[: limit - 3] + "..."
+
+
+def iso_time(moment: datetime) -> str:
+    """Return a time, which is in UTC, as documents, lines and logs have it: `2026-01-31T12:00:00Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _show_character(character: str) -> str:

@@ -43,7 +43,7 @@ class OutputFormat(StrEnum):
     """Lines of NAME=value, as GitLab takes them."""
 
     @property
-    def has_reports(self) -> bool:
+    def has_runner_files(self) -> bool:
         """Whether it also writes files that a CI runner names; they are asked for where nothing else is, too."""
         return self is OutputFormat.GITHUB
 

@@ -48,7 +48,7 @@ Version = Annotated[
 ]
 
 
-class _Layout(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # it has no public name
+class _HelpLayout(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # it has no public name
     """Breaks lines between words only: an option is never broken at a hyphen."""
 
     def write_text(self, text: str) -> None:
@@ -92,7 +92,7 @@ class Plain:
 
     def get_help(self, ctx: Any) -> str:
         """Return the help, laid out for the width of the terminal."""
-        ctx.formatter_class = _Layout
+        ctx.formatter_class = _HelpLayout
         text: str = super().get_help(ctx)  # type: ignore[misc]  # mixed into Typer's classes
         return text
 
@@ -229,13 +229,13 @@ def alerts_about(
 
     Raises UsageError where an option asks for alerts and there is no threshold.
     """
-    # Of each: any of them may be wrong.
-    wanted = [profile.wants_alerts() for profile in profiles]
-    if trace is not None:
-        for profile, is_wanted in zip(profiles, wanted, strict=True):
-            if not is_wanted and any(each.value is not None for each in profile.commands().values()):
-                trace(f"alert: {profile.profile.value}: nothing is run: there is neither min nor min_runway")
-    if not any(wanted) and not (stops and any(profile.on_stop.value is not None for profile in profiles)):
+    for profile in profiles:
+        profile.require_alert_threshold()
+    for profile in profiles:
+        if trace is not None and profile.names_alert_command and not profile.has_alerts:
+            trace(f"alert: {profile.profile.value}: nothing is run: there is neither min nor min_runway")
+    is_needed = any(profile.has_alerts or (stops and profile.on_stop.value is not None) for profile in profiles)
+    if not is_needed:
         yield None
         return
     from apimart_cli.readings.alerting import Alerts

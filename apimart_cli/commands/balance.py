@@ -35,8 +35,7 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.forecasts import Forecasts
-    from apimart_cli.readings.take import count, take_readings
+    from apimart_cli.readings.take import Tells, count, take_readings
     from apimart_cli.words import OutputFormat
 
     chosen = output.format
@@ -47,16 +46,15 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     profiles = resolve(asking.options())
     trace = trace_of(debug=asking.debug)
     # The lines of several show by themselves how far it is.
-    quiet = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
-    forecasts = None if chosen is OutputFormat.VALUE else Forecasts(profiles)
+    is_streamed = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
     with take_readings(
         profiles,
         source="balance",
-        quiet=quiet,
+        tells=Tells.FAILURES if is_streamed else Tells.EVERYTHING,
         # Metrics have a place for what failed, and something else reads it there.
         keyless_too=chosen is OutputFormat.PROMETHEUS,
         trace=trace,
-        forecasts=forecasts,
+        forecast_patience=None if chosen is OutputFormat.VALUE else 0.0,
     ) as taken:
         # Loaded while the answers travel, and Rich with it where a table is to be drawn.
         from apimart_cli.output import format_of

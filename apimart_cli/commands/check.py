@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.readings.forecasts import Forecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.gate import Verdict
@@ -81,7 +80,7 @@ def check(
     130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import take_readings
+    from apimart_cli.readings.take import Tells, take_readings
 
     chosen = output.format
     options = asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict())
@@ -90,7 +89,6 @@ def check(
     for profile in profiles:
         profile.thresholds()
     trace = trace_of(debug=asking.debug)
-    forecasts = _forecasts(profiles)
     seen: list[Taken] = []
     # The last of all, also where the answer cannot be written.
     with alerts_about(profiles, seen, trace=trace):
@@ -98,9 +96,9 @@ def check(
             profiles,
             source="check",
             refuse_exposed=True,
-            quiet=quiet or quiet_pass,
+            tells=Tells.FAILURES if quiet or quiet_pass else Tells.EVERYTHING,
             trace=trace,
-            forecasts=forecasts,
+            forecast_patience=_forecast_patience(profiles),
         ) as taken:
             # Loaded while the answers travel.
             from apimart_cli.rules.gate import judge
@@ -116,22 +114,22 @@ def check(
             quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
             _write(verdict, chosen, quiet=quiet)
         _comment(verdict, seen, quiet=quiet)
-        _tell_what_is_not_told(verdict, forecasts, profiles)
+        _explain_missing_forecasts(verdict, seen, profiles)
     return verdict.exit_code
 
 
-def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
-    """Return what makes forecasts, where a profile needs one."""
+def _forecast_patience(profiles: "Sequence[Settings]") -> float | None:
+    """Return how long to wait for forecasts; None if no profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
-    from apimart_cli.readings.forecasts import Forecasts, patience_for
+    from apimart_cli.readings.forecasts import patience_for
 
-    return Forecasts(profiles, patience=patience_for(profiles))
+    return patience_for(profiles)
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     """Write the verdict on standard output, unless it is to be quiet there, and to the files of a CI runner."""
-    if quiet and not chosen.has_reports:
+    if quiet and not chosen.has_runner_files:
         return
     from apimart_cli.output import format_of
     from apimart_cli.screen.writing import standard_output, write_answer
@@ -140,10 +138,10 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
         write_answer(shown.checked(verdict, standard_output()), shown.encoding)
-    if shown.reports is not None:
-        from apimart_cli.screen.pieces import write_reports
+    if shown.runner_files is not None:
+        from apimart_cli.screen.pieces import add_to_runner_files
 
-        write_reports(shown.reports(verdict))
+        add_to_runner_files(shown.runner_files(verdict))
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
@@ -178,7 +176,7 @@ def _has_key_forecast(reading: "Reading") -> bool:
     return states.get(Scope.KEY) not in untold and states.get(Scope.ACCOUNT) in untold
 
 
-def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", profiles: "Sequence[Settings]") -> None:
+def _explain_missing_forecasts(verdict: "Verdict", seen: "Sequence[Taken]", profiles: "Sequence[Settings]") -> None:
     """Say of which balances it is not known how long they last, and what to do about it."""
     untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
     if not untold:
@@ -186,7 +184,7 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
     from apimart_cli.output.runway import in_words
     from apimart_cli.screen.writing import write_error
 
-    unread = forecasts.error if forecasts is not None else None
+    unread = next((each.history_error for each in seen if each.history_error is not None), None)
     for reading in untold:
         reason = in_words(reading.forecast) if unread is None else f"{unread}"
         hint = (

@@ -84,7 +84,7 @@ def exporter(
     """
     _require_library()
     from apimart_cli.exporter.access import AccessFiles, parse_listen, parse_shard
-    from apimart_cli.exporter.service import Order, export
+    from apimart_cli.exporter.service import ExporterOptions, export
 
     if asking.api_key == "-":
         raise UsageError(
@@ -93,7 +93,7 @@ def exporter(
     part = None if shard is None else parse_shard(shard)
     options = asking.options()
     return export(
-        Order(
+        ExporterOptions(
             choose=lambda: _choose(options, part, interval),
             places=[parse_listen(each) for each in listen or (LISTEN,)],
             files=AccessFiles(tls_cert, tls_key, token_file),

@@ -126,7 +126,7 @@ def _profile(meaning: str) -> Any:
     )
 
 
-class Shown(NamedTuple):
+class HistoryOptions(NamedTuple):
     """What of the history is shown."""
 
     profiles: Annotated[list[str] | None, _profile("What this profile has read; may be repeated.")] = None
@@ -141,7 +141,7 @@ class Shown(NamedTuple):
 
 @app.callback(invoke_without_command=True)
 @with_records
-def history(context: typer.Context, shown: Shown, output: SettingsOutput) -> ExitCode:
+def history(context: typer.Context, shown: HistoryOptions, output: SettingsOutput) -> ExitCode:
     """Show what was spent each day and how long the rest lasts.
 
         apimart history
@@ -153,7 +153,7 @@ def history(context: typer.Context, shown: Shown, output: SettingsOutput) -> Exi
     """
     if context.invoked_subcommand is None:
         return _show(shown, output)
-    if shown.profiles or shown._replace(profiles=None) != Shown() or output != SettingsOutput():
+    if shown.profiles or shown._replace(profiles=None) != HistoryOptions() or output != SettingsOutput():
         # They would be left out without a word, and `clear` would delete more than was meant.
         name = f"apimart history {context.invoked_subcommand}"
         raise UsageError(f"options of {name} go after it", f"see: {name} --help")
@@ -162,7 +162,7 @@ def history(context: typer.Context, shown: Shown, output: SettingsOutput) -> Exi
 
 @app.command(cls=Command)
 @with_records
-def show(shown: Shown, output: SettingsOutput) -> ExitCode:
+def show(shown: HistoryOptions, output: SettingsOutput) -> ExitCode:
     """Show the same as apimart history.
 
         apimart history show
@@ -297,7 +297,7 @@ def clear(
     return ExitCode.OK
 
 
-def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
+def _show(shown: HistoryOptions, output: SettingsOutput) -> ExitCode:
     from datetime import UTC, datetime
 
     from apimart_cli.config.settings import require_history_path

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.readings.forecasts import Forecasts
     from apimart_cli.rules.plugin import Bounds, Range
 
 app = new_app()
@@ -56,7 +55,7 @@ class PluginOptions(NamedTuple):
     debug: Debug = False
 
 
-class Thresholds(NamedTuple):
+class PluginThresholds(NamedTuple):
     """What the balances are held to, as it was typed."""
 
     warning: Annotated[
@@ -96,7 +95,7 @@ class Thresholds(NamedTuple):
 @with_records
 def nagios(
     asking: PluginOptions,
-    thresholds: Thresholds,
+    thresholds: PluginThresholds,
     unavailable: Annotated[
         WhenUnavailable,
         typer.Option("--unavailable", help="The state where no balance is to be had: no answer, a rejected key."),
@@ -122,7 +121,7 @@ def nagios(
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import take_readings
+    from apimart_cli.readings.take import Tells, take_readings
     from apimart_cli.rules.plugin import Choices, examine, worst
 
     profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
@@ -134,9 +133,9 @@ def nagios(
         source="nagios",
         refuse_exposed=True,
         keyless_too=True,
-        is_silent=True,
+        tells=Tells.NOTHING,
         trace=trace_of(debug=asking.debug),
-        forecasts=_forecasts(profiles, bounds),
+        forecast_patience=_forecast_patience(profiles, bounds),
     ) as taken:
         # Loaded while the answers travel.
         from apimart_cli.output.nagios import render
@@ -157,7 +156,7 @@ def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
     return list({each.profile.value: each for each in profiles}.values())
 
 
-def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bounds]":
+def _bounds(profiles: "Sequence[Settings]", thresholds: PluginThresholds) -> "list[Bounds]":
     """Return what each profile is held to: the options, and what the config file says where they say nothing.
 
     Raises UsageError where that is nothing.
@@ -196,9 +195,9 @@ def _duration(text: str | None, source: str) -> "timedelta | None":
     return None if text is None else parse_duration(text, source)
 
 
-def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "Forecasts":
-    """Return what makes forecasts: waited for where a state depends on them, and otherwise shown if they are there."""
-    from apimart_cli.readings.forecasts import Forecasts, patience_for
+def _forecast_patience(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> float:
+    """Return how long to wait for forecasts: 0, which shows those that are there, if no state depends on one."""
+    from apimart_cli.readings.forecasts import patience_for
 
-    is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    return Forecasts(profiles, patience=patience_for(profiles) if is_asked else 0.0)
+    is_needed = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
+    return patience_for(profiles) if is_needed else 0.0

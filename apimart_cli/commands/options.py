@@ -118,7 +118,7 @@ class AskingOptions(NamedTuple):
         return Options(**typed, read_standard_input=_read_standard_input)
 
 
-class GuardingOptions(NamedTuple):
+class OneKeyOptions(NamedTuple):
     """Which key is asked, and of which balance, again and again while something else goes on: always a single one."""
 
     api_key: Annotated[

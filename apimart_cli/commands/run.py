@@ -7,7 +7,7 @@ import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
 from apimart_cli.commands.completion import complete_command
-from apimart_cli.commands.options import AlertOptions, GuardingOptions, trace_of, with_records
+from apimart_cli.commands.options import AlertOptions, OneKeyOptions, trace_of, with_records
 from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
 
@@ -31,7 +31,7 @@ def _limit(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
 @app.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @with_records
 def run(
-    asking: GuardingOptions,
+    asking: OneKeyOptions,
     alert: AlertOptions,
     command: Annotated[
         list[str] | None,
@@ -106,7 +106,7 @@ def run(
     """
     from apimart_cli.config.values import parse_interval, parse_seconds
     from apimart_cli.readings.take import Taken
-    from apimart_cli.run.supervision import Order, run_guarded
+    from apimart_cli.run.supervision import RunOptions, run_guarded
     from apimart_cli.screen.writing import only_told
 
     if not command:
@@ -122,7 +122,7 @@ def run(
             alerts_about([settings], label=label, holds_warnings=True, stops=True, trace=trace)
         )
         status = run_guarded(
-            Order(
+            RunOptions(
                 command=command,
                 settings=settings,
                 limits=limits,
@@ -137,8 +137,8 @@ def run(
                 label=label,
                 report=None if report is None else _report(report),
                 trace=trace,
-                told=None if alerts is None else lambda held: alerts.take([Taken(settings, held)]),
-                stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
+                on_readings=None if alerts is None else lambda held: alerts.take([Taken(settings, held)]),
+                on_stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
             )
         )
         with only_told():
@@ -147,7 +147,7 @@ def run(
 
 
 def _settings(
-    asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None, on_stop: str | None
+    asking: OneKeyOptions, alert: AlertOptions, least: str | None, min_runway: str | None, on_stop: str | None
 ) -> "Settings":
     """Return what is in force for the one profile."""
     from apimart_cli.config.precedence import resolve

@@ -14,7 +14,7 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_command
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, CommandStatus, ExitCode, UsageError
+from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, UsageError, no_thread
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def sandbox(
                 stack.close()
             return status
     except NoThreadError:
-        raise UsageError("the sandbox cannot serve: the system starts no thread", NO_THREAD_HINT) from None
+        raise no_thread("the sandbox cannot serve") from None
 
 
 def _parse_seconds(name: str, text: str) -> float:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apimart_cli.config.settings import Options
-    from apimart_cli.output.statusline import Reader
-    from apimart_cli.statusline import Found
+    from apimart_cli.output.statusline import LineReader
+    from apimart_cli.statusline import FoundStatus
 
 app = new_app()
 
@@ -92,12 +92,12 @@ def statusline(
     return ExitCode.OK
 
 
-def _reader() -> "Reader":
-    from apimart_cli.output.statusline import Reader
+def _reader() -> "LineReader":
+    from apimart_cli.output.statusline import LineReader
     from apimart_cli.screen.writing import standard_output
 
     # starship sets it, for what it starts as well.
-    return Reader(standard_output().unicode, os.environ.get("STARSHIP_SHELL", "bash"))
+    return LineReader(standard_output().unicode, os.environ.get("STARSHIP_SHELL", "bash"))
 
 
 def _refresh(options: "Options") -> ExitCode:
@@ -144,7 +144,7 @@ def _ended_after(seconds: float) -> "Iterator[None]":
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _tell(found: "Found") -> None:
+def _tell(found: "FoundStatus") -> None:
     """Tell a person who tries the command at a terminal why there is no more on the line."""
     from apimart_cli.screen.writing import is_terminal_error
 

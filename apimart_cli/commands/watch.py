@@ -56,7 +56,7 @@ def watch(
     """
     from apimart_cli.config.precedence import resolve
     from apimart_cli.config.values import least_interval, parse_duration, parse_interval
-    from apimart_cli.readings.watch import Order
+    from apimart_cli.readings.watch import WatchOptions
     from apimart_cli.readings.watch import watch as watch_until_the_end
 
     profiles = list({each.profile.value: each for each in resolve(asking.options(min=min, **alert._asdict()))}.values())
@@ -68,7 +68,7 @@ def watch(
     is_live = not output.is_json and trace is None and _can_be_live()
     # What goes wrong with an alert is told after a table, not over it.
     with alerts_about(profiles, holds_warnings=is_live, trace=trace) as alerts:
-        order = Order(
+        options = WatchOptions(
             profiles=profiles,
             interval=parse_interval(interval, least=least, example="a duration like 30s"),
             least=least,
@@ -77,10 +77,10 @@ def watch(
             until_below=until_below,
             is_json=output.is_json,
             is_live=is_live,
-            told=None if alerts is None else alerts.take,
+            on_readings=None if alerts is None else alerts.take,
             trace=trace,
         )
-        return watch_until_the_end(order)
+        return watch_until_the_end(options)
 
 
 def _need_min(profiles: "Sequence[Settings]") -> None:

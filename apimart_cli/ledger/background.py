@@ -1,9 +1,8 @@
-"""Recording beside an answer: what is written within a quarter of a second is written, the rest is dropped.
+"""Threads that write and read the ledger while a command goes on, so that they never delay an answer for long.
 
-In a thread of its own, as no time limit of SQLite ends a write to a disk that hangs. Whatever becomes of the thread,
-the file stays whole: a transaction that is not complete is rolled back by whoever opens it next.
-
-Reading the ledger while answers travel, in a thread of its own: no forecast holds up its answer for long.
+SQLite's own time limits end no write to a disk that hangs, so a thread does it, and the command goes on without it when
+the time is over. The file stays whole, whatever happens to that thread: the next process that opens the file rolls back
+a transaction that is not complete.
 """
 
 import threading
@@ -15,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import ALLOWED_SECONDS, Entry, Series
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.rules.spending import Sample
 
 T = TypeVar("T")
@@ -23,9 +23,9 @@ _PRUNING_SECONDS = 0.05
 
 
 def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: float = ALLOWED_SECONDS) -> None:
-    """Write readings, and prune the ledger when that is due. Raises LedgerError otherwise.
+    """Write readings, and prune the ledger when that is due. Raises LedgerError where the time is not enough.
 
-    What was given up may still be written a moment later, as long as the process lives.
+    Readings that were given up may still be written a moment later, while the process lives.
     """
 
     def write() -> None:
@@ -37,7 +37,7 @@ def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: fl
 
         with opened(path, seconds=seconds) as connection:
             record(connection, entries)
-            # What is locked or interrupted here is done another time.
+            # If this is locked out or interrupted, a later command does it.
             with suppress(sqlite3.OperationalError):
                 prune(connection, now, seconds=_PRUNING_SECONDS)
 
@@ -45,7 +45,10 @@ def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: fl
 
 
 def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
-    """Return what the work returns, or raise what it raises; when it takes too long, it is left to itself."""
+    """Do the work in a thread: return what it returns, or raise what it raises.
+
+    Raises LedgerError after `seconds`. The thread is then left to itself.
+    """
     results: list[T] = []
     errors: list[Exception] = []
 
@@ -55,8 +58,9 @@ def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
         except Exception as error:  # noqa: BLE001  # raised again below
             errors.append(error)
 
-    thread = threading.Thread(target=run, daemon=True, name="ledger")
-    thread.start()
+    thread = start_thread(run, "ledger")
+    if thread is None:
+        raise _no_thread(path)
     thread.join(seconds)
     if errors:
         raise errors[0]
@@ -65,38 +69,43 @@ def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
     return results[0]
 
 
+def _no_thread(path: Path) -> LedgerError:
+    return LedgerError(f"{path} was not opened: the system starts no thread")
+
+
 EVERY = timedelta(minutes=5)
-"""Of samples that stand closer together the last one is read: however often somebody asks, a month is 8,640 samples."""
+"""Only the last sample in each of these steps is read, so that a month has 8,640 samples at most."""
 
 
 class Sought(NamedTuple):
-    """Whose samples are read, and of what time."""
+    """Which samples to read."""
 
     hosts: Set[str]
     key_ids: Set[str]
     profiles: Set[str]
-    """Names of profiles whose key is not known yet: their series are found by the label of the last sample."""
+    """Profiles with a key that is not known yet: the label of the last sample tells which series is theirs."""
     since: datetime
     until: datetime
 
 
 class Recall:
-    """The samples of the series that are sought, each of them there as soon as it is read."""
+    """Reads the samples in a thread. Those of a series can be had as soon as they are read."""
 
     def __init__(self, path: Path, sought: Sought) -> None:
-        """Begin to read. Raises RuntimeError where the system starts no thread."""
+        """Begin to read."""
         self._path = path
         self._sought = sought
         self._found: dict[Series, list[Sample]] = {}
         self._changed = threading.Condition()
         self._is_over = False
         self._error: Exception | None = None
-        threading.Thread(target=self._run, daemon=True, name="ledger").start()
+        if start_thread(self._run, "ledger") is None:
+            self._error, self._is_over = _no_thread(path), True
 
     def samples(self, series: Series, seconds: float) -> list[Sample]:
-        """Return the samples of a series in the order of their time; none where the ledger has none.
+        """Return the samples of a series in the order of their times; none if the ledger has none.
 
-        Raises LedgerError when they cannot be read, or are not there after so many seconds.
+        Raises LedgerError if they cannot be read, or are not there after `seconds`.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or series in self._found, timeout=max(0.0, seconds))
@@ -109,7 +118,7 @@ class Recall:
             return []
 
     def stop(self) -> None:
-        """Read no more: what is at work ends."""
+        """Stop reading, also in the middle of a query."""
         with self._changed:
             self._is_over = True
 

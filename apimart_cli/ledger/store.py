@@ -1,4 +1,4 @@
-"""What is written to the ledger, on a connection of `file.opened`."""
+"""What commands write to the ledger, on a connection of `file.opened`."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ SAME_WITHIN = timedelta(minutes=10)
 """A reading that changes nothing is not written again within this time."""
 
 SLACK = 60
-"""Seconds by which a sample may be earlier than the one that was written before: clocks of two machines differ."""
+"""Seconds by which a sample may be earlier than the one written before it: clocks of two machines differ."""
 
 STEP = 5000
-"""Most samples that one transaction touches: others wait no longer than for that."""
+"""Most samples that one transaction touches, so that other processes do not wait for long."""
 
 
 def record(connection: Connection, entries: Iterable[Entry]) -> None:
     """Write readings, all or none of them, but for those that change nothing.
 
-    One that has the same second as an older one of its series is dropped: what is there stays.
+    If its series has a sample of the same second, a reading is dropped.
     """
     connection.limit_waiting()
-    # Looked at before anything is locked, as most readings of a busy machine change nothing.
+    # Checked before anything is locked, as most readings of a busy machine change nothing.
     news = [entry for entry in _in_order(entries) if _is_news(connection, entry)]
     if news:
         with transaction(connection):
@@ -40,8 +40,8 @@ def rename(connection: Connection, old: str, new: str) -> None:
 
 
 def clear(connection: Connection, *, profile: str | None = None, before: datetime | None = None) -> int:
-    """Delete entries, of one profile or before a time where that is named, in steps; return how many."""
-    # What an import has not completed yet is left alone.
+    """Delete all entries, or those of a profile, or those before a time, in steps; return how many."""
+    # An import that is not complete is left alone.
     condition, values = COMPLETE, list[object]()
     if profile is not None:
         condition += " AND label IN (SELECT id FROM labels WHERE profile = ?)"
@@ -59,7 +59,7 @@ def clear(connection: Connection, *, profile: str | None = None, before: datetim
 
 
 def delete_in_steps(connection: Connection, condition: str, values: Iterable[object]) -> int:
-    """Delete samples of which the condition, which is ours, holds; return how many."""
+    """Delete the samples for which a condition holds; return how many."""
     place, deleted = (-1, 0), 0
     while True:
         with step(connection):
@@ -78,7 +78,7 @@ def delete_in_steps(connection: Connection, condition: str, values: Iterable[obj
 
 
 def forget_late(connection: sqlite3.Connection) -> None:
-    """Forget in what order samples were written that are there no more. To be called inside a transaction."""
+    """Forget in what order samples were written that were deleted. Call it inside a transaction."""
     connection.execute(
         "DELETE FROM late WHERE NOT EXISTS"
         " (SELECT 1 FROM samples WHERE samples.series = late.series AND samples.at = late.at)"
@@ -88,7 +88,7 @@ def forget_late(connection: sqlite3.Connection) -> None:
 def _in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Return the entries of each series in the order of their times, the series as they come.
 
-    One that is written after a later one of its series counts as taken under another clock.
+    Written in another order, they would look as if a clock was wrong.
     """
     of_series: dict[Series, list[Entry]] = {}
     for entry in entries:
@@ -97,13 +97,13 @@ def _in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def series_id(connection: sqlite3.Connection, series: Series) -> int:
-    """Return the number of a series, which is made where it is new. To be called inside a transaction."""
+    """Return the number of a series, which is made if it is new. Call it inside a transaction."""
     connection.execute("INSERT OR IGNORE INTO series (key_id, host, scope) VALUES (?, ?, ?)", series)
     return id_of(connection, series)
 
 
 def label_id(connection: sqlite3.Connection, label: tuple[str, str | None, str], batch: int | None = None) -> int:
-    """Return the number of a label (profile, unit, source), which is made where it is new. Inside a transaction."""
+    """Return the number of a label (profile, unit, source), made if it is new. Call it inside a transaction."""
     found = connection.execute(
         "SELECT id FROM labels WHERE profile = ? AND unit IS ? AND source = ? AND batch IS ?", (*label, batch)
     ).fetchone()
@@ -129,7 +129,7 @@ def _add(connection: sqlite3.Connection, entry: Entry) -> None:
         (series, at, label, remain, f"{entry.used:f}"),
     )
     if written.rowcount == 1 and row is not None and row[0] > at + SLACK:
-        # A clock was ahead before, or is behind now.
+        # A clock was ahead before, or one is behind now.
         connection.execute("INSERT OR IGNORE INTO late (series, at, last) VALUES (?, ?, ?)", (series, at, row[0]))
 
 
@@ -137,5 +137,5 @@ def _is_news(connection: sqlite3.Connection, entry: Entry) -> bool:
     before = latest(connection, entry.series, until=entry.at)
     if before is None or entry.at - before.at >= SAME_WITHIN:
         return True
-    # Not who asked: two profiles may have one key.
+    # The profile does not count, as two profiles may have one key.
     return (entry.remain, entry.used, entry.unit) != (before.remain, before.used, before.unit)

@@ -1,6 +1,6 @@
-"""What a later step of a CI job wants to know of a verdict, each under a name, as text. Pure.
+"""A verdict for the later steps of a CI job: names and values as text. Pure.
 
-Lines of NAME=value, as a dotenv report of GitLab wants them: no quotes, no comments, nothing of foreign text.
+As lines of NAME=value they are a dotenv report, as GitLab takes it: no quotes, no comments, no foreign text.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ UNLIMITED = "unlimited"
 def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
     """Return `verdict`, `exit-code`, and `remaining` and `used` of the balance with the least left.
 
-    Both are empty where any of the balances is not known: it might be that one. None of it is foreign text.
+    Both are empty if any balance is not known, as that may be the one with the least. None of it is foreign text.
     """
     if isinstance(result, ApimartError):
         return _outputs(Outcome.ERROR, result.exit_code, None)
@@ -39,7 +39,7 @@ def _outputs(outcome: Outcome, code: ExitCode, least: Balance | None) -> Mapping
 
 
 def remaining(balance: Balance) -> str:
-    """Return every digit of what is left, or a word."""
+    """Return every digit of what is left, or `unlimited`."""
     return UNLIMITED if balance.remain_balance is None else plain(balance.remain_balance)
 
 
@@ -52,7 +52,7 @@ def _checked_as_dotenv(verdict: Verdict, _screen: Screen) -> str:
 
 
 def _as_dotenv(result: Verdict | ApimartError) -> str:
-    # The names of the balances are left out: such a file has no way of writing just any character.
+    # The names of the balances are left out, as such a file cannot hold every character.
     return "".join(f"APIMART_{_name(output)}={value}\n" for output, value in outputs_of(result).items())
 
 

@@ -1,4 +1,4 @@
-"""The lines of `check`: one a reading, for people and for logs."""
+"""The lines of `check`: one for each reading, for people and for logs."""
 
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.output import with_unit
@@ -19,9 +19,9 @@ _OUTCOME_COLOURS = {
 
 
 def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
-    """Return one line a judged reading: the verdict word, whose balance, what it is, what was required.
+    """Return a line for each judged reading: the verdict, the name, what is left, and what was required.
 
-    A failed reading leaves nothing to judge: standard error tells of it, and no line here tells it again.
+    A failed reading has no line here, as standard error has its message.
     """
     lines = []
     for judged in verdict.judged:
@@ -33,14 +33,14 @@ def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
 
 
 def findings(judged: Judged) -> str:
-    """Return what a judged reading is, and what was required; of a failed one, why it is not known."""
+    """Return what was read and what was required; for a failed reading, why the balance is not known."""
     if judged.outcome is Outcome.ERROR and judged.reading.error is not None:
         return judged.reading.error.message
     return "; ".join(_findings(judged))
 
 
 def folded(line: str, screen: Screen) -> str:
-    """Fold a line for the screen, where that has a limit."""
+    """Fold a line for the screen, if that has a width."""
     return line if screen.width is None else folded_at(line, screen.width)
 
 
@@ -55,7 +55,7 @@ def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:
 def _findings(judged: Judged) -> list[str]:
     reading, thresholds, outcome = judged
     if outcome is Outcome.UNLIMITED:
-        # Of what can be spent that is about the key, whatever the account has.
+        # With `spendable`, that is the key, whatever the account has.
         reading = unlimited_key(reading) or reading
     match reading.result:
         case Balance() as balance:
@@ -66,9 +66,9 @@ def _findings(judged: Judged) -> list[str]:
         case PaymentRequiredError() as shortage:
             return [shortage.in_short, *requirements(thresholds, reading.unit)]
         case error:
-            # Of what can be spent, one part is below a threshold, whatever the other would have been.
+            # With `spendable`, one part is below a threshold, whatever the other would have been.
             part = judged_part_below(reading, thresholds)
-            assert part is not None, "a reading without a balance has a line only where a part decides"
+            assert part is not None, "a reading without a balance has a line only if a part decides"
             assert part.reading.balance is not None, "only a balance is below a threshold"
             known = part.reading.balance._replace(limited_by=part.reading.scope)
             return [
@@ -111,7 +111,7 @@ def _left(balance: Balance, unit: str | None) -> str:
 
 
 def requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
-    """Return what is required, a threshold each."""
+    """Return what each threshold requires."""
     required = []
     if thresholds.min is not None:
         required.append(f"at least {with_unit(thresholds.min, unit)} required")

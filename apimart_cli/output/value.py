@@ -1,4 +1,4 @@
-"""The number alone, for a script; after its name and a tab where there are several."""
+"""The number alone, for a script; if there are several, each after its name and a tab."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def _checked_as_value(verdict: Verdict, _screen: Screen) -> str:
 def _as_value(readings: Sequence[Reading], asked: int) -> str:
     if asked > 1:
         return "".join(f"{visible(reading.name)}\t{_value(reading)}\n" for reading in readings)
-    # A single reading that failed has no answer; the message says it all.
+    # If a single reading failed, its message says everything.
     return "".join(f"{_value(reading)}\n" for reading in readings if reading.error is None)
 
 

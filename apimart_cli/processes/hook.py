@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
-from apimart_cli.processes.child import Child, as_shells_do
+from apimart_cli.processes.child import Child, as_shells_do, is_readable
 from apimart_cli.processes.descendants import starting_apart
 from apimart_cli.processes.signals import at_ending
 
@@ -169,7 +169,7 @@ class _Output:
         """Read what there is, or what comes within so many seconds."""
         if self._reader is None:
             time.sleep(seconds)
-        elif _is_readable(self._reader, seconds):
+        elif is_readable(self._reader, seconds):
             chunk = os.read(self._reader, _CHUNK)
             self.kept += chunk[: KEPT - len(self.kept)]
             if not chunk:
@@ -186,12 +186,6 @@ def _write(stream: IO[bytes] | None, told: bytes) -> None:
     if stream is not None:
         with suppress(OSError), stream:
             stream.write(told)
-
-
-def _is_readable(descriptor: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 @contextmanager

@@ -222,15 +222,8 @@ def _signals_sent(numbers: Sequence[int], caught: list[int]) -> list[int]:
 
 def _is_in_foreground() -> bool:
     """Tell whether a key typed at the terminal reaches us, and so the child too."""
-    try:
-        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
-    except OSError:
-        return False
-    except AttributeError:
+    if not hasattr(os, "ctermid"):
         return True  # Windows
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+    with _opened() as terminal:
+        return terminal is not None and os.tcgetpgrp(terminal) == os.getpgrp()
+    return False

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 
@@ -103,9 +103,24 @@ def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]
             signal.signal(number, before[number])
 
 
+def start_thread(work: Callable[[], object], name: str, *, takes_signals: bool = False) -> threading.Thread | None:
+    """Start a daemon thread that does `work`, and return it; None where the system starts no thread.
+
+    The thread takes no signal from the main one, which then notices each at once. It `takes_signals` where it may start
+    commands of the user: they would inherit that signals are held back.
+    """
+    thread = threading.Thread(target=work, name=f"apimart-{name}", daemon=True)
+    try:
+        with nullcontext() if takes_signals else _held_back():
+            thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Hold back every signal while a thread is started, which inherits that: it takes none from the main thread."""
+def _held_back() -> Iterator[None]:
+    """Hold back every signal in the block; a thread that is started in it inherits that."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -167,3 +182,14 @@ def wait_for_interrupt() -> None:
     with handling((signal.SIGINT,), lambda number, _frame: pressed.append(number)):
         while not pressed:
             time.sleep(SLICE)
+
+
+def has_terminal() -> bool:
+    """Tell whether there is a terminal that sends us the signals of its keys."""
+    if not hasattr(os, "ctermid"):
+        return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
+    try:
+        os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -115,8 +115,7 @@ def _new_file(file: Path) -> Iterator[TextIO]:
             with open(place.open_special(), "w", encoding="utf-8") as special:
                 yield special
             return
-        new = f".{place.path.name}.{os.getpid()}.new"
-        with place.replaced(new, mode=0o600) as binary:
+        with place.replaced(mode=0o600) as binary:
             stream = TextIOWrapper(binary, encoding="utf-8")
             try:
                 yield stream
@@ -127,14 +126,14 @@ def _new_file(file: Path) -> Iterator[TextIO]:
                     stream.detach()
 
 
-def write_reports(reports: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
+def add_to_runner_files(texts: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
     """Add to the file that each variable names the text that is given for it; without the variable there is no file.
 
     Raises OutputError for the first that cannot be written to its end: a later step would miss it. All are tried.
     """
     failures = [
         failure
-        for variable, text in reports.items()
+        for variable, text in texts.items()
         if environ.get(variable) and (failure := _add(variable, environ[variable], text)) is not None
     ]
     if failures:

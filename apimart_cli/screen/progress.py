@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.screen.writing import is_terminal_error, tell
 
 if TYPE_CHECKING:
@@ -120,10 +120,8 @@ def progress(waiting: Waiting, *, quiet: bool = False) -> Iterator[Progress]:
     if quiet or not is_terminal_error() or os.environ.get("TERM", "dumb") == "dumb":
         yield counted
         return
-    watcher = threading.Thread(target=counted.show, name="apimart-progress", daemon=True)
-    try:
-        watcher.start()
-    except RuntimeError:  # the system starts no thread
+    watcher = start_thread(counted.show, "progress")
+    if watcher is None:
         yield counted
         return
     try:

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TextIO
 
 from apimart_cli.errors import ApimartError, OutputError, bug
-from apimart_cli.text import visible
+from apimart_cli.text import iso_time, visible
 
 
 class Screen(NamedTuple):
@@ -288,5 +288,5 @@ def is_journal(environ: Mapping[str, str]) -> bool:
 
 
 def _log(kind: str, message: str, hint: str | None) -> None:
-    moment = "" if is_journal(os.environ) else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ ")
+    moment = "" if is_journal(os.environ) else f"{iso_time(datetime.now(UTC))} "
     tell("".join(f"{moment}{line}" for line in message_lines(kind, message, hint)))

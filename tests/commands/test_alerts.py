@@ -374,7 +374,7 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it has started, in other sessions, too; the time is 10 seconds."""
-    from apimart_cli.readings.take import alerting
+    from apimart_cli.readings import alerting
 
     assert alerting.LONGEST == 10
     monkeypatch.setattr(alerting, "LONGEST", 0.3)
@@ -412,7 +412,7 @@ def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPa
 
 def test_without_threads_it_is_run_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system starts none: after everything else, one by one."""
-    monkeypatch.setattr("apimart_cli.readings.alerting._started", lambda _target: None)
+    monkeypatch.setattr("apimart_cli.readings.alerting.start_thread", lambda *_: None)
     for _ in range(2):
         assert shop.check().code == 3
     assert shop.events == ["low"]

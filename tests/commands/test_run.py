@@ -435,7 +435,7 @@ def test_a_bug_of_ours_leaves_nothing_running(
 
 @pytest.mark.parametrize("place", [
     "supervision.settle", "supervision.close", "supervision.doubt_in_words", "supervision._breach",
-    "watching.Register.finish", "settling.Looking.again", "accounting._document", "accounting.spent_in_words",
+    "watching.Register.finish", "looking.Looking.again", "accounting._document", "accounting.spent_in_words",
 ])  # fmt: skip
 @pytest.mark.parametrize("status", [0, 9])
 def test_what_fails_after_the_end_costs_a_warning_and_not_the_status(
@@ -446,7 +446,7 @@ def test_what_fails_after_the_end_costs_a_warning_and_not_the_status(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(f"apimart_cli.guarding.{place}", fail)
+    monkeypatch.setattr(f"apimart_cli.run.{place}", fail)
     options = ("--max-spend", "100", "--no-settle", "--interval", "60", "--report", "report.json")
     ended = call("run", *options, "--", "sh", "-c", f"exit {status}", env=connected(sandbox))
     assert (ended.code, "Traceback" in ended.stderr) == (status, False)

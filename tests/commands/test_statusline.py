@@ -376,7 +376,7 @@ def test_an_answer_that_was_not_recorded_confirms_nothing(
     call: Call, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is shown would be older than the line says."""
-    for place in ("readings", "memory"):
+    for place in ("readings.take", "readings.forecasts"):
         monkeypatch.setattr(f"apimart_cli.{place}.record", lambda *_, **__: None)
     call("statusline", "--refresh", env=connected(sandbox))
     assert state_of(ledger, sandbox.url.removeprefix("http://")).reason == "not recorded"

@@ -20,7 +20,7 @@ from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
 from apimart_cli.readings.rounds import Clock, Rounds
 from apimart_cli.readings.take import Taken
-from apimart_cli.readings.watch import Board, Order, watch
+from apimart_cli.readings.watch import WatchedBalances, WatchOptions, watch
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Call, Serve, Write, connected
@@ -309,8 +309,8 @@ def test_whoever_wants_to_know_is_told_of_every_round(sandbox: Sandbox, time: Ti
         told.append(len(taken))
         raise ValueError
 
-    order = Order(settings_of(sandbox), interval=0.05, least=0.01, most_rounds=3, told=take)
-    assert watch(order) == 0
+    options = WatchOptions(settings_of(sandbox), interval=0.05, least=0.01, most_rounds=3, on_readings=take)
+    assert watch(options) == 0
     assert told == [1, 1, 1]
 
 
@@ -333,7 +333,7 @@ def recorded(path: Path) -> list[tuple[Decimal, str]]:
 def test_readings_are_recorded(sandbox: Sandbox, ledger: Path) -> None:
     """With the command that asked."""
     environ = {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger)}
-    assert watch(Order(resolve(Options(base_url=sandbox.url), environ), most_rounds=1)) == 0
+    assert watch(WatchOptions(resolve(Options(base_url=sandbox.url), environ), most_rounds=1)) == 0
     assert recorded(ledger) == [(D("2.3"), "watch")]
 
 
@@ -366,7 +366,7 @@ def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: P
     gateway = serve(burn=D("0.001"))
     environ = {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger)}
     rounds = Rounds(resolve(Options(base_url=gateway.url), environ), interval=30, clock=time.clock)
-    board = Board(timedelta(seconds=30))
+    board = WatchedBalances(timedelta(seconds=30))
 
     def play(count: int) -> None:
         for _ in range(count):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import requests
 import urllib3
 
-from apimart_cli.errors import ApimartError, UsageError
+from apimart_cli.errors import ApimartError, UnavailableError, UsageError
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.transport import Incoming
 from apimart_cli.keys.key import ApiKey, GivenKey
@@ -111,7 +111,7 @@ def opinion(reading: Reading) -> oracle.Proof | oracle.Pair | int:
         return oracle.Pair(key, account)
     match reading.result:
         case ApimartError() as error:
-            return oracle.TOLD if getattr(error, "was_told", False) else int(error.exit_code)
+            return oracle.TOLD if isinstance(error, UnavailableError) and not error.is_silence else int(error.exit_code)
         case balance:
             return oracle.Proof(
                 unlimited=balance.unlimited_quota, remain=exact(balance.remain_balance),

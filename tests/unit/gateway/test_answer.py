@@ -671,11 +671,11 @@ def test_only_a_word_of_the_gateway_is_marked_as_one() -> None:
     """HTTP 200 that cannot tell is the gateway's own word; a status of failure is what stands before it as well."""
     told = refusal('{"success":false,"message":"quota query failed"}')
     assert isinstance(told, UnavailableError)
-    assert told.was_told
+    assert not told.is_silence
     for status in (408, 429, 500, 503):
         silent = refusal('{"success":false}', status)
         assert isinstance(silent, UnavailableError)
-        assert not silent.was_told
+        assert silent.is_silence
 
 
 @pytest.mark.parametrize("amount", ["1\u0662", "1\uff12", "1.\u0665", "1.5\u0665", "\u0661"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import Asked, claim
+from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import MOST_BYTES, LedgerError, objects_of
@@ -23,7 +23,7 @@ from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
 from apimart_cli.ledger.store import clear, record
 from apimart_cli.ledger.views import overviews
 from apimart_cli.records import Run
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from support.ledger import NOW, WORK, entry
 
 MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -332,7 +332,7 @@ def test_a_value_that_we_never_write_is_an_error_of_the_ledger(path: Path, table
 @pytest.mark.parametrize("column", ["at", "total", "pending"])
 def test_an_alarm_that_we_never_wrote_counts_as_none(path: Path, column: str) -> None:
     """And is replaced by one of ours: an alert rather twice than never."""
-    asked = [Asked(Question(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
+    asked = [AlertCheck(AlarmQuestion(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
     claim(path, asked, 1.0, seconds=10)
     for value in VALUES:
         change(path, f"UPDATE OR IGNORE alerts SET {column} = {value}")

@@ -25,7 +25,7 @@ SOUGHT = Sought(
 def path(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "history.db"
     for thread in threading.enumerate():
-        if thread.name == "ledger":
+        if thread.name == "apimart-ledger":
             thread.join(10)
 
 
@@ -112,7 +112,7 @@ def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: 
     recall = Recall(path, SOUGHT)
     with pytest.raises(LedgerError, match="was not read in time"):
         recall.samples(WORK, 1)
-    [thread] = [each for each in threading.enumerate() if each.name == "ledger"]
+    [thread] = [each for each in threading.enumerate() if each.name == "apimart-ledger"]
     recall.stop()
     thread.join(30)
     assert not thread.is_alive()

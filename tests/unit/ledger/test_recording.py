@@ -67,7 +67,7 @@ def test_a_disk_that_hangs_costs_a_quarter_of_a_second(path: Path, monkeypatch: 
     assert time.monotonic() - start < 2
     wakes_up.set()
     for thread in threading.enumerate():
-        if thread.name == "ledger":
+        if thread.name == "apimart-ledger":
             thread.join(10)
 
 

@@ -32,13 +32,13 @@ def log_of(verdict: Verdict) -> str:
 
 
 def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
-    assert FORMAT.reports is not None
-    return outputs_in(FORMAT.reports(result)["GITHUB_OUTPUT"])
+    assert FORMAT.runner_files is not None
+    return outputs_in(FORMAT.runner_files(result)["GITHUB_OUTPUT"])
 
 
 def summary_of(result: Verdict | ApimartError) -> str:
-    assert FORMAT.reports is not None
-    return FORMAT.reports(result)["GITHUB_STEP_SUMMARY"]
+    assert FORMAT.runner_files is not None
+    return FORMAT.runner_files(result)["GITHUB_STEP_SUMMARY"]
 
 
 def test_a_balance_that_stops_is_an_annotation_and_one_that_passes_a_line() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.output.prometheus import HELP, Told, families, told_once
+from apimart_cli.output.prometheus import HELP, MetricReading, families, metric_readings
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.version import __version__
@@ -16,9 +16,9 @@ from support.readings import AUTH, LONGEST, failed, reading
 D = Decimal
 
 
-def metrics(*told: Reading | Told) -> dict[str, dict[str, Decimal]]:
+def metrics(*told: Reading | MetricReading) -> dict[str, dict[str, Decimal]]:
     """The samples by family and by the values of their labels, as one word: `profile/scope/unit`."""
-    known = [each if isinstance(each, Told) else told_once([each])[0] for each in told]
+    known = [each if isinstance(each, MetricReading) else metric_readings([each])[0] for each in told]
     found: dict[str, dict[str, Decimal]] = {}
     for family in families(known):
         samples = found.setdefault(family.name.removeprefix("apimart_"), {})
@@ -41,14 +41,14 @@ def test_a_limited_balance_says_what_is_left_and_used_and_when_it_was_read() -> 
 
 def test_the_version_is_left_out_where_others_tell_it() -> None:
     """Files side by side would all tell the same series."""
-    names = [family.name for family in families(told_once([reading()]), with_version=False)]
+    names = [family.name for family in families(metric_readings([reading()]), with_version=False)]
     assert "apimart_build_info" not in names
     assert families([], with_version=False) == []
 
 
 def test_every_family_is_a_gauge_with_a_constant_help_and_a_known_name() -> None:
     """No family is made up on the way, and none is empty."""
-    for family in families(told_once([reading(), failed(AUTH, "other")])):
+    for family in families(metric_readings([reading(), failed(AUTH, "other")])):
         assert family.help == HELP[family.name]
         assert family.samples
 
@@ -79,17 +79,17 @@ def test_payment_required_is_told_apart_from_other_failures() -> None:
 def test_a_failed_reading_tells_when_the_last_good_one_was_where_that_is_known() -> None:
     """A successful one tells its own time, whatever else is known."""
     before = datetime(1970, 1, 1, 0, 1, 40, 999_999, tzinfo=UTC)
-    assert metrics(Told(failed(AUTH), read_at=before))["reading_timestamp_seconds"] == {"default/key": 100}
-    assert metrics(Told(reading(), read_at=before))["reading_timestamp_seconds"] == {"default/key": 1769860805}
+    assert metrics(MetricReading(failed(AUTH), read_at=before))["reading_timestamp_seconds"] == {"default/key": 100}
+    assert metrics(MetricReading(reading(), read_at=before))["reading_timestamp_seconds"] == {"default/key": 1769860805}
 
 
 def test_thresholds_are_those_that_check_holds_each_scope_to() -> None:
     """Of what can be spent: `min` for both of its parts, `max_used` for the key alone."""
     key, account = reading("3", "1"), reading("7", "2", scope=Scope.ACCOUNT)
-    both = metrics(Told(key, D(5), D(9)), Told(account, D(5), D(9)))
+    both = metrics(MetricReading(key, D(5), D(9)), MetricReading(account, D(5), D(9)))
     assert both["min_balance"] == {"default/key/": 5, "default/account/": 5}
     assert both["max_used_balance"] == {"default/key/": 9, "default/account/": 9}
-    of_spendable = metrics(Told(spendable(key, account), D(5), D(9)))
+    of_spendable = metrics(MetricReading(spendable(key, account), D(5), D(9)))
     assert of_spendable["min_balance"] == {"default/key/": 5, "default/account/": 5}
     assert of_spendable["max_used_balance"] == {"default/key/": 9}
 
@@ -116,7 +116,7 @@ def test_what_can_be_spent_is_not_told_where_it_is_not_known_or_has_no_limit() -
 def test_of_a_spendable_balance_whose_account_failed_the_key_is_still_told() -> None:
     """Each part has its own success and its own time."""
     before = datetime(1970, 1, 1, 0, 1, 40, tzinfo=UTC)
-    found = metrics(Told(spendable(reading(), failed(AUTH, scope=Scope.ACCOUNT)), read_at=before))
+    found = metrics(MetricReading(spendable(reading(), failed(AUTH, scope=Scope.ACCOUNT)), read_at=before))
     assert found["reading_success"] == {"default/key": 1, "default/account": 0}
     assert found["reading_timestamp_seconds"] == {"default/key": 1769860805, "default/account": 100}
     assert found["remaining_balance"] == {"default/key/": D("10.5")}

@@ -14,7 +14,7 @@ from apimart_cli.errors import UsageError
 from apimart_cli.output.statusline import (
     FIELDS,
     Known,
-    Reader,
+    LineReader,
     Status,
     for_bash,
     for_pango,
@@ -52,7 +52,7 @@ def line(
     preset: Preset = Preset.PLAIN,
     *,
     profile: str = "work",
-    reader: Reader = Reader(),  # noqa: B008  # a record
+    reader: LineReader = LineReader(),  # noqa: B008  # a record
 ) -> str:
     """The line of a bar, its end checked and taken away."""
     written = render(Status(profile, Scope.KEY, "api.apimart.ai", what), template_of(template, preset), preset, reader)
@@ -94,7 +94,8 @@ def test_an_empty_field_takes_a_space_with_it(template: str, shown: str) -> None
     ("{\x1b[31m}", "--format: there is no field {\\x1b[31m}"),
     ("{remain", "--format: there is a { alone"), ("remain}", "--format: there is a } alone"),
     ("{remain}\n", "--format: a status line is one line"),
-    ("a\x85b", "--format: a status line is one line"),
+    ("a\x85b", "--format: a status line is one line"), ("\f", "--format: a status line is one line"),
+    ("{remain}\u2028", "--format: a status line is one line"),
 ])  # fmt: skip
 def test_a_wrong_format_is_refused(template: str, message: str) -> None:
     """With what is wrong, and the fields that there are."""
@@ -112,7 +113,7 @@ def test_any_text_is_a_template_or_is_refused(template: str) -> None:
         read = template_of(template, Preset.PLAIN)
     except UsageError:
         return
-    assert len(render(Status("a", Scope.KEY, "h", known()), read, Preset.PLAIN, Reader()).splitlines()) == 1
+    assert len(render(Status("a", Scope.KEY, "h", known()), read, Preset.PLAIN, LineReader()).splitlines()) == 1
 
 
 def test_an_amount_has_every_digit() -> None:
@@ -126,7 +127,7 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert line(None) == DASH
     assert line(None, "{profile}: {remain} {unit} {age}") == f"work: {DASH}"
     assert line(None, "{lasts}") == DASH
-    assert line(None, reader=Reader(unicode=False)) == "-"
+    assert line(None, reader=LineReader(unicode=False)) == "-"
     assert line(None, preset=Preset.CLAUDE) == f"APIMart: {DASH}"
 
 
@@ -194,7 +195,7 @@ def test_what_is_escaped_for_tmux_is_no_command(text: str) -> None:
 @given(name=NAMES)
 def test_a_line_is_one_line_of_visible_characters(preset: Preset, name: str) -> None:
     """Whatever the profile and the unit are called."""
-    for reader in (Reader(), Reader(unicode=False, shell="zsh")):
+    for reader in (LineReader(), LineReader(unicode=False, shell="zsh")):
         shown = line(known(unit=name), "{profile} {unit}", preset, profile=name, reader=reader)
         assert visible(shown).replace("\\", "") == shown.replace("\\", "")
         assert reader.unicode or shown.isascii()
@@ -208,7 +209,7 @@ def test_no_preset_lets_a_name_command_its_bar() -> None:
     assert line(status, template, Preset.CLAUDE, profile=HOSTILE) == plain
     assert line(status, template, Preset.TMUX, profile=HOSTILE) == for_tmux(plain)
     assert line(status, template, Preset.STARSHIP, profile=HOSTILE) == for_bash(plain)
-    zsh, fish = Reader(shell="zsh"), Reader(shell="fish")
+    zsh, fish = LineReader(shell="zsh"), LineReader(shell="fish")
     assert line(status, template, Preset.STARSHIP, profile=HOSTILE, reader=zsh) == for_zsh(plain)
     assert line(status, template, Preset.STARSHIP, profile=HOSTILE, reader=fish) == plain
     assert json.loads(line(status, template, Preset.WAYBAR, profile=HOSTILE))["text"] == for_pango(plain)
@@ -223,7 +224,7 @@ def test_the_users_own_words_stay_as_they_are() -> None:
 
 def test_an_escape_is_not_one_for_the_locale() -> None:
     """What ASCII lacks is escaped first, so that the prompt does not obey that escape."""
-    shown = line(known(unit="€", forecast=None), "{unit}", Preset.STARSHIP, reader=Reader(unicode=False))
+    shown = line(known(unit="€", forecast=None), "{unit}", Preset.STARSHIP, reader=LineReader(unicode=False))
     assert shown == r"\\\\u20ac"
     assert expanded_by_bash(shown) == r"\u20ac"
 

@@ -143,7 +143,8 @@ def test_one_fault_in_the_loop_is_not_the_end_of_looking(
     """Whatever is called raises at its n-th time, and the command is stopped by the limit that it reaches later."""
     failure = FAILURES[(time_of_fault + len(name)) % len(FAILURES)]
     fault = Fault(monkeypatch, place, name, failure, lambda count: count == time_of_fault)
-    with watched(answer, limits) as watch:
+    # A machine that is busy may be slow to look: the limit decides, not the time.
+    with watched(answer, limits, max_blind=60) as watch:
         fault.is_set = True
         wait_until(watch.must_stop)
     assert watch.stopped_by is expected
