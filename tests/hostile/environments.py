@@ -93,13 +93,12 @@ def variables() -> Iterator[Variable]:
 
 
 def batches(size: int) -> Iterator[Mapping[str, Variable]]:
-    """Yield the variables that change nothing, `size` at a time and no name twice in a batch; the others one by one."""
-    waiting = list(variables())
+    """Yield the variables that change nothing, `size` at a time and no name twice in a batch."""
+    waiting = [variable for variable in variables() if variable.code == 3]
     while waiting:
         batch: dict[str, Variable] = {}
         for variable in waiting:
-            fits = not batch or (variable.code == 3 and all(other.code == 3 for other in batch.values()))
-            if fits and variable.name not in batch and len(batch) < size:
+            if variable.name not in batch and len(batch) < size:
                 batch[variable.name] = variable
         waiting = [variable for variable in waiting if batch.get(variable.name) is not variable]
         yield batch
