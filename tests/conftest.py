@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,13 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder whose files wait for no disk, where the system has such: for tests that write many ledgers."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

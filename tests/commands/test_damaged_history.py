@@ -71,9 +71,9 @@ LINE = (
 
 
 @pytest.fixture
-def path(home: Path, sandbox: Sandbox) -> Path:
+def path(in_memory: Path, sandbox: Sandbox) -> Path:
     """A history with something in every table."""
-    path = home / "history.db"
+    path = in_memory / "history.db"
     host = sandbox.url.removeprefix("http://")
     now = datetime.now(UTC)
     standing = Standing(is_low=True, is_safe=False, total=Decimal(12))

@@ -440,8 +440,11 @@ def test_an_account_that_goes_missing_while_a_command_runs_is_not_known(call: Ca
     assert "the balance is not known" in ended.stderr
 
 
-def test_a_command_on_a_gateway_without_accounts_goes_on_with_the_key(call: Call) -> None:
+def test_a_command_on_a_gateway_without_accounts_goes_on_with_the_key(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its account is asked once, at the start."""
+    monkeypatch.setattr("apimart_cli.run.looking.SETTLE_PAUSE", 0.1)
     with gateway(answering(PLENTY, refusal(404))) as server:
         ended = call("run", "--min", "5", "--interval", "0.1", "--", "sleep", "1", env=env_of(server))
         assert ended.code == 0

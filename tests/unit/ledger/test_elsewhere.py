@@ -30,9 +30,9 @@ MAGIC = bytes.fromhex("d9d505f920a163d7")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(in_memory: Path) -> Path:
     """A ledger with one reading."""
-    path = tmp_path / "state" / "history.db"
+    path = in_memory / "state" / "history.db"
     with opened(path, seconds=None) as ledger:
         record(ledger, [entry()])
     return path
