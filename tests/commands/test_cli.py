@@ -167,30 +167,6 @@ def _without_plural(text: str) -> str:
     return text.replace("argument(s)", "argument").replace("arguments", "argument").replace("Value error, ", "")
 
 
-def test_a_key_among_the_arguments_is_not_repeated(capsys: Captured) -> None:
-    """Whoever types a key where it does not belong finds no copy of it in the log."""
-    for arguments in (
-        ["balance", KEY],
-        [KEY],
-        ["balance", f"--{KEY}"],
-        ["balance", "--scope", KEY],
-        ["balance", "--profile", KEY],
-        ["balance", "--timeout", KEY],
-        ["balance", "--base-url", KEY],
-        ["balance", "--base-url", f"https://{KEY}@h"],
-        ["balance", "--base-url", f"http://{KEY}"],
-        ["check", "--min", KEY],
-        ["balance", "--api-key-file", KEY],
-        ["sandbox", "--remain", KEY],
-        ["sandbox", "--", KEY],
-    ):
-        assert main(arguments) is ExitCode.USAGE
-        captured = capsys.readouterr()
-        shown = captured.out + captured.err
-        assert shown.startswith("apimart: error: ")
-        assert not any(KEY[start : start + 8].lower() in shown.lower() for start in range(len(KEY) - 7)), arguments
-
-
 # --- the boundary -----------------------------------------------------------------------------------------------
 
 

@@ -136,6 +136,7 @@ def test_a_profile_named_like_a_key_is_masked_in_every_format(
 WRONG_PLACES = [
     [KEY], ["check", KEY], ["check", "--min", "5", KEY], ["check", "--min", KEY], ["check", "--max-used", KEY],
     ["check", "--min", "5", "--on-unlimited", KEY], ["check", "--min", "5", f"--quiet={KEY}"],
+    ["balance", KEY], ["sandbox", "--", KEY],
     ["--api-key", KEY, "check"], ["balance", "--apikey", KEY], ["balance", f"--apikey={KEY}"], ["balance", f"--{KEY}"],
     ["balance", f"-{KEY}"], ["balance", f"--json={KEY}"], ["balance", "--profile", KEY], ["balance", f"-p{KEY}"],
     ["balance", "--scope", KEY], ["balance", "--output", KEY], ["balance", f"-o{KEY}"], ["balance", "--timeout", KEY],

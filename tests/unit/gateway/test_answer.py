@@ -104,6 +104,8 @@ def test_amounts_are_exact_to_the_last_digit(text: str, amount: str) -> None:
 _A_DIGIT_TOO_LONG = "0." + "1" * 39
 
 _BAD_AMOUNTS = [
+    *((f'"{text}"', f'is the string "{text}", not a number')
+      for text in ("1\u0662", "1\uff12", "1.\u0665", "1.5\u0665", "\u0661")),
     ("null", "is null, not a number"), ("true", "is true, not a number"), ("false", "is false, not a number"),
     ("{}", "is an object, not a number"), ('{"a":1}', "is an object, not a number"), ("[]", "is a list, not a number"),
     ("[10.5]", "is a list, not a number"), ('""', 'is the string "", not a number'),
@@ -676,17 +678,3 @@ def test_only_a_word_of_the_gateway_is_marked_as_one() -> None:
         silent = refusal('{"success":false}', status)
         assert isinstance(silent, UnavailableError)
         assert silent.is_silence
-
-
-@pytest.mark.parametrize("amount", ["1\u0662", "1\uff12", "1.\u0665", "1.5\u0665", "\u0661"])
-def test_digits_of_other_scripts_are_no_amount(amount: str) -> None:
-    """Python reads the digits of every script as numbers; JSON and the gateway know ten."""
-    assert type(refusal(body_of(remain_balance=json.dumps(amount)))) is BadResponseError
-
-
-def test_the_parser_needs_no_more_than_the_answer() -> None:
-    """A balance keeps whose it is and when it came, as the caller said."""
-    answer = Answer(200, "OK", b'{"success":true,"remain_balance":1,"used_balance":2}')
-    assert answer.location is None
-    balance = interpret(answer, scope=Scope.ACCOUNT, redactor=Redactor(), fetched_at=MOMENT)
-    assert (balance.scope, balance.fetched_at) == (Scope.ACCOUNT, MOMENT)

@@ -155,30 +155,6 @@ def test_an_entry_of_netrc_never_replaces_the_key(
     assert gateway.request_history[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(gateway: requests_mock.Mocker, status: int) -> None:
-    """Neither to another host nor to another path: the key stays where it was sent."""
-    for target in ("https://other.example/v1/balance", "/v2/balance"):
-        gateway.reset_mock()
-        gateway.get(f"{GATEWAY}/v1/balance", status_code=status, headers={"Location": target}, text=GOOD)
-        error = failure()
-        assert type(error) is BadResponseError
-        assert target in error.message
-        assert [request.url for request in gateway.request_history] == [f"{GATEWAY}/v1/balance"]
-
-
-@pytest.mark.parametrize("base_url", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
-def test_a_proxy_is_not_asked_for_plain_http(
-    gateway: requests_mock.Mocker, monkeypatch: pytest.MonkeyPatch, base_url: str
-) -> None:
-    """A key without encryption must not leave this machine, whatever proxy the environment names."""
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://proxy.example:3128")
-    gateway.get(f"{base_url}/v1/balance", text=GOOD)
-    fetch(base_url=base_url)
-    assert not {name: proxy for name, proxy in gateway.request_history[0].proxies.items() if proxy}
-
-
 def test_a_proxy_of_the_environment_is_asked_for_https(
     gateway: requests_mock.Mocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

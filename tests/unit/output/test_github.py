@@ -18,6 +18,7 @@ from support.hostile_names import NAMES
 from support.readings import AUTH, LONGEST, PIPE, failed, limits, reading
 from support.runner import Command, commands_in, outputs_in
 
+MARKDOWN = MarkdownIt("commonmark").enable("table")
 FORMAT = format_of(OutputFormat.GITHUB)
 SILENCE = UnavailableError("no answer", "try again later")
 
@@ -134,7 +135,7 @@ def test_the_readings_have_every_digit() -> None:
 def test_the_summary_is_a_table_with_what_stops_first() -> None:
     """One row a balance, with units where they are known."""
     verdict = verdict_of([reading("10.5"), reading("3", unit="$|"), failed(AuthError("no | key"), "b", Scope.ACCOUNT)])
-    html = MarkdownIt("commonmark").enable("table").render(summary_of(verdict))
+    html = MARKDOWN.render(summary_of(verdict))
     rows = [row.replace("</td>", "").split("<td>")[1:] for row in html.replace("\n", "").split("<tr>")[2:]]
     assert [[cell.split("</tr>")[0] for cell in row] for row in rows] == [
         ["<code>default/key</code>", "3 $|", "2.3 $|", "at least 5 $| required", "<strong>below</strong>"],
@@ -167,7 +168,7 @@ def test_no_name_is_obeyed(name: str) -> None:
     assert (outputs["verdict"], outputs["exit-code"], len(outputs)) == ("below", "3", 6)
     assert outputs["stopped-by"] == visible(f"{name}/key")
     assert json.loads(outputs["readings"])[0]["profile"] == name
-    html = MarkdownIt("commonmark").enable("table").render(summary_of(verdict))
+    html = MARKDOWN.render(summary_of(verdict))
     assert (html.count("<tr>"), html.count("<td>"), html.count("<h3>")) == (3, 10, 1)
     assert not re.search(r"<(?:script|a|img|!--)", html)
 
@@ -182,5 +183,5 @@ def test_an_error_that_left_nothing_to_judge_is_told_everywhere() -> None:
     assert outputs_of(error) == {
         "verdict": "error", "exit-code": "2", "remaining": "", "used": "", "stopped-by": "", "readings": "[]",
     }  # fmt: skip
-    html = MarkdownIt("commonmark").enable("table").render(summary_of(error))
+    html = MARKDOWN.render(summary_of(error))
     assert html == "<h3>Balance: not known</h3>\n<p>there is no | key</p>\n<p>give one: a,b</p>\n"
