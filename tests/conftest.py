@@ -1,6 +1,7 @@
 """What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
 import functools
+import inspect
 import io
 import os
 import runpy
@@ -24,10 +25,12 @@ import pytest
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
+from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
 
 # The same guard that the processes under test load by themselves holds for this one.
-runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED["give_the_ledger_time"]()
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
@@ -106,6 +109,27 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is given up after a quarter of a second, as it is for users, here and in processes under test.
+
+    Everywhere else it has all the time it needs (`give_the_ledger_time`): what is not written in time is dropped, and a
+    busy machine may need longer.
+    """
+    from apimart_cli.ledger import file, recall, runs, schema, store
+    from apimart_cli.readings import alerting, forecasts
+
+    environment["USUAL_PATIENCE"] = "1"
+    usual: Mapping[str, float] = GUARDED["USUAL"]
+    for module in (schema, recall, runs):
+        monkeypatch.setattr(module, "ALLOWED_SECONDS", usual[schema.__name__])
+    for function in (inspect.unwrap(file.opened), store.remember):
+        monkeypatch.setitem(function.__kwdefaults__, "seconds", usual[schema.__name__])
+    monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", usual[forecasts.__name__])
+    monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", usual[forecasts.__name__])
+    monkeypatch.setattr(alerting, "LEDGER_SECONDS", usual[alerting.__name__])
+
+
 @pytest.fixture(scope="session")
 def command() -> str:
     """The path of the installed `apimart`."""
@@ -125,7 +149,7 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
     """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
 
     def run_command(
-        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = 30
+        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = LONGEST
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [command, *arguments],
@@ -155,7 +179,7 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
                 list(arguments),
                 env={**environment, "TERM": "xterm-256color", **(env or {})},
                 dimensions=(24, columns),
-                timeout=20,
+                timeout=LONGEST,
                 cwd=str(tmp_path),
             )
             child.delaybeforesend = None

@@ -1,4 +1,4 @@
-"""`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
+"""`apimart check`: the gate. Its exit code is 0 only if the balance is proved to be enough."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,8 +72,8 @@ def check(
         apimart check --min 5 --min-runway 3d
         apimart check --min 5 --scope key
 
-    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass. What can be spent is
-    looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
+    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass. It looks at what can be
+    spent: the smaller of key and account; if the gateway has no account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
@@ -90,7 +90,7 @@ def check(
         profile.thresholds()
     trace = trace_of(debug=asking.debug)
     seen: list[Taken] = []
-    # The last of all, also where the answer cannot be written.
+    # Alerts come last of all, even if the answer cannot be written.
     with alerts_about(profiles, seen, trace=trace):
         with take_readings(
             profiles,
@@ -128,7 +128,7 @@ def _forecast_patience(profiles: "Sequence[Settings]") -> float | None:
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
-    """Write the verdict on standard output, unless it is to be quiet there, and to the files of a CI runner."""
+    """Write the verdict to standard output, unless `quiet`, and to the files of a CI runner."""
     if quiet and not chosen.has_runner_files:
         return
     from apimart_cli.output import format_of
@@ -145,7 +145,7 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
-    """Say on standard error what the verdict alone would hide."""
+    """Write the warning or note that belongs to the verdict on standard error."""
     from apimart_cli.screen.writing import is_terminal_error, write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
@@ -158,7 +158,7 @@ def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> Non
 
 
 def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
-    """Tell whether a key passed that has no limit, and its account was left out on purpose."""
+    """Tell whether an unlimited key passed and its account was left out on purpose."""
     return any(
         reading.scope is Scope.KEY and reading.balance is not None and reading.balance.unlimited_quota
         for each in seen
@@ -168,7 +168,7 @@ def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
 
 
 def _has_key_forecast(reading: "Reading") -> bool:
-    """Tell whether it is the account alone that has too little history."""
+    """Tell whether only the account has too little history."""
     from apimart_cli.words import ForecastState
 
     untold = {None, ForecastState.TOO_LITTLE, ForecastState.UNREADABLE}
@@ -177,7 +177,7 @@ def _has_key_forecast(reading: "Reading") -> bool:
 
 
 def _explain_missing_forecasts(verdict: "Verdict", seen: "Sequence[Taken]", profiles: "Sequence[Settings]") -> None:
-    """Say of which balances it is not known how long they last, and what to do about it."""
+    """Say for which balances it is not known how long they last, and what to do about it."""
     untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
     if not untold:
         return
@@ -196,7 +196,7 @@ def _explain_missing_forecasts(verdict: "Verdict", seen: "Sequence[Taken]", prof
 
 
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:
-    """Say how there will be a history, as things are."""
+    """Say how to get a history, depending on why there is none."""
     by_hand = "; go on without it with: --on-no-forecast pass"
     if _has_key_forecast(reading):
         return f"it takes readings of the account over three days; look at the key alone with: --scope key{by_hand}"

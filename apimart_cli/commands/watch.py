@@ -1,4 +1,4 @@
-"""`apimart watch`: balances as they change, until somebody has seen enough."""
+"""`apimart watch`: shows balances as they change, until the user ends it."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -50,7 +50,7 @@ def watch(
     On a terminal: a table in place, with what was spent since the start, how fast, and how long the rest lasts; q ends
     it. Elsewhere: a line for each change. Failures never end it.
 
-    Exit codes: 0 ended as asked, 1 internal error, 2 usage, 3 below --min (with --until-below), 130 interrupted; where
+    Exit codes: 0 ended as asked, 1 internal error, 2 usage, 3 below --min (with --until-below), 130 interrupted; if
     a balance was never read, that of its failure: 3 no money left, 4 key missing or rejected, 5 no answer, 6 answer
     not to be trusted.
     """
@@ -64,9 +64,9 @@ def watch(
         _need_min(profiles)
     least = least_interval([each.base_url.value for each in profiles], os.environ)
     trace = trace_of(debug=asking.debug)
-    # What --debug tells would be written over a table.
+    # Lines of --debug would be written over a table.
     is_live = not output.is_json and trace is None and _can_be_live()
-    # What goes wrong with an alert is told after a table, not over it.
+    # With a table, warnings about alerts are written after it, not over it.
     with alerts_about(profiles, holds_warnings=is_live, trace=trace) as alerts:
         options = WatchOptions(
             profiles=profiles,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.files import is_absent
-from apimart_cli.replacing import PrivateFile, read_private_file
 
 if TYPE_CHECKING:
     from apimart_cli.records import Problem
+    from apimart_cli.replacing import PrivateFile
 
 _NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
 
@@ -141,6 +141,8 @@ def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -
     if is_absent(path):
         hint = "correct APIMART_CONFIG, or make the file with: apimart login"
         raise ConfigError(f"cannot read {path}: No such file or directory", hint)
+    from apimart_cli.replacing import read_private_file
+
     file = read_private_file(path, environ)
     return check_document(file, parse_toml(file.text, path))
 
@@ -191,7 +193,7 @@ def _nested(path: Path) -> ConfigError:
     )
 
 
-def check_document(file: PrivateFile, document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
+def check_document(file: "PrivateFile", document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
     """Return the usable part of `document`, and every mistake in its names and types."""
     checker = _Checker(file.text)
     top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())

@@ -16,7 +16,6 @@ from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey, KeySource, NoKey, drop_newline, known_keys
-from apimart_cli.replacing import UnsafeFileError, read_private_file
 
 _NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
@@ -193,6 +192,8 @@ def _of_profile_file(environ: Mapping[str, str], config: ConfigFile, path: str, 
 
 def _of_named_file(path: Path, environ: Mapping[str, str], named_by: str, source: str | None = None) -> FoundKey:
     """Return the key in a file that no option names: if it cannot be read, that is an error when the key is needed."""
+    from apimart_cli.replacing import UnsafeFileError
+
     try:
         return _of_file(path, environ, named_by)
     except UnsafeFileError as error:
@@ -203,6 +204,8 @@ def _of_named_file(path: Path, environ: Mapping[str, str], named_by: str, source
 
 
 def _of_file(path: Path, environ: Mapping[str, str], source: str) -> FoundKey:
+    from apimart_cli.replacing import read_private_file
+
     file = read_private_file(path, environ)
     return _given(drop_newline(file.text), source)._replace(exposure=file.exposure())
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from apimart_cli.config.values import nonempty, shortest, shown
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.keys.key import GivenKey, KeySource, looks_like_variable
-from apimart_cli.records import SettingRow
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
@@ -20,6 +19,7 @@ from apimart_cli.words import ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.config.doubts import Doubt
+    from apimart_cli.records import SettingRow
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class Settings(NamedTuple):
     on_stop: Setting[Sequence[str] | None] = Setting(None, "default")
     """The command to run when a limit of a guarded command is reached."""
     rearm: Setting[Decimal] = Setting(Decimal("1.2"), "default")
-    """By what a threshold is multiplied for what is enough again."""
+    """The factor from a threshold to the amount or time that is enough again."""
     remind: Setting[timedelta | None] = Setting(None, "default")
     """After this time `on_low` is run again if the balance is still low."""
     background_keys: Setting[bool] = Setting(value=False, source="default")
@@ -166,8 +166,10 @@ class Settings(NamedTuple):
         doubt = doubt_of("api_key", source.key.reveal())
         return doubt and doubt._replace(message=f"the API key from {self.api_key.source}: {doubt.message}")
 
-    def rows(self) -> list[SettingRow]:
+    def rows(self) -> "list[SettingRow]":
         """Return every setting as text that may be shown; of the key, only its length and its id."""
+        from apimart_cli.records import SettingRow
+
         key = SettingRow("key_id", self.api_key.value.key_id, self.api_key.source)
         shown: dict[str, str | None] = {
             "profile": self.profile.value,

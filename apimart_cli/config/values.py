@@ -61,7 +61,7 @@ def parse_amount(text: str, source: str) -> Decimal:
 
 
 def parse_rearm(text: str, source: str) -> Decimal:
-    """Return by what a threshold is multiplied for what is enough again."""
+    """Return the factor from a threshold to the amount or time that is enough again."""
     factor = parse_amount(text, source)
     if factor < 1:
         raise UsageError(f"{source}: {shown(text)} is less than 1", "give a number like 1.2, or 1")

@@ -120,7 +120,7 @@ class Remembering:
             is_first = reading.balance is not None and place not in self._latest
         if not is_first or path is None or seconds <= 0 or not path.exists():
             return
-        from apimart_cli.ledger.background import within
+        from apimart_cli.ledger.store import within
 
         began = time.monotonic()
         try:
@@ -207,9 +207,9 @@ def _forecast(path: Path, reading: Reading) -> "Forecast | None":
 
 
 def _samples(path: Path, reading: Reading, balance: Balance) -> "Iterator[Sample]":
-    from apimart_cli.ledger.background import EVERY
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.queries import samples
+    from apimart_cli.ledger.recall import EVERY
     from apimart_cli.ledger.schema import Series
     from apimart_cli.rules.forecast import REACH
 

@@ -24,11 +24,11 @@ from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
 from apimart_cli.exporter.workers import keep_one_arena
 from apimart_cli.keys.key import NoKey
-from apimart_cli.output import listed
 from apimart_cli.output.prometheus import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
 from apimart_cli.rules.balance import Reading
 from apimart_cli.screen.writing import log_note, log_warning
+from apimart_cli.text import listed
 
 TELL_EVERY = 1.0
 """Seconds between two looks for notes, so that profiles that fail together share a line."""

@@ -12,7 +12,7 @@ from apimart_cli.config.settings import Settings
 from apimart_cli.errors import Trace
 from apimart_cli.gateway.question import Means, Question, Sharing
 from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.redactor import MUTE
+from apimart_cli.keys.key import MUTE
 from apimart_cli.processes.signals import start_thread
 from apimart_cli.rules.balance import Reading
 

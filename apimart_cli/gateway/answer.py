@@ -20,7 +20,7 @@ from apimart_cli.gateway.failures import (
     no_money,
     untrustworthy,
 )
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import Redactor
 from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope
 

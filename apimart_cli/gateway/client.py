@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from apimart_cli.errors import ApimartError, Trace, no_thread
 from apimart_cli.gateway.question import Means, Question, Sharing
 from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.key import GivenKey
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import GivenKey, Redactor
 from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target

@@ -22,8 +22,7 @@ from apimart_cli.errors import (
 from apimart_cli.gateway.answer import failure_of, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
 from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.key import ApiKey, KeySource, SecondsLeft
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
 

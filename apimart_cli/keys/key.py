@@ -1,15 +1,28 @@
 """The API key: checked before any library sees it, masked wherever it might be printed. Pure: no I/O.
 
-Beside it the interface of what gives a key, and the sources that need no time: a key that is known, or missing.
+Beside it the interface of what gives a key, the sources that need no time (a key that is known, or missing), and the
+redactor, which withholds texts that repeat a key. A run has one redactor for all its keys: a gateway that answers one
+key may repeat another.
 """
 
 import re
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from apimart_cli.errors import AuthError
+from apimart_cli.text import QUOTE_LIMIT, quote, without_token_ids
+
+if TYPE_CHECKING:
+    from apimart_cli.keys.echo import Pieces
+
+WITHHELD = "(withheld: it repeats the API key)"
+
+NOT_REPEATED = "(its words are not repeated here)"
+
+LOOKED_AT = 5 * QUOTE_LIMIT
+"""Characters of a text that are looked at: more than a message shows."""
 
 MAX_LENGTH = 4096
 """Most characters a key may have; the gateway's keys have about 50, and a header line has at most about 8 KiB."""
@@ -183,3 +196,67 @@ def _hint(characters: str) -> str:
 
 def _slip(characters: str) -> tuple[str, str] | None:
     return next((words for form, words in _SLIPS.items() if re.fullmatch(form, characters.strip())), None)
+
+
+class Redactor:
+    """Quotes foreign text, and withholds what repeats a piece of any key it knows. Threads may share it.
+
+    It finds keys, and pieces of eight characters or more: in any letter case; broken up by spaces, punctuation or
+    characters that do not show; in full-width or other compatible letters; as base64, base32 or hex, of UTF-8 or
+    UTF-16; as a list of numbers, in any of the bases in which Go, C, Python and od print bytes, each for one byte or
+    for a word of up to eight, in either order; with the place before each character or number, as PHP and JavaScript
+    write a list of them; and all of that percent-, entity-, backslash- or quoted-printable-encoded, up to four times
+    over and in any mixture.
+
+    It does not find keys that are hidden on purpose: spelled backwards, with letters between the letters, in look-alike
+    letters of another alphabet, by the names of the characters, as numbers without anything between them, in base32
+    with an alphabet that no standard has, in base58, base85 or uuencode, in base64 three times over, compressed, or
+    encrypted.
+    """
+
+    def __init__(self, *keys: ApiKey) -> None:
+        self._guard = threading.Lock()
+        self._waiting = {key.reveal() for key in keys}
+        self._known: set[str] = set()
+        self._pieces: Pieces | None = None
+
+    def add(self, key: ApiKey) -> None:
+        """Look for this key, too, from now on."""
+        with self._guard:
+            self._waiting |= {key.reveal()} - self._known
+
+    def quote(self, text: str) -> str:
+        """Return foreign `text` fit for a message, or WITHHELD where it repeats a piece of a key."""
+        looked_at = text.strip()[:LOOKED_AT]
+        # The text that is left out may stand between two halves of a key.
+        shown, pieces = without_token_ids(looked_at), self._all_pieces()
+        is_echo = any(pieces.are_in(each) for each in {looked_at, shown})
+        return WITHHELD if is_echo else quote(shown)
+
+    def _all_pieces(self) -> "Pieces":
+        """Return the pieces of all keys. They are made when a text is quoted, which most runs never do."""
+        from apimart_cli.keys.echo import Pieces
+
+        with self._guard:
+            if self._pieces is None:
+                self._pieces = Pieces()
+            if self._waiting:
+                self._pieces = self._pieces.plus(self._waiting)
+                self._known |= self._waiting
+                self._waiting = set()
+            return self._pieces
+
+
+class Mute(Redactor):
+    """A redactor that repeats no foreign text: the pieces of thousands of keys would fill the memory."""
+
+    def add(self, key: ApiKey) -> None:
+        """Do nothing: no key is needed."""
+
+    def quote(self, text: str) -> str:  # noqa: ARG002  # the signature of what it stands for
+        """Return the words for a text that is not repeated."""
+        return NOT_REPEATED
+
+
+MUTE = Mute()
+"""The only one that is needed."""

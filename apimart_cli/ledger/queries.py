@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apimart_cli.ledger.file import Connection
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import MAX_DIGITS, MAX_PLACES, Entry, Series
-from apimart_cli.rules.spending import Sample, in_order
 from apimart_cli.words import Scope
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.spending import Sample
 
 PAGE = 1000
 """Entries that are read at once. Between two pages nothing is locked, however slowly the caller goes on."""
@@ -27,7 +29,7 @@ LEAST_STEP = 300
 END = 2**62
 """Later than every time in the ledger, in seconds, and larger than every number of a row."""
 
-_KEY_ID = re.compile("[0-9a-f]{12}")
+KEY_ID = re.compile("[0-9a-f]{12}")
 
 _LONGEST_AMOUNT = 100
 """Characters. An amount has fewer, with its sign, its point and all digits that it may have."""
@@ -174,13 +176,15 @@ def samples(
     since: datetime | None = None,
     until: datetime | None = None,
     every: timedelta | None = None,
-) -> list[Sample]:
+) -> "list[Sample]":
     """Return the part of each entry that forecasts and charts need, quicker than `entries` would.
 
     In each step of `every`, which is whole seconds, only the last sample is read. Without `every`, all are read, or, if
     they are more than MOST_SAMPLES, one in each step that is long enough. Samples that were written under a wrong clock
     are left out, as far as that can be seen: see `rules.spending.in_order`.
     """
+    from apimart_cli.rules.spending import Sample
+
     number, (start, end) = id_of(connection, series), _between(since, until)
     # No sample is from before 1970, and for a number below zero SQLite would round to the end of a step.
     start = max(start, 0)
@@ -247,6 +251,8 @@ def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
     }
     if not late:
         return rows
+    from apimart_cli.rules.spending import in_order
+
     with readable():
         kept = in_order([row[0] for row in rows], late)
     return [row for row in rows if row[0] in kept]
@@ -314,7 +320,7 @@ def text_of(value: object) -> str:
 
 def key_id_of(value: object) -> str:
     """Return a key id, which is shown as it is. Raises TypeError or ValueError for other values."""
-    if not _KEY_ID.fullmatch(text_of(value)):
+    if not KEY_ID.fullmatch(text_of(value)):
         raise ValueError
     return str(value)
 

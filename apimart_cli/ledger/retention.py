@@ -8,16 +8,13 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from apimart_cli.ledger.file import PAUSE, Connection, transaction
-from apimart_cli.ledger.store import delete_in_steps, forget_late
+from apimart_cli.ledger.store import PRUNED_EVERY, delete_in_steps, forget_late, is_pruning_due, seconds_since_pruned
 
 ALL_FOR = timedelta(days=90)
 """How long every sample is kept."""
 
 DAYS_FOR = timedelta(days=730)
 """How long the last sample of each day, in UTC, is kept."""
-
-EVERY = timedelta(days=1)
-"""Time from one pruning to the next."""
 
 JUMP = timedelta(days=60)
 """If nothing was pruned for longer than this, the clock may be wrong."""
@@ -62,7 +59,7 @@ def prune(connection: Connection, now: datetime, *, seconds: float | None = None
     With `seconds` it stops after that time, and the next call goes on. It runs no VACUUM, which would hold up every
     other process. SQLite uses the free space for what is written next.
     """
-    if not _is_due(connection, now) or _is_importing(connection, now, is_hurried=seconds is not None):
+    if not is_pruning_due(connection, now) or _is_importing(connection, now, is_hurried=seconds is not None):
         return True
     if _jumped(connection, now):
         # Delete nothing until the clock says the same a day later: a wrong clock must not cost the history.
@@ -90,26 +87,9 @@ def prune_soon(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE series SET thinned = 0")
 
 
-def _is_due(connection: sqlite3.Connection, now: datetime) -> bool:
-    if connection.execute("SELECT 1 FROM state WHERE name = 'prune_soon'").fetchone():
-        return True
-    age = _seconds_since_pruned(connection, now)
-    # A wrong clock has written a time in the future.
-    return age is None or not 0 <= age < EVERY.total_seconds()
-
-
 def _jumped(connection: sqlite3.Connection, now: datetime) -> bool:
-    age = _seconds_since_pruned(connection, now)
+    age = seconds_since_pruned(connection, now)
     return age is not None and age > JUMP.total_seconds()
-
-
-def _seconds_since_pruned(connection: sqlite3.Connection, now: datetime) -> float | None:
-    row = connection.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone()
-    try:
-        return None if row is None else now.timestamp() - int(row[0])
-    except (TypeError, ValueError):
-        # Not a time that we wrote.
-        return None
 
 
 def _note(connection: Connection, now: datetime) -> None:
@@ -154,7 +134,7 @@ def _is_importing(connection: Connection, now: datetime, *, is_hurried: bool) ->
     batches = connection.execute("SELECT DISTINCT batch FROM labels WHERE batch IS NOT NULL").fetchall()
     is_importing = False
     for (batch,) in batches:
-        if is_hurried or (isinstance(batch, int) and abs(now.timestamp() - batch) < EVERY.total_seconds()):
+        if is_hurried or (isinstance(batch, int) and abs(now.timestamp() - batch) < PRUNED_EVERY.total_seconds()):
             is_importing = True
         else:
             forget_import(connection, batch)

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from apimart_cli.ledger.background import within
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import amount_of, key_id_of, readable, require_rising, text_of
 from apimart_cli.ledger.retention import DAYS_FOR, FORGET_FACTS
 from apimart_cli.ledger.schema import ALLOWED_SECONDS
+from apimart_cli.ledger.store import within
 from apimart_cli.records import Run
 from apimart_cli.words import StoppedBy
 

@@ -1,12 +1,24 @@
-"""What commands write to the ledger, on a connection of `file.opened`."""
+"""What commands write to the ledger: beside an answer in a thread, or on a connection of `file.opened`.
+
+SQLite's own time limits end no write to a disk that hangs, so a thread does it, and the command goes on without it when
+the time is over. The file stays whole, whatever happens to that thread: the next process that opens the file rolls back
+a transaction that is not complete.
+"""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
 
-from apimart_cli.ledger.file import Connection, step, transaction
+from apimart_cli.ledger.file import Connection, opened, step, transaction
+from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import COMPLETE, END, id_of, latest, next_place
-from apimart_cli.ledger.schema import Entry, Series
+from apimart_cli.ledger.schema import ALLOWED_SECONDS, Entry, Series
+from apimart_cli.processes.signals import start_thread
+
+T = TypeVar("T")
 
 SAME_WITHIN = timedelta(minutes=10)
 """A reading that changes nothing is not written again within this time."""
@@ -16,6 +28,61 @@ SLACK = 60
 
 STEP = 5000
 """Most samples that one transaction touches, so that other processes do not wait for long."""
+
+
+_PRUNING_SECONDS = 0.05
+
+PRUNED_EVERY = timedelta(days=1)
+"""Time from one pruning to the next."""
+
+
+def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: float = ALLOWED_SECONDS) -> None:
+    """Write readings, and prune the ledger when that is due. Raises LedgerError where the time is not enough.
+
+    Readings that were given up may still be written a moment later, while the process lives.
+    """
+
+    def write() -> None:
+        with opened(path, seconds=seconds) as connection:
+            record(connection, entries)
+            # If this is locked out or interrupted, a later command does it.
+            with suppress(sqlite3.OperationalError):
+                if is_pruning_due(connection, now):
+                    from apimart_cli.ledger.retention import prune
+
+                    prune(connection, now, seconds=_PRUNING_SECONDS)
+
+    within(seconds, path, write)
+
+
+def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
+    """Do the work in a thread: return what it returns, or raise what it raises.
+
+    Raises LedgerError after `seconds`. The thread is then left to itself.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001  # raised again below
+            errors.append(error)
+
+    thread = start_thread(run, "ledger")
+    if thread is None:
+        raise not_opened(path)
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise LedgerError(f"{path} did not answer within {seconds:g} seconds")
+    return results[0]
+
+
+def not_opened(path: Path) -> LedgerError:
+    """Return the error for a ledger that no thread could be started for."""
+    return LedgerError(f"{path} was not opened: the system starts no thread")
 
 
 def record(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -139,3 +206,22 @@ def _is_news(connection: sqlite3.Connection, entry: Entry) -> bool:
         return True
     # The profile does not count, as two profiles may have one key.
     return (entry.remain, entry.used, entry.unit) != (before.remain, before.used, before.unit)
+
+
+def is_pruning_due(connection: sqlite3.Connection, now: datetime) -> bool:
+    """Tell whether a day has gone by since the ledger was pruned, or old samples were added."""
+    if connection.execute("SELECT 1 FROM state WHERE name = 'prune_soon'").fetchone():
+        return True
+    age = seconds_since_pruned(connection, now)
+    # A wrong clock has written a time in the future.
+    return age is None or not 0 <= age < PRUNED_EVERY.total_seconds()
+
+
+def seconds_since_pruned(connection: sqlite3.Connection, now: datetime) -> float | None:
+    """Return how long ago the ledger was pruned; None if it never was, or the time cannot be read."""
+    row = connection.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone()
+    try:
+        return None if row is None else now.timestamp() - int(row[0])
+    except (TypeError, ValueError):
+        # Not a time that we wrote.
+        return None

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
-from apimart_cli.ledger.queries import profiles
+from apimart_cli.ledger.queries import KEY_ID, profiles
 from apimart_cli.ledger.retention import prune
 from apimart_cli.ledger.runs import clear_runs, rename_runs, runs
 from apimart_cli.ledger.schema import MAX_DIGITS, MAX_PLACES, Entry, Series
@@ -60,7 +60,6 @@ _SCOPES = {scope.value: scope for scope in ScopeChoice.BOTH.asked}
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/@+-]+(:[0-9]+)?")
 """Nearly every name matches this, which is quicker than `visible`."""
 
-_KEY_ID = re.compile(r"[0-9a-f]{12}")
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
 
@@ -192,7 +191,7 @@ def _entry_of(document: Mapping[str, Any], number: int, now: datetime) -> Entry:
     for name in ("key_id", "host", "scope", "profile", "source"):
         if not _is_name(document[name]):
             raise _refused(number, f"{name} is not a short text")
-    if not _KEY_ID.fullmatch(document["key_id"]):
+    if not KEY_ID.fullmatch(document["key_id"]):
         raise _refused(number, "key_id is not 12 hexadecimal digits")
     if document["scope"] not in _SCOPES:
         raise _refused(number, f"scope is none of {', '.join(_SCOPES)}")

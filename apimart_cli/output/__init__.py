@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
@@ -55,15 +55,23 @@ def with_unit(amount: Decimal, unit: str | None) -> str:
     return f"{plain(amount)} {unit}" if unit else plain(amount)
 
 
+def remaining(remain: Decimal | None, unit: str | None = None) -> str:
+    """Return every digit of what is left, and its unit if that is known; or `unlimited`."""
+    return "unlimited" if remain is None else with_unit(remain, unit)
+
+
+def left_in_words(balance: Balance, unit: str | None) -> str:
+    """Return what is left: `10.5 USD left`, `10.5 USD left (limited by key)`, `unlimited quota`."""
+    if balance.remain_balance is None:
+        return "unlimited quota"
+    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
+    return f"{with_unit(balance.remain_balance, unit)} left{limit}"
+
+
 def whole_seconds(days: Decimal, rounding: str) -> Decimal:
     """Return days of 24 hours as whole seconds. `rounding` is a mode of `decimal`."""
     with localcontext(prec=120):
         return (days * 24 * 60 * 60).to_integral_value(rounding)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return up to three names; if there are more, the first two and the number of the others."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
 def padded(text: str, cells: int) -> str:

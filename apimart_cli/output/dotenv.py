@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from apimart_cli.errors import ApimartError, ExitCode
-from apimart_cli.output import Format, plain
+from apimart_cli.output import Format, plain, remaining
 from apimart_cli.rules.balance import Balance
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.writing import Screen
 from apimart_cli.words import Outcome
-
-UNLIMITED = "unlimited"
 
 
 def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
@@ -33,14 +31,9 @@ def _outputs(outcome: Outcome, code: ExitCode, least: Balance | None) -> Mapping
     return {
         "verdict": outcome.value,
         "exit-code": str(int(code)),
-        "remaining": "" if least is None else remaining(least),
+        "remaining": "" if least is None else remaining(least.remain_balance),
         "used": "" if least is None else plain(least.used_balance),
     }
-
-
-def remaining(balance: Balance) -> str:
-    """Return every digit of what is left, or `unlimited`."""
-    return UNLIMITED if balance.remain_balance is None else plain(balance.remain_balance)
 
 
 def _left(balance: Balance) -> Decimal:

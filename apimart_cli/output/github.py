@@ -11,8 +11,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.output import Format, plain
-from apimart_cli.output.dotenv import outputs_of, remaining
+from apimart_cli.output import Format, plain, remaining
+from apimart_cli.output.dotenv import outputs_of
 from apimart_cli.output.json import judged_as_json
 from apimart_cli.output.lines import findings, requirements
 from apimart_cli.rules.gate import Judged, Verdict
@@ -135,7 +135,7 @@ def _row(judged: Judged) -> Sequence[str]:
     left, used = "-", "-"
     if reading.balance is not None:
         is_unlimited = reading.balance.remain_balance is None
-        left = remaining(reading.balance) + ("" if is_unlimited else _unit(reading.unit))
+        left = remaining(reading.balance.remain_balance) + ("" if is_unlimited else _unit(reading.unit))
         used = plain(reading.balance.used_balance) + _unit(reading.unit)
     required = "; ".join(map(markdown, requirements(judged.thresholds, reading.unit)))
     is_pass = judged.outcome is Outcome.PASS

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from apimart_cli.output import padded, with_unit
+from apimart_cli.output import padded, remaining, with_unit
 from apimart_cli.output.json import render_document
 from apimart_cli.output.runway import document, in_words, rounded_amount
 from apimart_cli.rules.forecast import Overview, Seen
@@ -167,7 +167,7 @@ def _facts(overview: Overview) -> str:
     facts = [
         ("Spent", f"{with_unit(_rounded(spent), unit)} in {days}" if known else _nothing_known(asked)),
         *_top_ups(overview.top_ups, unit),
-        ("Left", "unlimited" if seen.remain is None else with_unit(seen.remain, unit)),
+        ("Left", remaining(seen.remain, unit)),
         ("Lasts", in_words(overview.forecast, unit)),
         ("Read", f"{seen.samples} time{'' if seen.samples == 1 else 's'}, last {_minute(seen.last_at)}"),
     ]

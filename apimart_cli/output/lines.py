@@ -1,7 +1,7 @@
 """The lines of `check`: one for each reading, for people and for logs."""
 
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.output import with_unit
+from apimart_cli.output import left_in_words, with_unit
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
 from apimart_cli.screen.pieces import folded as folded_at
@@ -80,7 +80,7 @@ def _findings(judged: Judged) -> list[str]:
 
 def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
     findings = []
-    left = _left(balance, unit)
+    left = left_in_words(balance, unit)
     if outcome is Outcome.UNLIMITED:
         of_min = f" of {with_unit(thresholds.min, unit)} or more" if thresholds.min is not None else ""
         findings.append(f"{left}, a limited one{of_min} required")
@@ -101,13 +101,6 @@ def _runway_findings(reading: Reading, thresholds: Thresholds) -> list[str]:
 
     told = lasts(reading.forecast, unlimited=reading.balance.unlimited_quota)
     return [f"{told}, at least {duration_in_words(thresholds.min_runway)} required"]
-
-
-def _left(balance: Balance, unit: str | None) -> str:
-    if balance.remain_balance is None:
-        return "unlimited quota"
-    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
-    return f"{with_unit(balance.remain_balance, unit)} left{limit}"
 
 
 def requirements(thresholds: Thresholds, unit: str | None) -> list[str]:

@@ -14,9 +14,9 @@ from hashlib import sha256
 from itertools import accumulate
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.output import plain, shortened, whole_seconds, with_unit
+from apimart_cli.output import left_in_words, plain, shortened, whole_seconds, with_unit
 from apimart_cli.output.runway import duration_in_words, lasts
-from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.plugin import Examined, Finding, Range, State, Subject, by_weight, worst
 from apimart_cli.text import visible
 
@@ -107,7 +107,8 @@ def _sentence(found: Examined, *, is_alone: bool) -> str:
 
     A runway that was asked for is always in it, even if it is not known and that was let pass.
     """
-    told = [] if found.reading.balance is None else [_left(found.reading, found.reading.balance)]
+    balance = found.reading.balance
+    told = [] if balance is None else [left_in_words(balance, _unit(found.reading))]
     for finding in found.findings:
         if finding.state is not State.OK:
             told.append(f"{finding.state.name.lower()}: {_reason(finding, found, is_alone=is_alone)}")
@@ -155,7 +156,7 @@ def _long_text(found: Examined) -> Iterator[str]:
     name, unit = _name(reading), _unit(reading)
     yield f"{name}: {found.state.name.lower()}{f', asked of {_safe(reading.host)}' if reading.host else ''}"
     if reading.balance is not None:
-        left, used = _left(reading, reading.balance), with_unit(reading.balance.used_balance, unit)
+        left, used = left_in_words(reading.balance, unit), with_unit(reading.balance.used_balance, unit)
         yield f"{name}: {left}, {used} used, {_lasts(reading)}"
     if reading.error is not None:
         yield f"{name}: {_with_hint(reading.error)}"
@@ -175,13 +176,6 @@ def _name(reading: Reading) -> str:
 
 def _unit(reading: Reading) -> str | None:
     return None if reading.unit is None else _safe(reading.unit)
-
-
-def _left(reading: Reading, balance: Balance) -> str:
-    if balance.remain_balance is None:
-        return "unlimited quota"
-    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
-    return f"{with_unit(balance.remain_balance, _unit(reading))} left{limit}"
 
 
 def _lasts(reading: Reading) -> str:

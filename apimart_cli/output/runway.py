@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal,
 
 from apimart_cli.output import plain, with_unit
 from apimart_cli.rules.forecast import LEAST_BLOCKS, Forecast
+from apimart_cli.rules.spending import EXACT
 from apimart_cli.words import ForecastState
 
 HOURS_BELOW = 2
@@ -21,8 +22,6 @@ _DAY_STEP = Decimal("0.0001")
 """Smallest part of a day in JSON: about 9 seconds."""
 
 _AMOUNT_STEP = Decimal("0.000001")
-
-_EXACT = Context(prec=120)
 
 _TOLD_IN_SHORT = frozenset({ForecastState.OK, ForecastState.ROUGH, ForecastState.IDLE, ForecastState.EMPTY})
 
@@ -45,7 +44,7 @@ def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
 
     If there is no such time, they say why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`.
     """
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         if forecast is None:
             return "no history"
         if forecast.state is ForecastState.TOO_LITTLE:
@@ -69,7 +68,7 @@ def in_short(forecast: Forecast | None, *, with_range: bool = False) -> str:
         return ""
     if forecast.state in {ForecastState.EMPTY, ForecastState.IDLE}:
         return forecast.state.value
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         point, low, high = forecast.days_left, forecast.days_left_low or Decimal(0), forecast.days_left_high
         if (low if point is None else point) > MOST_DAYS:
             return ">3 mo"
@@ -103,7 +102,7 @@ def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | 
     """Return the forecast as the fields of its JSON; amounts and days are Decimal. The low end is rounded down."""
     if forecast is None:
         return None
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return {
             "state": forecast.state.value,
             "spent_per_day": rounded_amount(forecast.spent_per_day),

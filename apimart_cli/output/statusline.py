@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from apimart_cli.errors import UsageError
-from apimart_cli.output import plain
+from apimart_cli.output import plain, remaining
 from apimart_cli.output.runway import document, in_short, in_words
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.text import iso_time, visible, without_commands, without_keys
@@ -197,16 +197,12 @@ def _values(status: Status, *, unicode: bool) -> Mapping[str, str]:
         return {**dict.fromkeys(FIELDS, ""), **names, "remain": nothing, "used": nothing}
     return {
         **names,
-        "remain": _remain(known),
+        "remain": remaining(known.remain),
         "used": plain(known.used),
         "unit": known.unit or "",
         "lasts": in_short(known.forecast),
         "age": short_age(known.age),
     }
-
-
-def _remain(known: Known) -> str:
-    return "unlimited" if known.remain is None else plain(known.remain)
 
 
 def _nothing(*, unicode: bool) -> str:
@@ -302,7 +298,7 @@ def _sentences(status: Status) -> list[str]:
     unit = f" {visible(known.unit)}" if known.unit else ""
     return [
         f"{name} at {visible(status.host)}",
-        f"left: {_remain(known)}{unit if known.remain is not None else ''}",
+        f"left: {remaining(known.remain)}{unit if known.remain is not None else ''}",
         f"used: {plain(known.used)}{unit}",
         f"lasts: {in_words(known.forecast, None if known.unit is None else visible(known.unit))}",
         f"asked {short_age(known.age)} ago",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.output import Format, shortened, with_unit
+from apimart_cli.output import Format, remaining, shortened, with_unit
 from apimart_cli.output.lines import checked_as_lines
 from apimart_cli.rules.balance import Balance, Reading, with_spendable
 from apimart_cli.screen.pieces import width
@@ -108,10 +108,9 @@ def row_of(reading: Reading) -> Row:
     match reading.result:
         case Balance() as balance:
             status, style = _status(reading, balance)
-            remain = balance.remain_balance
-            remaining = "unlimited" if remain is None else with_unit(remain, reading.unit)
+            left = remaining(balance.remain_balance, reading.unit)
             used = with_unit(balance.used_balance, reading.unit)
-            return Row(profile, scope, remaining, used, _share(balance), status, style, reading.forecast)
+            return Row(profile, scope, left, used, _share(balance), status, style, reading.forecast)
         case error:
             return Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from apimart_cli.output import Format, plain
+from apimart_cli.output import Format, remaining
 from apimart_cli.rules.balance import Reading, with_spendable
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.writing import Screen
@@ -25,10 +25,7 @@ def _as_value(readings: Sequence[Reading], asked: int) -> str:
 
 
 def _value(reading: Reading) -> str:
-    if reading.balance is None:
-        return "error"
-    remain = reading.balance.remain_balance
-    return "unlimited" if remain is None else plain(remain)
+    return "error" if reading.balance is None else remaining(reading.balance.remain_balance)
 
 
 FORMAT = Format(readings=_readings_as_value, checked=_checked_as_value, streams=True)

@@ -19,8 +19,7 @@ from apimart_cli.config.key import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.config.values import shortest
 from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, bug
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.ledger.alarms import AlertCheck, Step, claim
 from apimart_cli.output import plain
 from apimart_cli.output.json import days_of, render_document

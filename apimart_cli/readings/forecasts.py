@@ -18,7 +18,7 @@ from apimart_cli.text import without_keys
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
-    from apimart_cli.ledger.background import Recall
+    from apimart_cli.ledger.recall import Recall
     from apimart_cli.ledger.schema import Entry
     from apimart_cli.rules.forecast import Forecast
 
@@ -115,8 +115,8 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
     entries = [entry for reading in readings for entry in _entries(reading, source)]
     if not entries:
         return
-    from apimart_cli.ledger.background import remember
     from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.store import remember
 
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
@@ -169,7 +169,7 @@ def _recall(profiles: Sequence[Settings]) -> "Recall | None":
     path = profiles[0].history.value
     if path is None or is_absent(path):
         return None
-    from apimart_cli.ledger.background import Recall, Sought
+    from apimart_cli.ledger.recall import Recall, Sought
     from apimart_cli.rules.forecast import REACH
 
     known = {settings.profile.value: settings.api_key.value.key_id for settings in profiles}

@@ -77,9 +77,9 @@ class Rounds:
         """How many rounds there were."""
 
     def first(self) -> Sequence[Taken]:
-        """Ask for the first time: with progress, warnings, and failures on standard error, and recorded.
+        """Ask for the first time, with progress, warnings and failures on standard error, and record the readings.
 
-        Raises AuthError where there is a single profile and it has no usable key.
+        Raises AuthError if there is a single profile without a usable key.
         """
         at = self._clock.now()
         with take_readings(

@@ -6,8 +6,8 @@ Warnings, failures and progress go to standard error on the way.
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from enum import IntEnum
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,21 +17,21 @@ from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import AuthError, BadResponseError, NoAccountError, Trace
 from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.output import listed
 from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.rules.balance import Reading
 from apimart_cli.screen.writing import is_terminal_error, write_error, write_note, write_warning
 from apimart_cli.target import Target
+from apimart_cli.text import listed
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
-    from apimart_cli.screen.progress import Waiting
+    from apimart_cli.screen.progress import Progress, Waiting
 
 _KEY_ALONE = "--scope key"
 _WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
 
 
-class Tells(IntEnum):
+class Tells(Enum):
     """How much a command says on standard error while it asks."""
 
     NOTHING = 0
@@ -204,13 +204,12 @@ def _write_doubts(profiles: Sequence[Settings], tells: Tells) -> None:
 
 def _grouped(profiles: Sequence[Settings], arriving: Arriving, taken: list[Taken], tells: Tells) -> Iterator[Taken]:
     """Yield the readings of each profile as soon as all of them are there, and add them to `taken`."""
-    from apimart_cli.screen.progress import progress
-
-    with progress(_waiting(profiles), quiet=tells is not Tells.EVERYTHING) as counted:
+    with _progress(profiles, tells) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(arriving.readings, _questions(settings)):
-                counted.step()
+                if counted is not None:
+                    counted.step()
                 group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
             if not settings.is_scope_chosen:
                 group = _with_account_by_default(group)
@@ -260,6 +259,15 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
         else BadResponseError(error.message, hint)
     )
     return [*keys, account._replace(result=refused)]
+
+
+def _progress(profiles: Sequence[Settings], tells: Tells) -> "AbstractContextManager[Progress | None]":
+    """Return what shows a person how far it is; nothing is loaded for it where none would see it."""
+    if tells is not Tells.EVERYTHING or not is_terminal_error():
+        return nullcontext()
+    from apimart_cli.screen.progress import progress
+
+    return progress(_waiting(profiles))
 
 
 def _waiting(profiles: Sequence[Settings]) -> "Waiting":
@@ -322,7 +330,7 @@ def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:
 
 
 def _write_first_note(path: Path) -> None:
-    """Tell a person, once, that readings are kept from now on, and where."""
+    """Tell a person, once, that readings are recorded from now on, and in which file."""
     if "APIMART_SANDBOX" not in os.environ and is_terminal_error():
         write_note(
             f"readings are recorded in {path}, to tell how long the balance lasts",

@@ -64,7 +64,7 @@ _PRECISE = Context(prec=60)
 
 
 class Forecast(NamedTuple):
-    """How long the rest will last, from the last sample on. Fields are None where they are not known."""
+    """How long the rest will last, from the last sample on. Fields are None if they are not known."""
 
     state: ForecastState
     days_seen: Decimal

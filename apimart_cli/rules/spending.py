@@ -21,8 +21,13 @@ LONGEST_GAP = timedelta(days=7, hours=1)
 It is an hour more than a week, as a weekly job may come some seconds late."""
 
 EXACT = Context(prec=120)
-"""Enough digits to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
-interpolate between them with an error far below what is shown."""
+"""Enough precision to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
+interpolate between them with an error that nothing shows."""
+
+SAME = Decimal("0.000001")
+
+SAME_PART = Decimal("1e-14")
+"""Amounts that differ by no more than SAME, or by no more than this share of them, are equal: gateways use floats."""
 
 SAME = Decimal("0.000001")
 
@@ -62,7 +67,7 @@ class TopUp(NamedTuple):
 
 
 class DaySpend(NamedTuple):
-    """What was spent on one day of UTC. Such a day always has 24 hours."""
+    """What was spent on one day of UTC, which has 24 hours whatever the local clocks do."""
 
     day: date
     spent: Decimal

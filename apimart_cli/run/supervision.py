@@ -289,7 +289,7 @@ def _supervised(options: RunOptions, watch: Watch, register: Register, watchdog:
 
 
 def _alert_of(options: RunOptions, watch: Watch, stopped_by: StoppedBy) -> Alert:
-    """Return what `on_stop` is told."""
+    """Return the alert for the command of `on_stop`."""
     limits = options.limits
     by_min, by_runway = stopped_by is StoppedBy.MIN, stopped_by is StoppedBy.MIN_RUNWAY
     return Alert(

@@ -14,8 +14,7 @@ import urllib3
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.transport import Incoming
-from apimart_cli.keys.key import ApiKey, GivenKey
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import ApiKey, GivenKey, Redactor
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.rules.gate import Thresholds, code_of_readings, judge

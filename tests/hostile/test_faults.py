@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from support.fault_server import Door, FaultServer
 from support.leaks import find_key
 from support.runner import commands_in
 from support.running import KEY, Call
+from support.stopwatch import Stopwatch, Took
 
 PROCESSES = [case for case in CATALOGUE if case.timeout <= 1 and not case.is_variant]
 """The cases that run through the installed command: that a process ends in time, only a process can show."""
@@ -36,7 +36,7 @@ PARSERS = functools.cache(typer.main.get_command)
 VERDICTS = {0: "pass", 3: "below"}
 LONGEST_LINE = 400
 """Characters of a message on one line: our own words, and at most 200 of the server's."""
-LEAST_SLACK = 1.0
+SLACK = 1.0
 """Seconds that a machine may add to the end of a process. A broken clock adds many more: see the catalogue."""
 
 
@@ -83,15 +83,15 @@ def ask(command: str, environment: Mapping[str, str], tmp_path: Path, elsewhere:
 
     def run(case: Case, *arguments: str, start: float = 0.0) -> Ended:
         with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
-            started = time.monotonic()
+            watch = Stopwatch()
             process = subprocess.run(
                 [command, *arguments, "--timeout", str(case.timeout)],
                 env={**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}, stdin=subprocess.DEVNULL,
                 capture_output=True, timeout=case.timeout + 60, cwd=tmp_path, check=False,
             )  # fmt: skip
             # From the moment that the server let it in, or from its start where it never got that far.
-            seconds = time.monotonic() - (server.first_contact or started)
-        assert seconds <= case.timeout + 0.5 + _slack() + start
+            took = (server.since_contact or watch).took()
+        took.assert_within(case.timeout + 0.5 + SLACK + start)
         _assert_asked_as_it_may(server, case)
         assert elsewhere.contacts == 0
         return Ended(process.returncode, process.stdout.decode(), process.stderr.decode())
@@ -112,8 +112,8 @@ def ask_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         with FaultServer(key, account=account, door=case.door, other=elsewhere) as server:
             monkeypatch.setenv("APIMART_BASE_URL", server.url)
             code = main([*arguments, "--timeout", str(case.timeout)])
-            seconds = time.monotonic() - (server.first_contact or time.monotonic())
-        assert seconds <= case.timeout + 0.5 + _slack()
+            took = (server.since_contact or Stopwatch()).took()
+        took.assert_within(case.timeout + 0.5 + SLACK)
         if faulty == "both":
             _assert_asked_as_it_may(server, case)
         assert elsewhere.contacts == 0
@@ -129,10 +129,10 @@ def ask_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 def test_the_command_fails_closed(cases: Sequence[Case], ask: Ask, ask_here: Ask) -> None:
     """`apimart check` ends with the code of each case, in time, and with nothing untoward in its output."""
     # A client that is let in nowhere is timed whole.
-    started = time.monotonic()
+    watch = Stopwatch()
     if any(case.door is not Door.OPEN for case in cases):
         ask(GOOD, "check", "--min", "5")
-    start = time.monotonic() - started
+    start = watch.took().ours
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(ask, case, "check", "--min", "5", "--json", start=start) for case in cases]
     kinds = set()
@@ -238,16 +238,16 @@ def test_a_slow_look_up_of_a_name_is_bounded_by_the_clock(
     slow.write_text("import socket, time\nsocket.getaddrinfo = lambda *arguments, **named: time.sleep(20)\n")
     env = {**environment, "APIMART_API_KEY": KEY, "APIMART_BASE_URL": "https://gateway.example"}
 
-    def run(*arguments: str) -> tuple[int, float]:
-        started = time.monotonic()
+    def run(*arguments: str) -> tuple[int, Took]:
+        watch = Stopwatch()
         path = f"{tmp_path}{os.pathsep}{env['PYTHONPATH']}"
         ended = subprocess.run([command, *arguments], env={**env, "PYTHONPATH": path}, timeout=60, check=False)
-        return ended.returncode, time.monotonic() - started
+        return ended.returncode, watch.took()
 
     _, start = run("check", "--min", "5", "--timeout", "0.001")
-    code, seconds = run("check", "--min", "5", "--timeout", "0.7")
+    code, took = run("check", "--min", "5", "--timeout", "0.7")
     assert code == UNAVAILABLE
-    assert seconds <= 0.7 + 0.5 + _slack() + start
+    took.assert_within(0.7 + 0.5 + SLACK + start.ours)
 
 
 def test_the_catalogue_is_as_large_as_promised() -> None:
@@ -255,11 +255,6 @@ def test_the_catalogue_is_as_large_as_promised() -> None:
     assert len({case.name for case in CATALOGUE}) == len(CATALOGUE) >= 680
     assert len(PROCESSES) >= 34
     assert len(PROCESSES) + len(IN_PROCESS) == len(CATALOGUE)
-
-
-def _slack() -> float:
-    """Return the seconds that this machine, as busy as it is, may add to the end of a process."""
-    return max(LEAST_SLACK, 0.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 # --- what every run owes ----------------------------------------------------------------------------------------

@@ -39,8 +39,7 @@ from apimart_cli.errors import (
     UsageError,
 )
 from apimart_cli.gateway.question import _parse_retry_after
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import WITHHELD, Redactor
+from apimart_cli.keys.key import WITHHELD, ApiKey, Redactor
 from apimart_cli.output import format_of
 from apimart_cli.rules.balance import Balance, Reading, spendable
 from apimart_cli.rules.forecast import Forecast, lasts_at_least

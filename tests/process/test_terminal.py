@@ -487,7 +487,7 @@ def test_a_key_typed_at_the_prompt_is_not_shown(spawn: Spawn, sandbox: Sandbox) 
     """`--api-key -` at a terminal asks for the key and does not echo it."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
+    assert child.waitnoecho(40)
     child.sendline(KEY)
     shown = read(child)
     assert shown.code == 0
@@ -499,7 +499,7 @@ def test_the_prompt_does_not_mix_with_the_answer(spawn: Spawn, sandbox: Sandbox,
     """With standard output redirected, the question still goes to the terminal, and the answer to the file."""
     child = spawn("bash", "-c", "apimart balance --api-key - -o value > answer", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
+    assert child.waitnoecho(40)
     child.sendline(KEY)
     assert read(child).code == 0
     assert (tmp_path / "answer").read_text() == "10.5\n"
@@ -518,7 +518,7 @@ def test_what_is_no_key_is_refused_at_the_prompt(spawn: Spawn, sandbox: Sandbox,
     """Ctrl-D, an empty line, bytes that are no text, and words with spaces: exit 4 and a reason, nothing sent."""
     child = spawn("apimart", "balance", "--api-key", "-", columns=200, env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
+    assert child.waitnoecho(40)
     child.send(typed)
     shown = read(child, 200)
     assert shown.code == 4

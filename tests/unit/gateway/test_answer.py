@@ -19,8 +19,7 @@ from apimart_cli.errors import (
     UnavailableError,
 )
 from apimart_cli.gateway.answer import Answer, interpret
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.words import Scope
 from support.payloads import EXPECTED, balance_of

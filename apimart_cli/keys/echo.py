@@ -1,23 +1,12 @@
-"""The redactor: withholds texts that repeat a key, in any usual encoding. Pure: no I/O.
+"""Where a text repeats a key, in any usual encoding. Pure: no I/O.
 
-There is one for all keys of a run: a gateway that answers one key may repeat another.
+Most runs quote no text of a gateway, and do not load this.
 """
 
 import re
-import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
-
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.text import QUOTE_LIMIT, quote, without_token_ids
-
-WITHHELD = "(withheld: it repeats the API key)"
-
-NOT_REPEATED = "(its words are not repeated here)"
-
-LOOKED_AT = 5 * QUOTE_LIMIT
-"""Characters of a text that are looked at: more than a message shows."""
 
 _PIECE = 8
 """A run of this many characters of the key counts as a leak."""
@@ -195,63 +184,3 @@ def _reduced(texts: Iterable[str]) -> set[str]:
 def _windows(text: str) -> set[str]:
     """Return every run of `_PIECE` characters in `text`; a shorter text is one piece, if it is not empty."""
     return {text[start : start + _PIECE] for start in range(max(1, len(text) - _PIECE + 1))} - {""}
-
-
-class Redactor:
-    """Quotes foreign text, and withholds what repeats a piece of any key it knows. Threads may share it.
-
-    It finds keys, and pieces of eight characters or more: in any letter case; broken up by spaces, punctuation or
-    characters that do not show; in full-width or other compatible letters; as base64, base32 or hex, of UTF-8 or
-    UTF-16; as a list of numbers, in any of the bases in which Go, C, Python and od print bytes, each for one byte or
-    for a word of up to eight, in either order; with the place before each character or number, as PHP and JavaScript
-    write a list of them; and all of that percent-, entity-, backslash- or quoted-printable-encoded, up to four times
-    over and in any mixture.
-
-    It does not find keys that are hidden on purpose: spelled backwards, with letters between the letters, in look-alike
-    letters of another alphabet, by the names of the characters, as numbers without anything between them, in base32
-    with an alphabet that no standard has, in base58, base85 or uuencode, in base64 three times over, compressed, or
-    encrypted.
-    """
-
-    def __init__(self, *keys: ApiKey) -> None:
-        self._guard = threading.Lock()
-        self._waiting = {key.reveal() for key in keys}
-        self._known: set[str] = set()
-        self._pieces = Pieces()
-
-    def add(self, key: ApiKey) -> None:
-        """Look for this key, too, from now on."""
-        with self._guard:
-            self._waiting |= {key.reveal()} - self._known
-
-    def quote(self, text: str) -> str:
-        """Return foreign `text` fit for a message, or WITHHELD where it repeats a piece of a key."""
-        looked_at = text.strip()[:LOOKED_AT]
-        # The text that is left out may stand between two halves of a key.
-        shown, pieces = without_token_ids(looked_at), self._all_pieces()
-        is_echo = any(pieces.are_in(each) for each in {looked_at, shown})
-        return WITHHELD if is_echo else quote(shown)
-
-    def _all_pieces(self) -> Pieces:
-        """Return the pieces of all keys. They are made when a text is quoted, which most runs never do."""
-        with self._guard:
-            if self._waiting:
-                self._pieces = self._pieces.plus(self._waiting)
-                self._known |= self._waiting
-                self._waiting = set()
-            return self._pieces
-
-
-class Mute(Redactor):
-    """A redactor that repeats no foreign text: the pieces of thousands of keys would fill the memory."""
-
-    def add(self, key: ApiKey) -> None:
-        """Do nothing: no key is needed."""
-
-    def quote(self, text: str) -> str:  # noqa: ARG002  # the signature of what it stands for
-        """Return the words for a text that is not repeated."""
-        return NOT_REPEATED
-
-
-MUTE = Mute()
-"""The only one that is needed."""

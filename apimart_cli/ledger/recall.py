@@ -1,77 +1,19 @@
-"""Threads that write and read the ledger while a command goes on, so that they never delay an answer for long.
+"""Reading the samples for forecasts in a thread, while the question is under way.
 
-SQLite's own time limits end no write to a disk that hangs, so a thread does it, and the command goes on without it when
-the time is over. The file stays whole, whatever happens to that thread: the next process that opens the file rolls back
-a transaction that is not complete.
+SQLite's own time limits end no look at a disk that hangs: when its time is over, the command goes on without samples.
 """
 
 import threading
-from collections.abc import Callable, Sequence, Set
-from contextlib import suppress
+from collections.abc import Set
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.schema import ALLOWED_SECONDS, Entry, Series
+from apimart_cli.ledger.schema import ALLOWED_SECONDS, Series
+from apimart_cli.ledger.store import not_opened
 from apimart_cli.processes.signals import start_thread
 from apimart_cli.rules.spending import Sample
-
-T = TypeVar("T")
-
-_PRUNING_SECONDS = 0.05
-
-
-def remember(path: Path, entries: Sequence[Entry], now: datetime, *, seconds: float = ALLOWED_SECONDS) -> None:
-    """Write readings, and prune the ledger when that is due. Raises LedgerError where the time is not enough.
-
-    Readings that were given up may still be written a moment later, while the process lives.
-    """
-
-    def write() -> None:
-        import sqlite3
-
-        from apimart_cli.ledger.file import opened
-        from apimart_cli.ledger.retention import prune
-        from apimart_cli.ledger.store import record
-
-        with opened(path, seconds=seconds) as connection:
-            record(connection, entries)
-            # If this is locked out or interrupted, a later command does it.
-            with suppress(sqlite3.OperationalError):
-                prune(connection, now, seconds=_PRUNING_SECONDS)
-
-    within(seconds, path, write)
-
-
-def within(seconds: float, path: Path, work: Callable[[], T]) -> T:
-    """Do the work in a thread: return what it returns, or raise what it raises.
-
-    Raises LedgerError after `seconds`. The thread is then left to itself.
-    """
-    results: list[T] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except Exception as error:  # noqa: BLE001  # raised again below
-            errors.append(error)
-
-    thread = start_thread(run, "ledger")
-    if thread is None:
-        raise _no_thread(path)
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise LedgerError(f"{path} did not answer within {seconds:g} seconds")
-    return results[0]
-
-
-def _no_thread(path: Path) -> LedgerError:
-    return LedgerError(f"{path} was not opened: the system starts no thread")
-
 
 EVERY = timedelta(minutes=5)
 """Only the last sample in each of these steps is read, so that a month has 8,640 samples at most."""
@@ -100,7 +42,7 @@ class Recall:
         self._is_over = False
         self._error: Exception | None = None
         if start_thread(self._run, "ledger") is None:
-            self._error, self._is_over = _no_thread(path), True
+            self._error, self._is_over = not_opened(path), True
 
     def samples(self, series: Series, seconds: float) -> list[Sample]:
         """Return the samples of a series in the order of their times; none if the ledger has none.

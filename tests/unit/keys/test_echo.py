@@ -9,9 +9,9 @@ from urllib.parse import quote as percent
 
 import pytest
 
-from apimart_cli.keys import redactor as redacting
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import LOOKED_AT, MUTE, WITHHELD, Pieces, Redactor
+from apimart_cli.keys import echo as redacting
+from apimart_cli.keys.echo import Pieces
+from apimart_cli.keys.key import LOOKED_AT, MUTE, WITHHELD, ApiKey, Redactor
 from support.running import KEY
 
 
@@ -258,7 +258,7 @@ def test_a_text_that_can_be_read_in_too_many_ways_counts_as_an_echo() -> None:
 
 def test_the_number_of_ways_to_read_a_text_is_limited_inclusively(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text with just so many is still looked at."""
-    monkeypatch.setattr("apimart_cli.keys.redactor._MAX_VIEWS", 2)
+    monkeypatch.setattr("apimart_cli.keys.echo._MAX_VIEWS", 2)
     assert not Pieces().plus([KEY]).are_in("%41")
     assert Pieces().plus([KEY]).are_in("%2541")
 
