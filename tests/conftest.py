@@ -1,5 +1,6 @@
 """What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import functools
 import inspect
 import io
 import os
@@ -9,9 +10,13 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import tempfile
+import termios
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pexpect
@@ -51,6 +56,11 @@ _REMOVED_EXACTLY = {
 }  # fmt: skip
 
 
+@functools.cache
+def _cached(make: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.cache(make)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Run twice as many side by side as there are cores: many tests wait, for clocks and for processes."""
     return (os.cpu_count() or 1) * 2
@@ -62,6 +72,13 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder whose files wait for no disk, where the system has such: for tests that write many ledgers."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -176,23 +193,60 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Run one command line in this process: `call("config", "set", "min", "5", env={...})`, as `run` and far quicker.
 
-    For what does not depend on the process: its streams, signals, memory, end, or what it loads.
+    For what does not depend on the process: its streams, signals, memory, end, or what it loads. With `columns` its
+    streams are a terminal, and standard output is all that was written there.
     """
+    import typer.main
+
     from apimart_cli.cli import main
 
-    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str | None = None) -> Called:
-        with monkeypatch.context() as patch:
+    def run_here(
+        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, columns: int | None = None
+    ) -> Called:
+        with monkeypatch.context() as patch, ExitStack() as stack:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
+            shown = None if columns is None else stack.enter_context(_terminal(columns, patch))
             patch.chdir(tmp_path)
+            # The parsers of the command line are the same for every run.
+            patch.setattr(typer.main, "get_command", _cached(typer.main.get_command))
             # How long the pauses are is shown by the tests with processes.
             patch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.02)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
             code = main(arguments)
-            return Called(code, *capsys.readouterr())
+            return Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
 
     return run_here
+
+
+@contextmanager
+def _terminal(columns: int, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """Put a terminal in the place of the streams; give what returns all that was written there."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    patch.setenv("TERM", "xterm-256color")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        patch.setattr(sys, name, os.fdopen(theirs, mode, encoding="utf-8", closefd=False))
+    written = bytearray()
+
+    def read() -> None:
+        while not written.endswith(b"\0"):
+            written.extend(os.read(ours, 65536))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+
+    def shown() -> str:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os.write(theirs, b"\0")
+        reader.join()
+        return written[:-1].decode()
+
+    yield shown
+    os.close(theirs)
+    os.close(ours)
 
 
 @pytest.fixture

@@ -76,14 +76,9 @@ def started_processes(
 
     def start(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            arguments,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=tmp_path,
-        )
+            arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", cwd=tmp_path,
+        )  # fmt: skip
         started.append(process)
         return process
 

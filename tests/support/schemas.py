@@ -10,10 +10,6 @@ from support.programs import need
 def held_against(schema: str, path: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     """Hold a file against a schema, like `vendor.github-actions`; 0 is the status where it is valid."""
     return subprocess.run(
-        [need("check-jsonschema"), "--builtin-schema", schema, str(path)],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+        [need("check-jsonschema"), "--builtin-schema", schema, str(path)], env=environment, capture_output=True,
+        encoding="utf-8", timeout=60, check=False,
+    )  # fmt: skip
