@@ -29,6 +29,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.exporters import Start, exporters
+from support.forked import Forks
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
@@ -42,9 +43,9 @@ WORK = '{profile="work",scope="key",unit=""}'
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
+    with exporters(command, environment, tmp_path, forks) as start:
         yield start
 
 

@@ -10,6 +10,7 @@ import trustme
 
 from apimart_cli.sandbox.server import Sandbox
 from support.exporters import Exporter, Start, exporters
+from support.forked import Forks
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
@@ -23,9 +24,9 @@ Curl = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
+    with exporters(command, environment, tmp_path, forks) as start:
         yield start
 
 

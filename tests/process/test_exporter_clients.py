@@ -13,6 +13,7 @@ import yaml
 
 from apimart_cli.sandbox.server import Sandbox
 from support.exporters import Exporter, Start, exporters
+from support.forked import Forks
 from support.places import ROOT
 from support.running import Run, connected
 from support.servers import write_certificate
@@ -24,9 +25,9 @@ LIMIT = 16 * 1024
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
+    with exporters(command, environment, tmp_path, forks) as start:
         yield start
 
 
@@ -140,7 +141,7 @@ def test_clients_without_the_token_stay_within_the_memory_of_a_pod(
     """All at once, each with as much as is read of it, or with megabytes of headers; then a scrape is answered."""
     pem = str(write_certificate(tmp_path))
     tls = ("--tls-cert", pem, "--tls-key", pem) if has_tls else ()
-    exporter = start("--token-file", token, *tls, env=connected(sandbox))
+    exporter = start("--token-file", token, *tls, env=connected(sandbox), forked=False)
     context = ssl._create_unverified_context()
     much, more = [b"X: " + b"a" * 1000 + b"\r\n"] * 15, [b"X: " + b"a" * 65_000 + b"\r\n"] * 98
     with ExitStack() as stack:

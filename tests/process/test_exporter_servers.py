@@ -15,6 +15,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Funds
 from support.exporters import Exporter, Start, exporters
+from support.forked import Forks
 from support.places import ROOT
 from support.processes import wait_until
 from support.programs import need
@@ -69,9 +70,9 @@ class Webhook:
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
+    with exporters(command, environment, tmp_path, forks) as start:
         yield start
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, wait_until
 from support.programs import need
 from support.running import KEY, PLENTY, Run, Serve, connected, started_processes
@@ -29,9 +30,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
+def start(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
+) -> Iterator[Start]:
     """Start `apimart run OPTIONS -- python -c PROGRAM`, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
             arguments = [command, "run", *(options or QUICK), "--", sys.executable, "-c", program]
@@ -295,7 +298,7 @@ def other_runs_of(run: Run, sandbox: Sandbox, path: Path, tmp_path: Path) -> int
 
 
 def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
-    run: Run, command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path
+    run: Run, command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
 ) -> None:
     """While the command still lives it counts: it may spend."""
     path = tmp_path / "history.db"
@@ -306,7 +309,7 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
             return f"{database.execute('SELECT processes FROM run_facts').fetchone()}"
         return ""
 
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
         # A command that takes a while to end when the guard is killed.
         text = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
         options = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "60")

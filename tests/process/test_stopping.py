@@ -15,6 +15,7 @@ import pytest
 from apimart_cli.processes import descendants
 from apimart_cli.processes.child import Child
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
 from support.running import KEY, Run, connected, started_processes
@@ -164,10 +165,10 @@ def refusing_signals(*command: str) -> list[str]:
 
 
 def test_a_command_that_cannot_be_stopped_is_told_at_once_and_waited_for(
-    command: str, environment: Mapping[str, str], tmp_path: Path
+    command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks
 ) -> None:
     """It ends with 124 when the command has ended by itself, and neither says nor reports that it was stopped."""
-    with gateway(spending(tmp_path)) as server, started_processes(tmp_path) as start:
+    with gateway(spending(tmp_path)) as server, started_processes(tmp_path, forks) as start:
         env = {**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         text = BY_ITSELF.format(seconds=4)
         process = start(
@@ -289,7 +290,12 @@ def test_a_signal_that_does_not_reach_all_of_the_command_is_told(
 
 
 def test_a_key_command_that_cannot_be_stopped_holds_nobody_up(
-    command: str, environment: Mapping[str, str], write_config: Callable[..., Path], tmp_path: Path, mark: str
+    command: str,
+    environment: Mapping[str, str],
+    write_config: Callable[..., Path],
+    tmp_path: Path,
+    forks: Forks,
+    mark: str,
 ) -> None:
     """Like `sudo`, which waits for a password as root: the time limit holds."""
     write_config(
@@ -297,7 +303,7 @@ def test_a_key_command_that_cannot_be_stopped_holds_nobody_up(
     )
     line = '"$@" 2> told; echo $? > code'
     check = (command, "check", "--min", "5", "-p", "work", "--timeout", "1")
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
         # The tracer itself waits for the command.
         start(refusing_signals("sh", "-c", line, "sh", *check), environment)
         wait_until((tmp_path / "code").exists)
@@ -358,10 +364,10 @@ def watchdog_of(pid: int) -> int | None:
 
 
 def test_what_ends_us_by_our_name_leaves_the_watchdog(
-    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
 ) -> None:
     """`pkill -9 -f 'apimart run'` takes the guard alone, and the command ends; no key stands in what it shows."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
         arguments = ["--api-key", KEY, "--min", "1", "--kill-after", "0.4", "--", "sh", "-c", "echo $$; exec sleep 60"]
         process = start([command, "run", *arguments], {**environment, **connected(sandbox)})
         assert process.stdout is not None

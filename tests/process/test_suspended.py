@@ -13,6 +13,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, state, wait_until
 from support.programs import need
 from support.running import Serve, Spawn, connected, started_processes
@@ -35,9 +36,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
+def start(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
+) -> Iterator[Start]:
     """Start `apimart OPTIONS -- python -c PROGRAM`, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
             arguments = [command, *(options or ("run", *QUICK)), "--", sys.executable, "-c", program]

@@ -16,6 +16,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import state, wait_until
 from support.programs import need
 from support.running import KEY, Serve, Spawn, connected, started_processes
@@ -37,9 +38,9 @@ def quick(sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start `apimart watch` with its output in a pipe, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(gateway: Sandbox, *options: str) -> "subprocess.Popen[str]":
             return start([command, "watch", *QUICK, *options], {**environment, **quick(gateway)})

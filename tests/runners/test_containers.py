@@ -21,6 +21,7 @@ import yaml
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.places import ROOT
 from support.programs import need
 from support.running import KEY, Run, Serve, started_processes
@@ -129,7 +130,7 @@ def test_the_job_fails_where_too_little_is_left(remain: str, code: ExitCode, run
 
 
 @pytest.fixture
-def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Mapping[str, Any]]:
+def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks) -> Iterator[Mapping[str, Any]]:
     """The exporter as the Deployment starts it, with its volumes in a folder; the container, and where it listens."""
     [container] = _pods()["Deployment"]["containers"]
     [port] = free_ports(1)
@@ -141,7 +142,7 @@ def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Ite
     moved["APIMART_HISTORY"] = str(folder / "history" / "history.db")
     arguments = [argument.replace("/etc/apimart", str(folder)) for argument in container["args"]]
     arguments[arguments.index("--listen=:9899")] = f"--listen=127.0.0.1:{port}"
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
         process = start(["apimart", *arguments], moved)
         yield {"container": container, "url": f"https://127.0.0.1:{port}", "process": process, "folder": folder}
 

@@ -11,6 +11,7 @@ import pexpect
 
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 
 KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 """The key that tests send. No part of it is a word, so that any piece of it in an output is a leak."""
@@ -69,28 +70,17 @@ def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
 
 @contextmanager
 def started_processes(
-    tmp_path: Path,
+    tmp_path: Path, forks: Forks
 ) -> Iterator[Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]]:
-    """Give what starts programs with their output in pipes; they end with the block."""
+    """Give what starts programs with their output in pipes, ours forked; they end with the block."""
     started: list[subprocess.Popen[str]] = []
 
     def start(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            arguments,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=tmp_path,
-        )
-        started.append(process)
-        return process
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(forks.process(arguments, environment, tmp_path, stdin=subprocess.DEVNULL, **output))
+        return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
+        process.communicate()
