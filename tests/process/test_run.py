@@ -326,10 +326,10 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
         assert other_runs_of(run, sandbox, path, tmp_path) == 0
 
 
-def test_nobody_waits_for_the_watchdog(run: Run, sandbox: Sandbox) -> None:
+def test_nobody_waits_for_the_watchdog(run_process: Run, sandbox: Sandbox) -> None:
     """It holds no stream of ours, and is gone when we are."""
     begun = time.monotonic()
-    ended = run("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
+    ended = run_process("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
     assert time.monotonic() - begun < 5
     ours = int(ended.stdout.split()[-1])
     holders = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"apimart\0run" in _read(path)]

@@ -364,10 +364,10 @@ def watchdog_of(pid: int) -> int | None:
 
 
 def test_what_ends_us_by_our_name_leaves_the_watchdog(
-    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """`pkill -9 -f 'apimart run'` takes the guard alone, and the command ends; no key stands in what it shows."""
-    with started_processes(tmp_path, forks) as start:
+    with started_processes(tmp_path) as start:
         arguments = ["--api-key", KEY, "--min", "1", "--kill-after", "0.4", "--", "sh", "-c", "echo $$; exec sleep 60"]
         process = start([command, "run", *arguments], {**environment, **connected(sandbox)})
         assert process.stdout is not None

@@ -6,15 +6,16 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import selectors
 import socket
 import struct
 import sys
 import termios
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-
-import apimart_cli
+from typing import Any
 
 NUMBER = struct.Struct("!I")
 
@@ -69,14 +70,21 @@ def _start(connection: socket.socket) -> int:
     return pid
 
 
+def prepare(closed: Sequence[int], limits: Mapping[int, int]) -> None:
+    """Close streams and set limits of this process, by their numbers in `resource`."""
+    for number in closed:
+        os.close(number)
+    for number, most in limits.items():
+        resource.setrlimit(number, (most, most))
+
+
 def _become(
-    streams: list[int], arguments: list[str], environment: dict[str, str], folder: str, closed: list[int],
-    has_session: bool, has_terminal: bool,
-) -> None:  # fmt: skip
+    streams: Sequence[int], arguments: list[str], environment: Mapping[str, str], folder: str, ways: Mapping[str, Any]
+) -> None:
     """Be like a process that was just started, and run its command."""
-    if has_session:
+    if ways.get("has_session") or ways.get("has_terminal"):
         os.setsid()
-    if has_terminal:
+    if ways.get("has_terminal"):
         fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -90,15 +98,17 @@ def _become(
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-    for number in closed:
-        os.close(number)
+    for number in ways.get("closed", ()):
         setattr(sys, ("stdin", "stdout", "stderr")[number], None)
+    prepare(ways.get("closed", ()), dict(ways.get("limits", ())))
     from apimart_cli.__main__ import run
 
     run()
 
 
 if __name__ == "__main__":
+    import apimart_cli
+
     for module in pkgutil.walk_packages(apimart_cli.__path__, "apimart_cli."):
         importlib.import_module(module.name)
     assert not LATE & set(sys.modules)

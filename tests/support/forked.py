@@ -10,7 +10,6 @@ import json
 import os
 import select
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -18,14 +17,14 @@ import termios
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pexpect
 import ptyprocess
 
+from support.fork_server import NUMBER, prepare
 from support.places import GUARD, TESTS
-
-NUMBER = struct.Struct("!I")
 
 _WORKS = hasattr(os, "pidfd_open") and not any(name.startswith("COVERAGE") for name in os.environ)
 """The server waits for processes as Linux lets it. Coverage counts what an interpreter has loaded itself."""
@@ -72,12 +71,25 @@ class Forks:
         return _WORKS and program in {self.command, "apimart"} and deciding == _USUAL
 
     def process(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, *, encoding: str = "utf-8", **options: Any
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        *,
+        closed: Sequence[int] = (),
+        limits: Mapping[int, int] = MappingProxyType({}),
+        **options: Any,
     ) -> "subprocess.Popen[str]":
-        """Start a program as `subprocess.Popen` does, forked where that can be."""
-        is_forked = self.can_start(arguments[0], env) and not options.keys() & {"preexec_fn", "pass_fds"}
-        start: Callable[..., subprocess.Popen[str]] = partial(_Process, self) if is_forked else subprocess.Popen
-        return start(arguments, env=env, cwd=cwd, encoding=encoding, **options)
+        """Start a program as `subprocess.Popen` does, forked where that can be.
+
+        It may have `closed` streams, and `limits` by their numbers in `resource`.
+        """
+        start: Callable[..., subprocess.Popen[str]] = subprocess.Popen
+        if self.can_start(arguments[0], env) and not options.keys() & {"preexec_fn", "pass_fds"}:
+            start = partial(_Process, self, closed=closed, limits=limits)
+        elif closed or limits:
+            options["preexec_fn"] = partial(prepare, closed, limits)
+        return start(arguments, env=env, cwd=cwd, encoding="utf-8", **options)
 
     def spawn(self, program: str, *arguments: str, env: Mapping[str, str], **options: Any) -> "pexpect.spawn[bytes]":
         """Start a program on a terminal as `pexpect.spawn` does, forked where that can be."""
@@ -86,16 +98,12 @@ class Forks:
         return started
 
     def start(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: str, streams: Sequence[int],
-        *, closed: Sequence[int] = (), session: bool = False, terminal: bool = False,
-    ) -> _Started:  # fmt: skip
-        """Start a command with these three standard streams, of which some are `closed`.
-
-        It may have a session of its own, and the first stream as the terminal of that.
-        """
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: str, streams: Sequence[int], **ways: Any
+    ) -> _Started:
+        """Start a command with these three standard streams."""
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._server(record=environment.get("APIMART_RECORD", "1")))
-        order = json.dumps([[self.command, *arguments], dict(environment), folder, closed, session, terminal]).encode()
+        order = json.dumps([[self.command, *arguments], dict(environment), folder, ways]).encode()
         socket.send_fds(connection, [NUMBER.pack(len(order))], streams)
         connection.sendall(order)
         return _Started(NUMBER.unpack(connection.recv(NUMBER.size, socket.MSG_WAITALL))[0], connection)
@@ -119,15 +127,17 @@ class Forks:
 class _Process(subprocess.Popen[str]):
     """`subprocess.Popen`, forked: with what it does for itself by fork, exec and waitpid done by a server."""
 
-    def __init__(self, forks: Forks, *arguments: Any, closed: Sequence[int] = (), **options: Any) -> None:
-        self._forks, self._closed = forks, closed
+    def __init__(
+        self, forks: Forks, *arguments: Any, closed: Sequence[int], limits: Mapping[int, int], **options: Any
+    ) -> None:
+        self._forks, self._ways = forks, {"closed": closed, "limits": list(limits.items())}
         super().__init__(*arguments, **options)
 
     def _execute_child(self, args: Sequence[str], *options: Any) -> None:
         folder, environment, handles = options[4], options[5], options[9:15]
         streams = [own if own != -1 else number for number, own in enumerate((handles[0], handles[3], handles[5]))]
-        closed, session = self._closed, bool(options[-2])
-        self._started = self._forks.start(args[1:], environment, str(folder), streams, closed=closed, session=session)
+        ways = {**self._ways, "has_session": bool(options[-2])}
+        self._started = self._forks.start(args[1:], environment, str(folder), streams, **ways)
         self.pid, self._child_created = self._started.pid, True
         self._close_pipe_fds(*handles)  # type: ignore[attr-defined]
 
@@ -175,7 +185,6 @@ class _Spawn(pexpect.spawn):  # type: ignore[misc]  # it has no types
     def _spawnpty(self, args: list[str], **named: Any) -> _Terminal:
         ours, theirs = os.openpty()
         termios.tcsetwinsize(ours, named["dimensions"])
-        ways = {"session": True, "terminal": True}
-        started = self._forks.start(args[1:], named["env"], named["cwd"], [theirs] * 3, **ways)
+        started = self._forks.start(args[1:], named["env"], named["cwd"], [theirs] * 3, has_terminal=True)
         os.close(theirs)
         return _Terminal(started, ours)

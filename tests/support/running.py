@@ -70,15 +70,23 @@ def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
 
 @contextmanager
 def started_processes(
-    tmp_path: Path, forks: Forks
+    tmp_path: Path, forks: Forks | None = None
 ) -> Iterator[Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]]:
-    """Give what starts programs with their output in pipes, ours forked; they end with the block."""
+    """Give what starts programs, with their output in pipes and forked where that can be; they end with the block."""
     started: list[subprocess.Popen[str]] = []
 
     def start(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        started.append(forks.process(arguments, environment, tmp_path, stdin=subprocess.DEVNULL, **output))
-        return started[-1]
+        process = (subprocess.Popen if forks is None else forks.process)(
+            arguments,
+            env=environment,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        started.append(process)
+        return process
 
     yield start
     for process in started:
