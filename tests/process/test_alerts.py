@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.leaks import find_key
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
@@ -55,14 +56,15 @@ def lines(path: Path) -> list[str]:
 
 
 def test_twenty_at_once_give_one_alert(
-    command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox
+    command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox, forks: Forks
 ) -> None:
     """As of several crons; each ends with its own verdict, without a word on standard error."""
     path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
     processes = [
-        subprocess.Popen(
+        forks.process(
             [command, "check", "--min", "50", "-q", "--on-low", str(path)],
-            env={**environment, **connected(sandbox)},
+            {**environment, **connected(sandbox)},
+            path.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -70,7 +72,7 @@ def test_twenty_at_once_give_one_alert(
         for _ in range(20)
     ]
     ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
-    assert ends == [(b"", b"", 3)] * 20
+    assert ends == [("", "", 3)] * 20
     assert lines(path.with_name("hook.times")) == ["low"]
 
 
@@ -196,13 +198,14 @@ def test_no_signal_is_held_back_from_the_command(
 
 @pytest.fixture
 def hanging(
-    command: str, environment: Mapping[str, str], hook: Hook, sandbox: Sandbox
-) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    command: str, environment: Mapping[str, str], hook: Hook, sandbox: Sandbox, forks: Forks
+) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A check whose alert hangs, and the process of the alert."""
     path = hook('#!/bin/sh\ntrap "" TERM INT\necho $$ > "$0.new"; mv "$0.new" "$0.pid"\nsleep 60\n')
-    process = subprocess.Popen(
+    process = forks.process(
         [command, "check", "--min", "50", "-q", "--on-low", str(path)],
-        env={**environment, **connected(sandbox)},
+        {**environment, **connected(sandbox)},
+        path.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -221,7 +224,7 @@ def hanging(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)]
 )
 def test_a_signal_ends_the_check_and_its_alert(
-    hanging: tuple["subprocess.Popen[bytes]", int], number: int, status: int
+    hanging: tuple["subprocess.Popen[str]", int], number: int, status: int
 ) -> None:
     """At once, though the command would not end by itself."""
     process, alert = hanging

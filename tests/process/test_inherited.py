@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.places import GUARD
 from support.processes import BREEDING, KINDS, is_running, wait_until
 from support.programs import need
@@ -30,16 +31,15 @@ Apart = Callable[..., Process]
 
 
 @pytest.fixture
-def apart(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Apart]:
+def apart(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Apart]:
     """Start a program away from any terminal and leave it running; it ends with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, env: Mapping[str, str] | None = None, **streams: int) -> Process:
-            process = subprocess.Popen(
+            process = forks.process(
                 arguments,
-                env={**environment, **(env or {})},
-                encoding="utf-8",
-                cwd=tmp_path,
+                {**environment, **(env or {})},
+                tmp_path,
                 start_new_session=True,
                 **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
             )

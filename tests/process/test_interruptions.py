@@ -19,6 +19,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.running import Spawn, connected
 from support.secure import Listener
 
@@ -39,20 +40,13 @@ GRACE = 1.5
 
 
 @pytest.fixture
-def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program and leave it running: `start("apimart", "balance", env={...})`; it ends with the test."""
     with ExitStack() as stack:
 
         def popen(*arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Process:
-            process = subprocess.Popen(
-                arguments,
-                env={**environment, **(env or {})},
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                cwd=tmp_path,
-            )
+            output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = forks.process(arguments, {**environment, **(env or {})}, tmp_path, stdin=stdin, **output)
             stack.enter_context(process)
             stack.callback(process.kill)
             return process

@@ -16,6 +16,7 @@ from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
 from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.running import KEY, Run, Spawn
 
 Write = Callable[..., Path]
@@ -301,18 +302,19 @@ def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) ->
 
 
 @pytest.fixture
-def run_apart(command: str, environment: Mapping[str, str], tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Start the installed command away from any terminal, its output in pipes."""
+def run_apart(
+    command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks
+) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start a command away from any terminal, its output in pipes."""
 
     def start(*arguments: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        return forks.process(
             [command, *arguments],
-            env={**environment, **env},
+            {**environment, **env},
+            tmp_path,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=tmp_path,
             start_new_session=True,
         )
 

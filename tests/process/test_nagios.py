@@ -16,6 +16,7 @@ import pytest
 import apimart_cli
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import is_running, wait_until
 from support.running import KEY, Run, Serve, Write, connected
 from support.scripted import balance, gateway
@@ -127,20 +128,13 @@ CATCHABLE = set(signal.valid_signals()) - END_NOTHING - IGNORED
 
 
 @pytest.fixture
-def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def started(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program, which ends with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, env: Mapping[str, str], stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-            process = subprocess.Popen(
-                arguments,
-                env={**environment, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                cwd=tmp_path,
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": subprocess.PIPE}
+            process = forks.process(arguments, {**environment, **env}, tmp_path, **streams)
             stack.enter_context(process)
             stack.callback(process.kill)
             return process

@@ -22,6 +22,7 @@ from apimart_cli.output.statusline import for_bash, for_tmux, for_zsh
 from apimart_cli.processes.hook import start_detached
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
+from support.forked import Forks
 from support.ledger import entry
 from support.pages import PAGES, blocks
 from support.places import GUARD
@@ -167,14 +168,12 @@ def test_the_refresh_holds_nothing_of_whoever_started_it(
 
 
 def test_of_many_lines_at_once_one_starts_a_refresh(
-    command: str, environment: Mapping[str, str], slow: Gateway, ledger: Path
+    command: str, environment: Mapping[str, str], slow: Gateway, ledger: Path, tmp_path: Path, forks: Forks
 ) -> None:
     """Twenty panes of a terminal ask the gateway once, and each of them has its line."""
-    lines = [
-        subprocess.Popen([command, "statusline"], env={**environment, **asking(slow)}, stdout=subprocess.PIPE)
-        for _ in range(20)
-    ]
-    written = [each.communicate(timeout=60)[0].decode() for each in lines]
+    env = {**environment, **asking(slow)}
+    lines = [forks.process([command, "statusline"], env, tmp_path, stdout=subprocess.PIPE) for _ in range(20)]
+    written = [each.communicate(timeout=60)[0] for each in lines]
     assert (written, {each.returncode for each in lines}) == ([DASH] * 20, {0})
     wait_until(lambda: slow.asked)
     [pid] = refreshes(ledger)
