@@ -107,6 +107,12 @@ def forks(command: str) -> Iterator[Forks]:
 
 
 @pytest.fixture
+def quick_path(environment: dict[str, str], forks: Forks) -> None:
+    """What scripts and shells find as `apimart` is forked, too; they see another process, which waits for it."""
+    environment["PATH"] = f"{forks.scripts}{os.pathsep}{environment['PATH']}"
+
+
+@pytest.fixture
 def run(run_process: Run, forks: Forks) -> Run:
     """Run a command in a process that is forked: far quicker than `run_process`, and the same but for its start.
 

@@ -11,6 +11,8 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from support.pages import blocks_of
 from support.running import Serve, connected
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 
 def _line() -> str:
     """Return the command of the documented hook, which the page shows by itself, too."""

@@ -20,6 +20,8 @@ from support.runner import Played, play, pretend_installed
 from support.running import KEY, Serve, Shell, connected
 from support.schemas import held_against
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 ACTION = ROOT / "action.yml"
 GITLAB_JOB = ROOT / "ci" / "gitlab.yml"
 

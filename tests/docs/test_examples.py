@@ -29,6 +29,8 @@ from support.pages import (
 from support.past import write_past
 from support.running import KEY, Run, Shell, Spawn, Write, connected
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 NOTES = {
     "": "the key and the gateway are in variables",
     "config": "the config file of the pages is in place, and no variable is set",

@@ -13,6 +13,8 @@ from support.pages import Block, blocks_of
 from support.programs import need
 from support.running import Serve, Shell, connected
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 UNITS = {block.note: block for block in blocks_of("ini")}
 
 

@@ -13,6 +13,8 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.running import Run, connected
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 Serve = Callable[..., Sandbox]
 
 

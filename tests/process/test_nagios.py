@@ -89,7 +89,7 @@ def damaged(tmp_path: Path, environment: Mapping[str, str]) -> tuple[Path, dict[
 
 
 @pytest.mark.parametrize(
-    "module", ["cli.py", "errors.py", "commands/nagios.py", "plugin.py", "output/nagios.py", "failing.py",
+    "module", ["cli.py", "errors.py", "commands/nagios.py", "rules/plugin.py", "output/nagios.py", "error_output.py",
                "gateway/client.py", "screen/writing.py"],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", ["raise ValueError", None])
@@ -103,7 +103,7 @@ def test_a_module_that_cannot_be_loaded_is_unknown(
     else:
         (copy / module).write_text(f"{damage}\n")
     ended = subprocess.run(
-        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "failing.py" else "x"],
+        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "error_output.py" else "x"],
         env={**environment, **connected(sandbox)},
         capture_output=True,
         encoding="utf-8",

@@ -10,7 +10,7 @@ import pytest
 from support.programs import need
 from support.running import KEY, Run, Write
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.usefixtures("quick_path")]
 
 # Each shell loads apimart's script as a user's start file would, and completes one line that ends where the cursor is.
 BASH = """

@@ -3,7 +3,7 @@
 import fcntl
 import gc
 import importlib
-import json
+import marshal
 import os
 import pkgutil
 import resource
@@ -57,7 +57,7 @@ def _tell(connection: socket.socket, number: int) -> None:
 def _start(connection: socket.socket) -> int:
     """Fork what is ordered on this connection, and tell its number."""
     head, streams, _, _ = socket.recv_fds(connection, NUMBER.size, 3)
-    order = json.loads(connection.recv(NUMBER.unpack(head)[0], socket.MSG_WAITALL))
+    order = marshal.loads(connection.recv(NUMBER.unpack(head)[0], socket.MSG_WAITALL))
     pid = os.fork()
     if pid == 0:
         try:

@@ -6,7 +6,7 @@ loads and from where) it does not have: a command whose variables speak of that 
 do the tests of the start itself, which take `run_process` or start `command`.
 """
 
-import json
+import marshal
 import os
 import select
 import socket
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import termios
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -78,6 +78,7 @@ class Forks:
         *,
         closed: Sequence[int] = (),
         limits: Mapping[int, int] = MappingProxyType({}),
+        encoding: str = "utf-8",
         **options: Any,
     ) -> "subprocess.Popen[str]":
         """Start a program as `subprocess.Popen` does, forked where that can be.
@@ -89,7 +90,7 @@ class Forks:
             start = partial(_Process, self, closed=closed, limits=limits)
         elif closed or limits:
             options["preexec_fn"] = partial(prepare, closed, limits)
-        return start(arguments, env=env, cwd=cwd, encoding="utf-8", **options)
+        return start(arguments, env=env, cwd=cwd, encoding=encoding, **options)
 
     def spawn(self, program: str, *arguments: str, env: Mapping[str, str], **options: Any) -> "pexpect.spawn[bytes]":
         """Start a program on a terminal as `pexpect.spawn` does, forked where that can be."""
@@ -97,13 +98,25 @@ class Forks:
         started: pexpect.spawn[bytes] = start(list(arguments), env=env, **options)
         return started
 
+    @cached_property
+    def scripts(self) -> str:
+        """A folder with a program that does what our command does, forked, for scripts and shells on their PATH."""
+        for record in ("0", "1"):
+            self._server(record=record)
+        values = {"command": self.command, "usual": _USUAL, "of_the_start": _OF_THE_START, "folder": self._folder.name}
+        path = Path(self._folder.name) / "bin" / "apimart"
+        path.parent.mkdir()
+        path.write_text(f"#!{sys.executable} -IS\n{(SCRIPT if _WORKS else OTHERWISE).format(**values)}")
+        path.chmod(0o755)
+        return str(path.parent)
+
     def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], folder: str, streams: Sequence[int], **ways: Any
     ) -> _Started:
         """Start a command with these three standard streams."""
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._server(record=environment.get("APIMART_RECORD", "1")))
-        order = json.dumps([[self.command, *arguments], dict(environment), folder, ways]).encode()
+        order = marshal.dumps([[self.command, *arguments], dict(environment), folder, ways])
         socket.send_fds(connection, [NUMBER.pack(len(order))], streams)
         connection.sendall(order)
         return _Started(NUMBER.unpack(connection.recv(NUMBER.size, socket.MSG_WAITALL))[0], connection)
@@ -122,6 +135,37 @@ class Forks:
             assert output is not None
             assert output.readline() == b"ready\n"
         return path
+
+
+OTHERWISE = """
+import os, sys
+os.execv({command!r}, [{command!r}, *sys.argv[1:]])
+"""
+
+SCRIPT = """
+# Imports what the interpreter has loaded or has in it: every millisecond counts.
+import marshal, os, sys
+import _signal, _socket
+environ = dict(os.environ)
+if {{name: value for name, value in environ.items() if name.startswith({of_the_start})}} != {usual}:
+    os.execv({command!r}, [{command!r}, *sys.argv[1:]])
+connection = _socket.socket(_socket.AF_UNIX)
+connection.connect({folder!r} + ("/nothing" if environ.get("APIMART_RECORD") == "0" else "/records"))
+order = marshal.dumps([[{command!r}, *sys.argv[1:]], environ, os.getcwd(), {{}}])
+streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+connection.sendmsg([len(order).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+connection.sendall(order)
+for number in range(3):
+    os.close(number)
+pid = int.from_bytes(connection.recv(4, _socket.MSG_WAITALL), "big")
+for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+    _signal.signal(number, lambda number, _: os.kill(pid, number))
+code = os.waitstatus_to_exitcode(int.from_bytes(connection.recv(4, _socket.MSG_WAITALL), "big"))
+if code < 0:
+    _signal.signal(-code, _signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
 
 
 class _Process(subprocess.Popen[str]):
