@@ -11,7 +11,7 @@ _SAFE = r"[\w@.+/ -]+"
 """Names that a shell may be given. zsh evaluates what it is given: others are left out."""
 
 
-def complete_profile(incomplete: str) -> list[str]:
+def offered_profiles(incomplete: str) -> list[str]:
     """Return the profiles that a shell may complete; none where the config file cannot be read."""
     return _offered(_profiles(), incomplete)
 

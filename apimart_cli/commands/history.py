@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.completion import complete_profile
-from apimart_cli.commands.options import OnlyJson, SettingsOutput, with_records
+from apimart_cli.commands.options import OnlyJson, SettingsOutput, complete_profile, with_records
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_type_
 
 import typer
 
-from apimart_cli.commands.completion import complete_profile
 from apimart_cli.errors import UsageError
 from apimart_cli.words import OutputFormat, ReadingsFormat, ScopeChoice, SettingsFormat, VerdictFormat
 
@@ -24,6 +23,13 @@ if TYPE_CHECKING:
     from apimart_cli.errors import Trace
 
 T = TypeVar("T")
+
+
+def complete_profile(incomplete: str) -> list[str]:
+    """Return the profiles that a shell may complete. What finds them loads when a shell asks."""
+    from apimart_cli.commands.completion import offered_profiles
+
+    return offered_profiles(incomplete)
 
 
 def _profile(meaning: str) -> Any:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.errors import ConfigError, UsageError
-from apimart_cli.records import Problem
 from apimart_cli.replacing import PrivateFile, read_private_file
+
+if TYPE_CHECKING:
+    from apimart_cli.records import Problem
 
 _NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
 
@@ -127,7 +129,7 @@ def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> C
     return config
 
 
-def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> tuple[ConfigFile, list[Problem]]:
+def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> "tuple[ConfigFile, list[Problem]]":
     """Read the config file and return its usable part, and every mistake in it, in the order of the lines.
 
     Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
@@ -198,7 +200,7 @@ def _nested(path: Path) -> ConfigError:
     )
 
 
-def check_document(file: PrivateFile, document: Mapping[str, Any]) -> tuple[ConfigFile, list[Problem]]:
+def check_document(file: PrivateFile, document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
     """Return the usable part of `document`, and every mistake in its names and types."""
     checker = _Checker(file.text)
     top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())
@@ -231,6 +233,8 @@ class _Checker:
         from apimart_cli.config.rewriting import line_of
 
         profile = (*table, name)[1] if table else None
+        from apimart_cli.records import Problem
+
         self.problems.append(Problem(line_of(self._text, table, name), message, hint, profile))
 
     def check_profile(self, name: str, table: Any) -> dict[str, Any]:

@@ -16,15 +16,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import tomlkit
-from tomlkit.items import Item
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.config.file import parse_toml
 from apimart_cli.config.names import suggestion
 from apimart_cli.config.values import Number
 from apimart_cli.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from tomlkit.items import Item
 
 MAX_STATEMENT_LINES = 200
 """Most lines of a list or text up to which places in the file are found."""
@@ -188,6 +188,9 @@ def rewritten(text: str, change: Change, path: Path) -> str:
     wanted = exactly(_plainly_changed(before, change, path))
     if wanted == exactly(before):
         return text
+    # Here, where it may fail: below, what fails is another way to write it.
+    import tomlkit  # noqa: F401
+
     for is_inline in (False, True):
         # tomlkit raises errors of any type where a value is laid out in rare ways.
         with suppress(Exception):
@@ -267,6 +270,8 @@ def _holder(found: Sequence[Statement], table: tuple[str, ...], *, is_inline: bo
 
 def _with_names(written: str, change: Change, names: Sequence[str], *, within: tuple[str, ...]) -> str:
     """Set or remove names in a single statement, which stands in the table `within`; its comment stays."""
+    import tomlkit
+
     document = tomlkit.parse(written)
     table: Any = document
     for name in change.table[len(within) :]:
@@ -306,11 +311,15 @@ def _end_of_preamble(lines: Sequence[str]) -> int:
 
 
 def _dotted(*names: str) -> str:
+    import tomlkit
+
     return ".".join(tomlkit.key(name).as_string() for name in names)
 
 
-def _item(value: Value) -> Item:
+def _item(value: Value) -> "Item":
     """Return a value as tomlkit writes it; a number keeps exactly the digits it was given."""
+    import tomlkit
+
     item: Item = tomlkit.parse(f"number = {value}\n")["number"] if isinstance(value, Number) else tomlkit.item(value)
     return item
 

@@ -15,7 +15,6 @@ from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
 from apimart_cli.errors import UsageError
-from apimart_cli.rules.pace import LEAST_INTERVAL
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, is_plain_http, parse_base_url
 from apimart_cli.text import quote, visible
 from apimart_cli.words import ScopeChoice
@@ -136,6 +135,8 @@ LEAST_IN_SANDBOX = 0.1
 def least_interval(base_urls: Iterable[str], environ: Mapping[str, str]) -> float:
     """Return the shortest interval: the sandbox of this machine may be asked as often as somebody likes."""
     is_sandbox = "APIMART_SANDBOX" in environ and all(map(is_plain_http, base_urls))
+    from apimart_cli.rules.pace import LEAST_INTERVAL
+
     return LEAST_IN_SANDBOX if is_sandbox else LEAST_INTERVAL
 
 

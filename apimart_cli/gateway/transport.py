@@ -18,7 +18,6 @@ from apimart_cli.errors import ApimartError
 from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.connections import Adapter
 from apimart_cli.gateway.failures import untrustworthy
-from apimart_cli.gateway.library_errors import translate
 from apimart_cli.gateway.wire import check_framing
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.target import Target, is_plain_http
@@ -53,6 +52,8 @@ class Transport:
                 stream=True,
             )
         except Exception as error:  # noqa: BLE001  # OSError, ValueError and UnicodeError escape the libraries' trees
+            from apimart_cli.gateway.library_errors import translate
+
             failure = translate(error, target, self._session.proxy_for(target.endpoint))
         else:
             return Incoming(response, target, seconds_left)
@@ -110,6 +111,8 @@ class Incoming:
             if self.status != 200:
                 # The status has decided already; the body would only have told more about it.
                 return self.without_body()
+            from apimart_cli.gateway.library_errors import translate
+
             failure = error if isinstance(error, ApimartError) else translate(error, self._target)
         else:
             return self.without_body()._replace(body=body)

@@ -1,6 +1,7 @@
 """A process that ends a command when the process that stands in for it is killed, by a signal that nobody can catch.
 
-It suspends the command, too, while that process is stopped, and lets it go on together with it.
+It suspends the command, too, while that process is stopped, by Ctrl-Z or SIGSTOP, and lets it go on together with it:
+what the command has started in sessions of its own gets no Ctrl-Z.
 
 It holds the read end of a pipe whose other end closes with us, however we end. It has a session of its own, so that
 what is sent to our process group does not end it as well.
@@ -11,11 +12,11 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
 
-from apimart_cli.processes.signals import SUSPENDED, Suspension
-from apimart_cli.processes.table import start_of
+from apimart_cli.processes.table import start_of, state_of
 
 NAME = b"apimart-watchdog"
 """What the process is called. The system keeps 15 characters of it, and all of them among its arguments."""
@@ -144,7 +145,7 @@ def _most_descriptors() -> int:
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536)
 
 
-def _watch(pipe: int, suspension: Suspension, ours: int, grace: float) -> None:
+def _watch(pipe: int, suspension: "Suspension", ours: int, grace: float) -> None:
     """Look at what the command starts until the other end of the pipe is closed, and end what is left of that then.
 
     While we are stopped, so is the command.
@@ -253,3 +254,76 @@ def _end(family: _Family, grace: float) -> None:
             break
         time.sleep(_PAUSE)
     descendants.kill(send_to_group)
+
+
+_ROUNDS = 20
+"""Most times to look again for what was started while the others were being stopped."""
+
+SUSPENDED, CONTINUED = b"s", b"c"
+"""What is written before the first process is stopped, and after the last one was continued."""
+
+
+class Suspension:
+    """What was stopped because one process is; ask it again and again to `follow` that process."""
+
+    def __init__(self, leader: int, report: int) -> None:
+        """Follow the process `leader`; what becomes of that is written to the descriptor `report`."""
+        self._leader = leader
+        self._report = report
+        self._stopped: dict[int, int] = {}
+        self._is_suspended = False
+        self._was_traced = False
+
+    def follow(self, look: Callable[[], Iterable[int]]) -> None:
+        """Stop what `look` finds while the leader is stopped, and continue it when the leader goes on.
+
+        `look` gives the processes that may run, parents before their children: a parent that runs would take the stop
+        of its child for a Ctrl-Z.
+        """
+        if self._leader_is_stopped():
+            self._tell(is_suspended=True)
+            for _ in range(_ROUNDS):
+                if not self._stop(look()):
+                    break
+            # It may have been continued just now.
+            if self._leader_is_stopped():
+                return
+        self.end()
+
+    def end(self) -> None:
+        """Continue what was stopped here, and nothing else; children before their parents."""
+        for pid, start in reversed(self._stopped.items()):
+            if start_of(pid) == start:
+                _send(pid, signal.SIGCONT)
+        self._stopped = {}
+        self._tell(is_suspended=False)
+
+    def _stop(self, pids: Iterable[int]) -> bool:
+        """Stop those that run; return whether there are any that were not stopped before."""
+        is_any_new = False
+        for pid in pids:
+            start = start_of(pid)
+            if pid != os.getpid() and start and state_of(pid) not in {"T", "t"} and _send(pid, signal.SIGSTOP):
+                is_any_new |= self._stopped.get(pid) != start
+                self._stopped[pid] = start
+        return is_any_new
+
+    def _leader_is_stopped(self) -> bool:
+        state = state_of(self._leader)
+        # A tracer (strace) stops it for moments, a debugger for longer.
+        is_traced, was_traced = state == "t", self._was_traced
+        self._was_traced = is_traced
+        return state == "T" or (is_traced and was_traced)
+
+    def _tell(self, *, is_suspended: bool) -> None:
+        if is_suspended != self._is_suspended:
+            self._is_suspended = is_suspended
+            with suppress(OSError):
+                os.write(self._report, SUSPENDED if is_suspended else CONTINUED)
+
+
+def _send(pid: int, number: int) -> bool:
+    with suppress(OSError):
+        os.kill(pid, number)
+        return True
+    return False

@@ -1,154 +1,132 @@
-"""The picture of the house in CONTRIBUTING.md is true: rooms, what they import, and which libraries they use."""
+"""The picture of the house in CONTRIBUTING.md is true: its floors, which libraries a room uses, and what is pure."""
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from graphlib import TopologicalSorter
+import tomllib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
-from support.pages import CONTRIBUTING, blocks, code_in
+from support.pages import CONTRIBUTING, blocks
+from support.places import ROOT
 from support.source import MODULES, Module, read_module
-
-RULES = {
-    "gate": {"balance", "errors", "forecast", "words"},
-    "forecast": {"spending", "words"},
-    "overview": {"forecast", "spending", "words"},
-    "guard": {"spending", "words"},
-    "course": {"balance", "errors", "gate", "spending", "words"},
-    "alerts": {"balance", "errors", "gate", "spending", "words"},
-    "pace": {"balance", "errors"},
-    "plugin": {"balance", "errors", "gate", "ranges", "words"},
-    "ranges": {"errors", "text"},
-    "shards": {"errors", "text"},
-    "runs": {"words"},
-    "spending": set(),
-    "target": {"errors", "keys.key", "keys.source", "text", "words"},
-    "errors": {"text"},
-    "balance": {"errors", "forecast", "words"},
-    "reports": {"errors"},
-    "text": set(),
-    "trace": set(),
-    "version": set(),
-    "words": set(),
-    "sandbox": set(),
-    "processes": set(),
-}
-"""The modules that these may import, and no other."""
-
-NEVER = {
-    "output": {"config", "gateway", "commands", "readings"},
-    "config": {"screen", "output", "gateway", "commands", "readings"},
-    "gateway": {"__init__", "screen", "output", "config", "commands", "readings"},
-    "keys": {"config", "gateway", "screen", "output"},
-    "screen": {"config", "gateway", "output", "balance"},
-    "ledger": {"balance", "commands", "config", "gate", "gateway", "keys", "output", "readings", "screen", "target"},
-    "memory": {"commands", "gateway", "output", "readings", "screen"},
-}
-"""Rooms that these never import."""
 
 
 class Room(NamedTuple):
-    """A package, or a flat module, with what it imports beyond itself."""
+    """An entry of the picture: a package, or a file that stands flat."""
 
-    ours: frozenset[str]
-    libraries: frozenset[str]
-
-
-def rooms_of(modules: Iterable[Module]) -> dict[str, Room]:
-    """Return the rooms of these modules by name."""
-    rooms: dict[str, Room] = {}
-    for module in modules:
-        known = rooms.get(module.room, Room(frozenset(), frozenset()))
-        ours = {name.split(".")[0] for name in module.ours} - {module.room}
-        rooms[module.room] = Room(known.ours | ours, known.libraries | module.libraries)
-    return rooms
+    name: str
+    floor: int
+    """0 is the ground."""
+    never: frozenset[str]
+    """Rooms on floors below that it does not import all the same."""
+    libraries: dict[str, frozenset[str]]
+    """For each library the files that use it."""
+    pure: frozenset[str]
+    """Files that decide without input and output, libraries and clocks."""
 
 
-def wrong_arrows(modules: Iterable[Module]) -> list[str]:
-    """Return the imports that the rules forbid, as `from -> to`."""
+def _rooms() -> Iterator[Room]:
+    """Yield the entries of the picture, of which blank lines part the floors."""
+    [picture] = [block.text for block in blocks(CONTRIBUTING) if block.text.startswith("apimart_cli/")]
+    floors = picture.partition("\n")[2].strip("\n").split("\n\n")
+    for floor, text in enumerate(reversed(floors)):
+        for entry in re.split(r"^  (?! )", text, flags=re.MULTILINE)[1:]:
+            name = entry.split()[0].rstrip("/").removesuffix(".py")
+            lists = {
+                key: frozenset(names.split()) for key, names in re.findall(r"^ {16}(\w+): (.*)", entry, re.MULTILINE)
+            }
+            never, pure = lists.pop("never", frozenset()), lists.pop("pure", frozenset())
+            yield Room(name, floor, never, lists, pure)
+
+
+ROOMS = {room.name: room for room in _rooms()}
+
+
+def files_of(room: str) -> dict[str, Module]:
+    """Return the modules of a room by the names that they have inside it; a flat file has the name of the room."""
+    found = [module for module in MODULES.values() if module.room == room]
+    return {module.name.partition(".")[2] or room: module for module in found}
+
+
+def wrong_arrows(module: Module) -> list[str]:
+    """Return the imports of a module that lead up, across or where its room never goes, as `from -> to`."""
+    room = ROOMS[module.room]
     return [
         f"{module.name} -> {name}"
-        for module in modules
         for name in sorted(module.ours)
-        if name.split(".")[0] != module.room
-        if name not in RULES.get(module.room, {name}) or name.split(".")[0] in NEVER.get(module.room, ())
+        if (other := ROOMS[name.split(".")[0]]) is not room
+        if other.floor >= room.floor or other.name in room.never
     ]
 
 
-def documented_rooms() -> Iterator[tuple[str, Room]]:
-    """Yield the entries of the picture."""
-    [picture] = [block.text for block in blocks(CONTRIBUTING) if block.text.startswith("apimart_cli/")]
-    for entry in re.split(r"^  (?! )", picture, flags=re.MULTILINE)[1:]:
-        name = entry.split()[0].rstrip("/").removesuffix(".py")
-        ours = " ".join(re.findall(r"imports: (.*)", entry)).split()
-        libraries = " ".join(re.findall(r"libraries: (.*)", entry)).split()
-        yield name, Room(frozenset(ours), frozenset(libraries))
+def test_the_picture_shows_every_room() -> None:
+    """A package or a flat file that is added gets a line of the picture, on its floor."""
+    assert set(ROOMS) == {module.room for module in MODULES.values()}
 
 
-def test_the_picture_of_the_house_is_true() -> None:
-    """CONTRIBUTING.md shows every room with exactly what it imports of ours and which libraries it uses."""
-    assert dict(documented_rooms()) == rooms_of(MODULES.values())
-
-
-def test_no_arrow_goes_the_wrong_way() -> None:
-    """A flat pure module imports no room but the key, and no room imports one that uses it."""
-    assert wrong_arrows(MODULES.values()) == []
-
-
-def test_rooms_depend_on_each_other_in_one_direction() -> None:
-    """There is an order in which every room comes after those that it imports."""
-    order = TopologicalSorter({name: room.ours for name, room in rooms_of(MODULES.values()).items()})
-    assert len(list(order.static_order())) == len(rooms_of(MODULES.values()))
+@pytest.mark.parametrize("name", MODULES)
+def test_a_room_imports_only_from_floors_below(name: str) -> None:
+    """So there is no circle, and none needs to be looked for. Move the room in CONTRIBUTING.md, or turn the import."""
+    assert wrong_arrows(MODULES[name]) == []
 
 
 @pytest.mark.parametrize(
-    ("room", "added", "arrow"),
+    ("name", "added", "arrow"),
     [
-        ("gate", "from apimart_cli.config.file import read_config", "gate -> config.file"),
-        ("errors", "def f():\n    import apimart_cli.words", "errors -> words"),
-        ("target", "from apimart_cli.keys import command", "target -> keys.command"),
+        ("rules.gate", "from apimart_cli.config.file import read_config", "rules.gate -> config.file"),
+        ("errors", "def f():\n    import apimart_cli.records", "errors -> records"),
+        ("target", "from apimart_cli import replacing", "target -> replacing"),
         ("output.value", "import typing\nif typing.TYPE_CHECKING:\n    from apimart_cli.config import settings", None),
         ("config.key", "from apimart_cli.screen.prompt import read_key", None),
         ("gateway.transport", "from apimart_cli import __version__", "gateway.transport -> __init__"),
         ("sandbox.server", "from apimart_cli.errors import bug", "sandbox.server -> errors"),
     ],
 )
-def test_an_arrow_that_is_added_fails_the_tests(room: str, added: str, arrow: str | None) -> None:
+def test_an_arrow_that_is_added_fails_the_tests(name: str, added: str, arrow: str | None) -> None:
     """An import at the top of a file, inside a function or for types alone is seen, whatever its form."""
-    extended = {**MODULES, room: read_module(room, f"{ast.unparse(MODULES[room].tree)}\n{added}\n")}
-    found = wrong_arrows(extended.values())
+    found = wrong_arrows(read_module(name, f"{ast.unparse(MODULES[name].tree)}\n{added}\n"))
     assert len(found) == 1
-    assert found == [arrow] if arrow else found[0].startswith(f"{room} -> ")
+    assert found == [arrow] if arrow else found[0].startswith(f"{name} -> ")
 
 
-@pytest.mark.parametrize(
-    ("library", "modules"),
-    [
-        ("requests", ["gateway.connections", "gateway.library_errors", "gateway.proxies", "gateway.transport"]),
-        ("urllib3", ["gateway.dialing", "gateway.library_errors", "gateway.transport"]),
-        ("rich", ["output.table", "output.watched", "screen.drawing", "screen.folding", "screen.live"]),
-        ("platformdirs", ["config.file", "config.recording"]),
-        ("tomlkit", ["config.rewriting"]),
-        ("filelock", ["config.writer", "ledger.merge"]),
-        ("plotext", ["output.chart"]),
-        ("keyring", ["keys.keyring"]),
-    ],
-)
-def test_libraries_stay_in_their_files(library: str, modules: list[str]) -> None:
-    """What a library can do wrong is dealt with in one place."""
-    assert [module.name for module in MODULES.values() if library in module.libraries] == modules
+@pytest.mark.parametrize("room", ROOMS)
+def test_libraries_stay_in_the_files_of_the_picture(room: str) -> None:
+    """Add the library, or the file, to the entry of the room in CONTRIBUTING.md."""
+    files = files_of(room)
+    used = {library: {file for file in files if library in files[file].libraries} for library in _libraries(files)}
+    everywhere = {library for library, shown in ROOMS[room].libraries.items() if shown == {"all"}}
+    assert {library: files for library, files in used.items() if library not in everywhere} == {
+        library: shown for library, shown in ROOMS[room].libraries.items() if library not in everywhere
+    }
+    assert everywhere <= set(used)
 
 
-PURE = code_in(re.findall(r"pure: ([^:]*?) use no library", " ".join(CONTRIBUTING.split()))[0])
-"""The modules that CONTRIBUTING.md calls so."""
+def _libraries(files: dict[str, Module]) -> set[str]:
+    return {library for module in files.values() for library in module.libraries}
+
+
+def pure_modules() -> set[str]:
+    """Return the names of the modules that the picture calls pure, whole rooms included."""
+    found = set[str]()
+    for room in ROOMS.values():
+        files = files_of(room.name)
+        for file in files if room.pure == {"all"} else room.pure:
+            found.add(files[file].name)
+    return found
+
+
+PURE = pure_modules()
 HARMLESS = {
-    "base64", "binascii", "bisect", "collections", "datetime", "decimal", "difflib", "enum", "functools", "hashlib",
-    "html", "io", "ipaddress", "itertools", "json", "math", "pathlib", "re", "shlex", "threading", "tomllib", "typing",
-    "unicodedata", "urllib", "weakref",
+    "base64", "binascii", "bisect", "collections", "contextlib", "datetime", "decimal", "difflib", "enum", "functools",
+    "hashlib", "html", "io", "ipaddress", "itertools", "json", "math", "operator", "pathlib", "re", "shlex",
+    "threading", "tomllib", "traceback", "typing", "unicodedata", "urllib", "weakref",
 }  # fmt: skip
-"""Modules of the standard library that reach no network, process, environment or clock."""
+"""Modules of the standard library that reach no network, process, environment or clock.
+
+`traceback` reads the lines of a source that failed: `errors.traced_error` tells them, for `--debug` alone.
+"""
 REACHING_OUT = {
     "now", "utcnow", "today", "request", "urlopen", "open", "exists", "is_file", "is_dir", "stat", "resolve",
     "read_text", "read_bytes", "write_text", "write_bytes", "expanduser", "cwd", "iterdir", "load",
@@ -156,12 +134,12 @@ REACHING_OUT = {
 """Methods that do, or that open files."""
 
 
-@pytest.mark.parametrize("name", PURE)
+@pytest.mark.parametrize("name", sorted(PURE))
 def test_what_is_called_pure_is_pure(name: str) -> None:
     """It uses no library, opens nothing, prints nothing, reads no clock, and stands on pure modules alone."""
     module = MODULES[name]
     assert module.libraries == set()
-    assert module.ours <= set(PURE)
+    assert module.ours <= PURE
     assert module.standard <= HARMLESS
     names = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
     attributes = {node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
@@ -170,18 +148,19 @@ def test_what_is_called_pure_is_pure(name: str) -> None:
 
 
 def test_what_decides_about_money_and_keys_is_called_pure() -> None:
-    """The parser, the gate and the key are in that list."""
-    assert {
-        "balance",
-        "forecast",
-        "gate",
-        "guard",
-        "gateway.answer",
-        "gateway.strict_json",
-        "keys.key",
-        "target",
-        "text",
-    } <= set(PURE)
+    """All rules, the parser, and the key are."""
+    rules = {name for name in MODULES if name.startswith("rules.")}
+    assert rules | {"gateway.answer", "gateway.shortage", "keys.key", "target", "text"} <= PURE
+
+
+def test_mutation_testing_covers_pure_files_alone() -> None:
+    """What it changes is loaded without a network and a clock, so that a run ends."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    mutated = {
+        file.removeprefix("apimart_cli/").removesuffix(".py").replace("/", ".") for file in settings["only_mutate"]
+    }
+    assert mutated <= PURE
+    assert {"rules.balance", "rules.gate", "gateway.answer", "keys.key"} <= mutated
 
 
 def test_records_are_named_tuples() -> None:
@@ -192,3 +171,9 @@ def test_records_are_named_tuples() -> None:
 def test_no_file_is_long() -> None:
     """A file that needs more than 350 lines does more than one thing."""
     assert [module.name for module in MODULES.values() if module.lines > 350] == []
+
+
+def test_small_files_are_few() -> None:
+    """One idea is not spread over many files: a piece of under 40 lines belongs to the file that it is a part of."""
+    small = [name for name, module in MODULES.items() if module.lines < 40 and module.name != module.room]
+    assert len(small) <= 6, f"merge what changes together: {small}"
