@@ -26,12 +26,7 @@ def test_the_config_examples_are_valid(block: Block, call: Call, write_config: W
 
 @pytest.mark.parametrize("profile", tomllib.loads(SOURCES)["profiles"])
 def test_commands_that_print_a_key_work_as_the_page_writes_them(
-    profile: str,
-    call: Call,
-    secrets: Path,
-    sandbox: Sandbox,
-    write_config: Write,
-    environment: Mapping[str, str],
+    profile: str, call: Call, secrets: Path, sandbox: Sandbox, write_config: Write, environment: Mapping[str, str]
 ) -> None:
     """Each example asks its program in the way that the program understands, and what it prints is the key."""
     write_config(SOURCES)

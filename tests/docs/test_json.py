@@ -74,8 +74,7 @@ def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve)
     assert [document["stopped_by"] for document in checks] == [[], ["default/spendable"], ["default/spendable"], []]
     _assert_documented(readings, "Fields of a balance")
     _assert_documented(
-        [document["error"] for document in (*checks, *readings) if "error" in document],
-        "Fields of an error",
+        [document["error"] for document in (*checks, *readings) if "error" in document], "Fields of an error"
     )
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ import apimart_cli
 from apimart_cli.sandbox.server import Sandbox
 from support.pages import table
 from support.programs import need
-from support.running import KEY
+from support.running import KEY, run_program
 
 PROBE = """
 import json, os, sys
@@ -143,7 +142,7 @@ def opened_by(
     if shell is not None:
         # Completion is installed for the shell that starts it, which is not to give its place to the command.
         command = [need(shell), "-c", f"{shlex.join(command)} || exit 1"]
-    subprocess.run(
+    run_program(
         command,
         env={
             **environment,
@@ -155,11 +154,6 @@ def opened_by(
             "GITHUB_STEP_SUMMARY": "github-summary",
         },
         cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
     opened = json.loads(told.read_text(encoding="utf-8"))
     return {line: [path for path in paths if not is_installed(path)] for line, paths in opened.items()}

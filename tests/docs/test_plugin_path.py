@@ -5,11 +5,7 @@ from support.source import calls_of, uses, written_like
 
 def test_ok_has_a_single_source() -> None:
     """`State.OK` is made where nothing alerts, and compared with elsewhere; a command's status is the worst of all."""
-    assert sorted(set(uses(written_like("State.OK")))) == [
-        "output.nagios._sentence",
-        "plugin",
-        "plugin._state",
-    ]
+    assert sorted(set(uses(written_like("State.OK")))) == ["output.nagios._sentence", "plugin", "plugin._state"]
     assert uses(calls_of("CommandStatus")).count("commands.nagios.nagios") == 1
     assert uses(written_like("CommandStatus(worst((each.state for each in found)))")) == ["commands.nagios.nagios"]
 

@@ -80,12 +80,7 @@ def _allowed_calls(name: str) -> set[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_does_nothing_that_its_unit_forbids(
-    name: str,
-    command: str,
-    environment: Mapping[str, str],
-    sandbox: Sandbox,
-    write_config: Write,
-    tmp_path: Path,
+    name: str, command: str, environment: Mapping[str, str], sandbox: Sandbox, write_config: Write, tmp_path: Path
 ) -> None:
     """As strace sees it: its system calls, kinds of sockets and memory, with a command that prints the key."""
     service = unit(name)["Service"]

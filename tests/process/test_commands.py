@@ -4,7 +4,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -16,10 +16,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.fault_server import FaultServer
-from support.running import KEY, KEY_ID, Call, Run, connected
-
-Serve = Callable[..., Sandbox]
-Write = Callable[..., Path]
+from support.running import KEY, KEY_ID, Call, Run, Serve, Write, connected
 
 UNLIMITED = Funds(None, Decimal("2.3"))
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"

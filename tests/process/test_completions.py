@@ -12,7 +12,7 @@ import pytest
 
 from support.places import ROOT
 from support.programs import need
-from support.running import Spawn
+from support.running import Spawn, run_program
 
 COMPLETIONS = ROOT / "completions"
 SCRIPTS = ("apimart.bash", "_apimart", "apimart.fish", "apimart.ps1")
@@ -52,13 +52,7 @@ def shell_environment(environment: Mapping[str, str], command: str, home: Path, 
 
 def generate(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the generator that is in `folder`."""
-    return subprocess.run(
-        [sys.executable, str(folder / "generate.py"), *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    return run_program([sys.executable, str(folder / "generate.py"), *arguments])
 
 
 def test_the_scripts_are_up_to_date() -> None:
@@ -159,12 +153,9 @@ OFFERS = [
 @pytest.mark.parametrize(("line", "offered"), OFFERS)
 def test_every_choice_is_offered_and_no_other(shell_environment: Mapping[str, str], line: str, offered: str) -> None:
     """What fits what was typed is offered, whole, and nothing else: asked of a real fish."""
-    ended = subprocess.run(
+    ended = run_program(
         [need("fish"), "--no-config", "-c", f"source {COMPLETIONS}/apimart.fish; complete -C '{line}'"],
         env=shell_environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
         check=True,
     )
     assert {line.split("\t")[0] for line in ended.stdout.splitlines()} == set(offered.split())
@@ -197,9 +188,7 @@ def test_every_description_is_one_that_zsh_can_evaluate(environment: Mapping[str
         words=(apimart {command} --) CURRENT={len(command.split()) + 2}
         _apimart_completion
     """
-    ended = subprocess.run(
-        ["zsh", "-f", "-c", script], env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
-    )
+    ended = run_program(["zsh", "-f", "-c", script], env=environment)
     assert ended.stderr == ""
     offered = [line.partition(":") for line in ended.stdout.splitlines()]
     assert all(name.startswith("--") and text for name, _, text in offered)
@@ -209,13 +198,9 @@ def test_every_description_is_one_that_zsh_can_evaluate(environment: Mapping[str
 def test_descriptions_cost_no_rich(environment: Mapping[str, str]) -> None:
     """A TAB loads what the command line needs, and nothing to draw with."""
     probe = "import sys; from apimart_cli.cli import main; main([]); print('rich' in sys.modules, file=sys.stderr)"
-    ended = subprocess.run(
+    ended = run_program(
         [sys.executable, "-c", probe],
         env={**environment, "_APIMART_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "apimart "},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
     assert "Show what is left" in ended.stdout
     assert ended.stderr == "False\n"

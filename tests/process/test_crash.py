@@ -14,7 +14,7 @@ import pytest
 
 from apimart_cli.config.writer import set_values
 from support.programs import need
-from support.running import KEY
+from support.running import KEY, run_program
 
 OLD = '# mine\n\n[profiles.client]\napi_key_env = "CLIENT"  # from CI\n'
 NEW = f'{OLD}\n[profiles.work]\napi_key = "{KEY}"\n'
@@ -86,13 +86,9 @@ def write_traced(home: Home, *options: str, watch: list[Path] | None = None) -> 
     places = home.everything() if watch is None else watch
     watched = [f"--trace-path={place}" for path in places for place in (path, path.name)]
     trace = home.folder.parent / "trace"
-    return subprocess.run(
+    return run_program(
         [strace, "-f", f"--output={trace}", *watched, *options, sys.executable, "-c", WRITER, str(home.path), KEY],
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
 
 

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -11,11 +11,9 @@ import pytest
 from apimart_cli import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Run, connected
+from support.running import Run, Serve, connected
 
 pytestmark = pytest.mark.usefixtures("quick_path")
-
-Serve = Callable[..., Sandbox]
 
 
 def test_ok_when_the_balance_is_shown(run: Run, sandbox: Sandbox) -> None:

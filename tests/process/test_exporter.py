@@ -33,7 +33,7 @@ from support.forked import Forks
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
-from support.running import KEY, KEY_ID, Run, Serve, Write, connected
+from support.running import KEY, KEY_ID, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway, refusal
 
 pytestmark = pytest.mark.measured
@@ -123,13 +123,7 @@ def test_promtool_finds_nothing_wrong(start: Start, serve: Serve, write_config: 
     write_config(f'min = 5\nmax_used = 100\nscope = "both"\nunit = "USD"\n{tables}')
     exporter = start(env={"APIMART_TIMEOUT": "0.5"})
     exporter.wait_until_ready()
-    checked = subprocess.run(
-        [need("promtool"), "check", "metrics"],
-        input=exporter.get().body,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    checked = run_program([need("promtool"), "check", "metrics"], input=exporter.get().body)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
@@ -450,9 +444,7 @@ def test_names_stay_in_their_labels(start: Start, sandbox: Sandbox, write_config
     page = exporter.get().body
     assert len(exporter.samples("remaining_balance")) == len(HOSTILE)
     assert all(line.startswith(("# HELP apimart_", "# TYPE apimart_", "apimart_")) for line in page.splitlines())
-    checked = subprocess.run(
-        [need("promtool"), "check", "metrics"], input=page, capture_output=True, encoding="utf-8", check=False
-    )
+    checked = run_program([need("promtool"), "check", "metrics"], input=page)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert find_key(page + exporter.told, KEY) == []
 

@@ -19,7 +19,7 @@ from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.store import record
 from support.ledger import entry
 from support.processes import wait_until
-from support.running import Run, Spawn
+from support.running import Run, Spawn, run_program
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 REHEARSED = ("sandbox", "--days", "14", "--", "apimart", "history")
@@ -67,20 +67,12 @@ def test_a_chart_fits_the_terminal(spawn: Spawn, columns: int) -> None:
     axes = [line.split() for line in lines if re.fullmatch(r" +([0-9]{2}-[0-9]{2} *)+", line)]
     assert len(axes) == 2
     assert {axis[-1] for axis in axes} <= {f"{NOW:%m-%d}", f"{datetime.now(UTC):%m-%d}"}
-    for fact in (
-        "Spent   ",
-        "Top-up  10 on ",
-        "Left    10.5\n",
-        "Left    100.0\n",
-        "Lasts   about ",
-        "Read    673 ",
-    ):
+    for fact in ("Spent   ", "Top-up  10 on ", "Left    10.5\n", "Left    100.0\n", "Lasts   about ", "Read    673 "):
         assert fact in plain
 
 
 @pytest.mark.parametrize(
-    "variables",
-    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": ""}],
+    "variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": ""}]
 )
 def test_without_colour_there_is_no_escape(spawn: Spawn, variables: Mapping[str, str]) -> None:
     """The chart is the same."""
@@ -141,14 +133,7 @@ def test_a_reader_that_goes_away_is_no_error(
 ) -> None:
     """`| head -1` gets its line, the exit code is 0, nothing is said, and it ends long before all is written."""
     fill(path, 5000)
-    ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"'{command}' history {arguments} | head -1"],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    ended = run_program(["bash", "-o", "pipefail", "-c", f"'{command}' history {arguments} | head -1"], env=environment)
     assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (0, "", 1)
 
 

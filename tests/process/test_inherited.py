@@ -18,14 +18,13 @@ from support.forked import Forks
 from support.places import GUARD
 from support.processes import BREEDING, KINDS, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, connected
+from support.running import KEY, Run, Write, connected, run_program
 
 pytestmark = pytest.mark.measured
 
 SLACK = 2.0
 """Seconds that starting takes on a machine that is busy with other tests."""
 
-Write = Callable[..., Path]
 Process = subprocess.Popen[str]
 Apart = Callable[..., Process]
 
@@ -217,9 +216,7 @@ time.sleep(60)
     assert process.stdout.readline() == "up\n"
 
     def children() -> list[str]:
-        listed = subprocess.run(
-            ["ps", "-o", "stat=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
-        )
+        listed = run_program(["ps", "-o", "stat=", "--ppid", str(process.pid)])
         return listed.stdout.split()
 
     need("ps")

@@ -20,7 +20,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
-from support.running import Spawn, connected
+from support.running import Serve, Spawn, connected
 from support.secure import Listener
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
@@ -29,7 +29,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
-Serve = Callable[..., Sandbox]
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]
 

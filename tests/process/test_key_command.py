@@ -17,9 +17,8 @@ from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
 from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
-from support.running import KEY, Run, Spawn
+from support.running import KEY, Run, Spawn, Write
 
-Write = Callable[..., Path]
 Script = Callable[..., str]
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
@@ -396,10 +395,7 @@ def test_a_command_that_hangs_ends_with_the_profiles_time_limit(
     assert time.monotonic() - started < 0.5 + SLACK
     overdue = f"api_key_command of profile work ({path}) gave no key within the time limit"
     hint = f"run {path} with its arguments by hand; it must print the key and nothing else"
-    assert messages.splitlines() == [
-        f"apimart: error: work/key, work/account: {overdue}",
-        f"hint: {hint}",
-    ]
+    assert messages.splitlines() == [f"apimart: error: work/key, work/account: {overdue}", f"hint: {hint}"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
@@ -445,12 +441,7 @@ def is_running(number: int) -> bool:
 
 @pytest.mark.parametrize(("number", "code"), [(None, 4), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_command_that_closes_its_output_and_goes_on_is_ended(
-    run_apart: RunApart,
-    script: Script,
-    write_config: Write,
-    tmp_path: Path,
-    number: signal.Signals | None,
-    code: int,
+    run_apart: RunApart, script: Script, write_config: Write, tmp_path: Path, number: signal.Signals | None, code: int
 ) -> None:
     """It is held to the time limit, and ended by whatever ends apimart, although its key is there."""
     path = script(f"echo {KEY}; exec >&-; echo $$ > {tmp_path}/started; exec sleep 60")

@@ -10,11 +10,10 @@ import pytest
 
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
-from support.running import KEY, KEY_ID, Run
+from support.running import KEY, KEY_ID, Run, Write
 
 pytestmark = pytest.mark.measured
 
-Write = Callable[..., Path]
 
 PLAINTEXT = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
@@ -95,10 +94,7 @@ def backend(tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
         folder = tmp_path / "backend"
         folder.mkdir()
         (folder / "made_up_keyring.py").write_text(BACKEND.format(get=get))
-        return {
-            "PYTHON_KEYRING_BACKEND": "made_up_keyring.Keyring",
-            "PYTHONPATH": f"{folder}{os.pathsep}{GUARD}",
-        }
+        return {"PYTHON_KEYRING_BACKEND": "made_up_keyring.Keyring", "PYTHONPATH": f"{folder}{os.pathsep}{GUARD}"}
 
     return make
 

@@ -22,6 +22,7 @@ from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import entries
 from support.ledger import NOW, entry
 from support.places import TESTS
+from support.running import run_program
 
 WRITERS = """
 import os, random, signal, sys, time
@@ -282,14 +283,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_and_can_be_read() -> None:
     with tempfile.TemporaryDirectory(prefix="apimart-test-") as folder:
         if os.geteuid() == 0:
             os.chown(folder, 65_534, -1)
-        ended = subprocess.run(
-            [sys.executable, "-c", READ_ONLY, folder],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        ended = run_program([sys.executable, "-c", READ_ONLY, folder], env={**os.environ, "PYTHONPATH": str(TESTS)})
     assert (ended.returncode, ended.stderr) == (0, "")
     first, second, *counts = ended.stdout.splitlines()
     assert first.endswith(("unable to open database file", "attempt to write a readonly database"))

@@ -4,7 +4,7 @@ import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from apimart_cli.config.file import read_config
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, KEY_ID, Call, Run, Spawn, unfolded
+from support.running import KEY, KEY_ID, Call, Run, Serve, Spawn, Write, run_program, unfolded
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 pytestmark = [
@@ -20,8 +20,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
-Write = Callable[..., Path]
-Serve = Callable[..., Sandbox]
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 OTHER_KEY_ID = "95b1c5c2623f"
@@ -193,14 +191,7 @@ def test_what_is_no_key_is_refused_before_anybody_is_asked(call: Call, config: P
 
 def test_a_closed_standard_input_is_told(command: str, environment: Mapping[str, str], sandbox: Sandbox) -> None:
     """Exit 2, in the name of the command that needed it."""
-    ended = subprocess.run(
-        ["sh", "-c", 'exec "$0" login <&-', command],
-        env={**environment, **address(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    ended = run_program(["sh", "-c", 'exec "$0" login <&-', command], env={**environment, **address(sandbox)})
     assert ended.returncode == 2
     assert ended.stderr == (
         "apimart: error: login: standard input is closed\nhint: pipe the key in, or type it at a terminal\n"

@@ -11,18 +11,10 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.monitors import (
-    ICINGA,
-    Seen,
-    Service,
-    icinga_arguments,
-    icinga_sees,
-    nagios_config,
-    nagios_sees,
-)
+from support.monitors import ICINGA, Seen, Service, icinga_arguments, icinga_sees, nagios_config, nagios_sees
 from support.places import ROOT
 from support.programs import need
-from support.running import KEY, Serve
+from support.running import KEY, Serve, run_program
 
 pytestmark = pytest.mark.servers
 
@@ -154,6 +146,4 @@ def test_icinga_accepts_the_example_as_it_is(place: Path) -> None:
 
 
 def _run(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=60, check=False
-    )
+    return run_program(arguments, stderr=subprocess.STDOUT)

@@ -18,7 +18,7 @@ from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import is_running, wait_until
-from support.running import KEY, Run, Serve, Write, connected
+from support.running import KEY, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway
 
 ARGUMENTS = ("nagios", "-w", "10:", "-c", "5:")
@@ -57,13 +57,8 @@ def test_an_answer_that_cannot_be_written_is_unknown(
 ) -> None:
     """Nobody has read that there is enough."""
     script = {"full": '"$@" > /dev/full', "closed": '"$@" >&-', "both": '"$@" >&- 2>&-'}[closed]
-    ended = subprocess.run(
-        ["sh", "-c", script, "sh", command, "nagios", *options],
-        env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
+    ended = run_program(
+        ["sh", "-c", script, "sh", command, "nagios", *options], env={**environment, **connected(sandbox)}
     )
     assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (3, "", False)
 
@@ -102,14 +97,10 @@ def test_a_module_that_cannot_be_loaded_is_unknown(
         (copy / module).unlink()
     else:
         (copy / module).write_text(f"{damage}\n")
-    ended = subprocess.run(
+    ended = run_program(
         [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "error_output.py" else "x"],
         env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
         cwd=copy.parent,
-        check=False,
     )
     assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
     assert ended.stdout.startswith("APIMART UNKNOWN - ")

@@ -11,7 +11,7 @@ import pytest
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import wait_until
 from support.programs import need
-from support.running import KEY, Run, connected
+from support.running import KEY, Run, connected, run_program
 from support.secure import Gateway
 from support.strangers import AS_STRANGER, READING_ALL, STRANGER, as_root, ground, run_as_stranger
 
@@ -128,14 +128,7 @@ def test_a_config_file_of_root_is_used_by_everybody(place: Path, sandbox: Sandbo
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        "config set min 5",
-        "config unset min",
-        "login",
-        "logout",
-        "profiles rename default home",
-    ],
+    "line", ["config set min 5", "config unset min", "login", "logout", "profiles rename default home"]
 )
 @pytest.mark.parametrize("trusted", [False, True])
 def test_root_writes_nothing_for_another_user(
@@ -372,15 +365,10 @@ def install(
     `env` starts the command, as fish asks access(2) first, which knows no capability: it would refuse a user who may
     read everything a command in a private folder.
     """
-    return subprocess.run(
+    return run_program(
         [*user, need(shell), "-c", f"env '{command}' --install-completion {after} || exit 9"],
         env={**environment, "HOME": str(home)},
         cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
 
 

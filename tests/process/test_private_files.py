@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Call, Run, connected
+from support.running import KEY, Call, Run, Write, connected
 from support.secure import Gateway
 from support.strangers import (
     GROUP,
@@ -338,9 +338,7 @@ def test_a_link_to_nothing_is_named(ask: Ask, path: Path) -> None:
     assert_refused(ask(path), f"cannot read {path}: No such file or directory")
 
 
-def test_a_dangling_default_config_is_not_taken_for_none(
-    run: Run, sandbox: Sandbox, write_config: Callable[[str], Path]
-) -> None:
+def test_a_dangling_default_config_is_not_taken_for_none(run: Run, sandbox: Sandbox, write_config: Write) -> None:
     """A config file that is linked and gone is an error, not a reason to go on without it."""
     place = write_config("")
     place.unlink()

@@ -1,14 +1,13 @@
 """Completion of profile names: from the config file, in real shells, and never more than names."""
 
 import shlex
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from support.programs import need
-from support.running import KEY, Run, Write
+from support.running import KEY, Run, Write, run_program
 
 pytestmark = [pytest.mark.measured, pytest.mark.usefixtures("quick_path")]
 
@@ -61,14 +60,8 @@ def complete(request: pytest.FixtureRequest, environment: Mapping[str, str], tmp
 
     def ask(*words: str) -> list[str]:
         need(request.param)
-        ended = subprocess.run(
-            SHELLS[request.param](list(words)),
-            env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            cwd=tmp_path,
-            check=False,
+        ended = run_program(
+            SHELLS[request.param](list(words)), env={**environment, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path
         )
         assert ended.stderr == ""
         return ended.stdout.split()
@@ -114,15 +107,7 @@ def test_a_shell_completes_after_an_equals_sign(
     need(shell)
     write_config(FILE)
     words = ["apimart", "balance", *(("--profile", "=", "wor") if shell == "bash" else ("--profile=wor",))]
-    ended = subprocess.run(
-        SHELLS[shell](words),
-        env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        cwd=tmp_path,
-        check=False,
-    )
+    ended = run_program(SHELLS[shell](words), env={**environment, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path)
     assert (ended.stderr, ended.stdout.split()) == ("", [f"{prefix}work", f"{prefix}workshop"])
 
 
@@ -134,14 +119,10 @@ def test_a_profile_with_a_space_is_one_word(
     """Bash inserts what it is given as it is; zsh and fish quote it themselves."""
     need(shell)
     write_config("[profiles.'my client']\n[profiles.work]\n")
-    ended = subprocess.run(
+    ended = run_program(
         SHELLS[shell](["apimart", "balance", "--profile", typed]),
         env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
         cwd=tmp_path,
-        check=False,
     )
     assert (ended.stderr, ended.stdout) == ("", f"{inserted}\n")
 

@@ -152,8 +152,7 @@ def test_a_proxy_that_refuses_means_no_answer(ask: Ask, gateway: Gateway, refusa
 
 
 @pytest.mark.parametrize(
-    ("reply", "reason"),
-    [(SocksProxy.REFUSED, "connection refused"), (SocksProxy.UNREACHABLE, "host unreachable")],
+    ("reply", "reason"), [(SocksProxy.REFUSED, "connection refused"), (SocksProxy.UNREACHABLE, "host unreachable")]
 )
 def test_a_socks_proxy_that_refuses_means_no_answer(ask: Ask, gateway: Gateway, reply: int, reason: str) -> None:
     """Exit 5; the proxy is named, without the password that it was given, and the gateway is not."""

@@ -20,7 +20,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, wait_until
 from support.programs import need
-from support.running import KEY, PLENTY, Run, Serve, connected, started_processes
+from support.running import KEY, PLENTY, Run, Serve, connected, run_program, started_processes
 
 pytestmark = pytest.mark.measured
 
@@ -176,9 +176,7 @@ def test_a_command_sees_what_it_would_see_without_us(
     (tmp_path / "key").chmod(0o600)
     seen = [sys.executable, "-c", LOOKING_AROUND, "--min", "a b", "--"]
     env = {"APIMART_BASE_URL": sandbox.url}
-    alone = subprocess.run(
-        seen, env={**environment, **env}, cwd=tmp_path, input="words", capture_output=True, check=True, text=True
-    )
+    alone = run_program(seen, env={**environment, **env}, cwd=tmp_path, input="words", check=True)
     guarded = run("run", *QUICK, "--api-key-file", "key", "--", *seen, env=env, input="words")
     assert guarded.returncode == 0, guarded.stderr
     assert json.loads(guarded.stdout) == json.loads(alone.stdout)
@@ -386,14 +384,7 @@ def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
 
 def test_a_thousand_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Mapping[str, str]) -> None:
     """Nothing is kept but what the last minute needs, and no file stays open."""
-    ended = subprocess.run(
-        [sys.executable, "-c", A_THOUSAND],
-        env={**environment, **connected(sandbox)},
-        capture_output=True,
-        timeout=60,
-        text=True,
-        check=True,
-    )
+    ended = run_program([sys.executable, "-c", A_THOUSAND], env={**environment, **connected(sandbox)}, check=True)
     grown, files = map(int, ended.stdout.split())
     # In kilobytes; a thousand looks in a few seconds are all within the last minute, and the C library keeps some of
     # what was freed: a leak of 8 KB a look would be more.

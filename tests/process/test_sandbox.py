@@ -19,11 +19,10 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
-from support.running import KEY, Run
+from support.running import KEY, Run, Serve
 
 pytestmark = pytest.mark.measured
 
-Serve = Callable[..., Sandbox]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 UNLIMITED = Funds(None, Decimal("2.3"))

@@ -18,7 +18,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, connected, started_processes
+from support.running import KEY, Run, Write, connected, run_program, started_processes
 from support.scripted import Reply, balance, gateway
 from support.strangers import STRANGER, as_root
 
@@ -290,12 +290,7 @@ def test_a_signal_that_does_not_reach_all_of_the_command_is_told(
 
 
 def test_a_key_command_that_cannot_be_stopped_holds_nobody_up(
-    command: str,
-    environment: Mapping[str, str],
-    write_config: Callable[..., Path],
-    tmp_path: Path,
-    forks: Forks,
-    mark: str,
+    command: str, environment: Mapping[str, str], write_config: Write, tmp_path: Path, forks: Forks, mark: str
 ) -> None:
     """Like `sudo`, which waits for a password as root: the time limit holds."""
     write_config(
@@ -325,16 +320,7 @@ def test_without_proc_a_stop_says_that_it_may_miss_processes(
     line: Sequence[str] = (need("unshare"), "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
     with gateway(spending(tmp_path)) as server:
         env = {**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        ended = subprocess.run(
-            [*line, command, "run", *QUICK, "--", sys.executable, "-c", program],
-            env=env,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            timeout=60,
-        )
+        ended = run_program([*line, command, "run", *QUICK, "--", sys.executable, "-c", program], env=env, cwd=tmp_path)
     _, own, bred, _ = ended.stdout.split()
     with suppress(OSError):
         os.kill(int(bred), signal.SIGKILL)

@@ -13,10 +13,9 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
-from support.running import connected
+from support.running import Serve, Write, connected, run_program
 from support.scripted import Reply, balance, gateway, refusal
 
-Serve = Callable[..., Sandbox]
 RunInto = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CLOSED, FULL, ABANDONED = "closed", "full", "abandoned"
@@ -63,15 +62,10 @@ def run_process_into(command: str, environment: Mapping[str, str], tmp_path: Pat
         # It stays there: `--show-completion` looks for the shell that it is called from.
         redirections = {CLOSED: "&-", FULL: "/dev/full", ABANDONED: " >(exec true)"}
         breaking = " ".join(f"{number}>{redirections[state]}" for number, state in streams.items())
-        return subprocess.run(
+        return run_program(
             ["bash", "-c", f'"$0" "$@" {breaking}; exit $?', command, *arguments],
             env={**environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=30,
             cwd=tmp_path,
-            check=False,
         )
 
     return run
@@ -182,7 +176,7 @@ def _hung_up() -> Iterator[int]:
 
 
 def test_every_balance_is_read_when_the_reader_of_the_first_goes_away(
-    command: str, environment: Mapping[str, str], tmp_path: Path, write_config: Callable[[str], Path]
+    command: str, environment: Mapping[str, str], tmp_path: Path, write_config: Write
 ) -> None:
     """The exit code counts them all, those that nobody saw included."""
 
@@ -191,14 +185,10 @@ def test_every_balance_is_read_when_the_reader_of_the_first_goes_away(
 
     write_config("".join(f"[profiles.{name}]\napi_key = 'sk-{name}'\n" for name in "abc"))
     with gateway(answer) as server:
-        ended = subprocess.run(
+        ended = run_program(
             ["bash", "-c", '"$0" balance --all-profiles --json | head -1; exit "${PIPESTATUS[0]}"', command],
             env={**environment, "APIMART_BASE_URL": server.url},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=30,
             cwd=tmp_path,
-            check=False,
         )
     assert sorted(asked.key for asked in server.asked) == ["sk-a", "sk-b", "sk-c"]
     assert ended.returncode == 3
@@ -221,7 +211,7 @@ def test_a_quiet_verdict_needs_no_streams(
 @pytest.mark.parametrize("streams", [{0: CLOSED, 1: CLOSED, 2: CLOSED}, {1: CLOSED, 2: CLOSED}, {0: CLOSED}])
 @pytest.mark.parametrize(("minimum", "code"), [("5", 0), ("50", 3)])
 def test_no_file_takes_the_place_of_a_closed_stream(
-    run_process_into: RunInto, sandbox: Sandbox, write_config: Callable[[str], Path], streams: Mapping[int, str],
+    run_process_into: RunInto, sandbox: Sandbox, write_config: Write, streams: Mapping[int, str],
     minimum: str, code: int,
 ) -> None:  # fmt: skip
     """The verdict is right with every standard stream closed, when files and connections are given low numbers."""
@@ -292,13 +282,9 @@ def test_a_closed_stream_needs_no_null_device(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, arguments: str, closed: str, code: int, message: str
 ) -> None:
     """Some containers have an empty /dev."""
-    ended = subprocess.run(
+    ended = run_program(
         ["unshare", "-m", "bash", "-c", f'mount -t tmpfs none /dev && "$0" "$@" {closed}', command, *arguments.split()],
         env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
     )
     assert ended.returncode == code, ended.stderr
     assert message in ended.stderr

@@ -13,13 +13,11 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Run, Spawn, connected
+from support.running import KEY, Run, Serve, Spawn, Write, connected
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-Serve = Callable[..., Sandbox]
-WriteConfig = Callable[..., Path]
 
 ORDINARY = {"key": Funds(Decimal("10.5"), Decimal("2.3")), "account": Funds(Decimal("100.0"), Decimal("25.5"))}
 # Fifteen digits of credits before the point are the most that are believed, and credits are ten times the balance.
@@ -109,7 +107,7 @@ def test_a_narrow_terminal_costs_the_bar(show: Show, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("columns", [60, 100])
 @pytest.mark.parametrize("scope", ["key", "spendable"])
 def test_a_balance_below_the_profiles_own_minimum_is_low(
-    show: Show, sandbox: Sandbox, write_config: WriteConfig, scope: str, columns: int
+    show: Show, sandbox: Sandbox, write_config: Write, scope: str, columns: int
 ) -> None:
     """In `balance` as in `check`, by a word and by its colour; its name is shortened where it is too wide."""
     name = "customer-production-europe-west-1"
@@ -199,7 +197,7 @@ def test_a_terminal_that_does_not_know_its_size(show: Show, sandbox: Sandbox) ->
 
 @pytest.mark.parametrize("name", ["a-profile-with-a-name-" + "x" * 60, "n" * 300, "日本語" * 15, "[red]markup[/red]"])
 def test_a_long_or_strange_profile_name_costs_no_number(
-    show: Show, sandbox: Sandbox, write_config: WriteConfig, name: str
+    show: Show, sandbox: Sandbox, write_config: Write, name: str
 ) -> None:
     """A profile's name is shown as it is written; one that is too wide is shortened, and pushes no number away."""
     write_config(f'[profiles."{name}"]\napi_key = "{KEY}"\n')
@@ -297,7 +295,7 @@ def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, 
     [("balance", True), ("balance -o value", False), ("balance --json", False), ("check --min 5 --json", True)],
 )
 def test_progress_does_not_run_into_lines_that_appear_beside_it(
-    show: Show, serve: Serve, write_config: WriteConfig, arguments: str, is_shown: bool
+    show: Show, serve: Serve, write_config: Write, arguments: str, is_shown: bool
 ) -> None:
     """Where each of several answers is written as it arrives, on the same terminal, that is progress enough."""
     write_config(f'[profiles.a]\napi_key = "{KEY}"\n[profiles.b]\napi_key = "{KEY}b"\n')
@@ -384,7 +382,7 @@ def test_help_and_messages_in_a_pipe_are_plain(run: Run, arguments: str) -> None
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
-def test_a_pipe_has_no_width_limit(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
+def test_a_pipe_has_no_width_limit(run: Run, sandbox: Sandbox, write_config: Write) -> None:
     """A name of thousands of characters makes a wide table, not one with numbers cut off."""
     name = "n" * 20_000
     write_config(f'default_profile = "{name}"\n[profiles.{name}]\napi_key = "{KEY}"\n')
@@ -408,7 +406,7 @@ PROFILE = 'default_profile = "grün"\n[profiles."grün"]\nunit = "€"\napi_key 
 @pytest.mark.parametrize(("variables", "encoding"), LOCALES, ids=lambda value: " ".join(value) if value else "")
 @pytest.mark.parametrize(("arguments", "code"), [("balance --scope both", 0), ("check", 3), ("check --json", 3)])
 def test_the_same_answer_in_every_locale(
-    command: str, environment: Mapping[str, str], sandbox: Sandbox, write_config: WriteConfig, arguments: str,
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, write_config: Write, arguments: str,
     code: int, variables: Mapping[str, str], encoding: str,
 ) -> None:  # fmt: skip
     """ASCII, Latin-1 or UTF-8: the same exit code and amounts, in bytes that the locale can read."""

@@ -19,7 +19,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import state, wait_until
 from support.programs import need
-from support.running import KEY, Serve, Spawn, connected, started_processes
+from support.running import KEY, Serve, Spawn, connected, run_program, started_processes
 
 # pexpect forks; the threads that serve here hold no lock that the child could miss.
 pytestmark = [
@@ -233,9 +233,7 @@ def test_in_tmux_at_60_columns(tmp_path: Path, environment: Mapping[str, str], b
     env = {**environment, "TERM": "xterm-256color", **quick(burning)}
 
     def tmux(*arguments: str) -> str:
-        return subprocess.run(
-            [*call, *arguments], env=env, capture_output=True, text=True, timeout=20, check=True
-        ).stdout
+        return run_program([*call, *arguments], env=env, check=True).stdout
 
     tmux("new-session", "-d", "-x", "60", "-y", "24", "bash --norc --noprofile")
     try:

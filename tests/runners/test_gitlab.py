@@ -18,7 +18,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.programs import need
 from support.runner import OFFLINE, lay_traps
-from support.running import KEY, Serve, connected
+from support.running import KEY, Serve, connected, run_program
 from support.schemas import held_against
 
 JOB = ROOT / "ci" / "gitlab.yml"
@@ -67,16 +67,12 @@ def pipeline(environment: dict[str, str], tmp_path: Path) -> Pipeline:
         for command in (["init", "-q"], ["add", "."]):
             subprocess.run([git, *command], cwd=repository, env=environment, timeout=60, check=True)
         given = [f"--variable={name}={value}" for name, value in {**env, **variables}.items()]
-        return subprocess.run(
+        return run_program(
             [program, "--force-shell-executor", "--color=false", *given],
             cwd=repository,
             env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             timeout=120,
-            check=False,
         )
 
     return run_pipeline
@@ -107,12 +103,7 @@ def test_enough_lets_the_pipeline_go_on(pipeline: Pipeline, sandbox: Sandbox) ->
     ],
 )
 def test_everything_else_stops_it(
-    variables: Mapping[str, str],
-    code: ExitCode,
-    words: str,
-    pipeline: Pipeline,
-    sandbox: Sandbox,
-    tmp_path: Path,
+    variables: Mapping[str, str], code: ExitCode, words: str, pipeline: Pipeline, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """With the exit code of the check, and its reason in the log; no variable is more than one value."""
     ended = pipeline(variables, **connected(sandbox))
@@ -174,16 +165,12 @@ def test_no_module_of_the_checkout_is_loaded(environment: Mapping[str, str], ser
     given = {**job["variables"], "CHECK_MIN": "5", "CHECK_PYTHON": str(installed / "bin" / "python")}
     # What was installed for the first check is there for the second.
     for steps, remain, code in (("before_script", "4.9", ExitCode.BELOW), ("", "5", ExitCode.OK)):
-        ended = subprocess.run(
+        ended = run_program(
             [need("sh"), "-ec", "\n".join([*job.get(steps, []), *job["script"]])],
             env={**environment, **connected(serve(key=Funds(Decimal(remain), Decimal(0)))), **given, **traps},
             cwd=checkout,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             timeout=120,
-            check=False,
         )
         assert not stolen.exists(), stolen.read_text()
         assert ended.returncode == code, ended.stdout

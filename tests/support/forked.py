@@ -114,9 +114,10 @@ class Forks:
         self, arguments: Sequence[str], environment: Mapping[str, str], folder: str, streams: Sequence[int], **ways: Any
     ) -> _Started:
         """Start a command with these three standard streams."""
+        variables = {name: str(value) for name, value in environment.items()}
+        order = marshal.dumps([[self.command, *map(str, arguments)], variables, folder, ways])
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._server(record=environment.get("APIMART_RECORD", "1")))
-        order = marshal.dumps([[self.command, *arguments], dict(environment), folder, ways])
         socket.send_fds(connection, [NUMBER.pack(len(order))], streams)
         connection.sendall(order)
         return _Started(NUMBER.unpack(connection.recv(NUMBER.size, socket.MSG_WAITALL))[0], connection)

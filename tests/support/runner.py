@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from support.running import run_program
+
 COMMANDS = frozenset({
     "stop-commands", "set-env", "set-output", "save-state", "add-mask", "add-path", "add-matcher", "remove-matcher",
     "debug", "warning", "error", "notice", "group", "endgroup", "echo", "internal-set-repo-path",
@@ -145,7 +147,7 @@ def pretend_installed(folder: Path, action: Path, command: str) -> None:
 
     Its Python is the one that runs this: found by its own path, or it would not know what is installed beside it.
     """
-    ended = subprocess.run(["cksum"], input=str(action.parent), capture_output=True, encoding="utf-8", check=True)
+    ended = run_program(["cksum"], input=str(action.parent), check=True)
     installed = folder / f"apimart-{ended.stdout.split()[0]}" / "bin" / "apimart"
     installed.parent.mkdir(parents=True)
     installed.symlink_to(command)
@@ -246,7 +248,7 @@ def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], fol
         for file in files.values():
             file.write_text("")
         variables = {name: _evaluated(str(value), contexts) for name, value in step.get("env", {}).items()}
-        ended = subprocess.run(
+        ended = run_program(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
             env={
                 **env,
@@ -259,12 +261,8 @@ def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], fol
                 "CI": "true",
             },
             cwd=workspace,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             timeout=120,
-            check=False,
         )
         log += ended.stdout
         summary += files["GITHUB_STEP_SUMMARY"].read_text("utf-8")

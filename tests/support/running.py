@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pexpect
 
@@ -66,6 +66,21 @@ def unfolded(written: bytes) -> str:
 def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
     """The variables that point a process at `sandbox` with the test key."""
     return {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": key}
+
+
+def run_program(
+    arguments: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    input: str | None = None,
+    timeout: float = 60,
+    check: bool = False,
+    **options: Any,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end, with nothing on standard input but `input`, and what it writes captured as text."""
+    stdin = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **stdin, **options}
+    return subprocess.run(arguments, env=env, encoding="utf-8", timeout=timeout, check=check, **streams)
 
 
 @contextmanager
