@@ -115,7 +115,7 @@ class Forks:
     ) -> _Started:
         """Start a command with these three standard streams."""
         variables = {name: str(value) for name, value in environment.items()}
-        order = marshal.dumps([[self.command, *map(str, arguments)], variables, folder, ways])
+        order = marshal.dumps([[self.command, *map(str, arguments)], variables, os.path.abspath(folder), ways])
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._server(record=environment.get("APIMART_RECORD", "1")))
         socket.send_fds(connection, [NUMBER.pack(len(order))], streams)
@@ -150,9 +150,17 @@ import _signal, _socket
 environ = dict(os.environ)
 if {{name: value for name, value in environ.items() if name.startswith({of_the_start})}} != {usual}:
     os.execv({command!r}, [{command!r}, *sys.argv[1:]])
+closed = []
+for number in range(3):
+    try:
+        os.fstat(number)
+    except OSError:
+        # What is opened now has its number.
+        os.open(os.devnull, os.O_RDWR)
+        closed.append(number)
 connection = _socket.socket(_socket.AF_UNIX)
 connection.connect({folder!r} + ("/nothing" if environ.get("APIMART_RECORD") == "0" else "/records"))
-order = marshal.dumps([[{command!r}, *sys.argv[1:]], environ, os.getcwd(), {{}}])
+order = marshal.dumps([[{command!r}, *sys.argv[1:]], environ, os.getcwd(), {{"closed": closed}}])
 streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
 connection.sendmsg([len(order).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
 connection.sendall(order)
@@ -230,6 +238,6 @@ class _Spawn(pexpect.spawn):  # type: ignore[misc]  # it has no types
     def _spawnpty(self, args: list[str], **named: Any) -> _Terminal:
         ours, theirs = os.openpty()
         termios.tcsetwinsize(ours, named["dimensions"])
-        started = self._forks.start(args[1:], named["env"], named["cwd"], [theirs] * 3, has_terminal=True)
+        started = self._forks.start(args[1:], named["env"], named["cwd"] or ".", [theirs] * 3, has_terminal=True)
         os.close(theirs)
         return _Terminal(started, ours)
