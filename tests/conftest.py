@@ -91,18 +91,22 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def command() -> str:
-    """The path of the installed `apimart`."""
+def _installed() -> str:
     found = shutil.which("apimart", path=sysconfig.get_path("scripts"))
     assert found, "the tests run the installed command: python3 -m pip install '.[test]'"
     return found
 
 
 @pytest.fixture(scope="session")
-def forks(command: str) -> Iterator[Forks]:
+def command() -> str:
+    """The path of the installed `apimart`."""
+    return _installed()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
     """What has loaded the package and forks processes of commands (`support/forked.py`)."""
-    with closing(Forks(command)) as opened:
+    with closing(Forks(_installed())) as opened:
         yield opened
 
 

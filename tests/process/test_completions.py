@@ -10,9 +10,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from support.forked import Forks
 from support.places import ROOT
 from support.programs import need
 from support.running import Spawn, run_program
+
+pytestmark = pytest.mark.usefixtures("quick_path")
 
 COMPLETIONS = ROOT / "completions"
 SCRIPTS = ("apimart.bash", "_apimart", "apimart.fish", "apimart.ps1")
@@ -26,11 +29,11 @@ printf '.\\n'
 
 
 @pytest.fixture
-def shell_environment(environment: Mapping[str, str], command: str, home: Path, tmp_path: Path) -> dict[str, str]:
+def shell_environment(environment: Mapping[str, str], forks: Forks, home: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a shell in which `apimart` prints its arguments, and which no startup file touches."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "apimart").write_text(RECORDER.format(command=command))
+    (folder / "apimart").write_text(RECORDER.format(command=f"{forks.scripts}/apimart"))
     (folder / "apimart").chmod(0o755)
     (folder / "hello-of-this-test").write_text("#!/bin/sh\n")
     (folder / "hello-of-this-test").chmod(0o755)

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -11,7 +10,9 @@ import pytest
 from apimart_cli import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Run, Serve, connected
+from support.processes import wait_until
+from support.running import KEY, Run, Serve, connected
+from support.scripted import balance, gateway
 
 pytestmark = pytest.mark.usefixtures("quick_path")
 
@@ -83,15 +84,14 @@ def test_unlimited_when_an_unlimited_quota_is_not_welcome(run: Run, serve: Serve
     assert run("check", "--min", "5", env=connected(gateway)).returncode == 0
 
 
-def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str], serve: Serve) -> None:
+def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str]) -> None:
     """Ctrl-C while waiting for an answer exits 130, with no traceback."""
-    gateway = serve(fault=Fault.TIMEOUT)
-    process = subprocess.Popen(
-        [command, "balance"], env={**environment, **connected(gateway)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    with gateway(lambda _path, _key: balance("10", delay=30)) as server:
+        env = {**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        process = subprocess.Popen([command, "balance"], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        wait_until(lambda: server.asked)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=10)
     assert process.returncode == ExitCode.INTERRUPTED == 130
     assert stderr == b""
 

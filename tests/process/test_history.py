@@ -17,6 +17,7 @@ import pytest
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.store import record
+from support.forked import Forks
 from support.ledger import entry
 from support.processes import wait_until
 from support.running import Run, Spawn, run_program
@@ -146,22 +147,19 @@ def test_a_full_disk_is_an_error(run: Run, path: Path) -> None:
 
 
 def test_an_import_that_is_killed_adds_all_or_nothing(
-    command: str, environment: Mapping[str, str], path: Path, tmp_path: Path, run: Run
+    command: str, environment: Mapping[str, str], path: Path, tmp_path: Path, run: Run, forks: Forks
 ) -> None:
     """Killed at any moment: what was there stays, and of the import all is there or nothing."""
     fill(path, 5)
-    exported = run("history", "export").stdout.splitlines()[0]
-    source, count = tmp_path / "source", 20_000
-    moments = (NOW - timedelta(seconds=60 * number) for number in range(1, count + 1))
-    source.write_text(
-        "".join(
-            json.dumps({**json.loads(exported), "at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "key_id": "0" * 12}) + "\n"
-            for at in moments
-        )
-    )
+    exported = json.loads(run("history", "export").stdout.splitlines()[0])
+    source, count = tmp_path / "source", 10_000
+    moments = (f"{NOW - timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}" for number in range(1, count + 1))
+    source.write_text("".join(json.dumps({**exported, "at": at, "key_id": "0" * 12}) + "\n" for at in moments))
     counts = set()
-    for seconds in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 60):
-        process = subprocess.Popen([command, "history", "import", source], env=environment, stderr=subprocess.DEVNULL)
+    for seconds in (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 60):
+        process = forks.process(
+            [command, "history", "import", str(source)], environment, tmp_path, stderr=subprocess.DEVNULL
+        )
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
