@@ -22,6 +22,8 @@ from support.ledger import entry
 from support.processes import wait_until
 from support.running import Run, Spawn, run_program
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 REHEARSED = ("sandbox", "--days", "14", "--", "apimart", "history")
 

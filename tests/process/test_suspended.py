@@ -156,9 +156,15 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
     assert process.wait(60) == 124
 
 
-@pytest.mark.parametrize("around", ["", "apimart sandbox -- "])
-@pytest.mark.parametrize("resume", ["fg", "bg"])
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize(
+    ("shell", "resume", "around"),
+    [
+        ("bash", "fg", ""),
+        ("bash", "bg", "apimart sandbox -- "),
+        ("zsh", "fg", "apimart sandbox -- "),
+        ("zsh", "bg", ""),
+    ],
+)
 def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     spawn: Spawn, sandbox: Sandbox, tmp_path: Path, shell: str, resume: str, around: str
 ) -> None:

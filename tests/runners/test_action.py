@@ -183,7 +183,7 @@ def test_profiles_are_named_one_a_line(use: Use, sandbox: Sandbox, write_config:
 INPUTS = ("min", "max-used", "min-runway", "scope", "profiles", "on-unlimited", "timeout")
 
 
-@pytest.mark.parametrize(("name", "one"), zip(INPUTS, HOSTILE, strict=False))
+@pytest.mark.parametrize(("name", "one"), list(zip(INPUTS, HOSTILE, strict=False)))
 def test_an_input_is_never_run(name: str, one: str, use: Use, sandbox: Sandbox, workspace: Path) -> None:
     """Whatever is given is one value, and a wrong one: a usage error, no file, no command of the runner but ours."""
     for hostile in (one, "--help", " ".join(HOSTILE), "\n".join(reversed(HOSTILE))):
