@@ -7,6 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,8 @@ def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
 def test_no_module_of_the_checkout_is_loaded(environment: Mapping[str, str], serve: Serve, tmp_path: Path) -> None:
     """Not while it is installed, nor while it checks, wherever the variables of the job lead Python."""
     installed = tmp_path / "python"
-    subprocess.run([sys.executable, "-I", "-m", "venv", str(installed)], check=True, timeout=120)
+    options = ["--without-pip"] if find_spec("pip") else []
+    subprocess.run([sys.executable, "-I", "-m", "venv", str(installed), *options], check=True, timeout=120)
     [packages] = installed.glob("lib/python*/site-packages")
     (packages / "test.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     (installed / "pip.conf").write_text(OFFLINE, encoding="utf-8")

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,7 +120,7 @@ no-build-isolation = no
 """Settings of pip: it builds with what is there. To it, a `no` that is no is one, too."""
 
 PYTHON = """#!/bin/sh
-'{python}' "$@" || exit
+'{python}' "$@" {options} || exit
 for last; do :; done
 cp '{settings}' "$last/pip.conf"
 for folder in "$last"/lib/python*/site-packages; do
@@ -135,7 +136,12 @@ def python_that_is_offline(folder: Path) -> Path:
     settings, python = folder / "pip.conf", folder / "python"
     settings.write_text(OFFLINE, encoding="utf-8")
     text = PYTHON.format(
-        python=sys.executable, packages=sysconfig.get_path("purelib"), settings=settings, folder=folder
+        python=sys.executable,
+        # What this one has is there: unpacking pip once more takes most of the time.
+        options="--without-pip" if find_spec("pip") else "",
+        packages=sysconfig.get_path("purelib"),
+        settings=settings,
+        folder=folder,
     )
     python.write_text(text, encoding="utf-8")
     python.chmod(0o755)
