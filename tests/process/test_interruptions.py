@@ -20,6 +20,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
+from support.processes import is_running, wait_until
 from support.running import Serve, Spawn, connected
 from support.secure import Listener
 
@@ -61,23 +62,6 @@ def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
     assert time.monotonic() - began < PROMISED + GRACE
     stdout, stderr = process.communicate(timeout=20)
     return code, stdout, stderr
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Return as soon as `condition` holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether there is a process with this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def is_listening(url: str) -> bool:
@@ -346,9 +330,9 @@ def test_a_signal_reaches_the_wrapped_command(start: Start, number: int) -> None
     quiet = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL);"
     process = start("apimart", "sandbox", "--", sys.executable, "-c", quiet + CHILD)
     pid, url = started_child(process)
-    assert is_alive(pid)
+    assert is_running(pid)
     assert end(process, number) == (128 + number, "", "")
-    assert not is_alive(pid)
+    assert not is_running(pid)
     assert not is_listening(url)
 
 
@@ -358,7 +342,7 @@ def test_a_wrapped_command_may_end_in_its_own_way(start: Start) -> None:
     process = start("apimart", "sandbox", "--", sys.executable, "-c", cleaning + CHILD)
     pid, _ = started_child(process)
     assert end(process, signal.SIGTERM) == (42, "clean\n", "")
-    assert not is_alive(pid)
+    assert not is_running(pid)
 
 
 def test_a_signal_before_the_command_is_there_reaches_it_too(start: Start) -> None:

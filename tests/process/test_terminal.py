@@ -280,11 +280,12 @@ def test_colours_only_where_they_are_welcome(
 
 
 @pytest.mark.parametrize("arguments", ["balance --json", "balance -o value", "check --min 5 --json", "config show"])
-def test_data_has_no_colours_on_a_terminal_either(show: Show, sandbox: Sandbox, arguments: str) -> None:
-    """What is meant to be copied or piped on has no escape sequences even on a terminal."""
-    shown = show(*arguments.split(), env={**connected(sandbox), "FORCE_COLOR": "1"})
-    assert shown.code == 0
-    assert "\x1b" not in shown.written
+def test_data_has_no_colours_even_if_forced(show: Show, run: Run, sandbox: Sandbox, arguments: str) -> None:
+    """What is meant to be copied or read by a program has no escape sequences, at a terminal and in a pipe."""
+    env = {**connected(sandbox), "FORCE_COLOR": "1", "TERM": "xterm"}
+    shown, piped = show(*arguments.split(), env=env), run(*arguments.split(), env=env)
+    assert (shown.code, piped.returncode) == (0, 0)
+    assert "\x1b" not in shown.written + piped.stdout + piped.stderr
 
 
 # --- progress ---------------------------------------------------------------------------------------------------
@@ -352,14 +353,6 @@ def test_a_pipe_is_coloured_where_that_is_forced(run: Run, sandbox: Sandbox, arg
     assert coloured.returncode == plain.returncode
     without = re.sub(r"\x1b\[[0-9;]*m", "", coloured.stdout)
     assert [line.rstrip() for line in without.splitlines()] == plain.stdout.splitlines()
-
-
-@pytest.mark.parametrize("arguments", ["balance --json", "balance -o value", "check --min 5 --json", "config show"])
-def test_data_in_a_pipe_has_no_colours_even_if_forced(run: Run, sandbox: Sandbox, arguments: str) -> None:
-    """A program reads it."""
-    forced = run(*arguments.split(), env={**connected(sandbox), "FORCE_COLOR": "1", "TERM": "xterm"})
-    assert forced.returncode == 0
-    assert "\x1b" not in forced.stdout + forced.stderr
 
 
 @pytest.mark.parametrize("arguments", ["balance --scope both", "check --min 50 --scope key"])
@@ -471,23 +464,26 @@ def test_the_comment_goes_to_standard_error(spawn: Spawn, unlimited: dict[str, s
 
 
 @pytest.mark.parametrize("arguments", ["", "--scope key --quiet", "--scope both", "--scope key --on-unlimited fail"])
-def test_the_comment_is_only_made_where_it_helps(show: Show, unlimited: dict[str, str], arguments: str) -> None:
-    """No note when the account was looked at, when the verdict is no pass, or when quiet was asked for."""
+def test_the_comment_is_only_made_where_it_helps(
+    show: Show, run: Run, unlimited: dict[str, str], arguments: str
+) -> None:
+    """No note when the account was looked at, when the verdict is no pass, when quiet was asked for, or in a log."""
     assert "note" not in show("check", "--min", "5", *arguments.split(), env=unlimited).text
+    assert "note" not in run("check", "--min", "5", "--scope", "key", env=unlimited).stderr
 
 
-def test_no_comment_in_a_log(run: Run, unlimited: dict[str, str]) -> None:
-    """A log gets the verdict alone."""
-    assert run("check", "--min", "5", "--scope", "key", env=unlimited).stderr == ""
+def typed_at_the_prompt(child: "pexpect.spawn[bytes]", keys: bytes, columns: int = 80) -> Shown:
+    """Press keys where a key is asked for, and look at the end."""
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(10)
+    child.send(keys)
+    return read(child, columns)
 
 
 def test_a_key_typed_at_the_prompt_is_not_shown(spawn: Spawn, sandbox: Sandbox) -> None:
     """`--api-key -` at a terminal asks for the key and does not echo it."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
-    child.sendline(KEY)
-    shown = read(child)
+    shown = typed_at_the_prompt(child, f"{KEY}\n".encode())
     assert shown.code == 0
     assert "10.5" in shown.text
     assert not any(KEY[start : start + 8] in shown.text for start in range(len(KEY) - 7))
@@ -496,10 +492,7 @@ def test_a_key_typed_at_the_prompt_is_not_shown(spawn: Spawn, sandbox: Sandbox) 
 def test_the_prompt_does_not_mix_with_the_answer(spawn: Spawn, sandbox: Sandbox, tmp_path: Path) -> None:
     """With standard output redirected, the question still goes to the terminal, and the answer to the file."""
     child = spawn("bash", "-c", "apimart balance --api-key - -o value > answer", env={"APIMART_BASE_URL": sandbox.url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
-    child.sendline(KEY)
-    assert read(child).code == 0
+    assert typed_at_the_prompt(child, f"{KEY}\n".encode()).code == 0
     assert (tmp_path / "answer").read_text() == "10.5\n"
 
 
@@ -515,9 +508,6 @@ def test_the_prompt_does_not_mix_with_the_answer(spawn: Spawn, sandbox: Sandbox,
 def test_what_is_no_key_is_refused_at_the_prompt(spawn: Spawn, sandbox: Sandbox, typed: bytes, complaint: str) -> None:
     """Ctrl-D, an empty line, bytes that are no text, and words with spaces: exit 4 and a reason, nothing sent."""
     child = spawn("apimart", "balance", "--api-key", "-", columns=200, env={"APIMART_BASE_URL": sandbox.url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
-    child.send(typed)
-    shown = read(child, 200)
+    shown = typed_at_the_prompt(child, typed, 200)
     assert shown.code == 4
     assert re.search(f"apimart: error: the API key from standard input .*{complaint}", shown.text)
