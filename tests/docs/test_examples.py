@@ -116,8 +116,6 @@ def test_console_examples_print_what_the_page_shows(
     _assert_printed(shell(script, env=env).stdout, documented)
 
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note in TYPED], ids=str)
 def test_examples_that_ask_for_the_key_print_what_the_page_shows(
     block: Block, spawn: Spawn, sandbox: Sandbox, home: Path, tmp_path: Path, environment: dict[str, str]

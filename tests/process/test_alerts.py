@@ -168,8 +168,6 @@ def test_no_process_on_the_way_to_the_command_is_given_the_key(
 # --- the process ------------------------------------------------------------------------------------------------
 
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("arguments", [("check", "-q"), ("run",)], ids=" ".join)
 def test_the_command_has_a_session_of_its_own_and_no_terminal(
     spawn: Spawn, hook: Hook, sandbox: Sandbox, arguments: tuple[str, ...]
@@ -277,8 +275,6 @@ def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Ru
     assert not is_running(int(path.with_name("hook.pid").read_text()))
 
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_goes_wrong_is_told_after_the_table_of_watch(spawn: Spawn, hook: Hook, sandbox: Sandbox) -> None:
     """Not over it: the screen is ours again by then."""
     path = hook("#!/bin/sh\necho no network\nexit 4\n")

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from apimart_cli.sandbox.scenario import Fault
@@ -16,9 +15,6 @@ from support.forked import Forks
 from support.processes import wait_until
 from support.running import KEY, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway
-
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 LINES = [
     "balance --scope both",
@@ -59,7 +55,7 @@ def test_it_shows_the_same_at_a_terminal(
     """Byte for byte."""
     env = {**environment, **connected(sandbox), "TERM": "xterm-256color"}
     size = {"dimensions": (24, 70), "env": env}
-    terminals = [forks.spawn("apimart", *line.split(), **size), pexpect.spawn(command, line.split(), **size)]
+    terminals = [forks.spawn("apimart", *line.split(), **size), forks.spawn("env", command, *line.split(), **size)]
     shown = [terminal.read() for terminal in terminals]
     for terminal in terminals:
         terminal.close()

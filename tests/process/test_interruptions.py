@@ -24,11 +24,7 @@ from support.processes import is_running, wait_until
 from support.running import Serve, Spawn, connected
 from support.secure import Listener
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]

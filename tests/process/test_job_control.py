@@ -17,11 +17,7 @@ from support.processes import BREEDING, KINDS, is_running, state, wait_until
 from support.programs import need
 from support.running import KEY, Spawn, connected
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 SHELLS = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i", "+o", "zle", "+o", "promptsp")}
 PROMPT = "ready> "

@@ -21,11 +21,7 @@ from support.running import KEY, Run, Spawn, Write
 
 Script = Callable[..., str]
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 SLACK = 10
 """Seconds that a process may take beside its time limit on a machine that is busy with other tests; what hangs here

@@ -14,11 +14,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, KEY_ID, Call, Run, Serve, Spawn, Write, run_program, unfolded
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"

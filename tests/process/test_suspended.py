@@ -18,11 +18,7 @@ from support.processes import BREEDING, KINDS, is_running, pids, state, wait_unt
 from support.programs import need
 from support.running import Serve, Spawn, connected, started_processes
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
 UNTIL_ENOUGH = """

@@ -15,10 +15,6 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Run, Serve, Spawn, Write, connected
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-
 ORDINARY = {"key": Funds(Decimal("10.5"), Decimal("2.3")), "account": Funds(Decimal("100.0"), Decimal("25.5"))}
 # Fifteen digits of credits before the point are the most that are believed, and credits are ten times the balance.
 LONG = {

@@ -15,11 +15,7 @@ from support.programs import need
 from support.running import PLENTY, Serve, Spawn, connected
 from support.tmux import Tmux
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 GREEDY = """
 import os, signal, sys, time, tty

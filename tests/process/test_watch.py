@@ -21,11 +21,7 @@ from support.processes import state, wait_until
 from support.programs import need
 from support.running import KEY, Serve, Spawn, connected, run_program, started_processes
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 QUICK = ("--interval", "0.2")
 

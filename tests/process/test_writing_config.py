@@ -12,10 +12,6 @@ import pytest
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, KEY_ID, Run, Spawn, Write, run_program
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-
 pytestmark = pytest.mark.measured
 
 

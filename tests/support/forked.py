@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -95,7 +96,10 @@ class Forks:
     def spawn(self, program: str, *arguments: str, env: Mapping[str, str], **options: Any) -> "pexpect.spawn[bytes]":
         """Start a program on a terminal as `pexpect.spawn` does, forked where that can be."""
         start = partial(_Spawn, self, self.command) if self.can_start(program, env) else partial(pexpect.spawn, program)
-        started: pexpect.spawn[bytes] = start(list(arguments), env=env, **options)
+        with warnings.catch_warnings():
+            # It forks this process else; the threads that serve here hold no lock that the child could miss.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            started: pexpect.spawn[bytes] = start(list(arguments), env=env, **options)
         return started
 
     @cached_property
