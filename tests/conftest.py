@@ -1,5 +1,6 @@
 """What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import inspect
 import io
 import os
 import runpy
@@ -21,10 +22,12 @@ from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.places import GUARD
+from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
 
 # The same guard that the processes under test load by themselves holds for this one.
-runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED["give_the_ledger_time"]()
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
@@ -91,6 +94,27 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is given up after a quarter of a second, as it is for users, here and in processes under test.
+
+    Everywhere else it has all the time it needs (`give_the_ledger_time`): what is not written in time is dropped, and a
+    busy machine may need longer.
+    """
+    from apimart_cli.ledger import background, file, runs, schema
+    from apimart_cli.readings import alerting, forecasts
+
+    environment["USUAL_PATIENCE"] = "1"
+    usual: Mapping[str, float] = GUARDED["USUAL"]
+    for module in (schema, background, runs):
+        monkeypatch.setattr(module, "ALLOWED_SECONDS", usual[schema.__name__])
+    for function in (inspect.unwrap(file.opened), background.remember):
+        monkeypatch.setitem(function.__kwdefaults__, "seconds", usual[schema.__name__])
+    monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", usual[forecasts.__name__])
+    monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", usual[forecasts.__name__])
+    monkeypatch.setattr(alerting, "LEDGER_SECONDS", usual[alerting.__name__])
+
+
 def _installed() -> str:
     found = shutil.which("apimart", path=sysconfig.get_path("scripts"))
     assert found, "the tests run the installed command: python3 -m pip install '.[test]'"
@@ -133,7 +157,7 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
         *arguments: str,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
-        timeout: float = 30,
+        timeout: float = LONGEST,
         forks: Forks | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         start = subprocess.Popen if forks is None else forks.process
@@ -166,7 +190,7 @@ def spawn(forks: Forks, environment: Mapping[str, str], tmp_path: Path) -> Itera
         ) -> "pexpect.spawn[bytes]":
             variables = {**environment, "TERM": "xterm-256color", **(env or {})}
             child = forks.spawn(
-                program, *arguments, env=variables, dimensions=(24, columns), timeout=20, cwd=str(tmp_path)
+                program, *arguments, env=variables, dimensions=(24, columns), timeout=LONGEST, cwd=str(tmp_path)
             )
             child.delaybeforesend = None
             stack.callback(child.close, force=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -122,7 +123,7 @@ def test_a_reading_that_changed_nothing_makes_the_line_fresh(line: Line, ledger:
     with opened(ledger, seconds=None) as connection:
         settle(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 10)
     assert line() == "10.5 USD"
-    assert line("--format", "{age}") in {"10s", "11s"}
+    assert re.fullmatch("1[0-9]s", line("--format", "{age}"))
     assert started == []
 
 
@@ -325,7 +326,7 @@ def test_a_refresh_that_changes_nothing_confirms_what_is_there(
     write(ledger, ago=400, host=host, unit=None)
     line(env=connected(sandbox))
     call("statusline", "--refresh", env=connected(sandbox))
-    assert line("--format", "{remain} {age}", env=connected(sandbox)) in {"10.5 0s", "10.5 1s"}
+    assert re.fullmatch(r"10\.5 \ds", line("--format", "{remain} {age}", env=connected(sandbox)))
     with opened(ledger, create=False, seconds=None) as connection:
         assert connection.execute("SELECT count(*) FROM samples").fetchone() == (1,)
 
@@ -481,6 +482,7 @@ def test_nonsense_in_the_ledger_breaks_no_bar(line: Line, ledger: Path, preset: 
     assert line("--preset", preset)
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started: Started) -> None:
     """What cannot be read at once is not known; what cannot be claimed is not started."""
     write(ledger)

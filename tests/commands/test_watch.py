@@ -269,7 +269,7 @@ def test_keys_are_asked_side_by_side(write_config: Write, time: Time) -> None:
     def answer(_path: str, _key: str) -> Reply:
         if gateway.most_at_once >= 50:
             are_fifty.set()
-        are_fifty.wait(5)
+        are_fifty.wait(10)
         return balance("1", "1")
 
     with gateway_of(answer) as gateway:

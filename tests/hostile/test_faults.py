@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from support.fault_server import Door, FaultServer
 from support.leaks import find_key
 from support.runner import commands_in
 from support.running import KEY, Call
+from support.stopwatch import Stopwatch, Took
 
 PROCESSES = [case for case in CATALOGUE if case.timeout <= 1 and not case.is_variant]
 """The cases that run through the installed command: that a process ends in time, only a process can show."""
@@ -34,7 +34,7 @@ PARSERS = functools.cache(typer.main.get_command)
 VERDICTS = {0: "pass", 3: "below"}
 LONGEST_LINE = 400
 """Characters of a message on one line: our own words, and at most 200 of the server's."""
-LEAST_SLACK = 1.0
+SLACK = 1.0
 """Seconds that a machine may add to the end of a process. A broken clock adds many more: see the catalogue."""
 
 
@@ -44,7 +44,7 @@ class Ended(NamedTuple):
     code: int
     stdout: str
     stderr: str
-    seconds: float = 0.0
+    took: Took | None = None
     """From the moment that the server let it in, or from its start where it never got that far, to its end."""
 
 
@@ -64,7 +64,7 @@ def ask(command: str, environment: Mapping[str, str], tmp_path: Path, elsewhere:
 
     def run(case: Case, *arguments: str) -> Ended:
         with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
-            started = time.monotonic()
+            watch = Stopwatch()
             process = subprocess.run(
                 [command, *arguments, "--timeout", str(case.timeout)],
                 env={**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY},
@@ -74,9 +74,9 @@ def ask(command: str, environment: Mapping[str, str], tmp_path: Path, elsewhere:
                 cwd=tmp_path,
                 check=False,
             )
-            seconds = time.monotonic() - (server.first_contact or started)
+            took = (server.since_contact or watch).took()
         _assert_asked_as_it_may(server, case)
-        return Ended(process.returncode, process.stdout.decode(), process.stderr.decode(), seconds)
+        return Ended(process.returncode, process.stdout.decode(), process.stderr.decode(), took)
 
     return run
 
@@ -92,7 +92,8 @@ def test_the_command_fails_closed(case: Case, ask: Ask, elsewhere: FaultServer) 
         in_json, in_words = pool.map(lambda output: ask(case, "check", "--min", "5", "-o", output), ("json", "table"))
     for ended in (in_json, in_words):
         assert ended.code == case.code, ended
-        assert ended.seconds <= case.timeout + 0.5 + _slack() + start
+        assert ended.took is not None
+        ended.took.assert_within(case.timeout + 0.5 + SLACK + start)
         _assert_harmless(ended, case)
     _assert_verdict_in_json(in_json)
     _assert_verdict_in_words(in_words)
@@ -112,10 +113,10 @@ def test_every_output_format_fails_closed(
         with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
             monkeypatch.setenv("APIMART_BASE_URL", server.url)
             code = main([*arguments, "--timeout", str(case.timeout)])
-            seconds = time.monotonic() - (server.first_contact or time.monotonic())
+            took = (server.since_contact or Stopwatch()).took()
         _assert_asked_as_it_may(server, case)
-        assert seconds <= case.timeout + 0.5 + _slack()
-        return Ended(code, *capsys.readouterr(), seconds)
+        took.assert_within(case.timeout + 0.5 + SLACK)
+        return Ended(code, *capsys.readouterr(), took)
 
     for output in ("json", "table", "value"):
         checked = run("check", "--min", "5", "-o", output)
@@ -202,16 +203,16 @@ def test_a_slow_look_up_of_a_name_is_bounded_by_the_clock(
     slow.write_text("import socket, time\nsocket.getaddrinfo = lambda *arguments, **named: time.sleep(20)\n")
     env = {**environment, "APIMART_API_KEY": KEY, "APIMART_BASE_URL": "https://gateway.example"}
 
-    def run(*arguments: str) -> tuple[int, float]:
-        started = time.monotonic()
+    def run(*arguments: str) -> tuple[int, Took]:
+        watch = Stopwatch()
         path = f"{tmp_path}{os.pathsep}{env['PYTHONPATH']}"
         ended = subprocess.run([command, *arguments], env={**env, "PYTHONPATH": path}, timeout=60, check=False)
-        return ended.returncode, time.monotonic() - started
+        return ended.returncode, watch.took()
 
     _, start = run("check", "--min", "5", "--timeout", "0.001")
-    code, seconds = run("check", "--min", "5", "--timeout", "0.7")
+    code, took = run("check", "--min", "5", "--timeout", "0.7")
     assert code == UNAVAILABLE
-    assert seconds <= 0.7 + 0.5 + _slack() + start
+    took.assert_within(0.7 + 0.5 + SLACK + start.ours)
 
 
 def test_the_catalogue_is_as_large_as_promised() -> None:
@@ -221,17 +222,12 @@ def test_the_catalogue_is_as_large_as_promised() -> None:
     assert len(PROCESSES) + len(IN_PROCESS) == len(CATALOGUE)
 
 
-def _slack() -> float:
-    """Return the seconds that this machine, as busy as it is, may add to the end of a process."""
-    return max(LEAST_SLACK, 0.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 def _time_a_start(ask: Ask) -> float:
     """Return what the start of two processes takes at the moment: a client that nobody lets in is timed whole."""
-    started = time.monotonic()
+    watch = Stopwatch()
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: ask(Case("good", PASS, http()), "check", "--min", "5"), range(2)))
-    return time.monotonic() - started
+    return watch.took().ours
 
 
 # --- what every run owes ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import wait_until
 from support.running import KEY, Run, Serve, connected
-from support.scripted import balance, gateway
+from support.secure import Listener
 
 pytestmark = pytest.mark.usefixtures("quick_path")
 
@@ -86,12 +86,16 @@ def test_unlimited_when_an_unlimited_quota_is_not_welcome(run: Run, serve: Serve
 
 def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str]) -> None:
     """Ctrl-C while waiting for an answer exits 130, with no traceback."""
-    with gateway(lambda _path, _key: balance("10", delay=30)) as server:
-        env = {**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        process = subprocess.Popen([command, "balance"], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-        wait_until(lambda: server.asked)
+    with Listener(lambda connection: connection.recv(65536) and connection.recv(65536)) as gateway:
+        process = subprocess.Popen(
+            [command, "balance"],
+            env={**environment, "APIMART_BASE_URL": f"http://127.0.0.1:{gateway.port}", "APIMART_API_KEY": KEY},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        wait_until(lambda: gateway.connections)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=40)
     assert process.returncode == ExitCode.INTERRUPTED == 130
     assert stderr == b""
 

@@ -87,7 +87,7 @@ def test_a_signal_ends_the_first_process(
     if "sleep" in line:
         wait_until(lambda: any(b"sleep" in command_of(child) for child in children(pid)))
     os.kill(pid, number)
-    assert process.wait(timeout=20) == 128 + number
+    assert process.wait(timeout=40) == 128 + number
     # The guard tells what its command has cost.
     told = [line for line in (tmp_path / "stderr").read_text().splitlines() if not line.startswith(COST)]
     assert told == []
@@ -120,5 +120,5 @@ run()
 def test_a_signal_ends_the_first_process_while_it_loads(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     """From our first line on."""
     process, _ = start(sys.executable, "-c", EARLY.format(number=number), env={})
-    assert process.wait(timeout=20) == 128 + number
+    assert process.wait(timeout=40) == 128 + number
     assert (tmp_path / "stderr").read_text() == ""

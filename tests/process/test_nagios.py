@@ -135,7 +135,7 @@ def started(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Ite
 
 def ended_by(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str]:
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=40)
     return process.returncode, stdout, stderr
 
 
@@ -162,7 +162,7 @@ from apimart_cli.__main__ import run
 run()
 """
     process = started(sys.executable, "-c", script, env={})
-    assert process.wait(timeout=20) == -signal.SIGSEGV
+    assert process.wait(timeout=40) == -signal.SIGSEGV
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -193,7 +193,7 @@ def test_a_signal_ends_it_although_nobody_reads(started: Start, command: str) ->
         process = started(command, *ARGUMENTS, env=env, stdout=writer)
         wait_until(lambda: server.asked)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 3
+        assert process.wait(timeout=40) == 3
     os.close(reader)
     os.close(writer)
 
@@ -211,6 +211,7 @@ def test_a_signal_ends_what_prints_the_key(started: Start, command: str, write_c
     wait_until(lambda: not is_running(int(mark.read_text())))
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_signal_while_the_answer_is_recorded_is_unknown(
     started: Start, command: str, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path
 ) -> None:

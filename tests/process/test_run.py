@@ -21,6 +21,7 @@ from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, wait_until
 from support.programs import need
 from support.running import KEY, PLENTY, Run, Serve, connected, run_program, started_processes
+from support.stopwatch import Stopwatch, seconds_to_end, wait_within
 
 pytestmark = pytest.mark.measured
 
@@ -49,26 +50,29 @@ def start(
 @pytest.mark.parametrize(("limit", "least", "most"), [(("--max-spend", "3"), "3", "6"), (("--min", "8"), "2", "6")])
 def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], least: str, most: str) -> None:
     """Of 10 it spends 1 a second; with nothing set but the limit. After the stop it is not waited for bookings."""
-    begun = time.monotonic()
+    watch = Stopwatch()
     ended = run("sandbox", "--remain", "10", "--burn", "1", "--", "apimart", "run", *limit, "--", "sleep", "60")
-    seconds = time.monotonic() - begun
+    took = watch.took()
     assert (ended.returncode, ended.stdout) == (124, "")
-    # Three seconds and the start of two processes, which a busy machine makes several; how quick it is otherwise
-    # `tests/benchmarks/guard.py` measures. What it spent meanwhile has its own bound below.
-    assert float(least) <= seconds <= 12
-    spent = re.search(r"^apimart: note: spent at least ([\d.]+) in \d s; [\d.]+ left$", ended.stderr, re.MULTILINE)
+    # Three seconds and the start of two processes; how quick it is otherwise `tests/benchmarks/guard.py` measures.
+    assert took.seconds >= float(least)
+    took.assert_within(12)
+    spent = re.search(r"^apimart: note: spent at least ([\d.]+) in \d+ s; [\d.]+ left$", ended.stderr, re.MULTILINE)
     assert spent
-    assert Decimal(least) - Decimal("0.5") <= Decimal(spent[1]) <= Decimal(most)
+    # 1 a second is spent also while others run.
+    assert float(least) - 0.5 <= float(spent[1]) <= float(most) + took.seconds - took.ours
     assert ended.stderr.startswith("apimart: error: the command was stopped: ")
 
 
 def test_what_was_spent_is_told_once_two_readings_agree(run: Run, sandbox: Sandbox) -> None:
     """5 seconds apart."""
-    begun = time.monotonic()
+    watch = Stopwatch()
     ended = run("run", "--max-spend", "3", "--", "echo", "out", env=connected(sandbox))
-    assert 5 <= time.monotonic() - begun < 8
+    took = watch.took()
+    assert took.seconds >= 5
+    took.assert_within(8)
     assert (ended.returncode, ended.stdout) == (0, "out\n")
-    assert ended.stderr == "apimart: note: spent 0.0 in 0 s (settled); 10.5 left\n"
+    assert re.fullmatch(r"apimart: note: spent 0\.0 in \d+ s \(settled\); 10\.5 left\n", ended.stderr)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
     process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
     both = pids(process)
-    assert process.wait(10) == 124
+    assert process.wait(40) == 124
     assert not any(map(is_running, both))
 
 
@@ -232,7 +236,7 @@ time.sleep(60)
     process = start(
         program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(key=PLENTY, burn=Decimal(5))
     )
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=40)
     assert (process.returncode, output) == (124, "goodbye\n")
 
 
@@ -242,7 +246,7 @@ def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> 
     process = start(BREEDING.format(kind=kind) + "sys.exit(4)")
     _, bred = pids(process)
     try:
-        assert process.wait(10) == 4
+        assert process.wait(40) == 4
         time.sleep(0.2)
         assert is_running(bred)
     finally:
@@ -272,8 +276,8 @@ def test_a_signal_to_us_is_one_to_the_command(start: Start, number: signal.Signa
     process = start(BREEDING.format(kind="session") + "signal.signal(signal.SIGINT, signal.SIG_DFL)\ntime.sleep(60)")
     both = pids(process)
     process.send_signal(number)
-    assert process.wait(10) == 128 + number
-    wait_until(lambda: not any(map(is_running, both)), 5)
+    assert process.wait(40) == 128 + number
+    wait_until(lambda: not any(map(is_running, both)))
 
 
 @pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"])
@@ -285,7 +289,7 @@ def test_when_we_are_killed_the_command_ends_within_two_seconds(start: Start, ki
     # Time to adopt the orphan.
     time.sleep(0.3)
     process.kill()
-    wait_until(lambda: not any(map(is_running, both)), 2)
+    wait_within(lambda: not any(map(is_running, both)), 2)
 
 
 def other_runs_of(run: Run, sandbox: Sandbox, path: Path, tmp_path: Path) -> int:
@@ -326,12 +330,12 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
 
 def test_nobody_waits_for_the_watchdog(run_process: Run, sandbox: Sandbox) -> None:
     """It holds no stream of ours, and is gone when we are."""
-    begun = time.monotonic()
+    watch = Stopwatch()
     ended = run_process("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
-    assert time.monotonic() - begun < 5
+    watch.took().assert_within(5)
     ours = int(ended.stdout.split()[-1])
     holders = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"apimart\0run" in _read(path)]
-    wait_until(lambda: not [path for path in holders if f"{ours}" in _read(path.with_name("stat")).decode()], 2)
+    wait_within(lambda: not [path for path in holders if f"{ours}" in _read(path.with_name("stat")).decode()], 2)
 
 
 def _read(path: Path) -> bytes:
@@ -347,10 +351,8 @@ def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(start: Start)
     assert process.stdout is not None
     assert process.stdout.readline() == "over\n"
     time.sleep(0.6)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 6
-    assert time.monotonic() - begun < 1.5
+    assert seconds_to_end(process, signal.SIGINT) < 1.5
+    assert process.wait() == 6
     assert process.stderr is not None
     assert "spent at least 0.0 in" in process.stderr.read()
 
@@ -363,10 +365,8 @@ def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: St
     assert process.stdout.readline() == "up\n"
     sandbox.scenario = sandbox.scenario._replace(fault=Fault.TIMEOUT)
     time.sleep(1)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 6
-    assert time.monotonic() - begun < 1.5
+    assert seconds_to_end(process, signal.SIGINT) < 1.5
+    assert process.wait() == 6
 
 
 # --- an outage, as it is rehearsed ------------------------------------------------------------------------------

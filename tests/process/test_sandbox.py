@@ -21,6 +21,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
 from support.running import KEY, Run, Serve
+from support.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.measured
 
@@ -336,13 +337,13 @@ def test_many_are_answered_at_once(serve: Serve) -> None:
     sandbox = serve(latency=0.3)
     replies: list[Reply] = []
     threads = [threading.Thread(target=lambda: replies.append(ask(sandbox))) for _ in range(20)]
-    started = time.monotonic()
+    watch = Stopwatch()
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(40)
     assert [reply.status for reply in replies] == [200] * 20
-    assert time.monotonic() - started < 20 * 0.3
+    watch.took().assert_within(3)
 
 
 def test_a_client_that_hangs_up_is_nobody_s_business(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
@@ -589,7 +590,7 @@ def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Map
             check=False,
         )
         process.send_signal(signal.SIGINT)
-        rest, messages = process.communicate(timeout=10)
+        rest, messages = process.communicate(timeout=40)
     assert (process.returncode, rest, messages) == (130, "", "")
     assert (exported.returncode, exported.stdout) == (0, "4\n")
     url = re.fullmatch(r"export APIMART_BASE_URL=(http://127\.0\.0\.1:(\d+))\n", lines[0])

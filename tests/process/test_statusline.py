@@ -186,10 +186,10 @@ def test_a_refresh_that_was_killed_is_followed_by_another(run: Run, slow: Gatewa
     [pid] = refreshes(ledger)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_running(pid))
-    make_older(ledger, 50)
+    make_older(ledger, 30)
     run("statusline", env=asking(slow))
     assert refreshes(ledger) == []
-    make_older(ledger, 11)
+    make_older(ledger, 31)
     run("statusline", env=asking(slow))
     wait_until(lambda: len(slow.asked) == 2)
     for pid in refreshes(ledger):
@@ -202,11 +202,11 @@ def test_all_processes_wait_as_long_as_the_gateway_asks(run: Run, ledger: Path) 
         env = asking(server)
         run("statusline", env=env)
         wait_until(lambda: server.asked and not refreshes(ledger))
-        for age in (0, 400, 90):
+        for age in (0, 300, 100):
             make_older(ledger, age)
             assert run("statusline", env=env).stdout == DASH
             assert (refreshes(ledger), len(server.asked)) == ([], 1)
-        make_older(ledger, 20)
+        make_older(ledger, 101)
         run("statusline", env=env)
         wait_until(lambda: len(server.asked) == 2)
         wait_until(lambda: not refreshes(ledger))
@@ -354,7 +354,7 @@ def test_standard_input_is_not_read(command: str, environment: Mapping[str, str]
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.read().decode() == f"APIMart: {DASH}"
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=40) == 0
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_stopped_and_continued_it_hands_on_the_status_of_its_command(
         wait_until(none_is_stopped(process.pid))
         time.sleep(0.05)  # for the next wait to begin
     (tmp_path / "enough").touch()
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=40)
     assert (process.returncode, "bug" in told) == (7, False)
 
 
@@ -84,7 +84,7 @@ def test_while_it_is_stopped_so_is_all_that_the_command_has_started(start: Start
         process.send_signal(signal.SIGCONT)
         wait_until(none_is_stopped(process.pid, command, bred))
     (tmp_path / "enough").touch()
-    assert process.wait(20) == 7
+    assert process.wait(40) == 7
     os.kill(bred, signal.SIGKILL)
 
 
@@ -101,7 +101,7 @@ def test_what_was_stopped_before_stays_stopped(start: Start, tmp_path: Path) -> 
     time.sleep(0.5)  # two more looks of the watchdog
     assert state(bred) == "T"
     (tmp_path / "enough").touch()
-    assert process.wait(20) == 7
+    assert process.wait(40) == 7
     os.kill(bred, signal.SIGKILL)
 
 
@@ -133,7 +133,7 @@ def test_a_guard_in_another_one_is_suspended_with_it(
     os.kill(stopped, signal.SIGCONT)
     wait_until(none_is_stopped(process.pid, guard, around_command, bred))
     (tmp_path / "enough").touch()
-    assert process.wait(20) == 7
+    assert process.wait(40) == 7
     os.kill(bred, signal.SIGKILL)
 
 
@@ -184,10 +184,12 @@ def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     wait_until(are_stopped(*both))
     terminal.sendline(resume)
     wait_until(none_is_stopped(*both))
-    (tmp_path / "enough").touch()
     if resume == "bg":
         terminal.expect_exact("ready> ")
-        terminal.sendline("wait %1")
+        # Before it ends: zsh knows nothing of a job that has ended.
+        terminal.sendline("echo waiting; wait %1")
+        terminal.expect_exact("waiting\r\n")
+    (tmp_path / "enough").touch()
     terminal.expect_exact("ready> ")
     terminal.sendline("echo status=$?.")
     terminal.expect_exact("status=7.")

@@ -471,7 +471,7 @@ def test_the_comment_is_only_made_where_it_helps(
 def typed_at_the_prompt(child: "pexpect.spawn[bytes]", keys: bytes, columns: int = 80) -> Shown:
     """Press keys where a key is asked for, and look at the end."""
     child.expect_exact("API key: ")
-    assert child.waitnoecho(10)
+    assert child.waitnoecho(40)
     child.send(keys)
     return read(child, columns)
 

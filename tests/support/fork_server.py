@@ -40,12 +40,22 @@ def serve(path: str) -> None:
                     selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
                 elif key.data is None:
                     return
+                elif key.fileobj is key.data[1]:
+                    # The test has its status. Until then, what has ended can be looked at, like any child that has.
+                    selector.unregister(key.fd)
+                    os.waitpid(key.data[0], 0)
+                    key.data[1].close()
                 else:
                     selector.unregister(key.fd)
                     os.close(key.fd)
-                    pid, connection = key.data
-                    _tell(connection, os.waitpid(pid, 0)[1])
-                    connection.close()
+                    _tell_end(*key.data)
+                    selector.register(key.data[1], selectors.EVENT_READ, key.data)
+
+
+def _tell_end(pid: int, connection: socket.socket) -> None:
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert ended
+    _tell(connection, ended.si_status << 8 if ended.si_code == os.CLD_EXITED else ended.si_status)
 
 
 def _tell(connection: socket.socket, number: int) -> None:

@@ -26,6 +26,7 @@ from apimart_cli.target import Target
 from apimart_cli.words import Scope
 from support.fault_server import Door, FaultServer, Script, drip, flood, reset, stall, unasked
 from support.running import KEY
+from support.stopwatch import Stopwatch
 
 BODY = b'{"success":true,"remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false}'
 UNTRUSTED = "the gateway's answer cannot be trusted: "
@@ -125,9 +126,9 @@ def test_a_redirect_without_end_is_not_read_to_its_end(transport: Transport, pla
     """The library would read the body of a redirect whole, even when told not to follow it."""
     endless = b"HTTP/1.1 302 Found\r\nLocation: @SELF@/\r\nConnection: close\r\n\r\n"
     server = play([endless, flood(b"x" * 10_000)])
-    started = time.monotonic()
+    watch = Stopwatch()
     assert exchange(transport, server.url, timeout=20.0).body == b""
-    assert time.monotonic() - started < 5
+    watch.took().assert_within(5)
 
 
 def test_no_connection_serves_a_second_question(transport: Transport, play: Play) -> None:
@@ -208,9 +209,9 @@ def test_a_body_has_at_most_64_kib(transport: Transport, play: Play, frame: Call
 def test_a_body_without_end_is_given_up_early(transport: Transport, play: Play) -> None:
     """No more is read than is allowed."""
     server = play([b"HTTP/1.1 200 OK\r\n\r\n", flood(b" " * 10_000)])
-    started = time.monotonic()
+    watch = Stopwatch()
     assert fault(transport, server.url, timeout=20.0).message == f"{UNTRUSTED}it is larger than 64 KiB"
-    assert time.monotonic() - started < 5
+    watch.took().assert_within(5)
 
 
 def _zip(body: bytes) -> bytes:
@@ -362,9 +363,9 @@ def test_a_connection_that_breaks_can_be_tried_again(
 def test_an_answer_that_does_not_come_in_time_is_no_answer(transport: Transport, play: Play, script: Script) -> None:
     """A silent server, a head that stops, a body that stops, a body that drips."""
     server = play(script)
-    started = time.monotonic()
+    watch = Stopwatch()
     error = fault(transport, server.url, timeout=0.4)
-    assert time.monotonic() - started < 1.4
+    watch.took().assert_within(1.4)
     assert type(error) is UnavailableError
     assert error.message == f"no answer from 127.0.0.1:{server.port} within 0.4 seconds"
     assert error.hint == "try again later, or allow more time with --timeout"

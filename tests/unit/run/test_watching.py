@@ -76,8 +76,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def watched(
-    answer: Callable[[int], Look], limits: Limits, *, max_blind: float | None = 0.5, register: Register | None = None
+    answer: Callable[[int], Look], limits: Limits, *, max_blind: float | None = 15.0, register: Register | None = None
 ) -> Iterator[Watch]:
+    """Watch; blind only after as many seconds as no busy machine needs for a look."""
     guard = Guard(limits, interval=INTERVAL, max_blind=max_blind)
     looking: Any = Scripted(answer)
     first = Sight(look("0"), (), None, has_no_forecast=False)
@@ -179,7 +180,7 @@ def test_what_never_works_again_stops_by_the_limit_or_as_blindness(
 ) -> None:
     """Whatever is called raises for ever from its n-th time on."""
     fault = Fault(monkeypatch, place, name, FAILURES[from_fault], lambda count: count >= from_fault)
-    with watched(spending, BUDGET) as watch:
+    with watched(spending, BUDGET, max_blind=0.5) as watch:
         fault.is_set = True
         wait_until(watch.must_stop)
         fault.is_set = False
