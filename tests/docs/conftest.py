@@ -52,12 +52,9 @@ def shell(environment: Mapping[str, str], tmp_path: Path, home: Path) -> Shell:
         script: str, *, env: Mapping[str, str], interpreter: Sequence[str] = ("bash", "-c"), input: str = f"{KEY}\n"
     ) -> "subprocess.CompletedProcess[str]":
         ended = run_program(
-            [*interpreter, script.replace("/run/secrets/", f"{secrets}/")],
-            env={**environment, **env},
-            cwd=folder,
-            input=input,
-            stderr=subprocess.STDOUT,
-        )
+            [*interpreter, script.replace("/run/secrets/", f"{secrets}/")], env={**environment, **env}, cwd=folder,
+            input=input, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         assert KEY not in ended.stdout
         ended.stdout = normalised(ended.stdout, home)
         return ended

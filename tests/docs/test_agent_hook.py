@@ -34,13 +34,9 @@ def _line() -> str:
     ids=["enough", "too little", "a rejected key", "no key", "not installed"],
 )
 def test_the_hook_stops_an_agent_unless_enough_is_left(
-    serve: Serve,
-    environment: Mapping[str, str],
-    scenario: Mapping[str, object],
-    variables: Mapping[str, str],
-    code: int,
-    reason: str,
-) -> None:
+    serve: Serve, environment: Mapping[str, str], scenario: Mapping[str, object], variables: Mapping[str, str],
+    code: int, reason: str,
+) -> None:  # fmt: skip
     """With 2, the one code that stops it, and the reason on standard error, the one stream that it reads."""
     ended = run_program(
         ["sh", "-c", _line()],

@@ -90,14 +90,9 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
 
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note not in TYPED], ids=str)
 def test_console_examples_print_what_the_page_shows(
-    block: Block,
-    shell: Shell,
-    secrets: Path,
-    sandbox: Sandbox,
-    write_config: Write,
-    home: Path,
+    block: Block, shell: Shell, secrets: Path, sandbox: Sandbox, write_config: Write, home: Path,
     environment: dict[str, str],
-) -> None:
+) -> None:  # fmt: skip
     """Typed into a shell, each example prints exactly what stands below it."""
     env = connected(sandbox)
     if block.note == "runway":

@@ -145,16 +145,12 @@ def opened_by(
     run_program(
         command,
         env={
-            **environment,
-            "APIMART_BASE_URL": sandbox.url,
-            "APIMART_CONFIG": "config.toml",
-            "APIMART_HISTORY": "history.db",
-            "APIMART_RECORD": "1",
-            "GITHUB_OUTPUT": "github-output",
+            **environment, "APIMART_BASE_URL": sandbox.url, "APIMART_CONFIG": "config.toml",
+            "APIMART_HISTORY": "history.db", "APIMART_RECORD": "1", "GITHUB_OUTPUT": "github-output",
             "GITHUB_STEP_SUMMARY": "github-summary",
         },
         cwd=folder,
-    )
+    )  # fmt: skip
     opened = json.loads(told.read_text(encoding="utf-8"))
     return {line: [path for path in paths if not is_installed(path)] for line, paths in opened.items()}
 

@@ -48,14 +48,11 @@ def test_systemd_finds_nothing_wrong_in_its_files(tmp_path: Path, environment: M
         (tmp_path / name).write_text(block.text.replace("%h/.local/bin/apimart", str(program)))
     ended = run_program(
         [
-            need("systemd-analyze"),
-            "--user",
-            "verify",
-            str(tmp_path / "apimart.timer"),
+            need("systemd-analyze"), "--user", "verify", str(tmp_path / "apimart.timer"),
             str(tmp_path / "apimart.service"),
         ],
         env={**environment, "XDG_RUNTIME_DIR": str(tmp_path)},
-    )
+    )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 

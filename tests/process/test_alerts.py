@@ -63,15 +63,11 @@ def test_twenty_at_once_give_one_alert(
     path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
     processes = [
         forks.process(
-            [command, "check", "--min", "50", "-q", "--on-low", str(path)],
-            {**environment, **connected(sandbox)},
-            path.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
+            path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for _ in range(20)
-    ]
+    ]  # fmt: skip
     ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
     assert ends == [("", "", 3)] * 20
     assert lines(path.with_name("hook.times")) == ["low"]
@@ -106,18 +102,12 @@ min = 50
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check",),
-        ("check", "-p", "b"),
-        ("check", "-p", "c"),
-        ("check", "--all-profiles"),
-        ("check", "--api-key", KEY),
-        ("watch", "--count", "1"),
-        ("watch", "--count", "1", "-p", "c"),
-        ("run", "--", "true"),
-        ("run", "-p", "c", "--", "true"),
+        ("check",), ("check", "-p", "b"), ("check", "-p", "c"), ("check", "--all-profiles"),
+        ("check", "--api-key", KEY), ("watch", "--count", "1"), ("watch", "--count", "1", "-p", "c"),
+        ("run", "--", "true"), ("run", "-p", "c", "--", "true"),
     ],
     ids=" ".join,
-)
+)  # fmt: skip
 def test_the_command_never_sees_the_key(
     run: Run, hook: Hook, sandbox: Sandbox, write_config: Write, arguments: tuple[str, ...]
 ) -> None:
@@ -202,13 +192,9 @@ def hanging(
     """A check whose alert hangs, and the process of the alert."""
     path = hook('#!/bin/sh\ntrap "" TERM INT\necho $$ > "$0.new"; mv "$0.new" "$0.pid"\nsleep 60\n')
     process = forks.process(
-        [command, "check", "--min", "50", "-q", "--on-low", str(path)],
-        {**environment, **connected(sandbox)},
-        path.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+        [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
+        path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
     try:
         wait_until(path.with_name("hook.pid").exists)
         # It runs a moment before apimart knows of it.

@@ -58,18 +58,10 @@ def test_balance_prints_json_for_scripts(run: Run, sandbox: Sandbox) -> None:
     fetched_at = datetime.strptime(document.pop("fetched_at"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     assert abs(datetime.now(UTC) - fetched_at) < timedelta(minutes=1)
     assert document == {
-        "schema": 1,
-        "profile": "default",
-        "scope": "key",
-        "key_id": sha256(KEY.encode()).hexdigest()[:12],
-        "remain_balance": Decimal("10.5"),
-        "used_balance": Decimal("2.3"),
-        "unlimited_quota": False,
-        "remain_credits": Decimal("105.0"),
-        "used_credits": Decimal("23.0"),
-        "unit": None,
-        "forecast": None,
-    }
+        "schema": 1, "profile": "default", "scope": "key", "key_id": sha256(KEY.encode()).hexdigest()[:12],
+        "remain_balance": Decimal("10.5"), "used_balance": Decimal("2.3"), "unlimited_quota": False,
+        "remain_credits": Decimal("105.0"), "used_credits": Decimal("23.0"), "unit": None, "forecast": None,
+    }  # fmt: skip
     assert ended.stderr == ""
 
 
@@ -120,12 +112,10 @@ def test_balance_shows_what_it_has_and_tells_what_it_has_not(run: Run) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "name"),
     [
-        (Fault.UNAUTHORIZED, 4, "auth"),
-        (Fault.PAYMENT_REQUIRED, 3, "payment_required"),
-        (Fault.SERVER_ERROR, 5, "unavailable"),
-        (Fault.HTML, 6, "bad_response"),
+        (Fault.UNAUTHORIZED, 4, "auth"), (Fault.PAYMENT_REQUIRED, 3, "payment_required"),
+        (Fault.SERVER_ERROR, 5, "unavailable"), (Fault.HTML, 6, "bad_response"),
     ],
-)
+)  # fmt: skip
 def test_balance_tells_a_failure_twice(run: Run, serve: Serve, fault: Fault, code: int, name: str) -> None:
     """As an object for scripts and as a line with a hint for people, in the same words."""
     ended = run("balance", "--json", env=connected(serve(fault=fault)))
@@ -211,13 +201,10 @@ def test_check_prints_the_value_alone(run: Run, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "stderr"),
     [
-        ("--min 5", 0, False),
-        ("--min 50", 3, False),
-        ("--min 5 --json", 0, False),
-        ("--min 5 --base-url http://127.0.0.1:9 --timeout 0.1", 5, True),
-        ("--min x --json", 2, True),
+        ("--min 5", 0, False), ("--min 50", 3, False), ("--min 5 --json", 0, False),
+        ("--min 5 --base-url http://127.0.0.1:9 --timeout 0.1", 5, True), ("--min x --json", 2, True),
     ],
-)
+)  # fmt: skip
 def test_a_quiet_check_prints_nothing(run: Run, sandbox: Sandbox, arguments: str, code: int, stderr: bool) -> None:
     """The exit code is the answer; what went wrong is still told on standard error."""
     ended = run("check", "-q", *arguments.split(), env=connected(sandbox))
@@ -329,14 +316,9 @@ def _asked_with(run: Run, arguments: Sequence[str], env: Mapping[str, str], **op
     ],
 )
 def test_the_key_that_is_sent_comes_from_the_most_explicit_place(
-    run: Run,
-    write_config: Write,
-    tmp_path: Path,
-    arguments: Sequence[str],
-    env: Mapping[str, str],
-    stdin: str | None,
+    run: Run, write_config: Write, tmp_path: Path, arguments: Sequence[str], env: Mapping[str, str], stdin: str | None,
     key: str,
-) -> None:
+) -> None:  # fmt: skip
     """Option, then a profile named by option, then APIMART_API_KEY, then a profile named otherwise."""
     write_config(
         f"default_profile = 'file'\n[profiles.file]\napi_key = '{KEY}'\n"

@@ -157,17 +157,13 @@ def test_the_new_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("place", "fault", "reason"),
     [
-        ("lock", "openat:error=EROFS", "Read-only file system"),
-        ("lock", "openat:error=EACCES", "Permission denied"),
-        ("lock", "flock:error=ENOLCK", "No locks available"),
-        ("path", "openat:error=EIO", None),
-        ("new", "openat:error=EACCES", "Permission denied"),
-        ("new", "openat:error=EDQUOT", "Disk quota exceeded"),
-        ("new", "write:error=ENOSPC", "No space left on device"),
-        ("new", "fsync:error=EIO", "Input/output error"),
+        ("lock", "openat:error=EROFS", "Read-only file system"), ("lock", "openat:error=EACCES", "Permission denied"),
+        ("lock", "flock:error=ENOLCK", "No locks available"), ("path", "openat:error=EIO", None),
+        ("new", "openat:error=EACCES", "Permission denied"), ("new", "openat:error=EDQUOT", "Disk quota exceeded"),
+        ("new", "write:error=ENOSPC", "No space left on device"), ("new", "fsync:error=EIO", "Input/output error"),
         ("new", "renameat:error=EROFS", "Read-only file system"),
     ],
-)
+)  # fmt: skip
 def test_a_disk_that_refuses_leaves_the_old_file(tmp_path: Path, place: str, fault: str, reason: str | None) -> None:
     """Full, read-only or failing: one line says so, the old file is there, and no half of a new one."""
     home = home_in(tmp_path / "disk", OLD)

@@ -328,12 +328,10 @@ def test_gateways_that_fail_slow_nothing_but_their_own_keys(start: Start, serve:
         write_config(
             "timeout = 0.5\n"
             + config_of(
-                work=serve().url,
-                dead=f"http://127.0.0.1:{taken.getsockname()[1]}",
-                silent=serve(fault=Fault.TIMEOUT).url,
-                limited=limiting.url,
+                work=serve().url, dead=f"http://127.0.0.1:{taken.getsockname()[1]}",
+                silent=serve(fault=Fault.TIMEOUT).url, limited=limiting.url,
             )
-        )
+        )  # fmt: skip
         exporter = start(*QUICK)
         exporter.wait_until_ready()
         stamps = set()
@@ -421,17 +419,8 @@ def test_what_is_no_question_is_refused(start: Start, sandbox: Sandbox) -> None:
 # --- what must not get out -----------------------------------------------------------------------------------------
 
 HOSTILE = [
-    'a"b',
-    "a\\b",
-    "a|b=c';d",
-    "::error::x",
-    "##[error]x",
-    "%0Ax",
-    "{profile=}",
-    "🙈é",
-    "n" * 2000,
-    "a\\n# HELP x",
-]
+    'a"b', "a\\b", "a|b=c';d", "::error::x", "##[error]x", "%0Ax", "{profile=}", "🙈é", "n" * 2000, "a\\n# HELP x",
+]  # fmt: skip
 
 
 def test_names_stay_in_their_labels(start: Start, sandbox: Sandbox, write_config: Write) -> None:

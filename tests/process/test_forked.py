@@ -17,20 +17,11 @@ from support.running import KEY, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway
 
 LINES = [
-    "balance --scope both",
-    "check --min 5",
-    "check --min 50 --json",
-    "check --min x",
-    "balance --api-key -",
-    "nagios -c 5:",
-    "config show",
-    "login -p work",
-    "history",
-    "run --min 5 --no-settle -- sh -c 'read -r word; echo $word; exit 7'",
-    "sandbox -- apimart check --min 50",
-    "check --help",
-    "--version",
-]
+    "balance --scope both", "check --min 5", "check --min 50 --json", "check --min x", "balance --api-key -",
+    "nagios -c 5:", "config show", "login -p work", "history",
+    "run --min 5 --no-settle -- sh -c 'read -r word; echo $word; exit 7'", "sandbox -- apimart check --min 50",
+    "check --help", "--version",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", LINES)

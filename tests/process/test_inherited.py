@@ -322,12 +322,10 @@ sys.exit(codes[0])
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        ("check --min 5", 0),
-        ("check --min 50 -p work", 3),
-        ("sandbox -- sh -c 'exit 7'", 7),
+        ("check --min 5", 0), ("check --min 50 -p work", 3), ("sandbox -- sh -c 'exit 7'", 7),
         ("sandbox --remain 3 -- apimart check --min 5", 3),
     ],
-)
+)  # fmt: skip
 def test_a_command_line_works_in_any_thread(
     in_shell: InShell, sandbox: Sandbox, write_config: Write, arguments: str, code: int, tmp_path: Path
 ) -> None:

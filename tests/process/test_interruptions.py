@@ -67,13 +67,9 @@ def is_listening(url: str) -> bool:
 # --- Ctrl-C without a terminal ----------------------------------------------------------------------------------
 
 STAGES = [
-    "typer",
-    "apimart_cli.commands.options",
-    "apimart_cli.cli",
-    "apimart_cli.config.precedence",
-    "requests",
+    "typer", "apimart_cli.commands.options", "apimart_cli.cli", "apimart_cli.config.precedence", "requests",
     "rich.console",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", STAGES)

@@ -201,14 +201,10 @@ def test_a_failure_is_not_kept(script: Script, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "exec sleep 60",
-        "trap '' TERM INT HUP; sleep 60",
-        "sleep 60 | cat",
-        "sleep 60 & exit 0",
-        f"printf {KEY}; exec sleep 60",
-        "while :; do printf k; sleep 0.05; done",
+        "exec sleep 60", "trap '' TERM INT HUP; sleep 60", "sleep 60 | cat", "sleep 60 & exit 0",
+        f"printf {KEY}; exec sleep 60", "while :; do printf k; sleep 0.05; done",
     ],
-)
+)  # fmt: skip
 def test_a_command_that_is_given_up_ends_with_all_it_started(script: Script, tmp_path: Path, body: str) -> None:
     """However it hangs, and whoever keeps its output open; the error says that there was no key in time."""
     started = tmp_path / "started"
@@ -298,14 +294,9 @@ def run_apart(
 
     def start(*arguments: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
         return forks.process(
-            [command, *arguments],
-            {**environment, **env},
-            tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+            [command, *arguments], {**environment, **env}, tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
 
     return start
 
@@ -347,10 +338,8 @@ def test_a_password_store_that_refuses_is_an_auth_error(
     assert (ended.returncode, error["code"], error["exit_code"]) == (4, "auth", 4)
     assert error["message"] == f"api_key_command of profile work ({path}) failed with exit code 2"
     assert ended.stderr.splitlines() == [
-        "gpg: decryption failed",
-        f"apimart: error: {error['message']}",
-        f"hint: {error['hint']}",
-    ]
+        "gpg: decryption failed", f"apimart: error: {error['message']}", f"hint: {error['hint']}",
+    ]  # fmt: skip
     assert "Zq7W" not in ended.stdout + ended.stderr
 
 

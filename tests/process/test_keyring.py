@@ -261,13 +261,10 @@ def test_a_keyring_that_refuses_a_key_changes_nothing(
 # --- a keyring that does not keep what it is given ----------------------------------------------------------------
 
 KEEPS_NOT = [
-    {"set": "return"},
-    {"set": "password = password[:-1]"},
-    {"set": "username = username.upper()"},
-    {"get": "found = found and found.encode()"},
-    {"get": "if found: raise RuntimeError(found)"},
+    {"set": "return"}, {"set": "password = password[:-1]"}, {"set": "username = username.upper()"},
+    {"get": "found = found and found.encode()"}, {"get": "if found: raise RuntimeError(found)"},
     {"get": "if found: raise SystemExit(found)"},
-]
+]  # fmt: skip
 
 
 def test_the_backend_that_keeps_nothing_does_not_get_the_key_out_of_the_file(

@@ -239,11 +239,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder],
-        capture_output=True,
-        check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder], capture_output=True, check=False,
         timeout=10,
-    )
+    )  # fmt: skip
     if not mounted or mounted.returncode:
         pytest.skip("only root can mount a small file system")
     yield folder

@@ -151,13 +151,9 @@ def test_the_file_and_its_folders_are_private_from_birth(
 ) -> None:
     """Even where the umask keeps nothing from anybody; the installed command, from a real pipe."""
     ended = subprocess.run(
-        ["sh", "-c", 'umask 000; exec "$0" login', command],
-        env={**environment, **address(sandbox)},
-        input=KEY.encode(),
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
+        ["sh", "-c", 'umask 000; exec "$0" login', command], env={**environment, **address(sandbox)},
+        input=KEY.encode(), capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
     assert (ended.returncode, b"Zq7W" in ended.stdout + ended.stderr) == (0, False)
     assert [mode(path) for path in (config, config.parent, config.parent.parent)] == [0o600, 0o700, 0o700]
     assert {path.name: mode(path) for path in config.parent.iterdir()} == {
@@ -169,14 +165,11 @@ def test_the_file_and_its_folders_are_private_from_birth(
 @pytest.mark.parametrize(
     ("typed", "fault"),
     [
-        ("", "is empty"),
-        ("\n", "is empty"),
-        (f"{KEY}\n{KEY}\n", "has a line break in it"),
-        (f"{KEY} ", "has white space in it"),
-        ("sk-\u0665", "has a character in it that is not printable ASCII"),
+        ("", "is empty"), ("\n", "is empty"), (f"{KEY}\n{KEY}\n", "has a line break in it"),
+        (f"{KEY} ", "has white space in it"), ("sk-\u0665", "has a character in it that is not printable ASCII"),
         ("k" * 5000, "is longer than 4096 characters"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_key_is_refused_before_anybody_is_asked(call: Call, config: Path, typed: str, fault: str) -> None:
     """Exit 4; there is no gateway in this test."""
     login = call("login", "--no-verify", input=typed, env={"APIMART_BASE_URL": "http://127.0.0.1:1"})
@@ -416,14 +409,11 @@ def test_logins_at_once_are_all_kept(
     """The installed command, into a folder that is not there yet."""
     logins = [
         subprocess.Popen(
-            [command, "login", "--profile", f"p{number}"],
-            env={**environment, **address(sandbox)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            [command, "login", "--profile", f"p{number}"], env={**environment, **address(sandbox)},
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for number in range(4)
-    ]
+    ]  # fmt: skip
     for number, login in enumerate(logins):
         login.communicate(f"{KEY}{number}".encode(), timeout=30)
     assert [login.returncode for login in logins] == [0] * 4

@@ -68,14 +68,11 @@ def test_nagios_sees_the_four_states_and_the_data(
     of_all = example.replace("/etc/apimart/config.toml", f"{names}").replace("check_apimart", "check_all")
     command += of_all.replace('--profile "$ARG1$"', "--all-profiles")
     services = [
-        Service("ok", ["work", "10:", "5:"]),
-        Service("warning", ["work", "20:", "5:"]),
-        Service("critical", ["work", "20:", "15:"]),
-        Service("unknown", ["gone", "10:", "5:", "-t 1"]),
-        Service("unpaid", ["unpaid", "10:", "5:"]),
-        Service("wrong", ["work", "ten", "5:"]),
+        Service("ok", ["work", "10:", "5:"]), Service("warning", ["work", "20:", "5:"]),
+        Service("critical", ["work", "20:", "15:"]), Service("unknown", ["gone", "10:", "5:", "-t 1"]),
+        Service("unpaid", ["unpaid", "10:", "5:"]), Service("wrong", ["work", "ten", "5:"]),
         Service("names", ["", "10:", "5:", "--verbose"], command="check_all"),
-    ]
+    ]  # fmt: skip
     seen = nagios_sees(place, command, services, environment)
     assert {name: each.state for name, each in seen.items()} == STATES
     assert seen["ok"] == Seen(

@@ -48,20 +48,10 @@ def trap(place: Path, sandbox: Sandbox) -> Path:
 
 
 COMMANDS = {
-    "balance": 2,
-    "check": 2,
-    "check --json": 2,
-    "nagios": 3,
-    "run --min 1 -- touch {place}/started": 125,
-    "watch --count 1": 2,
-    "exporter --listen 127.0.0.1:0": 2,
-    "profiles": 2,
-    "config show": 2,
-    "config check": 2,
-    "config get min": 2,
-    "statusline": 0,
-    "statusline --refresh": 2,
-}
+    "balance": 2, "check": 2, "check --json": 2, "nagios": 3, "run --min 1 -- touch {place}/started": 125,
+    "watch --count 1": 2, "exporter --listen 127.0.0.1:0": 2, "profiles": 2, "config show": 2, "config check": 2,
+    "config get min": 2, "statusline": 0, "statusline --refresh": 2,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -185,11 +175,8 @@ def test_another_user_that_swaps_the_lock_gets_nothing(
                 for amount in range(2, 5):
                     subprocess.run(
                         [command, "config", "set", "min", f"{amount}"],
-                        env={**environment, "APIMART_CONFIG": str(path)},
-                        capture_output=True,
-                        timeout=60,
-                        check=False,
-                    )
+                        env={**environment, "APIMART_CONFIG": str(path)}, capture_output=True, timeout=60, check=False,
+                    )  # fmt: skip
             finally:
                 os.killpg(other.pid, signal.SIGKILL)
         status = precious.stat()

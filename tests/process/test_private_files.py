@@ -462,17 +462,13 @@ def test_a_key_without_a_line_end_is_allowed(ask_with_key_file: Ask, path: Path)
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "is empty"),
-        ("\n", "is empty"),
-        (f"{KEY}\n\n", "has a line break in it"),
-        (f"{KEY}\n{KEY}\n", "has a line break in it"),
-        (f"{KEY}\r", ""),
-        (f"API_KEY={KEY} # mine\n", "has white space in it"),
-        (f" {KEY}\n", "has white space in it"),
+        ("", "is empty"), ("\n", "is empty"), (f"{KEY}\n\n", "has a line break in it"),
+        (f"{KEY}\n{KEY}\n", "has a line break in it"), (f"{KEY}\r", ""),
+        (f"API_KEY={KEY} # mine\n", "has white space in it"), (f" {KEY}\n", "has white space in it"),
         (f"{KEY}\0\n", "has a character in it that is not printable ASCII"),
         ("k" * 5000 + "\n", "is longer than 4096 characters"),
     ],
-)
+)  # fmt: skip
 def test_a_key_file_that_holds_something_else(ask_with_key_file: Ask, path: Path, text: str, complaint: str) -> None:
     """A key file holds one key and nothing else: exit 4 with the reason, and none of the contents."""
     ended = ask_with_key_file(write(path, text))

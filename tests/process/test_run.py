@@ -119,12 +119,9 @@ def scripts(tmp_path: Path) -> Path:
     folder = tmp_path / "scripts"
     folder.mkdir()
     texts = {
-        "plain": b'echo "ran $0 with $# words: $1"; exit 6\n',
-        "empty": b"",
-        "binary": bytes(range(256)),
-        "elf": b"\x7fELF\x02\x01\x01" + bytes(60),
-        "other": b"#!/no/such/interpreter\n",
-    }
+        "plain": b'echo "ran $0 with $# words: $1"; exit 6\n', "empty": b"", "binary": bytes(range(256)),
+        "elf": b"\x7fELF\x02\x01\x01" + bytes(60), "other": b"#!/no/such/interpreter\n",
+    }  # fmt: skip
     for name, text in texts.items():
         (folder / name).write_bytes(text)
         (folder / name).chmod(0o755)
@@ -135,15 +132,9 @@ def scripts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["plain", "empty", "binary", "elf", "other"])
 @pytest.mark.parametrize("is_in_path", [True, False])
 def test_what_names_no_interpreter_is_run_as_timeout_runs_it(
-    run: Run,
-    sandbox: Sandbox,
-    environment: Mapping[str, str],
-    tmp_path: Path,
-    scripts: Path,
-    around: tuple[str, ...],
-    name: str,
-    is_in_path: bool,
-) -> None:
+    run: Run, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path, scripts: Path, around: tuple[str, ...],
+    name: str, is_in_path: bool,
+) -> None:  # fmt: skip
     """By /bin/sh, with its arguments. GNU timeout itself is asked; it differs where nothing can be run at all."""
     env = {"PATH": f"{environment['PATH']}:{scripts}", **connected(sandbox)}
     words = [name if is_in_path else f"./scripts/{name}", "a b", "--min"]

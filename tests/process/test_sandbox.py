@@ -125,14 +125,12 @@ def test_only_the_documented_method_is_served(sandbox: Sandbox) -> None:
         (
             Funds(Decimal("999999999999.999999"), Decimal("0.000001")),
             {
-                "remain_balance": Decimal("999999999999.999999"),
-                "remain_credits": Decimal("9999999999999.99999"),
-                "used_balance": Decimal("0.000001"),
-                "used_credits": Decimal("0.00001"),
+                "remain_balance": Decimal("999999999999.999999"), "remain_credits": Decimal("9999999999999.99999"),
+                "used_balance": Decimal("0.000001"), "used_credits": Decimal("0.00001"),
             },
         ),
     ],
-)
+)  # fmt: skip
 def test_amounts_are_told_exactly(serve: Serve, funds: Funds, fields: Mapping[str, Any]) -> None:
     """All their digits, no exponent; an unlimited quota as the gateway tells it: -1 and true."""
     reply = ask(serve(key=funds))
@@ -582,13 +580,9 @@ def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Map
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         exported = subprocess.run(
-            ["sh", "-c", f"{''.join(lines)}apimart balance -o value"],
-            env=environment,
-            capture_output=True,
-            encoding="ascii",
-            timeout=30,
-            check=False,
-        )
+            ["sh", "-c", f"{''.join(lines)}apimart balance -o value"], env=environment, capture_output=True,
+            encoding="ascii", timeout=30, check=False,
+        )  # fmt: skip
         process.send_signal(signal.SIGINT)
         rest, messages = process.communicate(timeout=40)
     assert (process.returncode, rest, messages) == (130, "", "")

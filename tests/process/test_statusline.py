@@ -138,15 +138,9 @@ def test_the_refresh_holds_nothing_of_whoever_started_it(
         for number in (held.fileno(), writer):
             os.set_inheritable(number, True)
         subprocess.run(
-            [command, "statusline"],
-            env={**environment, **asking(slow)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd=tmp_path,
-            close_fds=False,
-            timeout=20,
-            check=True,
-        )
+            [command, "statusline"], env={**environment, **asking(slow)}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, cwd=tmp_path, close_fds=False, timeout=20, check=True,
+        )  # fmt: skip
     os.close(writer)
     # Nobody has the other end any more.
     assert os.read(reader, 1) == b""
@@ -493,12 +487,9 @@ def test_starship_shows_a_hostile_profile_literally(
     ended = run_program(
         [need(shell), *(["-f"] if shell == "zsh" else []), "-c", scripts[shell]],
         env={
-            **environment,
-            **env,
-            "TERM": "xterm",
-            "STARSHIP_SHELL": shell,
+            **environment, **env, "TERM": "xterm", "STARSHIP_SHELL": shell,
             "STARSHIP_CONFIG": str(tmp_path / "starship.toml"),
         },
-    )
+    )  # fmt: skip
     printed = re.sub(r"\x1b\[[0-9;]*[mJ]|%\{|%\}|\x01|\x02", "", ended.stdout.replace("\n", ""))
     assert f"<10.5 {name} >" in printed

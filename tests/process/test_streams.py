@@ -86,16 +86,9 @@ def test_a_status_line_that_cannot_be_written_is_no_failure(run_into: RunInto, a
 
 
 PRINTING = [
-    "balance",
-    "balance --json",
-    "check --min 5",
-    "check --min 5 --json",
-    "config show",
-    "config path --json",
-    "sandbox",
-    "--help",
-    "--version",
-]
+    "balance", "balance --json", "check --min 5", "check --min 5 --json", "config show", "config path --json",
+    "sandbox", "--help", "--version",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("state", UNWRITABLE)
@@ -120,25 +113,15 @@ def test_the_reason_is_told(run_process_into: RunInto, sandbox: Sandbox, state: 
 @pytest.mark.parametrize(
     ("arguments", "fault", "code"),
     [
-        ("balance", None, 0),
-        ("balance --json --scope both", None, 0),
-        ("balance --output value", Fault.UNAUTHORIZED, 4),
-        ("check --min 5", None, 0),
-        ("check --min 50", None, 3),
-        ("check --min 50 --json", None, 3),
-        ("check --min 5 --json", Fault.UNAUTHORIZED, 4),
-        ("check --min 5 --json --fail-open", Fault.UNAUTHORIZED, 4),
-        ("check --min x --json", None, 2),
-        ("config show", None, 0),
-        ("config check --json", None, 0),
-        ("config path", None, 0),
-        ("sandbox -- apimart check --min 50", None, 3),
-        ("--help", None, 0),
-        ("check --help", None, 0),
-        ("config --help", None, 0),
-        ("--version", None, 0),
+        ("balance", None, 0), ("balance --json --scope both", None, 0),
+        ("balance --output value", Fault.UNAUTHORIZED, 4), ("check --min 5", None, 0), ("check --min 50", None, 3),
+        ("check --min 50 --json", None, 3), ("check --min 5 --json", Fault.UNAUTHORIZED, 4),
+        ("check --min 5 --json --fail-open", Fault.UNAUTHORIZED, 4), ("check --min x --json", None, 2),
+        ("config show", None, 0), ("config check --json", None, 0), ("config path", None, 0),
+        ("sandbox -- apimart check --min 50", None, 3), ("--help", None, 0), ("check --help", None, 0),
+        ("config --help", None, 0), ("--version", None, 0),
     ],
-)
+)  # fmt: skip
 def test_a_reader_that_goes_away_changes_nothing(
     run_into: RunInto, serve: Serve, arguments: str, fault: Fault | None, code: int, reader: str
 ) -> None:

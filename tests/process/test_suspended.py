@@ -155,12 +155,10 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("shell", "resume", "around"),
     [
-        ("bash", "fg", ""),
-        ("bash", "bg", "apimart sandbox -- "),
-        ("zsh", "fg", "apimart sandbox -- "),
+        ("bash", "fg", ""), ("bash", "bg", "apimart sandbox -- "), ("zsh", "fg", "apimart sandbox -- "),
         ("zsh", "bg", ""),
     ],
-)
+)  # fmt: skip
 def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     spawn: Spawn, sandbox: Sandbox, tmp_path: Path, shell: str, resume: str, around: str
 ) -> None:

@@ -119,11 +119,9 @@ class Runner:
         """Run it with one fault, and return what is wrong with how it ended."""
         name = f"{position.call}-{position.number}-{position.fault}"
         ended, home = self._run(
-            name,
-            f"--output={self._folder / name}.trace",
-            f"--trace={position.call}",
+            name, f"--output={self._folder / name}.trace", f"--trace={position.call}",
             f"--inject={position.call}:{position.fault}:when={position.number}",
-        )
+        )  # fmt: skip
         if self._program.forbidden(ended.returncode, home):
             return f"{position} is a false success: {ended}"
         printed = ended.stdout + ended.stderr

@@ -30,15 +30,10 @@ SECONDS = 40
 """Most seconds for each command, on a busy machine too. Without an end, they take days."""
 
 COMMANDS = [
-    ("check", "--min", "5", "--scope", "key", "--min-runway", "1d"),
-    ("balance",),
-    ("statusline",),
-    ("history",),
-    ("history", "runs"),
-    ("history", "export"),
-    ("history", "clear", "--profile", "default", "--yes"),
+    ("check", "--min", "5", "--scope", "key", "--min-runway", "1d"), ("balance",), ("statusline",), ("history",),
+    ("history", "runs"), ("history", "export"), ("history", "clear", "--profile", "default", "--yes"),
     ("history", "clear", "--yes"),
-]
+]  # fmt: skip
 TABLES = ["series", "labels", "samples", "runs", "state", "alerts"]
 
 

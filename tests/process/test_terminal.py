@@ -123,13 +123,8 @@ def test_a_very_narrow_terminal_stacks_the_columns(show: Show, sandbox: Sandbox)
     """On 20 columns every amount has a line of its own, and fits on it."""
     shown = show("balance", columns=20, env=connected(sandbox))
     assert shown.lines == [
-        "Profile:   default",
-        "Scope:     key",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    82 %",
-        "Status:    ok",
-    ]
+        "Profile:   default", "Scope:     key", "Remaining: 10.5", "Used:      2.3", "% left:    82 %", "Status:    ok",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("columns", [20, 60, 75, 90, 120])
@@ -150,12 +145,8 @@ def test_the_lines_of_check_fold_between_words(show: Show, sandbox: Sandbox) -> 
     shown = show("check", "--min", "5", "--max-used", "2.25", "--scope", "key", columns=20, env=connected(sandbox))
     assert shown.code == 3
     assert shown.lines == [
-        "BELOW default/key:",
-        "  10.5 left, at",
-        "  least 5 required;",
-        "  2.3 used, at most",
-        "  2.25 allowed",
-    ]
+        "BELOW default/key:", "  10.5 left, at", "  least 5 required;", "  2.3 used, at most", "  2.25 allowed",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("columns", [40, 60])
@@ -255,17 +246,12 @@ def test_a_failed_reading_beside_a_good_one_is_named(show: Show, spawn: Spawn, s
 @pytest.mark.parametrize(
     ("variables", "coloured"),
     [
-        ({}, True),
-        ({"NO_COLOR": ""}, True),
-        ({"NO_COLOR": "1"}, False),
-        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
-        ({"TERM": "dumb"}, False),
-        ({"TERM": "dumb", "NO_COLOR": "1"}, False),
-        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True),
-        ({"TERM": "", "FORCE_COLOR": "1"}, True),
-        ({"TERM": "dumb", "FORCE_COLOR": ""}, False),
+        ({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False), ({"TERM": "dumb"}, False),
+        ({"TERM": "dumb", "NO_COLOR": "1"}, False), ({"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        ({"TERM": "", "FORCE_COLOR": "1"}, True), ({"TERM": "dumb", "FORCE_COLOR": ""}, False),
     ],
-)
+)  # fmt: skip
 def test_colours_only_where_they_are_welcome(
     show: Show, sandbox: Sandbox, arguments: str, variables: Mapping[str, str], coloured: bool
 ) -> None:
@@ -329,14 +315,10 @@ def test_progress_is_shown_where_the_lines_go_elsewhere(spawn: Spawn, serve: Ser
 # --- pipes ------------------------------------------------------------------------------------------------------
 
 INVITATIONS = [
-    {"FORCE_COLOR": ""},
-    {"FORCE_COLOR": "1", "NO_COLOR": "1"},
-    {"CLICOLOR_FORCE": "1", "PY_COLORS": "1"},
-    {"GITHUB_ACTIONS": "true", "CI": "true"},
-    {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"},
-    {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
-    {"COLUMNS": "20", "LINES": "5"},
-]
+    {"FORCE_COLOR": ""}, {"FORCE_COLOR": "1", "NO_COLOR": "1"}, {"CLICOLOR_FORCE": "1", "PY_COLORS": "1"},
+    {"GITHUB_ACTIONS": "true", "CI": "true"}, {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"},
+    {"TERM": "xterm-256color", "COLORTERM": "truecolor"}, {"COLUMNS": "20", "LINES": "5"},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb", ""])
@@ -401,12 +383,9 @@ def test_the_same_answer_in_every_locale(
     """ASCII, Latin-1 or UTF-8: the same exit code and amounts, in bytes that the locale can read."""
     write_config(PROFILE.format(key=KEY))
     ended = subprocess.run(
-        [command, *arguments.split()],
-        env={**environment, "APIMART_BASE_URL": sandbox.url, **variables},
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
+        [command, *arguments.split()], env={**environment, "APIMART_BASE_URL": sandbox.url, **variables},
+        capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
     answer = ended.stdout.decode(encoding)
     assert (ended.returncode, ended.stderr) == (code, b"")
     assert "10.5" in answer
@@ -495,12 +474,10 @@ def test_the_prompt_does_not_mix_with_the_answer(spawn: Spawn, sandbox: Sandbox,
 @pytest.mark.parametrize(
     ("typed", "complaint"),
     [
-        (b"\x04", "is empty"),
-        (b"\r", "is empty"),
-        (b"sk-\xff\xfe\r", "not printable ASCII"),
+        (b"\x04", "is empty"), (b"\r", "is empty"), (b"sk-\xff\xfe\r", "not printable ASCII"),
         (b"sk-a b\r", "white space"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_key_is_refused_at_the_prompt(spawn: Spawn, sandbox: Sandbox, typed: bytes, complaint: str) -> None:
     """Ctrl-D, an empty line, bytes that are no text, and words with spaces: exit 4 and a reason, nothing sent."""
     child = spawn("apimart", "balance", "--api-key", "-", columns=200, env={"APIMART_BASE_URL": sandbox.url})

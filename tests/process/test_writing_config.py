@@ -35,11 +35,8 @@ def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
     assert ended.returncode == 0, ended.stderr
     folder = home / ".config" / "apimart"
     assert {path.name: mode(path) for path in (folder.parent, folder, *folder.iterdir())} == {
-        ".config": 0o700,
-        "apimart": 0o700,
-        "config.toml": 0o600,
-        "config.toml.lock": 0o600,
-    }
+        ".config": 0o700, "apimart": 0o700, "config.toml": 0o600, "config.toml.lock": 0o600,
+    }  # fmt: skip
 
 
 # --- files that are mounted by themselves -----------------------------------------------------------------------

@@ -20,15 +20,8 @@ from support.schemas import held_against
 ACTION = ROOT / "action.yml"
 
 HOSTILE = [
-    "5; touch gone",
-    "$(touch gone)",
-    "`touch gone`",
-    "'\"",
-    "5\n::error::x",
-    "${{ secrets.A }}",
-    "--help",
-    "5 6",
-]
+    "5; touch gone", "$(touch gone)", "`touch gone`", "'\"", "5\n::error::x", "${{ secrets.A }}", "--help", "5 6",
+]  # fmt: skip
 
 MODULES = {"apimart_cli.py", "venv.py", "pip.py", "typer.py", "json.py"}
 
@@ -97,13 +90,8 @@ def test_enough_lets_the_job_go_on(use: Use, sandbox: Sandbox) -> None:
     assert played.log == "PASS default/spendable: 10.5 left (limited by key), at least 5 required\n"
     readings = played.outputs["readings"]
     assert played.outputs == {
-        "verdict": "pass",
-        "exit-code": "0",
-        "remaining": "10.5",
-        "used": "2.3",
-        "stopped-by": "",
-        "readings": readings,
-    }
+        "verdict": "pass", "exit-code": "0", "remaining": "10.5", "used": "2.3", "stopped-by": "", "readings": readings,
+    }  # fmt: skip
     assert '"limited_by":"key"' in readings
     assert played.summary.startswith("\n### Balance: pass\n")
 

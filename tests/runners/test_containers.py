@@ -53,13 +53,9 @@ def checker(environment: Mapping[str, str], tmp_path: Path) -> Checker:
         checked = tmp_path / Path(last).name
         checked.write_text(text.replace(right, wrong), encoding="utf-8")
         ended = subprocess.run(
-            [need(program), *map(str, options), str(checked)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=120,
-            check=False,
-        )
+            [need(program), *map(str, options), str(checked)], env=environment, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=120, check=False,
+        )  # fmt: skip
         return ended.returncode
 
     return exit_code
@@ -105,10 +101,8 @@ def test_a_pod_may_do_no_more_than_it_must(kind: str) -> None:
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
     assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
     # A key is never in a manifest.
     for variable in container["env"]:
         assert ("KEY" in variable["name"]) == ("valueFrom" in variable)

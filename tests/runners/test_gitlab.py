@@ -69,12 +69,9 @@ def pipeline(environment: dict[str, str], tmp_path: Path) -> Pipeline:
             subprocess.run([git, *command], cwd=repository, env=environment, timeout=60, check=True)
         given = [f"--variable={name}={value}" for name, value in {**env, **variables}.items()]
         return run_program(
-            [program, "--force-shell-executor", "--color=false", *given],
-            cwd=repository,
-            env=environment,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-        )
+            [program, "--force-shell-executor", "--color=false", *given], cwd=repository, env=environment,
+            stderr=subprocess.STDOUT, timeout=120,
+        )  # fmt: skip
 
     return run_pipeline
 
@@ -140,13 +137,9 @@ def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
     report.write_text("APIMART_VERDICT=pass\n", encoding="utf-8")
     commands = yaml.safe_load(JOB.read_text(encoding="utf-8"))[".apimart-check"]["before_script"]
     ended = subprocess.run(
-        [need("sh"), "-ec", "\n".join(commands)],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=60,
+        [need("sh"), "-ec", "\n".join(commands)], env=environment, cwd=tmp_path, capture_output=True, timeout=60,
         check=False,
-    )
+    )  # fmt: skip
     assert ended.returncode != 0
     assert not report.exists()
 
