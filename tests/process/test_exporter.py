@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,7 @@ from apimart_cli.ledger.store import record
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
-from support.exporters import Start, exporters
-from support.forked import Forks
+from support.exporters import Start
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
@@ -40,13 +39,6 @@ pytestmark = pytest.mark.measured
 
 QUICK = ("--interval", "0.2")
 WORK = '{profile="work",scope="key",unit=""}'
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path, forks) as start:
-        yield start
 
 
 def config_of(*names: str, **urls: str) -> str:

@@ -2,15 +2,14 @@
 
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
 from apimart_cli.sandbox.server import Sandbox
-from support.exporters import Exporter, Start, exporters
-from support.forked import Forks
+from support.exporters import Exporter, Start
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
@@ -21,13 +20,6 @@ from support.servers import write_certificate
 TOKEN = "Zq7Wm3Xc9Vb1Nk5Lp8Rt"
 
 Curl = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path, forks) as start:
-        yield start
 
 
 @pytest.fixture

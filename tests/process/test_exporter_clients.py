@@ -3,7 +3,6 @@
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 import yaml
 
 from apimart_cli.sandbox.server import Sandbox
-from support.exporters import Exporter, Start, exporters
-from support.forked import Forks
+from support.exporters import Exporter, Start
 from support.places import ROOT
 from support.running import Run, connected
 from support.servers import write_certificate
@@ -22,13 +20,6 @@ TOKEN = "Zq7Wm3Xc9Vb1Nk5Lp8Rt"
 
 LIMIT = 16 * 1024
 """Bytes that a question may have."""
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path, forks) as start:
-        yield start
 
 
 @pytest.fixture

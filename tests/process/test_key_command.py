@@ -17,7 +17,7 @@ from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
 from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
-from support.processes import wait_until
+from support.processes import is_running, wait_until
 from support.running import KEY, Run, Spawn, Write
 
 Script = Callable[..., str]
@@ -408,14 +408,6 @@ def test_a_signal_ends_the_command_at_a_terminal_too(
     assert child.signalstatus == number
     assert shown.endswith(b"\r\x1b[2K")
     wait_until(lambda: not is_running(int((tmp_path / "started").read_text())))
-
-
-def is_running(number: int) -> bool:
-    """Tell whether there is a process of that number that has not ended."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize(("number", "code"), [(None, 4), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])

@@ -75,12 +75,6 @@ sys.modules["keyring"] = None  # how Python is told that there is no such module
 
 
 @pytest.fixture
-def config(home: Path) -> Path:
-    """Where the config file is, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
-
-
-@pytest.fixture
 def vault(home: Path) -> Path:
     """Where the plain-text keyring keeps its keys."""
     return home / ".local" / "share" / "python_keyring" / "keyring_pass.cfg"

@@ -40,12 +40,6 @@ def run(call: Call) -> Call:
     return call
 
 
-@pytest.fixture
-def config(home: Path) -> Path:
-    """Where the config file is, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
-
-
 def address(gateway: Sandbox) -> dict[str, str]:
     return {"APIMART_BASE_URL": gateway.url}
 
