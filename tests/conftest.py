@@ -31,7 +31,7 @@ from support.running import Call, Called, Run, Serve, Spawn, Write
 GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
 GUARDED["give_the_ledger_time"]()
 
-# Ledgers are written thousands of times. In memory, where there is room for all files of the tests, no test waits for a disk.
+# Ledgers are written thousands of times: no test waits for a disk where there is room in memory for all their files.
 _MEMORY = Path("/dev/shm")
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
