@@ -13,7 +13,8 @@ import sysconfig
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.places import GUARD
 from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
@@ -127,18 +129,38 @@ def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(alerting, "LEDGER_SECONDS", usual[alerting.__name__])
 
 
-@pytest.fixture(scope="session")
-def command() -> str:
-    """The path of the installed `apimart`."""
+def _installed() -> str:
     found = shutil.which("apimart", path=sysconfig.get_path("scripts"))
     assert found, "the tests run the installed command: python3 -m pip install '.[test]'"
     return found
 
 
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The path of the installed `apimart`."""
+    return _installed()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What has loaded the package and forks processes of commands (`support/forked.py`)."""
+    with closing(Forks(_installed())) as opened:
+        yield opened
+
+
 @pytest.fixture
-def run(run_process: Run) -> Run:
-    """Run the installed command. A file whose tests need no process of their own puts `call` in its place."""
-    return run_process
+def quick_path(environment: dict[str, str], forks: Forks) -> None:
+    """What scripts and shells find as `apimart` is forked, too; they see another process, which waits for it."""
+    environment["PATH"] = f"{forks.scripts}{os.pathsep}{environment['PATH']}"
+
+
+@pytest.fixture
+def run(run_process: Run, forks: Forks) -> Run:
+    """Run a command in a process that is forked: far quicker than `run_process`, and the same but for its start.
+
+    A file whose tests need no process puts `call` in its place.
+    """
+    return partial(run_process, forks=forks)
 
 
 @pytest.fixture
@@ -146,38 +168,43 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
     """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
 
     def run_command(
-        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = LONGEST
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float = LONGEST,
+        forks: Forks | None = None,
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        start = subprocess.Popen if forks is None else forks.process
+        with start(
             [command, *arguments],
             env={**environment, **(env or {})},
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
-            timeout=timeout,
             cwd=tmp_path,
-            check=False,
-        )
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run_command
 
 
 @pytest.fixture
-def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
-    """Start a program on a terminal of its own: `spawn("apimart", "balance", columns=60, env={...})`."""
+def spawn(forks: Forks, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
+    """Start a program on a terminal of its own, forked if it is ours: `spawn("apimart", "balance", columns=60)`."""
     with ExitStack() as stack:
 
         def start(
             program: str, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None
         ) -> "pexpect.spawn[bytes]":
-            child = pexpect.spawn(
-                program,
-                list(arguments),
-                env={**environment, "TERM": "xterm-256color", **(env or {})},
-                dimensions=(24, columns),
-                timeout=LONGEST,
-                cwd=str(tmp_path),
+            variables = {**environment, "TERM": "xterm-256color", **(env or {})}
+            child = forks.spawn(
+                program, *arguments, env=variables, dimensions=(24, columns), timeout=LONGEST, cwd=str(tmp_path)
             )
             child.delaybeforesend = None
             stack.callback(child.close, force=True)

@@ -16,15 +16,12 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import state, wait_until
 from support.programs import need
-from support.running import KEY, Serve, Spawn, connected, started_processes
+from support.running import KEY, Serve, Spawn, connected, run_program, started_processes
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 QUICK = ("--interval", "0.2")
 
@@ -37,9 +34,9 @@ def quick(sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start `apimart watch` with its output in a pipe, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(gateway: Sandbox, *options: str) -> "subprocess.Popen[str]":
             return start([command, "watch", *QUICK, *options], {**environment, **quick(gateway)})
@@ -232,9 +229,7 @@ def test_in_tmux_at_60_columns(tmp_path: Path, environment: Mapping[str, str], b
     env = {**environment, "TERM": "xterm-256color", **quick(burning)}
 
     def tmux(*arguments: str) -> str:
-        return subprocess.run(
-            [*call, *arguments], env=env, capture_output=True, text=True, timeout=20, check=True
-        ).stdout
+        return run_program([*call, *arguments], env=env, check=True).stdout
 
     tmux("new-session", "-d", "-x", "60", "-y", "24", "bash --norc --noprofile")
     try:

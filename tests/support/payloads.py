@@ -3,13 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from apimart_cli.errors import (
-    ApimartError,
-    AuthError,
-    BadResponseError,
-    PaymentRequiredError,
-    UnavailableError,
-)
+from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
 from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope
 

@@ -10,10 +10,13 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from support.running import run_program
 
 COMMANDS = frozenset({
     "stop-commands", "set-env", "set-output", "save-state", "add-mask", "add-path", "add-matcher", "remove-matcher",
@@ -117,7 +120,7 @@ no-build-isolation = no
 """Settings of pip: it builds with what is there. To it, a `no` that is no is one, too."""
 
 PYTHON = """#!/bin/sh
-'{python}' "$@" || exit
+'{python}' "$@" {options} || exit
 for last; do :; done
 cp '{settings}' "$last/pip.conf"
 for folder in "$last"/lib/python*/site-packages; do
@@ -133,7 +136,12 @@ def python_that_is_offline(folder: Path) -> Path:
     settings, python = folder / "pip.conf", folder / "python"
     settings.write_text(OFFLINE, encoding="utf-8")
     text = PYTHON.format(
-        python=sys.executable, packages=sysconfig.get_path("purelib"), settings=settings, folder=folder
+        python=sys.executable,
+        # What this one has is there: unpacking pip once more takes most of the time.
+        options="--without-pip" if find_spec("pip") else "",
+        packages=sysconfig.get_path("purelib"),
+        settings=settings,
+        folder=folder,
     )
     python.write_text(text, encoding="utf-8")
     python.chmod(0o755)
@@ -145,7 +153,7 @@ def pretend_installed(folder: Path, action: Path, command: str) -> None:
 
     Its Python is the one that runs this: found by its own path, or it would not know what is installed beside it.
     """
-    ended = subprocess.run(["cksum"], input=str(action.parent), capture_output=True, encoding="utf-8", check=True)
+    ended = run_program(["cksum"], input=str(action.parent), check=True)
     installed = folder / f"apimart-{ended.stdout.split()[0]}" / "bin" / "apimart"
     installed.parent.mkdir(parents=True)
     installed.symlink_to(command)
@@ -237,7 +245,7 @@ def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], fol
         for file in files.values():
             file.write_text("")
         variables = {name: _evaluated(str(value), contexts) for name, value in step.get("env", {}).items()}
-        ended = subprocess.run(
+        ended = run_program(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
             env={
                 **env,
@@ -250,12 +258,8 @@ def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], fol
                 "CI": "true",
             },
             cwd=workspace,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             timeout=120,
-            check=False,
         )
         log += ended.stdout
         summary += files["GITHUB_STEP_SUMMARY"].read_text("utf-8")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.running import run_program
+
 STRANGER = 54321
 """A user id without an entry in the list of users."""
 
@@ -30,11 +32,12 @@ def run_as_stranger(
     *arguments: str, env: Mapping[str, str], cwd: Path, input: str | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command as STRANGER, with these variables alone."""
-    return subprocess.run(
-        [*AS_STRANGER, *READING_ALL, sys.executable, "-P", "-m", "apimart_cli", *arguments], env=dict(env), cwd=cwd,
-        input=input, stdin=subprocess.DEVNULL if input is None else None, capture_output=True, encoding="utf-8",
-        timeout=30, check=False,
-    )  # fmt: skip
+    return run_program(
+        [*AS_STRANGER, *READING_ALL, sys.executable, "-P", "-m", "apimart_cli", *arguments],
+        env=dict(env),
+        cwd=cwd,
+        input=input,
+    )
 
 
 def act_as_stranger(script: str, *arguments: str | Path) -> None:
