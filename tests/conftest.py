@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +32,11 @@ from support.running import Call, Called, Run, Serve, Spawn, Write
 # The same guard that the processes under test load by themselves holds for this one.
 GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
 GUARDED["give_the_ledger_time"]()
+
+# Ledgers are written thousands of times: no test waits for a disk where there is room in memory for all their files.
+_MEMORY = Path("/dev/shm")
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
@@ -74,13 +78,6 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def in_memory() -> Iterator[Path]:
-    """A folder whose files wait for no disk, where the system has such: for tests that write many ledgers."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -71,9 +71,9 @@ LINE = (
 
 
 @pytest.fixture
-def path(in_memory: Path, sandbox: Sandbox) -> Path:
+def path(home: Path, sandbox: Sandbox) -> Path:
     """A history with something in every table."""
-    path = in_memory / "history.db"
+    path = home / "history.db"
     host = sandbox.url.removeprefix("http://")
     now = datetime.now(UTC)
     standing = Standing(is_low=True, is_safe=False, total=Decimal(12))

@@ -30,9 +30,9 @@ MAGIC = bytes.fromhex("d9d505f920a163d7")
 
 
 @pytest.fixture
-def path(in_memory: Path) -> Path:
+def path(tmp_path: Path) -> Path:
     """A ledger with one reading."""
-    path = in_memory / "state" / "history.db"
+    path = tmp_path / "state" / "history.db"
     with opened(path, seconds=None) as ledger:
         record(ledger, [entry()])
     return path
