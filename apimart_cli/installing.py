@@ -1,4 +1,4 @@
-"""How a library that only some need is added to this installation: with pipx, uv or pip, whichever made it."""
+"""How to add an optional library to this installation: with pipx, uv or pip, whichever made it."""
 
 import shlex
 import sys
@@ -11,22 +11,22 @@ _PACKAGE = "apimart-cli"
 def command_to_add(requirement: str) -> str:
     """Return the command that adds a library to the environment in which apimart runs.
 
-    A `pip install` would add it to another one where pipx or uv made an environment for apimart alone.
+    Where pipx or uv made an environment for apimart alone, `pip install` would add it to another one.
     """
     prefix = Path(sys.prefix)
     if (prefix / "pipx_metadata.json").is_file():
-        # The name of the environment, which is another one after `pipx install --suffix`.
+        # The name of the environment, which `pipx install --suffix` changes.
         return shlex.join(["pipx", "inject", prefix.name, requirement])
     if (prefix / "uv-receipt.toml").is_file():
         source, others = _installed_by_uv(prefix / "uv-receipt.toml")
-        # uv makes the environment anew: what was added before is named again.
+        # uv makes the environment anew: libraries that were added before have to be named again.
         added = [word for each in (*others, requirement) for word in ("--with", each)]
         return shlex.join(["uv", "tool", "install", *added, source])
     return shlex.join(["pip", "install", requirement])
 
 
 def _installed_by_uv(receipt: Path) -> tuple[str, list[str]]:
-    """Return where uv took the package from, and the names of what was added to it."""
+    """Return where uv took the package from, and the names of the libraries that were added."""
     import tomllib
 
     try:

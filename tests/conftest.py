@@ -1,5 +1,6 @@
 """What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import functools
 import inspect
 import io
 import os
@@ -9,10 +10,14 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+import tempfile
+import termios
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pexpect
@@ -53,6 +58,11 @@ _REMOVED_EXACTLY = {
 }  # fmt: skip
 
 
+@functools.cache
+def _cached(make: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.cache(make)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Run twice as many side by side as there are cores: many tests wait, for clocks and for processes."""
     return (os.cpu_count() or 1) * 2
@@ -64,6 +74,13 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder whose files wait for no disk, where the system has such: for tests that write many ledgers."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -101,14 +118,14 @@ def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch)
     Everywhere else it has all the time it needs (`give_the_ledger_time`): what is not written in time is dropped, and a
     busy machine may need longer.
     """
-    from apimart_cli.ledger import background, file, runs, schema
+    from apimart_cli.ledger import file, recall, runs, schema, store
     from apimart_cli.readings import alerting, forecasts
 
     environment["USUAL_PATIENCE"] = "1"
     usual: Mapping[str, float] = GUARDED["USUAL"]
-    for module in (schema, background, runs):
+    for module in (schema, recall, runs):
         monkeypatch.setattr(module, "ALLOWED_SECONDS", usual[schema.__name__])
-    for function in (inspect.unwrap(file.opened), background.remember):
+    for function in (inspect.unwrap(file.opened), store.remember):
         monkeypatch.setitem(function.__kwdefaults__, "seconds", usual[schema.__name__])
     monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", usual[forecasts.__name__])
     monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", usual[forecasts.__name__])
@@ -203,23 +220,60 @@ def spawn(forks: Forks, environment: Mapping[str, str], tmp_path: Path) -> Itera
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Run one command line in this process: `call("config", "set", "min", "5", env={...})`, as `run` and far quicker.
 
-    For what does not depend on the process: its streams, signals, memory, end, or what it loads.
+    For what does not depend on the process: its streams, signals, memory, end, or what it loads. With `columns` its
+    streams are a terminal, and standard output is all that was written there.
     """
+    import typer.main
+
     from apimart_cli.cli import main
 
-    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str | None = None) -> Called:
-        with monkeypatch.context() as patch:
+    def run_here(
+        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, columns: int | None = None
+    ) -> Called:
+        with monkeypatch.context() as patch, ExitStack() as stack:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
+            shown = None if columns is None else stack.enter_context(_terminal(columns, patch))
             patch.chdir(tmp_path)
+            # The parsers of the command line are the same for every run.
+            patch.setattr(typer.main, "get_command", _cached(typer.main.get_command))
             # How long the pauses are is shown by the tests with processes.
             patch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.02)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
             code = main(arguments)
-            return Called(code, *capsys.readouterr())
+            return Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
 
     return run_here
+
+
+@contextmanager
+def _terminal(columns: int, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """Put a terminal in the place of the streams; give what returns all that was written there."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    patch.setenv("TERM", "xterm-256color")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        patch.setattr(sys, name, os.fdopen(theirs, mode, encoding="utf-8", closefd=False))
+    written = bytearray()
+
+    def read() -> None:
+        while not written.endswith(b"\0"):
+            written.extend(os.read(ours, 65536))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+
+    def shown() -> str:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os.write(theirs, b"\0")
+        reader.join()
+        return written[:-1].decode()
+
+    yield shown
+    os.close(theirs)
+    os.close(ours)
 
 
 @pytest.fixture

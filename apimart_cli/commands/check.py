@@ -1,4 +1,4 @@
-"""`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
+"""`apimart check`: the gate. Its exit code is 0 only if the balance is proved to be enough."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.readings.forecasts import Forecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.gate import Verdict
@@ -73,15 +72,15 @@ def check(
         apimart check --min 5 --min-runway 3d
         apimart check --min 5 --scope key
 
-    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass. What can be spent is
-    looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
+    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass. It looks at what can be
+    spent: the smaller of key and account; if the gateway has no account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
     130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import take_readings
+    from apimart_cli.readings.take import Tells, take_readings
 
     chosen = output.format
     options = asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict())
@@ -90,17 +89,16 @@ def check(
     for profile in profiles:
         profile.thresholds()
     trace = trace_of(debug=asking.debug)
-    forecasts = _forecasts(profiles)
     seen: list[Taken] = []
-    # The last of all, also where the answer cannot be written.
+    # Alerts come last of all, even if the answer cannot be written.
     with alerts_about(profiles, seen, trace=trace):
         with take_readings(
             profiles,
             source="check",
             refuse_exposed=True,
-            quiet=quiet or quiet_pass,
+            tells=Tells.FAILURES if quiet or quiet_pass else Tells.EVERYTHING,
             trace=trace,
-            forecasts=forecasts,
+            forecast_patience=_forecast_patience(profiles),
         ) as taken:
             # Loaded while the answers travel.
             from apimart_cli.rules.gate import judge
@@ -116,22 +114,22 @@ def check(
             quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
             _write(verdict, chosen, quiet=quiet)
         _comment(verdict, seen, quiet=quiet)
-        _tell_what_is_not_told(verdict, forecasts, profiles)
+        _explain_missing_forecasts(verdict, seen, profiles)
     return verdict.exit_code
 
 
-def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
-    """Return what makes forecasts, where a profile needs one."""
+def _forecast_patience(profiles: "Sequence[Settings]") -> float | None:
+    """Return how long to wait for forecasts; None if no profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
-    from apimart_cli.readings.forecasts import Forecasts, patience_for
+    from apimart_cli.readings.forecasts import patience_for
 
-    return Forecasts(profiles, patience=patience_for(profiles))
+    return patience_for(profiles)
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
-    """Write the verdict on standard output, unless it is to be quiet there, and to the files of a CI runner."""
-    if quiet and not chosen.has_reports:
+    """Write the verdict to standard output, unless `quiet`, and to the files of a CI runner."""
+    if quiet and not chosen.has_runner_files:
         return
     from apimart_cli.output import format_of
     from apimart_cli.screen.writing import standard_output, write_answer
@@ -140,14 +138,14 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
         write_answer(shown.checked(verdict, standard_output()), shown.encoding)
-    if shown.reports is not None:
-        from apimart_cli.screen.pieces import write_reports
+    if shown.runner_files is not None:
+        from apimart_cli.screen.pieces import add_to_runner_files
 
-        write_reports(shown.reports(verdict))
+        add_to_runner_files(shown.runner_files(verdict))
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
-    """Say on standard error what the verdict alone would hide."""
+    """Write the warning or note that belongs to the verdict on standard error."""
     from apimart_cli.screen.writing import is_terminal_error, write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
@@ -160,7 +158,7 @@ def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> Non
 
 
 def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
-    """Tell whether a key passed that has no limit, and its account was left out on purpose."""
+    """Tell whether an unlimited key passed and its account was left out on purpose."""
     return any(
         reading.scope is Scope.KEY and reading.balance is not None and reading.balance.unlimited_quota
         for each in seen
@@ -170,7 +168,7 @@ def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
 
 
 def _has_key_forecast(reading: "Reading") -> bool:
-    """Tell whether it is the account alone that has too little history."""
+    """Tell whether only the account has too little history."""
     from apimart_cli.words import ForecastState
 
     untold = {None, ForecastState.TOO_LITTLE, ForecastState.UNREADABLE}
@@ -178,15 +176,15 @@ def _has_key_forecast(reading: "Reading") -> bool:
     return states.get(Scope.KEY) not in untold and states.get(Scope.ACCOUNT) in untold
 
 
-def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", profiles: "Sequence[Settings]") -> None:
-    """Say of which balances it is not known how long they last, and what to do about it."""
+def _explain_missing_forecasts(verdict: "Verdict", seen: "Sequence[Taken]", profiles: "Sequence[Settings]") -> None:
+    """Say for which balances it is not known how long they last, and what to do about it."""
     untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
     if not untold:
         return
     from apimart_cli.output.runway import in_words
     from apimart_cli.screen.writing import write_error
 
-    unread = forecasts.error if forecasts is not None else None
+    unread = next((each.history_error for each in seen if each.history_error is not None), None)
     for reading in untold:
         reason = in_words(reading.forecast) if unread is None else f"{unread}"
         hint = (
@@ -198,7 +196,7 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
 
 
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:
-    """Say how there will be a history, as things are."""
+    """Say how to get a history, depending on why there is none."""
     by_hand = "; go on without it with: --on-no-forecast pass"
     if _has_key_forecast(reading):
         return f"it takes readings of the account over three days; look at the key alone with: --scope key{by_hand}"

@@ -1,6 +1,6 @@
-"""`apimart nagios`: the plugin for Nagios, Icinga and whatever else takes their plugins.
+"""`apimart nagios`: the plugin for Nagios, Icinga and other programs that take such plugins.
 
-Whatever happens, it ends with 0, 1, 2 or 3, and its line is on standard output: `cli` and `__main__` see to that.
+It always ends with 0, 1, 2 or 3 and a line on standard output: for errors, `cli` and `__main__` make sure of that.
 """
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.readings.forecasts import Forecasts
     from apimart_cli.rules.plugin import Bounds, Range
 
 app = new_app()
 
 
 class PluginOptions(NamedTuple):
-    """What is asked, with which key: `AskingOptions`, with the short names that plugins have."""
+    """The same as `AskingOptions`, with the short names that plugins have."""
 
     api_key: ApiKey = None
     api_key_file: ApiKeyFile = None
@@ -56,8 +55,8 @@ class PluginOptions(NamedTuple):
     debug: Debug = False
 
 
-class Thresholds(NamedTuple):
-    """What the balances are held to, as it was typed."""
+class PluginThresholds(NamedTuple):
+    """The thresholds to which balances are held, as they were typed."""
 
     warning: Annotated[
         str | None,
@@ -96,13 +95,14 @@ class Thresholds(NamedTuple):
 @with_records
 def nagios(
     asking: PluginOptions,
-    thresholds: Thresholds,
+    thresholds: PluginThresholds,
     unavailable: Annotated[
         WhenUnavailable,
-        typer.Option("--unavailable", help="The state where no balance is to be had: no answer, a rejected key."),
+        typer.Option("--unavailable", help="State to report when there is no balance: no answer, a rejected key."),
     ] = WhenUnavailable.UNKNOWN,
     no_forecast: Annotated[
-        WhenNoForecast, typer.Option("--no-forecast", help="The state where too little history tells no runway.")
+        WhenNoForecast,
+        typer.Option("--no-forecast", help="State to report when there is too little history for a runway."),
     ] = WhenNoForecast.UNKNOWN,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="More lines after the first: everything about each balance.")
@@ -116,17 +116,17 @@ def nagios(
         apimart nagios --all-profiles --scope both -v
 
     RANGE is that of plugins, both ends included: 5: is at least 5, ~:5 at most 5, 1:5 between, @1:5 not between.
-    What can be spent is looked at: the smaller of key and account. Without -c or --runway-critical, min, max_used and
+    It looks at what can be spent: the smaller of key and account. Without -c or --runway-critical, min, max_used and
     min_runway of the config file are critical. An unlimited quota is more than any number.
 
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import take_readings
+    from apimart_cli.readings.take import Tells, take_readings
     from apimart_cli.rules.plugin import Choices, examine, worst
 
     profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
-    # Every profile must have something to be held to before the first question is asked.
+    # Every profile must have a threshold before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)
     with take_readings(
@@ -134,9 +134,9 @@ def nagios(
         source="nagios",
         refuse_exposed=True,
         keyless_too=True,
-        is_silent=True,
+        tells=Tells.NOTHING,
         trace=trace_of(debug=asking.debug),
-        forecasts=_forecasts(profiles, bounds),
+        forecast_patience=_forecast_patience(profiles, bounds),
     ) as taken:
         # Loaded while the answers travel.
         from apimart_cli.output.nagios import render
@@ -147,20 +147,20 @@ def nagios(
             for each, held_to in zip(taken, bounds, strict=True)
             for reading in each.readings
         ]
-    # Last, after all that may take time: a signal that comes after it would add a line of its own.
+    # After everything that may take time: a signal that comes later would add a line of its own.
     write_answer(render(found, verbose=verbose))
     return CommandStatus(worst(each.state for each in found))
 
 
 def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
-    """Return each profile once: two of the same name would have the same labels."""
+    """Return each profile once, as two of the same name would have the same labels."""
     return list({each.profile.value: each for each in profiles}.values())
 
 
-def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bounds]":
-    """Return what each profile is held to: the options, and what the config file says where they say nothing.
+def _bounds(profiles: "Sequence[Settings]", thresholds: PluginThresholds) -> "list[Bounds]":
+    """Return the bounds of each profile: those of the options, else those of the config file.
 
-    Raises UsageError where that is nothing.
+    Raises UsageError for a profile without any.
     """
     from apimart_cli.rules.plugin import Bounds, Range, parse_range
 
@@ -196,9 +196,9 @@ def _duration(text: str | None, source: str) -> "timedelta | None":
     return None if text is None else parse_duration(text, source)
 
 
-def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "Forecasts":
-    """Return what makes forecasts: waited for where a state depends on them, and otherwise shown if they are there."""
-    from apimart_cli.readings.forecasts import Forecasts, patience_for
+def _forecast_patience(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> float:
+    """Return how long to wait for forecasts: 0, which shows those that are there, if no state depends on one."""
+    from apimart_cli.readings.forecasts import patience_for
 
-    is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    return Forecasts(profiles, patience=patience_for(profiles) if is_asked else 0.0)
+    is_needed = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
+    return patience_for(profiles) if is_needed else 0.0

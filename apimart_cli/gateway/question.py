@@ -1,8 +1,6 @@
-"""What is got once, however many questions need it. Pure but for its lock.
+"""One question: its key and its answer, both within one time limit, and asked again where that can help.
 
-One question: its key, its answer, and the clock that both are held to.
-
-One question, asked again where that can help, inside its deadline.
+Questions that need the same key share it, and those that are the same share the answer.
 """
 
 import threading
@@ -24,35 +22,46 @@ from apimart_cli.errors import (
 from apimart_cli.gateway.answer import failure_of, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
 from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.key import ApiKey, KeySource, SecondsLeft
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
+
+KEY_GRACE = 0.15
+"""Seconds after its time limit that a source of a key has to say why it gave none."""
+
+MAX_ATTEMPTS = 4
+"""Most times one question is asked."""
+
+FIRST_PAUSE = 0.25
+"""Seconds before the first retry; each further pause is twice as long."""
+
+MAX_DATE_LENGTH = 64
+"""Longest date that is read, in characters. Those of HTTP have 29."""
 
 T = TypeVar("T")
 
 
-class Asked(NamedTuple):
-    """What makes two questions the same one."""
+class QuestionIdentity(NamedTuple):
+    """Two questions with equal identities are the same question."""
 
     key_id: str
     endpoint: str
     timeout: float
     may_be_missing: bool = False
-    """Whether the endpoint was asked by default, and may be missing: to others a missing one is an error."""
+    """Whether the endpoint was asked by default, and may be missing: otherwise a missing one is an error."""
 
 
 class Shared(Generic[T]):
-    """What is got once, however many questions of a `Sharing` need it; its failure, too."""
+    """A key or an answer that is got once for all questions that need it; a failure is shared, too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outcome: T | ApimartError | None = None
         self.foretold: ApimartError | None = None
-        """A failure that is already certain, for the case that the rest of the answer outlives the clock."""
+        """A failure that is already certain, in case the time is over before the rest of the answer has come."""
 
     def get(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns; the first caller does it, the others wait for that. Raises its ApimartError."""
+        """Return what `work` returns: the first caller does it, the others wait. Raises the ApimartError of `work`."""
         with self._lock:
             if self._outcome is None:
                 try:
@@ -65,42 +74,38 @@ class Shared(Generic[T]):
 
 
 class Sharing:
-    """What some questions have in common: each key is read once, and the same question is asked once."""
+    """Sees to it that each key is read once, and that the same question is asked once."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._keys: dict[int, Shared[ApiKey]] = {}
-        self._answers: dict[Asked, Shared[Balance]] = {}
+        self._answers: dict[QuestionIdentity, Shared[Balance]] = {}
 
     def key(self, source: KeySource) -> Shared[ApiKey]:
-        """Return what the questions that need the key of `source` share."""
+        """Return the key of `source`, for all questions that need it."""
         with self._guard:
             return self._keys.setdefault(id(source), Shared())
 
-    def answer(self, asked: Asked) -> Shared[Balance]:
-        """Return what the questions that are the same share."""
+    def answer(self, question: QuestionIdentity) -> Shared[Balance]:
+        """Return the answer, for all questions that are the same."""
         with self._guard:
-            return self._answers.setdefault(asked, Shared())
-
-
-KEY_GRACE = 0.15
-"""Seconds after its time limit that a source of a key has to say why it gave none."""
+            return self._answers.setdefault(question, Shared())
 
 
 class Means(NamedTuple):
-    """What questions are asked with."""
+    """What several questions are asked with."""
 
     transport: Transport
     redactor: Redactor
-    """Quotes what the server says, and is told every key."""
+    """Quotes what the server says; every key that is read is added to it."""
     sharing: Sharing
     is_closed: Callable[[], bool]
-    """Whether nobody waits for an answer any more: then there is no time left."""
+    """Tells whether the answers are no longer wanted: then there is no time left."""
     trace: Trace | None = None
 
 
 class Question:
-    """One target, asked once, by one thread; another may watch the clock and go on without it."""
+    """One target, asked once, by one thread. Another thread may watch the clock and go on without the answer."""
 
     def __init__(self, target: Target, means: Means) -> None:
         self._target = target
@@ -109,7 +114,7 @@ class Question:
         self._key: ApiKey | None = None
         self._is_past_key = False
         self._shared: Shared[Balance] | None = None
-        """What it shares with others once its key is known."""
+        """The answer, shared with the same questions, once the key is known."""
 
     def begin(self) -> None:
         """Start the clock."""
@@ -117,20 +122,20 @@ class Question:
 
     @property
     def ends_at(self) -> float:
-        """When it is over, whatever it is doing, by `time.monotonic()`."""
+        """When its time is over, by `time.monotonic()`."""
         return self._deadline if self._is_past_key else self._deadline + KEY_GRACE
 
     @property
     def is_at_key(self) -> bool:
-        """Whether the source of its key may be at work, once it has begun."""
+        """Whether it may still be reading its key, once it has begun."""
         return not self._is_past_key
 
     def ask(self) -> Reading:
-        """Return the reading: a balance, or why there is none. Nothing is raised."""
+        """Return the reading: a balance, or the error in its place. Raises nothing."""
         try:
             return self.reading(self._ask())
         except ApimartError as error:
-            # Its frames hold connections, and whatever the server echoed.
+            # Its frames hold connections, and what the server echoed.
             error.__traceback__ = error.__context__ = error.__cause__ = None
             return self.reading(error)
         except Exception as error:  # noqa: BLE001  # a bug must fail the reading, not vanish with its thread
@@ -138,17 +143,17 @@ class Question:
             return self.reading(bug(error))
 
     def overdue(self) -> Reading:
-        """Return the reading where there is no time left, in any thread."""
+        """Return the reading where no time is left. Any thread may call this."""
         target = self._target
         if self._shared is None:
             return self.reading(key_overdue(target.profile))
         return self.reading(self._shared.foretold or timed_out(target.host, target.timeout))
 
     def reading(self, result: Balance | ApimartError) -> Reading:
-        """Return what came of it as a reading."""
+        """Return the reading with this balance or error."""
         target, key = self._target, self._key
         if isinstance(result, AuthError) and result.rejection is not None and key is not None:
-            # The answer may be shared by keys of several sources.
+            # Several sources may have given the key, and they share the answer.
             result = key_rejected(result.rejection, source=key.source)
         return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
 
@@ -159,7 +164,7 @@ class Question:
         finally:
             self._is_past_key = True
         self._shared = shared = means.sharing.answer(
-            Asked(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
+            QuestionIdentity(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
         )
 
         def foretell(failure: ApimartError) -> None:
@@ -193,16 +198,6 @@ class Question:
                 self._means.trace(line)
 
 
-MAX_ATTEMPTS = 4
-"""Most times one question is asked."""
-
-FIRST_PAUSE = 0.25
-"""Seconds before the first retry; each further pause is twice as long."""
-
-MAX_DATE_LENGTH = 64
-"""Longest date that is read, in characters. Those of HTTP have 29."""
-
-
 def fetch(
     target: Target,
     key: ApiKey,
@@ -215,11 +210,11 @@ def fetch(
 ) -> Balance:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
-    `foretell` is told each failure that a status line already proves, before the body after it is read. `trace` is told
-    of each attempt when it begins and when it ends.
+    `foretell` is called with each failure that a status line already proves, before the body is read. `trace` is called
+    when an attempt begins and when it ends.
 
-    Raises NoAccountError for an account that `target.may_be_missing`. One that must be there is asked once more after
-    it was missing: a fault on the way may have answered in its place.
+    Raises NoAccountError for an account that `target.may_be_missing`. Where that must be there, it is asked once more
+    after it was missing: a fault on the way may have answered in its place.
     """
     pause = FIRST_PAUSE
     absence = _Absence(target)
@@ -260,17 +255,17 @@ def fetch(
 
 
 class _Absence:
-    """An account endpoint that is asked by default, and may be missing; of any other target nothing is noted."""
+    """Whether an account endpoint is missing that is asked by default; nothing is noted of any other target."""
 
     def __init__(self, target: Target) -> None:
         self._may_be_missing = target.may_be_missing
         self._missing: ApimartError | None = None
         self._is_first = False
         self.is_new = False
-        """Whether the last attempt was the first one that it was missing for."""
+        """Whether the last attempt was the first to find it missing."""
 
     def note(self, error: ApimartError, *, is_first: bool) -> None:
-        """Take note of a failure. What comes after another failure may be a part of that."""
+        """Take note of a failure."""
         is_missing = isinstance(error, BadResponseError) and error.is_no_endpoint
         self.is_new = self._may_be_missing is not None and is_missing and self._missing is None
         self._is_first = is_first
@@ -278,25 +273,28 @@ class _Absence:
             self._missing = error
 
     def is_expected(self, seconds_left: SecondsLeft) -> bool:
-        """Tell whether it was just found missing, at a gateway that may lack it."""
+        """Tell whether the first attempt has just found it missing, at a gateway that may lack it.
+
+        After another failure, the missing endpoint may be a part of that.
+        """
         if self._may_be_missing is None or not (self.is_new and self._is_first):
             return False
         return self._may_be_missing(seconds_left())
 
     def instead_of(self, error: ApimartError) -> ApimartError:
-        """Return the failure that is told.
+        """Return the failure to tell.
 
-        An endpoint that was missing once is not made a silence by later attempts: `--fail-open` would forgive that.
+        It stays a missing endpoint where later attempts had no answer: `--fail-open` would forgive their silence.
         """
         return self._missing if self._missing is not None and isinstance(error, UnavailableError) else error
 
 
 def _dropped(_line: str) -> None:
-    """Tell nothing: nobody asked."""
+    """Take a line and do nothing: no trace was asked for."""
 
 
 def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:
-    """Have the error tell for how long the gateway asked to wait: for those who ask again much later."""
+    """Put into the error for how long the gateway asked to wait, for callers that ask again much later."""
     if isinstance(error, UnavailableError):
         error.retry_after = asked_to_wait
 
@@ -306,7 +304,7 @@ def _milliseconds(began: float) -> str:
 
 
 def _parse_retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait, at most LONGEST_RETRY_AFTER; None where it has none.
+    """Return how many seconds a Retry-After header asks to wait, at most LONGEST_RETRY_AFTER; None if it tells none.
 
     Not urllib3's `Retry.parse_retry_after`: it takes a date without a zone for local time, and ends in ValueError and
     OverflowError where a number has more than 4,300 digits or a year is beyond the clock (tried with 2.8).

@@ -1,6 +1,6 @@
-"""A forecast in words, and as the JSON that scripts read. Pure: no I/O, no library.
+"""A forecast in words, and as JSON for scripts. Pure: no I/O, no library.
 
-Nothing is rounded in favour of a longer time at the low end: 7.9 days are "7".
+The low end is always rounded down: 7.9 days are "7".
 """
 
 from collections.abc import Mapping
@@ -9,28 +9,42 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal,
 
 from apimart_cli.output import plain, with_unit
 from apimart_cli.rules.forecast import LEAST_BLOCKS, Forecast
+from apimart_cli.rules.spending import EXACT
 from apimart_cli.words import ForecastState
 
 HOURS_BELOW = 2
-"""Fewer days than this are told in hours."""
+"""Fewer days than this are shown in hours."""
 
 MOST_DAYS = 90
-"""More days than this are not counted: a spend does not stay the same for so long."""
+"""More days than this are not shown as a number: spending does not stay the same for so long."""
 
 _DAY_STEP = Decimal("0.0001")
 """Smallest part of a day in JSON: about 9 seconds."""
 
 _AMOUNT_STEP = Decimal("0.000001")
 
-_EXACT = Context(prec=120)
+_TOLD_IN_SHORT = frozenset({ForecastState.OK, ForecastState.ROUGH, ForecastState.IDLE, ForecastState.EMPTY})
+
+_HOUR = "hour"
+
+_DAY = "day"
+
+_UNITS = (
+    (timedelta(days=1), _DAY),
+    (timedelta(hours=1), _HOUR),
+    (timedelta(minutes=1), "minute"),
+    (timedelta(seconds=1), "second"),
+)
+
+_LONG = "3 months"
 
 
 def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
     """Return how long the rest lasts, in words that follow "lasts": `about 12 days (7 to 24)`.
 
-    What has no end to tell says why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`.
+    If there is no such time, they say why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`.
     """
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         if forecast is None:
             return "no history"
         if forecast.state is ForecastState.TOO_LITTLE:
@@ -49,12 +63,12 @@ def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
 
 
 def in_short(forecast: Forecast | None, *, with_range: bool = False) -> str:
-    """Return the same where there is little room: `12 d`, `12 d (7-24)`, `idle`; nothing where it cannot be told."""
+    """Return the same in few characters: `12 d`, `12 d (7-24)`, `idle`; nothing if there is no forecast."""
     if forecast is None or forecast.state not in _TOLD_IN_SHORT:
         return ""
     if forecast.state in {ForecastState.EMPTY, ForecastState.IDLE}:
         return forecast.state.value
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         point, low, high = forecast.days_left, forecast.days_left_low or Decimal(0), forecast.days_left_high
         if (low if point is None else point) > MOST_DAYS:
             return ">3 mo"
@@ -67,7 +81,7 @@ def in_short(forecast: Forecast | None, *, with_range: bool = False) -> str:
 
 
 def lasts(forecast: Forecast | None, *, unlimited: bool) -> str:
-    """Return the same as a sentence without its subject: `lasts about 12 days (7 to 24)`, `does not run out`."""
+    """Return the same as a sentence without a subject: `lasts about 12 days (7 to 24)`, `does not run out`."""
     if unlimited:
         return "does not run out"
     has_end = forecast is not None and forecast.state in {ForecastState.OK, ForecastState.ROUGH}
@@ -75,7 +89,7 @@ def lasts(forecast: Forecast | None, *, unlimited: bool) -> str:
 
 
 def duration_in_words(duration: timedelta) -> str:
-    """Return a duration in the largest unit that it is a whole number of: `3 days`, `36 hours`."""
+    """Return a duration in the largest unit in which it is a whole number: `3 days`, `36 hours`."""
     microseconds = duration // timedelta(microseconds=1)
     unit, word = next(
         ((unit, word) for unit, word in _UNITS if not microseconds % (unit // timedelta(microseconds=1))), _UNITS[-1]
@@ -88,7 +102,7 @@ def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | 
     """Return the forecast as the fields of its JSON; amounts and days are Decimal. The low end is rounded down."""
     if forecast is None:
         return None
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return {
             "state": forecast.state.value,
             "spent_per_day": rounded_amount(forecast.spent_per_day),
@@ -100,7 +114,7 @@ def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | 
 
 
 def rounded_amount(amount: Decimal | None) -> Decimal | None:
-    """Return an amount that was calculated, to six places, or to three digits where that would leave less of it."""
+    """Return a calculated amount with six places, or with three digits if six places would leave fewer."""
     if amount is None:
         return None
     is_small = 0 < amount < _AMOUNT_STEP * 100
@@ -121,7 +135,7 @@ def _time_left(forecast: Forecast) -> str:
 
 
 def _range(point: Decimal, low: Decimal, high: Decimal | None, word: str) -> str:
-    """Return the range in the unit of the point, with a space before it; nothing where it is the point."""
+    """Return the range in the unit of the point, with a space before it; nothing if it equals the point."""
     least = _whole(low, ROUND_FLOOR, word)
     if high is None:
         return f" (at least {least})"
@@ -162,19 +176,7 @@ def _rounded(days: Decimal | None, rounding: str) -> Decimal | None:
 
 
 def _without_zeros(number: Decimal) -> Decimal:
-    """Return the number without zeros at its end, without an exponent, and zero without a sign."""
+    """Return the number without zeros at its end, without an exponent, and without a sign if it is zero."""
     if not number:
         return Decimal(0)
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
-
-
-_TOLD_IN_SHORT = frozenset({ForecastState.OK, ForecastState.ROUGH, ForecastState.IDLE, ForecastState.EMPTY})
-_HOUR = "hour"
-_DAY = "day"
-_UNITS = (
-    (timedelta(days=1), _DAY),
-    (timedelta(hours=1), _HOUR),
-    (timedelta(minutes=1), "minute"),
-    (timedelta(seconds=1), "second"),
-)
-_LONG = "3 months"

@@ -271,14 +271,9 @@ def test_there_must_be_something_to_fall_below(shop: Shop, command: tuple[str, .
     assert f"{option}: there is no threshold to fall below\nhint: give --min" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "--on-low is empty"),
-        ("   ", "--on-low: the command is empty"),
-        ("a 'b", "--on-low: No closing quotation"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "--on-low is empty"), ("   ", "--on-low: the command is empty"), ("a 'b", "--on-low: No closing quotation"),
+])  # fmt: skip
 def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, message: str) -> None:
     """Before anything is asked."""
     ended = shop("check", "--min", "5", "--on-low", text)
@@ -286,17 +281,14 @@ def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, mes
     assert message in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
-        ("rearm = '1.2'", "rearm must be a number"),
-        ("remind = 24", "remind must be a duration in quotes"),
-        ("remind = '24'", "remind of {path}: '24' has no unit"),
-        ("on_low = 'notify'", "on_low must be a list of strings"),
-        ("on_recover = []", "on_recover must be a list of strings"),
-    ],
-)
+@pytest.mark.parametrize(("line", "message"), [
+    ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
+    ("rearm = '1.2'", "rearm must be a number"),
+    ("remind = 24", "remind must be a duration in quotes"),
+    ("remind = '24'", "remind of {path}: '24' has no unit"),
+    ("on_low = 'notify'", "on_low must be a list of strings"),
+    ("on_recover = []", "on_recover must be a list of strings"),
+])  # fmt: skip
 def test_a_setting_that_makes_no_sense_is_an_error(shop: Shop, write_config: Write, line: str, message: str) -> None:
     """Which says what is wrong, and where."""
     path = write_config(f"min = 5\n{line}\n")
@@ -326,16 +318,13 @@ def test_the_file_holds_the_words_as_they_are(shop: Shop, call: Call, write_conf
 # --- what the command is, and what it may do ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("exit 3", "failed with exit code 3"),
-        ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
-        ("kill -9 $$", "failed with signal 9"),
-        (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),
-        ("printf 'a\\033[31m\\nb'; exit 1", r"failed with exit code 1: a\x1b[31m\x0ab"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("exit 3", "failed with exit code 3"),
+    ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
+    ("kill -9 $$", "failed with signal 9"),
+    (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),
+    ("printf 'a\\033[31m\\nb'; exit 1", r"failed with exit code 1: a\x1b[31m\x0ab"),
+])  # fmt: skip
 def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: str, message: str) -> None:
     """With the first of what it said; the code and the answer are those of the check."""
     ended = shop("check", "--min", "5", "--on-low", script(tmp_path, text))
@@ -346,14 +335,10 @@ def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: s
     )
 
 
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("no-such-program-here", "No such file or directory"),
-        ("/", "Permission denied"),
-        ("/dev/null", "Permission denied"),
-    ],
-)
+@pytest.mark.parametrize(("command", "reason"), [
+    ("no-such-program-here", "No such file or directory"),
+    ("/", "Permission denied"), ("/dev/null", "Permission denied"),
+])  # fmt: skip
 def test_a_command_that_cannot_be_run_is_one_warning(shop: Shop, command: str, reason: str) -> None:
     """And once: the next check does not try again."""
     ended = [shop("check", "--min", "5", "-q", "--on-low", command) for _ in range(2)]
@@ -389,7 +374,7 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it has started, in other sessions, too; the time is 10 seconds."""
-    from apimart_cli.readings.take import alerting
+    from apimart_cli.readings import alerting
 
     assert alerting.LONGEST == 10
     monkeypatch.setattr(alerting, "LONGEST", 0.3)
@@ -429,7 +414,7 @@ def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPa
 
 def test_without_threads_it_is_run_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system starts none: after everything else, one by one."""
-    monkeypatch.setattr("apimart_cli.readings.alerting._started", lambda _target: None)
+    monkeypatch.setattr("apimart_cli.readings.alerting.start_thread", lambda *_: None)
     for _ in range(2):
         assert shop.check().code == 3
     assert shop.events == ["low"]

@@ -126,7 +126,7 @@ def test_a_later_gitlab_job_has_what_was_read(shell: Shell, sandbox: Sandbox, tm
 @pytest.mark.parametrize(("remain", "code"), [("10.5", ExitCode.OK), ("4.9", ExitCode.BELOW)])
 def test_the_action_gates_a_release(remain: str, code: ExitCode, use: Use, serve: Serve) -> None:
     """The step passes or stops the job, and each output that a later job uses is there."""
-    jobs = _ci_job("This project is an action")["jobs"]
+    jobs = _ci_job("This project is also an action")["jobs"]
     step = jobs["balance"]["steps"][-1]
     played = use(step, APIMART_BASE_URL=serve(key=Funds(Decimal(remain), Decimal(0))).url)
     assert played.code == code, played.log
@@ -136,7 +136,7 @@ def test_the_action_gates_a_release(remain: str, code: ExitCode, use: Use, serve
     assert jobs["release"]["needs"] in jobs
 
 
-@pytest.mark.parametrize("title", ["GitHub Actions", "This project is an action"])
+@pytest.mark.parametrize("title", ["GitHub Actions", "This project is also an action"])
 def test_the_workflows_are_valid(title: str, environment: Mapping[str, str], tmp_path: Path) -> None:
     """The schema that GitHub publishes accepts them."""
     workflow = tmp_path / "workflow.yml"

@@ -1,14 +1,17 @@
 """Which libraries and rooms each command loads; one that is added fails the test."""
 
+import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
 
+from apimart_cli import __version__
 from apimart_cli.sandbox.server import Sandbox
 from support.running import Write, connected, run_program
 
 PROBE = """
+import subprocess
 import sys
 import typer
 before = set(sys.modules)
@@ -143,9 +146,29 @@ def test_recording_loads_the_ledger_and_a_history_the_forecast(
     assert loaded.watched == {"sqlite3", "ssl"}
 
 
+def test_the_version_takes_no_typer(environment: dict[str, str], command: str) -> None:
+    """`apimart --version` is what installers and scripts run first: it loads the version and nothing else of ours."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", command, "--version"],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert {name for name in loaded if name.startswith("apimart_cli.")} <= {
+        "apimart_cli.__main__",
+        "apimart_cli.version",
+    }
+    assert "typer" not in loaded
+    assert ended.stdout == f"apimart {__version__}\n"
+
+
 def test_check_loads_few_modules_of_ours(environment: dict[str, str], sandbox: Sandbox) -> None:
     """With recording on, as it is by default, and key and account asked for."""
-    loaded = load("check --min 5 -q", {**environment, **connected(sandbox), "APIMART_RECORD": "1"})
+    for _ in "first", "later":
+        loaded = load("check --min 5 -q", {**environment, **connected(sandbox), "APIMART_RECORD": "1"})
     assert len(loaded.ours) <= MOST_OF_CHECK, f"load less, or later: {sorted(loaded.ours)}"
 
 

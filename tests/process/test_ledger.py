@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import entries
+from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 from support.places import TESTS
 from support.processes import wait_until
@@ -33,7 +33,7 @@ from pathlib import Path
 from apimart_cli.ledger import file, retention, store
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import Entry, Series
-from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.store import remember
 from apimart_cli.words import Scope
 path, processes, count, is_killed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), len(sys.argv) > 4
 dice = random.Random(11)
@@ -272,7 +272,7 @@ from pathlib import Path
 from apimart_cli.ledger import queries, retention, store
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 if os.geteuid() == 0:
     os.setuid(65534)

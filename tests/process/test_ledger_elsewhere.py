@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.runs import begin
 from apimart_cli.ledger.schema import Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.records import Run as GuardedRun
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope

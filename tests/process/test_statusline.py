@@ -16,8 +16,8 @@ import pexpect
 import pyte
 import pytest
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.schema import Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.output.statusline import for_bash, for_tmux, for_zsh
 from apimart_cli.processes.hook import start_detached
 from apimart_cli.sandbox.server import Sandbox

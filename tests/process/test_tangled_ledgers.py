@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import Asked, claim
-from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.runs import begin
 from apimart_cli.ledger.schema import Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.records import Run as GuardedRun
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.forked import Forks
@@ -48,7 +48,7 @@ def ledger(tmp_path: Path, sandbox: Sandbox) -> Path:
     remember(path, entries, now, seconds=20)
     begin(path, GuardedRun(KEY_ID, host, "default", "label" * 500, "USD", now), now)
     standing = Standing(is_low=True, is_safe=False, total=entries[0].remain)
-    claim(path, [Asked(Question(*series, "min 5"), standing, None)], now.timestamp(), seconds=20)
+    claim(path, [AlertCheck(AlarmQuestion(*series, "min 5"), standing, None)], now.timestamp(), seconds=20)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("INSERT INTO series (key_id, host, scope) VALUES (?, ?, 'account')", (KEY_ID, "h" * 12_000))
         database.execute("INSERT INTO labels (profile, source) VALUES (?, 'check')", ("p" * 12_000,))

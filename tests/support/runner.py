@@ -183,12 +183,9 @@ def lay_traps(checkout: Path, log: Path) -> dict[str, str]:
         for name in (*names, "apimart_cli/__init__", "apimart_cli/__main__"):
             (folder / f"{name}.py").write_text(TRAP.format(log=str(log)), encoding="utf-8")
     return {
-        "PYTHONPATH": ".",
-        "PYTHONUSERBASE": str(checkout),
-        "PYTHONSTARTUP": "requests.py",
-        "PYTHONWARNINGS": "error::requests.Warning",
-        **_lay_packages(checkout, TRAP.format(log=str(log))),
-    }
+        "PYTHONPATH": ".", "PYTHONUSERBASE": str(checkout), "PYTHONSTARTUP": "requests.py",
+        "PYTHONWARNINGS": "error::requests.Warning", **_lay_packages(checkout, TRAP.format(log=str(log))),
+    }  # fmt: skip
 
 
 def _lay_packages(checkout: Path, module: str) -> dict[str, str]:
@@ -211,17 +208,11 @@ def _lay_packages(checkout: Path, module: str) -> dict[str, str]:
         (checkout / folder).mkdir(parents=True)
         (checkout / folder / "pip.conf").write_text(settings, encoding="utf-8")
     return {
-        "PIP_REQUIREMENT": str(wanted),
-        "PIP_FIND_LINKS": "wheels",
-        "PIP_CONSTRAINT": str(wanted),
-        "PIP_CONFIG_FILE": "config/pip/pip.conf",
-        "PIP_CACHE_DIR": "cache",
-        "PIP_INDEX_URL": "http://127.0.0.1:9/",
-        "HOME": str(checkout / "home"),
-        "XDG_CONFIG_HOME": str(checkout / "config"),
-        "XDG_CONFIG_DIRS": str(checkout / "machine"),
-        "UV_FIND_LINKS": "wheels",
-    }
+        "PIP_REQUIREMENT": str(wanted), "PIP_FIND_LINKS": "wheels", "PIP_CONSTRAINT": str(wanted),
+        "PIP_CONFIG_FILE": "config/pip/pip.conf", "PIP_CACHE_DIR": "cache", "PIP_INDEX_URL": "http://127.0.0.1:9/",
+        "HOME": str(checkout / "home"), "XDG_CONFIG_HOME": str(checkout / "config"),
+        "XDG_CONFIG_DIRS": str(checkout / "machine"), "UV_FIND_LINKS": "wheels",
+    }  # fmt: skip
 
 
 class Played(NamedTuple):

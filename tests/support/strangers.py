@@ -43,13 +43,9 @@ def run_as_stranger(
 def act_as_stranger(script: str, *arguments: str | Path) -> None:
     """Run a shell script as STRANGER, with nothing but the permissions of that user; what fails in it is let be."""
     subprocess.run(
-        [*AS_STRANGER, "/bin/sh", "-c", script, "sh", *map(str, arguments)],
-        cwd="/",
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
+        [*AS_STRANGER, "/bin/sh", "-c", script, "sh", *map(str, arguments)], cwd="/", env={"PATH": "/usr/bin:/bin"},
+        capture_output=True, timeout=20, check=False,
+    )  # fmt: skip
 
 
 OWNER, USER, GROUP, NAMED_GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20

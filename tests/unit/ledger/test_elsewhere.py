@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import Asked, claim
+from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import MOST_BYTES, LedgerError, objects_of
@@ -22,7 +22,7 @@ from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
 from apimart_cli.ledger.store import clear, record
 from apimart_cli.ledger.views import overviews
 from apimart_cli.records import Run
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from support.ledger import NOW, WORK, entry
 from support.stopwatch import Stopwatch
 
@@ -30,9 +30,9 @@ MAGIC = bytes.fromhex("d9d505f920a163d7")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(in_memory: Path) -> Path:
     """A ledger with one reading."""
-    path = tmp_path / "state" / "history.db"
+    path = in_memory / "state" / "history.db"
     with opened(path, seconds=None) as ledger:
         record(ledger, [entry()])
     return path
@@ -279,33 +279,16 @@ Use = Callable[[Connection], object]
 
 USES: dict[str, Use] = {
     "history": lambda ledger: [samples(ledger, each) for each in all_series(ledger)],
-    "export": lambda ledger: list(entries(ledger)),
-    "latest": lambda ledger: latest(ledger, WORK),
-    "profiles": profiles,
-    "runs": runs,
-    "prune": lambda ledger: prune(ledger, NOW),
+    "export": lambda ledger: list(entries(ledger)), "latest": lambda ledger: latest(ledger, WORK), "profiles": profiles,
+    "runs": runs, "prune": lambda ledger: prune(ledger, NOW),
     "record": lambda ledger: record(ledger, [entry(used="5")]),
-    "clear": clear,
-    "state": lambda ledger: look(ledger, "refresh"),
-}
+    "clear": clear, "state": lambda ledger: look(ledger, "refresh"),
+}  # fmt: skip
 
 VALUES = [
-    "x'00ff'",
-    "'NaN'",
-    "'Infinity'",
-    "'-Infinity'",
-    "'1e999999999'",
-    "9e999",
-    "1.5",
-    "-1",
-    "9223372036854775807",
-    "''",
-    "'x'",
-    "CAST(x'ff' AS TEXT)",
-    "zeroblob(10000)",
-    f"printf('%.{2 * MOST_BYTES}c', '9')",
-    "printf('%.5000c', '9')",
-]
+    "x'00ff'", "'NaN'", "'Infinity'", "'-Infinity'", "'1e999999999'", "9e999", "1.5", "-1", "9223372036854775807", "''",
+    "'x'", "CAST(x'ff' AS TEXT)", "zeroblob(10000)", f"printf('%.{2 * MOST_BYTES}c', '9')", "printf('%.5000c', '9')",
+]  # fmt: skip
 
 COLUMNS = [
     ("series", "key_id"),
@@ -349,7 +332,7 @@ def test_a_value_that_we_never_write_is_an_error_of_the_ledger(path: Path, table
 @pytest.mark.parametrize("column", ["at", "total", "pending"])
 def test_an_alarm_that_we_never_wrote_counts_as_none(path: Path, column: str) -> None:
     """And is replaced by one of ours: an alert rather twice than never."""
-    asked = [Asked(Question(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
+    asked = [AlertCheck(AlarmQuestion(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
     claim(path, asked, 1.0, seconds=10)
     for value in VALUES:
         change(path, f"UPDATE OR IGNORE alerts SET {column} = {value}")

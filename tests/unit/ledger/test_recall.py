@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file
-from apimart_cli.ledger.background import EVERY, Recall, Sought, remember
 from apimart_cli.ledger.place import LedgerError, NoLedgerError, Ours, check_file
+from apimart_cli.ledger.recall import EVERY, Recall, Sought
+from apimart_cli.ledger.store import remember
 from apimart_cli.rules.spending import Sample
 from support.ledger import NOW, WORK, entry
 from support.stopwatch import Stopwatch
@@ -25,7 +26,7 @@ SOUGHT = Sought(
 def path(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "history.db"
     for thread in threading.enumerate():
-        if thread.name == "ledger":
+        if thread.name == "apimart-ledger":
             thread.join(10)
 
 
@@ -114,7 +115,7 @@ def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: 
     recall = Recall(path, SOUGHT)
     with pytest.raises(LedgerError, match="was not read in time"):
         recall.samples(WORK, 1)
-    [thread] = [each for each in threading.enumerate() if each.name == "ledger"]
+    [thread] = [each for each in threading.enumerate() if each.name == "apimart-ledger"]
     recall.stop()
     thread.join(30)
     assert not thread.is_alive()

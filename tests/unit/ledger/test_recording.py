@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file, queries, store
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.place import LedgerError, Ours, make_file
 from apimart_cli.ledger.schema import Entry
+from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 from support.stopwatch import Stopwatch
 
@@ -71,7 +71,7 @@ def test_a_disk_that_hangs_costs_a_quarter_of_a_second(path: Path, monkeypatch: 
     watch.took().assert_within(2)
     wakes_up.set()
     for thread in threading.enumerate():
-        if thread.name == "ledger":
+        if thread.name == "apimart-ledger":
             thread.join(10)
 
 
