@@ -56,7 +56,8 @@ def look(used: str, left: str = "100") -> Look:
 
 
 def spending(count: int) -> Look:
-    return look(str(count))
+    """All at once: who spends all the time is soon taken to have spent the rest while a busy machine does not look."""
+    return look("8" if count >= 7 else "0")
 
 
 def fallen(count: int) -> Look:
