@@ -19,6 +19,9 @@ from typing import Any
 
 NUMBER = struct.Struct("!I")
 
+KEYRING = "PYTHON_KEYRING_BACKEND"
+"""The variable that names a keyring, which may be one of a test's own."""
+
 LATE = {"typer.rich_utils", "keyring"}
 """What each command has to load for itself, as it looks at the environment when it is loaded."""
 
@@ -103,6 +106,8 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    if KEYRING in environment:
+        sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
     sys.argv = arguments
     # As the interpreter opens them in this locale.
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
