@@ -335,7 +335,7 @@ def test_a_base_url_and_a_scope_of_the_file_are_used(run: Run, sandbox: Sandbox,
     )
     assert run("balance", "-p", "work", "-o", "value").stdout == "100.0\n"
     assert run("balance", "-p", "work", "-o", "value", "--scope", "key").stdout == "10.5\n"
-    ended = run("balance", "-p", "work", "--base-url", "http://127.0.0.1:9", "--timeout", "0.1")
+    ended = run("balance", "-p", "work", "--base-url", "http://127.0.0.1:9", "--timeout", "5")
     assert "could not reach 127.0.0.1:9" in ended.stderr
 
 
