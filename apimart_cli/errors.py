@@ -15,11 +15,13 @@ Every other module may import this one. Pure: no I/O, nothing heavy imported.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from apimart_cli.text import visible
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 class ExitCode(IntEnum):

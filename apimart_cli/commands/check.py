@@ -91,7 +91,6 @@ def check(
 
         apimart check --min 5
         apimart check --min 5 --min-runway 3d
-        apimart check --min 5 --scope key
         apimart check --max-spent 5 --within 24h
 
     Each profile needs a threshold, as an option or in the config file: --min, --max-used, --min-runway or --max-spent.

@@ -39,7 +39,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: .3rem .8rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child, .text { text-align: left; overflow-wrap: anywhere; }
 tfoot td { font-weight: bold; border: 0; }
-meter { width: 6rem; }
+meter { width: 6rem; } meter + span { display: inline-block; min-width: 3rem; }
 @media print { :root { --text: #000; --quiet: #333; --line: #999; --bar: #333; --back: #fff; }
   body { margin: 0; max-width: none; } section { break-inside: avoid-page; } }
 """
@@ -134,7 +134,7 @@ def _cells(row: Booked, usage: Usage, by: UsageBy) -> str:
     model = f'<td class="text">{_text(row.model or "") or "(no name)"}</td>' if by.has_model else ""
     share = share_of(row.spent, usage.total.spent)
     percent = int(share * 100)
-    meter = f'<meter max="100" value="{percent}">{percent} %</meter> {percent} %'
+    meter = f'<meter max="100" value="{percent}"></meter> <span>{percent} %</span>'
     return f"{day}{model}{_numbers(row, meter)}"
 
 
