@@ -150,7 +150,9 @@ class Question:
         if isinstance(result, AuthError) and result.rejection is not None and key is not None:
             # The answer may be shared by keys of several sources.
             result = key_rejected(result.rejection, source=key.source)
-        return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
+        said = self._means.redactor.quoted_in(result.message) if isinstance(result, ApimartError) else ()
+        key_id = key.key_id if key else None
+        return Reading(target.profile, target.scope, target.unit, result, key_id, target.host, quoted=said)
 
     def _ask(self) -> Balance:
         target, means = self._target, self._means

@@ -18,6 +18,7 @@ One redactor for every key of a run: a gateway that answers one key may repeat a
 import re
 import threading
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -211,6 +212,18 @@ LOOKED_AT = 5 * QUOTE_LIMIT
 """Characters of a text that are looked at: more than a message shows of it."""
 
 
+MOST_REMEMBERED = 16
+"""Most quoted texts that are remembered, to tell them apart from words of ours."""
+
+SHORTEST_CUT = 40
+"""Fewest characters that a message leaves of a text that it cuts."""
+
+
+def _longest_beginning(text: str, message: str) -> str:
+    """Return `text`, or its first SHORTEST_CUT characters, where they stand in `message`; else nothing."""
+    return next((each for each in (text, text[:SHORTEST_CUT]) if each in message), "")
+
+
 class Redactor:
     """Quotes foreign text, and withholds what repeats a piece of any key it knows. Safe to share between threads."""
 
@@ -219,6 +232,7 @@ class Redactor:
         self._waiting = {key.reveal() for key in keys}
         self._known: set[str] = set()
         self._pieces = Pieces()
+        self._quoted: deque[str] = deque(maxlen=MOST_REMEMBERED)
 
     def add(self, key: ApiKey) -> None:
         """Look for `key`, too, from now on."""
@@ -230,8 +244,16 @@ class Redactor:
         looked_at = text.strip()[:LOOKED_AT]
         # What is left out may have stood between two halves of a key.
         shown, pieces = without_token_ids(looked_at), self._all_pieces()
-        is_echo = any(pieces.are_in(each) for each in {looked_at, shown})
-        return WITHHELD if is_echo else quote(shown)
+        if any(pieces.are_in(each) for each in {looked_at, shown}):
+            return WITHHELD
+        quoted = quote(shown)
+        self._quoted.append(quoted)
+        return quoted
+
+    def quoted_in(self, message: str) -> tuple[str, ...]:
+        """Return what stands in `message` of the foreign texts that were quoted last, in full or cut."""
+        found = (_longest_beginning(quoted, message) for quoted in list(self._quoted) if quoted)
+        return tuple(dict.fromkeys(filter(None, found)))
 
     def _all_pieces(self) -> Pieces:
         """Return the pieces of all keys. They are made when something is quoted; most runs never need them."""

@@ -23,8 +23,13 @@ def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int)
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
+    return f"{_line(verdict_document(verdict))}\n"
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the fields of its JSON."""
     judged = verdict.judged
-    document = {
+    return {
         "schema": SCHEMA,
         "verdict": verdict.outcome.value,
         "exit_code": int(verdict.exit_code),
@@ -34,7 +39,6 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
         "stopped_by": [without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS],
         "readings": [_judged_document(each) for each in judged],
     }
-    return f"{_line(document)}\n"
 
 
 def judged_as_json(judged: Sequence[Judged]) -> str:

@@ -51,6 +51,8 @@ class Reading(NamedTuple):
     """Of what can be spent: the readings of the key and the account that it was made of."""
     forecast: "Forecast | None" = None
     """How long the balance lasts; None where nothing was recorded before, or nobody asked."""
+    quoted: tuple[str, ...] = ()
+    """Of a failure: what its message repeats of the gateway's words."""
 
     @property
     def balance(self) -> Balance | None:
