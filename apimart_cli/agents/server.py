@@ -69,13 +69,12 @@ async def _serve(call: Call, source: BinaryIO, sink: BinaryIO) -> OSError | None
             await server.run(read_stream, write_stream, server.create_initialization_options())
 
     serving = asyncio.create_task(run())
-    broken = asyncio.create_task(wire.is_broken.wait())
-    await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
+    over = asyncio.create_task(wire.is_over.wait())
+    await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
-        broken.cancel()
+        # It ends by itself only when it fails.
         serving.result()
-    # What is under way ends with the process.
-    serving.cancel()
+    # Cancelled with what is under way: versions of the SDK differ in what they make of an end.
     return wire.error
 
 
@@ -130,19 +129,20 @@ class _Wire:
         self._source = source
         self._sink = sink
         self._open: set[str] = set()
-        self.is_broken = asyncio.Event()
-        """Whether nothing can be written any more."""
+        self.is_over = asyncio.Event()
+        """Whether one of the two has ended."""
         self.error: OSError | None = None
         """Why, where the client has not just gone away."""
 
-    async def read(self) -> str | None:
-        """Return the next line; None at the end, once what was asked is answered, or has had its time."""
+    async def read(self) -> str:
+        """Return the next line. After the last one it is over, once what was asked is answered, or has had its time."""
         line = await _in_thread(self._source.readline)
         if not line:
             give_up_at = asyncio.get_running_loop().time() + LINGER
             while self._open and asyncio.get_running_loop().time() < give_up_at:
                 await asyncio.sleep(PAUSE)
-            return None
+            self.is_over.set()
+            await asyncio.Event().wait()
         text = line.decode("utf-8", "replace")
         message = _message(text)
         if message.get("method") == "notifications/cancelled":
@@ -157,10 +157,10 @@ class _Wire:
         try:
             await _in_thread(lambda: self._put(text.encode("utf-8", "backslashreplace")))
         except (BrokenPipeError, ConnectionResetError):
-            self.is_broken.set()
+            self.is_over.set()
         except OSError as error:
             self.error = error
-            self.is_broken.set()
+            self.is_over.set()
         message = _message(text)
         if "method" not in message:
             self._open.discard(_id(message, "id"))
@@ -194,10 +194,7 @@ class _Lines:
         return self
 
     async def __anext__(self) -> str:
-        line = await self._wire.read()
-        if line is None:
-            raise StopAsyncIteration
-        return line
+        return await self._wire.read()
 
 
 class _Writing:

@@ -176,7 +176,7 @@ def test_standard_output_carries_the_protocol_alone(
     """What a library prints when it loads, and what a command that prints the key reads and writes, is kept out."""
     chatty = tmp_path / "chatty"
     chatty.mkdir()
-    (chatty / "socks.py").write_text('print("a library prints")\nimport os\nos.write(1, b"and again\\n")\n')
+    (chatty / "socks.py").write_text('print("a library prints", flush=True)\nimport os\nos.write(1, b"and again\\n")\n')
     # The command would take the next line of the protocol for its own, if it could.
     write_config(
         f'[profiles.default]\nbase_url = "{sandbox.url}"\n'

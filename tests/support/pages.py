@@ -33,6 +33,7 @@ INSTALL_LINES = {
     "uv tool install .",
     "python3 -m pip install '.[keyring]'",
     "python3 -m pip install '.[prometheus]'",
+    "python3 -m pip install '.[mcp]'",
 }
 """Lines that need the package index. They are compared to the letter; every other command is run."""
 
