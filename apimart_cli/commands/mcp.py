@@ -16,12 +16,14 @@ app = new_app()
 def mcp(debug: Debug = False) -> ExitCode:
     """Answer agents about balances (Model Context Protocol).
 
-        claude mcp add apimart-balance -- apimart mcp
-        codex mcp add apimart-balance -- apimart mcp
+        apimart mcp
+        apimart mcp --debug
 
-    An agent starts it and talks to it on standard input and output; a person needs no such thing. Its tools are
-    get_balance, check_budget, forecast and list_profiles. They change nothing, and take no key, address or path: keys
-    come from the config file and the environment, as for every command. Needs the package mcp.
+    An agent starts it, and talks to it on standard input and output. To have Claude Code or Codex do so:
+    claude mcp add apimart-balance -- apimart mcp, or codex mcp add apimart-balance -- apimart mcp.
+
+    Its tools are get_balance, check_budget, forecast and list_profiles. They change nothing, and take no key, address
+    or path: keys come from the config file and the environment, as for every command. Needs the package mcp.
 
     Exit codes: 0 the client went away, 1 internal error, 2 usage, 130 interrupted.
     """

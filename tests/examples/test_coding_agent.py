@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.agent_picture import PICTURE, lines_shown, plain
 from support.coding_agents import (
     Place,
     ask_claude,
@@ -21,7 +23,7 @@ from support.coding_agents import (
     claude_variables,
     place,
     run,
-    shown_by_claude,
+    screen_of_claude,
 )
 from support.made_up_model import MadeUpModel, Told, Wish, made_up_model
 from support.pages import PAGES, blocks
@@ -295,8 +297,20 @@ def test_the_status_line_shows_what_is_left(at: Place) -> None:
     [settings] = [block.text for block in blocks(PAGES["docs/statusline.md"]) if '"statusLine"' in block.text]
     _write(at._replace(project=at.home), ".claude/settings.json", settings)
     with made_up_model() as model:
-        shown = shown_by_claude(recorded, claude_variables(model), until="APIMart: ")
-    assert any(line.strip().startswith("APIMart: 3") for line in shown)
+        screen = screen_of_claude(recorded, claude_variables(model), until="APIMart: ")
+    assert any(line.strip().startswith("APIMart: 3") for line in screen.display)
+
+
+def test_the_picture_shows_what_the_agent_shows_today(tmp_path: Path, environment: dict[str, str]) -> None:
+    """What it says of us: the question, the call, the reason of the hook, the answer and the status line."""
+    del environment["APIMART_RECORD"]
+    need("claude")
+    lines = [plain(line).strip() for line in lines_shown(tmp_path, environment)]
+    picture = "".join(ElementTree.parse(PICTURE).getroot().itertext()).replace("\xa0", " ")
+    ours = [line for line in lines if re.search("draw a|apimart|BELOW|required|Too little|APIMart", line)]
+    assert len(ours) == 6
+    for line in ours:
+        assert " ".join(line.split()[:4]) in picture
 
 
 def _write(at: Place, name: str, text: str) -> None:

@@ -107,37 +107,45 @@ def run(at: Place, *command: str, env: Mapping[str, str] | None = None, code: in
     return ended.stdout
 
 
-COLUMNS, ROWS = 100, 30
-
-
-def shown_by_claude(at: Place, variables: Mapping[str, str], *, until: str) -> list[str]:
-    """Start Claude Code at a terminal, and return its screen as soon as `until` stands on it."""
+def screen_of_claude(
+    at: Place, variables: Mapping[str, str], *, until: str, typed: str = "", columns: int = 100, rows: int = 30
+) -> pyte.Screen:
+    """Start Claude Code at a terminal, type a question, and return its screen with `until` on it, at rest."""
     settings = {
         "hasCompletedOnboarding": True,
         "theme": "dark",
-        "projects": {str(at.project): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
         "customApiKeyResponses": {"approved": ["made-up"], "rejected": []},
     }
     path = at.home / ".claude.json"
     known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    project = known.setdefault("projects", {}).setdefault(str(at.project), {})
+    project |= {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}
     path.write_text(json.dumps({**known, **settings}), encoding="utf-8")
-    screen = pyte.Screen(COLUMNS, ROWS)
+    screen = pyte.Screen(columns, rows)
     stream = pyte.ByteStream(screen)
     child = pexpect.spawn(
         need("claude"),
         [],
         env={**at.environment, **variables, "TERM": "xterm-256color"},
         cwd=str(at.project),
-        dimensions=(ROWS, COLUMNS),
+        dimensions=(rows, columns),
     )
     give_up_at = time.monotonic() + SECONDS
+    is_typed = not typed
     try:
-        while not any(until in line for line in screen.display):
+        while True:
             assert time.monotonic() < give_up_at, "\n".join(screen.display)
             try:
                 stream.feed(child.read_nonblocking(65536, timeout=1))
             except pexpect.TIMEOUT:
-                continue
-        return list(screen.display)
+                if any(until in line for line in screen.display):
+                    return screen
+            if not is_typed and any(
+                "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}" in line for line in screen.display
+            ):
+                child.send(typed)
+                child.expect_exact(typed[-5:])
+                child.send("\r")
+                is_typed = True
     finally:
         child.close(force=True)

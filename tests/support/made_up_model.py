@@ -18,6 +18,8 @@ class Wish(NamedTuple):
     tool: str
     """The end of its name: agents put the name of the server before it, each in its own way."""
     arguments: Mapping[str, Any]
+    is_optional: bool = False
+    """Whether it is left out where the agent has no such tool."""
 
 
 class Told(NamedTuple):
@@ -40,8 +42,11 @@ class Called(NamedTuple):
 class MadeUpModel:
     """What the model is to call, and what it was told of that."""
 
-    def __init__(self, wishes: Sequence[Wish]) -> None:
-        self.wishes = wishes
+    def __init__(self, wishes: Sequence[Wish], last: str) -> None:
+        self._left = list(wishes)
+        self._made: list[Called] = []
+        self.last = last
+        """What it says at the end."""
         self.told: list[Told] = []
         """What the agent told of each call, in their order."""
         self.questions: list[Mapping[str, Any]] = []
@@ -55,25 +60,31 @@ class MadeUpModel:
         """
         if len(told) > len(self.told):
             self.told = list(told)
-        if len(told) >= len(self.wishes):
-            return None
-        wish = self.wishes[len(told)]
-        found = [each for each in tools if each[0].endswith(wish.tool)]
-        if not found:
-            return None
-        name, namespace = found[0]
-        return Called(f"call_{len(told) + 1}", name, namespace, json.dumps(wish.arguments))
+        if len(told) < len(self._made):
+            # The same question once more.
+            return self._made[len(told)]
+        while self._left and tools:
+            wish = self._left[0]
+            found = [each for each in tools if each[0].endswith(wish.tool)]
+            if not found and not wish.is_optional:
+                return None
+            del self._left[0]
+            if found:
+                name, namespace = found[0]
+                self._made.append(Called(f"call_{len(told) + 1}", name, namespace, json.dumps(wish.arguments)))
+                return self._made[-1]
+        return None
 
 
 @contextmanager
 def made_up_model(
-    *wishes: Wish, on_question: Callable[[Mapping[str, Any]], None] | None = None
+    *wishes: Wish, on_question: Callable[[Mapping[str, Any]], None] | None = None, last: str = "done"
 ) -> Iterator[MadeUpModel]:
     """Serve a model that calls these tools, on a port of this machine, until the block is left.
 
     `on_question` is called with each question before it is answered.
     """
-    model = MadeUpModel(wishes)
+    model = MadeUpModel(wishes, last)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -125,7 +136,7 @@ def _messages(model: MadeUpModel, question: Mapping[str, Any], is_stream: bool) 
     told = [Told(bool(each.get("is_error")), _text_of(each["content"])) for each in results]
     call = model.next_call(told, [(tool["name"], None) for tool in question.get("tools", ()) if "name" in tool])
     if call is None:
-        return _as_message({"type": "text", "text": "done"}, "end_turn", is_stream)
+        return _as_message({"type": "text", "text": model.last}, "end_turn", is_stream)
     block = {"type": "tool_use", "id": call.id, "name": call.name, "input": json.loads(call.arguments)}
     return _as_message(block, "tool_use", is_stream)
 
@@ -175,7 +186,7 @@ def _responses(model: MadeUpModel, question: Mapping[str, Any], is_stream: bool)
     told = [Told(False, _text_of(each["output"])) for each in results]
     call = model.next_call(told, list(_functions(question.get("tools", ()))))
     if call is None:
-        content = [{"type": "output_text", "text": "done", "annotations": []}]
+        content = [{"type": "output_text", "text": model.last, "annotations": []}]
         item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
     else:
         item = {"type": "function_call", "id": f"fc_{call.id}", "call_id": call.id, "name": call.name}
@@ -212,7 +223,7 @@ def _completions(model: MadeUpModel, question: Mapping[str, Any], is_stream: boo
     results = [message for message in question["messages"] if message["role"] == "tool"]
     told = [Told(False, _text_of(each["content"])) for each in results]
     call = model.next_call(told, [(tool["function"]["name"], None) for tool in question.get("tools", ())])
-    message: dict[str, Any] = {"role": "assistant", "content": "done"}
+    message: dict[str, Any] = {"role": "assistant", "content": model.last}
     if call is not None:
         function = {"name": call.name, "arguments": call.arguments}
         message = {"role": "assistant", "content": None}
