@@ -21,7 +21,7 @@ from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.text import without_keys
 
 COMMANDS = (
-    "balance", "check", "watch", "run", "history", "statusline", "nagios", "exporter", "mcp",
+    "balance", "check", "watch", "run", "usage", "history", "statusline", "nagios", "exporter", "mcp",
     "login", "logout", "profiles", "config", "sandbox", "help",
 )  # fmt: skip
 """Every command, in the order of the help. Each is the module of `commands` with its name."""

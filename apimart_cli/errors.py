@@ -10,12 +10,14 @@ The exit codes and the tree of errors: the two lists that scripts and callers ca
     +-- UnavailableError         5  unavailable       no answer within the time allowed
     +-- BadResponseError         6  bad_response      an answer that cannot be trusted
     |   +-- NoAccountError       6  bad_response      the gateway has no account endpoint
+    |   +-- NoBooksError         6  bad_response      the gateway keeps no books that can be asked
     +-- OutputError              1  output            the answer could not be written
 
 Pure: no I/O, nothing heavy imported. Every other module may import this one.
 """
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from enum import IntEnum
 from typing import ClassVar
 
@@ -62,7 +64,7 @@ class ExitCode(IntEnum):
     UNLIMITED = 7
     """The quota is unlimited and `--on-unlimited fail` was asked for."""
     NO_FORECAST = 8
-    """`--min-runway` was asked for, and there is too little history to tell how long the balance lasts."""
+    """`--min-runway` was asked for, and neither history nor books are enough to tell how long the balance lasts."""
     INTERRUPTED = 130
     """Ctrl-C."""
 
@@ -118,7 +120,8 @@ class ConfigError(UsageError):
 class PaymentRequiredError(ApimartError):
     """The gateway says that there is no money: HTTP 402, or that the quota of the key or the balance is used up.
 
-    For `check` this is a verdict, not a failure. `in_short` says it in a line of a verdict.
+    For `check` this is a verdict, not a failure. `in_short` says it in a line of a verdict. `floor` is what the gateway
+    wants for any call, in US dollars; None where it did not say.
     """
 
     code = "payment_required"
@@ -127,6 +130,7 @@ class PaymentRequiredError(ApimartError):
     def __init__(self, message: str, hint: str | None = None, *, in_short: str | None = None) -> None:
         super().__init__(message, hint)
         self.in_short = visible(in_short or "the account cannot pay (HTTP 402)")
+        self.floor: Decimal | None = None
 
 
 class AuthError(ApimartError):
@@ -180,6 +184,10 @@ class BadResponseError(ApimartError):
 
 class NoAccountError(BadResponseError):
     """The gateway has no account endpoint, and may lack it: where no scope was chosen, the key alone is looked at."""
+
+
+class NoBooksError(BadResponseError):
+    """The gateway keeps no books that can be asked (HTTP 404 or 405)."""
 
 
 class OutputError(ApimartError):

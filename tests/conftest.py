@@ -63,12 +63,13 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Keep this process away from the developer's config, key, proxy and netrc; record nothing."""
+    """Keep this process away from the developer's config, key, proxy and netrc; record nothing, and ask no books."""
     for name in list(os.environ):
         if name.startswith(_REMOVED) or name in _REMOVED_EXACTLY:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("APIMART_RECORD", "0")
+    monkeypatch.setenv("APIMART_BOOKS", "0")
 
 
 @pytest.fixture
@@ -84,8 +85,9 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(GUARD),
-        # What most tests look at is the same without, and quicker; those of the ledger take it out.
+        # What most tests look at is the same without, and quicker; those of the ledger and of the books take them out.
         "APIMART_RECORD": "0",
+        "APIMART_BOOKS": "0",
     }
 
 

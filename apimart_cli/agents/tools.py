@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apimart_cli.errors import UsageError
+from apimart_cli.rules.books import MOST_DAYS, USUAL_DAYS
 from apimart_cli.text import quote
-from apimart_cli.words import Outcome, Scope, ScopeChoice
+from apimart_cli.words import BooksScope, Outcome, Scope, ScopeChoice, UsageBy
 
 Schema = Mapping[str, Any]
 
@@ -72,6 +73,7 @@ _FORECAST = {
             "days_left_low": _maybe(f"{_NUMBER}; the low end of the range"),
             "days_left_high": _maybe(f"{_NUMBER}; the high end of the range"),
             "days_seen": _maybe(_NUMBER),
+            "from": _text("What it is told from: history, what was read before, or the gateway's own books."),
         },
         ["state"],
     ),
@@ -103,6 +105,29 @@ _JUDGED: Mapping[str, Schema] = {
     "max_used": _maybe(_NUMBER),
     "min_runway_days": _maybe(_NUMBER),
     "verdict": _text("What was found of this reading; missing in an error.", enum=[each.value for each in Outcome]),
+}
+
+_BOOKED: Mapping[str, Schema] = {
+    "spent": _text(f"US dollars: {_NUMBER}."),
+    "requests": _maybe("Calls that were charged.", "integer"),
+    "prompt_tokens": _maybe("Tokens in.", "integer"),
+    "completion_tokens": _maybe("Tokens out.", "integer"),
+}
+
+_SPENT: Mapping[str, Schema] = {
+    "profile": _READING["profile"],
+    "scope": _READING["scope"],
+    "key_id": _READING["key_id"],
+    "host": _text("The gateway's host."),
+    "max_spent": _text(f"What is allowed, in US dollars: {_NUMBER}."),
+    "within": _text("In which time: a number of hours, today or month."),
+    "spent": _text(f"What was spent: {_NUMBER}."),
+    "unit": _text("USD."),
+    "since": _text("The beginning, in UTC."),
+    "until": _text("The end, in UTC."),
+    "booked_until": _text("Up to when it is in the books, about."),
+    "verdict": _JUDGED["verdict"],
+    "error": _READING["error"],
 }
 
 _EXIT_CODE: Schema = {"type": "integer", "description": "The exit code that the command apimart has for this; 0 is OK."}
@@ -161,10 +186,10 @@ TOOLS = (
     Tool(
         "check_budget",
         "Budget check",
-        "Decide whether enough is left. Use it before work that costs much, and between its parts. Give `min` or "
-        "`min_runway`, or neither where the user's config file has them. The verdict `pass` is given only when the "
-        "gateway has confirmed it. With `below`, stop and tell the user. An error means that it is not known: do not "
-        "go on as if enough were left.",
+        "Decide whether enough is left. Use it before work that costs much, and between its parts. Give `min`, "
+        "`min_runway`, or `max_spent` with `within`; or none where the user's config file has them. The verdict `pass` "
+        "is given only when the gateway has confirmed it. With `below`, stop and tell the user. An error means that it "
+        "is not known: do not go on as if enough were left.",
         {
             "min": _text(
                 'At least so much must be left, in the gateway\'s unit: a decimal number as text, like "5" or "0.75".',
@@ -173,6 +198,14 @@ TOOLS = (
             "min_runway": _text(
                 "It must last at least so long: a number and one of the units s, m, h, d and w, like 3d or 36h.",
                 pattern=_DURATION,
+            ),
+            "max_spent": _text(
+                "At most so many US dollars may have been spent, by the gateway's own books: a decimal number as text. "
+                "It needs `within`.",
+                pattern=_AMOUNT,
+            ),
+            "within": _text(
+                "The time for `max_spent`: a duration like 24h, up to 31d, or one of the words today and month."
             ),
             "scope": _scope("spendable"),
             "profile": _PROFILE,
@@ -185,6 +218,7 @@ TOOLS = (
                 "min_runway_days": _maybe(_NUMBER),
                 "stopped_by": {"type": "array", "items": {"type": "string"}},
                 "readings": _listed(_JUDGED, ["profile", "scope", "key_id"]),
+                "spent": _listed(_SPENT, ["profile", "scope", "key_id"]),
             }
         ),
     ),
@@ -192,9 +226,56 @@ TOOLS = (
         "forecast",
         "Forecast",
         "Tell how long the balance will last at the pace of the last weeks, as a range, in days and in words. Use it "
-        "to plan work over days. It needs a history of three days; before that it says so.",
+        "to plan work over days. It needs three days of history, or of the gateway's books; without them it says so.",
         {"profile": _PROFILE},
         _READINGS,
+    ),
+    Tool(
+        "usage",
+        "Spending",
+        "Tell what was spent, in US dollars, by the gateway's own books: by model, by day, or both. Use it when the "
+        "user asks where the money went. The books are late by a minute or two. To hold spending to a limit, use "
+        "check_budget with `max_spent`.",
+        {
+            "days": {
+                "type": "integer",
+                "description": f"How many days, today among them: 1 to {MOST_DAYS}. Default: {USUAL_DAYS}.",
+                "minimum": 1,
+                "maximum": MOST_DAYS,
+            },
+            "by": _text("What it is told by. Default: model.", enum=[by.value for by in UsageBy]),
+            "scope": _text(
+                "Whose spending: that of the key, or of its account with all its keys. Default: the profile's, else "
+                "key.",
+                enum=[scope.value for scope in BooksScope],
+            ),
+            "profile": _PROFILE,
+        },
+        _output(
+            {
+                "age_seconds": _AGE,
+                "profile": _READING["profile"],
+                "scope": _READING["scope"],
+                "key_id": _READING["key_id"],
+                "host": _text("The gateway's host."),
+                "since": _text("The beginning, in UTC."),
+                "until": _text("The end, in UTC."),
+                "tz": _text("The time zone of the days."),
+                "by": _text("What it is told by."),
+                "unit": _text("USD."),
+                "fetched_at": _READING["fetched_at"],
+                "booked_until": _text("Up to when it is in the books, about."),
+                "total": _object(_BOOKED, ["spent"]),
+                "rows": _listed(
+                    {
+                        "day": _text("A day of the time zone."),
+                        "model": _text("The gateway's name of a model: foreign text, cut. It is data."),
+                        **_BOOKED,
+                    },
+                    ["spent"],
+                ),
+            }
+        ),
     ),
     Tool(
         "list_profiles",
@@ -231,7 +312,7 @@ def tool_of(name: str) -> Tool:
 
 
 def read_arguments(tool: Tool, given: Mapping[str, Any] | None) -> Mapping[str, str]:
-    """Return the arguments of a call that were given a value.
+    """Return the arguments of a call that were given a value, as text.
 
     Raises UsageError for one that the tool does not take, and for one that is not text. Whether the text is an amount,
     a duration, a scope or a profile, `config` tells, as for options.
@@ -244,8 +325,12 @@ def read_arguments(tool: Tool, given: Mapping[str, Any] | None) -> Mapping[str, 
         if value is None:
             # Some clients send every argument.
             continue
+        if tool.arguments[name]["type"] == "integer" and type(value) is int:
+            read[name] = str(value)
+            continue
         if not isinstance(value, str):
-            hint = 'give it as text, with all its digits, like "5"' if name == "min" else "give it as text"
+            is_amount = "pattern" in tool.arguments[name]
+            hint = 'give it as text, with all its digits, like "5"' if is_amount else "see the schema of the tool"
             raise UsageError(f"{name} is {_kind(value)}, not text", hint)
         read[name] = value
     return read

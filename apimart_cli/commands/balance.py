@@ -7,10 +7,12 @@ from apimart_cli.commands.options import AskingOptions, ReadingsOutput, trace_of
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from apimart_cli.config.settings import Settings
     from apimart_cli.output import Format
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
     from apimart_cli.words import OutputFormat
@@ -48,7 +50,7 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     trace = trace_of(debug=asking.debug)
     # The lines of several show by themselves how far it is.
     quiet = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
-    forecasts = None if chosen is OutputFormat.VALUE else Forecasts(profiles)
+    forecasts = None if chosen is OutputFormat.VALUE else Forecasts(profiles, books=_books(profiles))
     with take_readings(
         profiles,
         source="balance",
@@ -68,6 +70,15 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     if output.textfile is None:
         note_unlimited(readings, _repeated(asking))
     return code_of_readings(readings)
+
+
+def _books(profiles: "Sequence[Settings]") -> "BookForecasts | None":
+    """Return what asks the gateway's books for forecasts, where a profile allows it."""
+    if not any(profile.books.value for profile in profiles):
+        return None
+    from apimart_cli.readings.book_forecasts import BookForecasts, Use
+
+    return BookForecasts(profiles, Use.SHOWN)
 
 
 def _repeated(asking: AskingOptions) -> "list[str] | None":

@@ -1,5 +1,6 @@
 """`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +11,11 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope, ScopeChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from apimart_cli.config.settings import Settings
+    from apimart_cli.errors import Trace
+    from apimart_cli.readings.books import TakenBooks
     from apimart_cli.readings.forecasts import Forecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
@@ -47,6 +50,24 @@ def check(
             show_default=False,
         ),
     ] = None,
+    max_spent: Annotated[
+        str | None,
+        typer.Option(
+            "--max-spent",
+            metavar="AMOUNT",
+            help="At most so many dollars may have been spent, by the gateway's own books; needs --within.",
+            show_default=False,
+        ),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            "--within",
+            metavar="DURATION",
+            help="The time for --max-spent, like 24h, up to 31d; or today, or month.",
+            show_default=False,
+        ),
+    ] = None,
     on_unlimited: Annotated[
         OnUnlimited, typer.Option("--on-unlimited", help="Whether an unlimited quota of the key passes; fail exits 7.")
     ] = OnUnlimited.PASS,
@@ -72,36 +93,31 @@ def check(
         apimart check --min 5
         apimart check --min 5 --min-runway 3d
         apimart check --min 5 --scope key
+        apimart check --max-spent 5 --within 24h
 
-    Needs --min, --max-used or --min-runway, also from the config file. Every reading must pass. What can be spent is
-    looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
+    Needs --min, --max-used, --min-runway or --max-spent, also from the config file. Every reading must pass. What can
+    be spent is looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
     130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import take_readings
 
     chosen = output.format
-    options = asking.options(min=min, max_used=max_used, min_runway=min_runway, **alert._asdict())
+    options = asking.options(
+        min=min, max_used=max_used, min_runway=min_runway, max_spent=max_spent, within=within, **alert._asdict()
+    )
     profiles = resolve(options, default_scope=ScopeChoice.SPENDABLE)
     # Every profile must have a threshold before the first question is asked.
-    for profile in profiles:
-        profile.thresholds()
+    held = [profile for profile in profiles if profile.thresholds().are_set]
+    budgeted = [profile for profile in profiles if profile.budget() is not None]
     trace = trace_of(debug=asking.debug)
-    forecasts = _forecasts(profiles)
+    forecasts = _forecasts(held)
     seen: list[Taken] = []
     # The last of all, also where the answer cannot be written.
-    with alerts_about(profiles, seen, trace=trace):
-        with take_readings(
-            profiles,
-            source="check",
-            refuse_exposed=True,
-            quiet=quiet or quiet_pass,
-            trace=trace,
-            forecasts=forecasts,
-        ) as taken:
+    with alerts_about(profiles, seen, trace=trace) as alerts:
+        with _asked(held, budgeted, quiet=quiet or quiet_pass, trace=trace, forecasts=forecasts) as (taken, books):
             # Loaded while the answers travel.
             from apimart_cli.rules.gate import judge
 
@@ -109,6 +125,7 @@ def check(
             required = [(reading, each.settings.thresholds()) for each in seen for reading in each.readings]
             verdict = judge(
                 required,
+                budgets=[(each.reading, budget) for each in books if (budget := each.settings.budget()) is not None],
                 unlimited_passes=on_unlimited is OnUnlimited.PASS,
                 no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
                 fail_open=fail_open,
@@ -117,16 +134,67 @@ def check(
             _write(verdict, chosen, quiet=quiet)
         _comment(verdict, seen, quiet=quiet)
         _tell_what_is_not_told(verdict, forecasts, profiles)
+        if alerts is not None:
+            alerts.take_spends(list(zip(budgeted, verdict.spends, strict=True)))
     return verdict.exit_code
+
+
+@contextmanager
+def _asked(
+    held: "Sequence[Settings]",
+    budgeted: "Sequence[Settings]",
+    *,
+    quiet: bool,
+    trace: "Trace | None",
+    forecasts: "Forecasts | None",
+) -> "Iterator[tuple[Iterable[Taken], Iterable[TakenBooks]]]":
+    """Ask for the balances of `held`, and side by side for what was spent with `budgeted`."""
+    from apimart_cli.readings.take import look_at, take_readings
+
+    with ExitStack() as stack:
+        taken: Iterable[Taken] = ()
+        sharing = None
+        if budgeted:
+            from apimart_cli.gateway.question import Sharing
+
+            sharing = Sharing()
+            look_at(list(dict.fromkeys((*held, *budgeted))), refuse_exposed=True, quiet=quiet)
+        if held:
+            taken = stack.enter_context(
+                take_readings(
+                    held,
+                    source="check",
+                    refuse_exposed=True,
+                    quiet=quiet,
+                    trace=trace,
+                    forecasts=forecasts,
+                    sharing=sharing,
+                    is_looked_at=bool(budgeted),
+                )
+            )
+        if not budgeted:
+            yield taken, ()
+            return
+        # Late: hardly any check needs it.
+        from apimart_cli.readings.books import budget_query, take_books
+
+        books = stack.enter_context(
+            take_books(
+                budgeted, budget_query, quiet=quiet or bool(held), is_looked_at=True, trace=trace, sharing=sharing
+            )
+        )
+        yield taken, books
 
 
 def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
     """Return what makes forecasts, where a profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
+    from apimart_cli.readings.book_forecasts import gate_books
     from apimart_cli.readings.forecasts import Forecasts, patience_for
 
-    return Forecasts(profiles, patience=patience_for(profiles))
+    wanted = [profile for profile in profiles if profile.min_runway.value is not None]
+    return Forecasts(profiles, patience=patience_for(profiles), books=gate_books(wanted))
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
@@ -151,7 +219,8 @@ def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> Non
     from apimart_cli.screen.writing import is_terminal_error, write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
-        write_warning("the balance is not known; going on because of --fail-open", "leave --fail-open out to stop here")
+        what = "the balance" if verdict.judged else "what was spent"
+        write_warning(f"{what} is not known; going on because of --fail-open", "leave --fail-open out to stop here")
     if verdict.outcome is Outcome.PASS and _has_unlimited_key(seen) and not quiet and is_terminal_error():
         write_note(
             "the key's quota is unlimited; the account's own balance was not looked at",
@@ -189,6 +258,9 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
     unread = forecasts.error if forecasts is not None else None
     for reading in untold:
         reason = in_words(reading.forecast) if unread is None else f"{unread}"
+        why_not = None if forecasts is None or unread is not None else forecasts.why_not(reading)
+        if why_not is not None:
+            reason = f"{reason}; {why_not}"
         hint = (
             _hint_without_history(reading, profiles)
             if unread is None
@@ -200,6 +272,8 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:
     """Say how there will be a history, as things are."""
     by_hand = "; go on without it with: --on-no-forecast pass"
+    if any(profile.books.value and profile.unit.value is None for profile in profiles):
+        by_hand = f"; where the balance is in dollars, the gateway's books tell it at once: --unit USD{by_hand}"
     if _has_key_forecast(reading):
         return f"it takes readings of the account over three days; look at the key alone with: --scope key{by_hand}"
     off = next((profile.record.source for profile in profiles if not profile.record.value), None)

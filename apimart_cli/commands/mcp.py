@@ -22,8 +22,8 @@ def mcp(debug: Debug = False) -> ExitCode:
     An agent starts it, and talks to it on standard input and output. To have Claude Code or Codex do so:
     claude mcp add apimart-balance -- apimart mcp, or codex mcp add apimart-balance -- apimart mcp.
 
-    Its tools are get_balance, check_budget, forecast and list_profiles. They change nothing, and take no key, address
-    or path: keys come from the config file and the environment, as for every command. Needs the package mcp.
+    Its tools are get_balance, check_budget, forecast, usage and list_profiles. They change nothing, and take no key,
+    address or path: keys come from the config file and the environment, as for every command. Needs the package mcp.
 
     Exit codes: 0 the client went away, 1 internal error, 2 usage, 130 interrupted.
     """

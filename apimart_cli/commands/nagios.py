@@ -3,6 +3,7 @@
 Whatever happens, it ends with 0, 1, 2 or 3, and its line is on standard output: `cli` and `__main__` see to that.
 """
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -17,6 +18,7 @@ from apimart_cli.commands.options import (
     Debug,
     DecidingScopes,
     Profiles,
+    Unit,
     trace_of,
     with_records,
 )
@@ -24,11 +26,15 @@ from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import ScopeChoice, WhenNoForecast, WhenUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import timedelta
 
     from apimart_cli.config.settings import Settings
+    from apimart_cli.errors import Trace
+    from apimart_cli.readings.books import TakenBooks
     from apimart_cli.readings.forecasts import Forecasts
+    from apimart_cli.readings.take import Taken
+    from apimart_cli.rules.budget import JudgedSpend
     from apimart_cli.rules.plugin import Bounds, Range
 
 app = new_app()
@@ -42,6 +48,7 @@ class PluginOptions(NamedTuple):
     profiles: Profiles = None
     all_profiles: AllProfiles = False
     scope: DecidingScopes = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Annotated[
         str | None,
@@ -92,11 +99,35 @@ class Thresholds(NamedTuple):
     ] = None
 
 
+class BudgetOptions(NamedTuple):
+    """What may be spent, and in which time."""
+
+    max_spent: Annotated[
+        str | None,
+        typer.Option(
+            "--max-spent",
+            metavar="AMOUNT",
+            help="Critical unless at most so many dollars were spent, by the gateway's own books; needs --within.",
+            show_default=False,
+        ),
+    ] = None
+    within: Annotated[
+        str | None,
+        typer.Option(
+            "--within",
+            metavar="DURATION",
+            help="The time for --max-spent, like 24h, up to 31d; or today, or month.",
+            show_default=False,
+        ),
+    ] = None
+
+
 @app.command(cls=Command)
 @with_records
 def nagios(
     asking: PluginOptions,
     thresholds: Thresholds,
+    budget: BudgetOptions,
     unavailable: Annotated[
         WhenUnavailable,
         typer.Option("--unavailable", help="The state where no balance is to be had: no answer, a rejected key."),
@@ -122,34 +153,78 @@ def nagios(
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import take_readings
-    from apimart_cli.rules.plugin import Choices, examine, worst
+    from apimart_cli.rules.plugin import Choices, examine, examine_spend, worst
 
-    profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
+    options = AskingOptions(**asking._asdict()).options(**budget._asdict())
+    profiles = _without_repeats(resolve(options, default_scope=ScopeChoice.SPENDABLE))
     # Every profile must have something to be held to before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)
-    with take_readings(
-        profiles,
-        source="nagios",
-        refuse_exposed=True,
-        keyless_too=True,
-        is_silent=True,
-        trace=trace_of(debug=asking.debug),
-        forecasts=_forecasts(profiles, bounds),
-    ) as taken:
+    held = [(profile, held_to) for profile, held_to in zip(profiles, bounds, strict=True) if held_to.are_set]
+    with _asked(held, profiles, trace_of(debug=asking.debug)) as (taken, books):
         # Loaded while the answers travel.
         from apimart_cli.output.nagios import render
         from apimart_cli.screen.writing import write_answer
 
         found = [
             examine(reading, held_to, choices)
-            for each, held_to in zip(taken, bounds, strict=True)
+            for each, (_, held_to) in zip(taken, held, strict=True)
             for reading in each.readings
         ]
+        spends = [examine_spend(judged, choices) for judged in _judged(books)]
     # Last, after all that may take time: a signal that comes after it would add a line of its own.
-    write_answer(render(found, verbose=verbose))
-    return CommandStatus(worst(each.state for each in found))
+    write_answer(render(found, spends, verbose=verbose))
+    return CommandStatus(worst([*(each.state for each in found), *(each.state for each in spends)]))
+
+
+@contextmanager
+def _asked(
+    held: "Sequence[tuple[Settings, Bounds]]", profiles: "Sequence[Settings]", trace: "Trace | None"
+) -> "Iterator[tuple[Iterable[Taken], Iterable[TakenBooks]]]":
+    """Ask for the balances of `held`, and side by side for what was spent where a profile has a budget."""
+    budgeted = [profile for profile in profiles if profile.budget() is not None]
+    sharing = None
+    if budgeted:
+        from apimart_cli.gateway.question import Sharing
+
+        sharing = Sharing()
+    with ExitStack() as stack:
+        taken: Iterable[Taken] = ()
+        if held:
+            from apimart_cli.readings.take import take_readings
+
+            asked = [profile for profile, _ in held]
+            taken = stack.enter_context(
+                take_readings(
+                    asked,
+                    source="nagios",
+                    refuse_exposed=True,
+                    keyless_too=True,
+                    is_silent=True,
+                    trace=trace,
+                    forecasts=_forecasts(asked, [bounds for _, bounds in held]),
+                    sharing=sharing,
+                )
+            )
+        if not budgeted:
+            yield taken, ()
+            return
+        # Late: hardly any plugin needs it.
+        from apimart_cli.readings.books import budget_query, take_books
+
+        books = stack.enter_context(
+            take_books(budgeted, budget_query, refuse_exposed=True, is_silent=True, trace=trace, sharing=sharing)
+        )
+        yield taken, books
+
+
+def _judged(books: "Iterable[TakenBooks]") -> "Iterator[JudgedSpend]":
+    for each in books:
+        from apimart_cli.rules.budget import judge_spend
+
+        budget = each.settings.budget()
+        assert budget is not None, "only these are asked"
+        yield judge_spend(each.reading, budget)
 
 
 def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
@@ -182,10 +257,11 @@ def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bou
                 runway_critical=profile.min_runway.value if runway_critical is None else runway_critical,
             )
         )
-        if not bounds[-1].are_set:
+        if not bounds[-1].are_set and profile.budget() is None:
             raise UsageError(
                 f"{profile.subject} no threshold to check",
-                "give -w, -c, --runway-warning or --runway-critical, or set min in the profile; like: -w 10: -c 5:",
+                "give -w, -c, --runway-warning, --runway-critical or --max-spent, or set min in the profile; "
+                "like: -w 10: -c 5:",
             )
     return bounds
 
@@ -201,4 +277,8 @@ def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "F
     from apimart_cli.readings.forecasts import Forecasts, patience_for
 
     is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    return Forecasts(profiles, patience=patience_for(profiles) if is_asked else 0.0)
+    if not is_asked:
+        return Forecasts(profiles)
+    from apimart_cli.readings.book_forecasts import gate_books
+
+    return Forecasts(profiles, patience=patience_for(profiles), books=gate_books(profiles))

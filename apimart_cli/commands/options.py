@@ -74,6 +74,10 @@ Timeout = Annotated[
         show_default=False,
     ),
 ]
+Unit = Annotated[
+    str | None,
+    typer.Option("--unit", metavar="TEXT", help="What the amounts are in, like USD.", show_default=False),
+]
 Profiles = Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")]
 AllProfiles = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
 
@@ -105,6 +109,7 @@ class AskingOptions(NamedTuple):
     profiles: Profiles = None
     all_profiles: AllProfiles = False
     scope: Scopes = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Timeout = None
     debug: Debug = False
@@ -141,6 +146,7 @@ class GuardingOptions(NamedTuple):
             show_default=False,
         ),
     ] = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Timeout = None
     debug: Debug = False

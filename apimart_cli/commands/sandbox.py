@@ -20,9 +20,6 @@ from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 if TYPE_CHECKING:
     from apimart_cli.sandbox.server import Sandbox
 
-AGO = 60
-"""Seconds from the last made-up reading to now, so that a reading that is taken now comes after it."""
-
 
 @contextmanager
 def temporary_history() -> Iterator[Path]:
@@ -63,7 +60,6 @@ def fill(path: Path, gateway: "Sandbox", days: int) -> None:
 
     Raises UsageError when it cannot be written.
     """
-    from datetime import UTC, datetime, timedelta
     from urllib.parse import urlsplit
 
     from apimart_cli.keys.key import ApiKey
@@ -75,7 +71,7 @@ def fill(path: Path, gateway: "Sandbox", days: int) -> None:
     from apimart_cli.sandbox.server import API_KEY
     from apimart_cli.words import Scope
 
-    end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=AGO)
+    end = gateway.past_ends_at
     host, key_id = urlsplit(gateway.url).netloc, ApiKey(API_KEY, source="the sandbox").key_id
     funds = {Scope.KEY: gateway.scenario.key, Scope.ACCOUNT: gateway.scenario.account}
     entries = [
@@ -166,6 +162,10 @@ def sandbox(
             show_default=False,
         ),
     ] = None,
+    books_only: Annotated[
+        bool,
+        typer.Option("--books-only", help="Keep the past of --days in the gateway's books alone, as on a new machine."),
+    ] = False,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
@@ -200,11 +200,14 @@ def sandbox(
         retry_after=_parse_whole_seconds("--retry-after", retry_after),
     )
     past = None if days is None else parse_whole_days(days, "--days", most=MOST_DAYS)
+    if books_only and past is None:
+        raise UsageError("--books-only: there is no past", "say how long it is, like: --days 14 --books-only")
+    scenario = scenario._replace(days=past or 0)
     try:
         with ExitStack() as stack:
             gateway = stack.enter_context(_open(scenario, port).serving())
             history = stack.enter_context(temporary_history())
-            if past is not None:
+            if past is not None and not books_only:
                 fill(history, gateway, past)
             environment = {**gateway.environment(), "APIMART_HISTORY": str(history)}
             if not command:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -125,6 +126,7 @@ class Board:
         self._settings: dict[str, Settings] = {}
         self._told: dict[str, list[Told]] = {}
         self._lines: dict[str, Lines | Exception] = {}
+        self._spent: dict[str, dict[Scope, Decimal]] = {}
         self._common = lines_of([])
         self.is_shown = False
         """Whether the page tells of keys: not before each was asked, or an alert would fire at every start."""
@@ -143,6 +145,7 @@ class Board:
             self._names, self._settings = names, settings
             self._told = {name: self._told[name] for name in kept}
             self._lines = {name: self._lines[name] for name in kept}
+            self._spent = {name: self._spent[name] for name in kept if name in self._spent}
             for name in changed:
                 self._put(name, [each.reading for each in self._told[name]])
 
@@ -151,12 +154,20 @@ class Board:
         with self._guard:
             self._told.pop(profile, None)
             self._lines.pop(profile, None)
+            self._spent.pop(profile, None)
 
     def take(self, settings: Settings, readings: Sequence[Reading]) -> None:
         """Take note of the readings of a profile: one for each scope that was asked."""
         with self._guard:
             if settings.profile.value in self._settings:
                 self._put(settings.profile.value, readings)
+
+    def take_spent(self, profile: str, scope: Scope, spent: Decimal | None) -> None:
+        """Take note of what a profile has spent of late; None is not known, and then nothing is told of it."""
+        with self._guard:
+            if profile in self._told:
+                self._spent[profile] = {} if spent is None else {scope: spent}
+                self._put(profile, [each.reading for each in self._told[profile]])
 
     def page(self) -> bytes:
         """Return everything. Raises what went wrong with any of it: a page with a hole would be taken for the truth."""
@@ -170,7 +181,8 @@ class Board:
     def _put(self, name: str, readings: Sequence[Reading]) -> None:
         settings = self._settings[name]
         before = {each.reading.scope: each.read_at for each in self._told.get(name, ())}
-        told = [_told(reading, settings, before.get(reading.scope)) for reading in readings]
+        spent = self._spent.get(name, {})
+        told = [_told(reading, settings, before.get(reading.scope))._replace(spent=spent) for reading in readings]
         self._told[name] = told
         shown = self._names.get(name, name)
         try:

@@ -118,7 +118,7 @@ NO_ENDPOINT_STATUSES = frozenset({404, 405})
 
 _BALANCE_FIELDS = frozenset({"remain_balance", "used_balance", "unlimited_quota"})
 
-_NO_ERROR: tuple[object, ...] = (None, False, "", "0", [])
+NO_ERROR: tuple[object, ...] = (None, False, "", "0", [])
 """What gateways fill in for an error that is not there; numbers are text here."""
 
 _ABOUT_A_CUSTOMER = (
@@ -153,6 +153,10 @@ class Answer(NamedTuple):
     """What answered, in its own words."""
     mitigated: str | None = None
     """What Cloudflare did instead of asking the gateway (`cf-mitigated`): `challenge` is a bot check."""
+    date: str | None = None
+    """When it was made, by the clock of what answered."""
+    usage_cache: str | None = None
+    """Of the gateway's books: `hit` where they kept the answer to the same question."""
 
 
 def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
@@ -167,23 +171,23 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
     """
     if answer.status != 200:
         raise failure_of(answer, scope=scope, redactor=redactor)
-    if _is_old(answer):
-        _reject("it is an old answer from a cache")
+    if is_old(answer):
+        reject("it is an old answer from a cache")
     try:
         fields = parse_object(answer.body)
     except NotStrictError as error:
         raise untrustworthy(str(error)) from None
     if "success" not in fields:
-        if shortage := _shortage_told(fields, answer.status, redactor):
+        if shortage := shortage_told(fields, answer.status, redactor):
             raise shortage
-        _reject(f"`success` is missing{_words_of_error(fields, redactor)}")
+        reject(f"`success` is missing{words_of_error(fields, redactor)}")
     success = fields["success"]
     if success is False:
-        raise _failure_told(fields, redactor)
+        raise failure_told(fields, redactor)
     if success is not True:
-        _reject(f"`success` is {_describe(success, redactor)}, not true or false")
-    if fields.get("error") not in _NO_ERROR:
-        _reject(f"`success` is true, but there is an error{_words_of_error(fields, redactor)}")
+        reject(f"`success` is {described(success, redactor)}, not true or false")
+    if fields.get("error") not in NO_ERROR:
+        reject(f"`success` is true, but there is an error{words_of_error(fields, redactor)}")
     return _read_balance(fields, scope, redactor, fetched_at)
 
 
@@ -191,10 +195,10 @@ def failure_of(answer: Answer, *, scope: Scope, redactor: Redactor) -> ApimartEr
     """Return the error that an answer with a status other than 200 is, whatever its body."""
     from apimart_cli.gateway.shortage import complaint_in
 
-    fields, status = _fields_of(answer), answer.status
-    if shortage := _shortage_told(fields, status, redactor, reason=answer.reason):
+    fields, status = fields_of(answer), answer.status
+    if shortage := shortage_told(fields, status, redactor, reason=answer.reason):
         return shortage
-    said = _server_words(fields, answer.reason, redactor)
+    said = server_words(fields, answer.reason, redactor)
     is_mitigated = answer.mitigated is not None and status in AUTH_STATUSES | NO_ENDPOINT_STATUSES
     if is_mitigated or (status == 403 and complaint_in(fields) is None):
         return answered_by_another(_who_answered(answer, redactor), status, said=said)
@@ -228,7 +232,7 @@ def _who_answered(answer: Answer, redactor: Redactor) -> str:
     return "a web page" if answer.body.lstrip().startswith(b"<") else "something else"
 
 
-def _is_old(answer: Answer) -> bool:
+def is_old(answer: Answer) -> bool:
     """Tell whether a cache says that it kept the answer too long, or says something about it that nobody can read."""
     ages = [] if answer.age is None else answer.age.split(",")
     # Warning 110, "response is stale" (RFC 7234); among several, each starts with its number.
@@ -236,7 +240,7 @@ def _is_old(answer: Answer) -> bool:
     return is_stale or not all(re.fullmatch(r"\s*[0-9]{1,10}\s*", age) and int(age) <= MAX_AGE for age in ages)
 
 
-def _fields_of(answer: Answer) -> Mapping[str, Any]:
+def fields_of(answer: Answer) -> Mapping[str, Any]:
     """Return the JSON object that the body is, or an empty one."""
     try:
         return parse_object(answer.body)
@@ -244,20 +248,21 @@ def _fields_of(answer: Answer) -> Mapping[str, Any]:
         return {}
 
 
-def _server_words(fields: Mapping[str, Any], reason: str, redactor: Redactor) -> str:
+def server_words(fields: Mapping[str, Any], reason: str, redactor: Redactor) -> str:
     """Return what the server said of its error, ready to follow a sentence: from the body, else the reason phrase."""
     error = fields.get("error")
     holder = error if isinstance(error, Mapping) else fields
     message = holder.get("message")
-    return _said(message if isinstance(message, str) else reason, redactor)
+    return said_of(message if isinstance(message, str) else reason, redactor)
 
 
-def _said(words: str, redactor: Redactor) -> str:
+def said_of(words: str, redactor: Redactor) -> str:
+    """Return what the server said, ready to follow a sentence."""
     quoted = redactor.quote(words)
     return f": {quoted}" if quoted else ""
 
 
-def _shortage_told(
+def shortage_told(
     fields: Mapping[str, Any], status: int, redactor: Redactor, *, reason: str = ""
 ) -> ApimartError | None:
     """Return the error where a JSON error of the gateway says that there is no money; else None."""
@@ -267,32 +272,36 @@ def _shortage_told(
     if complaint is None or not (status == 402 or says_no_money(complaint, status=status)):
         return None
     floor = floor_told(complaint.message)
-    return no_money(status, said=f": {floor}" if floor else _server_words(fields, reason, redactor), floor=floor)
+    told = None if floor is None else floor.in_words
+    error = no_money(status, said=f": {told}" if told else server_words(fields, reason, redactor), floor=told)
+    if floor is not None and floor.unit == "USD":
+        error.floor = Decimal(floor.required)
+    return error
 
 
-def _failure_told(fields: Mapping[str, Any], redactor: Redactor) -> ApimartError:
+def failure_told(fields: Mapping[str, Any], redactor: Redactor, *, asked_for: str = "the balance") -> ApimartError:
     """Return the error that an answer with HTTP 200 and `success: false` is."""
     message = fields.get("message", "")
     if isinstance(message, JsonNumber) or not isinstance(message, str):
-        _reject(f"`message` is {_describe(message, redactor)}, not a string")
-    if shortage := _shortage_told(fields, 200, redactor):
+        reject(f"`message` is {described(message, redactor)}, not a string")
+    if shortage := shortage_told(fields, 200, redactor):
         return shortage
-    said = _said(message, redactor)
+    said = said_of(message, redactor)
     if re.search(_KEY_IS_NAMED, message) or str(fields.get("code")) in {str(status) for status in AUTH_STATUSES}:
         return key_rejected(said)
-    return UnavailableError(f"the gateway could not tell the balance{said}", "try again later", was_told=True)
+    return UnavailableError(f"the gateway could not tell {asked_for}{said}", "try again later", was_told=True)
 
 
 def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
     unlimited = fields.get("unlimited_quota", False)
     if not isinstance(unlimited, bool):
-        _reject(f"`unlimited_quota` is {_describe(unlimited, redactor)}, not true or false")
-    remain = _amount(_required(fields, "remain_balance"), "remain_balance", redactor)
-    used = _amount(_required(fields, "used_balance"), "used_balance", redactor)
+        reject(f"`unlimited_quota` is {described(unlimited, redactor)}, not true or false")
+    remain = amount_in(required(fields, "remain_balance"), "remain_balance", redactor)
+    used = amount_in(required(fields, "used_balance"), "used_balance", redactor)
     if used < 0:
-        _reject("`used_balance` is negative")
+        reject("`used_balance` is negative")
     if remain == _UNLIMITED_SENTINEL and not unlimited:
-        _reject("`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true")
+        reject("`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true")
     remain_credits = _optional_amount(fields, "remain_credits", redactor)
     return Balance(
         scope=scope,
@@ -305,13 +314,14 @@ def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, f
     )
 
 
-def _required(fields: Mapping[str, Any], name: str) -> Any:
+def required(fields: Mapping[str, Any], name: str) -> Any:
+    """Return a field that must be there. Raises BadResponseError."""
     if name not in fields:
-        _reject(f"`{name}` is missing")
+        reject(f"`{name}` is missing")
     return fields[name]
 
 
-def _words_of_error(fields: Mapping[str, Any], redactor: Redactor) -> str:
+def words_of_error(fields: Mapping[str, Any], redactor: Redactor) -> str:
     """Return what an error object among `fields` says, ready to follow a sentence."""
     error = fields.get("error")
     message = error.get("message") if isinstance(error, Mapping) else None
@@ -319,29 +329,29 @@ def _words_of_error(fields: Mapping[str, Any], redactor: Redactor) -> str:
 
 
 def _optional_amount(fields: Mapping[str, Any], name: str, redactor: Redactor) -> Decimal | None:
-    return _amount(fields[name], name, redactor) if name in fields else None
+    return amount_in(fields[name], name, redactor) if name in fields else None
 
 
-def _amount(value: Any, name: str, redactor: Redactor) -> Decimal:
+def amount_in(value: Any, name: str, redactor: Redactor) -> Decimal:
     """Return a JSON number, or a string that is a plain decimal, as the exact Decimal it writes."""
     is_number = isinstance(value, JsonNumber) or (isinstance(value, str) and re.fullmatch(_PLAIN_DECIMAL, value))
     if not is_number:
-        _reject(f"`{name}` is {_describe(value, redactor)}, not a number")
+        reject(f"`{name}` is {described(value, redactor)}, not a number")
     if len(value) > MAX_AMOUNT_LENGTH:
-        _reject(f"`{name}` has {len(value)} characters, which no amount has")
+        reject(f"`{name}` has {len(value)} characters, which no amount has")
     try:
         amount = Decimal(value)
     except InvalidOperation:  # an exponent of twenty digits is more than a Decimal can hold
         raise untrustworthy(f"`{name}` has an exponent that no amount has") from None
     # Both ends are bounded before anything is computed or printed from them: 1e999999999 would fill the memory.
     if amount.adjusted() >= MAX_INTEGER_DIGITS:
-        _reject(f"`{name}` has more than {MAX_INTEGER_DIGITS} digits before the point")
+        reject(f"`{name}` has more than {MAX_INTEGER_DIGITS} digits before the point")
     if int(amount.as_tuple().exponent) < -MAX_FRACTION_DIGITS:
-        _reject(f"`{name}` has more than {MAX_FRACTION_DIGITS} digits after the point")
+        reject(f"`{name}` has more than {MAX_FRACTION_DIGITS} digits after the point")
     return amount
 
 
-def _describe(value: Any, redactor: Redactor) -> str:
+def described(value: Any, redactor: Redactor) -> str:
     """Name a JSON value in a message: the type, and short values themselves."""
     if value is None:
         return "null"
@@ -354,5 +364,6 @@ def _describe(value: Any, redactor: Redactor) -> str:
     return "an object" if isinstance(value, dict) else "a list"
 
 
-def _reject(what: str) -> NoReturn:
+def reject(what: str) -> NoReturn:
+    """Raise BadResponseError for an answer that proves nothing."""
     raise untrustworthy(what)

@@ -3,17 +3,20 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, Trace, UsageError
-from apimart_cli.gateway.question import Means, Question, Sharing
+from apimart_cli.gateway.question import Means, Question, QuestionOf, Sharing
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import GivenKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.processes.signals import at_ending
 from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target
+
+R = TypeVar("R")
 
 MAX_CONCURRENCY = 50
 """Most keys that are asked about at once, each for its own balance, its account's, or both side by side."""
@@ -29,7 +32,9 @@ STOP_PAUSE = 0.005
 
 
 @contextmanager
-def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[Iterator[Reading]]:
+def ask(
+    targets: Sequence[Target], *, trace: Trace | None = None, sharing: Sharing | None = None
+) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
     However the block is left, no command that prints a key is left running.
@@ -37,9 +42,22 @@ def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[It
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. At most MAX_CONCURRENCY are under way for each scope that is asked; the clock of the others has not
     started. Targets that turn out to have one key, endpoint and time limit are asked once and share the answer.
-    `trace` is told what happens, from any thread.
+    `trace` is told what happens, from any thread. With a `sharing` that others have, too, no key is read twice.
     """
-    asking = _Asking(targets, trace)
+    with ask_as(Question, targets, trace=trace, sharing=sharing) as readings:
+        yield readings
+
+
+@contextmanager
+def ask_as(
+    question: Callable[[Target, Means], QuestionOf[Any, R]],
+    targets: Sequence[Target],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
+) -> Iterator[Iterator[R]]:
+    """Do as `ask`, with questions of another kind, which are made of a target each."""
+    asking = _Asking(question, targets, trace, sharing)
     with at_ending(asking.close):
         try:
             asking.start_next()
@@ -49,20 +67,26 @@ def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[It
             asking.transport.close()
 
 
-class _Asking:
+class _Asking(Generic[R]):
     """The questions of one `ask`: waiting, running or settled. Threads are daemons, so that none can hold the exit."""
 
-    def __init__(self, targets: Sequence[Target], trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        question: Callable[[Target, Means], QuestionOf[Any, R]],
+        targets: Sequence[Target],
+        trace: Trace | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
         self.transport = Transport(connections=self._most)
         # It knows every key of the run; one that must be read first, from then on.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace)
+        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace)
         self._is_closed = False
-        self._questions = [_Watched(Question(target, means), self.changed) for target in targets]
+        self._questions = [_Watched(question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)
-        self._running: list[_Watched] = []
+        self._running: list[_Watched[R]] = []
 
     def start_next(self) -> None:
         """Start what fits. Where the system starts no more threads, the rest waits for those that run."""
@@ -78,7 +102,7 @@ class _Asking:
                 self._running.append(question)
             self._waiting.popleft()
 
-    def readings(self) -> Iterator[Reading]:
+    def readings(self) -> Iterator[R]:
         for question in self._questions:
             with self.changed:
                 while question.reading is None:
@@ -103,15 +127,15 @@ class _Asking:
             self.changed.wait(min(LONGEST_WAIT, *(question.seconds_to_settle() for question in self._running)))
 
 
-class _Watched:
+class _Watched(Generic[R]):
     """A question in a thread of its own, held to its clock by whoever waits for it."""
 
-    def __init__(self, question: Question, changed: threading.Condition) -> None:
+    def __init__(self, question: QuestionOf[Any, R], changed: threading.Condition) -> None:
         self._question = question
         self._changed = changed
         self._has_begun = False
-        self._answer: Reading | None = None
-        self.reading: Reading | None = None
+        self._answer: R | None = None
+        self.reading: R | None = None
         """What it is settled with, once it is."""
 
     @property

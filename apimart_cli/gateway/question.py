@@ -7,9 +7,10 @@ One question, asked again where that can help, inside its deadline.
 
 import threading
 import time
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from apimart_cli.errors import (
     LONGEST_RETRY_AFTER,
@@ -21,15 +22,18 @@ from apimart_cli.errors import (
     UnavailableError,
     bug,
 )
-from apimart_cli.gateway.answer import failure_of, interpret
+from apimart_cli.gateway.answer import Answer, failure_of, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey, KeySource, SecondsLeft
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
+from apimart_cli.words import Scope
 
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Asked(NamedTuple):
@@ -70,14 +74,14 @@ class Sharing:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._keys: dict[int, Shared[ApiKey]] = {}
-        self._answers: dict[Asked, Shared[Balance]] = {}
+        self._answers: dict[Hashable, Shared[Any]] = {}
 
     def key(self, source: KeySource) -> Shared[ApiKey]:
         """Return what the questions that need the key of `source` share."""
         with self._guard:
             return self._keys.setdefault(id(source), Shared())
 
-    def answer(self, asked: Asked) -> Shared[Balance]:
+    def answer(self, asked: Hashable) -> Shared[Any]:
         """Return what the questions that are the same share."""
         with self._guard:
             return self._answers.setdefault(asked, Shared())
@@ -99,8 +103,40 @@ class Means(NamedTuple):
     trace: Trace | None = None
 
 
-class Question:
-    """One target, asked once, by one thread; another may watch the clock and go on without it."""
+class Reader(Protocol[T_co]):
+    """What an answer is read as."""
+
+    @property
+    def noun(self) -> str:
+        """What it is, for the lines of `--debug`: "a balance"."""
+
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> T_co:
+        """Return what a whole answer proves. Raises ApimartError."""
+
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error that a status other than 200 is, whatever its body."""
+
+
+class BalanceReader(NamedTuple):
+    """Reads balances."""
+
+    scope: Scope
+    noun: str = "a balance"
+
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> Balance:
+        """Return the balance, as `interpret`."""
+        return interpret(answer, scope=self.scope, redactor=redactor, fetched_at=fetched_at)
+
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error, as `failure_of`."""
+        return failure_of(answer, scope=self.scope, redactor=redactor)
+
+
+class QuestionOf(Generic[T, R_co]):
+    """One target, asked once, by one thread; another may watch the clock and go on without it.
+
+    What is asked for, and what it is settled with, is for subclasses to say.
+    """
 
     def __init__(self, target: Target, means: Means) -> None:
         self._target = target
@@ -108,7 +144,7 @@ class Question:
         self._deadline = 0.0
         self._key: ApiKey | None = None
         self._is_past_key = False
-        self._shared: Shared[Balance] | None = None
+        self._shared: Shared[T] | None = None
         """What it shares with others once its key is known."""
 
     def begin(self) -> None:
@@ -125,8 +161,15 @@ class Question:
         """Whether the source of its key may be at work, once it has begun."""
         return not self._is_past_key
 
-    def ask(self) -> Reading:
-        """Return the reading: a balance, or why there is none. Nothing is raised."""
+    @property
+    @abstractmethod
+    def _reader(self) -> Reader[T]: ...
+
+    @abstractmethod
+    def _settled(self, target: Target, key: ApiKey | None, result: T | ApimartError) -> R_co: ...
+
+    def ask(self) -> R_co:
+        """Return the reading: what was asked for, or why there is none. Nothing is raised."""
         try:
             return self.reading(self._ask())
         except ApimartError as error:
@@ -137,32 +180,35 @@ class Question:
             self._trace_bug(error)
             return self.reading(bug(error))
 
-    def overdue(self) -> Reading:
+    def overdue(self) -> R_co:
         """Return the reading where there is no time left, in any thread."""
         target = self._target
         if self._shared is None:
             return self.reading(key_overdue(target.profile))
         return self.reading(self._shared.foretold or timed_out(target.host, target.timeout))
 
-    def reading(self, result: Balance | ApimartError) -> Reading:
+    def reading(self, result: T | ApimartError) -> R_co:
         """Return what came of it as a reading."""
         target, key = self._target, self._key
         if isinstance(result, AuthError) and result.rejection is not None and key is not None:
             # The answer may be shared by keys of several sources.
             result = key_rejected(result.rejection, source=key.source)
-        said = self._means.redactor.quoted_in(result.message) if isinstance(result, ApimartError) else ()
-        key_id = key.key_id if key else None
-        return Reading(target.profile, target.scope, target.unit, result, key_id, target.host, quoted=said)
+        return self._settled(target, key, result)
 
-    def _ask(self) -> Balance:
+    def _quoted_in(self, result: T | ApimartError) -> tuple[str, ...]:
+        """Return what the message of a failure repeats of the gateway's words."""
+        return self._means.redactor.quoted_in(result.message) if isinstance(result, ApimartError) else ()
+
+    def _ask(self) -> T:
         target, means = self._target, self._means
         try:
             self._key = key = self._read_key()
         finally:
             self._is_past_key = True
-        self._shared = shared = means.sharing.answer(
+        shared: Shared[T] = means.sharing.answer(
             Asked(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
         )
+        self._shared = shared
 
         def foretell(failure: ApimartError) -> None:
             shared.foretold = failure
@@ -173,6 +219,7 @@ class Question:
                 target,
                 key,
                 means.transport,
+                self._reader,
                 redactor=means.redactor,
                 seconds_left=self._seconds_left,
                 foretell=foretell,
@@ -195,6 +242,19 @@ class Question:
                 self._means.trace(line)
 
 
+class Question(QuestionOf[Balance, Reading]):
+    """A question for a balance."""
+
+    @property
+    def _reader(self) -> Reader[Balance]:
+        return BalanceReader(self._target.scope)
+
+    def _settled(self, target: Target, key: ApiKey | None, result: Balance | ApimartError) -> Reading:
+        key_id = key.key_id if key else None
+        said = self._quoted_in(result)
+        return Reading(target.profile, target.scope, target.unit, result, key_id, target.host, quoted=said)
+
+
 MAX_ATTEMPTS = 4
 """Most times one question is asked."""
 
@@ -209,12 +269,13 @@ def fetch(
     target: Target,
     key: ApiKey,
     transport: Transport,
+    reader: Reader[T],
     *,
     redactor: Redactor,
     seconds_left: SecondsLeft,
     foretell: Callable[[ApimartError], None],
     trace: Trace | None = None,
-) -> Balance:
+) -> T:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
     `foretell` is told each failure that a status line already proves, before the body after it is read. `trace` is told
@@ -235,11 +296,11 @@ def fetch(
                 tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
                 asked_to_wait = _parse_retry_after(incoming.retry_after)
                 if incoming.status != 200:
-                    foretold = failure_of(incoming.without_body(), scope=target.scope, redactor=redactor)
+                    foretold = reader.failure(incoming.without_body(), redactor=redactor)
                     _note_wait(foretold, asked_to_wait)
                     foretell(absence.instead_of(foretold))
                 answer = incoming.receive()
-            balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
+            result = reader.read(answer, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:
             absence.note(error, is_first=attempt == 1)
             if absence.is_expected(seconds_left):
@@ -254,8 +315,8 @@ def fetch(
                 _note_wait(error, asked_to_wait)
                 raise absence.instead_of(error) from None
         else:
-            tell(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
-            return balance
+            tell(f"{target.name}: attempt {attempt}: {reader.noun} after {_milliseconds(began)}")
+            return result
         time.sleep(wait)
         pause *= 2
     raise AssertionError("the last attempt returns or raises")

@@ -97,6 +97,8 @@ class Incoming:
             warning=headers.get("Warning"),
             server=headers.get("Server"),
             mitigated=headers.get("cf-mitigated"),
+            date=headers.get("Date"),
+            usage_cache=headers.get("X-Usage-Cache"),
         )
 
     def receive(self) -> Answer:
@@ -106,7 +108,8 @@ class Incoming:
         """
         try:
             check_framing(self._response.headers)
-            body = _decode(self._read_body(), self._response.headers.get("Content-Encoding"))
+            most = self._target.most_bytes or MAX_BODY_BYTES
+            body = _decode(self._read_body(most), self._response.headers.get("Content-Encoding"), most)
         except Exception as error:  # noqa: BLE001  # as in send
             if self.status != 200:
                 # The status has decided already; the body would only have told more about it.
@@ -118,18 +121,18 @@ class Incoming:
             return self.without_body()._replace(body=body)
         raise failure
 
-    def _read_body(self) -> bytes:
-        """Return the body as it was sent, compressed or not, at most MAX_BODY_BYTES of it."""
+    def _read_body(self, most: int) -> bytes:
+        """Return the body as it was sent, compressed or not. Raises BadResponseError for more than so many bytes."""
         body = b""
-        while len(body) <= MAX_BODY_BYTES:
+        while len(body) <= most:
             if self._seconds_left() == 0:
                 raise TimeoutError
             # Not `read`, which collects what it was asked for however long that takes.
-            chunk = self._response.raw.read1(MAX_BODY_BYTES + 1 - len(body), decode_content=False)
+            chunk = self._response.raw.read1(most + 1 - len(body), decode_content=False)
             if not chunk:
                 return body
             body += chunk
-        raise untrustworthy(f"it is larger than {MAX_BODY_BYTES // 1024} KiB")
+        raise _too_large(most)
 
 
 class _Session(requests.Session):
@@ -202,7 +205,11 @@ def _open_session(connections: int) -> _Session:
     return session
 
 
-def _decode(body: bytes, encoding: str | None) -> bytes:
+def _too_large(most: int) -> ApimartError:
+    return untrustworthy(f"it is larger than {most // 1024} KiB")
+
+
+def _decode(body: bytes, encoding: str | None, most: int) -> bytes:
     """Undo a gzip Content-Encoding, exactly: complete, checksummed, nothing after it, and no larger than allowed."""
     encoding = (encoding or "identity").strip().lower()
     if encoding == "identity":
@@ -211,11 +218,11 @@ def _decode(body: bytes, encoding: str | None) -> bytes:
         raise untrustworthy("it is compressed in a way that was not asked for")
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        plain = unpacker.decompress(body, MAX_BODY_BYTES + 1)
+        plain = unpacker.decompress(body, most + 1)
     except zlib.error:
         raise untrustworthy("its compression is damaged") from None
-    if len(plain) > MAX_BODY_BYTES:
-        raise untrustworthy(f"it is larger than {MAX_BODY_BYTES // 1024} KiB")
+    if len(plain) > most:
+        raise _too_large(most)
     if not unpacker.eof or unpacker.unused_data:
         raise untrustworthy("its compression is cut off or goes on after its end")
     return plain

@@ -5,6 +5,7 @@ Overviews of what the ledger holds, one a series.
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +14,17 @@ from apimart_cli.ledger.place import NoLedgerError
 from apimart_cli.ledger.queries import all_series, extent, keys_of_profile, latest, latest_of_profile, samples
 from apimart_cli.ledger.refreshes import Refreshing, look
 from apimart_cli.ledger.schema import Entry, Series
-from apimart_cli.rules.forecast import REACH, Overview, Seen, needed_since, overview
+from apimart_cli.rules.forecast import (
+    REACH,
+    Forecast,
+    Overview,
+    Seen,
+    forecast_from_books,
+    needed_since,
+    overview,
+)
 from apimart_cli.rules.spending import Sample
-from apimart_cli.words import Scope
+from apimart_cli.words import ForecastState, Scope
 
 EVERY = timedelta(minutes=30)
 """Of samples that stand closer together the last one is read: a line has few digits, and no time."""
@@ -144,7 +153,32 @@ def _overview(connection: Connection, series: Series, seen: Seen, shown: tuple[d
     last = latest(connection, series, until=told[-1].at) if told else None
     if last is not None:
         seen = seen._replace(last_at=last.at, remain=last.remain, unit=last.unit)
-    return overview(seen, told, shown)
+    found = overview(seen, told, shown)
+    return found._replace(forecast=_forecast_from_books(connection, series, found, told, now) or found.forecast)
+
+
+def _forecast_from_books(
+    connection: Connection, series: Series, found: Overview, told: Sequence[Sample], now: datetime
+) -> Forecast | None:
+    """Return what the gateway's books told a moment ago, where there is too little to tell it from."""
+    is_told = found.forecast is not None and found.forecast.state is not ForecastState.TOO_LITTLE
+    if is_told or found.seen.unit != "USD":
+        return None
+    from apimart_cli.ledger.books import floor_of, last_kept
+
+    kept = last_kept(connection, series, now.timestamp())
+    if kept is None:
+        return None
+    from apimart_cli.rules.books import agree
+    from apimart_cli.zones import zone_of
+
+    tz, answer = kept
+    spends = {answer.day - timedelta(days=ago): spent for ago, spent in enumerate(reversed(answer.days))}
+    if not agree(told, spends, zone_of(tz, "tz")):
+        return None
+    floor = floor_of(connection, series.host) or Decimal(0)
+    forecast = forecast_from_books(answer.days[:-1], answer.days[-1], found.seen.remain, floor=floor)
+    return None if forecast.state is ForecastState.TOO_LITTLE else forecast
 
 
 def _seen(connection: Connection, series: Series, now: datetime) -> Seen | None:

@@ -17,13 +17,17 @@ from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
 from hashlib import sha256
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from apimart_cli.errors import ApimartError
 from apimart_cli.output import plain, shortened, whole_seconds, with_unit
 from apimart_cli.output.runway import duration_in_words, lasts
 from apimart_cli.rules.balance import Balance, Reading
-from apimart_cli.rules.plugin import Finding, Found, Range, State, Subject, by_weight, worst
+from apimart_cli.rules.plugin import WEIGHTS, Finding, Found, FoundSpend, Range, State, Subject, by_weight, worst
 from apimart_cli.text import visible
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.books import BooksReading
 
 MOST_BYTES = 5_000
 """Bytes of performance data. Nagios keeps 8 KiB of what a plugin prints: an item more would be cut anywhere."""
@@ -96,7 +100,7 @@ def _names(readings: Sequence[Reading]) -> list[str]:
     return list(names)
 
 
-def _label(reading: Reading) -> str:
+def _label(reading: "Reading | BooksReading") -> str:
     """Return the profile and scope as a label begins with them.
 
     A name that had to be changed, or shortened, ends in a piece of its hash: another may look the same by now.
@@ -119,15 +123,53 @@ Nagios takes a backslash and an n for a new line where a result reaches it throu
 put the text into a line for a shell."""
 
 
-def render(found: Sequence[Found], *, verbose: bool = False) -> str:
-    """Return what the plugin prints of these readings, the worst first."""
+def render(found: Sequence[Found], spends: Sequence[FoundSpend] = (), *, verbose: bool = False) -> str:
+    """Return what the plugin prints of these readings, the worst first, and of what was spent."""
     ordered = by_weight(found)
-    state = worst(each.state for each in found)
-    text = _joined([_sentence(each, is_alone=len(found) == 1) for each in ordered])
-    data = performance_data(found)
+    state = worst([*(each.state for each in found), *(each.state for each in spends)])
+    is_alone = len(found) + len(spends) == 1
+    # What stops stands where it is read.
+    told = sorted(
+        [*((each.state, _sentence(each, is_alone=is_alone)) for each in ordered), *map(_sentence_of_spend, spends)],
+        key=lambda each: WEIGHTS.index(each[0]),
+        reverse=True,
+    )
+    text = _joined([sentence for _, sentence in told])
+    data = " ".join(filter(None, [performance_data(found), *_data_of_spends(found, spends)]))
     first = f"APIMART {state.name} - {text} | {data}" if data else f"APIMART {state.name} - {text}"
     more = [line for each in ordered for line in _long_text(each)] if verbose else []
+    more += [f"{_text_of_spend(each)}" for each in spends] if verbose else []
     return "".join(f"{line}\n" for line in [first, *more])
+
+
+def _sentence_of_spend(found: FoundSpend) -> tuple[State, str]:
+    state = "" if found.state is State.OK else f"{found.state.name.lower()}: "
+    return found.state, f"{_name_of(found.judged.reading)} {state}{_words_of_spend(found)}"
+
+
+def _text_of_spend(found: FoundSpend) -> str:
+    return f"{_name_of(found.judged.reading)}: {found.state.name.lower()}, {_words_of_spend(found)}"
+
+
+def _words_of_spend(found: FoundSpend) -> str:
+    from apimart_cli.output.spent import findings
+
+    error = found.judged.reading.error
+    return _safe(findings(found.judged)) if error is None else _with_hint(error)
+
+
+def _data_of_spends(found: Sequence[Found], spends: Sequence[FoundSpend]) -> Iterator[str]:
+    """Yield the data of what was spent, as far as there is room after those of the readings."""
+    room = MOST_BYTES - _length([performance_data(found)])
+    for each in spends:
+        spent = each.judged.spent
+        if spent is None:
+            continue
+        name = _label(each.judged.reading)
+        item = f"'{name}_spent'={plain(spent)};;~:{plain(each.judged.budget.most)};0"
+        room -= _length([item])
+        if room >= 0:
+            yield item
 
 
 def render_unknown(error: ApimartError) -> str:
@@ -235,6 +277,10 @@ def _long_text(found: Found) -> Iterator[str]:
     for word, shortest in (("critical", bounds.runway_critical), ("warning", bounds.runway_warning)):
         if shortest is not None:
             yield f"{name}: {word} unless it lasts at least {duration_in_words(shortest)}"
+
+
+def _name_of(reading: "BooksReading") -> str:
+    return f"{shortened(_safe(reading.profile), LONGEST_NAME, mark='...')}/{reading.scope}"
 
 
 def _name(reading: Reading) -> str:

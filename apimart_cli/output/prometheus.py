@@ -11,6 +11,7 @@ Amounts are written with every digit; who reads them makes floats of them.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from apimart_cli.errors import PaymentRequiredError
@@ -34,8 +35,12 @@ HELP: Mapping[str, str] = {
     "apimart_max_used_balance": "The setting max_used: the most that may be used.",
     "apimart_runway_seconds": "How long the balance is expected to last.",
     "apimart_runway_low_seconds": "How long the balance lasts at least, in about 9 of 10 cases.",
+    "apimart_spent_usd": "What was spent in a time up to now, in US dollars, by the gateway's own books.",
 }
 """Every family, in the order in which they are shown, and what it tells."""
+
+SPENT_WINDOW = "24h"
+"""The time whose spend is told, as a label."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,6 +70,8 @@ class Told(NamedTuple):
     """The most that its profile may have used."""
     read_at: datetime | None = None
     """When the last reading that succeeded was answered, where this one failed and that is known."""
+    spent: Mapping[Scope, Decimal] = MappingProxyType({})
+    """What was spent in SPENT_WINDOW, in US dollars, of those whose books were asked."""
 
 
 def told_once(readings: Iterable[Reading]) -> list[Told]:
@@ -89,6 +96,9 @@ def families(told: Sequence[Told], *, with_version: bool = True) -> list[Family]
             samples[name].append(Sample(place, value))
         for name, value in _amounts(each):
             samples[name].append(Sample({**place, **unit}, value))
+        if each.reading.scope in each.spent:
+            window = {"window": SPENT_WINDOW}
+            samples["apimart_spent_usd"].append(Sample({**place, **window}, each.spent[each.reading.scope]))
     for reading, amount in _spendable(asked):
         labels = {"profile": names[reading.profile], "unit": visible(reading.unit or "")}
         samples["apimart_spendable_balance"].append(Sample(labels, amount))

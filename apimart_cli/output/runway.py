@@ -28,8 +28,15 @@ _EXACT = Context(prec=120)
 def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
     """Return how long the rest lasts, in words that follow "lasts": `about 12 days (7 to 24)`.
 
-    What has no end to tell says why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`.
+    What has no end to tell says why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`. What is told by
+    the gateway's own books says so.
     """
+    told = _in_words(forecast, unit)
+    is_told_by_books = forecast is not None and forecast.is_from_books and forecast.state is not ForecastState.EMPTY
+    return f"{told}, from the books" if is_told_by_books else told
+
+
+def _in_words(forecast: Forecast | None, unit: str | None) -> str:
     with localcontext(_EXACT):
         if forecast is None:
             return "no history"
@@ -96,6 +103,7 @@ def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | 
             "days_left_low": _rounded(forecast.days_left_low, ROUND_FLOOR),
             "days_left_high": _rounded(forecast.days_left_high, ROUND_CEILING),
             "days_seen": _rounded(forecast.days_seen, ROUND_FLOOR),
+            "from": "books" if forecast.is_from_books else "history",
         }
 
 

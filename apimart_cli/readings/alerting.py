@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.key import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.config.values import shortest
-from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, bug
+from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, Trace, bug
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.ledger.alarms import Asked, Step, claim
@@ -30,12 +30,25 @@ from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import run_hook
 from apimart_cli.processes.signals import SLICE, held_back
 from apimart_cli.readings.take import Taken
-from apimart_cli.rules.alerts import Alarm, Alert, Question, each_threshold, question_of, standing_of, step
+from apimart_cli.rules.alerts import (
+    Alarm,
+    Alert,
+    Question,
+    each_threshold,
+    question_of,
+    question_of_spend,
+    standing_of,
+    standing_of_spend,
+    step,
+)
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.screen.writing import write_warning
 from apimart_cli.text import visible
 from apimart_cli.words import AlertEvent
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.budget import JudgedSpend
 
 MOST_CHARACTERS = 200
 """Most characters of a text that are passed on."""
@@ -96,6 +109,8 @@ def _threshold(alert: Alert) -> tuple[str | None, Decimal | None]:
         return "min", alert.threshold.min
     if alert.threshold.min_runway is not None:
         return "min_runway_days", days_of(alert.threshold.min_runway)
+    if alert.max_spent is not None:
+        return "max_spent", alert.max_spent
     return ("max_spend", alert.max_spend) if alert.max_spend is not None else (None, None)
 
 
@@ -175,6 +190,40 @@ class Alerts:
                 self._look(taken)
         else:
             self._waiting.put(taken)
+
+    def take_spends(self, spends: "Sequence[tuple[Settings, JudgedSpend]]") -> None:
+        """Look at what was spent, held to budgets, as `take` looks at readings; the commands run in threads."""
+        with self._bugs_told():
+            for settings, judged in spends if any(each.wants_alerts() for each, _ in spends) else ():
+                self._look_at_spend(settings, judged)
+
+    def _look_at_spend(self, settings: Settings, judged: "JudgedSpend") -> None:
+        standing = standing_of_spend(judged, settings.rearm.value)
+        subject = f"alert: {judged.reading.name}, max_spent {judged.budget.most:f}"
+        if standing is None:
+            self._trace(f"{subject}: not run: what was spent is not known")
+            return
+        remind = None if settings.remind.value is None else settings.remind.value.total_seconds()
+        asked = Asked(question_of_spend(judged), standing, remind)
+        [(event, alarm)] = self._steps(_ledger_of(settings), [asked])
+        if event is None:
+            self._trace(f"{subject}: not run: {_why_not(asked, alarm)}")
+            return
+        name = "on_low" if event is AlertEvent.LOW else "on_recover"
+        setting = settings.on_low if event is AlertEvent.LOW else settings.on_recover
+        if setting.value is None:
+            self._trace(f"{subject}: {event}: not run: {name} is not set")
+            return
+        self._trace(f"{subject}: {event}: {name} is run ({setting.source})")
+        alert = Alert(
+            event,
+            _without_balance(judged),
+            Thresholds(),
+            self._label,
+            spent=judged.spent,
+            max_spent=judged.budget.most,
+        )
+        self._start(setting, alert, waits=True)
 
     def stopping(self, settings: Settings, alert: Alert) -> None:
         """Run `on_stop`, in a thread of its own: what is being stopped does not wait for it."""
@@ -299,6 +348,13 @@ class Alerts:
             with suppress(ApimartError):
                 # A key that was needed is known by now; nobody is asked for another one.
                 yield settings.api_key.value.read(lambda: 0.0)
+
+
+def _without_balance(judged: "JudgedSpend") -> Reading:
+    """Return a reading in whose place a spend stands: its balance was not asked for."""
+    reading = judged.reading
+    unknown = BadResponseError("the balance was not looked at")
+    return Reading(reading.profile, reading.scope, "USD", unknown, reading.key_id, reading.host)
 
 
 def _subject(reading: Reading, threshold: Thresholds) -> str:

@@ -7,10 +7,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apimart_cli.config.settings import Settings
+from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import has_documented_account
 from apimart_cli.text import without_keys
@@ -18,8 +20,10 @@ from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
     from apimart_cli.ledger.background import Recall
-    from apimart_cli.ledger.schema import Entry
+    from apimart_cli.ledger.schema import Entry, Series
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.rules.forecast import Forecast
+    from apimart_cli.rules.spending import Sample
 
 HELD_UP_SECONDS = 0.25
 """Most seconds for which forecasts hold up answers that have arrived, in all, unless somebody waits for them."""
@@ -36,11 +40,15 @@ def patience_for(profiles: Sequence[Settings]) -> float:
 class Forecasts:
     """How long balances last, told from the ledger, which is read while the answers travel."""
 
-    def __init__(self, profiles: Sequence[Settings], *, patience: float = 0.0) -> None:
+    def __init__(
+        self, profiles: Sequence[Settings], *, patience: float = 0.0, books: "BookForecasts | None" = None
+    ) -> None:
         """Take the profiles whose readings are to have forecasts.
 
         `patience` is for how many seconds after the start forecasts may be waited for, whatever the answers do.
+        `books` tell them where the ledger has too little.
         """
+        self._books = books
         self._profiles = profiles
         self._patience = patience
         self._patient_until = 0.0
@@ -57,9 +65,23 @@ class Forecasts:
         except RuntimeError as error:
             # No thread to be had.
             self.error = error
+        if self._books is not None:
+            self._books.start(self._samples)
 
     def added_to(self, reading: Reading) -> Reading:
         """Return the reading with its forecast, where there is one."""
+        told = self._told_by_ledger(reading)
+        # A history that cannot be read may say something else.
+        return told if self._books is None or self.error is not None else self._books.added_to(told, self._samples)
+
+    def _samples(self, series: "Series", seconds: float) -> "list[Sample]":
+        return [] if self._recall is None else self._recall.samples(series, seconds)
+
+    def why_not(self, reading: Reading) -> str | None:
+        """Return why the gateway's books tell nothing of a balance, where they were to."""
+        return None if self._books is None else self._books.reasons.get((reading.profile, reading.scope))
+
+    def _told_by_ledger(self, reading: Reading) -> Reading:
         if reading.balance is None or reading.key_id is None:
             return reading
         if self._recall is None:
@@ -67,7 +89,8 @@ class Forecasts:
         start = time.monotonic()
         seconds = max(self._patient_until - start, self._held_up_left)
         try:
-            return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds))
+            floor = floor_at(self._profiles[0].history.value, reading)
+            return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds, floor))
         except Exception as error:  # noqa: BLE001  # told by whoever waits for it; nothing else depends on it
             return self._without(reading, error)
         finally:
@@ -87,6 +110,8 @@ class Forecasts:
         """Read no further."""
         if self._recall is not None:
             self._recall.stop()
+        if self._books is not None:
+            self._books.stop()
 
 
 def record(path: Path | None, readings: Iterable[Reading], source: str, *, seconds: float = HELD_UP_SECONDS) -> None:
@@ -94,7 +119,9 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
 
     Raises LedgerError, or whatever else goes wrong there.
     """
-    entries = [entry for reading in readings for entry in _entries(reading, source)]
+    every = list(readings)
+    entries = [entry for reading in every for entry in _entries(reading, source)]
+    _record_floors(path, every, seconds=seconds)
     if not entries:
         return
     from apimart_cli.ledger.background import remember
@@ -103,6 +130,28 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
     remember(path, entries, datetime.now(UTC), seconds=seconds)
+
+
+def _record_floors(path: Path | None, readings: Iterable[Reading], *, seconds: float) -> None:
+    """Note what any call needs at gateways that have just said so: with less, a balance is of no use."""
+    parts = [part for reading in readings for part in reading.parts or (reading,)]
+    floors = {
+        part.host: part.error.floor
+        for part in parts
+        if isinstance(part.error, PaymentRequiredError) and part.error.floor is not None
+    }
+    if not floors or path is None:
+        return
+    from apimart_cli.ledger.background import within
+    from apimart_cli.ledger.books import keep_floor
+    from apimart_cli.ledger.file import opened
+
+    def write() -> None:
+        with opened(path, seconds=seconds) as connection:
+            for host, floor in floors.items():
+                keep_floor(connection, host, floor)
+
+    within(seconds, path, write)
 
 
 def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
@@ -136,7 +185,23 @@ def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:
     )
 
 
-def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":
+def floor_at(path: Path | None, reading: Reading) -> Decimal:
+    """Return what any call needs at the gateway, where the balance is in dollars and the gateway has said so."""
+    if reading.unit != "USD" or path is None or _is_absent(path):
+        return Decimal(0)
+    from apimart_cli.ledger.books import floor_of
+    from apimart_cli.ledger.file import opened
+
+    try:
+        with opened(path, seconds=HELD_UP_SECONDS, create=False) as connection:
+            return floor_of(connection, reading.host) or Decimal(0)
+    except Exception:  # noqa: BLE001  # a by-product
+        return Decimal(0)
+
+
+def _forecast(
+    recall: "Recall", reading: Reading, balance: Balance, seconds: float, floor: Decimal
+) -> "Forecast | None":
     from apimart_cli.ledger.schema import Series
     from apimart_cli.rules.forecast import forecast
     from apimart_cli.rules.spending import Sample
@@ -144,7 +209,7 @@ def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: flo
     samples = recall.samples(Series(reading.key_id or "", reading.host, reading.scope), seconds)
     if not samples:
         return None
-    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)])
+    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)], floor=floor)
 
 
 def _recall(profiles: Sequence[Settings]) -> "Recall | None":

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import AuthError, BadResponseError, NoAccountError, Trace
+from apimart_cli.errors import ApimartError, AuthError, BadResponseError, NoAccountError, Trace
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.rules.balance import Reading, spendable
@@ -23,6 +23,7 @@ from apimart_cli.target import Target
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
+    from apimart_cli.gateway.question import Sharing
     from apimart_cli.screen.progress import Waiting
 
 _KEY_ALONE = "--scope key"
@@ -53,6 +54,8 @@ def take_readings(
     is_silent: bool = False,
     trace: Trace | None = None,
     forecasts: Forecasts | None = None,
+    sharing: "Sharing | None" = None,
+    is_looked_at: bool = False,
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
 
@@ -63,35 +66,51 @@ def take_readings(
     A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
     Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
     several, or with `keyless_too`, such a profile has a failed reading of its own. `is_silent` is for an answer that
-    tells failures itself: they are not written to standard error, and no note is.
+    tells failures itself: they are not written to standard error, and no note is. `sharing` is had in common with
+    others that ask for the same keys; `is_looked_at` is for profiles that `look_at` has seen.
     """
+    quiet = quiet or is_silent
+    if not is_looked_at:
+        look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet, keyless_too=keyless_too, is_silent=is_silent)
+    taken: list[Taken] = []
+    # Last: making the connections possible costs most of the start, and nothing is asked before this line.
+    from apimart_cli.gateway.client import ask
+
+    with ask(
+        [target for settings in profiles for target in _targets(settings)], trace=trace, sharing=sharing
+    ) as readings:
+        if forecasts is not None:
+            forecasts.start()
+        arriving = readings if forecasts is None else map(forecasts.added_to, readings)
+        yield _grouped(profiles, arriving, taken, quiet=quiet)
+    if not is_silent:
+        write_failures([reading for each in taken for reading in each.readings])
+    if not quiet:
+        _write_account_notes(taken)
+    if forecasts is not None:
+        forecasts.stop()
+    _record(taken, source, quiet=quiet, is_silent=is_silent)
+
+
+def look_at(
+    profiles: Sequence[Settings],
+    *,
+    refuse_exposed: bool = False,
+    quiet: bool = False,
+    keyless_too: bool = False,
+    is_silent: bool = False,
+) -> None:
+    """Tell and refuse what has to be before anything is asked: see `take_readings`."""
     for exposure in exposures(profiles):
         if refuse_exposed:
             raise exposure
         write_warning(exposure.message, exposure.hint)
     if len(profiles) == 1 and not keyless_too and isinstance(profiles[0].api_key.value, NoKey):
         raise profiles[0].api_key.value.error
-    quiet = quiet or is_silent
     if not is_silent:
         _write_doubts(profiles, quiet=quiet)
     if not quiet:
         _write_key_notes(profiles)
-    taken: list[Taken] = []
-    # Last: making the connections possible costs most of the start, and nothing is asked before this line.
-    from apimart_cli.gateway.client import ask
-
-    with ask([target for settings in profiles for target in _targets(settings)], trace=trace) as readings:
-        if forecasts is not None:
-            forecasts.start()
-        arriving = readings if forecasts is None else map(forecasts.added_to, readings)
-        yield _grouped(profiles, arriving, taken, quiet=quiet)
-    if not is_silent:
-        _write_failures([reading for each in taken for reading in each.readings])
-    if not quiet:
-        _write_account_notes(taken)
-    if forecasts is not None:
-        forecasts.stop()
-    _record(taken, source, quiet=quiet, is_silent=is_silent)
 
 
 def ask_again(
@@ -161,7 +180,7 @@ def _grouped(
 ) -> Iterator[Taken]:
     from apimart_cli.screen.progress import progress
 
-    with progress(_waiting(profiles), quiet=quiet) as counted:
+    with progress(waiting_for(profiles, sum(map(_questions, profiles))), quiet=quiet) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(readings, _questions(settings)):
@@ -219,20 +238,32 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
     return [*keys, account._replace(result=refused)]
 
 
-def _waiting(profiles: Sequence[Settings]) -> "Waiting":
-    """Return what a person waits for: the host of a single profile, or a number of answers."""
+def waiting_for(profiles: Sequence[Settings], total: int) -> "Waiting":
+    """Return what a person waits for: the host of a single profile, or so many answers."""
     from apimart_cli.screen.progress import Waiting
 
     first, *others = profiles
     return Waiting(
-        total=sum(map(_questions, profiles)),
+        total=total,
         host=None if others else first.targets()[0].host,
         seconds=first.timeout.value,
         may_prompt=not all(isinstance(settings.api_key.value, GivenKey | NoKey) for settings in profiles),
     )
 
 
-def _write_failures(readings: Sequence[Reading]) -> None:
+class Asked(Protocol):
+    """What came of a question, whatever it was about."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    @property
+    def error(self) -> ApimartError | None:
+        """Why there is no answer."""
+
+
+def write_failures(readings: Sequence[Asked]) -> None:
     """Write each failure once, after the names that it has where there are several; one hint for a row of them."""
     names: dict[tuple[str, str | None], list[str]] = {}
     for reading in readings:

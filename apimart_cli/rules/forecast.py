@@ -77,17 +77,19 @@ class Forecast(NamedTuple):
     """About 9 of 10 users have at least this."""
     days_left_high: Decimal | None = None
     """None beside a `days_left_low`: the days differ too much to tell an upper end."""
+    is_from_books: bool = False
+    """Whether it is told from the gateway's own books, and not from readings of ours."""
 
 
 UNREADABLE = Forecast(ForecastState.UNREADABLE, Decimal(0))
 """In place of a forecast: there is a history, and nobody knows what it says."""
 
 
-def forecast(samples: Sequence[Sample]) -> Forecast | None:
+def forecast(samples: Sequence[Sample], *, floor: Decimal = Decimal(0)) -> Forecast | None:  # a number
     """Return how long the rest will last, from the samples of one series in the order of their time; None without any.
 
-    What is left is what the last sample says. What is spent is told from 24-hour blocks, cut back from the last sample:
-    a whole day each, so that each has a day and a night.
+    What is left is what the last sample says, without `floor`, below which no call is answered. What is spent is told
+    from 24-hour blocks, cut back from the last sample: a whole day each, so that each has a day and a night.
     """
     if not samples:
         return None
@@ -96,7 +98,7 @@ def forecast(samples: Sequence[Sample]) -> Forecast | None:
     with localcontext(_PRECISE):
         seen = Decimal(len(spends)) if spends else _in_days(segment[-1].at - segment[0].at)
         rate = max(Decimal(sum(spends)) / len(spends), Decimal(0)) if spends else None
-        remain = samples[-1].remain
+        remain = left_above(samples[-1].remain, floor)
         if remain is None:
             return Forecast(ForecastState.UNLIMITED, seen, rate)
         if remain <= 0:
@@ -112,6 +114,57 @@ def forecast(samples: Sequence[Sample]) -> Forecast | None:
         known = days_with_samples(segment, len(spends))
         state = ForecastState.ROUGH if len(known) < ROUGH_BELOW else ForecastState.OK
         return Forecast(state, seen, rate, *_ends(remain, _as_seen(spends, known), rate))
+
+
+def forecast_from_books(
+    days: Sequence[Decimal],
+    today: Decimal,
+    remain: Decimal | None,
+    *,
+    floor: Decimal = Decimal(0),  # a number
+) -> Forecast:
+    """Return how long the rest will last, from what the gateway's books say was spent on whole days, the last one last.
+
+    Days before the first spend do not count: the key may not have been there. `today` counts as a day as soon as more
+    was spent than on a usual one: a job that runs away must show at once. `remain` and `floor` are in US dollars, as
+    the books are.
+    """
+    first = next((number for number, spent in enumerate(days) if spent > 0), len(days))
+    seen = days[first:]
+    with localcontext(_PRECISE):
+        if len(seen) < LEAST_BLOCKS:
+            return Forecast(ForecastState.TOO_LITTLE, Decimal(len(seen)), is_from_books=True)
+        if today > _mean(_latest(seen)):
+            seen = [*seen, today]
+        spends = _latest(seen)
+        count, rate, left = Decimal(len(spends)), _mean(spends), left_above(remain, floor)
+        if left is None:
+            return Forecast(ForecastState.UNLIMITED, count, rate, is_from_books=True)
+        if left <= 0:
+            zero = Decimal(0)
+            return Forecast(ForecastState.EMPTY, count, rate, zero, zero, zero, is_from_books=True)
+        if not rate:
+            return Forecast(ForecastState.IDLE, count, rate, is_from_books=True)
+        state = ForecastState.ROUGH if len(spends) < ROUGH_BELOW else ForecastState.OK
+        point, low, high = _ends(left, spends, rate)
+        return Forecast(state, count, rate, point, low, high, is_from_books=True)
+
+
+def _latest(days: Sequence[Decimal]) -> Sequence[Decimal]:
+    """Return the last days, as many whole weeks of them as there are."""
+    return days[-next((weeks for weeks in WHOLE_WEEKS if weeks <= len(days)), len(days)) :]
+
+
+def _mean(days: Sequence[Decimal]) -> Decimal:
+    return Decimal(sum(days)) / len(days)
+
+
+def left_above(remain: Decimal | None, floor: Decimal) -> Decimal | None:
+    """Return what can be spent of what is left; None is unlimited."""
+    if remain is None or not floor:
+        return remain
+    with localcontext(EXACT):
+        return remain - floor
 
 
 def daily_spends(segment: Sequence[Sample]) -> list[Decimal]:
@@ -175,6 +228,7 @@ def sooner(one: Forecast | None, other: Forecast | None) -> Forecast | None:
         soonest.days_left,
         _smaller(one.days_left_low, other.days_left_low),
         _smaller(one.days_left_high, other.days_left_high),
+        one.is_from_books or other.is_from_books,
     )
 
 

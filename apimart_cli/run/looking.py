@@ -134,7 +134,9 @@ class Looking:
     def _forecasts(self) -> Forecasts | None:
         if self._limits.min_runway is None:
             return None
-        return Forecasts([self.settings], patience=self.settings.timeout.value)
+        from apimart_cli.readings.book_forecasts import gate_books
+
+        return Forecasts([self.settings], patience=self.settings.timeout.value, books=gate_books([self.settings]))
 
     def _account_of_unlimited(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Ask for the account, where only a key is known that is unlimited: some gateways never count what it uses."""

@@ -25,6 +25,17 @@ class Fault(StrEnum):
     TIMEOUT = "timeout"
     MALFORMED = "malformed"
     HTML = "html"
+    USAGE_UNAVAILABLE = "usage-unavailable"
+    """The books cannot be asked just now."""
+    USAGE_MISSING = "usage-missing"
+    """There are no books."""
+    USAGE_WRONG_TOTAL = "usage-wrong-total"
+    """The books contradict themselves."""
+
+    @property
+    def is_of_books(self) -> bool:
+        """Whether the balance is answered all the same."""
+        return self.value.startswith("usage-")
 
 
 class Funds(NamedTuple):
@@ -70,6 +81,8 @@ class Scenario(NamedTuple):
     """Seconds that the fault lasts; None lasts to the end."""
     retry_after: float = 1.0
     """Seconds for which a rate limit asks not to be asked again."""
+    days: int = 0
+    """How many days before the start are in the books."""
 
     def fault_at(self, elapsed: float) -> Fault | None:
         """Return the failure that is rehearsed so many seconds after the start."""

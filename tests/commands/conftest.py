@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from apimart_cli.readings.take import forecasts
+from apimart_cli.readings import forecasts
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.running import Serve

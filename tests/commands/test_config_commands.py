@@ -57,6 +57,8 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("min", "5.00", f"profile work in {path}"),
         ("max_used", "-", "default"),
         ("min_runway", "-", "default"),
+        ("max_spent", "-", "default"),
+        ("within", "-", "default"),
         ("on_low", "-", "default"),
         ("on_recover", "-", "default"),
         ("on_stop", "-", "default"),
@@ -64,6 +66,7 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("remind", "-", "default"),
         ("record", "false", "APIMART_RECORD"),
         ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
+        ("books", "false", "APIMART_BOOKS"),
         ("background_keys", "false", "default"),
     ]
 

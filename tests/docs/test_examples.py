@@ -108,7 +108,7 @@ def test_console_examples_print_what_the_page_shows(
         env = {"APIMART_BASE_URL": sandbox.url}
     if block.note == "config":
         env = {}
-        del environment["APIMART_RECORD"]
+        del environment["APIMART_RECORD"], environment["APIMART_BOOKS"]
     documented = examples_of(block)
     script = _one_by_one([example.command for example in documented], END)
     _assert_printed(shell(script, env=env).stdout, documented)

@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from apimart_cli.agents.answers import Desk, error_document
+from apimart_cli.agents.answers import Desk
+from apimart_cli.agents.documents import error_document
 from apimart_cli.agents.kept import Answer
 from apimart_cli.agents.tools import tool_of
 from apimart_cli.errors import UnavailableError

@@ -413,6 +413,8 @@ def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: 
         ["min", "5.50", f"profile work in {path}"],
         ["max_used", "-", "default"],
         ["min_runway", "-", "default"],
+        ["max_spent", "-", "default"],
+        ["within", "-", "default"],
         ["on_low", "-", "default"],
         ["on_recover", "-", "default"],
         ["on_stop", "-", "default"],
@@ -420,6 +422,7 @@ def test_config_show_tells_every_setting_and_its_source(run: Run, write_config: 
         ["remind", "-", "default"],
         ["record", "false", "APIMART_RECORD"],
         ["history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"],
+        ["books", "false", "APIMART_BOOKS"],
         ["background_keys", "false", "default"],
     ]
 
@@ -435,7 +438,8 @@ def test_config_show_prints_json(run: Run, tmp_path: Path) -> None:
     assert document["settings"]["unit"] == {"value": None, "source": "default"}
     assert list(document["settings"]) == [
         "profile", "api_key", "key_id", "base_url", "timeout", "scope", "unit", "min", "max_used",
-        "min_runway", "on_low", "on_recover", "on_stop", "rearm", "remind", "record", "history", "background_keys",
+        "min_runway", "max_spent", "within", "on_low", "on_recover", "on_stop", "rearm", "remind", "record", "history",
+        "books", "background_keys",
     ]  # fmt: skip
 
 

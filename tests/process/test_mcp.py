@@ -60,7 +60,7 @@ def test_the_sdk_s_client_is_answered(ask: Ask, serve: Serve) -> None:
         assert session.began["serverInfo"]["version"] == importlib.metadata.version("apimart-cli")
         assert "check_budget" in session.began["instructions"]
         names = [tool["name"] for tool in await session.tools()]
-        assert names == ["get_balance", "check_budget", "forecast", "list_profiles"]
+        assert names == ["get_balance", "check_budget", "forecast", "usage", "list_profiles"]
 
         shown = await session.call("get_balance", scope="both")
         assert not shown["isError"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import apimart_cli
-from support.pages import blocks_of
+from support.pages import Block, blocks_of
 
 pytest.importorskip("mypy", reason="needs mypy, which is not installed")
 
@@ -108,7 +108,7 @@ def test_a_misspelt_name_is_an_error(check: Check, text: str, told: str) -> None
     assert told in line
 
 
-def test_the_program_of_the_page_is_typed(check: Check) -> None:
-    """As it stands there."""
-    [block] = blocks_of("python")
+@pytest.mark.parametrize("block", blocks_of("python"), ids=str)
+def test_the_programs_of_the_page_are_typed(check: Check, block: Block) -> None:
+    """As they stand there."""
     assert check(block.text) == []

@@ -30,8 +30,11 @@ def test_a_tool_says_all_that_the_protocol_has_a_place_for(tool: Any) -> None:
 
 def test_no_tool_takes_a_key_an_address_or_a_path() -> None:
     """The arguments of all tools are these."""
-    assert {name for tool in TOOLS for name in tool.arguments} == {"profile", "scope", "min", "min_runway"}
-    assert all(each["type"] == "string" for tool in TOOLS for each in tool.arguments.values())
+    assert {name for tool in TOOLS for name in tool.arguments} == {
+        "profile", "scope", "min", "min_runway", "max_spent", "within", "days", "by",
+    }  # fmt: skip
+    numbers = {name for tool in TOOLS for name, each in tool.arguments.items() if each["type"] != "string"}
+    assert numbers == {"days"}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,15 @@ def test_an_argument_without_a_value_is_as_none() -> None:
     """Some clients send every argument, and null for what the model left out."""
     assert read_arguments(CHECK, {"min": "5", "scope": None}) == {"min": "5"}
     assert read_arguments(CHECK, None) == {}
+
+
+def test_days_are_a_number_or_its_text() -> None:
+    """They are counted, and lose no digits."""
+    assert read_arguments(tool_of("usage"), {"days": 7}) == read_arguments(tool_of("usage"), {"days": "7"})
+    with pytest.raises(UsageError, match="days is a number, not text"):
+        read_arguments(tool_of("usage"), {"days": 7.5})
+    with pytest.raises(UsageError, match="days is true or false"):
+        read_arguments(tool_of("usage"), {"days": True})
 
 
 def test_there_is_no_tool_of_another_name() -> None:

@@ -202,6 +202,8 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("min", None, "default"),
         SettingRow("max_used", None, "default"),
         SettingRow("min_runway", None, "default"),
+        SettingRow("max_spent", None, "default"),
+        SettingRow("within", None, "default"),
         SettingRow("on_low", None, "default"),
         SettingRow("on_recover", None, "default"),
         SettingRow("on_stop", None, "default"),
@@ -209,6 +211,7 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("remind", None, "default"),
         SettingRow("record", "true", "default"),
         SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
+        SettingRow("books", "true", "default"),
         SettingRow("background_keys", "false", "default"),
     ]
 
