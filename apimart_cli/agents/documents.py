@@ -1,7 +1,7 @@
 """Answers as JSON objects: the fields of `--json`, amounts as text, and the gateway's words apart from ours.
 
 A proof is a result, and so is a balance below a threshold. Everything else is an error, with its code and a hint, in
-which no verdict of a single reading stands. Pure: no I/O, no clock.
+which no verdict of a single reading stands. It asks nothing.
 """
 
 import re

@@ -141,7 +141,9 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
     child.expect_exact(pexpect.EOF)
 
 
-COMMANDS = "balance check watch run usage history statusline nagios exporter mcp login logout profiles config sandbox help"
+COMMANDS = (
+    "balance check watch run usage history statusline nagios exporter mcp login logout profiles config sandbox help"
+)
 
 OFFERS = [
     ("apimart ", COMMANDS),
