@@ -1,6 +1,6 @@
 """`apimart usage`: what was spent, by the gateway's own books."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -154,7 +154,7 @@ def _question(asked: Asked, scope: BooksScope | None, *, is_page: bool) -> "Call
 
 
 def _period(asked: Asked, zone_name: str) -> "Period":
-    from apimart_cli.config.values import parse_day, parse_whole_days
+    from apimart_cli.config.values import parse_whole_days
     from apimart_cli.rules.books import MOST_DAYS, USUAL_DAYS, last_days, period_of
     from apimart_cli.zones import zone_of
 
@@ -166,8 +166,22 @@ def _period(asked: Asked, zone_name: str) -> "Period":
         return last_days(count, now, zone)
     if asked.days is not None:
         raise UsageError("--days and --since exclude each other", "give one of them")
-    last = None if asked.until is None else parse_day(asked.until, "--until")
-    return period_of(parse_day(asked.since, "--since"), last, now, zone)
+    last = None if asked.until is None else _day(asked.until, "--until")
+    return period_of(_day(asked.since, "--since"), last, now, zone)
+
+
+def _day(text: str, source: str) -> date:
+    """Return a day of the calendar. Raises UsageError, which names the option, for anything else."""
+    import re
+
+    from apimart_cli.config.values import shown
+
+    if not re.fullmatch(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}", text):
+        raise UsageError(f"{source}: {shown(text)} is not a day", "give a day like 2026-11-20")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{source}: there is no day {shown(text)}", "give a day like 2026-11-20") from None
 
 
 def _write(taken: "Iterable[TakenBooks]", chosen: UsageFormat, by: UsageBy) -> "list[TakenBooks]":

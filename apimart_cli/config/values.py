@@ -10,7 +10,7 @@ What each value means: text and the words for its source in, the value out, or a
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
@@ -20,7 +20,6 @@ from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout,
 from apimart_cli.text import quote, visible
 from apimart_cli.words import ScopeChoice, Since
 
-LAST_YEAR = 2999
 FIRST_YEAR = 2020
 """No gateway of this family is older, and so is no reading."""
 
@@ -38,20 +37,6 @@ def parse_past_day(text: str, source: str, now: datetime) -> datetime:
         raise UsageError(f"{source}: {text} is before {FIRST_YEAR}: no reading is that old", hint)
     if day > now:
         raise UsageError(f"{source}: {text} is in the future", "give today, in UTC, or a day before")
-    return day
-
-
-def parse_day(text: str, source: str) -> date:
-    """Return a day of the calendar, in no time zone yet. Raises UsageError, which names `source`."""
-    hint = "give a day like 2026-11-20"
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        raise UsageError(f"{source}: {shown(text)} is not a day", hint)
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{source}: there is no day {shown(text)}", hint) from None
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise UsageError(f"{source}: {text} is not within the years that have any spend", hint)
     return day
 
 

@@ -35,8 +35,8 @@ from apimart_cli.gateway.answer import (
     words_of_error,
 )
 from apimart_cli.gateway.client import ask_as
-from apimart_cli.gateway.failures import untrustworthy
-from apimart_cli.gateway.question import MAX_DATE_LENGTH, Means, QuestionOf, Reader, Sharing
+from apimart_cli.gateway.failures import MAX_DATE_LENGTH, untrustworthy
+from apimart_cli.gateway.question import Means, QuestionOf, Sharing
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
@@ -108,21 +108,6 @@ class Query(NamedTuple):
         return f"{ADDRESS}?{urlencode(fields)}"
 
 
-class BooksReader(NamedTuple):
-    """Reads the answer to one query."""
-
-    query: Query
-    noun: str = "what was spent"
-
-    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> Usage:
-        """Return what the books say, as `interpret_books`."""
-        return interpret_books(answer, query=self.query, redactor=redactor, fetched_at=fetched_at)
-
-    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
-        """Return the error, as `failure_of_books`."""
-        return failure_of_books(answer, query=self.query, redactor=redactor)
-
-
 class BooksQuestion(QuestionOf[Usage, BooksReading]):
     """A question for the books."""
 
@@ -130,9 +115,15 @@ class BooksQuestion(QuestionOf[Usage, BooksReading]):
         super().__init__(target, means)
         self._query = query
 
-    @property
-    def _reader(self) -> Reader[Usage]:
-        return BooksReader(self._query)
+    noun = "what was spent"
+
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> Usage:
+        """Return what the books say, as `interpret_books`."""
+        return interpret_books(answer, query=self._query, redactor=redactor, fetched_at=fetched_at)
+
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error, as `failure_of_books`."""
+        return failure_of_books(answer, query=self._query, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Usage | ApimartError) -> BooksReading:
         key_id = key.key_id if key else None

@@ -10,10 +10,9 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from apimart_cli.errors import (
-    LONGEST_RETRY_AFTER,
     ApimartError,
     AuthError,
     BadResponseError,
@@ -23,17 +22,15 @@ from apimart_cli.errors import (
     bug,
 )
 from apimart_cli.gateway.answer import Answer, failure_of, interpret
-from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
+from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.keys.key import ApiKey, KeySource, SecondsLeft
 from apimart_cli.keys.redactor import Redactor
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
-from apimart_cli.words import Scope
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Asked(NamedTuple):
@@ -103,35 +100,6 @@ class Means(NamedTuple):
     trace: Trace | None = None
 
 
-class Reader(Protocol[T_co]):
-    """What an answer is read as."""
-
-    @property
-    def noun(self) -> str:
-        """What it is, for the lines of `--debug`: "a balance"."""
-
-    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> T_co:
-        """Return what a whole answer proves. Raises ApimartError."""
-
-    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
-        """Return the error that a status other than 200 is, whatever its body."""
-
-
-class BalanceReader(NamedTuple):
-    """Reads balances."""
-
-    scope: Scope
-    noun: str = "a balance"
-
-    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> Balance:
-        """Return the balance, as `interpret`."""
-        return interpret(answer, scope=self.scope, redactor=redactor, fetched_at=fetched_at)
-
-    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
-        """Return the error, as `failure_of`."""
-        return failure_of(answer, scope=self.scope, redactor=redactor)
-
-
 class QuestionOf(Generic[T, R_co]):
     """One target, asked once, by one thread; another may watch the clock and go on without it.
 
@@ -161,9 +129,16 @@ class QuestionOf(Generic[T, R_co]):
         """Whether the source of its key may be at work, once it has begun."""
         return not self._is_past_key
 
-    @property
+    noun: str
+    """What it asks for, in the lines of `--debug`."""
+
     @abstractmethod
-    def _reader(self) -> Reader[T]: ...
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> T:
+        """Return what a whole answer proves. Raises ApimartError."""
+
+    @abstractmethod
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error that a status other than 200 is, whatever its body."""
 
     @abstractmethod
     def _settled(self, target: Target, key: ApiKey | None, result: T | ApimartError) -> R_co: ...
@@ -219,7 +194,7 @@ class QuestionOf(Generic[T, R_co]):
                 target,
                 key,
                 means.transport,
-                self._reader,
+                self,
                 redactor=means.redactor,
                 seconds_left=self._seconds_left,
                 foretell=foretell,
@@ -245,9 +220,15 @@ class QuestionOf(Generic[T, R_co]):
 class Question(QuestionOf[Balance, Reading]):
     """A question for a balance."""
 
-    @property
-    def _reader(self) -> Reader[Balance]:
-        return BalanceReader(self._target.scope)
+    noun = "a balance"
+
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> Balance:
+        """Return the balance, as `interpret`."""
+        return interpret(answer, scope=self._target.scope, redactor=redactor, fetched_at=fetched_at)
+
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error, as `failure_of`."""
+        return failure_of(answer, scope=self._target.scope, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Balance | ApimartError) -> Reading:
         key_id = key.key_id if key else None
@@ -261,15 +242,12 @@ MAX_ATTEMPTS = 4
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long."""
 
-MAX_DATE_LENGTH = 64
-"""Longest date that is read, in characters. Those of HTTP have 29."""
-
 
 def fetch(
     target: Target,
     key: ApiKey,
     transport: Transport,
-    reader: Reader[T],
+    asking: QuestionOf[T, Any],
     *,
     redactor: Redactor,
     seconds_left: SecondsLeft,
@@ -294,13 +272,13 @@ def fetch(
         try:
             with transport.send(target, key, seconds_left) as incoming:
                 tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
-                asked_to_wait = _parse_retry_after(incoming.retry_after)
+                asked_to_wait = parse_retry_after(incoming.retry_after, datetime.now(UTC))
                 if incoming.status != 200:
-                    foretold = reader.failure(incoming.without_body(), redactor=redactor)
+                    foretold = asking.failure(incoming.without_body(), redactor=redactor)
                     _note_wait(foretold, asked_to_wait)
                     foretell(absence.instead_of(foretold))
                 answer = incoming.receive()
-            result = reader.read(answer, redactor=redactor, fetched_at=datetime.now(UTC))
+            result = asking.read(answer, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:
             absence.note(error, is_first=attempt == 1)
             if absence.is_expected(seconds_left):
@@ -315,7 +293,7 @@ def fetch(
                 _note_wait(error, asked_to_wait)
                 raise absence.instead_of(error) from None
         else:
-            tell(f"{target.name}: attempt {attempt}: {reader.noun} after {_milliseconds(began)}")
+            tell(f"{target.name}: attempt {attempt}: {asking.noun} after {_milliseconds(began)}")
             return result
         time.sleep(wait)
         pause *= 2
@@ -366,27 +344,3 @@ def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:
 
 def _milliseconds(began: float) -> str:
     return f"{1000 * (time.monotonic() - began):.0f} ms"
-
-
-def _parse_retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait, at most LONGEST_RETRY_AFTER; None where it has none.
-
-    Not urllib3's `Retry.parse_retry_after`: it takes a date without a zone for local time, and ends in ValueError and
-    OverflowError where a number has more than 4,300 digits or a year is beyond the clock (tried with 2.8).
-    """
-    from email.utils import parsedate_to_datetime
-
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return min(float(text), LONGEST_RETRY_AFTER)
-    if len(text) > MAX_DATE_LENGTH:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - datetime.now(UTC)).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

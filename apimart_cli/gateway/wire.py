@@ -31,8 +31,8 @@ USED_HEADERS = frozenset(
 )
 """Headers that are kept, in small letters. Not cookies, nor Content-Type: libraries stumble over odd ones."""
 
-TOLD_HEADERS = frozenset({"cf-mitigated", "server"})
-"""Headers that are kept to tell what answered. However they are written, they change nothing else."""
+TOLD_HEADERS = frozenset({"cf-mitigated", "date", "server", "x-usage-cache"})
+"""Headers that are kept to tell what answered, and when. However they are written, they spoil no answer."""
 
 # The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")

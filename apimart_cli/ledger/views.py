@@ -19,7 +19,6 @@ from apimart_cli.rules.forecast import (
     Forecast,
     Overview,
     Seen,
-    forecast_from_books,
     needed_since,
     overview,
 )
@@ -169,6 +168,7 @@ def _forecast_from_books(
     kept = last_kept(connection, series, now.timestamp())
     if kept is None:
         return None
+    from apimart_cli.rules.book_forecast import forecast_from_books
     from apimart_cli.rules.books import agree
     from apimart_cli.zones import zone_of
 

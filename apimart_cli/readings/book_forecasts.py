@@ -3,50 +3,48 @@
 A by-product: whatever becomes of it, the readings stay the same, and every exit code but that of `--min-runway`.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.key import GivenKey
+from apimart_cli.readings.book_memory import (
+    LEDGER_SECONDS,
+    Samples,
+    has_days,
+    keep_answer,
+    keep_failure,
+    kept_of,
+    look_at_books,
+    question,
+    samples_of,
+    today,
+    zone_of_machine,
+)
 from apimart_cli.readings.forecasts import floor_at
 from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target
 from apimart_cli.words import ForecastState, Scope
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from apimart_cli.gateway.books import Query
     from apimart_cli.ledger.books import Kept
-    from apimart_cli.ledger.file import Connection
-    from apimart_cli.ledger.schema import Series
-    from apimart_cli.rules.books import BooksReading, Usage
+    from apimart_cli.rules.books import BooksReading
     from apimart_cli.rules.spending import Sample
 
 UNIT = "USD"
 """What the books count in."""
 
-DAYS = 28
-"""Whole days that are asked for, and today."""
-
 SHOWN_SECONDS = 0.5
 """Most seconds in all for which the books hold up answers that have arrived, where nothing depends on them."""
 
-LEDGER_SECONDS = 0.25
-"""Most seconds for the ledger, each time."""
-
 _ASKED = (None, ForecastState.TOO_LITTLE)
 """States of a forecast from the ledger with which the books are asked."""
-
-Samples = Callable[["Series", float], "list[Sample]"]
-"""Gives what the ledger has of a series, within so many seconds."""
 
 
 class Use(Enum):
@@ -127,7 +125,7 @@ class BookForecasts:
         if kept is None:
             self.reasons.setdefault(place, "the gateway's books did not answer in time")
             return reading
-        from apimart_cli.rules.forecast import forecast_from_books
+        from apimart_cli.rules.book_forecast import forecast_from_books
 
         floor = floor_at(self._places[place].settings.history.value, reading)
         told = forecast_from_books(kept.days[:-1], kept.days[-1], balance.remain_balance, floor=floor)
@@ -187,13 +185,13 @@ class BookForecasts:
         target = place.target
         name = target.profile, target.scope
         series = Series(target.api_key.key_id or "", target.host, target.scope)
-        if has_days(_samples_of(series, samples)):
+        if has_days(samples_of(series, samples)):
             self._settle(name, None)
             return None
         query = question(target.scope, *self._zone_of_machine())
-        looked = _look(place.settings, series, query.tz)
-        if looked.kept is not None and looked.kept.day == _today(query.zone):
-            self._settle(name, self._checked(name, looked.kept, _samples_of(series, samples), query.zone))
+        looked = look_at_books(place.settings, series, query.tz)
+        if looked.kept is not None and looked.kept.day == today(query.zone):
+            self._settle(name, self._checked(name, looked.kept, samples_of(series, samples), query.zone))
             return None
         if looked.failure is not None:
             self.reasons[name] = f"the gateway's books could not be asked a moment ago ({looked.failure})"
@@ -211,13 +209,13 @@ class BookForecasts:
                 self.reasons[name] = reading.error.message
             with self._written():
                 self._settle(name, None)
-                _note_failure(place.settings, reading, tz)
+                keep_failure(place.settings, reading, tz)
             return
         kept = kept_of(reading.usage, zone)
         series = Series(reading.key_id, reading.host, reading.scope)
         with self._written():
-            self._settle(name, self._checked(name, kept, _samples_of(series, samples), zone))
-            _keep(place.settings, series, tz, kept)
+            self._settle(name, self._checked(name, kept, samples_of(series, samples), zone))
+            keep_answer(place.settings, series, tz, kept)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -253,115 +251,6 @@ def gate_books(profiles: Sequence[Settings]) -> BookForecasts | None:
     """Return what asks the books where a verdict depends on forecasts; None where no profile allows it."""
     wanted = [profile for profile in profiles if profile.books.value and _may_be_dollars(profile, Use.GATE)]
     return BookForecasts(wanted, Use.GATE) if wanted else None
-
-
-def zone_of_machine() -> "tuple[str, tzinfo]":
-    """Return the machine's time zone; UTC where it has no name: days are days in any zone."""
-    from apimart_cli.errors import UsageError
-    from apimart_cli.zones import local_zone, zone_of
-
-    try:
-        name = local_zone()
-    except UsageError:
-        name = "UTC"
-    return name, zone_of(name, "the time zone")
-
-
-def question(scope: Scope, tz: str, zone: tzinfo) -> "Query":
-    """Return the question for the spend of DAYS whole days and today, as far as there are books."""
-    from apimart_cli.gateway.books import Query
-    from apimart_cli.rules.books import last_days
-    from apimart_cli.words import UsageBy
-
-    return Query(last_days(DAYS + 1, datetime.now(UTC), zone), tz, zone, UsageBy.DAY, scope)
-
-
-def kept_of(usage: "Usage", zone: tzinfo) -> "Kept":
-    """Return the spend of each day as the ledger keeps it."""
-    from apimart_cli.ledger.books import Kept
-    from apimart_cli.rules.books import every_day, local_day
-
-    spends = [row.spent for row in every_day(usage, zone)]
-    return Kept(usage.fetched_at.timestamp(), local_day(usage.until - timedelta(seconds=1), zone), spends)
-
-
-def has_days(samples: "Sequence[Sample]") -> bool:
-    """Tell whether the ledger has enough days of its own for a forecast."""
-    from apimart_cli.rules.forecast import LEAST_BLOCKS
-    from apimart_cli.rules.spending import DAY, segments
-
-    if not samples:
-        return False
-    last = segments(samples)[-1]
-    return last[-1].at - last[0].at >= LEAST_BLOCKS * DAY
-
-
-class _Looked(NamedTuple):
-    """What the ledger knows of the books."""
-
-    kept: "Kept | None" = None
-    failure: str | None = None
-
-
-def _look(settings: Settings, series: "Series", tz: str) -> _Looked:
-    path = settings.history.value
-    if path is None or not os.path.lexists(path):
-        return _Looked()
-    from apimart_cli.ledger.books import failed_with, kept
-    from apimart_cli.ledger.file import opened
-
-    now = time.time()
-    try:
-        with opened(path, seconds=LEDGER_SECONDS, create=False) as connection:
-            return _Looked(kept(connection, series, tz, now), failed_with(connection, series, tz, now))
-    except Exception:  # noqa: BLE001  # it is asked then
-        return _Looked()
-
-
-def _keep(settings: Settings, series: "Series", tz: str, kept: "Kept") -> None:
-    from apimart_cli.ledger.books import keep
-
-    _write(settings, lambda connection: keep(connection, series, tz, kept))
-
-
-def _note_failure(settings: Settings, reading: "BooksReading", tz: str) -> None:
-    from apimart_cli.errors import UnavailableError
-    from apimart_cli.ledger.books import note_failure
-    from apimart_cli.ledger.schema import Series
-
-    error, key_id = reading.error, reading.key_id
-    if error is None or key_id is None:
-        return
-    series = Series(key_id, reading.host, reading.scope)
-    wait = error.retry_after if isinstance(error, UnavailableError) else None
-    _write(
-        settings,
-        lambda connection: note_failure(connection, series, tz, time.time(), error.code, retry_after=wait),
-    )
-
-
-def _write(settings: Settings, work: "Callable[[Connection], None]") -> None:
-    """Write to the ledger, where readings are recorded. Nothing is raised, and nobody waits for it."""
-    path: Path | None = settings.history.value
-    if path is None or not settings.record.value:
-        return
-    from apimart_cli.ledger.file import opened
-
-    with suppress(Exception), opened(path, seconds=LEDGER_SECONDS) as connection:
-        work(connection)
-
-
-def _samples_of(series: "Series", samples: Samples) -> "list[Sample]":
-    try:
-        return samples(series, LEDGER_SECONDS)
-    except Exception:  # noqa: BLE001  # the ledger cannot be read: whoever needs it says so
-        return []
-
-
-def _today(zone: tzinfo) -> "date":
-    from apimart_cli.rules.books import local_day
-
-    return local_day(datetime.now(UTC), zone)
 
 
 def _may_be_dollars(settings: Settings, use: Use) -> bool:

@@ -60,7 +60,7 @@ T_90 = {
 }
 """The 0.9 quantile of Student's t for so many blocks, which have one degree of freedom less. From the usual table."""
 
-_PRECISE = Context(prec=60)
+PRECISE = Context(prec=60)
 """Enough precision for what is divided and rooted: far more than is shown."""
 
 
@@ -95,7 +95,7 @@ def forecast(samples: Sequence[Sample], *, floor: Decimal = Decimal(0)) -> Forec
         return None
     segment = segments(samples)[-1]
     spends = daily_spends(segment)
-    with localcontext(_PRECISE):
+    with localcontext(PRECISE):
         seen = Decimal(len(spends)) if spends else _in_days(segment[-1].at - segment[0].at)
         rate = max(Decimal(sum(spends)) / len(spends), Decimal(0)) if spends else None
         remain = left_above(samples[-1].remain, floor)
@@ -113,50 +113,7 @@ def forecast(samples: Sequence[Sample], *, floor: Decimal = Decimal(0)) -> Forec
             return Forecast(ForecastState.IDLE, seen, rate)
         known = days_with_samples(segment, len(spends))
         state = ForecastState.ROUGH if len(known) < ROUGH_BELOW else ForecastState.OK
-        return Forecast(state, seen, rate, *_ends(remain, _as_seen(spends, known), rate))
-
-
-def forecast_from_books(
-    days: Sequence[Decimal],
-    today: Decimal,
-    remain: Decimal | None,
-    *,
-    floor: Decimal = Decimal(0),  # a number
-) -> Forecast:
-    """Return how long the rest will last, from what the gateway's books say was spent on whole days, the last one last.
-
-    Days before the first spend do not count: the key may not have been there. `today` counts as a day as soon as more
-    was spent than on a usual one: a job that runs away must show at once. `remain` and `floor` are in US dollars, as
-    the books are.
-    """
-    first = next((number for number, spent in enumerate(days) if spent > 0), len(days))
-    seen = days[first:]
-    with localcontext(_PRECISE):
-        if len(seen) < LEAST_BLOCKS:
-            return Forecast(ForecastState.TOO_LITTLE, Decimal(len(seen)), is_from_books=True)
-        if today > _mean(_latest(seen)):
-            seen = [*seen, today]
-        spends = _latest(seen)
-        count, rate, left = Decimal(len(spends)), _mean(spends), left_above(remain, floor)
-        if left is None:
-            return Forecast(ForecastState.UNLIMITED, count, rate, is_from_books=True)
-        if left <= 0:
-            zero = Decimal(0)
-            return Forecast(ForecastState.EMPTY, count, rate, zero, zero, zero, is_from_books=True)
-        if not rate:
-            return Forecast(ForecastState.IDLE, count, rate, is_from_books=True)
-        state = ForecastState.ROUGH if len(spends) < ROUGH_BELOW else ForecastState.OK
-        point, low, high = _ends(left, spends, rate)
-        return Forecast(state, count, rate, point, low, high, is_from_books=True)
-
-
-def _latest(days: Sequence[Decimal]) -> Sequence[Decimal]:
-    """Return the last days, as many whole weeks of them as there are."""
-    return days[-next((weeks for weeks in WHOLE_WEEKS if weeks <= len(days)), len(days)) :]
-
-
-def _mean(days: Sequence[Decimal]) -> Decimal:
-    return Decimal(sum(days)) / len(days)
+        return Forecast(state, seen, rate, *ends(remain, _as_seen(spends, known), rate))
 
 
 def left_above(remain: Decimal | None, floor: Decimal) -> Decimal | None:
@@ -248,7 +205,7 @@ def _as_seen(spends: Sequence[Decimal], known: Container[int]) -> list[Decimal]:
     return seen
 
 
-def _ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[Decimal | None, Decimal, Decimal | None]:
+def ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[Decimal | None, Decimal, Decimal | None]:
     """Return after how many days the end comes: the point, and between which days it lies, 8 times of 10.
 
     After x days the spend lies within x * mean +- WIDENING * t * s * sqrt(x + x^2 / n), for n days seen with the

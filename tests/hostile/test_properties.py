@@ -13,7 +13,7 @@ from base64 import b32encode, b32hexencode, b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -37,7 +37,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.gateway.question import _parse_retry_after
+from apimart_cli.gateway.failures import parse_retry_after
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.keys.redactor import WITHHELD, Redactor
 from apimart_cli.output import format_of
@@ -361,7 +361,7 @@ def _parsed(parse: Callable[[str, str], T], text: str) -> T | None:
 @given(texts(_DATES))
 def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing(text: str) -> None:
     """A server may write anything into Retry-After without breaking the command. It is never more than a day."""
-    seconds = _parse_retry_after(text)
+    seconds = parse_retry_after(text, datetime.now(UTC))
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 
@@ -387,7 +387,7 @@ def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing(text: str) -> No
 )
 def test_a_wish_for_a_pause_is_bounded_where_it_is_read(text: str, seconds: float | None) -> None:
     """So that nothing that waits for it can wait for ever, or longer than a clock can count."""
-    assert _parse_retry_after(text) == seconds
+    assert parse_retry_after(text, datetime.now(UTC)) == seconds
 
 
 # --- text -------------------------------------------------------------------------------------------------------
