@@ -18,7 +18,7 @@ from apimart_cli.output.usage import usage_document
 from apimart_cli.rules.balance import Reading, with_spendable
 from apimart_cli.rules.books import BooksReading
 from apimart_cli.rules.budget import JudgedSpend
-from apimart_cli.rules.gate import Judged, Verdict, code_of_readings, unlimited_key
+from apimart_cli.rules.gate import Judged, Verdict, code_of_readings
 from apimart_cli.words import Outcome
 
 _LEFT_OUT = "[...]"
@@ -75,15 +75,12 @@ def _why(verdict: Verdict) -> Mapping[str, Any]:
     """Return why a verdict proves nothing."""
     both: Sequence[Judged | JudgedSpend] = (*verdict.judged, *verdict.spends)
     untold = next((each.reading for each in both if each.reading.error is not None), None)
-    if verdict.outcome is Outcome.ERROR and untold is not None and untold.error is not None:
+    if untold is not None and untold.error is not None:
         return error_document(untold.error, _quoted(untold))
-    first = next(each for each in verdict.judged if each.outcome is verdict.outcome)
-    if verdict.outcome is Outcome.NO_FORECAST:
-        reason = in_words(first.reading.forecast)
-        message = f"{first.reading.name}: it is not known how long the balance lasts: {reason}"
-        return _error("no_forecast", verdict.exit_code, message, "check `min` alone, or try again in some days", [])
-    limitless = unlimited_key(first.reading) or first.reading
-    return _error("unlimited", verdict.exit_code, f"{limitless.name}: the quota is unlimited", None, [])
+    # No tool asks that an unlimited quota fail: what is left is a runway that is not known.
+    first = next(each.reading for each in verdict.judged if each.outcome is Outcome.NO_FORECAST)
+    message = f"{first.name}: it is not known how long the balance lasts: {in_words(first.forecast)}"
+    return _error("no_forecast", verdict.exit_code, message, "check `min` alone, or try again in some days", [])
 
 
 def _document(reading: Reading) -> dict[str, Any]:

@@ -25,6 +25,9 @@ NAME = "apimart"
 LINGER = 2.0
 """Most seconds for which questions that came before the end of the input are still answered."""
 
+LONGEST_LINE = 1024 * 1024
+"""Most bytes of a message. A longer one is left out, whatever it holds."""
+
 PAUSE = 0.02
 """Seconds between two looks whether they are."""
 
@@ -136,7 +139,7 @@ class _Wire:
 
     async def read(self) -> str:
         """Return the next line. After the last one it is over, once what was asked is answered, or has had its time."""
-        line = await _in_thread(self._source.readline)
+        line = await _in_thread(self._line)
         if not line:
             give_up_at = asyncio.get_running_loop().time() + LINGER
             while self._open and asyncio.get_running_loop().time() < give_up_at:
@@ -164,6 +167,15 @@ class _Wire:
         message = _message(text)
         if "method" not in message:
             self._open.discard(_id(message, "id"))
+
+    def _line(self) -> bytes:
+        """Return the next line; an empty one in place of one that is too long, and nothing at the end."""
+        line = self._source.readline(LONGEST_LINE)
+        is_whole = True
+        while len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            is_whole = False
+            line = self._source.readline(LONGEST_LINE)
+        return line if is_whole else b"\n"
 
     def _put(self, data: bytes) -> None:
         self._sink.write(data)

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from apimart_cli.agents.kept import MOST_QUESTIONS
+from apimart_cli.agents.server import LONGEST_LINE
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.agents import Session, piped, talk
 from support.leaks import find_key
 from support.running import KEY, KEY_ID, Run, Serve, Write, connected
+
+pytestmark = pytest.mark.measured
 
 Ask = Callable[[Callable[[Session], Awaitable[Any]], Mapping[str, str]], Any]
 
@@ -209,6 +212,8 @@ def test_a_line_that_is_no_message_harms_nothing(
         assert pipe.process.stdin is not None
         for line in (KEY, "{", "[1]", "\ud800\x00"):
             pipe.process.stdin.buffer.write(f"{line}\n".encode("utf-8", "surrogatepass"))
+        # And one that is too long, with a newline just after as much as is read at a time.
+        pipe.process.stdin.buffer.write(b"[" * (3 * LONGEST_LINE) + b"\n")
         pipe.process.stdin.flush()
         pipe.send(id=9, method="ping")
         lines = []
@@ -330,7 +335,8 @@ def test_it_is_ready_soon(sandbox: Sandbox, environment: Mapping[str, str], tmp_
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with piped({**environment, **connected(sandbox)}, tmp_path) as pipe:
+    unmeasured = {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+    with piped({**unmeasured, **connected(sandbox)}, tmp_path) as pipe:
         pipe.begin()
         pipe.process.terminate()
         pipe.process.wait(30)

@@ -119,3 +119,27 @@ def test_questions_for_the_books_count_each_by_itself(gateway: Sandbox) -> None:
     assert (kept["age_seconds"] >= 1, kept["total"]) == (True, first.document["total"])
     refused = _ask(desk, "check_budget", max_spent="5", within="24h")
     assert (refused.is_error, refused.document["exit_code"]) == (True, 5)
+
+
+def test_a_runway_that_is_not_known_is_an_error(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its code, and a way on."""
+    _connected(serve(), monkeypatch)
+    answer = _ask(Desk(), "check_budget", min_runway="3d", scope="both")
+    assert (answer.is_error, answer.document["verdict"], answer.document["exit_code"]) == (True, "no_forecast", 8)
+    assert answer.document["error"] == {
+        "code": "no_forecast",
+        "exit_code": 8,
+        "message": "default/key: it is not known how long the balance lasts: no history",
+        "hint": "check `min` alone, or try again in some days",
+        "gateway_said": None,
+    }
+    assert "pass" not in json.dumps(answer.document).casefold()
+
+
+def test_calls_that_wait_leave_no_room_for_more(gateway: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a gateway is silent, and whatever the time limit: what waits is bounded."""
+    monkeypatch.setattr("apimart_cli.agents.answers.MOST_AT_ONCE", 0)
+    for name in ("get_balance", "check_budget", "usage"):
+        answer = _ask(Desk(), name, **({"min": "5"} if name == "check_budget" else {}))
+        assert (answer.is_error, answer.document["error"]["exit_code"]) == (True, 5)
+        assert "are waiting for the gateway already" in answer.document["error"]["message"]
