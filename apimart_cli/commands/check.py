@@ -95,8 +95,9 @@ def check(
         apimart check --min 5 --scope key
         apimart check --max-spent 5 --within 24h
 
-    Needs --min, --max-used, --min-runway or --max-spent, also from the config file. Every reading must pass. What can
-    be spent is looked at: the smaller of key and account; where the gateway has no account endpoint, the key alone.
+    Each profile needs a threshold, as an option or in the config file: --min, --max-used, --min-runway or --max-spent.
+    Every reading must pass. What can be spent is looked at: the smaller of key and account; where the gateway has no
+    account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
     6 answer not to be trusted, 7 unlimited (with --on-unlimited fail), 8 too little history to tell --min-runway,
@@ -122,10 +123,11 @@ def check(
             from apimart_cli.rules.gate import judge
 
             seen.extend(taken)
+            told = list(books)
             required = [(reading, each.settings.thresholds()) for each in seen for reading in each.readings]
             verdict = judge(
                 required,
-                budgets=[(each.reading, budget) for each in books if (budget := each.settings.budget()) is not None],
+                budgets=[(each.reading, budget) for each in told if (budget := each.settings.budget()) is not None],
                 unlimited_passes=on_unlimited is OnUnlimited.PASS,
                 no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
                 fail_open=fail_open,
@@ -134,6 +136,7 @@ def check(
             _write(verdict, chosen, quiet=quiet)
         _comment(verdict, seen, quiet=quiet)
         _tell_what_is_not_told(verdict, forecasts, profiles)
+        _tell_what_proves_nothing(verdict, told)
         if alerts is not None:
             alerts.take_spends(list(zip(budgeted, verdict.spends, strict=True)))
     return verdict.exit_code
@@ -267,6 +270,16 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
             else "try again, or name another file in APIMART_HISTORY"
         )
         write_error(f"{reading.name}: it is not known how long the balance lasts: {reason}", hint)
+
+
+def _tell_what_proves_nothing(verdict: "Verdict", told: "Sequence[TakenBooks]") -> None:
+    """Say which answers of the books are no proof, and were no failures as they came."""
+    from apimart_cli.screen.writing import write_error
+
+    for each, judged in zip(told, verdict.spends, strict=True):
+        error = judged.reading.error
+        if each.reading.error is None and error is not None:
+            write_error(f"{judged.reading.name}: {error.message}", error.hint)
 
 
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:

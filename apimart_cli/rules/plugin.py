@@ -180,9 +180,9 @@ def examine_spend(judged: "JudgedSpend", choices: Choices) -> FoundSpend:
     """Return the state of what was spent: critical where it is more than its budget."""
     match judged.outcome:
         case Outcome.BELOW:
-            return FoundSpend(judged, State.CRITICAL)
+            return FoundSpend(judged, _state(is_critical=True))
         case Outcome.PASS:
-            return FoundSpend(judged, State.OK)
+            return FoundSpend(judged, _state(is_critical=False))
         case _:
             error = judged.reading.error
             return FoundSpend(judged, State.UNKNOWN if error is None else _state_of_failure(error, choices))

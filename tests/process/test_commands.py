@@ -196,7 +196,7 @@ def test_check_prints_one_object(run: Run, sandbox: Sandbox) -> None:
     (document,) = _documents(ended.stdout)
     readings = document.pop("readings")
     assert document == {"schema": 1, "verdict": "below", "exit_code": 3, "min": Decimal("50.10"), "max_used": 30,
-                        "min_runway_days": None, "stopped_by": ["default/key"]}  # fmt: skip
+                        "min_runway_days": None, "stopped_by": ["default/key"], "spent": []}  # fmt: skip
     assert '"min":50.10,' in ended.stdout
     assert [(reading["scope"], reading["verdict"], reading["remain_balance"]) for reading in readings] == [
         ("key", "below", Decimal("10.5")),

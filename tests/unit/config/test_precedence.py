@@ -717,7 +717,9 @@ def test_no_threshold_is_an_error() -> None:
     with pytest.raises(UsageError) as caught:
         resolve(Options(), {}).thresholds()
     assert caught.value.message == "there is no threshold to check"
-    assert caught.value.hint == "give --min, --max-used or --min-runway, or set min in the profile; like: --min 5"
+    assert caught.value.hint == (
+        "give --min, --max-used, --min-runway or --max-spent, or set min in the profile; like: --min 5"
+    )
 
 
 def test_a_profile_without_a_threshold_is_named(write_config: Write) -> None:
