@@ -125,7 +125,8 @@ class BooksQuestion(QuestionOf[Usage, BooksReading]):
         return failure_of_books(answer, query=self._query, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Usage | ApimartError) -> BooksReading:
-        return BooksReading(target.profile, target.scope, result, key.key_id if key else None, target.host)
+        key_id = key.key_id if key else None
+        return BooksReading(target.profile, target.scope, result, key_id, target.host, self._quoted_in(result))
 
 
 @contextmanager

@@ -172,6 +172,10 @@ class QuestionOf(Generic[T, R_co]):
             result = key_rejected(result.rejection, source=key.source)
         return self._settled(target, key, result)
 
+    def _quoted_in(self, result: T | ApimartError) -> tuple[str, ...]:
+        """Return what the message of a failure repeats of the gateway's words."""
+        return self._means.redactor.quoted_in(result.message) if isinstance(result, ApimartError) else ()
+
     def _ask(self) -> T:
         target, means = self._target, self._means
         try:
@@ -229,7 +233,9 @@ class Question(QuestionOf[Balance, Reading]):
         return failure_of(answer, scope=self._target.scope, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Balance | ApimartError) -> Reading:
-        return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
+        key_id = key.key_id if key else None
+        said = self._quoted_in(result)
+        return Reading(target.profile, target.scope, target.unit, result, key_id, target.host, quoted=said)
 
 
 def fetch(

@@ -26,8 +26,13 @@ def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int)
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
+    return f"{_line(verdict_document(verdict))}\n"
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the fields of its JSON."""
     judged = verdict.judged
-    document = {
+    return {
         "schema": SCHEMA,
         "verdict": verdict.outcome.value,
         "exit_code": int(verdict.exit_code),
@@ -41,7 +46,6 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
         "readings": [_judged_document(each) for each in judged],
         "spent": [_spent_document(each) for each in verdict.spends],
     }
-    return f"{_line(document)}\n"
 
 
 def judged_as_json(judged: Sequence[Judged]) -> str:

@@ -57,6 +57,11 @@ def rows_of(usage: Usage, zone: tzinfo) -> list[Booked]:
 
 def render_usage_as_json(reading: BooksReading) -> str:
     """Return what the books say as a line of JSON, with every digit that the gateway sent."""
+    return render_document(usage_document(reading))
+
+
+def usage_document(reading: BooksReading) -> dict[str, Any]:
+    """Return the fields of the JSON for what the books say, without the schema."""
     name = {
         "profile": without_keys(reading.profile),
         "scope": reading.scope.value,
@@ -66,7 +71,7 @@ def render_usage_as_json(reading: BooksReading) -> str:
     usage = reading.usage
     if usage is None:
         assert reading.error is not None, "one of the two is there"
-        return render_document({**name, "error": error_document(reading.error)})
+        return {**name, "error": error_document(reading.error)}
     rows = rows_of(usage, zone_of(usage.tz, "tz"))
     facts = {
         "since": iso_time(usage.since),
@@ -79,7 +84,7 @@ def render_usage_as_json(reading: BooksReading) -> str:
         "total": _sums(usage.total),
         "rows": [{**_group(row, usage.by), **_sums(row)} for row in rows],
     }
-    return render_document({**name, **facts})
+    return {**name, **facts}
 
 
 def _group(row: Booked, by: UsageBy) -> dict[str, Any]:
