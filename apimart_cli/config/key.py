@@ -8,12 +8,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
-from apimart_cli.config.settings import Options, Setting
+from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey, KeySource, NoKey, drop_newline, known_keys
 
@@ -102,6 +103,24 @@ def environment_without_keys(
         for name, value in offered.items()
         if name not in named and value not in words and not any(form in view for view in _views(value) for form in long)
     }
+
+
+def keys_at_hand(settings: Settings, environ: Mapping[str, str]) -> list[ApiKey]:
+    """Return the keys that can be known without asking a command, a keyring or a person, to look for them in texts.
+
+    These are that of `settings`, those in the config file, and those in variables that hold one.
+    """
+    found: list[ApiKey] = []
+    if isinstance(settings.api_key.value, GivenKey):
+        found.append(settings.api_key.value.key)
+    texts = [environ.get(KEY_VARIABLE, "")]
+    with suppress(ConfigError):
+        for profile in read_config(environ).profiles.values():
+            texts += [str(profile.get("api_key", "")), environ.get(str(profile.get("api_key_env", "")), "")]
+    for text in texts:
+        with suppress(AuthError):
+            found.append(ApiKey(text, source="a text that is looked for"))
+    return found
 
 
 def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:

@@ -66,6 +66,8 @@ class Alert(NamedTuple):
     """What it was allowed to spend, if that is the reason."""
     spent: Decimal | None = None
     """What it has spent by then."""
+    is_test: bool = False
+    """Whether all of it is made up, to try the command."""
 
 
 def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:

@@ -89,6 +89,7 @@ class Loaded:
         ("history path", SETTINGS, {"platformdirs"}, set()),
         ("history --json", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
         ("statusline", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
+        ("alert test --on-low true", SETTINGS | {"output", "readings"}, {"platformdirs"}, set()),
         ("sandbox -- true", {"config", "keys", "sandbox"}, set(), {"http.server", "ssl"}),
     ],
 )
