@@ -39,8 +39,8 @@ def try_(
         apimart alert test --on-low 'mail -s low you@example.com'
 
     It is run as an alert would run it: on_low, on_recover or on_stop of the config file, with the same variables and
-    JSON, and APIMART_TEST=1. What it prints is shown. No gateway is asked, and nothing is recorded: the next real alert
-    comes as if nothing had been tried.
+    JSON, and one more variable that says that it is a test. What it prints is shown. No gateway is asked, and nothing
+    is recorded: the next real alert comes as if nothing had been tried.
 
     Exit codes: 0 it ended with 0, 1 it failed or could not be run, 2 wrong options, or no such command.
     """
@@ -71,7 +71,7 @@ def try_(
     if tried.fault is not None:
         write_error(f"the alert command {tried.fault}", tried.hint or "correct it, and try again")
         return CommandStatus(FAILED)
-    if event is not AlertEvent.STOPPED and settings.min.value is None and settings.min_runway.value is None:
+    if on_low is None and event is not AlertEvent.STOPPED and not settings.has_alerts:
         write_note(
             "by itself it is never run: there is neither min nor min_runway", "set one: apimart config set min 5"
         )

@@ -134,12 +134,17 @@ def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     )
 
 
+def unread_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that look as if they held the key, but are not read."""
+    return sorted(
+        name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS
+    )
+
+
 def _unread(environ: Mapping[str, str]) -> str:
-    """Return the end of a hint: the variables that look as if they held the key, but are not read."""
-    names = [name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS]
-    if not names:
-        return ""
-    return f"; {', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} set, and not read"
+    """Return the end of a hint that names these variables."""
+    names = unread_variables(environ)
+    return f"; {', '.join(names)} {'is' if len(names) == 1 else 'are'} set, and not read" if names else ""
 
 
 def _of_option(options: Options, environ: Mapping[str, str], timeout: float) -> FoundKey | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from apimart_cli.errors import ApimartError, Trace, no_thread
 from apimart_cli.gateway.question import Means, Question, Sharing
-from apimart_cli.gateway.transport import Transport
+from apimart_cli.gateway.transport import Looking, Transport
 from apimart_cli.keys.key import GivenKey, Redactor
 from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
@@ -28,17 +28,19 @@ STOP_PAUSE = 0.005
 
 
 @contextmanager
-def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[Iterator[Reading]]:
+def ask(
+    targets: Sequence[Target], *, trace: Trace | None = None, looking: Looking | None = None
+) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. For each scope that is asked, at most MAX_CONCURRENCY questions run at once; the clock of the others has
     not started. Targets that have the same key, endpoint and time limit are asked once and share the answer. `trace` is
-    told what happens, from any thread.
+    told what happens, from any thread. With `looking` each question is asked as often as that says.
 
     However the block is left, no command that prints a key is left running.
     """
-    asking = _Asking(targets, trace)
+    asking = _Asking(targets, trace, looking)
     with at_ending(asking.close):
         try:
             asking.start_next()
@@ -51,13 +53,13 @@ def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[It
 class _Asking:
     """The questions of one `ask`: waiting, running or settled. Their threads do not keep the process from ending."""
 
-    def __init__(self, targets: Sequence[Target], trace: Trace | None = None) -> None:
+    def __init__(self, targets: Sequence[Target], trace: Trace | None = None, looking: Looking | None = None) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
         self.transport = Transport(connections=self._most)
         # It knows every key of the run from the start, or from when the key was read.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace)
+        means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace, looking)
         self._is_closed = False
         self._questions = [_Watched(Question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from apimart_cli.config.key import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import UsageError
+from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.keys.key import LOOKED_AT, WITHHELD, ApiKey, Redactor
 from apimart_cli.output import plain
 from apimart_cli.output.json import days_of, render_document
@@ -19,7 +20,7 @@ from apimart_cli.output.runway import document as forecast_document
 from apimart_cli.processes.child import hint_for
 from apimart_cli.processes.hook import Ended, run_hook
 from apimart_cli.rules.alerts import Alert, each_threshold
-from apimart_cli.rules.balance import Balance, Reading
+from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.rules.spending import EXACT
@@ -178,12 +179,15 @@ def made_up(settings: Settings, event: AlertEvent) -> Alert:
         factor = settings.rearm.value if event is AlertEvent.RECOVERED else Decimal("0.8")
         remain = (Decimal(5) if threshold.min is None else threshold.min) * factor
         days = (days_of(threshold.min_runway) or Decimal(3)) * factor
+    # Balances are made of answers alone, the made-up one, too.
+    body = f'{{"success":true,"remain_balance":{plain(remain)},"used_balance":2.3,"unlimited_quota":false}}'
+    answer = Answer(200, "OK", body.encode())
     scope = settings.scope.value
     reading = Reading(
         settings.profile.value,
         Scope.KEY if scope is ScopeChoice.BOTH else Scope(scope.value),
         settings.unit.value,
-        Balance(Scope.KEY, remain, Decimal("2.3"), unlimited_quota=False, fetched_at=datetime.now(UTC)),
+        interpret(answer, scope=Scope.KEY, redactor=Redactor(), fetched_at=datetime.now(UTC)),
         settings.api_key.value.key_id,
         settings.targets()[0].host,
         forecast=Forecast(ForecastState.OK, Decimal(14), remain / days, days, days, days),

@@ -92,8 +92,8 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
             "config unset", "config check", "history", "history show", "history export", "history path",
-             "history clear", "history runs", "alert test", "run", "statusline", "nagios", "watch", "exporter",
-             "sandbox", "apimart")  # fmt: skip
+             "history clear", "history runs", "alert test", "doctor", "run", "statusline", "nagios", "watch",
+             "exporter", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 
