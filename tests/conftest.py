@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import json
 import os
 import runpy
 import shutil
@@ -22,10 +23,13 @@ from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
 from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
+from support.schemas import held_where_tests_parse, hold_printed
 
 # The same guard that the processes under test load by themselves holds for this one.
 GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
 GUARDED["give_the_ledger_time"]()
+
+json.loads = held_where_tests_parse(json.loads)
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
@@ -134,7 +138,7 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
     def run_command(
         *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = LONGEST
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        ended = subprocess.run(
             [command, *arguments],
             env={**environment, **(env or {})},
             input=input,
@@ -145,6 +149,8 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
             cwd=tmp_path,
             check=False,
         )
+        hold_printed(ended.stdout)
+        return ended
 
     return run_command
 
@@ -190,7 +196,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
                 patch.setenv(name, value)
             capsys.readouterr()
             code = main(arguments)
-            return Called(code, *capsys.readouterr())
+            called = Called(code, *capsys.readouterr())
+        hold_printed(called.stdout)
+        return called
 
     return run_here
 
