@@ -29,7 +29,8 @@ FLAG: Schema = {"type": "boolean"}
 KEY_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{12}$"}
 TIME: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"}
 DAY: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
-STATUS: Schema = {"type": "integer", "minimum": 0, "maximum": 255}
+STATUS: Schema = {"type": "integer"}
+"""The status of a command. POSIX has 0 to 255, Windows 32 bits."""
 VERSION: Schema = {"const": SCHEMA}
 
 
@@ -191,7 +192,7 @@ SCHEMAS: Mapping[str, tuple[str, Schema]] = {
                 "max_spend": or_null(NUMBER),
                 "min_runway_days": or_null(NUMBER),
                 "counted": {"enum": [Scope.KEY.value, Scope.ACCOUNT.value]},
-                "other_runs": COUNT,
+                "other_runs": or_null(COUNT),
                 "before": a_list(READING),
                 "after": a_list(READING),
             }
