@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,18 @@ _BELOW_SHARE = {
 
 def manual_page(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the manual page that `man apimart` finds; None if there is none."""
-    return next((path for share in _shares(environ) if (path := share / "man/man1/apimart.1").exists()), None)
+    return _first_of(share / "man/man1/apimart.1" for share in _shares(environ))
 
 
 def completion_script(shell: str, environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the completion script that a shell finds; None if there is none. Raises KeyError for an unknown shell."""
     own = Path(environ.get("HOME", "/nonexistent")) / INSTALLED[shell][-1]
-    places = [own, *(share / _BELOW_SHARE[shell] for share in _shares(environ))]
-    return next((path for path in places if path.exists()), None)
+    return _first_of([own, *(share / _BELOW_SHARE[shell] for share in _shares(environ))])
+
+
+def _first_of(paths: Iterable[Path]) -> Path | None:
+    # Not the method of Path, which fails in a folder of another user.
+    return next((path for path in paths if os.path.exists(path)), None)
 
 
 def _shares(environ: Mapping[str, str]) -> Iterator[Path]:

@@ -105,13 +105,13 @@ def environment_without_keys(
     }
 
 
-def keys_at_hand(settings: Settings, environ: Mapping[str, str]) -> list[ApiKey]:
+def keys_at_hand(settings: Settings | None, environ: Mapping[str, str]) -> list[ApiKey]:
     """Return the keys that can be known without asking a command, a keyring or a person, to look for them in texts.
 
     These are that of `settings`, those in the config file, and those in variables that hold one.
     """
     found: list[ApiKey] = []
-    if isinstance(settings.api_key.value, GivenKey):
+    if settings is not None and isinstance(settings.api_key.value, GivenKey):
         found.append(settings.api_key.value.key)
     texts = [environ.get(KEY_VARIABLE, "")]
     with suppress(ConfigError):

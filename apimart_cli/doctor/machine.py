@@ -13,7 +13,7 @@ from apimart_cli.config.file import config_path
 from apimart_cli.config.key import unread_variables
 from apimart_cli.config.lookup import inspect_settings
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import ApimartError, AuthError
+from apimart_cli.errors import ApimartError
 from apimart_cli.files import is_absent
 from apimart_cli.installing import INSTALLED, completion_script, manual_page
 from apimart_cli.keys.key import GivenKey, NoKey
@@ -94,11 +94,12 @@ class Machine:
         source = settings.api_key.value
         profile = settings.profile
         yield Finding.ok("profile", f"{visible(profile.value)}, by {profile.source}")
-        unused = next((each.error for each in readings if isinstance(each.error, AuthError)), None)
+        failure = readings[0].error if readings else None
         if isinstance(source, NoKey):
             yield Finding.wrong("key", source.error)
-        elif source.key_id is None and unused is not None:
-            yield Finding.wrong("key", unused)
+        elif source.key_id is None and failure is not None:
+            # It comes from a command or a keyring that gave none.
+            yield Finding.wrong("key", failure)
         else:
             length = f", {len(source.key)} characters" if isinstance(source, GivenKey) else ""
             yield Finding.ok("key", f"from {settings.api_key.source}{length}, id {source.key_id or 'not known'}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from apimart_cli.doctor.machine import READ
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.addresses import resolve_to
-from support.pages import code_in, table
+from support.pages import PAGES, blocks, code_in, table
 from support.past import write_past
 from support.running import KEY, KEY_ID, Call, Serve, Write, connected
 from support.secure import ANSWER, Gateway, Proxy, authority, certified, dead_port
@@ -203,6 +205,21 @@ def test_an_authority_that_is_not_trusted_is_named(doctor: Doctor, gateway: Gate
     assert [each for each in gateway.received if each] == []
 
 
+def test_the_page_shows_what_it_says_behind_a_company_s_proxy(call: Call) -> None:
+    """Each finding of the example stands in the output, word for word."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA(organization_name="Example Corp").issue_cert("localhost").configure_cert(context)
+    with Gateway(context) as gateway, Proxy() as proxy:
+        env = to(gateway, HTTPS_PROXY=f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
+        printed = " ".join(call("doctor", env=env).stdout.split())
+    printed = printed.replace(f"127.0.0.1:{proxy.port}", "proxy.example.com:3128")
+    printed = printed.replace(f"localhost:{gateway.port}", "api.apimart.ai")
+    [example] = [each.text for each in blocks(PAGES["docs/troubleshooting.md"]) if each.text.startswith("ok ")]
+    findings = re.split(r"^(?=ok |note |wrong )", example, flags=re.MULTILINE)[1:]
+    assert len(findings) == 3
+    assert [each for each in findings if " ".join(each.split()) not in printed] == []
+
+
 def test_a_trusted_authority_is_named_with_the_days_left(doctor: Doctor, ca_file: Path) -> None:
     """And the setting that makes it trusted; a certificate that ends soon is a note."""
     for days, condition in ((30, "ok"), (5, "note")):
@@ -361,6 +378,23 @@ def test_alerts_that_are_never_run_are_noted(doctor: Doctor, sandbox: Sandbox, w
     assert found.of("alerts")[1] == "note none is run: there is neither min nor min_runway"
 
 
+def test_a_keyring_that_gives_no_key_is_wrong(doctor: Doctor, write_config: Write, sandbox: Sandbox) -> None:
+    """With the words of `balance`."""
+    write_config("[profiles.work]\napi_key_keyring = true\n")
+    env = {"APIMART_BASE_URL": sandbox.url, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+    found = doctor("-p", "work", **env)
+    assert (found.code, "key" in found.wrong) == (4, True)
+
+
+def test_a_bug_in_one_section_is_a_finding(doctor: Doctor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are told all the same."""
+    monkeypatch.setattr("apimart_cli.doctor.machine.manual_page", lambda *_: 1 // 0)
+    found = doctor(**connected(sandbox))
+    assert (found.code, found.wrong) == (0, ["installed"])
+    assert found.of("installed")[0].startswith("wrong a bug in apimart: ZeroDivisionError in ")
+    assert found.of("alerts") == ["ok no command is set"]
+
+
 def test_variables_that_are_not_read_are_named(doctor: Doctor, sandbox: Sandbox) -> None:
     """Those that look as if they had the key, and those that have our name and no meaning; never their values."""
     found = doctor(**connected(sandbox), OPENAI_API_KEY=SECRET, APIMART_BASEURL=f"https://x/?token={SECRET}")
@@ -482,3 +516,11 @@ def test_a_key_that_looks_like_none_is_withheld_too(call: Call, sandbox: Sandbox
     ended = call("doctor", env={**env, "APIMART_HISTORY": f"/x/{key}"})
     assert key not in ended.stdout
     assert ended.stdout.count("(withheld: it repeats the API key)") == 2
+
+
+def test_a_key_in_place_of_a_profile_is_withheld(call: Call) -> None:
+    """Also where the settings are wrong, and nothing is asked."""
+    key = "Zq7Wm3Xc9Vb1Nk5Lp8"
+    ended = call("doctor", env={"APIMART_API_KEY": key, "APIMART_PROFILE": key})
+    assert (ended.code, key in ended.stdout) == (2, False)
+    assert "(withheld: it repeats the API key)" in ended.stdout
