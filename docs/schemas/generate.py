@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of everything that `--json` and `run --report` write.
+"""Write the JSON Schemas of everything that `--json`, `history export` and `run --report` write.
 
     python3 docs/schemas/generate.py          write them into this folder
     python3 docs/schemas/generate.py --check  fail if one of them is stale
@@ -16,7 +16,7 @@ from typing import Any
 
 from apimart_cli import errors
 from apimart_cli.output.json import SCHEMA
-from apimart_cli.words import Condition, ForecastState, Outcome, Scope, StoppedBy
+from apimart_cli.words import Change, Condition, ForecastState, Outcome, Scope, StoppedBy
 
 FOLDER = Path(__file__).parent
 
@@ -114,14 +114,17 @@ _READ_OR_FAILED: list[Schema] = [
 ]
 
 
-def a_reading(more: Mapping[str, Schema]) -> Schema:
-    """Return the schema of a balance, or of the error in its place, with more fields that are always there."""
-    fields = {**_NAMED, "key_id": or_null(KEY_ID), **_READ, "error": ERROR, **more}
-    optional = ("key_id", *_READ, "error")
+def a_reading(always: Mapping[str, Schema], sometimes: Mapping[str, Schema] | None = None) -> Schema:
+    """Return the schema of a balance, or of the error in its place, with more fields."""
+    at_times = {"key_id": or_null(KEY_ID), **_READ, "error": ERROR, **(sometimes or {})}
+    fields = {**_NAMED, **at_times, **always}
+    optional = tuple(at_times)
     return {**an_object(fields, optional=optional), "anyOf": _READ_OR_FAILED}
 
 
 READING = a_reading({})
+
+PROBLEM = an_object({"line": or_null(COUNT), "message": TEXT, "hint": or_null(TEXT), "profile": or_null(TEXT)})
 
 _RUN: Mapping[str, Schema] = {
     "schema": VERSION,
@@ -195,6 +198,79 @@ SCHEMAS: Mapping[str, tuple[str, Schema]] = {
                 "other_runs": or_null(COUNT),
                 "before": a_list(READING),
                 "after": a_list(READING),
+            }
+        ),
+    ),
+    "export-1": (
+        "One reading: a line of `apimart history export`, which `history import` reads.",
+        an_object(
+            {
+                "schema": VERSION,
+                "at": TIME,
+                "key_id": KEY_ID,
+                "host": TEXT,
+                "scope": words(Scope),
+                "profile": TEXT,
+                "remain_balance": or_null(NUMBER),
+                "used_balance": NUMBER,
+                "unlimited_quota": FLAG,
+                "unit": or_null(TEXT),
+                "source": TEXT,
+            }
+        ),
+    ),
+    "watch-1": (
+        "A change of one balance: a line of `apimart watch --json`.",
+        a_reading(
+            {
+                "at": TIME,
+                "changes": a_list(words(Change)),
+                "spent": or_null(NUMBER),
+                "spent_per_hour": or_null(NUMBER),
+                "top_up": or_null(NUMBER),
+                "below": FLAG,
+            },
+            {"last_remain_balance": or_null(NUMBER)},
+        ),
+    ),
+    "profiles-1": (
+        "One profile: a line of `apimart profiles --json`.",
+        an_object(
+            {
+                "schema": VERSION,
+                "profile": TEXT,
+                "key_source": TEXT,
+                "key_id": or_null(KEY_ID),
+                "host": or_null(TEXT),
+                "active": FLAG,
+            }
+        ),
+    ),
+    "settings-1": (
+        "The settings of one profile: a line of `apimart config show --json`.",
+        an_object(
+            {
+                "schema": VERSION,
+                "settings": {
+                    "type": "object",
+                    "additionalProperties": an_object({"value": or_null(TEXT), "source": TEXT}),
+                },
+            }
+        ),
+    ),
+    "path-1": (
+        "The place of a file: what `apimart config path --json` and `apimart history path --json` write.",
+        an_object({"schema": VERSION, "path": TEXT, "source": TEXT, "exists": FLAG}),
+    ),
+    "config-check-1": (
+        "The mistakes in the config file: what `apimart config check --json` writes.",
+        an_object(
+            {
+                "schema": VERSION,
+                "path": or_null(TEXT),
+                "problems": a_list(PROBLEM),
+                "profiles": a_list(an_object({"profile": TEXT, "works": FLAG, "reason": TEXT})),
+                "warnings": a_list(PROBLEM),
             }
         ),
     ),

@@ -28,11 +28,17 @@ _MARKS = {
     "apimart_exit_code": "report-1",
     "began_at": "runs-1",
     "top_ups": "history-1",
+    "changes": "watch-1",
+    "key_source": "profiles-1",
+    "settings": "settings-1",
+    "exists": "path-1",
+    "problems": "config-check-1",
+    "source": "export-1",
 }
 """A field that only documents of this kind have."""
 
-_OF_OTHERS = {"at", "changes", "settings", "problems", "path", "text", "key_source", "event"}
-"""Fields of documents that have no schema: lines of `watch`, exported readings, settings, what an alert is told."""
+_OF_OTHERS = {"text", "event"}
+"""Fields of documents that have no schema: what `statusline --preset json` writes, and what an alert is told."""
 
 
 def kind_of(document: object) -> str | None:
