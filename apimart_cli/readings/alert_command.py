@@ -62,27 +62,27 @@ def fault_of(ended: Ended) -> str | None:
 
 def variables(alert: Alert) -> Mapping[str, str]:
     """Return the variables that tell a command of the alert; what is not known, or not set, is empty."""
-    balance = alert.reading.balance
     name, threshold = _threshold(alert)
     days = threshold.normalize() if threshold is not None and name == "min_runway_days" else None
     facts = {**_facts(alert), "threshold": threshold if days is None else f"{plain(days)}d"}
-    if balance is not None and balance.unlimited_quota:
+    if alert.reading.balance is not None and alert.reading.balance.unlimited_quota:
         facts["remain"] = "unlimited"
-    return {f"APIMART_{name.upper()}": _in_words(value) for name, value in facts.items()}
+    return {
+        f"APIMART_{name.upper()}": plain(value) if isinstance(value, Decimal) else value or ""
+        for name, value in facts.items()
+    }
 
 
 def document(alert: Alert) -> str:
     """Return the JSON object that a command reads on standard input, as one line."""
-    reading = alert.reading
-    balance = reading.balance
+    reading, facts = alert.reading, _facts(alert)
     name, threshold = _threshold(alert)
-    facts = _facts(alert)
     first = {known: facts.pop(known) for known in ("event", "profile", "scope", "remain")}
     is_test = {"test": True} if facts.pop("test", None) else {}
     return render_document(
         {
             **first,
-            "unlimited_quota": None if balance is None else balance.unlimited_quota,
+            "unlimited_quota": None if reading.balance is None else reading.balance.unlimited_quota,
             "threshold": threshold,
             "threshold_name": name,
             **facts,
@@ -119,12 +119,6 @@ def _threshold(alert: Alert) -> tuple[str | None, Decimal | None]:
     if alert.threshold.min_runway is not None:
         return "min_runway_days", days_of(alert.threshold.min_runway)
     return ("max_spend", alert.max_spend) if alert.max_spend is not None else (None, None)
-
-
-def _in_words(value: str | Decimal | None) -> str:
-    if value is None:
-        return ""
-    return plain(value) if isinstance(value, Decimal) else value
 
 
 def _shown(text: str | None) -> str | None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,16 +129,9 @@ def _run_of(options: RunOptions, first: Sight, began: datetime) -> Run:
 
 def _refusal(options: RunOptions, guard: Guard, first: Sight) -> _End | None:
     """Say why the command is not started, and return its end; None if it may be started."""
-    stopped_by, unit = guard.stop(first.look.at), options.settings.unit.value
+    stopped_by = guard.stop(first.look.at)
     if stopped_by is not None and stopped_by is not StoppedBy.BLIND:
-        reason = breach_in_words(
-            stopped_by,
-            options.limits,
-            left=first.look.left,
-            spent=guard.spent,
-            unit=unit,
-            shortage=_shortage(first.readings),
-        )
+        reason = _limit_in_words(options, stopped_by, first.look.left, guard.spent, first.readings)
         write_error(f"the command was not started: {reason}", "top up, or ask for less")
         return _End(NOT_STARTED, ExitCode.BELOW, stopped_by)
     if first.failure is not None and not (options.fail_open and _is_silence(first)):
@@ -328,19 +322,23 @@ def _not_invoked(options: RunOptions, error: Exception) -> _End:
 
 
 def _breach(options: RunOptions, watch: Watch, stopped_by: StoppedBy) -> str:
-    """Say which limit was reached, or what is not known."""
+    """Say why the command was stopped: which limit was reached, or what is not known."""
     if stopped_by is StoppedBy.BLIND and watch.failure is not None:
         return f"the balance is not known: {watch.failure.message}"
-    left, unit = watch.latest.look.left, options.settings.unit.value
-    return breach_in_words(
-        stopped_by, options.limits, left=left, spent=watch.spent, unit=unit, shortage=_shortage(watch.last_readings)
-    )
+    return _limit_in_words(options, stopped_by, watch.latest.look.left, watch.spent, watch.last_readings)
 
 
-def _shortage(readings: Sequence[Reading]) -> str | None:
-    """Return the words of a gateway that said that there is no money; None if it did not."""
-    told = (reading.error.in_short for reading in readings if isinstance(reading.error, PaymentRequiredError))
-    return next(told, None)
+def _limit_in_words(
+    options: RunOptions,
+    stopped_by: StoppedBy,
+    left: Decimal | None,
+    spent: Decimal | None,
+    readings: Sequence[Reading],
+) -> str:
+    """Say which limit was reached; if the gateway said that there is no money, in its words."""
+    no_money = (reading.error.in_short for reading in readings if isinstance(reading.error, PaymentRequiredError))
+    unit, shortage = options.settings.unit.value, next(no_money, None)
+    return breach_in_words(stopped_by, options.limits, left=left, spent=spent, unit=unit, shortage=shortage)
 
 
 def _advice(options: RunOptions) -> str:

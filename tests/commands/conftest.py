@@ -1,4 +1,7 @@
-"""What takes its time on a busy machine changes nothing here: a sandbox's time begins with the first question."""
+"""Command lines need no process here, and a sandbox's time begins with the first question, however busy the machine is.
+
+What a process adds is shown in `tests/process`.
+"""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Serve
+from support.running import Call, Serve
 
 
 class SinceAsked:
@@ -26,6 +29,12 @@ class SinceAsked:
         if self._began is None:
             self._began = time.monotonic()
         return time.monotonic() - self._began
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run a command line in this process; `run_process` is for what only a process shows."""
+    return call
 
 
 @pytest.fixture

@@ -271,14 +271,9 @@ def test_there_must_be_something_to_fall_below(shop: Shop, command: tuple[str, .
     assert f"{option}: there is no threshold to fall below\nhint: give --min" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "--on-low is empty"),
-        ("   ", "--on-low: the command is empty"),
-        ("a 'b", "--on-low: No closing quotation"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "--on-low is empty"), ("   ", "--on-low: the command is empty"), ("a 'b", "--on-low: No closing quotation"),
+])  # fmt: skip
 def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, message: str) -> None:
     """Before anything is asked."""
     ended = shop("check", "--min", "5", "--on-low", text)
@@ -286,17 +281,14 @@ def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, mes
     assert message in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
-        ("rearm = '1.2'", "rearm must be a number"),
-        ("remind = 24", "remind must be a duration in quotes"),
-        ("remind = '24'", "remind of {path}: '24' has no unit"),
-        ("on_low = 'notify'", "on_low must be a list of strings"),
-        ("on_recover = []", "on_recover must be a list of strings"),
-    ],
-)
+@pytest.mark.parametrize(("line", "message"), [
+    ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
+    ("rearm = '1.2'", "rearm must be a number"),
+    ("remind = 24", "remind must be a duration in quotes"),
+    ("remind = '24'", "remind of {path}: '24' has no unit"),
+    ("on_low = 'notify'", "on_low must be a list of strings"),
+    ("on_recover = []", "on_recover must be a list of strings"),
+])  # fmt: skip
 def test_a_setting_that_makes_no_sense_is_an_error(shop: Shop, write_config: Write, line: str, message: str) -> None:
     """Which says what is wrong, and where."""
     path = write_config(f"min = 5\n{line}\n")
@@ -326,16 +318,13 @@ def test_the_file_holds_the_words_as_they_are(shop: Shop, call: Call, write_conf
 # --- what the command is, and what it may do ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("exit 3", "failed with exit code 3"),
-        ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
-        ("kill -9 $$", "failed with signal 9"),
-        (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),
-        ("printf 'a\\033[31m\\nb'; exit 1", r"failed with exit code 1: a\x1b[31m\x0ab"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("exit 3", "failed with exit code 3"),
+    ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
+    ("kill -9 $$", "failed with signal 9"),
+    (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),
+    ("printf 'a\\033[31m\\nb'; exit 1", r"failed with exit code 1: a\x1b[31m\x0ab"),
+])  # fmt: skip
 def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: str, message: str) -> None:
     """With the first of what it said; the code and the answer are those of the check."""
     ended = shop("check", "--min", "5", "--on-low", script(tmp_path, text))
@@ -346,14 +335,10 @@ def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: s
     )
 
 
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("no-such-program-here", "No such file or directory"),
-        ("/", "Permission denied"),
-        ("/dev/null", "Permission denied"),
-    ],
-)
+@pytest.mark.parametrize(("command", "reason"), [
+    ("no-such-program-here", "No such file or directory"),
+    ("/", "Permission denied"), ("/dev/null", "Permission denied"),
+])  # fmt: skip
 def test_a_command_that_cannot_be_run_is_one_warning(shop: Shop, command: str, reason: str) -> None:
     """And once: the next check does not try again."""
     ended = [shop("check", "--min", "5", "-q", "--on-low", command) for _ in range(2)]

@@ -393,21 +393,18 @@ def test_an_export_does_not_replace_the_history(call: Call, keep: Keep, tmp_path
     assert len(kept(path)) == 8
 
 
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (line(profile=KEY), "something in it that looks like an API key"),
-        (line().replace("work", "\\u0073k-test-Zq7Wm3Xc9Vb1Nk5Lp8"), "something in it that looks like an API key"),
-        (line()[:40], "it is not JSON"),
-        (line(used_balance="2.3"), "used_balance is not an amount"),
-        (line(unlimited_quota=1), "unlimited_quota does not fit"),
-        (line(at=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), "at is in the future"),
-        (line(at="1926-11-20T10:00:00Z"), "at is before 2020"),
-        (line(scope="spendable"), "scope is none of key, account"),
-        ("[]\n", "it is not an object with exactly the names"),
-        ("\udcff\n", "it is not JSON"),
-    ],
-)
+@pytest.mark.parametrize(("bad", "reason"), [
+    (line(profile=KEY), "something in it that looks like an API key"),
+    (line().replace("work", "\\u0073k-test-Zq7Wm3Xc9Vb1Nk5Lp8"), "something in it that looks like an API key"),
+    (line()[:40], "it is not JSON"),
+    (line(used_balance="2.3"), "used_balance is not an amount"),
+    (line(unlimited_quota=1), "unlimited_quota does not fit"),
+    (line(at=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), "at is in the future"),
+    (line(at="1926-11-20T10:00:00Z"), "at is before 2020"),
+    (line(scope="spendable"), "scope is none of key, account"),
+    ("[]\n", "it is not an object with exactly the names"),
+    ("\udcff\n", "it is not JSON"),
+])  # fmt: skip
 def test_an_import_with_one_bad_line_adds_nothing(
     call: Call, keep: Keep, tmp_path: Path, bad: str, reason: str
 ) -> None:

@@ -65,25 +65,22 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
 # --- before it starts -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "there is no limit to guard"),
-        (("--max-spend", "0"), "--max-spend: nothing may be spent then"),
-        (("--max-spend", "1,5"), "--max-spend: '1,5' is not an amount: it has a comma"),
-        (("--min", "1", "--interval", "0.01"), "--interval: must be at least 0.1 seconds"),
-        (("--min", "1", "--interval", "soon"), "--interval: 'soon' is not a duration"),
-        (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1' has a sign; a duration has none"),
-        (("--min", "1", "--min-runway", "3"), "--min-runway: '3' has no unit"),
-        (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
-        (("--min", "1", "--report", "."), "--report: that is a folder, not a file"),
-        (("--min", "1", "--api-key", "-"), "--api-key -: standard input belongs to the command"),
-        (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
-        (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
-        (("--min", "1", "--nonsense"), "No such option: --nonsense"),
-        (("--min", "1", "--scope", "all"), "Invalid value for '--scope'"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    ((), "there is no limit to guard"),
+    (("--max-spend", "0"), "--max-spend: nothing may be spent then"),
+    (("--max-spend", "1,5"), "--max-spend: '1,5' is not an amount: it has a comma"),
+    (("--min", "1", "--interval", "0.01"), "--interval: must be at least 0.1 seconds"),
+    (("--min", "1", "--interval", "soon"), "--interval: 'soon' is not a duration"),
+    (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1' has a sign; a duration has none"),
+    (("--min", "1", "--min-runway", "3"), "--min-runway: '3' has no unit"),
+    (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
+    (("--min", "1", "--report", "."), "--report: that is a folder, not a file"),
+    (("--min", "1", "--api-key", "-"), "--api-key -: standard input belongs to the command"),
+    (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
+    (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
+    (("--min", "1", "--nonsense"), "No such option: --nonsense"),
+    (("--min", "1", "--scope", "all"), "Invalid value for '--scope'"),
+])  # fmt: skip
 def test_what_makes_no_sense_is_125_and_nothing_is_started(
     call: Call, sandbox: Any, started: Path, write_config: Write, arguments: tuple[str, ...], message: str
 ) -> None:
@@ -110,21 +107,13 @@ def test_help_is_no_failure(call: Call) -> None:
     assert "124 stopped" in ended.stdout
 
 
-@pytest.mark.parametrize(
-    ("fields", "message", "code", "stopped_by"),
-    [
-        ({"key": Funds(D("0.9"), D(1))}, "the command was not started: 0.9 left, at least 1 required", 3, "min"),
-        (
-            {"fault": Fault.PAYMENT_REQUIRED},
-            "the command was not started: the account cannot pay",
-            3,
-            "payment_required",
-        ),
-        ({"fault": Fault.UNAUTHORIZED}, "the command was not started: the balance is not known", 4, "blind"),
-        ({"fault": Fault.SERVER_ERROR}, "the command was not started: the balance is not known", 5, "blind"),
-        ({"fault": Fault.MALFORMED}, "the command was not started: the balance is not known", 6, "blind"),
-    ],
-)
+@pytest.mark.parametrize(("fields", "message", "code", "stopped_by"), [
+    ({"key": Funds(D("0.9"), D(1))}, "the command was not started: 0.9 left, at least 1 required", 3, "min"),
+    ({"fault": Fault.PAYMENT_REQUIRED}, "the command was not started: the account cannot pay", 3, "payment_required"),
+    ({"fault": Fault.UNAUTHORIZED}, "the command was not started: the balance is not known", 4, "blind"),
+    ({"fault": Fault.SERVER_ERROR}, "the command was not started: the balance is not known", 5, "blind"),
+    ({"fault": Fault.MALFORMED}, "the command was not started: the balance is not known", 6, "blind"),
+])  # fmt: skip
 def test_what_is_not_known_to_be_enough_starts_nothing(
     call: Call, serve: Serve, started: Path, tmp_path: Path, fields: Any, message: str, code: int, stopped_by: str
 ) -> None:
@@ -462,19 +451,10 @@ def test_a_bug_of_ours_leaves_nothing_running(
     assert not is_running(int((tmp_path / "pid").read_text()))
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "supervision.settle",
-        "supervision.close",
-        "supervision.doubt_in_words",
-        "supervision._breach",
-        "watching.Register.finish",
-        "looking.Looking.again",
-        "accounting._document",
-        "accounting.spent_in_words",
-    ],
-)
+@pytest.mark.parametrize("place", [
+    "supervision.settle", "supervision.close", "supervision.doubt_in_words", "supervision._breach",
+    "watching.Register.finish", "looking.Looking.again", "accounting._document", "accounting.spent_in_words",
+])  # fmt: skip
 @pytest.mark.parametrize("status", [0, 9])
 def test_what_fails_after_the_end_costs_a_warning_and_not_the_status(
     call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, place: str, status: int
@@ -744,25 +724,13 @@ def test_runs_are_cleared_and_renamed_with_the_rest(call: Call, sandbox: Any, le
 LASTING = ("--scope", "key", "--min-runway", "30d", "--report", "report.json", *QUICK)
 
 
-@pytest.mark.parametrize(
-    ("spent_per_day", "options", "code", "inner"),
-    [
-        ("0.25", (), 0, 0),
-        ("2", (), 125, 3),
-        (None, (), 125, 8),
-        (None, ("--on-no-forecast", "pass"), 0, 0),
-    ],
-)
+@pytest.mark.parametrize(("spent_per_day", "options", "code", "inner"), [
+    ("0.25", (), 0, 0), ("2", (), 125, 3), (None, (), 125, 8), (None, ("--on-no-forecast", "pass"), 0, 0),
+])  # fmt: skip
 def test_what_may_not_last_long_enough_starts_nothing(
-    call: Call,
-    sandbox: Any,
-    ledger: Path,
-    tmp_path: Path,
-    spent_per_day: str | None,
-    options: Any,
-    code: int,
+    call: Call, sandbox: Any, ledger: Path, tmp_path: Path, spent_per_day: str | None, options: Any, code: int,
     inner: int,
-) -> None:
+) -> None:  # fmt: skip
     """By the low end of the forecast; what nobody can tell is not enough, unless that is said."""
     if spent_per_day is not None:
         write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day=spent_per_day)

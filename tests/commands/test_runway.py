@@ -131,29 +131,15 @@ def test_an_unlimited_key_follows_its_own_option(
     assert ended.stdout.startswith(said[choice])
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "scope", "code"),
-    [
-        ("0.25", "0.25", "spendable", 0),
-        ("0.25", "99", "spendable", 3),
-        ("9", "1", "spendable", 3),
-        ("0.25", None, "spendable", 8),
-        ("9", None, "spendable", 3),
-        ("0.25", "1", "both", 0),
-        ("0.25", None, "both", 8),
-        ("0.25", None, "key", 0),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "scope", "code"), [
+    ("0.25", "0.25", "spendable", 0), ("0.25", "99", "spendable", 3), ("9", "1", "spendable", 3),
+    ("0.25", None, "spendable", 8), ("9", None, "spendable", 3), ("0.25", "1", "both", 0), ("0.25", None, "both", 8),
+    ("0.25", None, "key", 0),
+])  # fmt: skip
 def test_what_can_be_spent_must_last_on_both_sides(
-    call: Call,
-    sandbox: Sandbox,
-    ledger: Path,
-    env: dict[str, str],
-    key: str,
-    account: str | None,
-    scope: str,
+    call: Call, sandbox: Sandbox, ledger: Path, env: dict[str, str], key: str, account: str | None, scope: str,
     code: int,
-) -> None:
+) -> None:  # fmt: skip
     """A key that lasts is no use when its account does not, and the account's history counts as its own."""
     used = {"used": "200"}
     write_past(ledger, host_of(sandbox), days=8, spent_per_day=key, **used)

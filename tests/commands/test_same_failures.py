@@ -15,26 +15,18 @@ GONE = AuthError("gone", "look for it")
 BROKEN = AuthError("lost", "mend it")
 
 
-@pytest.mark.parametrize(
-    ("failures", "told"),
-    [
-        ([LOST], ["apimart: error: lost", "hint: look for it"]),
-        ([LOST, None], ["apimart: error: p1/key: lost", "hint: look for it"]),
-        ([LOST, LOST], ["apimart: error: p1/key, p2/key: lost", "hint: look for it"]),
-        ([LOST] * 3, ["apimart: error: p1/key, p2/key, p3/key: lost", "hint: look for it"]),
-        ([LOST] * 4, ["apimart: error: p1/key, p2/key and 2 more: lost", "hint: look for it"]),
-        ([LOST] * 1000, ["apimart: error: p1/key, p2/key and 998 more: lost", "hint: look for it"]),
-        (
-            [LOST, GONE, LOST],
-            ["apimart: error: p1/key, p3/key: lost", "apimart: error: p2/key: gone", "hint: look for it"],
-        ),
-        (
-            [LOST, BROKEN],
-            ["apimart: error: p1/key: lost", "hint: look for it", "apimart: error: p2/key: lost", "hint: mend it"],
-        ),
-        ([None, None], []),
-    ],
-)
+@pytest.mark.parametrize(("failures", "told"), [
+    ([LOST], ["apimart: error: lost", "hint: look for it"]),
+    ([LOST, None], ["apimart: error: p1/key: lost", "hint: look for it"]),
+    ([LOST, LOST], ["apimart: error: p1/key, p2/key: lost", "hint: look for it"]),
+    ([LOST] * 3, ["apimart: error: p1/key, p2/key, p3/key: lost", "hint: look for it"]),
+    ([LOST] * 4, ["apimart: error: p1/key, p2/key and 2 more: lost", "hint: look for it"]),
+    ([LOST] * 1000, ["apimart: error: p1/key, p2/key and 998 more: lost", "hint: look for it"]),
+    ([LOST, GONE, LOST], ["apimart: error: p1/key, p3/key: lost", "apimart: error: p2/key: gone", "hint: look for it"]),
+    ([LOST, BROKEN],
+     ["apimart: error: p1/key: lost", "hint: look for it", "apimart: error: p2/key: lost", "hint: mend it"]),
+    ([None, None], []),
+])  # fmt: skip
 def test_the_same_failures_are_told_once(
     capsys: pytest.CaptureFixture[str], failures: list[ApimartError | None], told: list[str]
 ) -> None:

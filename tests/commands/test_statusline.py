@@ -279,12 +279,8 @@ def test_a_refresh_is_told_what_was_typed_and_no_key(line: Line, started: Starte
     line("-p", "-x y", "--scope", "spendable", "--base-url", "https://other.example")
     [words] = started
     assert words == [
-        "statusline",
-        "--refresh",
-        "--profile=-x y",
-        "--scope=spendable",
-        "--base-url=https://other.example",
-    ]
+        "statusline", "--refresh", "--profile=-x y", "--scope=spendable", "--base-url=https://other.example",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("env", [{"APIMART_RECORD": "0"}, {"CI": "true"}, {"APIMART_HISTORY": "/dev/null"}])
@@ -401,18 +397,10 @@ def test_a_broken_config_file_breaks_no_bar(line: Line, write_config: Write, sta
     assert started == []
 
 
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"APIMART_BASE_URL": "ftp://x"},
-        {"APIMART_PROFILE": "gone"},
-        {"APIMART_TIMEOUT": ""},
-        {"APIMART_RECORD": "maybe"},
-        {"APIMART_HISTORY": ""},
-        {"APIMART_CONFIG": "/nonexistent"},
-        {"HOME": "/dev/null/home"},
-    ],
-)
+@pytest.mark.parametrize("env", [
+    {"APIMART_BASE_URL": "ftp://x"}, {"APIMART_PROFILE": "gone"}, {"APIMART_TIMEOUT": ""}, {"APIMART_RECORD": "maybe"},
+    {"APIMART_HISTORY": ""}, {"APIMART_CONFIG": "/nonexistent"}, {"HOME": "/dev/null/home"},
+])  # fmt: skip
 def test_a_broken_environment_breaks_no_bar(line: Line, env: dict[str, str]) -> None:
     """Whatever a variable says."""
     assert line(env=env) == DASH
@@ -453,20 +441,11 @@ def _without_tables(path: Path) -> None:
         database.execute("DROP TABLE state")
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        _newer,
-        _not_ours,
-        _cut,
-        _without_tables,
-        Path.mkdir,
-        os.mkfifo,
-        lambda path: path.write_bytes(b"SQLite format 3\0" + os.urandom(5000)),
-        lambda path: path.symlink_to(path),
-        Path.touch,
-    ],
-)
+@pytest.mark.parametrize("spoil", [
+    _newer, _not_ours, _cut, _without_tables, Path.mkdir, os.mkfifo,
+    lambda path: path.write_bytes(b"SQLite format 3\0" + os.urandom(5000)),
+    lambda path: path.symlink_to(path), Path.touch,
+])  # fmt: skip
 def test_a_broken_ledger_breaks_no_bar(line: Line, tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     """A dash, whatever there is in its place."""
     path = tmp_path / "spoilt.db"
@@ -503,23 +482,15 @@ def test_a_process_that_cannot_be_started_breaks_no_bar(line: Line, monkeypatch:
     assert line() == DASH
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--max-age", "3"], "--max-age: '3' has no unit"),
-        (["--max-age", "-1d"], "--max-age: '-1d' has a sign; a duration has none"),
-        (["--max-age", ""], "--max-age: '' is empty; a duration is needed"),
-        (["--format", "{left}"], "--format: there is no field {left}"),
-        (
-            ["--base-url", "http://example.com"],
-            "--base-url: the base URL would send the key unencrypted to example.com",
-        ),
-        (["--preset", "i3"], "Invalid value for '--preset'"),
-        (["--scope", "all"], "Invalid value for '--scope'"),
-        (["--api-key", "x"], "No such option: --api-key"),
-        (["work"], "Got unexpected extra argument"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--max-age", "3"], "--max-age: '3' has no unit"),
+    (["--max-age", "-1d"], "--max-age: '-1d' has a sign; a duration has none"),
+    (["--max-age", ""], "--max-age: '' is empty; a duration is needed"),
+    (["--format", "{left}"], "--format: there is no field {left}"),
+    (["--base-url", "http://example.com"], "--base-url: the base URL would send the key unencrypted to example.com"),
+    (["--preset", "i3"], "Invalid value for '--preset'"), (["--scope", "all"], "Invalid value for '--scope'"),
+    (["--api-key", "x"], "No such option: --api-key"), (["work"], "Got unexpected extra argument"),
+])  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(call: Call, arguments: list[str], message: str) -> None:
     """The one thing that is told, as its author is at the keyboard."""
     ended = call("statusline", *arguments)

@@ -82,19 +82,15 @@ def seconds_between(rounds: Rounds, time: Time, count: int) -> list[float]:
 # --- the command line ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--interval", "4.9"), "--interval: must be at least 5 seconds"),
-        (("--interval", "1"), "--interval: must be at least 5 seconds"),
-        (("--interval", "soon"), "--interval: 'soon' is not a duration"),
-        (("--for", "60"), "--for: '60' has no unit"),
-        (("--count", "0"), "Invalid value for '--count'"),
-        (("--until-below",), "--until-below: there is no threshold to fall below"),
-        (("--min", "1,5"), "--min: '1,5' is not an amount: it has a comma"),
-        (("--json", "-o", "table"), "--json and --output table contradict each other"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--interval", "4.9"), "--interval: must be at least 5 seconds"),
+    (("--interval", "1"), "--interval: must be at least 5 seconds"),
+    (("--interval", "soon"), "--interval: 'soon' is not a duration"),
+    (("--for", "60"), "--for: '60' has no unit"), (("--count", "0"), "Invalid value for '--count'"),
+    (("--until-below",), "--until-below: there is no threshold to fall below"),
+    (("--min", "1,5"), "--min: '1,5' is not an amount: it has a comma"),
+    (("--json", "-o", "table"), "--json and --output table contradict each other"),
+])  # fmt: skip
 def test_what_makes_no_sense_is_2(call: Call, sandbox: Sandbox, arguments: tuple[str, ...], message: str) -> None:
     """And nothing is asked."""
     ended = call("watch", *arguments, env=connected(sandbox))
@@ -123,15 +119,9 @@ def test_without_a_key_there_is_nothing_to_watch(call: Call) -> None:
     assert call("watch").code == 4
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (Fault.PAYMENT_REQUIRED, 3),
-        (Fault.UNAUTHORIZED, 4),
-        (Fault.SERVER_ERROR, 5),
-        (Fault.MALFORMED, 6),
-    ],
-)
+@pytest.mark.parametrize(("fault", "code"), [
+    (Fault.PAYMENT_REQUIRED, 3), (Fault.UNAUTHORIZED, 4), (Fault.SERVER_ERROR, 5), (Fault.MALFORMED, 6),
+])  # fmt: skip
 def test_what_was_never_read_ends_with_the_code_of_its_failure(
     call: Call, serve: Serve, fault: Fault, code: int
 ) -> None:

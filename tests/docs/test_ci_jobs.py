@@ -20,6 +20,8 @@ from support.runner import Played, play, pretend_installed
 from support.running import KEY, Serve, Shell, connected
 from support.schemas import held_against
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 ACTION = ROOT / "action.yml"
 GITLAB_JOB = ROOT / "ci" / "gitlab.yml"
 
@@ -65,12 +67,8 @@ def test_every_ci_job_is_checked() -> None:
     """Each page has the jobs and recipes that are tested below, and no other."""
     pages = [block.page for block in blocks_of("yaml")]
     assert pages == [
-        "README.md",
-        *["docs/ci.md"] * 2,
-        "docs/configuration.md",
-        "docs/monitoring.md",
-        *["docs/scripting.md"] * 3,
-    ]
+        "README.md", *["docs/ci.md"] * 2, "docs/configuration.md", "docs/monitoring.md", *["docs/scripting.md"] * 3,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

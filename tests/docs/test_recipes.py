@@ -52,12 +52,9 @@ def test_the_recipes_are_found() -> None:
     """Those that are known; a new one is held to the same."""
     found = {place.partition(": ")[0] for place in SHOWING}
     assert found >= {
-        "docs/monitoring.md",
-        "docs/statusline.md",
-        "docs/watch.md",
-        "examples/systemd/apimart-exporter.service",
+        "docs/monitoring.md", "docs/statusline.md", "docs/watch.md", "examples/systemd/apimart-exporter.service",
         "examples/systemd/apimart-textfile.service",
-    }
+    }  # fmt: skip
     assert len(DECIDING) > 10
 
 

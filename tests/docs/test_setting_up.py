@@ -21,6 +21,8 @@ from support.pages import (
 from support.places import ROOT
 from support.running import Run
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 
 @pytest.mark.parametrize("line", [MAIN_JOB, TESTS])
 def test_setting_up_takes_one_line(line: str) -> None:

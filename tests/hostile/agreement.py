@@ -113,13 +113,10 @@ def opinion(reading: Reading) -> oracle.Proof | oracle.Pair | int:
             return oracle.TOLD if isinstance(error, UnavailableError) and not error.is_silence else int(error.exit_code)
         case balance:
             return oracle.Proof(
-                unlimited=balance.unlimited_quota,
-                remain=exact(balance.remain_balance),
-                used=Fraction(balance.used_balance),
-                remain_credits=exact(balance.remain_credits),
-                used_credits=exact(balance.used_credits),
-                lasts=lasting(reading.forecast),
-            )
+                unlimited=balance.unlimited_quota, remain=exact(balance.remain_balance),
+                used=Fraction(balance.used_balance), remain_credits=exact(balance.remain_credits),
+                used_credits=exact(balance.used_credits), lasts=lasting(reading.forecast),
+            )  # fmt: skip
 
 
 def days(duration: timedelta | None) -> Fraction | None:

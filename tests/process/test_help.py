@@ -57,10 +57,10 @@ def test_help_fits_and_begins_with_examples(page: str, columns: int, spawn: Spaw
     )
 
 
-@pytest.mark.parametrize("command", ["balance", "check", "config show"])
-def test_the_options_that_people_need_first_come_first(command: str, spawn: Spawn) -> None:
+@pytest.mark.parametrize("page", ["balance", "check", "config show"])
+def test_the_options_that_people_need_first_come_first(page: str, spawn: Spawn) -> None:
     """Profile, scope and output stand before everything else that is shared, the key on the command line last."""
-    lines = _lines(spawn, *command.split(), "--help", columns=60)
+    lines = _lines(spawn, *page.split(), "--help", columns=60)
     section = lines[lines.index("Options:") :]
     options = [
         match[1] for line in section[: section.index("")] if (match := re.match(r"  (?:-\w, )?(--[\w-]+)", line))

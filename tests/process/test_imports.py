@@ -8,9 +8,10 @@ import pytest
 
 from apimart_cli import __version__
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Write, connected
+from support.running import Write, connected, run_program
 
 PROBE = """
+import subprocess
 import sys
 import typer
 before = set(sys.modules)
@@ -191,13 +192,7 @@ def test_a_completion_loads_no_network_and_no_table(environment: Mapping[str, st
 
 def load(arguments: str, environment: Mapping[str, str]) -> Loaded:
     """Run one command line in a fresh interpreter and return what it loaded."""
-    ended = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments.split()],
-        env=environment,
-        cwd=environment["HOME"],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=True,
+    ended = run_program(
+        [sys.executable, "-c", PROBE, *arguments.split()], env=environment, cwd=environment["HOME"], check=True
     )
     return Loaded(ended.stderr.splitlines()[-1])

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.places import GUARD
 from support.processes import BREEDING, KINDS, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, connected
+from support.running import KEY, Run, Write, connected, run_program
 from support.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.measured
@@ -25,22 +26,20 @@ pytestmark = pytest.mark.measured
 SLACK = 2.0
 """Seconds that starting takes on a machine that is busy with other tests."""
 
-Write = Callable[..., Path]
 Process = subprocess.Popen[str]
 Apart = Callable[..., Process]
 
 
 @pytest.fixture
-def apart(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Apart]:
+def apart(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Apart]:
     """Start a program away from any terminal and leave it running; it ends with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, env: Mapping[str, str] | None = None, **streams: int) -> Process:
-            process = subprocess.Popen(
+            process = forks.process(
                 arguments,
-                env={**environment, **(env or {})},
-                encoding="utf-8",
-                cwd=tmp_path,
+                {**environment, **(env or {})},
+                tmp_path,
                 start_new_session=True,
                 **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
             )
@@ -218,9 +217,7 @@ time.sleep(60)
     assert process.stdout.readline() == "up\n"
 
     def children() -> list[str]:
-        listed = subprocess.run(
-            ["ps", "-o", "stat=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
-        )
+        listed = run_program(["ps", "-o", "stat=", "--ppid", str(process.pid)])
         return listed.stdout.split()
 
     need("ps")
@@ -325,12 +322,10 @@ sys.exit(codes[0])
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        ("check --min 5", 0),
-        ("check --min 50 -p work", 3),
-        ("sandbox -- sh -c 'exit 7'", 7),
+        ("check --min 5", 0), ("check --min 50 -p work", 3), ("sandbox -- sh -c 'exit 7'", 7),
         ("sandbox --remain 3 -- apimart check --min 5", 3),
     ],
-)
+)  # fmt: skip
 def test_a_command_line_works_in_any_thread(
     in_shell: InShell, sandbox: Sandbox, write_config: Write, arguments: str, code: int, tmp_path: Path
 ) -> None:

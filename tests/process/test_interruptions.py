@@ -19,18 +19,14 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.processes import wait_until
-from support.running import Spawn, connected
+from support.forked import Forks
+from support.processes import is_running, wait_until
+from support.running import Serve, Spawn, connected
 from support.secure import Listener
 from support.stopwatch import seconds_to_end
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
-Serve = Callable[..., Sandbox]
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]
 
@@ -41,20 +37,13 @@ GRACE = 1.5
 
 
 @pytest.fixture
-def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program and leave it running: `start("apimart", "balance", env={...})`; it ends with the test."""
     with ExitStack() as stack:
 
         def popen(*arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Process:
-            process = subprocess.Popen(
-                arguments,
-                env={**environment, **(env or {})},
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                cwd=tmp_path,
-            )
+            output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = forks.process(arguments, {**environment, **(env or {})}, tmp_path, stdin=stdin, **output)
             stack.enter_context(process)
             stack.callback(process.kill)
             return process
@@ -69,15 +58,6 @@ def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
     return process.returncode, stdout, stderr
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether there is a process with this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def is_listening(url: str) -> bool:
     """Tell whether somebody listens where `url` says."""
     with socket.socket() as connection:
@@ -87,13 +67,9 @@ def is_listening(url: str) -> bool:
 # --- Ctrl-C without a terminal ----------------------------------------------------------------------------------
 
 STAGES = [
-    "typer",
-    "apimart_cli.commands.options",
-    "apimart_cli.cli",
-    "apimart_cli.config.precedence",
-    "requests",
+    "typer", "apimart_cli.commands.options", "apimart_cli.cli", "apimart_cli.config.precedence", "requests",
     "rich.console",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", STAGES)
@@ -344,9 +320,9 @@ def test_a_signal_reaches_the_wrapped_command(start: Start, number: int) -> None
     quiet = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL);"
     process = start("apimart", "sandbox", "--", sys.executable, "-c", quiet + CHILD)
     pid, url = started_child(process)
-    assert is_alive(pid)
+    assert is_running(pid)
     assert end(process, number) == (128 + number, "", "")
-    assert not is_alive(pid)
+    assert not is_running(pid)
     assert not is_listening(url)
 
 
@@ -356,7 +332,7 @@ def test_a_wrapped_command_may_end_in_its_own_way(start: Start) -> None:
     process = start("apimart", "sandbox", "--", sys.executable, "-c", cleaning + CHILD)
     pid, _ = started_child(process)
     assert end(process, signal.SIGTERM) == (42, "clean\n", "")
-    assert not is_alive(pid)
+    assert not is_running(pid)
 
 
 def test_a_signal_before_the_command_is_there_reaches_it_too(start: Start) -> None:

@@ -22,6 +22,7 @@ from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 from support.places import TESTS
 from support.processes import wait_until
+from support.running import run_program
 from support.stopwatch import Stopwatch
 
 WRITERS = """
@@ -238,11 +239,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder],
-        capture_output=True,
-        check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder], capture_output=True, check=False,
         timeout=10,
-    )
+    )  # fmt: skip
     if not mounted or mounted.returncode:
         pytest.skip("only root can mount a small file system")
     yield folder
@@ -300,14 +299,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_and_can_be_read() -> None:
     with tempfile.TemporaryDirectory(prefix="apimart-test-") as folder:
         if os.geteuid() == 0:
             os.chown(folder, 65_534, -1)
-        ended = subprocess.run(
-            [sys.executable, "-c", READ_ONLY, folder],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        ended = run_program([sys.executable, "-c", READ_ONLY, folder], env={**os.environ, "PYTHONPATH": str(TESTS)})
     assert (ended.returncode, ended.stderr) == (0, "")
     first, second, *counts = ended.stdout.splitlines()
     assert first.endswith(("unable to open database file", "attempt to write a readonly database"))

@@ -1,15 +1,14 @@
 """Many hostile answers at once: what one of them costs may not be multiplied beyond the time limit."""
 
 import resource
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
 from hostile.catalogue import AUTH, BACKSLASHES, BAD, BELOW, PASS, UNAVAILABLE, balance, http, refused, zipped
 from support.fault_server import FaultServer, stall
 from support.leaks import find_key
-from support.running import Run
+from support.running import Run, Write
 
 PROFILES = 50
 TIMEOUT = {True: 1.0, False: 5.0}
@@ -36,7 +35,7 @@ HOSTILE = {
 
 
 @pytest.fixture
-def profiles(write_config: Callable[[str], Path]) -> None:
+def profiles(write_config: Write) -> None:
     """Fifty profiles, each with a key of its own."""
     write_config("".join(f'[profiles.p{number}]\napi_key = "sk-{number:020}"\n' for number in range(PROFILES)))
 
@@ -65,7 +64,7 @@ def test_fifty_hostile_answers_stay_inside_the_clock(run: Run, name: str) -> Non
 
 
 def test_a_gateway_that_repeats_the_key_of_another_profile(
-    run: Run, write_config: Callable[[str], Path], environment: Mapping[str, str]
+    run: Run, write_config: Write, environment: Mapping[str, str]
 ) -> None:
     """Asked with one key it answers with another: neither is shown, whichever was asked for first."""
     first, second = "sk-First-Zq7Wm3Xc9Vb1", "sk-Second-Nk5Lp8Rt2Yh6"

@@ -16,8 +16,9 @@ import pytest
 import apimart_cli
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import is_running, wait_until
-from support.running import KEY, Run, Serve, Write, connected
+from support.running import KEY, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway
 
 ARGUMENTS = ("nagios", "-w", "10:", "-c", "5:")
@@ -56,13 +57,8 @@ def test_an_answer_that_cannot_be_written_is_unknown(
 ) -> None:
     """Nobody has read that there is enough."""
     script = {"full": '"$@" > /dev/full', "closed": '"$@" >&-', "both": '"$@" >&- 2>&-'}[closed]
-    ended = subprocess.run(
-        ["sh", "-c", script, "sh", command, "nagios", *options],
-        env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
+    ended = run_program(
+        ["sh", "-c", script, "sh", command, "nagios", *options], env={**environment, **connected(sandbox)}
     )
     assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (3, "", False)
 
@@ -88,7 +84,7 @@ def damaged(tmp_path: Path, environment: Mapping[str, str]) -> tuple[Path, dict[
 
 
 @pytest.mark.parametrize(
-    "module", ["cli.py", "errors.py", "commands/nagios.py", "plugin.py", "output/nagios.py", "failing.py",
+    "module", ["cli.py", "errors.py", "commands/nagios.py", "rules/plugin.py", "output/nagios.py", "error_output.py",
                "gateway/client.py", "screen/writing.py"],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", ["raise ValueError", None])
@@ -101,14 +97,10 @@ def test_a_module_that_cannot_be_loaded_is_unknown(
         (copy / module).unlink()
     else:
         (copy / module).write_text(f"{damage}\n")
-    ended = subprocess.run(
-        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "failing.py" else "x"],
+    ended = run_program(
+        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "error_output.py" else "x"],
         env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
         cwd=copy.parent,
-        check=False,
     )
     assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
     assert ended.stdout.startswith("APIMART UNKNOWN - ")
@@ -127,20 +119,13 @@ CATCHABLE = set(signal.valid_signals()) - END_NOTHING - IGNORED
 
 
 @pytest.fixture
-def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def started(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program, which ends with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, env: Mapping[str, str], stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-            process = subprocess.Popen(
-                arguments,
-                env={**environment, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                cwd=tmp_path,
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": subprocess.PIPE}
+            process = forks.process(arguments, {**environment, **env}, tmp_path, **streams)
             stack.enter_context(process)
             stack.callback(process.kill)
             return process

@@ -18,11 +18,7 @@ from support.running import KEY, PLENTY, Serve, Spawn, connected
 from support.stopwatch import Stopwatch, wait_within
 from support.tmux import Tmux
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 QUICK = "--no-settle --interval 0.1 --kill-after 0.3"
 

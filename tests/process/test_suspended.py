@@ -13,15 +13,12 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, state, wait_until
 from support.programs import need
 from support.running import Serve, Spawn, connected, started_processes
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
 UNTIL_ENOUGH = """
@@ -35,9 +32,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
+def start(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
+) -> Iterator[Start]:
     """Start `apimart OPTIONS -- python -c PROGRAM`, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
             arguments = [command, *(options or ("run", *QUICK)), "--", sys.executable, "-c", program]
@@ -153,9 +152,13 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
     assert process.wait(60) == 124
 
 
-@pytest.mark.parametrize("around", ["", "apimart sandbox -- "])
-@pytest.mark.parametrize("resume", ["fg", "bg"])
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize(
+    ("shell", "resume", "around"),
+    [
+        ("bash", "fg", ""), ("bash", "bg", "apimart sandbox -- "), ("zsh", "fg", "apimart sandbox -- "),
+        ("zsh", "bg", ""),
+    ],
+)  # fmt: skip
 def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     spawn: Spawn, sandbox: Sandbox, tmp_path: Path, shell: str, resume: str, around: str
 ) -> None:

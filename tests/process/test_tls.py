@@ -319,13 +319,7 @@ def test_both_scopes_are_refused_alike(ask: Ask) -> None:
 @pytest.mark.parametrize("arguments", [(), ("check", "--min", "5", "--fail-open")])
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
-    [
-        (
-            "REQUESTS_CA_BUNDLE",
-            "/proc/self/mem",
-            "REQUESTS_CA_BUNDLE names a file that cannot be read",
-        ),
-    ],
+    [("REQUESTS_CA_BUNDLE", "/proc/self/mem", "REQUESTS_CA_BUNDLE names a file that cannot be read")],
 )
 def test_a_file_that_tls_cannot_use_is_a_usage_error(
     ask: Ask, arguments: tuple[str, ...], variable: str, value: str, message: str

@@ -122,13 +122,9 @@ class FaultServer:
     """
 
     def __init__(
-        self,
-        scripts: Sequence[Script],
-        *,
-        account: Sequence[Script] | None = None,
-        door: Door = Door.OPEN,
+        self, scripts: Sequence[Script], *, account: Sequence[Script] | None = None, door: Door = Door.OPEN,
         other: "FaultServer | None" = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.contacts = 0
         """How many clients were let in."""
         self.heads: list[bytes] = []

@@ -65,15 +65,9 @@ def made_up_model(command: str) -> Iterator[MadeUpModel]:
 
 def _message(content: Sequence[Mapping[str, Any]], reason: str | None) -> Mapping[str, Any]:
     return {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "made-up",
-        "content": content,
-        "stop_reason": reason,
-        "stop_sequence": None,
-        "usage": {"input_tokens": 1, "output_tokens": 1},
-    }
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "made-up", "content": content,
+        "stop_reason": reason, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
+    }  # fmt: skip
 
 
 def _stream(block: Mapping[str, Any], reason: str) -> str:

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from support.places import ROOT
 from support.programs import need
+from support.running import run_program
 
 FOLDER = ROOT / "docs" / "schemas"
 
@@ -102,11 +103,4 @@ def held_where_tests_parse(parse: Callable[..., Any]) -> Callable[..., Any]:
 
 def held_against(schema: str, path: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     """Hold a file against a schema, like `vendor.github-actions`; 0 is the status where it is valid."""
-    return subprocess.run(
-        [need("check-jsonschema"), "--builtin-schema", schema, str(path)],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    return run_program([need("check-jsonschema"), "--builtin-schema", schema, str(path)], env=environment)

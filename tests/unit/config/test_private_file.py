@@ -117,14 +117,10 @@ def _loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (_missing, "No such file or directory"),
-        (_dangling, "No such file or directory"),
-        (_loop, "Too many levels of symbolic links"),
-    ],
-)
+@pytest.mark.parametrize(("make", "reason"), [
+    (_missing, "No such file or directory"), (_dangling, "No such file or directory"),
+    (_loop, "Too many levels of symbolic links"),
+])  # fmt: skip
 def test_a_file_that_cannot_be_opened_is_named_with_the_reason(
     path: Path, make: Callable[[Path], None], reason: str
 ) -> None:

@@ -11,18 +11,8 @@ from apimart_cli.words import Scope
 from support.readings import AUTH, LONGEST, failed, reading
 
 HOSTILE = [
-    'a"b',
-    "c\\d",
-    "e\nf",
-    "g\r\n# HELP x y",
-    "{profile=}",
-    "|=';",
-    "%0A",
-    "::error::x",
-    "🙈",
-    "é\u202e",
-    "n" * 10_000,
-]
+    'a"b', "c\\d", "e\nf", "g\r\n# HELP x y", "{profile=}", "|=';", "%0A", "::error::x", "🙈", "é\u202e", "n" * 10_000,
+]  # fmt: skip
 
 
 def samples(page: bytes) -> dict[tuple[str, ...], float]:

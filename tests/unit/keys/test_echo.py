@@ -31,16 +31,13 @@ def _split(text: str, by: str) -> str:
 NUMBERS: dict[str, Callable[[str], str]] = {
     "%v": lambda text: f"[{' '.join(str(each) for each in text.encode())}]",
     "%#v": lambda text: f"[]byte{{{', '.join(f'{each:#x}' for each in text.encode())}}}",
-    "%d of Python": lambda text: str(list(text.encode())),
-    "% x": lambda text: text.encode().hex(" "),
+    "%d of Python": lambda text: str(list(text.encode())), "% x": lambda text: text.encode().hex(" "),
     "%# x": lambda text: " ".join(f"{each:#x}" for each in text.encode()),
     "%# X": lambda text: " ".join(f"0X{each:02X}" for each in text.encode()),
     "%U": lambda text: f"[{' '.join(f'U+{each:04X}' for each in text.encode())}]",
     "%#U": lambda text: f"[{' '.join(f'U+{ord(each):04X} {each!r}' for each in text)}]",
-    "%c": lambda text: f"[{' '.join(text)}]",
-    "%q of runes": lambda text: f"[{' '.join(map(repr, text))}]",
-    "%q": lambda text: f'"{text}"',
-    "%o": lambda text: f"[{' '.join(f'{each:o}' for each in text.encode())}]",
+    "%c": lambda text: f"[{' '.join(text)}]", "%q of runes": lambda text: f"[{' '.join(map(repr, text))}]",
+    "%q": lambda text: f'"{text}"', "%o": lambda text: f"[{' '.join(f'{each:o}' for each in text.encode())}]",
     "%#o": lambda text: f"[{' '.join(f'0{each:o}' for each in text.encode())}]",
     "%O": lambda text: f"[{' '.join(f'{each:#o}' for each in text.encode())}]",
     "od": lambda text: "0000000 " + " ".join(f"{each:03o}" for each in text.encode()) + "\n0000032",
@@ -48,7 +45,7 @@ NUMBERS: dict[str, Callable[[str], str]] = {
     "%08b": lambda text: " ".join(f"{each:08b}" for each in text.encode()),
     "%#b": lambda text: " ".join(f"{each:#b}" for each in text.encode()),
     "%d of UTF-16": lambda text: " ".join(str(each) for each in text.encode("utf-16-le")),
-}
+}  # fmt: skip
 """The ways of Go, Python and od to print bytes, each by the verb for it."""
 
 
@@ -61,17 +58,13 @@ def words_of(text: str, size: int, form: str, order: Literal["little", "big"] = 
 
 
 WORDS: dict[str, Callable[[str], str]] = {
-    "od": lambda text: words_of(text, 2, "%06o"),
-    "od -x": lambda text: words_of(text, 2, "%04x"),
-    "od -d": lambda text: words_of(text, 2, "%5d"),
-    "od -t x4": lambda text: words_of(text, 4, "%08x"),
-    "od -t o4": lambda text: words_of(text, 4, "%011o"),
-    "od -t x8": lambda text: words_of(text, 8, "%016x"),
-    "od -t o8": lambda text: words_of(text, 8, "%022o"),
-    "od -t u8": lambda text: words_of(text, 8, "%20d"),
+    "od": lambda text: words_of(text, 2, "%06o"), "od -x": lambda text: words_of(text, 2, "%04x"),
+    "od -d": lambda text: words_of(text, 2, "%5d"), "od -t x4": lambda text: words_of(text, 4, "%08x"),
+    "od -t o4": lambda text: words_of(text, 4, "%011o"), "od -t x8": lambda text: words_of(text, 8, "%016x"),
+    "od -t o8": lambda text: words_of(text, 8, "%022o"), "od -t u8": lambda text: words_of(text, 8, "%20d"),
     "od --endian=big": lambda text: words_of(text, 2, "%06o", "big"),
     "words of four bytes": lambda text: str([int.from_bytes(text.encode()[at : at + 4]) for at in range(0, 24, 4)]),
-}
+}  # fmt: skip
 """Bytes in words, as `od`, `hexdump` and `xxd -e` print them unless they are told otherwise."""
 
 PLACES: dict[str, Callable[[str], str]] = {

@@ -279,33 +279,16 @@ Use = Callable[[Connection], object]
 
 USES: dict[str, Use] = {
     "history": lambda ledger: [samples(ledger, each) for each in all_series(ledger)],
-    "export": lambda ledger: list(entries(ledger)),
-    "latest": lambda ledger: latest(ledger, WORK),
-    "profiles": profiles,
-    "runs": runs,
-    "prune": lambda ledger: prune(ledger, NOW),
+    "export": lambda ledger: list(entries(ledger)), "latest": lambda ledger: latest(ledger, WORK), "profiles": profiles,
+    "runs": runs, "prune": lambda ledger: prune(ledger, NOW),
     "record": lambda ledger: record(ledger, [entry(used="5")]),
-    "clear": clear,
-    "state": lambda ledger: look(ledger, "refresh"),
-}
+    "clear": clear, "state": lambda ledger: look(ledger, "refresh"),
+}  # fmt: skip
 
 VALUES = [
-    "x'00ff'",
-    "'NaN'",
-    "'Infinity'",
-    "'-Infinity'",
-    "'1e999999999'",
-    "9e999",
-    "1.5",
-    "-1",
-    "9223372036854775807",
-    "''",
-    "'x'",
-    "CAST(x'ff' AS TEXT)",
-    "zeroblob(10000)",
-    f"printf('%.{2 * MOST_BYTES}c', '9')",
-    "printf('%.5000c', '9')",
-]
+    "x'00ff'", "'NaN'", "'Infinity'", "'-Infinity'", "'1e999999999'", "9e999", "1.5", "-1", "9223372036854775807", "''",
+    "'x'", "CAST(x'ff' AS TEXT)", "zeroblob(10000)", f"printf('%.{2 * MOST_BYTES}c', '9')", "printf('%.5000c', '9')",
+]  # fmt: skip
 
 COLUMNS = [
     ("series", "key_id"),

@@ -131,18 +131,10 @@ def other_database(path: Path, application: int) -> None:
         database.commit()
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("text", b"not a database\n"),
-        ("key", b"sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"),
-        ("random", bytes(range(256)) * 40),
-        ("short", b"SQLite format 3\0"),
-        ("foreign", None),
-        ("plain", None),
-        ("newer", None),
-    ],
-)
+@pytest.mark.parametrize(("name", "content"), [
+    ("text", b"not a database\n"), ("key", b"sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"), ("random", bytes(range(256)) * 40),
+    ("short", b"SQLite format 3\0"), ("foreign", None), ("plain", None), ("newer", None),
+])  # fmt: skip
 def test_what_is_not_ours_is_left_alone(path: Path, name: str, content: bytes | None) -> None:
     """Not a byte of it changes, nothing appears beside it, and the message shows none of it."""
     path.parent.mkdir(parents=True)

@@ -32,14 +32,11 @@ def metrics(*told: Reading | MetricReading) -> dict[str, dict[str, Decimal]]:
 def test_a_limited_balance_says_what_is_left_and_used_and_when_it_was_read() -> None:
     """Amounts have the unit as a label; what has none has no such label. The version is told once."""
     assert metrics(reading("10.50", "2.3", profile="work", unit="USD")) == {
-        "build_info": {__version__: 1},
-        "reading_success": {"work/key": 1},
-        "reading_timestamp_seconds": {"work/key": 1769860805},
-        "payment_required": {"work/key": 0},
-        "remaining_balance": {"work/key/USD": D("10.50")},
-        "used_balance": {"work/key/USD": D("2.3")},
+        "build_info": {__version__: 1}, "reading_success": {"work/key": 1},
+        "reading_timestamp_seconds": {"work/key": 1769860805}, "payment_required": {"work/key": 0},
+        "remaining_balance": {"work/key/USD": D("10.50")}, "used_balance": {"work/key/USD": D("2.3")},
         "unlimited": {"work/key": 0},
-    }
+    }  # fmt: skip
 
 
 def test_the_version_is_left_out_where_others_tell_it() -> None:
@@ -125,16 +122,13 @@ def test_of_a_spendable_balance_whose_account_failed_the_key_is_still_told() -> 
     assert found["remaining_balance"] == {"default/key/": D("10.5")}
 
 
-@pytest.mark.parametrize(
-    ("forecast", "seconds", "at_least"),
-    [
-        (Forecast(ForecastState.OK, D(7), D(1), D("7.1"), D("3.33333333"), D(9)), 613440, 287999),
-        (Forecast(ForecastState.ROUGH, D(3), D(0), None, D(2), None), None, 172800),
-        (Forecast(ForecastState.EMPTY, D(3), None, D(0), D(0), D(0)), 0, 0),
-        (Forecast(ForecastState.IDLE, D(3), D(0)), None, None),
-        (Forecast(ForecastState.TOO_LITTLE, D(1)), None, None),
-    ],
-)
+@pytest.mark.parametrize(("forecast", "seconds", "at_least"), [
+    (Forecast(ForecastState.OK, D(7), D(1), D("7.1"), D("3.33333333"), D(9)), 613440, 287999),
+    (Forecast(ForecastState.ROUGH, D(3), D(0), None, D(2), None), None, 172800),
+    (Forecast(ForecastState.EMPTY, D(3), None, D(0), D(0), D(0)), 0, 0),
+    (Forecast(ForecastState.IDLE, D(3), D(0)), None, None),
+    (Forecast(ForecastState.TOO_LITTLE, D(1)), None, None),
+])  # fmt: skip
 def test_a_forecast_is_told_in_seconds(forecast: Forecast, seconds: int | None, at_least: int | None) -> None:
     """The expected end and the low one, which is rounded down; what has no end has no sample."""
     found = metrics(reading()._replace(forecast=forecast))
@@ -162,11 +156,8 @@ def test_profiles_that_are_shown_alike_are_told_apart_and_each_is_there() -> Non
         reading("4", profile="sk-..."),
     )
     assert found["reading_success"] == {
-        "sk-... (3)/key": 1,
-        "sk-... (4)/key": 0,
-        "sk-... (2)/key": 1,
-        "sk-.../key": 1,
-    }
+        "sk-... (3)/key": 1, "sk-... (4)/key": 0, "sk-... (2)/key": 1, "sk-.../key": 1,
+    }  # fmt: skip
     assert found["remaining_balance"] == {"sk-... (3)/key/": 1, "sk-... (2)/key/": 3, "sk-.../key/": 4}
 
 

@@ -15,12 +15,9 @@ D = Decimal
 
 
 def guard(
-    *,
-    min: str | None = None,
-    max_spend: str | None = None,
-    interval: float | None = None,
+    *, min: str | None = None, max_spend: str | None = None, interval: float | None = None,
     max_blind: float | None = 600,
-) -> Guard:
+) -> Guard:  # fmt: skip
     limits = Limits(None if min is None else D(min), None if max_spend is None else D(max_spend))
     return Guard(limits, interval=interval, max_blind=max_blind)
 

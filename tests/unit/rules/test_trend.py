@@ -68,13 +68,8 @@ def test_a_top_up_is_told_once_when_two_readings_agree() -> None:
         at(0, "10", "2"), at(1, "29", "2"), at(2, "29", "3"), at(3, "28", "4"), at(4, "28", "4"), at(5, "28", "4")
     )
     assert changes == [
-        (Change.START,),
-        (Change.CHANGED,),
-        (Change.CHANGED,),
-        (Change.CHANGED, Change.TOP_UP),
-        (),
-        (),
-    ]
+        (Change.START,), (Change.CHANGED,), (Change.CHANGED,), (Change.CHANGED, Change.TOP_UP), (), (),
+    ]  # fmt: skip
     top_up = trend.view().top_up
     assert top_up is not None
     assert (top_up.amount, top_up.at) == (20, MOMENT + 2 * STEP)
@@ -100,13 +95,8 @@ def test_a_failure_is_told_once_and_the_last_value_stays() -> None:
         at(0, "10", "2"), failed(DOWN), failed(DOWN), failed(AuthError("rejected")), at(3, "9", "3"), at(4, "9", "3")
     )
     assert changes == [
-        (Change.START,),
-        (Change.FAILED,),
-        (),
-        (Change.FAILED,),
-        (Change.RECOVERED, Change.CHANGED),
-        (),
-    ]
+        (Change.START,), (Change.FAILED,), (), (Change.FAILED,), (Change.RECOVERED, Change.CHANGED), (),
+    ]  # fmt: skip
     trend.take(failed(DOWN))
     view = trend.view()
     assert view.failure is DOWN
@@ -128,12 +118,9 @@ def test_below_is_told_when_it_begins_and_when_it_ends() -> None:
     """Exactly at the threshold is enough; a failure changes nothing; HTTP 402 is below."""
     low = {"low_below": D(9)}
     trend, changes = played(
-        at(0, "9", "2", **low),
-        at(1, "8.99", "2.01", **low),
-        failed(DOWN)._replace(low_below=D(9)),
-        at(3, "9", "2", **low),
-        failed(PaymentRequiredError("pay"))._replace(low_below=D(9)),
-    )
+        at(0, "9", "2", **low), at(1, "8.99", "2.01", **low), failed(DOWN)._replace(low_below=D(9)),
+        at(3, "9", "2", **low), failed(PaymentRequiredError("pay"))._replace(low_below=D(9)),
+    )  # fmt: skip
     assert [Change.BELOW in each for each in changes] == [False, True, False, False, True]
     assert [Change.ENOUGH in each for each in changes] == [False, False, False, True, False]
     assert trend.is_below
@@ -178,11 +165,8 @@ def test_bars_show_the_spend_of_equal_times_with_top_ups_in_their_place() -> Non
     """A question that was late or failed is spread over the time that it took."""
     trend, _ = played(at(0, "10", "0"), at(1, "9", "1"), at(3, "15", "5"), at(4, "15", "5"))
     assert [(bar.spent, bar.has_top_up) for bar in trend.view().bars] == [
-        (1, False),
-        (2, False),
-        (2, True),
-        (0, False),
-    ]
+        (1, False), (2, False), (2, True), (0, False),
+    ]  # fmt: skip
 
 
 # --- properties ---------------------------------------------------------------------------------------------------
