@@ -164,5 +164,5 @@ def _without_keys(finding: Finding, keys: Sequence[str]) -> Finding:
 
 def _without_home(finding: Finding, environ: Mapping[str, str]) -> Finding:
     """Write the home folder as `~`: the name of the user need not stand in a report."""
-    home = environ.get("HOME", "").rstrip(os.sep)
+    home = (environ.get("HOME") or os.path.expanduser("~")).rstrip(os.sep)
     return finding if not home else finding._replace(message=finding.message.replace(f"{home}{os.sep}", f"~{os.sep}"))

@@ -30,6 +30,9 @@ from apimart_cli.words import AlertEvent, ForecastState, Scope, ScopeChoice, Sto
 MOST_CHARACTERS = 200
 """Most characters of a text that are passed on to a command."""
 
+MOST_DIGITS = 30
+"""Most characters of a made-up amount."""
+
 LONGEST = 10.0
 """Seconds that a command may take."""
 
@@ -172,6 +175,9 @@ def made_up(settings: Settings, event: AlertEvent) -> Alert:
     with localcontext(EXACT):
         factor = settings.rearm.value if event is AlertEvent.RECOVERED else Decimal("0.8")
         remain = (Decimal(5) if threshold.min is None else threshold.min) * factor
+        if len(plain(remain)) > MOST_DIGITS:
+            # A gateway sends no such amount, and the parser takes none.
+            remain = min(remain, Decimal(10**15 - 1)).quantize(Decimal("0.000001"))
         days = (days_of(threshold.min_runway) or Decimal(3)) * factor
     # Balances are made of answers alone, the made-up one, too.
     body = f'{{"success":true,"remain_balance":{plain(remain)},"used_balance":2.3,"unlimited_quota":false}}'

@@ -90,6 +90,17 @@ def test_a_threshold_of_days_is_told_in_days(call: Call, write_config: Write, ho
 
 
 @pytest.mark.parametrize(
+    "least", ["0", "0.000000000000000000000000000001", "999999999999999.999999999999999999999999999999"]
+)
+def test_any_threshold_can_be_tried(call: Call, write_config: Write, hook: Hook, tmp_path: Path, least: str) -> None:
+    """The smallest and the largest that the file may have, too: the threshold is told exactly."""
+    write_config(f'min = {least}\nrearm = 100\non_low = ["{hook(TELL)}"]\non_recover = ["{hook(TELL)}"]\n')
+    for event in ("low", "recovered"):
+        variables, _ = told(call, tmp_path, "--event", event)
+        assert variables["APIMART_THRESHOLD"] == least
+
+
+@pytest.mark.parametrize(
     ("text", "fault", "shown"),
     [
         ("echo oops >&2; exit 7", "failed with exit code 7", "> oops\n"),
