@@ -236,3 +236,12 @@ class AlertEvent(StrEnum):
     """Enough is left again."""
     STOPPED = "stopped"
     """A limit was reached, and the guarded command is being stopped."""
+
+
+class Condition(StrEnum):
+    """What `doctor` says of each thing that it has looked at."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It works, and there is something to know."""
+    WRONG = "wrong"

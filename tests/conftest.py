@@ -3,6 +3,7 @@
 import functools
 import inspect
 import io
+import json
 import os
 import runpy
 import shutil
@@ -28,10 +29,13 @@ from support.forked import Forks
 from support.places import GUARD
 from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
+from support.schemas import held_where_tests_parse, hold_printed
 
 # The same guard that the processes under test load by themselves holds for this one.
 GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
 GUARDED["give_the_ledger_time"]()
+
+json.loads = held_where_tests_parse(json.loads)
 
 # Ledgers are written thousands of times: no test waits for a disk where there is room in memory for all their files.
 _MEMORY = Path("/dev/shm")
@@ -191,6 +195,7 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
             except BaseException:
                 process.kill()
                 raise
+        hold_printed(stdout)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run_command
@@ -241,7 +246,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
                 patch.setenv(name, value)
             capsys.readouterr()
             code = main(arguments)
-            return Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
+            called = Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
+        hold_printed(called.stdout)
+        return called
 
     return run_here
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from apimart_cli.errors import ApimartError, Trace, no_thread
 from apimart_cli.gateway.question import Means, Question, QuestionOf, Sharing
-from apimart_cli.gateway.transport import Transport
+from apimart_cli.gateway.transport import Looking, Transport
 from apimart_cli.keys.key import GivenKey, Redactor
 from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
@@ -32,18 +32,23 @@ STOP_PAUSE = 0.005
 
 @contextmanager
 def ask(
-    targets: Sequence[Target], *, trace: Trace | None = None, sharing: Sharing | None = None
+    targets: Sequence[Target],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
+    looking: Looking | None = None,
 ) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. For each scope that is asked, at most MAX_CONCURRENCY questions run at once; the clock of the others has
     not started. Targets that have the same key, endpoint and time limit are asked once and share the answer. `trace` is
-    told what happens, from any thread. With a `sharing` that others use, too, no key is read twice.
+    told what happens, from any thread. With a `sharing` that others use, too, no key is read twice. With
+    `looking` each question is asked as often as that says.
 
     However the block is left, no command that prints a key is left running.
     """
-    with ask_as(Question, targets, trace=trace, sharing=sharing) as readings:
+    with ask_as(Question, targets, trace=trace, sharing=sharing, looking=looking) as readings:
         yield readings
 
 
@@ -54,9 +59,10 @@ def ask_as(
     *,
     trace: Trace | None = None,
     sharing: Sharing | None = None,
+    looking: Looking | None = None,
 ) -> Iterator[Iterator[R]]:
     """Do as `ask`, with questions of another kind, which are made of a target each."""
-    asking = _Asking(question, targets, trace, sharing)
+    asking = _Asking(question, targets, trace, sharing, looking)
     with at_ending(asking.close):
         try:
             asking.start_next()
@@ -75,13 +81,14 @@ class _Asking(Generic[R]):
         targets: Sequence[Target],
         trace: Trace | None = None,
         sharing: Sharing | None = None,
+        looking: Looking | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
         self.transport = Transport(connections=self._most)
         # It knows every key of the run from the start, or from when the key was read.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace)
+        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace, looking)
         self._is_closed = False
         self._questions = [_Watched(question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)

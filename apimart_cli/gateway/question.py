@@ -21,7 +21,7 @@ from apimart_cli.errors import (
 )
 from apimart_cli.gateway.answer import Answer, failure_of, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
-from apimart_cli.gateway.transport import Transport
+from apimart_cli.gateway.transport import Looking, Transport
 from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
@@ -100,6 +100,7 @@ class Means(NamedTuple):
     is_closed: Callable[[], bool]
     """Tells whether the answers are no longer wanted: then there is no time left."""
     trace: Trace | None = None
+    looking: Looking | None = None
 
 
 class QuestionOf(Generic[T, R_co]):
@@ -201,6 +202,7 @@ class QuestionOf(Generic[T, R_co]):
                 seconds_left=self._seconds_left,
                 foretell=foretell,
                 trace=means.trace,
+                looking=means.looking,
             )
         )
 
@@ -248,11 +250,12 @@ def fetch(
     seconds_left: SecondsLeft,
     foretell: Callable[[ApimartError], None],
     trace: Trace | None = None,
+    looking: Looking | None = None,
 ) -> T:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
     `foretell` is called with each failure that a status line already proves, before the body is read. `trace` is called
-    when an attempt begins and when it ends.
+    when an attempt begins and when it ends. With `looking` there are as many attempts as that says.
 
     Raises NoAccountError for an account that `target.may_be_missing`. Where that must be there, it is asked once more
     after it was missing: a fault on the way may have answered in its place.
@@ -260,13 +263,16 @@ def fetch(
     pause = FIRST_PAUSE
     absence = _Absence(target)
     tell = _dropped if trace is None else trace
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    attempts = MAX_ATTEMPTS if looking is None else looking.attempts
+    for attempt in range(1, attempts + 1):
         asked_to_wait: float | None = None
         began = time.monotonic()
         tell(f"{target.name}: attempt {attempt}: asking {target.host}")
         try:
             with transport.send(target, key, seconds_left) as incoming:
                 tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
+                if looking is not None:
+                    looking.show(incoming.head(time.monotonic() - began))
                 asked_to_wait = parse_retry_after(incoming.retry_after, datetime.now(UTC))
                 if incoming.status != 200:
                     foretold = asking.failure(incoming.without_body(), redactor=redactor)
@@ -280,7 +286,7 @@ def fetch(
                 tell(f"{target.name}: attempt {attempt}: no account endpoint; the key alone is looked at")
                 raise NoAccountError(error.message) from None
             wait = pause if asked_to_wait is None else asked_to_wait
-            is_last = attempt == MAX_ATTEMPTS or wait >= seconds_left()
+            is_last = attempt == attempts or wait >= seconds_left()
             is_final = is_last or not (absence.is_new or (isinstance(error, UnavailableError) and error.retryable))
             outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
             tell(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")

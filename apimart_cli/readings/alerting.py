@@ -9,7 +9,7 @@ happened by variables, and by one JSON object that says the same.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,18 +17,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.config.key import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.config.values import shortest
 from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, Trace, bug
 from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.ledger.alarms import AlertCheck, Step, claim
-from apimart_cli.output import plain
-from apimart_cli.output.json import days_of, render_document
-from apimart_cli.output.runway import document as forecast_document
 from apimart_cli.processes.child import hint_for
-from apimart_cli.processes.hook import run_hook
 from apimart_cli.processes.signals import SLICE, start_thread
+from apimart_cli.readings.alert_command import fault_of, run_alert_command, unstarted
 from apimart_cli.readings.take import Taken
 from apimart_cli.rules.alerts import (
     Alarm,
@@ -44,17 +40,10 @@ from apimart_cli.rules.alerts import (
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.screen.writing import write_warning
-from apimart_cli.text import visible
 from apimart_cli.words import AlertEvent
 
 if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
-
-MOST_CHARACTERS = 200
-"""Most characters of a text that are passed on to a command."""
-
-LONGEST = 10.0
-"""Seconds that a command may take."""
 
 MOST_AT_ONCE = 16
 """Most commands that run side by side."""
@@ -227,37 +216,25 @@ class Alerts:
         subject = f"{alert.reading.name}: {redactor.quote(command.value[0])} ({command.source})"
         again = "it is not run again for this; try it by hand"
         try:
-            ended = run_hook(
-                command.value, environment=self._environment(alert), told=document(alert).encode(), seconds=LONGEST
-            )
+            ended = run_alert_command(command.value, alert)
         except ChildProcessError:
             # It was run, but how it ended is lost.
             return
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "its words cannot be passed on"
-            self._warn(f"{subject} cannot be run: {reason}", hint_for(error, again))
+            self._warn(f"{subject} cannot be run: {unstarted(error)}", hint_for(error, again))
             return
-        if ended.status is None:
-            what = "still runs, and cannot be stopped," if ended.goes_on else "was stopped"
-            self._warn(f"{subject} {what} after {LONGEST:g} seconds", again)
-        elif ended.status:
-            ending = f"signal {ended.status - 128}" if ended.status > 128 else f"exit code {ended.status}"
-            printed = redactor.quote(ended.printed.decode("utf-8", "replace"))
-            self._warn(f"{subject} failed with {ending}{f': {printed}' if printed else ''}", again)
-        else:
+        fault = fault_of(ended)
+        if fault is None:
             self._trace(f"{subject} ended with exit code 0")
+        else:
+            printed = "" if ended.status is None else redactor.quote(ended.printed.decode("utf-8", "replace"))
+            self._warn(f"{subject} {fault}{f': {printed}' if printed else ''}", again)
 
     def _warn(self, message: str, hint: str) -> None:
         if self._holds_warnings:
             self._warnings.append((message, hint))
         else:
             write_warning(message, hint)
-
-    def _environment(self, alert: Alert) -> Mapping[str, str]:
-        """Return our environment without the variables that have a key in them, and with those of the alert."""
-        # A locale may lack the characters of a name.
-        told = {name: os.fsdecode(value.encode("utf-8", "replace")) for name, value in variables(alert).items()}
-        return {**environment_without_keys(os.environ), **told}
 
     def _keys(self) -> Iterator[ApiKey]:
         for settings in self._profiles:
@@ -266,72 +243,8 @@ class Alerts:
                 yield settings.api_key.value.read(lambda: 0.0)
 
 
-def variables(alert: Alert) -> Mapping[str, str]:
-    """Return the variables that tell a command of the alert; what is not known, or not set, is empty."""
-    name, threshold = _threshold(alert)
-    days = threshold.normalize() if threshold is not None and name == "min_runway_days" else None
-    facts = {**_facts(alert), "threshold": threshold if days is None else f"{plain(days)}d"}
-    if alert.reading.balance is not None and alert.reading.balance.unlimited_quota:
-        facts["remain"] = "unlimited"
-    return {
-        f"APIMART_{name.upper()}": plain(value) if isinstance(value, Decimal) else value or ""
-        for name, value in facts.items()
-    }
-
-
-def document(alert: Alert) -> str:
-    """Return the JSON object that a command reads on standard input, as one line."""
-    reading, facts = alert.reading, _facts(alert)
-    name, threshold = _threshold(alert)
-    first = {known: facts.pop(known) for known in ("event", "profile", "scope", "remain")}
-    return render_document(
-        {
-            **first,
-            "unlimited_quota": None if reading.balance is None else reading.balance.unlimited_quota,
-            "threshold": threshold,
-            "threshold_name": name,
-            **facts,
-            "key_id": reading.key_id,
-            "host": reading.host,
-        }
-    )
-
-
-def _facts(alert: Alert) -> dict[str, str | Decimal | None]:
-    """Return what the variables and the document have in common."""
-    reading = alert.reading
-    forecast = forecast_document(reading.forecast) or {}
-    return {
-        "event": alert.event.value,
-        "profile": _shown(reading.profile),
-        "scope": reading.scope.value,
-        "remain": None if reading.balance is None else reading.balance.remain_balance,
-        "unit": _shown(reading.unit),
-        "days_left": forecast.get("days_left"),
-        "days_left_low": forecast.get("days_left_low"),
-        "run_label": _shown(alert.label),
-        "reason": None if alert.reason is None else alert.reason.value,
-        "spent": alert.spent,
-    }
-
-
-def _threshold(alert: Alert) -> tuple[str | None, Decimal | None]:
-    """Return the name and the amount of the threshold, a duration in days; None if no threshold is the reason."""
-    if alert.threshold.min is not None:
-        return "min", alert.threshold.min
-    if alert.threshold.min_runway is not None:
-        return "min_runway_days", days_of(alert.threshold.min_runway)
-    if alert.max_spent is not None:
-        return "max_spent", alert.max_spent
-    return ("max_spend", alert.max_spend) if alert.max_spend is not None else (None, None)
-
-
-def _shown(text: str | None) -> str | None:
-    """Return a text of the user as one short line, without a key that was put in the wrong place."""
-    return None if text is None else visible(text)[:MOST_CHARACTERS]
-
-
 def _subject(reading: Reading, threshold: str) -> str:
+    """Return the beginning of a line of `--debug`."""
     return f"alert: {reading.name}, {threshold}"
 
 

@@ -71,6 +71,8 @@ class Alert(NamedTuple):
     """What it has spent by then; or what was spent in the time of a budget."""
     max_spent: Decimal | None = None
     """What the budget allows, in US dollars, where that is the reason."""
+    is_test: bool = False
+    """Whether all of it is made up, to try the command."""
 
 
 def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:

@@ -87,6 +87,8 @@ COMMANDS = [
     "nagios -c 1:",
     "run --min 1 --report report.json -- true",
     "statusline",
+    "doctor",
+    "alert test --on-low true",
     "history",
     "history export export.json",
     "history import import.json",

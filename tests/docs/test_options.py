@@ -90,8 +90,8 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
             "config unset", "config check", "usage", "history", "history show", "history export", "history path",
-             "history clear", "history runs", "run", "statusline", "nagios", "watch", "exporter", "mcp", "sandbox",
-             "apimart")  # fmt: skip
+             "history clear", "history runs", "alert test", "doctor", "run", "statusline", "nagios", "watch",
+             "exporter", "mcp", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 

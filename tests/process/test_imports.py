@@ -90,6 +90,8 @@ class Loaded:
         ("history path", SETTINGS, {"platformdirs"}, set()),
         ("history --json", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
         ("statusline", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
+        ("doctor", ASKING | {"output"}, HTTP, {"ssl"}),
+        ("alert test --on-low true", ASKING | {"output"}, {"platformdirs"}, set()),
         ("sandbox -- true", {"config", "keys", "sandbox"}, set(), {"http.server", "ssl"}),
     ],
 )
