@@ -96,7 +96,7 @@ def _gitlab_job(title: str) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
     job = dict(_ci_job(title)["balance"])
     assert job.pop("extends") == ".apimart-check"
     assert len(template["before_script"]) == 2
-    assert template["before_script"][1].endswith("-m pip install --quiet --no-cache-dir ./vendor/apimart-cli")
+    assert template["before_script"][1].endswith("/with_few_variables.py ./vendor/apimart-cli/ci/install_pinned.py")
     return "\n".join(template["script"]), {**template["variables"], **job.pop("variables")}, job
 
 
