@@ -16,27 +16,29 @@ from urllib.parse import urlencode
 
 from apimart_cli.errors import ApimartError, BadResponseError, NoBooksError, Trace, UnavailableError, UsageError
 from apimart_cli.gateway.answer import (
-    NO_ENDPOINT_STATUSES,
     NO_ERROR,
     Answer,
     JsonNumber,
     NotStrictError,
     amount_in,
     described,
-    failure_of,
-    failure_told,
-    fields_of,
     is_old,
     parse_object,
     reject,
     required,
-    server_words,
-    shortage_told,
-    words_of_error,
 )
 from apimart_cli.gateway.client import ask_as
 from apimart_cli.gateway.failures import MAX_DATE_LENGTH, untrustworthy
 from apimart_cli.gateway.question import Means, QuestionOf, Sharing
+from apimart_cli.gateway.refusals import (
+    NO_ENDPOINT_STATUSES,
+    failure_of,
+    failure_told,
+    fields_of,
+    server_words,
+    shortage_told,
+    words_of_error,
+)
 from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
 from apimart_cli.rules.spending import EXACT

@@ -19,7 +19,7 @@ from apimart_cli.errors import (
     UnavailableError,
     bug,
 )
-from apimart_cli.gateway.answer import Answer, failure_of, interpret
+from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
 from apimart_cli.gateway.transport import Looking, Transport
 from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
@@ -232,6 +232,8 @@ class Question(QuestionOf[Balance, Reading]):
 
     def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
         """Return the error, as `failure_of`."""
+        from apimart_cli.gateway.refusals import failure_of
+
         return failure_of(answer, scope=self._target.scope, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Balance | ApimartError) -> Reading:
