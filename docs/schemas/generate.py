@@ -16,7 +16,7 @@ from typing import Any
 
 from apimart_cli import errors
 from apimart_cli.output.json import SCHEMA
-from apimart_cli.words import Change, Condition, ForecastState, Outcome, Scope, StoppedBy
+from apimart_cli.words import BooksScope, Change, Condition, ForecastState, Outcome, Scope, Since, StoppedBy
 
 FOLDER = Path(__file__).parent
 
@@ -83,6 +83,7 @@ FORECAST = an_object(
         "days_left_low": or_null(NUMBER),
         "days_left_high": or_null(NUMBER),
         "days_seen": NUMBER,
+        "from": {"enum": ["history", "books"]},
     }
 )
 FORECAST_OR_NULL: Schema = {"oneOf": [FORECAST, {"type": "null"}]}
@@ -124,6 +125,32 @@ def a_reading(always: Mapping[str, Schema], sometimes: Mapping[str, Schema] | No
 
 READING = a_reading({})
 
+_WHAT_WAS_SPENT: Mapping[str, Schema] = {
+    "spent": NUMBER,
+    "unit": TEXT,
+    "since": TIME,
+    "until": TIME,
+    "booked_until": TIME,
+}
+
+SPENT: Schema = {
+    **an_object(
+        {
+            "profile": TEXT,
+            "scope": words(BooksScope),
+            "key_id": or_null(KEY_ID),
+            "host": TEXT,
+            "max_spent": NUMBER,
+            "within": {"anyOf": [NUMBER, words(Since)]},
+            "verdict": words(Outcome),
+            **_WHAT_WAS_SPENT,
+            "error": ERROR,
+        },
+        optional=("error", *_WHAT_WAS_SPENT),
+    ),
+    "anyOf": [{"required": list(_WHAT_WAS_SPENT)}, {"required": ["error"]}],
+}
+
 PROBLEM = an_object({"line": or_null(COUNT), "message": TEXT, "hint": or_null(TEXT), "profile": or_null(TEXT)})
 
 _RUN: Mapping[str, Schema] = {
@@ -157,6 +184,7 @@ SCHEMAS: Mapping[str, tuple[str, Schema]] = {
                 "min_runway_days": or_null(NUMBER),
                 "stopped_by": a_list(TEXT),
                 "readings": a_list(a_reading(_JUDGED)),
+                "spent": a_list(SPENT),
                 "error": ERROR,
             },
             optional=("error",),
