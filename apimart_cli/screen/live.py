@@ -160,10 +160,12 @@ class _Keys:
 
     def take(self) -> None:
         """Get each key when it is pressed, and do not show it."""
-        if sys.stdin is None or not sys.stdin.isatty() or os.name != "posix":
+        if sys.stdin is None or not sys.stdin.isatty():
             return
-        import termios
-
+        try:
+            import termios
+        except ModuleNotFoundError:  # Windows: no key is read, and Ctrl-C ends it
+            return
         terminal = sys.stdin.fileno()
         changed = termios.tcgetattr(terminal)
         if self._before is None:
