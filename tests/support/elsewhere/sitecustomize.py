@@ -112,8 +112,9 @@ runpy.run_path(str(Path(__file__).parent.parent / "guard" / "sitecustomize.py"))
 for library in ("platformdirs.unix", "psutil", "uuid", "filelock", "getpass"):
     with suppress(ImportError):
         __import__(library)
-# It stays what it is: it waits for processes as this system does.
-subprocess.os = types.SimpleNamespace(**vars(os))  # type: ignore[assignment]
+# What has another implementation on another system keeps what it needs: to wait for a process, and to lock a file.
+for module in (subprocess, *(sys.modules[name] for name in sys.modules if name.startswith("filelock"))):
+    module.os = types.SimpleNamespace(**vars(os))  # type: ignore[assignment]
 hide_names()
 hide_modules()
 for each in ("chmod", "link", "listdir", "mkdir", "open", "readlink", "rename", "replace", "rmdir", "scandir", "stat",
