@@ -17,6 +17,7 @@ from typing import Protocol
 import psutil
 import pytest
 
+from apimart_cli.config import values
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
@@ -90,7 +91,7 @@ def python(program: str) -> Sequence[str]:
 
 HIDDEN = """
 import os, select, signal, sys
-for name in "fork setsid killpg geteuid ctermid waitid WNOHANG fchmod O_NOFOLLOW O_DIRECTORY O_NONBLOCK".split():
+for name in "fork setsid killpg geteuid ctermid waitid WNOHANG O_NOFOLLOW O_DIRECTORY O_NONBLOCK".split():
     assert not hasattr(os, name), name
 for name in "SIGHUP SIGKILL SIGSTOP SIGTSTP SIGCONT SIGCHLD SIGPIPE pthread_sigmask sigtimedwait setitimer".split():
     assert not hasattr(signal, name), name
@@ -225,6 +226,32 @@ def test_no_command_is_guarded_where_none_could_be_stopped(play: Play, tmp_path:
     assert not (tmp_path / "started").exists()
     assert play("sandbox", "--", *started, WITHOUT="psutil").returncode == 0
     assert (tmp_path / "started").exists()
+
+
+def test_a_path_with_backslashes_is_one_word_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they stand between folders, they take no meaning from the next letter; quotes work as everywhere."""
+    monkeypatch.setattr(values, "ESCAPE", "")
+    words = values.parse_command(r'C:\tools\alert.exe --log "C:\My Files\its\" end', "--on-low")
+    assert words == ("C:\\tools\\alert.exe", "--log", "C:\\My Files\\its\\", "end")
+
+
+def test_a_path_with_a_drive_letter_stands_in_the_config_file(play: Play, tmp_path: Path) -> None:
+    """In single quotes as it is; in double quotes the error names the line, and the hint says how to write it."""
+    path = r"C:\Users\me\key.txt"
+    if NEEDS_HIDING:
+        (tmp_path / "home" / path).write_bytes(f"{API_KEY}\r\n".encode())
+    file = tmp_path / "home" / "config.toml"
+    file.write_text(f"[profiles.work]\napi_key_file = '{path}'\n")
+    ended = play("check", "--min", "5", "-p", "work")
+    if NEEDS_HIDING:
+        assert ended.returncode == ExitCode.OK
+    else:
+        assert (ended.returncode, path in ended.stderr) == (ExitCode.AUTH, True)
+    file.write_text(f'[profiles.work]\napi_key_file = "{path}"\n')
+    ended = play("check", "--min", "5", "-p", "work")
+    assert ended.returncode == ExitCode.USAGE
+    assert ":2: " in ended.stderr
+    assert "single quotes" in ended.stderr
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "cp932", "utf-16", "ascii"])
