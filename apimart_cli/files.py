@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from apimart_cli.owners import UnsafeError, look
+from apimart_cli.owners import UnsafeError, has_owners, look
 from apimart_cli.processes.signals import at_ending
 
 MOST_LINKS = 40
@@ -178,7 +178,7 @@ def found(path: Path, owners: frozenset[int], *, make: bool = False, follow: boo
 
     Raises UnsafeError, and OSError or ValueError where there is no such folder.
     """
-    if os.name != "posix":
+    if not has_owners():
         real = type(path)(os.path.realpath(path)) if follow else path
         if make:
             real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def found_for_output(path: Path, owners: frozenset[int], *, follow: bool = False
 
     Raises as `found`.
     """
-    if os.name != "posix":
+    if not has_owners():
         with found(path, owners, follow=follow) as place:
             yield place
         return

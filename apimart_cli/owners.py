@@ -17,12 +17,17 @@ OWNERS_VARIABLE = "APIMART_CONFIG_OWNER"
 """Names user ids that are trusted as we and root are: for containers, in which mounted files have other owners."""
 
 
+def has_owners() -> bool:
+    """Tell whether files have owners and permissions here that Python knows, as on every POSIX system."""
+    return hasattr(os, "geteuid")
+
+
 def trusted_owners(environ: Mapping[str, str] = os.environ) -> frozenset[int]:
     """Return the ids of the users that may own files that we read: ours, root's, and those in APIMART_CONFIG_OWNER.
 
     Raises UsageError where that variable is malformed.
     """
-    if os.name != "posix":
+    if not has_owners():
         return frozenset()
     named = environ.get(OWNERS_VARIABLE)
     if named is None:
@@ -38,7 +43,7 @@ def trusted_owners(environ: Mapping[str, str] = os.environ) -> frozenset[int]:
 
 def own_files() -> frozenset[int]:
     """Return the ids of the users that may own folders that we write to: ours and root's."""
-    return frozenset({0, os.geteuid()}) if os.name == "posix" else frozenset()
+    return frozenset({0, os.geteuid()}) if has_owners() else frozenset()
 
 
 class UnsafeError(Exception):
@@ -128,7 +133,7 @@ def look(
 
     A sticky folder, like /tmp, is good enough for a file of ours, unless `may_be_sticky` is False.
     """
-    if os.name != "posix":
+    if not has_owners():
         return
     if status.st_uid not in owners:
         raise UnsafeError(place, kind, status, owner=status.st_uid)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from apimart_cli.errors import ConfigError, OutputError, UsageError
 from apimart_cli.files import Place, found, found_for_output
-from apimart_cli.owners import UnsafeError, permissions_for_others, trusted_owners
+from apimart_cli.owners import UnsafeError, has_owners, permissions_for_others, trusted_owners
 
 MAX_FILE_BYTES = 1024 * 1024
 """Largest config or key file that is read."""
@@ -118,7 +118,7 @@ def _read(place: Place, path: Path) -> tuple[bytes, int]:
     finally:
         os.close(descriptor)
     # The null device has no content to protect. Windows has other permissions, which are not checked.
-    is_protected = os.name == "posix" and stat.S_ISREG(status.st_mode)
+    is_protected = has_owners() and stat.S_ISREG(status.st_mode)
     return content, permissions if is_protected else 0
 
 
@@ -186,7 +186,7 @@ def _keep(place: Place, kept: str, old: bytes) -> None:
 
 
 def _write_over(descriptor: int, content: bytes) -> None:
-    if os.name == "posix":
+    if has_owners():
         os.fchmod(descriptor, _PRIVATE)
     # On a full disk this fails, before anything is changed.
     if len(content) > os.fstat(descriptor).st_size and hasattr(os, "posix_fallocate"):

@@ -130,6 +130,7 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     from apimart_cli.config.writer import store_key
     from apimart_cli.errors import ApimartError
     from apimart_cli.keys.sources import KeyringKey
+    from apimart_cli.owners import has_owners
     from apimart_cli.screen.writing import write_note, write_warning
 
     in_keyring = KeyringKey(settings.profile)
@@ -143,6 +144,8 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     )
     kept_in = "the keyring" if keyring else settings.config_path
     write_note(f"the key of profile {settings.profile} (id {key.key_id}) is kept in {kept_in}")
+    if not keyring and not has_owners():
+        write_note("apimart can set no permissions on this system: who else can read that file depends on its folder")
     if settings.old_key_id == key.key_id:
         write_note("it is the key that was kept before")
     elif settings.stored_in is not None:

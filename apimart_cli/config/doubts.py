@@ -74,6 +74,8 @@ def not_toml(text: str, reason: str) -> Correction:
         line = text.split("\n")[int(twice[1]) - 1]
         name = re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line)
         return Correction(f"{name[1] if name else 'a name'} is set twice, again on line {twice[1]}", "keep one of them")
+    if reason.startswith(("Unescaped '\\' in a string", "Invalid hex value")):
+        return Correction(reason, r"write what has backslashes in single quotes, like 'C:\Users\me\key.txt'")
     return Correction(reason, "correct the file; strings need quotes")
 
 

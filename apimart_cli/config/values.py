@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import PurePath, PureWindowsPath
 from typing import Generic, NamedTuple, TypeVar
 
 from apimart_cli.config.names import suggestion
@@ -17,6 +18,9 @@ from apimart_cli.text import quote, visible
 from apimart_cli.words import ScopeChoice, Since
 
 T_co = TypeVar("T_co", covariant=True)
+
+ESCAPE = "" if isinstance(PurePath(), PureWindowsPath) else "\\"
+"""What takes the meaning of the next letter in a command."""
 
 MAX_UNIT_LENGTH = 16
 
@@ -208,9 +212,14 @@ def parse_new_profile(text: str, source: str) -> str:
 
 
 def parse_command(text: str, source: str) -> tuple[str, ...]:
-    """Return the words of a command. Quotes and backslashes work as in a shell, and nothing else does."""
+    """Return the words of a command. Quotes and backslashes work as in a shell, and nothing else does.
+
+    Where a backslash stands between folders, it is a letter like others.
+    """
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ESCAPE
     try:
-        words = shlex.split(text)
+        words = list(lexer)
     except ValueError as error:
         raise UsageError(f"{source}: {error}", "quote the words as for a shell") from None
     if not words:

@@ -36,7 +36,7 @@ from apimart_cli.config.values import (
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.files import Place, found
 from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
-from apimart_cli.owners import UnsafeError, own_files
+from apimart_cli.owners import UnsafeError, has_owners, own_files
 from apimart_cli.records import Problem
 from apimart_cli.replacing import PrivateFile, Warn, read_at, replace_file
 from apimart_cli.words import ScopeChoice
@@ -236,7 +236,7 @@ def _own_place(path: Path, *, make: bool = False) -> Iterator[Place]:
         # The null device, for example, is read as an empty file, but must not be replaced by a real one.
         if status is not None and not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"{place.path} is not a regular file", "name another one in APIMART_CONFIG")
-        if status is not None and os.name == "posix" and status.st_uid != os.geteuid():
+        if status is not None and has_owners() and status.st_uid != os.geteuid():
             raise UnsafeError(str(place.path), "file", status, owner=status.st_uid)
         yield place
 

@@ -270,11 +270,11 @@ def _locked(path: Path) -> Iterator[int]:
     """Open the file with every lock that SQLite knows. Raises OSError when another process has one."""
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
-        if os.name == "posix":
+        # Windows has no such locks, and needs none: it does not rename a file that another process has open.
+        with suppress(ModuleNotFoundError):
             import fcntl
 
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCK_START)
-        # Windows needs no lock: it does not rename a file that another process has open.
         yield descriptor
     finally:
         os.close(descriptor)

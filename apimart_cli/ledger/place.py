@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 
 from apimart_cli.files import Place, found
 from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, version_of
-from apimart_cli.owners import UnsafeError, trusted_owners
+from apimart_cli.owners import UnsafeError, has_owners, trusted_owners
 from apimart_cli.text import quote, visible
 
 MAGIC = b"SQLite format 3\0"
@@ -213,7 +213,7 @@ def _look(place: Place, path: Path, flags: int) -> Ours:
         if not status.st_size and not flags & os.O_CREAT:
             raise FileNotFoundError
         _check(path, status, os.read(descriptor, HEADER))
-        if os.name == "posix" and flags & os.O_CREAT and (not status.st_size or status.st_mode & 0o077):
+        if has_owners() and flags & os.O_CREAT and (not status.st_size or status.st_mode & 0o077):
             # Whatever the umask is, and after a careless `touch` or `chmod`. The journal gets the same mode.
             os.fchmod(descriptor, 0o600)
     finally:

@@ -39,6 +39,10 @@ _KEYS = "\x1b[<u\x1b[=0u\x1b[>4m"
 """Keys in the form of kitty, and of xterm's modifyOtherKeys. Old consoles of Linux would show a part of this."""
 
 
+_CONTINUE, _CHILD_ENDED = getattr(signal, "SIGCONT", None), getattr(signal, "SIGCHLD", None)
+"""None on Windows."""
+
+
 def supervise(
     start: Callable[[], Child],
     *,
@@ -65,7 +69,7 @@ def supervise(
 
         def hand_on(child: Child) -> None:
             for number in _signals_sent(handled, caught):
-                if number != signal.SIGCONT or not child.shares_our_group:
+                if number != _CONTINUE or not child.shares_our_group:
                     child.relay(number, told)
             child.look_after(told)
             child.follow_stop(unless=is_suspended)
@@ -123,7 +127,7 @@ def _signals_sent(numbers: Sequence[int], caught: list[int]) -> list[int]:
         number = caught.pop(0)
         if number not in TYPED or not _is_in_foreground():
             sent.append(number)
-    return [number for number in sent if number != signal.SIGCHLD]
+    return [number for number in sent if number != _CHILD_ENDED]
 
 
 class TerminalSettings:

@@ -30,7 +30,7 @@ class Process(NamedTuple):
 
 
 def processes() -> dict[int, Process] | None:
-    """Return all processes by number; None where the system does not tell them, as without /proc."""
+    """Return all processes by number; None where the system does not tell them, as without /proc or psutil."""
     if sys.platform != "linux":
         return _all_by_psutil()
     if not _is_proc_ours():
@@ -120,8 +120,10 @@ def _is_proc_ours() -> bool:
 
 
 def _all_by_psutil() -> dict[int, Process] | None:
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:
+        return None
     try:
         found = [_described(process) for process in psutil.process_iter()]
     except (psutil.Error, OSError):
@@ -130,8 +132,10 @@ def _all_by_psutil() -> dict[int, Process] | None:
 
 
 def _one_by_psutil(pid: int) -> Process | None:
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:
+        return None
     with suppress(psutil.Error, OSError):
         return _described(psutil.Process(pid))
     return None

@@ -221,7 +221,8 @@ class Table:
     def _footer(self) -> str:
         seconds = self._seconds_to_next()
         due = f"next in {duration(math.ceil(seconds))}" if seconds else "asking now"
-        return f"every {self._interval}; {due}; q ends"
+        key = "q" if self._screen.reads_keys else "Ctrl-C"
+        return f"every {self._interval}; {due}; {key} ends"
 
 
 def _shown(taken: Sequence[Taken]) -> Iterator[Reading]:

@@ -45,6 +45,11 @@ class LiveScreen:
         return self._size().lines
 
     @property
+    def reads_keys(self) -> bool:
+        """Whether keys are read: standard input is a terminal that tells each one."""
+        return self._keys.are_ours
+
+    @property
     def is_resized(self) -> bool:
         """Whether its size has changed since a text was last shown."""
         return self._size() != self._shown_for
@@ -155,15 +160,18 @@ class _Keys:
     """Standard input, if it is a terminal, read key by key and without echo."""
 
     def __init__(self) -> None:
-        self._are_ours = False
+        self.are_ours = False
+        """Whether they are read here."""
         self._before: list[Any] | None = None
 
     def take(self) -> None:
         """Get each key when it is pressed, and do not show it."""
-        if sys.stdin is None or not sys.stdin.isatty() or os.name != "posix":
+        if sys.stdin is None or not sys.stdin.isatty():
             return
-        import termios
-
+        try:
+            import termios
+        except ModuleNotFoundError:  # Windows: no key is read, and Ctrl-C ends it
+            return
         terminal = sys.stdin.fileno()
         changed = termios.tcgetattr(terminal)
         if self._before is None:
@@ -178,7 +186,7 @@ class _Keys:
                     return
             else:
                 break
-        self._are_ours = True
+        self.are_ours = True
 
     def give_back(self) -> None:
         """Put the terminal's settings back. It may be called in the handler of a signal."""
@@ -192,7 +200,7 @@ class _Keys:
 
     def pressed(self, seconds: float) -> str:
         """Wait at most so many seconds for keys, and return the first; `q` where the terminal is gone."""
-        if not self._are_ours:
+        if not self.are_ours:
             time.sleep(seconds)
             return ""
         # Not `poll`, which does not work with terminals on some systems.

@@ -25,6 +25,9 @@ AT_ONCE = 1000
 AGAIN_EVERY = 60.0
 """Seconds after which a warning is repeated."""
 
+_RUNNER_FILE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Not blocking: a pipe without a reader would be waited for."""
+
 MOST_NAMED = 8
 """Most processes that are named."""
 
@@ -144,8 +147,7 @@ def add_to_runner_files(texts: Mapping[str, str], environ: Mapping[str, str] = o
 
 def _add(variable: str, path: str, text: str) -> OutputError | None:
     try:
-        # Not blocking: a pipe without a reader would be waited for.
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _RUNNER_FILE, 0o644)
         try:
             _write_whole(descriptor, text.encode("utf-8", "backslashreplace"))
         finally:

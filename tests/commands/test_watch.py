@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
@@ -361,6 +362,7 @@ def test_readings_are_recorded_now_and_then_and_at_the_end(
 # --- for weeks ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much room it takes")
 def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: Path) -> None:
     """Objects, memory, descriptors and threads are as many as after a hundred and fifty."""
     gateway = serve(burn=D("0.001"))
@@ -391,6 +393,7 @@ def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: P
     assert (descriptors <= 2, threads <= 2) == (True, True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much room it takes")
 def test_tls_takes_no_more_room(time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each round reads the usual authorities, 0.7 MB of them, and a process of ours looks for garbage seldom."""
     authorities = tmp_path / "ca.pem"

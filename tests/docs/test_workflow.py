@@ -105,11 +105,30 @@ def test_a_mistake_in_the_workflow_is_noticed(
 
 def test_the_workflow_runs_all_checks_on_every_python() -> None:
     """It calls `.ci/run`, and nothing else that could go its own way, with each Python of the classifiers."""
-    workflow: Any = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
-    [job] = workflow["jobs"].values()
+    job = _jobs()["check"]
     assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
     assert {"python-version": "${{ matrix.python }}"} in [step.get("with") for step in job["steps"]]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     prefix = "Programming Language :: Python :: "
     versions = [name.removeprefix(prefix) for name in project["classifiers"] if name.startswith(f"{prefix}3.")]
     assert job["strategy"]["matrix"]["python"] == versions
+
+
+@pytest.mark.parametrize(("system", "python"), [("macos", "python3"), ("windows", "python")])
+def test_other_systems_run_the_tests_that_can_run_there(system: str, python: str) -> None:
+    """They install and test as the README says, name tests that are there, and play with the installed command."""
+    install, test, *commands = [step["run"].split() for step in _jobs()[system]["steps"] if "run" in step]
+    assert _jobs()[system]["runs-on"] == f"{system}-latest"
+    assert install == [python, "-m", "pip", "install", "'.[test]'"]
+    assert test[:3] == [python, "-m", "pytest"]
+    named = [word for word in test[3:] if not word.startswith("-")]
+    assert "tests/process/test_elsewhere.py" in named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert commands == [
+        ["apimart", "sandbox", "--", "apimart", "balance"],
+        ["apimart", "sandbox", "--remain", "5", "--", "apimart", "check", "--min", "5"],
+    ]
+
+
+def _jobs() -> Any:
+    return yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
