@@ -3,12 +3,12 @@
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path:
-    # Python looks for modules in the current folder first, which may be anybody's checkout with a `requests.py` in it.
-    # Before any other import. What is loaded by now (this package itself) only `python -P` can protect.
+    # Python looks for modules in the current folder first, which may be a checkout with a `requests.py` in it. This
+    # comes before any other import. Only `python -P` protects the import of this package itself.
     del sys.path[0]
 
-# Two modules that the interpreter has loaded before it comes to us. `signal` would have to be read, and so would all
-# that it imports: for that long Ctrl-C would show a traceback.
+# The interpreter has loaded these two modules already. To load `signal`, and all that it imports, takes time, in which
+# Ctrl-C would show a traceback.
 import _signal  # type: ignore[import-not-found]  # not among the type stubs
 import os
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
-"""`ExitCode.INTERRUPTED`, written out so that Ctrl-C works before the package is loaded."""
+"""`ExitCode.INTERRUPTED`, repeated here so that Ctrl-C works before the package is loaded."""
 
 PLUGIN_UNKNOWN = 3
-"""`errors.PLUGIN_UNKNOWN`, written out for the same reason."""
+"""`errors.PLUGIN_UNKNOWN`, repeated here for the same reason."""
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""More than loading a command makes: what it makes stays, and looking for garbage in it again and again takes time."""
+"""More than a command makes while it loads: those objects stay, and looking for garbage among them takes time."""
 
 
 def _numbers(*names: str) -> set[int]:
@@ -38,7 +38,7 @@ _NOT_ENDING = _numbers("KILL", "STOP", "TSTP", "TTIN", "TTOU", "CHLD", "CONT", "
 """Signals that cannot be caught, or that end no process by default."""
 
 _FAULTS = _numbers("SEGV", "BUS", "FPE", "ILL")
-"""What the system sends for a mistake in machine code. A handler of Python's returns there, and it fails again."""
+"""Sent by the system for a fault in machine code, which happens again when a handler of Python's returns to it."""
 
 _fault = 0
 """The number of the signal in `_FAULTS` that another process has sent."""
@@ -51,14 +51,14 @@ def _leave(number: int, _frame: object) -> "NoReturn":
 
 
 def _handle_signals() -> None:
-    """End the process on the spot when a signal asks for that, at every stage.
+    """End the process at once when a signal asks for that, at every stage.
 
-    A KeyboardInterrupt that is raised inside an import or a callback of the interpreter would print a traceback or be
-    lost. Commands that have something to put back (the echo of a terminal, a child process) take the signal over while
-    they do. Where it is ignored, as in a background job of a script, it stays so.
+    A KeyboardInterrupt inside an import or a callback of the interpreter would print a traceback or be lost. Commands
+    that have something to put back (the echo of a terminal, a child process) handle the signal themselves. A signal
+    that is ignored, as in a background job of a script, stays ignored.
 
-    A plugin owes a line and its own status to every other signal that would end it, too. And process 1 of a container
-    is not ended by a signal that it does not handle: the system drops it.
+    A plugin has to write a line and end with its own status after every other signal that would end it, too. And
+    process 1 of a container has to handle a signal to be ended by it.
     """
     if _is_plugin():
         numbers = _signal.valid_signals() - _NOT_ENDING - _FAULTS
@@ -70,12 +70,12 @@ def _handle_signals() -> None:
 
 
 def _is_plugin() -> bool:
-    """Tell whether a monitoring system has started us: nothing but a proof may give it the status 0, 1 or 2."""
+    """Tell whether a monitoring system has started us: it may get the status 0, 1 or 2 only for a balance."""
     return sys.argv[1:2] == ["nagios"]
 
 
 if __name__ == "__main__" or os.path.basename(sys.argv[0]).startswith("apimart"):
-    # We are the program, and not a module that a program has imported.
+    # We are the program, not a module in another program.
     _handle_signals()
 
 
@@ -89,40 +89,58 @@ def run() -> "NoReturn":
 
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _fill_closed_streams()
+    if _has_printed_version():
+        os._exit(0)
     try:
         from apimart_cli.cli import main
         from apimart_cli.processes.descendants import claim_process
 
         claim_process()
         code = main(sys.argv[1:])
-    except Exception as error:  # noqa: BLE001  # nothing of ours is left that could tell it
+    except Exception as error:  # noqa: BLE001  # no other code of ours is left to report it
         _fail_to_start(error)
 
-    # Everything written is flushed. Taking the interpreter apart would take as long as starting it, and Ctrl-C
-    # meanwhile would change the status.
+    # All output is flushed. A normal exit of the interpreter would take as long as its start, and Ctrl-C meanwhile
+    # would change the status.
     os._exit(code)
 
 
-def _handle_faults() -> None:
-    """Take the signals in `_FAULTS` where another process sends them, in a thread that waits for nothing else.
+def _has_printed_version() -> bool:
+    """Print the version where nothing else is asked for: loading Typer takes longer than Python itself.
 
-    They are blocked everywhere: a real fault of this process then ends it at once, whatever handles the signal.
+    What goes wrong here is told by the command line, which tries again.
+    """
+    if sys.argv[1:] not in (["--version"], ["-V"]):
+        return False
+    from apimart_cli.version import __version__
+
+    line = f"apimart {__version__}\n".encode()
+    try:
+        return os.write(1, line) == len(line)
+    except OSError:
+        return False
+
+
+def _handle_faults() -> None:
+    """Take the signals in `_FAULTS` that other processes send, in a thread that only waits for them.
+
+    They are blocked in all threads: a real fault of this process then ends it at once, without any handler.
     """
     if not hasattr(_signal, "sigwait"):
         return
     import _thread
 
     def wait() -> None:
-        global _fault  # noqa: PLW0603  # told by the main thread, which alone has handlers
+        global _fault  # noqa: PLW0603  # read by the main thread, which alone runs handlers
         _fault = int(_signal.sigwait(_FAULTS))
         os.kill(os.getpid(), _signal.SIGTERM)
 
-    # The thread inherits what is blocked while it starts: every other signal comes to the main thread.
+    # All signals are blocked while the thread starts, which inherits that: the others come to the main thread.
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         _thread.start_new_thread(wait, ())
     except RuntimeError:
-        # The system starts no thread. What needs one tells that.
+        # The system starts no thread. Code that needs one reports it.
         pass
     else:
         before = {*before, *_FAULTS}
@@ -144,10 +162,10 @@ def _fail_to_start(error: Exception) -> "NoReturn":
 
 
 def _undo_what_was_inherited() -> None:
-    """Put back what a caller may have changed for itself and hands on to every program that it starts.
+    """Reset what a caller may have changed for itself, and what every program that it starts inherits.
 
-    With SIGCHLD ignored (`trap "" CHLD`) the system keeps no exit status of our commands, and Python takes 0 for it.
-    A signal that is blocked does not end us.
+    With SIGCHLD ignored (`trap "" CHLD`) the system keeps no exit status of our commands, and Python assumes 0. A
+    signal that is blocked does not end us.
     """
     if hasattr(_signal, "SIGCHLD") and _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
@@ -163,30 +181,30 @@ def _unblocked() -> set[int]:
 
 
 def _name(number: int) -> str:
-    """Return what a signal is called. The modules that know it may not be loaded yet."""
+    """Return the name of a signal. The modules that know it may not be loaded yet."""
     names = (name for name in dir(_signal) if name.startswith("SIG") and "_" not in name)
     return next((name for name in names if getattr(_signal, name) == number), f"signal {number}")
 
 
 def _leave_unknown(message: str) -> "NoReturn":
-    # The name of a file may have anything in it.
+    # The name of a file may have any character in it.
     shown = "".join(character if character.isprintable() and character != "|" else "?" for character in message)
     try:
         import select
 
-        # Not where it would have to wait for a reader: whoever sends a signal waits for the end.
+        # Only if no reader has to be waited for: the sender of the signal waits for our end.
         if select.select([], [1], [], 0)[1]:
             os.write(1, f"APIMART UNKNOWN - {shown}\n".encode("ascii", "backslashreplace"))
-    except Exception:  # noqa: BLE001, S110  # the status says it, whatever becomes of the line
+    except Exception:  # noqa: BLE001, S110  # the status says it even without the line
         pass
     os._exit(PLUGIN_UNKNOWN)
 
 
 def _fill_closed_streams() -> None:
-    """Put something that is empty and not writable where a standard stream is closed.
+    """Where a standard stream is closed, open one that is empty and cannot be written to.
 
-    A connection would be given its number otherwise, and the stray output of a library would travel to the gateway.
-    And Typer writes to a stream that is not there without a word; to this one, it fails as to any other.
+    Otherwise a connection would get its number, and stray output of a library would go to the gateway. And Typer writes
+    to a missing stream without an error; a write to this one fails.
     """
     for descriptor in range(3):
         try:

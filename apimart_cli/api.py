@@ -26,8 +26,8 @@ def fetch_balance(
     `scope` is `"key"` (the key's own quota), `"account"` (the account that pays for it) or `"spendable"` (the smaller
     of the two; both are asked); `timeout` is the wall-clock limit in seconds for the whole answer, retries included.
 
-    Raises UsageError, AuthError, PaymentRequiredError, UnavailableError or BadResponseError, each an ApimartError. An
-    argument of another type is a UsageError, too.
+    Raises UsageError (also for an argument of another type), AuthError, PaymentRequiredError, UnavailableError or
+    BadResponseError, each an ApimartError.
     """
     try:
         _check_type("api_key", api_key, str)
@@ -48,7 +48,7 @@ def fetch_balance(
         answered = list(readings)
     result = (spendable(*answered) if len(answered) > 1 else answered[0]).result
     if isinstance(result, ApimartError):
-        # Without its frames: the local variables of those that read the answer hold whatever the server echoed.
+        # Without its frames: local variables there hold what the server echoed.
         raise result.with_traceback(None)
     return result
 

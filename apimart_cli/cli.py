@@ -1,7 +1,4 @@
-"""The front door: the Typer app, the list of commands, and the one boundary where errors become exit codes.
-
-What was meant by a command line that is wrong: the hint that names it, where that can be told.
-"""
+"""The front door: the Typer app, the list of commands, and the one place where errors become exit codes."""
 
 import os
 import re
@@ -21,14 +18,18 @@ from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.text import without_keys
 
 COMMANDS = (
-    "balance", "check", "watch", "run", "usage", "history", "statusline", "nagios", "exporter",
-    "login", "logout", "profiles", "config", "sandbox", "help",
+    "balance", "check", "watch", "run", "usage", "history", "statusline", "nagios", "exporter", "mcp",
+    "login", "logout", "profiles", "config", "doctor", "alert", "sandbox", "help",
 )  # fmt: skip
-"""Every command, in the order of the help. Each is the module of `commands` with its name."""
+"""The commands, in the order of the help. Each is the module of that name in `commands`."""
+
+
+_FORGETTING = frozenset({"remove", "rm", "delete", "del", "forget", "logout"})
+"""Names that people give to a command that forgets a profile."""
 
 
 class _LoadedCommands(Mapping[str, Any]):
-    """The commands by name, each loaded when it is looked up: no command pays for the others at start-up."""
+    """The commands by name. Each is loaded when it is looked up, so that no command loads the others at its start."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = {}
@@ -68,7 +69,7 @@ app = typer.Typer(
 )
 
 _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
-"""What Typer raises for every mistake on the command line; it has no public name in all the versions we allow."""
+"""What Typer raises for every mistake on the command line. It has no public name in the versions that we allow."""
 
 
 @app.callback()
@@ -92,11 +93,11 @@ def root(version: Version = False) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: a member of ExitCode, or what a wrapped command returned."""
-    # It is for Typer's own tests, and would make other options of those that install completion.
+    # This variable is for Typer's own tests, and would change the options that install completion.
     os.environ.pop("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", None)
     if arguments:
-        # A shell that asks for completions passes no arguments. A stray variable would turn every command into one
-        # that prints completions and exits 0.
+        # A shell that asks for completions passes no arguments. With this variable left over from elsewhere, every
+        # command would print completions and exit 0.
         os.environ.pop("_APIMART_COMPLETE", None)
     elif os.environ.get("_APIMART_COMPLETE", "").startswith("complete_"):
         from apimart_cli.commands.completion import enter_wrapped, join_words
@@ -123,19 +124,19 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _installs_completion(arguments: Sequence[str]) -> bool:
-    """Tell whether Typer is about to show or install what makes a shell complete."""
+    """Tell whether Typer is about to show or install a completion script."""
     if arguments:
         return any(word.endswith("-completion") for word in _before_command(arguments))
     return os.environ.get("_APIMART_COMPLETE", "").startswith("source_")
 
 
 def _before_command(arguments: Sequence[str]) -> list[str]:
-    """Return the options before the first word that is none: those of `apimart` itself."""
+    """Return the options before the first other word, which are those of `apimart` itself."""
     return list(takewhile(lambda word: word.startswith("-"), arguments))
 
 
 def _status(code: int, arguments: Sequence[str]) -> int:
-    """Return the exit status for a code of ours, where a command has another convention for its own."""
+    """Return the exit status for a code of ours, for a command that has a convention of its own."""
     if isinstance(code, CommandStatus):
         return code
     match _named(arguments):
@@ -148,7 +149,7 @@ def _status(code: int, arguments: Sequence[str]) -> int:
 
 
 def _named(arguments: Sequence[str]) -> str | None:
-    """Return the command that a command line is about, also where something wrong stands before it."""
+    """Return the command in a command line, even where something wrong stands before it."""
     return next((argument for argument in arguments if argument in COMMANDS), None)
 
 
@@ -163,9 +164,9 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
-    """Return Typer's complaint in our form, with the help to read next."""
+    """Return Typer's error as one of ours, with the help to read next."""
     context = getattr(error, "ctx", None)
-    # Some complaints do not say which command they are about; it is the first of `arguments` then.
+    # Some of these errors do not name their command, which is the first of `arguments` then.
     named = [argument for argument in arguments[:1] if argument in COMMANDS]
     path = context.command_path if context is not None else " ".join(["apimart", *named])
     early = _early_option(error, context, arguments)
@@ -174,16 +175,16 @@ def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     message = message.rstrip(".").replace("\n", " ")
 
-    meant = None if context is None else what_was_meant(context, message)
+    meant = None if context is None else _what_was_meant(context, message)
     return UsageError(
-        empty_value(message) or message, f"{meant}; see: {path} --help" if meant else f"see: {path} --help"
+        _empty_value(message) or message, f"{meant}; see: {path} --help" if meant else f"see: {path} --help"
     )
 
 
 def _early_option(error: Any, context: Any, arguments: Sequence[str]) -> tuple[str, str] | None:
-    """Return the complaint about an option that stands before its command, and how to write it; None for any other.
+    """Return the error for an option that stands before its command, and how to write it; None for any other error.
 
-    Only names of ours are repeated: what follows an option may be a key.
+    Only names of ours are repeated, as a key may follow an option.
     """
     option = getattr(error, "option_name", None)
     if context is None or not isinstance(context.command, Group) or option is None:
@@ -199,66 +200,8 @@ def _early_option(error: Any, context: Any, arguments: Sequence[str]) -> tuple[s
     return f"{option} is no option of {context.command_path}", f"{found.command_path} {option}"
 
 
-def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCode:
-    """Report an exception that is no error of ours: a bug, unless no command ran and Typer printed something itself."""
-    if set(COMMANDS) & set(arguments):
-        return _report_bug(error, arguments)
-    match error:
-        case SystemExit():
-            # Without arguments it completed a command line. With some, the reader of its script went away.
-            return ExitCode.OK if arguments or not error.code else ExitCode.INTERNAL
-        case OSError():
-            from apimart_cli.screen.writing import unwritable
-
-            return _report(unwritable(error), arguments)
-        case _:
-            return _report_bug(error, arguments)
-
-
-def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
-    """Report an error in the way that the command line asked for."""
-    from apimart_cli.error_output import report
-
-    return report(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
-
-
-def _report_bug(error: BaseException, arguments: Sequence[str]) -> ExitCode:
-    """Report a bug, and show where it is where that was asked for."""
-    from apimart_cli.error_output import report_bug
-
-    return report_bug(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
-
-
-def _understood(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
-    """Return `_parsed`, as far as possible: the error may be one that stops the parser too, like a broken command."""
-    with suppress(Exception):
-        return _parsed(arguments)
-    return [], {}
-
-
-def _parsed(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
-    """Return the names of the command on the command line, and its options as they were typed.
-
-    The command's own parser reads them, and goes on after a mistake: an error may come before the options are read.
-    """
-    command: Any = typer.main.get_command(app)
-    rest: list[str] = list(arguments)
-    names: list[str] = []
-    while True:
-        context = typer.Context(command, resilient_parsing=True, ignore_unknown_options=True)
-        options, rest, _ = command.make_parser(context).parse_args(rest)
-        found = command.get_command(context, rest[0]) if rest and isinstance(command, Group) else None
-        if found is None:
-            return names, options
-        command = found
-        names.append(rest.pop(0))
-
-
-_FORGETTING = frozenset({"remove", "rm", "delete", "del", "forget", "logout"})
-
-
-def what_was_meant(context: Any, message: str) -> str | None:
-    """Return the hint for a complaint of Typer about a command; None where nothing is known that could help."""
+def _what_was_meant(context: Any, message: str) -> str | None:
+    """Return the hint for an error of Typer about a command; None where we know none."""
     path = context.command_path
     if unknown := re.match(r"No such command '([a-z-]+)'", message):
         if path == "apimart profiles" and unknown[1] in _FORGETTING:
@@ -276,7 +219,62 @@ def what_was_meant(context: Any, message: str) -> str | None:
     return None
 
 
-def empty_value(message: str) -> str | None:
-    """Return what to say of an option whose value is empty, where Typer complains about that; else None."""
+def _empty_value(message: str) -> str | None:
+    """Return the message for an option that has an empty value, if that is Typer's error; else None."""
     empty = re.match(r"Invalid value for '(?:-\w' / ')?(--[a-z-]+)'(?: / '-\w')?: '' is not one of", message)
     return f"{empty[1]} is empty" if empty else None
+
+
+def _report_unexpected(error: BaseException, arguments: Sequence[str]) -> ExitCode:
+    """Report an exception that is no error of ours: a bug, unless no command ran and Typer was printing."""
+    if set(COMMANDS) & set(arguments):
+        return _report_bug(error, arguments)
+    match error:
+        case SystemExit():
+            # Without arguments Typer completed a command line. With some, the reader of its script went away.
+            return ExitCode.OK if arguments or not error.code else ExitCode.INTERNAL
+        case OSError():
+            from apimart_cli.screen.writing import unwritable
+
+            return _report(unwritable(error), arguments)
+        case _:
+            return _report_bug(error, arguments)
+
+
+def _report(error: ApimartError, arguments: Sequence[str]) -> ExitCode:
+    """Report an error in the format that the command line asks for."""
+    from apimart_cli.error_output import report
+
+    return report(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
+
+
+def _report_bug(error: BaseException, arguments: Sequence[str]) -> ExitCode:
+    """Report a bug, with its place where `--debug` asks for that."""
+    from apimart_cli.error_output import report_bug
+
+    return report_bug(error, *_understood(arguments), is_plugin=_named(arguments) == "nagios")
+
+
+def _understood(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
+    """Return `_parsed`, or nothing where the error stops the parser, too, as that of a broken command does."""
+    with suppress(Exception):
+        return _parsed(arguments)
+    return [], {}
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
+    """Return the names of the command on the command line, and its options as they were typed.
+
+    The command's own parser reads them, as the error may come before the options were read. It ignores mistakes.
+    """
+    command: Any = typer.main.get_command(app)
+    rest: list[str] = list(arguments)
+    names: list[str] = []
+    while True:
+        context = typer.Context(command, resilient_parsing=True, ignore_unknown_options=True)
+        options, rest, _ = command.make_parser(context).parse_args(rest)
+        found = command.get_command(context, rest[0]) if rest and isinstance(command, Group) else None
+        if found is None:
+            return names, options
+        command = found
+        names.append(rest.pop(0))

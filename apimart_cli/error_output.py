@@ -1,6 +1,6 @@
-"""How a failure is told: on standard error, and on standard output where the answer has a place for it.
+"""Writing an error: to standard error, and in the place of the answer where its format has one.
 
-Loaded when something fails, and then alone.
+It is loaded only when something fails.
 """
 
 import os
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def report(
     error: ApimartError, command: Sequence[str], options: Mapping[str, Any], *, is_plugin: bool = False
 ) -> ExitCode:
-    """Tell an error that left nothing to show, and return its exit code.
+    """Write an error in place of an answer, and return its exit code.
 
     `command` is the path of the command, like `config`, `show`; `options` are its options as they were typed. A plugin
-    tells it on standard output, and nowhere else as long as that can be written to.
+    writes it to standard output alone, unless that fails.
     """
     if is_plugin and not isinstance(error, OutputError):
         from apimart_cli.output.nagios import render_unknown
@@ -44,7 +44,7 @@ def report(
 def report_bug(
     error: BaseException, command: Sequence[str], options: Mapping[str, Any], *, is_plugin: bool = False
 ) -> ExitCode:
-    """Tell a bug, with the place where it is where that was asked for, and return its exit code."""
+    """Write a bug, with its traceback where `--debug` asks for that, and return its exit code."""
     if options.get("debug") or os.environ.get("APIMART_DEBUG") == "1":
         from apimart_cli.errors import traced_error
 
@@ -54,7 +54,7 @@ def report_bug(
 
 
 def _answer(error: ApimartError, command: Sequence[str], options: Mapping[str, Any]) -> None:
-    """Tell it in the place of the answer, if its format has a place for it."""
+    """Write an error to standard output if the format of the answer has a place for it."""
     from apimart_cli.words import OutputFormat
 
     chosen, quiet, is_check = _chosen(options), bool(options.get("quiet")), list(command) == ["check"]
@@ -68,7 +68,7 @@ def _answer(error: ApimartError, command: Sequence[str], options: Mapping[str, A
 
 
 def _answer_of_check(error: ApimartError, chosen: "OutputFormat", *, quiet: bool) -> None:
-    """Tell that nothing was checked, also after an answer that could not be written: a runner takes the last word."""
+    """Write that nothing was checked, even after an answer that could not be written: a runner takes the last word."""
     from apimart_cli.output import format_of
 
     shown = format_of(chosen)
@@ -76,14 +76,14 @@ def _answer_of_check(error: ApimartError, chosen: "OutputFormat", *, quiet: bool
         if shown.failed is not None and not quiet:
             write_answer(shown.failed(error), shown.encoding)
     finally:
-        if shown.reports is not None:
-            from apimart_cli.screen.pieces import write_reports
+        if shown.runner_files is not None:
+            from apimart_cli.screen.pieces import add_to_runner_files
 
-            write_reports(shown.reports(error))
+            add_to_runner_files(shown.runner_files(error))
 
 
 def _chosen(options: Mapping[str, Any]) -> "OutputFormat | None":
-    """Return the format that the options of a command ask for; None for that of people, and for none of ours."""
+    """Return the format for programs that the options of a command ask for; None for any other."""
     from apimart_cli.words import OutputFormat
 
     typed = OutputFormat.JSON if options.get("json") else options.get("output")

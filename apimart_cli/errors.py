@@ -1,8 +1,6 @@
-"""What `--debug` tells: a recorder that is handed down, one line a call. Pure: no I/O, nothing heavy imported.
+"""The exit codes and the tree of errors: the two lists that scripts and callers can rely on.
 
-The exit codes and the tree of errors: the two lists that scripts and callers can rely on.
-
-    ApimartError                 1  internal          never raised itself; the root to catch
+    ApimartError                 1  internal          the root to catch
     +-- UsageError               2  usage             options, environment or configuration are wrong
     |   +-- ConfigError          2  config            the config file or a key file is wrong
     +-- PaymentRequiredError     3  payment_required  the gateway says that there is no money: HTTP 402, or in words
@@ -13,10 +11,10 @@ The exit codes and the tree of errors: the two lists that scripts and callers ca
     |   +-- NoBooksError         6  bad_response      the gateway keeps no books that can be asked
     +-- OutputError              1  output            the answer could not be written
 
-Pure: no I/O, nothing heavy imported. Every other module may import this one.
+Every other module may import this one. Pure: no I/O, nothing heavy imported.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,26 +22,6 @@ from apimart_cli.text import visible
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-Trace = Callable[[str], None]
-"""Takes one line. It may hold foreign text: whoever writes it makes it visible."""
-
-
-def traced_error(error: BaseException) -> Iterator[str]:
-    """Yield where `error` comes from, line by line, and of each error that led to it.
-
-    Of the errors only the types are told: their words might hold a key.
-    """
-    from traceback import extract_tb
-
-    current: BaseException | None = error
-    seen: list[BaseException] = []
-    while current is not None and current not in seen:
-        seen.append(current)
-        yield f"{type(current).__name__}, its words withheld"
-        for frame in extract_tb(current.__traceback__):
-            yield f"  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
-        current = current.__cause__ or current.__context__
 
 
 class ExitCode(IntEnum):
@@ -71,34 +49,42 @@ class ExitCode(IntEnum):
     """Ctrl-C."""
 
 
+NOT_STARTED = 125
+"""The status of `run` when its command was not started, or when apimart itself failed, as of GNU timeout."""
+
+PLUGIN_UNKNOWN = 3
+"""The status of `nagios`, as of every plugin, when it judged nothing: help, wrong options, a bug, a signal."""
+
+LONGEST_RETRY_AFTER = 86_400.0
+"""Most seconds for which a gateway can ask us to wait: a number or date without sense must not stop us for ever."""
+
 NO_THREAD_HINT = "look at the limit of processes (ulimit -u) and at what the container allows (clone3)"
 """What to do where the system starts no thread."""
 
-
-NOT_STARTED = 125
-"""What `run` ends with when its command was not started, or when apimart itself failed, as GNU timeout does."""
-
-
-PLUGIN_UNKNOWN = 3
-"""What `nagios` ends with, as every plugin does, when it looked at nothing: help, wrong options, a bug, a signal."""
+Trace = Callable[[str], None]
+"""Takes one line of what `--debug` shows. It may hold foreign text, which is made visible when it is written."""
 
 
 class CommandStatus(int):
-    """An exit status by the convention of somebody else, handed on as it is.
+    """An exit status that is none of ours, handed on as it is.
 
-    Of a command that apimart ran for the user, 128 + n for signal n; or that of a plugin.
+    It is the status of a command that apimart ran for the user (128 + n after signal n), or that of a plugin.
     """
 
 
 class ApimartError(Exception):
     """What went wrong, for a person (`message`, `hint`) and for a program (`code`, `exit_code`).
 
-    `message` says what happened and where, `hint` what to do next. Both are made one visible line here, at the
-    root, so that no error can be built from foreign text that moves a cursor or obeys a CI runner.
+    `message` says what happened and where, `hint` what to do next. Both are made one visible line here, at the root, so
+    that foreign text in an error can neither move a cursor nor give a command to a CI runner.
     """
 
     code: ClassVar[str] = "internal"
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    is_silence: bool = False
+    """Whether the gateway said nothing at all: `--fail-open` forgives that, and no word of the gateway's."""
+    retry_after: float | None = None
+    """For how many seconds the gateway asked not to be asked again, at most LONGEST_RETRY_AFTER; else None."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         self.message = visible(message)
@@ -106,11 +92,21 @@ class ApimartError(Exception):
         super().__init__(self.message)
 
 
+def longest_retry_after(errors: Iterable[ApimartError | None]) -> float | None:
+    """Return the longest `retry_after` of these errors; None where none of them has one."""
+    return max((error.retry_after for error in errors if error and error.retry_after is not None), default=None)
+
+
 class UsageError(ApimartError):
-    """The command line, the environment or the configuration is wrong; nothing was asked of the gateway."""
+    """The command line, the environment or the configuration is wrong; the gateway was not asked."""
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+def no_thread(what: str) -> UsageError:
+    """Return the error for a system that starts no thread, after `what` cannot be done without one."""
+    return UsageError(f"{what}: the system starts no thread", NO_THREAD_HINT)
 
 
 class ConfigError(UsageError):
@@ -122,8 +118,8 @@ class ConfigError(UsageError):
 class PaymentRequiredError(ApimartError):
     """The gateway says that there is no money: HTTP 402, or that the quota of the key or the balance is used up.
 
-    For `check` this is a verdict, not a failure. `in_short` says it in a line of a verdict. `floor` is what the gateway
-    wants for any call, in US dollars; None where it did not say.
+    For `check` this is a verdict, not a failure. `in_short` is for one line of a verdict. `floor` is the least that the
+    gateway wants for any call, in US dollars; None if it did not say.
     """
 
     code = "payment_required"
@@ -149,16 +145,11 @@ class AuthError(ApimartError):
         self.rejection = rejection
 
 
-LONGEST_RETRY_AFTER = 86_400.0
-"""Most seconds that a gateway can ask to be left alone: a number or date without sense must not be the end."""
-
-
 class UnavailableError(ApimartError):
-    """No answer could be had within the time allowed.
+    """No answer came within the time allowed.
 
     `retryable` tells whether asking again soon can help. `was_told` tells that the gateway was reached and said itself
-    that it does not know the balance: `--fail-open` forgives silence, and no such word. `retry_after` is for how many
-    seconds the gateway asked not to be asked again, at most LONGEST_RETRY_AFTER; None where it did not.
+    that it does not know the balance.
     """
 
     code = "unavailable"
@@ -169,14 +160,13 @@ class UnavailableError(ApimartError):
     ) -> None:
         super().__init__(message, hint)
         self.retryable = retryable
-        self.was_told = was_told
-        self.retry_after: float | None = None
+        self.is_silence = not was_told
 
 
 class BadResponseError(ApimartError):
     """An answer arrived, but proves nothing: wrong status, wrong shape, too large, a redirect.
 
-    `is_no_endpoint` tells that it says just that: there is nothing at this address (HTTP 404 or 405).
+    `is_no_endpoint` tells that it only says that there is nothing at this address (HTTP 404 or 405).
     """
 
     code = "bad_response"
@@ -185,7 +175,7 @@ class BadResponseError(ApimartError):
 
 
 class NoAccountError(BadResponseError):
-    """The gateway has no account endpoint, and may lack it: where no scope was chosen, the key alone is looked at."""
+    """The gateway has no account endpoint, and need not have one: if no scope was chosen, the key alone counts."""
 
 
 class NoBooksError(BadResponseError):
@@ -193,15 +183,15 @@ class NoBooksError(BadResponseError):
 
 
 class OutputError(ApimartError):
-    """The answer is known but could not be written where it was asked for."""
+    """The answer is known but could not be written."""
 
     code = "output"
 
 
 def bug(error: BaseException) -> ApimartError:
-    """Return the error for an unexpected exception: its type and place.
+    """Return the error for an unexpected exception, with its type and place.
 
-    Its message and traceback are left out: either may hold a key.
+    Its message and traceback are left out, as either may hold a key.
     """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
@@ -212,3 +202,20 @@ def bug(error: BaseException) -> ApimartError:
     return ApimartError(
         f"a bug in apimart: {type(error).__name__}{place}", "please report it, with the command you ran"
     )
+
+
+def traced_error(error: BaseException) -> Iterator[str]:
+    """Yield the traceback of `error`, and of each error that led to it, line by line.
+
+    Of the errors it has only the types: their words might hold a key.
+    """
+    from traceback import extract_tb
+
+    current: BaseException | None = error
+    seen: list[BaseException] = []
+    while current is not None and current not in seen:
+        seen.append(current)
+        yield f"{type(current).__name__}, its words withheld"
+        for frame in extract_tb(current.__traceback__):
+            yield f"  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
+        current = current.__cause__ or current.__context__

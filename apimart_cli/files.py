@@ -1,10 +1,8 @@
-"""Files that no other user can change or swap: looked at from the root on, through descriptors that are held.
+"""Files that no other user can change or swap, found from the root on, and replaced whole or not at all.
 
-A path is walked folder by folder, and each link on the way is followed here and not by the system. So what is opened,
-made or renamed at the end is what was looked at, whatever another user does with the path meanwhile. A file is replaced
-whole or not at all.
-
-Windows has other permissions, which are not looked at, and no such descriptors: there, paths are used.
+A path is walked folder by folder through descriptors, and each link on the way is followed here and not by the system.
+So the file that is opened, made or renamed at the end is the one that was checked, even if another user changes the
+path meanwhile. Windows has other permissions, which are not checked, and no such descriptors: there, paths are used.
 """
 
 import errno
@@ -15,25 +13,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from apimart_cli.owners import UnsafeError, look
+from apimart_cli.owners import UnsafeError, has_owners, look
 from apimart_cli.processes.signals import at_ending
 
 MOST_LINKS = 40
-"""As many links as Linux follows."""
+"""Most links that are followed, as many as by Linux."""
 
 _HELD = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _HELD
 _FILE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _HELD
-"""Not blocking: opening a FIFO that has no writer would otherwise wait for ever."""
+"""Not blocking: otherwise opening a FIFO without a writer would wait for ever."""
 _IS_NO_FOLDER = {errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)}
-"""What systems answer to `O_DIRECTORY | O_NOFOLLOW` for a link."""
+"""The errors of `O_DIRECTORY | O_NOFOLLOW` for a link, on different systems."""
 
 
 class Place(NamedTuple):
-    """A place for a file: a folder that is held, and a name in it. What is done here is done in that very folder."""
+    """A place for a file: an open folder, and a name in it. Everything is done in that very folder."""
 
     path: Path
-    """Where that is, with the links followed: for messages, and for libraries that open paths themselves."""
+    """The path without links: for messages, and for libraries that open paths themselves."""
     folder: int | None
     """The descriptor of the folder; None on Windows."""
     owners: frozenset[int]
@@ -42,19 +40,19 @@ class Place(NamedTuple):
         return str(self.path.with_name(name or self.path.name)) if self.folder is None else name or self.path.name
 
     def now(self) -> os.stat_result | None:
-        """Return the status of what lies here, a link included; None where nothing does."""
+        """Return the status of what lies here, of a link itself; None where there is nothing."""
         return _status(self._of(None), self.folder)
 
     def open(self, flags: int, mode: int = 0o600, *, name: str | None = None) -> int:
-        """Open the file, or another `name` in its folder. A link there is an error: it was not when we looked."""
+        """Open the file, or another `name` in its folder. A link is an error: there was none when we looked."""
         return os.open(self._of(name), flags | _FILE, mode, dir_fd=self.folder)
 
     def open_safe(self, flags: int, mode: int = 0o600, *, name: str | None = None) -> int:
-        """Open a file that no other user can change. Raises UnsafeError for another one."""
+        """Open a file that no other user can change. Raises UnsafeError where another user can."""
         descriptor = self.open(flags, mode, name=name)
         try:
             status = os.fstat(descriptor)
-            # A device is what it is, whatever its permissions are. A pipe of another user leads to that user.
+            # A device stays the same with any permissions. A pipe of another user leads to that user.
             if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
                 look(status, descriptor, str(self.path.with_name(name or self.path.name)), "file", self.owners)
         except BaseException:
@@ -63,7 +61,7 @@ class Place(NamedTuple):
         return descriptor
 
     def is_special(self) -> bool:
-        """Tell whether something lies here that no file can take the place of: a device, a pipe, a folder."""
+        """Tell whether something lies here that no file may replace: a device, a pipe, a folder."""
         status = self.now()
         if status is None or stat.S_ISREG(status.st_mode):
             return False
@@ -72,12 +70,12 @@ class Place(NamedTuple):
     def open_special(self) -> int:
         """Open a device or a pipe for writing; wait for the reader of a FIFO.
 
-        Raises UnsafeError for one of another user: to open it may already do something.
+        Raises UnsafeError for one of another user: opening it may already have an effect.
         """
         self._require_owner(self.now())
         flags = os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | _HELD
         if self._is_in_proc():
-            # It stands for something that one of our processes has open already.
+            # The link stands for something that one of our processes has open already.
             flags &= ~getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(self._of(None), flags, dir_fd=self.folder)
         try:
@@ -92,9 +90,9 @@ class Place(NamedTuple):
         return descriptor
 
     def require_ours(self) -> None:
-        """Raise UnsafeError where another user can change what lies here, or can put something else here.
+        """Raise UnsafeError where another user can change what lies here, or put something else here.
 
-        For libraries that write files by their paths: nobody may make one in a folder like /tmp before they do.
+        For libraries that write files by their paths: in a folder like /tmp, another user could make the file first.
         """
         self.require_own_folder()
         status = self.now()
@@ -104,7 +102,7 @@ class Place(NamedTuple):
             self._require_owner(status)
 
     def require_own_folder(self) -> None:
-        """Raise UnsafeError where other users can put files of other names into the folder, as into /tmp."""
+        """Raise UnsafeError where other users can make files in the folder, as in /tmp."""
         if self.folder is not None:
             status, at = os.fstat(self.folder), str(self.path.parent)
             look(status, self.folder, at, "folder", self.owners, may_be_sticky=False)
@@ -122,11 +120,13 @@ class Place(NamedTuple):
             os.unlink(self._of(name), dir_fd=self.folder)
 
     @contextmanager
-    def replaced(self, new: str, *, mode: int, whatever_the_umask: bool = False) -> Iterator[BinaryIO]:
-        """Give a file called `new` to write to, which takes the place of the one here once it is on the disk.
+    def replaced(self, new: str | None = None, *, mode: int, whatever_the_umask: bool = False) -> Iterator[BinaryIO]:
+        """Yield a file called `new` to write to, which replaces the one here once it is on the disk.
 
-        When the block fails or a signal ends the process, it is removed, and the old file is still there.
+        When the block fails or a signal ends the process, the new file is removed, and the old one is still there. By
+        default `new` is made of the name here and the number of this process.
         """
+        new = new or f".{self.path.name}.{os.getpid()}.new"
         is_ours = False
 
         def remove() -> None:
@@ -152,7 +152,7 @@ class Place(NamedTuple):
 
     @contextmanager
     def listed(self) -> Iterator[int | str]:
-        """Give the folder so that it can be listed or synchronised."""
+        """Yield the folder in a form that can be listed or synchronised."""
         if self.folder is None:
             yield str(self.path.parent)
             return
@@ -163,7 +163,7 @@ class Place(NamedTuple):
             os.close(descriptor)
 
     def sync(self) -> None:
-        """Make new names last; where folders cannot be synchronised (Windows), the system does it in its own time."""
+        """Write the names in the folder to the disk now; Windows, which cannot do that, writes them later."""
         with suppress(OSError), self.listed() as folder:
             if isinstance(folder, int):
                 os.fsync(folder)
@@ -171,14 +171,14 @@ class Place(NamedTuple):
 
 @contextmanager
 def found(path: Path, owners: frozenset[int], *, make: bool = False, follow: bool = True) -> Iterator[Place]:
-    """Give the place of `path`, all folders and links of which no user but `owners` can change.
+    """Yield the place of `path`. No user but `owners` can change its folders and links.
 
-    With `make`, missing folders are made, for their owner alone. Without `follow`, a link at the end is not followed:
-    it is what lies there.
+    With `make`, missing folders are made, private to their owner. Without `follow`, a link at the end is not followed,
+    but is itself the file there.
 
     Raises UnsafeError, and OSError or ValueError where there is no such folder.
     """
-    if os.name != "posix":
+    if not has_owners():
         real = type(path)(os.path.realpath(path)) if follow else path
         if make:
             real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -190,15 +190,15 @@ def found(path: Path, owners: frozenset[int], *, make: bool = False, follow: boo
 
 @contextmanager
 def found_for_output(path: Path, owners: frozenset[int], *, follow: bool = False) -> Iterator[Place]:
-    """Give the place of a file that is only written, and holds no secret.
+    """Yield the place of a file that is only written, and holds no secret.
 
-    Its own folder is one that no other user can change. A folder above may belong to another user, as that of Debian's
-    node_exporter does, who can rename it and not make us write anywhere else: no link of theirs is followed, and no
-    `..` leads out of it.
+    No other user can change its own folder. A folder above may belong to another user, as it does for Debian's
+    node_exporter. That user can rename the folder, but cannot make us write anywhere else: we follow no link of theirs,
+    and no `..` out of it.
 
     Raises as `found`.
     """
-    if os.name != "posix":
+    if not has_owners():
         with found(path, owners, follow=follow) as place:
             yield place
         return
@@ -212,16 +212,16 @@ class _Walk:
     def __init__(self, path: Path, owners: frozenset[int], *, is_output: bool = False) -> None:
         text = os.fspath(path)
         if "\0" in text:
-            # Each function of the system has other words for it.
+            # The functions of the system word this error differently.
             raise ValueError("no file has a NUL in its name")
         self._names = _reversed_names(text if os.path.isabs(text) else os.path.join(os.getcwd(), text))
         self._owners = owners
         self._is_output = is_output
         self._links = 0
         self._fault: UnsafeError | None = None
-        """What is wrong with the folder that the walk is in, where that may be."""
+        """What is wrong with the folder that the walk is in, where that does not end the walk."""
         self._behind: UnsafeError | None = None
-        """What is wrong with the first such folder on the way. Its owner can move it while we are in it."""
+        """What is wrong with the first such folder on the way: its owner can move it while we are in it."""
         self._folder = -1
         self._at = "/"
 
@@ -272,7 +272,7 @@ class _Walk:
                 raise
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self._folder)
-                # Whatever the umask took.
+                # For bits that the umask took away.
                 os.chmod(name, 0o700, dir_fd=self._folder)
             folder = os.open(name, _FOLDER, dir_fd=self._folder)
         except OSError as error:
@@ -284,7 +284,7 @@ class _Walk:
         self._enter(folder, os.path.normpath(os.path.join(self._at, name)))
 
     def _follow(self, name: str, status: os.stat_result) -> None:
-        """Go on where a link leads. Its permissions mean nothing: who owns it and its folder says where that is."""
+        """Go on where a link leads. Its permissions mean nothing; its owner and its folder's decide where it leads."""
         if self._fault is not None:
             raise self._fault
         look(status, -1, os.path.join(self._at, name), "link", self._owners)
@@ -304,6 +304,15 @@ class _Walk:
         with suppress(OSError):
             return not stat.S_ISREG(os.stat(name, dir_fd=self._folder).st_mode)
         return False
+
+
+def is_absent(path: Path) -> bool:
+    """Tell whether there is certainly no file; one that cannot be looked at may be there."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def _is_in_proc(folder: str) -> bool:

@@ -1,6 +1,6 @@
-"""Which users may own the files that we use, and whether another one can change a file or folder.
+"""Which users may own the files that we use, and whether other users can change a file or folder.
 
-Windows has other permissions, which are not looked at.
+Windows has other permissions, which are not checked.
 """
 
 import errno
@@ -17,12 +17,17 @@ OWNERS_VARIABLE = "APIMART_CONFIG_OWNER"
 """Names user ids that are trusted as we and root are: for containers, in which mounted files have other owners."""
 
 
+def has_owners() -> bool:
+    """Tell whether files have owners and permissions here that Python knows, as on every POSIX system."""
+    return hasattr(os, "geteuid")
+
+
 def trusted_owners(environ: Mapping[str, str] = os.environ) -> frozenset[int]:
-    """Return the ids of the users whose files are used: ours, root's, and those that APIMART_CONFIG_OWNER names.
+    """Return the ids of the users that may own files that we read: ours, root's, and those in APIMART_CONFIG_OWNER.
 
     Raises UsageError where that variable is malformed.
     """
-    if os.name != "posix":
+    if not has_owners():
         return frozenset()
     named = environ.get(OWNERS_VARIABLE)
     if named is None:
@@ -37,12 +42,12 @@ def trusted_owners(environ: Mapping[str, str] = os.environ) -> frozenset[int]:
 
 
 def own_files() -> frozenset[int]:
-    """Return the ids of the users in whose folders we write: ours and root's."""
-    return frozenset({0, os.geteuid()}) if os.name == "posix" else frozenset()
+    """Return the ids of the users that may own folders that we write to: ours and root's."""
+    return frozenset({0, os.geteuid()}) if has_owners() else frozenset()
 
 
 class UnsafeError(Exception):
-    """Another user can change or swap a file. What can be done about it is in the `hint`."""
+    """Another user can change or swap a file. The `hint` tells what to do about it."""
 
     def __init__(
         self,
@@ -54,9 +59,9 @@ class UnsafeError(Exception):
         group: str | None = None,
         is_left: bool = False,
     ) -> None:
-        """Take the file, folder or link that is the reason: `owner` owns it, or `group` or everybody may change it.
+        """Take the file, folder or link that is the reason: `owner` owns it, else `group` or every user may change it.
 
-        With `is_left` it is a folder that may be another user's, but that the path leaves again by `..`.
+        With `is_left` it is a folder that could be another user's if the path did not leave it again by `..`.
         """
         super().__init__(place)
         self.place = place
@@ -80,7 +85,7 @@ class UnsafeError(Exception):
         return f"{who} can change {thing}{after}"
 
     def hint(self, *, is_read: bool) -> str:
-        """Return what to do about it; a file that `is_read` can also be given to us, or its owner be trusted."""
+        """Return what to do about it. Of a file that `is_read`, we can also become the owner, or trust its owner."""
         if self.is_left:
             return "write the path without '..'"
         if self.owner is None:
@@ -124,11 +129,11 @@ def look(
     *,
     may_be_sticky: bool = True,
 ) -> None:
-    """Raise UnsafeError where another user can change what has this status, or put something else into it.
+    """Raise UnsafeError where another user can change the file or folder with this status, or make files in it.
 
-    A folder that is sticky, like /tmp, will do for a file of ours, unless it `may_be_sticky` not.
+    A sticky folder, like /tmp, is good enough for a file of ours, unless `may_be_sticky` is False.
     """
-    if os.name != "posix":
+    if not has_owners():
         return
     if status.st_uid not in owners:
         raise UnsafeError(place, kind, status, owner=status.st_uid)
@@ -148,7 +153,7 @@ def _has_access_list(descriptor: int) -> bool:
     if not hasattr(os, "getxattr"):
         return False
     try:
-        # By this path, as a descriptor that only holds a place has no attributes.
+        # By this path, as a descriptor made with O_PATH gives no attributes.
         os.getxattr(f"/proc/self/fd/{descriptor}", _ACCESS_LIST)
     except OSError as error:
         return error.errno not in {errno.ENODATA, errno.ENOTSUP}
@@ -162,12 +167,11 @@ _NAMED_USER, _OWN_GROUP, _NAMED_GROUP, _MASK = 0x02, 0x04, 0x08, 0x10
 
 
 def permissions_for_others(status: os.stat_result, descriptor: int, owners: frozenset[int]) -> int:
-    """Return the permission bits of an open file, those of the group being what groups and other users really have.
+    """Return the permission bits of an open file; in those of the group is what groups and other users really have.
 
-    With an access control list the bits of the group are its mask: the most that anyone but the owner may have. The
-    group itself may have nothing, as in what systemd gives a service (`LoadCredential=`): a file of root's, and an
-    entry for the user of the service. A user who is named for a file of root's was let in by root, and is no other
-    user; one who is named for a file of ours is.
+    With an access control list, the bits of the group are a mask: the most that anyone but the owner may have. The
+    group itself may have nothing. With systemd's `LoadCredential=`, a file of root's has an entry for the user of the
+    service: root has let that user in, so it does not count. A user in the list of a file of ours does.
     """
     bits = stat.S_IMODE(status.st_mode)
     entries = _access_list(descriptor)
@@ -183,7 +187,7 @@ def permissions_for_others(status: os.stat_result, descriptor: int, owners: froz
 
 
 def _access_list(descriptor: int) -> list[tuple[int, int, int]] | None:
-    """Return the entries of the access control list of an open file; None without one, or without a readable one."""
+    """Return the entries of the access control list of an open file; None where there is none, or it is unreadable."""
     if not hasattr(os, "getxattr"):
         return None
     try:
@@ -198,10 +202,10 @@ def _access_list(descriptor: int) -> list[tuple[int, int, int]] | None:
 def _is_private(group: int, owners: frozenset[int]) -> bool:
     """Tell whether a group has one of `owners` in it and no other user.
 
-    That is a user's own group, which has the user's name on the distributions that make one for each. Many directory
-    services do not list all their users, so a primary group with another name counts as shared. A group without a name
-    is private where it has the number of an owner, as in containers. Another one is shared, also where it is one of
-    ours: processes of other users are put into `fsGroup` of Kubernetes by its number alone.
+    Such is a user's own group, which has the user's name on distributions that make one for each user. A primary group
+    with another name counts as shared, as many directory services do not list all their users. A group without a name
+    is private if it has the number of an owner, as in containers. Any other group is shared, even one of ours:
+    Kubernetes puts processes of other users into `fsGroup` by its number alone.
     """
     import grp
     import pwd

@@ -1,7 +1,4 @@
-"""Reports: what `config show` and `config check` show, as records. Pure: made by `config`, shown by `output`.
-
-Records: a guarded run. Pure: no I/O.
-"""
+"""Records that rooms share: what `config` and `doctor` report to `output`, and a guarded run. Pure: no I/O."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,8 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.errors import ConfigError
-from apimart_cli.words import StoppedBy
+from apimart_cli.errors import ApimartError, ConfigError
+from apimart_cli.words import Condition, StoppedBy
+
+STOPPED = 124
+"""The status of `run` when a limit was reached, as of GNU timeout."""
 
 
 class SettingRow(NamedTuple):
@@ -22,13 +22,13 @@ class SettingRow(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One mistake in the config file: where it is, what it is, and how to mend it."""
+    """A mistake in the config file: where it is, what it is, and how to mend it."""
 
     line: int | None
     message: str
     hint: str
     profile: str | None = None
-    """The profile that it breaks; None where it stands outside of the profiles."""
+    """The profile that it breaks; None where it stands outside the profiles."""
 
     def as_error(self, path: Path | None) -> ConfigError:
         """Return it as an error of the file at `path`."""
@@ -55,7 +55,7 @@ class ProfileRow(NamedTuple):
     host: str | None
     """The host that its key is sent to; None where the profile has mistakes."""
     active: bool
-    """Whether it is used when none is named."""
+    """Whether it is used by default."""
 
 
 class ConfigReport(NamedTuple):
@@ -66,11 +66,33 @@ class ConfigReport(NamedTuple):
     problems: Sequence[Problem]
     profiles: Sequence[ProfileReport]
     warnings: Sequence[Problem] = ()
-    """What is taken as it is, and is probably not what was meant."""
+    """Settings that are valid, but probably not what was meant."""
 
 
-STOPPED = 124
-"""What `run` ends with when a limit was reached, as GNU timeout does."""
+class Finding(NamedTuple):
+    """One line of `doctor`."""
+
+    subject: str
+    """What was looked at, in one word."""
+    condition: Condition
+    message: str
+    hint: str | None = None
+    """What to do next."""
+
+    @classmethod
+    def ok(cls, subject: str, message: str) -> "Finding":
+        """Return the finding for something that is as it should be."""
+        return cls(subject, Condition.OK, message)
+
+    @classmethod
+    def note(cls, subject: str, message: str, hint: str | None = None) -> "Finding":
+        """Return the finding for something that works, and is worth knowing."""
+        return cls(subject, Condition.NOTE, message, hint)
+
+    @classmethod
+    def wrong(cls, subject: str, error: ApimartError) -> "Finding":
+        """Return the finding for an error."""
+        return cls(subject, Condition.WRONG, error.message, error.hint)
 
 
 class Run(NamedTuple):
@@ -84,19 +106,19 @@ class Run(NamedTuple):
     began: datetime
     """In UTC."""
     ended: datetime | None = None
-    """None while it runs, or when nobody saw the end."""
+    """None while it runs, or when its end was not seen."""
     spent: Decimal | None = None
-    """What the key was charged from the first reading to the last; None where there was none."""
+    """The amount that the key was charged from the first reading to the last; None where there was none."""
     is_settled: bool = False
     """Whether the gateway had booked everything by the last reading."""
     stopped_by: StoppedBy | None = None
     exit_code: int | None = None
     could_not_stop: int = 0
-    """How many processes of the command went on when a limit was reached: it ended by itself then."""
+    """How many processes of the command went on when a limit was reached: then it ended by itself."""
 
     @property
     def was_stopped(self) -> bool | None:
-        """Whether a limit ended the command; False, too, where it was not started. None while it runs."""
+        """Whether a limit ended the command; False also where it was not started. None while it runs."""
         if self.exit_code is None:
             return None
         return self.stopped_by is not None and self.exit_code == STOPPED and not self.could_not_stop

@@ -1,8 +1,7 @@
-"""Small files that may hold a key: read whole, with limits, and only where no other user decides what they say.
+"""Small files that are read whole, and replaced whole: the config file, a file with a key, a file of metrics.
 
-Putting new content in the place of a file, so that no accident leaves neither the old nor the new.
-
-The file of metrics that node_exporter's textfile collector reads: replaced whole, and readable for the collector.
+A file that may hold a key is read only where no other user can change it. After any accident, either the old or the new
+content is there.
 """
 
 import codecs
@@ -18,14 +17,39 @@ from typing import NamedTuple
 
 from apimart_cli.errors import ConfigError, OutputError, UsageError
 from apimart_cli.files import Place, found, found_for_output
-from apimart_cli.owners import UnsafeError, permissions_for_others, trusted_owners
+from apimart_cli.owners import UnsafeError, has_owners, permissions_for_others, trusted_owners
 
 MAX_FILE_BYTES = 1024 * 1024
 """Largest config or key file that is read."""
 
 
+Warn = Callable[[str, str], None]
+"""Shows a warning: what is wrong, and a hint."""
+
+_PRIVATE = 0o600
+"""Permissions of new files: for their owner alone."""
+
+SUFFIX = ".prom"
+"""The end of the names of the files that node_exporter's textfile collector reads."""
+
+MARK = ".apimart-textfile-"
+"""The beginning of the names of our temporary files."""
+
+LEFT_AFTER_SECONDS = 60 * 60
+"""A process that was killed has left a temporary file that is older."""
+
+_READABLE = 0o644
+"""Permissions of the file of metrics, with any umask: the collector is another user."""
+
+_HINTS = {
+    errno.EBUSY: "where it is mounted by itself, mount its folder instead: the file is replaced, not overwritten",
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+}
+
+
 class UnsafeFileError(ConfigError):
-    """Other users can change the file, or put another one in its place: it is not used."""
+    """Other users can change the file or replace it, so it is not used."""
 
 
 class PrivateFile(NamedTuple):
@@ -34,9 +58,9 @@ class PrivateFile(NamedTuple):
     path: Path
     text: str
     permissions: int = 0
-    """The permission bits, those of the group as `permissions_for_others` has them; none where they protect nothing."""
+    """The permission bits, as `permissions_for_others` returns them; 0 where they protect nothing."""
     encoding: str = "utf-8"
-    """What writes `text` as the bytes that were read: `utf-8-sig` where they began with a byte order mark."""
+    """Encodes `text` to the bytes that were read: `utf-8-sig` where they began with a byte order mark."""
 
     def exposure(self, *, group_may_read: bool = False, what: str = "holds a key") -> ConfigError | None:
         """Return the error for a file with a secret that other users can read, with the command that mends it."""
@@ -51,8 +75,8 @@ class PrivateFile(NamedTuple):
 def read_private_file(path: Path, environ: Mapping[str, str] = os.environ) -> PrivateFile:
     """Read a regular file of UTF-8 text, a byte order mark allowed.
 
-    Raises UnsafeFileError where another user can change it, or a folder or link on its way, and ConfigError, naming the
-    file, when it is missing, unreadable, no regular file, too large or not text.
+    Raises UnsafeFileError where another user can change the file, or a folder or link on its path, and ConfigError,
+    naming the file, when it is missing, unreadable, no regular file, too large or not text.
     """
     try:
         with found(path, trusted_owners(environ)) as place:
@@ -64,7 +88,7 @@ def read_private_file(path: Path, environ: Mapping[str, str] = os.environ) -> Pr
 
 
 def read_at(place: Place, path: Path) -> PrivateFile:
-    """Read the file at a place, which messages call `path`, as `read_private_file` does. Raises UnsafeError, too."""
+    """Read the file at a place as `read_private_file` does; errors call it `path`. Raises UnsafeError, too."""
     try:
         content, permissions = _read(place, path)
     except (OSError, ValueError) as error:
@@ -80,7 +104,7 @@ def read_at(place: Place, path: Path) -> PrivateFile:
 
 
 def _read(place: Place, path: Path) -> tuple[bytes, int]:
-    """Return the beginning of the file, which says whether it is too large, and its permission bits."""
+    """Return the content of the file, up to a byte more than is allowed, and its permission bits."""
     descriptor = place.open_safe(os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
@@ -93,8 +117,8 @@ def _read(place: Place, path: Path) -> tuple[bytes, int]:
         permissions = permissions_for_others(status, descriptor, place.owners)
     finally:
         os.close(descriptor)
-    # The null device is for everybody, and holds nothing. Windows has other permissions, which are not looked at.
-    is_protected = os.name == "posix" and stat.S_ISREG(status.st_mode)
+    # The null device has no content to protect. Windows has other permissions, which are not checked.
+    is_protected = has_owners() and stat.S_ISREG(status.st_mode)
     return content, permissions if is_protected else 0
 
 
@@ -103,19 +127,12 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
     return ConfigError(f"cannot read {path}: {reason}", "check the path and its permissions")
 
 
-Warn = Callable[[str, str], None]
-"""Shows a warning: what is the matter, and a hint."""
-
-_PRIVATE = 0o600
-"""Permissions of what is made here: for its owner alone."""
-
-
 def replace_file(place: Place, content: bytes, warn: Warn) -> None:
-    """Put `content` in the place of the file, or make that file, private to its owner.
+    """Replace the content of the file, or make the file. It becomes private to its owner.
 
-    It is done in one step: a reader, or a machine that loses power, finds the old file or the new one. Where the system
-    allows no such step (a file that is mounted by itself, as containers do), the file is overwritten after `warn` was
-    called, and a copy of the old content lies beside it until that is done.
+    This is one step: a reader, or a machine that loses power, finds the old file or the new one. Where the system
+    allows no such step (a file that is mounted by itself, as in containers), `warn` is called and the file is
+    overwritten, with a copy of the old content beside it until that is done.
 
     The caller holds the lock on the file. Raises OSError, and ConfigError when the old content could not be put back.
     """
@@ -132,7 +149,7 @@ def replace_file(place: Place, content: bytes, warn: Warn) -> None:
 
 
 def _write_new(place: Place, new: str, content: bytes) -> None:
-    # The caller holds the lock, so what lies there was left by a process that died; it may hold a key.
+    # The caller holds the lock, so a process that died has left this file; it may hold a key.
     place.remove(new)
     with place.replaced(new, mode=_PRIVATE) as file:
         file.write(content)
@@ -169,9 +186,9 @@ def _keep(place: Place, kept: str, old: bytes) -> None:
 
 
 def _write_over(descriptor: int, content: bytes) -> None:
-    if os.name == "posix":
+    if has_owners():
         os.fchmod(descriptor, _PRIVATE)
-    # A full disk is found here, before anything is changed.
+    # On a full disk this fails, before anything is changed.
     if len(content) > os.fstat(descriptor).st_size and hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, len(content))
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -182,27 +199,8 @@ def _write_over(descriptor: int, content: bytes) -> None:
         os.fsync(descriptor)
 
 
-SUFFIX = ".prom"
-"""What the names of the files end with that the collector reads."""
-
-MARK = ".apimart-textfile-"
-"""What the names of our temporary files begin with."""
-
-LEFT_AFTER_SECONDS = 60 * 60
-"""A temporary file that is older was left behind by a process that was killed."""
-
-_READABLE = 0o644
-"""Permissions of the file, whatever the umask is: the collector is another user."""
-
-_HINTS = {
-    errno.EBUSY: "where it is mounted by itself, mount its folder instead: the file is replaced, not overwritten",
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-}
-
-
 def require_place(path: Path) -> None:
-    """Raise UsageError where the collector would not read the file, or no file can be written safely."""
+    """Raise UsageError where the collector would not read the file, or we cannot write it safely."""
     if not path.name.endswith(SUFFIX):
         raise UsageError(
             f"--textfile: the name of {path} does not end in {SUFFIX}", "node_exporter reads no other file"
@@ -215,7 +213,7 @@ def require_place(path: Path) -> None:
             "make it, or name the one of node_exporter's --collector.textfile.directory",
         )
     try:
-        # Writing tells what else is wrong.
+        # Other errors come when the file is written.
         with suppress(OSError), found_for_output(path, trusted_owners()):
             pass
     except UnsafeError as error:
@@ -225,7 +223,7 @@ def require_place(path: Path) -> None:
 
 
 def _is_no_folder(path: Path) -> bool:
-    """Tell whether there is certainly no folder; one that cannot be looked at may be there."""
+    """Tell whether there is certainly no folder; a path that cannot be looked at may be one."""
     try:
         return not stat.S_ISDIR(os.stat(path).st_mode)
     except OSError as error:
@@ -233,9 +231,9 @@ def _is_no_folder(path: Path) -> bool:
 
 
 def write_textfile(path: Path, text: str) -> None:
-    """Put `text` in the place of the file at `path`, in one step: nobody sees a part of it. A link there is replaced.
+    """Replace the file at `path` by one with `text`, in one step: no reader finds a part of it. A link is replaced.
 
-    Several processes may do so at once. Raises OutputError, and the old file is still there then.
+    Several processes may do so at once. If it raises OutputError, the old file is still there.
     """
     new = f"{MARK}{os.getpid()}-{time.monotonic_ns()}"
     try:
@@ -253,7 +251,7 @@ def write_textfile(path: Path, text: str) -> None:
 
 
 def _remove_left(place: Place) -> None:
-    """Remove what processes left behind that were killed while they wrote, as far as we may."""
+    """Remove, as far as we may, the files of processes that were killed while they wrote."""
     with place.listed() as folder, os.scandir(folder) as entries:
         left = [entry for entry in entries if entry.name.startswith(MARK)]
         for entry in left:

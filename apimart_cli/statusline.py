@@ -1,11 +1,8 @@
-"""The use case of a status line: settings in, what is known of one balance out, from the ledger alone.
+"""The use case of a status line: what the ledger knows of one balance, and a refresh in the background if that is old.
 
-Whatever is wrong with the settings, the ledger or the machine, there is something to show.
-
-The use case of a refresh: what a status line shows has become old, and a process in the background asks anew.
-
-Whoever finds it old claims the refresh in the ledger and starts it; nobody waits for it. Without a ledger that can be
-written there is no claim, and so no refresh: every prompt would start one.
+Whatever is wrong with the settings, the ledger or the machine, there is a line to show. The process that finds the
+reading old claims the refresh in the ledger and starts it, and does not wait for it. If the ledger cannot be written,
+there is no claim, and so no refresh: else every prompt would start one.
 """
 
 import os
@@ -15,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Options, Settings
-from apimart_cli.errors import ApimartError
+from apimart_cli.errors import ApimartError, longest_retry_after
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.output.statusline import Known, Status
 from apimart_cli.text import without_keys
@@ -23,47 +20,80 @@ from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.ledger.file import Connection
-    from apimart_cli.ledger.views import Glance, Question, Recalled
+    from apimart_cli.ledger.views import BalanceQuery, Glance, Recalled
     from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.forecast import Forecast
 
 OLD_AFTER = 3
-"""After so many times the allowed age the line shows how old it is."""
+"""The line shows its age if that is so many times the allowed one."""
+
+GRACE = 5.0
+"""Seconds that a refresh may take on top of its time limit, to start and to write."""
 
 Note = tuple[str, str | None]
-"""What is worth telling a person, and what to do about it."""
+"""A message for a person, and a hint what to do."""
 
 
-class Found(NamedTuple):
-    """What the line is made of, and what a refresh needs."""
+class FoundStatus(NamedTuple):
+    """What the line shows, and what a refresh needs."""
 
     status: Status
     settings: Settings | None = None
-    """None where they are wrong."""
+    """None if they are wrong."""
     is_due: bool = False
-    """A refresh is due: what is known is older than allowed, or nothing is."""
+    """Whether a refresh is due: the reading is older than allowed, or there is none."""
     note: Note | None = None
     """Why there is no more to show."""
 
 
-def find_status(options: Options, now: datetime, allowed: timedelta, *, has_forecast: bool) -> Found:
-    """Return what is known of the balance that the options name. Raises nothing."""
-    found = Found(Status(options.profiles[0] if options.profiles else "default", Scope.KEY, ""))
+def find_status(options: Options, now: datetime, allowed: timedelta, *, has_forecast: bool) -> FoundStatus:
+    """Return what the ledger knows of the balance that the options name. Raises nothing."""
+    found = FoundStatus(Status(options.profiles[0] if options.profiles else "default", Scope.KEY, ""))
     try:
         settings = settings_of(options)
-        question = question_of(settings)
-        status = Status(settings.profile.value, Scope(settings.scope.value.value), question.host)
-        found = Found(status, settings, is_due=True)
-        known = _look(settings, question, now, allowed, has_forecast=has_forecast)
+        query = query_of(settings)
+        status = Status(settings.profile.value, Scope(settings.scope.value.value), query.host)
+        found = FoundStatus(status, settings, is_due=True)
+        known = _look(settings, query, now, allowed, has_forecast=has_forecast)
         return found._replace(status=status._replace(known=known), is_due=known is None or known.age >= allowed)
-    except Exception as error:  # noqa: BLE001  # a bar is never broken, whatever stands in a file
+    except Exception as error:  # noqa: BLE001  # whatever is in a file, the bar gets a line
         return found._replace(note=note_of(error))
 
 
-def settings_of(options: Options) -> Settings:
-    """Return the settings of one profile and one balance: a line has room for one, and of both it is the key's.
+def start_refresh(found: FoundStatus, options: Options, now: datetime) -> FoundStatus:
+    """Start a refresh, unless one is under way or the back-off is not over. Add a note that says so.
 
-    Raises as `resolve`.
+    Raises nothing.
+    """
+    if found.settings is None:
+        return found
+    try:
+        return found._replace(note=_start(found.settings, options, now))
+    except Exception as error:  # noqa: BLE001  # the line is written already: the bar has it
+        return found._replace(note=note_of(error))
+
+
+def refresh(settings: Settings, path: Path) -> None:
+    """Ask, record the answer, and note in the ledger how that went. Raises LedgerError if that fails."""
+    from apimart_cli.readings.take import Tells, take_readings
+
+    readings: list[Reading] = []
+    error: ApimartError | None
+    try:
+        with take_readings([settings], source="statusline", tells=Tells.FAILURES) as taken:
+            readings = [reading for each in taken for reading in each.readings]
+    except ApimartError as raised:
+        error = raised
+    else:
+        error = next((reading.error for reading in readings if reading.error is not None), None)
+        _record_patiently(path, readings)
+    _settle(query_of(settings), path, readings, error)
+
+
+def settings_of(options: Options) -> Settings:
+    """Return the settings of one profile and one balance. If the scope is `both`, the line shows the key's.
+
+    Raises what `resolve` raises.
     """
     from apimart_cli.config.precedence import resolve
 
@@ -73,23 +103,23 @@ def settings_of(options: Options) -> Settings:
     return settings._replace(scope=settings.scope._replace(value=ScopeChoice.KEY))
 
 
-def question_of(settings: Settings) -> "Question":
-    """Return what is looked for in the ledger."""
+def query_of(settings: Settings) -> "BalanceQuery":
+    """Return the query for the ledger."""
     from apimart_cli.ledger.refreshes import name_of
-    from apimart_cli.ledger.views import Question
+    from apimart_cli.ledger.views import BalanceQuery
 
     host = settings.targets()[0].host
-    # As it is recorded: a name can be a key that somebody put in the wrong place.
+    # As `record` writes it: a user may have put a key in the place of the name.
     profile = without_keys(settings.profile.value)
     scope = settings.scope.value
     source = settings.api_key.value
     key_id = source.key_id
     name = name_of(profile, host, scope.value, key_id)
-    return Question(profile, host, scope.asked, name, key_id, is_keyless=isinstance(source, NoKey))
+    return BalanceQuery(profile, host, scope.asked, name, key_id, is_keyless=isinstance(source, NoKey))
 
 
 def ledger_of(settings: Settings) -> Path | None:
-    """Return the ledger in which readings are recorded; None where they are not."""
+    """Return the ledger in which readings are recorded; None if they are not recorded."""
     return settings.history.value if settings.record.value else None
 
 
@@ -102,20 +132,29 @@ def note_of(error: Exception) -> Note:
     return (str(error) if isinstance(error, LedgerError) else f"an error of the system: {type(error).__name__}"), None
 
 
+def may_read_key(settings: Settings) -> bool:
+    """Tell whether a refresh may ask for the key.
+
+    A command that prints it, or a keyring, may suddenly ask the user for a password: that needs `background_keys`.
+    """
+    source = settings.api_key.value
+    return isinstance(source, GivenKey) or (settings.background_keys.value and not isinstance(source, NoKey))
+
+
 def _look(
-    settings: Settings, question: "Question", now: datetime, allowed: timedelta, *, has_forecast: bool
+    settings: Settings, query: "BalanceQuery", now: datetime, allowed: timedelta, *, has_forecast: bool
 ) -> Known | None:
     from apimart_cli.ledger.views import glance
 
     path = settings.history.value
     if path is None:
         return None
-    glanced = glance(path, question, now, has_forecast=has_forecast)
+    glanced = glance(path, query, now, has_forecast=has_forecast)
     return _known(glanced, settings, now, allowed) if glanced.seen else None
 
 
 def _known(glanced: "Glance", settings: Settings, now: datetime, allowed: timedelta) -> Known:
-    # Of what can be spent it is the smaller one; what was used, and its unit, are the key's.
+    # With `spendable`, the smaller one is left; what was used, and its unit, are the key's.
     first = glanced.seen[0].entry
     remain = min((each.entry.remain for each in glanced.seen if each.entry.remain is not None), default=None)
     at = glanced.confirmed_at(now)
@@ -140,32 +179,6 @@ def _forecast(seen: "Sequence[Recalled]") -> "Forecast | None":
     return forecasts[0] if len(forecasts) == 1 else sooner(*forecasts)
 
 
-GRACE = 5.0
-"""Seconds that a refresh may take beside its time limit: to start, and to write."""
-
-
-def may_read_key(settings: Settings) -> bool:
-    """Tell whether a refresh may have the key.
-
-    A command that prints one, or a keyring, may ask a person for a password, out of the blue.
-    """
-    source = settings.api_key.value
-    return isinstance(source, GivenKey) or (settings.background_keys.value and not isinstance(source, NoKey))
-
-
-def start_refresh(found: Found, options: Options, now: datetime) -> Found:
-    """Start a refresh, unless one is under way, or the back-off is not over; return with a note of how that went.
-
-    Raises nothing.
-    """
-    if found.settings is None:
-        return found
-    try:
-        return found._replace(note=_start(found.settings, options, now))
-    except Exception as error:  # noqa: BLE001  # the line is out: a bar is never broken
-        return found._replace(note=note_of(error))
-
-
 def _start(settings: Settings, options: Options, now: datetime) -> Note:
     import shlex
 
@@ -187,17 +200,17 @@ def _start(settings: Settings, options: Options, now: datetime) -> Note:
             f"allow it with: apimart config set background_keys true {profile}",
         )
     if without_keys(settings.profile.value) != settings.profile.value:
-        # Everybody on the machine can see the arguments of a process.
+        # Every user of the machine can see the arguments of a process.
         return "the name of the profile looks like a key", "give it another one: apimart profiles rename"
-    name = question_of(settings).name
+    name = query_of(settings).name
     with opened(path) as connection:
-        # Looked at first, as most of the time it may not be started: nothing is locked for that.
+        # Looked at first, as most of the time no refresh may start: then nothing is locked.
         before = look(connection, name)
         is_ours = before.is_allowed(now.timestamp()) and claim(
             connection, name, now.timestamp(), seconds=settings.timeout.value + GRACE
         )
     if is_ours:
-        # Any process of the user can read the variables of another one: the key goes through a pipe.
+        # Through a pipe, as every process of the user can read the variables of another one.
         given = source.key.reveal().encode() if isinstance(source, GivenKey) else b""
         words = ["statusline", "--refresh", *_as_typed(options)]
         start_detached(words, environment=environment_without_keys(os.environ), told=given)
@@ -207,65 +220,48 @@ def _start(settings: Settings, options: Options, now: datetime) -> Note:
 
 
 def _as_typed(options: Options) -> Sequence[str]:
-    """Return the options as words of a command line: none of them is a secret."""
+    """Return the options as words of a command line. None of them is a secret."""
     typed = {"profile": next(iter(options.profiles), None), "scope": options.scope, "base-url": options.base_url}
     return [f"--{name}={value}" for name, value in typed.items() if value is not None]
 
 
-def refresh(settings: Settings, path: Path) -> None:
-    """Ask, record the answer, and note how that went. Raises LedgerError when it cannot be noted."""
-    from apimart_cli.readings.take import take_readings
-
-    readings: list[Reading] = []
-    error: ApimartError | None
-    try:
-        with take_readings([settings], source="statusline", quiet=True) as taken:
-            readings = [reading for each in taken for reading in each.readings]
-    except ApimartError as raised:
-        error = raised
-    else:
-        error = next((reading.error for reading in readings if reading.error is not None), None)
-        _record_patiently(path, readings)
-    _settle(question_of(settings), path, readings, error)
-
-
 def _record_patiently(path: Path, readings: "Sequence[Reading]") -> None:
-    """Write what a busy disk did not take in the short time that other commands have: nobody waits for us."""
+    """Record the readings if a busy disk did not take them in time. A refresh can wait longer than other commands."""
     from contextlib import suppress
 
     from apimart_cli.ledger.place import LedgerError
     from apimart_cli.readings.forecasts import record
 
     with suppress(LedgerError):
-        # What is there already is not written twice.
+        # Readings that are there already are not written twice.
         record(path, readings, "statusline", seconds=GRACE)
 
 
-def _settle(question: "Question", path: Path, readings: "Sequence[Reading]", error: ApimartError | None) -> None:
+def _settle(query: "BalanceQuery", path: Path, readings: "Sequence[Reading]", error: ApimartError | None) -> None:
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.refreshes import fail, settle
 
     now = datetime.now(UTC)
     with opened(path, seconds=GRACE) as connection:
-        if error is None and _is_held(connection, question, readings, now):
-            settle(connection, question.name, now.timestamp())
+        if error is None and _is_held(connection, query, readings, now):
+            settle(connection, query.name, now.timestamp())
         else:
             reason = "not recorded" if error is None else error.code
-            waits = [getattr(each, "retry_after", None) or 0.0 for each in _errors(readings, error)]
-            fail(connection, question.name, now.timestamp(), reason, retry_after=max(waits, default=0.0))
+            wait = longest_retry_after(_errors(readings, error))
+            fail(connection, query.name, now.timestamp(), reason, retry_after=wait)
 
 
 def _errors(readings: "Sequence[Reading]", error: ApimartError | None) -> list[ApimartError | None]:
-    """Return every error: of what can be spent, either part may have said how long to wait."""
+    """Return every error: with `spendable`, the answer for each part may say how long to wait."""
     return [error, *(part.error for reading in readings for part in reading.parts)]
 
 
-def _is_held(connection: "Connection", question: "Question", readings: "Sequence[Reading]", now: datetime) -> bool:
-    """Tell whether the ledger says what the readings say: as new samples, or as before, where nothing has changed."""
+def _is_held(connection: "Connection", query: "BalanceQuery", readings: "Sequence[Reading]", now: datetime) -> bool:
+    """Tell whether the ledger has the amounts of the readings, as new samples or from before."""
     for reading in readings:
         for each in reading.parts or (reading,):
-            entry = question.latest(connection, each.scope, now)
-            told = each.balance and (each.balance.remain_balance, each.balance.used_balance)
-            if entry is None or (entry.remain, entry.used) != told:
+            entry = query.latest(connection, each.scope, now)
+            amounts = each.balance and (each.balance.remain_balance, each.balance.used_balance)
+            if entry is None or (entry.remain, entry.used) != amounts:
                 return False
     return True

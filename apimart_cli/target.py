@@ -1,6 +1,6 @@
 """What to ask: one `Target` per profile and scope, and the rules for where a key may be sent.
 
-Pure: no I/O, nothing heavy imported. `config` and `fetch_balance` make targets, `gateway` asks them.
+`config` and `fetch_balance` make targets, `gateway` asks them. Pure: no I/O, nothing heavy imported.
 """
 
 import re
@@ -19,7 +19,7 @@ others are mirrors of that host for networks that cannot reach it, seen in use i
 DEFAULT_TIMEOUT = 10.0
 """Seconds that an answer may take, retries included."""
 MAX_TIMEOUT = 3600.0
-"""Longest time limit, in seconds: larger ones overflow the clocks of some platforms and help nobody."""
+"""Longest time limit, in seconds: larger ones overflow the clocks of some platforms."""
 
 _ENDPOINTS = {Scope.KEY: "/v1/balance", Scope.ACCOUNT: "/v1/user/balance"}
 
@@ -38,9 +38,9 @@ class Target(NamedTuple):
     timeout: float = DEFAULT_TIMEOUT
     """Wall-clock limit in seconds for the whole answer, retries included."""
     unit: str | None = None
-    """What the user says the amounts are in; the gateway does not tell."""
+    """The unit of the amounts, by the user's word; the gateway does not tell it."""
     may_be_missing: Callable[[float], bool] | None = None
-    """Of an account that is asked by default: tells, within so many seconds, whether the gateway may lack it.
+    """For an account that is asked by default: tells, within so many seconds, whether the gateway may lack it.
 
     None where the scope was chosen: then a missing endpoint is an error like any other."""
 
@@ -56,12 +56,12 @@ class Target(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How messages call the reading that it gives: `profile/scope`."""
+        """The name of its reading in messages: `profile/scope`."""
         return f"{self.profile}/{self.scope}"
 
     @property
     def host(self) -> str:
-        """The host of the base URL, in small letters, with the port where it is not the usual one of its scheme."""
+        """The host of the base URL, in small letters, and the port unless it is the usual one of the scheme."""
         from urllib.parse import urlsplit
 
         parts = urlsplit(self.base_url)
@@ -69,7 +69,7 @@ class Target(NamedTuple):
 
 
 def has_documented_account(host: str) -> bool:
-    """Tell whether a gateway is known to have an account endpoint; `host` is a `Target.host`, its port counts not."""
+    """Tell whether a gateway is known to have an account endpoint; `host` is a `Target.host` with any port."""
     return re.sub(r"\.?(:[0-9]+)?$", "", host) in DOCUMENTED_HOSTS
 
 
@@ -89,7 +89,7 @@ def parse_base_url(text: str, source: str = "base_url") -> str:
     def refuse(reason: str, hint: str = _BASE_URL_EXAMPLE) -> UsageError:
         return UsageError(f"{source}: the base URL {reason}", hint)
 
-    # Checked first: splitters differ in what they strip or fold, and a key must go where the user reads it goes.
+    # Checked first: splitters differ in what they strip or fold, and the key must go to the host that the user reads.
     if not re.fullmatch(r"[!-~]+", text) or "\\" in text:
         raise refuse("is empty or has a character in it that a URL cannot have")
     try:
@@ -105,7 +105,7 @@ def parse_base_url(text: str, source: str = "base_url") -> str:
         raise refuse("carries credentials", "take the user and password out of it; the API key is sent separately")
     if "?" in text or "#" in text:
         raise refuse("carries a query or a fragment", "take everything from ? or # on out of it")
-    # The splitter takes `[::1].example.com` for the host ::1. The HTTP library takes `%2E` in a name for a dot.
+    # For the splitter, `[::1].example.com` is the host ::1. For the HTTP library, `%2E` in a name is a dot.
     if port == 0 or not re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:%]+)(:[0-9]+)?", parts.netloc):
         raise refuse("has a host or a port that no server can have")
     if parts.scheme == "http" and host != "localhost" and not is_loopback_address(host):

@@ -1,18 +1,20 @@
-"""Untrusted text made safe to show: one visible line, and nothing in it that looks like a key.
+"""Untrusted text made safe to show: one visible line, and nothing in it that looks like a key. And the form of times.
 
-Whatever a server, a file or an argument sent us is data. Before it may stand in a message it passes through here,
-so that it can neither move the cursor, nor hide, nor end the line, nor command the CI runner that reads the log.
+Text from a server, a file or an argument passes through here before it stands in a message, so that it can neither move
+the cursor, nor hide, nor end the line, nor give a command to a CI runner that reads the log.
 Pure: no I/O, nothing heavy imported.
 """
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from datetime import datetime
 
 QUOTE_LIMIT = 200
 """Most characters of foreign text that one message shows."""
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Zl", "Zp"})
-"""Unicode categories that are invisible, reorder a line or grow out of it: controls, formats (bidi, zero-width),
+"""Unicode categories that are invisible, change the order in a line or leave it: controls, formats (bidi, zero-width),
 surrogates, private use, unassigned, combining marks, and the two line separators."""
 
 _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -23,11 +25,10 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
 _NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
-"""What may have to be replaced; all else shows."""
+"""Characters that may have to be replaced; all others show."""
 
-# Anything that looks like a key of the gateway, typed where a key does not belong, up to a space, a quote, a bracket,
-# a comma or a slash. After a letter only what is as long as keys are and has a digit, so that a path with a
-# `task-runner` in it is shown as it is.
+# Text that looks like a key of the gateway, up to a space, a quote, a bracket, a comma or a slash. After a letter it
+# must be as long as a key and have a digit, so that a path with a `task-runner` in it is shown as it is.
 _KEY_END = r"[!#$%&*+\-.0-9:=?@A-Z^_`a-z|~]"
 _KEY_LIKE = (
     rf"(?<![A-Za-z])sk-[A-Za-z0-9_-]{_KEY_END}{{3,}}"
@@ -35,17 +36,17 @@ _KEY_LIKE = (
 )
 
 
-# The number of a token in the books of the gateway is the customer's own: gateways put it before their errors.
+# The number that the gateway has given a token, which gateways put before their errors. It is private.
 _ID_OF_TOKEN = r"""(?ai)\[?\btoken[ _-]?ids?["']? ?[=:] ?["']?[\w-]+["']?\]? ?"""  # noqa: S105  # a pattern
 
 
 def visible(text: str) -> str:
     r"""Return `text` as one line in which every character shows: hidden ones are written as `\xNN` or `\uNNNN`.
 
-    Anything that looks like an API key is reduced to `sk-…`, and CI workflow commands (`::error::`, `##[group]`,
+    Text that looks like an API key is reduced to `sk-…`, and CI workflow commands (`::error::`, `##[group]`,
     `##vso[...]`) are broken up by a backslash so that no runner obeys them.
     """
-    # Keys first: an escape before one would look like a word that goes on.
+    # Keys first: after an escape, a key would look like the end of a word.
     shown = re.sub(_NOT_PRINTABLE_ASCII, lambda match: _show_character(match.group()), without_keys(text))
     return re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
 
@@ -54,26 +55,31 @@ def without_commands(json: str) -> str:
     r"""Return JSON that means the same, and in which no CI runner finds a command: `##[group]` begins with `\u0023`."""
     if "##" not in json and "::" not in json:
         return json
-    # Both stand only inside of strings.
+    # Both stand only inside strings.
     return re.sub(_RUNNER_COMMAND, lambda match: f"\\u{ord(match.group()):04x}", json)
 
 
 def without_keys(text: str) -> str:
-    """Return `text` with anything that looks like an API key reduced to `sk-…`, and otherwise as it is."""
+    """Return `text` with everything that looks like an API key reduced to `sk-…`."""
     return re.sub(_KEY_LIKE, "sk-...", text)
 
 
 def without_token_ids(text: str) -> str:
-    """Return what a gateway said without the ids of tokens in it, such as `[token_id=17]`."""
+    """Return the words of a gateway without the ids of tokens in them, such as `[token_id=17]`."""
     return re.sub(_ID_OF_TOKEN, "", text)
 
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     """Return foreign `text` made visible and cut to at most `limit` characters, the cut marked by `...`."""
     text = text.strip()
-    # Cut before and after: escapes lengthen the text, and a long text should not be walked to its end.
+    # Cut before and after: escapes make the text longer, and a long text should not be read to its end.
     shown = visible(text[:limit])
     return shown if max(len(text), len(shown)) <= limit else shown[: limit - 3] + "..."
+
+
+def iso_time(moment: datetime) -> str:
+    """Return a time, which is in UTC, as documents, lines and logs have it: `2026-01-31T12:00:00Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _show_character(character: str) -> str:
@@ -83,7 +89,12 @@ def _show_character(character: str) -> str:
 
 
 def _escape(code: int) -> str:
-    # Not the codecs' `backslashreplace`: it takes a control character for ASCII that needs no escape.
+    # Not the codecs' `backslashreplace`, for which a control character is ASCII that needs no escape.
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return up to three names; if there are more, the first two and the number of the others."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"

@@ -1,17 +1,17 @@
-"""Words: every choice that a command line, a config file or a document spells out, declared once. Pure."""
+"""Words: the choices that a command line, a config file or a document spells out, each declared here. Pure."""
 
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """Whose balance a reading shows."""
+    """The balance that a reading shows."""
 
     KEY = "key"
     """The quota of the key that asks."""
     ACCOUNT = "account"
     """The account of the key, which pays for all of its keys."""
     SPENDABLE = "spendable"
-    """What can be spent: the smaller of the two. Never asked by itself; `balance.spendable` makes it of both."""
+    """What can be spent: the smaller of the two. The gateway is asked for both; `balance.spendable` joins them."""
 
 
 class ScopeChoice(StrEnum):
@@ -68,8 +68,8 @@ class OutputFormat(StrEnum):
     """Lines of NAME=value, as GitLab takes them."""
 
     @property
-    def has_reports(self) -> bool:
-        """Whether it also writes files that a CI runner names; they are asked for where nothing else is, too."""
+    def has_runner_files(self) -> bool:
+        """Whether it also writes files that a CI runner names; `--quiet` does not stop that."""
         return self is OutputFormat.GITHUB
 
 
@@ -128,14 +128,14 @@ class SettingsFormat(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the gate says of one reading, and of all of them together."""
+    """The verdict of the gate on one reading, and on all of them together."""
 
     PASS = "pass"  # noqa: S105  # a verdict, not a password
     BELOW = "below"
     UNLIMITED = "unlimited"
     ERROR = "error"
     NO_FORECAST = "no_forecast"
-    """Nobody can tell how long the balance lasts, and that was asked for."""
+    """A runway was asked for, and how long the balance lasts is not known."""
 
 
 class OnUnlimited(StrEnum):
@@ -170,30 +170,30 @@ class WhenNoForecast(StrEnum):
 
 
 class ForecastState(StrEnum):
-    """What can be told about how long the rest lasts."""
+    """How far it is known how long the balance lasts."""
 
     OK = "ok"
     ROUGH = "rough"
-    """Fewer than seven days to tell it from."""
+    """Known from fewer than seven days."""
     TOO_LITTLE = "too_little"
     """Fewer than three days: no forecast."""
     UNREADABLE = "unreadable"
-    """There is a history, and it cannot be read: nobody knows what it would say."""
+    """There is a history, and it cannot be read."""
     IDLE = "idle"
-    """Nothing was spent in the days that were looked at."""
+    """Nothing was spent in the days that count."""
     UNLIMITED = "unlimited"
     EMPTY = "empty"
 
 
 class StoppedBy(StrEnum):
-    """Why a guarded command was stopped, or not even started."""
+    """Why a guarded command was stopped, or was not started."""
 
     MIN = "min"
-    """Less was left than `--min` asks for."""
+    """Less was left than `--min`."""
     MAX_SPEND = "max_spend"
-    """So much was spent as `--max-spend` allows."""
+    """As much was spent as `--max-spend` allows."""
     MIN_RUNWAY = "min_runway"
-    """What was left does not last as long as `--min-runway` asks for."""
+    """What was left lasts shorter than `--min-runway`."""
     PAYMENT_REQUIRED = "payment_required"
     """The gateway said that there is no money: HTTP 402, or that the key's quota or the balance is used up."""
     BLIND = "blind"
@@ -208,14 +208,14 @@ class OnBlind(StrEnum):
 
 
 class Change(StrEnum):
-    """What a reading shows that the one before it did not, while a balance is watched."""
+    """What is new in a reading while a balance is watched."""
 
     START = "start"
     """It is the first one."""
     CHANGED = "changed"
-    """What is left or what is used is another amount."""
+    """The amount that is left or used is another one."""
     TOP_UP = "top_up"
-    """There is more in all, as two readings agree."""
+    """There is more in all, by two readings that agree."""
     CUT = "cut"
     """There is less in all."""
     FAILED = "failed"
@@ -224,15 +224,24 @@ class Change(StrEnum):
     BELOW = "below"
     """Less is left than `min`."""
     ENOUGH = "enough"
-    """Not any more."""
+    """No longer less than `min`."""
 
 
 class AlertEvent(StrEnum):
     """What an alert tells."""
 
     LOW = "low"
-    """Less is left than `min`, or it lasts shorter than `min_runway`."""
+    """Less is left than `min`, or lasts shorter than `min_runway`."""
     RECOVERED = "recovered"
     """Enough is left again."""
     STOPPED = "stopped"
     """A limit was reached, and the guarded command is being stopped."""
+
+
+class Condition(StrEnum):
+    """What `doctor` says of each thing that it has looked at."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It works, and there is something to know."""
+    WRONG = "wrong"

@@ -60,8 +60,8 @@ PICTURES: Mapping[str, Session] = {
         ("--days", "21", "--used", "24"),
         is_of_the_day=True,
     ),
-    # What is spent is booked every 2 seconds: the amounts are the same, however quick the machine is.
-    "run.svg": Session(("apimart run --max-spend 3 -- ./agent; echo $?",), ("--burn", "1", "--lag", "2")),
+    # What is spent is booked every 5 seconds: the amounts are the same, however quick the machine is.
+    "run.svg": Session(("apimart run --max-spend 3 -- ./agent; echo $?",), ("--burn", "0.8", "--lag", "5")),
 }
 """What is shown in each picture."""
 
@@ -69,10 +69,11 @@ AGENT = """\
 #!/bin/sh
 for file in parser printer scanner; do
     printf '\\033[36mworking on\\033[0m %s\\n' "$file"
-    sleep 1.6
+    sleep 0.5
 done
+exec sleep 60
 """
-"""A program that lies beside the one who types."""
+"""A program that lies beside the one who types. It has printed all long before it is stopped, and goes on."""
 
 LIVE_SANDBOX = ("--remain", "10.5", "--used", "2.3", "--burn", "0.004", "--top-up", "5@7")
 LIVE: Mapping[str, Sequence[str]] = {"watch.svg": ("watch", "--scope", "both", "--min", "12", "--interval", "1")}

@@ -1,6 +1,9 @@
 """What every test uses: no access to the developer's own settings or network, the command, and the sandbox."""
 
+import functools
+import inspect
 import io
+import json
 import os
 import runpy
 import shutil
@@ -8,9 +11,13 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import termios
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pexpect
@@ -18,11 +25,22 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.places import GUARD
+from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
+from support.schemas import held_where_tests_parse, hold_printed
 
 # The same guard that the processes under test load by themselves holds for this one.
-runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
+GUARDED["give_the_ledger_time"]()
+
+json.loads = held_where_tests_parse(json.loads)
+
+# Ledgers are written thousands of times: no test waits for a disk where there is room in memory for all their files.
+_MEMORY = Path("/dev/shm")
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 # How hard the property tests search. Every run of the tests tries the same examples, so that none fails by chance;
 # `--hypothesis-profile=deep` tries fifty times as many and new ones each time (test_properties.py), `quick` is for
@@ -46,6 +64,11 @@ _REMOVED_EXACTLY = {
     "NO_COLOR", "FORCE_COLOR", "CI", "COLUMNS", "LINES", "NETRC", "PYTHONWARNINGS", "PYTHONIOENCODING",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 }  # fmt: skip
+
+
+@functools.cache
+def _cached(make: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.cache(make)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -91,18 +114,59 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def command() -> str:
-    """The path of the installed `apimart`."""
+@pytest.fixture
+def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is given up after a quarter of a second, as it is for users, here and in processes under test.
+
+    Everywhere else it has all the time it needs (`give_the_ledger_time`): what is not written in time is dropped, and a
+    busy machine may need longer.
+    """
+    from apimart_cli.ledger import file, recall, runs, schema, store
+    from apimart_cli.readings import alerting, forecasts
+
+    environment["USUAL_PATIENCE"] = "1"
+    usual: Mapping[str, float] = GUARDED["USUAL"]
+    for module in (schema, recall, runs):
+        monkeypatch.setattr(module, "ALLOWED_SECONDS", usual[schema.__name__])
+    for function in (inspect.unwrap(file.opened), store.remember):
+        monkeypatch.setitem(function.__kwdefaults__, "seconds", usual[schema.__name__])
+    monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", usual[forecasts.__name__])
+    monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", usual[forecasts.__name__])
+    monkeypatch.setattr(alerting, "LEDGER_SECONDS", usual[alerting.__name__])
+
+
+def _installed() -> str:
     found = shutil.which("apimart", path=sysconfig.get_path("scripts"))
     assert found, "the tests run the installed command: python3 -m pip install '.[test]'"
     return found
 
 
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The path of the installed `apimart`."""
+    return _installed()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What has loaded the package and forks processes of commands (`support/forked.py`)."""
+    with closing(Forks(_installed())) as opened:
+        yield opened
+
+
 @pytest.fixture
-def run(run_process: Run) -> Run:
-    """Run the installed command. A file whose tests need no process of their own puts `call` in its place."""
-    return run_process
+def quick_path(environment: dict[str, str], forks: Forks) -> None:
+    """What scripts and shells find as `apimart` is forked, too; they see another process, which waits for it."""
+    environment["PATH"] = f"{forks.scripts}{os.pathsep}{environment['PATH']}"
+
+
+@pytest.fixture
+def run(run_process: Run, forks: Forks) -> Run:
+    """Run a command in a process that is forked: far quicker than `run_process`, and the same but for its start.
+
+    A file whose tests need no process puts `call` in its place.
+    """
+    return partial(run_process, forks=forks)
 
 
 @pytest.fixture
@@ -110,38 +174,44 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
     """Run the installed command in a process of its own: `run("check", "--min", "5", env={...}, input="...")`."""
 
     def run_command(
-        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, timeout: float = 30
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float = LONGEST,
+        forks: Forks | None = None,
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        start = subprocess.Popen if forks is None else forks.process
+        with start(
             [command, *arguments],
             env={**environment, **(env or {})},
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
-            timeout=timeout,
             cwd=tmp_path,
-            check=False,
-        )
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        hold_printed(stdout)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run_command
 
 
 @pytest.fixture
-def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
-    """Start a program on a terminal of its own: `spawn("apimart", "balance", columns=60, env={...})`."""
+def spawn(forks: Forks, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
+    """Start a program on a terminal of its own, forked if it is ours: `spawn("apimart", "balance", columns=60)`."""
     with ExitStack() as stack:
 
         def start(
             program: str, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None
         ) -> "pexpect.spawn[bytes]":
-            child = pexpect.spawn(
-                program,
-                list(arguments),
-                env={**environment, "TERM": "xterm-256color", **(env or {})},
-                dimensions=(24, columns),
-                timeout=20,
-                cwd=str(tmp_path),
+            variables = {**environment, "TERM": "xterm-256color", **(env or {})}
+            child = forks.spawn(
+                program, *arguments, env=variables, dimensions=(24, columns), timeout=LONGEST, cwd=str(tmp_path)
             )
             child.delaybeforesend = None
             stack.callback(child.close, force=True)
@@ -154,23 +224,62 @@ def spawn(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Spawn]:
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Run one command line in this process: `call("config", "set", "min", "5", env={...})`, as `run` and far quicker.
 
-    For what does not depend on the process: its streams, signals, memory, end, or what it loads.
+    For what does not depend on the process: its streams, signals, memory, end, or what it loads. With `columns` its
+    streams are a terminal, and standard output is all that was written there.
     """
+    import typer.main
+
     from apimart_cli.cli import main
 
-    def run_here(*arguments: str, env: Mapping[str, str] | None = None, input: str | None = None) -> Called:
-        with monkeypatch.context() as patch:
+    def run_here(
+        *arguments: str, env: Mapping[str, str] | None = None, input: str | None = None, columns: int | None = None
+    ) -> Called:
+        with monkeypatch.context() as patch, ExitStack() as stack:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((input or "").encode())))
+            shown = None if columns is None else stack.enter_context(_terminal(columns, patch))
             patch.chdir(tmp_path)
+            # The parsers of the command line are the same for every run.
+            patch.setattr(typer.main, "get_command", _cached(typer.main.get_command))
             # How long the pauses are is shown by the tests with processes.
             patch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.02)
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
             code = main(arguments)
-            return Called(code, *capsys.readouterr())
+            called = Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
+        hold_printed(called.stdout)
+        return called
 
     return run_here
+
+
+@contextmanager
+def _terminal(columns: int, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """Put a terminal in the place of the streams; give what returns all that was written there."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    patch.setenv("TERM", "xterm-256color")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        patch.setattr(sys, name, os.fdopen(theirs, mode, encoding="utf-8", closefd=False))
+    written = bytearray()
+
+    def read() -> None:
+        while not written.endswith(b"\0"):
+            written.extend(os.read(ours, 65536))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+
+    def shown() -> str:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os.write(theirs, b"\0")
+        reader.join()
+        return written[:-1].decode()
+
+    yield shown
+    os.close(theirs)
+    os.close(ours)
 
 
 @pytest.fixture

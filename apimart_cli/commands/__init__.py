@@ -1,14 +1,12 @@
-"""One file a command: read the options, call, render. No HTTP, no formatting and no arithmetic in here.
+"""One file for each command, which reads the options, calls and renders: no HTTP, no formatting, no arithmetic.
 
-A file is loaded when its command is named, and imports the heavy modules inside the command, so that no command pays
-for another. Each has an `app`, made by `new_app`.
-
-A command's docstring is its help. It begins with one sentence, the line in the list of commands, and goes on to the
-examples, which are indented; what stands after the examples is shown after the options.
+A file is loaded when its command is named, and imports heavy modules inside the command. It has an `app` of `new_app`.
+The docstring of a command is its help: one sentence, which is also the line in the list of commands, then indented
+examples; what follows the examples is shown after the options.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,21 +16,27 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from apimart_cli.config.settings import Settings
     from apimart_cli.errors import Trace
     from apimart_cli.readings.alerting import Alerts
-    from apimart_cli.readings.take import Taken
+    from apimart_cli.readings.book_forecasts import BookForecasts
+    from apimart_cli.readings.books import TakenBooks
+    from apimart_cli.readings.take import Taken, Tells
     from apimart_cli.rules.balance import Reading
+    from apimart_cli.rules.budget import JudgedSpend
 
 _FIRST = (
     "min", "max_used", "warning", "critical", "runway_warning", "runway_critical",
     "profile", "profiles", "all_profiles", "scope", "output", "json",
 )  # fmt: skip
 _LAST = ("debug", "api_key_file", "api_key", "help")
-"""The parameters that the help shows before and after all others."""
+"""The parameters that the help shows before all others, and after them."""
 
 _NAME_WIDTH = 22
-"""Cells for the name of an option; what is longer stands on a line of its own."""
+"""Cells for the name of an option. A longer name gets a line of its own."""
 
 
 def _print_version(asked: bool) -> None:
@@ -48,8 +52,8 @@ Version = Annotated[
 ]
 
 
-class _Layout(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # it has no public name
-    """Breaks lines between words only: an option is never broken at a hyphen."""
+class _HelpLayout(typer.Context.formatter_class):  # type: ignore[misc,valid-type]  # it has no public name
+    """Lays out a help. Breaks lines only between words, so an option is never broken at a hyphen."""
 
     def write_text(self, text: str) -> None:
         for line in _wrapped(text, self.width - self.current_indent):
@@ -75,7 +79,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 class Plain:
-    """What Typer does, without Rich and through our own streams."""
+    """Does what Typer does, without Rich, and writes to our own streams."""
 
     help: str | None
 
@@ -87,12 +91,12 @@ class Plain:
         return option
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters in the order of the help: what people need first, and the discouraged last."""
+        """Return the parameters in the order of the help: first the ones needed most, last the discouraged ones."""
         return sorted(super().get_params(ctx), key=_place)  # type: ignore[misc]  # mixed into Typer's classes
 
     def get_help(self, ctx: Any) -> str:
         """Return the help, laid out for the width of the terminal."""
-        ctx.formatter_class = _Layout
+        ctx.formatter_class = _HelpLayout
         text: str = super().get_help(ctx)  # type: ignore[misc]  # mixed into Typer's classes
         return text
 
@@ -109,7 +113,7 @@ class Plain:
         return " ".join((self.help or "").partition("\n\n")[0].split())
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Return what a shell may complete here, with descriptions where Typer needs no Rich for them."""
+        """Return what a shell may complete here, with descriptions if Typer needs no Rich for them."""
         items: list[Any] = super().shell_complete(ctx, incomplete)  # type: ignore[misc]  # mixed into Typer's classes
         if not _keep_descriptions():
             for item in items:
@@ -125,7 +129,7 @@ class Group(Plain, typer.core.TyperGroup):
     """Commands under one name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options. Without any argument, show the help as an error: a script may have lost a word."""
+        """Read the options. Without any argument, show the help as an error, as a script may have lost a word."""
         if not args and not ctx.resilient_parsing and not self.invoke_without_command:
             from apimart_cli.screen.writing import tell
 
@@ -159,10 +163,10 @@ def _write_paragraphs(paragraphs: Sequence[str], formatter: Any) -> None:
 
 
 def _keep_descriptions() -> bool:
-    """Have Typer hand on descriptions as they are, and tell whether it will.
+    """Keep Typer from removing markup from descriptions; return whether that worked.
 
-    It cleans them of markup, which ours have none of, and loads Rich for that at every TAB. The function is not public;
-    with a Typer that does it elsewhere there are no descriptions.
+    Ours have no markup, and Typer would load Rich at every TAB to remove it. The function that does so is not public: a
+    version of Typer without it gets no descriptions.
     """
     try:
         from typer import _completion_classes
@@ -183,14 +187,30 @@ def _show_help(context: Any, _option: Any, asked: bool) -> None:
 
 
 def new_app(**settings: Any) -> typer.Typer:
-    """Return the Typer app of a command. Plain help: Rich panels would load Rich for every --help."""
+    """Return the Typer app of a command. Its help is plain, as panels would load Rich for every --help."""
     return typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, **settings)
 
 
-def note_unlimited(readings: "Sequence[Reading]", asked_with: "Sequence[str] | None") -> None:
-    """Tell a person, after keys without a limit, where the money is.
+def write_path(path: "Path", variable: str, *, json: bool, exists: bool) -> ExitCode:
+    """Write the path of a file that `variable` can name, as text or as JSON."""
+    import os
 
-    `asked_with` are the options that ask about the same keys; None where there is one that must not be repeated.
+    from apimart_cli.screen.writing import write_answer
+
+    if not json:
+        write_answer(f"{path}\n")
+        return ExitCode.OK
+    from apimart_cli.output.json import render_document
+
+    source = variable if variable in os.environ else "default"
+    write_answer(render_document({"path": str(path), "source": source, "exists": exists}))
+    return ExitCode.OK
+
+
+def note_unlimited(readings: "Sequence[Reading]", asked_with: "Sequence[str] | None") -> None:
+    """Tell a person that an unlimited key spends from its account, if the account was not looked at.
+
+    `asked_with` are the options that ask about the same keys; None if one of them must not be repeated.
     """
     import shlex
 
@@ -214,28 +234,28 @@ def note_unlimited(readings: "Sequence[Reading]", asked_with: "Sequence[str] | N
 def alerts_about(
     profiles: "Sequence[Settings]",
     seen: "Sequence[Taken]" = (),
+    spends: "Sequence[tuple[Settings, JudgedSpend]]" = (),
     *,
     label: str | None = None,
     holds_warnings: bool = False,
     stops: bool = False,
     trace: "Trace | None" = None,
 ) -> "Iterator[Alerts | None]":
-    """Give what takes readings inside the block and runs the alerts that are due; None where none are wanted.
+    """Give the `Alerts` that take readings inside the block; None if no alert is set. `stops` counts `on_stop`, too.
 
-    With `stops` there is a guarded command, and `on_stop` is an alert, too.
+    At the end of the block, even if it raised, the readings in `seen` and the budgets in `spends` are taken, and all
+    commands are waited for. With `holds_warnings` no warning is written before. `trace` takes a line for each command
+    that is run, or is not.
 
-    What is in `seen` at the end of the block is taken then, whatever became of the block, and all of them are waited
-    for. With `holds_warnings` what went wrong is told only then. `trace` takes a line for what is run, and what is not.
-
-    Raises UsageError where an option asks for alerts and there is no threshold.
+    Raises UsageError if an option asks for alerts and there is no threshold.
     """
-    # Of each: any of them may be wrong.
-    wanted = [profile.wants_alerts() for profile in profiles]
-    if trace is not None:
-        for profile, is_wanted in zip(profiles, wanted, strict=True):
-            if not is_wanted and any(each.value is not None for each in profile.commands().values()):
-                trace(f"alert: {profile.profile.value}: nothing is run: there is neither min nor min_runway")
-    if not any(wanted) and not (stops and any(profile.on_stop.value is not None for profile in profiles)):
+    for profile in profiles:
+        profile.require_alert_threshold()
+    for profile in profiles:
+        if trace is not None and profile.names_alert_command and not profile.has_alerts:
+            trace(f"alert: {profile.profile.value}: nothing is run: there is neither min nor min_runway")
+    is_needed = any(profile.has_alerts or (stops and profile.on_stop.value is not None) for profile in profiles)
+    if not is_needed:
         yield None
         return
     from apimart_cli.readings.alerting import Alerts
@@ -246,4 +266,58 @@ def alerts_about(
     finally:
         if seen:
             alerts.take(seen)
+        if spends:
+            alerts.take_spends(spends)
         alerts.finish()
+
+
+@contextmanager
+def take_readings_and_books(
+    held: "Sequence[Settings]",
+    budgeted: "Sequence[Settings]",
+    *,
+    source: str,
+    tells: "Tells",
+    keyless_too: bool = False,
+    trace: "Trace | None",
+    forecast_patience: float | None,
+    books: "BookForecasts | None",
+) -> "Iterator[tuple[Iterable[Taken], Iterable[TakenBooks]]]":
+    """Ask for the balances of `held`, and side by side for what was spent with the keys of `budgeted`.
+
+    The other arguments are those of `take_readings`.
+    """
+    from apimart_cli.readings.take import Tells, look_at, take_readings
+
+    profiles = [*held, *(each for each in budgeted if each not in held)]
+    look_at(profiles, tells=tells, refuse_exposed=True, keyless_too=keyless_too)
+    with ExitStack() as stack:
+        sharing = None
+        if budgeted:
+            from apimart_cli.gateway.question import Sharing
+
+            sharing = Sharing()
+        taken: Iterable[Taken] = ()
+        if held:
+            taken = stack.enter_context(
+                take_readings(
+                    held,
+                    source=source,
+                    tells=tells,
+                    trace=trace,
+                    forecast_patience=forecast_patience,
+                    books=books,
+                    sharing=sharing,
+                    is_looked_at=True,
+                )
+            )
+        if not budgeted:
+            yield taken, ()
+            return
+        # Loaded here, as most checks have no budget.
+        from apimart_cli.readings.books import budget_query, take_books
+
+        # One progress is enough.
+        told = Tells.FAILURES if held and tells is Tells.EVERYTHING else tells
+        taken_books = take_books(budgeted, budget_query, tells=told, trace=trace, sharing=sharing, is_looked_at=True)
+        yield taken, stack.enter_context(taken_books)

@@ -37,8 +37,7 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.forecasts import Forecasts
-    from apimart_cli.readings.take import count, take_readings
+    from apimart_cli.readings.take import Tells, count, take_readings
     from apimart_cli.words import OutputFormat
 
     chosen = output.format
@@ -48,19 +47,19 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
         require_place(output.textfile)
     profiles = resolve(asking.options())
     trace = trace_of(debug=asking.debug)
-    # The lines of several show by themselves how far it is.
-    quiet = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
-    forecasts = None if chosen is OutputFormat.VALUE else Forecasts(profiles, books=_books(profiles))
+    # The lines of several profiles show the progress by themselves.
+    is_streamed = len(profiles) > 1 and _is_streamed_to_terminal(chosen)
     with take_readings(
         profiles,
         source="balance",
-        quiet=quiet,
-        # Metrics have a place for what failed, and something else reads it there.
+        tells=Tells.FAILURES if is_streamed else Tells.EVERYTHING,
+        # Metrics can say that a reading failed.
         keyless_too=chosen is OutputFormat.PROMETHEUS,
         trace=trace,
-        forecasts=forecasts,
+        forecast_patience=None if chosen is OutputFormat.VALUE else 0.0,
+        books=None if chosen is OutputFormat.VALUE else _books(profiles),
     ) as taken:
-        # Loaded while the answers travel, and Rich with it where a table is to be drawn.
+        # Loaded while the answers travel, with Rich if a table is to be drawn.
         from apimart_cli.output import format_of
         from apimart_cli.rules.gate import code_of_readings
 
@@ -73,16 +72,16 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
 
 
 def _books(profiles: "Sequence[Settings]") -> "BookForecasts | None":
-    """Return what asks the gateway's books for forecasts, where a profile allows it."""
+    """Return what tells forecasts from the gateway's books, if a profile allows it."""
     if not any(profile.books.value for profile in profiles):
         return None
-    from apimart_cli.readings.book_forecasts import BookForecasts, Use
+    from apimart_cli.readings.book_forecasts import shown_books
 
-    return BookForecasts(profiles, Use.SHOWN)
+    return shown_books(profiles)
 
 
 def _repeated(asking: AskingOptions) -> "list[str] | None":
-    """Return the options that ask about the same keys; None where one of them is the key itself."""
+    """Return the options that ask about the same keys; None if one of them is the key itself."""
     if asking.api_key is not None:
         return None
     values = [("--api-key-file", asking.api_key_file), ("--base-url", asking.base_url), ("--timeout", asking.timeout)]
@@ -103,9 +102,9 @@ def _is_streamed_to_terminal(chosen: "OutputFormat") -> bool:
 
 
 def _write(taken: "Iterable[Taken]", shown: "Format", *, asked: int, path: "Path | None") -> "list[Reading]":
-    """Write the readings, each profile's as soon as they are there where the format allows it; return them all.
+    """Write the readings to standard output, or to the file at `path`, and return them.
 
-    They go to standard output, or, where there is a path, to that file.
+    If the format streams, those of each profile are written to standard output as soon as they are there.
     """
     from apimart_cli.screen.writing import standard_output, write_answer
 

@@ -1,24 +1,23 @@
-"""`apimart check`: the gate. Exit code 0 only when the balance is proved to be enough."""
+"""`apimart check`: the gate. Its exit code is 0 only if the balance is proved to be enough."""
 
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apimart_cli.commands import Command, alerts_about, new_app
+from apimart_cli.commands import Command, alerts_about, new_app, take_readings_and_books
 from apimart_cli.commands.options import AlertOptions, AskingOptions, VerdictOutput, trace_of, with_records
 from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope, ScopeChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.errors import Trace
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.readings.books import TakenBooks
-    from apimart_cli.readings.forecasts import Forecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
+    from apimart_cli.rules.budget import JudgedSpend
     from apimart_cli.rules.gate import Verdict
 
 
@@ -95,7 +94,7 @@ def check(
         apimart check --max-spent 5 --within 24h
 
     Each profile needs a threshold, as an option or in the config file: --min, --max-used, --min-runway or --max-spent.
-    Every reading must pass. What can be spent is looked at: the smaller of key and account; where the gateway has no
+    Every reading must pass. It looks at what can be spent: the smaller of key and account; if the gateway has no
     account endpoint, the key alone.
 
     Exit codes: 0 enough, 1 internal error, 2 usage, 3 below a threshold, 4 key missing or rejected, 5 no answer,
@@ -103,6 +102,7 @@ def check(
     130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
+    from apimart_cli.readings.take import Tells
 
     chosen = output.format
     options = asking.options(
@@ -113,95 +113,66 @@ def check(
     held = [profile for profile in profiles if profile.thresholds().are_set]
     budgeted = [profile for profile in profiles if profile.budget() is not None]
     trace = trace_of(debug=asking.debug)
-    forecasts = _forecasts(held)
+    books = _books(held)
     seen: list[Taken] = []
-    # The last of all, also where the answer cannot be written.
-    with alerts_about(profiles, seen, trace=trace) as alerts:
-        with _asked(held, budgeted, quiet=quiet or quiet_pass, trace=trace, forecasts=forecasts) as (taken, books):
+    spends: list[tuple[Settings, JudgedSpend]] = []
+    # Alerts come last of all, even if the answer cannot be written.
+    with alerts_about(profiles, seen, spends, trace=trace):
+        with take_readings_and_books(
+            held,
+            budgeted,
+            source="check",
+            tells=Tells.FAILURES if quiet or quiet_pass else Tells.EVERYTHING,
+            trace=trace,
+            forecast_patience=_forecast_patience(held),
+            books=books,
+        ) as (taken, taken_books):
             # Loaded while the answers travel.
             from apimart_cli.rules.gate import judge
 
             seen.extend(taken)
-            told = list(books)
+            asked_books = list(taken_books)
             required = [(reading, each.settings.thresholds()) for each in seen for reading in each.readings]
             verdict = judge(
                 required,
-                budgets=[(each.reading, budget) for each in told if (budget := each.settings.budget()) is not None],
+                budgets=[
+                    (each.reading, budget) for each in asked_books if (budget := each.settings.budget()) is not None
+                ],
                 unlimited_passes=on_unlimited is OnUnlimited.PASS,
                 no_forecast_passes=on_no_forecast is OnNoForecast.PASS,
                 fail_open=fail_open,
             )
+            spends.extend(zip(budgeted, verdict.spends, strict=True))
             quiet = quiet or (quiet_pass and verdict.outcome is Outcome.PASS)
             _write(verdict, chosen, quiet=quiet)
         _comment(verdict, seen, quiet=quiet)
-        _tell_what_is_not_told(verdict, forecasts, profiles)
-        _tell_what_proves_nothing(verdict, told)
-        if alerts is not None:
-            alerts.take_spends(list(zip(budgeted, verdict.spends, strict=True)))
+        _explain_missing_forecasts(verdict, seen, profiles, books)
+        _explain_unproved_spends(verdict, asked_books)
     return verdict.exit_code
 
 
-@contextmanager
-def _asked(
-    held: "Sequence[Settings]",
-    budgeted: "Sequence[Settings]",
-    *,
-    quiet: bool,
-    trace: "Trace | None",
-    forecasts: "Forecasts | None",
-) -> "Iterator[tuple[Iterable[Taken], Iterable[TakenBooks]]]":
-    """Ask for the balances of `held`, and side by side for what was spent with `budgeted`."""
-    from apimart_cli.readings.take import look_at, take_readings
-
-    with ExitStack() as stack:
-        taken: Iterable[Taken] = ()
-        sharing = None
-        if budgeted:
-            from apimart_cli.gateway.question import Sharing
-
-            sharing = Sharing()
-            look_at(list(dict.fromkeys((*held, *budgeted))), refuse_exposed=True, quiet=quiet)
-        if held:
-            taken = stack.enter_context(
-                take_readings(
-                    held,
-                    source="check",
-                    refuse_exposed=True,
-                    quiet=quiet,
-                    trace=trace,
-                    forecasts=forecasts,
-                    sharing=sharing,
-                    is_looked_at=bool(budgeted),
-                )
-            )
-        if not budgeted:
-            yield taken, ()
-            return
-        # Late: hardly any check needs it.
-        from apimart_cli.readings.books import budget_query, take_books
-
-        books = stack.enter_context(
-            take_books(
-                budgeted, budget_query, quiet=quiet or bool(held), is_looked_at=True, trace=trace, sharing=sharing
-            )
-        )
-        yield taken, books
-
-
-def _forecasts(profiles: "Sequence[Settings]") -> "Forecasts | None":
-    """Return what makes forecasts, where a profile needs one."""
+def _forecast_patience(profiles: "Sequence[Settings]") -> float | None:
+    """Return how long to wait for forecasts; None if no profile needs one."""
     if all(profile.min_runway.value is None for profile in profiles):
         return None
-    from apimart_cli.readings.book_forecasts import gate_books
-    from apimart_cli.readings.forecasts import Forecasts, patience_for
+    from apimart_cli.readings.forecasts import patience_for
 
+    return patience_for(profiles)
+
+
+def _books(profiles: "Sequence[Settings]") -> "BookForecasts | None":
+    """Return what tells forecasts from the gateway's books to the profiles that need one, if any."""
     wanted = [profile for profile in profiles if profile.min_runway.value is not None]
-    return Forecasts(profiles, patience=patience_for(profiles), books=gate_books(wanted))
+    if not wanted:
+        return None
+    from apimart_cli.readings.book_forecasts import gate_books
+
+    return gate_books(wanted)
 
 
 def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
-    """Write the verdict on standard output, unless it is to be quiet there, and to the files of a CI runner."""
-    if quiet and not chosen.has_reports:
+    """Write the verdict to standard output, unless `quiet`, and to the files of a CI runner."""
+    if quiet and not chosen.has_runner_files:
         return
     from apimart_cli.output import format_of
     from apimart_cli.screen.writing import standard_output, write_answer
@@ -210,14 +181,14 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
     assert shown.checked is not None, "every format of this command shows verdicts"
     if not quiet:
         write_answer(shown.checked(verdict, standard_output()), shown.encoding)
-    if shown.reports is not None:
-        from apimart_cli.screen.pieces import write_reports
+    if shown.runner_files is not None:
+        from apimart_cli.screen.pieces import add_to_runner_files
 
-        write_reports(shown.reports(verdict))
+        add_to_runner_files(shown.runner_files(verdict))
 
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
-    """Say on standard error what the verdict alone would hide."""
+    """Write the warning or note that belongs to the verdict on standard error."""
     from apimart_cli.screen.writing import is_terminal_error, write_note, write_warning
 
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
@@ -231,7 +202,7 @@ def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> Non
 
 
 def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
-    """Tell whether a key passed that has no limit, and its account was left out on purpose."""
+    """Tell whether an unlimited key passed and its account was left out on purpose."""
     return any(
         reading.scope is Scope.KEY and reading.balance is not None and reading.balance.unlimited_quota
         for each in seen
@@ -241,7 +212,7 @@ def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
 
 
 def _has_key_forecast(reading: "Reading") -> bool:
-    """Tell whether it is the account alone that has too little history."""
+    """Tell whether only the account has too little history."""
     from apimart_cli.words import ForecastState
 
     untold = {None, ForecastState.TOO_LITTLE, ForecastState.UNREADABLE}
@@ -249,18 +220,20 @@ def _has_key_forecast(reading: "Reading") -> bool:
     return states.get(Scope.KEY) not in untold and states.get(Scope.ACCOUNT) in untold
 
 
-def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", profiles: "Sequence[Settings]") -> None:
-    """Say of which balances it is not known how long they last, and what to do about it."""
+def _explain_missing_forecasts(
+    verdict: "Verdict", seen: "Sequence[Taken]", profiles: "Sequence[Settings]", books: "BookForecasts | None"
+) -> None:
+    """Say for which balances it is not known how long they last, and what to do about it."""
     untold = [judged.reading for judged in verdict.judged if judged.outcome is Outcome.NO_FORECAST]
     if not untold:
         return
     from apimart_cli.output.runway import in_words
     from apimart_cli.screen.writing import write_error
 
-    unread = forecasts.error if forecasts is not None else None
+    unread = next((each.history_error for each in seen if each.history_error is not None), None)
     for reading in untold:
         reason = in_words(reading.forecast) if unread is None else f"{unread}"
-        why_not = None if forecasts is None or unread is not None else forecasts.why_not(reading)
+        why_not = None if books is None or unread is not None else books.why_not(reading)
         if why_not is not None:
             reason = f"{reason}; {why_not}"
         hint = (
@@ -271,18 +244,18 @@ def _tell_what_is_not_told(verdict: "Verdict", forecasts: "Forecasts | None", pr
         write_error(f"{reading.name}: it is not known how long the balance lasts: {reason}", hint)
 
 
-def _tell_what_proves_nothing(verdict: "Verdict", told: "Sequence[TakenBooks]") -> None:
-    """Say which answers of the books are no proof, and were no failures as they came."""
+def _explain_unproved_spends(verdict: "Verdict", asked_books: "Sequence[TakenBooks]") -> None:
+    """Say which answers of the books prove nothing, unless they were told as failures before."""
     from apimart_cli.screen.writing import write_error
 
-    for each, judged in zip(told, verdict.spends, strict=True):
+    for each, judged in zip(asked_books, verdict.spends, strict=True):
         error = judged.reading.error
         if each.reading.error is None and error is not None:
             write_error(f"{judged.reading.name}: {error.message}", error.hint)
 
 
 def _hint_without_history(reading: "Reading", profiles: "Sequence[Settings]") -> str:
-    """Say how there will be a history, as things are."""
+    """Say how to get a history, depending on why there is none."""
     by_hand = "; go on without it with: --on-no-forecast pass"
     if any(profile.books.value and profile.unit.value is None for profile in profiles):
         by_hand = f"; where the balance is in dollars, the gateway's books tell it at once: --unit USD{by_hand}"

@@ -1,4 +1,4 @@
-"""What a shell completes beside commands and options: profiles, the names of the config file, and their values."""
+"""What a shell completes besides commands and options: profiles, programs, names of the config file and values."""
 
 import os
 import re
@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 _SAFE = r"[\w@.+/ -]+"
-"""Names that a shell may be given. zsh evaluates what it is given: others are left out."""
+"""Names that are safe for a shell: zsh evaluates the names it is given, so all others are left out."""
 
 
 def offered_profiles(incomplete: str) -> list[str]:
-    """Return the profiles that a shell may complete; none where the config file cannot be read."""
+    """Return the profiles that a shell may complete; none if the config file cannot be read."""
     return _offered(_profiles(), incomplete)
 
 
 def complete_name(incomplete: str) -> list[str]:
-    """Return the names of the config file, except that of the key: it is not for command lines."""
+    """Return the names of the config file without `api_key`, which must not stand on a command line."""
     from apimart_cli.config.names import PROFILE_NAMES
 
     return _offered([name for name in (*PROFILE_NAMES, "default_profile") if name != "api_key"], incomplete)
 
 
 def complete_value(ctx: Any, incomplete: str) -> list[str]:
-    """Return the values of the name before it, where there is a list of them."""
+    """Return the possible values of the name before it, if there are few of them."""
     match ctx.params.get("name"):
         case "scope":
             from apimart_cli.words import ScopeChoice
@@ -39,7 +39,7 @@ def complete_value(ctx: Any, incomplete: str) -> list[str]:
 
 
 def complete_command(ctx: Any, incomplete: str) -> list[str]:
-    """Return the programs that a shell finds for the first word after `--`; for the rest it offers files itself."""
+    """Return the programs for the first word after `--`; for the other words the shell offers files itself."""
     if ctx.params.get("command") or "/" in incomplete:
         return []
     names = set()
@@ -54,7 +54,7 @@ def complete_command(ctx: Any, incomplete: str) -> list[str]:
 
 
 def enter_wrapped(environ: "os._Environ[str]") -> None:
-    """Take `apimart sandbox --` from before another command line of ours, which is completed as by itself."""
+    """Remove `apimart sandbox --` before another command line of ours, so that the inner one is completed."""
     if environ.get("_APIMART_COMPLETE") == "complete_bash":
         words, position = environ.get("COMP_WORDS", "").split("\n"), environ.get("COMP_CWORD", "")
         if position.isdigit() and (skipped := _skipped(words[: int(position)])):
@@ -66,7 +66,7 @@ def enter_wrapped(environ: "os._Environ[str]") -> None:
 
 
 def _skipped(words: Sequence[str]) -> int:
-    """Return how many words stand before the last command of ours that another one runs."""
+    """Return how many words stand before the innermost command of ours, which another one runs."""
     return max(
         (
             place + 1
@@ -80,7 +80,7 @@ def _skipped(words: Sequence[str]) -> int:
 
 
 def join_words(environ: "os._Environ[str]") -> None:
-    """Take the `=` out of `--profile = w` before the line is read: that is how bash hands `--profile=w` on."""
+    """Remove the `=` from `--profile = w` before the line is read: so bash passes `--profile=w` on."""
     words = environ.get("COMP_WORDS", "").split("\n")
     position = environ.get("COMP_CWORD", "")
     if not position.isdigit() or "=" not in words[: int(position)]:
@@ -91,7 +91,7 @@ def join_words(environ: "os._Environ[str]") -> None:
 
 
 def forget_keys(environ: "os._Environ[str]") -> None:
-    """Take the keys out of our environment: Typer starts shells and `ps` to install completion, which inherit it."""
+    """Remove keys from our environment: to install completion, Typer starts shells and `ps`, which inherit it."""
     from apimart_cli.config.key import environment_without_keys
 
     kept = environment_without_keys(environ)
@@ -99,26 +99,19 @@ def forget_keys(environ: "os._Environ[str]") -> None:
         del environ[name]
 
 
-INSTALLED = {
-    "bash": (".bashrc", ".bash_completions/apimart.sh"),
-    "zsh": (".zshrc", ".zfunc/_apimart"),
-    "fish": (".config/fish/completions/apimart.fish",),
-}
-"""The files below the home folder that Typer writes for each shell."""
-
-
 def require_installable() -> None:
-    """Raise UsageError where another user can change what Typer is about to write, or could swap it meanwhile.
+    """Raise UsageError if another user could change or swap the files that Typer is about to write.
 
-    Root may have the home folder of a user: what that user has linked there would be overwritten.
+    If root has the home folder of a user, Typer would write to wherever links of that user lead.
     """
     from apimart_cli.errors import UsageError
     from apimart_cli.files import found
+    from apimart_cli.installing import INSTALLED
     from apimart_cli.owners import UnsafeError, own_files
 
     shell = _shell()
     if shell and shell not in INSTALLED:
-        # PowerShell among them: it alone knows which file it would have Typer write.
+        # Such as PowerShell: only PowerShell itself knows which file Typer would write.
         raise UsageError(
             f"completion is not installed for {shell}: which file that changes is not known",
             "put the output of `apimart --show-completion` there yourself",
@@ -126,7 +119,7 @@ def require_installable() -> None:
     for name in INSTALLED.get(shell, ()):
         path = Path.home() / name
         try:
-            # Typer would make the folders as well; made here, they cannot be another user's when it does.
+            # Typer would make the folders as well. Made here first, they are not another user's.
             with found(path, own_files(), make=True) as place:
                 place.require_ours()
         except UnsafeError as error:
@@ -140,7 +133,7 @@ def require_installable() -> None:
 
 
 def _shell() -> str:
-    """Return the shell that we were started by, as Typer finds it out; an empty text where there is none."""
+    """Return the shell that started us, as Typer finds it; an empty text if there is none."""
     import shellingham  # type: ignore[import-untyped]  # it has no types; Typer needs it, too
 
     try:
@@ -162,22 +155,22 @@ def _profiles() -> list[str]:
 
 
 class _Fitting(str):
-    """A word that fits what is typed. Typer would compare it once more, after it was made ready for the shell."""
+    """A word that fits what is typed. Typer compares it again after it was quoted for the shell, which may not fit."""
 
     __slots__ = ()
 
     def startswith(self, *_arguments: Any) -> bool:
-        """Tell that it does."""
+        """Return True."""
         return True
 
 
 def _offered(words: Iterable[str], incomplete: str) -> list[str]:
-    """Return those that begin with what is typed, as the shell that asks takes them."""
+    """Return the words that begin with what is typed, in the form that the shell needs."""
     fitting = [word for word in words if word.startswith(incomplete)]
     if os.environ.get("_APIMART_COMPLETE") == "complete_bash":
         # bash inserts them as they are; zsh and fish quote them.
         return [_Fitting(word.replace(" ", "\\ ")) for word in fitting]
-    # zsh and fish replace the whole word, bash what comes after the equals sign.
+    # zsh and fish replace the whole word, bash only the part after the equals sign.
     typed = os.environ.get("_TYPER_COMPLETE_ARGS", "").split(" ")[-1]
     option = re.match(r"--[a-z-]+=", typed)
     return [_Fitting(f"{option.group() if option else ''}{word}") for word in fitting]

@@ -1,10 +1,10 @@
-"""`apimart config`: what is in force and where it comes from, what the file says, and how to change it."""
+"""`apimart config`: the settings in force and their sources, and reading, changing and checking the config file."""
 
 from typing import Annotated
 
 import typer
 
-from apimart_cli.commands import Command, new_app
+from apimart_cli.commands import Command, new_app, write_path
 from apimart_cli.commands.completion import complete_name, complete_value
 from apimart_cli.commands.options import (
     AskingOptions,
@@ -70,17 +70,9 @@ def path(json: OnlyJson = False) -> ExitCode:
     import os
 
     from apimart_cli.config.file import require_config_path
-    from apimart_cli.screen.writing import write_answer
 
     found = require_config_path(os.environ)
-    if not json:
-        write_answer(f"{found}\n")
-        return ExitCode.OK
-    from apimart_cli.output.json import render_document
-
-    source = "APIMART_CONFIG" if "APIMART_CONFIG" in os.environ else "default"
-    write_answer(render_document({"path": str(found), "source": source, "exists": os.path.exists(found)}))
-    return ExitCode.OK
+    return write_path(found, "APIMART_CONFIG", json=json, exists=os.path.exists(found))
 
 
 @app.command("set", cls=Command)
@@ -131,8 +123,8 @@ def get(name: NameArgument, profile: OneProfile = None) -> ExitCode:
         apimart config get default_profile
         apimart config get min -p work
 
-    It is that of the profile, else that of the top level. Where it is in neither, nothing is printed and the exit code
-    is 2.
+    It is the value of the profile, else that of the top level. If it is in neither, nothing is printed and the exit
+    code is 2.
     """
     import os
 
@@ -177,7 +169,7 @@ def _full_name(name: str, profile: str | None) -> str:
 @app.command(cls=Command)
 def check(
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 2 for a profile whose key is certainly not usable, too.")
+        bool, typer.Option("--strict", help="Also exit 2 if the key of a profile is certainly not usable.")
     ] = False,
     json: OnlyJson = False,
 ) -> ExitCode:

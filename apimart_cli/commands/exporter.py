@@ -1,4 +1,4 @@
-"""`apimart exporter`: many balances for Prometheus, until it is told to end."""
+"""`apimart exporter`: serves many balances to Prometheus, until a signal ends it."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, trace_of, with_records
+from apimart_cli.commands.options import AskingOptions, trace_of, value_option, with_records
 from apimart_cli.errors import ConfigError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ LISTEN = "127.0.0.1:9899"
 """Where it listens by default."""
 
 app = new_app()
-
-
-def _file(name: str, help_text: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, metavar="PATH", help=help_text, show_default=False)
-    return option
 
 
 @app.command(cls=Command)
@@ -52,10 +47,15 @@ def exporter(
             "--shard", metavar="K/N", help="Ask for one of N parts of the profiles, like 2/4.", show_default=False
         ),
     ] = None,
-    tls_cert: Annotated[Path | None, _file("--tls-cert", "Serve over TLS with this certificate, a PEM file.")] = None,
-    tls_key: Annotated[Path | None, _file("--tls-key", "The private key of the certificate, a PEM file.")] = None,
+    tls_cert: Annotated[
+        Path | None, value_option("--tls-cert", "PATH", "Serve over TLS with this certificate, a PEM file.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, value_option("--tls-key", "PATH", "The private key of the certificate, a PEM file.")
+    ] = None,
     token_file: Annotated[
-        Path | None, _file("--token-file", "Show /metrics only to those who send the token in this file.")
+        Path | None,
+        value_option("--token-file", "PATH", "Show /metrics only to clients that send the token in this file."),
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
@@ -70,21 +70,21 @@ def exporter(
         bool, typer.Option("--insecure", help="Let other machines read it without TLS and token.")
     ] = False,
 ) -> ExitCode:
-    """Tell Prometheus of balances, as a service.
+    """Serve balances to Prometheus.
 
         apimart exporter
         apimart exporter --interval 5m -p work -p home
         apimart exporter --listen :9899 --shard 1/4
 
     Asks for every profile of the config file, unless options, APIMART_PROFILE, APIMART_API_KEY or
-    APIMART_API_KEY_FILE name one, and answers /metrics from memory. SIGHUP has the config file, the certificate and the
-    token read again. Needs the package prometheus-client.
+    APIMART_API_KEY_FILE name one, and answers /metrics from memory. On SIGHUP it reads the config file, the certificate
+    and the token again. Needs the package prometheus-client.
 
     Exit codes: 0 ended by SIGTERM, 1 internal error, 2 usage, 4 key missing (of a single profile), 130 interrupted.
     """
     _require_library()
     from apimart_cli.exporter.access import AccessFiles, parse_listen, parse_shard
-    from apimart_cli.exporter.service import Order, export
+    from apimart_cli.exporter.service import ExporterOptions, export
 
     if asking.api_key == "-":
         raise UsageError(
@@ -93,7 +93,7 @@ def exporter(
     part = None if shard is None else parse_shard(shard)
     options = asking.options()
     return export(
-        Order(
+        ExporterOptions(
             choose=lambda: _choose(options, part, interval),
             places=[parse_listen(each) for each in listen or (LISTEN,)],
             files=AccessFiles(tls_cert, tls_key, token_file),
@@ -106,7 +106,7 @@ def exporter(
 
 
 def _require_library() -> None:
-    """Raise UsageError where the library is not installed that writes the page."""
+    """Raise UsageError if the library that writes the page is not installed."""
     from importlib.util import find_spec
 
     if find_spec("prometheus_client") is None:
@@ -119,7 +119,7 @@ def _require_library() -> None:
 
 
 def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen":
-    """Read the settings of the profiles to ask for. Those of other shards are not looked at, nor are their keys."""
+    """Read the settings of the profiles to ask for. Profiles of other shards and their keys are not read."""
     from apimart_cli.config.file import read_config
     from apimart_cli.config.precedence import resolve
     from apimart_cli.config.values import least_interval, parse_interval
@@ -147,7 +147,7 @@ def _choose(options: "Options", shard: "Shard | None", interval: str) -> "Chosen
 
 
 def _names_one(options: "Options") -> bool:
-    """Tell whether an option or a variable says whose balance is meant."""
+    """Tell whether an option or a variable names a profile or a key."""
     from apimart_cli.config.names import KEY_VARIABLES
 
     typed = options.profiles or options.api_key is not None or options.api_key_file is not None

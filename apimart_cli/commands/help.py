@@ -1,4 +1,4 @@
-"""`apimart help`: the help of a command, for people who put the word first."""
+"""`apimart help COMMAND`: the same as `apimart COMMAND --help`."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from apimart_cli.errors import ExitCode, UsageError
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the commands that a shell may complete: after `config`, those of that group."""
+    """Return the commands that a shell may complete; after the name of a group, the commands of that group."""
     found: Any = context.find_root().command
     for name in context.params.get("command") or ():
         found = found.get_command(context, name) if isinstance(found, Group) else None

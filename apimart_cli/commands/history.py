@@ -1,20 +1,15 @@
-"""What the commands about recorded readings share: their words for what is there, and for what cannot be used.
-
-`apimart history runs`, which `commands.history` adds to its own commands.
-
-`apimart history`: what was read before, and the file that it is kept in.
-"""
+"""`apimart history`: what was read before, the runs of guarded commands, and the file that both are kept in."""
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import OnlyJson, SettingsOutput, complete_profile, with_records
+from apimart_cli.commands import Command, new_app, write_path
+from apimart_cli.commands.options import OnlyJson, SettingsOutput, profile_option, with_records
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
 
@@ -24,112 +19,16 @@ if TYPE_CHECKING:
 MOST_NAMES = 10
 """Most names of profiles that one hint lists."""
 
-
-def known(profiles: list[str]) -> str:
-    """Return the hint that names the profiles that there are."""
-    more = len(profiles) - MOST_NAMES
-    names = ", ".join(profiles[:MOST_NAMES])
-    return f"there are readings of: {names}" + (f" and {more} more" if more > 0 else "")
-
-
-def tell_that_there_is_none(path: Path) -> None:
-    """Say that nothing was read yet, and what to do."""
-    from apimart_cli.screen.writing import write_note
-
-    write_note(
-        f"nothing was read yet: there is no history in {path}",
-        "balance and check keep what they read, but where CI is set only with APIMART_RECORD=1; "
-        "for an example, run: apimart sandbox --days 14 -- apimart history",
-    )
-
-
-@contextmanager
-def ledger_errors() -> Iterator[None]:
-    """Raise what is wrong with the ledger as UsageError."""
-    from apimart_cli.ledger.place import LedgerError
-
-    try:
-        yield
-    except LedgerError as error:
-        raise UsageError(
-            f"the history cannot be used: {error}", "correct that, or name another file with APIMART_HISTORY"
-        ) from None
-
-
-def as_json(found: "Iterable[Entry]") -> Iterator[str]:
-    """Yield entries as lines of JSON, which an import reads."""
-    from apimart_cli.ledger.upkeep import document_of
-    from apimart_cli.output.json import render_document
-
-    return (render_document(document_of(entry)) for entry in found)
-
-
-def count_of(count: int) -> str:
-    """Return so many readings, in words."""
-    return f"{count} reading{'' if count == 1 else 's'}"
-
-
 MOST_DAYS = 730
-"""Nothing older is kept."""
-
-
-def runs(
-    output: SettingsOutput,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            "--profile",
-            "-p",
-            metavar="NAME",
-            help="Only those with this profile.",
-            show_default=False,
-            autocompletion=complete_profile,
-        ),
-    ] = None,
-    days: Annotated[
-        str, typer.Option("--days", metavar="N", help=f"How many days, up to now; {MOST_DAYS} at most.")
-    ] = "14",
-) -> ExitCode:
-    """Show what guarded commands have cost, and how they ended.
-
-        apimart history runs
-        apimart history runs -p work --days 30
-        apimart history runs --json
-
-    Those of apimart run, on this machine, the latest last. A command line is not kept: name runs with --label.
-    """
-    from datetime import UTC, datetime, timedelta
-
-    from apimart_cli.config.settings import require_history_path
-    from apimart_cli.config.values import parse_whole_days
-    from apimart_cli.ledger.upkeep import kept_runs
-    from apimart_cli.output.columns import runs_as_json, runs_as_lines
-    from apimart_cli.screen.writing import write_answer, write_note
-
-    count = parse_whole_days(days, "--days", most=MOST_DAYS)
-    with ledger_errors():
-        since = datetime.now(UTC) - timedelta(days=count)
-        found = kept_runs(require_history_path(os.environ), since=since, profile=profile)
-    if not found and not output.is_json:
-        write_note(f"no command was run in the last {count} days", "guard one with: apimart run --max-spend 3 -- make")
-    write_answer(runs_as_json(found) if output.is_json else runs_as_lines(found))
-    return ExitCode.OK
-
+"""Readings that are older are not kept."""
 
 app = new_app()
 
 
-def _profile(meaning: str) -> Any:
-    """Return the option that names a profile of the history, which the config file need not have any more."""
-    return typer.Option(
-        "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=complete_profile
-    )
+class HistoryOptions(NamedTuple):
+    """Which part of the history is shown."""
 
-
-class Shown(NamedTuple):
-    """What of the history is shown."""
-
-    profiles: Annotated[list[str] | None, _profile("What this profile has read; may be repeated.")] = None
+    profiles: Annotated[list[str] | None, profile_option("What this profile has read; may be repeated.")] = None
     scope: Annotated[
         ScopeChoice | None,
         typer.Option("--scope", help="Only key or only account. Default: both.", show_default=False),
@@ -141,20 +40,20 @@ class Shown(NamedTuple):
 
 @app.callback(invoke_without_command=True)
 @with_records
-def history(context: typer.Context, shown: Shown, output: SettingsOutput) -> ExitCode:
+def history(context: typer.Context, shown: HistoryOptions, output: SettingsOutput) -> ExitCode:
     """Show what was spent each day and how long the rest lasts.
 
         apimart history
         apimart history -p work --days 30
         apimart history --json
 
-    It is told from what balance and check have read on this machine. No gateway is asked, and no key is read. Days are
+    It comes from what balance and check have read on this machine. No gateway is asked, and no key is read. Days are
     those of UTC. For an example, run: apimart sandbox --days 14 -- apimart history
     """
     if context.invoked_subcommand is None:
         return _show(shown, output)
-    if shown.profiles or shown._replace(profiles=None) != Shown() or output != SettingsOutput():
-        # They would be left out without a word, and `clear` would delete more than was meant.
+    if shown.profiles or shown._replace(profiles=None) != HistoryOptions() or output != SettingsOutput():
+        # They would be ignored silently, and `clear` would delete more than was meant.
         name = f"apimart history {context.invoked_subcommand}"
         raise UsageError(f"options of {name} go after it", f"see: {name} --help")
     return ExitCode.OK
@@ -162,7 +61,7 @@ def history(context: typer.Context, shown: Shown, output: SettingsOutput) -> Exi
 
 @app.command(cls=Command)
 @with_records
-def show(shown: Shown, output: SettingsOutput) -> ExitCode:
+def show(shown: HistoryOptions, output: SettingsOutput) -> ExitCode:
     """Show the same as apimart history.
 
         apimart history show
@@ -173,7 +72,40 @@ def show(shown: Shown, output: SettingsOutput) -> ExitCode:
     return _show(shown, output)
 
 
-app.command(cls=Command)(with_records(runs))
+@app.command(cls=Command)
+@with_records
+def runs(
+    output: SettingsOutput,
+    profile: Annotated[str | None, profile_option("Only those with this profile.")] = None,
+    days: Annotated[
+        str, typer.Option("--days", metavar="N", help=f"How many days, up to now; {MOST_DAYS} at most.")
+    ] = "14",
+) -> ExitCode:
+    """Show what guarded commands have cost, and how they ended.
+
+        apimart history runs
+        apimart history runs -p work --days 30
+        apimart history runs --json
+
+    These are the commands of apimart run on this machine, the latest last. A command line is not kept: name runs with
+    --label.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from apimart_cli.config.settings import require_history_path
+    from apimart_cli.config.values import parse_whole_days
+    from apimart_cli.ledger.upkeep import kept_runs
+    from apimart_cli.output.columns import runs_as_json, runs_as_lines
+    from apimart_cli.screen.writing import write_answer, write_note
+
+    count = parse_whole_days(days, "--days", most=MOST_DAYS)
+    with _ledger_errors():
+        since = datetime.now(UTC) - timedelta(days=count)
+        found = kept_runs(require_history_path(os.environ), since=since, profile=profile)
+    if not found and not output.is_json:
+        write_note(f"no command was run in the last {count} days", "guard one with: apimart run --max-spend 3 -- make")
+    write_answer(runs_as_json(found) if output.is_json else runs_as_lines(found))
+    return ExitCode.OK
 
 
 @app.command(cls=Command)
@@ -201,14 +133,14 @@ def export(
     path = require_history_path(os.environ)
     if file is not None and os.path.realpath(file) == os.path.realpath(path):
         raise UsageError(f"{file} is the history itself", "name another file")
-    with ledger_errors():
+    with _ledger_errors():
         try:
             with opened(path, seconds=None, create=False) as connection:
                 found = entries(connection)
-                lines = as_csv(found) if csv else as_json(found)
+                lines = as_csv(found) if csv else _as_json(found)
                 write_pieces(lines, None if file is None or str(file) == "-" else file)
         except NoLedgerError:
-            tell_that_there_is_none(path)
+            _note_no_history(path)
     return ExitCode.OK
 
 
@@ -221,7 +153,7 @@ def import_(
         apimart history import history.jsonl
         apimart history import - < history.jsonl
 
-    All of them are added, or none where a line is wrong. What is there already is left out.
+    It adds all readings, or none if a line is wrong. Readings that are there already are left out.
     """
     from datetime import UTC, datetime
 
@@ -231,9 +163,9 @@ def import_(
     from apimart_cli.screen.writing import write_note
 
     path = require_history_path(os.environ)
-    with ledger_errors(), opened_input(file) as source:
+    with _ledger_errors(), opened_input(file) as source:
         added, known = import_samples(path, source, datetime.now(UTC))
-    write_note(f"{count_of(added)} added to {path}" + (f", {known} left out: there already" if known else ""))
+    write_note(f"{_count_of(added)} added to {path}" + (f", {known} left out: there already" if known else ""))
     return ExitCode.OK
 
 
@@ -247,22 +179,14 @@ def path(json: OnlyJson = False) -> ExitCode:
     It need not exist.
     """
     from apimart_cli.config.settings import require_history_path
-    from apimart_cli.screen.writing import write_answer
 
     found = require_history_path(os.environ)
-    if not json:
-        write_answer(f"{found}\n")
-        return ExitCode.OK
-    from apimart_cli.output.json import render_document
-
-    source = "APIMART_HISTORY" if "APIMART_HISTORY" in os.environ else "default"
-    write_answer(render_document({"path": str(found), "source": source, "exists": os.path.lexists(found)}))
-    return ExitCode.OK
+    return write_path(found, "APIMART_HISTORY", json=json, exists=os.path.lexists(found))
 
 
 @app.command(cls=Command)
 def clear(
-    profile: Annotated[str | None, _profile("Only what this profile has read.")] = None,
+    profile: Annotated[str | None, profile_option("Only what this profile has read.")] = None,
     before: Annotated[
         str | None,
         typer.Option("--before", metavar="DATE", help="Only what is older, like 2026-11-20.", show_default=False),
@@ -290,14 +214,14 @@ def clear(
     if not yes and not confirm(f"delete all readings{what} in {found}?", "--yes"):
         write_note("nothing was deleted")
         return ExitCode.OK
-    with ledger_errors():
+    with _ledger_errors():
         deleted, profiles = clear_samples(found, profile=profile, before=moment)
-    hint = None if profile is None or profile in profiles or not profiles else known(profiles)
-    write_note(f"{count_of(deleted)}{what} deleted from {found}", hint)
+    hint = None if profile is None or profile in profiles or not profiles else _known_profiles(profiles)
+    write_note(f"{_count_of(deleted)}{what} deleted from {found}", hint)
     return ExitCode.OK
 
 
-def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
+def _show(shown: HistoryOptions, output: SettingsOutput) -> ExitCode:
     from datetime import UTC, datetime
 
     from apimart_cli.config.settings import require_history_path
@@ -313,7 +237,7 @@ def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
     found = require_history_path(os.environ)
     now = datetime.now(UTC)
     scopes = ScopeChoice.BOTH if shown.scope is None else shown.scope
-    with ledger_errors():
+    with _ledger_errors():
         every, profiles = overviews(
             found, days_until(now.date(), days), now, profiles=shown.profiles or (), scopes=scopes.asked
         )
@@ -323,10 +247,54 @@ def _show(shown: Shown, output: SettingsOutput) -> ExitCode:
         write_answer(render_history(every, standard_output(os.environ)))
     for name in dict.fromkeys(shown.profiles or ()):
         if profiles and name not in profiles:
-            write_note(f"profile {name} has read nothing yet", known(profiles))
+            write_note(f"profile {name} has read nothing yet", _known_profiles(profiles))
     if not profiles:
-        tell_that_there_is_none(found)
+        _note_no_history(found)
     elif not every and not set(shown.profiles or profiles).isdisjoint(profiles):
         write_note(f"nothing was read yet of the {scopes.value}", "ask for it: apimart balance --scope both")
     prune_when_due(found, now)
     return ExitCode.OK
+
+
+def _known_profiles(profiles: list[str]) -> str:
+    """Return the hint that names the profiles of which there are readings."""
+    more = len(profiles) - MOST_NAMES
+    names = ", ".join(profiles[:MOST_NAMES])
+    return f"there are readings of: {names}" + (f" and {more} more" if more > 0 else "")
+
+
+def _note_no_history(path: Path) -> None:
+    """Say that nothing was read yet, and what to do about it."""
+    from apimart_cli.screen.writing import write_note
+
+    write_note(
+        f"nothing was read yet: there is no history in {path}",
+        "balance and check keep what they read, but where CI is set only with APIMART_RECORD=1; "
+        "for an example, run: apimart sandbox --days 14 -- apimart history",
+    )
+
+
+@contextmanager
+def _ledger_errors() -> Iterator[None]:
+    """Turn errors of the ledger into UsageError."""
+    from apimart_cli.ledger.place import LedgerError
+
+    try:
+        yield
+    except LedgerError as error:
+        raise UsageError(
+            f"the history cannot be used: {error}", "correct that, or name another file with APIMART_HISTORY"
+        ) from None
+
+
+def _as_json(found: "Iterable[Entry]") -> Iterator[str]:
+    """Return entries as lines of JSON, which `history import` reads."""
+    from apimart_cli.ledger.upkeep import document_of
+    from apimart_cli.output.json import render_document
+
+    return (render_document(document_of(entry)) for entry in found)
+
+
+def _count_of(count: int) -> str:
+    """Return the number of readings in words."""
+    return f"{count} reading{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`apimart login`: keep a key for a profile, once the gateway has accepted it."""
+"""`apimart login`: ask the gateway whether it accepts a key, and keep it for a profile."""
 
 import os
 import shlex
@@ -69,20 +69,20 @@ def login(
 
 
 def _asking_with(settings: "LoginSettings") -> list[str]:
-    """Return the options without which `balance` would not ask about the profile."""
+    """Return the options that `balance` needs to ask about the profile."""
     is_named = settings.settings.profile.source == "--profile"
     return ["--profile", settings.profile] if is_named or _variable_instead() else []
 
 
 def _variable_instead() -> str | None:
-    """Return the variable that gives the key where no profile is named; None where none does."""
+    """Return the variable that gives the key if no profile is named; None if none does."""
     from apimart_cli.config.names import KEY_VARIABLES
 
     return next((name for name in KEY_VARIABLES if name in os.environ), None)
 
 
 def _announce(settings: "LoginSettings") -> None:
-    """Tell who types a key what it is for, and what becomes of the old one."""
+    """Tell a person who is about to type a key what it is for, and that it replaces the old one."""
     from apimart_cli.screen.writing import write_note
 
     if sys.stdin is None or not sys.stdin.isatty():
@@ -107,7 +107,7 @@ def _write(reading: "Reading") -> None:
 
 
 def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
-    """Tell whether to keep the key: it works, or nothing is known of it and the user said `--no-verify`."""
+    """Tell whether to keep the key: if it works, or if nothing is known about it and `--no-verify` is given."""
     from apimart_cli.screen.writing import write_warning
 
     error = reading.error
@@ -125,11 +125,12 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
 
 
 def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_url: bool) -> None:
-    """Keep the key in one place, and forget it in the other; an address that was given belongs to the key."""
+    """Keep the key in the file or the keyring, and remove it from the other place; keep an address that was given."""
     from apimart_cli.config.names import STORED_NAMES
     from apimart_cli.config.writer import store_key
     from apimart_cli.errors import ApimartError
     from apimart_cli.keys.sources import KeyringKey
+    from apimart_cli.owners import has_owners
     from apimart_cli.screen.writing import write_note, write_warning
 
     in_keyring = KeyringKey(settings.profile)
@@ -143,6 +144,8 @@ def _save(settings: "LoginSettings", key: "ApiKey", *, keyring: bool, with_base_
     )
     kept_in = "the keyring" if keyring else settings.config_path
     write_note(f"the key of profile {settings.profile} (id {key.key_id}) is kept in {kept_in}")
+    if not keyring and not has_owners():
+        write_note("apimart can set no permissions on this system: who else can read that file depends on its folder")
     if settings.old_key_id == key.key_id:
         write_note("it is the key that was kept before")
     elif settings.stored_in is not None:

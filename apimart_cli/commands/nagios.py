@@ -1,14 +1,13 @@
-"""`apimart nagios`: the plugin for Nagios, Icinga and whatever else takes their plugins.
+"""`apimart nagios`: the plugin for Nagios, Icinga and other programs that take such plugins.
 
-Whatever happens, it ends with 0, 1, 2 or 3, and its line is on standard output: `cli` and `__main__` see to that.
+It always ends with 0, 1, 2 or 3 and a line on standard output: for errors, `cli` and `__main__` make sure of that.
 """
 
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from apimart_cli.commands import Command, Version, new_app
+from apimart_cli.commands import Command, Version, new_app, take_readings_and_books
 from apimart_cli.commands.options import (
     AllProfiles,
     ApiKey,
@@ -30,10 +29,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from apimart_cli.config.settings import Settings
-    from apimart_cli.errors import Trace
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.readings.books import TakenBooks
-    from apimart_cli.readings.forecasts import Forecasts
-    from apimart_cli.readings.take import Taken
     from apimart_cli.rules.budget import JudgedSpend
     from apimart_cli.rules.plugin import Bounds, Range
 
@@ -41,7 +38,7 @@ app = new_app()
 
 
 class PluginOptions(NamedTuple):
-    """What is asked, with which key: `AskingOptions`, with the short names that plugins have."""
+    """The same as `AskingOptions`, with the short names that plugins have."""
 
     api_key: ApiKey = None
     api_key_file: ApiKeyFile = None
@@ -63,8 +60,8 @@ class PluginOptions(NamedTuple):
     debug: Debug = False
 
 
-class Thresholds(NamedTuple):
-    """What the balances are held to, as it was typed."""
+class PluginThresholds(NamedTuple):
+    """The thresholds to which balances are held, as they were typed."""
 
     warning: Annotated[
         str | None,
@@ -99,8 +96,8 @@ class Thresholds(NamedTuple):
     ] = None
 
 
-class BudgetOptions(NamedTuple):
-    """What may be spent, and in which time."""
+class PluginBudget(NamedTuple):
+    """The budget to which what was spent is held, as it was typed."""
 
     max_spent: Annotated[
         str | None,
@@ -126,14 +123,15 @@ class BudgetOptions(NamedTuple):
 @with_records
 def nagios(
     asking: PluginOptions,
-    thresholds: Thresholds,
-    budget: BudgetOptions,
+    thresholds: PluginThresholds,
+    budget: PluginBudget,
     unavailable: Annotated[
         WhenUnavailable,
-        typer.Option("--unavailable", help="The state where no balance is to be had: no answer, a rejected key."),
+        typer.Option("--unavailable", help="State to report when there is no balance: no answer, a rejected key."),
     ] = WhenUnavailable.UNKNOWN,
     no_forecast: Annotated[
-        WhenNoForecast, typer.Option("--no-forecast", help="The state where too little history tells no runway.")
+        WhenNoForecast,
+        typer.Option("--no-forecast", help="State to report when there is too little history for a runway."),
     ] = WhenNoForecast.UNKNOWN,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="More lines after the first: everything about each balance.")
@@ -147,95 +145,65 @@ def nagios(
         apimart nagios --all-profiles --scope both -v
 
     RANGE is that of plugins, both ends included: 5: is at least 5, ~:5 at most 5, 1:5 between, @1:5 not between.
-    What can be spent is looked at: the smaller of key and account. Without -c or --runway-critical, min, max_used and
+    It looks at what can be spent: the smaller of key and account. Without -c or --runway-critical, min, max_used and
     min_runway of the config file are critical. An unlimited quota is more than any number.
 
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
+    from apimart_cli.readings.take import Tells
     from apimart_cli.rules.plugin import Choices, examine, examine_spend, worst
 
     options = AskingOptions(**asking._asdict()).options(**budget._asdict())
     profiles = _without_repeats(resolve(options, default_scope=ScopeChoice.SPENDABLE))
-    # Every profile must have something to be held to before the first question is asked.
+    # Every profile must have a threshold before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)
-    held = [(profile, held_to) for profile, held_to in zip(profiles, bounds, strict=True) if held_to.are_set]
-    with _asked(held, profiles, trace_of(debug=asking.debug)) as (taken, books):
+    held = [profile for profile, each in zip(profiles, bounds, strict=True) if each.are_set]
+    bounds = [each for each in bounds if each.are_set]
+    with take_readings_and_books(
+        held,
+        [profile for profile in profiles if profile.budget() is not None],
+        source="nagios",
+        tells=Tells.NOTHING,
+        keyless_too=True,
+        trace=trace_of(debug=asking.debug),
+        forecast_patience=_forecast_patience(held, bounds),
+        books=_books(held, bounds),
+    ) as (taken, taken_books):
         # Loaded while the answers travel.
         from apimart_cli.output.nagios import render
         from apimart_cli.screen.writing import write_answer
 
         found = [
             examine(reading, held_to, choices)
-            for each, (_, held_to) in zip(taken, held, strict=True)
+            for each, held_to in zip(taken, bounds, strict=True)
             for reading in each.readings
         ]
-        spends = [examine_spend(judged, choices) for judged in _judged(books)]
-    # Last, after all that may take time: a signal that comes after it would add a line of its own.
+        spends = [examine_spend(judged, choices) for judged in _judged(taken_books)]
+    # After everything that may take time: a signal that comes later would add a line of its own.
     write_answer(render(found, spends, verbose=verbose))
     return CommandStatus(worst([*(each.state for each in found), *(each.state for each in spends)]))
 
 
-@contextmanager
-def _asked(
-    held: "Sequence[tuple[Settings, Bounds]]", profiles: "Sequence[Settings]", trace: "Trace | None"
-) -> "Iterator[tuple[Iterable[Taken], Iterable[TakenBooks]]]":
-    """Ask for the balances of `held`, and side by side for what was spent where a profile has a budget."""
-    budgeted = [profile for profile in profiles if profile.budget() is not None]
-    sharing = None
-    if budgeted:
-        from apimart_cli.gateway.question import Sharing
-
-        sharing = Sharing()
-    with ExitStack() as stack:
-        taken: Iterable[Taken] = ()
-        if held:
-            from apimart_cli.readings.take import take_readings
-
-            asked = [profile for profile, _ in held]
-            taken = stack.enter_context(
-                take_readings(
-                    asked,
-                    source="nagios",
-                    refuse_exposed=True,
-                    keyless_too=True,
-                    is_silent=True,
-                    trace=trace,
-                    forecasts=_forecasts(asked, [bounds for _, bounds in held]),
-                    sharing=sharing,
-                )
-            )
-        if not budgeted:
-            yield taken, ()
-            return
-        # Late: hardly any plugin needs it.
-        from apimart_cli.readings.books import budget_query, take_books
-
-        books = stack.enter_context(
-            take_books(budgeted, budget_query, refuse_exposed=True, is_silent=True, trace=trace, sharing=sharing)
-        )
-        yield taken, books
-
-
-def _judged(books: "Iterable[TakenBooks]") -> "Iterator[JudgedSpend]":
-    for each in books:
+def _judged(taken: "Iterable[TakenBooks]") -> "Iterator[JudgedSpend]":
+    for each in taken:
         from apimart_cli.rules.budget import judge_spend
 
         budget = each.settings.budget()
-        assert budget is not None, "only these are asked"
+        assert budget is not None, "only profiles with a budget are asked about"
         yield judge_spend(each.reading, budget)
 
 
 def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
-    """Return each profile once: two of the same name would have the same labels."""
+    """Return each profile once, as two of the same name would have the same labels."""
     return list({each.profile.value: each for each in profiles}.values())
 
 
-def _bounds(profiles: "Sequence[Settings]", thresholds: Thresholds) -> "list[Bounds]":
-    """Return what each profile is held to: the options, and what the config file says where they say nothing.
+def _bounds(profiles: "Sequence[Settings]", thresholds: PluginThresholds) -> "list[Bounds]":
+    """Return the bounds of each profile: those of the options, else those of the config file.
 
-    Raises UsageError where that is nothing.
+    Raises UsageError for a profile without any.
     """
     from apimart_cli.rules.plugin import Bounds, Range, parse_range
 
@@ -272,13 +240,21 @@ def _duration(text: str | None, source: str) -> "timedelta | None":
     return None if text is None else parse_duration(text, source)
 
 
-def _forecasts(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "Forecasts":
-    """Return what makes forecasts: waited for where a state depends on them, and otherwise shown if they are there."""
-    from apimart_cli.readings.forecasts import Forecasts, patience_for
+def _forecast_patience(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> float:
+    """Return how long to wait for forecasts: 0, which shows those that are there, if no state depends on one."""
+    from apimart_cli.readings.forecasts import patience_for
 
-    is_asked = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    if not is_asked:
-        return Forecasts(profiles)
+    return patience_for(profiles) if _need_forecasts(bounds) else 0.0
+
+
+def _books(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "BookForecasts | None":
+    """Return what tells forecasts from the gateway's books, if a state depends on one."""
+    if not _need_forecasts(bounds):
+        return None
     from apimart_cli.readings.book_forecasts import gate_books
 
-    return Forecasts(profiles, patience=patience_for(profiles), books=gate_books(profiles))
+    return gate_books(profiles)
+
+
+def _need_forecasts(bounds: "Sequence[Bounds]") -> bool:
+    return any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)

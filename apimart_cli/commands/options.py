@@ -1,9 +1,7 @@
-"""The options that several commands share, declared once, and the decorator that hands them to a command as a record.
+"""The options that several commands share, as records, and the decorator that passes such records to a command.
 
-Values that have a syntax of their own (amounts, seconds, addresses) stay text here: `config` reads them, so that an
-option, a variable and the config file obey the same rules and give the same errors.
-
-The options that say how an answer is written, as records; `commands.options.with_records` puts them in place.
+Values with a syntax of their own (amounts, seconds, addresses) stay text here: `config` reads them, so that an option,
+a variable and the config file obey the same rules and give the same errors.
 """
 
 import inspect
@@ -32,14 +30,20 @@ def complete_profile(incomplete: str) -> list[str]:
     return offered_profiles(incomplete)
 
 
-def _profile(meaning: str) -> Any:
+def value_option(name: str, metavar: str, help_text: str) -> Any:
+    """Return an option with a value and without a default."""
+    return typer.Option(name, metavar=metavar, help=help_text, show_default=False)
+
+
+def profile_option(meaning: str) -> Any:
+    """Return the option that names a profile. It need not be in the config file: its history may outlive it there."""
     return typer.Option(
         "--profile", "-p", metavar="NAME", help=meaning, show_default=False, autocompletion=complete_profile
     )
 
 
-OneProfile = Annotated[str | None, _profile("A profile of the config file.")]
-WrittenProfile = Annotated[str | None, _profile("A profile of the config file, or a new one.")]
+OneProfile = Annotated[str | None, profile_option("A profile of the config file.")]
+WrittenProfile = Annotated[str | None, profile_option("A profile of the config file, or a new one.")]
 ApiKey = Annotated[
     str | None,
     typer.Option(
@@ -78,7 +82,7 @@ Unit = Annotated[
     str | None,
     typer.Option("--unit", metavar="TEXT", help="What the amounts are in, like USD.", show_default=False),
 ]
-Profiles = Annotated[list[str] | None, _profile("A profile of the config file; may be repeated.")]
+Profiles = Annotated[list[str] | None, profile_option("A profile of the config file; may be repeated.")]
 AllProfiles = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
 
 
@@ -89,7 +93,7 @@ def _scope(default: str) -> Any:
 
 Scopes = Annotated[ScopeChoice | None, _scope("key; of check spendable")]
 DecidingScopes = Annotated[ScopeChoice | None, _scope("spendable")]
-"""Of a command that decides."""
+"""The scope of commands that decide."""
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show each attempt on standard error, and where a bug is."),
@@ -98,10 +102,9 @@ OnlyJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
 class AskingOptions(NamedTuple):
-    """What is asked, with which key: the options of every command that asks, or shows what would be asked.
+    """Which balances to ask for, with which keys: the options of all commands that ask, or show what they would ask.
 
-    A field is an option of all these commands. All but `debug` are passed on under their own names: `Options` has the
-    same.
+    All fields but `debug` are passed on under their own names, as `Options` has the same.
     """
 
     api_key: ApiKey = None
@@ -115,7 +118,7 @@ class AskingOptions(NamedTuple):
     debug: Debug = False
 
     def options(self, **thresholds: str | None) -> "Options":
-        """Return what was typed as `config` takes it, with thresholds and alerts beside it."""
+        """Return what was typed as `config` takes it, together with thresholds and alerts."""
         from apimart_cli.config.settings import Options
 
         typed = {**self._asdict(), "profiles": tuple(self.profiles or ()), **thresholds}
@@ -123,8 +126,8 @@ class AskingOptions(NamedTuple):
         return Options(**typed, read_standard_input=_read_standard_input)
 
 
-class GuardingOptions(NamedTuple):
-    """Which key is asked, and of which balance, again and again while something else goes on: always a single one."""
+class OneKeyOptions(NamedTuple):
+    """Which balance to ask for, with which key, while a command runs: `AskingOptions` with a single profile."""
 
     api_key: Annotated[
         str | None,
@@ -152,9 +155,9 @@ class GuardingOptions(NamedTuple):
     debug: Debug = False
 
     def options(self, **thresholds: str | None) -> "Options":
-        """Return what was typed as `config` takes it, with thresholds and alerts beside it.
+        """Return what was typed as `config` takes it, together with thresholds and alerts.
 
-        Raises UsageError for a key that is to be read from standard input, which is not ours to read.
+        Raises UsageError for a key from standard input, which belongs to the command.
         """
         from apimart_cli.config.settings import Options
 
@@ -166,7 +169,7 @@ class GuardingOptions(NamedTuple):
 
 
 class AlertOptions(NamedTuple):
-    """What is run when a balance becomes low, and on the way back."""
+    """The commands to run when a balance becomes low, and when it has recovered."""
 
     on_low: Annotated[
         str | None,
@@ -184,7 +187,7 @@ class AlertOptions(NamedTuple):
 
 
 def trace_of(*, debug: bool) -> "Trace | None":
-    """Return what is told of each attempt with `--debug` or `APIMART_DEBUG=1`; None where nobody asks."""
+    """Return the function that writes the lines of `--debug` or `APIMART_DEBUG=1`; None without either."""
     if not debug and os.environ.get("APIMART_DEBUG") != "1":
         return None
     from apimart_cli.screen.writing import write_debug
@@ -199,7 +202,7 @@ def _read_standard_input(seconds: float) -> str:
 
 
 def with_records(command: Callable[..., T]) -> Callable[..., T]:
-    """Return `command` for Typer, with the fields of each parameter that is a record of options in its place."""
+    """Return `command` for Typer: each parameter that is a record of options is replaced by its fields."""
     parameters: list[inspect.Parameter] = []
     records: dict[str, Any] = {}
     for parameter in inspect.signature(command).parameters.values():
@@ -251,7 +254,7 @@ class ReadingsOutput(NamedTuple):
 
     @property
     def format(self) -> OutputFormat:
-        """The format that is asked for. Raises UsageError where options contradict each other."""
+        """The format to use. Raises UsageError if options contradict each other."""
         if self.textfile is not None and (self.json or self.output is not None):
             given = "--json" if self.json else f"--output {self.output}"
             raise UsageError(
@@ -271,7 +274,7 @@ class VerdictOutput(NamedTuple):
 
     @property
     def format(self) -> OutputFormat:
-        """The format that is asked for. Raises UsageError where `--output` and `--json` contradict each other."""
+        """The format to use. Raises UsageError if `--output` and `--json` contradict each other."""
         return _format(self.output, json=self.json)
 
 
@@ -283,7 +286,7 @@ def _format(output: ReadingsFormat | VerdictFormat | None, *, json: bool) -> Out
 
 
 class SettingsOutput(NamedTuple):
-    """How settings and profiles are written, and balances that are watched."""
+    """How settings, profiles, the history and watched balances are written."""
 
     output: Annotated[
         SettingsFormat | None,
@@ -293,7 +296,7 @@ class SettingsOutput(NamedTuple):
 
     @property
     def is_json(self) -> bool:
-        """Whether `--output` and `--json` ask for JSON together. Raises UsageError where they contradict."""
+        """Whether to write JSON. Raises UsageError if `--output` and `--json` contradict each other."""
         if self.json and self.output is SettingsFormat.TABLE:
             raise UsageError("--json and --output table contradict each other", "give one of them")
         return self.json or self.output is SettingsFormat.JSON

@@ -1,4 +1,4 @@
-"""`apimart profiles`: which profiles the config file has, and giving one another name."""
+"""`apimart profiles`: lists the profiles of the config file, and renames them."""
 
 import os
 import shlex
@@ -75,7 +75,7 @@ def rename(
 
 
 def _rename_in_history(old: str, new: str) -> None:
-    """Give what the profile has read its new name. It is renamed, whatever becomes of this."""
+    """Rename the profile in the history, too. A failure is only a warning, as the profile is renamed already."""
     from apimart_cli.config.settings import history_path
     from apimart_cli.errors import UsageError
     from apimart_cli.screen.writing import write_warning
@@ -99,7 +99,7 @@ def _rename_in_history(old: str, new: str) -> None:
 
 
 def _rename_with_keyring(found: Path, old: str, new: str) -> None:
-    """Move the key in the keyring along: the new place first, so that no failure loses the key."""
+    """Rename the profile and its key in the keyring. The copy is made first, so that no failure loses the key."""
     from apimart_cli.config.writer import rename_profile
     from apimart_cli.errors import ApimartError
     from apimart_cli.keys.sources import KeyringKey

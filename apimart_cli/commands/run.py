@@ -7,7 +7,7 @@ import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
 from apimart_cli.commands.completion import complete_command
-from apimart_cli.commands.options import AlertOptions, GuardingOptions, trace_of, with_records
+from apimart_cli.commands.options import AlertOptions, OneKeyOptions, trace_of, value_option, with_records
 from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
 
@@ -18,20 +18,15 @@ if TYPE_CHECKING:
     from apimart_cli.rules.guard import Limits
 
 LEAST_INTERVAL = 0.1
-"""Seconds between two readings, at the least."""
+"""Least seconds between two readings."""
 
 app = new_app()
-
-
-def _limit(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, metavar=metavar, help=help_text, show_default=False)
-    return option
 
 
 @app.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @with_records
 def run(
-    asking: GuardingOptions,
+    asking: OneKeyOptions,
     alert: AlertOptions,
     command: Annotated[
         list[str] | None,
@@ -43,13 +38,13 @@ def run(
         ),
     ] = None,
     min: Annotated[  # noqa: A002  # the option's name
-        str | None, _limit("--min", "AMOUNT", "Stop when less than this is left.")
+        str | None, value_option("--min", "AMOUNT", "Stop when less than this is left.")
     ] = None,
     max_spend: Annotated[
-        str | None, _limit("--max-spend", "AMOUNT", "Stop when the key was charged this much since the start.")
+        str | None, value_option("--max-spend", "AMOUNT", "Stop when the key was charged this much since the start.")
     ] = None,
     min_runway: Annotated[
-        str | None, _limit("--min-runway", "DURATION", "Stop when the balance may not last this long, like 3d.")
+        str | None, value_option("--min-runway", "DURATION", "Stop when the balance may not last this long, like 3d.")
     ] = None,
     on_no_forecast: Annotated[
         OnNoForecast,
@@ -57,7 +52,9 @@ def run(
     ] = OnNoForecast.FAIL,
     interval: Annotated[
         str | None,
-        _limit("--interval", "SECONDS", "How often to look. Default: every 2 to 30 seconds, the faster it is spent."),
+        value_option(
+            "--interval", "SECONDS", "How often to look. Default: every 2 to 30 seconds, the faster it is spent."
+        ),
     ] = None,
     kill_after: Annotated[
         str,
@@ -84,11 +81,14 @@ def run(
         bool, typer.Option("--no-settle", help="Do not wait after the command until everything is booked.")
     ] = False,
     on_stop: Annotated[
-        str | None, _limit("--on-stop", "COMMAND", "Run this when a limit is reached, while the command is stopped.")
+        str | None,
+        value_option("--on-stop", "COMMAND", "Run this when a limit is reached, while the command is stopped."),
     ] = None,
-    label: Annotated[str | None, _limit("--label", "TEXT", "A name for it, in the report and the history.")] = None,
+    label: Annotated[
+        str | None, value_option("--label", "TEXT", "A name for it, in the report and the history.")
+    ] = None,
     report: Annotated[
-        str | None, _limit("--report", "FILE", "Write what it has cost, and how it ended, as JSON.")
+        str | None, value_option("--report", "FILE", "Write what it has cost, and how it ended, as JSON.")
     ] = None,
 ) -> CommandStatus:
     """Run a command under a budget.
@@ -106,7 +106,7 @@ def run(
     """
     from apimart_cli.config.values import parse_interval, parse_seconds
     from apimart_cli.readings.take import Taken
-    from apimart_cli.run.supervision import Order, run_guarded
+    from apimart_cli.run.supervision import RunOptions, run_guarded
     from apimart_cli.screen.writing import only_told
 
     if not command:
@@ -116,13 +116,13 @@ def run(
     settings = _settings(asking, alert, min, min_runway, on_stop)
     limits = _limits(settings, max_spend)
     trace = trace_of(debug=asking.debug)
-    # What goes wrong with an alert is told once the terminal is ours again.
+    # Warnings about alerts are written at the end, when the command does not use the terminal any more.
     with ExitStack() as stack:
         alerts = stack.enter_context(
             alerts_about([settings], label=label, holds_warnings=True, stops=True, trace=trace)
         )
         status = run_guarded(
-            Order(
+            RunOptions(
                 command=command,
                 settings=settings,
                 limits=limits,
@@ -137,8 +137,8 @@ def run(
                 label=label,
                 report=None if report is None else _report(report),
                 trace=trace,
-                told=None if alerts is None else lambda held: alerts.take([Taken(settings, held)]),
-                stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
+                on_readings=None if alerts is None else lambda held: alerts.take([Taken(settings, held)]),
+                on_stopping=None if alerts is None else lambda alert: alerts.stopping(settings, alert),
             )
         )
         with only_told():
@@ -147,7 +147,7 @@ def run(
 
 
 def _settings(
-    asking: GuardingOptions, alert: AlertOptions, least: str | None, min_runway: str | None, on_stop: str | None
+    asking: OneKeyOptions, alert: AlertOptions, least: str | None, min_runway: str | None, on_stop: str | None
 ) -> "Settings":
     """Return what is in force for the one profile."""
     from apimart_cli.config.precedence import resolve
@@ -171,7 +171,7 @@ def _limits(settings: "Settings", max_spend: str | None) -> "Limits":
 
 
 def _report(text: str) -> "Path":
-    """Return where the report goes. Raises UsageError where it cannot be written: before anything is spent."""
+    """Return the path of the report. Raises UsageError if it cannot be written: better before money is spent."""
     import os
     from contextlib import suppress
     from pathlib import Path
@@ -185,7 +185,7 @@ def _report(text: str) -> "Path":
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--report: nothing can be written in the folder {path.parent}", "name another place")
     try:
-        # Writing tells what else is wrong.
+        # Other errors show when the report is written.
         with suppress(OSError), found_for_output(path, trusted_owners()):
             pass
     except UnsafeError as error:

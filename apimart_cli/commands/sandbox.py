@@ -1,7 +1,4 @@
-"""The history that goes with a sandbox: a ledger of its own, empty or with a made-up past.
-
-`apimart sandbox`: a local gateway, around a command or until Ctrl-C.
-"""
+"""`apimart sandbox`: a local gateway with a history of its own, for the time of a command or until Ctrl-C."""
 
 import os
 import shlex
@@ -14,77 +11,11 @@ import typer
 
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_command
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, CommandStatus, ExitCode, UsageError
+from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, UsageError, no_thread
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 
 if TYPE_CHECKING:
     from apimart_cli.sandbox.server import Sandbox
-
-
-@contextmanager
-def temporary_history() -> Iterator[Path]:
-    """Give the path of a ledger in a folder of its own, private to its owner, which goes with the block.
-
-    Where no folder can be made, it is a path at which nothing is ever recorded: a rehearsal must not get into the real
-    history.
-    """
-    import shutil
-    import tempfile
-
-    from apimart_cli.processes.signals import at_ending
-
-    # Named before it is made: a signal may come in between.
-    name = f"apimart-sandbox-{os.urandom(8).hex()}"
-    folders: list[Path] = []
-
-    def remove() -> None:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    with at_ending(remove):
-        try:
-            folder = Path(tempfile.gettempdir()) / name
-            folders.append(folder)
-            folder.mkdir(mode=0o700)
-        except OSError:
-            yield Path(os.devnull)
-            return
-        try:
-            yield folder / "history.db"
-        finally:
-            remove()
-
-
-def fill(path: Path, gateway: "Sandbox", days: int) -> None:
-    """Record a made-up past of the sandbox's key and account, which ends with what they have.
-
-    Raises UsageError when it cannot be written.
-    """
-    from urllib.parse import urlsplit
-
-    from apimart_cli.keys.key import ApiKey
-    from apimart_cli.ledger.file import opened
-    from apimart_cli.ledger.place import LedgerError
-    from apimart_cli.ledger.schema import Entry, Series
-    from apimart_cli.ledger.store import record
-    from apimart_cli.sandbox.scenario import past
-    from apimart_cli.sandbox.server import API_KEY
-    from apimart_cli.words import Scope
-
-    end = gateway.past_ends_at
-    host, key_id = urlsplit(gateway.url).netloc, ApiKey(API_KEY, source="the sandbox").key_id
-    funds = {Scope.KEY: gateway.scenario.key, Scope.ACCOUNT: gateway.scenario.account}
-    entries = [
-        Entry(Series(key_id, host, scope), each.at, "default", each.remain, each.used, None, "sandbox")
-        for seed, scope in enumerate(funds, 1)
-        for each in past(end, funds[scope], days, seed=seed)
-    ]
-    try:
-        with opened(path, seconds=None) as connection:
-            record(connection, entries)
-    except LedgerError as error:
-        message = f"--days: no history can be made: {error}"
-        raise UsageError(message, "see whether the folder for temporary files (TMPDIR) can be written") from None
 
 
 def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
@@ -93,7 +24,7 @@ def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
 
 
 MOST_DAYS = 60
-"""So long a past is made up at the most."""
+"""Most days of a made-up past."""
 
 _MOVE_HELP = "{} so many seconds after the start, like 5@10; may be repeated."
 
@@ -170,7 +101,7 @@ def sandbox(
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
 ) -> ExitCode | CommandStatus:
-    """Run a local gateway, to try and to rehearse.
+    """Run a local gateway, to try things out.
 
         apimart sandbox -- apimart balance
         apimart sandbox --remain 3 -- ./deploy.sh
@@ -206,9 +137,9 @@ def sandbox(
     try:
         with ExitStack() as stack:
             gateway = stack.enter_context(_open(scenario, port).serving())
-            history = stack.enter_context(temporary_history())
+            history = stack.enter_context(_temporary_history())
             if past is not None and not books_only:
-                fill(history, gateway, past)
+                _record_past(history, gateway, past)
             environment = {**gateway.environment(), "APIMART_HISTORY": str(history)}
             if not command:
                 return _serve(environment)
@@ -217,7 +148,73 @@ def sandbox(
                 stack.close()
             return status
     except NoThreadError:
-        raise UsageError("the sandbox cannot serve: the system starts no thread", NO_THREAD_HINT) from None
+        raise no_thread("the sandbox cannot serve") from None
+
+
+@contextmanager
+def _temporary_history() -> Iterator[Path]:
+    """Give the path of a ledger in a private folder that is removed at the end of the block.
+
+    If no folder can be made, give a path at which nothing can be recorded: readings of the sandbox must not get into
+    the real history.
+    """
+    import shutil
+    import tempfile
+
+    from apimart_cli.processes.signals import at_ending
+
+    # The name is chosen before the folder is made, as a signal may come in between.
+    name = f"apimart-sandbox-{os.urandom(8).hex()}"
+    folders: list[Path] = []
+
+    def remove() -> None:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    with at_ending(remove):
+        try:
+            folder = Path(tempfile.gettempdir()) / name
+            folders.append(folder)
+            folder.mkdir(mode=0o700)
+        except OSError:
+            yield Path(os.devnull)
+            return
+        try:
+            yield folder / "history.db"
+        finally:
+            remove()
+
+
+def _record_past(path: Path, gateway: "Sandbox", days: int) -> None:
+    """Record a made-up past of the key and the account of the sandbox, which ends with what they have.
+
+    Raises UsageError if it cannot be written.
+    """
+    from urllib.parse import urlsplit
+
+    from apimart_cli.keys.key import ApiKey
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.schema import Entry, Series
+    from apimart_cli.ledger.store import record
+    from apimart_cli.sandbox.scenario import past
+    from apimart_cli.sandbox.server import API_KEY
+    from apimart_cli.words import Scope
+
+    end = gateway.past_ends_at
+    host, key_id = urlsplit(gateway.url).netloc, ApiKey(API_KEY, source="the sandbox").key_id
+    funds = {Scope.KEY: gateway.scenario.key, Scope.ACCOUNT: gateway.scenario.account}
+    entries = [
+        Entry(Series(key_id, host, scope), each.at, "default", each.remain, each.used, None, "sandbox")
+        for seed, scope in enumerate(funds, 1)
+        for each in past(end, funds[scope], days, seed=seed)
+    ]
+    try:
+        with opened(path, seconds=None) as connection:
+            record(connection, entries)
+    except LedgerError as error:
+        message = f"--days: no history can be made: {error}"
+        raise UsageError(message, "see whether the folder for temporary files (TMPDIR) can be written") from None
 
 
 def _parse_seconds(name: str, text: str) -> float:
@@ -265,7 +262,7 @@ def _open(scenario: Scenario, port: int) -> "Sandbox":
 def _run(environment: Mapping[str, str], command: list[str]) -> CommandStatus:
     """Run the command and return its exit status.
 
-    Raises UsageError when it cannot be started, ApimartError when its status is lost: that must be no success.
+    Raises UsageError if it cannot be started, and ApimartError if its status is lost, which must not look like success.
     """
     from apimart_cli.processes.child import Child, hint_for
     from apimart_cli.processes.relay import TerminalSettings, supervise

@@ -1,4 +1,4 @@
-"""`apimart statusline`: one line for prompts and bars, from the ledger. It asks nobody itself and waits for nobody."""
+"""`apimart statusline`: one line for prompts and bars, from the ledger. Neither the gateway nor a user is asked."""
 
 import os
 import sys
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apimart_cli.config.settings import Options
-    from apimart_cli.output.statusline import Reader
-    from apimart_cli.statusline import Found
+    from apimart_cli.output.statusline import LineReader
+    from apimart_cli.statusline import FoundStatus
 
 app = new_app()
 
@@ -46,7 +46,7 @@ def statusline(
     ] = None,
     preset: Annotated[Preset, typer.Option("--preset", help="What the line is for.")] = Preset.PLAIN,
     max_age: Annotated[
-        str, typer.Option("--max-age", metavar="DURATION", help="What is older is refreshed in the background.")
+        str, typer.Option("--max-age", metavar="DURATION", help="An older line is refreshed in the background.")
     ] = "60s",
     base_url: BaseUrl = None,
     is_refresh: Annotated[bool, typer.Option("--refresh", hidden=True)] = False,
@@ -81,10 +81,10 @@ def statusline(
     try:
         write_answer(render(found.status, read, preset, _reader()))
     except OutputError as error:
-        # A prompt or a bar that a full disk holds up is none that failed.
+        # A full disk, for example, must not look like a prompt or a bar that failed.
         write_error(error.message)
     if found.is_due:
-        # After the line is out: the bar has it, whatever this takes.
+        # After the line is out, so that the bar does not wait for this.
         from apimart_cli.statusline import start_refresh
 
         found = start_refresh(found, options, now)
@@ -92,16 +92,16 @@ def statusline(
     return ExitCode.OK
 
 
-def _reader() -> "Reader":
-    from apimart_cli.output.statusline import Reader
+def _reader() -> "LineReader":
+    from apimart_cli.output.statusline import LineReader
     from apimart_cli.screen.writing import standard_output
 
-    # starship sets it, for what it starts as well.
-    return Reader(standard_output().unicode, os.environ.get("STARSHIP_SHELL", "bash"))
+    # starship sets this variable for the programs that it starts.
+    return LineReader(standard_output().unicode, os.environ.get("STARSHIP_SHELL", "bash"))
 
 
 def _refresh(options: "Options") -> ExitCode:
-    """Be the process in the background, which shows nothing."""
+    """Do the work of the process in the background, which shows nothing."""
     from apimart_cli.statusline import GRACE, ledger_of, may_read_key, refresh, settings_of
 
     key = _given_key()
@@ -117,9 +117,9 @@ def _refresh(options: "Options") -> ExitCode:
 
 
 def _given_key() -> str:
-    """Return the key on standard input; an empty text where the profile says how to get it.
+    """Return the key on standard input; an empty text if the profile says how to get it.
 
-    The process that starts a refresh has written it already, and closes the pipe. After that we hold no end of it.
+    The process that starts a refresh has already written the key, and closes its end of the pipe. We close ours.
     """
     with open(0, "rb", closefd=False) as pipe:
         key = "" if pipe.isatty() else pipe.read().decode()
@@ -131,7 +131,7 @@ def _given_key() -> str:
 
 @contextmanager
 def _ended_after(seconds: float) -> "Iterator[None]":
-    """Have the system end the process when the block takes longer, without a word: a disk may hang for ever."""
+    """Let the system end the process silently if the block takes longer: a disk may hang for ever."""
     import signal
 
     if not hasattr(signal, "setitimer"):
@@ -144,8 +144,8 @@ def _ended_after(seconds: float) -> "Iterator[None]":
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _tell(found: "Found") -> None:
-    """Tell a person who tries the command at a terminal why there is no more on the line."""
+def _tell(found: "FoundStatus") -> None:
+    """Tell a person at a terminal why the line does not say more."""
     from apimart_cli.screen.writing import is_terminal_error
 
     if is_terminal_error() and sys.stdout is not None and sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""`apimart watch`: balances as they change, until somebody has seen enough."""
+"""`apimart watch`: shows balances as they change, until the user ends it."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -50,13 +50,13 @@ def watch(
     On a terminal: a table in place, with what was spent since the start, how fast, and how long the rest lasts; q ends
     it. Elsewhere: a line for each change. Failures never end it.
 
-    Exit codes: 0 ended as asked, 1 internal error, 2 usage, 3 below --min (with --until-below), 130 interrupted; where
+    Exit codes: 0 ended as asked, 1 internal error, 2 usage, 3 below --min (with --until-below), 130 interrupted; if
     a balance was never read, that of its failure: 3 no money left, 4 key missing or rejected, 5 no answer, 6 answer
     not to be trusted.
     """
     from apimart_cli.config.precedence import resolve
     from apimart_cli.config.values import least_interval, parse_duration, parse_interval
-    from apimart_cli.readings.watch import Order
+    from apimart_cli.readings.watch import WatchOptions
     from apimart_cli.readings.watch import watch as watch_until_the_end
 
     profiles = list({each.profile.value: each for each in resolve(asking.options(min=min, **alert._asdict()))}.values())
@@ -64,11 +64,11 @@ def watch(
         _need_min(profiles)
     least = least_interval([each.base_url.value for each in profiles], os.environ)
     trace = trace_of(debug=asking.debug)
-    # What --debug tells would be written over a table.
+    # Lines of --debug would be written over a table.
     is_live = not output.is_json and trace is None and _can_be_live()
-    # What goes wrong with an alert is told after a table, not over it.
+    # With a table, warnings about alerts are written after it, not over it.
     with alerts_about(profiles, holds_warnings=is_live, trace=trace) as alerts:
-        order = Order(
+        options = WatchOptions(
             profiles=profiles,
             interval=parse_interval(interval, least=least, example="a duration like 30s"),
             least=least,
@@ -77,10 +77,10 @@ def watch(
             until_below=until_below,
             is_json=output.is_json,
             is_live=is_live,
-            told=None if alerts is None else alerts.take,
+            on_readings=None if alerts is None else alerts.take,
             trace=trace,
         )
-        return watch_until_the_end(order)
+        return watch_until_the_end(options)
 
 
 def _need_min(profiles: "Sequence[Settings]") -> None:

@@ -1,6 +1,5 @@
 """The config file: TOML in, a checked `ConfigFile` out. Every mistake names the file, the line or name, and the fix."""
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,26 +10,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.errors import ConfigError, UsageError
-from apimart_cli.replacing import PrivateFile, read_private_file
+from apimart_cli.files import is_absent
 
 if TYPE_CHECKING:
     from apimart_cli.records import Problem
+    from apimart_cli.replacing import PrivateFile
 
 _NO_PLACE_HINT = "set HOME or XDG_CONFIG_HOME to an absolute path, or name the file in APIMART_CONFIG"
 
 MAX_DIGITS = 100
 """Numbers with an exponent are written out up to this length: 1e999999999 would fill the memory."""
 
-
 _MOST_BITS = 10_000
-"""Of an integer: about 3,000 digits."""
+"""Most bits of an integer: about 3,000 digits."""
 
 Value = str | bool | list[str]
 """What a name of a profile may be set to."""
 
 
 class ConfigFile(NamedTuple):
-    """What the config file says. Numbers are kept as the text that was written, and switches as theirs."""
+    """What the config file says. Numbers and switches are kept as the text that was written."""
 
     path: Path | None
     """None when there is no file, and no default place for one."""
@@ -38,11 +37,11 @@ class ConfigFile(NamedTuple):
     top_level: Mapping[str, str] = MappingProxyType({})
     profiles: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
     exposure: ConfigError | None = None
-    """Set when other users can read the key in the file."""
+    """Set if other users can read a key in the file."""
     text: str = ""
 
     def profile(self, name: str, *, asked_by: str) -> Mapping[str, Any]:
-        """Return the settings of profile `name`; raise ConfigError, naming who asked for it, when there is none."""
+        """Return the settings of profile `name`. Raises ConfigError, which names `asked_by`, if there is none."""
         if name in self.profiles:
             return self.profiles[name]
         if self.path is None:
@@ -54,7 +53,7 @@ class ConfigFile(NamedTuple):
         )
 
     def text_of(self, profile: str | None, name: str) -> str | None:
-        """Return `name` in `profile`, or at the top level, as an option would say it; None where it is not set."""
+        """Return `name` in `profile`, or at the top level, as an option would have it; None if it is not set."""
         table: Mapping[str, Value] = self.top_level if profile is None else self.profiles.get(profile, {})
         match table.get(name):
             case str(text):
@@ -65,7 +64,7 @@ class ConfigFile(NamedTuple):
                 return None
 
     def line_of(self, table: tuple[str, ...], name: str) -> int | None:
-        """Return the line on which `name` of `table` stands, or where the table begins."""
+        """Return the line of `name` in `table`, or the line on which the table begins."""
         from apimart_cli.config.rewriting import line_of
 
         return line_of(self.text, table, name)
@@ -74,9 +73,9 @@ class ConfigFile(NamedTuple):
 def config_path(environ: Mapping[str, str]) -> Path | None:
     """Return the path of the config file, whether it exists or not: the one that APIMART_CONFIG names, or the default.
 
-    It is None where none is named and there is no default: a process may have no home folder, like those of
-    containers that run with any user id. platformdirs then raises RuntimeError (seen with 4.14), or returns a path
-    that starts in the current folder (4.2 to 4.11), where anybody's checkout may have put a file.
+    It is None if none is named and there is no default: a process may have no home folder, as in containers that run
+    with any user id. platformdirs then raises RuntimeError (seen with 4.14), or returns a path that starts in the
+    current folder (4.2 to 4.11), where the repository of another person may have put a file.
     """
     if "APIMART_CONFIG" in environ:
         named = environ["APIMART_CONFIG"]
@@ -96,7 +95,7 @@ def config_path(environ: Mapping[str, str]) -> Path | None:
 
 
 def require_config_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of the config file. Raises ConfigError where there is no place for one."""
+    """Return the path of the config file. Raises ConfigError if there is no place for one."""
     path = config_path(environ)
     if path is None:
         raise ConfigError("there is no default place for a config file", _NO_PLACE_HINT)
@@ -106,8 +105,8 @@ def require_config_path(environ: Mapping[str, str]) -> Path:
 def config_path_to_write(environ: Mapping[str, str]) -> Path:
     """Return the path of the config file for a command that changes it.
 
-    Raises UsageError inside the sandbox, where a key to try with would replace a real one, unless the file is named;
-    ConfigError where there is no place for one.
+    Raises UsageError inside the sandbox unless the file is named, as the key of the sandbox would replace a real one;
+    ConfigError if there is no place for a file.
     """
     if environ.get("APIMART_SANDBOX") and "APIMART_CONFIG" not in environ:
         raise UsageError(
@@ -117,11 +116,11 @@ def config_path_to_write(environ: Mapping[str, str]) -> Path:
 
 
 def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> ConfigFile:
-    """Read and check the config file; an absent one at the default place is an empty one.
+    """Read and check the config file; if there is none at the default place, return an empty one.
 
-    `may_be_absent` allows that for a file that APIMART_CONFIG names, too: for those who are about to write it.
+    `may_be_absent` allows that for a file that APIMART_CONFIG names, too: for commands that are about to write it.
 
-    Raises ConfigError when the file is unreadable or anything in it is unknown, of a wrong type or contradictory.
+    Raises ConfigError if the file is unreadable, or if anything in it is unknown, of a wrong type or contradictory.
     """
     config, problems = inspect_config(environ, may_be_absent=may_be_absent)
     if problems:
@@ -132,26 +131,20 @@ def read_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> C
 def inspect_config(environ: Mapping[str, str], *, may_be_absent: bool = False) -> "tuple[ConfigFile, list[Problem]]":
     """Read the config file and return its usable part, and every mistake in it, in the order of the lines.
 
-    Raises ConfigError when the file cannot be read or is not TOML: then nothing in it can be judged.
+    Raises ConfigError if the file cannot be read or is not TOML: then nothing in it can be judged.
     """
     path = config_path(environ)
     may_be_absent = may_be_absent or "APIMART_CONFIG" not in environ
+    # One that cannot be looked at may name another gateway, or a minimum.
     if path is None or (may_be_absent and is_absent(path)):
         return ConfigFile(path), []
     if is_absent(path):
         hint = "correct APIMART_CONFIG, or make the file with: apimart login"
         raise ConfigError(f"cannot read {path}: No such file or directory", hint)
+    from apimart_cli.replacing import read_private_file
+
     file = read_private_file(path, environ)
     return check_document(file, parse_toml(file.text, path))
-
-
-def is_absent(path: Path) -> bool:
-    """Tell whether there is certainly no file; one that cannot be looked at may name another gateway, or a minimum."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return isinstance(error, (FileNotFoundError, NotADirectoryError))
-    return False
 
 
 def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
@@ -163,7 +156,7 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
     try:
         document = tomllib.loads(text, parse_float=Decimal)
         if _has_huge_number(document):
-            # As for a decimal one, which the library refuses itself.
+            # The library itself refuses a decimal one.
             raise ValueError
         return document
     except RecursionError:
@@ -179,13 +172,13 @@ def parse_toml(text: str, path: Path) -> Mapping[str, Any]:
 _NAME_PART = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
 
 _DEEP_NAME = rf"(?m)(?:^|[\[{{,])[ \t]*(?:{_NAME_PART}\.[ \t]*){{100}}"
-"""A name of a hundred parts, where a name can begin. The library needs memory for the square of their number."""
+"""A name of a hundred parts, where a name can begin. The library needs memory for the square of that number."""
 
 
 def _has_huge_number(value: object) -> bool:
-    """Tell whether there is an integer that Python would not write out, as only a hexadecimal one and the like can be.
+    """Tell whether there is an integer that is too long for Python to write out (sys.set_int_max_str_digits).
 
-    See sys.set_int_max_str_digits.
+    It was written as a hexadecimal, octal or binary number.
     """
     if isinstance(value, Mapping):
         return any(map(_has_huge_number, value.values()))
@@ -200,7 +193,7 @@ def _nested(path: Path) -> ConfigError:
     )
 
 
-def check_document(file: PrivateFile, document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
+def check_document(file: "PrivateFile", document: Mapping[str, Any]) -> "tuple[ConfigFile, list[Problem]]":
     """Return the usable part of `document`, and every mistake in its names and types."""
     checker = _Checker(file.text)
     top_level = checker.check_table(document, TOP_LEVEL_NAMES, ())
@@ -223,7 +216,7 @@ def check_document(file: PrivateFile, document: Mapping[str, Any]) -> "tuple[Con
 
 
 class _Checker:
-    """Collects the mistakes of one file."""
+    """Collects the mistakes in one file."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -251,7 +244,7 @@ class _Checker:
     def check_table(
         self, table: Mapping[str, Any], names: Mapping[str, Kind], place: tuple[str, ...]
     ) -> dict[str, Any]:
-        """Return the values of `table` that are right; keep a problem for each unknown name and wrong type."""
+        """Return the values of `table` that are right; add a problem for each unknown name and each wrong type."""
         shown = f"[{'.'.join(place)}]: " if place else ""
         checked = {}
         for name, value in table.items():
@@ -276,6 +269,6 @@ def _as_text(value: Any, kind: Kind) -> Any:
     if kind is Kind.SWITCH:
         return str(value).lower()
     if isinstance(value, Decimal):
-        # A larger one keeps its exponent, and is refused when it is read as an amount.
+        # A larger number keeps its exponent, and is refused later, when it is read as an amount.
         return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < MAX_DIGITS else str(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

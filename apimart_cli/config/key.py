@@ -1,40 +1,54 @@
-"""Which key is in force for a profile: the one finer step of the order of precedence.
+"""Which key is in force for a profile, and an environment without keys for the programs that we start.
 
-The environment of what we start: no variable of it has a key in it.
-
-For alert commands, commands that print a key, refreshes in the background, and programs that a library starts. Only
-`run` and `sandbox` hand their command everything that they were given.
+Alert commands, commands that print a key, refreshes in the background, and programs that a library starts get that
+environment. Only `run` and `sandbox` give their command all the variables that they were given.
 """
 
 import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
-from apimart_cli.config.settings import Options, Setting
+from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey, KeySource, NoKey, drop_newline, known_keys
-from apimart_cli.replacing import UnsafeFileError, read_private_file
 
 _NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
 _LIKE_OURS = re.compile(r"(?i)(OPENAI_)?API_KEY|OPENAI_KEY|API_?MART_?([A-Z0-9_]*_)?(KEY|APIKEY|TOKEN|SECRET)(_FILE)?")
-"""Variables in which people who come from another program, or who guess, put the key."""
+"""Variables in which people put the key who come from another program, or who guess."""
 
 _OF_OURS = {KEY_VARIABLE, KEY_FILE_VARIABLE}
 
 
+LEAST_PIECE = 8
+"""Fewest characters of a key that is searched for inside of other values. A shorter one may be an ordinary word."""
+
+_BETWEEN = re.compile(r"\s+|(?:\\[nrt])+|(?<=[0-9A-Fa-f]{2})[:,-](?=[0-9A-Fa-f]{2})")
+"""What may stand between the characters of a key: white space, its escapes in JSON, separators between hex bytes."""
+
+_FOR_URLS = str.maketrans("+/", "-_")
+
+_HARMLESS = re.compile(
+    r"HOME|PATH|PWD|SHELL|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|TMPDIR|XDG_[A-Z]+_(HOME|DIR)"
+    r"|DISPLAY|WAYLAND_DISPLAY|DBUS_SESSION_BUS_ADDRESS|APIMART_(CONFIG|HISTORY|RECORD|SANDBOX)"
+    r"|APPDATA|COMSPEC|LOCALAPPDATA|PATHEXT|SYSTEMROOT|TEMP|TMP|USERPROFILE|WINDIR"
+)
+"""Variables that hold no key, judged by their names."""
+
+
 class FoundKey(NamedTuple):
-    """What gives the key of a profile, and the error for its file where other users can read that."""
+    """The source of a profile's key, and the error for its file if other users can read that."""
 
     setting: Setting[KeySource]
     exposure: ConfigError | None = None
     is_instead_of_profile: bool = False
-    """Whether a variable gives it, and the profile that is in use has a key of its own."""
+    """Whether a variable gives the key although the profile in use has a key of its own."""
 
 
 def find_key(
@@ -42,7 +56,7 @@ def find_key(
 ) -> FoundKey:
     """Find the key: option, profile named by option, APIMART_API_KEY, APIMART_API_KEY_FILE, profile named otherwise.
 
-    Standard input is read for at most `timeout` seconds. Raises AuthError when that is not enough.
+    Reads standard input for at most `timeout` seconds. Raises AuthError if that is not enough.
     """
     is_explicit = profile.source in {"--profile", "--all-profiles"}
     found = _of_option(options, environ, timeout)
@@ -60,6 +74,55 @@ def find_key(
     return _missing(AuthError("there is no API key", hint), "none")
 
 
+def environment_without_keys(
+    environ: Mapping[str, str], config: ConfigFile | None = None, *, except_from: str | None = None
+) -> dict[str, str]:
+    """Return `environ` without the variables that have a key in them.
+
+    Keys are: the values of APIMART_API_KEY and of each variable that a profile names, the keys in the config file, and
+    all keys that this process has read, except those that came from `except_from`. The config file is read, unless it
+    is given as `config`. If it cannot be read, only variables that are known to be harmless are kept.
+    """
+    offered = environ
+    try:
+        profiles = list((read_config(environ) if config is None else config).profiles.values())
+    except ConfigError:
+        # It was changed since it was read, so it is not known any more which variables its profiles name.
+        profiles = []
+        offered = {name: value for name, value in environ.items() if _HARMLESS.fullmatch(name)}
+    named = {"APIMART_API_KEY", *(str(profile["api_key_env"]) for profile in profiles if "api_key_env" in profile)}
+    keys = {
+        *(environ.get(name, "") for name in named),
+        *(str(profile["api_key"]) for profile in profiles if "api_key" in profile),
+        *known_keys(except_from=except_from),
+    }
+    words = {word for key in keys for word in _words(key)}
+    long = {form for word in words if len(word) >= LEAST_PIECE for form in _forms(word)}
+    return {
+        name: value
+        for name, value in offered.items()
+        if name not in named and value not in words and not any(form in view for view in _views(value) for form in long)
+    }
+
+
+def keys_at_hand(settings: Settings | None, environ: Mapping[str, str]) -> list[ApiKey]:
+    """Return the keys that can be known without asking a command, a keyring or a person, to look for them in texts.
+
+    These are that of `settings`, those in the config file, and those in variables that hold one.
+    """
+    found: list[ApiKey] = []
+    if settings is not None and isinstance(settings.api_key.value, GivenKey):
+        found.append(settings.api_key.value.key)
+    texts = [environ.get(KEY_VARIABLE, "")]
+    with suppress(ConfigError):
+        for profile in read_config(environ).profiles.values():
+            texts += [str(profile.get("api_key", "")), environ.get(str(profile.get("api_key_env", "")), "")]
+    for text in texts:
+        with suppress(AuthError):
+            found.append(ApiKey(text, source="a text that is looked for"))
+    return found
+
+
 def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     if is_explicit:
         return f"store one with: apimart login --profile {shlex.quote(profile)}"
@@ -71,12 +134,17 @@ def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     )
 
 
+def unread_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that look as if they held the key, but are not read."""
+    return sorted(
+        name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS
+    )
+
+
 def _unread(environ: Mapping[str, str]) -> str:
-    """Return words to follow a hint, with the variables that look as if they held the key, and are not read."""
-    names = [name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS]
-    if not names:
-        return ""
-    return f"; {', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} set, and not read"
+    """Return the end of a hint that names these variables."""
+    names = unread_variables(environ)
+    return f"; {', '.join(names)} {'is' if len(names) == 1 else 'are'} set, and not read" if names else ""
 
 
 def _of_option(options: Options, environ: Mapping[str, str], timeout: float) -> FoundKey | None:
@@ -102,7 +170,7 @@ def _of_variables(environ: Mapping[str, str]) -> FoundKey | None:
             f"{KEY_FILE_VARIABLE} is set but empty", "unset it, or set it to the path of a file with the key"
         )
         return _missing(error, KEY_FILE_VARIABLE)
-    # Relative to the current folder, as every path that is typed.
+    # Relative to the current folder, as all paths are that people type.
     return _of_named_file(Path(os.path.expanduser(path)), environ, KEY_FILE_VARIABLE)
 
 
@@ -126,8 +194,7 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
             from apimart_cli.keys.sources import KeyCommand
 
             def environment(key: str) -> Mapping[str, str]:
-
-                # A key that the command itself gave earlier may come from a variable, which it needs again.
+                # The command may have read its key from a variable, and needs that variable again.
                 return environment_without_keys(environ, config, except_from=key)
 
             command = KeyCommand(words, profile=name, environment=environment)
@@ -142,23 +209,27 @@ def _of_profile(environ: Mapping[str, str], config: ConfigFile, name: str) -> Fo
 
 def _of_profile_file(environ: Mapping[str, str], config: ConfigFile, path: str, source: str) -> FoundKey:
     assert config.path is not None, "a file that has profiles has a path"
-    # Relative to the config file, so that the current folder does not decide which key is used.
+    # Relative to the config file: the current folder must not decide which key is used.
     place = config.path.parent / os.path.expanduser(path)
     return _of_named_file(place, environ, f"api_key_file of {source}", source)
 
 
 def _of_named_file(path: Path, environ: Mapping[str, str], named_by: str, source: str | None = None) -> FoundKey:
-    """Return the key in a file that no option names: where it cannot be read, it is missed when it is needed."""
+    """Return the key in a file that no option names: if it cannot be read, that is an error when the key is needed."""
+    from apimart_cli.replacing import UnsafeFileError
+
     try:
         return _of_file(path, environ, named_by)
     except UnsafeFileError as error:
-        # No matter of this profile alone: another user was about to decide which key is used.
+        # An error at once, also for other profiles: another user could have decided which key is used.
         raise UnsafeFileError(f"{named_by}: {error.message}", error.hint) from None
     except ConfigError as error:
         return _missing(AuthError(f"{named_by}: {error.message}", error.hint), source or named_by)
 
 
 def _of_file(path: Path, environ: Mapping[str, str], source: str) -> FoundKey:
+    from apimart_cli.replacing import read_private_file
+
     file = read_private_file(path, environ)
     return _given(drop_newline(file.text), source)._replace(exposure=file.exposure())
 
@@ -174,75 +245,28 @@ def _missing(error: AuthError, source: str) -> FoundKey:
     return FoundKey(Setting(NoKey(error), source))
 
 
-LEAST_PIECE = 8
-"""Fewest characters of a key that is looked for inside of other values. A shorter one is a word."""
-
-_BETWEEN = re.compile(r"\s+|(?:\\[nrt])+|(?<=[0-9A-Fa-f]{2})[:,-](?=[0-9A-Fa-f]{2})")
-"""White space, that of JSON, and what stands between the bytes of a list in hex."""
-
-_FOR_URLS = str.maketrans("+/", "-_")
-
-_HARMLESS = re.compile(
-    r"HOME|PATH|PWD|SHELL|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|TMPDIR|XDG_[A-Z]+_(HOME|DIR)"
-    r"|DISPLAY|WAYLAND_DISPLAY|DBUS_SESSION_BUS_ADDRESS|APIMART_(CONFIG|HISTORY|RECORD|SANDBOX)"
-    r"|APPDATA|COMSPEC|LOCALAPPDATA|PATHEXT|SYSTEMROOT|TEMP|TMP|USERPROFILE|WINDIR"
-)
-"""Variables that hold no key, as far as their names tell."""
-
-
-def environment_without_keys(
-    environ: Mapping[str, str], config: ConfigFile | None = None, *, except_from: str | None = None
-) -> dict[str, str]:
-    """Return `environ` without the variables that have a key in them.
-
-    Keys are: the values of APIMART_API_KEY and of each variable that a profile names, the keys in the config file, and
-    all keys that this process has read, but for those that came from `except_from`. The config file is read, unless
-    `config` says what is in it. Where it cannot be read, only variables are kept that are known to be harmless.
-    """
-    offered = environ
-    try:
-        profiles = list((read_config(environ) if config is None else config).profiles.values())
-    except ConfigError:
-        # It was changed since it was read: nothing tells any more in which variables its profiles have their keys.
-        profiles = []
-        offered = {name: value for name, value in environ.items() if _HARMLESS.fullmatch(name)}
-    named = {"APIMART_API_KEY", *(str(profile["api_key_env"]) for profile in profiles if "api_key_env" in profile)}
-    keys = {
-        *(environ.get(name, "") for name in named),
-        *(str(profile["api_key"]) for profile in profiles if "api_key" in profile),
-        *known_keys(except_from=except_from),
-    }
-    words = {word for key in keys for word in _words(key)}
-    long = {form for word in words if len(word) >= LEAST_PIECE for form in _forms(word)}
-    return {
-        name: value
-        for name, value in offered.items()
-        if name not in named and value not in words and not any(form in view for view in _views(value) for form in long)
-    }
-
-
 def _words(key: str) -> Iterator[str]:
-    """Yield a key, and what it is without the quotes and the `Bearer` that people copy along with it."""
+    """Yield a key, and the key without quotes and without a `Bearer` that was copied with it."""
     yield from {key, *re.split(r"[\s'\"`]+", key)} - {""}
 
 
 def _forms(key: str) -> Iterator[str]:
-    """Yield a key as other variables may have it: plain, in hex, and in either base64, as in a Basic login."""
+    """Yield the forms of a key that other variables may hold: plain, hex, and both kinds of base64 (a Basic login)."""
     from base64 import b64encode
 
     raw = key.encode("utf-8", "surrogateescape")
     yield from (key, raw.hex(), raw.hex().upper())
     for before in range(3):
-        # Without the characters that share their bits with what stands around the key.
+        # Without the characters at both ends, which depend on the text around the key.
         encoded = b64encode(b"\0" * before + raw).decode()[(0, 2, 3)[before] :].rstrip("=")[:-1]
         yield from (encoded, encoded.translate(_FOR_URLS))
 
 
 def _views(value: str) -> set[str]:
-    """Return a value as it is, and without what may stand between the characters of a key in it.
+    """Return a value as it is, and without what may separate or hide the characters of a key in it.
 
-    That is percent-encoding, of some characters or of all, and white space: `base64` breaks its lines at 76 characters,
-    and an address or JSON hides the break once more.
+    That is percent-encoding, and white space: `base64` breaks its lines after 76 characters, and an address or JSON
+    may encode that line break once more.
     """
     from urllib.parse import unquote
 

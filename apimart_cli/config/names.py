@@ -9,7 +9,7 @@ from apimart_cli.errors import UsageError
 
 
 class Kind(Enum):
-    """What the value of a name is, and how mistakes are corrected."""
+    """What kind of value a name has, and how to correct another one."""
 
     TEXT = "a string", "write it in quotes: {name} = {example}"
     NUMBER = "a number", "write a number without quotes, like {name} = {example}"
@@ -28,7 +28,7 @@ class Kind(Enum):
         """Return how to write `name`, which has a value of another kind."""
         example = EXAMPLES.get(name, "")
         if self is Kind.DURATION and isinstance(value, int | Decimal) and not isinstance(value, bool):
-            # The number that is meant, with the unit that is usual there.
+            # The number that was written, with the unit of the example.
             example = f'"{value}{example[-2]}"'
         return self._advice.format(name=name, example=example)
 
@@ -77,14 +77,14 @@ KEY_NAMES: Mapping[str, Kind] = {
     "api_key_command": Kind.WORDS,
     "api_key_keyring": Kind.FLAG,
 }
-"""Where a profile's key comes from; a profile has at most one of them. Never at the top level: a key that every
-profile falls back to would be asked about by mistake."""
+"""Where the key of a profile comes from; a profile has at most one of them. They never stand at the top level: other
+profiles would then use that key by mistake."""
 
 KEY_VARIABLE, KEY_FILE_VARIABLE = KEY_VARIABLES = ("APIMART_API_KEY", "APIMART_API_KEY_FILE")
-"""The variables that give the key where no option and no named profile does: itself, or the path of its file."""
+"""The variables that give the key, or the path of its file, if no option and no named profile does."""
 
 DEFAULT_PROFILE = "default"
-"""The profile that is used when none is named and the file has none or several; it need not exist."""
+"""The profile that is used if none is named and the file has none or several; it need not exist."""
 
 STORED_NAMES = ("api_key", "api_key_keyring")
 """Where `login` keeps a key."""
@@ -114,11 +114,11 @@ EXAMPLES: Mapping[str, str] = {
     "api_key_file": '"work.key"',
     "api_key_command": '["pass", "show", "apimart"]',
 }
-"""For each name a value as the file has it."""
+"""An example value for each name, as it is written in the file."""
 
 
 def require_name(name: str, *, in_profile: bool) -> Kind:
-    """Return the kind of `name`; raise UsageError when it may not stand there."""
+    """Return the kind of `name`. Raises UsageError if it may not stand in a profile, or at the top level."""
     names = PROFILE_NAMES if in_profile else {**SHARED_NAMES, "default_profile": Kind.TEXT}
     if name in names:
         return names[name]
@@ -133,8 +133,17 @@ def require_name(name: str, *, in_profile: bool) -> Kind:
 
 
 def suggestion(name: str, known: Iterable[str], listing: str) -> str:
-    """Return a hint for a name that is not known: first the one that is most like it, if any is, and then `listing`."""
+    """Return a hint for an unknown name: first the known name that is most like it, if there is one, then `listing`."""
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}? {listing}" if close else listing
+
+
+def toml_name(name: str) -> str:
+    """Return a name as TOML has it between dots: quoted if it must be."""
+    import json
+    import re
+
+    # A name without hidden characters is escaped in JSON as it is in TOML.
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -41,13 +41,13 @@ T = TypeVar("T")
 
 
 class Sources(NamedTuple):
-    """Where settings are looked for."""
+    """Where to look for settings."""
 
     options: Options
     environ: Mapping[str, str]
     config: ConfigFile
     default_scope: ScopeChoice = ScopeChoice.KEY
-    """What is looked at where no scope is chosen."""
+    """Which balance is looked at if no scope is chosen."""
 
 
 def resolve(
@@ -55,11 +55,11 @@ def resolve(
 ) -> list[Settings]:
     """Return what is in force for each profile that is asked for, in the order asked; for one, if none is named.
 
-    `default_scope` is what the command looks at where no scope is chosen: those that decide look at what can be spent.
-    Reads the environment, the config file, key files, and standard input where asked to.
+    `default_scope` is what the command looks at if no scope is chosen: commands that decide look at what can be spent.
+    Reads the environment, the config file, key files, and standard input if an option says so.
 
     Raises UsageError or ConfigError for anything malformed. A missing or malformed key is no error yet: its KeySource
-    raises it when it is read, so that one profile does not stop the others, nor `config show`.
+    raises it when the key is read. So one profile stops neither the others nor `config show`.
     """
     environ = os.environ if environ is None else environ
     sources = Sources(options, environ, read_config(environ), default_scope)
@@ -78,7 +78,7 @@ def resolve_profile(profile: Setting[str], sources: Sources) -> Settings:
     least, most_used = find(MIN, name, sources), find(MAX_USED, name, sources)
     shortest = find(MIN_RUNWAY, name, sources)
     record, history = find_record(sources.environ, find(RECORD, name, sources)), find_history(sources.environ)
-    # Last: it may have to be typed, and mistakes elsewhere come first.
+    # The key comes last, as a person may have to type it: mistakes in other settings are reported before that.
     found = find_key(profile, sources.options, sources.environ, sources.config, timeout=timeout.value)
     exposures = tuple(exposure for exposure in (sources.config.exposure, found.exposure) if exposure)
     return Settings(
@@ -129,7 +129,7 @@ def _read(rule: Rule[T], text: str, source: str, name: str | None = None) -> Set
 
 
 def _find_profiles(sources: Sources) -> list[Setting[str]]:
-    """Find the names of the profiles. Those that an option or a variable names must exist."""
+    """Find the names of the profiles. A profile that an option or a variable names must exist."""
     options, environ, config, _ = sources
     if options.all_profiles and options.profiles:
         raise UsageError("--profile and --all-profiles exclude each other", "give one of them")
@@ -151,7 +151,7 @@ def _find_profiles(sources: Sources) -> list[Setting[str]]:
 
 
 def profile_of_file(config: ConfigFile) -> Setting[str]:
-    """Return the profile that is used when neither an option nor a variable names one."""
+    """Return the profile that is used if neither an option nor a variable names one."""
     if config.default_profile is not None:
         return Setting(config.default_profile, f"default_profile in {config.path}")
     if len(config.profiles) == 1:

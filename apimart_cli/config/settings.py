@@ -1,6 +1,6 @@
-"""Records: what the command line says, and what is in force for one profile, each value with its source. Pure.
+"""Records of settings: what the command line says, and what is in force for one profile, each value with its source.
 
-Where the ledger is, and whether readings are recorded. Opens nothing: every command that asks reads this.
+Also finds the path of the ledger, and whether readings are recorded. Opens no file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from apimart_cli.config.values import nonempty, shortest, shown
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.keys.key import GivenKey, KeySource, looks_like_variable
-from apimart_cli.records import SettingRow
+from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
 from apimart_cli.words import ScopeChoice, Since
 
 if TYPE_CHECKING:
     from apimart_cli.config.doubts import Doubt
+    from apimart_cli.records import SettingRow
     from apimart_cli.rules.budget import Budget
 
 T = TypeVar("T")
 
 BY_ITSELF = ("default", "CI")
-"""Sources of `record` where nobody asked for it."""
+"""Sources of `record` if it was not set."""
 
 
 class Options(NamedTuple):
-    """What the command line says, as it was typed; None where an option was not given."""
+    """What the command line says, as it was typed; None for an option that was not given."""
 
     api_key: str | None = None
     api_key_file: Path | None = None
@@ -47,11 +48,11 @@ class Options(NamedTuple):
     on_recover: str | None = None
     on_stop: str | None = None
     read_standard_input: Callable[[float], str] | None = None
-    """Reads the key where `api_key` is `-`, once nothing else is wrong, within so many seconds."""
+    """Reads the key within so many seconds if `api_key` is `-`; called when all other settings are right."""
 
 
 class Setting(NamedTuple, Generic[T]):
-    """An effective value and where it came from, in words: an option, a variable, a place in the file, `default`."""
+    """A value that is in force and its source in words: an option, a variable, a place in the file, `default`."""
 
     value: T
     source: str
@@ -72,30 +73,30 @@ class Settings(NamedTuple):
     min_runway: Setting[timedelta | None]
     """How long the balance must last."""
     record: Setting[bool]
-    """Whether readings are recorded, as far as there is a place for them."""
+    """Whether readings are recorded, if there is a place for them."""
     history: Setting[Path | None]
-    """The path of the ledger; None where there is no place for one."""
+    """The path of the ledger; None if there is no place for one."""
     on_low: Setting[Sequence[str] | None] = Setting(None, "default")
     """The command to run when a balance falls below `min`, or its runway below `min_runway`."""
     on_recover: Setting[Sequence[str] | None] = Setting(None, "default")
-    """The command to run on the way back."""
+    """The command to run when enough is left again."""
     on_stop: Setting[Sequence[str] | None] = Setting(None, "default")
     """The command to run when a limit of a guarded command is reached."""
     rearm: Setting[Decimal] = Setting(Decimal("1.2"), "default")
-    """So many times the threshold is enough again."""
+    """The factor from a threshold to the amount or time that is enough again."""
     remind: Setting[timedelta | None] = Setting(None, "default")
-    """After this time `on_low` is run again, where the balance is still low."""
+    """After this time `on_low` is run again if the balance is still low."""
     max_spent: Setting[Decimal | None] = Setting(None, "default")
     """Most US dollars that may have been spent, by the gateway's own books, in the time `within`."""
     within: Setting[timedelta | Since | None] = Setting(None, "default")
     books: Setting[bool] = Setting(value=True, source="default")
     """Whether the gateway's own books may be asked for forecasts, where the ledger has too little."""
     background_keys: Setting[bool] = Setting(value=False, source="default")
-    """Whether a refresh in the background may run the command that prints the key, or ask the keyring for it."""
+    """Whether a refresh in the background may run the command that prints the key, or read it from the keyring."""
     exposures: tuple[ConfigError, ...] = ()
-    """One error for each file in use that other users can read a key in, or change."""
+    """One error for each file in use in which other users can read a key, or which they can change."""
     is_key_instead_of_profile: bool = False
-    """Whether a variable gives the key, and the profile has one of its own."""
+    """Whether a variable gives the key although the profile has one of its own."""
 
     @property
     def is_scope_chosen(self) -> bool:
@@ -104,19 +105,19 @@ class Settings(NamedTuple):
 
     @property
     def record_asked_by(self) -> str | None:
-        """Where it was asked for that readings are recorded; None where they are not, or nobody said anything."""
+        """Which source turned recording on; None if none did."""
         is_asked_for = self.record.value and self.record.source not in BY_ITSELF
         return self.record.source if is_asked_for else None
 
     @property
     def subject(self) -> str:
-        """How a sentence begins about what is missing: whose it is, where somebody has named a profile."""
+        """The beginning of a sentence about what is missing: `profile work has`, or `there is` if none was named."""
         return f"profile {self.profile.value} has" if self.profile.source != "default" else "there is"
 
     def thresholds(self) -> Thresholds:
-        """Return what `check` holds every reading of this profile to; nothing where a budget alone is checked.
+        """Return the thresholds to which `check` holds every reading of this profile; none if only a budget is checked.
 
-        Raises UsageError where there is neither: a gate without a threshold is never a pass.
+        Raises UsageError if there is neither: a check without a threshold must not pass.
         """
         thresholds = Thresholds(self.min.value, self.max_used.value, self.min_runway.value)
         if not thresholds.are_set and self.budget() is None:
@@ -127,9 +128,9 @@ class Settings(NamedTuple):
         return thresholds
 
     def budget(self) -> "Budget | None":
-        """Return the budget that what was spent is held to; None where there is none.
+        """Return the budget that what was spent is held to; None if there is none.
 
-        Raises UsageError where an amount has no time, or a time no amount.
+        Raises UsageError if an amount has no time, or a time no amount.
         """
         if self.max_spent.value is None and self.within.value is None:
             return None
@@ -143,36 +144,46 @@ class Settings(NamedTuple):
 
         return Budget(self.max_spent.value, self.within.value)
 
-    def wants_alerts(self) -> bool:
-        """Tell whether a command is to be run when a balance becomes low, or recovers.
+    @property
+    def has_alerts(self) -> bool:
+        """Whether a command is to be run when a balance becomes low, or recovers."""
+        return self.names_alert_command and self._can_be_low
 
-        Raises UsageError where an option asks for that and there is nothing to fall below.
+    def require_alert_threshold(self) -> None:
+        """Raise UsageError if an option names an alert command and there is no threshold that a balance can fall below.
+
+        A command in the config file is no error then: the file may name one for all profiles.
         """
-        if self.on_low.value is None and self.on_recover.value is None:
-            return False
-        thresholds = (self.min.value, self.min_runway.value, self.max_spent.value)
-        has_threshold = any(each is not None for each in thresholds)
-        for source in (self.on_low.source, self.on_recover.source):
-            if source.startswith("--") and not has_threshold:
+        for setting in self.commands().values():
+            if setting.value is not None and setting.source.startswith("--") and not self._can_be_low:
                 raise UsageError(
-                    f"{source}: {self.subject} no threshold to fall below", "give --min, or set min or min_runway"
+                    f"{setting.source}: {self.subject} no threshold to fall below",
+                    "give --min, or set min, min_runway or max_spent",
                 )
-        return has_threshold
+
+    @property
+    def names_alert_command(self) -> bool:
+        """Whether `on_low` or `on_recover` is set."""
+        return any(setting.value is not None for setting in self.commands().values())
+
+    @property
+    def _can_be_low(self) -> bool:
+        return any(each.value is not None for each in (self.min, self.min_runway, self.max_spent))
 
     def commands(self) -> Mapping[str, Setting[Sequence[str] | None]]:
-        """Return the commands of alerts by their names."""
+        """Return the commands for low and for recovered balances by their names."""
         return {"on_low": self.on_low, "on_recover": self.on_recover}
 
     def doubts(self) -> "Sequence[Doubt]":
-        """Return what is taken as it is, and is probably not what was meant. The key is another matter."""
-        if self.min_runway.value is None and all(each.value is None for each in self.commands().values()):
+        """Return the doubts about settings that are probably not what was meant. `key_doubt` is about the key."""
+        if self.min_runway.value is None and not self.names_alert_command:
             return ()
         from apimart_cli.config.doubts import doubts_of
 
         return list(doubts_of(self))
 
     def key_doubt(self) -> "Doubt | None":
-        """Return why the key is probably not one; None where nothing is known against it."""
+        """Return why the key is probably no key; None if there is no sign of that."""
         source = self.api_key.value
         if not isinstance(source, GivenKey) or not looks_like_variable(source.key.reveal()):
             return None
@@ -181,8 +192,10 @@ class Settings(NamedTuple):
         doubt = doubt_of("api_key", source.key.reveal())
         return doubt and doubt._replace(message=f"the API key from {self.api_key.source}: {doubt.message}")
 
-    def rows(self) -> list[SettingRow]:
-        """Return every setting as text that may be shown, the key as its length and its id."""
+    def rows(self) -> "list[SettingRow]":
+        """Return every setting as text that may be shown; of the key, only its length and its id."""
+        from apimart_cli.records import SettingRow
+
         key = SettingRow("key_id", self.api_key.value.key_id, self.api_key.source)
         shown: dict[str, str | None] = {
             "profile": self.profile.value,
@@ -223,6 +236,11 @@ class Settings(NamedTuple):
             for scope in self.scope.value.asked
         ]
 
+    def grouped(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return the readings of `targets` as the scope shows them: for `spendable`, key and account as one."""
+        is_one = self.scope.value is ScopeChoice.SPENDABLE and len(readings) > 1
+        return [spendable(*readings)] if is_one else readings
+
 
 def _amount_word(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
@@ -233,7 +251,7 @@ def _within_word(within: timedelta | Since | None) -> str | None:
 
 
 def _program(command: Sequence[str] | None) -> str | None:
-    """Return which program is run. Not its arguments: one might be a secret."""
+    """Return which program a command runs, without its arguments, as one might be a secret."""
     if command is None:
         return None
     return command[0] if len(command) == 1 else f"{command[0]} ..."
@@ -243,9 +261,9 @@ _IN_WORDS = {"1": True, "0": False}
 
 
 def find_record(environ: Mapping[str, str], in_file: Setting[bool | None]) -> Setting[bool]:
-    """Find whether readings are recorded: APIMART_RECORD, then the config file, then on, but off where CI is set.
+    """Find whether readings are recorded: by APIMART_RECORD, else by the config file, else yes unless CI is set.
 
-    Raises UsageError for a variable that says something else. Naming a path asks for nothing.
+    Raises UsageError if APIMART_RECORD is neither 1 nor 0. APIMART_HISTORY does not turn recording on.
     """
     if "APIMART_RECORD" in environ:
         text = nonempty(environ, "APIMART_RECORD")
@@ -259,14 +277,14 @@ def find_record(environ: Mapping[str, str], in_file: Setting[bool | None]) -> Se
 
 
 def find_history(environ: Mapping[str, str]) -> Setting[Path | None]:
-    """Find the path of the ledger, as `history_path`."""
+    """Find the path of the ledger. Raises as `history_path`."""
     return Setting(history_path(environ), "APIMART_HISTORY" if "APIMART_HISTORY" in environ else "default")
 
 
 def history_path(environ: Mapping[str, str]) -> Path | None:
-    """Return the path of the ledger, whether it exists or not; None where there is no folder for one.
+    """Return the path of the ledger, which need not exist; None if there is no folder for one.
 
-    Raises UsageError when APIMART_HISTORY is empty, or begins with `~` and there is no home folder.
+    Raises UsageError if APIMART_HISTORY is empty, or if it begins with `~` and there is no home folder.
     """
     if "APIMART_HISTORY" in environ:
         named = nonempty(environ, "APIMART_HISTORY")
@@ -282,12 +300,12 @@ def history_path(environ: Mapping[str, str]) -> Path | None:
     except RuntimeError:
         # No home folder: an arbitrary user id in a container.
         return None
-    # Before platformdirs 4.12 it was a literal `~` in the current folder.
+    # Without a home folder, platformdirs before 4.12 returned a path with a literal `~` in the current folder.
     return path if path.is_absolute() else None
 
 
 def require_history_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of the ledger. Raises UsageError when there is no place for one."""
+    """Return the path of the ledger. Raises UsageError if there is no place for one."""
     path = history_path(environ)
     if path is None:
         raise UsageError(

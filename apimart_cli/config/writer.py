@@ -1,11 +1,7 @@
 """Changing the config file: one writer at a time, and the old file stays until the new one is whole on the disk.
 
-Only in folders, and over a file, of our own: what root writes where another user decides can be led anywhere, and a
-file that root replaces is root's.
-
-Loads filelock: only the commands that write import it.
-
-What `login` and `config set` need to know before they write.
+Only a file of our own, in folders of our own, is changed: another user could redirect what root writes into a folder of
+theirs, and a file that root replaces becomes root's. Only commands that write import this, as it loads filelock.
 """
 
 import os
@@ -22,7 +18,7 @@ from apimart_cli.config.file import Value, check_document, config_path_to_write,
 from apimart_cli.config.lookup import takes_key_elsewhere
 from apimart_cli.config.names import DEFAULT_PROFILE, KEY_NAMES, STORED_NAMES, Kind, require_name
 from apimart_cli.config.precedence import Sources, find, profile_of_file
-from apimart_cli.config.rewriting import Change, renamed, rewritten
+from apimart_cli.config.rewriting import TableChange, renamed, rewritten
 from apimart_cli.config.settings import Options, Setting, Settings, find_history, find_record
 from apimart_cli.config.values import (
     BASE_URL,
@@ -40,28 +36,56 @@ from apimart_cli.config.values import (
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.files import Place, found
 from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
-from apimart_cli.owners import UnsafeError, own_files
+from apimart_cli.owners import UnsafeError, has_owners, own_files
 from apimart_cli.records import Problem
 from apimart_cli.replacing import PrivateFile, Warn, read_at, replace_file
 from apimart_cli.words import ScopeChoice
 
 _FOLDER_HINT = "check the folder and its permissions"
 
-Rewrite = Callable[[str], str]
-"""Returns the new text of the file for the old one. Called while the file is locked."""
 
 LOCK_SECONDS = 10
-"""How long to wait for another apimart that writes the same file."""
+"""Most seconds to wait for another apimart that writes the same file."""
+
+
+Rewrite = Callable[[str], str]
+"""Takes the old text of the file and returns the new one. Called while the file is locked."""
 
 
 def _say_nothing(_message: str, _hint: str) -> None:
-    """Take the warning of a caller who shows none."""
+    """Take a warning and do nothing: for callers that show none."""
+
+
+class LoginSettings(NamedTuple):
+    """What `login` needs to know of a profile, which may not exist yet."""
+
+    settings: Settings
+    """What is in force for the profile, without the key."""
+    config_path: Path
+    stored_in: str | None
+    """The name in the profile under which `login` stored a key before; None if it did not."""
+    old_key_id: str | None
+    """The id of the key that the new one replaces, if that is in the file and can be a key."""
+
+    @property
+    def host(self) -> str:
+        """The host that is asked whether the key works."""
+        return self.settings.targets()[0].host
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+        return self.settings.profile.value
+
+    def with_key(self, key: ApiKey) -> Settings:
+        """Return the settings that ask with `key`."""
+        return self.settings._replace(api_key=Setting(GivenKey(key), "standard input"))
 
 
 def require_writable(path: Path) -> None:
-    """Raise ConfigError when the file at `path` can certainly not be written, before anybody types a key in vain."""
+    """Raise ConfigError if the file at `path` can certainly not be written: better before a key is typed than after."""
     with _told(path):
-        # A folder that is missing is made.
+        # A missing folder is no error: it is made later.
         with suppress(FileNotFoundError), _own_place(path):
             pass
         folder = Path(os.path.realpath(path)).parent
@@ -81,12 +105,12 @@ def set_values(
 ) -> None:
     """Set names of `profile`, or of the top level, in the file at `path`; file, folder and profile are made as needed.
 
-    Names in `instead_of` are removed in the same step. `warn` is called, before anything is changed, when the file
-    cannot be replaced in one step.
+    Names in `instead_of` are removed in the same step. If the file cannot be replaced in one step, `warn` is called
+    before anything is changed.
 
-    Raises ConfigError, leaving the file as it was, when it cannot be read or written, or would be wrong afterwards.
+    Raises ConfigError, and leaves the file as it was, if it cannot be read or written, or would be wrong afterwards.
     """
-    change = Change(_table(profile), sets=values, removes=instead_of)
+    change = TableChange(_table(profile), sets=values, removes=instead_of)
     _edit(path, lambda text: rewritten(text, change, path), warn)
 
 
@@ -101,156 +125,35 @@ def store_key(
 
     def rewrite(text: str) -> str:
         nonlocal is_first
-        text = rewritten(text, Change(_table(profile), sets=values, removes=instead_of), path)
+        text = rewritten(text, TableChange(_table(profile), sets=values, removes=instead_of), path)
         document = parse_toml(text, path)
-        # `default` is what is used anyway where nothing else is.
+        # The profile `default` is used even without being named.
         is_first = "default_profile" not in document and len(document["profiles"]) == 1 and profile != DEFAULT_PROFILE
-        return rewritten(text, Change((), sets={"default_profile": profile}), path) if is_first else text
+        return rewritten(text, TableChange((), sets={"default_profile": profile}), path) if is_first else text
 
     _edit(path, rewrite, warn)
     return is_first
 
 
 def unset_names(path: Path, profile: str | None, names: Collection[str], *, warn: Warn = _say_nothing) -> bool:
-    """Remove names of `profile`, or of the top level; return whether there was any of them. Raises as `set_values`."""
-    change = Change(_table(profile), removes=names)
+    """Remove names of `profile`, or of the top level; return whether one of them was there. Raises as `set_values`."""
+    change = TableChange(_table(profile), removes=names)
     return _edit(path, lambda text: rewritten(text, change, path), warn)
 
 
 def rename_profile(path: Path, old: str, new: str, *, warn: Warn = _say_nothing) -> None:
-    """Call profile `old` of the file `new`, in `default_profile` as well. Raises as `set_values`.
+    """Rename profile `old` of the file to `new`, in `default_profile` as well. Raises as `set_values`.
 
-    Raises UsageError when there is no such profile, or one with the new name.
+    Raises UsageError if there is no such profile, or one with the new name.
     """
     _edit(path, lambda text: renamed(text, old, new, path), warn)
-
-
-def _table(profile: str | None) -> tuple[str, ...]:
-    return () if profile is None else ("profiles", profile)
-
-
-def _edit(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
-    """Read, change, check and replace the file, one process at a time; return whether it says something else now."""
-    # A link stays a link: people keep the real file among their dotfiles.
-    with _told(path), _private_umask(), _own_place(path, make=True) as place, _locked(place):
-        return _edit_locked(place, rewrite, warn)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Raise what is wrong with the file or the way to it as ConfigError."""
-    try:
-        yield
-    except UnsafeError as error:
-        raise ConfigError(f"cannot write {path}: {error.reason(path)}", error.hint(is_read=False)) from None
-    except Timeout:
-        raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", _FOLDER_HINT) from None
-
-
-@contextmanager
-def _own_place(path: Path, *, make: bool = False) -> Iterator[Place]:
-    """Give the place of a file of ours, or of none. Raises UnsafeError where another user, root included, owns it."""
-    with found(path, own_files(), make=make) as place:
-        status = place.now()
-        # The null device may be read as an empty file, but not be replaced by a real one.
-        if status is not None and not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{place.path} is not a regular file", "name another one in APIMART_CONFIG")
-        if status is not None and os.name == "posix" and status.st_uid != os.geteuid():
-            raise UnsafeError(str(place.path), "file", status, owner=status.st_uid)
-        yield place
-
-
-@contextmanager
-def _locked(place: Place) -> Iterator[None]:
-    """Hold the lock of the file, which is made here, so that it is ours."""
-    lock = f"{place.path.name}.lock"
-    # It stays, empty: filelock keeps it on purpose, for two who wait for a file that was removed and made anew would
-    # hold two locks (said in its source, `UnixFileLock`, 4.2.12). It promises no safe removal.
-    os.close(place.open_safe(os.O_RDWR | os.O_CREAT, name=lock))
-    # By its path, which no other user can change now: the file and every folder on the way to it are ours or root's.
-    with FileLock(place.path.with_name(lock), timeout=LOCK_SECONDS, mode=0o600):
-        yield
-
-
-def _edit_locked(place: Place, rewrite: Rewrite, warn: Warn) -> bool:
-    path = place.path
-    before = _read(place)
-    after = rewrite(before.text)
-    _refuse_new_problems(path, before.text, after)
-    if after == before.text:
-        return False
-    replace_file(place, _encoded(after, before.encoding), warn)
-    return True
-
-
-@contextmanager
-def _private_umask() -> Iterator[None]:
-    """Make what is created inside the block private to its owner, and usable by them, whatever umask we were given."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def _read(place: Place) -> PrivateFile:
-    """Read the file; one that does not exist is an empty one."""
-    return PrivateFile(place.path, "") if place.now() is None else read_at(place, place.path)
-
-
-def _encoded(text: str, encoding: str) -> bytes:
-    try:
-        return text.encode(encoding)
-    except UnicodeEncodeError:
-        # Arguments may hold bytes that are no text in the locale of the terminal.
-        raise ConfigError("a name or value is not text, and a config file is", "write it as UTF-8") from None
-
-
-def _refuse_new_problems(path: Path, before: str, after: str) -> None:
-    known = {problem.message for problem in _problems(path, before)}
-    for problem in _problems(path, after):
-        if problem.message not in known:
-            raise ConfigError(f"{path} was left as it was: {problem.message}", problem.hint)
-
-
-def _problems(path: Path, text: str) -> list[Problem]:
-    _, problems = check_document(PrivateFile(path, text), parse_toml(text, path))
-    return problems
-
-
-class LoginSettings(NamedTuple):
-    """What `login` needs of a profile that may not exist yet."""
-
-    settings: Settings
-    """What is in force for the profile, but for the key."""
-    config_path: Path
-    stored_in: str | None
-    """The name in the profile that `login` wrote the key to, or None."""
-    old_key_id: str | None
-    """What the new key replaces, where it is in the file and can be one."""
-
-    @property
-    def host(self) -> str:
-        """The host that is to say whether the key works."""
-        return self.settings.targets()[0].host
-
-    @property
-    def profile(self) -> str:
-        """The name of the profile."""
-        return self.settings.profile.value
-
-    def with_key(self, key: ApiKey) -> Settings:
-        """Return the settings that ask with `key`."""
-        return self.settings._replace(api_key=Setting(GivenKey(key), "standard input"))
 
 
 def resolve_for_login(options: Options, profile: str | None, environ: Mapping[str, str] | None = None) -> LoginSettings:
     """Return what is in force for a profile that is to get a key.
 
-    Raises UsageError when the profile takes its key from elsewhere, for a stored key would never be used, and
-    ConfigError when there is no place for a config file, or a mistake in it.
+    Raises UsageError if the profile takes its key from elsewhere, as a stored key would never be used, and ConfigError
+    if there is no place for a config file, or a mistake in it.
     """
     environ = os.environ if environ is None else environ
     path = config_path_to_write(environ)
@@ -275,28 +178,10 @@ def resolve_for_login(options: Options, profile: str | None, environ: Mapping[st
     return LoginSettings(settings, path, stored_in, _key_id(sources.config.profiles.get(name.value, {})))
 
 
-def _key_id(profile: Mapping[str, Value]) -> str | None:
-    characters = profile.get("api_key")
-    try:
-        return ApiKey(characters, source="the config file").key_id if isinstance(characters, str) else None
-    except AuthError:
-        return None
-
-
-def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
-    _, environ, config, _ = sources
-    if profile is not None:
-        return Setting(parse_new_profile(profile, "--profile"), "--profile")
-    if "APIMART_PROFILE" in environ:
-        source = "APIMART_PROFILE"
-        return Setting(parse_new_profile(nonempty(environ, source), source), source)
-    return profile_of_file(config)
-
-
 def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | bool | Number:
-    """Return a value for the config file from the words of a command line, checked as the file's own would be.
+    """Return a value for the config file from the text of a command line, checked as a value in the file is.
 
-    Raises UsageError for an unknown name, a malformed value, and for a key: arguments are visible to other users.
+    Raises UsageError for an unknown name, a malformed value, and a key, as other users can see arguments.
     """
     kind = require_name(name, in_profile=in_profile)
     if name == "api_key":
@@ -317,3 +202,116 @@ def read_value(name: str, text: str, *, in_profile: bool) -> str | list[str] | b
     if kind is Kind.WORDS:
         return list(parse_command(text, name))
     return text
+
+
+def _table(profile: str | None) -> tuple[str, ...]:
+    return () if profile is None else ("profiles", profile)
+
+
+def _edit(path: Path, rewrite: Rewrite, warn: Warn) -> bool:
+    """Read, change, check and replace the file, one process at a time; return whether it has changed."""
+    # The file behind a link is changed, and the link stays: people keep the real file among their dotfiles.
+    with _told(path), _private_umask(), _own_place(path, make=True) as place, _locked(place):
+        return _edit_locked(place, rewrite, warn)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn errors of the file, or of the folders on the way to it, into ConfigError."""
+    try:
+        yield
+    except UnsafeError as error:
+        raise ConfigError(f"cannot write {path}: {error.reason(path)}", error.hint(is_read=False)) from None
+    except Timeout:
+        raise ConfigError(f"{path} is being changed by another apimart", "try again in a moment") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", _FOLDER_HINT) from None
+
+
+@contextmanager
+def _own_place(path: Path, *, make: bool = False) -> Iterator[Place]:
+    """Give the place of our file, which need not exist. Raises UnsafeError if another user, or root, owns it."""
+    with found(path, own_files(), make=make) as place:
+        status = place.now()
+        # The null device, for example, is read as an empty file, but must not be replaced by a real one.
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{place.path} is not a regular file", "name another one in APIMART_CONFIG")
+        if status is not None and has_owners() and status.st_uid != os.geteuid():
+            raise UnsafeError(str(place.path), "file", status, owner=status.st_uid)
+        yield place
+
+
+@contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    """Hold the lock of the file. The file for the lock is made here, so that it is ours."""
+    lock = f"{place.path.name}.lock"
+    # The empty file stays. filelock keeps it on purpose: if it were removed and made anew, two processes that wait for
+    # it could hold two locks (source of `UnixFileLock`, 4.2.12).
+    os.close(place.open_safe(os.O_RDWR | os.O_CREAT, name=lock))
+    # By its path, which no other user can change: the file and every folder on the way to it are ours or root's.
+    with FileLock(place.path.with_name(lock), timeout=LOCK_SECONDS, mode=0o600):
+        yield
+
+
+def _edit_locked(place: Place, rewrite: Rewrite, warn: Warn) -> bool:
+    path = place.path
+    before = _read(place)
+    after = rewrite(before.text)
+    _refuse_new_problems(path, before.text, after)
+    if after == before.text:
+        return False
+    replace_file(place, _encoded(after, before.encoding), warn)
+    return True
+
+
+@contextmanager
+def _private_umask() -> Iterator[None]:
+    """Make files that are created in the block private to their owner, whatever the umask was."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _read(place: Place) -> PrivateFile:
+    """Read the file; one that does not exist counts as empty."""
+    return PrivateFile(place.path, "") if place.now() is None else read_at(place, place.path)
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        # Arguments may have bytes that are no text in the locale of the terminal.
+        raise ConfigError("a name or value is not text, and a config file is", "write it as UTF-8") from None
+
+
+def _refuse_new_problems(path: Path, before: str, after: str) -> None:
+    known = {problem.message for problem in _problems(path, before)}
+    for problem in _problems(path, after):
+        if problem.message not in known:
+            raise ConfigError(f"{path} was left as it was: {problem.message}", problem.hint)
+
+
+def _problems(path: Path, text: str) -> list[Problem]:
+    _, problems = check_document(PrivateFile(path, text), parse_toml(text, path))
+    return problems
+
+
+def _key_id(profile: Mapping[str, Value]) -> str | None:
+    characters = profile.get("api_key")
+    try:
+        return ApiKey(characters, source="the config file").key_id if isinstance(characters, str) else None
+    except AuthError:
+        return None
+
+
+def _find_profile(profile: str | None, sources: Sources) -> Setting[str]:
+    _, environ, config, _ = sources
+    if profile is not None:
+        return Setting(parse_new_profile(profile, "--profile"), "--profile")
+    if "APIMART_PROFILE" in environ:
+        source = "APIMART_PROFILE"
+        return Setting(parse_new_profile(nonempty(environ, source), source), source)
+    return profile_of_file(config)

@@ -1,14 +1,4 @@
-"""Where an exporter listens, and who may be let in there. Pure: no I/O.
-
-The names and addresses that an exporter answers to. Pure: no I/O.
-
-A web page can make a browser ask this machine, under a name of the page's own that has come to mean this machine's
-address (DNS rebinding). The browser then shows the page the answer. What it cannot change is the `Host` that is sent.
-
-Who is let in: the certificate that an exporter shows, and the token that it asks for. Read again when told so.
-
-Shards: which of several processes asks for a profile. Pure: no I/O.
-"""
+"""Where an exporter listens, the names that it answers to, who may read it, and its shard of the profiles."""
 
 import hmac
 import re
@@ -23,21 +13,31 @@ from apimart_cli.replacing import read_private_file
 from apimart_cli.target import is_loopback_address
 from apimart_cli.text import quote
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # asked for, and guarded below
-"""Every address of this machine: of IPv4, and of IPv6."""
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # only if it is asked for, and `check_exposure` allows it
+"""The addresses that mean every address of this machine: of IPv4, and of IPv6."""
+
+LEAST_TOKEN = 16
+"""Fewest characters of a token: a shorter one could be guessed."""
+
+MOST_SHARDS = 1000
+"""Most shards: a larger number is a typing mistake."""
 
 _EXAMPLE = "give an address and a port, like 127.0.0.1:9899 or [::1]:9899"
 
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[\w.~%-]*)?\]|([\w.~!$&'()*+,;=%-]*))(?::[0-9]*)?", re.ASCII)
+
+_NAME = re.compile(r"(?=.{1,253}$)[\w-]{1,63}(?:\.[\w-]{1,63})*", re.ASCII)
+
 
 class Address(NamedTuple):
-    """An address of this machine, and a port; port 0 is a free one."""
+    """An address of this machine, and a port. Port 0 means a free one."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can get there."""
+        """Whether only this machine can reach it."""
         return ip_address(self.host).is_loopback
 
     @property
@@ -52,8 +52,8 @@ class Address(NamedTuple):
 def parse_listen(text: str, source: str = "--listen") -> tuple[Address, ...]:
     """Return the addresses in a text like `127.0.0.1:9899`, `[::]:9899`, `localhost:9899` or `:9899`.
 
-    Without an address it is every address of this machine, of IPv4 and of IPv6. Raises UsageError, naming `source`, for
-    anything else: other names may mean another machine tomorrow.
+    Without an address it means every address of this machine, of IPv4 and of IPv6. Raises UsageError, which names
+    `source`, for another text: a host name may mean another machine tomorrow.
     """
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", text)
     if match is None:
@@ -74,7 +74,7 @@ def parse_listen(text: str, source: str = "--listen") -> tuple[Address, ...]:
 
 
 def check_exposure(address: Address, *, has_tls: bool, has_token: bool, is_insecure: bool) -> None:
-    """Raise UsageError for an address that others reach, unless TLS and a token protect it, or it is asked for."""
+    """Raise UsageError for an address that others reach, without TLS and a token, unless `is_insecure` allows it."""
     if address.is_loopback or is_insecure or (has_tls and has_token):
         return
     missing = " and ".join(words for words, is_there in (("TLS", has_tls), ("a token", has_token)) if not is_there)
@@ -84,32 +84,31 @@ def check_exposure(address: Address, *, has_tls: bool, has_token: bool, is_insec
     )
 
 
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[\w.~%-]*)?\]|([\w.~!$&'()*+,;=%-]*))(?::[0-9]*)?", re.ASCII)
-
-_NAME = re.compile(r"(?=.{1,253}$)[\w-]{1,63}(?:\.[\w-]{1,63})*", re.ASCII)
-
-
 class Hosts(NamedTuple):
-    """What an exporter may be asked as, besides `localhost` and the addresses at which it was reached."""
+    """The names that an exporter answers to, besides `localhost` and the address at which it was reached.
+
+    A web page can make a browser ask this machine, under a name of its own that means this machine's address (DNS
+    rebinding); the browser would show the page the answer. But the page cannot change the `Host` that is sent.
+    """
 
     allowed: frozenset[str] = frozenset()
     """Names and addresses as `parse_host` returns them."""
 
     def has(self, host: str, reached_at: str) -> bool:
-        """Tell whether a question for `host` is meant for us; it came to our address `reached_at`."""
+        """Tell whether a question for `host` is meant for us. It came to our address `reached_at`."""
         return (
             host in self.allowed
             or host == "localhost"
-            # Behind a forwarded port, as of SSH. Unlike a name, an address cannot be made to mean another one.
+            # As with a port that SSH forwards. Unlike a name, an address cannot be made to mean another one.
             or is_loopback_address(host)
             or host == parse_host(f"[{reached_at}]" if ":" in reached_at else reached_at)
         )
 
 
 def parse_host(text: str) -> str | None:
-    """Return the name or address in a `Host`, in the one way of writing it; None for what is no host.
+    """Return the name or address in a `Host` header, written in one way; None if it is not a host.
 
-    The port is left out, as it may be another one where ports are mapped. So is the zone of an IPv6 address.
+    The port is left out, as ports may be mapped. So is the zone of an IPv6 address.
     """
     match = _HOST.fullmatch(text)
     if match is None:
@@ -123,7 +122,7 @@ def parse_host(text: str) -> str | None:
 
 
 def read_hosts(allowed: Sequence[str], *, own_name: str | None) -> Hosts:
-    """Return what may be asked for: what `--allowed-host` named, and the name of this machine, where that is given.
+    """Return the names of `--allowed-host`, and `own_name`, the name of this machine, if it is given.
 
     Raises UsageError for a text that is neither a name nor an address.
     """
@@ -133,25 +132,8 @@ def read_hosts(allowed: Sequence[str], *, own_name: str | None) -> Hosts:
     return Hosts(frozenset(names))
 
 
-def _allowed(text: str) -> str:
-    # An address of IPv6 is clear without brackets, too: there is no port.
-    is_bare = text.count(":") > 1 and not text.startswith("[")
-    has_port = re.search(r"\]:|^[^:\[]*:[^:]*$", text)
-    host = None if has_port else parse_host(f"[{text}]" if is_bare else text)
-    if host is None or not (":" in host or _NAME.fullmatch(host)):
-        raise UsageError(
-            f"--allowed-host: '{quote(text, 60)}' is neither a host name nor an IP address",
-            "give it without a scheme, a port and a path, like balances.example.com",
-        )
-    return host
-
-
-LEAST_TOKEN = 16
-"""Fewest characters of a token: what is shorter can be guessed."""
-
-
 class AccessFiles(NamedTuple):
-    """The files that say who is let in; None where that is not asked for."""
+    """The files for TLS and the token; None for those that were not given."""
 
     certificate: Path | None = None
     key: Path | None = None
@@ -165,13 +147,13 @@ class AccessFiles(NamedTuple):
 
 
 class Access(NamedTuple):
-    """Who is let in."""
+    """Who may read the page. It is read again on SIGHUP."""
 
     tls: ssl.SSLContext | None = None
     token: bytes | None = None
 
     def admits(self, authorization: str | None) -> bool:
-        """Tell whether this header opens the page. In a time that tells nothing about the token."""
+        """Tell whether this `Authorization` header has the token. The time that it takes tells nothing about it."""
         if self.token is None:
             return True
         scheme, _, said = (authorization or "").partition(" ")
@@ -183,11 +165,57 @@ class Access(NamedTuple):
 
 
 def read_access(files: AccessFiles) -> Access:
-    """Read the files. Raises ConfigError, which names the file, where one cannot be used."""
+    """Read the files. Raises ConfigError, which names the file, if one cannot be used."""
     tls = None
     if files.certificate is not None and files.key is not None:
         tls = _tls(files.certificate, files.key)
     return Access(tls, None if files.token is None else _token(files.token))
+
+
+class Shard(NamedTuple):
+    """One part of the profiles. The name of a profile and the number of shards alone decide which one it is in."""
+
+    number: int
+    """From 1 to `total`."""
+    total: int
+
+    def has(self, profile: str) -> bool:
+        """Tell whether the profile is in this shard. On every machine it is in the same one."""
+        # Not `hash()`, which gives another number in every process.
+        from hashlib import sha256
+
+        digest = sha256(profile.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") % self.total == self.number - 1
+
+
+def parse_shard(text: str, source: str = "--shard") -> Shard:
+    """Return the shard that a text like `2/4` names. Raises UsageError, which names `source`, for another text."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise UsageError(f"{source}: '{quote(text, 40)}' names no shard", "give its number and how many there are: 2/4")
+    number, count = map(int, match.groups())
+    if not 1 <= count <= MOST_SHARDS:
+        raise UsageError(
+            f"{source}: there cannot be {count} shards", f"give a number from 1 to {MOST_SHARDS}, like 2/4"
+        )
+    if not 1 <= number <= count:
+        raise UsageError(
+            f"{source}: there is no shard {number} of {count}", f"they are numbered from 1/{count} to {count}/{count}"
+        )
+    return Shard(number, count)
+
+
+def _allowed(text: str) -> str:
+    # Without a port, an address of IPv6 is clear without brackets, too.
+    is_bare = text.count(":") > 1 and not text.startswith("[")
+    has_port = re.search(r"\]:|^[^:\[]*:[^:]*$", text)
+    host = None if has_port else parse_host(f"[{text}]" if is_bare else text)
+    if host is None or not (":" in host or _NAME.fullmatch(host)):
+        raise UsageError(
+            f"--allowed-host: '{quote(text, 60)}' is neither a host name nor an IP address",
+            "give it without a scheme, a port and a path, like balances.example.com",
+        )
+    return host
 
 
 def _token(path: Path) -> bytes:
@@ -201,9 +229,9 @@ def _token(path: Path) -> bytes:
 
 
 def _secret(path: Path, words: str) -> str:
-    """Return the text of a file. Raises ConfigError where others can read or change it; its group may read it.
+    """Return the text of a file. Raises ConfigError if other users can read or change it.
 
-    That is how Kubernetes gives secrets to a process that is not root.
+    Its group may read it, as Kubernetes gives secrets to a process that is not root in this way.
     """
     file = read_private_file(path)
     exposure = file.exposure(group_may_read=True, what=words)
@@ -219,7 +247,7 @@ def _tls(certificate: Path, key: Path) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     fault = None
     try:
-        # The password is never asked for on a terminal: nobody may be there.
+        # An empty password, so that OpenSSL does not ask for one at a terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         reason = (error.reason or "").replace("_", " ").lower() or "they are not PEM files, or the key has a password"
@@ -230,38 +258,3 @@ def _tls(certificate: Path, key: Path) -> ssl.SSLContext:
     if fault is not None:
         raise ConfigError(fault, "give PEM files that belong together, the key without a password")
     return context
-
-
-MOST = 1000
-"""Most shards: more is a slip of the hand."""
-
-
-class Shard(NamedTuple):
-    """One part of all profiles. Which one a profile is in depends on its name and the number of shards alone."""
-
-    number: int
-    """From 1 to `total`."""
-    total: int
-
-    def has(self, profile: str) -> bool:
-        """Tell whether the profile is in this shard: it is in exactly one of them, on every machine the same."""
-        # Not `hash`, which is another one in every process.
-        from hashlib import sha256
-
-        digest = sha256(profile.encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:8], "big") % self.total == self.number - 1
-
-
-def parse_shard(text: str, source: str = "--shard") -> Shard:
-    """Return the shard that a text like `2/4` names. Raises UsageError, naming `source`, for any other text."""
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if match is None:
-        raise UsageError(f"{source}: '{quote(text, 40)}' names no shard", "give its number and how many there are: 2/4")
-    number, count = map(int, match.groups())
-    if not 1 <= count <= MOST:
-        raise UsageError(f"{source}: there cannot be {count} shards", f"give a number from 1 to {MOST}, like 2/4")
-    if not 1 <= number <= count:
-        raise UsageError(
-            f"{source}: there is no shard {number} of {count}", f"they are numbered from 1/{count} to {count}/{count}"
-        )
-    return Shard(number, count)

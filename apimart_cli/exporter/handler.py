@@ -1,4 +1,4 @@
-"""One connection: its question is read as far as it may be long, looked at, and answered."""
+"""One connection: its question is read, up to a limit, checked, and answered."""
 
 import contextlib
 import io
@@ -14,28 +14,28 @@ from apimart_cli.exporter.access import Access, Hosts, parse_host
 from apimart_cli.exporter.page import CONTENT_TYPE, Pages
 
 LONGEST_HEAD = 16 * 1024
-"""Most bytes of a question that are read: its first line and its headers. A longer one is refused."""
+"""Most bytes of a question, its first line and its headers. A longer one is refused."""
 
 LINGERING_SECONDS = 1.0
-"""Most seconds that what a refused client still sends is read and thrown away, so that the refusal reaches it."""
+"""Most seconds in which the rest of a refused question is read and dropped, so that the refusal reaches the client."""
 
 LONGEST_CONNECTION = 20.0
-"""Most seconds that a connection lasts, whatever it is doing."""
+"""Most seconds that a connection lasts."""
 
 _TEXT = "text/plain; charset=utf-8"
 
 
-class Shown(NamedTuple):
-    """What a server shows, in any thread."""
+class Served(NamedTuple):
+    """What a server serves, and to whom. Used in any thread."""
 
     pages: Pages
-    """The metrics; an exception is HTTP 500."""
+    """The metrics. If they raise an exception, the answer is HTTP 500."""
     is_ready: Callable[[], bool]
     access: Callable[[], Access]
     hosts: Hosts
     """The names that it answers to."""
     host_refused: Callable[[], None]
-    """Called when a question was meant for another host."""
+    """Called after a question for another host was refused."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,17 +46,17 @@ class Handler(BaseHTTPRequestHandler):
     error_message_format = "%(message)s\n"
     error_content_type = _TEXT
 
-    def __init__(self, request: Any, client_address: Any, server: BaseServer, shown: Shown) -> None:
-        """Answer the question that comes on the connection `request`."""
+    def __init__(self, request: Any, client_address: Any, server: BaseServer, shown: Served) -> None:
+        """Answer the question on the connection `request`."""
         self._shown = shown
         super().__init__(request, client_address, server)
 
     def setup(self) -> None:
-        """Make the connection safe, where it is to be."""
+        """Start TLS, if there is a certificate."""
         tls = self._shown.access().tls
         if tls is not None:
             self.request.settimeout(self.timeout)
-            # A copy of the descriptor: the server keeps the connection itself, to cut it off.
+            # On a copy of the descriptor: the server keeps the connection itself, to cut it off.
             self.request = tls.wrap_socket(self.request.dup(), server_side=True, do_handshake_on_connect=False)
             try:
                 self.request.do_handshake()
@@ -78,9 +78,9 @@ class Handler(BaseHTTPRequestHandler):
             self.handle_one_request()
 
     def _read_head(self) -> bytes | None:
-        """Return the question up to the end of its headers; None where that is too long.
+        """Return the question up to the end of its headers; None if that is too long.
 
-        The library would read a hundred lines of 64 KiB each, before it is known who asks.
+        The library would read a hundred lines of 64 KiB each, before the token is checked.
         """
         head = bytearray()
         while line := self.rfile.readline(LONGEST_HEAD + 1 - len(head)):
@@ -92,21 +92,21 @@ class Handler(BaseHTTPRequestHandler):
         return bytes(head)
 
     def parse_request(self) -> bool:
-        """Read the question; False where it was refused, one that is meant for another host included."""
+        """Read the question; False if it was refused, as it is if it is meant for another host."""
         return super().parse_request() and self._is_for_us()
 
     def handle_expect_100(self) -> bool:
-        """Ask for no body: none is read."""
+        """Do not ask for the body, as it is not read."""
         return True
 
     def _is_for_us(self) -> bool:
-        """Tell whether a question is for a name or address of ours, and refuse it where it is not."""
+        """Tell whether a question is for a name or address of ours. If not, refuse it."""
         hosts = self.headers.get_all("Host", [])
-        # No browser sends HTTP/1.0 or leaves out the host; simple probes do.
+        # Simple probes send HTTP/1.0 without a host. No browser does.
         if not hosts and self.request_version == "HTTP/1.0" and self.path.startswith("/"):
             return True
         host = parse_host(hosts[0].strip()) if len(hosts) == 1 else None
-        # A whole URL says itself what it is for (RFC 9112, 3.2.2).
+        # If the question has a whole URL, that names the host (RFC 9112, 3.2.2).
         if host is not None and not self.path.startswith("/"):
             host = self._split_url()
         if host is None:
@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def _split_url(self) -> str | None:
-        """Return the host of a whole URL that is asked for, and leave its path; None where it is no such URL."""
+        """Return the host of the URL that is asked for, and leave its path in `path`; None if it is not such a URL."""
         scheme, _, rest = self.path.partition("://")
         if scheme.lower() not in {"http", "https"}:
             return None
@@ -128,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         return parse_host(host)
 
     def finish(self) -> None:
-        """Send what is left, and end TLS as it is to be ended."""
+        """Send the rest of the answer, and end TLS properly."""
         super().finish()
         if isinstance(self.request, ssl.SSLSocket):
             with contextlib.suppress(OSError, ValueError):
@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
             self.request.close()
 
     def _linger(self) -> None:
-        """Let a refused client finish: with unread bytes at the end, the system would take back the answer."""
+        """Read what a refused client still sends: with unread bytes left, the system would take back the answer."""
         self.request.shutdown(socket.SHUT_WR)
         ends_at = time.monotonic() + LINGERING_SECONDS
         while (left := ends_at - time.monotonic()) > 0:
@@ -152,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
     _is_refused = False
 
     def do_GET(self) -> None:  # the library's name for it
-        """Answer a question, from memory."""
+        """Answer a question, from memory alone."""
         path = self.path.partition("?")[0]
         match path:
             case "/metrics":
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         compressed = "gzip" in self.headers.get("Accept-Encoding", "")
         try:
             page = self._shown.pages.get(compressed=compressed)
-        except Exception as error:  # noqa: BLE001  # a scrape that fails is seen by its `up`, a hole in a page is not
+        except Exception as error:  # noqa: BLE001  # Prometheus shows a failed scrape as `up` 0; a gap in a page is not seen
             self._send(500, f"a bug in apimart: {type(error).__name__}\n".encode())
             return
         encoding = [("Content-Encoding", "gzip")] if compressed else []
@@ -199,12 +199,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Refuse a question in words of ours: those of the library repeat what was asked."""
+        """Refuse a question in our words: those of the library repeat the question."""
         self._send(405 if code == 501 else code, b"this is no question that is answered here\n")
 
     def version_string(self) -> str:
-        """Return what the server is called."""
+        """Return the name of the server."""
         return "apimart"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's signature
-        """Keep no log of who asks."""
+        """Keep no log of questions."""

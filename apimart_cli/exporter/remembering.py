@@ -1,6 +1,6 @@
-"""What an exporter leaves in the ledger and takes out of it: readings now and then, and how long balances last.
+"""What an exporter writes to the ledger, and reads from it: readings now and then, and how long balances last.
 
-A by-product, in a thread of its own: whatever becomes of it, what the page tells of a reading stays the same.
+It is a by-product, in a thread: whatever happens to that, the page shows the same readings.
 """
 
 import threading
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.readings.forecasts import record, unrecorded
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.screen.writing import log_warning
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
     from apimart_cli.rules.spending import Sample
 
 SOURCE = "exporter"
-"""What the ledger calls the command that asked."""
+"""The name of the command in the ledger."""
 
 LEAST_SPACING = 5 * 60.0
 """Least seconds between two readings of one balance that are recorded."""
 
 MOST_A_DAY = 50_000
-"""Most readings that are recorded in a day, of all balances together: of many each is recorded less often."""
+"""Most readings recorded in a day, of all balances together. With many balances, each is recorded less often."""
 
 WRITE_EVERY = 30.0
-"""Seconds between two times at which something is written."""
+"""Seconds between two writes."""
 
 BATCH = 200
-"""Most readings that are written at once."""
+"""Most readings in one write."""
 
 WRITE_SECONDS = 2.0
-"""Most seconds that one batch, or one history, may take."""
+"""Most seconds to write one batch, or to read one history."""
 
 FORECAST_EVERY = 600.0
-"""Least seconds from one look at all histories to the next."""
+"""Least seconds from one reading of all histories to the next."""
 
 FORECAST_LASTS = 3 * 60 * 60.0
-"""Seconds for which a forecast is told: longer than a look at all histories takes, where the ledger can be read."""
+"""Seconds for which a forecast is shown: longer than it takes to read all histories."""
 
 FIRST_SECONDS = 3.0
-"""Most seconds in all that forecasts of first readings hold up the first page, so that it has them where there are few
-histories, or short ones."""
+"""Most seconds in all by which the forecasts of first readings delay the first page: it has them if histories are few
+or short."""
 
 RESTS = 19.0
-"""So many times as long as it took to make a forecast nothing is done after it: a twentieth of one core at most."""
+"""After each forecast it pauses for so many times as long as that took: it uses a twentieth of one core at most."""
 
 _DAY = 24 * 60 * 60.0
 
@@ -61,7 +61,7 @@ Place = tuple[str, Scope]
 
 
 class _Known(NamedTuple):
-    """A forecast, and what it is one of: the profile may have another key or another gateway by now."""
+    """A forecast, and the key and gateway that it is for: the profile may have others by now."""
 
     forecast: "Forecast"
     key_id: str | None
@@ -86,7 +86,7 @@ class Remembering:
         self._is_over = threading.Event()
 
     def use(self, profiles: Sequence[Settings]) -> None:
-        """Take the ledger of these profiles from now on, and forget those that are not among them."""
+        """Use the ledger of these profiles from now on, and forget all other profiles."""
         names = {each.profile.value for each in profiles}
         balances = sum(len(each.targets()) for each in profiles if each.record.value)
         with self._guard:
@@ -100,7 +100,7 @@ class Remembering:
                     del kept[place]
 
     def take(self, settings: Settings, readings: Sequence[Reading]) -> list[Reading]:
-        """Take note of readings that have come; return them with the forecasts that are known."""
+        """Take readings; return them with the forecasts that are known."""
         now = time.monotonic()
         for reading in readings:
             self._make_first_forecast(reading)
@@ -117,20 +117,20 @@ class Remembering:
             return [each._replace(forecast=self._forecast_of(each)) for each in readings]
 
     def _make_first_forecast(self, reading: Reading) -> None:
-        """Make the forecast of a balance that is read for the first time, where there is still time for that."""
+        """Make the forecast of a balance that is read for the first time, if there is still time for that."""
         place = reading.profile, reading.scope
         with self._guard:
             path, seconds = self._path, self._first_left
             is_first = reading.balance is not None and place not in self._latest
         if not is_first or path is None or seconds <= 0 or not path.exists():
             return
-        from apimart_cli.ledger.background import within
+        from apimart_cli.ledger.store import within
 
         began = time.monotonic()
         try:
-            # In a thread of its own: a disk that hangs must not hold up the page for ever.
+            # In a thread, as a disk that hangs must not delay the page for ever.
             found = within(seconds, path, lambda: [_forecast(path, reading)])[0]
-        except Exception:  # noqa: BLE001  # no history, or one that cannot be read now: another look comes later
+        except Exception:  # noqa: BLE001  # no history, or one that cannot be read now: `_look` tries again later
             found, seconds = None, 0.0
         with self._guard:
             self._first_left = seconds - (time.monotonic() - began)
@@ -145,11 +145,10 @@ class Remembering:
 
     def start(self) -> None:
         """Begin. Where the system starts no thread, nothing is remembered."""
-        with suppress(RuntimeError), held_back():
-            threading.Thread(target=self._run, name="apimart-remembering", daemon=True).start()
+        start_thread(self._run, "remembering")
 
     def finish(self) -> None:
-        """Write what is owed, and stop."""
+        """Write the readings that are waiting, and stop."""
         self._is_over.set()
         with suppress(Exception):
             self._write()
@@ -160,7 +159,7 @@ class Remembering:
             self._try_to_write()
             if looked_at is None or time.monotonic() - looked_at >= FORECAST_EVERY:
                 looked_at = time.monotonic()
-                # No history, or one that cannot be read now: there is no forecast then.
+                # Without a history, or with one that cannot be read now, there is no forecast.
                 with suppress(Exception):
                     self._look()
 
@@ -170,7 +169,7 @@ class Remembering:
         except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
             if self._asked_by is not None:
                 log_warning(*unrecorded(self._asked_by, error))
-                # Told once.
+                # Warn only once.
                 self._asked_by = None
 
     def _write(self) -> None:
@@ -199,7 +198,7 @@ class Remembering:
     def _forecast_from_books(
         self, settings: Settings | None, reading: Reading, found: "Forecast | None"
     ) -> "Forecast | None":
-        """Return what the gateway's own books tell, where the ledger has too little; None where they do not."""
+        """Return the forecast that the gateway's own books give, if there is one."""
         if settings is None or not settings.books.value or settings.unit.value not in {None, "USD"}:
             return None
         from apimart_cli.readings.book_forecasts import BookForecasts, Use
@@ -209,9 +208,9 @@ class Remembering:
         books = BookForecasts([settings._replace(scope=scope)], Use.SHOWN, seconds=settings.timeout.value)
         samples = _none_kept if path is None or not path.exists() else partial(_samples_for_books, path, reading)
         books.start(samples)
-        told = books.added_to(reading._replace(forecast=found), samples).forecast
+        made = books.added_to(reading._replace(forecast=found), samples).forecast
         books.stop()
-        return told
+        return made
 
 
 def _samples_for_books(path: Path, reading: Reading, _series: "Series", _seconds: float) -> "list[Sample]":
@@ -224,7 +223,7 @@ def _none_kept(_series: "Series", _seconds: float) -> "list[Sample]":
 
 
 def _forecast(path: Path, reading: Reading) -> "Forecast | None":
-    """Return how long a balance lasts, from the ledger. Raises LedgerError where that cannot be read."""
+    """Return how long a balance lasts, from the ledger. Raises LedgerError if that cannot be read."""
     from apimart_cli.rules.forecast import forecast
     from apimart_cli.rules.spending import Sample
 
@@ -238,14 +237,14 @@ def _forecast(path: Path, reading: Reading) -> "Forecast | None":
 
 
 def _samples(path: Path, reading: Reading, balance: Balance) -> "Iterator[Sample]":
-    from apimart_cli.ledger.background import EVERY
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.queries import samples
+    from apimart_cli.ledger.recall import EVERY
     from apimart_cli.ledger.schema import Series
     from apimart_cli.rules.forecast import REACH
 
     series = Series(reading.key_id or "", reading.host, reading.scope)
     now = datetime.now(UTC)
     with opened(path, seconds=WRITE_SECONDS, create=False) as connection:
-        # Up to the last reading: what somebody else has read since is looked at with the next one.
+        # Up to this reading. If another command has read the balance since, the next forecast has that.
         yield from samples(connection, series, since=now - REACH, until=balance.fetched_at, every=EVERY)

@@ -1,6 +1,6 @@
-"""The server: a page from memory, to as many as ask, and nothing that a client does or leaves undone costs for long.
+"""The server: a page from memory, to many clients, none of which can cost much, whatever it does or does not do.
 
-Each connection is good for one question and ends with its answer.
+Each connection is for one question and ends with its answer.
 """
 
 import contextlib
@@ -13,88 +13,84 @@ from functools import partial
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
-from apimart_cli.errors import NO_THREAD_HINT, UsageError
+from apimart_cli.errors import UsageError, no_thread
 from apimart_cli.exporter.access import Address
-from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Shown
-from apimart_cli.processes.signals import held_back
+from apimart_cli.exporter.handler import LONGEST_CONNECTION, Handler, Served
+from apimart_cli.processes.signals import start_thread
 
 MOST_CONNECTIONS = 128
-"""Most connections at once; one more, and the oldest is cut off."""
+"""Most connections at once. When one more comes, the oldest is cut off."""
 
 MOST_THREADS = 256
-"""Most threads for connections, those included that were cut off and have not ended; one more is closed unanswered."""
+"""Most threads for connections, with those that were cut off and have not ended. One more connection is closed."""
 
 BUFFERED = 64 * 1024
-"""Bytes that the system may keep for each direction of a connection; what a container may use counts them, too.
+"""Bytes that the system may buffer for each direction of a connection. They count for the limit of a container.
 
-The system doubles this for its own bookkeeping, and left alone it would keep up to 6 MB of each.
+The system doubles this for its own bookkeeping. Without this setting it would buffer up to 6 MB.
 """
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks for connections that last too long."""
+"""Seconds between two searches for connections that last too long."""
 
 QUEUE = 128
 """Connections that may wait to be accepted."""
 
 ENDING_SECONDS = 2.0
-"""Most seconds that answers on their way may take at the end."""
-
+"""Most seconds to wait at the end for answers on their way."""
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
-"""What the system says where it has no IPv6, or no IPv4."""
+"""Errors of a system without IPv6, or without IPv4."""
 
 _TRIES = 20
-"""How often to look for a port that is free in both families."""
+"""How many times to look for a port that is free in both families."""
 
 
 class Connections:
-    """The connections of all servers of an exporter: their limits hold for all of them together."""
+    """The connections of all servers of an exporter, which share the limits."""
 
     def __init__(self) -> None:
         self.guard = threading.Lock()
         self.open: dict[socket.socket, float] = {}
         self.alive = 0
-        """Threads of connections, those that were cut off included."""
+        """Threads of connections, with those that were cut off and have not ended."""
 
     def wait(self) -> None:
-        """Let answers on their way arrive."""
+        """Wait for answers on their way."""
         give_up_at = time.monotonic() + ENDING_SECONDS
         while self.open and time.monotonic() < give_up_at:
             time.sleep(0.01)
 
 
 class Server(ThreadingMixIn, TCPServer):
-    """Listens at one address from the moment it is made; `start` makes it answer."""
+    """Listens at one address as soon as it is made; after `start` it answers."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     request_queue_size = QUEUE
 
-    def __init__(self, address: Address, shown: Shown, connections: Connections) -> None:
-        """Raises OSError where it cannot listen there."""
+    def __init__(self, address: Address, shown: Served, connections: Connections) -> None:
+        """Raises OSError if it cannot listen there."""
         self.address_family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
         self._connections = connections
         super().__init__((address.host, address.port), partial(Handler, shown=shown))
         self.address = Address(address.host, self.socket.getsockname()[1])
-        """Where it listens, the port found out."""
+        """Where it listens, with the port that was found."""
 
     def server_bind(self) -> None:
-        """Bind; an address of IPv6 stands for that alone, whatever the system's setting."""
+        """Bind. An address of IPv6 does not mean IPv4, too, whatever the system's setting is."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Connections inherit them.
+        # Connections inherit these.
         for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self.socket.setsockopt(socket.SOL_SOCKET, buffer, BUFFERED)
         super().server_bind()
 
     def start(self) -> None:
         """Answer in the background. Raises UsageError where the system starts no thread."""
-        try:
-            with held_back():
-                threading.Thread(target=self._serve, name="apimart-server", daemon=True).start()
-        except RuntimeError:
-            raise UsageError("nothing can be served: the system starts no thread", NO_THREAD_HINT) from None
+        if start_thread(self._serve, "server") is None:
+            raise no_thread("nothing can be served")
 
     def stop(self) -> None:
         """Accept no more."""
@@ -105,13 +101,13 @@ class Server(ThreadingMixIn, TCPServer):
     _is_closing = False
 
     def _serve(self) -> None:
-        # After the system has failed for a moment, for want of descriptors say, too.
+        # It goes on after a failure of the system, which may be short of descriptors for a moment.
         while not self._is_closing:
             with contextlib.suppress(OSError):
                 self.serve_forever(poll_interval=LOOK_EVERY)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection. Where the system has none to give, do not try again at once, and again."""
+        """Accept a connection. If the system fails, pause: the next try comes at once."""
         try:
             return super().get_request()
         except OSError:
@@ -119,12 +115,12 @@ class Server(ThreadingMixIn, TCPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Have a thread answer; where there are too many, the oldest connection gives way."""
+        """Let a thread answer. If there are too many connections, cut off the oldest."""
         kept = self._connections
         with kept.guard:
             is_full = kept.alive >= MOST_THREADS
             if not is_full and len(kept.open) >= MOST_CONNECTIONS:
-                # Not counted any more, or the next one would find the same one the oldest, and cut nobody off.
+                # Removed, or the next connection would find the same one to be the oldest, and cut off none.
                 oldest = min(kept.open, key=kept.open.__getitem__)
                 del kept.open[oldest]
                 _cut(oldest)
@@ -141,7 +137,7 @@ class Server(ThreadingMixIn, TCPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, in a thread of its own."""
+        """Answer. This runs in the thread of the connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -158,7 +154,7 @@ class Server(ThreadingMixIn, TCPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Cut off what lasts too long: clients that never ask, never read, or do so a byte at a time."""
+        """Cut off connections that last too long: clients that never ask, never read, or do so a byte at a time."""
         oldest = time.monotonic() - LONGEST_CONNECTION
         with self._connections.guard:
             for request, since in self._connections.open.items():
@@ -170,12 +166,12 @@ class Server(ThreadingMixIn, TCPServer):
 
 
 class Servers:
-    """The servers of all addresses: they show the same, and share the limits of connections."""
+    """The servers of all addresses, with the same pages and the same limits."""
 
-    def __init__(self, places: Sequence[Sequence[Address]], shown: Shown) -> None:
-        """Listen at each place. One with several addresses has one of each family, of which the system may lack one.
+    def __init__(self, places: Sequence[Sequence[Address]], shown: Served) -> None:
+        """Listen at each place: one address, or one of each family. The system may lack one of the families.
 
-        Raises UsageError where it cannot listen.
+        Raises UsageError if it cannot listen.
         """
         self._shown = shown
         self._connections = Connections()
@@ -190,7 +186,7 @@ class Servers:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where they listen, the ports found out."""
+        """Where they listen, with the ports that were found."""
         return [each.address for each in self._servers]
 
     def start(self) -> None:
@@ -199,7 +195,7 @@ class Servers:
             each.start()
 
     def finish(self) -> None:
-        """Accept no more, and let answers on their way arrive."""
+        """Accept no more, and wait for answers on their way."""
         for each in self._servers:
             each.stop()
         self._connections.wait()
@@ -209,7 +205,7 @@ class Servers:
             found = list[Server]()
             missing: tuple[Address, OSError] | None = None
             for address in place:
-                # A free port is found once: it is the same in both families.
+                # The free port of the first address is used for the other family, too.
                 port = found[0].address.port if found else address.port
                 try:
                     found.append(Server(address._replace(port=port), self._shown, self._connections))
@@ -235,6 +231,6 @@ def _not_listening(address: Address, error: OSError) -> UsageError:
 
 
 def _cut(connection: socket.socket) -> None:
-    """End a connection that another thread is using: that thread finds it closed."""
+    """End a connection that another thread is using. That thread finds it closed."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,6 @@
-"""What an exporter says of the profiles that begin to fail and recover: a line for each change, none for each round.
+"""The use case of `exporter`: settings in, a page of metrics out, until a signal ends it.
 
-Pure but for its lock: no I/O, no clock.
-
-The use case of `exporter`: settings in, a page for whoever asks, until a signal ends it.
+Its log has a line when a profile begins to fail and one when it recovers, not one for each round.
 """
 
 import gc
@@ -19,8 +17,8 @@ from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, ExitCode, Trace, bug
 from apimart_cli.exporter.access import AccessFiles, Address, check_exposure, read_access, read_hosts
 from apimart_cli.exporter.asking import Asking
-from apimart_cli.exporter.handler import Shown
-from apimart_cli.exporter.page import Board, Pages
+from apimart_cli.exporter.handler import Served
+from apimart_cli.exporter.page import MetricsBoard, Pages
 from apimart_cli.exporter.plan import asks_the_same
 from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
@@ -31,6 +29,60 @@ from apimart_cli.output.prometheus import shown_names
 from apimart_cli.processes.signals import SLICE, at_ending, handling
 from apimart_cli.rules.balance import Reading
 from apimart_cli.screen.writing import log_note, log_warning
+from apimart_cli.text import listed
+
+TELL_EVERY = 1.0
+"""Seconds between two looks for notes, so that profiles that fail together share a line."""
+
+_RELOAD = getattr(signal, "SIGHUP", None)
+
+
+class Chosen(NamedTuple):
+    """What to ask for, and how often. Times are in seconds."""
+
+    profiles: Sequence[Settings]
+    names: Sequence[str]
+    """The names of all profiles, also of other shards: how one is shown depends on the others."""
+    interval: float
+    least: float
+    """The shortest time between two questions for a profile that was answered."""
+
+
+class ExporterOptions(NamedTuple):
+    """The options of an exporter."""
+
+    choose: Callable[[], Chosen]
+    """Reads the settings, at the start and on SIGHUP. Raises UsageError."""
+    places: Sequence[Sequence[Address]]
+    """Where to listen: each place is one address, or one of each family."""
+    files: AccessFiles
+    is_insecure: bool
+    """Whether other machines may reach it without TLS and a token."""
+    allowed_hosts: Sequence[str]
+    """Further host names that it answers to."""
+    concurrency: int
+    trace: Trace | None = None
+
+
+def export(options: ExporterOptions) -> ExitCode:
+    """Serve until a signal ends it, and return the exit code. On SIGHUP everything is read again.
+
+    Raises AuthError if a single profile has no usable key, and UsageError if it cannot listen.
+    """
+    files = options.files
+    files.check()
+    for address in _addresses(options):
+        check_exposure(
+            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=options.is_insecure
+        )
+    with _signals() as came:
+        exporter = _Exporter(options)
+        with at_ending(exporter.close):
+            exporter.start()
+            number = exporter.run(came)
+    # A second signal ends it at once.
+    exporter.finish()
+    return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.OK
 
 
 class Note(NamedTuple):
@@ -41,7 +93,7 @@ class Note(NamedTuple):
 
 
 class Notes:
-    """Which readings fail, and what is to be told of that since it was last asked for."""
+    """Which readings fail, and the notes on changes since the last call of `new`. Pure but for its lock."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -50,7 +102,7 @@ class Notes:
         self._recovered: list[str] = []
 
     def take(self, readings: Sequence[Reading]) -> None:
-        """Take note of readings that have come."""
+        """Take readings."""
         with self._guard:
             for reading in readings:
                 self._take(reading)
@@ -66,92 +118,35 @@ class Notes:
             self._failed.setdefault(Note(reading.error.message, reading.error.hint), []).append(reading.name)
 
     def forget(self, profiles: Iterable[str]) -> None:
-        """Expect nothing more of profiles that went."""
+        """Forget profiles that are no longer asked for."""
         gone = set(profiles)
         with self._guard:
             self._failing = {place for place in self._failing if place[0] not in gone}
 
-    def told(self) -> Iterator[Note]:
-        """Give what is to be told since: what is the same of several is one line."""
+    def new(self) -> Iterator[Note]:
+        """Yield the notes since the last call. Profiles that fail in the same way share one."""
         with self._guard:
             failed, self._failed = self._failed, {}
             recovered, self._recovered = self._recovered, []
         for note, names in failed.items():
-            yield Note(f"{_listed(names)} cannot be read: {note.message}", note.hint)
+            yield Note(f"{listed(names)} cannot be read: {note.message}", note.hint)
         if recovered:
-            yield Note(f"{_listed(recovered)} can be read again")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return all of up to three names, and of more the first two and how many more there are."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
-
-
-TELL_EVERY = 1.0
-"""Seconds between two times at which failures are told: what fails together is told together."""
-
-
-class Chosen(NamedTuple):
-    """What is asked, and how often. Times are in seconds."""
-
-    profiles: Sequence[Settings]
-    names: Sequence[str]
-    """Those of all profiles, of other shards, too: how one is shown depends on the others."""
-    interval: float
-    least: float
-    """Never less than this between two questions to a profile that has answered."""
-
-
-class Order(NamedTuple):
-    """What an exporter is to do."""
-
-    choose: Callable[[], Chosen]
-    """Reads the settings, at the start and each time that they may have changed. Raises UsageError."""
-    places: Sequence[Sequence[Address]]
-    """Where to listen: each place is an address, or one of each family."""
-    files: AccessFiles
-    is_insecure: bool
-    """Whether others may reach it without TLS and token."""
-    allowed_hosts: Sequence[str]
-    """Further names that it may be asked as."""
-    concurrency: int
-    trace: Trace | None = None
-
-
-def export(order: Order) -> ExitCode:
-    """Serve until a signal ends it, and return the code to end with. SIGHUP has everything read again.
-
-    Raises AuthError where there is a single profile and it has no usable key, UsageError where it cannot listen.
-    """
-    files = order.files
-    files.check()
-    for address in _addresses(order):
-        check_exposure(
-            address, has_tls=files.key is not None, has_token=files.token is not None, is_insecure=order.is_insecure
-        )
-    with _signals() as came:
-        exporter = _Exporter(order)
-        with at_ending(exporter.close):
-            exporter.start()
-            number = exporter.run(came)
-    # A second signal ends it at once.
-    exporter.finish()
-    return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.OK
+            yield Note(f"{listed(recovered)} can be read again")
 
 
 class _Exporter:
-    """What asks, what is known, who is told, and what is left in the ledger."""
+    """Puts the parts together: what asks, the page, the servers, the log and the ledger."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        # Only where others reach it: in a strange network, the name of a laptop may be one that the network gave it.
-        own_name = None if all(each.is_loopback for each in _addresses(order)) else socket.gethostname()
-        self._hosts = read_hosts(order.allowed_hosts, own_name=own_name)
+    def __init__(self, options: ExporterOptions) -> None:
+        self._options = options
+        # Only if others can reach it: in a strange network, the network may have given a laptop its name.
+        own_name = None if all(each.is_loopback for each in _addresses(options)) else socket.gethostname()
+        self._hosts = read_hosts(options.allowed_hosts, own_name=own_name)
         self._host_refused = threading.Event()
-        self._access = read_access(order.files)
-        self._chosen = order.choose()
+        self._access = read_access(options.files)
+        self._chosen = options.choose()
         self._is_refusal_told = False
-        self._board = Board()
+        self._board = MetricsBoard()
         self._pages = Pages(self._board.page)
         self._notes = Notes()
         self._remembering = Remembering()
@@ -160,10 +155,10 @@ class _Exporter:
         self._asking = Asking(
             interval=self._chosen.interval,
             least=self._chosen.least,
-            concurrency=order.concurrency,
-            taken=self._take,
-            completed=self._show,
-            trace=order.trace,
+            concurrency=options.concurrency,
+            on_readings=self._take,
+            on_first_round=self._show,
+            trace=options.trace,
         )
 
     def start(self) -> None:
@@ -172,24 +167,24 @@ class _Exporter:
         _warn_of_exposures(profiles)
         _require_key(profiles)
         keep_one_arena()
-        # Before anybody is asked: the port may be in use.
-        shown = Shown(
+        # Before the first question, as the port may be in use.
+        shown = Served(
             self._pages, lambda: self._board.is_shown, lambda: self._access, self._hosts, self._host_refused.set
         )
-        self._servers = servers = Servers(self._order.places, shown)
+        self._servers = servers = Servers(self._options.places, shown)
         self._use(self._chosen)
         self._remembering.start()
         self._spending.start()
         self._asking.start(profiles)
         servers.start()
-        scheme = "http" if self._order.files.key is None else "https"
+        scheme = "http" if self._options.files.key is None else "https"
         where = " and ".join(f"{scheme}://{address}/metrics" for address in servers.addresses)
         log_note(f"listening on {where}, asking for {_counted(profiles)} every {self._chosen.interval:g} seconds")
-        # What is there by now stays: nobody has to look at it again and again for garbage.
+        # These objects stay: leave them out of all looks for garbage.
         gc.freeze()
 
     def run(self, came: Callable[[], int | None]) -> int:
-        """Go on until a signal that ends it; return which."""
+        """Go on until a signal ends it; return its number. `came` returns the next signal."""
         told_at = time.monotonic()
         while (number := came()) in {None, _RELOAD}:
             if number is not None:
@@ -204,26 +199,26 @@ class _Exporter:
         return number
 
     def close(self) -> None:
-        """Ask no more. Takes no lock: a signal may call it."""
+        """Ask no more. It takes no lock, as a signal may call it."""
         self._asking.close()
 
     def finish(self) -> None:
-        """Answer no more, and write what is owed."""
+        """Answer no more, and write the readings that are waiting to the ledger."""
         if self._servers is not None:
             self._servers.finish()
-        # Before what is under way is broken off: that is no failure of anybody.
+        # Before questions under way are broken off: that is no failure to report.
         self._tell()
         self.close()
         self._spending.finish()
         self._remembering.finish()
 
     def _reload(self) -> None:
-        """Read everything again; what cannot be used leaves everything as it was, and is told."""
+        """Read everything again. If any of it cannot be used, change nothing, and say so."""
         try:
-            access = read_access(self._order.files)
-            chosen = self._order.choose()
+            access = read_access(self._options.files)
+            chosen = self._options.choose()
             _require_key(chosen.profiles)
-        except Exception as error:  # noqa: BLE001  # a bug in what reads is no end of what runs
+        except Exception as error:  # noqa: BLE001  # a bug in reading must not end the service
             failure = error if isinstance(error, ApimartError) else bug(error)
             log_warning(f"nothing was changed: {failure.message}", failure.hint)
             return
@@ -233,7 +228,7 @@ class _Exporter:
         log_note(f"read again, asking for {_counted(chosen.profiles)}")
 
     def _use(self, chosen: Chosen) -> None:
-        """Tell of what was chosen, and of nothing else."""
+        """Show the chosen profiles, and no others."""
         before = {each.profile.value: each for each in self._chosen.profiles}
         for settings in chosen.profiles:
             known = before.pop(settings.profile.value, None)
@@ -257,10 +252,10 @@ class _Exporter:
         self._pages.forget()
 
     def _tell(self) -> None:
-        for note in self._notes.told():
+        for note in self._notes.new():
             log_note(note.message, note.hint)
         if self._host_refused.is_set() and not self._is_refusal_told:
-            # Once: what others send must not fill a log.
+            # Only once, as others could fill the log.
             self._is_refusal_told = True
             log_note(
                 "a question for a host name that is not answered to was refused (HTTP 421)",
@@ -268,12 +263,9 @@ class _Exporter:
             )
 
 
-_RELOAD = getattr(signal, "SIGHUP", None)
-
-
 @contextmanager
 def _signals() -> Iterator[Callable[[], int | None]]:
-    """Let signals only be noted; give what tells the next one: what ends it first, and one reload for several."""
+    """Only note signals, and yield a function that returns the next: first one that ends, one reload for several."""
     came: list[int] = []
 
     def next_one() -> int | None:
@@ -285,12 +277,12 @@ def _signals() -> Iterator[Callable[[], int | None]]:
         yield next_one
 
 
-def _addresses(order: Order) -> list[Address]:
-    return [address for place in order.places for address in place]
+def _addresses(options: ExporterOptions) -> list[Address]:
+    return [address for place in options.places for address in place]
 
 
 def _require_key(profiles: Sequence[Settings]) -> None:
-    """Raise AuthError where there is a single profile, and it has no usable key."""
+    """Raise AuthError if there is a single profile, and it has no usable key."""
     if len(profiles) == 1 and isinstance(profiles[0].api_key.value, NoKey):
         raise profiles[0].api_key.value.error
 

@@ -1,6 +1,6 @@
-"""What the profiles of an exporter have spent in the last day, by the gateway's own books, asked now and then.
+"""What the profiles of an exporter have spent in the last day. It asks the gateway's own books now and then.
 
-A by-product, in a thread of its own: whatever becomes of it, what the page tells of balances stays the same.
+It is a by-product, in a thread: whatever happens to that, the page shows the same balances.
 """
 
 import threading
@@ -12,33 +12,33 @@ from decimal import Decimal
 
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import NoBooksError
-from apimart_cli.processes.signals import held_back
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.words import Scope
 
 WINDOW = timedelta(hours=24)
-"""The time whose spend is told."""
+"""The time for which the spend is shown."""
 
 ASK_EVERY = 300.0
 """Least seconds between two questions about one profile."""
 
 WITHOUT_BOOKS = 3600.0
-"""Seconds for which a gateway that keeps no books is not asked for any."""
+"""Seconds for which a gateway that keeps no books is not asked again."""
 
 AT_ONCE = 20
-"""Most profiles that are asked about side by side: balances come first."""
+"""Most profiles that are asked about at the same time, as balances come first."""
 
 _PAUSE = 1.0
 """Seconds between two looks at what is due."""
 
-Told = Callable[[str, Scope, Decimal | None], None]
-"""Takes the name of a profile, whose books were asked, and what was spent; None where that is not known."""
+TakeSpent = Callable[[str, Scope, Decimal | None], None]
+"""Takes the name of a profile, the scope of the books, and what was spent; None if that is not known."""
 
 
 class Spending:
     """Asks the books for an exporter, from `start` to `finish`."""
 
-    def __init__(self, told: Told, *, every: float = ASK_EVERY) -> None:
-        self._told = told
+    def __init__(self, take: TakeSpent, *, every: float = ASK_EVERY) -> None:
+        self._take = take
         self._every = every
         self._guard = threading.Lock()
         self._profiles: dict[str, Settings] = {}
@@ -47,21 +47,20 @@ class Spending:
         self._is_over = threading.Event()
 
     def use(self, profiles: Sequence[Settings]) -> None:
-        """Ask for these profiles from now on, as far as they allow it, once each has been read."""
+        """Ask for these profiles from now on, if they allow it, as soon as each was read."""
         with self._guard:
             self._profiles = {each.profile.value: each for each in profiles if each.books.value}
             self._due_at = {name: at for name, at in self._due_at.items() if name in self._profiles}
 
     def seen(self, settings: Settings) -> None:
-        """Take note that a profile was read: its key is known, and nothing has to be asked of a person for it."""
+        """Note that a profile was read: its key is known, so the user is not asked for it."""
         with self._guard:
             if settings.profile.value in self._profiles:
                 self._due_at.setdefault(settings.profile.value, 0.0)
 
     def start(self) -> None:
-        """Begin. Where the system starts no thread, nothing is told of what was spent."""
-        with suppress(RuntimeError), held_back():
-            threading.Thread(target=self._run, name="apimart-spending", daemon=True).start()
+        """Begin. Where the system starts no thread, the page does not show what was spent."""
+        start_thread(self._run, "spending")
 
     def finish(self) -> None:
         """Ask no more."""
@@ -71,7 +70,7 @@ class Spending:
         while not self._is_over.wait(_PAUSE):
             due = self._due()
             if due:
-                # Nothing depends on it, and the next look comes.
+                # Nothing depends on it, and it is tried again.
                 with suppress(Exception):
                     self._ask(due)
 
@@ -101,4 +100,4 @@ class Spending:
                 if isinstance(reading.error, NoBooksError):
                     self._without_books[reading.host] = time.monotonic() + WITHOUT_BOOKS
                 spent = None if reading.usage is None else spent_of(reading.usage)
-                self._told(reading.profile, reading.scope, spent)
+                self._take(reading.profile, reading.scope, spent)

@@ -1,1 +1,1 @@
-"""The gateway: targets in, readings out, each inside its deadline. The only importer of requests and urllib3."""
+"""The gateway: targets in, readings out, each within its time limit. Only this package imports requests and urllib3."""

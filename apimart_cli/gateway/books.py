@@ -16,29 +16,30 @@ from urllib.parse import urlencode
 
 from apimart_cli.errors import ApimartError, BadResponseError, NoBooksError, Trace, UnavailableError, UsageError
 from apimart_cli.gateway.answer import (
-    NO_ENDPOINT_STATUSES,
     NO_ERROR,
     Answer,
     JsonNumber,
     NotStrictError,
     amount_in,
     described,
-    failure_of,
-    failure_told,
-    fields_of,
     is_old,
     parse_object,
     reject,
     required,
-    server_words,
-    shortage_told,
-    words_of_error,
 )
 from apimart_cli.gateway.client import ask_as
 from apimart_cli.gateway.failures import MAX_DATE_LENGTH, untrustworthy
 from apimart_cli.gateway.question import Means, QuestionOf, Sharing
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.gateway.refusals import (
+    NO_ENDPOINT_STATUSES,
+    failure_of,
+    failure_told,
+    fields_of,
+    server_words,
+    shortage_told,
+    words_of_error,
+)
+from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.target import Target
@@ -126,7 +127,8 @@ class BooksQuestion(QuestionOf[Usage, BooksReading]):
         return failure_of_books(answer, query=self._query, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Usage | ApimartError) -> BooksReading:
-        return BooksReading(target.profile, target.scope, result, key.key_id if key else None, target.host)
+        key_id = key.key_id if key else None
+        return BooksReading(target.profile, target.scope, result, key_id, target.host, self._quoted_in(result))
 
 
 @contextmanager

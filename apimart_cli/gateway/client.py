@@ -1,4 +1,4 @@
-"""Many questions side by side, each held to its own wall clock."""
+"""Asking many questions side by side, each within its own time limit."""
 
 import threading
 import time
@@ -7,44 +7,48 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, Trace, UsageError
+from apimart_cli.errors import ApimartError, Trace, no_thread
 from apimart_cli.gateway.question import Means, Question, QuestionOf, Sharing
-from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.key import GivenKey
-from apimart_cli.keys.redactor import Redactor
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.gateway.transport import Looking, Transport
+from apimart_cli.keys.key import GivenKey, Redactor
+from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target
 
 R = TypeVar("R")
 
 MAX_CONCURRENCY = 50
-"""Most keys that are asked about at once, each for its own balance, its account's, or both side by side."""
+"""Most keys that are asked about at once, each for its own balance, its account's, or both."""
 
 LONGEST_WAIT = 0.2
-"""Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait begins is noticed when it ends."""
+"""Most seconds to wait at a stretch: a Ctrl-C that comes just before a wait is noticed when the wait ends."""
 
 STOP_SECONDS = 0.15
-"""Most seconds to wait, at the end, until the sources of all keys together have stopped what they run."""
+"""Most seconds to wait, at the end, until the sources of all keys have stopped what they run."""
 
 STOP_PAUSE = 0.005
-"""Seconds between two looks whether they have."""
+"""Seconds between two looks at whether they have."""
 
 
 @contextmanager
 def ask(
-    targets: Sequence[Target], *, trace: Trace | None = None, sharing: Sharing | None = None
+    targets: Sequence[Target],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
+    looking: Looking | None = None,
 ) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
-    However the block is left, no command that prints a key is left running.
-
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
-    is doing. At most MAX_CONCURRENCY are under way for each scope that is asked; the clock of the others has not
-    started. Targets that turn out to have one key, endpoint and time limit are asked once and share the answer.
-    `trace` is told what happens, from any thread. With a `sharing` that others have, too, no key is read twice.
+    is doing. For each scope that is asked, at most MAX_CONCURRENCY questions run at once; the clock of the others has
+    not started. Targets that have the same key, endpoint and time limit are asked once and share the answer. `trace` is
+    told what happens, from any thread. With a `sharing` that others use, too, no key is read twice. With
+    `looking` each question is asked as often as that says.
+
+    However the block is left, no command that prints a key is left running.
     """
-    with ask_as(Question, targets, trace=trace, sharing=sharing) as readings:
+    with ask_as(Question, targets, trace=trace, sharing=sharing, looking=looking) as readings:
         yield readings
 
 
@@ -55,9 +59,10 @@ def ask_as(
     *,
     trace: Trace | None = None,
     sharing: Sharing | None = None,
+    looking: Looking | None = None,
 ) -> Iterator[Iterator[R]]:
     """Do as `ask`, with questions of another kind, which are made of a target each."""
-    asking = _Asking(question, targets, trace, sharing)
+    asking = _Asking(question, targets, trace, sharing, looking)
     with at_ending(asking.close):
         try:
             asking.start_next()
@@ -68,7 +73,7 @@ def ask_as(
 
 
 class _Asking(Generic[R]):
-    """The questions of one `ask`: waiting, running or settled. Threads are daemons, so that none can hold the exit."""
+    """The questions of one `ask`: waiting, running or settled. Their threads do not keep the process from ending."""
 
     def __init__(
         self,
@@ -76,30 +81,29 @@ class _Asking(Generic[R]):
         targets: Sequence[Target],
         trace: Trace | None = None,
         sharing: Sharing | None = None,
+        looking: Looking | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
         self.transport = Transport(connections=self._most)
-        # It knows every key of the run; one that must be read first, from then on.
+        # It knows every key of the run from the start, or from when the key was read.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace)
+        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace, looking)
         self._is_closed = False
         self._questions = [_Watched(question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)
         self._running: list[_Watched[R]] = []
 
     def start_next(self) -> None:
-        """Start what fits. Where the system starts no more threads, the rest waits for those that run."""
+        """Start as many as may run. Where the system starts no more threads, the rest waits for those that run."""
         while self._waiting and len(self._running) < self._most:
             question = self._waiting[0]
-            try:
-                question.start()
-            except RuntimeError:
-                if self._running:
-                    return
-                question.fail(UsageError("nothing can be asked: the system starts no thread", NO_THREAD_HINT))
-            else:
+            if question.start():
                 self._running.append(question)
+            elif self._running:
+                return
+            else:
+                question.fail(no_thread("nothing can be asked"))
             self._waiting.popleft()
 
     def readings(self) -> Iterator[R]:
@@ -111,14 +115,14 @@ class _Asking(Generic[R]):
 
     def close(self) -> None:
         """Leave no time to the questions under way, and wait a moment until the sources of their keys have stopped."""
-        # Called in the handler of a signal, too, so it takes no lock.
+        # It takes no lock, as the handler of a signal calls it, too.
         self._is_closed = True
         give_up_at = time.monotonic() + STOP_SECONDS
         while any(question.is_at_key for question in self._questions) and time.monotonic() < give_up_at:
             time.sleep(STOP_PAUSE)
 
     def _settle_or_wait(self) -> None:
-        """Settle what has ended, start what fits in its place; where nothing has ended, wait for it."""
+        """Settle what has ended and start others in its place; where nothing has ended, wait for that."""
         ended = [question for question in self._running if question.settle_if_over()]
         if ended:
             self._running = [question for question in self._running if question not in ended]
@@ -128,7 +132,7 @@ class _Asking(Generic[R]):
 
 
 class _Watched(Generic[R]):
-    """A question in a thread of its own, held to its clock by whoever waits for it."""
+    """A question in a thread of its own. The thread that waits for it holds it to its clock."""
 
     def __init__(self, question: QuestionOf[Any, R], changed: threading.Condition) -> None:
         self._question = question
@@ -136,23 +140,20 @@ class _Watched(Generic[R]):
         self._has_begun = False
         self._answer: R | None = None
         self.reading: R | None = None
-        """What it is settled with, once it is."""
+        """Its reading, once that is settled."""
 
     @property
     def is_at_key(self) -> bool:
-        """Whether the source of its key is at work."""
+        """Whether it is reading its key."""
         return self._has_begun and self._question.is_at_key
 
-    def start(self) -> None:
-        """Start asking. Raises RuntimeError where the system starts no thread."""
+    def start(self) -> bool:
+        """Start asking; return whether the system started a thread for it."""
         self._question.begin()
-        # Before the thread runs: a signal may come as soon as it does.
+        # Before the thread runs, as a signal may come as soon as it does.
         self._has_begun = True
-        try:
-            threading.Thread(target=self._run, name="apimart-question", daemon=True).start()
-        except RuntimeError:
-            self._has_begun = False
-            raise
+        self._has_begun = start_thread(self._run, "question", takes_signals=True) is not None
+        return self._has_begun
 
     def fail(self, error: ApimartError) -> None:
         self.reading = self._question.reading(error)
@@ -162,7 +163,7 @@ class _Watched(Generic[R]):
         return max(0.0, self._question.ends_at - time.monotonic())
 
     def settle_if_over(self) -> bool:
-        """Fix the reading when there is an answer or no time left; a later answer changes nothing any more."""
+        """Settle the reading when there is an answer or no time left; a later answer changes nothing."""
         if self._answer is not None:
             self.reading = self._answer
         elif self.seconds_to_settle() == 0:

@@ -1,9 +1,8 @@
-"""Connecting to a name with several addresses: the next one is tried while an earlier one is silent (RFC 8305).
+"""Connections: each goes where its URL says and nowhere else, gives strict answers, and has TLS settings made once.
 
-urllib3 gives the whole time limit to the first address (urllib3#797). The libraries that race addresses need an event
-loop (asyncio, aiohappyeyeballs, anyio), whose import takes 15 ms, at every start; so it is done here.
-
-Connections: each goes where its URL says and nowhere else, gives strict answers, and has TLS settings made once.
+Of a name with several addresses, the next one is tried while an earlier one is silent (RFC 8305). urllib3 gives the
+whole time limit to the first address (urllib3#797), and the libraries that race addresses (asyncio, aiohappyeyeballs,
+anyio) need an event loop, which takes 15 ms to import at every start.
 """
 
 import os
@@ -30,7 +29,7 @@ from apimart_cli.gateway.wire import StrictResponse
 from apimart_cli.target import is_loopback_address, is_plain_http
 
 NEXT_AFTER = 0.25
-"""Seconds for which an address may be silent before the next one is tried beside it, as RFC 8305 recommends."""
+"""Seconds for which an address may be silent before the next one is tried as well, as RFC 8305 recommends."""
 
 Found = tuple[Any, ...]
 """An address as `getaddrinfo` returns it."""
@@ -47,7 +46,7 @@ def look_up(host: str, port: int) -> list[Found]:
 
 
 def connect_to_first(found: Sequence[Found], seconds: float, options: Iterable[Any] | None = None) -> socket.socket:
-    """Return a connection to the first of these addresses that takes one; nothing was sent on it, nor on any other.
+    """Return a connection to the first of these addresses that takes one. Nothing is sent on any of them.
 
     Raises TimeoutError when none does within `seconds`, and the last failure, an OSError, when all have failed.
     """
@@ -87,7 +86,7 @@ def connect_to_first(found: Sequence[Found], seconds: float, options: Iterable[A
 
 
 def _in_turns(found: Sequence[Found]) -> Iterable[Found]:
-    """Yield the addresses in their order, but of the two families in turns: often all of one are dead."""
+    """Yield the addresses in their order, but the two families in turns: often all of one family are dead."""
     first = [each for each in found if each[0] == found[0][0]]
     others = [each for each in found if each[0] != found[0][0]]
     return (each for pair in zip_longest(first, others) for each in pair if each is not None)
@@ -134,7 +133,7 @@ class RacingConnection(urllib3.connection.HTTPConnection):
         return self.timeout
 
     def _with_address(self, socks: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings of a SOCKS proxy with the address that answers first in the place of its name.
+        """Return the settings of a SOCKS proxy with the address that answers first in place of its name.
 
         PySocks makes its own connections, and tries one address after the other.
         """
@@ -148,29 +147,29 @@ class RacingConnection(urllib3.connection.HTTPConnection):
 _CA_HINT = "correct the variable, or unset it to trust the usual authorities"
 
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""How OpenSSL looks for a certificate in a folder."""
+"""The names by which OpenSSL looks for a certificate in a folder."""
 
 Authorities = tuple[tuple[str, str], ...]
-"""Which certificate authorities are trusted: for each file or folder what names it, and its path."""
+"""The certificate authorities that are trusted: of each file or folder the setting that names it, and its path."""
 
 
 def authorities(environ: Mapping[str, str] = os.environ) -> Authorities:
     """Return the authorities that the environment names, else the usual ones.
 
-    A bundle comes first, as of requests and of curl; then what OpenSSL itself reads, a file and folders.
+    The variables of requests and curl, which name a bundle, come first; then those of OpenSSL, a file and folders.
     """
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if environ.get(variable):
             return ((variable, environ[variable]),)
     found = [("SSL_CERT_FILE", environ["SSL_CERT_FILE"])] if environ.get("SSL_CERT_FILE") else []
     folders = [folder for folder in environ.get("SSL_CERT_DIR", "").split(os.pathsep) if folder]
-    # Of several folders some may be missing: distributions give one list for all of them.
+    # Some of the folders may be missing: a list often has those of several distributions.
     present = [folder for folder in folders if os.path.exists(folder)] or folders[:1]
     return (*found, *(("SSL_CERT_DIR", folder) for folder in present)) or (("certifi", DEFAULT_CA_BUNDLE_PATH),)
 
 
 class Adapter(HTTPAdapter):
-    """Gives connections, direct or through a proxy, that share one TLS context for each CA setting."""
+    """Makes connections, direct or through a proxy, that share one TLS context for each CA setting."""
 
     def __init__(self, *, connections: int) -> None:
         super().__init__(pool_maxsize=connections)
@@ -178,9 +177,9 @@ class Adapter(HTTPAdapter):
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> tuple[Any, Any]:
-        """Return where to connect to, and the TLS context to do it with.
+        """Return where to connect to, and the TLS context for it.
 
-        Left to themselves the libraries read the CA file again for every connection: 140 certificates each time.
+        By themselves the libraries read the CA file again for every connection: 140 certificates each time.
         """
         host, settings = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
@@ -203,17 +202,17 @@ class Adapter(HTTPAdapter):
         return pool
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Return the manager of a proxy. A proxy that is itself reached over TLS is trusted by the same authorities."""
+        """Return the manager of a proxy. The same authorities count for a proxy that is itself reached over TLS."""
         if proxy.lower().startswith("https:"):
             settings["proxy_ssl_context"] = TLS_CONTEXTS.get(authorities())
         return super().proxy_manager_for(proxy, **settings)
 
 
 class LoopbackConnection(RacingConnection):
-    """A connection without TLS: only to an address of this machine, whatever its name is said to mean."""
+    """A connection without TLS: only to an address of this machine, wherever its name leads."""
 
     def _addresses(self) -> list[Found]:
-        """Return addresses that were checked. `localhost` is a name, and a hosts file may point it elsewhere."""
+        """Return the addresses, all checked: `localhost` is a name, and a hosts file may point it elsewhere."""
         found = super()._addresses()
         if not all(is_loopback_address(str(address[0])) for *_, address in found):
             raise UsageError(
@@ -225,9 +224,9 @@ class LoopbackConnection(RacingConnection):
 
 
 class TlsContexts:
-    """One TLS context for each CA setting, made once, however many threads ask for it at once, and however often.
+    """One TLS context for each CA setting, made once and shared by all threads.
 
-    A file of authorities that has changed since is read again: some processes go on for weeks.
+    A file of authorities that has changed since is read again, as some processes run for weeks.
     """
 
     def __init__(self) -> None:
@@ -251,14 +250,14 @@ class TlsContexts:
 
 
 TLS_CONTEXTS = TlsContexts()
-"""Those of this process."""
+"""The contexts of this process."""
 
 MOST_CONTEXTS = 8
 """Most contexts that are kept; a process has one CA setting, and tests have many."""
 
 
 def _stamp(trusted: Authorities) -> object:
-    """Return what changes when the context would be another one: the authorities, where secrets are logged."""
+    """Return a value that changes when the context has to be made again: the authorities, where secrets are logged."""
     log = os.environ.get("SSLKEYLOGFILE") if os.environ.get("APIMART_KEYLOG") == "1" else None
     try:
         found = [os.stat(place) for _, place in trusted]
@@ -268,13 +267,13 @@ def _stamp(trusted: Authorities) -> object:
 
 
 def _make_context(trusted: Authorities) -> ssl.SSLContext:
-    # Not `create_default_context`: it writes the session's secrets wherever SSLKEYLOGFILE says, unasked.
+    # Not `create_default_context`: it always writes the session's secrets to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
     context.hostname_checks_common_name = False
     if sys.version_info >= (3, 13):
-        # As Python's own default since then.
+        # Python's own default since 3.13.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     for source, place in trusted:
         _load_authorities(context, source, place)
@@ -288,7 +287,7 @@ def _load_authorities(context: ssl.SSLContext, source: str, place: str) -> None:
     thing = "folder" if is_folder else "file"
     try:
         context.load_verify_locations(**{"capath" if is_folder else "cafile": place})
-        # OpenSSL looks into a folder when it verifies, and passes over what it cannot use.
+        # OpenSSL looks into a folder only when it verifies, and passes over files that it cannot use.
         if is_folder and not any(map(_HASHED_NAME.fullmatch, os.listdir(place))):
             fault = "a folder without CA certificates"
             hint = f"{_CA_HINT}; in a folder, certificates need the names that `openssl rehash` gives them"
@@ -303,7 +302,7 @@ def _load_authorities(context: ssl.SSLContext, source: str, place: str) -> None:
 
 
 def _log_secrets_where_asked(context: ssl.SSLContext) -> None:
-    """Obey SSLKEYLOGFILE only where APIMART_KEYLOG=1 says so: who reads that file reads the key."""
+    """Obey SSLKEYLOGFILE only with APIMART_KEYLOG=1: with that file, the key can be read in the traffic."""
     path = os.environ.get("SSLKEYLOGFILE")
     if not path or os.environ.get("APIMART_KEYLOG") != "1":
         return
@@ -313,9 +312,9 @@ def _log_secrets_where_asked(context: ssl.SSLContext) -> None:
     fault = None
     try:
         with found(Path(path), trusted_owners()) as place:
-            # Private, where it is new: the library would make it readable for everybody.
+            # A new one is private: the library would make it readable for every user.
             os.close(place.open_safe(os.O_WRONLY | os.O_APPEND | os.O_CREAT))
-            # By its path, which no other user can change.
+            # The library opens it by its path, which no other user can change.
             context.keylog_filename = str(place.path)
     except UnsafeError as error:
         fault = error.reason(Path(path))

@@ -1,6 +1,6 @@
-"""Failures: what a status, a silence or a broken answer is called. Pure: no I/O, no library.
+"""Failures: the error for a status, for silence or for a broken answer. Pure: no I/O, no library.
 
-The errors of the libraries become errors of ours in `library_errors`, with what stands here.
+`library_errors` turns the errors of the libraries into these.
 """
 
 from datetime import UTC, datetime
@@ -39,10 +39,10 @@ _NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimar
 
 
 def error_of_status(status: int, *, said: str, location: str | None, scope: Scope = Scope.KEY) -> ApimartError:
-    """Return the error that an HTTP status other than 200 is.
+    """Return the error for an HTTP status other than 200.
 
-    `said` is what the server said of it, ready to follow a sentence; `location` where a redirect leads;
-    `scope` whose balance was asked for.
+    `said` is what the server said of it, ready to follow a sentence; `location` is where a redirect leads; `scope` is
+    the balance that was asked for.
     """
     retryable = status in RETRYABLE_STATUSES
     if status in AUTH_STATUSES:
@@ -69,7 +69,7 @@ def error_of_status(status: int, *, said: str, location: str | None, scope: Scop
 def no_money(status: int, *, said: str, floor: str | None = None) -> PaymentRequiredError:
     """Return the error for a gateway that says that the quota of the key or the balance is used up.
 
-    `said` is what it said, ready to follow a sentence; `floor` what is left and what it wants, where it told that.
+    `said` is what it said, ready to follow a sentence; `floor` is how much is left and how much it wants, if it told.
     """
     if status == 402:
         message = f"the gateway asks for payment (HTTP 402){said}"
@@ -80,21 +80,21 @@ def no_money(status: int, *, said: str, floor: str | None = None) -> PaymentRequ
 
 
 def answered_by_another(who: str, status: int, *, said: str) -> BadResponseError:
-    """Return the error for a refusal of the question that is not the gateway's; `said` follows a sentence."""
+    """Return the error for a refusal that does not come from the gateway; `said` follows a sentence."""
     return BadResponseError(f"{who} answered in place of the gateway (HTTP {status}){said}", _ANOTHER_HINT)
 
 
 def key_rejected(said: str, *, source: str | None = None) -> AuthError:
     """Return the error for a key that the gateway does not take.
 
-    `said` is what the gateway said of it, ready to follow the name of the key; `source` where the key came from.
+    `said` is what the gateway said of it, ready to follow the name of the key; `source` is where the key came from.
     """
     key = f"the API key from {source}" if source else "the API key"
     return AuthError(f"the gateway rejected {key}{said}", AUTH_HINT, rejection=said)
 
 
 def key_overdue(profile: str) -> AuthError:
-    """Return the error for a key whose source did not give it in time."""
+    """Return the error for a key that its source did not give in time."""
     return AuthError(
         f"the API key of profile {profile} was not there within the time limit",
         "see why its source takes so long, or allow more time with --timeout",

@@ -1,4 +1,4 @@
-"""The errors of requests, urllib3, http.client, ssl and socket: each translated once, with a note when it comes."""
+"""The errors of requests, urllib3, http.client, ssl and socket, each translated into an error of ours in one place."""
 
 import http.client
 import re
@@ -22,7 +22,7 @@ _CERTIFICATE_HINT = (
 )
 
 _STRICT_CODES = range(80, 95)
-"""What is wrong with a certificate only where OpenSSL is strict (X509_V_FLAG_X509_STRICT), by openssl/x509_vfy.h."""
+"""Faults of a certificate that OpenSSL sees only when strict (X509_V_FLAG_X509_STRICT), by openssl/x509_vfy.h."""
 
 _REMEDIES = {
     85: "have the certificates issued anew with authorityKeyIdentifier = keyid",
@@ -30,7 +30,7 @@ _REMEDIES = {
     89: "have the CA's certificate issued anew with basicConstraints = critical,CA:TRUE",
     92: "have the CA's certificate issued anew with keyUsage = critical,keyCertSign",
 }
-"""What mends the usual ones, as `openssl.cnf` says it."""
+"""What mends the usual ones, in the words of `openssl.cnf`."""
 
 _TLS_HINT = "check the base URL and what stands between here and it; nothing is ever sent over an unsafe connection"
 
@@ -53,7 +53,7 @@ def translate(error: Exception, target: Target, proxy: str | None = None) -> Api
 
 
 def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | None:
-    """Translate what our own machine's settings make impossible; asking again cannot help."""
+    """Translate faults in the settings of this machine; asking again cannot help."""
     error = causes[0]
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return UsageError("the proxy's address is malformed", _PROXY_HINT)
@@ -63,7 +63,7 @@ def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | N
         return UsageError(
             "a SOCKS proxy needs one more package", f"install it with: {command_to_add('requests[socks]')}"
         )
-    # A proxy's URL, or a base URL that passed our rules but not those of the libraries: too long a label, for example.
+    # A proxy's URL, or a base URL that passed our rules but not those of the libraries, as with too long a label.
     malformed_address = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
     if isinstance(error, malformed_address) or _has(causes, http.client.InvalidURL):
         return UsageError(
@@ -74,7 +74,7 @@ def _local_fault(causes: Sequence[BaseException], host: str) -> ApimartError | N
 
 
 def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartError | None:
-    """Translate failures that name themselves: TLS, the clock, an answer that is not HTTP."""
+    """Translate failures that have errors of their own: TLS, the clock, an answer that is not HTTP."""
     # Never retried: a certificate does not become valid, and asking again gives an attacker another try.
     if _has(causes, ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError):
         return _tls_fault(causes, target.host)
@@ -91,8 +91,8 @@ def _certain_fault(causes: Sequence[BaseException], target: Target) -> ApimartEr
 
 
 def _connection_fault(causes: Sequence[BaseException], host: str, proxy: str | None) -> ApimartError | None:
-    """Translate what remains, connections that were not made or did not last, with the best reason there is."""
-    # A SOCKS proxy that gives no connection is told like a host that does not answer.
+    """Translate the rest: connections that were not made or did not last, with the best reason there is."""
+    # The error of a SOCKS proxy that gives no connection is that of a host that does not answer.
     if _has(causes, urllib3.exceptions.ProxyError) or (proxy is not None and _has(causes, *_REFUSALS)):
         return _proxy_fault(causes, proxy or "that is set")
     if _has(causes, gaierror):
@@ -109,10 +109,10 @@ def _proxy_fault(causes: Sequence[BaseException], proxy: str) -> UnavailableErro
     """Translate a proxy that was not reached, or that was asked for a tunnel and refused."""
     reason, retryable = "the connection failed", True
     for cause in causes:
-        # The standard library tells the status of the refusal in words only, followed by the proxy's own words.
+        # The standard library gives the status of the refusal only in its message, before the proxy's own words.
         if refusal := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause)):
             reason, retryable = f"it answered with HTTP {refusal[1]}", refusal[1] in {"502", "503", "504"}
-        # A SOCKS proxy refuses by number; the words are those of the package that speaks SOCKS.
+        # A SOCKS proxy refuses by number; the words come from the package that speaks SOCKS.
         elif refusal := re.search(r"\b0x0[1-8]: ([A-Za-z ]+)", str(cause)):
             reason = refusal[1].lower()
         elif isinstance(cause, gaierror):
@@ -129,7 +129,7 @@ _REFUSALS = (urllib3.exceptions.NewConnectionError,)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and everything wrapped in it: as `reason`, as an argument, as cause or context."""
+    """Yield `error` and every error in it: as `reason`, as an argument, as cause or context."""
     seen: list[BaseException] = []
     queue = deque([error])
     while queue:

@@ -1,4 +1,4 @@
-"""Which proxy the environment names for a URL, with its mistakes, and which hosts NO_PROXY excepts.
+"""The proxy that the environment names for a URL, the mistakes in its address, and the hosts that NO_PROXY excepts.
 
 No library for Python knows all forms of NO_PROXY that curl and Go know: requests takes no port with an address or with
 the usual port, no `*.domain`, and no IPv6 network; httpx has rules of its own inside.
@@ -8,15 +8,17 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from requests.utils import get_environ_proxies, select_proxy
 
 from apimart_cli.errors import UsageError
+from apimart_cli.target import is_plain_http
 
 SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
-"""What a proxy may speak."""
+"""The protocols that a proxy may speak."""
 
 _FORM = "write it like http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT"
 
@@ -29,7 +31,7 @@ def environment_proxies(url: str, environ: Mapping[str, str] = os.environ) -> di
     """Return the proxies that are set, as requests takes them; none where NO_PROXY excepts the host of `url`."""
     excepted = environ.get("no_proxy") or environ.get("NO_PROXY")
     if not excepted:
-        # Also those of the settings of macOS and Windows, with the exceptions there.
+        # These include the proxies and the exceptions in the settings of macOS and Windows.
         return dict(get_environ_proxies(url))
     return {} if is_excepted(url, excepted) else dict(getproxies())
 
@@ -37,9 +39,9 @@ def environment_proxies(url: str, environ: Mapping[str, str] = os.environ) -> di
 def is_excepted(url: str, excepted: str) -> bool:
     """Tell whether a value of NO_PROXY names the host of `url`.
 
-    Known are, with commas or spaces between them: `*`; a domain, which stands for its subdomains, too, with or without
-    a dot before it; `*.domain`, for its subdomains; an address, an IPv6 one with or without brackets; a network, like
-    10.0.0.0/8 or fd00::/8; and a port after any of them but a network.
+    The value is a list, with commas or spaces between its members. Each is `*`; a domain, which stands for its
+    subdomains, too, with or without a dot before it; `*.domain`, for its subdomains; an address, an IPv6 one with or
+    without brackets; or a network, like 10.0.0.0/8 or fd00::/8. All but a network may have a port.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
@@ -59,7 +61,7 @@ def is_excepted(url: str, excepted: str) -> bool:
 
 
 def _split(entry: str) -> tuple[str, int | None]:
-    """Return a host of NO_PROXY and the port after it; an IPv6 address needs brackets to have one."""
+    """Return a host of NO_PROXY and the port after it; only in brackets an IPv6 address has one."""
     if _address(entry) is not None:
         return entry, None
     name, colon, port = entry.rpartition(":")
@@ -88,13 +90,42 @@ def _is_in_network(address: ipaddress.IPv4Address | ipaddress.IPv6Address, text:
 
 
 def chosen_proxy(url: str, proxies: dict[str, str]) -> str | None:
-    """Return the proxy of these that `url` is asked through, or None."""
+    """Return which of these proxies requests to `url` go through; None where none does."""
     proxy: str | None = select_proxy(url, proxies)
     return proxy
 
 
+def place_of(proxy: str) -> str:
+    """Return the host and the port of a proxy without its user and password, and without what may follow them."""
+    place = proxy.rpartition("@")[2].rpartition("//")[2]
+    return re.split(r"[/?#]", place)[0]
+
+
+class Route(NamedTuple):
+    """How requests to a gateway travel."""
+
+    proxy: str | None = None
+    """The host and the port of the proxy; None without one."""
+    named_by: str | None = None
+    """The variable that names the proxy, or that keeps one from being used; else None."""
+
+
+def route_to(url: str, environ: Mapping[str, str] = os.environ) -> Route:
+    """Return how requests to `url` travel. Raises UsageError for a proxy with a mistake in its address."""
+    named = {name for name, value in environ.items() if value}
+    if is_plain_http(url):
+        return Route()
+    proxy = chosen_proxy(url, environment_proxies(url, environ))
+    if proxy is not None:
+        check_proxy(proxy, environ)
+        return Route(place_of(proxy), _named_by(proxy, environ))
+    is_set = any(name.lower() in {"https_proxy", "all_proxy"} for name in named)
+    excepted = next((name for name in ("no_proxy", "NO_PROXY") if name in named), None)
+    return Route(named_by=excepted if is_set else None)
+
+
 def check_proxy(proxy: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise UsageError, which names the variable and no part of the address, for a proxy with a mistake in it."""
+    """Raise UsageError for a proxy with a mistake in its address. It names the variable and no part of the address."""
     fault = next(_faults(proxy), None)
     if fault is not None:
         what, hint = fault
@@ -108,10 +139,10 @@ def _named_by(proxy: str, environ: Mapping[str, str]) -> str:
 
 
 def _faults(proxy: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the address of a proxy, and what to write instead. No words of it are repeated."""
+    """Yield what is wrong with the address of a proxy, and what to write instead, without repeating any of it."""
     scheme, separator, rest = proxy.partition("://")
     if not separator:
-        # As curl: a proxy without a scheme speaks HTTP.
+        # As in curl, a proxy without a scheme speaks HTTP.
         scheme, rest = "http", proxy
     authority = re.split(r"[/?#]", rest)[0]
     beyond = rest[len(authority) :]

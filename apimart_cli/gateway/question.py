@@ -1,8 +1,6 @@
-"""What is got once, however many questions need it. Pure but for its lock.
+"""One question: its key and its answer, both within one time limit, and asked again where that can help.
 
-One question: its key, its answer, and the clock that both are held to.
-
-One question, asked again where that can help, inside its deadline.
+Questions that need the same key share it, and those that are the same share the answer.
 """
 
 import threading
@@ -21,39 +19,47 @@ from apimart_cli.errors import (
     UnavailableError,
     bug,
 )
-from apimart_cli.gateway.answer import Answer, failure_of, interpret
+from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
-from apimart_cli.gateway.transport import Transport
-from apimart_cli.keys.key import ApiKey, KeySource, SecondsLeft
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.gateway.transport import Looking, Transport
+from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
+
+KEY_GRACE = 0.15
+"""Seconds after its time limit that a source of a key has to say why it gave none."""
+
+MAX_ATTEMPTS = 4
+"""Most times one question is asked."""
+
+FIRST_PAUSE = 0.25
+"""Seconds before the first retry; each further pause is twice as long."""
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Asked(NamedTuple):
-    """What makes two questions the same one."""
+class QuestionIdentity(NamedTuple):
+    """Two questions with equal identities are the same question."""
 
     key_id: str
     endpoint: str
     timeout: float
     may_be_missing: bool = False
-    """Whether the endpoint was asked by default, and may be missing: to others a missing one is an error."""
+    """Whether the endpoint was asked by default, and may be missing: otherwise a missing one is an error."""
 
 
 class Shared(Generic[T]):
-    """What is got once, however many questions of a `Sharing` need it; its failure, too."""
+    """A key or an answer that is got once for all questions that need it; a failure is shared, too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outcome: T | ApimartError | None = None
         self.foretold: ApimartError | None = None
-        """A failure that is already certain, for the case that the rest of the answer outlives the clock."""
+        """A failure that is already certain, in case the time is over before the rest of the answer has come."""
 
     def get(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns; the first caller does it, the others wait for that. Raises its ApimartError."""
+        """Return what `work` returns: the first caller does it, the others wait. Raises the ApimartError of `work`."""
         with self._lock:
             if self._outcome is None:
                 try:
@@ -66,7 +72,7 @@ class Shared(Generic[T]):
 
 
 class Sharing:
-    """What some questions have in common: each key is read once, and the same question is asked once."""
+    """Sees to it that each key is read once, and that the same question is asked once."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -74,36 +80,33 @@ class Sharing:
         self._answers: dict[Hashable, Shared[Any]] = {}
 
     def key(self, source: KeySource) -> Shared[ApiKey]:
-        """Return what the questions that need the key of `source` share."""
+        """Return the key of `source`, for all questions that need it."""
         with self._guard:
             return self._keys.setdefault(id(source), Shared())
 
-    def answer(self, asked: Hashable) -> Shared[Any]:
-        """Return what the questions that are the same share."""
+    def answer(self, question: Hashable) -> Shared[Any]:
+        """Return the answer, for all questions that are the same."""
         with self._guard:
-            return self._answers.setdefault(asked, Shared())
-
-
-KEY_GRACE = 0.15
-"""Seconds after its time limit that a source of a key has to say why it gave none."""
+            return self._answers.setdefault(question, Shared())
 
 
 class Means(NamedTuple):
-    """What questions are asked with."""
+    """What several questions are asked with."""
 
     transport: Transport
     redactor: Redactor
-    """Quotes what the server says, and is told every key."""
+    """Quotes what the server says; every key that is read is added to it."""
     sharing: Sharing
     is_closed: Callable[[], bool]
-    """Whether nobody waits for an answer any more: then there is no time left."""
+    """Tells whether the answers are no longer wanted: then there is no time left."""
     trace: Trace | None = None
+    looking: Looking | None = None
 
 
 class QuestionOf(Generic[T, R_co]):
-    """One target, asked once, by one thread; another may watch the clock and go on without it.
+    """One target, asked once, by one thread. Another thread may watch the clock and go on without the answer.
 
-    What is asked for, and what it is settled with, is for subclasses to say.
+    Subclasses say what is asked for, and what the reading is.
     """
 
     def __init__(self, target: Target, means: Means) -> None:
@@ -113,7 +116,7 @@ class QuestionOf(Generic[T, R_co]):
         self._key: ApiKey | None = None
         self._is_past_key = False
         self._shared: Shared[T] | None = None
-        """What it shares with others once its key is known."""
+        """The answer, shared with the same questions, once the key is known."""
 
     def begin(self) -> None:
         """Start the clock."""
@@ -121,12 +124,12 @@ class QuestionOf(Generic[T, R_co]):
 
     @property
     def ends_at(self) -> float:
-        """When it is over, whatever it is doing, by `time.monotonic()`."""
+        """When its time is over, by `time.monotonic()`."""
         return self._deadline if self._is_past_key else self._deadline + KEY_GRACE
 
     @property
     def is_at_key(self) -> bool:
-        """Whether the source of its key may be at work, once it has begun."""
+        """Whether it may still be reading its key, once it has begun."""
         return not self._is_past_key
 
     noun: str
@@ -138,17 +141,17 @@ class QuestionOf(Generic[T, R_co]):
 
     @abstractmethod
     def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
-        """Return the error that a status other than 200 is, whatever its body."""
+        """Return the error for an answer with a status other than 200, whatever its body."""
 
     @abstractmethod
     def _settled(self, target: Target, key: ApiKey | None, result: T | ApimartError) -> R_co: ...
 
     def ask(self) -> R_co:
-        """Return the reading: what was asked for, or why there is none. Nothing is raised."""
+        """Return the reading: what was asked for, or the error in its place. Raises nothing."""
         try:
             return self.reading(self._ask())
         except ApimartError as error:
-            # Its frames hold connections, and whatever the server echoed.
+            # Its frames hold connections, and what the server echoed.
             error.__traceback__ = error.__context__ = error.__cause__ = None
             return self.reading(error)
         except Exception as error:  # noqa: BLE001  # a bug must fail the reading, not vanish with its thread
@@ -156,19 +159,23 @@ class QuestionOf(Generic[T, R_co]):
             return self.reading(bug(error))
 
     def overdue(self) -> R_co:
-        """Return the reading where there is no time left, in any thread."""
+        """Return the reading where no time is left. Any thread may call this."""
         target = self._target
         if self._shared is None:
             return self.reading(key_overdue(target.profile))
         return self.reading(self._shared.foretold or timed_out(target.host, target.timeout))
 
     def reading(self, result: T | ApimartError) -> R_co:
-        """Return what came of it as a reading."""
+        """Return the reading with this result or error."""
         target, key = self._target, self._key
         if isinstance(result, AuthError) and result.rejection is not None and key is not None:
-            # The answer may be shared by keys of several sources.
+            # Several sources may have given the key, and they share the answer.
             result = key_rejected(result.rejection, source=key.source)
         return self._settled(target, key, result)
+
+    def _quoted_in(self, result: T | ApimartError) -> tuple[str, ...]:
+        """Return what the message of a failure repeats of the gateway's words."""
+        return self._means.redactor.quoted_in(result.message) if isinstance(result, ApimartError) else ()
 
     def _ask(self) -> T:
         target, means = self._target, self._means
@@ -177,7 +184,7 @@ class QuestionOf(Generic[T, R_co]):
         finally:
             self._is_past_key = True
         shared: Shared[T] = means.sharing.answer(
-            Asked(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
+            QuestionIdentity(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
         )
         self._shared = shared
 
@@ -195,6 +202,7 @@ class QuestionOf(Generic[T, R_co]):
                 seconds_left=self._seconds_left,
                 foretell=foretell,
                 trace=means.trace,
+                looking=means.looking,
             )
         )
 
@@ -224,17 +232,14 @@ class Question(QuestionOf[Balance, Reading]):
 
     def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
         """Return the error, as `failure_of`."""
+        from apimart_cli.gateway.refusals import failure_of
+
         return failure_of(answer, scope=self._target.scope, redactor=redactor)
 
     def _settled(self, target: Target, key: ApiKey | None, result: Balance | ApimartError) -> Reading:
-        return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
-
-
-MAX_ATTEMPTS = 4
-"""Most times one question is asked."""
-
-FIRST_PAUSE = 0.25
-"""Seconds before the first retry; each further pause is twice as long."""
+        key_id = key.key_id if key else None
+        said = self._quoted_in(result)
+        return Reading(target.profile, target.scope, target.unit, result, key_id, target.host, quoted=said)
 
 
 def fetch(
@@ -247,25 +252,29 @@ def fetch(
     seconds_left: SecondsLeft,
     foretell: Callable[[ApimartError], None],
     trace: Trace | None = None,
+    looking: Looking | None = None,
 ) -> T:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
-    `foretell` is told each failure that a status line already proves, before the body after it is read. `trace` is told
-    of each attempt when it begins and when it ends.
+    `foretell` is called with each failure that a status line already proves, before the body is read. `trace` is called
+    when an attempt begins and when it ends. With `looking` there are as many attempts as that says.
 
-    Raises NoAccountError for an account that `target.may_be_missing`. One that must be there is asked once more after
-    it was missing: a fault on the way may have answered in its place.
+    Raises NoAccountError for an account that `target.may_be_missing`. Where that must be there, it is asked once more
+    after it was missing: a fault on the way may have answered in its place.
     """
     pause = FIRST_PAUSE
     absence = _Absence(target)
     tell = _dropped if trace is None else trace
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    attempts = MAX_ATTEMPTS if looking is None else looking.attempts
+    for attempt in range(1, attempts + 1):
         asked_to_wait: float | None = None
         began = time.monotonic()
         tell(f"{target.name}: attempt {attempt}: asking {target.host}")
         try:
             with transport.send(target, key, seconds_left) as incoming:
                 tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
+                if looking is not None:
+                    looking.show(incoming.head(time.monotonic() - began))
                 asked_to_wait = parse_retry_after(incoming.retry_after, datetime.now(UTC))
                 if incoming.status != 200:
                     foretold = asking.failure(incoming.without_body(), redactor=redactor)
@@ -279,7 +288,7 @@ def fetch(
                 tell(f"{target.name}: attempt {attempt}: no account endpoint; the key alone is looked at")
                 raise NoAccountError(error.message) from None
             wait = pause if asked_to_wait is None else asked_to_wait
-            is_last = attempt == MAX_ATTEMPTS or wait >= seconds_left()
+            is_last = attempt == attempts or wait >= seconds_left()
             is_final = is_last or not (absence.is_new or (isinstance(error, UnavailableError) and error.retryable))
             outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
             tell(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
@@ -295,17 +304,17 @@ def fetch(
 
 
 class _Absence:
-    """An account endpoint that is asked by default, and may be missing; of any other target nothing is noted."""
+    """Whether an account endpoint is missing that is asked by default; nothing is noted of any other target."""
 
     def __init__(self, target: Target) -> None:
         self._may_be_missing = target.may_be_missing
         self._missing: ApimartError | None = None
         self._is_first = False
         self.is_new = False
-        """Whether the last attempt was the first one that it was missing for."""
+        """Whether the last attempt was the first to find it missing."""
 
     def note(self, error: ApimartError, *, is_first: bool) -> None:
-        """Take note of a failure. What comes after another failure may be a part of that."""
+        """Take note of a failure."""
         is_missing = isinstance(error, BadResponseError) and error.is_no_endpoint
         self.is_new = self._may_be_missing is not None and is_missing and self._missing is None
         self._is_first = is_first
@@ -313,25 +322,28 @@ class _Absence:
             self._missing = error
 
     def is_expected(self, seconds_left: SecondsLeft) -> bool:
-        """Tell whether it was just found missing, at a gateway that may lack it."""
+        """Tell whether the first attempt has just found it missing, at a gateway that may lack it.
+
+        After another failure, the missing endpoint may be a part of that.
+        """
         if self._may_be_missing is None or not (self.is_new and self._is_first):
             return False
         return self._may_be_missing(seconds_left())
 
     def instead_of(self, error: ApimartError) -> ApimartError:
-        """Return the failure that is told.
+        """Return the failure to tell.
 
-        An endpoint that was missing once is not made a silence by later attempts: `--fail-open` would forgive that.
+        It stays a missing endpoint where later attempts had no answer: `--fail-open` would forgive their silence.
         """
         return self._missing if self._missing is not None and isinstance(error, UnavailableError) else error
 
 
 def _dropped(_line: str) -> None:
-    """Tell nothing: nobody asked."""
+    """Take a line and do nothing: no trace was asked for."""
 
 
 def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:
-    """Have the error tell for how long the gateway asked to wait: for those who ask again much later."""
+    """Put into the error for how long the gateway asked to wait, for callers that ask again much later."""
     if isinstance(error, UnavailableError):
         error.retry_after = asked_to_wait
 

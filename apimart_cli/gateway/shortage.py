@@ -1,11 +1,7 @@
 """No money: what the words of a gateway's JSON error say about a quota or a balance. Pure: no I/O.
 
 The words are read strictly, clause by clause: "no money" is a verdict, and must not hide a rejected key, an outage or
-a limit of the rate. A clause counts when it says, of the quota or the balance of the key, the user or the account,
-that it is used up or not enough: "token quota is not enough", "insufficient balance", "该令牌额度已用尽". It does not
-count where the words before it leave that open ("if", "may", "or"), or where anything says that the key is invalid or
-expired, or speaks of the quota of others ("upstream"). A quota may be one for a time, so it does not count either where
-anything speaks of a rate or a time ("per minute", "requests"). A balance never is.
+a limit of the rate.
 """
 
 import re
@@ -16,10 +12,10 @@ from typing import Any, NamedTuple, TypeGuard
 from apimart_cli.gateway.answer import JsonNumber
 
 LONGEST_READ = 2000
-"""Most characters of a message that is read. An error of the gateway has a line; reading 64 KiB takes 44 ms."""
+"""Most characters of a message that is read. The gateway's errors have one line; reading 64 KiB takes 44 ms."""
 
 NO_MONEY_CODES = frozenset({"quota_not_enough", "insufficient_user_quota", "pre_consume_token_quota_failed"})
-"""Codes of gateways of this family, read in the source that they share. They count whatever the status."""
+"""Codes of gateways of this family, from the source that they share. They count with any status."""
 
 _OWNER = (
     "the|this|your|my|users?|user's|accounts?|account's|customer|customer's|token|token's|key|key's|api|wallet|credit"
@@ -34,7 +30,7 @@ _AFTER = "please|in|on|for|of|to|and|at|left|remaining|error"
 
 
 def _empty(noun: str) -> str:
-    """Return the pattern of a clause that says it of a noun, in the form that `_clauses` gives it."""
+    """Return the pattern of a clause that says that a noun is used up, in the form that `_clauses` gives."""
     owned = rf"(?:(?:{_OWNER}) ){{0,6}}(?:{noun})"
     return (
         rf"(?:;|[; ](?:{_BEFORE}) )"
@@ -51,7 +47,7 @@ _DOUBT = (
     r"[; ](?:if|when|whenever|whether|unless|may|might|maybe|perhaps|possible|possibly|probably|likely|could be|can be"
     r"|either|or|will|about|before|until|once|check|causes|reasons)[; ]"
 )
-"""Words after which it is only a possibility."""
+"""Words after which a clause states only a possibility."""
 
 _TIME = (
     r"[; ](?:rates?|per(?! (?:request|call)[; ])|rp[smhd]|tp[smhd]|qps|seconds?|minutes?|hours?|days?|weeks?|months?"
@@ -59,7 +55,7 @@ _TIME = (
     r"|requests(?! (?:are|were|will be) (?:refused|rejected|denied|blocked)[; ]))[; ]"
     r"|/(?:s|sec|second|m|min|minute|h|hr|hour|d|day)[; ]"
 )
-"""Words of a quota for a time. What a call costs is told "per request", too."""
+"""Words of a quota for a time. "Per request" is none: it also tells what a call costs."""
 
 _OF_OTHERS = r"[; ](?:upstream|providers?|channels?)[; ]"
 """Words of a quota or a balance that is not the user's."""
@@ -70,7 +66,7 @@ _KEY_IS_UNFIT = (
     rf"[; ]{_UNFIT} (?:(?:{_OWNER}|access|secret|bearer|auth) ){{0,3}}{_KEY}[; ]"
     rf"|[; ]{_KEY} {_BEING}{_UNFIT}[; ]"
 )
-"""The key was rejected, whatever else is said. More money would not help."""
+"""The key was rejected: more money would not help."""
 
 _HAN = "\u4e00-\u9fff"
 
@@ -106,7 +102,7 @@ _KEY_IS_UNFIT_IN_CHINESE = (
 )
 
 _OR_IN_ARREARS = "[,\uff0c]? ?或已?欠[费費]|已?欠[费費][,\uff0c]? ?或"
-"""Another word for the same, so that the `or` leaves nothing open."""
+"""Another word for "used up" after an "or", which leaves nothing open therefore."""
 
 _IN_BRACKETS = rf" ?\[ ?[$\uff04\u00a5\uffe5]?-?[0-9]+(?:\.[0-9]+)?(?: ?(?:额度|額度))?\](?: (?=[{_HAN}]))?"
 """A number that stands between the words: `user [12] quota [0] insufficient`."""
@@ -117,21 +113,21 @@ _NOT_PREPAID = (
     rf"预扣费额度失败[,\uff0c]? ?(?:用户|令牌)?剩余额度[:\uff1a] ?[$\uff04\u00a5\uffe5]?(-?{_AMOUNT})(?: ?额度)?"
     rf"[,\uff0c]? ?需要预扣费额度[:\uff1a] ?[$\uff04\u00a5\uffe5]?({_AMOUNT})(?![0-9.])"
 )
-"""What was to be booked ahead is more than what is left, as gateways of this family say it."""
+"""Gateways of this family say so that more was to be booked ahead than is left."""
 
 _FLOOR = rf"\(current: (-?{_AMOUNT}) ([A-Z]{{3}}), required: ({_AMOUNT}) ([A-Z]{{3}})\)"
 
 
 class Complaint(NamedTuple):
-    """What a JSON error of the gateway says."""
+    """The message and the codes of a JSON error of the gateway."""
 
     message: str
     codes: tuple[str, ...] = ()
-    """Its codes, as far as they are words."""
+    """The codes that are words."""
 
 
 def complaint_in(fields: Mapping[str, Any]) -> Complaint | None:
-    """Return what a JSON object says as an error of the gateway; None where it is none, or claims success."""
+    """Return the error of the gateway in a JSON object; None where there is none, or where it claims success."""
     error = fields.get("error")
     holder = error if isinstance(error, Mapping) else fields
     message = holder.get("message")
@@ -144,8 +140,14 @@ def complaint_in(fields: Mapping[str, Any]) -> Complaint | None:
 def says_no_money(complaint: Complaint, *, status: int) -> bool:
     """Tell whether a quota or a balance of the user is used up or not enough.
 
-    With HTTP 429 only a code says so: its words are about the rate of requests. Of a message that is longer than
-    LONGEST_READ the words do not count.
+    A clause counts when it says that of the quota or the balance of the key, the user or the account: "token quota is
+    not enough", "insufficient balance", "该令牌额度已用尽". It does not count if the words before it leave that open
+    ("if", "may", "or"), or if the error says anywhere that the key is invalid or expired, or speaks of the quota of
+    others ("upstream"). A quota, but not a balance, may be one for a time: it does not count either if the error speaks
+    of a rate or a time ("per minute", "requests").
+
+    With HTTP 429 only a code counts: the words are about the rate of requests. The words of a message that is longer
+    than LONGEST_READ do not count.
     """
     if NO_MONEY_CODES.intersection(complaint.codes):
         return True
@@ -168,7 +170,7 @@ class Floor(NamedTuple):
 
 
 def floor_told(message: str) -> Floor | None:
-    """Return what a message says of the least that the gateway wants; None where it does not say so plainly.
+    """Return what a message says of the least that the gateway wants; None if it is unclear.
 
     Seen in 2026 with HTTP 402: "insufficient balance (current: 0.013570 USD, required: 0.050000 USD)".
     """
@@ -208,7 +210,7 @@ def _is_said(pattern: str, text: str, doubt: str) -> bool:
 
 
 def _lower(text: str) -> str:
-    """Return `text` with the capitals of ASCII as small letters: others would change what stands beside them."""
+    """Return `text` with the capitals of ASCII as small letters. `str.lower` would change other characters, too."""
     return re.sub("[A-Z]+", lambda capitals: capitals.group().lower(), text)
 
 

@@ -1,13 +1,14 @@
-"""One HTTP exchange: a target in, a complete answer or one of our errors out. The only importer of requests.
+"""One HTTP exchange: a target in, a complete answer or one of our errors out.
 
-Every convenience of the library that could follow, resend, swallow, replace or unpack something is switched off here.
+Everything by which requests could follow, resend, swallow, replace or unpack something is switched off here.
 """
 
 import warnings
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.request import getproxies
 
 import requests
@@ -22,47 +23,85 @@ from apimart_cli.gateway.wire import check_framing
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.target import Target, is_plain_http
 from apimart_cli.version import __version__
+from apimart_cli.words import Scope
 
 MAX_BODY_BYTES = 64 * 1024
-"""Largest body that is read, before and after decompression; a real answer has about 100 bytes."""
+"""Largest body that is read, compressed or not; a real answer has about 100 bytes."""
+
+
+class Head(NamedTuple):
+    """The head of an answer, as it came."""
+
+    scope: Scope
+    status: int
+    date: str | None
+    """The header Date, as the server wrote it."""
+    at: datetime
+    """When it came, by our clock, in UTC."""
+    seconds: float
+    """How long it took, with the connection."""
+
+
+class Looking(NamedTuple):
+    """How to ask where the answers themselves are looked at: each question once, and every head is shown."""
+
+    show: Callable[[Head], None]
+    """Called from any thread."""
+    attempts: int = 1
 
 
 class Transport:
-    """The connections of one run. Safe to share between threads: each exchange keeps its own state."""
+    """The connections of one run. Threads may share it: each exchange has its own state."""
 
-    def __init__(self, *, connections: int) -> None:
-        """Allow `connections` exchanges with one host at once."""
-        self._session = _open_session(connections)
+    def __init__(self, *, connections: int, adapter: Adapter | None = None) -> None:
+        """Allow `connections` exchanges with one host at once. An `adapter` makes them in place of the usual one."""
+        self._session = _open_session(adapter or Adapter(connections=connections))
 
     def close(self) -> None:
-        """Close the connections that serve nobody."""
+        """Close the connections that are not in use."""
         self._session.close()
 
     def send(self, target: Target, key: ApiKey, seconds_left: Callable[[], float]) -> "Incoming":
-        """Send the question and return the answer as soon as its headers are there; the body is still on its way.
+        """Send the question, and return the answer when its headers are there; the body is still on its way.
 
         Raises UnavailableError when no answer comes, BadResponseError when it is not HTTP, UsageError when the local
         settings make a connection impossible.
         """
         try:
-            response = self._session.get(
-                target.endpoint,
-                auth=_BearerAuth(key),
-                timeout=max(0.001, seconds_left()),
-                stream=True,
-            )
-        except Exception as error:  # noqa: BLE001  # OSError, ValueError and UnicodeError escape the libraries' trees
-            from apimart_cli.gateway.library_errors import translate
-
-            failure = translate(error, target, self._session.proxy_for(target.endpoint))
+            response = self._get(target, seconds_left, _BearerAuth(key))
+        except Exception as error:  # noqa: BLE001  # the libraries also raise OSError, ValueError and UnicodeError
+            failure = self._translated(error, target)
         else:
             return Incoming(response, target, seconds_left)
-        # Out here, so that it does not keep the library's error alive, and the TLS context in its frames with it.
+        # Raised out here, so that it does not keep the library's error alive, with the TLS context in its frames.
         raise failure
+
+    def failure_to_connect(
+        self, target: Target, seconds_left: Callable[[], float], *, ended_by: type[Exception]
+    ) -> ApimartError | None:
+        """Return why no connection can be made; raise `ended_by` as the adapter does where one is there.
+
+        No key is sent. The adapter has to end every connection before a request is written to it.
+        """
+        try:
+            self._get(target, seconds_left, _NoAuth()).close()
+        except ended_by:
+            raise
+        except Exception as error:  # noqa: BLE001  # as above
+            return self._translated(error, target)
+        return None
+
+    def _get(self, target: Target, seconds_left: Callable[[], float], auth: AuthBase) -> requests.Response:
+        return self._session.get(target.endpoint, auth=auth, timeout=max(0.001, seconds_left()), stream=True)
+
+    def _translated(self, error: Exception, target: Target) -> ApimartError:
+        from apimart_cli.gateway.library_errors import translate
+
+        return translate(error, target, self._session.proxy_for(target.endpoint))
 
 
 class Incoming:
-    """An answer whose headers are there. Use it as a context manager: leaving it gives the connection back."""
+    """An answer of which the headers have come. It is a context manager, which gives the connection back."""
 
     def __init__(self, response: requests.Response, target: Target, seconds_left: Callable[[], float]) -> None:
         self._response = response
@@ -82,8 +121,13 @@ class Incoming:
 
     @property
     def retry_after(self) -> str | None:
-        """What the server asks of the next attempt, as it wrote it."""
+        """The header Retry-After, as the server wrote it."""
         return self._response.headers.get("Retry-After")
+
+    def head(self, seconds: float) -> "Head":
+        """Return what the head says, which has come just now, after so many seconds."""
+        date = self._response.headers.get("Date")
+        return Head(self._target.scope, self._response.status_code, date, datetime.now(UTC), seconds)
 
     def without_body(self) -> Answer:
         """Return what is known before the body is read."""
@@ -102,7 +146,7 @@ class Incoming:
         )
 
     def receive(self) -> Answer:
-        """Receive the body and return the answer, whole; after a status other than 200 the body may be missing.
+        """Receive the body and return the whole answer; after a status other than 200 the body may be missing.
 
         Raises UnavailableError when it stops arriving, BadResponseError when it is cut off, damaged or too large.
         """
@@ -112,7 +156,7 @@ class Incoming:
             body = _decode(self._read_body(most), self._response.headers.get("Content-Encoding"), most)
         except Exception as error:  # noqa: BLE001  # as in send
             if self.status != 200:
-                # The status has decided already; the body would only have told more about it.
+                # The status has decided already; the body would only explain it.
                 return self.without_body()
             from apimart_cli.gateway.library_errors import translate
 
@@ -127,7 +171,7 @@ class Incoming:
         while len(body) <= most:
             if self._seconds_left() == 0:
                 raise TimeoutError
-            # Not `read`, which collects what it was asked for however long that takes.
+            # Not `read`, which waits for all that it was asked for, however long that takes.
             chunk = self._response.raw.read1(most + 1 - len(body), decode_content=False)
             if not chunk:
                 return body
@@ -136,17 +180,17 @@ class Incoming:
 
 
 class _Session(requests.Session):
-    """A session that goes where it is told, and nowhere else."""
+    """A session that connects to the URL it is given, directly or by our choice of proxy, and to nothing else."""
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ARG002
-        """Take the environment's proxies for https only: on plain HTTP the key must not leave this machine.
+        """Use the environment's proxies for https only: on plain HTTP the key must not leave this machine.
 
-        Proxies named for nothing are no way to say so: variables like `http://127.0.0.1_proxy` come before them. Which
-        authorities are trusted is decided where connections are made.
+        An empty list of proxies would not be enough: for the library, variables like `http://127.0.0.1_proxy` come
+        first. Where connections are made it is decided which authorities are trusted.
 
-        Raises UsageError for a proxy whose address has a mistake in it.
+        Raises UsageError for a proxy with a mistake in its address.
         """
-        proxies, chosen = self._proxies_for(str(url))  # no question has any of its own
+        proxies, chosen = self._proxies_for(str(url))  # no question brings proxies of its own
         if chosen is not None:
             from apimart_cli.gateway.proxies import check_proxy
 
@@ -154,12 +198,16 @@ class _Session(requests.Session):
         return {"proxies": proxies, "stream": stream, "verify": True, "cert": None}
 
     def proxy_for(self, url: str) -> str | None:
-        """Return the proxy that `url` is asked through, without user and password; None where there is none."""
+        """Return the proxy for requests to `url`, without user and password; None where there is none."""
         _, proxy = self._proxies_for(url)
-        return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")
+        if proxy is None:
+            return None
+        from apimart_cli.gateway.proxies import place_of
+
+        return place_of(proxy)
 
     def _proxies_for(self, url: str) -> tuple[dict[str, str], str | None]:
-        """Return the proxies that are set, and the one that `url` is asked through."""
+        """Return the proxies that are set, and the one that requests to `url` go through."""
         if is_plain_http(url) or not getproxies():
             return {}, None
         from apimart_cli.gateway.proxies import chosen_proxy, environment_proxies
@@ -168,11 +216,11 @@ class _Session(requests.Session):
         return proxies, chosen_proxy(url, proxies)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """See no redirect: the library would read its whole body, even when told not to follow."""
+        """Find no redirect: the library would read its whole body, even when told not to follow it."""
 
 
 class _BearerAuth(AuthBase):
-    """The key as a callable `auth`: an `Authorization` among the headers would give way to an entry of ~/.netrc."""
+    """The key as a callable `auth`: an entry of ~/.netrc would replace an `Authorization` among the headers."""
 
     def __init__(self, key: ApiKey) -> None:
         self._key = key
@@ -182,9 +230,16 @@ class _BearerAuth(AuthBase):
         return request
 
 
-def _open_session(connections: int) -> _Session:
-    # A clock that is wrong makes certificates invalid, and the error about them says so. The library's warning shows a
-    # path of this machine, and is an exception where warnings are errors.
+class _NoAuth(AuthBase):
+    """No key, and none of ~/.netrc either."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+def _open_session(adapter: Adapter) -> _Session:
+    # The error about certificates says when the clock is wrong. The library's warning about the clock shows a path of
+    # this machine, and is an exception where warnings are errors.
     warnings.simplefilter("ignore", urllib3.exceptions.SystemTimeWarning)
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -195,11 +250,10 @@ def _open_session(connections: int) -> _Session:
             "Accept": "application/json",
             # A balance out of a cache proves nothing.
             "Cache-Control": "no-cache",
-            # Nothing to gain from compressing a hundred bytes; `_decode` accepts gzip from those who send it anyway.
+            # Compressing a hundred bytes gains nothing; `_decode` accepts gzip from a server that sends it anyway.
             "Accept-Encoding": "identity",
         }
     )
-    adapter = Adapter(connections=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -210,7 +264,7 @@ def _too_large(most: int) -> ApimartError:
 
 
 def _decode(body: bytes, encoding: str | None, most: int) -> bytes:
-    """Undo a gzip Content-Encoding, exactly: complete, checksummed, nothing after it, and no larger than allowed."""
+    """Unpack gzip, which must be complete, with the right checksum, nothing after it, and not too large."""
     encoding = (encoding or "identity").strip().lower()
     if encoding == "identity":
         return body

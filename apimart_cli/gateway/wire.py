@@ -1,7 +1,7 @@
-"""The wire: heads and chunks of an answer, held to the syntax of HTTP and to a size.
+"""The wire: reads heads and chunks of an answer, by the strict syntax of HTTP and up to a size.
 
 The standard library reads headers as those of e-mail, in a time that grows with the square of their length, and takes
-numbers and line ends as they come. Here each line is looked at once, and only headers that are used are kept.
+any form of numbers and line ends. Here each line is looked at once, and only the headers that are used are kept.
 """
 
 import http.client
@@ -29,34 +29,34 @@ MAX_CHUNK_LINE_BYTES = 1024
 USED_HEADERS = frozenset(
     {"age", "content-encoding", "content-length", "location", "retry-after", "transfer-encoding", "warning"}
 )
-"""Headers that are kept, in small letters. Not cookies, nor Content-Type: libraries stumble over odd ones."""
+"""Headers that are kept, in small letters. Cookies and Content-Type are not: libraries fail at odd ones."""
 
 TOLD_HEADERS = frozenset({"cf-mitigated", "date", "server", "x-usage-cache"})
-"""Headers that are kept to tell what answered, and when. However they are written, they spoil no answer."""
+"""Headers that are kept to tell what answered, and when. Mistakes in them make no answer invalid."""
 
-# The library takes whatever Python's int() makes a number of: `+200`, `0200` and `2_00` would be 200.
+# The library takes every text that Python's int() takes: `+200`, `0200` and `2_00` would be 200.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?\r\n")
 _CHUNK_END = b"\r\n"
 
 _UNCLEAR = "unclear"
-"""Stands for a Content-Length that tells no length. The status still decides; `check_framing` refuses the body."""
+"""Replaces a Content-Length that tells no length. The status still decides; `check_framing` refuses the body."""
 
 
 class StrictResponse(http.client.HTTPResponse):
-    """An answer whose head and chunks are read here; the library reads the other bodies."""
+    """An answer of which we read the head, and the body where it comes in chunks; the library reads other bodies."""
 
     _chunks: "_Chunks"
 
     def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
-        """Read from a connection: its time limit, which the library counts anew for each byte, is that of all lines."""
+        """Read from a connection. Its time limit, which the library counts anew for each byte, is for all lines."""
         super().__init__(sock, *arguments, **named)
         seconds = sock.gettimeout()
         self._give_up_at = math.inf if seconds is None else time.monotonic() + seconds
 
     def begin(self) -> None:
-        """Read the head, after those of interim answers. Raises HTTPException where it is none."""
+        """Read the head, after those of interim answers. Raises HTTPException where there is none."""
         if self.headers is not None:
             return
         head = _read_final_head(_Lines(self.fp, self._give_up_at))
@@ -70,16 +70,16 @@ class StrictResponse(http.client.HTTPResponse):
         self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         self.chunk_left = None
         self._chunks = _Chunks(self.fp, self._give_up_at)
-        # What a connection carries after one answer must not be taken for the next one, to another key perhaps.
+        # Bytes after an answer must not be taken for the next answer, which may be that to another key.
         self.will_close = True
 
     def read1(self, n: int = -1) -> bytes:
-        """Return what is there of the body, at most `n` bytes; nothing at its end."""
+        """Return the bytes of the body that have come, at most `n`; none at its end."""
         return self._chunks.read1(n) if self.chunked else super().read1(n)
 
 
 class _Head(NamedTuple):
-    """A head as it was written: of the headers those that are used, and whether every line of them was one."""
+    """A head as it was written: the headers that are used, and whether every line was a header."""
 
     minor_version: int
     status: int
@@ -89,7 +89,7 @@ class _Head(NamedTuple):
 
 
 class _Lines:
-    """The lines of a head, or of what stands around chunks, up to a size together."""
+    """The lines of a head, which have a size limit together."""
 
     def __init__(self, stream: Any, give_up_at: float) -> None:
         self._stream = stream
@@ -108,7 +108,7 @@ class _Lines:
 def _read_line(stream: Any, most: int, give_up_at: float) -> bytes:
     """Return the next line, at most `most` bytes of it, empty at the end of the connection. Raises TimeoutError.
 
-    Not with `readline`, which goes on for as long as one more byte comes in time.
+    It does not use `readline`, which waits for ever while single bytes arrive in time.
     """
     line = bytearray()
     while len(line) < most and not line.endswith(b"\n") and (there := stream.peek(1)):
@@ -151,7 +151,7 @@ def _read_headers(lines: _Lines) -> tuple[list[tuple[str, str]], bool]:
             return headers, False
         name, colon, value = line.removesuffix(b"\n").removesuffix(b"\r").partition(b":")
         if line[:1] in b" \t" and before is not None:
-            # The second line of a header: an old custom, harmless where the header is not used.
+            # The second line of a header: an old custom, which does no harm if the header is not used.
             is_clean = is_clean and before not in USED_HEADERS
             continue
         is_clean = is_clean and bool(colon and _HEADER_NAME.fullmatch(name)) and not re.search(rb"[\r\n\0]", value)
@@ -178,7 +178,7 @@ def _used(head: _Head) -> http.client.HTTPMessage:
 
 
 class _Chunks:
-    """A body in chunks, each line of which must be exactly as the syntax says."""
+    """A body in chunks, of which each line must follow the syntax exactly."""
 
     def __init__(self, stream: Any, give_up_at: float) -> None:
         self._stream = stream
@@ -189,7 +189,7 @@ class _Chunks:
         self._is_over = False
 
     def read1(self, most: int) -> bytes:
-        """Return what is there of the current chunk, at most `most` bytes; nothing after the last chunk."""
+        """Return the bytes of the current chunk that have come, at most `most`; none after the last chunk."""
         if self._left_in_chunk == 0 and not self._is_over:
             self._start_chunk()
         if self._is_over:
@@ -214,7 +214,7 @@ class _Chunks:
             self._is_over = True
 
     def _read_trailers(self) -> None:
-        """Read what may follow the last chunk. Nothing in it is used."""
+        """Read the lines after the last chunk. None of them is used."""
         while (line := self._read_line(self._extras_left)) != _CHUNK_END:
             self._spend(len(line))
             name, colon, _ = line.partition(b":")
@@ -234,7 +234,7 @@ class _Chunks:
 
 
 def check_framing(headers: Mapping[str, str]) -> None:
-    """Take only headers that tell in one way where the body ends: a length that they cannot read, libraries ignore."""
+    """Refuse headers that do not tell in exactly one way where the body ends: libraries ignore an odd length."""
     coding, length = headers.get("Transfer-Encoding"), headers.get("Content-Length")
     if coding is not None:
         is_clear = length is None and coding.lower() == "chunked"

@@ -1,1 +1,1 @@
-"""Keys: what one is, where it comes from, and when somebody repeats it. Loads no library but the keyring, late."""
+"""Keys: what one is, where it comes from, and texts that repeat it. Only the keyring needs a library, loaded late."""

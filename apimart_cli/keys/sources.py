@@ -1,91 +1,73 @@
-"""A key that is read once and used again and again: its source may ask a person each time. Pure: no I/O.
+"""The sources that take time to give a key: a command of the user, like `pass`, and the system's keyring.
 
-A key that a command of the user prints: `pass`, `op`, `security`, `secret-tool` and their like.
-
-A key that the operating system's keyring keeps. The only importer of keyring.
+This is the only importer of keyring.
 """
 
 import shlex
 import shutil
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 
 from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageError
-from apimart_cli.keys.key import MAX_LENGTH, ApiKey, KeySource, SecondsLeft, drop_newline
+from apimart_cli.keys.key import MAX_LENGTH, ApiKey, SecondsLeft, drop_newline
 from apimart_cli.processes.child import Child, hint_for
+from apimart_cli.processes.signals import start_thread
 
 
-class KeptKey:
-    """What another source gives, asked until it has given it once."""
+class _ReadOnce:
+    """A key that is read once and used again and again, as reading it may ask a person. A failure is not kept."""
 
-    def __init__(self, source: KeySource) -> None:
-        self._source = source
-        self._key: ApiKey | None = None
-
-    @property
-    def state(self) -> str:
-        """What the source tells."""
-        return self._source.state
-
-    @property
-    def fault(self) -> str | None:
-        """What the source tells."""
-        return self._source.fault
+    _key: ApiKey | None = None
 
     @property
     def key_id(self) -> str | None:
-        """The id of the key, once it is known."""
-        return self._source.key_id if self._key is None else self._key.key_id
+        """The id of the key, once it was read."""
+        return None if self._key is None else self._key.key_id
 
     def read(self, seconds_left: SecondsLeft) -> ApiKey:
-        """Return the key, the same each time. Raises what the source raises."""
+        """Return the key, the same each time. Raises what `_read` raises."""
         if self._key is None:
-            self._key = self._source.read(seconds_left)
+            self._key = self._read(seconds_left)
         return self._key
 
+    def _read(self, seconds_left: SecondsLeft) -> ApiKey:
+        """Return the key before `seconds_left` is 0."""
+        raise NotImplementedError
 
-class KeyCommand:
-    """A key that a command prints. It is run once, without a shell; its key is kept, its failure is not."""
 
-    key_id = None
+class KeyCommand(_ReadOnce):
+    """A key that a command of the user prints, like `pass` or `op`. It is run without a shell."""
 
     def __init__(
         self, command: Sequence[str], *, profile: str, environment: Callable[[str], Mapping[str, str]]
     ) -> None:
-        """`environment` returns all variables that the command gets, called with the name that its key will have."""
+        """`environment` takes the name that the key will have, and returns all variables for the command."""
         self.command = tuple(command)
         """The program and its arguments. Not to be shown."""
         self._name = f"api_key_command of profile {profile} ({self.command[0]})"
         self._environment = environment
-        self._key: ApiKey | None = None
 
     @property
     def state(self) -> str:
-        """Which program prints the key. Not its arguments: one might be a secret, however unwise that is."""
+        """The program that prints the key, without its arguments: one of them might be a secret."""
         return f"from the command {self.command[0]}, which is not run here"
 
     @property
     def fault(self) -> str | None:
-        """Whether there is such a program."""
+        """That there is no such program; else None."""
         return None if shutil.which(self.command[0]) else f"there is no command {self.command[0]}"
 
-    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+    def _read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return what the command prints, one trailing newline dropped.
 
         Raises AuthError when it cannot be run, fails, prints no key, or takes too long; then it is stopped.
         """
-        if self._key is None:
-            self._key = self._run(seconds_left)
-        return self._key
-
-    def _run(self, seconds_left: SecondsLeft) -> ApiKey:
         if seconds_left() <= 0:
             raise self._overdue
         child = self._start()
         try:
-            # A little more than a key may have: a command that prints without end is stopped, not read to its end.
+            # A little more than the longest key: a command that prints without end is stopped, not read to its end.
             printed = child.read(MAX_LENGTH + 3, seconds_left)
             is_endless = len(printed) > MAX_LENGTH + 2
             status = 0 if is_endless else child.wait_within(seconds_left)
@@ -125,37 +107,29 @@ KEYRING_SERVICE = "apimart"
 _BACKEND_HINT = "choose a backend: keyring --list-backends"
 
 
-class KeyringKey:
+class KeyringKey(_ReadOnce):
     """A key that the operating system's keyring keeps."""
-
-    key_id = None
 
     def __init__(self, profile: str) -> None:
         self._profile = profile
         self._name = f"the keyring (profile {profile})"
-        self._key: ApiKey | None = None
 
     @property
     def state(self) -> str:
-        """That it is in the keyring."""
+        """That the key is in the keyring."""
         return "in the keyring, which is not read here"
 
     @property
     def fault(self) -> str | None:
-        """Whether the keyring package is there."""
+        """That the keyring package is missing; else None."""
         return None if find_spec("keyring") else "the keyring package is not installed"
 
-    def read(self, seconds_left: SecondsLeft) -> ApiKey:
+    def _read(self, seconds_left: SecondsLeft) -> ApiKey:
         """Return the key that the keyring keeps for the profile.
 
         Raises AuthError when it keeps none, refuses, or takes too long (it may wait for a person to unlock it), and
         UsageError where there is no keyring package.
         """
-        if self._key is None:
-            self._key = self._within(seconds_left)
-        return self._key
-
-    def _within(self, seconds_left: SecondsLeft) -> ApiKey:
         found: list[ApiKey | ApimartError] = []
 
         def get() -> None:
@@ -164,12 +138,10 @@ class KeyringKey:
             except ApimartError as error:
                 found.append(error)
 
-        # Backends call into libraries that cannot be interrupted.
-        thread = threading.Thread(target=get, name="apimart-keyring", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            raise AuthError(f"{self._name} cannot be read: no thread can be started", NO_THREAD_HINT) from None
+        # In a thread, as backends call libraries that cannot be interrupted.
+        thread = start_thread(get, "keyring", takes_signals=True)
+        if thread is None:
+            raise AuthError(f"{self._name} cannot be read: no thread can be started", NO_THREAD_HINT)
         thread.join(seconds_left())
         if not found:
             raise AuthError(f"{self._name} gave no key within the time limit", "unlock the keyring and try again")
@@ -185,7 +157,7 @@ class KeyringKey:
                 f"store one: apimart login --keyring --profile {shlex.quote(self._profile)}",
             )
         if not isinstance(characters, str):
-            # Nothing is turned into a key that is none.
+            # What is no text is never made into a key.
             raise AuthError(f"{self._name} gave no text", _BACKEND_HINT)
         return ApiKey(characters, source=self._name)
 
@@ -197,7 +169,7 @@ class KeyringKey:
             raise UsageError(self.fault, f"install it beside apimart: {command_to_add('keyring>=25')}")
 
     def store(self, key: ApiKey) -> None:
-        """Keep `key`, in place of any other, and read it back: some backends keep nothing, and say nothing.
+        """Keep `key`, in place of any other, and read it back: some backends keep nothing, without an error.
 
         Raises AuthError where it is not there afterwards, and UsageError where there is no keyring package.
         """
@@ -217,13 +189,13 @@ class KeyringKey:
         try:
             other.store(key)
         except AuthError:
-            # It may keep something all the same.
+            # The keyring may keep something even so.
             with suppress(AuthError):
                 other.delete()
             raise
 
     def delete(self) -> None:
-        """Forget the key; a keyring that has none is left as it is. Raises AuthError where it is still there."""
+        """Delete the key from the keyring, if it is there. Raises AuthError where it is still there afterwards."""
         if self._ask("get_password", KEYRING_SERVICE, self._profile) is None:
             return
         self._ask("delete_password", KEYRING_SERVICE, self._profile)

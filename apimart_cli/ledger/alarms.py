@@ -1,4 +1,4 @@
-"""Which low balances were told: each is claimed by one process, however many look at the same time."""
+"""The low balances for which an alert was sent. One process claims each alert, however many look at the same time."""
 
 import operator
 import sqlite3
@@ -7,45 +7,45 @@ from decimal import InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.ledger.background import within
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import amount_of
-from apimart_cli.rules.alerts import Alarm, Question, Standing, step
+from apimart_cli.ledger.store import within
+from apimart_cli.rules.alerts import Alarm, AlarmQuestion, Standing, step
 from apimart_cli.words import AlertEvent
 
 MOST_ROWS = 1000
-"""Most alarms that are remembered: the oldest go first."""
+"""Most alarms that are kept: the oldest are deleted first."""
 
 Step = tuple[AlertEvent | None, Alarm | None]
-"""What is to be told, and what is remembered from now on."""
+"""The alert to send, if any, and the alarm to keep from now on."""
 
 
-class Asked(NamedTuple):
-    """What a reading says about one question."""
+class AlertCheck(NamedTuple):
+    """What a reading says about one threshold of a balance."""
 
-    question: Question
+    question: AlarmQuestion
     standing: Standing
     remind: float | None
-    """Seconds after which it is told again."""
+    """Seconds after which the alert is sent again."""
 
 
-def claim(path: Path, asked: Sequence[Asked], now: float, *, seconds: float) -> list[Step]:
-    """Return for each question what is to be told: to this process, and to no other one.
+def claim(path: Path, checks: Sequence[AlertCheck], now: float, *, seconds: float) -> list[Step]:
+    """Return for each check the alert that this process has to send. No other process gets the same one.
 
-    `now` is in seconds since 1970. Raises LedgerError, after so many seconds at the latest.
+    `now` is in seconds since 1970. Raises LedgerError, after `seconds` at the latest.
     """
 
     def work() -> list[Step]:
         with opened(path, seconds=seconds) as connection:
             connection.limit_waiting()
-            before = [_look(connection, each.question) for each in asked]
-            steps = _steps(before, asked, now)
+            before = [_look(connection, each.question) for each in checks]
+            steps = _steps(before, checks, now)
             if all(alarm == after for alarm, (_, after) in zip(before, steps, strict=True)):
-                # As most of the time: nothing is locked for it.
+                # Nothing changes, as most of the time: so nothing is locked.
                 return steps
             with transaction(connection):
-                steps = _steps([_look(connection, each.question) for each in asked], asked, now)
-                for each, (_, after) in zip(asked, steps, strict=True):
+                steps = _steps([_look(connection, each.question) for each in checks], checks, now)
+                for each, (_, after) in zip(checks, steps, strict=True):
                     _store(connection, each.question, after)
                 _limit_rows(connection)
             return steps
@@ -54,17 +54,17 @@ def claim(path: Path, asked: Sequence[Asked], now: float, *, seconds: float) -> 
 
 
 def clear_alarms(connection: Connection) -> None:
-    """Forget what was told."""
+    """Forget which alerts were sent."""
     with transaction(connection):
         connection.execute("DELETE FROM alerts")
 
 
-def _steps(alarms: Sequence[Alarm | None], asked: Sequence[Asked], now: float) -> list[Step]:
-    return [step(alarm, standing, now, remind) for alarm, (_, standing, remind) in zip(alarms, asked, strict=True)]
+def _steps(alarms: Sequence[Alarm | None], checks: Sequence[AlertCheck], now: float) -> list[Step]:
+    return [step(alarm, standing, now, remind) for alarm, (_, standing, remind) in zip(alarms, checks, strict=True)]
 
 
-def _look(connection: sqlite3.Connection, question: Question) -> Alarm | None:
-    """Return the alarm of a question; one that is not readable counts as none."""
+def _look(connection: sqlite3.Connection, question: AlarmQuestion) -> Alarm | None:
+    """Return the alarm that is kept for a threshold; None, too, where it cannot be read."""
     row = connection.execute(
         "SELECT at, total, pending FROM alerts WHERE key_id = ? AND host = ? AND scope = ? AND threshold = ?", question
     ).fetchone()
@@ -77,7 +77,7 @@ def _look(connection: sqlite3.Connection, question: Question) -> Alarm | None:
         return None
 
 
-def _store(connection: Connection, question: Question, alarm: Alarm | None) -> None:
+def _store(connection: Connection, question: AlarmQuestion, alarm: Alarm | None) -> None:
     if alarm is None:
         connection.execute("DELETE FROM alerts WHERE key_id = ? AND host = ? AND scope = ? AND threshold = ?", question)
         return

@@ -1,9 +1,9 @@
-"""Importing: every line is read and checked before the ledger is touched, and then the samples go in in small steps.
+"""Importing: every line is read and checked before the ledger is touched; then the samples are added in small steps.
 
-All or nothing, without a long transaction, in which other processes would have to wait: the samples come with labels
-of a batch that is not complete, which nobody reads. The last step, as short as the others, completes the batch, and all
-of them are there at once. An import that is killed leaves samples that nobody sees; the next one deletes them, or
-retention. One import at a time: what another one has not completed yet would be taken for a duplicate.
+It adds all or nothing, and without a long transaction, for which other processes would have to wait. The samples get
+labels of a batch that is not complete, which every query leaves out. The last step, as short as the others, completes
+the batch: now all of them count. If an import is killed, its samples stay left out until the next import or retention
+deletes them. One import runs at a time, since samples that another one is adding would be taken for duplicates.
 """
 
 import sqlite3
@@ -28,18 +28,18 @@ _T = TypeVar("_T")
 Label = tuple[str, str | None, str]
 
 MOST_NAMES = 10_000
-"""Most series, and labels, of one import: they are kept in memory."""
+"""Most series, and most labels, of one import: these are kept in memory."""
 
 
 class Staged:
-    """The samples of an import, checked, in a temporary database that goes with this object, not in the memory."""
+    """The checked samples of an import, in a temporary database that is deleted with this object."""
 
     def __init__(self, lines: Iterable[str], now: datetime) -> None:
-        """Read and check all lines, empty ones left out.
+        """Read and check all lines but the empty ones.
 
-        Raises UsageError with the number of the first line that is wrong, and LedgerError when the disk is full.
+        Raises UsageError with the number of the first wrong line, and LedgerError if the disk is full.
         """
-        # An empty name: a file without a name in the folder for temporary files.
+        # With an empty name, SQLite makes a file without a name in the folder for temporary files.
         self._database = sqlite3.connect("", isolation_level=None)
         self.series: dict[Series, int] = {}
         self.labels: dict[Label, int] = {}
@@ -99,9 +99,8 @@ class Staged:
 def merge(connection: Connection, staged: Staged, now: datetime) -> int:
     """Add the samples that the ledger does not have yet, all or none of them; return how many.
 
-    One that has the second of a sample that is there is a duplicate, whatever it says. Raises sqlite3.Error when it
-    fails; then, as far as that is possible, what was added is deleted at once. Raises LedgerError while another import
-    is at work.
+    A sample of the same second as one that is there is a duplicate, whatever it says. Raises sqlite3.Error if it fails,
+    after deleting what was added, as far as possible. Raises LedgerError while another import is at work.
     """
     with _alone(connection):
         for (dead,) in connection.execute("SELECT DISTINCT batch FROM labels WHERE batch IS NOT NULL").fetchall():
@@ -111,12 +110,12 @@ def merge(connection: Connection, staged: Staged, now: datetime) -> int:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Hold the lock of imports, which the system gives back when the process ends, however it does."""
+    """Hold the lock of imports. The system releases it when the process ends, however it ends."""
     path: str = connection.execute("PRAGMA database_list").fetchone()[2]
-    # To lock a file empties it: a link would lead to another one.
+    # FileLock empties the file that it locks: a link would lead it to another one.
     require_regular(f"{path}.import")
     try:
-        # A file of its own: to close the ledger's own file would drop SQLite's locks on it. It stays, empty.
+        # It is another file, as closing the ledger would drop SQLite's locks on it. The file stays, empty.
         with FileLock(f"{path}.import", timeout=PATIENT_SECONDS, mode=0o600):
             yield
     except Timeout:
@@ -140,7 +139,7 @@ def _merge(connection: Connection, staged: Staged, now: datetime) -> int:
 
 
 def _begin(connection: Connection, staged: Staged, now: datetime) -> int:
-    """Begin a batch, with its labels; return its number, which is the time, or the next one that is free."""
+    """Begin a batch, with its labels; return its number: the time, or the next number that is free."""
     with transaction(connection):
         (last,) = connection.execute("SELECT max(batch) FROM labels").fetchone()
         batch = max(int(now.timestamp()), (last or 0) + 1)
@@ -155,7 +154,7 @@ def _add_all(connection: Connection, staged: Staged, batch: int) -> int:
     added = 0
     for rows in staged.steps():
         with step(connection):
-            # Looked up each time: whoever clears the ledger meanwhile deletes series.
+            # Looked up in each step, as `history clear` may delete series meanwhile.
             series = {number: series_id(connection, names[number]) for number in {row[0] for row in rows}}
             before = connection.total_changes
             connection.executemany(
@@ -167,7 +166,7 @@ def _add_all(connection: Connection, staged: Staged, batch: int) -> int:
 
 
 def _number(numbers: dict[_T, int], name: _T) -> int:
-    """Return the number of a name, the next one for a new name."""
+    """Return the number of a name; a new name gets the next number."""
     if name not in numbers and len(numbers) >= MOST_NAMES:
         raise UsageError(f"the import has more than {MOST_NAMES} different keys or labels", "split it up")
     return numbers.setdefault(name, len(numbers))

@@ -1,4 +1,4 @@
-"""What is read from the ledger, on a connection of `file.opened`."""
+"""What commands read from the ledger, on a connection of `file.opened`."""
 
 import re
 import sqlite3
@@ -7,38 +7,41 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apimart_cli.ledger.file import Connection
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import MAX_DIGITS, MAX_PLACES, Entry, Series
-from apimart_cli.rules.spending import Sample
 from apimart_cli.words import Scope
 
+if TYPE_CHECKING:
+    from apimart_cli.rules.spending import Sample
+
 PAGE = 1000
-"""Entries that are read at once: between two pages nothing is locked, however slowly they are used."""
+"""Entries that are read at once. Between two pages nothing is locked, however slowly the caller goes on."""
 
 MOST_SAMPLES = 20_000
-"""Most samples of a series that a chart or a forecast is told from: about 10 MB of memory."""
+"""Most samples of a series that a chart or a forecast is made from: about 10 MB of memory."""
 
 LEAST_STEP = 300
-"""Seconds: what there are more samples of is read every five minutes at most, and less often where it is years."""
+"""Least seconds between two samples that are read of a series with more than MOST_SAMPLES."""
 
 END = 2**62
+"""Later than every time in the ledger, in seconds, and larger than every number of a row."""
 
-_KEY_ID = re.compile("[0-9a-f]{12}")
+KEY_ID = re.compile("[0-9a-f]{12}")
 
 _LONGEST_AMOUNT = 100
-"""Characters. A sign, a point and all digits that an amount may have are fewer."""
+"""Characters. An amount has fewer, with its sign, its point and all digits that it may have."""
 
 COMPLETE = "label NOT IN (SELECT id FROM labels WHERE batch IS NOT NULL)"
-"""Leaves out what an import has not completed."""
+"""Leaves out the samples of an import that is not complete."""
 
 _IN_ORDER = """NOT EXISTS (
   SELECT 1 FROM late INDEXED BY late_by_last
   WHERE late.series = samples.series AND late.last >= samples.at AND late.at < samples.at)
 """
-"""Leaves out what was written before an earlier sample: its time may not be the right one."""
+"""Leaves out a sample that was written before an earlier one: its time may be wrong."""
 
 _QUERY = """
     SELECT samples.series, samples.at, series.key_id, series.host, series.scope, labels.profile, samples.remain,
@@ -48,14 +51,14 @@ _QUERY = """
 """
 
 _NAMES_LOOKED_AT = 1000
-"""Of so many samples of each series, the last ones, the profiles are looked at first: to look at all takes long."""
+"""A profile is looked for among so many last samples of each series first, since all of them take long."""
 
 _OF_PROFILE = """
     SELECT each.id FROM series AS each WHERE each.host = ? AND each.scope = ?
       AND EXISTS (SELECT 1 FROM (SELECT label FROM samples WHERE series = each.id AND at <= ? ORDER BY at DESC LIMIT ?)
         WHERE label IN (SELECT id FROM labels WHERE profile = ? AND batch IS NULL))
 """
-"""The series that had the name of a profile, among so many of their last samples."""
+"""The series with the name of a profile in one of their last samples."""
 
 _LAST_OF_PROFILE = f"""
     {_QUERY} AND (samples.series, samples.at) IN (
@@ -68,7 +71,7 @@ _LAST_OF_PROFILE = f"""
 
 
 def latest(connection: sqlite3.Connection, series: Series, *, until: datetime | None = None) -> Entry | None:
-    """Return the last entry of a series, up to a time where one is given: a clock may once have been ahead."""
+    """Return the last entry of a series, up to `until` if that is given: a clock may once have been ahead."""
     rows = connection.execute(
         f"{_QUERY} AND samples.series = ? AND samples.at <= ? ORDER BY samples.at DESC LIMIT 1",
         (id_of(connection, series), END if until is None else int(until.timestamp())),
@@ -80,10 +83,10 @@ def latest(connection: sqlite3.Connection, series: Series, *, until: datetime | 
 def latest_of_profile(
     connection: sqlite3.Connection, profile: str, host: str, scope: Scope, *, until: datetime | None = None
 ) -> Entry | None:
-    """Return the last entry of a profile at a host, without its key: of a series that had its name, the last one first.
+    """Return the last entry of a profile at a host, for a key that is not known.
 
-    Two profiles may have one key, and so one series. What was written before an earlier entry is left out: its clock
-    was ahead.
+    It is an entry of a series that had the profile's name, as two profiles with one key share a series. An entry that
+    was written before an earlier one is left out: its clock was ahead.
     """
     end = END if until is None else int(until.timestamp())
     for most in (_NAMES_LOOKED_AT, END):
@@ -95,7 +98,7 @@ def latest_of_profile(
 
 
 def keys_of_profile(connection: sqlite3.Connection, profile: str, host: str, scope: Scope) -> set[str]:
-    """Return the ids of the keys that were read at a host under the name of a profile."""
+    """Return the ids of the keys whose balances were read at a host under the name of a profile."""
     query = """
         SELECT DISTINCT key_id FROM series WHERE host = ? AND scope = ?
           AND EXISTS (SELECT 1 FROM samples WHERE samples.series = series.id AND samples.label IN
@@ -106,7 +109,7 @@ def keys_of_profile(connection: sqlite3.Connection, profile: str, host: str, sco
 
 
 def all_series(connection: sqlite3.Connection) -> list[Series]:
-    """Return every series that has an entry, in the order in which they began."""
+    """Return every series that has an entry, the one that began first at the beginning."""
     found = connection.execute("SELECT id, key_id, host, scope FROM series ORDER BY id").fetchall()
     with readable():
         require_rising(number for number, *_ in found)
@@ -115,7 +118,7 @@ def all_series(connection: sqlite3.Connection) -> list[Series]:
 
 
 def has_answered(connection: sqlite3.Connection, host: str, scope: Scope) -> bool:
-    """Tell whether a scope was ever read at a host, with whatever key."""
+    """Tell whether a scope was ever read at a host, with any key."""
     query = f"""
         SELECT 1 FROM series WHERE host = ? AND scope = ?
           AND EXISTS (SELECT 1 FROM samples WHERE samples.series = series.id AND {COMPLETE}) LIMIT 1
@@ -126,7 +129,7 @@ def has_answered(connection: sqlite3.Connection, host: str, scope: Scope) -> boo
 def extent(
     connection: sqlite3.Connection, series: Series, *, until: datetime | None = None
 ) -> tuple[datetime, datetime, int] | None:
-    """Return when the first and the last entry of a series were written, and how many there are; None without any."""
+    """Return the times of the first and the last entry of a series, and how many there are; None if there is none."""
     first, last, count = connection.execute(
         f"SELECT min(at), max(at), count(*) FROM samples WHERE series = ? AND at <= ? AND {COMPLETE}",  # noqa: S608  # ours
         (id_of(connection, series), _between(None, until)[1]),
@@ -137,7 +140,7 @@ def extent(
 
 def profiles(connection: sqlite3.Connection) -> list[str]:
     """Return the names of the profiles that have an entry."""
-    # Sorted here: SQLite would fill the disk with what a damaged file repeats.
+    # Sorted here, as SQLite would fill the disk with what a damaged file repeats.
     query = "SELECT profile FROM labels WHERE batch IS NULL AND id IN (SELECT label FROM samples)"
     with readable():
         return sorted({text_of(name) for (name,) in connection.execute(query).fetchall()})
@@ -150,9 +153,9 @@ def entries(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[Entry]:
-    """Yield entries, of one series or of each, in the order of their time.
+    """Yield the entries of one series, or of all, in the order of their times.
 
-    `since` and `until` are included. What is written meanwhile may be among them or not.
+    `since` and `until` are included. Entries that are written meanwhile may be among them or not.
     """
     first, last = (0, END) if series is None else [id_of(connection, series)] * 2
     start, end = _between(since, until)
@@ -173,15 +176,17 @@ def samples(
     since: datetime | None = None,
     until: datetime | None = None,
     every: timedelta | None = None,
-) -> list[Sample]:
-    """Return what forecasts and charts need of the entries of a series, quicker than `entries` would.
+) -> "list[Sample]":
+    """Return the part of each entry that forecasts and charts need, quicker than `entries` would.
 
-    Of the samples in each step of `every`, whole seconds, only the last one is read; where it is not given, of those
-    in a step that leaves about MOST_SAMPLES. What was written under a clock that was wrong is left out, as far as that
-    can be seen: see `ledger.order`.
+    In each step of `every`, which is whole seconds, only the last sample is read. Without `every`, all are read, or, if
+    they are more than MOST_SAMPLES, one in each step that is long enough. Samples that were written under a wrong clock
+    are left out, as far as that can be seen: see `rules.spending.in_order`.
     """
+    from apimart_cli.rules.spending import Sample
+
     number, (start, end) = id_of(connection, series), _between(since, until)
-    # Nothing is from before 1970, and what is below zero has the beginning of its step at its end.
+    # No sample is from before 1970, and for a number below zero SQLite would round to the end of a step.
     start = max(start, 0)
     rows = None if every is not None else _at_most(connection, number, start, end)
     if rows is None:
@@ -197,7 +202,7 @@ def samples(
 
 
 def _at_most(connection: Connection, number: int, start: int, end: int) -> list[Any] | None:
-    """Return all samples, unless there are more than MOST_SAMPLES."""
+    """Return all samples; None if there are more than MOST_SAMPLES."""
     rows = _read(
         connection,
         f"SELECT at, remain, used FROM samples WHERE series = ? AND at BETWEEN ? AND ? AND {COMPLETE}"  # noqa: S608  # ours
@@ -208,7 +213,7 @@ def _at_most(connection: Connection, number: int, start: int, end: int) -> list[
 
 
 def _step_for(connection: Connection, number: int, start: int, end: int) -> int:
-    """Return the seconds of a step by which the samples are at most MOST_SAMPLES."""
+    """Return how many seconds a step must have so that at most MOST_SAMPLES are read."""
     query = "SELECT at FROM samples WHERE series = ? AND at BETWEEN ? AND ? ORDER BY at"
     [(first,)] = _read(connection, f"{query} LIMIT 1", (number, start, end))
     [(last,)] = _read(connection, f"{query} DESC LIMIT 1", (number, start, end))
@@ -217,7 +222,7 @@ def _step_for(connection: Connection, number: int, start: int, end: int) -> int:
 
 
 def _thinned(connection: Connection, number: int, start: int, end: int, step: int) -> list[Any]:
-    """Return the last sample of each step. It goes from one to the next, and looks at none of those between."""
+    """Return the last sample of each step. The query goes from one to the next, past those in between."""
     last = f"SELECT at FROM samples WHERE series = :series AND at >= :start AND {COMPLETE}"  # noqa: S608  # ours
     query = f"""
         WITH RECURSIVE step (at) AS (
@@ -227,12 +232,12 @@ def _thinned(connection: Connection, number: int, start: int, end: int, step: in
           FROM step WHERE step.at IS NOT NULL)
         SELECT samples.at, remain, used FROM step CROSS JOIN samples ON series = :series AND samples.at = step.at
     """  # noqa: S608  # our own
-    # They come from the last one to the first. SQLite would fill the disk to sort what a damaged file repeats.
+    # The query gives the last one first. SQLite would fill the disk to sort what a damaged file repeats.
     return _read(connection, query, {"series": number, "start": start, "end": end, "step": step})[::-1]
 
 
 def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
-    """Return the samples without those that do not fit the order in which all were written."""
+    """Return the samples that fit the order in which all were written."""
     if not rows:
         return rows
     times = {at for at, _, _ in rows}
@@ -246,7 +251,6 @@ def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
     }
     if not late:
         return rows
-    # Late: hardly any ledger needs it.
     from apimart_cli.rules.spending import in_order
 
     with readable():
@@ -255,13 +259,13 @@ def _kept(connection: Connection, number: int, rows: list[Any]) -> list[Any]:
 
 
 def require_rising(numbers: Iterable[int]) -> None:
-    """Raise ValueError unless each number is larger than the one before: a damaged file repeats its rows."""
+    """Raise ValueError unless each number is larger than the one before: rows of a damaged file repeat."""
     if not all(before < after for before, after in pairwise(numbers)):
         raise ValueError
 
 
 def next_place(place: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:
-    """Return where to go on reading. Raises LedgerError where that leads back: a damaged file has no end."""
+    """Return the place to go on from. Raises LedgerError if it is not after the last one, as in a damaged file."""
     with readable():
         if not place < after:
             raise ValueError
@@ -269,7 +273,7 @@ def next_place(place: tuple[int, int], after: tuple[int, int]) -> tuple[int, int
 
 
 def id_of(connection: sqlite3.Connection, series: Series) -> int:
-    """Return the number of a series; -1 for one that is not there."""
+    """Return the number of a series; -1 if there is no such series."""
     query = "SELECT id FROM series WHERE key_id = ? AND host = ? AND scope = ?"
     found = connection.execute(query, series).fetchone()
     return -1 if found is None else int(found[0])
@@ -300,29 +304,29 @@ def _entry(row: Any) -> Entry:
 
 
 def moment_of(seconds: Any) -> datetime:
-    """Return a time. Raises TypeError, ValueError, OverflowError or OSError for what apimart never writes."""
-    # No clock is before 1970, and there are no times from which a month could be subtracted before the year 1.
+    """Return a time. Raises TypeError, ValueError, OverflowError or OSError for a value that apimart never writes."""
+    # No clock is before 1970; and from a time in the year 1 a month could not be subtracted.
     if seconds < 0:
         raise ValueError
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def text_of(value: object) -> str:
-    """Return a text. Raises TypeError for anything else: SQLite keeps any value in any column."""
+    """Return a text. Raises TypeError for other values: SQLite keeps any value in any column."""
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
 def key_id_of(value: object) -> str:
-    """Return a key id, which is shown as it is. Raises TypeError or ValueError for anything else."""
-    if not _KEY_ID.fullmatch(text_of(value)):
+    """Return a key id, which is shown as it is. Raises TypeError or ValueError for other values."""
+    if not KEY_ID.fullmatch(text_of(value)):
         raise ValueError
     return str(value)
 
 
 def amount_of(text: object) -> Decimal:
-    """Return an amount. Raises TypeError or ValueError for what apimart never writes, like NaN, 1e999999 or a blob."""
+    """Return an amount. Raises TypeError or ValueError for other values, like NaN, 1e999999 or a blob."""
     if not isinstance(text, str) or len(text) > _LONGEST_AMOUNT:
         raise TypeError
     amount = Decimal(text)
@@ -333,7 +337,7 @@ def amount_of(text: object) -> Decimal:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise LedgerError where a value in the ledger is none that we write."""
+    """Raise LedgerError if a value in the ledger is one that apimart never writes."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, OSError, InvalidOperation):

@@ -1,7 +1,7 @@
-"""What refreshes in the background share across processes: whether one is under way, and until when nobody asks again.
+"""How processes share the refreshes of status lines: one at a time, and none during the back-off after a failure.
 
-A row of the table `state` for each question. A claim is a failure until it is settled, so that one whose process was
-killed expires as a failure does. A clock that was put back leaves nobody locked out.
+Each balance has a row in the table `state`. A claim counts as a failure until it is settled, so the claim of a process
+that was killed expires as a failure does. If a clock is put back, the back-off does not last longer for that.
 """
 
 import sqlite3
@@ -11,30 +11,30 @@ from apimart_cli.errors import LONGEST_RETRY_AFTER
 from apimart_cli.ledger.file import Connection, transaction
 
 FIRST_WAIT, LONGEST_WAIT = 60.0, 900.0
-"""Seconds until the next question after a first failure, and after many: twice as long after each."""
+"""Seconds until the next refresh after the first failure, and after many: twice as long after each."""
 
 MOST_ROWS = 1000
-"""Most questions that are remembered."""
+"""Most rows that are kept."""
 
 _MOST_FAILURES = 100
 
 _SLACK = 60.0
-"""Seconds by which the clock of whoever asks may be behind: it was read before another process made its claim."""
+"""Seconds by which `now` may be before a claim: this process may have read the clock before the other claimed."""
 
 
 class Refreshing(NamedTuple):
-    """How the refreshes of one question went. Times are seconds since 1970."""
+    """How the refreshes of one balance went. Times are seconds since 1970."""
 
     confirmed_at: float = 0.0
-    """When the gateway last said what the ledger holds: a reading that changes nothing is not written again."""
+    """When the gateway last confirmed what the ledger holds. A reading that changes nothing is not written again."""
     failures: int = 0
-    """How many in a row, one that is under way included."""
+    """How many in a row, with one that is under way."""
     since: float = 0.0
     """When the last of them began, or failed."""
     wait: float = 0.0
-    """For how many seconds after that nobody asks."""
+    """Seconds after that in which no refresh may start."""
     reason: str = ""
-    """The code of the error that it failed with; empty while it is under way."""
+    """The code of its error; empty while it is under way."""
 
     def is_allowed(self, now: float) -> bool:
         """Tell whether a refresh may start."""
@@ -42,14 +42,14 @@ class Refreshing(NamedTuple):
 
 
 def name_of(profile: str, host: str, scope: str, key_id: str | None = None) -> str:
-    """Return the name of the row for a question: that of a key where it is known, else that of a profile."""
+    """Return the name of a row: it is made of the key if that is known, else of the profile."""
     asked = [profile, host, scope] if key_id is None else ["key", key_id, host, scope]
-    # Not as JSON: loading what writes it takes longer than all the rest.
+    # Not as JSON: to import `json` takes longer than all the rest.
     return f"refresh {asked!a}"
 
 
 def look(connection: sqlite3.Connection, name: str) -> Refreshing:
-    """Return how the refreshes of a question went; what is not readable counts as none."""
+    """Return how the refreshes went; a row that cannot be read counts as none."""
     row = connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone() or ("",)
     try:
         confirmed_at, failures, since, wait, *reason = row[0].split(" ", 4)
@@ -60,7 +60,7 @@ def look(connection: sqlite3.Connection, name: str) -> Refreshing:
 
 
 def claim(connection: Connection, name: str, now: float, *, seconds: float) -> bool:
-    """Tell whether the refresh is ours; then for `seconds`, and for the back-off, it is nobody else's."""
+    """Claim the refresh, for `seconds` or for the back-off if that is longer; tell whether it is ours."""
     with transaction(connection):
         before = look(connection, name)
         if not before.is_allowed(now):
@@ -76,13 +76,13 @@ def claim(connection: Connection, name: str, now: float, *, seconds: float) -> b
 
 
 def settle(connection: Connection, name: str, now: float) -> None:
-    """Note that the gateway has said what the ledger holds now."""
+    """Note that the gateway has just confirmed what the ledger holds."""
     with transaction(connection):
         _store(connection, name, Refreshing(confirmed_at=now))
 
 
 def fail(connection: Connection, name: str, now: float, reason: str, *, retry_after: float | None = None) -> None:
-    """Note that a refresh failed: nobody asks again until the back-off is over, and what the gateway asked for."""
+    """Note that a refresh failed. The next may start after the back-off and after `retry_after` of the gateway."""
     with transaction(connection):
         before = look(connection, name)
         wait = max(_back_off(before.failures), retry_after or 0.0)
@@ -94,7 +94,7 @@ def _back_off(failures: int) -> float:
 
 
 def _limit_rows(connection: Connection) -> None:
-    """Begin anew where there are too many rows: each sandbox has a host of its own, and nobody asks it again."""
+    """Delete all rows if there are too many: each sandbox has a host of its own, and leaves a row behind."""
     (count,) = connection.execute("SELECT count(*) FROM state WHERE name GLOB 'refresh *'").fetchone()
     if count >= MOST_ROWS:
         connection.execute("DELETE FROM state WHERE name GLOB 'refresh *'")

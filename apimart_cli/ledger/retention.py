@@ -1,6 +1,6 @@
-"""Retention: every sample for a while, then the last one of each day, then none. In small steps, once a day.
+"""Retention: every sample is kept for a while, then the last one of each day, then none. Guarded runs are kept as long.
 
-Guarded runs are kept for as long as the last sample of a day is.
+It deletes in small steps, once a day.
 """
 
 import sqlite3
@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from apimart_cli.ledger.file import PAUSE, Connection, transaction
-from apimart_cli.ledger.store import delete_in_steps, forget_late
+from apimart_cli.ledger.store import PRUNED_EVERY, delete_in_steps, forget_late, is_pruning_due, seconds_since_pruned
 
 ALL_FOR = timedelta(days=90)
 """How long every sample is kept."""
@@ -16,26 +16,24 @@ ALL_FOR = timedelta(days=90)
 DAYS_FOR = timedelta(days=730)
 """How long the last sample of each day, in UTC, is kept."""
 
-EVERY = timedelta(days=1)
-
 JUMP = timedelta(days=60)
-"""A clock that says that nothing was pruned for longer than this may be wrong."""
+"""If nothing was pruned for longer than this, the clock may be wrong."""
 
 STEP = 1000
-"""Most samples of a series that are looked at once."""
+"""Most samples of a series to look at in one step."""
 
 _BYTES_A_ROUND = 40
-"""One step for each of so many bytes, at most. A series has more; a file that is damaged may seem to have no end."""
+"""Bytes of the file for each of which one step is allowed. A damaged file may seem to have no end."""
 
 _LEAST_ROUNDS = 1000
 
 STEP_SECONDS = 0.03
-"""About how long one transaction takes: others wait no longer than for that."""
+"""About how long one transaction takes, and so how long other processes wait."""
 
 _DAY = 86_400
 
 FORGET_FACTS = "DELETE FROM run_facts WHERE run NOT IN (SELECT id FROM runs)"
-"""Deletes what is known of runs that are not there any more: a later one may get the number."""
+"""Deletes the facts of runs that were deleted: a later run may get the number of one of them."""
 
 _NOT_DONE = """
     SELECT id FROM series WHERE thinned < :to OR EXISTS (SELECT 1 FROM samples WHERE series = series.id AND at < :gone)
@@ -58,13 +56,13 @@ _DELETE_ALL_BUT_THE_LAST_OF_A_DAY = """
 def prune(connection: Connection, now: datetime, *, seconds: float | None = None) -> bool:
     """Delete what is too old, unless that was done within the last day; return whether nothing is left to do.
 
-    With `seconds` it stops after so many, and goes on with the next call. There is no VACUUM: it would hold up every
-    other process, and the space that is free now is used by what is written next.
+    With `seconds` it stops after that time, and the next call goes on. It runs no VACUUM, which would hold up every
+    other process. SQLite uses the free space for what is written next.
     """
-    if not _is_due(connection, now) or _is_importing(connection, now, is_hurried=seconds is not None):
+    if not is_pruning_due(connection, now) or _is_importing(connection, now, is_hurried=seconds is not None):
         return True
     if _jumped(connection, now):
-        # Believed when it says so a day later: a clock that is wrong must not cost the history.
+        # Delete nothing until the clock says the same a day later: a wrong clock must not cost the history.
         _note(connection, now)
         return True
     ends_at = None if seconds is None else time.monotonic() + seconds
@@ -84,31 +82,14 @@ def prune(connection: Connection, now: datetime, *, seconds: float | None = None
 
 
 def prune_soon(connection: sqlite3.Connection) -> None:
-    """Make the next `prune` look at everything again: samples were added that are not new. Inside a transaction."""
+    """Make the next `prune` look at everything, after old samples were added. Call it inside a transaction."""
     connection.execute("INSERT OR REPLACE INTO state VALUES ('prune_soon', '1')")
     connection.execute("UPDATE series SET thinned = 0")
 
 
-def _is_due(connection: sqlite3.Connection, now: datetime) -> bool:
-    if connection.execute("SELECT 1 FROM state WHERE name = 'prune_soon'").fetchone():
-        return True
-    age = _seconds_since_pruned(connection, now)
-    # A time in the future was written by a clock that was wrong.
-    return age is None or not 0 <= age < EVERY.total_seconds()
-
-
 def _jumped(connection: sqlite3.Connection, now: datetime) -> bool:
-    age = _seconds_since_pruned(connection, now)
+    age = seconds_since_pruned(connection, now)
     return age is not None and age > JUMP.total_seconds()
-
-
-def _seconds_since_pruned(connection: sqlite3.Connection, now: datetime) -> float | None:
-    row = connection.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone()
-    try:
-        return None if row is None else now.timestamp() - int(row[0])
-    except (TypeError, ValueError):
-        # Not a time that we wrote.
-        return None
 
 
 def _note(connection: Connection, now: datetime) -> None:
@@ -123,7 +104,7 @@ def _midnight(moment: datetime) -> int:
 
 
 def _step(connection: Connection, times: dict[str, int]) -> bool:
-    """Look at as many series as there is time for in one transaction; return whether all are done."""
+    """Thin as many series as there is time for in one transaction; return whether all are done."""
     waiting = connection.execute(_NOT_DONE, times).fetchall()
     if not waiting:
         return True
@@ -137,7 +118,7 @@ def _step(connection: Connection, times: dict[str, int]) -> bool:
 
 
 def _thin(connection: Connection, values: dict[str, int]) -> None:
-    """Delete of the next samples of a series what is not kept."""
+    """Delete those of the next samples of a series that are not kept."""
     connection.execute(_DELETE_GONE, values)
     row = connection.execute(_STEP_END, values).fetchone()
     values = {**values, "end": values["to"] if row is None else row[0]}
@@ -146,14 +127,14 @@ def _thin(connection: Connection, values: dict[str, int]) -> None:
 
 
 def _is_importing(connection: Connection, now: datetime, *, is_hurried: bool) -> bool:
-    """Tell whether an import is at work; delete what one left that was killed a day ago, where there is time for it.
+    """Tell whether an import is at work; delete what an import left that was killed a day ago, if there is time.
 
-    Until then nothing is deleted: what is to stay of a day depends on samples that may never be there.
+    While it is at work nothing is deleted: which sample of a day stays depends on those that it will add.
     """
     batches = connection.execute("SELECT DISTINCT batch FROM labels WHERE batch IS NOT NULL").fetchall()
     is_importing = False
     for (batch,) in batches:
-        if is_hurried or (isinstance(batch, int) and abs(now.timestamp() - batch) < EVERY.total_seconds()):
+        if is_hurried or (isinstance(batch, int) and abs(now.timestamp() - batch) < PRUNED_EVERY.total_seconds()):
             is_importing = True
         else:
             forget_import(connection, batch)
@@ -161,7 +142,7 @@ def _is_importing(connection: Connection, now: datetime, *, is_hurried: bool) ->
 
 
 def forget_import(connection: Connection, batch: int) -> None:
-    """Delete the samples of an import that is not complete, and its labels."""
+    """Delete the samples and labels of an import that is not complete."""
     delete_in_steps(connection, "label IN (SELECT id FROM labels WHERE batch = ?)", (batch,))
     with transaction(connection):
         connection.execute("DELETE FROM labels WHERE batch = ?", (batch,))

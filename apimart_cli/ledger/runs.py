@@ -1,6 +1,6 @@
-"""Guarded runs in the ledger: which there were, and which are under way at the same time. Best effort, as all of it.
+"""Guarded runs in the ledger: which there were, and which are active at the same time. Best effort, as everything here.
 
-The command line of a run is not kept: there may be a key in it.
+The command line of a run is not kept, as there may be a key in it.
 """
 
 import operator
@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from apimart_cli.ledger.background import within
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import amount_of, key_id_of, readable, require_rising, text_of
 from apimart_cli.ledger.retention import DAYS_FOR, FORGET_FACTS
 from apimart_cli.ledger.schema import ALLOWED_SECONDS
+from apimart_cli.ledger.store import within
 from apimart_cli.records import Run
 from apimart_cli.words import StoppedBy
 
@@ -23,7 +23,7 @@ _COLUMNS = (
 )
 
 _MOST_ACTIVE = 1000
-"""Most runs whose processes are looked for: that takes less than the time allowed."""
+"""Most runs whose processes are checked: that many take less than the time allowed."""
 
 
 def begin(
@@ -34,10 +34,10 @@ def begin(
     processes: str | None = None,
     are_gone: Callable[[str], bool] = lambda _processes: False,
 ) -> int:
-    """Write a run that has begun, and return its number. Raises LedgerError, at the latest after 250 ms.
+    """Write a run that has begun, and return its number. Raises LedgerError, after 250 ms at the latest.
 
-    `processes` names its processes. Other runs of the key `are_gone` when theirs have ended, though no end was
-    written: they were killed, and are not active from here on.
+    `processes` names its processes. `are_gone` tells whether the processes of another run have ended. If that run wrote
+    no end, it was killed, and is not active from here on.
     """
 
     def write() -> int:
@@ -51,7 +51,7 @@ def begin(
 
 
 def beat(path: Path, number: int, alive_until: datetime, *, processes: str | None = None) -> None:
-    """Say that a run goes on, with these `processes`. Raises LedgerError, at the latest after 250 ms."""
+    """Write that a run goes on, with these `processes`. Raises LedgerError, after 250 ms at the latest."""
 
     def write() -> None:
         with opened(path, seconds=ALLOWED_SECONDS) as connection, transaction(connection):
@@ -62,9 +62,9 @@ def beat(path: Path, number: int, alive_until: datetime, *, processes: str | Non
 
 
 def finish(path: Path, number: int | None, run: Run) -> int:
-    """Write how a run ended, and return how many others of its key were under way meanwhile.
+    """Write how a run ended, and return how many other runs of its key were active meanwhile.
 
-    `number` is what `begin` returned, None where that failed. Raises LedgerError, at the latest after 250 ms.
+    `number` is what `begin` returned, None if that failed. Raises LedgerError, after 250 ms at the latest.
     """
     assert run.ended is not None, "it has ended"
     ended = run.ended
@@ -99,7 +99,7 @@ def finish(path: Path, number: int | None, run: Run) -> int:
 
 
 def runs(connection: Connection, *, since: datetime | None = None, profile: str | None = None) -> Sequence[Run]:
-    """Return the runs that began after a time and of a profile, where that is named, the latest last."""
+    """Return the runs that began after `since`, of `profile` if that is given, the latest last."""
     connection.limit_waiting()
     rows = connection.execute(
         # The text is ours, the values are bound.
@@ -108,12 +108,12 @@ def runs(connection: Connection, *, since: datetime | None = None, profile: str 
     ).fetchall()
     with readable():
         require_rising(number for number, *_ in rows)
-        # Not by SQLite, which would fill the disk with what a damaged file repeats.
+        # Sorted here, as SQLite would fill the disk with what a damaged file repeats.
         return sorted((_run(row) for _, *row in rows), key=lambda run: run.began)
 
 
 def clear_runs(connection: Connection, *, profile: str | None = None, before: datetime | None = None) -> int:
-    """Delete runs, of one profile or before a time where that is named; return how many."""
+    """Delete all runs, or those of a profile, or those that began before a time; return how many."""
     with transaction(connection):
         deleted = connection.execute(
             "DELETE FROM runs WHERE (? IS NULL OR profile = ?) AND began < ?",
@@ -140,7 +140,7 @@ def _insert(connection: Connection, run: Run, alive_until: datetime) -> int:
 
 
 def _end_those_gone(connection: Connection, run: Run, are_gone: Callable[[str], bool]) -> None:
-    """Take the runs that are gone for ended before this one began."""
+    """Write that the runs that are gone ended before this one began."""
     began = _milliseconds(run.began)
     rows = connection.execute(
         "SELECT id, processes FROM runs JOIN run_facts ON run = id WHERE key_id = ? AND host = ? AND ended IS NULL"

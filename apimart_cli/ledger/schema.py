@@ -1,7 +1,4 @@
-"""Records of the ledger. Pure: no I/O.
-
-The tables of the ledger, and how an older file becomes a newer one.
-"""
+"""The records of the ledger, its tables, and how an older file becomes a newer one."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -12,19 +9,19 @@ from typing import NamedTuple
 from apimart_cli.words import Scope
 
 ALLOWED_SECONDS = 0.25
-"""Most seconds that an answer, or the end of the process after it, is held up by the ledger."""
+"""Most seconds by which the ledger delays an answer, or the end of the process after it."""
 
 MAX_DIGITS, MAX_PLACES = 15, 30
 """Most digits of an amount before and after the point."""
 
 
 class Series(NamedTuple):
-    """Whose readings belong together: one key, one gateway, one scope."""
+    """What readings must share to belong together: key, gateway and scope."""
 
     key_id: str
-    """Tells keys apart without telling them: see `ApiKey.key_id`."""
+    """Tells keys apart, and cannot be turned back into one: see `ApiKey.key_id`."""
     host: str
-    """The gateway's host, with the port where it is not the usual one."""
+    """The gateway's host, with the port if it is not the usual one."""
     scope: Scope
 
 
@@ -35,7 +32,7 @@ class Entry(NamedTuple):
     at: datetime
     """In UTC, to the second."""
     profile: str
-    """The name of the profile then: a label, which tells nothing about the key."""
+    """The name that the profile had then: a label, which says nothing about the key."""
     remain: Decimal | None
     """None is unlimited."""
     used: Decimal
@@ -45,14 +42,14 @@ class Entry(NamedTuple):
 
 
 APPLICATION_ID = 0x41504D54
-"""The letters APMT: mark a file as ours, in its bytes 68 to 71 (sqlite.org/fileformat2.html)."""
+"""The letters APMT. They mark a file as ours, in its bytes 68 to 71 (sqlite.org/fileformat2.html)."""
 
 
 def _create_samples(connection: sqlite3.Connection) -> None:
     """Series, labels and samples. Amounts are text: SQLite's numbers would round them.
 
-    A label with a batch belongs to an import that is not complete: its samples are not there yet (see `merge.py`).
-    `thinned` is the time up to which retention has seen to a series.
+    A label with a batch belongs to an import that is not complete: its samples do not count yet (see `merge.py`).
+    `thinned` is the time up to which retention has thinned a series.
     """
     connection.execute(
         "CREATE TABLE series (id INTEGER PRIMARY KEY, key_id TEXT NOT NULL, host TEXT NOT NULL, scope TEXT NOT NULL,"
@@ -77,7 +74,7 @@ def _create_state(connection: sqlite3.Connection) -> None:
 def _create_runs(connection: sqlite3.Connection) -> None:
     """Guarded runs, times in milliseconds: two may follow each other in one second.
 
-    One that has not ended is taken for active up to `alive_until`: nobody may have seen the end.
+    A run without an end counts as active up to `alive_until`, as it may have been killed.
     """
     connection.execute(
         "CREATE TABLE runs (id INTEGER PRIMARY KEY, key_id TEXT NOT NULL, host TEXT NOT NULL, profile TEXT NOT NULL,"
@@ -88,7 +85,7 @@ def _create_runs(connection: sqlite3.Connection) -> None:
 
 
 def _create_alerts(connection: sqlite3.Connection) -> None:
-    """Low balances that were told, times in milliseconds. What has recovered is not there."""
+    """Low balances for which an alert was sent, times in milliseconds. Those that recovered are deleted."""
     connection.execute(
         "CREATE TABLE alerts (key_id TEXT NOT NULL, host TEXT NOT NULL, scope TEXT NOT NULL, threshold TEXT NOT NULL,"
         " at INTEGER NOT NULL, total TEXT, pending TEXT, PRIMARY KEY (key_id, host, scope, threshold)) WITHOUT ROWID"
@@ -96,7 +93,7 @@ def _create_alerts(connection: sqlite3.Connection) -> None:
 
 
 def _create_late(connection: sqlite3.Connection) -> None:
-    """Samples that were written when their series had a later one, at the time `last`, in the order of writing."""
+    """Samples that were written when their series had a later one, from the time `last`, in the order of writing."""
     connection.execute(
         "CREATE TABLE late (id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL,"
         " last INTEGER NOT NULL, UNIQUE (series, at))"
@@ -107,7 +104,7 @@ def _create_late(connection: sqlite3.Connection) -> None:
 def _create_run_facts(connection: sqlite3.Connection) -> None:
     """More about each guarded run: its processes while it is active, and how many of them could not be stopped.
 
-    A table of its own: the text of one that is altered would not be ours (see `elsewhere.py`).
+    It is another table, as ALTER TABLE would change the text of `runs` (see `place.check_schema`).
     """
     connection.execute(
         "CREATE TABLE run_facts (run INTEGER PRIMARY KEY REFERENCES runs (id), processes TEXT,"
@@ -136,11 +133,11 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_run_facts,
     _create_books,
 )
-"""What makes each version of the file out of the one before it. Only ever added to."""
+"""Each makes a version of the file out of the one before it. Add new ones at the end, and change none."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the newest version, in the transaction that is open."""
+    """Bring the file to the newest version. Call it inside a transaction."""
     for migration in MIGRATIONS[version_of(connection) :]:
         migration(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

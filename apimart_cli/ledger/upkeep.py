@@ -1,6 +1,6 @@
-"""Entries as text that other programs read: the fields of JSON Lines, both ways, and CSV. Pure: no I/O.
+"""Upkeep of the whole ledger: import, export as JSON Lines or CSV, clearing, renaming.
 
-Changes that a command makes to the whole ledger: it waits for others with patience, and nobody waits for it long.
+It waits for other processes patiently, and works in small steps, so that they do not wait for long.
 """
 
 import codecs
@@ -18,13 +18,13 @@ from typing import Any, BinaryIO, NamedTuple
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError, NoLedgerError
-from apimart_cli.ledger.queries import profiles
+from apimart_cli.ledger.queries import KEY_ID, profiles
 from apimart_cli.ledger.retention import prune
 from apimart_cli.ledger.runs import clear_runs, rename_runs, runs
 from apimart_cli.ledger.schema import MAX_DIGITS, MAX_PLACES, Entry, Series
 from apimart_cli.ledger.store import clear, rename
 from apimart_cli.records import Run
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import iso_time, visible, without_keys
 from apimart_cli.words import ScopeChoice
 
 FIELDS = (
@@ -42,7 +42,7 @@ FIELDS = (
 )
 
 MAX_LINE = 10_000
-"""Most characters of one line that is imported; a real one has about 300."""
+"""Most characters of a line of an import; a real one has about 300."""
 
 MAX_TEXT = 300
 """Most characters of a name in an imported line."""
@@ -51,14 +51,97 @@ FUTURE = timedelta(days=1)
 """How far the clock of another system may be ahead."""
 
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
-"""No gateway of this family is older."""
+"""A time before this is a mistake: no gateway of this family is older."""
+
+_NAMES = frozenset(FIELDS)
+
+_SCOPES = {scope.value: scope for scope in ScopeChoice.BOTH.asked}
+
+_PLAIN = re.compile(r"[A-Za-z0-9 ._/@+-]+(:[0-9]+)?")
+"""Nearly every name matches this, which is quicker than `visible`."""
+
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
+
+
+class Imported(NamedTuple):
+    """How many samples were new, and how many were in the ledger already, or in the import twice."""
+
+    added: int
+    known: int
+
+
+class Cleared(NamedTuple):
+    """How many samples were deleted, and the names of all profiles that had any."""
+
+    deleted: int
+    profiles: list[str]
+
+
+def import_samples(path: Path, file: BinaryIO, now: datetime) -> Imported:
+    """Add the samples of a file of JSON Lines, all or none, and prune the ledger.
+
+    Raises UsageError for a wrong line, OSError if the file cannot be read, and LedgerError.
+    """
+    # Imported late, as it loads the library of locks, which the other commands do not need.
+    from apimart_cli.ledger.merge import Staged, merge
+
+    with Staged(lines_of(file), now) as staged, opened(path, seconds=None) as connection:
+        added = merge(connection, staged, now)
+        known = staged.lines - added
+        # After the samples are safe, as this may fail.
+        prune(connection, now)
+    return Imported(added, known)
+
+
+def clear_samples(path: Path, *, profile: str | None = None, before: datetime | None = None) -> Cleared:
+    """Delete all samples and runs, or those of a profile, or those before a time.
+
+    If it deletes all, it also forgets which alerts were sent: each is sent again. Raises LedgerError.
+    """
+    try:
+        with opened(path, seconds=None, create=False) as connection:
+            names = profiles(connection)
+            clear_runs(connection, profile=profile, before=before)
+            if profile is None and before is None:
+                # Imported late, as above.
+                from apimart_cli.ledger.alarms import clear_alarms
+                from apimart_cli.ledger.books import clear_books
+
+                clear_alarms(connection)
+                clear_books(connection)
+            return Cleared(clear(connection, profile=profile, before=before), names)
+    except NoLedgerError:
+        return Cleared(0, [])
+
+
+def kept_runs(path: Path, *, since: datetime, profile: str | None = None) -> Sequence[Run]:
+    """Return the guarded runs that began after `since`, of `profile` if that is given. Raises LedgerError."""
+    try:
+        with opened(path, seconds=None, create=False) as connection:
+            return runs(connection, since=since, profile=profile)
+    except NoLedgerError:
+        return []
+
+
+def rename_profile(path: Path, old: str, new: str) -> None:
+    """Give the readings and runs of a profile its new name. Raises LedgerError; without a ledger it does nothing."""
+    with suppress(NoLedgerError), opened(path, seconds=None, create=False) as connection:
+        rename(connection, old, new)
+        rename_runs(connection, old, new)
+
+
+def prune_when_due(path: Path, now: datetime) -> None:
+    """Prune the ledger if that is due. If it fails, a later command does it."""
+    with suppress(LedgerError), opened(path, seconds=None, create=False) as connection:
+        prune(connection, now)
 
 
 def document_of(entry: Entry) -> dict[str, Any]:
-    """Return an entry as the fields of its JSON; amounts are Decimal. What looks like a key is left out of it."""
+    """Return an entry as the fields of its JSON; amounts are Decimal. No text in it looks like a key."""
     return {
         "schema": 1,
-        "at": entry.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "at": iso_time(entry.at),
         "key_id": entry.series.key_id,
         "host": without_keys(entry.series.host),
         "scope": entry.series.scope.value,
@@ -72,7 +155,7 @@ def document_of(entry: Entry) -> dict[str, Any]:
 
 
 def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the header and one line an entry. Cells that a spreadsheet would take for a formula begin with `'`."""
+    """Yield a header, and a line for each entry. A cell that would be a formula in a spreadsheet begins with `'`."""
     yield _csv_line(FIELDS)
     for entry in entries:
         yield _csv_line([_cell(value) for value in document_of(entry).values()])
@@ -81,14 +164,14 @@ def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
 def lines_of(file: BinaryIO) -> Iterator[str]:
     """Yield the lines of a file, read as UTF-8.
 
-    A line that is too long comes in pieces that `read_line` refuses, and so do bytes that are no text.
+    `read_line` refuses the pieces in which a line comes that is too long, and bytes that are not text.
     """
     for line in iter(lambda: file.readline(4 * MAX_LINE + 1), b""):
         yield line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def read_line(line: str, number: int, now: datetime) -> Entry:
-    """Return the entry that one line of JSON is. Raises UsageError with its number, and none of what it holds."""
+    """Return the entry in one line of JSON. Raises UsageError with the number of the line and nothing of its text."""
     if len(line) > MAX_LINE:
         raise _refused(number, f"it is longer than {MAX_LINE} characters")
     if "sk-" in line and without_keys(line) != line:
@@ -110,7 +193,7 @@ def _entry_of(document: Mapping[str, Any], number: int, now: datetime) -> Entry:
     for name in ("key_id", "host", "scope", "profile", "source"):
         if not _is_name(document[name]):
             raise _refused(number, f"{name} is not a short text")
-    if not _KEY_ID.fullmatch(document["key_id"]):
+    if not KEY_ID.fullmatch(document["key_id"]):
         raise _refused(number, "key_id is not 12 hexadecimal digits")
     if document["scope"] not in _SCOPES:
         raise _refused(number, f"scope is none of {', '.join(_SCOPES)}")
@@ -132,7 +215,7 @@ def _entry_of(document: Mapping[str, Any], number: int, now: datetime) -> Entry:
 
 
 def _is_name(value: Any) -> bool:
-    # What would not show as it is could move the cursor of a terminal later, or be no text at all.
+    # A name with hidden characters could move the cursor of a terminal later, or not be text at all.
     return (
         isinstance(value, str)
         and 0 < len(value) <= MAX_TEXT
@@ -156,7 +239,7 @@ def _time(value: Any, number: int, now: datetime) -> datetime:
 
 def _amount(document: Mapping[str, Any], name: str, number: int) -> Decimal:
     amount = document[name]
-    # The exponent first: what is far from sense would fill the memory when it is written out.
+    # The exponent first: written out, a number with a huge one would fill the memory.
     is_sensible = isinstance(amount, Decimal) and amount.is_finite() and amount.adjusted() < MAX_DIGITS
     if not is_sensible or int(amount.as_tuple().exponent) < -MAX_PLACES:
         raise _refused(number, f"{name} is not an amount")
@@ -195,84 +278,3 @@ def _csv_line(cells: Iterable[str]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(cells)
     return buffer.getvalue()
-
-
-_NAMES = frozenset(FIELDS)
-_SCOPES = {scope.value: scope for scope in ScopeChoice.BOTH.asked}
-_PLAIN = re.compile(r"[A-Za-z0-9 ._/@+-]+(:[0-9]+)?")
-"""What is visible without a closer look, and quicker: nearly every name."""
-_KEY_ID = re.compile(r"[0-9a-f]{12}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
-
-
-class Imported(NamedTuple):
-    """How many samples were new, and how many were there already, or more than once in the import."""
-
-    added: int
-    known: int
-
-
-class Cleared(NamedTuple):
-    """How many samples were deleted, and the names of the profiles that there were."""
-
-    deleted: int
-    profiles: list[str]
-
-
-def import_samples(path: Path, file: BinaryIO, now: datetime) -> Imported:
-    """Add the samples of a file of JSON Lines, all or none, and delete what is older than is kept.
-
-    Raises UsageError for a line that is wrong, OSError when the file cannot be read, LedgerError.
-    """
-    # Late: of these commands, only this one needs the library of locks.
-    from apimart_cli.ledger.merge import Staged, merge
-
-    with Staged(lines_of(file), now) as staged, opened(path, seconds=None) as connection:
-        added = merge(connection, staged, now)
-        known = staged.lines - added
-        # What is added now is added, whatever becomes of the rest.
-        prune(connection, now)
-    return Imported(added, known)
-
-
-def clear_samples(path: Path, *, profile: str | None = None, before: datetime | None = None) -> Cleared:
-    """Delete samples, of one profile or before a time where that is named, and runs in the same way.
-
-    With all of them goes what was told of low balances: each is told again. Raises LedgerError.
-    """
-    try:
-        with opened(path, seconds=None, create=False) as connection:
-            names = profiles(connection)
-            clear_runs(connection, profile=profile, before=before)
-            if profile is None and before is None:
-                # Late, as above.
-                from apimart_cli.ledger.alarms import clear_alarms
-                from apimart_cli.ledger.books import clear_books
-
-                clear_alarms(connection)
-                clear_books(connection)
-            return Cleared(clear(connection, profile=profile, before=before), names)
-    except NoLedgerError:
-        return Cleared(0, [])
-
-
-def kept_runs(path: Path, *, since: datetime, profile: str | None = None) -> Sequence[Run]:
-    """Return the guarded runs that began after a time, of one profile where that is named. Raises LedgerError."""
-    try:
-        with opened(path, seconds=None, create=False) as connection:
-            return runs(connection, since=since, profile=profile)
-    except NoLedgerError:
-        return []
-
-
-def rename_profile(path: Path, old: str, new: str) -> None:
-    """Give what a profile has read the profile's new name. Raises LedgerError; without a ledger nothing is done."""
-    with suppress(NoLedgerError), opened(path, seconds=None, create=False) as connection:
-        rename(connection, old, new)
-        rename_runs(connection, old, new)
-
-
-def prune_when_due(path: Path, now: datetime) -> None:
-    """Delete what is older than is kept, unless that was done within a day; where that fails, another time."""
-    with suppress(LedgerError), opened(path, seconds=None, create=False) as connection:
-        prune(connection, now)

@@ -1,7 +1,4 @@
-"""A glance at the ledger: the last reading of a key, or of a profile where its key is not known, and its forecast.
-
-Overviews of what the ledger holds, one a series.
-"""
+"""Views of the ledger: a glance at the last reading of one balance, and an overview of each series."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -26,22 +23,22 @@ from apimart_cli.rules.spending import Sample
 from apimart_cli.words import ForecastState, Scope
 
 EVERY = timedelta(minutes=30)
-"""Of samples that stand closer together the last one is read: a line has few digits, and no time."""
+"""A glance reads only the last sample in each of these steps: a status line shows few digits, and must be quick."""
 
 
-class Question(NamedTuple):
-    """What is looked for."""
+class BalanceQuery(NamedTuple):
+    """The balance that a status line shows."""
 
     profile: str
-    """The label of the readings."""
+    """The name under which its readings were recorded."""
     host: str
     scopes: Sequence[Scope]
     name: str
-    """The name of its row in the table `state`."""
+    """The name of its row in the table `state`: see `refreshes.name_of`."""
     key_id: str | None = None
-    """The key that would be asked with, where it is known: another key's readings are then not looked at."""
+    """The key in use, if it is known: readings of other keys are then left out."""
     is_keyless: bool = False
-    """No key would be asked with: what is known is shown where it can only be about one key."""
+    """There is no key. Readings of the profile are shown if all of them are of one key."""
 
     def latest(self, connection: Connection, scope: Scope, now: datetime) -> Entry | None:
         """Return the last reading of one scope up to `now`."""
@@ -57,37 +54,37 @@ class Recalled(NamedTuple):
 
     entry: Entry
     samples: Sequence[Sample]
-    """What a forecast needs of those before it, and itself; empty where no forecast was asked for."""
+    """That reading and those before it, as a forecast needs them; empty if no forecast was asked for."""
 
 
 class Glance(NamedTuple):
-    """What is known."""
+    """What is known of one balance."""
 
     seen: Sequence[Recalled] = ()
-    """One for each scope, or none where one of them is missing."""
+    """One for each scope; none if any of them is missing."""
     refreshing: Refreshing = Refreshing()
 
     def confirmed_at(self, now: datetime) -> datetime:
-        """Return when the gateway last said what was seen: of several, what it said first.
+        """Return when the gateway last confirmed what was seen; of several scopes, the earliest time.
 
-        What is confirmed in the future was confirmed by a clock that was ahead.
+        A clock that was ahead has confirmed things in the future: that does not count.
         """
         stamp = self.refreshing.confirmed_at
         confirmed = datetime.fromtimestamp(stamp if 0 <= stamp <= now.timestamp() else 0, UTC)
         return min(max(each.entry.at, confirmed) for each in self.seen)
 
 
-def glance(path: Path, question: Question, now: datetime, *, has_forecast: bool) -> Glance:
-    """Look at the ledger, for a moment. Raises LedgerError when it cannot be used, or not at once.
+def glance(path: Path, query: BalanceQuery, now: datetime, *, has_forecast: bool) -> Glance:
+    """Return what the ledger knows of a balance. Raises LedgerError if it cannot be used, or not within 250 ms.
 
-    What is dated after `now` was written by a clock that was ahead, and is left out.
+    Readings after `now` are left out: the clock was ahead when they were written.
     """
     try:
         with opened(path, create=False) as connection:
-            refreshing = look(connection, question.name)
+            refreshing = look(connection, query.name)
             seen = []
-            for scope in question.scopes:
-                entry = question.latest(connection, scope, now)
+            for scope in query.scopes:
+                entry = query.latest(connection, scope, now)
                 if entry is None:
                     return Glance(refreshing=refreshing)
                 since = entry.at - REACH
@@ -101,7 +98,7 @@ def glance(path: Path, question: Question, now: datetime, *, has_forecast: bool)
 
 
 class Overviews(NamedTuple):
-    """What was asked for, and the names of all profiles that the ledger knows."""
+    """The overviews that were asked for, and the names of all profiles in the ledger."""
 
     found: list[Overview]
     profiles: list[str]
@@ -115,11 +112,10 @@ def overviews(
     profiles: Collection[str] = (),
     scopes: Collection[Scope] = tuple(Scope),
 ) -> Overviews:
-    """Return an overview of each series, of the days `shown`; with `profiles`, of those that they asked for last.
+    """Return an overview of the days `shown` for each series; with `profiles`, for those that they read last.
 
-    What is dated after `now` was written by a clock that was ahead, and is left out.
-
-    They come in the order in which the series began, each profile's together. Raises LedgerError.
+    The series that began first comes first, and those of a profile come together. Readings after `now` are left out:
+    the clock was ahead when they were written. Raises LedgerError.
     """
     try:
         with opened(path, seconds=None, create=False) as connection:
@@ -147,19 +143,19 @@ def _overviews(
 
 
 def _overview(connection: Connection, series: Series, seen: Seen, shown: tuple[date, ...], now: datetime) -> Overview:
-    told = samples(connection, series, since=needed_since(seen, shown), until=now)
-    # The last one may be one that a wrong clock has left.
-    last = latest(connection, series, until=told[-1].at) if told else None
+    read = samples(connection, series, since=needed_since(seen, shown), until=now)
+    # `seen` may show a reading that a wrong clock has left.
+    last = latest(connection, series, until=read[-1].at) if read else None
     if last is not None:
         seen = seen._replace(last_at=last.at, remain=last.remain, unit=last.unit)
-    found = overview(seen, told, shown)
-    return found._replace(forecast=_forecast_from_books(connection, series, found, told, now) or found.forecast)
+    found = overview(seen, read, shown)
+    return found._replace(forecast=_forecast_from_books(connection, series, found, read, now) or found.forecast)
 
 
 def _forecast_from_books(
-    connection: Connection, series: Series, found: Overview, told: Sequence[Sample], now: datetime
+    connection: Connection, series: Series, found: Overview, read: Sequence[Sample], now: datetime
 ) -> Forecast | None:
-    """Return what the gateway's books told a moment ago, where there is too little to tell it from."""
+    """Return the forecast that the gateway's books gave a moment ago, if there are too few samples for one."""
     is_told = found.forecast is not None and found.forecast.state is not ForecastState.TOO_LITTLE
     if is_told or found.seen.unit != "USD":
         return None
@@ -174,7 +170,7 @@ def _forecast_from_books(
 
     tz, answer = kept
     spends = {answer.day - timedelta(days=ago): spent for ago, spent in enumerate(reversed(answer.days))}
-    if not agree(told, spends, zone_of(tz, "tz")):
+    if not agree(read, spends, zone_of(tz, "tz")):
         return None
     floor = floor_of(connection, series.host) or Decimal(0)
     forecast = forecast_from_books(answer.days[:-1], answer.days[-1], found.seen.remain, floor=floor)

@@ -1,25 +1,23 @@
-"""What a later step of a CI job wants to know of a verdict, each under a name, as text. Pure.
+"""A verdict for the later steps of a CI job: names and values as text. Pure.
 
-Lines of NAME=value, as a dotenv report of GitLab wants them: no quotes, no comments, nothing of foreign text.
+As lines of NAME=value they are a dotenv report, as GitLab takes it: no quotes, no comments, no foreign text.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 
 from apimart_cli.errors import ApimartError, ExitCode
-from apimart_cli.output import Format, plain
+from apimart_cli.output import Format, plain, remaining
 from apimart_cli.rules.balance import Balance
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.writing import Screen
 from apimart_cli.words import Outcome
 
-UNLIMITED = "unlimited"
-
 
 def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
     """Return `verdict`, `exit-code`, and `remaining` and `used` of the balance with the least left.
 
-    Both are empty where any of the balances is not known: it might be that one. None of it is foreign text.
+    Both are empty if any balance is not known, as that may be the one with the least. None of it is foreign text.
     """
     if isinstance(result, ApimartError):
         return _outputs(Outcome.ERROR, result.exit_code, None)
@@ -33,14 +31,9 @@ def _outputs(outcome: Outcome, code: ExitCode, least: Balance | None) -> Mapping
     return {
         "verdict": outcome.value,
         "exit-code": str(int(code)),
-        "remaining": "" if least is None else remaining(least),
+        "remaining": "" if least is None else remaining(least.remain_balance),
         "used": "" if least is None else plain(least.used_balance),
     }
-
-
-def remaining(balance: Balance) -> str:
-    """Return every digit of what is left, or a word."""
-    return UNLIMITED if balance.remain_balance is None else plain(balance.remain_balance)
 
 
 def _left(balance: Balance) -> Decimal:
@@ -52,7 +45,7 @@ def _checked_as_dotenv(verdict: Verdict, _screen: Screen) -> str:
 
 
 def _as_dotenv(result: Verdict | ApimartError) -> str:
-    # The names of the balances are left out: such a file has no way of writing just any character.
+    # The names of the balances are left out, as such a file cannot hold every character.
     return "".join(f"APIMART_{_name(output)}={value}\n" for output, value in outputs_of(result).items())
 
 

@@ -1,12 +1,8 @@
-"""What the runner of GitHub Actions reads: commands in the log, assignments in a file, tables in Markdown.
+"""A verdict in a run of GitHub Actions: annotations, outputs for later steps, and a table in the summary of the run.
 
-Pure but for random marks. After the runner's own parsers (actions/runner: ActionCommand.cs, FileCommandManager.cs,
-August 2026). A line of the log is a command where it begins with `::`, and, in the form of before, where `##[` is
-anywhere in it.
-
-What a run of GitHub Actions shows of a verdict: annotations, outputs for later steps, and a table in its summary.
-
-Pure: what is added to the runner's files is handed back, and `screen.reports` adds it.
+Pure but for random marks: it returns the text for the runner's files, and `screen.pieces` adds it to them. It follows
+the runner's own parsers (actions/runner: ActionCommand.cs, FileCommandManager.cs, August 2026). A line of the log is a
+command if it begins with `::`, or, in the older form, has `##[` anywhere in it.
 """
 
 import os
@@ -16,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.output import Format, plain
-from apimart_cli.output.dotenv import outputs_of, remaining
+from apimart_cli.output import Format, plain, remaining
+from apimart_cli.output.dotenv import outputs_of
 from apimart_cli.output.json import judged_as_json
 from apimart_cli.output.lines import findings, requirements
 from apimart_cli.rules.gate import Judged, Verdict
@@ -28,38 +24,56 @@ from apimart_cli.words import Outcome
 if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
 
+OUTPUT = "GITHUB_OUTPUT"
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The variables with which the runner names its files."""
+
+MOST_ANNOTATIONS = 10
+"""Annotations of one level that the runner keeps for a step."""
+
 MOST_CHARACTERS = 4096
 """Most characters of the text of an annotation, and of its title."""
 
 MOST_BYTES = 1_000_000
-"""Most bytes of a summary. The runner drops one of more than 1 MiB, and other commands of the step may add to it."""
+"""Most bytes of a summary. The runner drops one of more than 1 MiB, and other commands may add to it."""
 
 _CUT = "..."
 
+_IN_WORDS = {
+    Outcome.BELOW: "does not meet a threshold",
+    Outcome.UNLIMITED: "is unlimited",
+    Outcome.ERROR: "is not known",
+    Outcome.NO_FORECAST: "has no forecast",
+}
+"""What follows the name of a balance that does not pass."""
+
+_COLUMNS = ("Balance", "Remaining", "Used", "Required", "Verdict")
+
 
 def annotation(level: str, title: str, text: str) -> str:
-    """Return the line that puts `text`, of one line or several, beside the run, at the level `error` or `warning`."""
+    """Return the line that shows a text, of one line or several, beside the run. The level is `error` or `warning`."""
     return f"::{level} title={_within(title, _property)}::{_within(text, _data)}\n"
 
 
 def plain_line(text: str) -> str:
-    """Return a line that is no command, whatever is in it."""
+    """Return a line that is not a command, whatever is in it."""
     return f"{visible(text)}\n"
 
 
 def assignments(outputs: Mapping[str, str], foreign: Mapping[str, str]) -> str:
-    """Return the lines that set `outputs`, whose values are words and numbers of ours, and others with foreign text."""
-    # First a line break: what was added before may have ended without one.
+    """Return the lines that set outputs. The values of `outputs` are ours, those of `foreign` may be any text."""
+    # They begin with a line break, as the text before them may have none at its end.
     lines = ["\n", *(f"{name}={value}\n" for name, value in outputs.items())]
     for name, value in foreign.items():
-        # Nobody who writes a value can know where it ends.
+        # The mark at the end is random, so that no value can contain it.
         end = f"end-{os.urandom(16).hex()}"
         lines.append(f"{name}<<{end}\n{value}\n{end}\n")
     return "".join(lines)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, most_bytes: int) -> tuple[str, int]:
-    """Return a table of cells that are Markdown already, and how many of the rows had room in so many bytes."""
+    """Return a table, and how many rows fit into `most_bytes`. The cells are Markdown."""
     lines = [_line_of(columns), _line_of(["---"] * len(columns))]
     room, shown = most_bytes - sum(map(len, lines)), 0
     for row in rows:
@@ -73,59 +87,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, most_bytes: 
 
 
 def markdown(text: str) -> str:
-    """Return foreign text as Markdown that shows it and does nothing else."""
-    # As entities, signs have no meaning: they end no cell, and begin no link, no HTML and no emphasis.
+    """Return foreign text as Markdown that only shows it."""
+    # As entities, signs have no meaning: they end no cell and begin no link, HTML or emphasis.
     return re.sub(r"[!-/:-@\[-`{-~]", lambda match: f"&#{ord(match.group())};", visible(text))
 
 
 def code(text: str) -> str:
-    """Return foreign text as Markdown for a word that is a name; nothing in it mentions a person or a ticket."""
+    """Return a name, which is foreign text, as Markdown. Nothing in it mentions a person or an issue."""
     return f"<code>{markdown(text)}</code>"
 
 
-def _line_of(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |\n"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _within(text: str, escape: Callable[[str], str]) -> str:
-    """Return `text` escaped, and cut where that is too long, but never inside an escape."""
-    # Line breaks are ours. In the lines between them every character shows, and none of them has a meaning.
-    shown = "\n".join(map(visible, text.split("\n")))
-    if len(escape(shown)) <= MOST_CHARACTERS:
-        return escape(shown)
-    room = MOST_CHARACTERS - len(_CUT)
-    kept = bisect_right(range(len(shown)), room, key=lambda length: len(escape(shown[:length]))) - 1
-    return escape(shown[:kept]) + _CUT
-
-
-OUTPUT = "GITHUB_OUTPUT"
-SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The variables in which the runner names its files."""
-
-MOST_ANNOTATIONS = 10
-"""Annotations of one level that the runner keeps of a step."""
-
-_IN_WORDS = {
-    Outcome.BELOW: "does not meet a threshold",
-    Outcome.UNLIMITED: "is unlimited",
-    Outcome.ERROR: "is not known",
-    Outcome.NO_FORECAST: "has no forecast",
-}
-"""What is said of a balance that does not pass, after its name."""
-
-_COLUMNS = ("Balance", "Remaining", "Used", "Required", "Verdict")
-
-
 def _checked_for_github(verdict: Verdict, _screen: Screen) -> str:
-    """Return an annotation for each balance that stops, as far as the runner keeps them, and lines for the others."""
+    """Return an annotation for each balance that does not pass, as far as the runner keeps them, and lines."""
     stopping = _stopping(verdict)
     shown = stopping if len(stopping) <= MOST_ANNOTATIONS else stopping[: MOST_ANNOTATIONS - 1]
     level = "error" if verdict.exit_code else "warning"
@@ -140,7 +113,7 @@ def _failed_for_github(error: ApimartError) -> str:
     return annotation("error", "apimart: nothing could be checked", _with_hint(error))
 
 
-def _reports(result: Verdict | ApimartError) -> Mapping[str, str]:
+def _runner_files(result: Verdict | ApimartError) -> Mapping[str, str]:
     return {SUMMARY: _summary(result), OUTPUT: _outputs(result)}
 
 
@@ -154,7 +127,7 @@ def _outputs(result: Verdict | ApimartError) -> str:
 def _summary(result: Verdict | ApimartError) -> str:
     if isinstance(result, ApimartError):
         return f"\n### Balance: not known\n\n{markdown(result.message)}\n\n{markdown(result.hint or '')}\n"
-    # What stops comes first: a table that is too long loses what passes.
+    # The balances that do not pass come first: if the table is too long, the last rows are left out.
     judged = [*_stopping(result), *_passing(result)]
     text, shown = table(_COLUMNS, map(_row, judged), most_bytes=MOST_BYTES)
     more = f"\n… and {len(judged) - shown} more balances\n" if shown < len(judged) else ""
@@ -168,7 +141,7 @@ def _row(judged: "Judged | JudgedSpend") -> Sequence[str]:
     left, used = "-", "-"
     if reading.balance is not None:
         is_unlimited = reading.balance.remain_balance is None
-        left = remaining(reading.balance) + ("" if is_unlimited else _unit(reading.unit))
+        left = remaining(reading.balance.remain_balance) + ("" if is_unlimited else _unit(reading.unit))
         used = plain(reading.balance.used_balance) + _unit(reading.unit)
     required = "; ".join(map(markdown, requirements(judged.thresholds, reading.unit)))
     return code(quote(reading.name)), left, used, required, _verdict(judged)
@@ -232,4 +205,27 @@ def _line(judged: "Judged | JudgedSpend") -> str:
     return plain_line(f"{judged.outcome.value.upper()} {quote(judged.reading.name)}: {_findings(judged)}")
 
 
-FORMAT = Format(checked=_checked_for_github, failed=_failed_for_github, reports=_reports, encoding="utf-8")
+def _line_of(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _within(text: str, escape: Callable[[str], str]) -> str:
+    """Return `text` escaped, and cut if that is too long, but never inside an escape."""
+    # The line breaks are ours. In the lines every character is visible, and none has a meaning.
+    shown = "\n".join(map(visible, text.split("\n")))
+    if len(escape(shown)) <= MOST_CHARACTERS:
+        return escape(shown)
+    room = MOST_CHARACTERS - len(_CUT)
+    kept = bisect_right(range(len(shown)), room, key=lambda length: len(escape(shown[:length]))) - 1
+    return escape(shown[:kept]) + _CUT
+
+
+FORMAT = Format(checked=_checked_for_github, failed=_failed_for_github, runner_files=_runner_files, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,14 @@ from apimart_cli.output import Format, plain
 from apimart_cli.rules.balance import Balance, Reading, with_spendable
 from apimart_cli.rules.gate import Judged, Verdict
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import without_commands, without_keys
+from apimart_cli.text import iso_time, without_commands, without_keys
 from apimart_cli.words import Outcome, Scope
 
 if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
 
 SCHEMA = 1
-"""Version of the JSON documents; it changes when a field changes its meaning or goes."""
+"""Version of the JSON documents. It changes when a field changes its meaning or is dropped."""
 
 
 def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:
@@ -26,8 +26,13 @@ def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int)
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
+    return f"{_line(verdict_document(verdict))}\n"
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the fields of its JSON."""
     judged = verdict.judged
-    document = {
+    return {
         "schema": SCHEMA,
         "verdict": verdict.outcome.value,
         "exit_code": int(verdict.exit_code),
@@ -41,7 +46,6 @@ def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
         "readings": [_judged_document(each) for each in judged],
         "spent": [_spent_document(each) for each in verdict.spends],
     }
-    return f"{_line(document)}\n"
 
 
 def judged_as_json(judged: Sequence[Judged]) -> str:
@@ -69,17 +73,17 @@ def _judged_document(judged: Judged) -> dict[str, Any]:
 
 
 def days_of(duration: timedelta | None) -> Decimal | None:
-    """Return a duration in days, which may end in a fraction."""
+    """Return a duration in days, with a fraction if there is one."""
     return None if duration is None else Decimal(duration // timedelta(microseconds=1)) / 86_400_000_000
 
 
 def _common(thresholds: Sequence[Decimal | None]) -> Decimal | None:
-    """Return the threshold that all readings share; None where profiles have their own."""
+    """Return the threshold of all readings; None if they differ."""
     return thresholds[0] if thresholds and all(each == thresholds[0] for each in thresholds) else None
 
 
 def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
-    """Return the document for an error that left nothing to show; `check` keeps its own shape."""
+    """Return the document for an error that left nothing to show. That of `check` has the fields of a verdict."""
     if is_check:
         document: dict[str, Any] = {
             "schema": SCHEMA,
@@ -98,7 +102,7 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
 
 
 def render_document(document: Mapping[str, Any]) -> str:
-    """Return any document of ours as one line of JSON, the schema first."""
+    """Return a document as one line of JSON, with the schema first."""
     return f"{_line({'schema': SCHEMA, **document})}\n"
 
 
@@ -112,7 +116,7 @@ def reading_document(reading: Reading) -> dict[str, Any]:
     }
     match reading.result:
         case Balance() as balance:
-            facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": _utc(balance.fetched_at)}
+            facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": iso_time(balance.fetched_at)}
             return {**name, **facts, "forecast": _forecast_document(reading)}
         case error:
             return {**name, "error": error_document(error)}
@@ -144,17 +148,13 @@ def error_document(error: ApimartError) -> dict[str, Any]:
     return {"code": error.code, "exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
 
 
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _line(value: Any) -> str:
-    """Return JSON in ASCII on one line, which no CI runner obeys."""
+    """Return JSON in ASCII on one line, in which no CI runner finds a command."""
     return without_commands(_encode(value))
 
 
 def _encode(value: Any) -> str:
-    """Return JSON in ASCII. Unlike the library's encoder it writes a Decimal with every digit it has."""
+    """Return JSON in ASCII. Unlike the encoder of the library, it writes every digit of a Decimal."""
     match value:
         case Decimal():
             return plain(value)

@@ -1,7 +1,7 @@
-"""The lines of `check`: one a reading, for people and for logs."""
+"""The lines of `check`: one for each reading, for people and for logs."""
 
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.output import with_unit
+from apimart_cli.output import left_in_words, with_unit
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Judged, Thresholds, Verdict, judged_part_below, unlimited_key
 from apimart_cli.screen.pieces import folded as folded_at
@@ -19,9 +19,9 @@ _OUTCOME_COLOURS = {
 
 
 def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
-    """Return one line a judged reading: the verdict word, whose balance, what it is, what was required.
+    """Return a line for each judged reading: the verdict, the name, what is left, and what was required.
 
-    A failed reading leaves nothing to judge: standard error tells of it, and no line here tells it again.
+    A failed reading has no line here, as standard error has its message.
     """
     lines = []
     for judged in verdict.judged:
@@ -45,14 +45,14 @@ def _spent_as_lines(verdict: Verdict, screen: Screen) -> list[str]:
 
 
 def findings(judged: Judged) -> str:
-    """Return what a judged reading is, and what was required; of a failed one, why it is not known."""
+    """Return what was read and what was required; for a failed reading, why the balance is not known."""
     if judged.outcome is Outcome.ERROR and judged.reading.error is not None:
         return judged.reading.error.message
     return "; ".join(_findings(judged))
 
 
 def folded(line: str, screen: Screen) -> str:
-    """Fold a line for the screen, where that has a limit."""
+    """Fold a line for the screen, if that has a width."""
     return line if screen.width is None else folded_at(line, screen.width)
 
 
@@ -67,7 +67,7 @@ def _coloured(word: str, outcome: Outcome, screen: Screen) -> str:
 def _findings(judged: Judged) -> list[str]:
     reading, thresholds, outcome = judged
     if outcome is Outcome.UNLIMITED:
-        # Of what can be spent that is about the key, whatever the account has.
+        # With `spendable`, that is the key, whatever the account has.
         reading = unlimited_key(reading) or reading
     match reading.result:
         case Balance() as balance:
@@ -78,9 +78,9 @@ def _findings(judged: Judged) -> list[str]:
         case PaymentRequiredError() as shortage:
             return [shortage.in_short, *requirements(thresholds, reading.unit)]
         case error:
-            # Of what can be spent, one part is below a threshold, whatever the other would have been.
+            # With `spendable`, one part is below a threshold, whatever the other would have been.
             part = judged_part_below(reading, thresholds)
-            assert part is not None, "a reading without a balance has a line only where a part decides"
+            assert part is not None, "a reading without a balance has a line only if a part decides"
             assert part.reading.balance is not None, "only a balance is below a threshold"
             known = part.reading.balance._replace(limited_by=part.reading.scope)
             return [
@@ -92,7 +92,7 @@ def _findings(judged: Judged) -> list[str]:
 
 def _balance_findings(balance: Balance, thresholds: Thresholds, outcome: Outcome, unit: str | None) -> list[str]:
     findings = []
-    left = _left(balance, unit)
+    left = left_in_words(balance, unit)
     if outcome is Outcome.UNLIMITED:
         of_min = f" of {with_unit(thresholds.min, unit)} or more" if thresholds.min is not None else ""
         findings.append(f"{left}, a limited one{of_min} required")
@@ -115,15 +115,8 @@ def _runway_findings(reading: Reading, thresholds: Thresholds) -> list[str]:
     return [f"{told}, at least {duration_in_words(thresholds.min_runway)} required"]
 
 
-def _left(balance: Balance, unit: str | None) -> str:
-    if balance.remain_balance is None:
-        return "unlimited quota"
-    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
-    return f"{with_unit(balance.remain_balance, unit)} left{limit}"
-
-
 def requirements(thresholds: Thresholds, unit: str | None) -> list[str]:
-    """Return what is required, a threshold each."""
+    """Return what each threshold requires."""
     required = []
     if thresholds.min is not None:
         required.append(f"at least {with_unit(thresholds.min, unit)} required")

@@ -1,14 +1,9 @@
-"""Performance data: what a monitoring system draws, `'label'=value[UOM];[warning];[critical];[minimum]`.
-
-A label has no character that means something to somebody: no quote, `=` or bar, and no colon, at which Icinga takes a
-label apart. Amounts are exact and bare, since no plugin has a currency for its unit. What is unlimited or unknown is
-left out: Icinga refuses the `U` that plugins once wrote for it.
-
-What a plugin prints: one line of text and performance data, and more lines of text where they are asked for.
+"""What a monitoring plugin prints: one line of text and performance data, and more lines of text with `--verbose`.
 
     APIMART OK - work/key 10.5 USD left | 'work_key_remaining'=10.5;10:;5:;0
 
-The only bar is the one before the performance data, which are all on the first line.
+Performance data, which monitoring systems draw, are `'label'=value[UOM];[warning];[critical];[minimum]`, all on the
+first line, after its only bar. Amounts are exact and have no unit, since plugins have none for money.
 """
 
 import re
@@ -20,165 +15,56 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.output import plain, shortened, whole_seconds, with_unit
+from apimart_cli.output import left_in_words, plain, shortened, whole_seconds, with_unit
 from apimart_cli.output.runway import duration_in_words, lasts
-from apimart_cli.rules.balance import Balance, Reading
-from apimart_cli.rules.plugin import WEIGHTS, Finding, Found, FoundSpend, Range, State, Subject, by_weight, worst
+from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.plugin import WEIGHTS, Examined, Finding, FoundSpend, Range, State, Subject, by_weight, worst
 from apimart_cli.text import visible
 
 if TYPE_CHECKING:
     from apimart_cli.rules.books import BooksReading
 
+MOST_TEXT = 2_000
+"""About how many bytes of text the first line has at most. Nagios keeps 8 KiB of what a plugin prints."""
+
 MOST_BYTES = 5_000
-"""Bytes of performance data. Nagios keeps 8 KiB of what a plugin prints: an item more would be cut anywhere."""
+"""Most bytes of performance data. Nagios keeps 8 KiB of what a plugin prints, and would cut an item anywhere."""
 
 LONGEST_NAME = 60
-"""Characters of the name of a profile in a label."""
-
-
-def performance_data(found: Sequence[Found]) -> str:
-    """Return the data of all readings, in their order.
-
-    Where there is no room for all, first the runways are left out, then what was used, then what is left of the last.
-    """
-    names = _names([each.reading for each in found])
-    values = [list(_values(each, name)) for each, name in zip(found, names, strict=True)]
-    for kinds in (("remaining", "used", "runway"), ("remaining", "used"), ("remaining",)):
-        items = [text for each in values for kind, text in each if kind in kinds]
-        if _length(items) <= MOST_BYTES:
-            return " ".join(items)
-    lengths = accumulate(_length([item]) for item in items)
-    return " ".join(item for item, length in zip(items, lengths, strict=True) if length <= MOST_BYTES)
-
-
-def _length(items: Sequence[str]) -> int:
-    """Return how many bytes the items take, with a space after each."""
-    return sum(len(item.encode()) + 1 for item in items)
-
-
-def _values(found: Found, name: str) -> Iterator[tuple[str, str]]:
-    """Yield each value that is known: its kind, and how it is written."""
-    balance, bounds = found.reading.balance, found.bounds
-    if balance is None:
-        return
-    if balance.remain_balance is not None:
-        warning, critical = (f"{asked or ''}" for asked in (bounds.warning, bounds.critical))
-        yield "remaining", f"'{name}_remaining'={plain(balance.remain_balance)};{warning};{critical};0"
-    most_used = "" if bounds.max_used is None else f"~:{plain(bounds.max_used)}"
-    yield "used", f"'{name}_used'={plain(balance.used_balance)};;{most_used};0"
-    seconds = _runway(found.reading)
-    if seconds is not None:
-        warning, critical = (_at_least(shortest) for shortest in (bounds.runway_warning, bounds.runway_critical))
-        yield "runway", f"'{name}_runway'={seconds}s;{warning};{critical};0"
-
-
-def _runway(reading: Reading) -> int | None:
-    """Return for how many whole seconds the balance surely lasts, the low end, which is what is held to bounds."""
-    days = reading.forecast.days_left_low if reading.forecast is not None else None
-    if days is None:
-        return None
-    return int(whole_seconds(days, ROUND_FLOOR))
-
-
-def _at_least(shortest: timedelta | None) -> str:
-    if shortest is None:
-        return ""
-    seconds = Decimal(shortest // timedelta(microseconds=1)) / 1_000_000
-    return f"{seconds.normalize():f}:"
-
-
-def _names(readings: Sequence[Reading]) -> list[str]:
-    """Return what the labels of each reading begin with: no two are the same."""
-    names: dict[str, None] = {}
-    for reading in readings:
-        name = first = _label(reading)
-        number = 1
-        while name in names:
-            number += 1
-            name = f"{first}-{number}"
-        names[name] = None
-    return list(names)
-
-
-def _label(reading: "Reading | BooksReading") -> str:
-    """Return the profile and scope as a label begins with them.
-
-    A name that had to be changed, or shortened, ends in a piece of its hash: another may look the same by now.
-    """
-    cleaned = re.sub(r"[^\w.-]", "_", visible(reading.profile))
-    if cleaned != reading.profile or len(cleaned) > LONGEST_NAME:
-        digest = sha256(reading.profile.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        cleaned = f"{cleaned[:LONGEST_NAME]}-{digest}"
-    return f"{cleaned}_{reading.scope}"
-
-
-MOST_TEXT = 2_000
-"""Bytes of text on the first line, about. Nagios keeps 8 KiB of what a plugin prints and cuts the rest off."""
-
-"""Cells of the name of a profile."""
+"""Most characters of the name of a profile in a label, and most cells in a sentence."""
 
 _OBEYED = re.compile(r"[|<]|\\(?=n)|\$(?=[({])")
-"""What monitoring systems would obey: a bar begins performance data, Icinga's pages show a text with tags as HTML,
-Nagios takes a backslash and an n for a new line where a result reaches it through a file, and notification commands
-put the text into a line for a shell."""
+"""What monitoring systems would obey. A bar begins performance data. Icinga's pages show text with tags as HTML. Nagios
+reads a backslash and an n as a new line if a result comes through a file. Notification commands put the text into a
+line for a shell."""
 
 
-def render(found: Sequence[Found], spends: Sequence[FoundSpend] = (), *, verbose: bool = False) -> str:
-    """Return what the plugin prints of these readings, the worst first, and of what was spent."""
+def render(found: Sequence[Examined], spends: Sequence[FoundSpend] = (), *, verbose: bool = False) -> str:
+    """Return what the plugin prints about these readings and about what was spent, with the worst first."""
     ordered = by_weight(found)
     state = worst([*(each.state for each in found), *(each.state for each in spends)])
     is_alone = len(found) + len(spends) == 1
-    # What stops stands where it is read.
-    told = sorted(
+    # If there are too many sentences, the worst are shown.
+    sentences = sorted(
         [*((each.state, _sentence(each, is_alone=is_alone)) for each in ordered), *map(_sentence_of_spend, spends)],
         key=lambda each: WEIGHTS.index(each[0]),
         reverse=True,
     )
-    text = _joined([sentence for _, sentence in told])
+    text = _joined([sentence for _, sentence in sentences])
     data = " ".join(filter(None, [performance_data(found), *_data_of_spends(found, spends)]))
     first = f"APIMART {state.name} - {text} | {data}" if data else f"APIMART {state.name} - {text}"
     more = [line for each in ordered for line in _long_text(each)] if verbose else []
-    more += [f"{_text_of_spend(each)}" for each in spends] if verbose else []
+    more += map(_text_of_spend, spends) if verbose else []
     return "".join(f"{line}\n" for line in [first, *more])
 
 
-def _sentence_of_spend(found: FoundSpend) -> tuple[State, str]:
-    state = "" if found.state is State.OK else f"{found.state.name.lower()}: "
-    return found.state, f"{_name_of(found.judged.reading)} {state}{_words_of_spend(found)}"
-
-
-def _text_of_spend(found: FoundSpend) -> str:
-    return f"{_name_of(found.judged.reading)}: {found.state.name.lower()}, {_words_of_spend(found)}"
-
-
-def _words_of_spend(found: FoundSpend) -> str:
-    from apimart_cli.output.spent import findings
-
-    error = found.judged.reading.error
-    return _safe(findings(found.judged)) if error is None else _with_hint(error)
-
-
-def _data_of_spends(found: Sequence[Found], spends: Sequence[FoundSpend]) -> Iterator[str]:
-    """Yield the data of what was spent, as far as there is room after those of the readings."""
-    room = MOST_BYTES - _length([performance_data(found)])
-    for each in spends:
-        spent = each.judged.spent
-        if spent is None:
-            continue
-        name = _label(each.judged.reading)
-        item = f"'{name}_spent'={plain(spent)};;~:{plain(each.judged.budget.most)};0"
-        room -= _length([item])
-        if room >= 0:
-            yield item
-
-
 def render_unknown(error: ApimartError) -> str:
-    """Return what the plugin prints where something stops it before there is a reading."""
+    """Return what the plugin prints if an error comes before there is a reading."""
     return f"APIMART {State.UNKNOWN.name} - {_cut(_with_hint(error))}\n"
 
 
 def in_words(asked: Range, unit: str | None) -> str:
-    """Return what a value must be to raise no alert, in words that come before "required"."""
+    """Return what a value must be to raise no alert, in words to put before "required"."""
     start = None if asked.start is None else plain(asked.start)
     end = None if asked.end is None else with_unit(asked.end, unit)
     if asked.alerts_inside:
@@ -192,10 +78,26 @@ def in_words(asked: Range, unit: str | None) -> str:
     return f"at most {end}" if start is None else f"{start} to {end}"
 
 
-def _joined(sentences: Sequence[str]) -> str:
-    """Return as many sentences as there is room for, at least one, and how many more there are.
+def performance_data(found: Sequence[Examined]) -> str:
+    """Return the data of all readings, in their order.
 
-    Nagios shows a semicolon as a colon, so none stands between them.
+    If there is no room for all, the runways are left out first, then what was used, then what the last ones have left.
+    Amounts that are unlimited or unknown are left out: Icinga refuses the `U` that plugins once wrote for them.
+    """
+    names = _names([each.reading for each in found])
+    values = [list(_values(each, name)) for each, name in zip(found, names, strict=True)]
+    for kinds in (("remaining", "used", "runway"), ("remaining", "used"), ("remaining",)):
+        items = [text for each in values for kind, text in each if kind in kinds]
+        if _length(items) <= MOST_BYTES:
+            return " ".join(items)
+    lengths = accumulate(_length([item]) for item in items)
+    return " ".join(item for item, length in zip(items, lengths, strict=True) if length <= MOST_BYTES)
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    """Return as many sentences as fit, at least one, and the number of the others.
+
+    No semicolon separates them, as Nagios shows it as a colon.
     """
     first, *rest = sentences
     shown = _cut(first)
@@ -207,17 +109,18 @@ def _joined(sentences: Sequence[str]) -> str:
 
 
 def _cut(text: str) -> str:
-    """Return the beginning of a text that is too long for the line, and a sign that there is more."""
+    """Return a text; if it is too long for the line, its beginning and `...`."""
     encoded = text.encode("utf-8", "backslashreplace")
     return text if len(encoded) <= MOST_TEXT else f"{encoded[:MOST_TEXT].decode('utf-8', 'ignore')}..."
 
 
-def _sentence(found: Found, *, is_alone: bool) -> str:
-    """Return what is left, and the state of each thing that is not as it should be, with the reason.
+def _sentence(found: Examined, *, is_alone: bool) -> str:
+    """Return what is left, and each finding that is not OK, with its reason.
 
-    A runway that was asked for is told in any case: also where it is not known, and that was let pass.
+    A runway that was asked for is always in it, even if it is not known and that was let pass.
     """
-    told = [] if found.reading.balance is None else [_left(found.reading, found.reading.balance)]
+    balance = found.reading.balance
+    told = [] if balance is None else [left_in_words(balance, _unit(found.reading))]
     for finding in found.findings:
         if finding.state is not State.OK:
             told.append(f"{finding.state.name.lower()}: {_reason(finding, found, is_alone=is_alone)}")
@@ -226,7 +129,7 @@ def _sentence(found: Found, *, is_alone: bool) -> str:
     return f"{_name(found.reading)} {', '.join(told)}"
 
 
-def _reason(finding: Finding, found: Found, *, is_alone: bool) -> str:
+def _reason(finding: Finding, found: Examined, *, is_alone: bool) -> str:
     reading, bounds, unit = found.reading, found.bounds, _unit(found.reading)
     match finding.subject:
         case Subject.READING:
@@ -243,7 +146,7 @@ def _reason(finding: Finding, found: Found, *, is_alone: bool) -> str:
             return _reason_of_runway(finding, found)
 
 
-def _reason_of_runway(finding: Finding, found: Found) -> str:
+def _reason_of_runway(finding: Finding, found: Examined) -> str:
     critical, warning = found.bounds.runway_critical, found.bounds.runway_warning
     first, second = (warning, critical) if finding.state is State.WARNING else (critical, warning)
     asked = second if first is None else first
@@ -253,19 +156,19 @@ def _reason_of_runway(finding: Finding, found: Found) -> str:
 
 
 def _most_left(reading: Reading) -> str:
-    """Return how much one part of what can be spent leaves at most, where the other part is not known."""
+    """Return the most that can be spent, by the one part that is known, if the other is not."""
     known = [part.balance.remain_balance for part in reading.parts if part.balance]
     limits = [remain for remain in known if remain is not None]
     return f"at most {with_unit(min(limits), _unit(reading))} left, " if reading.balance is None and limits else ""
 
 
-def _long_text(found: Found) -> Iterator[str]:
-    """Yield a line for each thing that there is to know about one reading."""
+def _long_text(found: Examined) -> Iterator[str]:
+    """Yield all lines about one reading."""
     reading, bounds = found.reading, found.bounds
     name, unit = _name(reading), _unit(reading)
     yield f"{name}: {found.state.name.lower()}{f', asked of {_safe(reading.host)}' if reading.host else ''}"
     if reading.balance is not None:
-        left, used = _left(reading, reading.balance), with_unit(reading.balance.used_balance, unit)
+        left, used = left_in_words(reading.balance, unit), with_unit(reading.balance.used_balance, unit)
         yield f"{name}: {left}, {used} used, {_lasts(reading)}"
     if reading.error is not None:
         yield f"{name}: {_with_hint(reading.error)}"
@@ -279,23 +182,28 @@ def _long_text(found: Found) -> Iterator[str]:
             yield f"{name}: {word} unless it lasts at least {duration_in_words(shortest)}"
 
 
-def _name_of(reading: "BooksReading") -> str:
-    return f"{shortened(_safe(reading.profile), LONGEST_NAME, mark='...')}/{reading.scope}"
+def _sentence_of_spend(found: FoundSpend) -> tuple[State, str]:
+    state = "" if found.state is State.OK else f"{found.state.name.lower()}: "
+    return found.state, f"{_name(found.judged.reading)} {state}{_words_of_spend(found)}"
 
 
-def _name(reading: Reading) -> str:
+def _text_of_spend(found: FoundSpend) -> str:
+    return f"{_name(found.judged.reading)}: {found.state.name.lower()}, {_words_of_spend(found)}"
+
+
+def _words_of_spend(found: FoundSpend) -> str:
+    from apimart_cli.output.spent import findings
+
+    error = found.judged.reading.error
+    return _safe(findings(found.judged)) if error is None else _with_hint(error)
+
+
+def _name(reading: "Reading | BooksReading") -> str:
     return f"{shortened(_safe(reading.profile), LONGEST_NAME, mark='...')}/{reading.scope}"
 
 
 def _unit(reading: Reading) -> str | None:
     return None if reading.unit is None else _safe(reading.unit)
-
-
-def _left(reading: Reading, balance: Balance) -> str:
-    if balance.remain_balance is None:
-        return "unlimited quota"
-    limit = f" (limited by {balance.limited_by})" if balance.limited_by else ""
-    return f"{with_unit(balance.remain_balance, _unit(reading))} left{limit}"
 
 
 def _lasts(reading: Reading) -> str:
@@ -307,7 +215,83 @@ def _with_hint(error: ApimartError) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return text as one visible line that no monitoring system takes for anything but text."""
-    # Our own hints have commands between backticks.
+    """Return text as one visible line that every monitoring system takes for mere text."""
+    # Our hints have commands between backticks.
     shown = visible(text).replace("`", "'")
     return re.sub(_OBEYED, lambda match: f"\\x{ord(match.group()):02x}", shown)
+
+
+def _length(items: Sequence[str]) -> int:
+    """Return how many bytes the items take, with a space after each."""
+    return sum(len(item.encode()) + 1 for item in items)
+
+
+def _values(found: Examined, name: str) -> Iterator[tuple[str, str]]:
+    """Yield each value that is known: its kind, and its text."""
+    balance, bounds = found.reading.balance, found.bounds
+    if balance is None:
+        return
+    if balance.remain_balance is not None:
+        warning, critical = (f"{asked or ''}" for asked in (bounds.warning, bounds.critical))
+        yield "remaining", f"'{name}_remaining'={plain(balance.remain_balance)};{warning};{critical};0"
+    most_used = "" if bounds.max_used is None else f"~:{plain(bounds.max_used)}"
+    yield "used", f"'{name}_used'={plain(balance.used_balance)};;{most_used};0"
+    seconds = _runway(found.reading)
+    if seconds is not None:
+        warning, critical = (_at_least(shortest) for shortest in (bounds.runway_warning, bounds.runway_critical))
+        yield "runway", f"'{name}_runway'={seconds}s;{warning};{critical};0"
+
+
+def _data_of_spends(found: Sequence[Examined], spends: Sequence[FoundSpend]) -> Iterator[str]:
+    """Yield the data of what was spent, if there is room for them after those of the readings."""
+    room = MOST_BYTES - _length([performance_data(found)])
+    for each in spends:
+        spent = each.judged.spent
+        if spent is None:
+            continue
+        name = _label(each.judged.reading)
+        item = f"'{name}_spent'={plain(spent)};;~:{plain(each.judged.budget.most)};0"
+        room -= _length([item])
+        if room >= 0:
+            yield item
+
+
+def _runway(reading: Reading) -> int | None:
+    """Return for how many whole seconds the balance surely lasts: the low end, which is compared with the bounds."""
+    days = reading.forecast.days_left_low if reading.forecast is not None else None
+    if days is None:
+        return None
+    return int(whole_seconds(days, ROUND_FLOOR))
+
+
+def _at_least(shortest: timedelta | None) -> str:
+    if shortest is None:
+        return ""
+    seconds = Decimal(shortest // timedelta(microseconds=1)) / 1_000_000
+    return f"{seconds.normalize():f}:"
+
+
+def _names(readings: Sequence[Reading]) -> list[str]:
+    """Return the beginning of the labels of each reading; no two are the same."""
+    names: dict[str, None] = {}
+    for reading in readings:
+        name = first = _label(reading)
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{first}-{number}"
+        names[name] = None
+    return list(names)
+
+
+def _label(reading: "Reading | BooksReading") -> str:
+    """Return the profile and scope as the beginning of a label.
+
+    It has no character with a meaning: no quote, `=` or bar, and no colon, at which Icinga splits a label. A name that
+    had to be changed or shortened ends in a piece of its hash, as another name may look the same now.
+    """
+    cleaned = re.sub(r"[^\w.-]", "_", visible(reading.profile))
+    if cleaned != reading.profile or len(cleaned) > LONGEST_NAME:
+        digest = sha256(reading.profile.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        cleaned = f"{cleaned[:LONGEST_NAME]}-{digest}"
+    return f"{cleaned}_{reading.scope}"

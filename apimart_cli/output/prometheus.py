@@ -1,11 +1,7 @@
-"""Metrics: readings as families of samples, for whatever Prometheus reads. Pure: no I/O, no clock, no library.
+"""Metrics: readings as families of samples, and as the text format of Prometheus, version 0.0.4, always UTF-8.
 
-All of them are gauges. What is not known has no sample, and neither has what has no limit: an infinite one would spoil
-every sum.
-
-"The text format of Prometheus, version 0.0.4: what its collectors and its server read. Always UTF-8.
-
-Amounts are written with every digit; who reads them makes floats of them.
+All are gauges. A value that is unknown or unlimited has no sample: infinity would spoil every sum. Amounts have every
+digit; Prometheus makes floats of them. Pure: no I/O, no clock, no library.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,31 +33,31 @@ HELP: Mapping[str, str] = {
     "apimart_runway_low_seconds": "How long the balance lasts at least, in about 9 of 10 cases.",
     "apimart_spent_usd": "What was spent in a time up to now, in US dollars, by the gateway's own books.",
 }
-"""Every family, in the order in which they are shown, and what it tells."""
+"""The help text of every family, in the order of the page."""
 
 SPENT_WINDOW = "24h"
-"""The time whose spend is told, as a label."""
+"""The time for which the spend is shown, as a label."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Sample(NamedTuple):
-    """One number of a family, told from the others by its labels. Their values are one visible line each."""
+class MetricSample(NamedTuple):
+    """One number of a family, with the labels that tell it from the others. Each value is one visible line."""
 
     labels: Mapping[str, str]
     value: Decimal
 
 
 class Family(NamedTuple):
-    """The samples of one metric; never none, and never two with the same labels."""
+    """The samples of one metric: at least one, and no two with the same labels."""
 
     name: str
     help: str
-    samples: Sequence[Sample]
+    samples: Sequence[MetricSample]
 
 
-class Told(NamedTuple):
-    """What is known of one reading."""
+class MetricReading(NamedTuple):
+    """A reading, and what else the metrics tell of it."""
 
     reading: Reading
     min: Decimal | None = None
@@ -69,69 +65,46 @@ class Told(NamedTuple):
     max_used: Decimal | None = None
     """The most that its profile may have used."""
     read_at: datetime | None = None
-    """When the last reading that succeeded was answered, where this one failed and that is known."""
+    """If this reading failed: when the last one that succeeded was answered, if that is known."""
     spent: Mapping[Scope, Decimal] = MappingProxyType({})
-    """What was spent in SPENT_WINDOW, in US dollars, of those whose books were asked."""
+    """What was spent in SPENT_WINDOW, in US dollars, for each scope of which the books were asked."""
 
 
-def told_once(readings: Iterable[Reading]) -> list[Told]:
-    """Return what is known of readings that were taken once, with nothing known from before."""
-    return [Told(reading, reading.low_below, reading.used_above) for reading in readings]
+def families(known: Sequence[MetricReading], *, with_version: bool = True) -> list[Family]:
+    """Return the metrics of these readings, and the version of apimart. Families without a sample are left out.
 
-
-def families(told: Sequence[Told], *, with_version: bool = True) -> list[Family]:
-    """Return the metrics of these readings, and the version of apimart; families without a sample are left out.
-
-    What can be spent is shown as the key and the account that it is made of, and as a family of its own.
+    A reading of `spendable` becomes the samples of its key and its account, and one of another family.
     """
-    samples: dict[str, list[Sample]] = {name: [] for name in HELP}
+    samples: dict[str, list[MetricSample]] = {name: [] for name in HELP}
     if with_version:
-        samples["apimart_build_info"].append(Sample({"version": __version__}, Decimal(1)))
-    asked = _each_once(part for each in told for part in _parts(each))
+        samples["apimart_build_info"].append(MetricSample({"version": __version__}, Decimal(1)))
+    asked = _each_once(part for each in known for part in _parts(each))
     names = _names(asked)
     for each in asked:
         place = {"profile": names[each.reading.profile], "scope": each.reading.scope.value}
         unit = {"unit": visible(each.reading.unit or "")}
         for name, value in _states(each):
-            samples[name].append(Sample(place, value))
+            samples[name].append(MetricSample(place, value))
         for name, value in _amounts(each):
-            samples[name].append(Sample({**place, **unit}, value))
+            samples[name].append(MetricSample({**place, **unit}, value))
         if each.reading.scope in each.spent:
             window = {"window": SPENT_WINDOW}
-            samples["apimart_spent_usd"].append(Sample({**place, **window}, each.spent[each.reading.scope]))
+            samples["apimart_spent_usd"].append(MetricSample({**place, **window}, each.spent[each.reading.scope]))
     for reading, amount in _spendable(asked):
         labels = {"profile": names[reading.profile], "unit": visible(reading.unit or "")}
-        samples["apimart_spendable_balance"].append(Sample(labels, amount))
+        samples["apimart_spendable_balance"].append(MetricSample(labels, amount))
     return [Family(name, HELP[name], found) for name, found in samples.items() if found]
 
 
-def _parts(told: Told) -> Iterator[Told]:
-    """Give what was asked, each with what it is held to; as in the gate, an account's use is not in `spendable`."""
-    if not told.reading.parts:
-        yield told
-    for part in told.reading.parts:
-        yield told._replace(reading=part, max_used=None if part.scope is Scope.ACCOUNT else told.max_used)
-
-
-def _each_once(told: Iterable[Told]) -> list[Told]:
-    """Return one of each profile and scope: of a profile that was asked twice what failed, if anything did."""
-    kept: dict[tuple[str, Scope], Told] = {}
-    for each in told:
-        place = each.reading.profile, each.reading.scope
-        if place not in kept or kept[place].reading.error is None:
-            kept[place] = each
-    return list(kept.values())
-
-
-def _names(told: Iterable[Told]) -> Mapping[str, str]:
-    """Return each profile's name as it is shown, told apart where two would be shown alike."""
-    return shown_names(dict.fromkeys(each.reading.profile for each in told))
+def metric_readings(readings: Iterable[Reading]) -> list[MetricReading]:
+    """Return readings that were taken once: nothing is known from before."""
+    return [MetricReading(reading, reading.low_below, reading.used_above) for reading in readings]
 
 
 def shown_names(profiles: Iterable[str]) -> Mapping[str, str]:
-    """Return how each of different names is shown: as one visible line, and unlike all others."""
+    """Return how each name is shown: as visible text on one line, and different from all others."""
     profiles = list(profiles)
-    # A name that is shown as it is keeps it; another one gives way.
+    # A name that can be shown as it is comes first; others that look the same get a number.
     names = {profile: profile for profile in profiles if visible(profile) == profile}
     taken = set(names)
     for profile in profiles:
@@ -141,8 +114,44 @@ def shown_names(profiles: Iterable[str]) -> Mapping[str, str]:
     return names
 
 
+def exposition(families: Iterable[Family]) -> str:
+    """Return the metrics as whole lines."""
+    return "".join(line for family in families for line in _lines(family))
+
+
+def readings_as_metrics(readings: Sequence[Reading]) -> str:
+    """Return readings that were just taken as the text of a file or an answer.
+
+    The version is not in it: two files in one folder would both have that series.
+    """
+    return exposition(families(metric_readings(readings), with_version=False))
+
+
+def _parts(known: MetricReading) -> Iterator[MetricReading]:
+    """Yield the readings that were asked, with their thresholds. As in the gate, `max_used` is not for accounts."""
+    if not known.reading.parts:
+        yield known
+    for part in known.reading.parts:
+        yield known._replace(reading=part, max_used=None if part.scope is Scope.ACCOUNT else known.max_used)
+
+
+def _each_once(known: Iterable[MetricReading]) -> list[MetricReading]:
+    """Return one reading for each profile and scope. If one of several failed, it is that one."""
+    kept: dict[tuple[str, Scope], MetricReading] = {}
+    for each in known:
+        place = each.reading.profile, each.reading.scope
+        if place not in kept or kept[place].reading.error is None:
+            kept[place] = each
+    return list(kept.values())
+
+
+def _names(known: Iterable[MetricReading]) -> Mapping[str, str]:
+    """Return how the name of each profile is shown."""
+    return shown_names(dict.fromkeys(each.reading.profile for each in known))
+
+
 def _unlike(name: str, others: set[str]) -> str:
-    """Return `name`, or, where another one has it, with the first number after it that makes it unlike them all."""
+    """Return `name`; if another has it, with the first number after it that no other has."""
     number, found = 1, name
     while found in others:
         number += 1
@@ -150,11 +159,11 @@ def _unlike(name: str, others: set[str]) -> str:
     return found
 
 
-def _states(told: Told) -> Iterator[tuple[str, Decimal]]:
-    """Give what has no unit, by the name of its family."""
-    reading = told.reading
+def _states(known: MetricReading) -> Iterator[tuple[str, Decimal]]:
+    """Yield the values without a unit, each with the name of its family."""
+    reading = known.reading
     balance, forecast = reading.balance, reading.forecast
-    read_at = told.read_at if balance is None else balance.fetched_at
+    read_at = known.read_at if balance is None else balance.fetched_at
     yield "apimart_reading_success", _flag(balance is not None)
     yield "apimart_payment_required", _flag(isinstance(reading.error, PaymentRequiredError))
     if read_at is not None:
@@ -168,22 +177,22 @@ def _states(told: Told) -> Iterator[tuple[str, Decimal]]:
             yield "apimart_runway_low_seconds", whole_seconds(forecast.days_left_low, ROUND_FLOOR)
 
 
-def _amounts(told: Told) -> Iterator[tuple[str, Decimal]]:
-    """Give the amounts of money, by the name of their family."""
-    match told.reading.result:
+def _amounts(known: MetricReading) -> Iterator[tuple[str, Decimal]]:
+    """Yield the amounts of money, each with the name of its family."""
+    match known.reading.result:
         case Balance(remain_balance=remain, used_balance=used):
             if remain is not None:
                 yield "apimart_remaining_balance", remain
             yield "apimart_used_balance", used
-    if told.min is not None:
-        yield "apimart_min_balance", told.min
-    if told.max_used is not None:
-        yield "apimart_max_used_balance", told.max_used
+    if known.min is not None:
+        yield "apimart_min_balance", known.min
+    if known.max_used is not None:
+        yield "apimart_max_used_balance", known.max_used
 
 
-def _spendable(told: Iterable[Told]) -> Iterator[tuple[Reading, Decimal]]:
-    """Give what can be spent of each profile whose key and account were both asked, with the reading that says it."""
-    for reading in with_spendable(each.reading for each in told):
+def _spendable(known: Iterable[MetricReading]) -> Iterator[tuple[Reading, Decimal]]:
+    """Yield what can be spent, and its reading, for each profile of which key and account were asked."""
+    for reading in with_spendable(each.reading for each in known):
         balance = reading.balance
         if reading.scope is Scope.SPENDABLE and balance is not None and balance.remain_balance is not None:
             yield reading, balance.remain_balance
@@ -191,11 +200,6 @@ def _spendable(told: Iterable[Told]) -> Iterator[tuple[Reading, Decimal]]:
 
 def _flag(is_so: bool) -> Decimal:
     return Decimal(int(is_so))
-
-
-def exposition(families: Iterable[Family]) -> str:
-    """Return the metrics as whole lines."""
-    return "".join(line for family in families for line in _lines(family))
 
 
 def _lines(family: Family) -> Iterable[str]:
@@ -206,20 +210,12 @@ def _lines(family: Family) -> Iterable[str]:
         yield f"{family.name}{{{_labels(sample)}}} {plain(sample.value)}\n"
 
 
-def _labels(sample: Sample) -> str:
+def _labels(sample: MetricSample) -> str:
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels.items())
 
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def readings_as_metrics(readings: Sequence[Reading]) -> str:
-    """Return readings that were just taken as the text of a file or an answer.
-
-    Without the version: in two files of one folder it would be a series that is there twice.
-    """
-    return exposition(families(told_once(readings), with_version=False))
 
 
 def _readings_as_metrics(readings: Sequence[Reading], _screen: Screen, _asked: int) -> str:

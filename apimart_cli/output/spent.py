@@ -1,19 +1,20 @@
-"""What was spent, held to a budget, in words and as the JSON that scripts read. Pure: no I/O, no library."""
+"""What was spent, compared with a budget, in words and as JSON for scripts. Pure: no I/O, no library."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.output import plain, with_unit
 from apimart_cli.rules.budget import Budget, JudgedSpend
+from apimart_cli.text import iso_time
 from apimart_cli.words import Since
 
 UNIT = "USD"
-"""What the books count in, whatever the unit of the balance is."""
+"""The unit of the books, whatever the unit of the balance is."""
 
 _MOST_HOURS = 48
-"""More hours than these are told in days, where they are whole ones."""
+"""More hours than this are shown in days, if these are whole ones."""
 
 _SINCE = {Since.TODAY: "today", Since.MONTH: "this month"}
 
@@ -25,9 +26,9 @@ def in_words(within: timedelta | Since) -> str:
     from apimart_cli.output.runway import duration_in_words
 
     hours = within / timedelta(hours=1)
-    # As it is usually typed: 24 hours are not called a day, which might begin at midnight.
-    told = f"{hours:.0f} hours" if hours.is_integer() and 1 < hours <= _MOST_HOURS else duration_in_words(within)
-    return f"in the last {told.removeprefix('1 ')}"
+    # 24 hours are not called a day, as a day might begin at midnight.
+    words = f"{hours:.0f} hours" if hours.is_integer() and 1 < hours <= _MOST_HOURS else duration_in_words(within)
+    return f"in the last {words.removeprefix('1 ')}"
 
 
 def allowed(budget: Budget) -> str:
@@ -36,12 +37,12 @@ def allowed(budget: Budget) -> str:
 
 
 def required(budget: Budget) -> str:
-    """Return what is required, where nothing is said about what was spent."""
+    """Return what is required, in words that do not need what was spent."""
     return f"at most {with_unit(budget.most, UNIT)} spent {in_words(budget.within)} allowed"
 
 
 def findings(judged: JudgedSpend) -> str:
-    """Return what was spent, and what is allowed; where that is not known, why."""
+    """Return what was spent, and what is allowed; or why that is not known."""
     error, budget = judged.reading.error, judged.budget
     if isinstance(error, PaymentRequiredError):
         return f"{error.in_short}; {required(budget)}"
@@ -68,19 +69,15 @@ def document(judged: JudgedSpend) -> dict[str, Any]:
         facts |= {
             "spent": judged.spent,
             "unit": UNIT,
-            "since": _utc(usage.since),
-            "until": _utc(usage.until),
-            "booked_until": _utc(usage.fetched_at - usage.lag),
+            "since": iso_time(usage.since),
+            "until": iso_time(usage.until),
+            "booked_until": iso_time(usage.fetched_at - usage.lag),
         }
     return facts
 
 
 def _within(within: timedelta | Since) -> str | Decimal:
-    """Return a time as the hours that it has, or the word for it."""
+    """Return a time as its number of hours, or the word for it."""
     if isinstance(within, Since):
         return within.value
     return Decimal(within // timedelta(microseconds=1)) / 3_600_000_000
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,12 +1,7 @@
-"""What bars and prompts would obey in text from outside, escaped, so that they show it as it is. Pure: no I/O.
+"""A status line for bars and prompts: what is known of a balance, in the user's own template, escaped for each bar.
 
-Templates of a status line: the user's own words, with fields in braces. Pure: no I/O.
-
-The words stay as they are: a bar may be told by them to colour the line.
-
-One line for bars and prompts: what is known of a balance, and a preset a bar. Pure: no I/O, no clock.
-
-A value may be anybody's text: it is made one visible line, and what the bar would obey in it is escaped.
+Values may be foreign text: each is made visible text on one line, and what the bar would obey in it is escaped. The
+words of the template stay as they are, as they may tell the bar to colour the line. Pure: no I/O, no clock.
 """
 
 import re
@@ -16,54 +11,71 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from apimart_cli.errors import UsageError
-from apimart_cli.output import plain
+from apimart_cli.output import plain, remaining
 from apimart_cli.output.runway import document, in_short, in_words
 from apimart_cli.rules.forecast import Forecast
-from apimart_cli.text import visible, without_commands, without_keys
+from apimart_cli.text import iso_time, visible, without_commands, without_keys
 from apimart_cli.words import Preset, Scope
-
-Escape = Callable[[str], str]
-
-
-def for_tmux(text: str) -> str:
-    """Escape what tmux expands in the output of `#()`: `#` begins formats and styles.
-
-    It is halved twice, once where formats are expanded and once where the line is drawn; but before a bracket only
-    where it is drawn (seen with tmux 3.3).
-    """
-    return re.sub(r"#+(?=(\[?))", lambda match: match[0] * (2 if match[1] else 4), text)
-
-
-def for_pango(text: str) -> str:
-    """Escape the markup of Pango, which is that of XML."""
-    for character, name in _MARKUP:
-        text = text.replace(character, name)
-    return text
-
-
-def for_bash(text: str) -> str:
-    """Escape what bash expands in a prompt: first backslashes, then `$`, backticks and backslashes once more."""
-    return re.sub(r"[\\$`]", lambda match: _IN_BASH[match[0]], text)
-
-
-def for_zsh(text: str) -> str:
-    """Escape what zsh expands in a prompt that a command has printed."""
-    return text.replace("%", "%%")
-
-
-BY_SHELL: Mapping[str, Escape] = {"bash": for_bash, "zsh": for_zsh}
-"""By the shell whose prompt it is; the other shells expand nothing that a command has printed."""
-
-_MARKUP = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;"))
-_IN_BASH = {"\\": "\\\\\\\\", "$": "\\\\$", "`": "\\\\`"}
-
 
 FIELDS = ("remain", "unit", "lasts", "profile", "scope", "used", "age", "host")
 """The fields of a template."""
 
+CRITICAL_BELOW = timedelta(days=1)
+"""A balance is critical if, at the low end, it lasts shorter than this."""
+
+_LISTED = ", ".join(f"{{{name}}}" for name in FIELDS)
+
+_TEMPLATE = "{remain} {unit} {lasts}"
+
+_TEMPLATES = {Preset.CLAUDE: "APIMart: {remain} {unit} {lasts}"}
+"""Templates of presets for a bar that shows other things as well."""
+
+_MARKUP = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;"))
+
+_IN_BASH = {"\\": "\\\\\\\\", "$": "\\\\$", "`": "\\\\`"}
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
+
+Escape = Callable[[str], str]
+
+
+class Known(NamedTuple):
+    """What is known about a balance. Amounts are in the gateway's unit."""
+
+    remain: Decimal | None
+    """None is unlimited."""
+    used: Decimal
+    unit: str | None
+    at: datetime
+    """When the gateway said it, in UTC."""
+    age: timedelta
+    is_old: bool
+    """Whether the line shows the age."""
+    forecast: Forecast | None
+    is_low: bool = False
+    """Whether it is below the profile's own `min`."""
+
+
+class Status(NamedTuple):
+    """The balance that the line shows, and what is known about it."""
+
+    profile: str
+    scope: Scope
+    host: str
+    known: Known | None = None
+
+
+class LineReader(NamedTuple):
+    """The bar or prompt that reads the line."""
+
+    unicode: bool = True
+    """Whether it can show characters beyond ASCII."""
+    shell: str = "bash"
+    """The shell with the prompt, which decides what has to be escaped."""
+
 
 class Template(NamedTuple):
-    """Words and fields in turn: each field comes after its words; the last one may be missing."""
+    """Words and fields in turn: each pair has words, and the field after them. The last pair has no field."""
 
     parts: Sequence[tuple[str, str | None]]
 
@@ -73,9 +85,19 @@ class Template(NamedTuple):
         return {field for _, field in self.parts}
 
 
+def needs_forecast(template: Template, preset: Preset) -> bool:
+    """Tell whether the line shows a forecast: to make one takes time."""
+    return "lasts" in template.names or preset in {Preset.WAYBAR, Preset.JSON}
+
+
+def template_of(text: str | None, preset: Preset) -> Template:
+    """Read a template; None means that of the preset. Raises UsageError for an unknown field, and for a second line."""
+    return read_template(_TEMPLATES.get(preset, _TEMPLATE) if text is None else text)
+
+
 def read_template(text: str) -> Template:
     """Read a template. Raises UsageError for an unknown field, and for a second line."""
-    if len(text.splitlines()) > 1 or re.search(r"[\r\n]", text):
+    if "".join(text.splitlines()) != text:
         raise UsageError("--format: a status line is one line", "take the line breaks out of it")
     parts: list[tuple[str, str | None]] = []
     words = ""
@@ -94,77 +116,68 @@ def read_template(text: str) -> Template:
     return Template([*parts, (words, None)])
 
 
-def filled(template: Template, values: Mapping[str, str]) -> str:
-    """Return the template with its fields filled in; one that is empty takes a space with it."""
-    text, is_after_nothing = "", False
-    for words, field in template.parts:
-        text += words.lstrip(" ") if is_after_nothing and (not text or text.endswith(" ")) else words
-        if field is not None:
-            is_after_nothing = not values[field] or (is_after_nothing and not words)
-            text += values[field]
-    return text.rstrip(" ") if is_after_nothing else text
-
-
-_LISTED = ", ".join(f"{{{name}}}" for name in FIELDS)
-
-
-_TEMPLATE = "{remain} {unit} {lasts}"
-
-_TEMPLATES = {Preset.CLAUDE: "APIMart: {remain} {unit} {lasts}"}
-"""Templates of presets whose bar shows other things as well."""
-
-CRITICAL_BELOW = timedelta(days=1)
-"""A balance that lasts no longer than this, at the low end, is critical."""
-
-
-class Known(NamedTuple):
-    """What is known of a balance. Amounts are in the gateway's unit."""
-
-    remain: Decimal | None
-    """None is unlimited."""
-    used: Decimal
-    unit: str | None
-    at: datetime
-    """When the gateway said it, in UTC."""
-    age: timedelta
-    is_old: bool
-    """The age belongs on the line."""
-    forecast: Forecast | None
-    is_low: bool = False
-    """It is below the profile's own `min`."""
-
-
-class Status(NamedTuple):
-    """What the line is about."""
-
-    profile: str
-    scope: Scope
-    host: str
-    known: Known | None = None
-
-
-class Reader(NamedTuple):
-    """Who reads the line."""
-
-    unicode: bool = True
-    """Whether it can show characters beyond ASCII."""
-    shell: str = "bash"
-    """Whose prompt the line is a part of: it tells what has to be escaped there."""
-
-
-def needs_forecast(template: Template, preset: Preset) -> bool:
-    """Tell whether a forecast would be shown: telling one costs time."""
-    return "lasts" in template.names or preset in {Preset.WAYBAR, Preset.JSON}
-
-
-def render(status: Status, template: Template, preset: Preset, reader: Reader) -> str:
-    """Return the line for a bar, its end included. For a reader of ASCII it is that, but for the template's words."""
+def render(status: Status, template: Template, preset: Preset, reader: LineReader) -> str:
+    """Return the line for a bar, with its line end. Values are in ASCII if the reader shows nothing else."""
     return f"{_PRESETS[preset](status, template, reader)}\n"
 
 
-def template_of(text: str | None, preset: Preset) -> Template:
-    """Read a template; None is that of the preset. Raises UsageError for an unknown field, and for a second line."""
-    return read_template(_TEMPLATES.get(preset, _TEMPLATE) if text is None else text)
+def filled(template: Template, values: Mapping[str, str]) -> str:
+    """Return the template with its fields filled in. An empty field takes a space beside it away.
+
+    `{remain} {unit} {lasts}` without a unit, with dots for spaces:
+
+        10.5·        the text when the empty field comes, with a space at its end
+            ·42 d    what follows: the space at its beginning is dropped
+        10.5·42 d    the result
+
+    If the empty field is first, the space after it is dropped, too; if it is last, the one before it.
+    """
+    text, is_after_empty = "", False
+    for words, field in template.parts:
+        has_space = not text or text.endswith(" ")
+        text += words.lstrip(" ") if is_after_empty and has_space else words
+        if field is not None:
+            text += values[field]
+            # Empty fields with no words between them, or before this field, count as one.
+            is_after_empty = not values[field] or (is_after_empty and not words)
+    return text.rstrip(" ") if is_after_empty else text
+
+
+def short_age(age: timedelta) -> str:
+    """Return an age as `45s`, `12m`, `3h` or `9d`, rounded down."""
+    seconds = max(0, age // timedelta(seconds=1))
+    number, unit = next(((seconds // size, unit) for size, unit in _UNITS if seconds >= size), (seconds, "s"))
+    return f"{number}{unit}"
+
+
+def for_tmux(text: str) -> str:
+    """Escape what tmux expands in the output of `#()`: `#` begins formats and styles.
+
+    tmux halves `##` twice, when it expands formats and when it draws the line; but before a bracket only when it draws
+    (seen with tmux 3.3).
+    """
+    return re.sub(r"#+(?=(\[?))", lambda match: match[0] * (2 if match[1] else 4), text)
+
+
+def for_pango(text: str) -> str:
+    """Escape the markup of Pango, as in XML."""
+    for character, name in _MARKUP:
+        text = text.replace(character, name)
+    return text
+
+
+def for_bash(text: str) -> str:
+    """Escape what bash expands in a prompt: first backslashes, then `$`, backticks and backslashes once more."""
+    return re.sub(r"[\\$`]", lambda match: _IN_BASH[match[0]], text)
+
+
+def for_zsh(text: str) -> str:
+    """Escape what zsh expands in a prompt that a command has printed."""
+    return text.replace("%", "%%")
+
+
+BY_SHELL: Mapping[str, Escape] = {"bash": for_bash, "zsh": for_zsh}
+"""By the name of the shell. Other shells expand nothing that a command has printed."""
 
 
 def _text(status: Status, template: Template, escape: Escape, *, unicode: bool = True) -> str:
@@ -184,7 +197,7 @@ def _values(status: Status, *, unicode: bool) -> Mapping[str, str]:
         return {**dict.fromkeys(FIELDS, ""), **names, "remain": nothing, "used": nothing}
     return {
         **names,
-        "remain": _remain(known),
+        "remain": remaining(known.remain),
         "used": plain(known.used),
         "unit": known.unit or "",
         "lasts": in_short(known.forecast),
@@ -192,43 +205,32 @@ def _values(status: Status, *, unicode: bool) -> Mapping[str, str]:
     }
 
 
-def short_age(age: timedelta) -> str:
-    """Return an age as `45s`, `12m`, `3h` or `9d`, rounded down."""
-    seconds = max(0, age // timedelta(seconds=1))
-    number, unit = next(((seconds // size, unit) for size, unit in _UNITS if seconds >= size), (seconds, "s"))
-    return f"{number}{unit}"
-
-
-def _remain(known: Known) -> str:
-    return "unlimited" if known.remain is None else plain(known.remain)
-
-
 def _nothing(*, unicode: bool) -> str:
     return "\N{EN DASH}" if unicode else "-"
 
 
 def _shown(value: str, *, unicode: bool) -> str:
-    """Return a value as one visible line, in ASCII where the reader has nothing else."""
+    """Return a value as visible text on one line, in ASCII if the reader shows nothing else."""
     shown = visible(value).strip(" ")
     return shown if unicode else shown.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _plain(status: Status, template: Template, reader: Reader) -> str:
+def _plain(status: Status, template: Template, reader: LineReader) -> str:
     return _text(status, template, str, unicode=reader.unicode)
 
 
-def _tmux(status: Status, template: Template, reader: Reader) -> str:
+def _tmux(status: Status, template: Template, reader: LineReader) -> str:
     return _text(status, template, for_tmux, unicode=reader.unicode)
 
 
-def _starship(status: Status, template: Template, reader: Reader) -> str:
+def _starship(status: Status, template: Template, reader: LineReader) -> str:
     return _text(status, template, BY_SHELL.get(reader.shell, str), unicode=reader.unicode)
 
 
-def _waybar(status: Status, template: Template, _reader: Reader) -> str:
+def _waybar(status: Status, template: Template, _reader: LineReader) -> str:
     import json
 
-    # JSON has escapes of its own for what is not ASCII.
+    # JSON escapes characters beyond ASCII itself.
     return without_commands(
         json.dumps(
             {
@@ -241,7 +243,7 @@ def _waybar(status: Status, template: Template, _reader: Reader) -> str:
     )
 
 
-def _json(status: Status, template: Template, _reader: Reader) -> str:
+def _json(status: Status, template: Template, _reader: LineReader) -> str:
     from apimart_cli.output.json import render_document
 
     known = status.known
@@ -256,7 +258,7 @@ def _json(status: Status, template: Template, _reader: Reader) -> str:
             "used_balance": known and known.used,
             "unlimited_quota": known and known.remain is None,
             "unit": without_keys(known.unit) if known and known.unit else None,
-            "at": known and known.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "at": known and iso_time(known.at),
             "age_seconds": known and max(0, known.age // timedelta(seconds=1)),
             "forecast": document(known.forecast) if known else None,
         }
@@ -264,7 +266,7 @@ def _json(status: Status, template: Template, _reader: Reader) -> str:
 
 
 def _class_of(status: Status) -> str:
-    """Return what a style sheet tells states apart by, the one that matters most first."""
+    """Return the state, by which a style sheet colours the line. The first that applies counts."""
     known = status.known
     if known is None:
         return "unknown"
@@ -279,7 +281,7 @@ def _class_of(status: Status) -> str:
 
 
 def _percentage(known: Known | None) -> int:
-    """Return how much of what there was is left, rounded down; 0 where nobody can tell."""
+    """Return the share that is left, in percent, rounded down; 0 if it is not known."""
     if known is None:
         return 0
     if known.remain is None:
@@ -296,14 +298,14 @@ def _sentences(status: Status) -> list[str]:
     unit = f" {visible(known.unit)}" if known.unit else ""
     return [
         f"{name} at {visible(status.host)}",
-        f"left: {_remain(known)}{unit if known.remain is not None else ''}",
+        f"left: {remaining(known.remain)}{unit if known.remain is not None else ''}",
         f"used: {plain(known.used)}{unit}",
         f"lasts: {in_words(known.forecast, None if known.unit is None else visible(known.unit))}",
         f"asked {short_age(known.age)} ago",
     ]
 
 
-_PRESETS: Mapping[Preset, Callable[[Status, Template, Reader], str]] = {
+_PRESETS: Mapping[Preset, Callable[[Status, Template, LineReader], str]] = {
     Preset.PLAIN: _plain,
     Preset.TMUX: _tmux,
     Preset.WAYBAR: _waybar,
@@ -311,5 +313,3 @@ _PRESETS: Mapping[Preset, Callable[[Status, Template, Reader], str]] = {
     Preset.CLAUDE: _plain,
     Preset.JSON: _json,
 }
-
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))

@@ -1,15 +1,13 @@
-"""What the cells of a table say of each reading, whatever draws it.
+"""The table of `balance`. The only importer of Rich, but for the measure of text in `screen.pieces`.
 
-The table of `balance`. The only importer of Rich, but for the measure in `cells`.
-
-A number is never cut, so a narrow screen costs the bar first, then the middle of long names, then the columns.
+A number is never cut. On a narrow screen the bar goes first, then the middle of long names, then the columns.
 """
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.output import Format, shortened, with_unit
+from apimart_cli.output import Format, remaining, shortened, with_unit
 from apimart_cli.output.lines import checked_as_lines
 from apimart_cli.rules.balance import Balance, Reading, with_spendable
 from apimart_cli.screen.pieces import width
@@ -24,10 +22,13 @@ if TYPE_CHECKING:
     from apimart_cli.rules.forecast import Forecast
 
 EXACT_DIGITS = 100
-"""Digits that a sum may have: more than any amounts the parser lets through can add up to."""
+"""Digits that a sum may have: more than any amounts that the parser accepts can add up to."""
 
 LOW_SHARE = Decimal("0.1")
-"""Below this share of what there ever was, a balance is called low; and below the profile's own `min`."""
+"""A balance is called low below this share of all that there was, or below the profile's own `min`."""
+
+SHORTEST_NAME = 9
+"""Fewest cells to which the name of a profile is shortened."""
 
 COLUMNS = ("Profile", "Scope", "Remaining", "Used", "% left", "Lasts", "Status")
 
@@ -40,22 +41,27 @@ _NO_BAR = ""
 _BAR_STEPS = 10
 
 _WITH_LASTS = frozenset({ForecastState.OK, ForecastState.ROUGH, ForecastState.IDLE})
-"""Forecasts that say more than the other columns do."""
+"""Forecasts that say more than the other columns."""
+
+_RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
+
+_NO_WIDTH_LIMIT = 1_000_000_000
+"""More columns than any table needs. Rich needs a width, and cuts cells that do not fit into it."""
 
 
 class Layout(NamedTuple):
     """How much room a table takes."""
 
     bar: str = _NO_BAR
-    """The characters of a full and an empty step; none is no bar."""
+    """The characters of a full and an empty step; empty for no bar."""
     is_short: bool = False
-    """Whether `Lasts` is told in short, like `12 d`."""
+    """Whether the column `Lasts` is short, like `12 d`."""
     with_range: bool = True
-    """Whether that has the range as well, like `12 d (7-24)`."""
+    """Whether it has the range as well, like `12 d (7-24)`."""
 
 
 def layouts(*, unicode: bool) -> tuple[Layout, ...]:
-    """Return the layouts, the widest first."""
+    """Return the layouts, with the widest first."""
     return (
         Layout(_UNICODE_BAR if unicode else _ASCII_BAR),
         Layout(_NO_BAR),
@@ -97,23 +103,22 @@ class Row(NamedTuple):
 
 
 def row_of(reading: Reading) -> Row:
-    """Return what the table says of a reading, a failed one too."""
+    """Return the row of a reading, also of a failed one."""
     profile, scope = visible(reading.profile), reading.scope.value
     match reading.result:
         case Balance() as balance:
             status, style = _status(reading, balance)
-            remain = balance.remain_balance
-            remaining = "unlimited" if remain is None else with_unit(remain, reading.unit)
+            left = remaining(balance.remain_balance, reading.unit)
             used = with_unit(balance.used_balance, reading.unit)
-            return Row(profile, scope, remaining, used, _share(balance), status, style, reading.forecast)
+            return Row(profile, scope, left, used, _share(balance), status, style, reading.forecast)
         case error:
             return Row(profile, scope, "-", "-", None, f"error: {error.code}", "red")
 
 
 def total_rows(readings: Sequence[Reading]) -> list[Row]:
-    """Return the sum of several keys, only where it means something: one unit, known to be the same, and all limited.
+    """Return the total of several keys, if it means something: all have one known unit, and all are limited.
 
-    A key that stands in several profiles counts once. Accounts are left out, for two keys may share one.
+    A key in several profiles counts once. Accounts are left out, as two keys may share one.
     """
     of_keys = [reading for reading in readings if reading.scope is Scope.KEY]
     keys = {(reading.host, reading.key_id): reading for reading in of_keys}.values()
@@ -129,8 +134,110 @@ def total_rows(readings: Sequence[Reading]) -> list[Row]:
     return [Row("total", Scope.KEY.value, with_unit(remain, unit), with_unit(used, unit), None, "-", "")]
 
 
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the columns; `Lasts` is one only if it is known for any row."""
+    has_lasts = any(row.forecast is not None and row.forecast.state in _WITH_LASTS for row in rows)
+    return [name for name in COLUMNS if name != "Lasts" or has_lasts]
+
+
+def console_for(screen: Screen) -> "Console":
+    """Return a console that renders for `screen`, without a limit of width."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    return Console(
+        file=StringIO(),
+        force_terminal=screen.colour,
+        color_system="standard" if screen.colour else None,
+        no_color=not screen.colour,
+        # Not the width of the screen: Rich would cut the cells to fit it, and not say what they need.
+        width=_NO_WIDTH_LIMIT,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+
+
+def empty_table(screen: Screen, *, is_wide: bool) -> "Table":
+    """Return a table in our style; its columns are close unless it is wide."""
+    from rich.box import SIMPLE_HEAD, Box
+    from rich.table import Table
+
+    # Rich has no such box in ASCII. It is eight rows of four characters, all blank but the line below the head.
+    simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
+    return Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if is_wide else (0, 1, 0, 0))
+
+
+def printed(console: "Console", table: "Table", columns: int) -> str:
+    """Return the table as whole lines without blanks at their ends."""
+    with console.capture() as capture:
+        console.print(table, width=columns, crop=False, no_wrap=True, soft_wrap=False)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) -> str:
+    # A failed reading has a row among others. If it is the only one, its message says everything.
+    shown = [reading for reading in readings if reading.error is None or asked > 1]
+    rows = [row_of(reading) for reading in with_spendable(shown)]
+    if not rows:
+        return ""
+    rows += total_rows(shown)
+    return _fitted(rows, screen)
+
+
+def _fitted(rows: Sequence[Row], screen: Screen) -> str:
+    """Return the table in the widest layout that fits."""
+    console = console_for(screen)
+    limit = _NO_WIDTH_LIMIT if screen.width is None else screen.width
+    needed = 0
+    for layout in layouts(unicode=screen.unicode):
+        table = _table(rows, layout, screen)
+        needed = console.measure(table).maximum
+        if needed <= limit:
+            return printed(console, table, needed)
+    shorter = _with_shorter_names(rows, needed - limit, mark="…" if screen.unicode else "...")
+    return printed(console, _table(shorter, layout, screen), limit) if shorter else _stacked(rows)
+
+
+def _with_shorter_names(rows: Sequence[Row], excess: int, *, mark: str) -> list[Row]:
+    """Return the rows with names that are shorter by `excess` cells; none if two would look the same."""
+    room = max(width(row.profile) for row in rows) - excess
+    names = {row.profile: shortened(row.profile, room, mark=mark) for row in rows}
+    if room < SHORTEST_NAME or len(set(names.values())) < len(names):
+        return []
+    return [row._replace(profile=names[row.profile]) for row in rows]
+
+
+def _table(rows: Sequence[Row], layout: Layout, screen: Screen) -> "Table":
+    from rich.text import Text
+
+    # If there is no room for the bar, the columns are closer, too.
+    table = empty_table(screen, is_wide=bool(layout.bar))
+    columns = columns_of(rows)
+    for name in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
+    for row in rows:
+        cells = row.cells(layout)
+        styled = {"% left": row.style, "Status": row.style, "Remaining": "bold"}
+        table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in columns))
+    return table
+
+
+def _stacked(rows: Sequence[Row]) -> str:
+    """Return a line for each cell, for screens that are too narrow for a table. A long number is never cut."""
+    blocks, columns = [], columns_of(rows)
+    for row in rows:
+        cells = row.cells(Layout())
+        blocks.append("".join(f"{name + ':':<11}{cells[name].lstrip()}\n" for name in columns))
+    return "\n".join(blocks)
+
+
 def _status(reading: Reading, balance: Balance) -> tuple[str, str]:
-    """Return the status word and its colour; of what can be spent, those of what limits it."""
+    """Return the status and its colour; with `spendable`, those of the part that limits it."""
     if balance.remain_balance is None:
         return "unlimited", "cyan"
     for part in reading.parts:
@@ -146,12 +253,12 @@ def _status(reading: Reading, balance: Balance) -> tuple[str, str]:
 
 
 def _share(balance: Balance) -> Decimal | None:
-    """Return which part of the whole is left, from 0 to 1 in thousandths, rounded down; None without a whole."""
-    # What can be spent and what was used may belong to two: they make no whole.
+    """Return which share is left, from 0 to 1 in thousandths, rounded down; None if there is no whole."""
+    # With `spendable`, what is left may be the account's and what is used the key's: they make no whole.
     if balance.remain_balance is None or balance.scope is Scope.SPENDABLE:
         return None
     left = max(balance.remain_balance, Decimal(0))
-    # No amount is rounded on the way: a share just below 1 stays below it.
+    # Nothing is rounded on the way, so that a share just below 1 stays below it.
     with localcontext(prec=EXACT_DIGITS):
         whole = left + balance.used_balance
         return (left / whole).quantize(Decimal("0.001"), ROUND_FLOOR) if whole > 0 else None
@@ -160,7 +267,7 @@ def _share(balance: Balance) -> Decimal | None:
 def _share_left(share: Decimal | None, bar: str) -> str:
     if share is None:
         return "-"
-    # Rounded down: only what is wholly left is shown as 100 %.
+    # Rounded down, so that 100 % means that nothing was used.
     percent = int((share * 100).to_integral_value(ROUND_FLOOR))
     if not bar:
         return f"{percent:3d} %"
@@ -169,120 +276,9 @@ def _share_left(share: Decimal | None, bar: str) -> str:
     return f"{full * filled}{empty * (_BAR_STEPS - filled)} {percent:3d} %"
 
 
-def columns_of(rows: Sequence[Row]) -> list[str]:
-    """Return the names of the columns: how long it lasts is one only where that is known of any row."""
-    has_lasts = any(row.forecast is not None and row.forecast.state in _WITH_LASTS for row in rows)
-    return [name for name in COLUMNS if name != "Lasts" or has_lasts]
-
-
-SHORTEST_NAME = 9
-"""Fewest cells to which the name of a profile is shortened, so that the table stays one."""
-
-_RIGHT_COLUMNS = frozenset({"Remaining", "Used"})
-
-_NO_WIDTH_LIMIT = 1_000_000_000
-"""Columns that no table needs. Rich has to be given a width, and cuts cells that do not fit into it."""
-
-
-def _readings_as_table(readings: Sequence[Reading], screen: Screen, asked: int) -> str:
-    # A failed reading has a row beside others; alone, there is no answer, and the message says it all.
-    shown = [reading for reading in readings if reading.error is None or asked > 1]
-    rows = [row_of(reading) for reading in with_spendable(shown)]
-    if not rows:
-        return ""
-    rows += total_rows(shown)
-    return _fitted(rows, screen)
-
-
-def _fitted(rows: Sequence[Row], screen: Screen) -> str:
-    """Return the widest layout that fits."""
-    console = console_for(screen)
-    limit = _NO_WIDTH_LIMIT if screen.width is None else screen.width
-    needed = 0
-    for layout in layouts(unicode=screen.unicode):
-        table = _table(rows, layout, screen)
-        needed = console.measure(table).maximum
-        if needed <= limit:
-            return printed(console, table, needed)
-    shorter = _with_shorter_names(rows, needed - limit, mark="…" if screen.unicode else "...")
-    return printed(console, _table(shorter, layout, screen), limit) if shorter else _stacked(rows)
-
-
-def _with_shorter_names(rows: Sequence[Row], excess: int, *, mark: str) -> list[Row]:
-    """Return the rows with the names so many cells shorter; none where they could not be told apart any more."""
-    room = max(width(row.profile) for row in rows) - excess
-    names = {row.profile: shortened(row.profile, room, mark=mark) for row in rows}
-    if room < SHORTEST_NAME or len(set(names.values())) < len(names):
-        return []
-    return [row._replace(profile=names[row.profile]) for row in rows]
-
-
-def console_for(screen: Screen) -> "Console":
-    """Return what renders for `screen`, without a limit of width."""
-    from io import StringIO
-
-    from rich.console import Console
-
-    return Console(
-        file=StringIO(),
-        force_terminal=screen.colour,
-        color_system="standard" if screen.colour else None,
-        no_color=not screen.colour,
-        # Not the screen's: Rich would cut the cells to fit it, and the width that they need would be unknown.
-        width=_NO_WIDTH_LIMIT,
-        legacy_windows=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        _environ={},
-    )
-
-
-def _table(rows: Sequence[Row], layout: Layout, screen: Screen) -> "Table":
-    from rich.text import Text
-
-    # Where there is no room for the bar, the columns stand closer, too.
-    table = empty_table(screen, is_wide=bool(layout.bar))
-    columns = columns_of(rows)
-    for name in columns:
-        table.add_column(name, no_wrap=True, justify="right" if name in _RIGHT_COLUMNS else "left")
-    for row in rows:
-        cells = row.cells(layout)
-        styled = {"% left": row.style, "Status": row.style, "Remaining": "bold"}
-        table.add_row(*(Text(cells[name], style=styled.get(name, "")) for name in columns))
-    return table
-
-
-def empty_table(screen: Screen, *, is_wide: bool) -> "Table":
-    """Return a table as all of ours look, with columns that stand close where it is not wide."""
-    from rich.box import SIMPLE_HEAD, Box
-    from rich.table import Table
-
-    # Rich has no such box in ASCII: eight rows of four characters, all of them empty but the rule below the head.
-    simple_head = SIMPLE_HEAD if screen.unicode else Box("    \n" * 2 + " -- \n" + "    \n" * 5, ascii=True)
-    return Table(box=simple_head, show_edge=False, pad_edge=False, padding=(0, 1) if is_wide else (0, 1, 0, 0))
-
-
-def printed(console: "Console", table: "Table", columns: int) -> str:
-    """Return the table as whole lines without blanks at their ends."""
-    with console.capture() as capture:
-        console.print(table, width=columns, crop=False, no_wrap=True, soft_wrap=False)
-    lines = (line.rstrip() for line in capture.get().splitlines())
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _stacked(rows: Sequence[Row]) -> str:
-    """One line a cell, for screens that no table fits; a terminal may fold a long number, but none is cut."""
-    blocks, columns = [], columns_of(rows)
-    for row in rows:
-        cells = row.cells(Layout())
-        blocks.append("".join(f"{name + ':':<11}{cells[name].lstrip()}\n" for name in columns))
-    return "\n".join(blocks)
-
-
 def _load_rich() -> None:
     import rich.console
-    import rich.table  # noqa: F401  # loaded for its side effect: the next import of it is free
+    import rich.table  # noqa: F401  # loaded here, so that the next import of it is free
 
 
 FORMAT = Format(readings=_readings_as_table, checked=checked_as_lines, prepare=_load_rich)

@@ -1,9 +1,9 @@
-"""What the gateway's books say: a table by model, a chart of days at a terminal, JSON and CSV for programs."""
+"""What the gateway's books say: as a table by model, as a chart of days, and as JSON and CSV for programs."""
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any, NamedTuple
 
@@ -13,19 +13,19 @@ from apimart_cli.rules.books import BEGIN, Booked, BooksReading, Usage, every_da
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import visible, without_keys
+from apimart_cli.text import iso_time, visible, without_keys
 from apimart_cli.words import UsageBy
 from apimart_cli.zones import zone_of
 
 UNIT = "USD"
-"""What the books count in, whatever the unit of the balance is."""
+"""The unit of the books, whatever the unit of the balance is."""
 
 CSV_FIELDS = ("day", "model", "spent", "requests", "prompt_tokens", "completion_tokens")
 
 _COUNTS = ("requests", "prompt_tokens", "completion_tokens")
 
 SHORTEST_NAME = 9
-"""Fewest cells to which the name of a model is shortened, so that the table stays one."""
+"""Fewest cells to which the name of a model is shortened, so that the table fits."""
 
 _TOTAL = "total"
 _NO_NAME = "(no name)"
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     """How much room a table takes."""
 
     steps: int = 0
-    """Steps of the bar; 0 is none."""
+    """Steps of the bar; 0 is no bar."""
     has_tokens: bool = True
     gap: int = 1
 
@@ -45,9 +45,9 @@ LAYOUTS = (Layout(10, gap=3), Layout(5), Layout(0), Layout(5, has_tokens=False),
 
 
 def rows_of(usage: Usage, zone: tzinfo) -> list[Booked]:
-    """Return the rows in the order in which they are shown: models by what they cost, days as they come, none left out.
+    """Return the rows in the order in which they are shown: the most expensive model first, days in their order.
 
-    Of days that are told by model, those without spend are.
+    By day, no day is left out. By day and model, days without spend are left out.
     """
     if usage.by is UsageBy.DAY:
         return every_day(usage, zone)
@@ -56,7 +56,12 @@ def rows_of(usage: Usage, zone: tzinfo) -> list[Booked]:
 
 
 def render_usage_as_json(reading: BooksReading) -> str:
-    """Return what the books say as a line of JSON, every digit as the gateway sent it."""
+    """Return what the books say as a line of JSON, with every digit that the gateway sent."""
+    return render_document(usage_document(reading))
+
+
+def usage_document(reading: BooksReading) -> dict[str, Any]:
+    """Return the fields of the JSON for what the books say, without the schema."""
     name = {
         "profile": without_keys(reading.profile),
         "scope": reading.scope.value,
@@ -66,20 +71,20 @@ def render_usage_as_json(reading: BooksReading) -> str:
     usage = reading.usage
     if usage is None:
         assert reading.error is not None, "one of the two is there"
-        return render_document({**name, "error": error_document(reading.error)})
+        return {**name, "error": error_document(reading.error)}
     rows = rows_of(usage, zone_of(usage.tz, "tz"))
     facts = {
-        "since": _utc(usage.since),
-        "until": _utc(usage.until),
+        "since": iso_time(usage.since),
+        "until": iso_time(usage.until),
         "tz": usage.tz,
         "by": usage.by.value,
         "unit": UNIT,
-        "fetched_at": _utc(usage.fetched_at),
-        "booked_until": _utc(usage.fetched_at - usage.lag),
+        "fetched_at": iso_time(usage.fetched_at),
+        "booked_until": iso_time(usage.fetched_at - usage.lag),
         "total": _sums(usage.total),
         "rows": [{**_group(row, usage.by), **_sums(row)} for row in rows],
     }
-    return render_document({**name, **facts})
+    return {**name, **facts}
 
 
 def _group(row: Booked, by: UsageBy) -> dict[str, Any]:
@@ -89,10 +94,6 @@ def _group(row: Booked, by: UsageBy) -> dict[str, Any]:
 
 def _sums(row: Booked) -> dict[str, Any]:
     return {"spent": row.spent, **{name: getattr(row, name) for name in _COUNTS}}
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def render_usage_as_csv(usage: Usage) -> str:
@@ -112,7 +113,7 @@ def _safe(text: str) -> str:
 
 
 def render_usage(reading: BooksReading, screen: Screen) -> str:
-    """Return what the books say for a person: whose they are, a chart or a table, and how late they are."""
+    """Return what the books say for people: which key they are about, a chart or a table, and how late they are."""
     usage = reading.usage
     assert usage is not None, "the caller has looked"
     zone = zone_of(usage.tz, "tz")
@@ -122,23 +123,23 @@ def render_usage(reading: BooksReading, screen: Screen) -> str:
 
 def _head(reading: BooksReading, screen: Screen) -> str:
     name = visible(reading.name)
-    whose = f"key {reading.key_id} at {visible(reading.host)}"
-    is_narrow = screen.width is not None and width(name) + 2 + width(whose) > screen.width
+    key = f"key {reading.key_id} at {visible(reading.host)}"
+    is_narrow = screen.width is not None and width(name) + 2 + width(key) > screen.width
     shown = f"\x1b[1m{name}\x1b[0m" if screen.colour and screen.width is not None else name
-    return f"{shown}\n{whose}\n" if is_narrow else f"{shown}  {whose}\n"
+    return f"{shown}\n{key}\n" if is_narrow else f"{shown}  {key}\n"
 
 
 def facts(usage: Usage, zone: tzinfo) -> str:
-    """Return what is known beside the rows, a name and a value on each line."""
+    """Return what is known besides the rows: a name and a value on each line."""
     first, last = local_day(usage.since, zone), local_day(usage.until - timedelta(seconds=1), zone)
     days = f"{first} to {last}" if first != last else f"{first}"
-    told = [
+    pairs = [
         ("Spent", f"{with_unit(usage.total.spent, UNIT)}, {days} ({visible(usage.tz)})"),
         ("Booked", booked_until(usage)),
     ]
     if first <= BEGIN:
-        told.append(("Before", f"not known: the books begin on {BEGIN}"))
-    return "".join(f"{name:<8}{value}\n" for name, value in told)
+        pairs.append(("Before", f"not known: the books begin on {BEGIN}"))
+    return "".join(f"{name:<8}{value}\n" for name, value in pairs)
 
 
 def booked_until(usage: Usage) -> str:
@@ -173,7 +174,7 @@ def _chart(usage: Usage, zone: tzinfo, screen: Screen) -> str:
 
 
 def _table(usage: Usage, zone: tzinfo, screen: Screen) -> str:
-    """Return the widest table that fits; where none does, names are shortened, and then each cell has a line."""
+    """Return the widest table that fits; if none does, one with shortened names, or else a line for each cell."""
     rows = rows_of(usage, zone)
     has_tokens = any(row.prompt_tokens or row.completion_tokens for row in rows)
     has_requests = any(row.requests is not None for row in rows)
@@ -200,7 +201,7 @@ def _table(usage: Usage, zone: tzinfo, screen: Screen) -> str:
 def _cells(
     row: Booked, usage: Usage, layout: Layout, screen: Screen, *, has_tokens: bool, has_requests: bool
 ) -> dict[str, str]:
-    """Return the cells by the names of their columns. The total stands where the first name would."""
+    """Return the cells by the names of their columns. The row of the total has `total` in place of its first name."""
     cells = {}
     is_total = row is usage.total
     if usage.by.has_day:
@@ -222,7 +223,7 @@ def _number(count: int | None) -> str:
 
 
 def share_of(spent: Decimal, total: Decimal) -> Decimal:
-    """Return which part of the total was spent, from 0 to 1."""
+    """Return the part of the total that was spent, from 0 to 1."""
     with localcontext(EXACT):
         return min(Decimal(1), spent / total) if total > 0 else Decimal(0)
 
@@ -248,7 +249,7 @@ def _widths(cells: Sequence[Mapping[str, str]]) -> dict[str, int]:
 
 
 def _drawn(cells: Sequence[Mapping[str, str]], gap: int, screen: Screen) -> str:
-    """Return the head, a rule, the rows and, after another rule, the total."""
+    """Return the head, a rule, the rows, another rule, and the total."""
     widths = _widths(cells)
     rule = ("─" if screen.unicode else "-") * (sum(widths.values()) + gap * (len(widths) - 1))
     lines = [_line({name: name for name in widths}, widths, gap), rule]

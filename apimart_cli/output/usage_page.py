@@ -1,6 +1,6 @@
-"""What the gateway's books say as one page: no script, nothing from elsewhere; light, dark, and on paper.
+"""What the gateway's books say as one page of HTML, without scripts and network: light, dark, and on paper.
 
-Everything on it is text that is escaped, or a number of ours.
+Everything on it is escaped text or a number of ours.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from apimart_cli.words import UsageBy
 from apimart_cli.zones import zone_of
 
 WIDTH, HEIGHT = 720, 180
-"""Of a chart, in its own units: it grows with the page."""
+"""The size of a chart, in its own units. It grows with the page."""
 
 _MOST_NAMES = 8
-"""Most days that are named below a chart."""
+"""Most days that have their name below a chart."""
 
 _STYLE = """\
 :root { color-scheme: light dark; --text: #1b1f24; --quiet: #59636e; --line: #d1d9e0; --bar: #0969da; --back: #fff; }
@@ -46,7 +46,7 @@ meter { width: 6rem; } meter + span { display: inline-block; min-width: 3rem; }
 
 
 def render_page(readings: Sequence[BooksReading], by: UsageBy) -> str:
-    """Return one page for all readings, the failed ones too. They were asked by day and model; the table is `by`."""
+    """Return one page for all readings, also failed ones. The questions were by day and model; the table is `by`."""
     sections = "".join(_section(reading, by) for reading in readings)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -68,13 +68,13 @@ def _section(reading: BooksReading, by: UsageBy) -> str:
         assert reading.error is not None, "one of the two is there"
         return f'{head}<p role="alert">{_text(reading.error.message)}</p>\n</section>\n'
     zone = zone_of(usage.tz, "tz")
-    told = [line.split(maxsplit=1) for line in facts(usage, zone).splitlines()]
-    known = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>\n" for name, value in told)
+    pairs = [line.split(maxsplit=1) for line in facts(usage, zone).splitlines()]
+    known = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>\n" for name, value in pairs)
     return f"{head}<dl>\n{known}</dl>\n{_chart(usage, zone)}{_table(usage, zone, by)}</section>\n"
 
 
 def _chart(usage: Usage, zone: tzinfo) -> str:
-    """Return a bar for each day, with its amount for those who point at it, or hear it."""
+    """Return a bar for each day. Pointers and screen readers find its amount."""
     days = every_day(usage, zone)
     most = max(row.spent for row in days)
     if not most:
@@ -121,7 +121,7 @@ def _table(usage: Usage, zone: tzinfo, by: UsageBy) -> str:
 
 
 def _by(usage: Usage, by: UsageBy) -> Usage:
-    """Return what is known by day and by model, by one of the two."""
+    """Return what is known by day and model, grouped by what was asked for."""
     rows = (
         row._replace(day=row.day if by.has_day else None, model=row.model if by.has_model else None)
         for row in usage.rows

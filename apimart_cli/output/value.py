@@ -1,8 +1,8 @@
-"""The number alone, for a script; after its name and a tab where there are several."""
+"""The number alone, for a script; if there are several, each after its name and a tab."""
 
 from collections.abc import Sequence
 
-from apimart_cli.output import Format, plain
+from apimart_cli.output import Format, plain, remaining
 from apimart_cli.rules.balance import Reading, with_spendable
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.writing import Screen
@@ -19,7 +19,7 @@ def _checked_as_value(verdict: Verdict, _screen: Screen) -> str:
 
 
 def _spent_as_value(verdict: Verdict, asked: int) -> str:
-    """Return what was spent, where that was held to a budget, after the balances."""
+    """Return what was spent by each budget, to be shown after the balances."""
     lines = []
     for each in verdict.spends:
         name = f"{visible(each.reading.name)}\t" if asked > 1 else ""
@@ -31,15 +31,12 @@ def _spent_as_value(verdict: Verdict, asked: int) -> str:
 def _as_value(readings: Sequence[Reading], asked: int) -> str:
     if asked > 1:
         return "".join(f"{visible(reading.name)}\t{_value(reading)}\n" for reading in readings)
-    # A single reading that failed has no answer; the message says it all.
+    # If a single reading failed, its message says everything.
     return "".join(f"{_value(reading)}\n" for reading in readings if reading.error is None)
 
 
 def _value(reading: Reading) -> str:
-    if reading.balance is None:
-        return "error"
-    remain = reading.balance.remain_balance
-    return "unlimited" if remain is None else plain(remain)
+    return "error" if reading.balance is None else remaining(reading.balance.remain_balance)
 
 
 FORMAT = Format(readings=_readings_as_value, checked=_checked_as_value, streams=True)

@@ -1,9 +1,6 @@
-"""What changed while balances were watched: a line each, for logs, or a JSON document each, for programs.
+"""What `watch` shows: a table at a terminal; elsewhere a line for each change, or a JSON document.
 
-The table of `watch`: what is known of each balance by now, as wide and as high as the screen allows.
-
-A number is never cut. A narrow screen costs some of the bars first; then each balance gets lines of its own, or columns
-go.
+A number is never cut. On a narrow screen some bars go first; then each balance gets lines of its own, or columns go.
 """
 
 from collections.abc import Sequence
@@ -21,21 +18,65 @@ from apimart_cli.output.table import console_for, empty_table, printed, row_of
 from apimart_cli.rules.trend import BARS, Bar, View
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
-from apimart_cli.text import visible
+from apimart_cli.text import iso_time, visible
 from apimart_cli.words import Change, ForecastState
 
+COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")
+
+MOST_REASONS = 3
+"""Most reasons for failures that are shown under the table."""
+
 _MOVES = frozenset({Change.TOP_UP, Change.CUT})
+
+_RIGHT_COLUMNS = frozenset({"Remaining", "Spent", "Rate", "Age"})
+
+_OPTIONAL_COLUMNS = frozenset({"Lasts", "Top-up", "Spend"})
+"""Columns that are left out if there is nothing in them."""
+
+_UNICODE_STEPS, _ASCII_STEPS = "▁▂▃▄▅▆▇█", "_.:-=*#"
+
+_TOP_UP = "+"
+"""Replaces the bar of a time in which there was a top-up."""
+
+_LEAST_NAME = 8
+"""Fewest cells in which a name can still be recognised."""
+
+_RATE = Context(prec=3, rounding=ROUND_HALF_UP)
+
+_PER_DAY_BELOW = Decimal("0.1")
+"""A smaller spend per hour is shown per day."""
+
+
+class _WatchLayout(NamedTuple):
+    """How much room a table takes."""
+
+    is_wide: bool = False
+    bars: int = 0
+    without: frozenset[str] = frozenset()
+
+
+_LAYOUTS = (_WatchLayout(is_wide=True, bars=BARS), _WatchLayout(bars=BARS), _WatchLayout(bars=BARS // 2))
+
+_TIGHT_LAYOUTS = (
+    _WatchLayout(),
+    _WatchLayout(without=frozenset({"Rate"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up", "Spent"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts"})),
+    _WatchLayout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts", "Age"})),
+)
+"""For more balances than fit one below the other."""
 
 
 def change_as_line(view: View, changes: Sequence[Change], at: datetime) -> str:
     """Return `2026-01-31T12:00:05Z work/key: 8.17 USD left, 1.83 USD spent; topped up by 5 USD`."""
     findings = [_standing(view), *(_finding(view, change) for change in changes)]
     told = "; ".join(finding for finding in findings if finding)
-    return f"{_utc(at)} {visible(view.reading.name)}: {told}\n"
+    return f"{iso_time(at)} {visible(view.reading.name)}: {told}\n"
 
 
 def change_as_json(view: View, changes: Sequence[Change], at: datetime) -> str:
-    """Return the reading with what changed beside it; after a failure the error and what was last known."""
+    """Return the reading and what changed; after a failure, the error and what was last known."""
     reading = view.reading if view.failure is None else view.reading._replace(result=view.failure)
     balance = view.reading.balance
     document = reading_document(reading)
@@ -43,7 +84,7 @@ def change_as_json(view: View, changes: Sequence[Change], at: datetime) -> str:
     return render_document(
         {
             **document,
-            "at": _utc(at),
+            "at": iso_time(at),
             "changes": [change.value for change in changes],
             "spent": view.spent,
             "spent_per_hour": rounded_amount(view.spent_per_hour),
@@ -54,8 +95,31 @@ def change_as_json(view: View, changes: Sequence[Change], at: datetime) -> str:
     )
 
 
+def below_in_words(view: View) -> str:
+    """Return why the watch ended: `work/key: 4.2 USD left, at least 5 USD required`."""
+    balance, unit, least = view.reading.balance, view.reading.unit, view.reading.low_below
+    name = visible(view.reading.name)
+    if isinstance(view.failure, PaymentRequiredError):
+        return f"{name}: {view.failure.in_short}"
+    assert balance is not None, "what was never read is below only where there is no money"
+    assert balance.remain_balance is not None, "what is unlimited is never below"
+    required = "" if least is None else f", at least {with_unit(least, unit)} required"
+    return f"{name}: {with_unit(balance.remain_balance, unit)} left{required}"
+
+
+def watched_as_text(views: Sequence[View], screen: Screen, *, now: datetime, height: int | None = None) -> str:
+    """Return the table, or as much as fits, and the reasons for failures; at most `height` lines."""
+    reasons = _reasons(views, screen)
+    room = None if height is None else max(1, height - len(reasons))
+    shown = views
+    if room is not None and len(views) > room - 2:
+        # Those that are low or have failed come first, as they must be seen.
+        shown = sorted(views, key=lambda view: not (view.is_below or view.failure is not None))
+    return "".join([*_cropped(_balances(shown, screen, now, room), room, screen), *reasons])
+
+
 def _standing(view: View) -> str:
-    """Return what is left and what was spent, as far as anybody knows."""
+    """Return what is left and what was spent, as far as it is known."""
     balance = view.reading.balance
     if balance is None:
         return ""
@@ -91,74 +155,6 @@ def _below(least: Decimal | None, unit: str | None) -> str:
     return "cannot pay" if least is None else f"below {with_unit(least, unit)}"
 
 
-def below_in_words(view: View) -> str:
-    """Return why the watch ended: `work/key: 4.2 USD left, at least 5 USD required`."""
-    balance, unit, least = view.reading.balance, view.reading.unit, view.reading.low_below
-    name = visible(view.reading.name)
-    if isinstance(view.failure, PaymentRequiredError):
-        return f"{name}: {view.failure.in_short}"
-    assert balance is not None, "what was never read is below only where there is no money"
-    assert balance.remain_balance is not None, "what is unlimited is never below"
-    required = "" if least is None else f", at least {with_unit(least, unit)} required"
-    return f"{name}: {with_unit(balance.remain_balance, unit)} left{required}"
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")
-
-MOST_REASONS = 3
-"""Most failures whose reasons are shown under the table."""
-
-_RIGHT_COLUMNS = frozenset({"Remaining", "Spent", "Rate", "Age"})
-_OPTIONAL_COLUMNS = frozenset({"Lasts", "Top-up", "Spend"})
-"""Columns that are there only where there is anything in them."""
-
-_UNICODE_STEPS, _ASCII_STEPS = "▁▂▃▄▅▆▇█", "_.:-=*#"
-_TOP_UP = "+"
-"""Stands in the place of a bar in whose time there was a top-up."""
-
-_LEAST_NAME = 8
-"""Least cells in which a name can still be told from others."""
-
-_RATE = Context(prec=3, rounding=ROUND_HALF_UP)
-_PER_DAY_BELOW = Decimal("0.1")
-"""A smaller spend in an hour is told by the day."""
-
-
-class _Layout(NamedTuple):
-    """How much room a table takes."""
-
-    is_wide: bool = False
-    bars: int = 0
-    without: frozenset[str] = frozenset()
-
-
-_LAYOUTS = (_Layout(is_wide=True, bars=BARS), _Layout(bars=BARS), _Layout(bars=BARS // 2))
-_TIGHT_LAYOUTS = (
-    _Layout(),
-    _Layout(without=frozenset({"Rate"})),
-    _Layout(without=frozenset({"Rate", "Top-up"})),
-    _Layout(without=frozenset({"Rate", "Top-up", "Spent"})),
-    _Layout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts"})),
-    _Layout(without=frozenset({"Rate", "Top-up", "Spent", "Lasts", "Age"})),
-)
-"""For more balances than there is room for one below the other."""
-
-
-def watched_as_text(views: Sequence[View], screen: Screen, *, now: datetime, height: int | None = None) -> str:
-    """Return the table, or what fits, and under it why questions were not answered; at most `height` lines."""
-    reasons = _reasons(views, screen)
-    room = None if height is None else max(1, height - len(reasons))
-    shown = views
-    if room is not None and len(views) > room - 2:
-        # What needs somebody's eye must not be among those that do not fit.
-        shown = sorted(views, key=lambda view: not (view.is_below or view.failure is not None))
-    return "".join([*_cropped(_balances(shown, screen, now, room), room, screen), *reasons])
-
-
 def _balances(views: Sequence[View], screen: Screen, now: datetime, room: int | None) -> list[str]:
     stacked = [*_stacked(views, screen, now)]
     tables = (_table(views, screen, now, layout) for layout in _LAYOUTS)
@@ -171,8 +167,8 @@ def _balances(views: Sequence[View], screen: Screen, now: datetime, room: int | 
     return next((lines for lines in tables if lines is not None), None) or _single_lines(views, screen) or stacked
 
 
-def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _Layout) -> list[str] | None:
-    """Return the lines of the table; None where it is too wide."""
+def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _WatchLayout) -> list[str] | None:
+    """Return the lines of the table; None if it is too wide."""
     from rich.text import Text
 
     rows = [_cells(view, screen, now, layout) for view in views]
@@ -193,14 +189,14 @@ def _table(views: Sequence[View], screen: Screen, now: datetime, layout: _Layout
 def _stacked(views: Sequence[View], screen: Screen, now: datetime) -> list[str]:
     lines: list[str] = []
     for view in views:
-        cells = _cells(view, screen, now, _Layout(bars=BARS))
+        cells = _cells(view, screen, now, _WatchLayout(bars=BARS))
         named = [name for name in COLUMNS if name not in _OPTIONAL_COLUMNS or cells[name] not in {"", "-"}]
         lines += [*([] if not lines else ["\n"]), *(f"{name + ':':<11}{cells[name]}\n" for name in named)]
     return lines
 
 
 def _single_lines(views: Sequence[View], screen: Screen) -> list[str] | None:
-    """Return a line for each balance, names shortened in their middle; None where amounts need more room."""
+    """Return a line for each balance, with names shortened in their middle; None if amounts need more room."""
     shown = []
     for view in views:
         row = row_of(view.reading)
@@ -228,7 +224,7 @@ def _names(rows: Sequence[dict[str, str]]) -> list[str]:
     ]
 
 
-def _cells(view: View, screen: Screen, now: datetime, layout: _Layout) -> dict[str, str]:
+def _cells(view: View, screen: Screen, now: datetime, layout: _WatchLayout) -> dict[str, str]:
     row, unit = row_of(view.reading), view.reading.unit
     balance = view.reading.balance
     age = "-" if balance is None else duration((now - balance.fetched_at).total_seconds())
@@ -265,13 +261,13 @@ def _rate(per_hour: Decimal | None, unit: str | None) -> str:
 
 
 def _plain(amount: Decimal) -> str:
-    """Return three digits of an amount that was calculated, without zeros at its end."""
+    """Return three digits of a calculated amount, without zeros at its end."""
     rounded = _RATE.plus(amount).normalize()
     return plain(rounded.quantize(Decimal(1)) if rounded == rounded.to_integral_value() else rounded)
 
 
 def _lasts(view: View) -> str:
-    """Return the forecast, or, where that ends sooner or nothing else is known, the end at the present rate."""
+    """Return the forecast; or the time left at the present rate, if that is shorter or there is no forecast."""
     forecast = view.reading.forecast
     told = in_short(forecast)
     if view.hours_left is None:
@@ -295,7 +291,7 @@ def _sparkline(bars: Sequence[Bar], screen: Screen) -> str:
 
 
 def _step(spent: Decimal, most: Decimal, steps: int) -> int:
-    """Return which of the steps shows a spend: the lowest for none, and for none but that."""
+    """Return the number of the step that shows a spend. The lowest step means that nothing was spent."""
     return 0 if not spent else 1 + int(spent / most * (steps - 2))
 
 
@@ -308,7 +304,7 @@ def _top_up(view: View, now: datetime, *, is_wide: bool) -> str:
 
 
 def _reasons(views: Sequence[View], screen: Screen) -> list[str]:
-    """Return why balances are not known, each reason once, after the names that it has where there are several."""
+    """Return why balances are not known: each reason once, after the names of the balances."""
     names: dict[str, list[str]] = {}
     for view in views:
         if view.failure is not None:

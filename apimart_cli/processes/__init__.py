@@ -1,1 +1,1 @@
-"""Processes: signals, and the commands that apimart starts for the user. No library but the standard one."""
+"""Processes: signals, threads, and the commands that apimart starts for the user."""

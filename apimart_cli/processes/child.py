@@ -1,6 +1,6 @@
-"""Starting a command as `timeout`, `env` and shells start it, which run a script without `#!`, too.
+"""A command of the user as a child process: it keeps its own streams, signals and status.
 
-A command of the user as a child process: it keeps its own streams, signals and status.
+It is started as `timeout`, `env` and shells start one, which also run a script without `#!`.
 """
 
 import errno
@@ -14,69 +14,43 @@ from contextlib import suppress
 from typing import Self
 
 from apimart_cli.processes.descendants import GONE_SECONDS, Descendants, Missed, adopt_orphans, note_end, note_start
-from apimart_cli.processes.signals import ENDING, JOB_CONTROL
-
-_SHELL = "/bin/sh"
-
-
-def as_shells_do(
-    start: Callable[[Sequence[str]], "subprocess.Popen[bytes]"],
-    command: Sequence[str],
-    environment: Mapping[str, str] | None = None,
-) -> "subprocess.Popen[bytes]":
-    """Start `command`; where the system does not know the format of its file, have the shell run that as a script.
-
-    That is what execvp(3) does, with which `timeout` and `env` start a command, and which Python does without. The file
-    is looked for in the PATH of `environment`, or of ours. Raises what `start` raises.
-    """
-    try:
-        return start(command)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC or not os.path.exists(_SHELL):
-            raise
-        import shutil
-
-        path = (os.environ if environment is None else environment).get("PATH", os.defpath)
-        script = shutil.which(command[0], path=path)
-        if script is None:
-            raise
-        unknown_format = error
-    try:
-        return start([_SHELL, script, *command[1:]])
-    except OSError:
-        raise unknown_format from None
-
+from apimart_cli.processes.signals import ENDING, JOB_CONTROL, has_terminal, start_thread
 
 _SLICE = 0.05
-"""Most seconds to wait at a stretch: the time that is left may become less while we wait."""
+"""Most seconds to wait at a stretch: the seconds that are left may become fewer meanwhile."""
 
 _FIRST_PAUSE = 0.0005
 """Seconds before the second look at a command that has not ended; each further pause is twice as long."""
 
 _LOOK_EVERY = 0.5
-"""Least seconds between two looks at what could not be stopped."""
+"""Fewest seconds between two looks at what could not be stopped."""
 
 _EXHAUSTED = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+
+_SHELL = "/bin/sh"
+
+Told = Callable[[Missed], None]
+"""Takes what a signal did not reach, to tell the user."""
 
 
 class Child:
     """A running command. Make it with `start`.
 
-    Where we have a terminal it stays in our process group, which is what the terminal and the shell know: Ctrl-C,
-    Ctrl-Z, prompts and pipelines work as without us. Elsewhere it has a group of its own, which ends as a whole.
+    Where we have a terminal it stays in our process group, which the terminal and the shell know: Ctrl-C, Ctrl-Z,
+    prompts and pipelines work as without us. Elsewhere it has a group of its own, which we can end as a whole.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", *, has_own_group: bool) -> None:
         self._process = process
         self._has_own_group = has_own_group
         self._left: Descendants | None = None
-        """What went on when it was stopped."""
+        """The command, where something of it still runs after it was stopped."""
         self._unheard: Descendants | None = None
-        """The command, where something of it did not get a signal that was to end it."""
+        """The command, where something of it did not get the last signal that was to end it."""
         self._look_at = 0.0
         self._is_refused = False
         self.could_not_stop = 0
-        """How many processes of it went on when it was stopped; all that is left to do is to wait for their end."""
+        """How many of its processes still ran after it was stopped; we can only wait for their end."""
         note_start(process.pid)
 
     @classmethod
@@ -97,7 +71,8 @@ class Child:
                 env=environment,
                 stdin=subprocess.DEVNULL if captured else None,
                 stdout=subprocess.PIPE if captured else None,
-                # What we were given is the command's too: `<(...)`, the job server of make. Our own are closed anyway.
+                # Descriptors that we were given are for the command, too: `<(...)`, the job server of make. Those that
+                # we open ourselves are closed anyway.
                 close_fds=captured,
                 process_group=0 if has_own_group else None,
             )
@@ -116,22 +91,24 @@ class Child:
 
     @property
     def was_killed(self) -> bool:
-        """Whether a signal has ended it. SIGPIPE does not count: so a command ends that is read no further."""
+        """Whether a signal has ended it. SIGPIPE does not count: it ends a command when its reader goes away."""
         status = self._process.returncode
         return status is not None and status < 0 and -status != getattr(signal, "SIGPIPE", None)
 
     def read(self, limit: int, seconds_left: Callable[[], float]) -> bytes:
         """Return what it prints until it closes its output, at most `limit` bytes.
 
-        Raises TimeoutError when no time is left before that: somebody still holds its output.
+        Raises TimeoutError when its output is still open after the last of the seconds.
         """
         stream = self._process.stdout
         assert stream is not None, "only a captured command is read"
+        if not hasattr(select, "poll"):
+            return _read_beside(stream.fileno(), limit, seconds_left)
         printed = b""
         while len(printed) < limit:
             if (left := seconds_left()) <= 0:
                 raise TimeoutError
-            if _is_readable(stream.fileno(), min(_SLICE, left)):
+            if is_readable(stream.fileno(), min(_SLICE, left)):
                 chunk = os.read(stream.fileno(), limit - len(printed))
                 if not chunk:
                     break
@@ -141,17 +118,14 @@ class Child:
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for its end and return its exit status, 128 + n after signal n; None after `timeout` seconds.
 
-        Raises ChildProcessError when the status is lost: SIGCHLD is ignored, or somebody else has waited for it.
+        Raises ChildProcessError when the status is lost: SIGCHLD is ignored, or other code has waited for it.
         """
         try:
             has_ended = self._wait_for_end(timeout)
         except ChildProcessError:
             self._forget()
             raise
-        if not has_ended:
-            return None
-        status = self._forget()
-        return 128 - status if status < 0 else status
+        return self._forget() if has_ended else None
 
     def wait_within(self, seconds_left: Callable[[], float]) -> int | None:
         """Wait as `wait`, for as long as there are `seconds_left`."""
@@ -160,10 +134,10 @@ class Child:
             status = self.wait(min(_SLICE, left))
         return status
 
-    def relay(self, number: int, told: Callable[[Missed], None] = lambda _missed: None) -> None:
-        """Hand a signal on to the command; one that ends processes to everything that it has started, too.
+    def relay(self, number: int, told: Told = lambda _missed: None) -> None:
+        """Hand a signal on to the command; if it ends processes, to everything that the command has started, too.
 
-        `told` is called with what could not be reached, and by `look_after` again while that runs.
+        `told` is called with what could not be reached; `look_after` calls it again while that runs.
         """
         if self._process.returncode is not None:
             return
@@ -172,30 +146,26 @@ class Child:
             return
         descendants = Descendants(self._process.pid)
         descendants.look()
-        self._is_refused = not self._signal(number)
+        self._signal_to_end(number)
         descendants.signal(number, except_group=self._group)
-        missed = self._missed(descendants)
-        if missed != Missed():
-            told(missed)
+        missed = self._missed(descendants, told)
         self._unheard = descendants if missed.pids else None
 
-    def look_after(self, told: Callable[[Missed], None]) -> None:
+    def look_after(self, told: Told) -> None:
         """Call `told` with what did not get the last signal that was to end it, while that runs."""
         began = time.monotonic()
         if self._unheard is None or began < self._look_at:
             return
         self._unheard.look()
-        missed = self._missed(self._unheard)
-        if missed.pids:
-            told(missed)
-        else:
+        if not self._missed(self._unheard, told).pids:
             self._unheard = None
         self._look_at = time.monotonic() + max(_LOOK_EVERY, 20 * (time.monotonic() - began))
 
     def follow_stop(self, *, unless: Callable[[], bool] = lambda: False) -> None:
-        """Where it was stopped (Ctrl-Z), stop as well, as the shell expects it of its job; go on together.
+        """If it was stopped (Ctrl-Z), stop as well, as the shell expects of its job; go on together.
 
-        `unless` is asked after the stop was seen: one that came because we were stopped is not followed.
+        `unless` is called after the stop was seen, and tells whether it came because we were stopped: it is not
+        followed then.
         """
         if not hasattr(os, "waitid") or not self.shares_our_group or self._process.returncode is not None:
             return
@@ -204,79 +174,68 @@ class Child:
             if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG) and not unless():
                 os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
                 os.kill(os.getpid(), signal.SIGSTOP)
-                # `fg` has told the whole group; `kill -CONT` only us. Another Ctrl-Z may have come already.
+                # `fg` continues the whole group, `kill -CONT` only us. Another Ctrl-Z may have come already.
                 if not os.waitid(os.P_PID, pid, os.WCONTINUED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG):
                     self._signal(signal.SIGCONT)
                 os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOHANG)
 
-    def stop(self, grace: float, told: Callable[[Missed], None] = lambda _missed: None) -> int | None:
+    def stop(self, grace: float, told: Told = lambda _missed: None) -> int | None:
         """End it and everything that it has started, with SIGTERM and after `grace` seconds with SIGKILL.
 
         Return its exit status, as `wait` does; None where it goes on, because the system does not let us end it. `told`
-        is called at once, and again and again, with what could not be reached; `goes_on` tells later whether that is
-        still there.
+        is called at once, and again and again, with what could not be reached; `goes_on` tells later whether something
+        of that still runs.
         """
         if self._process.returncode is None:
             self._end(grace, told)
-            with suppress(ChildProcessError):
-                if not self._wait_for_end(0):
-                    return None
-        status = self._forget()
-        return 128 - status if status < 0 else status
+            if not self._has_ended():
+                return None
+        return self._forget()
 
-    def goes_on(self, told: Callable[[Missed], None]) -> bool:
-        """Tell whether something that could not be stopped still runs, and end what can be ended by now."""
+    def goes_on(self, told: Told) -> bool:
+        """Tell whether something that could not be stopped still runs; end what can be ended by now."""
         if self._left is None:
             return False
         began = time.monotonic()
         if began >= self._look_at:
             self._left.kill_what_lives()
-            missed = self._missed(self._left)
+            missed = self._missed(self._left, told)
             if not missed.pids and not self._left.are_seen:
                 self._left = None
                 return False
             self.could_not_stop = max(self.could_not_stop, len(missed.pids))
-            told(missed)
             self._look_at = time.monotonic() + max(_LOOK_EVERY, 20 * (time.monotonic() - began))
         return True
 
-    def _end(self, grace: float, told: Callable[[Missed], None]) -> None:
+    def _end(self, grace: float, told: Told) -> None:
         descendants = Descendants(self._process.pid)
         was_refused = False
         if grace > 0:
             descendants.look()
-            # One that is stopped, because it reads a terminal in the background say, gets it when it goes on.
+            # A process that is stopped, as it reads a terminal in the background say, gets SIGTERM when it goes on.
             numbers = (signal.SIGTERM, *([signal.SIGCONT] if hasattr(signal, "SIGCONT") else []))
             for number in numbers:
-                self._is_refused = not self._signal(number)
+                self._signal_to_end(number)
             was_refused = self._is_refused
             descendants.signal(*numbers, except_group=self._group)
             self._wait_for_all(descendants, grace, told)
-
-        def signal_command(number: int) -> None:
-            self._is_refused = not self._signal(number)
-
-        descendants.kill(signal_command)
+        descendants.kill(self._signal_to_end)
         if not self._is_refused:
             self._wait_for_end(GONE_SECONDS)
-        missed = self._missed(descendants)
+        missed = self._missed(descendants, told)
         self.could_not_stop = max(len(missed.pids), int(was_refused))
-        if missed != Missed():
-            told(missed)
         if missed.pids or descendants.are_seen:
             self._left = descendants
 
-    def _wait_for_all(self, descendants: Descendants, grace: float, told: Callable[[Missed], None]) -> None:
-        """Wait until all that could be told to end has ended, at most for `grace` seconds."""
+    def _wait_for_all(self, descendants: Descendants, grace: float, told: Told) -> None:
+        """Wait until everything that got the signal has ended, at most for `grace` seconds."""
         give_up_at = time.monotonic() + grace
         while True:
             began = time.monotonic()
             living = {process.pid for process in descendants.look()}
-            missed = self._missed(descendants)
-            if missed != Missed():
-                told(missed)
+            missed = self._missed(descendants, told)
             has_ended = self._is_refused or self._has_ended()
-            # Of thousands of processes, too, at most a fifth of the time.
+            # Looking takes at most a fifth of the time, even for thousands of processes.
             pause = min(max(_SLICE, 4 * (time.monotonic() - began)), give_up_at - time.monotonic())
             if pause <= 0 or (has_ended and not living - set(missed.refused)):
                 return
@@ -291,11 +250,16 @@ class Child:
         except ChildProcessError:
             return True
 
-    def _missed(self, descendants: Descendants) -> Missed:
-        """Return what could not be reached; the command itself is known without the table of processes, too."""
+    def _missed(self, descendants: Descendants, told: Told) -> Missed:
+        """Return what could not be reached, and call `told` with it if there is something.
+
+        The command itself is known even without the table of processes.
+        """
         missed, pid = descendants.missed(), self._process.pid
         if self._is_refused and pid not in missed.refused and not self._has_ended():
             missed = missed._replace(refused=sorted([*missed.refused, pid]))
+        if missed != Missed():
+            told(missed)
         return missed
 
     @property
@@ -303,15 +267,15 @@ class Child:
         return self._process.pid if self._has_own_group else None
 
     def _forget(self) -> int:
-        """Take its status: from here on, its number may become that of another process."""
+        """Take its status and return it, 128 + n after signal n. The system may use its number again from here on."""
         status = self._process.wait()
         note_end(self._process.pid)
         if self._process.stdout is not None:
             self._process.stdout.close()
-        return status
+        return 128 - status if status < 0 else status
 
     def _wait_for_end(self, timeout: float | None) -> bool:
-        """Wait until it has ended, or for `timeout` seconds; its number stays its own until its status is taken."""
+        """Wait until it has ended, or for `timeout` seconds. Its number stays its own, as its status is not taken."""
         if self._process.returncode is not None:
             return True
         if not hasattr(os, "waitid"):
@@ -330,6 +294,10 @@ class Child:
             pause = min(2 * pause, _SLICE)
         return True
 
+    def _signal_to_end(self, number: int) -> None:
+        """Send a signal that ends it, and note whether the system lets us."""
+        self._is_refused = not self._signal(number)
+
     def _signal(self, number: int, *, to_group: bool = True) -> bool:
         """Send a signal to it, or to its process group; return whether the system lets us."""
         try:
@@ -340,9 +308,33 @@ class Child:
         except ProcessLookupError:
             return True
         except PermissionError:
-            # Some systems say so of one that has ended.
+            # Some systems raise this for a process that has ended.
             return self._has_ended()
         return True
+
+
+def as_shells_do(
+    start: Callable[[Sequence[str]], "subprocess.Popen[bytes]"],
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start `command`; where the system does not know the format of its file, have the shell run the file as a script.
+
+    execvp(3) does so, with which `timeout` and `env` start a command; Python does not use it. The file is looked for in
+    the PATH of `environment`, or of ours. Raises what `start` raises.
+    """
+    try:
+        return start(command)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or not os.path.exists(_SHELL):
+            raise
+        import shutil
+
+        path = (os.environ if environment is None else environment).get("PATH", os.defpath)
+        if script := shutil.which(command[0], path=path):
+            with suppress(OSError):
+                return start([_SHELL, script, *command[1:]])
+        raise
 
 
 def hint_for(error: Exception, usual: str) -> str:
@@ -351,21 +343,34 @@ def hint_for(error: Exception, usual: str) -> str:
     return "look at the limits of this process (ulimit -a) and of its container" if is_exhausted else usual
 
 
-def has_terminal() -> bool:
-    """Tell whether there is a terminal that sends us the signals of its keys."""
-    if not hasattr(os, "ctermid"):
-        return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
-    try:
-        os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
+def _read_beside(descriptor: int, limit: int, seconds_left: Callable[[], float]) -> bytes:
+    """Read as `Child.read`, in a thread: Windows has no way to look whether there is something in a pipe."""
+    chunks: list[bytes] = []
+    failures: list[OSError] = []
+
+    def read() -> None:
+        left = limit
+        try:
+            while left > 0 and (chunk := os.read(descriptor, left)):
+                chunks.append(chunk)
+                left -= len(chunk)
+        except OSError as error:
+            failures.append(error)
+
+    thread = start_thread(read, "reader")
+    if thread is None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    while thread.is_alive():
+        if (left := seconds_left()) <= 0:
+            raise TimeoutError
+        thread.join(min(_SLICE, left))
+    if failures:
+        raise failures[0]
+    return b"".join(chunks)
 
 
-def _is_readable(descriptor: int, seconds: float) -> bool:
-    """Wait for something to read. `select` knows only the first 1024 descriptors; Windows has no `poll`."""
-    if not hasattr(select, "poll"):
-        return bool(select.select([descriptor], [], [], seconds)[0])
+def is_readable(descriptor: int, seconds: float) -> bool:
+    """Wait until there is something to read; tell whether there is. Only where the system has `poll`."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(seconds * 1000))

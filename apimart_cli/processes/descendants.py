@@ -1,8 +1,8 @@
-"""What a command has started, and what that has started, also where it has left the command's process group or session.
+"""The descendants of a command: what it has started, and what that has started, in any process group or session.
 
-On Linux a process whose parent has ended can be given to us instead of to the system (`PR_SET_CHILD_SUBREAPER`,
-prctl(2)), so that it is still found. That is done only where this process is apimart's own: in the process of somebody
-else, a child that nobody here started may be theirs.
+On Linux we can become the parent of a process when its own parent ends (`PR_SET_CHILD_SUBREAPER`, prctl(2)), so that it
+is still found. We do so only where this process is apimart's own: in a program that imports us, other code may have
+started a child.
 """
 
 import os
@@ -21,43 +21,83 @@ _SIGNAL_SECONDS = 0.25
 """Most seconds to look again for processes that were started while the others were being signalled."""
 
 _HOLD_SECONDS = 1.0
-"""Most seconds to stop what starts new ones faster than it is found, before all of it is killed."""
+"""Most seconds to suspend processes that start new ones faster than these are found, before all are killed."""
 
 GONE_SECONDS = 5.0
-"""Most seconds to wait until what was killed is gone: the system may need a moment for many of them."""
+"""Most seconds to wait until what was killed is gone: for many processes the system needs a moment."""
 
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two looks; each pause is twice as long as the one before."""
 
-_running: set[int] = set()
-"""The commands that have been started and not been waited for."""
-
-_apart: set[int] = set()
-"""Those among them that have sessions of their own, and end on their own: neither ends what the other leaves behind."""
-
-_were_apart: set[int] = set()
-"""Those that had sessions of their own and have ended: what they have left behind goes on."""
-
-_starting: set[object] = set()
-"""A mark for each of those that is being started: it may live already, and is not in `_apart` yet."""
-
 _START_SECONDS = 1.0
 """Most seconds to wait for the end of a start."""
 
-_is_own_process = False
-_oldest = float("inf")
-"""When the oldest of the commands that had to be stopped was started, as the table of processes tells it."""
+
+class _StartedCommands:
+    """The commands that this process has started, and the orphans that it may adopt."""
+
+    def __init__(self) -> None:
+        self.is_own_process = False
+        """Whether this process is apimart's own, so that every child of it comes from one of these commands."""
+        self.running: set[int] = set()
+        """Those that were started and not yet waited for."""
+        self.apart: set[int] = set()
+        """Those of `running` that have sessions of their own: what they leave behind is known by its session."""
+        self.were_apart: set[int] = set()
+        """Those that had sessions of their own and have ended: what they left behind goes on."""
+        self.starting: set[object] = set()
+        """A mark for each start of one that will be `apart`: it may live already, and is not noted yet."""
+        self.oldest_stopped = float("inf")
+        """When the oldest of those that had to be stopped was started, as the table of processes tells it."""
+
+    def wait_for_starts(self) -> None:
+        """Wait until each command that is being started is noted: until then it looks like an orphan."""
+        give_up_at = time.monotonic() + _START_SECONDS
+        while self.starting and time.monotonic() < give_up_at:
+            time.sleep(_PAUSE)
+
+    def orphans(self, pid: int, start: int | None, children: Sequence[Process]) -> list[Process]:
+        """Return those of our children that the command `pid`, which is being stopped, has left behind.
+
+        `start` is when that command was started; None where it is not seen any more. Of an orphan, nothing tells which
+        command it comes from but its session:
+
+            session of a command that runs apart               it comes from that one
+            session of one that ran apart and has ended        it may go on
+            older than all commands that had to be stopped     it comes from the program that this process was before
+                                                               it became apimart (`sleep 60 & exec apimart ...`)
+            any other                                          it comes from one of the commands that do not run apart;
+                                                               once the last of those is stopped, it ends with that
+        """
+        if pid in self.apart:
+            return [child for child in children if child.session == pid]
+        if not self.is_own_process:
+            return []
+        if start is not None:
+            self.oldest_stopped = min(self.oldest_stopped, start)
+        if self.running - self.apart - {pid}:
+            return []
+        self.wait_for_starts()
+        return [
+            child
+            for child in children
+            if child.pid not in {pid, *self.running}
+            and child.start >= self.oldest_stopped
+            and child.session not in self.apart | self.were_apart
+        ]
+
+
+_commands = _StartedCommands()
 
 
 def claim_process() -> None:
-    """Say that this process is apimart's own: whatever becomes a child of it comes from a command that it started."""
-    global _is_own_process  # noqa: PLW0603  # one process, one owner
-    _is_own_process = True
+    """Say that this process is apimart's own."""
+    _commands.is_own_process = True
 
 
 def adopt_orphans() -> None:
     """Become the parent of what commands leave behind, where the system can do that and the process is our own."""
-    if not _is_own_process or sys.platform != "linux":
+    if not _commands.is_own_process or sys.platform != "linux":
         return
     import ctypes
 
@@ -66,48 +106,48 @@ def adopt_orphans() -> None:
 
 
 def note_start(pid: int) -> None:
-    """Take note of a command that was started."""
-    _running.add(pid)
-    _were_apart.discard(pid)
+    """Note that a command was started."""
+    _commands.running.add(pid)
+    _commands.were_apart.discard(pid)
 
 
 @contextmanager
 def starting_apart() -> Iterator[Callable[[int], None]]:
-    """Start a command beside others in the block, in a session of its own; give what takes note of its id."""
+    """Start a command in a session of its own in the block. Yield a function that takes its number."""
     mark = object()
 
     def note(pid: int) -> None:
-        _running.add(pid)
-        _apart.add(pid)
+        _commands.running.add(pid)
+        _commands.apart.add(pid)
 
-    _starting.add(mark)
+    _commands.starting.add(mark)
     try:
         yield note
     finally:
-        _starting.discard(mark)
+        _commands.starting.discard(mark)
 
 
 def note_end(pid: int) -> None:
-    """Take note of a command that was waited for."""
-    _running.discard(pid)
-    if pid in _apart:
-        _apart.discard(pid)
-        _were_apart.add(pid)
+    """Note that a command was waited for."""
+    _commands.running.discard(pid)
+    if pid in _commands.apart:
+        _commands.apart.discard(pid)
+        _commands.were_apart.add(pid)
 
 
 def reap_orphans() -> None:
-    """Wait for the orphans that have ended; the commands themselves are left for whoever started them."""
-    if not _is_own_process or not hasattr(os, "waitid"):
+    """Wait for the orphans that have ended. The code that started a command waits for it itself."""
+    if not _commands.is_own_process or not hasattr(os, "waitid"):
         return
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid in _running or _starting:
+            if ended.si_pid in _commands.running or _commands.starting:
                 return
             os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
 
 
 class Missed(NamedTuple):
-    """What a stop, or a signal that was handed on, does not reach."""
+    """The processes that a stop, or a signal that was handed on, does not reach."""
 
     refused: Sequence[int] = ()
     """Processes that the system does not let us signal: they belong to another user."""
@@ -118,12 +158,12 @@ class Missed(NamedTuple):
 
     @property
     def pids(self) -> Sequence[int]:
-        """All that go on."""
+        """All of them."""
         return (*self.refused, *self.deaf)
 
 
 class Descendants:
-    """One command, which has not been waited for when this is made, and its descendants."""
+    """One command and its descendants. Make it before the command is waited for."""
 
     def __init__(self, pid: int, *, known: Mapping[int, int] | None = None) -> None:
         """Begin with the command `pid`, or with processes that are `known` by number and start."""
@@ -137,24 +177,24 @@ class Descendants:
         self._killed: dict[tuple[int, int], float] = {}
 
     def signal(self, *numbers: int, except_group: int | None = None) -> None:
-        """Send signals to each descendant, once; those in the process group `except_group` have had them already."""
+        """Send signals to each descendant, once. Those in the process group `except_group` have got them already."""
         signalled: set[tuple[int, int]] = set()
         give_up_at = time.monotonic() + _SIGNAL_SECONDS
         while new := [process for process in self.look() if process.identity not in signalled]:
             for process in new:
                 signalled.add(process.identity)
-                # Whether we may signal it is asked all the same.
+                # Signal 0 tells whether we may signal it.
                 has_had_it = except_group is not None and process.group == except_group
                 self._send(process, *((0,) if has_had_it else numbers))
             if time.monotonic() >= give_up_at:
                 return
 
     def kill(self, also: Callable[[int], None] = lambda _number: None) -> None:
-        """Kill the command, all that descends from it, and what they start meanwhile, and wait until they are gone.
+        """Kill the command, its descendants and what these start meanwhile, and wait until they are gone.
 
-        They are stopped before any of them is killed: none starts another one then, and none loses its parent before
-        it was seen. `also` is given each signal, for those that are not found in this way. What the system does not
-        let us kill is left.
+        All are suspended before any of them is killed: then none starts another one, and none loses its parent before
+        it was seen. `also` is called with each signal, for processes that are not found in this way. What the system
+        does not let us kill goes on.
         """
         held: set[tuple[int, int]] = set()
         give_up_at = time.monotonic() + _HOLD_SECONDS
@@ -172,7 +212,7 @@ class Descendants:
         give_up_at = time.monotonic() + GONE_SECONDS
         pause, began = _PAUSE, time.monotonic()
         while self.kill_what_lives() and time.monotonic() < give_up_at:
-            # Looking must not keep those that end from the processor.
+            # Looking must leave processor time to the processes that end.
             time.sleep(max(pause, time.monotonic() - began))
             pause, began = min(2 * pause, _LONGEST_PAUSE), time.monotonic()
         self._reap()
@@ -182,7 +222,7 @@ class Descendants:
         return any(process.is_alive and process.group == group for process in self._seen.values())
 
     def kill_what_lives(self) -> bool:
-        """Kill what lives now, without waiting; return whether something lives that we may kill."""
+        """Kill what lives now, without waiting; tell whether something lives that we may kill."""
         reachable = False
         for process in self._living():
             if process.identity not in self._killed:
@@ -192,7 +232,7 @@ class Descendants:
         return reachable
 
     def missed(self) -> Missed:
-        """Return what lived at the last look and could not be signalled, or was killed some seconds before."""
+        """Return what lived at the last look and could not be signalled, or was killed long before."""
         living = {process.identity for process in self._seen.values() if process.is_alive}
         long_ago = time.monotonic() - GONE_SECONDS
         refused = {pid for pid, start in living & self._refused}
@@ -205,11 +245,11 @@ class Descendants:
         return any(process.is_alive for process in self._seen.values())
 
     def look(self) -> list[Process]:
-        """Return the descendants that live, those that were seen before included, whoever is their parent now."""
+        """Return the descendants that live, also those that were seen before and have another parent now."""
         return [process for process in self._living() if process.pid != self._pid]
 
     def _living(self) -> list[Process]:
-        """Look once, in one pass; return what lives of the command and its descendants."""
+        """Look once; return which of the command and its descendants live."""
         table = processes()
         self.is_blind = table is None
         if table is None:
@@ -223,7 +263,8 @@ class Descendants:
         if root is not None and self._start in {None, root.start}:
             self._start = root.start
             waiting.append(root)
-        waiting += self._orphans(ours, root)
+        is_same = root is not None and root.start == self._start
+        waiting += _commands.orphans(self._pid, self._start if is_same else None, ours)
         self._seen = {}
         while waiting:
             process = waiting.pop()
@@ -232,29 +273,6 @@ class Descendants:
                 waiting += children.get(process.pid, [])
         self._known = {process.pid: process.start for process in self._seen.values()}
         return [process for process in self._seen.values() if process.is_alive]
-
-    def _orphans(self, children: Sequence[Process], root: Process | None) -> list[Process]:
-        """Return those of our children that we adopted, unless they may be those of another command that still runs.
-
-        Older ones are children of the program that this process was before it became apimart (`sleep 60 & exec ...`).
-        """
-        if self._pid in _apart:
-            return [child for child in children if child.session == self._pid]
-        global _oldest  # noqa: PLW0603  # the last of several commands that are stopped ends the orphans of all
-        if not _is_own_process:
-            return []
-        if root is not None and root.start == self._start:
-            _oldest = min(_oldest, root.start)
-        if _running - _apart - {self._pid}:
-            return []
-        _wait_for_starts()
-        return [
-            child
-            for child in children
-            if child.pid not in {self._pid, *_running}
-            and child.start >= _oldest
-            and child.session not in _apart | _were_apart
-        ]
 
     def _send(self, process: Process, *numbers: int) -> None:
         try:
@@ -267,18 +285,11 @@ class Descendants:
             self._refused.discard(process.identity)
 
     def _reap(self) -> None:
-        """Wait for the orphans among them that have ended: no one else does that while we run."""
+        """Wait for the orphans among them that have ended: while we run, no other code does that."""
         if not hasattr(os, "WNOHANG"):
             return
         ours = os.getpid()
         for process in self._seen.values():
-            if process.parent == ours and process.pid not in _running:
+            if process.parent == ours and process.pid not in _commands.running:
                 with suppress(OSError):
                     os.waitpid(process.pid, os.WNOHANG)
-
-
-def _wait_for_starts() -> None:
-    """Wait until what was being started is known to be ours: a moment ago it looked like an orphan."""
-    give_up_at = time.monotonic() + _START_SECONDS
-    while _starting and time.monotonic() < give_up_at:
-        time.sleep(_PAUSE)

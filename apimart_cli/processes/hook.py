@@ -1,6 +1,6 @@
-"""A process of our own that goes on without us: nobody waits for it, and it holds nothing of whoever started us.
+"""Commands apart from us: a hook that is told of an event, and a process of our own that goes on after we have ended.
 
-A command that is told of an event: no shell, a session of its own, a short time, and nothing of our streams.
+Both have a session of their own and none of our streams. A hook has no shell, and a short time.
 """
 
 import os
@@ -10,14 +10,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
-from apimart_cli.processes.child import Child, as_shells_do
+from apimart_cli.processes.child import Child, as_shells_do, is_readable
 from apimart_cli.processes.descendants import starting_apart
-from apimart_cli.processes.signals import at_ending
+from apimart_cli.processes.signals import at_ending, masked
+
+KEPT = 2000
+"""Most bytes that are kept of what a hook prints."""
+
+_CHUNK = 65_536
+_SLICE = 0.05
+"""Most seconds between two looks at whether it has ended."""
+
+_GRACE = 0.5
+"""Seconds that it has to end by itself when its time is over."""
 
 _PATHS = (
     "APIMART_API_KEY_FILE",
@@ -28,59 +38,7 @@ _PATHS = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
-"""Variables that name files, perhaps from the current folder on, which it leaves."""
-
-
-def start_detached(arguments: Sequence[str], *, environment: Mapping[str, str], told: bytes = b"") -> None:
-    """Start `apimart` with these arguments and variables, and return at once. Raises OSError when that is not possible.
-
-    `told` is what it can read on standard input, less than a pipe holds, so that this never waits.
-
-    It has a session of its own, so that closing a terminal does not end it; no stream and no open file of ours; and
-    the root folder, so that it keeps no file system busy.
-    """
-    if not sys.executable:
-        raise FileNotFoundError("this Python does not know where it is")
-    flags = (getattr(subprocess, name, 0) for name in ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP"))
-    process = subprocess.Popen(  # noqa: S603  # ourselves
-        # As isolated as we are: with PYTHONPATH it may be found in another place, or not at all.
-        [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "apimart_cli", *arguments],
-        env=_environment(environment),
-        cwd=Path(os.sep),
-        stdin=subprocess.PIPE if told else subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        close_fds=True,
-        start_new_session=True,
-        creationflags=sum(flags),
-    )
-    if process.stdin is not None:
-        with suppress(OSError), process.stdin:
-            process.stdin.write(told)
-    # Nobody waits for it, which `Popen` would complain about.
-    process.returncode = 0
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return these variables, with relative paths written out."""
-    return {**environ, **{name: _written_out(environ[name], name) for name in _PATHS if environ.get(name)}}
-
-
-def _written_out(value: str, name: str) -> str:
-    # Of folders with certificates there may be several, as in PATH.
-    paths = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
-    return os.pathsep.join(os.path.abspath(os.path.expanduser(path)) for path in paths)
-
-
-KEPT = 2000
-"""Most bytes that are kept of what it prints."""
-
-_CHUNK = 65_536
-_SLICE = 0.05
-"""Most seconds between two looks whether it has ended."""
-
-_GRACE = 0.5
-"""Seconds that it has to end by itself when it is stopped."""
+"""Variables that name files, perhaps relative to the current folder, which the process leaves."""
 
 
 class Ended(NamedTuple):
@@ -89,7 +47,7 @@ class Ended(NamedTuple):
     status: int | None
     """Its exit status, 128 + n after signal n; None when it was stopped, because its time was over."""
     printed: bytes
-    """The first of what it wrote, on either stream."""
+    """The first bytes that it wrote, on either stream."""
     goes_on: bool = False
     """Whether something of it could not be stopped."""
 
@@ -97,8 +55,8 @@ class Ended(NamedTuple):
 def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: bytes, seconds: float) -> Ended:
     """Run `command` with this environment and no other, and `told` on standard input; wait for its end.
 
-    What it prints is read to its end, so that it never waits for us, and the first of it is returned. When it has
-    not ended after `seconds`, it is stopped, together with what it has started. What it leaves behind goes on.
+    All that it prints is read, so that it never waits for us; the first bytes are returned. If it has not ended after
+    `seconds`, it is stopped, together with what it has started. What it leaves behind otherwise goes on.
 
     Raises OSError or ValueError when it cannot be started, ChildProcessError when its status is lost.
     """
@@ -123,7 +81,9 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
                 start_new_session=True,
             )
 
-        with _signals_let_in(), starting_apart() as note:
+        # Our threads, but not the main one, hold signals back, and it would inherit that.
+        is_main = threading.current_thread() is threading.main_thread()
+        with nullcontext() if is_main else masked("SIG_SETMASK", ()), starting_apart() as note:
             process = as_shells_do(start, command, environment)
             started.append(process)
             note(process.pid)
@@ -142,7 +102,7 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
 
 
 class _Output:
-    """What it prints: read as it comes, and dropped but for the first of it."""
+    """What a hook prints: read as it comes; the first bytes are kept."""
 
     def __init__(self) -> None:
         self.kept = b""
@@ -160,16 +120,16 @@ class _Output:
         self._close()
 
     def is_passed_on(self) -> None:
-        """Close the end for others: they have theirs."""
+        """Close our copy of the end that was given to the hook."""
         if self.end_for_others >= 0:
             os.close(self.end_for_others)
             self.end_for_others = -1
 
     def read(self, seconds: float) -> None:
-        """Read what there is, or what comes within so many seconds."""
+        """Read what is there, or comes within so many seconds."""
         if self._reader is None:
             time.sleep(seconds)
-        elif _is_readable(self._reader, seconds):
+        elif is_readable(self._reader, seconds):
             chunk = os.read(self._reader, _CHUNK)
             self.kept += chunk[: KEPT - len(self.kept)]
             if not chunk:
@@ -182,26 +142,47 @@ class _Output:
 
 
 def _write(stream: IO[bytes] | None, told: bytes) -> None:
-    """Write what it is told: less than any pipe holds, so that this never waits. Who reads nothing need not."""
+    """Write what the hook is told. It fits in a pipe's buffer, so this never blocks, even if the hook does not read."""
     if stream is not None:
         with suppress(OSError), stream:
             stream.write(told)
 
 
-def _is_readable(descriptor: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+def start_detached(arguments: Sequence[str], *, environment: Mapping[str, str], told: bytes = b"") -> None:
+    """Start `apimart` with these arguments and variables, and return at once. Raises OSError when that is not possible.
+
+    It can read `told` on standard input: less than a pipe holds, so that this never waits. It has a session of its own,
+    so that closing a terminal does not end it; no stream and no open file of ours; and the root folder, so that it
+    keeps no file system busy.
+    """
+    if not sys.executable:
+        raise FileNotFoundError("this Python does not know where it is")
+    flags = (getattr(subprocess, name, 0) for name in ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP"))
+    process = subprocess.Popen(  # noqa: S603  # ourselves
+        # As isolated as we are: with PYTHONPATH, Python may find the package elsewhere, or not at all.
+        [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "apimart_cli", *arguments],
+        env=_environment(environment),
+        cwd=Path(os.sep),
+        stdin=subprocess.PIPE if told else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        close_fds=True,
+        start_new_session=True,
+        creationflags=sum(flags),
+    )
+    if process.stdin is not None:
+        with suppress(OSError), process.stdin:
+            process.stdin.write(told)
+    # We do not wait for it, about which `Popen` would complain.
+    process.returncode = 0
 
 
-@contextmanager
-def _signals_let_in() -> Iterator[None]:
-    """Start what is started in the block with no signal held back, though our threads hold them back."""
-    if threading.current_thread() is threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return these variables, with relative paths written out."""
+    return {**environ, **{name: _written_out(environ[name], name) for name in _PATHS if environ.get(name)}}
+
+
+def _written_out(value: str, name: str) -> str:
+    # There may be several folders with certificates, as in PATH.
+    paths = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
+    return os.pathsep.join(os.path.abspath(os.path.expanduser(path)) for path in paths)

@@ -1,16 +1,16 @@
-"""Signals: taken over for the length of a block, and put back. A signal that was ignored at the start stays ignored.
+"""Signals: handled for the length of a block, then as before. A signal that is ignored at the start stays ignored.
 
-What has something to put back says so with `at_ending` and installs nothing. The front door wraps a command in
-`ending_cleanly`, which puts it back before a signal ends the process. All of it works in any thread, but only the main
-thread can handle signals: elsewhere `ending_cleanly` leaves them to whoever runs the main thread.
+Code that has something to put back registers that with `at_ending`. The front door wraps each command in
+`ending_cleanly`, which calls it before a signal ends the process. In other threads than the main one, which alone can
+handle signals, these blocks handle none.
 """
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 
@@ -20,7 +20,7 @@ def _numbers(*names: str) -> tuple[int, ...]:
 
 
 TYPED = _numbers("SIGINT", "SIGQUIT", "SIGTSTP")
-"""Signals of the terminal's keys: it sends them to every process in its foreground."""
+"""Signals of the terminal's keys, which it sends to every process in its foreground."""
 
 ENDING = _numbers("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP")
 """Signals that ask a process to end."""
@@ -29,13 +29,13 @@ JOB_CONTROL = _numbers("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT")
 """Signals that stop a job and let it go on."""
 
 OTHERS = _numbers("SIGUSR1", "SIGUSR2", "SIGWINCH")
-"""Signals that mean something to one program alone."""
+"""Signals that each program gives a meaning of its own."""
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
 SLICE = 0.1
-"""Most seconds to wait at a stretch: a signal that comes just before a wait begins is noticed when it ends."""
+"""Most seconds to wait at a stretch: a signal that comes just before a wait is noticed when the wait ends."""
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -44,9 +44,9 @@ _clean_ups: list[Callable[[], None]] = []
 
 @contextmanager
 def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
-    """Have `clean_up` called when a signal ends the process inside the block.
+    """Call `clean_up` when a signal ends the process inside the block.
 
-    It runs in the main thread, between any two of its steps: it must take no lock that the main thread may hold.
+    It runs in the main thread, between any two steps of that: it must take no lock that the main thread may hold.
     """
     _clean_ups.append(clean_up)
     try:
@@ -57,9 +57,9 @@ def at_ending(clean_up: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
-    """Clean up, the latest first, before a signal that comes inside the block ends the process as it would have.
+    """Before a signal ends the process inside the block, call the clean-ups, the latest first.
 
-    With `by_any` that is every signal that has a handler, and not only those of ENDING.
+    This holds for the signals in ENDING; with `by_any`, for every signal that has a handler.
     """
     numbers = [*ENDING, *(other for other in signal.valid_signals() if by_any and callable(signal.getsignal(other)))]
     before = {number: signal.getsignal(number) for number in numbers}
@@ -69,7 +69,7 @@ def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
             clean_up()
         own = before[number]
         if callable(own) and own is not signal.default_int_handler:
-            # Of whoever started the process: it knows which status it is to have.
+            # This handler was there before the block, and knows the exit status.
             own(number, frame)
         if number == signal.SIGINT:
             os._exit(INTERRUPTED)
@@ -77,7 +77,7 @@ def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
-        # Process 1 of a container is still there: the system drops what it does not handle.
+        # Process 1 of a container is still there: the system drops signals that it does not handle.
         os._exit(128 + number)
 
     with handling(list(before), end):
@@ -86,13 +86,13 @@ def ending_cleanly(*, by_any: bool = False) -> Iterator[None]:
 
 @contextmanager
 def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]]:
-    """Handle these signals inside the block, but for those that are ignored; give the ones that are handled.
+    """Handle these signals inside the block, except those that are ignored; yield the ones that are handled.
 
-    Outside of the main thread, which alone can handle signals, these are none.
+    Outside of the main thread none is handled.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in numbers if is_main}
-    # None is a handler that was not installed from Python: it could not be put back.
+    # None is a handler that was not installed from Python, which we could not put back.
     handled = [number for number, previous in before.items() if previous not in {signal.SIG_IGN, None}]
     try:
         for number in handled:
@@ -103,13 +103,31 @@ def handling(numbers: Sequence[int], handler: Handler) -> Iterator[Sequence[int]
             signal.signal(number, before[number])
 
 
+def start_thread(work: Callable[[], object], name: str, *, takes_signals: bool = False) -> threading.Thread | None:
+    """Start a daemon thread that does `work`, and return it; None where the system starts no thread.
+
+    The thread takes no signal from the main one, which then notices each at once. It `takes_signals` where it may start
+    commands of the user: they would inherit that signals are held back.
+    """
+    thread = threading.Thread(target=work, name=f"apimart-{name}", daemon=True)
+    try:
+        with nullcontext() if takes_signals else masked("SIG_BLOCK", signal.valid_signals()):
+            thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Hold back every signal while a thread is started, which inherits that: it takes none from the main thread."""
+def masked(how: str, numbers: Iterable[int]) -> Iterator[None]:
+    """Inside the block, change which signals this thread holds back: `how` is "SIG_BLOCK" or "SIG_SETMASK".
+
+    Threads and commands that are started in the block inherit that. Windows has no such thing.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(getattr(signal, how), numbers)
     try:
         yield
     finally:
@@ -118,9 +136,10 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def asked_to_end() -> Iterator[Callable[[float], bool]]:
-    """Let signals that end processes only cut a wait short.
+    """Inside the block, let signals that end processes only cut a wait short.
 
-    Give what waits so many seconds and tells whether one came. Outside of the main thread it just waits.
+    Yield a function that waits so many seconds and tells whether such a signal came. Outside of the main thread it only
+    waits.
     """
     came: list[int] = []
 
@@ -136,10 +155,10 @@ def asked_to_end() -> Iterator[Callable[[float], bool]]:
 
 @contextmanager
 def asked_to_pause() -> Iterator[Callable[[], bool | None]]:
-    """Let Ctrl-Z, and the signal to go on after a stop, only be noted.
+    """Inside the block, only note Ctrl-Z, and SIGCONT, with which a stopped process goes on.
 
-    Give what tells which came since it was last asked: True is Ctrl-Z, and who is asked that has to `pause`; False is
-    that it goes on after a stop that nobody can note; None is neither.
+    Yield a function that tells which came since its last call: True for Ctrl-Z (call `pause`), False for SIGCONT after
+    a stop that we did not see, None for neither.
     """
     came: list[int] = []
 
@@ -152,7 +171,7 @@ def asked_to_pause() -> Iterator[Callable[[], bool | None]]:
 
 
 def pause() -> None:
-    """Stop this process as Ctrl-Z does where nobody handles it, until it is told to go on."""
+    """Stop this process as Ctrl-Z does by default, until it is continued."""
     before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -161,9 +180,20 @@ def pause() -> None:
 
 
 def wait_for_interrupt() -> None:
-    """Return when Ctrl-C is pressed, so that the caller can close what it opened."""
+    """Wait until Ctrl-C is pressed, so that the caller can close what it opened."""
     pressed: list[int] = []
-    # Nothing is raised and no lock is taken in the handler: it may be called again before it is taken away.
+    # The handler raises nothing and takes no lock: it may be called again before it is taken away.
     with handling((signal.SIGINT,), lambda number, _frame: pressed.append(number)):
         while not pressed:
             time.sleep(SLICE)
+
+
+def has_terminal() -> bool:
+    """Tell whether there is a terminal that sends us the signals of its keys."""
+    if not hasattr(os, "ctermid"):
+        return True  # Windows: Ctrl-C reaches every process of the console, and can be sent to none of them alone.
+    try:
+        os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,6 +1,7 @@
-"""Which processes there are, seen in one pass, and signals that reach the process that was seen and no later one.
+"""The table of processes, read in one pass, and signals that reach the process that was seen and no later one.
 
-On Linux /proc tells, elsewhere psutil. Reading 1,000 processes one by one, each with a scan of its own, takes minutes.
+On Linux it comes from /proc, elsewhere from psutil. To ask psutil for the children of each of 1,000 processes takes
+minutes, as it reads the whole table for each.
 """
 
 import os
@@ -11,25 +12,25 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A process as it was seen. Its number may be given to a later one; number and start together are its own."""
+    """A process as it was seen. A later one may get its number; number and start together are its own."""
 
     pid: int
     parent: int
     start: int
-    """When it was started, in the ticks of the system; it means something beside that of another process."""
+    """When it was started, in the ticks of the system; only fit for comparing two processes."""
     group: int
     session: int
     is_alive: bool
-    """False for one that has ended and that its parent has not waited for."""
+    """False if it has ended and its parent has not waited for it."""
 
     @property
     def identity(self) -> tuple[int, int]:
-        """What tells it from every other process, earlier or later."""
+        """Tells it from every other process, earlier or later."""
         return self.pid, self.start
 
 
 def processes() -> dict[int, Process] | None:
-    """Return all processes by number; None where the system does not tell, as without /proc."""
+    """Return all processes by number; None where the system does not tell them, as without /proc or psutil."""
     if sys.platform != "linux":
         return _all_by_psutil()
     if not _is_proc_ours():
@@ -46,7 +47,7 @@ def look_up(pid: int) -> Process | None:
         return _one_by_psutil(pid)
     fields = _fields_of(pid)
     try:
-        # A program may end its first thread and go on in others.
+        # A program may end its first thread and continue in others.
         is_alive = fields[0] not in {b"Z", b"X"} or int(fields[17]) > 1
         return Process(pid, int(fields[1]), int(fields[19]), int(fields[2]), int(fields[3]), is_alive)
     except (IndexError, ValueError):
@@ -54,9 +55,9 @@ def look_up(pid: int) -> Process | None:
 
 
 def _fields_of(pid: int) -> list[bytes]:
-    """Return what the system tells of a process, from its state on; nothing where there is none."""
+    """Return the fields of /proc/PID/stat, from the state on; none where there is no such process."""
     with suppress(OSError), open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-        # What comes after the name (proc(5)), in which anything may stand.
+        # The fields after the name (proc(5)), which may hold any characters.
         return file.read(4096).rpartition(b")")[2].split()
     return []
 
@@ -73,7 +74,7 @@ def start_of(pid: int) -> int:
 
 
 def send(process: Process, *numbers: int) -> None:
-    """Send signals to this process, and to no other that has its number by now; nothing where it has ended.
+    """Send signals to this process, and never to a later one with its number; none where it has ended.
 
     Raises PermissionError where the system does not let us, as for a process of another user.
     """
@@ -99,7 +100,7 @@ def _send(pid: int, descriptor: int, number: int) -> None:
 
 
 def _opened(pid: int) -> int | None:
-    """Return a descriptor that stands for the process, -1 where the system has none, None where it has ended."""
+    """Return a descriptor of the process, -1 where the system has no such thing, None where it has ended."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return -1
     try:
@@ -111,7 +112,7 @@ def _opened(pid: int) -> int | None:
 
 
 def _is_proc_ours() -> bool:
-    """Tell whether /proc is there and numbers processes as we do: a container may show that of its host."""
+    """Tell whether /proc is there and has our numbers: in a container it may be that of the host."""
     try:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
@@ -119,8 +120,10 @@ def _is_proc_ours() -> bool:
 
 
 def _all_by_psutil() -> dict[int, Process] | None:
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:
+        return None
     try:
         found = [_described(process) for process in psutil.process_iter()]
     except (psutil.Error, OSError):
@@ -129,8 +132,10 @@ def _all_by_psutil() -> dict[int, Process] | None:
 
 
 def _one_by_psutil(pid: int) -> Process | None:
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:
+        return None
     with suppress(psutil.Error, OSError):
         return _described(psutil.Process(pid))
     return None
@@ -157,9 +162,9 @@ def _number_of(name: str, pid: int) -> int:
 
 
 def identity_of(*pids: int) -> str | None:
-    """Return a text that names running processes for ever; None where the system has none.
+    """Return a text that names these running processes, and never later ones; None where the system does not allow it.
 
-    It begins with what tells this start of this machine, and this container on it, from every other.
+    It begins with a name for this machine since its start, and for this container on it.
     """
     place = _place()
     if place is None:

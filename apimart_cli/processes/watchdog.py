@@ -1,10 +1,7 @@
-"""A process that ends a command when the process that stands in for it is killed, by a signal that nobody can catch.
+"""A process that ends a command when we, who stand in for the command, are killed by a signal that cannot be caught.
 
-It suspends the command, too, while that process is stopped, by Ctrl-Z or SIGSTOP, and lets it go on together with it:
-what the command has started in sessions of its own gets no Ctrl-Z.
-
-It holds the read end of a pipe whose other end closes with us, however we end. It has a session of its own, so that
-what is sent to our process group does not end it as well.
+It also suspends the command while we are stopped. It holds the read end of a pipe; the other end closes with us,
+however we end. It has a session of its own, so that a signal to our process group does not end it as well.
 """
 
 import os
@@ -19,16 +16,26 @@ from typing import NoReturn
 from apimart_cli.processes.table import start_of, state_of
 
 NAME = b"apimart-watchdog"
-"""What the process is called. The system keeps 15 characters of it, and all of them among its arguments."""
+"""The name of the process. The system keeps 15 characters of it; among the arguments it stands whole."""
 
 _PR_SET_NAME = 15
 
 _PAUSE = 0.02
-"""Seconds between two looks whether the processes have ended."""
+"""Seconds between two looks at whether the processes have ended."""
+
+_LOOK_EVERY = 0.2
+"""Seconds between two looks at what a command has started."""
+
+
+_ROUNDS = 20
+"""Most times to look again for processes that were started while the others were being stopped."""
+
+SUSPENDED, CONTINUED = b"s", b"c"
+"""Written before the first process is stopped, and after the last one was continued."""
 
 
 class Watchdog:
-    """The process that watches. Make it with `start`; tell it what to end with `tell`."""
+    """The process that watches, as we see it. Make it with `start`, and `tell` it which command to end."""
 
     def __init__(self, pipe: int, reports: int) -> None:
         self._pipe = pipe
@@ -38,7 +45,7 @@ class Watchdog:
 
     @classmethod
     def start(cls, grace: float) -> "Watchdog | None":
-        """Start it, before any thread is started; None where the system cannot make a copy of a process.
+        """Start it, before any thread is started; return None where the system cannot copy a process.
 
         When we are gone it sends SIGTERM, and after `grace` seconds SIGKILL. Raises OSError when there is no room for
         another process.
@@ -70,14 +77,14 @@ class Watchdog:
     @property
     def suspends(self) -> bool:
         """Whether it has stopped the command because we were stopped, and has not continued it yet."""
-        # Without it nobody suspends; and while nothing new is written, what it said last is true.
+        # While it writes nothing new, its last word is true.
         with suppress(BlockingIOError):
             said = os.read(self._reports, 512)
             self._suspends = said.endswith(SUSPENDED)
         return self._suspends
 
     def release(self) -> None:
-        """Say that there is nothing to end any more; once is enough."""
+        """Say that there is nothing to end any more. It may be called twice."""
         if not self._is_released:
             self._is_released = True
             self._write(b"released\n")
@@ -85,16 +92,16 @@ class Watchdog:
             os.close(self._reports)
 
     def _write(self, line: bytes) -> None:
-        # One that was killed, or does not read, is no reason to fail or to wait.
+        # If it was killed, or does not read, we neither fail nor wait.
         with suppress(OSError):
             os.write(self._pipe, line)
 
 
 def _detach(reader: int, report: int, ours: int, grace: float) -> NoReturn:
-    """Leave the process group, the streams and the parent, and watch. Never returns, whatever happens."""
+    """In the copy: leave the process group, the streams and the parent, and watch. Never returns."""
     try:
         os.setsid()
-        # Ours would wait for a child of its own, or end it with the command.
+        # A second copy is no child of ours: we would wait for a child, or end it with the command.
         if os.fork() == 0:
             _leave_everything(reader, report)
             _take_name()
@@ -104,11 +111,11 @@ def _detach(reader: int, report: int, ours: int, grace: float) -> NoReturn:
 
 
 def _leave_everything(reader: int, report: int) -> None:
-    """Keep the two pipes only: whoever reads our output waits until the last process has closed it."""
+    """Keep only the two pipes: a reader of our output waits until the last process has closed it."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
-    # Either may have the number of the other's new place.
+    # Each may have the number that the other one is to get.
     reader, report = os.dup(reader), os.dup(report)
     os.dup2(reader, 0)
     os.dup2(report, 1)
@@ -120,10 +127,10 @@ def _leave_everything(reader: int, report: int) -> None:
 
 
 def _take_name() -> None:
-    """Be called `apimart-watchdog`, so that what ends processes by the name `apimart run` does not end this one, too.
+    """Take the name `apimart-watchdog`, so that `pkill -f "apimart run"` and the like do not end this process, too.
 
-    Our arguments and variables, in which a key may stand, are overwritten where the system shows them to others.
-    Best effort: it is done on Linux alone, where the system tells where they are (fields 48 to 51 of proc(5)).
+    Our arguments and variables, in which a key may stand, are overwritten where the system shows them to others. This
+    is done only on Linux, which tells where they are (fields 48 to 51 of proc(5)); a failure is ignored.
     """
     with suppress(Exception), open("/proc/self/stat", "rb") as file:
         import ctypes
@@ -131,7 +138,7 @@ def _take_name() -> None:
         fields = file.read().rpartition(b")")[2].split()
         arguments, arguments_end, variables, variables_end = map(int, fields[45:49])
         length = arguments_end - arguments
-        # The last byte stays zero: the system would show what comes after it, too.
+        # The last byte stays zero, as otherwise the system would show what comes after it, too.
         ctypes.memmove(arguments, NAME[: length - 1].ljust(length, b"\0"), length)
         ctypes.memset(variables, 0, variables_end - variables)
         ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME, 0, 0, 0)
@@ -146,9 +153,9 @@ def _most_descriptors() -> int:
 
 
 def _watch(pipe: int, suspension: "Suspension", ours: int, grace: float) -> None:
-    """Look at what the command starts until the other end of the pipe is closed, and end what is left of that then.
+    """Until the other end of the pipe closes, look at what the command starts; then end what is left of it.
 
-    While we are stopped, so is the command.
+    Meanwhile, the command is suspended when the process `ours` is stopped.
     """
     family: _Family | None = None
     told = b""
@@ -172,10 +179,10 @@ def _watch(pipe: int, suspension: "Suspension", ours: int, grace: float) -> None
 
 
 class _Family:
-    """The command and all that it has started, as it was seen last: when its parent ends, a process is soon lost.
+    """The command and all that it has started, as seen at the last look: it is hard to find a process without a parent.
 
-    The parent of what nobody owns is us (`adopt_orphans`), so it is looked for below us. Where the system does not
-    tell who is whose child, it is the command alone.
+    The process `ours` adopts orphans (`adopt_orphans`), so all of them are looked for below that. Where the system does
+    not tell the children of a process, the command is all there is.
     """
 
     def __init__(self, ours: int, command: int, group: int) -> None:
@@ -184,25 +191,25 @@ class _Family:
         self._ours = ours
         self.command = command
         self.seen = {command: start_of(command)}
-        """What lives of it, by number, with the start of each."""
-        # What has ended already starts nothing more.
+        """The processes that live, by number, with the start of each."""
+        # If the command has ended already, it starts nothing more.
         self._begun = self.seen[command] or sys.maxsize
 
     def look_if_due(self) -> None:
-        """Look, unless that was done a moment ago: of thousands of processes, too, at most a fiftieth of the time."""
+        """Look, unless the last look is recent: looking takes at most a fiftieth of the time."""
         begun = time.monotonic()
         if begun >= self._next_look:
             self.look()
             self._next_look = begun + 50 * (time.monotonic() - begun)
 
     def found(self) -> list[int]:
-        """Look, and return those that live; parents before their children."""
+        """Look, and return the processes that live, parents before their children."""
         self.look()
         return list(self.seen) if start_of(os.getpid()) else []
 
     def look(self) -> None:
-        """Take note of all that live now."""
-        # Older ones are children of the program that we were before (`sleep 60 & exec ...`), or of what gave the key.
+        """Note which processes live now."""
+        # Older ones come from the program that `ours` was before (`sleep 60 & exec ...`), or gave the key.
         waiting = [pid for pid in _children(self._ours) if start_of(pid) >= self._begun]
         found: dict[int, int] = {}
         while waiting:
@@ -210,17 +217,13 @@ class _Family:
             if pid not in found:
                 found[pid] = start_of(pid)
                 waiting += _children(pid)
-        # What is not found any more may have just lost its parent, and been taken in by somebody else.
+        # A process that is not found any more may have just lost its parent, and be the child of another one.
         lost = {pid: start for pid, start in self.seen.items() if pid not in found and start and start_of(pid) == start}
         self.seen = {**found, **lost}
 
 
-_LOOK_EVERY = 0.2
-"""Seconds between two looks at what a command has started."""
-
-
 def _children(pid: int) -> list[int]:
-    """Return the children of a process, which are also those that it adopted; none where the system does not tell."""
+    """Return the children of a process, adopted ones included; none where the system does not tell them."""
     children: list[int] = []
     with suppress(OSError, ValueError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -236,7 +239,7 @@ def _end(family: _Family, grace: float) -> None:
     descendants = Descendants(0, known=family.seen)
 
     def send_to_group(number: int) -> None:
-        # Without the table of processes, the command is all that we know of.
+        # Without the table of processes, we know only of the command.
         if family.group and (descendants.is_blind or descendants.has_group(family.group)):
             with suppress(OSError):
                 os.killpg(family.group, number)
@@ -256,18 +259,14 @@ def _end(family: _Family, grace: float) -> None:
     descendants.kill(send_to_group)
 
 
-_ROUNDS = 20
-"""Most times to look again for what was started while the others were being stopped."""
-
-SUSPENDED, CONTINUED = b"s", b"c"
-"""What is written before the first process is stopped, and after the last one was continued."""
-
-
 class Suspension:
-    """What was stopped because one process is; ask it again and again to `follow` that process."""
+    """Stops a command while one process, the leader, is stopped, and continues it with the leader.
+
+    Without it, processes in sessions of their own would miss a Ctrl-Z, and the whole command a SIGSTOP to the leader.
+    """
 
     def __init__(self, leader: int, report: int) -> None:
-        """Follow the process `leader`; what becomes of that is written to the descriptor `report`."""
+        """Take the number of the leader, and the descriptor to which SUSPENDED and CONTINUED are written."""
         self._leader = leader
         self._report = report
         self._stopped: dict[int, int] = {}
@@ -275,9 +274,9 @@ class Suspension:
         self._was_traced = False
 
     def follow(self, look: Callable[[], Iterable[int]]) -> None:
-        """Stop what `look` finds while the leader is stopped, and continue it when the leader goes on.
+        """Stop what `look` finds if the leader is stopped, and continue it if the leader runs. Call it again and again.
 
-        `look` gives the processes that may run, parents before their children: a parent that runs would take the stop
+        `look` returns the processes that may run, parents before their children: a running parent would take the stop
         of its child for a Ctrl-Z.
         """
         if self._leader_is_stopped():
@@ -285,13 +284,13 @@ class Suspension:
             for _ in range(_ROUNDS):
                 if not self._stop(look()):
                     break
-            # It may have been continued just now.
+            # The leader may have been continued just now.
             if self._leader_is_stopped():
                 return
         self.end()
 
     def end(self) -> None:
-        """Continue what was stopped here, and nothing else; children before their parents."""
+        """Continue the processes that were stopped here, and no others; children before their parents."""
         for pid, start in reversed(self._stopped.items()):
             if start_of(pid) == start:
                 _send(pid, signal.SIGCONT)
@@ -299,7 +298,7 @@ class Suspension:
         self._tell(is_suspended=False)
 
     def _stop(self, pids: Iterable[int]) -> bool:
-        """Stop those that run; return whether there are any that were not stopped before."""
+        """Stop those that run; tell whether any of them was not stopped before."""
         is_any_new = False
         for pid in pids:
             start = start_of(pid)
@@ -310,7 +309,7 @@ class Suspension:
 
     def _leader_is_stopped(self) -> bool:
         state = state_of(self._leader)
-        # A tracer (strace) stops it for moments, a debugger for longer.
+        # A tracer (strace) stops it for moments, which do not count; a debugger stops it for longer.
         is_traced, was_traced = state == "t", self._was_traced
         self._was_traced = is_traced
         return state == "T" or (is_traced and was_traced)

@@ -1,6 +1,6 @@
-"""Forecasts from the gateway's books, where the ledger has too little of its own: asked while the balances are.
+"""Forecasts from the gateway's books, if the ledger has too little of its own. They are asked beside the balances.
 
-A by-product: whatever becomes of it, the readings stay the same, and every exit code but that of `--min-runway`.
+A by-product: if the books fail, the readings stay the same, and so does every exit code but that of `--min-runway`.
 """
 
 import threading
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Settings
 from apimart_cli.keys.key import GivenKey
+from apimart_cli.processes.signals import start_thread
 from apimart_cli.readings.book_memory import (
     LEDGER_SECONDS,
     Samples,
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
     from apimart_cli.rules.spending import Sample
 
 UNIT = "USD"
-"""What the books count in."""
+"""The unit of the books."""
 
 SHOWN_SECONDS = 0.5
-"""Most seconds in all for which the books hold up answers that have arrived, where nothing depends on them."""
+"""Most seconds, in all, for which the books hold up answers that have arrived and do not depend on them."""
 
 _ASKED = (None, ForecastState.TOO_LITTLE)
 """States of a forecast from the ledger with which the books are asked."""
@@ -51,9 +52,9 @@ class Use(Enum):
     """What a forecast is for."""
 
     SHOWN = "shown"
-    """A balance that shows by its credits that it is in dollars is enough."""
+    """Enough for a balance whose credits show that it is in dollars."""
     GATE = "gate"
-    """Only `unit = "USD"` is: a forecast in another unit would be wrong by any factor, and pass."""
+    """Needs `unit = "USD"`: a forecast in another unit could be wrong by any factor, and pass."""
 
 
 class _Place(NamedTuple):
@@ -64,12 +65,12 @@ class _Place(NamedTuple):
 
 
 class BookForecasts:
-    """What the books of some balances say, each of them there as soon as it is known."""
+    """What the books of some balances say. It is for one round of readings."""
 
     def __init__(self, profiles: Sequence[Settings], use: Use, *, seconds: float = SHOWN_SECONDS) -> None:
-        """Take the profiles whose readings are to have forecasts; those that want no books are left out.
+        """Take the profiles whose readings are to have forecasts. Those that allow no books are left out.
 
-        What is shown is held up for so many `seconds` at most, in all.
+        Answers that are only shown are held up for `seconds` at most, in all.
         """
         self._use = use
         self._places = {
@@ -86,11 +87,10 @@ class BookForecasts:
         self._is_over = False
         self._writing = 0
         self._zone: tuple[str, tzinfo] | None = None
-        self.reasons: dict[tuple[str, Scope], str] = {}
-        """Why the books of a balance tell no forecast, where they were asked for one."""
+        self._reasons: dict[tuple[str, Scope], str] = {}
 
     def start(self, samples: Samples) -> None:
-        """Begin to ask for the balances whose key is known; the others wait for it. Nothing is raised."""
+        """Begin to ask about the balances whose key is known; the others are asked about later. Nothing is raised."""
         self._began = time.monotonic()
         if not self._places:
             return
@@ -99,14 +99,14 @@ class BookForecasts:
         self._start(known, samples)
 
     def stop(self) -> None:
-        """Wait for nothing any more, but for a moment for what is being written: the next process need not ask then."""
+        """Stop. Wait a moment for an answer that is being written, as it spares the next process the question."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._writing, timeout=LEDGER_SECONDS)
 
     def added_to(self, reading: Reading, samples: Samples) -> Reading:
-        """Return the reading with a forecast from the books, where it has none of its own and they tell one."""
+        """Return the reading with a forecast from the books, if the ledger gave it none and they tell one."""
         place = reading.profile, reading.scope
         state = None if reading.forecast is None else reading.forecast.state
         balance, key_id = reading.balance, reading.key_id
@@ -115,27 +115,31 @@ class BookForecasts:
         from apimart_cli.rules.books import are_dollars
 
         if reading.unit is None and not are_dollars(balance):
-            self.reasons[place] = "nothing shows that the balance is in dollars"
+            self._reasons[place] = "nothing shows that the balance is in dollars"
             return reading
         if place not in self._asked:
-            # Its key was not known before.
+            # Its key was not known at the start.
             self._asked.add(place)
             self._start([self._places[place]], samples)
         kept = self._wait_for(place)
         if kept is None:
-            self.reasons.setdefault(place, "the gateway's books did not answer in time")
+            self._reasons.setdefault(place, "the gateway's books did not answer in time")
             return reading
         from apimart_cli.rules.book_forecast import forecast_from_books
 
         floor = floor_at(self._places[place].settings.history.value, reading)
         told = forecast_from_books(kept.days[:-1], kept.days[-1], balance.remain_balance, floor=floor)
         if told.state is ForecastState.TOO_LITTLE:
-            self.reasons[place] = f"the gateway's books know of {told.days_seen} of 3 days"
+            self._reasons[place] = f"the gateway's books know of {told.days_seen} of 3 days"
             return reading
         return reading._replace(forecast=told)
 
+    def why_not(self, reading: Reading) -> str | None:
+        """Return why the books tell no forecast of a balance; None if they were not asked for one."""
+        return self._reasons.get((reading.profile, reading.scope))
+
     def _wait_for(self, place: tuple[str, Scope]) -> "Kept | None":
-        """Wait for the books of one balance: for as long as its question may take, or a moment where it is shown."""
+        """Wait for the books of one balance: as long as its question may take, or a moment if it is only shown."""
         now = time.monotonic()
         left = self._began + self._places[place].settings.timeout.value - now
         seconds = left if self._use is Use.GATE else min(left, self._held_up_left)
@@ -146,18 +150,15 @@ class BookForecasts:
 
     def _start(self, places: Sequence[_Place], samples: Samples) -> None:
         def run() -> None:
-            # A bug must not be told in the middle of an answer that does not need it.
+            # A bug must not break an answer that does not depend on the books.
             with suppress(Exception):
                 self._ask(places, samples)
             for place in places:
                 self._settle((place.target.profile, place.target.scope), None)
 
-        if places:
-            try:
-                threading.Thread(target=run, name="apimart-books", daemon=True).start()
-            except RuntimeError:
-                for place in places:
-                    self._settle((place.target.profile, place.target.scope), None)
+        if places and start_thread(run, "books") is None:
+            for place in places:
+                self._settle((place.target.profile, place.target.scope), None)
 
     def _settle(self, place: tuple[str, Scope], kept: "Kept | None") -> None:
         with self._changed:
@@ -179,7 +180,7 @@ class BookForecasts:
                 self._take(place, reading, samples)
 
     def _query_unless_known(self, place: _Place, samples: Samples) -> "Query | None":
-        """Return what to ask; None where the ledger knows enough, or what the books said, or that they failed."""
+        """Return what to ask; None if the ledger has enough days, the answer of the books, or their failure."""
         from apimart_cli.ledger.schema import Series
 
         target = place.target
@@ -194,7 +195,7 @@ class BookForecasts:
             self._settle(name, self._checked(name, looked.kept, samples_of(series, samples), query.zone))
             return None
         if looked.failure is not None:
-            self.reasons[name] = f"the gateway's books could not be asked a moment ago ({looked.failure})"
+            self._reasons[name] = f"the gateway's books could not be asked a moment ago ({looked.failure})"
             self._settle(name, None)
             return None
         return query
@@ -206,7 +207,7 @@ class BookForecasts:
         tz, zone = self._zone_of_machine()
         if reading.usage is None or reading.key_id is None:
             if reading.error is not None:
-                self.reasons[name] = reading.error.message
+                self._reasons[name] = reading.error.message
             with self._written():
                 self._settle(name, None)
                 keep_failure(place.settings, reading, tz)
@@ -219,7 +220,7 @@ class BookForecasts:
 
     @contextmanager
     def _written(self) -> Iterator[None]:
-        """Have the end wait a moment for what the block writes."""
+        """Make `stop` wait a moment for what the block writes."""
         with self._changed:
             self._writing += 1
         try:
@@ -232,13 +233,13 @@ class BookForecasts:
     def _checked(
         self, name: tuple[str, Scope], kept: "Kept", samples: "Sequence[Sample]", zone: tzinfo
     ) -> "Kept | None":
-        """Return what the books say, unless what was read contradicts it."""
+        """Return what the books say; None if the samples of the ledger contradict it."""
         from apimart_cli.rules.books import agree
 
         spends = {kept.day - timedelta(days=ago): spent for ago, spent in enumerate(reversed(kept.days))}
         if agree(samples, spends, zone):
             return kept
-        self.reasons[name] = "the gateway's books and what was read differ by more than a factor of two"
+        self._reasons[name] = "the gateway's books and what was read differ by more than a factor of two"
         return None
 
     def _zone_of_machine(self) -> tuple[str, tzinfo]:
@@ -248,12 +249,21 @@ class BookForecasts:
 
 
 def gate_books(profiles: Sequence[Settings]) -> BookForecasts | None:
-    """Return what asks the books where a verdict depends on forecasts; None where no profile allows it."""
-    wanted = [profile for profile in profiles if profile.books.value and _may_be_dollars(profile, Use.GATE)]
-    return BookForecasts(wanted, Use.GATE) if wanted else None
+    """Return the book forecasts on which a verdict may depend; None if no profile allows them."""
+    return _books(profiles, Use.GATE)
+
+
+def shown_books(profiles: Sequence[Settings]) -> BookForecasts | None:
+    """Return the book forecasts for balances that are only shown; None if no profile allows them."""
+    return _books(profiles, Use.SHOWN)
+
+
+def _books(profiles: Sequence[Settings], use: Use) -> BookForecasts | None:
+    allowed = [profile for profile in profiles if profile.books.value and _may_be_dollars(profile, use)]
+    return BookForecasts(allowed, use) if allowed else None
 
 
 def _may_be_dollars(settings: Settings, use: Use) -> bool:
-    """Tell whether the unit that is configured allows it: USD does, any other does not, none may be shown."""
+    """Tell whether the configured unit allows book forecasts: USD does, no unit does if they are only shown."""
     unit = settings.unit.value
     return unit == UNIT or (unit is None and use is Use.SHOWN)

@@ -1,9 +1,8 @@
-"""What a forecast from the gateway's books needs beside them: the question, the days of the machine, what is kept.
+"""What a forecast from the gateway's books needs beside them: the question, days, and what the ledger keeps of them.
 
-A by-product: nothing here raises, and nothing that depends on it waits for long.
+A by-product: no function here raises, and none takes long.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Settings
+from apimart_cli.files import is_absent
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from apimart_cli.rules.spending import Sample
 
 DAYS = 28
-"""Whole days that are asked for, and today."""
+"""Whole days that are asked about, beside today."""
 
 LEDGER_SECONDS = 0.25
-"""Most seconds for the ledger, each time."""
+"""Most seconds for the ledger, each time it is read or written."""
 
 Samples = Callable[["Series", float], "list[Sample]"]
-"""Gives what the ledger has of a series, within so many seconds."""
+"""Returns the samples of a series from the ledger, within so many seconds."""
 
 
 def zone_of_machine() -> "tuple[str, tzinfo]":
-    """Return the machine's time zone; UTC where it has no name: days are days in any zone."""
+    """Return the machine's time zone, or UTC if that has no name: whole days can be counted in any zone."""
     from apimart_cli.errors import UsageError
     from apimart_cli.zones import local_zone, zone_of
 
@@ -85,7 +85,7 @@ class Looked(NamedTuple):
 def look_at_books(settings: Settings, series: "Series", tz: str) -> Looked:
     """Return what the ledger keeps of the books of a key or an account. Nothing is raised."""
     path = settings.history.value
-    if path is None or not os.path.lexists(path):
+    if path is None or is_absent(path):
         return Looked()
     from apimart_cli.ledger.books import failed_with, kept
     from apimart_cli.ledger.file import opened
@@ -94,7 +94,7 @@ def look_at_books(settings: Settings, series: "Series", tz: str) -> Looked:
     try:
         with opened(path, seconds=LEDGER_SECONDS, create=False) as connection:
             return Looked(kept(connection, series, tz, now), failed_with(connection, series, tz, now))
-    except Exception:  # noqa: BLE001  # it is asked then
+    except Exception:  # noqa: BLE001  # then the books are asked
         return Looked()
 
 
@@ -106,7 +106,7 @@ def keep_answer(settings: Settings, series: "Series", tz: str, kept: "Kept") -> 
 
 
 def keep_failure(settings: Settings, reading: "BooksReading", tz: str) -> None:
-    """Keep that a question failed, and for how long nobody should ask again."""
+    """Keep that a question failed, and for how long it should not be asked again."""
     from apimart_cli.errors import UnavailableError
     from apimart_cli.ledger.books import note_failure
     from apimart_cli.ledger.schema import Series
@@ -123,7 +123,7 @@ def keep_failure(settings: Settings, reading: "BooksReading", tz: str) -> None:
 
 
 def _write(settings: Settings, work: "Callable[[Connection], None]") -> None:
-    """Write to the ledger, where readings are recorded. Nothing is raised, and nobody waits for it."""
+    """Write to the ledger, if readings are recorded. Nothing is raised."""
     path: Path | None = settings.history.value
     if path is None or not settings.record.value:
         return
@@ -134,10 +134,10 @@ def _write(settings: Settings, work: "Callable[[Connection], None]") -> None:
 
 
 def samples_of(series: "Series", samples: Samples) -> "list[Sample]":
-    """Return what the ledger has of a series; nothing where it cannot be read."""
+    """Return the samples of a series from the ledger; none if it cannot be read."""
     try:
         return samples(series, LEDGER_SECONDS)
-    except Exception:  # noqa: BLE001  # the ledger cannot be read: whoever needs it says so
+    except Exception:  # noqa: BLE001  # an answer that depends on the ledger tells why it cannot be read
         return []
 
 

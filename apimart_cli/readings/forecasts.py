@@ -1,11 +1,11 @@
-"""Memory: what the ledger adds to readings, and what readings leave in it.
+"""What the ledger adds to readings, which is how long each balance lasts, and what readings leave in it.
 
-A by-product: whatever becomes of it, the readings stay the same, and every exit code but that of `--min-runway`.
+A by-product: if the ledger fails, the readings stay the same, and so does every exit code but that of `--min-runway`.
 """
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,40 +13,41 @@ from typing import TYPE_CHECKING
 
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import PaymentRequiredError
+from apimart_cli.files import is_absent
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import has_documented_account
 from apimart_cli.text import without_keys
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
-    from apimart_cli.ledger.background import Recall
+    from apimart_cli.ledger.recall import Recall
     from apimart_cli.ledger.schema import Entry, Series
     from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.rules.forecast import Forecast
     from apimart_cli.rules.spending import Sample
 
 HELD_UP_SECONDS = 0.25
-"""Most seconds for which forecasts hold up answers that have arrived, in all, unless somebody waits for them."""
+"""Most seconds, in all, for which forecasts hold up answers that have arrived and do not depend on them."""
 
 WAITED_SECONDS = 3.0
 """Most seconds after the start for which an answer that depends on forecasts waits for them."""
 
 
 def patience_for(profiles: Sequence[Settings]) -> float:
-    """Return for how many seconds to wait where an answer depends on forecasts: no profile longer than its timeout."""
+    """Return how many seconds an answer that depends on forecasts waits for them: at most the shortest timeout."""
     return min(WAITED_SECONDS, *(profile.timeout.value for profile in profiles))
 
 
 class Forecasts:
-    """How long balances last, told from the ledger, which is read while the answers travel."""
+    """How long balances last, told from the ledger, or else from the books, which are read while the answers travel."""
 
     def __init__(
         self, profiles: Sequence[Settings], *, patience: float = 0.0, books: "BookForecasts | None" = None
     ) -> None:
         """Take the profiles whose readings are to have forecasts.
 
-        `patience` is for how many seconds after the start forecasts may be waited for, whatever the answers do.
-        `books` tell them where the ledger has too little.
+        Answers may wait for forecasts until `patience` seconds after the start; above 0 they depend on them. `books`
+        tell forecasts where the ledger has too little.
         """
         self._books = books
         self._profiles = profiles
@@ -55,49 +56,72 @@ class Forecasts:
         self._held_up_left = HELD_UP_SECONDS
         self._recall: Recall | None = None
         self.error: Exception | None = None
-        """Why there are none, where the ledger cannot be read."""
+        """Why there are none, if the ledger cannot be read."""
 
-    def start(self) -> None:
-        """Begin to read the ledger, if there is one. Nothing is raised."""
-        self._patient_until = time.monotonic() + self._patience
+    @contextmanager
+    def reading_ledger(self) -> Iterator[None]:
+        """In the background, read the ledger, if there is one, and ask the books, until the block ends."""
+        self._start()
         try:
-            self._recall = _recall(self._profiles)
-        except RuntimeError as error:
-            # No thread to be had.
-            self.error = error
-        if self._books is not None:
-            self._books.start(self._samples)
+            yield
+        finally:
+            if self._recall is not None:
+                self._recall.stop()
+            if self._books is not None:
+                self._books.stop()
 
     def added_to(self, reading: Reading) -> Reading:
-        """Return the reading with its forecast, where there is one."""
-        told = self._told_by_ledger(reading)
-        # A history that cannot be read may say something else.
-        return told if self._books is None or self.error is not None else self._books.added_to(told, self._samples)
+        """Return the reading with its forecast, if there is one, from the ledger, or else from the gateway's books."""
+        told = self._added_by_ledger(reading)
+        # If the history cannot be read, the books must not decide: it may say something else.
+        if self._books is None or self.error is not None:
+            return told
+        return self._books.added_to(told, self._samples)
 
     def _samples(self, series: "Series", seconds: float) -> "list[Sample]":
         return [] if self._recall is None else self._recall.samples(series, seconds)
 
-    def why_not(self, reading: Reading) -> str | None:
-        """Return why the gateway's books tell nothing of a balance, where they were to."""
-        return None if self._books is None else self._books.reasons.get((reading.profile, reading.scope))
-
-    def _told_by_ledger(self, reading: Reading) -> Reading:
+    def _added_by_ledger(self, reading: Reading) -> Reading:
+        """Return the reading with the forecast of the ledger; wait for it as long as `_waiting` allows."""
         if reading.balance is None or reading.key_id is None:
             return reading
         if self._recall is None:
-            return reading if self.error is None else self._without(reading, self.error)
-        start = time.monotonic()
-        seconds = max(self._patient_until - start, self._held_up_left)
+            return reading
+        with self._waiting() as seconds:
+            try:
+                floor = floor_at(self._profiles[0].history.value, reading)
+                return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds, floor))
+            except Exception as error:  # noqa: BLE001  # `error` keeps it for answers that depend on it
+                return self._without(reading, error)
+
+    def _start(self) -> None:
+        """Begin to read the ledger, if there is one, and to ask the books. Nothing is raised."""
+        self._patient_until = time.monotonic() + self._patience
+        self._recall = _recall(self._profiles)
+        if self._books is not None:
+            self._books.start(self._samples)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[float]:
+        """Give the seconds for which one reading may wait.
+
+        Until the patience ends, waiting costs nothing. After that all readings share HELD_UP_SECONDS:
+
+            start        first answer   patience ends      last answer
+              |---------------|##############|++++++++++++++++++|
+                                  # is free     + is counted: at most HELD_UP_SECONDS
+        """
+        began = time.monotonic()
         try:
-            floor = floor_at(self._profiles[0].history.value, reading)
-            return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds, floor))
-        except Exception as error:  # noqa: BLE001  # told by whoever waits for it; nothing else depends on it
-            return self._without(reading, error)
+            yield max(self._patient_until - began, self._held_up_left)
         finally:
-            self._held_up_left -= max(0.0, time.monotonic() - max(start, self._patient_until))
+            self._held_up_left -= max(0.0, time.monotonic() - max(began, self._patient_until))
 
     def _without(self, reading: Reading, error: Exception) -> Reading:
-        """Return the reading without a forecast; to who waits for one, "cannot be read" is not "no history"."""
+        """Return the reading without a forecast.
+
+        If the answer depends on forecasts, a history that cannot be read differs from no history.
+        """
         from apimart_cli.ledger.place import NoLedgerError
         from apimart_cli.rules.forecast import UNREADABLE
 
@@ -106,26 +130,19 @@ class Forecasts:
         self.error = error
         return reading._replace(forecast=UNREADABLE) if self._patience else reading
 
-    def stop(self) -> None:
-        """Read no further."""
-        if self._recall is not None:
-            self._recall.stop()
-        if self._books is not None:
-            self._books.stop()
-
 
 def record(path: Path | None, readings: Iterable[Reading], source: str, *, seconds: float = HELD_UP_SECONDS) -> None:
     """Write the balances among `readings` to the ledger, within so many seconds.
 
-    Raises LedgerError, or whatever else goes wrong there.
+    Raises LedgerError, or any other error of the ledger.
     """
     every = list(readings)
     entries = [entry for reading in every for entry in _entries(reading, source)]
     _record_floors(path, every, seconds=seconds)
     if not entries:
         return
-    from apimart_cli.ledger.background import remember
     from apimart_cli.ledger.place import LedgerError
+    from apimart_cli.ledger.store import remember
 
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
@@ -133,7 +150,7 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
 
 
 def _record_floors(path: Path | None, readings: Iterable[Reading], *, seconds: float) -> None:
-    """Note what any call needs at gateways that have just said so: with less, a balance is of no use."""
+    """Write what any call needs at gateways that have just said so: a smaller balance cannot be spent."""
     parts = [part for reading in readings for part in reading.parts or (reading,)]
     floors = {
         part.host: part.error.floor
@@ -142,9 +159,9 @@ def _record_floors(path: Path | None, readings: Iterable[Reading], *, seconds: f
     }
     if not floors or path is None:
         return
-    from apimart_cli.ledger.background import within
     from apimart_cli.ledger.books import keep_floor
     from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.store import within
 
     def write() -> None:
         with opened(path, seconds=seconds) as connection:
@@ -155,14 +172,14 @@ def _record_floors(path: Path | None, readings: Iterable[Reading], *, seconds: f
 
 
 def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
-    """Tell whether the gateway at `host` may have no account endpoint: it has never answered, as far as is known.
+    """Tell whether the gateway at `host` may have no account endpoint: by the ledger, the endpoint has never answered.
 
-    False where the endpoint is documented, and where there is a ledger that cannot be read within so many seconds: one
-    fault on the way must not hide an empty account.
+    False if the endpoint is documented, and if the ledger cannot be read within so many seconds: one fault on the way
+    must not hide an empty account.
     """
     if has_documented_account(host):
         return False
-    if path is None or _is_absent(path):
+    if path is None or is_absent(path):
         return True
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.place import NoLedgerError
@@ -173,12 +190,12 @@ def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
             return not has_answered(connection, host, Scope.ACCOUNT)
     except NoLedgerError:
         return True
-    except Exception:  # noqa: BLE001  # whatever is wrong with the ledger, it may have known
+    except Exception:  # noqa: BLE001  # a ledger that fails may hold an answer of the endpoint
         return False
 
 
 def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:
-    """Return the warning, and its hint, that nothing was recorded where `asked_by` asks for that."""
+    """Return the warning, and its hint, that nothing was recorded although `asked_by` asks for it."""
     return (
         f"nothing was recorded, which {asked_by} asks for: {error}",
         "name another place in APIMART_HISTORY, or turn it off with: apimart config set record false",
@@ -186,8 +203,8 @@ def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:
 
 
 def floor_at(path: Path | None, reading: Reading) -> Decimal:
-    """Return what any call needs at the gateway, where the balance is in dollars and the gateway has said so."""
-    if reading.unit != "USD" or path is None or _is_absent(path):
+    """Return what any call needs at the gateway, if the balance is in dollars and the gateway has said so; else 0."""
+    if reading.unit != "USD" or path is None or is_absent(path):
         return Decimal(0)
     from apimart_cli.ledger.books import floor_of
     from apimart_cli.ledger.file import opened
@@ -195,7 +212,7 @@ def floor_at(path: Path | None, reading: Reading) -> Decimal:
     try:
         with opened(path, seconds=HELD_UP_SECONDS, create=False) as connection:
             return floor_of(connection, reading.host) or Decimal(0)
-    except Exception:  # noqa: BLE001  # a by-product
+    except Exception:  # noqa: BLE001  # forecasts are a by-product
         return Decimal(0)
 
 
@@ -214,9 +231,9 @@ def _forecast(
 
 def _recall(profiles: Sequence[Settings]) -> "Recall | None":
     path = profiles[0].history.value
-    if path is None or _is_absent(path):
+    if path is None or is_absent(path):
         return None
-    from apimart_cli.ledger.background import Recall, Sought
+    from apimart_cli.ledger.recall import Recall, Sought
     from apimart_cli.rules.forecast import REACH
 
     known = {settings.profile.value: settings.api_key.value.key_id for settings in profiles}
@@ -231,15 +248,6 @@ def _recall(profiles: Sequence[Settings]) -> "Recall | None":
     return Recall(path, sought)
 
 
-def _is_absent(path: Path) -> bool:
-    """Tell whether there is certainly no file."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return isinstance(error, (FileNotFoundError, NotADirectoryError))
-    return False
-
-
 def _entries(reading: Reading, source: str) -> "Iterator[Entry]":
     from apimart_cli.ledger.schema import Entry, Series
 
@@ -248,7 +256,7 @@ def _entries(reading: Reading, source: str) -> "Iterator[Entry]":
             yield Entry(
                 series=Series(each.key_id, each.host, each.scope),
                 at=each.balance.fetched_at,
-                # A name can be a key that somebody put in the wrong place.
+                # A key in the wrong place may have become the name of a profile.
                 profile=without_keys(each.profile),
                 remain=each.balance.remain_balance,
                 used=each.balance.used_balance,

@@ -1,4 +1,4 @@
-"""Asking for many balances round after round: settings in, the readings of each round out. Nothing ends it."""
+"""Asking for many balances round after round: settings in, the readings of each round out; failures do not end it."""
 
 import gc
 import random
@@ -9,15 +9,13 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.config.settings import Setting, Settings
+from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, Trace, bug
-from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.keys.sources import KeptKey
-from apimart_cli.readings.forecasts import Forecasts, record
-from apimart_cli.readings.take import Taken, take_readings
-from apimart_cli.rules.balance import Reading, spendable
+from apimart_cli.readings.forecasts import record
+from apimart_cli.readings.take import Taken, ask_with_forecasts, take_readings
+from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.pace import LEAST_INTERVAL, Moment, Pace
-from apimart_cli.words import Scope, ScopeChoice
+from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
     from apimart_cli.rules.forecast import Forecast
@@ -36,7 +34,7 @@ FORECAST_PATIENCE = 1.0
 
 
 class Clock(NamedTuple):
-    """What tells the time."""
+    """Two functions that return the time in seconds."""
 
     steady: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -55,19 +53,19 @@ class Rounds:
         *,
         interval: float,
         least: float = LEAST_INTERVAL,
-        told: Callable[[Sequence[Taken]], None] | None = None,
+        on_readings: Callable[[Sequence[Taken]], None] | None = None,
         trace: Trace | None = None,
         clock: Clock = Clock(),  # noqa: B008  # a record
         dice: Callable[[], float] = random.random,
     ) -> None:
         """Ask profiles of different names every `interval` seconds, and never twice within `least`.
 
-        `told` is called with the readings of each round by whoever shows them, after they are out: see `tell`.
+        `on_readings` takes the readings of each round after they are shown: `tell` calls it.
         """
-        self._profiles = [_with_kept_key(settings) for settings in profiles]
+        self._profiles = profiles
         self._paces = {settings.profile.value: Pace(interval, dice=dice) for settings in profiles}
         self._least = least
-        self._told = told
+        self._on_readings = on_readings
         self._trace = trace
         self._clock = clock
         self._asked_at: float | None = None
@@ -79,13 +77,14 @@ class Rounds:
         """How many rounds there were."""
 
     def first(self) -> Sequence[Taken]:
-        """Ask for the first time: with progress, warnings, and failures on standard error, and recorded.
+        """Ask for the first time, with progress, warnings and failures on standard error, and record the readings.
 
-        Raises AuthError where there is a single profile and it has no usable key.
+        Raises AuthError if there is a single profile without a usable key.
         """
         at = self._clock.now()
-        forecasts = Forecasts(self._profiles, patience=FORECAST_PATIENCE)
-        with take_readings(self._profiles, source=SOURCE, trace=self._trace, forecasts=forecasts) as arriving:
+        with take_readings(
+            self._profiles, source=SOURCE, trace=self._trace, forecast_patience=FORECAST_PATIENCE
+        ) as arriving:
             taken = list(arriving)
         self._note(at, taken)
         return taken
@@ -97,56 +96,47 @@ class Rounds:
         return max(rest, min(pace.seconds_left(now) for pace in self._paces.values()))
 
     def again(self) -> Sequence[Taken]:
-        """Ask for the profiles that are due, without a word, in any thread."""
+        """Ask for the profiles that are due. Writes nothing, and may run in any thread."""
         at = self._clock.now()
         # Those that answer are asked together, though one of them may be due a little later.
         due = [each for each in self._profiles if self._paces[each.profile.value].is_due(at, early=self._least)]
         try:
             taken = self._ask(due, at) if due else []
-        except Exception as error:  # noqa: BLE001  # a bug fails the readings of a round, and does not end the others
+        except Exception as error:  # noqa: BLE001  # a bug fails one round and does not end the others
             taken = [_failed(settings, bug(error)) for settings in due]
         self._note(at, taken)
         with self._lock:
             self._owed |= {each.settings.profile.value: each for each in taken if each.settings.record.value}
-        # What a round leaves behind is held by cycles, and a command's process looks for such garbage by itself too
-        # seldom for weeks (see `__main__`). It is young garbage.
+        # A round leaves cycles behind, and `__main__` makes collections too rare for a command that runs for weeks. The
+        # cycles are young, so this one is cheap.
         gc.collect(1)
         return taken
 
     def record(self, *, is_last: bool = False) -> None:
-        """Write what was read to the ledger, now and then, and at the end. Nothing is raised."""
+        """Write what was read to the ledger, every RECORD_EVERY seconds and at the end. Nothing is raised."""
         with self._lock:
             now = self._clock.steady()
             if not self._owed or not (is_last or now - self._recorded_at >= RECORD_EVERY):
                 return
             self._recorded_at = now
             owed, self._owed = list(self._owed.values()), {}
-            # The ledger never changes what a command does, and the first round has warned.
+            # The first round has warned of a ledger that fails.
             with suppress(Exception):
                 record(owed[0].settings.history.value, [reading for each in owed for reading in each.readings], SOURCE)
 
     def tell(self, taken: Sequence[Taken]) -> None:
-        """Tell whoever wants to know of each round. Nothing is raised."""
-        if self._told is not None and taken:
+        """Call `on_readings` with the readings of a round, if there is any. Nothing is raised."""
+        if self._on_readings is not None and taken:
             with suppress(Exception):
-                self._told(taken)
+                self._on_readings(taken)
 
     def _ask(self, due: Sequence[Settings], at: Moment) -> list[Taken]:
-        from apimart_cli.gateway.client import ask
-
-        forecasts: Forecasts | None = None
+        patience: float | None = None
         if at.steady - self._forecast_at >= FORECAST_EVERY:
-            self._forecast_at = at.steady
-            forecasts = Forecasts(due, patience=FORECAST_PATIENCE)
-        with ask([target for settings in due for target in settings.targets()], trace=self._trace) as readings:
-            if forecasts is None:
-                return [self._group(settings, readings) for settings in due]
-            forecasts.start()
-            try:
-                told = map(forecasts.added_to, readings)
-                return [self._group(settings, told) for settings in due]
-            finally:
-                forecasts.stop()
+            self._forecast_at, patience = at.steady, FORECAST_PATIENCE
+        targets = [target for settings in due for target in settings.targets()]
+        with ask_with_forecasts(due, targets, patience, trace=self._trace) as arriving:
+            return [self._group(settings, arriving.readings) for settings in due]
 
     def _group(self, settings: Settings, readings: Iterator[Reading]) -> Taken:
         asked = [
@@ -156,10 +146,10 @@ class Rounds:
             )
             for reading in islice(readings, len(settings.scope.value.asked))
         ]
-        return Taken(settings, [spendable(*asked)] if settings.scope.value is ScopeChoice.SPENDABLE else asked)
+        return Taken(settings, settings.grouped(asked))
 
     def _note(self, at: Moment, taken: Sequence[Taken]) -> None:
-        """Take note of who answered: that says when each is asked next."""
+        """Take note of which profiles were answered, and so of when each is asked next."""
         self.asked += 1
         self._asked_at = at.steady
         now = self._clock.now()
@@ -173,12 +163,4 @@ def _failed(settings: Settings, error: ApimartError) -> Taken:
     asked = [
         Reading(target.profile, target.scope, target.unit, error, None, target.host) for target in settings.targets()
     ]
-    return Taken(settings, [spendable(*asked)] if settings.scope.value is ScopeChoice.SPENDABLE else asked)
-
-
-def _with_kept_key(settings: Settings) -> Settings:
-    """Return the settings with a key that is read once: its source may ask a person each time."""
-    key = settings.api_key
-    if isinstance(key.value, GivenKey | NoKey):
-        return settings
-    return settings._replace(api_key=Setting(KeptKey(key.value), key.source))
+    return Taken(settings, settings.grouped(asked))

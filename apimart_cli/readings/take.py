@@ -6,7 +6,8 @@ Warnings, failures and progress go to standard error on the way.
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,17 +18,29 @@ from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, AuthError, BadResponseError, NoAccountError, Trace
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, unrecorded
-from apimart_cli.rules.balance import Reading, spendable
+from apimart_cli.rules.balance import Reading
 from apimart_cli.screen.writing import is_terminal_error, write_error, write_note, write_warning
 from apimart_cli.target import Target
+from apimart_cli.text import listed
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.gateway.question import Sharing
-    from apimart_cli.screen.progress import Waiting
+    from apimart_cli.readings.book_forecasts import BookForecasts
+    from apimart_cli.screen.progress import Progress, Waiting
 
 _KEY_ALONE = "--scope key"
 _WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
+
+
+class Tells(Enum):
+    """How much a command says on standard error while it asks."""
+
+    NOTHING = 0
+    """Only that others can read a key file: the answer shows the failures itself."""
+    FAILURES = 1
+    """Failures and warnings, but no progress and no notes."""
+    EVERYTHING = 2
 
 
 class Taken(NamedTuple):
@@ -35,10 +48,12 @@ class Taken(NamedTuple):
 
     settings: Settings
     readings: Sequence[Reading]
+    history_error: Exception | None = None
+    """Why the ledger gave no forecasts, if it cannot be read."""
 
     @property
     def lacks_account(self) -> bool:
-        """Whether the gateway has no account endpoint, and the key alone was looked at, as no scope was chosen."""
+        """Whether no scope was chosen and the gateway has no account endpoint, so that only the key was looked at."""
         is_asked = Scope.ACCOUNT in self.settings.scope.value.asked
         return is_asked and all(reading.scope is Scope.KEY for reading in self.readings)
 
@@ -48,88 +63,120 @@ def take_readings(
     profiles: Sequence[Settings],
     *,
     source: str,
+    tells: Tells = Tells.EVERYTHING,
     refuse_exposed: bool = False,
-    quiet: bool = False,
     keyless_too: bool = False,
-    is_silent: bool = False,
     trace: Trace | None = None,
-    forecasts: Forecasts | None = None,
+    forecast_patience: float | None = None,
+    books: "BookForecasts | None" = None,
     sharing: "Sharing | None" = None,
     is_looked_at: bool = False,
 ) -> Iterator[Iterator[Taken]]:
-    """Ask for all profiles at once, and give the readings of each, in order, as soon as they are there.
+    """Ask for all profiles at once, and give the readings of each profile, in order, as soon as they are there.
 
-    When the block ends, the failures among the readings that were taken are written to standard error, and then, as
-    the answer is out, the balances to the ledger, with the command that asked as their `source`. `quiet` shows no
-    progress; `trace` takes a line for each attempt; `forecasts` gives each reading its forecast.
+    What is written, and when, as far as `tells` allows it:
 
-    A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError.
-    Raises AuthError when there is a single profile and it has no usable key: then there is nothing to ask. Among
-    several, or with `keyless_too`, such a profile has a failed reading of its own. `is_silent` is for an answer that
-    tells failures itself: they are not written to standard error, and no note is. `sharing` is had in common with
-    others that ask for the same keys; `is_looked_at` is for profiles that `look_at` has seen.
+        before the block        files that others can read, doubts about settings, notes about keys
+        while readings arrive   progress
+        after the block         failures, notes about accounts; last, as the answer is out, the ledger
+
+    After a block that raises, nothing more is written. `source` is the command that asks, as the ledger calls it;
+    `trace` takes a line for each attempt.
+
+    A key file that other users can read or change gets a warning; with `refuse_exposed` it is a ConfigError. A single
+    profile without a usable key is an AuthError, as there is nothing to ask. Among several profiles, or with
+    `keyless_too`, such a profile gets a failed reading instead.
+
+    Without a `forecast_patience` readings get no forecasts. Otherwise the answer may wait for them until so many
+    seconds after the start; with 0 it takes those that are there. `books` tell forecasts where the ledger has too
+    little.
+
+    If other questions need the same keys, give all of them one `sharing`: then each key is read once. `is_looked_at`
+    says that `look_at` was called for the profiles.
     """
-    quiet = quiet or is_silent
     if not is_looked_at:
-        look_at(profiles, refuse_exposed=refuse_exposed, quiet=quiet, keyless_too=keyless_too, is_silent=is_silent)
+        look_at(profiles, tells=tells, refuse_exposed=refuse_exposed, keyless_too=keyless_too)
     taken: list[Taken] = []
-    # Last: making the connections possible costs most of the start, and nothing is asked before this line.
-    from apimart_cli.gateway.client import ask
-
-    with ask(
-        [target for settings in profiles for target in _targets(settings)], trace=trace, sharing=sharing
-    ) as readings:
-        if forecasts is not None:
-            forecasts.start()
-        arriving = readings if forecasts is None else map(forecasts.added_to, readings)
-        yield _grouped(profiles, arriving, taken, quiet=quiet)
-    if not is_silent:
-        write_failures([reading for each in taken for reading in each.readings])
-    if not quiet:
-        _write_account_notes(taken)
-    if forecasts is not None:
-        forecasts.stop()
-    _record(taken, source, quiet=quiet, is_silent=is_silent)
+    with ask_with_forecasts(
+        profiles,
+        [target for each in profiles for target in _targets(each)],
+        forecast_patience,
+        books=books,
+        sharing=sharing,
+        trace=trace,
+    ) as arriving:
+        yield _grouped(profiles, arriving, taken, tells)
+    write_failures([reading for each in taken for reading in each.readings], tells)
+    _write_account_notes(taken, tells)
+    _record(taken, source, tells)
 
 
 def look_at(
     profiles: Sequence[Settings],
     *,
+    tells: Tells = Tells.EVERYTHING,
     refuse_exposed: bool = False,
-    quiet: bool = False,
     keyless_too: bool = False,
-    is_silent: bool = False,
 ) -> None:
-    """Tell and refuse what has to be before anything is asked: see `take_readings`."""
-    for exposure in exposures(profiles):
-        if refuse_exposed:
-            raise exposure
-        write_warning(exposure.message, exposure.hint)
-    if len(profiles) == 1 and not keyless_too and isinstance(profiles[0].api_key.value, NoKey):
-        raise profiles[0].api_key.value.error
-    if not is_silent:
-        _write_doubts(profiles, quiet=quiet)
-    if not quiet:
-        _write_key_notes(profiles)
+    """Warn of what is wrong with profiles before anything is asked, or raise, as `take_readings` does."""
+    _refuse_or_warn_of_exposed(profiles, refuse=refuse_exposed)
+    if len(profiles) == 1 and not keyless_too:
+        _require_key(profiles[0])
+    _write_doubts(profiles, tells)
+    _write_key_notes(profiles, tells)
 
 
 def ask_again(
-    settings: Settings, *, trace: Trace | None = None, forecasts: Forecasts | None = None
+    settings: Settings,
+    *,
+    trace: Trace | None = None,
+    forecast_patience: float | None = None,
+    books: "BookForecasts | None" = None,
 ) -> Sequence[Reading]:
-    """Ask for one profile once more, without a word, in any thread: for what asks again and again.
+    """Ask for one profile once more and return one reading for each scope, failures included.
 
-    Give one reading for each scope that is asked; failures are among them. Nothing is recorded.
+    Writes and records nothing, and may run in any thread.
     """
+    with ask_with_forecasts([settings], settings.targets(), forecast_patience, books=books, trace=trace) as arriving:
+        return list(arriving.readings)
+
+
+class Arriving(NamedTuple):
+    """The readings of several targets while they arrive, and what adds their forecasts."""
+
+    readings: Iterator[Reading]
+    forecasts: Forecasts | None = None
+
+    @property
+    def history_error(self) -> Exception | None:
+        """Why the ledger gave no forecasts so far, if it cannot be read."""
+        return None if self.forecasts is None else self.forecasts.error
+
+
+@contextmanager
+def ask_with_forecasts(
+    profiles: Sequence[Settings],
+    targets: Sequence[Target],
+    patience: float | None,
+    *,
+    books: "BookForecasts | None" = None,
+    sharing: "Sharing | None" = None,
+    trace: Trace | None = None,
+) -> Iterator[Arriving]:
+    """Ask for `targets` of these profiles, and read the ledger for their forecasts while the answers travel.
+
+    `patience` is the `forecast_patience` of `take_readings`; the other arguments are as there.
+    """
+    # Imported here: making the connections possible costs most of the start, and what comes before needs none.
     from apimart_cli.gateway.client import ask
 
-    with ask(settings.targets(), trace=trace) as readings:
-        if forecasts is None:
-            return list(readings)
-        forecasts.start()
-        try:
-            return list(map(forecasts.added_to, readings))
-        finally:
-            forecasts.stop()
+    with ask(targets, trace=trace, sharing=sharing) as readings:
+        if patience is None:
+            yield Arriving(readings)
+            return
+        forecasts = Forecasts(profiles, patience=patience, books=books)
+        with forecasts.reading_ledger():
+            yield Arriving(map(forecasts.added_to, readings), forecasts)
 
 
 def count(profiles: Sequence[Settings]) -> int:
@@ -142,7 +189,7 @@ def _questions(settings: Settings) -> int:
 
 
 def _targets(settings: Settings) -> list[Target]:
-    """Return what to ask. An account that is asked by default may be missing: some gateways have keys only."""
+    """Return what to ask. An account may be missing if no scope was chosen: some gateways have keys only."""
     targets = settings.targets()
     if settings.is_scope_chosen:
         return targets
@@ -154,10 +201,22 @@ def _targets(settings: Settings) -> list[Target]:
     ]
 
 
-def _write_key_notes(profiles: Sequence[Settings]) -> None:
-    """Tell a person that a row of the answer is not about the key of the profile that it names."""
-    if "APIMART_SANDBOX" in os.environ:
-        # There the sandbox has set the variable.
+def _refuse_or_warn_of_exposed(profiles: Sequence[Settings], *, refuse: bool) -> None:
+    for exposure in exposures(profiles):
+        if refuse:
+            raise exposure
+        write_warning(exposure.message, exposure.hint)
+
+
+def _require_key(settings: Settings) -> None:
+    if isinstance(settings.api_key.value, NoKey):
+        raise settings.api_key.value.error
+
+
+def _write_key_notes(profiles: Sequence[Settings], tells: Tells) -> None:
+    """Tell a person which row of the answer is about another key than that of the profile in it."""
+    # The sandbox sets the variable of the key itself.
+    if tells is not Tells.EVERYTHING or "APIMART_SANDBOX" in os.environ:
         return
     for settings in profiles:
         if settings.is_key_instead_of_profile and is_terminal_error():
@@ -168,40 +227,40 @@ def _write_key_notes(profiles: Sequence[Settings]) -> None:
             )
 
 
-def _write_doubts(profiles: Sequence[Settings], *, quiet: bool) -> None:
-    """Tell, once each, what is probably not meant; with `quiet`, of a key only: its rejection would be a riddle."""
-    doubts = [doubt for settings in profiles for doubt in (() if quiet else settings.doubts())]
-    for doubt in dict.fromkeys((*filter(None, (settings.key_doubt() for settings in profiles)), *doubts)):
+def _write_doubts(profiles: Sequence[Settings], tells: Tells) -> None:
+    """Write each doubt about a setting once; a doubt about the key always, as it explains why the key is rejected."""
+    if tells is Tells.NOTHING:
+        return
+    doubts = [doubt for settings in profiles if (doubt := settings.key_doubt())]
+    if tells is Tells.EVERYTHING:
+        doubts += [doubt for settings in profiles for doubt in settings.doubts()]
+    for doubt in dict.fromkeys(doubts):
         (write_warning if doubt.is_warning else write_note)(doubt.message, doubt.hint)
 
 
-def _grouped(
-    profiles: Sequence[Settings], readings: Iterator[Reading], taken: list[Taken], *, quiet: bool
-) -> Iterator[Taken]:
-    from apimart_cli.screen.progress import progress
-
-    with progress(waiting_for(profiles, sum(map(_questions, profiles))), quiet=quiet) as counted:
+def _grouped(profiles: Sequence[Settings], arriving: Arriving, taken: list[Taken], tells: Tells) -> Iterator[Taken]:
+    """Yield the readings of each profile as soon as all of them are there, and add them to `taken`."""
+    with progress_for(profiles, sum(map(_questions, profiles)), tells) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
-            for reading in islice(readings, _questions(settings)):
-                counted.step()
+            for reading in islice(arriving.readings, _questions(settings)):
+                if counted is not None:
+                    counted.step()
                 group.append(reading._replace(low_below=settings.min.value, used_above=settings.max_used.value))
             if not settings.is_scope_chosen:
                 group = _with_account_by_default(group)
-            group = _with_way_out(group)
-            if len(group) > 1 and settings.scope.value is ScopeChoice.SPENDABLE:
-                group = [spendable(*group)]
-            taken.append(Taken(settings, group))
+            taken.append(Taken(settings, settings.grouped(_with_way_out(group)), arriving.history_error))
             if number < len(profiles):
                 yield taken[-1]
-    # Once the progress is wiped away: what is written next has the line to itself.
+    # The last one after the progress is wiped away: what the caller writes next has the line to itself.
     yield taken[-1]
 
 
 def _with_account_by_default(group: list[Reading]) -> list[Reading]:
-    """Return what stands for a key and an account that nobody chose to ask: without an account that does not exist.
+    """Return the readings of a key and an account that are asked because no scope was chosen.
 
-    One whose answer proves nothing tells how to leave it out, where that helps: where the key was answered.
+    An account that does not exist is left out. If the answer about it proves nothing, but the key was answered, its
+    hint says how to leave it out.
     """
     key, *accounts = group
     if not accounts or not isinstance(accounts[0].error, BadResponseError):
@@ -215,7 +274,7 @@ def _with_account_by_default(group: list[Reading]) -> list[Reading]:
 
 
 def _with_way_out(group: list[Reading]) -> list[Reading]:
-    """Return the readings of a profile; an account alone that is refused tells how to leave it out."""
+    """Return the readings of a profile; if only the account was refused, its hint says how to leave it out."""
     *keys, account = group
     error = account.error
     is_refused = (isinstance(error, AuthError) and error.rejection is not None) or isinstance(error, BadResponseError)
@@ -238,8 +297,20 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
     return [*keys, account._replace(result=refused)]
 
 
-def waiting_for(profiles: Sequence[Settings], total: int) -> "Waiting":
-    """Return what a person waits for: the host of a single profile, or so many answers."""
+def progress_for(profiles: Sequence[Settings], total: int, tells: Tells) -> "AbstractContextManager[Progress | None]":
+    """Return what shows a person how many of `total` answers have arrived.
+
+    Nothing is loaded for it where none would see it.
+    """
+    if tells is not Tells.EVERYTHING or not is_terminal_error():
+        return nullcontext()
+    from apimart_cli.screen.progress import progress
+
+    return progress(_waiting(profiles, total))
+
+
+def _waiting(profiles: Sequence[Settings], total: int) -> "Waiting":
+    """Return what a person waits for: the host of a single profile, or a number of answers."""
     from apimart_cli.screen.progress import Waiting
 
     first, *others = profiles
@@ -251,33 +322,37 @@ def waiting_for(profiles: Sequence[Settings], total: int) -> "Waiting":
     )
 
 
-class Asked(Protocol):
-    """What came of a question, whatever it was about."""
+class Answered(Protocol):
+    """The outcome of a question about balances or about the gateway's books."""
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name of the subject in messages."""
 
     @property
     def error(self) -> ApimartError | None:
         """Why there is no answer."""
 
 
-def write_failures(readings: Sequence[Asked]) -> None:
-    """Write each failure once, after the names that it has where there are several; one hint for a row of them."""
+def write_failures(readings: Sequence[Answered], tells: Tells = Tells.EVERYTHING) -> None:
+    """Write each failure once, after the names of its readings if there are several; a hint that is the same, once."""
+    if tells is Tells.NOTHING:
+        return
     names: dict[tuple[str, str | None], list[str]] = {}
     for reading in readings:
         if reading.error is not None:
             names.setdefault((reading.error.message, reading.error.hint), []).append(reading.name)
     failures = list(names)
     for number, (message, hint) in enumerate(failures, start=1):
-        subject = f"{_listed(names[message, hint])}: " if len(readings) > 1 else ""
+        subject = f"{listed(names[message, hint])}: " if len(readings) > 1 else ""
         is_repeated = number < len(failures) and failures[number][1] == hint
         write_error(f"{subject}{message}", None if is_repeated else hint)
 
 
-def _write_account_notes(taken: Sequence[Taken]) -> None:
-    """Tell a person, once for each gateway, that only keys were looked at, as it has no account endpoint."""
+def _write_account_notes(taken: Sequence[Taken], tells: Tells) -> None:
+    """Tell a person, once for each gateway, that it has no account endpoint and only keys were looked at."""
+    if tells is not Tells.EVERYTHING:
+        return
     hosts = dict.fromkeys(each.readings[0].host for each in taken if each.lacks_account)
     for host in hosts if is_terminal_error() else ():
         write_note(
@@ -286,13 +361,8 @@ def _write_account_notes(taken: Sequence[Taken]) -> None:
         )
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Return all of up to three names, and of more the first two and how many more there are."""
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
-
-
-def _record(taken: Sequence[Taken], source: str, *, quiet: bool, is_silent: bool) -> None:
-    """Write the balances to the ledger. That fails silently, with one warning where recording was asked for."""
+def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:
+    """Write the balances to the ledger. A failure is silent; if recording was asked for, it is one warning."""
     recorded = [each for each in taken if each.settings.record.value]
     if not recorded:
         return
@@ -302,15 +372,16 @@ def _record(taken: Sequence[Taken], source: str, *, quiet: bool, is_silent: bool
     try:
         record(path, [reading for each in recorded for reading in each.readings], source)
     except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
-        if asked_by is not None and not is_silent:
+        if asked_by is not None and tells is not Tells.NOTHING:
             write_warning(*unrecorded(asked_by, error))
     else:
-        if asked_by is None and path is not None and not was_there and os.path.lexists(path) and not quiet:
+        is_first = path is not None and not was_there and os.path.lexists(path)
+        if is_first and path is not None and asked_by is None and tells is Tells.EVERYTHING:
             _write_first_note(path)
 
 
 def _write_first_note(path: Path) -> None:
-    """Tell a person, once, that readings are kept from now on, and where."""
+    """Tell a person, once, that readings are recorded from now on, and in which file."""
     if "APIMART_SANDBOX" not in os.environ and is_terminal_error():
         write_note(
             f"readings are recorded in {path}, to tell how long the balance lasts",

@@ -1,1 +1,1 @@
-"""What is decided about balances: without input and output, libraries and clocks."""
+"""What is decided about balances: pure functions and records, without I/O, libraries and clocks."""

@@ -1,6 +1,6 @@
-"""Alerts: whether a balance has become low, or recovered, since it was last told. Pure: no I/O, no clock.
+"""Alerts: whether a balance has become low, or has recovered, since the last alert. Pure: no I/O, no clock.
 
-What was told is an `Alarm`; there is none while the alert is armed.
+An `Alarm` stands for an alert that was given; without one the alert is armed.
 """
 
 from collections.abc import Iterator
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
 
 _SLACK = 60.0
-"""Seconds by which the clock may have been put back: more than that, and a reminder is due."""
+"""Seconds by which the clock may have been put back; after more than that a reminder is due."""
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Question(NamedTuple):
-    """What an alarm is about: another threshold is another question."""
+class AlarmQuestion(NamedTuple):
+    """What an alarm is about. Another threshold is another question."""
 
     key_id: str
     host: str
     scope: Scope
     threshold: str
-    """The threshold as text, the same for the same amount: `min 5`."""
+    """The threshold as text, the same text for equal amounts: `min 5`."""
 
 
 class Standing(NamedTuple):
@@ -38,20 +38,20 @@ class Standing(NamedTuple):
 
     is_low: bool
     is_safe: bool
-    """Whether it is enough again after it was low. Between the two nothing happens."""
+    """Whether it is enough again after it was low. A balance that is neither low nor safe changes nothing."""
     total: Decimal | None = None
-    """What is left and what was used, together: only a top-up, or a cut, changes it. None where it is not known."""
+    """What is left plus what was used, which only a top-up or a cut changes; None if it is not known."""
 
 
 class Alarm(NamedTuple):
-    """A low balance that was told."""
+    """A low balance about which an alert was given."""
 
     at: float
-    """When it was told, in seconds since 1970."""
+    """When the last alert was given, in seconds since 1970."""
     total: Decimal | None = None
-    """The total then."""
+    """The `Standing.total` then."""
     pending: Decimal | None = None
-    """Another total that one reading showed: a top-up when the next one agrees."""
+    """Another total, which one reading has shown: it is a top-up if the next reading agrees."""
 
 
 class Alert(NamedTuple):
@@ -60,42 +60,44 @@ class Alert(NamedTuple):
     event: AlertEvent
     reading: Reading
     threshold: Thresholds
-    """The one threshold that it is about; none for a stop of which no threshold is the reason."""
+    """The one threshold that it is about; none for a stop that has another reason."""
     label: str | None = None
     """The label of the guarded run in which it happened."""
     reason: StoppedBy | None = None
     """Why a guarded command is being stopped."""
     max_spend: Decimal | None = None
-    """What it was allowed to spend, where that is the reason."""
+    """What it was allowed to spend, if that is the reason."""
     spent: Decimal | None = None
     """What it has spent by then; or what was spent in the time of a budget."""
     max_spent: Decimal | None = None
     """What the budget allows, in US dollars, where that is the reason."""
+    is_test: bool = False
+    """Whether all of it is made up, to try the command."""
 
 
 def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:
-    """Yield what a balance can fall below, one by one. How much was used is none of it."""
+    """Yield the thresholds that a balance can fall below, one by one. `max_used` is not one of them."""
     if thresholds.min is not None:
         yield Thresholds(min=thresholds.min)
     if thresholds.min_runway is not None:
         yield Thresholds(min_runway=thresholds.min_runway)
 
 
-def question_of(reading: Reading, threshold: Thresholds) -> Question:
-    """Return what an alarm for this reading and threshold is called."""
+def question_of(reading: Reading, threshold: Thresholds) -> AlarmQuestion:
+    """Return what an alarm for this reading and threshold is about."""
     if threshold.min is not None:
         with localcontext(EXACT):
             text = f"min {threshold.min.normalize():f}"
     else:
         assert threshold.min_runway is not None, "one of them is set"
         text = f"min_runway {threshold.min_runway // _MICROSECOND}"
-    return Question(reading.key_id or "", reading.host, reading.scope, text)
+    return AlarmQuestion(reading.key_id or "", reading.host, reading.scope, text)
 
 
 def standing_of(reading: Reading, threshold: Thresholds, rearm: Decimal) -> Standing | None:
-    """Return what a reading says about one threshold; None where nobody can tell, as of a failed reading.
+    """Return what a reading says about one threshold; None if it says nothing, as a failed reading does.
 
-    "No money" counts as low. `rearm` times the threshold, at least once, is safe.
+    "No money" counts as low. `rearm` times the threshold, where `rearm` is at least 1, is safe.
     """
     if isinstance(reading.error, PaymentRequiredError):
         return Standing(is_low=True, is_safe=False)
@@ -109,13 +111,13 @@ def standing_of(reading: Reading, threshold: Thresholds, rearm: Decimal) -> Stan
             return None
 
 
-def question_of_spend(judged: "JudgedSpend") -> Question:
+def question_of_spend(judged: "JudgedSpend") -> AlarmQuestion:
     """Return what an alarm for what was spent is called."""
     reading, (most, within) = judged.reading, judged.budget
     time = within.value if isinstance(within, Since) else str(within // _MICROSECOND)
     with localcontext(EXACT):
         text = f"max_spent {most.normalize():f} within {time}"
-    return Question(reading.key_id or "", reading.host, reading.scope, text)
+    return AlarmQuestion(reading.key_id or "", reading.host, reading.scope, text)
 
 
 def standing_of_spend(judged: "JudgedSpend", rearm: Decimal) -> Standing | None:
@@ -136,9 +138,9 @@ def standing_of_spend(judged: "JudgedSpend", rearm: Decimal) -> Standing | None:
 def step(
     alarm: Alarm | None, standing: Standing, now: float, remind: float | None
 ) -> tuple[AlertEvent | None, Alarm | None]:
-    """Return what is to be told now, if anything, and what is remembered from now on.
+    """Return the alert to give now, if any, and the alarm to remember from now on, if any.
 
-    `now` is in seconds since 1970. After `remind` seconds a balance that is still low is told again.
+    `now` is in seconds since 1970. After `remind` seconds there is another alert about a balance that is still low.
     """
     if alarm is None:
         return (AlertEvent.LOW, Alarm(now, standing.total)) if standing.is_low else (None, None)
@@ -153,9 +155,9 @@ def step(
 
 
 def _with_total(alarm: Alarm, total: Decimal | None) -> tuple[Alarm, bool]:
-    """Return the alarm with the total of another reading taken into account, and whether there was a top-up.
+    """Return the alarm after another reading with this total, and whether there was a top-up.
 
-    As everywhere, two readings must agree on it: `used` may be booked some seconds after `remain`.
+    Two readings must agree on a top-up, as everywhere: `used` may be booked some seconds after `remain`.
     """
     if total is None:
         return alarm, False
@@ -178,13 +180,13 @@ def _raised(threshold: Thresholds, rearm: Decimal) -> Thresholds:
         if threshold.min is not None:
             return Thresholds(min=threshold.min * rearm)
         assert threshold.min_runway is not None, "one of them is set"
-        # More than a clock can hold is more than any balance lasts.
+        # A `timedelta` cannot be longer, and no balance lasts longer than the longest one.
         microseconds = min(threshold.min_runway // _MICROSECOND * rearm, Decimal(timedelta.max // _MICROSECOND))
         return Thresholds(min_runway=timedelta(microseconds=int(microseconds)))
 
 
 def _total(reading: Reading) -> Decimal | None:
-    """Return what is left and used of all parts that are limited; None where one of them is not known."""
+    """Return what is left plus what was used, of all parts that are limited; None if one of them is not known."""
     balances = [part.balance for part in reading.parts or (reading,)]
     with localcontext(EXACT):
         totals = [

@@ -1,11 +1,11 @@
-"""Records: what one key or account has left, as read. Pure: no I/O, nothing heavy imported."""
+"""Records of a balance: what one key or account has left, as it was read. Pure: no I/O, nothing heavy imported."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.errors import ApimartError, PaymentRequiredError, UnavailableError
+from apimart_cli.errors import ApimartError, PaymentRequiredError
 from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
@@ -26,31 +26,33 @@ class Balance(NamedTuple):
     fetched_at: datetime
     """When the answer arrived, in UTC."""
     remain_credits: Decimal | None = None
-    """Observed beside the balance on some gateways, 1 credit = 0.10; None where it is not sent."""
+    """Some gateways send it with the balance, 1 credit = 0.10; None if it is not sent."""
     used_credits: Decimal | None = None
     limited_by: Scope | None = None
-    """Of what can be spent: whether the key or the account has less; None when neither is limited."""
+    """For what can be spent: which has less, the key or the account; None if neither is limited."""
 
 
 class Reading(NamedTuple):
-    """The outcome of one question: a balance, or the error that stands in its place; never both, never neither."""
+    """The outcome of one question: either a balance, or the error that stands in its place."""
 
     profile: str
     scope: Scope
     unit: str | None
     result: Balance | ApimartError
     key_id: str | None = None
-    """Tells the key apart from others (`ApiKey.key_id`); None where there was none."""
+    """Which key it is (`ApiKey.key_id`); None if there was no key."""
     host: str = ""
     """The host that was asked, as `Target.host`."""
     low_below: Decimal | None = None
-    """The profile's own `min`: a smaller balance is called low."""
+    """The `min` of the profile: a smaller balance is called low."""
     used_above: Decimal | None = None
-    """The profile's own `max_used`."""
+    """The `max_used` of the profile."""
     parts: tuple["Reading", ...] = ()
-    """Of what can be spent: the readings of the key and the account that it was made of."""
+    """For what can be spent: the readings of the key and of the account from which it was made."""
     forecast: "Forecast | None" = None
-    """How long the balance lasts; None where nothing was recorded before, or nobody asked."""
+    """How long the balance lasts; None if nothing was recorded before, or if it was not asked for."""
+    quoted: tuple[str, ...] = ()
+    """Of a failure: what its message repeats of the gateway's words."""
 
     @property
     def balance(self) -> Balance | None:
@@ -71,8 +73,8 @@ class Reading(NamedTuple):
 def spendable(key: Reading, account: Reading) -> Reading:
     """Return what can be spent with a key: the smaller of what it and its account have left.
 
-    Both are in one unit: the gateway's configuration names a single one for keys and accounts. What was used is the
-    key's. Where either failed, so has this: nobody knows which of the two is the smaller.
+    Both have the same unit: the gateway's configuration names a single one for keys and accounts. `used` is that of the
+    key. If either reading failed, so has the result, as it is not known which of the two is the smaller.
     """
     return key._replace(
         scope=Scope.SPENDABLE,
@@ -95,7 +97,7 @@ def _smaller(key: Reading, account: Reading) -> Balance | ApimartError:
     if key.balance is None or account.balance is None:
         return _first_failure(key, account)
     limited = [each for each in (key.balance, account.balance) if each.remain_balance is not None]
-    # Of two that are equal, `min` returns the first: the key's.
+    # If both are equal, `min` returns the first one, that of the key.
     limit = min(limited, key=lambda each: each.remain_balance or Decimal(0)) if limited else None
     return key.balance._replace(
         scope=Scope.SPENDABLE,
@@ -108,19 +110,14 @@ def _smaller(key: Reading, account: Reading) -> Balance | ApimartError:
 
 
 def _first_failure(*readings: Reading) -> ApimartError:
-    """Return the failure that says most: no money, then the gateway's word, then silence; of two, the key's."""
+    """Return the failure that says most: no money, then an answer, then silence; if both are alike, that of the key."""
     failures = [reading.error for reading in readings if reading.error is not None]
-    return min(failures, key=_silence)
-
-
-def _silence(failure: ApimartError) -> tuple[bool, bool]:
-    # `--fail-open` forgives silence: it must not hide what the other of the two was told.
-    is_silence = isinstance(failure, UnavailableError) and not failure.was_told
-    return not isinstance(failure, PaymentRequiredError), is_silence
+    # A payment that is missing comes first, and silence last: `--fail-open` must not hide what the gateway said.
+    return min(failures, key=lambda failure: (not isinstance(failure, PaymentRequiredError), failure.is_silence))
 
 
 def with_spendable(readings: Iterable[Reading]) -> Iterator[Reading]:
-    """Yield `readings`, and after each key that is followed by its account, what can be spent."""
+    """Yield `readings`; after a key that is followed by its account, yield what can be spent, too."""
     before: Reading | None = None
     for reading in readings:
         yield reading

@@ -97,6 +97,8 @@ class BooksReading(NamedTuple):
     result: Usage | ApimartError
     key_id: str | None = None
     host: str = ""
+    quoted: tuple[str, ...] = ()
+    """Of a failure: what its message repeats of the gateway's words."""
 
     @property
     def usage(self) -> Usage | None:

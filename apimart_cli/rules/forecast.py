@@ -1,8 +1,7 @@
-"""The forecast: samples in, how long the rest will last out. Pure: no I/O, no clock, no library.
+"""The forecast: samples of one key, host and scope in, how long the rest will last out. Pure: no I/O, no clock.
 
-`docs/forecast.md` explains it, `tests/benchmarks/forecast.py` measures how good it is, on made-up users.
-
-What the ledger tells of one series: one key, host and scope. Pure: no I/O, no clock.
+`docs/forecast.md` explains it, `tests/benchmarks/forecast.py` measures how good it is, on made-up users. `overview`
+adds to it what was spent and topped up on each day.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -26,24 +25,24 @@ from apimart_cli.rules.spending import (
 from apimart_cli.words import ForecastState, Scope
 
 WHOLE_WEEKS = (28, 21, 14, 7)
-"""How many blocks to look at, the most first: whole weeks, so that each has its weekends."""
+"""How many blocks to look at, the largest number first: whole weeks, as weekends differ from other days."""
 
 LEAST_BLOCKS = 3
 """Fewer blocks than this give no forecast."""
 
 LEAST_IDLE_DAYS = 3
-"""Readings on fewer days than this are not enough to call a key idle. One reading under a wrong clock, and one under
-the right clock some minutes later, would otherwise be days in which nothing was spent."""
+"""Readings on fewer days than this are not enough to call a key idle. Otherwise one reading under a wrong clock and one
+under the right clock some minutes later would look like days in which nothing was spent."""
 
 ROUGH_BELOW = 7
-"""Fewer blocks with a sample than this give a rough one."""
+"""Fewer blocks with a sample than this give a rough forecast."""
 
 REACH = DAY * WHOLE_WEEKS[0] + LONGEST_GAP
-"""How far back from the last sample the others matter: the days that are looked at, and the sample before them."""
+"""How far back from the last sample the others matter: as far as the first block, and the sample before it."""
 
 WIDENING = Decimal("1.25")
-"""How much wider the range is than it would be if days did not depend on each other: busy days come in rows. Found with
-the benchmark, where the end then lies inside the range for more than 8 of 10 users."""
+"""How much wider the range is than for days that do not depend on each other: busy days follow each other. Chosen with
+the benchmark, in which the true end then lies inside the range for more than 8 of 10 users."""
 
 T_90 = {
     blocks: Decimal(text)
@@ -58,38 +57,38 @@ T_90 = {
         (28, "1.3137"),
     )
 }
-"""The 0.9 quantile of Student's t for so many blocks, which have one degree of freedom less. From the usual table."""
+"""The 0.9 quantile of Student's t for so many blocks, with one degree of freedom less. From the usual table."""
 
 PRECISE = Context(prec=60)
-"""Enough precision for what is divided and rooted: far more than is shown."""
+"""Enough digits for divisions and roots: far more than are shown."""
 
 
 class Forecast(NamedTuple):
-    """How long the rest will last, from the last sample on. Fields are None where they are not known."""
+    """How long the rest will last, from the last sample on. Fields are None if they are not known."""
 
     state: ForecastState
     days_seen: Decimal
-    """Days that it is told from: whole ones, but for those that are too few."""
+    """How many days it is computed from: whole ones, unless they are too few."""
     spent_per_day: Decimal | None = None
     """In the gateway's unit; never negative."""
     days_left: Decimal | None = None
     days_left_low: Decimal | None = None
     """About 9 of 10 users have at least this."""
     days_left_high: Decimal | None = None
-    """None beside a `days_left_low`: the days differ too much to tell an upper end."""
+    """None although there is a `days_left_low`: the days differ too much for an upper end."""
     is_from_books: bool = False
-    """Whether it is told from the gateway's own books, and not from readings of ours."""
+    """Whether it comes from the gateway's own books, and not from readings of ours."""
 
 
 UNREADABLE = Forecast(ForecastState.UNREADABLE, Decimal(0))
-"""In place of a forecast: there is a history, and nobody knows what it says."""
+"""Stands for a forecast if there is a history that cannot be read."""
 
 
 def forecast(samples: Sequence[Sample], *, floor: Decimal = Decimal(0)) -> Forecast | None:  # a number
     """Return how long the rest will last, from the samples of one series in the order of their time; None without any.
 
-    What is left is what the last sample says, without `floor`, below which no call is answered. What is spent is told
-    from 24-hour blocks, cut back from the last sample: a whole day each, so that each has a day and a night.
+    What is left is what the last sample says, without `floor`, below which no call is answered. What is spent comes
+    from blocks of 24 hours, each with a day and a night, that end with the last sample.
     """
     if not samples:
         return None
@@ -106,7 +105,7 @@ def forecast(samples: Sequence[Sample], *, floor: Decimal = Decimal(0)) -> Forec
         if rate is None:
             return Forecast(ForecastState.TOO_LITTLE, seen)
         if max(spends) <= 0:
-            # With the day before the first block: a reading there is where the first block begins.
+            # One day more than the blocks: the reading with which the first block begins lies there.
             days = len(days_with_samples(segment, len(spends) + 1))
             if days < LEAST_IDLE_DAYS:
                 return Forecast(ForecastState.TOO_LITTLE, Decimal(days))
@@ -125,7 +124,10 @@ def left_above(remain: Decimal | None, floor: Decimal) -> Decimal | None:
 
 
 def daily_spends(segment: Sequence[Sample]) -> list[Decimal]:
-    """Return the spend of each 24-hour block, cut back from the last sample; fewer than LEAST_BLOCKS are none."""
+    """Return the spend of each block of 24 hours, the last of which ends with the last sample.
+
+    Return nothing if there are fewer than LEAST_BLOCKS.
+    """
     end = segment[-1].at
     whole = (end - segment[0].at) // DAY
     blocks = next((weeks for weeks in WHOLE_WEEKS if weeks <= whole), whole)
@@ -137,15 +139,15 @@ def daily_spends(segment: Sequence[Sample]) -> list[Decimal]:
 
 
 def days_with_samples(segment: Sequence[Sample], blocks: int) -> set[int]:
-    """Return which of so many blocks have a sample of their own, by their number from the last one, 0, backwards."""
+    """Return which of so many blocks have a sample of their own, as their numbers: the last one is 0."""
     end = segment[-1].at
     return {age for age in ((end - sample.at) // DAY for sample in segment) if age < blocks}
 
 
 def lasts_at_least(forecast: Forecast | None, duration: timedelta) -> bool | None:
-    """Tell whether the rest surely lasts that long: whether the low end does. None where there is no forecast.
+    """Tell whether the rest surely lasts that long, by the low end of its forecast; None if there is no forecast.
 
-    What is idle or unlimited has no end, what is empty has ended. Compared exactly, without rounding.
+    An idle or unlimited balance has no end, an empty one has ended. The comparison is exact, without rounding.
     """
     if forecast is None or forecast.state in {ForecastState.TOO_LITTLE, ForecastState.UNREADABLE}:
         return None
@@ -156,9 +158,9 @@ def lasts_at_least(forecast: Forecast | None, duration: timedelta) -> bool | Non
 
 
 def all_last_at_least(forecasts: Iterable[Forecast | None], duration: timedelta) -> bool | None:
-    """Tell it of several that are spent together: one that does not last decides, then one that nobody can tell.
+    """Tell it for several balances that are spent together: False if one does not last, else None if one is not known.
 
-    Not the same as asking `sooner` of them, which is unknown when one of them is.
+    This is not `lasts_at_least(sooner(...))`, which is None as soon as one of them is not known.
     """
     answers = [lasts_at_least(forecast, duration) for forecast in forecasts]
     if False in answers:
@@ -167,10 +169,10 @@ def all_last_at_least(forecasts: Iterable[Forecast | None], duration: timedelta)
 
 
 def sooner(one: Forecast | None, other: Forecast | None) -> Forecast | None:
-    """Return when the first of two ends, of a key and its account, say.
+    """Return the forecast of two balances that are spent together, as of a key and its account: that of the first end.
 
-    What is empty has ended, whatever the other does; otherwise it cannot be told when one of them cannot. Each end of
-    the range is the sooner one, as either may come first; the rate is that of the sooner point.
+    If one is empty, both have ended. Otherwise the result is unknown as soon as one of them is. Each end of the range
+    is the sooner of the two; the rate is that of the balance whose point comes sooner.
     """
     if one is None or other is None:
         known = one or other
@@ -190,10 +192,10 @@ def sooner(one: Forecast | None, other: Forecast | None) -> Forecast | None:
 
 
 def _as_seen(spends: Sequence[Decimal], known: Container[int]) -> list[Decimal]:
-    """Return the spends as they were seen: that of days without a sample all at once, with the next sample.
+    """Return the spends as they were seen: that of days without a sample is added to the next day with one.
 
-    How it was spread over them nobody knows. Taken as even, it would say that days are alike, and the range would be
-    narrow exactly where little is known.
+    How it was spread over those days is not known. Spread evenly, it would make the days look alike, and the range
+    narrow exactly when little is known.
     """
     seen, held = list[Decimal](), Decimal(0)
     for number, spend in enumerate(spends, start=1):
@@ -206,25 +208,25 @@ def _as_seen(spends: Sequence[Decimal], known: Container[int]) -> list[Decimal]:
 
 
 def ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[Decimal | None, Decimal, Decimal | None]:
-    """Return after how many days the end comes: the point, and between which days it lies, 8 times of 10.
+    """Return after how many days the end comes: the point, and the range in which it lies 8 times out of 10.
 
     After x days the spend lies within x * mean +- WIDENING * t * s * sqrt(x + x^2 / n), for n days seen with the
-    standard deviation s: x of their kind are still to come, and n days tell their mean only so well. Both ends are
-    roots of (remain - x * mean)^2 = (WIDENING * t * s)^2 * (x + x^2 / n). No point where as much was given back as was
-    spent, no upper end where the days differ too much.
+    standard deviation s. The x stands for how the days to come differ, x^2 / n for how uncertain the mean is. Both ends
+    are roots of (remain - x * mean)^2 = (WIDENING * t * s)^2 * (x + x^2 / n). There is no point if as much was given
+    back as was spent, and no upper end if the days differ too much.
     """
     n = len(spends)
     variance = Decimal(sum((spend - mean) ** 2 for spend in spends)) / (n - 1)
     spread = (WIDENING * T_90[n]) ** 2 * variance
     square, half = mean**2 - spread / n, remain * mean + spread / 2
-    # The usual half^2 - square * remain^2, with what cancels out left out; and the smaller root in the form that holds
+    # The usual half^2 - square * remain^2, without the terms that cancel out; the smaller root in the form that holds
     # for every sign of `square`.
     root = (spread * (remain * mean + spread / 4 + remain**2 / n)).sqrt()
     low, high = remain**2 / (half + root), (half + root) / square if square > 0 else None
     if not mean:
         return None, low, None
     point = remain / mean
-    # Where all days are alike the three differ by the rounding of the last digit.
+    # If all days are alike, the three differ only by the rounding of the last digit.
     return point, min(low, point), None if high is None else max(high, point)
 
 
@@ -238,20 +240,20 @@ _URGENCY = (
     ForecastState.IDLE,
     ForecastState.UNLIMITED,
 )
-"""What matters most comes first; None is what has an end."""
+"""The states that matter most come first; None stands for the states that have an end."""
 
 _NEVER = Decimal("Infinity")
 
 
 def _haste(told: Forecast) -> tuple[int, Decimal, Decimal, Decimal]:
-    """Return what sorts forecasts by their end, the sooner first; where they end alike, the one that spends more."""
+    """Return a key that sorts forecasts by their end, the sooner first; then by their rate, the higher first."""
     urgency = _URGENCY.index(None if told.state in _WITH_END else told.state)
     days_left = _NEVER if told.days_left is None else told.days_left
     return urgency, days_left, told.days_seen, -(told.spent_per_day or Decimal(0))
 
 
 def _smaller(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    """Return the smaller one; None is no end."""
+    """Return the smaller one; None stands for no end."""
     return min((each for each in (one, other) if each is not None), default=None)
 
 
@@ -264,7 +266,7 @@ def _in_days(time: timedelta) -> Decimal:
 
 
 class Seen(NamedTuple):
-    """What all samples of a series have in common, and the last of them. Amounts are in the gateway's unit."""
+    """What the ledger has of a series: what all its samples have in common, their number, and the last of them."""
 
     profile: str
     """The name of the profile that asked last."""
@@ -277,17 +279,17 @@ class Seen(NamedTuple):
     samples: int
     """How many there are in the ledger."""
     remain: Decimal | None
-    """What the last sample says; None is unlimited."""
+    """What the last sample has left, in the gateway's unit; None is unlimited."""
 
 
 class Overview(NamedTuple):
-    """What was spent and topped up on the days that were asked about, and how long the rest lasts."""
+    """What was spent and topped up on the days that were asked for, and how long the rest lasts."""
 
     seen: Seen
     shown: tuple[date, ...]
-    """The days that were asked about, of UTC, the last of them today."""
+    """The days that were asked for, of UTC, the last of them today."""
     days: Sequence[DaySpend]
-    """Of those, the ones that samples tell about."""
+    """Those of the days for which there are samples."""
     top_ups: Sequence[TopUp]
     forecast: Forecast | None
 
@@ -298,12 +300,12 @@ def days_until(today: date, count: int) -> tuple[date, ...]:
 
 
 def needed_since(seen: Seen, shown: Sequence[date]) -> datetime:
-    """Return the time from which on the samples of a series matter."""
+    """Return the time since which the samples of a series matter for an overview."""
     return min(_midnight(shown[0]) - LONGEST_GAP, seen.last_at - REACH)
 
 
 def overview(seen: Seen, samples: Sequence[Sample], shown: tuple[date, ...]) -> Overview:
-    """Return what is told of a series, from its samples since `needed_since`, in the order of their time."""
+    """Return the overview of a series, from its samples since `needed_since` in the order of their time."""
     start = _midnight(shown[0])
     since = start - LONGEST_GAP
     recent = [sample for sample in samples if sample.at >= since]

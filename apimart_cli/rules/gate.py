@@ -1,7 +1,7 @@
 """The gate: readings and thresholds in, one verdict out.
 
-Pure and small, because everything hangs on it: this is the only place that decides whether `check` may exit 0.
-Comparisons are exact and inclusive, on Decimals, with no tolerance.
+Pure and small, as this is the only place that decides whether `check` may exit 0. Comparisons of Decimals are exact and
+inclusive, without tolerance.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UnavailableError, UsageError
+from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.words import ForecastState, Outcome, Scope
 
@@ -30,7 +30,7 @@ class Thresholds(NamedTuple):
 
     @property
     def are_set(self) -> bool:
-        """Whether there is anything to check at all."""
+        """Whether there is any threshold."""
         return self != Thresholds()
 
 
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The gate's answer: one outcome for all, the exit code that says it, and each reading as it was judged."""
+    """The answer of the gate: one outcome for all, its exit code, and each reading as it was judged."""
 
     outcome: Outcome
     exit_code: ExitCode
@@ -60,14 +60,14 @@ def judge(
     no_forecast_passes: bool = False,
     fail_open: bool = False,
 ) -> Verdict:
-    """Judge each reading by the thresholds beside it, what was spent by the budgets, and all of them together.
+    """Judge each reading by its thresholds, what was spent by the budgets, and all of them together.
 
-    Below any threshold decides first, then an unwelcome unlimited quota, then the first failed reading, then a runway
-    that nobody can tell; only when none of these is left does the verdict pass. `fail_open` forgives failed readings
-    when every one of them failed because the gateway gave no answer (UNAVAILABLE), and no other kind of failure: an
-    answer that says "I cannot tell" is the gateway's own word.
+    A reading below a threshold decides first, then an unlimited quota that does not pass, then the first failed
+    reading, then a runway that is not known. Only without any of these the verdict is a pass. `fail_open` forgives
+    failed readings if all of them failed because the gateway gave no answer (UNAVAILABLE). It forgives no other
+    failure, and not the answer "I cannot tell".
 
-    Raises UsageError when there is no reading, or a reading without a threshold: nothing proved is never a pass.
+    Raises UsageError if there is no reading, or a reading without a threshold: a pass must be proved.
     """
     choices = {"unlimited_passes": unlimited_passes, "no_forecast_passes": no_forecast_passes}
     judged = tuple(
@@ -115,8 +115,8 @@ def judge_reading(
 ) -> Outcome:
     """Judge one reading. An unlimited quota meets every bound of what is left, unless `unlimited_passes` is false.
 
-    What can be spent is below a threshold as soon as one of its parts is, whatever became of the other. Otherwise its
-    quota is unlimited as soon as that of the key is, whatever the account has.
+    What can be spent is below a threshold as soon as one of its parts is, even if the other part failed. Otherwise it
+    counts as unlimited as soon as the key is, even if the account is limited.
     """
     outcome = _judge_result(reading, thresholds, unlimited_passes, no_forecast_passes)
     if not unlimited_passes and outcome is not Outcome.BELOW and unlimited_key(reading) is not None:
@@ -125,7 +125,7 @@ def judge_reading(
 
 
 def unlimited_key(reading: Reading) -> Reading | None:
-    """Return the part of what can be spent that is a key without a limit; None where there is none."""
+    """Return the part of what can be spent that is an unlimited key; None if there is none."""
     for part in reading.parts:
         if part.scope is Scope.KEY and part.balance is not None and part.balance.unlimited_quota:
             return part
@@ -150,9 +150,9 @@ def _judge_result(
 
 
 def judged_part_below(reading: Reading, thresholds: Thresholds) -> Judged | None:
-    """Return the part of `reading` that proves it below a threshold by itself; None where none does.
+    """Return the part of `reading` that proves by itself that it is below a threshold; None if none does.
 
-    Of the account only what is left counts: `max_used` is for what the key used.
+    `max_used` is about what the key used, so it does not count for the account.
     """
     for part in reading.parts:
         held_to = thresholds._replace(max_used=None) if part.scope is Scope.ACCOUNT else thresholds
@@ -170,7 +170,7 @@ def _judge_balance(balance: Balance, thresholds: Thresholds, *, unlimited_passes
 
 
 def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes: bool) -> Outcome:
-    """Judge how long a limited balance lasts; of what can be spent, how long each part of it that is limited does."""
+    """Judge how long a limited balance lasts; for what can be spent, how long each of its limited parts lasts."""
     from apimart_cli.rules.forecast import all_last_at_least
 
     balances = [(part.balance, part.forecast) for part in reading.parts or (reading,) if part.balance]
@@ -185,7 +185,7 @@ def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes
         case False:
             return Outcome.BELOW
         case None:
-            # Too little history can be let pass. A history that cannot be read may say that it does not last.
+            # Too little history may pass. A history that cannot be read may not: it may say that the balance ends soon.
             is_unread = any(
                 forecast is not None and forecast.state is ForecastState.UNREADABLE for _, forecast in limited
             )
@@ -193,17 +193,12 @@ def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes
 
 
 def _untold(judged: tuple[Judged, ...], spends: "tuple[JudgedSpend, ...]", *, fail_open: bool) -> Verdict:
-    """Return the verdict where nothing is below, but a balance, a runway or what was spent is not known."""
+    """Return the verdict if nothing is below, but a balance, a runway or what was spent is not known."""
     errors = [*(each.reading.error for each in judged), *(each.reading.error for each in spends)]
     failures = [error for error in errors if error is not None]
-    if failures and not (fail_open and all(map(_is_silence, failures))):
+    if failures and not (fail_open and all(failure.is_silence for failure in failures)):
         return Verdict(Outcome.ERROR, failures[0].exit_code, judged, spends)
     if any(each.outcome is Outcome.NO_FORECAST for each in judged):
         return Verdict(Outcome.NO_FORECAST, ExitCode.NO_FORECAST, judged, spends)
-    # The gateway gave no answer, and the user chose to go on.
+    # The gateway gave no answer, and `--fail-open` says to go on.
     return Verdict(Outcome.ERROR, ExitCode.OK, judged, spends)
-
-
-def _is_silence(failure: ApimartError) -> bool:
-    """Tell whether the gateway gave no answer at all."""
-    return isinstance(failure, UnavailableError) and not failure.was_told

@@ -1,6 +1,6 @@
 """The guard: what was spent, when to look again, and when to stop. Pure: no I/O, and no clock of its own.
 
-Amounts are in the gateway's unit. Times are seconds of one clock that never steps, whose zero means nothing.
+Amounts are in the gateway's unit. Times are seconds of one clock that never steps, and count from any moment.
 """
 
 from collections import deque
@@ -13,37 +13,37 @@ from apimart_cli.rules.spending import EXACT
 from apimart_cli.words import StoppedBy
 
 LEAST_INTERVAL, MOST_INTERVAL = 2.0, 30.0
-"""Seconds between two looks, where they are not fixed."""
+"""Seconds between two looks, unless the user fixes them."""
 
 LOOKS_AHEAD = 4
-"""How many looks there are to be until a limit would be reached at the present rate."""
+"""How many looks to take until a limit would be reached at the present rate."""
 
 MAX_BLIND = 600.0
-"""Seconds without a reading after which the command is stopped, where nothing else is said."""
+"""Seconds without a reading after which the command is stopped, by default."""
 
 LONGEST_REST = 300.0
-"""Most seconds for which a gateway is left alone because it asked for that: what runs meanwhile is not guarded."""
+"""Most seconds of a pause that the gateway asks for: meanwhile the command is not guarded."""
 
 LOOKS_THAT_DOUBT = 2
-"""Looks at which the account alone has risen before that is told: the gateway may book the key's part later."""
+"""How often only the account must have risen before that is a doubt: the gateway may book the key's part later."""
 
 WINDOW = 60.0
-"""Seconds over which a rate is taken, beside that of the last two looks: charges may be booked in batches."""
+"""Seconds over which a second rate is taken, as charges may be booked in batches; the first is that of two looks."""
 
 
 class Limits(NamedTuple):
     """What a command may do before it is stopped; None is no limit."""
 
     min: Decimal | None = None
-    """What must be left; less stops."""
+    """What must be left: less than this stops the command."""
     max_spend: Decimal | None = None
-    """What may be spent since the start; so much stops."""
+    """What may be spent since the start: this much stops the command."""
     min_runway: timedelta | None = None
-    """How long what is left must last. The gate judges that, and a look tells of it."""
+    """How long what is left must last. The gate judges that; a look has its result."""
 
     @property
     def are_set(self) -> bool:
-        """Whether there is anything to guard."""
+        """Whether there is any limit."""
         return self != Limits()
 
     @property
@@ -53,13 +53,13 @@ class Limits(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What one look at the gateway told."""
+    """What one look at the gateway showed."""
 
     at: float
     used: Decimal | None = None
-    """What the key has used in all; None where that is not known."""
+    """What the key has used in all; None if that is not known."""
     left: Decimal | None = None
-    """The least that is left of all that is held to `min` and known; None where that is unlimited or not known."""
+    """The least that is left of the balances that `min` holds; None if that is unlimited or not known."""
     is_blind: bool = False
     """Whether something that a limit needs is not known."""
     must_pay: bool = False
@@ -67,29 +67,29 @@ class Look(NamedTuple):
     ends_too_soon: bool = False
     """Whether what is left does not last as long as `min_runway`."""
     retry_after: float | None = None
-    """Seconds for which the gateway asked not to be asked again."""
+    """For how many seconds the gateway asked not to be asked again."""
     used_of_account: Decimal | None = None
-    """What the account of an unlimited key has used in all; None where that is not known, and for a limited key."""
+    """What the account of an unlimited key has used in all; None if that is not known, and for a limited key."""
 
 
-class Doubt(StrEnum):
-    """Why what is counted may not be what the command spent."""
+class CountingDoubt(StrEnum):
+    """Why the amount that is counted may not be what the command spent."""
 
     ACCOUNT_COUNTS = "account_counts"
-    """The gateway does not count what the key uses: what its account uses is counted."""
+    """The gateway does not count what the key uses, so what its account uses is counted."""
     KEY_STANDS_STILL = "key_stands_still"
-    """What the key has used stands still while what its account has used rises."""
+    """What the key has used stays the same while what its account has used rises."""
 
 
-class _Course:
-    """An amount that rises as money is spent, as it was seen at several times."""
+class _RisingAmount:
+    """An amount that rises as money is spent: what it was at several times."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, Decimal]] = deque()
 
     def add(self, at: float, amount: Decimal) -> None:
         self._seen.append((at, amount))
-        # The first one stays just outside of the window, or the window would not be covered.
+        # The first one stays just outside of the window: otherwise the rate would not cover all of it.
         while len(self._seen) > 2 and self._seen[1][0] <= at - WINDOW:
             self._seen.popleft()
 
@@ -99,7 +99,7 @@ class _Course:
 
     @property
     def rate(self) -> float | None:
-        """Units in a second: of the last two looks or of the window, whichever is more; None where nothing rose."""
+        """Units in a second: the higher rate, that of the last two looks or of the window; None if nothing rose."""
         if len(self._seen) < 2:
             return None
         latest = self._seen[-1]
@@ -107,7 +107,7 @@ class _Course:
         return max((rate for rate in rates if rate > 0), default=None)
 
     def seconds_to_rise(self, amount: Decimal, *, rate: float | None, now: float) -> float | None:
-        """Return in how many seconds it has risen by `amount` since it was last seen; None for never."""
+        """Return in how many seconds it will have risen by `amount` since it was last seen; None for never."""
         if rate is None or not self._seen:
             return None
         return self._seen[-1][0] + float(amount) / rate - now
@@ -119,24 +119,24 @@ def _rise(before: tuple[float, Decimal], after: tuple[float, Decimal]) -> float:
 
 
 class _Meter:
-    """What one key or account has used since the first look that told it."""
+    """What one key or account has used since the first look that showed it."""
 
     def __init__(self) -> None:
-        self.course = _Course()
+        self.amount = _RisingAmount()
         self._lowest = Decimal(0)
 
     def read(self, at: float, used: Decimal) -> None:
-        # A charge from before the start that is given back must not hide what is spent now.
+        # Money that is given back for a charge from before the start must not hide what is spent now.
         self._lowest = used if self.used is None else min(self._lowest, used)
-        self.course.add(at, used)
+        self.amount.add(at, used)
 
     @property
     def used(self) -> Decimal | None:
-        return self.course.latest
+        return self.amount.latest
 
     @property
     def risen(self) -> Decimal | None:
-        """What was used since the first look; None before that."""
+        """What was used since the first look that showed it; None before that."""
         if self.used is None:
             return None
         with localcontext(EXACT):
@@ -144,25 +144,25 @@ class _Meter:
 
 
 class Guard:
-    """The guard over one command. Give it each look with `take`, and ask it often whether to `stop`."""
+    """The guard over one command. Give it each look with `take`, and call `stop` often."""
 
     def __init__(self, limits: Limits, *, interval: float | None = None, max_blind: float | None = MAX_BLIND) -> None:
-        """Hold to `limits`; look every `interval` seconds, or as the rate asks; None as `max_blind` never stops."""
+        """Hold to `limits`. As `interval`, None follows the rate; as `max_blind`, None never stops for blindness."""
         self._limits = limits
         self._interval = interval
         self.max_blind = max_blind
-        self._key, self._account, self._fall = _Meter(), _Meter(), _Course()
+        self._key, self._account, self._fall = _Meter(), _Meter(), _RisingAmount()
         self._rises_alone = 0
-        self._doubts: set[Doubt] = set()
+        self._doubts: set[CountingDoubt] = set()
         self._left: Decimal | None = None
         self._blind_since: float | None = None
         self._must_pay = self._ends_too_soon = False
         self._looked_at: float | None = None
         self.rests_until = float("-inf")
-        """Until when the gateway asked to be left alone."""
+        """Until when the gateway asked not to be asked."""
 
     def take(self, look: Look) -> bool:
-        """Take note of a look; return whether it is the first one of several that did not tell enough."""
+        """Take note of a look; return whether blindness begins with it."""
         became_blind = look.is_blind and self._blind_since is None
         with localcontext(EXACT):
             if look.used is not None:
@@ -172,7 +172,7 @@ class Guard:
                 self._account.read(look.at, look.used_of_account)
                 self._rises_alone += before is not None and look.used_of_account > before and not self._key.risen
             if not look.is_blind and look.left is None:
-                self._fall = _Course()
+                self._fall = _RisingAmount()
             elif not look.is_blind and look.left is not None:
                 self._fall.add(look.at, -look.left)
         self._left = look.left
@@ -187,21 +187,21 @@ class Guard:
 
     @property
     def spent(self) -> Decimal | None:
-        """What was spent since the first look that told it; None before that."""
+        """What was spent since the first look that showed it; None before that."""
         return self._counted.risen
 
     @property
     def counts_account(self) -> bool:
-        """Whether what the account has used is counted, as the gateway does not count what the key uses."""
+        """Whether the account's `used` is counted, because the gateway does not count what the key uses."""
         return self._key.used == 0 and bool(self._account.risen)
 
-    def new_doubt(self) -> Doubt | None:
-        """Return why what is counted may not be what was spent; once each."""
+    def new_doubt(self) -> CountingDoubt | None:
+        """Return why the amount that is counted may not be what was spent; each reason only once."""
         doubt = None
         if self.counts_account:
-            doubt = Doubt.ACCOUNT_COUNTS
+            doubt = CountingDoubt.ACCOUNT_COUNTS
         elif self._key.used and not self._key.risen and self._rises_alone >= LOOKS_THAT_DOUBT:
-            doubt = Doubt.KEY_STANDS_STILL
+            doubt = CountingDoubt.KEY_STANDS_STILL
         if doubt in self._doubts:
             return None
         if doubt is not None:
@@ -210,13 +210,13 @@ class Guard:
 
     @property
     def is_blind(self) -> bool:
-        """Whether the last look did not tell enough."""
+        """Whether the last look did not show what the limits need."""
         return self._blind_since is not None
 
     @property
     def rate(self) -> float | None:
-        """What is spent in a second; None until a spend was seen."""
-        return self._counted.course.rate
+        """What is spent in a second; None until some spending was seen."""
+        return self._counted.amount.rate
 
     @property
     def _counted(self) -> _Meter:
@@ -240,7 +240,7 @@ class Guard:
         return StoppedBy.BLIND if is_assumed or now - self._blind_since >= self.max_blind else None
 
     def next_look(self) -> float:
-        """Return when to look again; after the first look."""
+        """Return when to look again. There was a first look before."""
         assert self._looked_at is not None, "the first look comes before the start"
         if self._interval is not None:
             pause = self._interval
@@ -251,16 +251,16 @@ class Guard:
         return max(self._looked_at + pause, self.rests_until)
 
     def _seconds_left(self, now: float) -> float | None:
-        """Return in how many seconds a limit is reached if spending goes on as before; None where nothing tells."""
+        """Return in how many seconds a limit is reached if spending goes on as before; None if that is not known."""
         found: list[float | None] = []
-        spent, use = self.spent, self._counted.course
+        spent, use = self.spent, self._counted.amount
         with localcontext(EXACT):
             if self._limits.max_spend is not None and spent is not None:
                 headroom = self._limits.max_spend - spent
                 found.append(use.seconds_to_rise(headroom, rate=use.rate, now=now))
             if self._limits.min is not None and self._fall.latest is not None:
                 headroom = -self._fall.latest - self._limits.min
-                # Others may spend of an account, too; and after a top-up only the rise of `used` tells.
+                # Others may spend from an account, too; and after a top-up only the rise of `used` shows the spending.
                 rate = max((each.rate for each in (use, self._fall) if each.rate is not None), default=None)
                 found.append(self._fall.seconds_to_rise(headroom, rate=rate, now=now))
         return min((seconds for seconds in found if seconds is not None), default=None)

@@ -1,11 +1,6 @@
-"""Ranges as plugins of Nagios take them: `[@][start:]end`, which values raise an alert. Pure: no I/O.
+"""The plugin for Nagios: readings and the ranges they are held to in, a state of Nagios out. Pure, as the gate is.
 
-Both ends belong to the range (monitoring-plugins.org, development guidelines). A value outside of it alerts, with `@`
-one inside. `start` is 0 where it is left out, `~` is no lower end; without an `end` after the colon there is none.
-
-The plugin: readings and what they are held to in, a state of Nagios out. Pure, as `check`'s gate is.
-
-`OK` has one path: every reading is a balance, each was held to something, and nothing raised an alert.
+There is one path to `OK`: every reading is a balance, each was held to something, and nothing raised an alert.
 """
 
 import re
@@ -32,7 +27,7 @@ if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
 
 _AMOUNT = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})"
-"""An amount as options take it, but for the sign: what is left can be less than nothing."""
+"""An amount as options take it, but with a sign, as what is left can be negative."""
 
 _RANGE = re.compile(rf"(@?)(?:(~|{_AMOUNT})?(:))?({_AMOUNT})?")
 
@@ -48,30 +43,33 @@ _FAULTS = {
     r".*[0-9]{16}.*": "has too many digits",
     r"[@~:]+": "has no number",
 }
-"""What is wrong with text of these forms, the first that fits."""
+"""What is wrong with text of these forms. The first form that fits counts."""
 
 
 class Range(NamedTuple):
-    """Values from `start` to `end`, both included; None is no end on that side."""
+    """A range as plugins take it, `[@][start:]end`: values from `start` to `end`, both included; None is no end.
+
+    A value outside of the range alerts; with `@`, a value inside (monitoring-plugins.org, development guidelines).
+    """
 
     start: Decimal | None = Decimal(0)
     end: Decimal | None = None
     alerts_inside: bool = False
 
     def alerts(self, value: Decimal | None) -> bool:
-        """Tell whether a value raises an alert. None is unlimited: more than every number."""
+        """Tell whether a value raises an alert. None is unlimited, which is more than every number."""
         is_above = self.start is None or value is None or value >= self.start
         is_below = self.end is None or (value is not None and value <= self.end)
         return (is_above and is_below) == self.alerts_inside
 
     def alerts_up_to(self, most: Decimal) -> bool:
-        """Tell whether every value up to `most` raises an alert: then one does that is known to be no larger."""
+        """Tell whether every value up to `most` raises an alert, and so any value that is at most `most`."""
         if self.alerts_inside:
             return self.start is None and (self.end is None or most <= self.end)
         return self.start is not None and most < self.start
 
     def __str__(self) -> str:
-        """Return the range as it is written, the start left out where it is 0 and an end is there."""
+        """Return the range as it is written, without a start of 0 if there is an end."""
         at = "@" if self.alerts_inside else ""
         end = "" if self.end is None else f"{self.end:f}"
         if self.start is None:
@@ -80,10 +78,10 @@ class Range(NamedTuple):
 
 
 def parse_range(text: str, source: str) -> Range:
-    """Return a range, its ends exactly as written.
+    """Return a range, its ends exactly as written. Without a start it begins at 0; a start of `~` is no lower end.
 
-    Raises UsageError, which names `source` and says what is wrong, for anything else, and for a range that no value
-    can leave: a threshold that never alerts proves nothing.
+    Raises UsageError, which names `source` and says what is wrong, for other text, and for a range that contains all
+    values: a threshold that never alerts proves nothing.
     """
     match = _RANGE.fullmatch(text)
     if match is None or not (match[2] or match[4]):
@@ -102,7 +100,7 @@ def _fault(text: str) -> str:
 
 
 class State(IntEnum):
-    """What a plugin says; the value is its exit status."""
+    """The state that a plugin reports; the value is its exit status."""
 
     OK = 0
     WARNING = 1
@@ -111,14 +109,14 @@ class State(IntEnum):
 
 
 WEIGHTS = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
-"""The order of `max_state_alt` of monitoring-plugins. In that of their `max_state` an UNKNOWN is lost beside an OK."""
+"""The order of `max_state_alt` of monitoring-plugins: in that of their `max_state`, an OK outweighs an UNKNOWN."""
 
 
 class Subject(StrEnum):
     """What a state is about."""
 
     READING = "reading"
-    """There is no balance to look at."""
+    """The reading itself: there is no balance."""
     REMAINING = "remaining"
     USED = "used"
     RUNWAY = "runway"
@@ -128,22 +126,22 @@ class Bounds(NamedTuple):
     """What the readings of a profile are held to. Amounts are in the gateway's unit."""
 
     warning: Range | None = None
-    """For the remaining balance, like `critical`."""
+    """Holds the remaining balance, as `critical` does."""
     critical: Range | None = None
     max_used: Decimal | None = None
-    """More than this used is critical."""
+    """It is critical if more than this was used."""
     runway_warning: timedelta | None = None
-    """A balance that may not last this long is a warning; likewise `runway_critical`."""
+    """It is a warning if the balance may not last this long; `runway_critical` likewise."""
     runway_critical: timedelta | None = None
 
     @property
     def are_set(self) -> bool:
-        """Whether there is anything to hold a reading to."""
+        """Whether there is any bound."""
         return self != Bounds()
 
 
 class Choices(NamedTuple):
-    """What the user makes of what is not known."""
+    """Which state the user chose for what is not known."""
 
     unavailable: WhenUnavailable = WhenUnavailable.UNKNOWN
     no_forecast: WhenNoForecast = WhenNoForecast.UNKNOWN
@@ -156,7 +154,7 @@ class Finding(NamedTuple):
     subject: Subject
 
 
-class Found(NamedTuple):
+class Examined(NamedTuple):
     """One reading, what it was held to, and what was found."""
 
     reading: Reading
@@ -189,20 +187,17 @@ def examine_spend(judged: "JudgedSpend", choices: Choices) -> FoundSpend:
 
 
 def worst(states: Iterable[State]) -> State:
-    """Return the state that decides: critical, then warning, then unknown. Of none, nothing is known."""
+    """Return the state that decides: critical, then warning, then unknown; UNKNOWN if there is none."""
     return max(states, key=WEIGHTS.index, default=State.UNKNOWN)
 
 
-def by_weight(found: Iterable[Found]) -> list[Found]:
-    """Return what was found, the worst first, and otherwise in its order."""
+def by_weight(found: Iterable[Examined]) -> list[Examined]:
+    """Return what was found, the worst first; equal states stay in their order."""
     return sorted(found, key=lambda each: WEIGHTS.index(each.state), reverse=True)
 
 
-def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Found:
-    """Hold one reading to its bounds.
-
-    Raises UsageError where there is none: a plugin that looks at nothing says nothing.
-    """
+def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Examined:
+    """Hold one reading to its bounds. Raises UsageError if there is none, as nothing would be checked."""
     if not bounds.are_set:
         raise UsageError("there is no threshold to check", "give -w, -c, --runway-warning or --runway-critical")
     match reading.result:
@@ -214,11 +209,11 @@ def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Found:
             findings = list(_of_balance(reading, balance, bounds, choices))
         case impossible:
             assert_never(impossible)
-    return Found(reading, bounds, tuple(findings))
+    return Examined(reading, bounds, tuple(findings))
 
 
 def _state_of_failure(error: ApimartError, choices: Choices) -> State:
-    """Return the state that was chosen where the gateway told no balance; a bug of ours is not what was meant."""
+    """Return the state that the user chose for a missing balance; UNKNOWN for a bug of ours."""
     is_meant = isinstance(error, AuthError | UnavailableError | BadResponseError)
     return State[choices.unavailable.name] if is_meant else State.UNKNOWN
 
@@ -235,9 +230,9 @@ def _of_balance(reading: Reading, balance: Balance, bounds: Bounds, choices: Cho
 
 
 def _proved_by_part(reading: Reading, bounds: Bounds) -> Iterator[Finding]:
-    """Find what one part of what can be spent proves by itself, whatever the other would have been.
+    """Yield what one part of what can be spent proves by itself, although the other part failed.
 
-    No more can be spent than any part of it has left.
+    What can be spent is at most what each part has left.
     """
     known = [part.balance.remain_balance for part in reading.parts if part.balance is not None]
     limits = [remain for remain in known if remain is not None]
@@ -265,7 +260,7 @@ def _state_of_runway(reading: Reading, bounds: Bounds, choices: Choices) -> Stat
 
 
 def _state_without_forecast(reading: Reading, choices: Choices) -> State:
-    """Return the state that was chosen. A history that cannot be read may say that the balance does not last."""
+    """Return the state that the user chose; at least UNKNOWN if a history cannot be read: it may say "too short"."""
     chosen = State[choices.no_forecast.name]
     forgiving = judge_reading(reading, Thresholds(min_runway=timedelta(0)), no_forecast_passes=True)
     return chosen if forgiving is Outcome.PASS else worst([chosen, State.UNKNOWN])

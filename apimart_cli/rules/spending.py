@@ -1,19 +1,13 @@
-"""Spending: what the readings of one key, gateway and scope tell of spend and top-ups. Pure: no I/O, no clock.
+"""Spending: what the readings of one key, gateway and scope say about spend and top-ups. Pure: no I/O, no clock.
 
 Spend is the rise of `used`: gateways of this family book a charge as `remain - q, used + q`, so a top-up moves
 `remain + used` and leaves `used` alone, and an unlimited key has a spend, too. Charges may be booked ahead and given
 back when a task fails, so `used` may fall a little.
-
-The order in which samples were written, where that is not the order of their times: a clock was wrong then.
-
-A clock that was ahead leaves samples at times that come later; one that was behind leaves some among older ones. They
-stay in the ledger, and are set aside: those that fit together on the most days are used. Which of two clocks was right
-cannot be told otherwise, and one reading under a clock of 1970 must not set all others aside. Pure: no I/O, no clock.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal, localcontext
 from itertools import pairwise
@@ -22,16 +16,36 @@ from typing import NamedTuple
 DAY = timedelta(days=1)
 
 LONGEST_GAP = timedelta(days=7, hours=1)
-"""A longer time without a sample starts a new segment: how the spend was spread over it is anybody's guess.
+"""A longer time without a sample starts a new segment, as it is not known how the spend was spread over it.
 
-An hour more than a week: a weekly job comes some seconds late."""
+It is an hour more than a week, as a weekly job may come some seconds late."""
 
 EXACT = Context(prec=120)
 """Enough precision to add and subtract amounts of 15 digits before the point and 30 after it without rounding, and to
 interpolate between them with an error that nothing shows."""
 
+SAME = Decimal("0.000001")
+
+SAME_PART = Decimal("1e-14")
+"""Amounts that differ by no more than SAME, or by no more than this share of them, are equal: gateways use floats."""
+
+SAME = Decimal("0.000001")
+
+SAME_PART = Decimal("1e-14")
+"""Amounts that differ by no more than SAME, or by no more than this share of them, are equal: gateways use floats."""
+
 _NO_TIME = timedelta(0)
+
 _MICROSECOND = timedelta(microseconds=1)
+
+_DAY_SECONDS = 86_400
+
+_WEIGHT = 1_000_000
+"""The weight of one day, which its samples share."""
+
+Late = Mapping[int, tuple[int, int]]
+"""For the time of each sample that was written after a later one: the latest time that there was then, and a number
+that rises in the order of writing."""
 
 
 class Sample(NamedTuple):
@@ -60,10 +74,10 @@ class DaySpend(NamedTuple):
 
 
 def segments(samples: Sequence[Sample]) -> list[list[Sample]]:
-    """Return samples, which are in the order they were taken, cut where nothing can be told across.
+    """Return the samples, which are in the order in which they were taken, cut where they do not belong together.
 
     That is at a long gap, where the clock ran backwards, and at a lasting fall of `used`, which means that the gateway
-    counts anew. A fall that the next sample does not confirm is left out; the last sample has none to confirm it yet.
+    counts anew. A fall that the next sample does not confirm is left out, and so is a fall of the last sample.
     """
     found: list[list[Sample]] = []
     for place, sample in enumerate(samples):
@@ -78,9 +92,9 @@ def segments(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def used_at(segment: Sequence[Sample], moment: datetime) -> Decimal:
-    """Return what was used at a moment: in proportion between the samples around it, after the last what that one says.
+    """Return what was used at a moment: in proportion between the samples around it, or what the last one says.
 
-    The moment is not before the first sample.
+    The moment must not be before the first sample.
     """
     place = bisect_right(segment, moment, key=lambda sample: sample.at)
     before = segment[place - 1]
@@ -93,7 +107,7 @@ def used_at(segment: Sequence[Sample], moment: datetime) -> Decimal:
 
 
 def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
-    """Return the spend of each day of UTC that the samples cover, also in part; days inside a gap are not there."""
+    """Return the spend of each day of UTC that the samples cover, also in part, without the days inside a gap."""
     spends: dict[date, Decimal] = {}
     for segment in segments(samples):
         start, end = segment[0].at, segment[-1].at
@@ -109,72 +123,29 @@ def spends_by_day(samples: Sequence[Sample]) -> list[DaySpend]:
 def top_ups(samples: Sequence[Sample]) -> list[TopUp]:
     """Return each change of `remain + used` that two samples agree on, at the time of the first of them.
 
-    One alone is no proof: `used` may be booked some seconds after `remain`. Where `used` starts anew, or the quota was
+    One alone is no proof: `used` may be booked some seconds after `remain`. If `used` starts anew, or the quota was
     unlimited, there is nothing to compare.
     """
-    found: list[TopUp] = []
-    level: Decimal | None = None
-    new: TopUp | None = None
-    last: Sample | None = None
     # Entered once: to enter it for each sample took as long as all the rest.
     with localcontext(EXACT):
-        for segment in segments(samples):
-            if last is not None and segment[0].used < last.used - SAME:
-                level = new = None
-            last = segment[-1]
-            for sample in segment:
-                if sample.remain is None:
-                    level = new = None
-                    continue
-                total = sample.remain + sample.used
-                change = Decimal(0) if level is None else total - level
-                same = max(SAME, abs(total) * SAME_PART)
-                is_confirmed = new is not None and abs(change - new.amount) <= same
-                if abs(change) <= same:
-                    level, new = total, None
-                elif new is not None and is_confirmed:
-                    found.append(new)
-                    level, new = total, None
-                else:
-                    new = TopUp(sample.at, change)
-    return found
-
-
-SAME = Decimal("0.000001")
-SAME_PART = Decimal("1e-14")
-"""Amounts that differ by no more than this, or this part of them, are equal: gateways compute with floats."""
-
-
-def _fell(segment: Sequence[Sample], sample: Sample) -> bool:
-    """Tell whether `used` fell below all that it was in the day before: more than a charge that was given back."""
-    ceiling = sample.used + max(SAME, sample.used * SAME_PART)
-    for earlier in reversed(segment):
-        if earlier.used <= ceiling:
-            return False
-        if sample.at - earlier.at > DAY:
-            break
-    return True
-
-
-_DAY = 86_400
-_WEIGHT = 1_000_000
-"""What one day counts, shared by the samples that it has."""
-
-Late = Mapping[int, tuple[int, int]]
-"""By its time, for each sample that was written after a later one: the latest time there was then, and a number that
-rises in the order of writing."""
+        return [change for totals in _totals(samples) for change in _changes(totals)]
 
 
 def in_order(times: Sequence[int], late: Late) -> set[int]:
-    """Return the times of samples that were all written in the order of their times, on as many days as possible."""
+    """Return the times of samples that were written in the order of their times, on as many days as possible.
+
+    The others are those of a wrong clock. One that was ahead leaves samples at times that come later; one that was
+    behind leaves some among older ones. They stay in the ledger, but are not used: which of two clocks was right, only
+    the number of days tells, and one reading under a clock of 1970 must not set all others aside.
+    """
     written = sorted(times, key=lambda at: late.get(at, (at, 0)))
-    counts = Counter((at // _DAY, at in late) for at in written)
-    # The best chain that ends at each place. Of those that end early, only one that is worth less can be of use.
+    counts = Counter((at // _DAY_SECONDS, at in late) for at in written)
+    # The best chain up to each place. Of two chains, the one that ends earlier is kept only if its value is smaller.
     ends, values, places = list[int](), list[int](), list[int]()
     before: list[int] = []
     for place, at in enumerate(written):
         start = bisect_left(ends, at)
-        value = _WEIGHT // counts[at // _DAY, at in late] + (values[start - 1] if start else 0)
+        value = _WEIGHT // counts[at // _DAY_SECONDS, at in late] + (values[start - 1] if start else 0)
         before.append(places[start - 1] if start else -1)
         end = start
         while end < len(ends) and values[end] <= value:
@@ -186,3 +157,52 @@ def in_order(times: Sequence[int], late: Late) -> set[int]:
         kept.add(written[place])
         place = before[place]
     return kept
+
+
+def _totals(samples: Sequence[Sample]) -> list[list[tuple[datetime, Decimal]]]:
+    """Return `remain + used` with its times, cut where totals cannot be compared: unlimited, or `used` starts anew."""
+    found: list[list[tuple[datetime, Decimal]]] = [[]]
+    last: Sample | None = None
+    for segment in segments(samples):
+        if last is not None and segment[0].used < last.used - SAME:
+            found.append([])
+        last = segment[-1]
+        for sample in segment:
+            if sample.remain is None:
+                found.append([])
+            else:
+                found[-1].append((sample.at, sample.remain + sample.used))
+    return found
+
+
+def _changes(totals: Sequence[tuple[datetime, Decimal]]) -> Iterator[TopUp]:
+    """Yield each change that two totals agree on. One that the next total does not confirm is forgotten.
+
+    total       10    10    60    60    60    52    60
+    level       10    10    10    60    60    60    60
+    possible    -     -     +50   -     -     -8    -
+    yielded                       +50
+    """
+    level: Decimal | None = None
+    possible: TopUp | None = None
+    for at, total in totals:
+        change = Decimal(0) if level is None else total - level
+        same = max(SAME, abs(total) * SAME_PART)
+        if abs(change) <= same:
+            level, possible = total, None
+        elif possible is not None and abs(change - possible.amount) <= same:
+            yield possible
+            level, possible = total, None
+        else:
+            possible = TopUp(at, change)
+
+
+def _fell(segment: Sequence[Sample], sample: Sample) -> bool:
+    """Tell whether `used` fell below all its values of the day before: a charge that is given back does less."""
+    ceiling = sample.used + max(SAME, sample.used * SAME_PART)
+    for earlier in reversed(segment):
+        if earlier.used <= ceiling:
+            return False
+        if sample.at - earlier.at > DAY:
+            break
+    return True

@@ -1,4 +1,4 @@
-"""The course of one balance while it is watched: what changed, what was spent, how fast. Pure: no I/O, no clock.
+"""The trend of one balance while it is watched: what changed, what was spent, and how fast. Pure: no I/O, no clock.
 
 Amounts are in the gateway's unit. Spend is the rise of `used`, as everywhere.
 """
@@ -16,10 +16,10 @@ from apimart_cli.rules.spending import EXACT, Sample, TopUp, segments, top_ups, 
 from apimart_cli.words import Change, Outcome
 
 BARS = 20
-"""How many equal times the latest spend is shown for."""
+"""How many bars show the latest spending, each for an equally long time."""
 
 LEAST_REACH = timedelta(minutes=10)
-"""The time that a rate is taken over, at the least: charges may be booked in batches."""
+"""Least time over which a rate is taken, as charges may be booked in batches."""
 
 MOST_SAMPLES = 256
 """Most samples that are kept of one balance."""
@@ -29,38 +29,38 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Bar(NamedTuple):
-    """The spend of one of the equal times."""
+    """The spending of one of the equally long times."""
 
     spent: Decimal
     has_top_up: bool = False
 
 
 class View(NamedTuple):
-    """What is known of one balance by now."""
+    """What is known of one balance."""
 
     reading: Reading
-    """The last one that succeeded; the failed one where there was none yet."""
+    """The last one that succeeded; the last failed one if none has."""
     failure: ApimartError | None = None
-    """Why the last question was not answered; None where it was."""
+    """Why the last question was not answered; None if it was."""
     is_below: bool = False
     """Whether less is left than the profile's `min`."""
     spent: Decimal | None = None
     """Since it was first read."""
     spent_per_hour: Decimal | None = None
-    """Of late; None until two readings tell."""
+    """The present rate; None until there are two readings."""
     hours_left: Decimal | None = None
-    """How long the rest lasts at that rate; None where it has no end."""
+    """How long the rest lasts at that rate; None if it has no end."""
     bars: tuple[Bar, ...] = ()
-    """The latest spend, the oldest first."""
+    """The latest spending, the oldest bar first."""
     top_up: TopUp | None = None
-    """The latest change of what there is in all."""
+    """The latest top-up or cut."""
 
 
-class Course:
-    """One balance as it was read again and again."""
+class Trend:
+    """One balance over all its readings since the start."""
 
     def __init__(self, bar: timedelta) -> None:
-        """Show the spend of times as long as `bar`."""
+        """Show the spending in times as long as `bar`."""
         self._bar = bar
         self._reach = max(bar * BARS, LEAST_REACH)
         self._series: dict[str, _Series] = {}
@@ -69,7 +69,7 @@ class Course:
         self._last: Reading | None = None
         self._failed: Reading | None = None
         self.is_below = False
-        """Whether less is left than its `min`, as far as anybody knows."""
+        """Whether less is left than its `min`, by the last reading that showed it."""
 
     @property
     def was_read(self) -> bool:
@@ -77,7 +77,7 @@ class Course:
         return self._last is not None
 
     def take(self, reading: Reading) -> tuple[Change, ...]:
-        """Take note of a reading; return what changed with it, and nothing where nothing did."""
+        """Take note of a reading, and return what changed with it."""
         is_first = self._last is None and self._failed is None
         changes = [Change.START] if is_first else []
         changes += self._failure(reading) if reading.balance is None else self._balance(reading)
@@ -104,7 +104,7 @@ class Course:
             changes.append(Change.CHANGED)
         self._last = reading
         used = new.used_balance
-        # A charge from before the start that is given back must not hide what is spent now.
+        # Money that is given back for a charge from before the start must not hide what is spent now.
         self._lowest = used if self._lowest is None else min(self._lowest, used)
         for part in reading.parts or (reading,):
             if part.balance is None:
@@ -118,12 +118,12 @@ class Course:
         return changes
 
     def _judged(self, reading: Reading) -> bool | None:
-        """Tell whether it is below its `min`; None where nobody knows, or there is none."""
+        """Tell whether a reading is below its `min`; None if that is not known."""
         outcome = judge_reading(reading, Thresholds(min=reading.low_below))
         return None if outcome is Outcome.ERROR else outcome is Outcome.BELOW
 
     def view(self) -> View:
-        """Return what is known by now. There was a reading before."""
+        """Return what is known. There was a reading before."""
         shown = self._last or self._failed
         assert shown is not None, "there is something to show"
         failure = None if self._failed is None else self._failed.error
@@ -137,7 +137,7 @@ class Course:
         return View(shown, failure, self.is_below, spent, rate, left, bars, self._top_up)
 
     def _hours_left(self) -> Decimal | None:
-        """Return how long the rest lasts at the present rate; of what is spent together, what ends first."""
+        """Return how long the rest lasts at the present rate; for what can be spent, the part that ends first."""
         ends = [series.hours_left() for series in self._series.values()]
         return min((end for end in ends if end is not None), default=None)
 
@@ -157,16 +157,27 @@ class _Series:
         self._compared: list[Sample] = []
 
     def add(self, sample: Sample) -> TopUp | None:
-        """Add a sample; return the top-up that it confirms, or the cut."""
+        """Add a sample; return the top-up, or the cut, that it confirms.
+
+        Two samples have to agree on a change: see `top_ups`. Until they do, the sample before the change is kept.
+
+            left and used    10    60    60       60
+            compared with    -     10    10 60    60
+            returned         -     -     +50      -
+        """
+        self._keep(sample)
+        found = top_ups([*self._compared, sample])
+        level = self._compared[:1]
+        # If the sample came twice, would that be a change?
+        is_possible = not found and bool(top_ups([*level, sample, sample]))
+        self._compared = [*level, sample] if is_possible else [sample]
+        return found[-1] if found else None
+
+    def _keep(self, sample: Sample) -> None:
         self._samples.append(sample)
-        # The first one stays just outside of what is looked at, or that would not be covered.
+        # One sample before `reach` stays, or the beginning of that time would not be covered.
         while len(self._samples) > 2 and self._samples[1].at <= sample.at - self._reach:
             self._samples.popleft()
-        found = top_ups([*self._compared, sample])
-        # One alone is no proof of a change. As long as it is not confirmed, the level before it stays.
-        is_other = not found and top_ups([*self._compared[:1], sample, sample])
-        self._compared = [self._compared[0], sample] if is_other else [sample]
-        return found[-1] if found else None
 
     def spent_per_hour(self) -> Decimal | None:
         segment = self._segment()
@@ -185,7 +196,7 @@ class _Series:
             return max(Decimal(0), remain / rate)
 
     def bars(self, bar: timedelta, top_up: datetime | None) -> tuple[Bar, ...]:
-        """Return the spend of times of that length, cut back from the last sample, as far as samples reach."""
+        """Return the spending in times of that length, the last of which ends with the last sample."""
         segment = self._segment()
         start, end = segment[0].at, segment[-1].at
         count = min(BARS, (end - start) // bar)

@@ -1,1 +1,1 @@
-"""`run`: a command under a guard, before it, beside it and after it."""
+"""`run`: a command under a guard: the look before it, the watch while it runs, and the account after it."""

@@ -1,6 +1,5 @@
-"""What is told of a guarded run after its end: on standard error, and in a report for programs."""
+"""What a guarded run has cost: notes on standard error, and a report for programs."""
 
-import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -14,52 +13,53 @@ from apimart_cli.records import Run
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.guard import Limits
 from apimart_cli.screen.writing import write_note, write_warning
+from apimart_cli.text import iso_time
 from apimart_cli.words import Scope
 
 
-class Account(NamedTuple):
+class FinishedRun(NamedTuple):
     """A run that is over."""
 
     run: Run
     seconds: float
     """How long the command ran."""
     code: ExitCode
-    """What apimart says of it, whatever the command ended with."""
+    """What apimart itself says of the run; the command may have ended with another code."""
     limits: Limits
     before: Sequence[Reading]
     after: Sequence[Reading]
-    """The last readings; none where the command was not started."""
+    """The last readings; none if the command was not started."""
     others: int | None
-    """How many other runs of the key were under way meanwhile; None where nobody knows."""
+    """How many other runs of the key were under way meanwhile; None if that is not known."""
     counted: Scope = Scope.KEY
-    """Whether what was spent is what the key has used, or what its account has."""
+    """Which `used` was counted as spent: that of the key, or that of its account."""
 
 
-def close(account: Account, report: Path | None, *, left: Decimal | None = None) -> None:
-    """Tell what the run has cost, if it was started, and write the report, if one is wanted.
+def close(finished: FinishedRun, report: Path | None, *, left: Decimal | None = None) -> None:
+    """Say what the run has cost, if it was started, and write the report, if one is asked for.
 
-    A report that cannot be written is a warning: the exit code is the command's.
+    A report that cannot be written is only a warning, as the exit code is the command's.
     """
-    run = account.run
-    if account.after and account.code is not ExitCode.USAGE:
-        seconds = account.seconds
+    run = finished.run
+    if finished.after and finished.code is not ExitCode.USAGE:
+        seconds = finished.seconds
         cost = spent_in_words(run.spent, seconds=seconds, is_settled=run.is_settled, left=left, unit=run.unit)
         write_note(cost)
-        if account.others:
-            write_note(others_in_words(account.others))
+        if finished.others:
+            write_note(others_in_words(finished.others))
     if report is not None:
         try:
-            _write(report, _document(account))
+            _write(report, _document(finished))
         except UnsafeError as error:
             write_warning(f"the report {report} could not be written: {error.reason(report)}", error.hint(is_read=True))
         except OSError as error:
             write_warning(f"the report {report} could not be written: {error.strerror}", "name another place for it")
 
 
-def _document(account: Account) -> str:
+def _document(finished: FinishedRun) -> str:
     from apimart_cli.output.json import days_of, reading_document, render_document
 
-    run, limits = account.run, account.limits
+    run, limits = finished.run, finished.limits
     assert run.ended is not None, "it is over"
     return render_document(
         {
@@ -67,11 +67,11 @@ def _document(account: Account) -> str:
             "profile": run.profile,
             "key_id": run.key_id or None,
             "host": run.host,
-            "began_at": f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
-            "ended_at": f"{run.ended:%Y-%m-%dT%H:%M:%SZ}",
-            "seconds": Decimal(f"{account.seconds:.3f}"),
+            "began_at": iso_time(run.began),
+            "ended_at": iso_time(run.ended),
+            "seconds": Decimal(f"{finished.seconds:.3f}"),
             "exit_code": run.exit_code,
-            "apimart_exit_code": int(account.code),
+            "apimart_exit_code": int(finished.code),
             "stopped_by": run.stopped_by,
             "stopped": run.was_stopped,
             "could_not_stop": run.could_not_stop,
@@ -79,12 +79,12 @@ def _document(account: Account) -> str:
             "max_spend": limits.max_spend,
             "min_runway_days": days_of(limits.min_runway),
             "spent": run.spent,
-            "counted": account.counted,
+            "counted": finished.counted,
             "settled": run.is_settled,
             "unit": run.unit,
-            "other_runs": account.others,
-            "before": list(map(reading_document, account.before)),
-            "after": list(map(reading_document, account.after)),
+            "other_runs": finished.others,
+            "before": list(map(reading_document, finished.before)),
+            "after": list(map(reading_document, finished.after)),
         }
     )
 
@@ -93,6 +93,6 @@ def _write(path: Path, text: str) -> None:
     """Write the file whole or not at all. A link in its place is replaced."""
     with (
         found_for_output(path, trusted_owners()) as place,
-        place.replaced(f".{path.name}.{os.getpid()}.new", mode=0o666) as file,
+        place.replaced(mode=0o666) as file,
     ):
         file.write(text.encode("ascii"))

@@ -1,26 +1,26 @@
 """Looking at the balances of one key again and again: settings in, what the guard needs to know out.
 
-After a command: the gateway may book the last charges some seconds late.
+`settle` does so after the command has ended, because the gateway may book the last charges some seconds late.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from math import inf
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Setting, Settings
-from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError
-from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.keys.sources import KeptKey
-from apimart_cli.processes.signals import asked_to_end, held_back
-from apimart_cli.readings.forecasts import Forecasts, record
+from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError, longest_retry_after
+from apimart_cli.processes.signals import asked_to_end, start_thread
+from apimart_cli.readings.forecasts import record
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.guard import Guard, Limits, Look
 from apimart_cli.words import Outcome, ScopeChoice
+
+if TYPE_CHECKING:
+    from apimart_cli.readings.book_forecasts import BookForecasts
 
 SOURCE = "run"
 """What the ledger calls the command that asked."""
@@ -34,17 +34,17 @@ class Sight(NamedTuple):
 
     look: Look
     readings: Sequence[Reading]
-    """Of the key, and of the account where it is asked for."""
+    """That of the key, and that of the account if it was asked for."""
     failure: ApimartError | None
-    """Why something that a limit needs is not known."""
+    """Why something that a limit needs is not known; None if all of it is known."""
     has_no_forecast: bool
-    """Whether nobody can tell whether what is left lasts long enough."""
+    """Whether it is not known whether what is left lasts long enough."""
     is_history_unread: bool = False
-    """Whether that is because there is a history that cannot be read."""
+    """Whether that is because the history cannot be read."""
 
 
 class Looking:
-    """Asks for the key, whose `used` tells what is spent, and for what `--scope` names where a limit needs that."""
+    """Asks for the key, as its `used` tells what is spent, and for the balances of `--scope` if a limit needs them."""
 
     def __init__(
         self,
@@ -52,59 +52,63 @@ class Looking:
         limits: Limits,
         *,
         trace: Trace | None = None,
-        told: Callable[[Sequence[Reading]], None] | None = None,
+        on_readings: Callable[[Sequence[Reading]], None] | None = None,
     ) -> None:
-        """Look at what `limits` need; `told` is called with each reading that is held to them."""
+        """Look at what `limits` need; `on_readings` takes the readings of each look that are held to them."""
         is_key_enough = settings.scope.value is ScopeChoice.KEY or not limits.need_what_is_left
         scope = ScopeChoice.KEY if is_key_enough else ScopeChoice.BOTH
         self._held = ScopeChoice.KEY if is_key_enough else settings.scope.value
         self._limits = limits
         self._trace = trace
-        self._told = told
+        self._on_readings = on_readings
         self._recorded_at = time.monotonic()
         self._key_after = -inf
-        """From when on a key that no limit needs is asked again, after it failed with `_key_failed`."""
+        """When to ask again for a key that no limit needs, after it failed as `_key_failed` says."""
         self._key_failed: Reading | None = None
         self._account_after: float | None = None
-        """From when on the account of an unlimited key is asked, too, although no limit holds it; None is not known."""
-        key = settings.api_key
-        if not isinstance(key.value, GivenKey | NoKey):
-            # Its source may ask a person each time.
-            key = Setting(KeptKey(key.value), key.source)
-        self.settings = settings._replace(api_key=key, scope=Setting(scope, settings.scope.source))
+        """When to ask for the account of an unlimited key, too, although no limit needs it; None if not yet known."""
+        self.settings = settings._replace(scope=Setting(scope, settings.scope.source))
 
     def first(self) -> Sight:
-        """Look for the first time: with progress, warnings, and failures on standard error, and recorded.
+        """Look for the first time, with progress, warnings and failures on standard error, and record the readings.
 
-        Raises ConfigError for a key file that others can read or change, and AuthError where there is no key.
+        Raises ConfigError for a key file that others can read or change, and AuthError if there is no key.
         """
         from apimart_cli.readings.take import take_readings
 
-        settings, forecasts = self.settings, self._forecasts()
+        settings = self.settings
         with take_readings(
-            [settings], source=SOURCE, refuse_exposed=True, trace=self._trace, forecasts=forecasts
+            [settings],
+            source=SOURCE,
+            refuse_exposed=True,
+            trace=self._trace,
+            forecast_patience=self._forecast_patience,
+            books=self._books(),
         ) as taken:
             (only,) = taken
         if only.lacks_account:
-            # Later a missing account is an answer that cannot be trusted, as it is for a scope that was chosen.
+            # From now on only the key is asked: to `ask_again`, a missing account is an answer that cannot be trusted.
             self._held = ScopeChoice.KEY
             self._account_after = inf
-            self.settings = settings._replace(scope=settings.scope._replace(value=ScopeChoice.KEY))
+            self.settings = _with_scope(settings, ScopeChoice.KEY)
             return self._sight(only.readings)
         return self._sight([*only.readings, *self._account_of_unlimited(only.readings)])
 
     def again(self, *, is_last: bool = False, needs_account: bool = False) -> Sight:
-        """Look once more, without a word, in any thread; `needs_account` where what the account has used is counted."""
+        """Look once more. Writes nothing, and may run in any thread. `needs_account` asks for the account, too."""
         from apimart_cli.readings.take import ask_again
 
         settings, after = self.settings, self._account_after
         before: Sequence[Reading] = ()
         if self._key_failed is not None and time.monotonic() < self._key_after:
-            settings = settings._replace(scope=Setting(ScopeChoice.ACCOUNT, settings.scope.source))
+            settings = _with_scope(settings, ScopeChoice.ACCOUNT)
             before = [self._key_failed]
         elif needs_account or (after is not None and time.monotonic() >= after):
-            settings = settings._replace(scope=Setting(ScopeChoice.BOTH, settings.scope.source))
-        readings = [*before, *ask_again(settings, trace=self._trace, forecasts=self._forecasts())]
+            settings = _with_scope(settings, ScopeChoice.BOTH)
+        readings = [
+            *before,
+            *ask_again(settings, trace=self._trace, forecast_patience=self._forecast_patience, books=self._books()),
+        ]
         sight = self._sight(readings, needs_account=needs_account)
         if is_last or time.monotonic() - self._recorded_at >= RECORD_EVERY:
             self._record(sight.readings)
@@ -128,27 +132,31 @@ class Looking:
         return self.settings.timeout.value
 
     def left_of_key(self, sight: Sight) -> Decimal | None:
-        """Return what the key itself has left; None where that is unlimited or not known."""
+        """Return what the key itself has left; None if that is unlimited or not known."""
         return least(sight.readings[:1])
 
-    def _forecasts(self) -> Forecasts | None:
+    @property
+    def _forecast_patience(self) -> float | None:
+        return None if self._limits.min_runway is None else self.settings.timeout.value
+
+    def _books(self) -> "BookForecasts | None":
+        """Return what the gateway's books say, for one look; None if no limit needs a forecast."""
         if self._limits.min_runway is None:
             return None
         from apimart_cli.readings.book_forecasts import gate_books
 
-        return Forecasts([self.settings], patience=self.settings.timeout.value, books=gate_books([self.settings]))
+        return gate_books([self.settings])
 
     def _account_of_unlimited(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Ask for the account, where only a key is known that is unlimited: some gateways never count what it uses."""
+        """Ask for the account if only an unlimited key was asked: some gateways never count what such a key uses."""
         if len(readings) > 1 or not _is_unlimited(readings[0]) or self._limits.max_spend is None:
             return ()
         from apimart_cli.readings.take import ask_again
 
-        scope = Setting(ScopeChoice.ACCOUNT, self.settings.scope.source)
-        return ask_again(self.settings._replace(scope=scope), trace=self._trace)
+        return ask_again(_with_scope(self.settings, ScopeChoice.ACCOUNT), trace=self._trace)
 
     def _plan_for_account(self, readings: Sequence[Reading]) -> None:
-        """Decide from when on the account of an unlimited key is asked; where it has none, the key alone has to do."""
+        """Decide when the account of an unlimited key is asked next; without an account, the key alone is counted."""
         if not _is_unlimited(readings[0]) or self._limits.max_spend is None:
             return
         error = readings[1].error if len(readings) > 1 else None
@@ -158,7 +166,7 @@ class Looking:
             self._account_after = 0.0 if error is None else inf
 
     def _plan_for_key(self, key: Reading) -> None:
-        """Leave a key that no limit needs alone for as long as the gateway asks; what a limit needs is asked for."""
+        """After a failed key that no limit needs, do not ask for it for as long as the gateway says."""
         is_needed = self._held is not ScopeChoice.ACCOUNT or self._limits.max_spend is not None
         if is_needed or key is self._key_failed or not isinstance(key.error, UnavailableError):
             return
@@ -170,8 +178,8 @@ class Looking:
         held = self.held(readings)
         self._plan_for_key(key)
         self._plan_for_account(readings)
-        if self._told is not None:
-            self._told(held)
+        if self._on_readings is not None:
+            self._on_readings(held)
         needed = [*(held if limits.need_what_is_left else ()), *([key] if limits.max_spend is not None else ())]
         if needs_account and account is not None:
             needed.append(account)
@@ -190,7 +198,9 @@ class Looking:
                 is_blind=failure is not None,
                 must_pay=any(isinstance(reading.error, PaymentRequiredError) for reading in readings),
                 ends_too_soon=Outcome.BELOW in outcomes,
-                retry_after=_retry_after(needed),
+                retry_after=longest_retry_after(
+                    part.error for reading in needed for part in (reading.parts or (reading,))
+                ),
             ),
             readings,
             failure,
@@ -201,13 +211,17 @@ class Looking:
     def _record(self, readings: Sequence[Reading]) -> None:
         self._recorded_at = time.monotonic()
         if self.settings.record.value:
-            # The ledger never changes what a command does, and the first look has warned.
+            # The first look has warned of a ledger that fails.
             with suppress(Exception):
                 record(self.settings.history.value, readings, SOURCE)
 
 
+def _with_scope(settings: Settings, scope: ScopeChoice) -> Settings:
+    return settings._replace(scope=settings.scope._replace(value=scope))
+
+
 def least(held: Sequence[Reading]) -> Decimal | None:
-    """Return the least of what is left and known; None where it is unlimited, or nothing is known."""
+    """Return the least of what is left, as far as it is known; None if all is unlimited, or nothing is known."""
     balances = [part.balance for reading in held for part in (reading.parts or (reading,))]
     return min((each.remain_balance for each in balances if each and each.remain_balance is not None), default=None)
 
@@ -216,21 +230,14 @@ def _is_unlimited(key: Reading) -> bool:
     return key.balance is not None and key.balance.unlimited_quota
 
 
-def _retry_after(needed: Sequence[Reading]) -> float | None:
-    """Return for how long the gateway asked to be left alone with what a limit needs."""
-    errors = [part.error for reading in needed for part in (reading.parts or (reading,))]
-    pauses = [error.retry_after for error in errors if isinstance(error, UnavailableError)]
-    return max((pause for pause in pauses if pause is not None), default=None)
-
-
 SETTLE_PAUSE, SETTLE_LIMIT = 5.0, 15.0
-"""Seconds between two looks that have to agree, and for which that is waited for."""
+"""Seconds between two looks that have to agree, and most seconds to wait until two do."""
 
 
 def settle(looking: Looking, guard: Guard, latest: Sight, *, waits: bool) -> tuple[Sight, bool]:
-    """Look until two looks agree, or just once; return the last look that told something, and whether two agreed.
+    """Look until two looks agree; without `waits`, look once. A signal that ends processes ends the waiting.
 
-    A signal that ends processes cuts it short.
+    Return the last look that told something, and whether two agreed.
     """
     give_up_at = time.monotonic() + SETTLE_LIMIT
     before: Decimal | None = None
@@ -251,9 +258,9 @@ def settle(looking: Looking, guard: Guard, latest: Sight, *, waits: bool) -> tup
 
 
 def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_account: bool) -> Sight | None:
-    """Look in another thread; leave it alone when we are asked to end, which tells whether that was within seconds.
+    """Look in another thread. If asked to end, return None without waiting for it.
 
-    Raises what the look raises.
+    `is_ended` waits so many seconds and tells whether we were asked to end. Raises what the look raises.
     """
     sights: list[Sight] = []
     failures: list[Exception] = []
@@ -261,15 +268,12 @@ def _look_unless(is_ended: Callable[[float], bool], looking: Looking, *, needs_a
     def look() -> None:
         try:
             sights.append(looking.again(is_last=True, needs_account=needs_account))
-        except Exception as error:  # noqa: BLE001  # raised again where it is known how to tell it
+        except Exception as error:  # noqa: BLE001  # raised again in the main thread
             failures.append(error)
 
-    thread = threading.Thread(target=look, daemon=True)
-    with held_back():
-        try:
-            thread.start()
-        except RuntimeError:  # the system starts no thread
-            return None
+    thread = start_thread(look, "look")
+    if thread is None:
+        return None
     while thread.is_alive() and not is_ended(0.005):
         pass
     if failures:

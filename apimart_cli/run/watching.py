@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from apimart_cli.errors import NO_THREAD_HINT, ApimartError, UnavailableError, UsageError, bug
+from apimart_cli.errors import ApimartError, UnavailableError, bug, no_thread
 from apimart_cli.output.columns import doubt_in_words
 from apimart_cli.records import Run
 from apimart_cli.rules.balance import Reading
@@ -20,40 +20,40 @@ from apimart_cli.screen.writing import write_warning
 from apimart_cli.words import StoppedBy
 
 _LONGEST_TICK = 2.0
-"""Seconds between two questions whether to stop; after more than that we were stopped ourselves (Ctrl-Z)."""
+"""Most seconds between two calls of `must_stop`; after more than that we were suspended ourselves (Ctrl-Z)."""
 
 _LATE = 15.0
-"""Seconds by which a look may be late before it counts as one that told nothing: the machine may be busy."""
+"""Seconds by which a look may be late, as the machine may be busy; after that it counts as one that told nothing."""
 
 _REST = 0.5
-"""Seconds after a failure of ours before it is tried again."""
+"""Seconds to wait after a failure of ours before the next look."""
 
 _LONGEST_WAIT = 60.0
 """Most seconds to wait at a stretch."""
 
 _MOST_THREADS = 4
-"""Most threads that look: one that hangs is replaced, and may hang for ever."""
+"""Most threads that look: one that hangs is replaced, and never ended."""
 
 NOTHING_KNOWN = Decimal("Infinity")
-"""Stands for what is left where that is unlimited or not known."""
+"""Stands for an amount that is unlimited or not known: no other one is more."""
 
 
 class Watch:
     """Looks again and again in a thread of its own, from the beginning of the block to its end.
 
-    Whatever fails in that thread is blindness, never the end of looking; and where no look comes back, that is
+    A failure in that thread counts as blindness and never ends the looking. A look that does not come back counts as
     blindness, too.
     """
 
     def __init__(self, guard: Guard, looking: Looking, first: Sight, *, advice: str, register: "Register") -> None:
         self.latest = first
-        """The last look that told something of every limit, or the first one."""
+        """The last look that told enough about every limit, or the first look."""
         self.failure = first.failure
-        """Why the last look did not tell enough; None where it did."""
+        """Why the last look did not tell enough; None if it did."""
         self.last_readings = first.readings
-        """Those of the last look, whatever they told."""
+        """The readings of the last look, failed ones included."""
         self.spent = guard.spent
-        """What was spent at the last look, or at that which decided to stop."""
+        """What was spent by the last look, or by the look that decided to stop."""
         self.stopped_by: StoppedBy | None = None
         """Why the command has to be stopped, once that is decided."""
         self._guard = guard
@@ -67,27 +67,25 @@ class Watch:
         self._is_woken = threading.Event()
         self._threads: list[threading.Thread] = []
         self._verdict: StoppedBy | None = None
-        """What the last look has decided: a later one that tells something else does not take it back."""
+        """Why a look has decided to stop; later looks do not change that."""
         self._unjudged_since: float | None = None
 
     def __enter__(self) -> "Watch":
         """Begin to look. Raises UsageError where the system starts no thread."""
-        try:
-            self._start_looking(self._begin)
-        except RuntimeError:
-            raise UsageError("nothing can be guarded: the system starts no thread", NO_THREAD_HINT) from None
+        if not self._start_looking(self._begin):
+            raise no_thread("nothing can be guarded")
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        """Look no more. A question that is under way is left to itself: its thread holds nobody up."""
+        """Look no more. A question that is under way is not waited for: its thread ends with the process."""
         with self._lock:
             self._is_over.set()
         self._is_woken.set()
 
     def must_stop(self) -> bool:
-        """Tell whether the command has to be stopped now. Where that cannot be judged for too long, it has to."""
+        """Tell whether the command must be stopped now. It must if that cannot be judged for too long."""
         if self.stopped_by is None:
             try:
                 with self._lock:
@@ -95,7 +93,7 @@ class Watch:
                 if self.stopped_by is None:
                     self._look_after_looks()
                 self._unjudged_since = None
-            except Exception as error:  # noqa: BLE001  # a guard that cannot judge is blind; the command has its time
+            except Exception as error:  # noqa: BLE001  # a guard that cannot judge is blind: the command has `max_blind` seconds
                 self._note_unjudged(error)
         return self.stopped_by is not None
 
@@ -107,7 +105,7 @@ class Watch:
             self.failure, self.stopped_by = bug(error), StoppedBy.BLIND
 
     def _look_after_looks(self) -> None:
-        """Take a look that has not come back for one that told nothing, and have another thread look."""
+        """Count a look that has not come back as one that told nothing, and start another thread that looks."""
         with self._lock:
             due, now = self._guard.next_look(), self._now()
             if now < due + self._looking.patience + _LATE:
@@ -120,28 +118,28 @@ class Watch:
             self._tell_blindness(self.failure)
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if len(self._threads) < _MOST_THREADS:
-            with suppress(RuntimeError):
-                self._start_looking(self._run)
+            self._start_looking(self._run)
 
-    def _start_looking(self, target: Callable[[], None]) -> None:
-        from apimart_cli.processes.signals import held_back
+    def _start_looking(self, work: Callable[[], None]) -> bool:
+        """Start a thread that looks; return whether the system started one."""
+        from apimart_cli.processes.signals import start_thread
 
-        thread = threading.Thread(target=target, name="apimart-guard", daemon=True)
-        with held_back():
-            thread.start()
-        self._threads.append(thread)
+        thread = start_thread(work, "guard")
+        if thread is not None:
+            self._threads.append(thread)
+        return thread is not None
 
     def held(self) -> Reading:
-        """Return the reading that says least is left, of those of the last look that are held to the limits."""
+        """Return the reading with the least left, of those of the last look that are held to the limits."""
         held = self._looking.held(self.last_readings or self.latest.readings)
         return min(held, key=lambda reading: NOTHING_KNOWN if (left := least([reading])) is None else left)
 
     def _now(self) -> float:
-        """Return the time, without that which we were stopped for: neither did the command spend, nor did we look."""
+        """Return the time without the seconds for which we were suspended: then the command did not run either."""
         asked_at = time.monotonic()
         if asked_at - self._asked_at > _LONGEST_TICK:
             self._stopped_for += asked_at - self._asked_at
-            # Others may have spent meanwhile: the first thing is a look.
+            # Others may have spent meanwhile, so look at once.
             self._is_woken.set()
         self._asked_at = asked_at
         return asked_at - self._stopped_for
@@ -156,15 +154,15 @@ class Watch:
             try:
                 if self._wait_for_turn():
                     self._take(self._look())
-            except BaseException as error:  # noqa: BLE001  # the end of this thread would be the end of looking
-                # Where even that fails, `must_stop` finds that looks are missing.
+            except BaseException as error:  # noqa: BLE001  # an exception that ends this thread would end the looking
+                # If even that fails, `must_stop` finds that looks are missing.
                 with suppress(BaseException):
                     self._take(_nothing_seen(error))
                 with suppress(BaseException):
                     time.sleep(_REST)
 
     def _wait_for_turn(self) -> bool:
-        """Wait until it is time to look, and return True; False when the command is over."""
+        """Wait until it is time to look, and return True; return False if the command is over."""
         while not self._is_over.is_set():
             with self._lock:
                 now = self._now()
@@ -179,11 +177,11 @@ class Watch:
     def _look(self) -> Sight:
         try:
             return self._looking.again(needs_account=self._guard.counts_account)
-        except Exception as error:  # noqa: BLE001  # a guard that failed must not go on as though it saw something
+        except Exception as error:  # noqa: BLE001  # after a failure, the guard must count as blind
             return _nothing_seen(error)
 
     def _take(self, sight: Sight) -> None:
-        """Hold a look to the limits; then tell what there is to tell, which nothing depends on."""
+        """Hold a look to the limits; then write the warnings about it, and note in the ledger that the run goes on."""
         with self._lock:
             if self._is_over.is_set():
                 return
@@ -220,20 +218,20 @@ def _nothing_seen(error: BaseException) -> Sight:
 
 
 class Register:
-    """Tells the ledger that a run is under way, so that others of the same key know of it. Best effort."""
+    """Notes in the ledger that a run is under way, for other runs of the same key. Failures are silent."""
 
     def __init__(self, path: Path | None, run: Run, *, patience: float) -> None:
-        """Register `run` in the ledger at `path`; nothing is where that is None. Looks take `patience` seconds."""
+        """Register `run` in the ledger at `path`, or nowhere if that is None. Looks take up to `patience` seconds."""
         self.run = run
         self.command: int | None = None
-        """The number of the command's process, once that is there."""
+        """The number of the command's process, once it is started."""
         self._path = path
         self._patience = patience
         self._number: int | None = None
         self._one_at_a_time = threading.Lock()
 
     def begin(self) -> None:
-        """Say that it has begun."""
+        """Note that the run has begun."""
         if self._path is not None:
             from apimart_cli.ledger.runs import begin
             from apimart_cli.processes.table import are_gone
@@ -244,7 +242,7 @@ class Register:
                 )
 
     def beat(self, seconds: float) -> None:
-        """Say that it goes on, and that the next look comes in so many seconds."""
+        """Note that the run goes on, and that the next look comes in so many seconds."""
         if self._path is not None and self._number is not None:
             from apimart_cli.ledger.runs import beat
 
@@ -252,17 +250,18 @@ class Register:
                 beat(self._path, self._number, self._alive_until(seconds), processes=self._processes())
 
     def finish(self, run: Run) -> int | None:
-        """Say how it ended; return how many others of its key were under way meanwhile, None where nobody knows."""
+        """Note how the run ended, and return how many other runs of its key were under way; None if not known."""
         if self._path is not None:
             from apimart_cli.ledger.runs import finish
 
-            # A command may end before it is written that it has begun; either takes a quarter of a second at most.
+            # The note that a short command has begun may still be being written: wait for it. Each note takes a quarter
+            # of a second at most.
             with self._one_at_a_time, suppress(Exception):
                 return finish(self._path, self._number, run)
         return None
 
     def _processes(self) -> str | None:
-        """Return what names us and the command: when both are gone, the run is over, whoever saw the end."""
+        """Return what names us and the command: when both are gone, the run is over, even if its end was not noted."""
         from apimart_cli.processes.table import identity_of
 
         return identity_of(os.getpid(), *([] if self.command is None else [self.command]))
@@ -272,4 +271,4 @@ class Register:
 
 
 _MARGIN = 30.0
-"""Seconds that a run may be late before it is taken for dead."""
+"""Seconds by which a sign of life may be late before the run counts as dead."""

@@ -1,8 +1,6 @@
-"""How the sandbox behaves: its amounts, and the failures that can be rehearsed. Pure: no I/O.
+"""How the sandbox behaves: its amounts, its failures, and a made-up past that ends at the amounts.
 
-A made-up past for the sandbox: days of bursts, nights, weekends and a top-up, which end at given amounts.
-
-Pure and deterministic: the same seed and amounts give the same past.
+Pure: no I/O. The same seed and amounts give the same past.
 """
 
 import math
@@ -13,9 +11,17 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import NamedTuple
 
+_PLACES = Decimal("0.000001")
+
+_EVERY = timedelta(minutes=30)
+"""Time between two readings of the past."""
+
+_TOP_UP = Decimal(10)
+"""Most that the top-up of the past adds."""
+
 
 class Fault(StrEnum):
-    """Every failure that can be rehearsed."""
+    """The failures that can be rehearsed."""
 
     UNAUTHORIZED = "unauthorized"
     UNKNOWN_KEY = "unknown-key"
@@ -39,13 +45,13 @@ class Fault(StrEnum):
 
 
 class Funds(NamedTuple):
-    """What a key or an account has at the start. Amounts are in the gateway's unit; `remain` None means unlimited."""
+    """What a key or an account has. Amounts are in the gateway's unit; `remain` None means unlimited."""
 
     remain: Decimal | None
     used: Decimal
 
     def after(self, spent: Decimal) -> "Funds":
-        """Return what is there after `spent`: a limited balance ends at zero, and no more than it had is used."""
+        """Return the funds after `spent`. A limited balance ends at zero, and no more than it had is spent."""
         if self.remain is None:
             return Funds(None, self.used + spent)
         spent = min(spent, self.remain)
@@ -53,7 +59,7 @@ class Funds(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Money that comes in: a top-up adds to what is left, a refund takes as much from what is used."""
+    """Money that comes in: a top-up adds to what is left. A refund also takes as much from what is used."""
 
     amount: Decimal
     after: float
@@ -67,37 +73,37 @@ class Scenario(NamedTuple):
     key: Funds = Funds(Decimal("10.5"), Decimal("2.3"))
     account: Funds = Funds(Decimal("100.0"), Decimal("25.5"))
     burn: Decimal = Decimal(0)
-    """How much is spent in a second."""
+    """Amount spent each second."""
     lag: float = 0.0
-    """Seconds between two bookings of what was spent: it is seen late, and all at once."""
+    """Seconds between two bookings: what was spent is seen late, and all at once."""
     moves: tuple[Move, ...] = ()
-    """Top-ups and refunds, of the key and the account alike."""
+    """Top-ups and refunds, for the key and the account alike."""
     latency: float = 0.0
     """Seconds before each answer."""
     fault: Fault | None = None
     fault_after: float = 0.0
     """Seconds from the start to the fault."""
     fault_for: float | None = None
-    """Seconds that the fault lasts; None lasts to the end."""
+    """Seconds that the fault lasts; None for ever."""
     retry_after: float = 1.0
-    """Seconds for which a rate limit asks not to be asked again."""
+    """The `Retry-After` of a rate limit, in seconds."""
     days: int = 0
     """How many days before the start are in the books."""
 
     def fault_at(self, elapsed: float) -> Fault | None:
-        """Return the failure that is rehearsed so many seconds after the start."""
+        """Return the failure at that time, in seconds from the start; None if there is none."""
         begun = elapsed - self.fault_after
         is_over = self.fault_for is not None and begun >= self.fault_for
         return self.fault if begun >= 0 and not is_over else None
 
     def funds_at(self, funds: Funds, elapsed: float) -> Funds:
-        """Return what has become of `funds` so many seconds after the start."""
+        """Return what is left of `funds` at that time, in seconds from the start."""
         seconds = elapsed - elapsed % self.lag if self.lag else elapsed
         spent = (self.burn * Decimal(seconds)).quantize(_PLACES).normalize() if self.burn else Decimal(0)
         came = [move for move in self.moves if move.after <= elapsed]
         added = sum((move.amount for move in came if not move.is_refund), Decimal(0))
         given_back = sum((move.amount for move in came if move.is_refund), Decimal(0))
-        # A sum with zero would keep an amount's value and change its digits.
+        # A sum with zero would keep the value of an amount, but change its digits.
         if added and funds.remain is not None:
             funds = funds._replace(remain=funds.remain + added)
         funds = funds.after(spent) if spent else funds
@@ -106,15 +112,8 @@ class Scenario(NamedTuple):
         return Funds(None if funds.remain is None else funds.remain + given_back, funds.used - given_back)
 
 
-_PLACES = Decimal("0.000001")
-
-
-_EVERY = timedelta(minutes=30)
-_TOP_UP = Decimal(10)
-
-
 class Past(NamedTuple):
-    """What was read at one moment. Amounts are in the gateway's unit; `remain` None means unlimited."""
+    """A reading of the past. Amounts are in the gateway's unit; `remain` None means unlimited."""
 
     at: datetime
     remain: Decimal | None
@@ -122,9 +121,10 @@ class Past(NamedTuple):
 
 
 def past(end: datetime, funds: Funds, days: int, *, seed: int = 1) -> list[Past]:
-    """Return readings of so many days up to `end`, about every half hour; the last one is exactly `funds`, at `end`.
+    """Return readings of `days` days, about one each half hour. The last one is at `end`, and is exactly `funds`.
 
-    All that is used was used in these days, in bursts. A limited balance was topped up once, half-way.
+    Everything that is used was used in these days: in bursts, less at night and on weekends. A limited balance was
+    topped up once, half-way.
     """
     dice = random.Random(seed)  # noqa: S311  # the same dice each time is the point
     moments = list(_moments(end, days, dice))
@@ -139,14 +139,14 @@ def past(end: datetime, funds: Funds, days: int, *, seed: int = 1) -> list[Past]
 def _moments(end: datetime, days: int, dice: random.Random) -> Iterator[datetime]:
     count = days * (timedelta(days=1) // _EVERY)
     for number in range(count, 0, -1):
-        # The first reading is not moved: so many whole days are there to be seen.
+        # The first reading is not moved, so that the past has that many whole days.
         moved = timedelta(seconds=0 if number == count else dice.randrange(-600, 600))
         yield (end - number * _EVERY + moved).replace(microsecond=end.microsecond)
     yield end
 
 
 def _levels(moments: list[datetime], used: Decimal, dice: random.Random) -> list[Decimal]:
-    """Return what was used at each moment: from 0 to `used`, never falling."""
+    """Return what was used by each moment: it rises from 0 to `used`, and never falls."""
     total, totals, busy = 0.0, [0.0], False
     for moment in moments[1:]:
         busy = dice.random() < (0.75 if busy else 0.2)

@@ -1,11 +1,8 @@
-"""What the sandbox answers.
+"""The sandbox's server, and what it answers.
 
-It follows the gateway's public reference; fields and bodies that are not documented there were observed in 2026: the
-credits beside the balances (1 credit = 0.10), and errors as `{"error": {"message": ..., "type": ...}}`.
-
-The sandbox's server.
-
-It shares no code with `gateway`, so that a mistake in one cannot be cancelled out by the same mistake in the other.
+The answers follow the gateway's public reference. Fields and bodies that are not in it were observed in 2026: the
+credits beside the balances (1 credit = 0.10), and errors as `{"error": {"message": ..., "type": ...}}`. It shares no
+code with `gateway`, so that a mistake in one cannot be cancelled out by the same mistake in the other.
 """
 
 import errno
@@ -28,102 +25,25 @@ from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 if TYPE_CHECKING:
     from apimart_cli.sandbox.books import Books
 
+API_KEY = "sk-sandbox-0000000000000000"
+"""A made-up key. The sandbox accepts every well-formed one."""
+
 CREDITS_PER_UNIT = 10
 
 EXACT_DIGITS = 100
-"""Enough precision to round nothing."""
+"""Enough precision that nothing is rounded."""
 
 USAGE_PATHS = frozenset({"/v1/usage", "/usage"})
 
+AGO = timedelta(seconds=60)
+"""From the end of the made-up past to the start, so that readings that are taken at once come after it."""
+
 _WELL_FORMED = re.compile(r"Bearer sk-[!-~]+")
-
-
-class Answer(NamedTuple):
-    """One answer: what goes over the wire."""
-
-    status: int
-    body: str
-    content_type: str = "application/json; charset=utf-8"
-    headers: Mapping[str, str] = MappingProxyType({})
-
-
-def answer(
-    path: str,
-    authorization: str | None,
-    scenario: Scenario,
-    elapsed: float,
-    books: "Callable[[], Books] | None" = None,
-) -> Answer:
-    """Return what the sandbox answers to one question, so many seconds after the start; `books` gives its books."""
-    address, _, query = path.partition("?")
-    is_of_books = books is not None and address in USAGE_PATHS
-    funds = {
-        "/v1/balance": scenario.key,
-        "/balance": scenario.key,
-        "/v1/user/balance": scenario.account,
-        "/user/balance": scenario.account,
-    }.get(address)
-    if funds is None and not is_of_books:
-        return _error(404, f"Invalid URL (GET {path})", "invalid_request_error")
-    if authorization is None:
-        return Answer(401, json.dumps({"success": False, "message": "No Authorization header"}))
-    if not _WELL_FORMED.fullmatch(authorization):
-        return _error(401, "invalid API key", "apimart_error")
-    if (fault := scenario.fault_at(elapsed)) is not None and not fault.is_of_books:
-        return _with_delay(_FAULTS[fault], scenario.retry_after)
-    if funds is None:
-        assert books is not None, "nothing else is left"
-        told = books().answer(query, scenario, elapsed)
-        return Answer(told.status, told.body, headers=told.headers)
-    with localcontext(prec=EXACT_DIGITS):
-        return Answer(200, _balance_body(scenario.funds_at(funds, elapsed)))
-
-
-def _with_delay(failure: Answer, seconds: float) -> Answer:
-    """Return a failure with the delay of the scenario, where it asks for one."""
-    return failure._replace(headers={"Retry-After": f"{seconds:.0f}"}) if failure.headers else failure
-
-
-def _balance_body(funds: Funds) -> str:
-    """Return the documented object, amounts written with all their digits (the library would make them floats)."""
-    limited = funds.remain is not None
-    remain = funds.remain if funds.remain is not None else Decimal(-1)
-    remain_credits = remain * CREDITS_PER_UNIT if limited else remain
-    return (
-        f'{{"success":true,"remain_balance":{remain:f},"remain_credits":{remain_credits:f},'
-        f'"used_balance":{funds.used:f},"used_credits":{funds.used * CREDITS_PER_UNIT:f},'
-        f'"unlimited_quota":{"false" if limited else "true"}}}'
-    )
-
-
-def _error(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> Answer:
-    body = json.dumps({"error": {"code": status, "message": message, "type": kind}})
-    return Answer(status, body, headers=headers or {})
-
-
-_FAULTS: Mapping[Fault, Answer] = {
-    Fault.UNAUTHORIZED: _error(401, "invalid API key (request id: sandbox)", "apimart_error"),
-    Fault.UNKNOWN_KEY: Answer(200, json.dumps({"success": False, "message": "Failed to get token info"})),
-    Fault.PAYMENT_REQUIRED: _error(402, "insufficient balance", "payment_required"),
-    Fault.RATE_LIMIT: _error(429, "rate limit exceeded", "rate_limit_error", {"Retry-After": "1"}),
-    Fault.SERVER_ERROR: _error(500, "internal error", "server_error"),
-    Fault.MALFORMED: Answer(200, '{"success":true,"remain_balance":10.5,"used_bal'),
-    Fault.HTML: Answer(200, "<!doctype html><title>Welcome</title>", "text/html; charset=utf-8"),
-}
-"""What each fault answers; a timeout answers nothing."""
-
-
-API_KEY = "sk-sandbox-0000000000000000"
-"""A made-up key. The sandbox takes every well-formed one."""
-
 
 _HAS_MASKS = hasattr(signal, "pthread_sigmask")
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-"""Why a connection that has come in cannot be accepted yet."""
-
-AGO = timedelta(seconds=60)
-"""From the end of the made-up past to the start, so that what is read at once comes after it."""
+"""Errors for which a connection cannot be accepted yet."""
 
 _PAUSE = 0.1
 """Seconds before the next try to accept it."""
@@ -134,13 +54,13 @@ class NoThreadError(Exception):
 
 
 class Sandbox(ThreadingHTTPServer):
-    """The server, listening on 127.0.0.1 from the moment it is made; `serving()` makes it answer."""
+    """The server. It listens on 127.0.0.1 as soon as it is made, and answers inside of `serving()`."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, scenario: Scenario, *, port: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        """Listen on `port`, or on a free one. Raises OSError when the port is taken."""
+        """Listen on `port`, or on a free one. Raises OSError if the port is taken."""
         self.scenario = scenario
         """May be replaced while it serves."""
         self.closing = threading.Event()
@@ -152,7 +72,7 @@ class Sandbox(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind without the library's look-up of a name for 127.0.0.1, which takes seconds where no resolver answers."""
+        """Bind. The library would look up a name for 127.0.0.1, which takes seconds if no resolver answers."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
@@ -167,7 +87,7 @@ class Sandbox(ThreadingHTTPServer):
 
     @contextmanager
     def serving(self) -> Iterator["Sandbox"]:
-        """Answer in the background until the block is left; then close every socket. Raises NoThreadError."""
+        """Answer in the background while the block runs, then close every socket. Raises NoThreadError."""
         try:
             self._start_serving()
             try:
@@ -180,7 +100,7 @@ class Sandbox(ThreadingHTTPServer):
 
     def _start_serving(self) -> None:
         thread = threading.Thread(target=self._serve, daemon=True)
-        # It inherits the mask, and so do the threads that it starts: a signal wakes up the main thread at once.
+        # This thread, and those that it starts, inherit the mask. So a signal wakes up the main thread at once.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()) if _HAS_MASKS else None
         try:
             thread.start()
@@ -191,7 +111,7 @@ class Sandbox(ThreadingHTTPServer):
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection. Where that needs more than there is, do not try again at once, and again."""
+        """Accept a connection. If the system is short of something, pause: the next try comes at once."""
         try:
             return super().get_request()
         except OSError as error:
@@ -200,7 +120,7 @@ class Sandbox(ThreadingHTTPServer):
             raise
 
     def _serve(self) -> None:
-        """Answer until it is closed, also after the system has failed for a moment."""
+        """Answer until it is closed. It goes on after a failure of the system."""
         while not self.closing.is_set():
             try:
                 self.serve_forever(poll_interval=0.02)
@@ -208,7 +128,7 @@ class Sandbox(ThreadingHTTPServer):
                 self.closing.wait(_PAUSE)
 
     def books(self) -> "Books":
-        """Return what was spent; the past is made up when it is asked for."""
+        """Return what was spent. The past is made up at the first question."""
         if self._books is None:
             from apimart_cli.sandbox.books import Books
 
@@ -221,22 +141,63 @@ class Sandbox(ThreadingHTTPServer):
         return self._clock() - self._started
 
     def top_up(self, amount: Decimal) -> None:
-        """Add to what is left, from now on."""
+        """Add to what is left, now."""
         self._move(Move(amount, self.elapsed))
 
     def refund(self, amount: Decimal) -> None:
-        """Give back some of what was used, from now on."""
+        """Give back some of what was used, now."""
         self._move(Move(amount, self.elapsed, is_refund=True))
 
     def _move(self, move: Move) -> None:
         self.scenario = self.scenario._replace(moves=(*self.scenario.moves, move))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about clients that hang up: giving up early is theirs to do."""
+        """Say nothing about clients that hang up: they may."""
+
+
+class SandboxAnswer(NamedTuple):
+    """What one answer sends."""
+
+    status: int
+    body: str
+    content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def answer(
+    path: str,
+    authorization: str | None,
+    scenario: Scenario,
+    elapsed: float,
+    books: "Callable[[], Books] | None" = None,
+) -> SandboxAnswer:
+    """Return the answer to a question that comes `elapsed` seconds after the start; `books` returns the books."""
+    address, _, query = path.partition("?")
+    is_of_books = books is not None and address in USAGE_PATHS
+    funds = {
+        "/v1/balance": scenario.key,
+        "/balance": scenario.key,
+        "/v1/user/balance": scenario.account,
+        "/user/balance": scenario.account,
+    }.get(address)
+    if funds is None and not is_of_books:
+        return _error(404, f"Invalid URL (GET {path})", "invalid_request_error")
+    if authorization is None:
+        return SandboxAnswer(401, json.dumps({"success": False, "message": "No Authorization header"}))
+    if not _WELL_FORMED.fullmatch(authorization):
+        return _error(401, "invalid API key", "apimart_error")
+    if (fault := scenario.fault_at(elapsed)) is not None and not fault.is_of_books:
+        return _with_delay(_FAULTS[fault], scenario.retry_after)
+    if funds is None:
+        assert books is not None, "no other address is left"
+        found = books().answer(query, scenario, elapsed)
+        return SandboxAnswer(found.status, found.body, headers=found.headers)
+    with localcontext(prec=EXACT_DIGITS):
+        return SandboxAnswer(200, _balance_body(scenario.funds_at(funds, elapsed)))
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection. Answers are written whole and the connection is kept, as a real gateway does."""
+    """One connection. Like a real gateway, it keeps the connection and writes each answer at once."""
 
     server: Sandbox
     server_version = "apimart-sandbox"
@@ -244,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:  # the library's name for it
-        """Answer one question, after the latency and with the fault of the scenario."""
+        """Answer one question, with the latency and the fault of the scenario."""
         scenario = self.server.scenario
         if scenario.fault_at(self.server.elapsed) is Fault.TIMEOUT:
             self.server.closing.wait()
@@ -257,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer(self.path, self.headers.get("Authorization"), scenario, self.server.elapsed, self.server.books)
         )
 
-    def _send(self, reply: Answer) -> None:
+    def _send(self, reply: SandboxAnswer) -> None:
         body = reply.body.encode("utf-8")
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
@@ -269,3 +230,37 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's name for it
         """Keep no log: standard error belongs to the wrapped command."""
+
+
+def _with_delay(failure: SandboxAnswer, seconds: float) -> SandboxAnswer:
+    """Return a failure; if it has a `Retry-After`, with the seconds of the scenario."""
+    return failure._replace(headers={"Retry-After": f"{seconds:.0f}"}) if failure.headers else failure
+
+
+def _balance_body(funds: Funds) -> str:
+    """Return the documented object. Amounts have all their digits; the library would make floats of them."""
+    limited = funds.remain is not None
+    remain = funds.remain if funds.remain is not None else Decimal(-1)
+    remain_credits = remain * CREDITS_PER_UNIT if limited else remain
+    return (
+        f'{{"success":true,"remain_balance":{remain:f},"remain_credits":{remain_credits:f},'
+        f'"used_balance":{funds.used:f},"used_credits":{funds.used * CREDITS_PER_UNIT:f},'
+        f'"unlimited_quota":{"false" if limited else "true"}}}'
+    )
+
+
+def _error(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> SandboxAnswer:
+    body = json.dumps({"error": {"code": status, "message": message, "type": kind}})
+    return SandboxAnswer(status, body, headers=headers or {})
+
+
+_FAULTS: Mapping[Fault, SandboxAnswer] = {
+    Fault.UNAUTHORIZED: _error(401, "invalid API key (request id: sandbox)", "apimart_error"),
+    Fault.UNKNOWN_KEY: SandboxAnswer(200, json.dumps({"success": False, "message": "Failed to get token info"})),
+    Fault.PAYMENT_REQUIRED: _error(402, "insufficient balance", "payment_required"),
+    Fault.RATE_LIMIT: _error(429, "rate limit exceeded", "rate_limit_error", {"Retry-After": "1"}),
+    Fault.SERVER_ERROR: _error(500, "internal error", "server_error"),
+    Fault.MALFORMED: SandboxAnswer(200, '{"success":true,"remain_balance":10.5,"used_bal'),
+    Fault.HTML: SandboxAnswer(200, "<!doctype html><title>Welcome</title>", "text/html; charset=utf-8"),
+}
+"""The answer of each fault. A timeout has none."""

@@ -1,1 +1,1 @@
-"""The screen: what standard output and standard error are, and writing to them. The only writer to both."""
+"""The screen: what standard output and standard error are, and writing to them. No other package writes to them."""

@@ -1,6 +1,6 @@
 """A terminal that shows one text in place, by Rich's Live on the terminal's other screen, and reads single keys.
 
-However it ends, the terminal is as it was: its first screen, the cursor, the echo. What was shown last stays there.
+At the end the terminal is as it was before: its first screen, the cursor, the echo. The last text stays on it.
 """
 
 import errno
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _LEAVE = "\x1b[?1049l\x1b[?25h"
-"""What brings back the first screen and the cursor."""
+"""Brings back the first screen and the cursor."""
 
 
 class LiveScreen:
@@ -36,22 +36,27 @@ class LiveScreen:
 
     @property
     def screen(self) -> Screen:
-        """What it can show now: a window changes its size whenever somebody likes."""
+        """What it can show now; its size may change at any time."""
         return standard_output()._replace(width=self._size().columns)
 
     @property
     def height(self) -> int:
-        """How many lines it has now."""
+        """The number of lines that it has now."""
         return self._size().lines
 
     @property
+    def reads_keys(self) -> bool:
+        """Whether keys are read: standard input is a terminal that tells each one."""
+        return self._keys.are_ours
+
+    @property
     def is_resized(self) -> bool:
-        """Whether its size is another than when something was last shown."""
+        """Whether its size has changed since a text was last shown."""
         return self._size() != self._shown_for
 
     @contextmanager
     def opened(self) -> Iterator["LiveScreen"]:
-        """Take the terminal, and give it back whatever happens."""
+        """Take the terminal, and always give it back."""
         with asked_to_pause() as self._asked, at_ending(self._give_back):
             self._enter()
             try:
@@ -61,7 +66,7 @@ class LiveScreen:
                 write_answer(self.last)
 
     def show(self, text: str) -> None:
-        """Show `text`, as long as no other is shown. Raises OutputError where that cannot be written."""
+        """Show `text` until another one is shown. Raises OutputError where it cannot be written."""
         from rich.text import Text
 
         assert self._live is not None, "it is open"
@@ -75,9 +80,9 @@ class LiveScreen:
             raise unwritable(error) from None
 
     def key(self, seconds: float) -> str:
-        """Wait so many seconds at most for a key, and return it; nothing where none was pressed, or its size changed.
+        """Wait at most so many seconds for a key, and return it; "" where none was pressed, or the size changed.
 
-        Ctrl-Z stops the process in here. A terminal that is gone is a `q`.
+        Ctrl-Z stops the process in here. When the terminal is gone, this returns `q`.
         """
         give_up_at = time.monotonic() + seconds
         while (left := give_up_at - time.monotonic()) > 0:
@@ -89,7 +94,7 @@ class LiveScreen:
         return ""
 
     def _follow_stop(self) -> bool:
-        """Stop where that was asked for; tell whether the terminal was out of our hands."""
+        """Stop if Ctrl-Z was pressed; tell whether other programs had the terminal meanwhile."""
         is_asked = self._asked()
         if is_asked is None:
             return False
@@ -105,7 +110,7 @@ class LiveScreen:
         from rich.console import Console
         from rich.live import Live
 
-        # First: from the background the system stops us here, before anything is drawn.
+        # This comes first: in the background the system stops us here, before anything is drawn.
         self._keys.take()
         screen = standard_output()
         console = Console(
@@ -135,7 +140,7 @@ class LiveScreen:
 
     def _give_back(self) -> None:
         """Give the terminal back in the handler of a signal."""
-        # Not through the stream: a signal may come in the middle of a write to it.
+        # Not through the stream, as a signal may come in the middle of a write to it.
         if self._live is not None:
             with suppress(OSError):
                 text = f"{_LEAVE}{self.last}"
@@ -145,7 +150,7 @@ class LiveScreen:
     def _size(self) -> os.terminal_size:
         with suppress(OSError):
             size = os.get_terminal_size(sys.stdout.fileno())
-            # Some terminals do not know theirs.
+            # Some terminals do not know their size.
             if size.columns and size.lines:
                 return size
         return os.terminal_size((80, 24))
@@ -155,15 +160,18 @@ class _Keys:
     """Standard input, if it is a terminal, read key by key and without echo."""
 
     def __init__(self) -> None:
-        self._are_ours = False
+        self.are_ours = False
+        """Whether they are read here."""
         self._before: list[Any] | None = None
 
     def take(self) -> None:
-        """Have keys as they are pressed, and not shown."""
-        if sys.stdin is None or not sys.stdin.isatty() or os.name != "posix":
+        """Get each key when it is pressed, and do not show it."""
+        if sys.stdin is None or not sys.stdin.isatty():
             return
-        import termios
-
+        try:
+            import termios
+        except ModuleNotFoundError:  # Windows: no key is read, and Ctrl-C ends it
+            return
         terminal = sys.stdin.fileno()
         changed = termios.tcgetattr(terminal)
         if self._before is None:
@@ -173,12 +181,12 @@ class _Keys:
             try:
                 termios.tcsetattr(terminal, termios.TCSANOW, changed)
             except termios.error as error:
-                # In the background the system stops us in the middle of that; it is to be done again afterwards.
+                # In the background the system stops us in the middle of the call, which has to be repeated then.
                 if error.args[0] != errno.EINTR:
                     return
             else:
                 break
-        self._are_ours = True
+        self.are_ours = True
 
     def give_back(self) -> None:
         """Put the terminal's settings back. It may be called in the handler of a signal."""
@@ -191,11 +199,11 @@ class _Keys:
         self._before = None
 
     def pressed(self, seconds: float) -> str:
-        """Wait so many seconds at most for keys, and return the first; `q` where there is no terminal any more."""
-        if not self._are_ours:
+        """Wait at most so many seconds for keys, and return the first; `q` where the terminal is gone."""
+        if not self.are_ours:
             time.sleep(seconds)
             return ""
-        # Not `poll`, which some systems do not have for terminals.
+        # Not `poll`, which does not work with terminals on some systems.
         if not select.select([sys.stdin.fileno()], [], [], seconds)[0]:
             return ""
         try:

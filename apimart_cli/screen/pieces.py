@@ -1,10 +1,6 @@
-"""How much room text takes on a screen, in cells, and lines that are folded to fit.
+"""What only some commands write: folded lines, long answers in pieces, the files of a CI runner, repeated warnings.
 
-Long answers, written piece by piece: to standard output, or to a file that is there whole or not at all.
-
-The files that a CI runner names in variables, to which it wants what it is to keep of a step.
-
-Telling what a stop does not reach: at once, and again each minute while it goes on.
+`writing` needs none of it in most runs, and loads it late.
 """
 
 import os
@@ -23,26 +19,38 @@ from apimart_cli.owners import UnsafeError, trusted_owners
 from apimart_cli.processes.descendants import Missed
 from apimart_cli.screen.writing import write_answer, write_warning
 
+AT_ONCE = 1000
+"""Lines that are written at once."""
+
+AGAIN_EVERY = 60.0
+"""Seconds after which a warning is repeated."""
+
+_RUNNER_FILE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Not blocking: a pipe without a reader would be waited for."""
+
+MOST_NAMED = 8
+"""Most processes that are named."""
+
 
 def width(text: str) -> int:
     """Return the number of cells that `text` takes on a screen."""
     if text.isascii():
         return len(text)
-    # As the table measures; it costs 2 ms to load, and nothing else of Rich comes with it.
+    # The table measures in the same way. It takes 2 ms to load, and loads nothing else of Rich.
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
 def folded(line: str, cells: int) -> str:
-    """Fold a line at its spaces: a narrow terminal would break it anywhere, in a number or a word too.
+    """Fold a line at its spaces: a narrow terminal would break it anywhere, even in a number or a word.
 
-    What has no space in it, a path or an address, stays whole.
+    A path or an address, which has no space in it, stays whole.
     """
     first, *words = line.split(" ")
     rows = [first]
     for word in words:
-        # Not by `textwrap`: it counts characters.
+        # `textwrap` would count characters instead of cells.
         if width(f"{rows[-1]} {word}") <= cells:
             rows[-1] += f" {word}"
         else:
@@ -50,15 +58,11 @@ def folded(line: str, cells: int) -> str:
     return "\n".join(rows)
 
 
-AT_ONCE = 1000
-"""Lines that are written at once."""
-
-
 def write_pieces(lines: Iterable[str], file: Path | None) -> None:
     """Write whole lines to a file, or to standard output until its reader goes away. Raises OutputError."""
     pieces = _joined(lines)
     if file is None:
-        # Whatever comes after a reader went away need not even be made.
+        # After the reader has gone away, no more pieces are made.
         all(map(write_answer, pieces))
         return
     try:
@@ -73,7 +77,7 @@ def write_pieces(lines: Iterable[str], file: Path | None) -> None:
 
 @contextmanager
 def opened_input(file: str) -> Iterator[BinaryIO]:
-    """Open a file, or standard input, which is called `-`. Raises UsageError, also when reading it fails."""
+    """Open a file, or standard input for `-`. Raises UsageError, also when reading it in the block fails."""
     try:
         if file != "-":
             with open(file, "rb") as opened:
@@ -91,7 +95,7 @@ def opened_input(file: str) -> Iterator[BinaryIO]:
 
 
 def _input_hint(error: OSError | ValueError) -> str:
-    """Return what to do about a file that was named and cannot be read."""
+    """Return what to do about a file that cannot be read."""
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return "check the path; a relative one begins in the folder that you are in"
     if isinstance(error, PermissionError):
@@ -109,32 +113,32 @@ def _joined(lines: Iterable[str]) -> Iterator[str]:
 
 @contextmanager
 def _new_file(file: Path) -> Iterator[TextIO]:
-    """Open a file, private to its owner, that takes the place of the one at `file` once it is whole."""
+    """Open a new file, private to its owner, that takes the place of the one at `file` once it is complete."""
     with found_for_output(file, trusted_owners(), follow=True) as place:
         if place.is_special():
             with open(place.open_special(), "w", encoding="utf-8") as special:
                 yield special
             return
-        new = f".{place.path.name}.{os.getpid()}.new"
-        with place.replaced(new, mode=0o600) as binary:
+        with place.replaced(mode=0o600) as binary:
             stream = TextIOWrapper(binary, encoding="utf-8")
             try:
                 yield stream
                 stream.flush()
             finally:
-                # Closed with the file itself, once that is on the disk.
+                # `place.replaced` closes the file itself, once it is on the disk.
                 with suppress(OSError):
                     stream.detach()
 
 
-def write_reports(reports: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
-    """Add to the file that each variable names the text that is given for it; without the variable there is no file.
+def add_to_runner_files(texts: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
+    """Append texts to files of a CI runner: `texts` has the text by the variable that names the file.
 
-    Raises OutputError for the first that cannot be written to its end: a later step would miss it. All are tried.
+    A variable that is not set names no file. All are tried; then this raises OutputError for the first that cannot be
+    written to its end, as a later step would miss it.
     """
     failures = [
         failure
-        for variable, text in reports.items()
+        for variable, text in texts.items()
         if environ.get(variable) and (failure := _add(variable, environ[variable], text)) is not None
     ]
     if failures:
@@ -143,8 +147,7 @@ def write_reports(reports: Mapping[str, str], environ: Mapping[str, str] = os.en
 
 def _add(variable: str, path: str, text: str) -> OutputError | None:
     try:
-        # A pipe that nobody reads would be waited for.
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _RUNNER_FILE, 0o644)
         try:
             _write_whole(descriptor, text.encode("utf-8", "backslashreplace"))
         finally:
@@ -158,7 +161,7 @@ def _add(variable: str, path: str, text: str) -> OutputError | None:
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:
-    """Write all of it or nothing: the beginning of a report would be read as a report."""
+    """Write all of it or nothing: the runner would take the beginning of a report for a whole one."""
     size = os.fstat(descriptor).st_size
     try:
         while content:
@@ -169,25 +172,18 @@ def _write_whole(descriptor: int, content: bytes) -> None:
         raise
 
 
-AGAIN_EVERY = 60.0
-"""Seconds after which it is told again."""
-
-MOST_NAMED = 8
-"""Most processes that are named."""
-
-
 class Unreached:
-    """Tells of one command. Call it with what was missed, as often as you like."""
+    """Warns of processes that a stop does not reach: at once, and each minute while they run. For one command."""
 
     def __init__(self, why: Callable[[], str | None] = lambda: None) -> None:
-        """`why` says why the command has to end, where that is for us to say; it is called each time."""
+        """`why` is called for each warning, and says why the command has to end; None if that was told elsewhere."""
         self._why = why
         self._since: float | None = None
         self._told_at = 0.0
         self._was_blind = False
 
     def __call__(self, missed: Missed) -> None:
-        """Tell, unless it was told within the last minute."""
+        """Warn of these processes, unless that was done within the last minute."""
         if missed.is_blind and not self._was_blind:
             self._was_blind = True
             write_warning(

@@ -1,4 +1,4 @@
-"""Asking for a key: at the terminal without showing it, or from a pipe."""
+"""Asking a person: for a key, which is not shown, or for a yes. A key can also come from a pipe."""
 
 import os
 import select
@@ -15,7 +15,7 @@ from apimart_cli.text import visible
 
 
 def read_key(asked_by: str, *, hint: str, seconds: float) -> str:
-    """Read a key from standard input; a terminal is asked for it without echo, and without a limit of time.
+    """Read a key from standard input; at a terminal ask for it, without echo and without a limit of time.
 
     Raises UsageError, naming `asked_by`, when there is nothing to read from (`hint` tells another way), and AuthError
     when a pipe is still open after `seconds`.
@@ -25,7 +25,7 @@ def read_key(asked_by: str, *, hint: str, seconds: float) -> str:
     if sys.stdin.isatty():
         return ask_secret("API key: ")
     try:
-        # More than a key may have, so that a longer input is refused and not cut into a shorter key.
+        # More than the longest key, so that a longer input is refused and not cut to a valid key.
         data = _read_within(seconds, 2 * MAX_LENGTH)
     except TimeoutError:
         raise AuthError(
@@ -42,7 +42,7 @@ def _read_within(seconds: float, limit: int) -> bytes:
     """Read standard input to its end, at most `limit` bytes. Raises TimeoutError after `seconds`."""
     try:
         descriptor = sys.stdin.fileno()
-    except OSError:  # no file of the system's: a caller in this process has put something in its place
+    except OSError:  # not a file of the system: a caller in this process has replaced it
         return sys.stdin.buffer.read(limit)
     if not hasattr(select, "poll"):
         return sys.stdin.buffer.read(limit)
@@ -57,7 +57,7 @@ def _read_within(seconds: float, limit: int) -> bytes:
             continue
         try:
             chunk = os.read(descriptor, limit - len(data))
-        except BlockingIOError:  # somebody else who reads it was quicker
+        except BlockingIOError:  # another process that reads it was quicker
             continue
         if not chunk:
             break
@@ -66,9 +66,9 @@ def _read_within(seconds: float, limit: int) -> bytes:
 
 
 def ask_secret(prompt: str) -> str:
-    """Ask at the terminal for one line, which is not shown; empty when there is none (Ctrl-D).
+    """Ask at the terminal for one line, which is not shown; return "" when there is none (Ctrl-D).
 
-    However the wait ends, the terminal shows again what is typed. What is no text becomes a character no key has.
+    At the end the terminal shows again what is typed. Input that is no text becomes a character that no key has.
     """
     from getpass import getpass
 
@@ -85,7 +85,7 @@ def ask_secret(prompt: str) -> str:
 
 
 def confirm(question: str, option: str) -> bool:
-    """Ask a person to say yes to a question; anything else is no.
+    """Ask a person a question, and tell whether the answer is yes.
 
     Raises UsageError, naming the option that says yes, where there is no terminal.
     """
@@ -105,10 +105,10 @@ def confirm(question: str, option: str) -> bool:
 
 @contextmanager
 def _echo_put_back() -> Iterator[None]:
-    """Have the terminal show again what is typed when a signal ends the process inside the block."""
+    """If a signal ends the process inside the block, have the terminal show again what is typed."""
     try:
         import termios
-    except ImportError:  # Windows, where nothing is changed that would outlive the process
+    except ImportError:  # Windows, where the change does not outlive the process
         yield
         return
     try:

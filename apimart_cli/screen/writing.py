@@ -1,15 +1,7 @@
-"""What the reader of standard output can show, and whether a person reads standard error.
+"""Writing to standard output and standard error, and what their readers can show.
 
-Writing to a pipe that is full because nobody reads it: for a moment, and not for ever.
-
-Whether anybody still reads standard output: told without writing to it.
-
-Writing to standard output and standard error.
-
-Whatever they are connected to - a terminal, a pipe, a full disk, nothing - writing either succeeds, or raises one
-OutputError, or (for messages) is given up quietly. The interpreter has nothing left to flush at exit.
-
-What an exporter tells on standard error: each line with its time, but for the journal, which adds that itself.
+They may be a terminal, a pipe, a full disk or closed. Writing an answer succeeds or raises OutputError; writing a
+message succeeds or is given up. The interpreter has nothing left to flush at exit.
 """
 
 import errno
@@ -25,7 +17,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TextIO
 
 from apimart_cli.errors import ApimartError, OutputError, bug
-from apimart_cli.text import visible
+from apimart_cli.text import iso_time, visible
+
+PATIENCE = 0.25
+"""Most seconds to wait until a full pipe is read."""
+
+_OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
 
 
 class Screen(NamedTuple):
@@ -40,10 +37,10 @@ class Screen(NamedTuple):
 
 
 def standard_output(environ: Mapping[str, str] = os.environ) -> Screen:
-    """Look at standard output.
+    """Return what the reader of standard output can show.
 
-    Colour is for terminals that have it. `NO_COLOR` takes it away (no-color.org), `FORCE_COLOR` brings it to pipes and
-    dumb terminals too (force-color.org); `NO_COLOR` wins. Either counts with any value but the empty one.
+    Terminals that have colour get it. `NO_COLOR` takes it away (no-color.org); `FORCE_COLOR` gives it to pipes and dumb
+    terminals, too (force-color.org); `NO_COLOR` wins. Either counts with any value but the empty one.
     """
     stream = sys.stdout
     if stream is None:
@@ -64,75 +61,10 @@ def is_terminal_error() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-PATIENCE = 0.25
-"""Most seconds to wait for somebody to read."""
-
-
-def write_in_time(stream: TextIO, data: bytes) -> bool:
-    """Write `data`, and tell whether that was tried: only for pipes and sockets.
-
-    Raises TimeoutError when nobody reads for PATIENCE seconds, and whatever OSError writing raises.
-    """
-    try:
-        descriptor = stream.fileno()
-        mode = os.fstat(descriptor).st_mode
-    except (OSError, ValueError):
-        return False
-    # Who stops the output of a terminal (Ctrl-S) wants it to wait.
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) or not hasattr(select, "poll"):
-        return False
-    stream.flush()
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    give_up_at = time.monotonic() + PATIENCE
-    while data:
-        if not poll.poll(max(0.0, give_up_at - time.monotonic()) * 1000):
-            raise TimeoutError
-        try:
-            # So much is written without waiting where there is room for anything.
-            written = os.write(descriptor, data[: select.PIPE_BUF])
-        except BlockingIOError:  # somebody who shares the pipe made it so, and was quicker
-            continue
-        data = data[written:]
-    return True
-
-
-class Reader:
-    """Who reads standard output, from when this is made."""
-
-    def __init__(self) -> None:
-        self._poll: Any = None
-        self._file = self._identity()
-        if hasattr(select, "poll") and sys.stdout is not None and self._file is not None:
-            self._poll = select.poll()
-            # No events: an error, or a hang-up, is told all the same.
-            self._poll.register(sys.stdout.fileno(), 0)
-
-    def is_gone_within(self, seconds: float) -> bool:
-        """Wait for so many seconds, or until nobody reads any more; tell whether that is so."""
-        if self._identity() != self._file:
-            # A write found out, and put the null device in its place.
-            return True
-        if self._poll is None:
-            time.sleep(seconds)
-            return False
-        return bool(self._poll.poll(seconds * 1000))
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            status = os.fstat(sys.stdout.fileno())
-        except (OSError, ValueError, AttributeError):
-            return None
-        return status.st_dev, status.st_ino
-
-
-_OUTPUT_HINT = "free some space or check where the output goes; with --quiet, `check` needs no output"
-
-
 def write_answer(text: str, encoding: str | None = None) -> bool:
-    """Write `text`, whole lines, to standard output; return whether anybody reads on.
+    """Write `text`, whole lines, to standard output; tell whether it still has a reader.
 
-    An `encoding` is one that the text always has, whatever the reader's is.
+    With `encoding` the text is written in that, in place of the stream's encoding.
 
     A reader that went away (`| head -1`) has what it wanted: that is no error, and this and later answers are dropped.
     Raises OutputError when `text` cannot be written to its end for any other reason.
@@ -156,38 +88,38 @@ def write_answer(text: str, encoding: str | None = None) -> bool:
 
 
 def unwritable(error: OSError) -> OutputError:
-    """Return the error for standard output that could not be written to, and give the stream up."""
+    """Give standard output up after a write to it has failed, and return the error for that."""
     _silence(sys.stdout)
-    # A stream that was closed before the start has become one that cannot be written to: see `__main__`.
+    # A stream that was closed at the start was replaced by one that cannot be written to: see `__main__`.
     return _output_error("it is closed" if error.errno == errno.EBADF else f"{error.strerror}")
 
 
 def write_error(message: str, hint: str | None = None) -> None:
-    """Write an error to standard error: what happened, and a hint on what to do next."""
+    """Write an error to standard error: what happened, and what to do next."""
     _write_message("error", message, hint)
 
 
 def write_warning(message: str, hint: str | None = None) -> None:
-    """Write to standard error what is wrong but did not stop the answer."""
+    """Write a warning to standard error: something is wrong, but there is an answer."""
     _write_message("warning", message, hint)
 
 
 def write_note(message: str, hint: str | None = None) -> None:
-    """Write to standard error what is worth knowing about the answer."""
+    """Write a note about the answer to standard error."""
     _write_message("note", message, hint)
 
 
 def write_debug(line: str) -> None:
-    """Tell what `--debug` asks for: one line, whatever is in it."""
+    """Write one line of `--debug` to standard error."""
     tell(f"apimart: debug: {visible(line)}\n")
 
 
 @contextmanager
 def only_told() -> Iterator[None]:
-    """Make a failure in the block a warning: a command of the user has ended, and its status is what we end with."""
+    """Make a failure in the block a warning, after a command of the user has ended: we end with its status."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  # whatever it is, it must not replace the status
+    except Exception as error:  # noqa: BLE001  # no error must replace the status
         told = error if isinstance(error, ApimartError) else bug(error)
         with suppress(Exception):
             write_warning(told.message, told.hint)
@@ -198,7 +130,7 @@ def _output_error(reason: str) -> OutputError:
 
 
 def message_lines(kind: str, message: str, hint: str | None) -> list[str]:
-    """Return a message, and its hint, as lines, folded for a terminal that standard error is."""
+    """Return a message and its hint as lines, folded if standard error is a terminal."""
     lines = [f"apimart: {kind}: {visible(message)}"]
     if hint:
         lines.append(f"hint: {visible(hint)}")
@@ -214,7 +146,7 @@ def _write_message(kind: str, message: str, hint: str | None) -> None:
 
 
 def _columns_of_errors() -> int:
-    """Return the columns of the terminal that standard error is; 0 where it is none, or does not know them.
+    """Return the columns of standard error; 0 if it is no terminal, or one that does not know its size.
 
     The variable `COLUMNS` wins, as for standard output. In a pipe a message is one line.
     """
@@ -230,7 +162,7 @@ def _columns_of_errors() -> int:
 
 
 def tell(text: str) -> None:
-    """Write `text` to standard error as it is; where that fails, drop it."""
+    """Write `text` to standard error as it is; if that fails, drop it."""
     if sys.stderr is None:
         return
 
@@ -238,7 +170,7 @@ def tell(text: str) -> None:
         if not write_in_time(sys.stderr, _encoded(sys.stderr, text)):
             _write(sys.stderr, text)
     except (OSError, ValueError):
-        # The exit code still says how it ended.
+        # The exit code still tells the result.
         _silence(sys.stderr)
 
 
@@ -253,7 +185,7 @@ def _encoded(stream: TextIO, text: str) -> bytes:
 
 
 def _silence(stream: TextIO | None) -> None:
-    """Point a broken stream at the null device: the interpreter flushes it once more at exit, and would exit 120."""
+    """Point a broken stream at the null device: the interpreter would flush it at exit, and end with status 120."""
     if stream is None:
         return
     try:
@@ -265,20 +197,19 @@ def _silence(stream: TextIO | None) -> None:
 
 
 def log_note(message: str, hint: str | None = None) -> None:
-    """Tell what is worth knowing, and what to do next."""
+    """Write a note, and what to do next, with its time."""
     _log("note", message, hint)
 
 
 def log_warning(message: str, hint: str | None = None) -> None:
-    """Tell what is wrong and ends nothing, and what to do next."""
+    """Write a warning, and what to do next, with its time."""
     _log("warning", message, hint)
 
 
 def is_journal(environ: Mapping[str, str]) -> bool:
     """Tell whether standard error goes to the journal of systemd.
 
-    A child inherits the variable, and may have its standard error elsewhere: the variable says which file is meant
-    (systemd.exec(5)).
+    The variable says which file that is (systemd.exec(5)): a child inherits it, and may have another standard error.
     """
     try:
         status = os.fstat(2)
@@ -288,5 +219,64 @@ def is_journal(environ: Mapping[str, str]) -> bool:
 
 
 def _log(kind: str, message: str, hint: str | None) -> None:
-    moment = "" if is_journal(os.environ) else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ ")
+    """Write a message of a program that runs on and on: each line with its time, which the journal adds itself."""
+    moment = "" if is_journal(os.environ) else f"{iso_time(datetime.now(UTC))} "
     tell("".join(f"{moment}{line}" for line in message_lines(kind, message, hint)))
+
+
+def write_in_time(stream: TextIO, data: bytes) -> bool:
+    """Write `data` to a pipe or a socket; tell whether the stream is one, as otherwise nothing is written.
+
+    Raises TimeoutError when a full pipe is not read within PATIENCE seconds, and every OSError of writing.
+    """
+    try:
+        descriptor = stream.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):
+        return False
+    # A terminal is waited for: a person stops its output with Ctrl-S to make it wait.
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) or not hasattr(select, "poll"):
+        return False
+    stream.flush()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    give_up_at = time.monotonic() + PATIENCE
+    while data:
+        if not poll.poll(max(0.0, give_up_at - time.monotonic()) * 1000):
+            raise TimeoutError
+        try:
+            # Where there is any room, so many bytes are written without waiting.
+            written = os.write(descriptor, data[: select.PIPE_BUF])
+        except BlockingIOError:  # another process that shares the pipe made it non-blocking, and was quicker
+            continue
+        data = data[written:]
+    return True
+
+
+class Reader:
+    """The reader of standard output, seen without writing to it."""
+
+    def __init__(self) -> None:
+        self._poll: Any = None
+        self._file = self._identity()
+        if hasattr(select, "poll") and sys.stdout is not None and self._file is not None:
+            self._poll = select.poll()
+            # Without any event, poll still reports an error or a hang-up.
+            self._poll.register(sys.stdout.fileno(), 0)
+
+    def is_gone_within(self, seconds: float) -> bool:
+        """Wait so many seconds, or until the reader has gone away; tell whether it has."""
+        if self._identity() != self._file:
+            # A write has noticed it, and put the null device in place of standard output.
+            return True
+        if self._poll is None:
+            time.sleep(seconds)
+            return False
+        return bool(self._poll.poll(seconds * 1000))
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.fstat(sys.stdout.fileno())
+        except (OSError, ValueError, AttributeError):
+            return None
+        return status.st_dev, status.st_ino

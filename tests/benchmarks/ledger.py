@@ -25,12 +25,12 @@ from typing import TypeVar
 
 import speed
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.queries import all_series, entries, latest, samples
 from apimart_cli.ledger.retention import prune
 from apimart_cli.ledger.schema import Entry, Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.ledger.upkeep import document_of
 from apimart_cli.rules.forecast import REACH, forecast
 from apimart_cli.rules.spending import spends_by_day
@@ -68,7 +68,7 @@ from decimal import Decimal
 from pathlib import Path
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import Entry, Series
-from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.store import remember
 from apimart_cli.words import Scope
 series = Series("abcdefabcdef", "api.example.com", Scope.KEY)
 dropped, longest, count = 0, 0.0, 0

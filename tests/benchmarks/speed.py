@@ -9,6 +9,7 @@ and the sandbox spends a little all the time, so that there is something new to 
 
     --runs N      counted runs of each command, after one that is not counted (default 30)
     --margin M    how far above its limit a ratio may be before it counts as noise no more (default 0.05)
+    --previous P  the `apimart` of another version, in an environment of its own: a column shows its times
     --keys        measure the number of keys against the time instead, and draw docs/keys.svg
 """
 
@@ -84,10 +85,10 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    Row("--version", "version", "bare typer", 1.25),
+    Row("--version", "version", "bare typer", 0.80),
     Row("TAB completion", "complete", "bare typer complete", 1.25),
-    Row("statusline", "status", "bare typer", 1.25),
-    Row("check -q", "check", "typer + requests", 1.15),
+    Row("statusline", "status", "bare typer", 1.15),
+    Row("check -q", "check", "typer + requests", 1.00),
     Row("balance --json", "json", "typer + requests", 1.15),
     Row("check -q", "check", "bare requests", 1.40),
     Row("balance --json", "json", "bare requests", 1.40),
@@ -107,13 +108,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--margin", type=float, default=0.05)
+    parser.add_argument("--previous", metavar="P")
     parser.add_argument("--keys", action="store_true")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if options.keys:
             return measure_keys(stack, folder)
-        timings = measure(commands(stack, folder), options.runs)
+        measured = commands(stack, folder)
+        if options.previous:
+            measured |= previous(measured, options.previous, folder / "previous")
+        timings = measure(measured, options.runs)
     return report(timings, options.runs, options.margin)
 
 
@@ -159,6 +164,19 @@ def commands(stack: ExitStack, folder: Path) -> dict[str, Command]:
     return found
 
 
+def previous(commands: Mapping[str, Command], program: str, home: Path) -> dict[str, Command]:
+    """Return our commands with another version's program, which keeps a ledger of its own: its form may differ."""
+    home.mkdir()
+    found = {}
+    for name, command in commands.items():
+        if command.arguments[0] == installed():
+            environment = {**command.environment, "HOME": str(home)}
+            if "APIMART_HISTORY" in environment:
+                environment["APIMART_HISTORY"] = shutil.copy(environment["APIMART_HISTORY"], home)
+            found[f"previous {name}"] = Command([program, *command.arguments[1:]], environment)
+    return found
+
+
 def measure(commands: Mapping[str, Command], runs: int) -> dict[str, list[Timing]]:
     """Run all commands in turn, again and again; the first round only warms up."""
     timings: dict[str, list[Timing]] = {name: [] for name in commands}
@@ -176,15 +194,26 @@ def report(timings: Mapping[str, Sequence[Timing]], runs: int, margin: float) ->
     """Print the table, and return 1 when a ratio or the memory is above its limit."""
     walls = {name: statistics.median(timing.wall for timing in all_runs) for name, all_runs in timings.items()}
     table = Table(box=box.MARKDOWN)
-    for heading in ("case", "ms", "against", "ms", "ratio", "at most", "held"):
-        table.add_column(heading, justify="right" if heading in {"ms", "ratio", "at most"} else "left", no_wrap=True)
+    has_previous = any(name.startswith("previous ") for name in walls)
+    for heading in (
+        "case",
+        *(["ms before"] if has_previous else []),
+        "ms",
+        "against",
+        "ms",
+        "ratio",
+        "at most",
+        "held",
+    ):
+        table.add_column(heading, justify="left" if heading in {"case", "against", "held"} else "right", no_wrap=True)
     broken = 0
     for row in ROWS:
         ratio = walls[row.command] / walls[row.against]
         held = "yes" if ratio <= row.limit else "within noise" if ratio <= row.limit + margin else "NO"
         broken += held == "NO"
         mine, theirs = (f"{1000 * walls[name]:.0f}" for name in (row.command, row.against))
-        table.add_row(row.what, mine, row.against, theirs, f"{ratio:.2f}", f"{row.limit:.2f}", held)
+        before = [f"{1000 * walls[f'previous {row.command}']:.0f}"] if has_previous else []
+        table.add_row(row.what, *before, mine, row.against, theirs, f"{ratio:.2f}", f"{row.limit:.2f}", held)
     console = Console(width=120)
     console.print(f"{machine()}; medians of {runs} interleaved runs; margin for noise {margin}")
     console.print(table)

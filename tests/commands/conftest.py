@@ -1,8 +1,6 @@
-"""What takes its time on a busy machine changes nothing here.
+"""Command lines need no process here, and a sandbox's time begins with the first question, however busy the machine is.
 
-The ledger has all the time it needs: what is not written in time is dropped, and that is right. That it holds up no
-answer is shown in `tests/unit/ledger` and `tests/process`. And what a sandbox does in the course of time begins with
-the first question.
+What a process adds is shown in `tests/process`.
 """
 
 import time
@@ -11,10 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from apimart_cli.readings import forecasts
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Serve
+from support.running import Call, Serve
 
 
 class SinceAsked:
@@ -35,24 +32,13 @@ class SinceAsked:
 
 
 @pytest.fixture
+def run(call: Call) -> Call:
+    """Run a command line in this process; `run_process` is for what only a process shows."""
+    return call
+
+
+@pytest.fixture
 def serve() -> Iterator[Serve]:
     """Start sandboxes, as everywhere, whose time begins with the first question."""
     with ExitStack() as stack:
         yield lambda **fields: stack.enter_context(Sandbox(Scenario(**fields), clock=SinceAsked()).serving())
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger on a busy machine is waited for; where it is locked on purpose, see `usual_patience`."""
-    _wait_for_the_ledger(monkeypatch, 10.0)
-
-
-@pytest.fixture
-def usual_patience(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger holds things up for a quarter of a second, as it does for users."""
-    _wait_for_the_ledger(monkeypatch, 0.25)
-
-
-def _wait_for_the_ledger(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", seconds)
-    monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", seconds)

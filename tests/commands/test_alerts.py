@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from support.processes import is_running
 from support.running import KEY, KEY_ID, Call, Called, Write
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
+from support.stopwatch import Stopwatch
 
 RECORDING = {"APIMART_RECORD": "1"}
 
@@ -271,14 +271,9 @@ def test_there_must_be_something_to_fall_below(shop: Shop, command: tuple[str, .
     assert f"{option}: there is no threshold to fall below\nhint: give --min" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "--on-low is empty"),
-        ("   ", "--on-low: the command is empty"),
-        ("a 'b", "--on-low: No closing quotation"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "--on-low is empty"), ("   ", "--on-low: the command is empty"), ("a 'b", "--on-low: No closing quotation"),
+])  # fmt: skip
 def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, message: str) -> None:
     """Before anything is asked."""
     ended = shop("check", "--min", "5", "--on-low", text)
@@ -286,17 +281,14 @@ def test_a_command_that_has_no_words_is_a_usage_error(shop: Shop, text: str, mes
     assert message in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
-        ("rearm = '1.2'", "rearm must be a number"),
-        ("remind = 24", "remind must be a duration in quotes"),
-        ("remind = '24'", "remind of {path}: '24' has no unit"),
-        ("on_low = 'notify'", "on_low must be a list of strings"),
-        ("on_recover = []", "on_recover must be a list of strings"),
-    ],
-)
+@pytest.mark.parametrize(("line", "message"), [
+    ("rearm = 0.9", "rearm of {path}: '0.9' is less than 1"),
+    ("rearm = '1.2'", "rearm must be a number"),
+    ("remind = 24", "remind must be a duration in quotes"),
+    ("remind = '24'", "remind of {path}: '24' has no unit"),
+    ("on_low = 'notify'", "on_low must be a list of strings"),
+    ("on_recover = []", "on_recover must be a list of strings"),
+])  # fmt: skip
 def test_a_setting_that_makes_no_sense_is_an_error(shop: Shop, write_config: Write, line: str, message: str) -> None:
     """Which says what is wrong, and where."""
     path = write_config(f"min = 5\n{line}\n")
@@ -326,16 +318,13 @@ def test_the_file_holds_the_words_as_they_are(shop: Shop, call: Call, write_conf
 # --- what the command is, and what it may do ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("exit 3", "failed with exit code 3"),
-        ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
-        ("kill -9 $$", "failed with signal 9"),
-        (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),
-        ("printf 'a\\033[31m\\nb'; exit 1", r"failed with exit code 1: a\x1b[31m\x0ab"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("exit 3", "failed with exit code 3"),
+    ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
+    ("kill -9 $$", "failed with signal 9"),
+    (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),
+    ("printf 'a\\033[31m\\nb'; exit 1", r"failed with exit code 1: a\x1b[31m\x0ab"),
+])  # fmt: skip
 def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: str, message: str) -> None:
     """With the first of what it said; the code and the answer are those of the check."""
     ended = shop("check", "--min", "5", "--on-low", script(tmp_path, text))
@@ -346,14 +335,10 @@ def test_a_command_that_fails_is_one_warning(shop: Shop, tmp_path: Path, text: s
     )
 
 
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("no-such-program-here", "No such file or directory"),
-        ("/", "Permission denied"),
-        ("/dev/null", "Permission denied"),
-    ],
-)
+@pytest.mark.parametrize(("command", "reason"), [
+    ("no-such-program-here", "No such file or directory"),
+    ("/", "Permission denied"), ("/dev/null", "Permission denied"),
+])  # fmt: skip
 def test_a_command_that_cannot_be_run_is_one_warning(shop: Shop, command: str, reason: str) -> None:
     """And once: the next check does not try again."""
     ended = [shop("check", "--min", "5", "-q", "--on-low", command) for _ in range(2)]
@@ -389,17 +374,19 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it has started, in other sessions, too; the time is 10 seconds."""
-    from apimart_cli.readings.take import alerting
+    from apimart_cli.readings import alert_command
 
-    assert alerting.LONGEST == 10
-    monkeypatch.setattr(alerting, "LONGEST", 0.3)
+    assert alert_command.LONGEST == 10
+    monkeypatch.setattr(alert_command, "LONGEST", 0.3)
     text = (
         f"trap '' TERM; for start in '' setsid; do $start sleep 60 & echo $! >> {tmp_path}/pids; done; wait; sleep 60"
     )
     hangs = script(tmp_path, text)
-    begun = time.monotonic()
+    watch = Stopwatch()
     ended = shop("check", "--min", "5", "-q", "--on-low", hangs)
-    assert 0.3 <= time.monotonic() - begun < 3
+    took = watch.took()
+    assert took.seconds >= 0.3
+    took.assert_within(3)
     assert (ended.code, ended.stdout) == (3, "")
     assert f"{hangs} (--on-low) was stopped after 0.3 seconds" in ended.stderr
     pids = [int(line) for line in (tmp_path / "pids").read_text().splitlines()]
@@ -409,16 +396,16 @@ def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch
 def test_what_a_command_leaves_behind_goes_on(shop: Shop, tmp_path: Path) -> None:
     """It is not waited for, though it holds the streams."""
     leaves = script(tmp_path, f"sleep 60 & echo $! > {tmp_path}/pid")
-    begun = time.monotonic()
+    watch = Stopwatch()
     assert shop("check", "--min", "5", "-q", "--on-low", leaves) == (3, "", "")
-    assert time.monotonic() - begun < 5
+    watch.took().assert_within(5)
     os.kill(int((tmp_path / "pid").read_text()), 9)
 
 
-@pytest.mark.parametrize("place", ["_due", "document"])
+@pytest.mark.parametrize("place", ["alerting._due", "alert_command.document"])
 def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """No traceback, no other exit code."""
-    monkeypatch.setattr(f"apimart_cli.readings.alerting.{place}", lambda *_: 1 // 0)
+    monkeypatch.setattr(f"apimart_cli.readings.{place}", lambda *_: 1 // 0)
     ended = shop.check("-q")
     assert (ended.code, ended.stdout) == (3, "")
     assert ended.stderr.startswith("apimart: warning: an alert failed: a bug in apimart: ZeroDivisionError in ")
@@ -427,7 +414,7 @@ def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPa
 
 def test_without_threads_it_is_run_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system starts none: after everything else, one by one."""
-    monkeypatch.setattr("apimart_cli.readings.alerting._started", lambda _target: None)
+    monkeypatch.setattr("apimart_cli.readings.alerting.start_thread", lambda *_: None)
     for _ in range(2):
         assert shop.check().code == 3
     assert shop.events == ["low"]
@@ -509,14 +496,19 @@ def test_the_reading_that_ends_a_watch_is_told(shop: Shop) -> None:
 
 
 def test_a_slow_command_delays_no_question(shop: Shop, tmp_path: Path) -> None:
-    """It is waited for at the end only."""
-    slow = script(tmp_path, f"sleep 1; date >> {tmp_path}/done")
-    begun = time.monotonic()
-    asked: list[float] = []
-    shop.gateway.answer = lambda _path, _key: (asked.append(time.monotonic() - begun), balance("4", "6"))[1]
+    """It is waited for at the end only: here it waits for the last question."""
+    slow = script(tmp_path, f"until [ -e {tmp_path}/enough ]; do sleep 0.05; done; date >> {tmp_path}/done")
+    asked: list[bool] = []
+
+    def answer(_path: str, _key: str) -> Reply:
+        asked.append((tmp_path / "done").exists())
+        if len(asked) == 4:
+            (tmp_path / "enough").touch()
+        return balance("4", "6")
+
+    shop.gateway.answer = answer
     shop("watch", "--min", "5", "--count", "4", "--interval", "0.1", "--on-low", slow, record=False)
-    assert len(asked) == 4
-    assert asked[-1] < 0.9
+    assert asked == [False] * 4
     assert len((tmp_path / "done").read_text().splitlines()) == 1
 
 

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.past import write_past
 from support.running import KEY, KEY_ID, Call, Serve, Write, connected
 from support.scripted import Gateway, Reply, gateway
+from support.stopwatch import Stopwatch
 
 GATE = ("check", "--min-runway", "3d", "--scope", "key")
 
@@ -139,10 +139,9 @@ def test_a_profile_can_turn_them_off(call: Call, env: dict[str, str], write_conf
             '[profiles.off]\nbooks = false\napi_key = "sk-off-0123456789"\n'
         )
         named = {name: value for name, value in env.items() if name not in {"APIMART_API_KEY", "APIMART_BOOKS"}}
-        environment = {**named}
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("APIMART_BOOKS")
-            told = call("balance", "--all-profiles", "--json", env=environment)
+            told = call("balance", "--all-profiles", "--json", env=named)
         states = [json.loads(line)["forecast"] for line in told.stdout.splitlines()]
         assert [each.key for each in server.asked if "usage" in each.path] == ["sk-on-0123456789"]
     assert [each is not None for each in states] == [True, False]
@@ -162,7 +161,7 @@ def test_they_are_asked_once_an_hour(call: Call, env: dict[str, str], ledger: Pa
 
 
 def test_a_failure_is_remembered(call: Call, env: dict[str, str]) -> None:
-    """For a minute, whoever asks; a gateway without books is not asked at each balance."""
+    """For a minute, for every command; a gateway without books is not asked at each balance."""
     with gateway(answering(lambda _path: Reply("", 404))) as server:
         for _ in range(4):
             shown = call("balance", "--json", env=at(server, env))
@@ -212,9 +211,9 @@ def test_which_days_count(call: Call, env: dict[str, str], days: int, per_day: d
 def test_balance_waits_half_a_second_at_most(call: Call, env: dict[str, str]) -> None:
     """Then it is shown without; the gate waits for as long as its time limit."""
     with gateway(answering(lambda path: spent(path, delay=2.0))) as server:
-        began = time.monotonic()
+        watch = Stopwatch()
         assert forecast_of(call, at(server, env)) is None
-        assert time.monotonic() - began < 1.9
+        watch.took().assert_within(1.9)
     with gateway(answering(lambda path: spent(path, delay=1.5))) as server:
         assert call(*GATE, "--unit", "USD", "--timeout", "10", env=at(server, env)).code == 0
 
@@ -256,7 +255,7 @@ def test_the_forecast_ends_at_the_floor(call: Call, env: dict[str, str]) -> None
 
 
 def test_the_history_shows_what_they_said(call: Call, env: dict[str, str]) -> None:
-    """`history` asks nobody: it tells what `balance` has asked within the hour."""
+    """`history` asks nothing: it shows what `balance` has asked within the hour."""
     with gateway(answering()) as server:
         assert call("balance", "--unit", "USD", env=at(server, env)).code == 0
         told = json.loads(call("history", "--json", env=env).stdout)

@@ -3,18 +3,13 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES
-from support.running import KEY, KEY_ID, Call, Run, Spawn
-
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-Write = Callable[..., Path]
+from support.running import KEY, KEY_ID, Call, Run, Write
 
 FILE = f"""\
 default_profile = "work"
@@ -32,12 +27,6 @@ base_url = "https://gateway.example/v1/"
 """
 
 
-@pytest.fixture
-def config(home: Path) -> Path:
-    """Where the config file is, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
-
-
 # --- show -------------------------------------------------------------------------------------------------------
 
 
@@ -49,26 +38,16 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
     assert [tuple(re.split(r" {2,}", line)) for line in shown.stdout.splitlines()] == [
         ("profile", "work", f"default_profile in {path}"),
         ("api_key", f"set, {len(KEY)} characters", f"profile work in {path}"),
-        ("key_id", KEY_ID, f"profile work in {path}"),
-        ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
-        ("timeout", "1.5", "--timeout"),
-        ("scope", "key", "default"),
-        ("unit", "USD", f"profile work in {path}"),
-        ("min", "5.00", f"profile work in {path}"),
-        ("max_used", "-", "default"),
-        ("min_runway", "-", "default"),
-        ("max_spent", "-", "default"),
-        ("within", "-", "default"),
-        ("on_low", "-", "default"),
-        ("on_recover", "-", "default"),
-        ("on_stop", "-", "default"),
-        ("rearm", "1.2", "default"),
-        ("remind", "-", "default"),
-        ("record", "false", "APIMART_RECORD"),
+        ("key_id", KEY_ID, f"profile work in {path}"), ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
+        ("timeout", "1.5", "--timeout"), ("scope", "key", "default"), ("unit", "USD", f"profile work in {path}"),
+        ("min", "5.00", f"profile work in {path}"), ("max_used", "-", "default"), ("min_runway", "-", "default"),
+        ("max_spent", "-", "default"), ("within", "-", "default"),
+        ("on_low", "-", "default"), ("on_recover", "-", "default"), ("on_stop", "-", "default"),
+        ("rearm", "1.2", "default"), ("remind", "-", "default"), ("record", "false", "APIMART_RECORD"),
         ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
         ("books", "false", "APIMART_BOOKS"),
         ("background_keys", "false", "default"),
-    ]
+    ]  # fmt: skip
 
 
 def test_every_setting_of_the_file_is_shown(call: Call, write_config: Write) -> None:
@@ -146,26 +125,18 @@ def test_the_path_is_told_whether_the_file_exists_or_not(call: Call, config: Pat
 # --- set --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("base_url", "https://gateway.example/v1/"), 'base_url = "https://gateway.example/v1/"'),
-        (("timeout", "2.50"), "timeout = 2.50"),
-        (("scope", "both"), 'scope = "both"'),
-        (("unit", "¥"), 'unit = "¥"'),
-        (("min", "5"), "min = 5"),
-        (("min", "0.10"), "min = 0.10"),
-        (("min", "007.50"), "min = 7.50"),
-        (("min", "999999999999.999999"), "min = 999999999999.999999"),
-        (("max_used", "0"), "max_used = 0"),
-        (("min", "000"), "min = 0"),
-        (("api_key_env", "CI_KEY", "-p", "work"), 'api_key_env = "CI_KEY"'),
-        (("api_key_file", "~/key", "-p", "work"), 'api_key_file = "~/key"'),
-        (("api_key_command", "pass show 'a b'", "-p", "work"), 'api_key_command = ["pass", "show", "a b"]'),
-        (("api_key_keyring", "true", "-p", "work"), "api_key_keyring = true"),
-        (("unit", "USD", "--profile", "work"), 'unit = "USD"'),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "line"), [
+    (("base_url", "https://gateway.example/v1/"), 'base_url = "https://gateway.example/v1/"'),
+    (("timeout", "2.50"), "timeout = 2.50"), (("scope", "both"), 'scope = "both"'), (("unit", "¥"), 'unit = "¥"'),
+    (("min", "5"), "min = 5"), (("min", "0.10"), "min = 0.10"), (("min", "007.50"), "min = 7.50"),
+    (("min", "999999999999.999999"), "min = 999999999999.999999"),
+    (("max_used", "0"), "max_used = 0"), (("min", "000"), "min = 0"),
+    (("api_key_env", "CI_KEY", "-p", "work"), 'api_key_env = "CI_KEY"'),
+    (("api_key_file", "~/key", "-p", "work"), 'api_key_file = "~/key"'),
+    (("api_key_command", "pass show 'a b'", "-p", "work"), 'api_key_command = ["pass", "show", "a b"]'),
+    (("api_key_keyring", "true", "-p", "work"), "api_key_keyring = true"),
+    (("unit", "USD", "--profile", "work"), 'unit = "USD"'),
+])  # fmt: skip
 def test_every_documented_name_can_be_set_and_unset(
     call: Call, config: Path, arguments: tuple[str, ...], line: str
 ) -> None:
@@ -192,42 +163,35 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
     assert path.read_text() == FILE.partition("\n")[2]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message", "hint"),
-    [
-        (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
-        (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
-        (("xyzzy", "5", "-p", "work"), "there is no setting 'xyzzy'", "use one of: api_key, api_key_env, "),
-        (
-            ("apikey_env", "X", "-p", "work"),
-            "there is no setting 'apikey_env'",
-            "did you mean api_key_env? use one of: ",
-        ),
-        (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
-        (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
-        (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
-        (("api_key", KEY, "-p", "work"), "a key on the command line is visible to others", "apimart login"),
-        (("min", "abc"), "min: 'abc' is not an amount: it is not a plain decimal number", "like 5 or 0.25"),
-        (("min", "1e3"), "min: '1e3' is not an amount: it has an exponent", "write the number out"),
-        (("min", ""), "min is empty", "config unset min"),
-        (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
-        (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
-        (("timeout", "soon"), "timeout: 'soon' is not a duration", "like 10 or 2.5"),
-        (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
-        (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
-        (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
-        (("base_url", "gateway.example"), "base_url: the base URL must start with https://", "give an address like"),
-        (("default_profile", "wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'", "work"),
-        (("default_profile", ""), "default_profile is empty", "config unset default_profile"),
-        (("api_key_env", "", "-p", "new"), "api_key_env is empty", "config unset api_key_env"),
-        (("api_key_command", "", "-p", "new"), "api_key_command is empty", "config unset api_key_command"),
-        (("api_key_command", "pass 'x", "-p", "new"), "api_key_command: No closing quotation", "as for a shell"),
-        (("api_key_keyring", "false", "-p", "new"), "api_key_keyring: 'false' is not true", "config unset"),
-        (("api_key_env", "X", "-p", "work"), "{path} was left as it was: [profiles.work] has both api_key and ", "one"),
-        (("min", "5", "-p", ""), "--profile is empty", "give a word like work"),
-        (("min", "5", "-p", KEY), "--profile: 'sk-...' cannot name a profile", "give a word like work"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message", "hint"), [
+    (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
+    (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
+    (("xyzzy", "5", "-p", "work"), "there is no setting 'xyzzy'", "use one of: api_key, api_key_env, "),
+    (("apikey_env", "X", "-p", "work"), "there is no setting 'apikey_env'", "did you mean api_key_env? use one of: "),
+    (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
+    (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
+    (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
+    (("api_key", KEY, "-p", "work"), "a key on the command line is visible to others", "apimart login"),
+    (("min", "abc"), "min: 'abc' is not an amount: it is not a plain decimal number", "like 5 or 0.25"),
+    (("min", "1e3"), "min: '1e3' is not an amount: it has an exponent", "write the number out"),
+    (("min", ""), "min is empty", "config unset min"),
+    (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
+    (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
+    (("timeout", "soon"), "timeout: 'soon' is not a duration", "like 10 or 2.5"),
+    (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
+    (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
+    (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
+    (("base_url", "gateway.example"), "base_url: the base URL must start with https://", "give an address like"),
+    (("default_profile", "wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'", "work"),
+    (("default_profile", ""), "default_profile is empty", "config unset default_profile"),
+    (("api_key_env", "", "-p", "new"), "api_key_env is empty", "config unset api_key_env"),
+    (("api_key_command", "", "-p", "new"), "api_key_command is empty", "config unset api_key_command"),
+    (("api_key_command", "pass 'x", "-p", "new"), "api_key_command: No closing quotation", "as for a shell"),
+    (("api_key_keyring", "false", "-p", "new"), "api_key_keyring: 'false' is not true", "config unset"),
+    (("api_key_env", "X", "-p", "work"), "{path} was left as it was: [profiles.work] has both api_key and ", "one"),
+    (("min", "5", "-p", ""), "--profile is empty", "give a word like work"),
+    (("min", "5", "-p", KEY), "--profile: 'sk-...' cannot name a profile", "give a word like work"),
+])  # fmt: skip
 def test_what_the_file_could_not_say_is_refused(
     call: Call, write_config: Write, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
@@ -242,14 +206,10 @@ def test_what_the_file_could_not_say_is_refused(
     assert "Zq7W" not in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("mni",), "there is no setting 'mni'"),
-        (("api_key",), "api_key belongs to a profile"),
-        (("default_profile", "-p", "work"), "there is no setting 'default_profile'"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("mni",), "there is no setting 'mni'"), (("api_key",), "api_key belongs to a profile"),
+    (("default_profile", "-p", "work"), "there is no setting 'default_profile'"),
+])  # fmt: skip
 def test_a_name_that_does_not_exist_cannot_be_unset(
     call: Call, write_config: Write, arguments: tuple[str, ...], message: str
 ) -> None:
@@ -321,20 +281,17 @@ x = 1
 """
 
 BROKEN_LINES = [
-    (2, "default_profile: there is no profile 'wrok'", None),
-    (3, "unknown name 'timout'", None),
+    (2, "default_profile: there is no profile 'wrok'", None), (3, "unknown name 'timout'", None),
     (4, "timeout: the time limit must be more than 0 and at most 3600 seconds", None),
-    (5, "min must be a number", None),
-    (6, "scope: 'all' is not a scope", None),
+    (5, "min must be a number", None), (6, "scope: 'all' is not a scope", None),
     (7, "[profiles.dotted]: unit: '' is not a unit", "dotted"),
     (8, "[profiles.dotted]: api_key_command must be a list of strings", "dotted"),
     (12, "[profiles.inline]: min must be a number", "inline"),
     (16, "[profiles.work]: unit: 'min = 1 and some more' is not a unit", "work"),
     (18, "[profiles.work] has both api_key and api_key_env", "work"),
     (20, "[profiles.odd name]: base_url: the base URL would send the key unencrypted to gateway.example", "odd name"),
-    (21, "[profiles.odd name]: api_key_keyring must be true", "odd name"),
-    (28, "unknown table [profile.typo]", None),
-]
+    (21, "[profiles.odd name]: api_key_keyring must be true", "odd name"), (28, "unknown table [profile.typo]", None),
+]  # fmt: skip
 
 
 def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Write) -> None:
@@ -348,12 +305,8 @@ def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Wri
     assert all(line.startswith("hint: ") for line in told[1::2])
     assert "hint: did you mean work? profiles in the file: dotted, inline, work, odd name, fine" in told
     assert [line.split("  ")[0] for line in checked.stdout.splitlines()] == [
-        "dotted",
-        "inline",
-        "work",
-        "odd name",
-        "fine",
-    ]
+        "dotted", "inline", "work", "odd name", "fine",
+    ]  # fmt: skip
     assert [line for line in checked.stdout.splitlines() if " usable " in line] == [
         f"fine      usable  key set, {len(KEY)} characters"
     ]
@@ -417,17 +370,15 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
 @pytest.mark.parametrize(("text", "code"), [("[profiles.keyless]\n", 2), (f"[profiles.work]\napi_key = '{KEY}'\n", 0)])
 @pytest.mark.parametrize("columns", [60, 100])
 def test_a_strict_check_fails_for_a_profile_that_cannot_work(
-    spawn: Spawn, write_config: Write, columns: int, text: str, code: int
+    call: Call, write_config: Write, columns: int, text: str, code: int
 ) -> None:
     """Without `--strict`, a key that is missing on this machine is told and is no mistake in the file."""
     path = write_config(text)
     told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles are not usable" if code else "")
     for arguments, expected in (((), 0), (("--strict",), code)):
-        child = spawn("apimart", "config", "check", *arguments, columns=columns)
+        checked = call("config", "check", *arguments, columns=columns)
         # Folded between words.
-        shown = " ".join(child.read().decode().split())
-        child.close()
-        assert (child.exitstatus, shown.endswith(told)) == (expected, True)
+        assert (checked.code, " ".join(checked.stdout.split()).endswith(told)) == (expected, True)
 
 
 def test_files_that_others_can_read_are_mistakes(call: Call, write_config: Write, tmp_path: Path) -> None:
@@ -494,14 +445,12 @@ def test_a_thousand_profiles_are_checked_at_once(call: Call, write_config: Write
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_misspelled_profile_is_not_made(spawn: Spawn, write_config: Write, columns: int) -> None:
+def test_a_misspelled_profile_is_not_made(call: Call, write_config: Write, columns: int) -> None:
     """Exit 2 with the close match; the threshold would have stood where nobody looks for it."""
     path = write_config(FILE)
-    child = spawn("apimart", "config", "set", "min", "5", "-p", "wrok", columns=columns)
-    shown = " ".join(child.read().decode().split())
-    child.close()
-    assert (child.exitstatus, path.read_text()) == (2, FILE)
-    assert shown == (
+    refused = call("config", "set", "min", "5", "-p", "wrok", columns=columns)
+    assert (refused.code, path.read_text()) == (2, FILE)
+    assert " ".join(refused.stdout.split()) == (
         f"apimart: error: there is no profile 'wrok' in {path} hint: did you mean work? make it with --create"
     )
 
@@ -515,19 +464,13 @@ def test_a_new_profile_is_made_on_demand(run: Run, write_config: Write) -> None:
     assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 8\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "value"),
-    [
-        (("min",), {}, "5.00"),
-        (("timeout",), {}, "20"),
-        (("unit", "-p", "work"), {}, "USD"),
-        (("timeout", "-p", "vault"), {}, "20"),
-        (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
-        (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
-        (("default_profile",), {}, "work"),
-        (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "environ", "value"), [
+    (("min",), {}, "5.00"), (("timeout",), {}, "20"), (("unit", "-p", "work"), {}, "USD"),
+    (("timeout", "-p", "vault"), {}, "20"), (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
+    (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
+    (("default_profile",), {}, "work"),
+    (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),
+])  # fmt: skip
 def test_a_value_is_printed_as_it_is_written(
     call: Call, write_config: Write, arguments: tuple[str, ...], environ: Mapping[str, str], value: str
 ) -> None:
@@ -536,18 +479,13 @@ def test_a_value_is_printed_as_it_is_written(
     assert call("config", "get", *arguments, env=environ) == (0, f"{value}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
-        (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
-        (("mim",), "there is no setting 'mim'\nhint: did you mean min? use one of: "),
-        (
-            ("min", "-p", "wrok"),
-            "--profile: there is no profile 'wrok' in {path}\nhint: did you mean work? profiles in the file: ",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("max_used",), "max_used is not set in {path}\nhint: see what is used instead with: apimart config show\n"),
+    (("api_key",), "a key is not shown\nhint: see its length and its id with: apimart config show\n"),
+    (("mim",), "there is no setting 'mim'\nhint: did you mean min? use one of: "),
+    (("min", "-p", "wrok"),
+     "--profile: there is no profile 'wrok' in {path}\nhint: did you mean work? profiles in the file: "),
+])  # fmt: skip
 def test_what_is_not_set_prints_nothing(
     run: Run, write_config: Write, arguments: tuple[str, ...], message: str
 ) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import Asked, claim
+from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.runs import begin, finish
 from apimart_cli.ledger.schema import Entry, Series
 from apimart_cli.ledger.store import record
 from apimart_cli.records import Run
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.running import KEY_ID, Call, connected
@@ -84,7 +84,9 @@ def path(home: Path, sandbox: Sandbox) -> Path:
                 at = now - timedelta(days=day)
                 record(connection, [Entry(series, at, "default", Decimal(20), Decimal(9 - day), "USD", "check")])
         connection.execute("INSERT INTO state VALUES ('refresh', '0 0 0 0'), ('pruned_at', '0')")
-    claim(path, [Asked(Question(KEY_ID, host, Scope.KEY, "min 1"), standing, None)], now.timestamp(), seconds=10)
+    claim(
+        path, [AlertCheck(AlarmQuestion(KEY_ID, host, Scope.KEY, "min 1"), standing, None)], now.timestamp(), seconds=10
+    )
     run = Run(KEY_ID, host, "default", "label", "USD", now - timedelta(hours=1))
     finish(path, begin(path, run, now), run._replace(ended=now, spent=Decimal(1), exit_code=0))
     return path
@@ -106,7 +108,8 @@ def test_no_value_in_the_history_is_a_bug(
         damaged.write_bytes(clean)
         with closing(sqlite3.connect(damaged)) as database:
             try:
-                database.executescript(damage)
+                # It need not outlive a failure of the power, and none of it is undone.
+                database.executescript(f"PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; {damage}")
             except sqlite3.IntegrityError:
                 # A value that this column cannot have.
                 continue

@@ -12,18 +12,12 @@ import pytest
 
 from apimart_cli.words import Scope
 from support.past import recorded, write_past
-from support.running import KEY, Call, Run, Spawn, Write
+from support.running import KEY, Call, Spawn, Write
 from support.scripted import ACCOUNT, Gateway, Reply, balance, gateway, refusal
 
 OTHER_KEY = "sk-test-other-1234567890"
 WEB_PAGE = Reply("<!doctype html><title>Welcome</title>")
 PLENTY, EMPTY, SILENCE = balance("10"), balance("0"), refusal(500)
-
-
-@pytest.fixture
-def run(call: Call) -> Call:
-    """Nothing here depends on the process, but for what a terminal shows."""
-    return call
 
 
 @pytest.fixture
@@ -60,15 +54,15 @@ def accounts_asked(server: Gateway) -> int:
 
 @pytest.mark.parametrize(("command", "code"), [("check --min 5", 3), ("nagios -c 5:", 2), ("run --min 5 -- true", 125)])
 @pytest.mark.parametrize("key", [PLENTY, balance("-1", unlimited=True)])
-def test_a_key_on_an_empty_account_does_not_pass(run: Run, command: str, code: int, key: Reply) -> None:
+def test_a_key_on_an_empty_account_does_not_pass(call: Call, command: str, code: int, key: Reply) -> None:
     """By default a gate looks at what can be spent."""
     with gateway(answering(key, EMPTY)) as server:
-        assert run(*command.split(), env=env_of(server)).returncode == code
+        assert call(*command.split(), env=env_of(server)).code == code
 
 
 @pytest.mark.parametrize("place", ["option", "profile", "top level"])
 @pytest.mark.parametrize("command", ["check --min 5", "nagios -c 5:", "run --min 5 --no-settle -- true"])
-def test_a_scope_that_was_chosen_is_kept(run: Run, write_config: Write, command: str, place: str) -> None:
+def test_a_scope_that_was_chosen_is_kept(call: Call, write_config: Write, command: str, place: str) -> None:
     """Wherever it was chosen: the account is not even asked."""
     write_config(
         {"option": "", "profile": '[profiles.default]\nscope = "key"\n', "top level": 'scope = "key"\n'}[place]
@@ -76,22 +70,22 @@ def test_a_scope_that_was_chosen_is_kept(run: Run, write_config: Write, command:
     name, *options = command.split()
     with gateway(answering(PLENTY, EMPTY)) as server:
         scope = ["--scope", "key"] if place == "option" else []
-        assert run(name, *scope, *options, env=env_of(server)).returncode == 0
+        assert call(name, *scope, *options, env=env_of(server)).code == 0
         assert accounts_asked(server) == 0
 
 
 @pytest.mark.parametrize("command", ["balance", "watch --count 1", "balance -o prometheus"])
-def test_commands_that_show_go_on_showing_the_key(run: Run, command: str) -> None:
+def test_commands_that_show_go_on_showing_the_key(call: Call, command: str) -> None:
     """Nothing is asked of the account unless a scope says so."""
     with gateway(answering(PLENTY, EMPTY)) as server:
-        assert run(*command.split(), env=env_of(server)).returncode == 0
+        assert call(*command.split(), env=env_of(server)).code == 0
         assert accounts_asked(server) == 0
 
 
-def test_key_and_account_are_asked_side_by_side(run: Run) -> None:
+def test_key_and_account_are_asked_side_by_side(call: Call) -> None:
     """One after the other would take twice as long."""
     with gateway(answering(balance("10", delay=0.3), balance("10", delay=0.3))) as server:
-        assert run("check", "--min", "5", env=env_of(server)).returncode == 0
+        assert call("check", "--min", "5", env=env_of(server)).code == 0
         assert server.most_at_once == 2
 
 
@@ -124,18 +118,18 @@ def test_key_and_account_are_asked_side_by_side(run: Run) -> None:
     ],
 )  # fmt: skip
 def test_refusing_unlimited_quotas_is_about_the_key(
-    run: Run, account: Reply, options: str, code: int, line: str
+    call: Call, account: Reply, options: str, code: int, line: str
 ) -> None:
     """Whatever its account has; below a threshold still comes first."""
     with gateway(answering(balance("-1", unlimited=True), account)) as server:
-        ended = run("check", *options.split(), "--on-unlimited", "fail", env=env_of(server))
-    assert (ended.returncode, ended.stdout) == (code, f"{line}\n")
+        ended = call("check", *options.split(), "--on-unlimited", "fail", env=env_of(server))
+    assert (ended.code, ended.stdout) == (code, f"{line}\n")
 
 
-def test_a_limited_key_of_an_unlimited_account_is_not_refused(run: Run) -> None:
+def test_a_limited_key_of_an_unlimited_account_is_not_refused(call: Call) -> None:
     """The quota of the key has an end."""
     with gateway(answering(PLENTY, balance("-1", unlimited=True))) as server:
-        assert run("check", "--min", "5", "--on-unlimited", "fail", env=env_of(server)).returncode == 0
+        assert call("check", "--min", "5", "--on-unlimited", "fail", env=env_of(server)).code == 0
 
 
 # --- no account endpoint ----------------------------------------------------------------------------------------
@@ -143,115 +137,105 @@ def test_a_limited_key_of_an_unlimited_account_is_not_refused(run: Run) -> None:
 
 @pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize("body", ["", "<h1>Not found</h1>", '{"error":{"message":"no such route"}}'])
-def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(run: Run, status: int, body: str) -> None:
+def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(call: Call, status: int, body: str) -> None:
     """Whatever it says about that, and it is asked once; the reading is the key's, in JSON, too."""
     with gateway(answering(PLENTY, Reply(body, status))) as server:
-        ended = run("check", "--min", "5", "--json", env=env_of(server))
+        ended = call("check", "--min", "5", "--json", env=env_of(server))
         assert accounts_asked(server) == 1
-        assert run("check", "--min", "10.01", env=env_of(server)).returncode == 3
-        shown = run("check", "--min", "5", env=env_of(server))
+        assert call("check", "--min", "10.01", env=env_of(server)).code == 3
+        shown = call("check", "--min", "5", env=env_of(server))
     document = json.loads(ended.stdout)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.code, ended.stderr) == (0, "")
     assert [each["scope"] for each in document["readings"]] == ["key"]
     assert shown.stdout == "PASS default/key: 10 left, at least 5 required\n"
 
 
 @pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"error":{"message":"user not found","code":"user_not_found"}}',
-        '{"success":false,"message":"account suspended for non-payment"}',
-        '{"success":false,"message":"user quota query failed"}',
-        '{"error":{"message":"invalid api key","code":"invalid_api_key"}}',
-        '{"error":{"message":"not found","type":"authentication_error"}}',
-        '{"success":true,"remain_balance":0,"used_balance":9}',
-        '{"remain_balance":0,"used_balance":9}',
-        '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}',
-        "no such user",
-    ],
-)
-def test_an_answer_about_the_customer_is_no_missing_endpoint(run: Run, status: int, body: str) -> None:
+@pytest.mark.parametrize("body", [
+    '{"error":{"message":"user not found","code":"user_not_found"}}',
+    '{"success":false,"message":"account suspended for non-payment"}',
+    '{"success":false,"message":"user quota query failed"}',
+    '{"error":{"message":"invalid api key","code":"invalid_api_key"}}',
+    '{"error":{"message":"not found","type":"authentication_error"}}',
+    '{"success":true,"remain_balance":0,"used_balance":9}',
+    '{"remain_balance":0,"used_balance":9}', '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}', "no such user",
+])  # fmt: skip
+def test_an_answer_about_the_customer_is_no_missing_endpoint(call: Call, status: int, body: str) -> None:
     """Whatever its status: the gateway knows the address, and says something of the account."""
     with gateway(answering(PLENTY, Reply(body, status))) as server:
-        ended = run("check", "--min", "5", "--fail-open", env=env_of(server))
-        assert run("nagios", "-c", "5:", env=env_of(server)).returncode == 3
-    assert (ended.returncode, ended.stdout) == (6, "")
+        ended = call("check", "--min", "5", "--fail-open", env=env_of(server))
+        assert call("nagios", "-c", "5:", env=env_of(server)).code == 3
+    assert (ended.code, ended.stdout) == (6, "")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}',
-        '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}',
-        "404 page not found",
-        "Cannot GET /v1/user/balance",
-    ],
-)
-def test_the_address_that_was_asked_for_is_not_about_the_customer(run: Run, body: str) -> None:
+@pytest.mark.parametrize("body", [
+    '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}',
+    '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}',
+    "404 page not found", "Cannot GET /v1/user/balance",
+])  # fmt: skip
+def test_the_address_that_was_asked_for_is_not_about_the_customer(call: Call, body: str) -> None:
     """Though the words user and balance are in it."""
     with gateway(answering(PLENTY, Reply(body, 404))) as server:
-        assert run("check", "--min", "5", env=env_of(server)).stdout.startswith("PASS default/key")
+        assert call("check", "--min", "5", env=env_of(server)).stdout.startswith("PASS default/key")
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_a_bot_check_in_the_place_of_the_account_is_no_missing_endpoint(run: Run, status: int) -> None:
+def test_a_bot_check_in_the_place_of_the_account_is_no_missing_endpoint(call: Call, status: int) -> None:
     """Nor is any other answer of the network before the gateway."""
     check = Reply("<title>Just a moment...</title>", status, headers={"cf-mitigated": "challenge"})
     with gateway(answering(PLENTY, check)) as server:
-        ended = run("check", "--min", "5", env=env_of(server))
-    assert ended.returncode == 6
+        ended = call("check", "--min", "5", env=env_of(server))
+    assert ended.code == 6
     assert re.search(r"error: a bot check of .* answered in place of the gateway", ended.stderr)
 
 
-def test_an_endpoint_that_goes_missing_after_a_failure_is_not_taken_for_missing(run: Run) -> None:
+def test_an_endpoint_that_goes_missing_after_a_failure_is_not_taken_for_missing(call: Call) -> None:
     """A gateway that is about to fail answers with many things."""
     with gateway(answering(PLENTY, refusal(503), refusal(404))) as server:
-        assert run("check", "--min", "5", env=env_of(server)).returncode == 6
+        assert call("check", "--min", "5", env=env_of(server)).code == 6
 
 
-def test_the_other_commands_that_decide_go_on_with_the_key_too(run: Run) -> None:
+def test_the_other_commands_that_decide_go_on_with_the_key_too(call: Call) -> None:
     """The plugin names the key in its line; `run` starts its command."""
     with gateway(answering(PLENTY, refusal(404))) as server:
-        told = run("nagios", "-c", "5:", env=env_of(server))
-        assert run("run", "--min", "5", "--no-settle", "--", "true", env=env_of(server)).returncode == 0
-        assert run("run", "--min", "11", "--no-settle", "--", "true", env=env_of(server)).returncode == 125
+        told = call("nagios", "-c", "5:", env=env_of(server))
+        assert call("run", "--min", "5", "--no-settle", "--", "true", env=env_of(server)).code == 0
+        assert call("run", "--min", "11", "--no-settle", "--", "true", env=env_of(server)).code == 125
     assert told.stdout.startswith("APIMART OK - default/key 10 left | ")
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("command", ["check --min 5", "run --min 5 --no-settle -- true"])
-def test_a_person_is_told_that_only_the_key_was_looked_at(spawn: Spawn, command: str) -> None:
+def test_a_person_is_told_that_only_the_key_was_looked_at(call: Call, command: str) -> None:
     """As a note at a terminal, and not where the account was looked at."""
     with gateway(answering(PLENTY, refusal(404))) as server:
-        shown = spawn("apimart", *command.split(), env=env_of(server), columns=200).read().decode()
+        shown = call(*command.split(), env=env_of(server), columns=200).stdout
         host = server.url.removeprefix("http://")
     assert f"apimart: note: {host} has no account endpoint: only the key was looked at\r\n" in shown
     with gateway(answering(PLENTY, PLENTY)) as server:
-        assert b"account endpoint" not in spawn("apimart", *command.split(), env=env_of(server), columns=200).read()
+        assert "account endpoint" not in call(*command.split(), env=env_of(server), columns=200).stdout
 
 
-def test_debug_tells_that_the_key_alone_is_looked_at(run: Run) -> None:
+def test_debug_tells_that_the_key_alone_is_looked_at(call: Call) -> None:
     """Also where nobody reads at a terminal."""
     with gateway(answering(PLENTY, refusal(405))) as server:
-        ended = run("check", "--min", "5", "--debug", env=env_of(server))
+        ended = call("check", "--min", "5", "--debug", env=env_of(server))
     assert "default/account: attempt 1: no account endpoint; the key alone is looked at\n" in ended.stderr
 
 
 @pytest.mark.parametrize("scope", ["spendable", "both", "account"])
 @pytest.mark.parametrize("place", ["option", "file"])
-def test_a_scope_that_was_chosen_gets_no_other(run: Run, write_config: Write, scope: str, place: str) -> None:
+def test_a_scope_that_was_chosen_gets_no_other(call: Call, write_config: Write, scope: str, place: str) -> None:
     """A missing endpoint is an error then, at once."""
     write_config(f'scope = "{scope}"\n' if place == "file" else "")
     options = ["--scope", scope] if place == "option" else []
     with gateway(answering(PLENTY, refusal(404))) as server:
-        ended = run("check", "--min", "5", *options, env=env_of(server))
+        ended = call("check", "--min", "5", *options, env=env_of(server))
         assert accounts_asked(server) == 1
-    assert ended.returncode == 6
+    assert ended.code == 6
     assert ended.stderr.endswith("hint: use --scope key: this gateway has no account endpoint\n")
 
 
-def test_each_profile_falls_back_by_itself(run: Run, write_config: Write) -> None:
+def test_each_profile_falls_back_by_itself(call: Call, write_config: Write) -> None:
     """Two profiles with one key: where one of them chose what can be spent, a missing account is its error."""
     env = {"APIMART_KEY_OF_BOTH": KEY}
     write_config(
@@ -262,37 +246,28 @@ def test_each_profile_falls_back_by_itself(run: Run, write_config: Write) -> Non
         base = {**env, "APIMART_BASE_URL": server.url}
         for order in (("a", "b"), ("b", "a")):
             named = [word for name in order for word in ("-p", name)]
-            ended = run("check", "--min", "5", *named, "--json", env=base)
+            ended = call("check", "--min", "5", *named, "--json", env=base)
             document = json.loads(ended.stdout)
-            assert ended.returncode == 6
+            assert ended.code == 6
             assert {each["profile"]: (each["scope"], each["verdict"]) for each in document["readings"]} == {
                 "a": ("key", "pass"),
                 "b": ("spendable", "error"),
             }
 
 
-@pytest.mark.parametrize(
-    ("key", "options", "code"),
-    [
-        (EMPTY, "--min 5", 3),
-        (refusal(402), "--min 5", 3),
-        (refusal(401), "--min 5", 4),
-        (SILENCE, "--min 5", 5),
-        (SILENCE, "--min 5 --fail-open", 0),
-        (WEB_PAGE, "--min 5", 6),
-        (WEB_PAGE, "--min 5 --fail-open", 6),
-        (balance("-1", unlimited=True), "--min 5", 0),
-        (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7),
-        (PLENTY, "--min-runway 3d", 8),
-        (balance("10", used="6"), "--max-used 5", 3),
-    ],
-)
-def test_the_key_alone_is_judged_as_with_its_scope_chosen(run: Run, key: Reply, options: str, code: int) -> None:
+@pytest.mark.parametrize(("key", "options", "code"), [
+    (EMPTY, "--min 5", 3), (refusal(402), "--min 5", 3), (refusal(401), "--min 5", 4), (SILENCE, "--min 5", 5),
+    (SILENCE, "--min 5 --fail-open", 0), (WEB_PAGE, "--min 5", 6), (WEB_PAGE, "--min 5 --fail-open", 6),
+    (balance("-1", unlimited=True), "--min 5", 0),
+    (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7),
+    (PLENTY, "--min-runway 3d", 8), (balance("10", used="6"), "--max-used 5", 3),
+])  # fmt: skip
+def test_the_key_alone_is_judged_as_with_its_scope_chosen(call: Call, key: Reply, options: str, code: int) -> None:
     """Falling back changes what is judged, and nothing about the judgement."""
     with gateway(answering(key, refusal(404))) as server:
-        ended = run("check", *options.split(), "--json", env=env_of(server))
-        chosen = run("check", *options.split(), "--json", "--scope", "key", env=env_of(server))
-    assert ended.returncode == chosen.returncode == code
+        ended = call("check", *options.split(), "--json", env=env_of(server))
+        chosen = call("check", *options.split(), "--json", "--scope", "key", env=env_of(server))
+    assert ended.code == chosen.code == code
     assert ended.stderr == chosen.stderr
     assert [each["scope"] for each in json.loads(ended.stdout)["readings"]] == ["key"]
 
@@ -306,129 +281,120 @@ WAY_OUT = "hint: try again later; where this gateway has no account endpoint, lo
 @pytest.mark.usefixtures("documented")
 @pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize(("command", "code"), [("check --min 5", 6), ("nagios -c 5:", 3), ("run --min 5 -- true", 125)])
-def test_a_documented_account_that_is_missing_is_no_answer(run: Run, status: int, command: str, code: int) -> None:
+def test_a_documented_account_that_is_missing_is_no_answer(call: Call, status: int, command: str, code: int) -> None:
     """It is asked once more: a fault on the way may have answered for it."""
     with gateway(answering(PLENTY, refusal(status))) as server:
-        assert run(*command.split(), env=env_of(server)).returncode == code
+        assert call(*command.split(), env=env_of(server)).code == code
         assert accounts_asked(server) == 2
 
 
 @pytest.mark.usefixtures("documented")
-def test_the_hint_of_a_missing_account_helps(run: Run) -> None:
+def test_the_hint_of_a_missing_account_helps(call: Call) -> None:
     """It names the option that leaves the account out, and with that the key passes."""
     with gateway(answering(PLENTY, refusal(404))) as server:
-        ended = run("check", "--min", "5", env=env_of(server))
+        ended = call("check", "--min", "5", env=env_of(server))
         assert ended.stderr.endswith(WAY_OUT)
-        assert run("check", "--min", "5", "--scope", "key", env=env_of(server)).returncode == 0
+        assert call("check", "--min", "5", "--scope", "key", env=env_of(server)).code == 0
 
 
 @pytest.mark.usefixtures("documented")
-@pytest.mark.parametrize(
-    ("second", "options", "code"),
-    [
-        (PLENTY, "", 0),
-        (EMPTY, "", 3),
-        (refusal(402), "", 3),
-        (refusal(401), "", 4),
-        (refusal(404), "--fail-open", 6),
-        (SILENCE, "--fail-open", 6),
-        (refusal(503), "--fail-open", 6),
-        (refusal(429, Retry_After="3600"), "--fail-open", 6),
-        (balance("10", delay=9), "--fail-open --timeout 1.5", 6),
-    ],
-)
-def test_the_second_answer_of_a_documented_account_counts(run: Run, second: Reply, options: str, code: int) -> None:
+@pytest.mark.parametrize(("second", "options", "code"), [
+    (PLENTY, "", 0), (EMPTY, "", 3), (refusal(402), "", 3), (refusal(401), "", 4), (refusal(404), "--fail-open", 6),
+    (SILENCE, "--fail-open", 6), (refusal(503), "--fail-open", 6), (refusal(429, Retry_After="3600"), "--fail-open", 6),
+    (balance("10", delay=9), "--fail-open --timeout 1.5", 6),
+])  # fmt: skip
+def test_the_second_answer_of_a_documented_account_counts(call: Call, second: Reply, options: str, code: int) -> None:
     """A balance counts, and so does a verdict; a silence after a missing endpoint is not forgiven as one."""
     with gateway(answering(PLENTY, refusal(404), second)) as server:
-        assert run("check", "--min", "5", *options.split(), env=env_of(server)).returncode == code
+        assert call("check", "--min", "5", *options.split(), env=env_of(server)).code == code
 
 
 @pytest.mark.usefixtures("documented")
-def test_where_no_time_is_left_a_missing_account_is_not_asked_again(run: Run) -> None:
+def test_where_no_time_is_left_a_missing_account_is_not_asked_again(call: Call) -> None:
     """The gateway's own wish to wait counts, too."""
     with gateway(answering(PLENTY, refusal(404, Retry_After="60"))) as server:
-        assert run("check", "--min", "5", "--fail-open", env=env_of(server)).returncode == 6
+        assert call("check", "--min", "5", "--fail-open", env=env_of(server)).code == 6
         assert accounts_asked(server) == 1
 
 
 @pytest.mark.parametrize("fault", [WEB_PAGE, Reply("{}"), balance("-1"), refusal(418), refusal(302), refusal(410)])
-def test_another_answer_of_the_account_proves_nothing_about_it(run: Run, fault: Reply) -> None:
+def test_another_answer_of_the_account_proves_nothing_about_it(call: Call, fault: Reply) -> None:
     """Only 404 and 405 say that it is missing; the hint tells how to leave it out."""
     with gateway(answering(PLENTY, fault)) as server:
-        ended = run("check", "--min", "5", "--fail-open", env=env_of(server))
-    assert ended.returncode == 6
+        ended = call("check", "--min", "5", "--fail-open", env=env_of(server))
+    assert ended.code == 6
     assert ended.stderr.endswith(WAY_OUT)
 
 
 @pytest.mark.parametrize(("fault", "code"), [(refusal(401), 4), (refusal(402), 3), (SILENCE, 5), (refusal(429), 5)])
-def test_any_other_failure_of_the_account_is_that_failure(run: Run, fault: Reply, code: int) -> None:
+def test_any_other_failure_of_the_account_is_that_failure(call: Call, fault: Reply, code: int) -> None:
     """A good key beside it changes nothing."""
     with gateway(answering(PLENTY, fault)) as server:
-        assert run("check", "--min", "5", "--timeout", "1", env=env_of(server)).returncode == code
+        assert call("check", "--min", "5", "--timeout", "1", env=env_of(server)).code == code
 
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("options", ["", "--scope spendable", "--scope both", "--scope account"])
-def test_an_account_alone_that_is_refused_tells_how_to_leave_it_out(run: Run, options: str, status: int) -> None:
+def test_an_account_alone_that_is_refused_tells_how_to_leave_it_out(call: Call, options: str, status: int) -> None:
     """Exit 4 as ever; the key itself is good, which the advice about keys would hide. The hint, followed, helps."""
     with gateway(answering(PLENTY, refusal(status))) as server:
-        ended = run("check", "--min", "5", *options.split(), env=env_of(server))
-        assert ended.returncode == 4
+        ended = call("check", "--min", "5", *options.split(), env=env_of(server))
+        assert ended.code == 4
         assert ended.stderr.splitlines()[-1].startswith("hint: ")
         assert ended.stderr.endswith(" look at the key alone: --scope key\n")
-        assert run("check", "--min", "5", "--scope", "key", env=env_of(server)).returncode == 0
+        assert call("check", "--min", "5", "--scope", "key", env=env_of(server)).code == 0
 
 
-def test_a_key_that_is_refused_with_its_account_is_told_about_the_key(run: Run) -> None:
+def test_a_key_that_is_refused_with_its_account_is_told_about_the_key(call: Call) -> None:
     """Leaving the account out would not help."""
     with gateway(lambda _path, _key: refusal(401)) as server:
-        ended = run("check", "--min", "5", env=env_of(server))
-    assert (ended.returncode, "--scope key" in ended.stderr) == (4, False)
+        ended = call("check", "--min", "5", env=env_of(server))
+    assert (ended.code, "--scope key" in ended.stderr) == (4, False)
 
 
 # --- what the ledger knows --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_an_account_that_has_answered_is_missed(run: Run, history: Path, key: str) -> None:
+def test_an_account_that_has_answered_is_missed(call: Call, history: Path, key: str) -> None:
     """Whichever key asked: one routing fault does not pass an empty account."""
     with gateway(answering(PLENTY, PLENTY, refusal(404))) as server:
         env = env_of(server)
-        assert run("check", "--min", "5", env={**env, "APIMART_API_KEY": key}).returncode == 0
-        ended = run("check", "--min", "5", env=env)
-        assert (ended.returncode, accounts_asked(server)) == (6, 3)
+        assert call("check", "--min", "5", env={**env, "APIMART_API_KEY": key}).code == 0
+        ended = call("check", "--min", "5", env=env)
+        assert (ended.code, accounts_asked(server)) == (6, 3)
         assert ended.stderr.endswith(WAY_OUT)
     assert Scope.ACCOUNT in {entry.series.scope for entry in recorded(history)}
 
 
-def test_an_account_that_answered_elsewhere_says_nothing_about_this_one(run: Run, history: Path) -> None:
+def test_an_account_that_answered_elsewhere_says_nothing_about_this_one(call: Call, history: Path) -> None:
     """Another host, and the keys of this one, are no sign of an account here."""
     with gateway(answering(PLENTY, refusal(404))) as server:
         here = server.url.removeprefix("http://")
         write_past(history, "elsewhere.example", days=1, spent_per_day="0", scope=Scope.ACCOUNT)
         write_past(history, here, days=1, spent_per_day="0", scope=Scope.KEY)
-        assert run("check", "--min", "5", env=env_of(server)).returncode == 0
+        assert call("check", "--min", "5", env=env_of(server)).code == 0
 
 
 @pytest.mark.usefixtures("usual_patience")
 @pytest.mark.parametrize("state", ["locked", "damaged", "foreign", "newer", "folder"])
 def test_a_ledger_that_cannot_be_read_may_have_known_it(
-    run: Run, history: Path, state: str, monkeypatch: pytest.MonkeyPatch
+    call: Call, history: Path, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then a missing account is no answer, whatever the ledger would have said."""
     monkeypatch.setattr("apimart_cli.readings.forecasts.WAITED_SECONDS", 0.3)
     write_past(history, "elsewhere.example", days=1, spent_per_day="0")
     with gateway(answering(PLENTY, refusal(404))) as server, unusable(history, state):
-        ended = run("check", "--min", "5", "--fail-open", env=env_of(server))
-    assert ended.returncode == 6
+        ended = call("check", "--min", "5", "--fail-open", env=env_of(server))
+    assert ended.code == 6
     assert WAY_OUT in ended.stderr
 
 
-def test_without_a_ledger_it_never_answered(run: Run, history: Path) -> None:
+def test_without_a_ledger_it_never_answered(call: Call, history: Path) -> None:
     """As on the first day, and in CI."""
     for env in ({}, {"APIMART_RECORD": "0"}, {"CI": "true", "APIMART_HISTORY": str(history / "not" / "there")}):
         with gateway(answering(PLENTY, refusal(404))) as server:
-            assert run("check", "--min", "5", env={**env_of(server), **env}).returncode == 0
+            assert call("check", "--min", "5", env={**env_of(server), **env}).code == 0
 
 
 def unusable(path: Path, state: str) -> "closing[Unusable]":
@@ -465,44 +431,47 @@ class Unusable:
 # --- run --------------------------------------------------------------------------------------------------------
 
 
-def test_an_account_that_goes_missing_while_a_command_runs_is_not_known(run: Run) -> None:
+def test_an_account_that_goes_missing_while_a_command_runs_is_not_known(call: Call) -> None:
     """`run` falls back when it starts, and only then: later that is blindness, which stops the command."""
     options = ("--min", "5", "--interval", "0.1", "--max-blind", "0.3", "--no-settle", "--kill-after", "1")
     with gateway(answering(PLENTY, PLENTY, refusal(404))) as server:
-        ended = run("run", *options, "--", "sleep", "60", env=env_of(server))
-    assert ended.returncode == 124
+        ended = call("run", *options, "--", "sleep", "60", env=env_of(server))
+    assert ended.code == 124
     assert "the balance is not known" in ended.stderr
 
 
-def test_a_command_on_a_gateway_without_accounts_goes_on_with_the_key(run: Run) -> None:
+def test_a_command_on_a_gateway_without_accounts_goes_on_with_the_key(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its account is asked once, at the start."""
+    monkeypatch.setattr("apimart_cli.run.looking.SETTLE_PAUSE", 0.1)
     with gateway(answering(PLENTY, refusal(404))) as server:
-        ended = run("run", "--min", "5", "--interval", "0.1", "--", "sleep", "1", env=env_of(server))
-        assert ended.returncode == 0
+        ended = call("run", "--min", "5", "--interval", "0.1", "--", "sleep", "1", env=env_of(server))
+        assert ended.code == 0
         assert accounts_asked(server) == 1
         assert len(server.asked) > 3
 
 
-def test_a_budget_alone_asks_no_account(run: Run) -> None:
+def test_a_budget_alone_asks_no_account(call: Call) -> None:
     """What the key has used is enough."""
     with gateway(answering(PLENTY, EMPTY)) as server:
-        assert run("run", "--max-spend", "5", "--no-settle", "--", "true", env=env_of(server)).returncode == 0
+        assert call("run", "--max-spend", "5", "--no-settle", "--", "true", env=env_of(server)).code == 0
         assert accounts_asked(server) == 0
 
 
 # --- a gate on time ---------------------------------------------------------------------------------------------
 
 
-def test_a_runway_waits_for_the_history_of_the_account(run: Run, history: Path) -> None:
+def test_a_runway_waits_for_the_history_of_the_account(call: Call, history: Path) -> None:
     """The hint names the key, whose history is long enough, and helps."""
     with gateway(answering(balance("10.5", "2.3"), balance("100", "25.5"))) as server:
         write_past(history, server.url.removeprefix("http://"), days=7, spent_per_day="0.25")
-        ended = run("check", "--min-runway", "3d", env=env_of(server))
-        assert ended.returncode == 8
+        ended = call("check", "--min-runway", "3d", env=env_of(server))
+        assert ended.code == 8
         assert "hint: it takes readings of the account over three days; look at the key alone with: --scope key" in (
             ended.stderr
         )
-        assert run("check", "--min-runway", "3d", "--scope", "key", env=env_of(server)).returncode == 0
+        assert call("check", "--min-runway", "3d", "--scope", "key", env=env_of(server)).code == 0
 
 
 # --- where the money is -----------------------------------------------------------------------------------------
@@ -518,54 +487,46 @@ def unlimited() -> Iterator[Mapping[str, str]]:
 NOTE = "apimart: note: an unlimited key spends what its account has left, which was not looked at"
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("options", "hint"),
-    [
-        ("", "see the account: apimart balance --scope both"),
-        ("-o value", "see the account: apimart balance --scope both"),
-        ("-p work", "see the account: apimart balance --profile work --scope both"),
-        ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
-        ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),
-        (f"--api-key {KEY}", "see the account with: --scope both"),
-    ],
-)
+@pytest.mark.parametrize(("options", "hint"), [
+    ("", "see the account: apimart balance --scope both"),
+    ("-o value", "see the account: apimart balance --scope both"),
+    ("-p work", "see the account: apimart balance --profile work --scope both"),
+    ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
+    ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),
+    (f"--api-key {KEY}", "see the account with: --scope both"),
+])  # fmt: skip
 def test_balance_says_where_the_money_of_an_unlimited_key_is(
-    spawn: Spawn, unlimited: Mapping[str, str], write_config: Write, options: str, hint: str
+    call: Call, unlimited: Mapping[str, str], write_config: Write, options: str, hint: str
 ) -> None:
     """With a line that can be typed as it is, about the same profiles, and without the key."""
     write_config(
         f'default_profile = "work"\n[profiles.work]\napi_key = "{KEY}"\n[profiles."at home"]\napi_key = "{OTHER_KEY}"\n'
     )
-    shown = spawn("apimart", "balance", *shlex.split(options), env=unlimited, columns=150).read().decode()
+    shown = call("balance", *shlex.split(options), env=unlimited, columns=150).stdout
     assert f"{NOTE}\r\nhint: {hint}\r\n" in shown
     assert shown.count(NOTE) == 1
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("options", ["--scope both", "--scope spendable", "--scope account", "--textfile x.prom"])
 def test_nothing_is_said_where_the_account_was_looked_at(
-    spawn: Spawn, unlimited: Mapping[str, str], options: str
+    call: Call, unlimited: Mapping[str, str], options: str
 ) -> None:
     """Nor where the answer goes into a file for others."""
     env = {**unlimited, "APIMART_API_KEY": KEY}
-    assert b"see the account" not in spawn("apimart", "balance", *options.split(), env=env, columns=150).read()
+    assert "see the account" not in call("balance", *options.split(), env=env, columns=150).stdout
 
 
-def test_nothing_is_said_away_from_a_terminal(run: Run, unlimited: Mapping[str, str]) -> None:
+def test_nothing_is_said_away_from_a_terminal(call: Call, unlimited: Mapping[str, str]) -> None:
     """Programs and logs have the answer."""
-    assert run("balance", env={**unlimited, "APIMART_API_KEY": KEY}).stderr == ""
+    assert call("balance", env={**unlimited, "APIMART_API_KEY": KEY}).stderr == ""
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("options", "more", "hint"),
-    [
-        ("", {}, "apimart balance --scope both"),
-        ("-p work", {}, "apimart balance --profile work --scope both"),
-        ("", {"APIMART_API_KEY": OTHER_KEY}, "apimart balance --profile default --scope both"),
-    ],
-)
+@pytest.mark.parametrize(("options", "more", "hint"), [
+    ("", {}, "apimart balance --scope both"),
+    ("-p work", {}, "apimart balance --profile work --scope both"),
+    ("", {"APIMART_API_KEY": OTHER_KEY}, "apimart balance --profile default --scope both"),
+])  # fmt: skip
 def test_login_says_where_the_money_of_an_unlimited_key_is(
     spawn: Spawn, unlimited: Mapping[str, str], options: str, more: Mapping[str, str], hint: str
 ) -> None:
@@ -577,20 +538,20 @@ def test_login_says_where_the_money_of_an_unlimited_key_is(
     assert f"{NOTE}\r\nhint: see the account: {hint}\r\n" in shown
 
 
-def test_a_limited_key_needs_no_such_note(spawn: Spawn) -> None:
+def test_a_limited_key_needs_no_such_note(call: Call) -> None:
     """What it has left is shown."""
     with gateway(answering(PLENTY, EMPTY)) as server:
-        assert b"note" not in spawn("apimart", "balance", env=env_of(server), columns=150).read()
+        assert "note" not in call("balance", env=env_of(server), columns=150).stdout
 
 
 # --- many keys --------------------------------------------------------------------------------------------------
 
 
-def test_fifty_keys_and_their_accounts_are_asked_at_once(run: Run, write_config: Write) -> None:
+def test_fifty_keys_and_their_accounts_are_asked_at_once(call: Call, write_config: Write) -> None:
     """A silent gateway costs the time limit once, not once for the keys and once for their accounts."""
     write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(50)))
     silent = balance("10", delay=60)
     with gateway(lambda _path, _key: silent) as server:
         env = {"APIMART_BASE_URL": server.url}
-        assert run("check", "--all-profiles", "--min", "5", "--timeout", "4", env=env).returncode == 5
+        assert call("check", "--all-profiles", "--min", "5", "--timeout", "4", env=env).code == 5
         assert len(server.asked) == server.most_at_once == 100

@@ -9,23 +9,19 @@ from support.running import KEY, Call, Write
 URL = {"APIMART_BASE_URL": "http://127.0.0.1:1", "APIMART_API_KEY": KEY}
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        (("--interval", "4"), "--interval: must be at least 5 seconds"),
-        (("--interval", "soon"), "--interval: 'soon' is not a duration"),
-        (("--listen", "9899"), "--listen: '9899' is no address with a port"),
-        (("--listen", "0.0.0.0:0"), "without TLS and a token they could read the balances"),
-        (("--listen", "[::]:0", "--tls-cert", "a"), "TLS needs a certificate and its key: --tls-key is missing"),
-        (("--tls-cert", "a", "--tls-key", "none"), "cannot read none: No such file or directory"),
-        (("--token-file", "none"), "cannot read none: No such file or directory"),
-        (("--shard", "5/4"), "--shard: there is no shard 5 of 4"),
-        (("--shard", "1/2"), "--shard: there are no profiles to share out"),
-        (("--concurrency", "0"), "--concurrency"),
-        (("--api-key", "-"), "standard input only once"),
-        (("-p", "none"), "there is no profile 'none'"),
-    ],
-)
+@pytest.mark.parametrize(("options", "told"), [
+    (("--interval", "4"), "--interval: must be at least 5 seconds"),
+    (("--interval", "soon"), "--interval: 'soon' is not a duration"),
+    (("--listen", "9899"), "--listen: '9899' is no address with a port"),
+    (("--listen", "0.0.0.0:0"), "without TLS and a token they could read the balances"),
+    (("--listen", "[::]:0", "--tls-cert", "a"), "TLS needs a certificate and its key: --tls-key is missing"),
+    (("--tls-cert", "a", "--tls-key", "none"), "cannot read none: No such file or directory"),
+    (("--token-file", "none"), "cannot read none: No such file or directory"),
+    (("--shard", "5/4"), "--shard: there is no shard 5 of 4"),
+    (("--shard", "1/2"), "--shard: there are no profiles to share out"),
+    (("--concurrency", "0"), "--concurrency"), (("--api-key", "-"), "standard input only once"),
+    (("-p", "none"), "there is no profile 'none'"),
+])  # fmt: skip
 def test_what_cannot_be_done_is_a_usage_error(call: Call, options: tuple[str, ...], told: str) -> None:
     """With what is wrong, before anybody is asked."""
     ended = call("exporter", *options, env=URL)

@@ -129,6 +129,7 @@ def test_json_has_every_series_with_numbers_that_were_read_as_they_were(call: Ca
             "days_left_low": 20,
             "days_left_high": 20,
             "days_seen": 7,
+            "from": "history",
         },
     }
     assert (home["profile"], home["scope"], home["unit"]) == ("home", "account", None)
@@ -393,21 +394,18 @@ def test_an_export_does_not_replace_the_history(call: Call, keep: Keep, tmp_path
     assert len(kept(path)) == 8
 
 
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (line(profile=KEY), "something in it that looks like an API key"),
-        (line().replace("work", "\\u0073k-test-Zq7Wm3Xc9Vb1Nk5Lp8"), "something in it that looks like an API key"),
-        (line()[:40], "it is not JSON"),
-        (line(used_balance="2.3"), "used_balance is not an amount"),
-        (line(unlimited_quota=1), "unlimited_quota does not fit"),
-        (line(at=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), "at is in the future"),
-        (line(at="1926-11-20T10:00:00Z"), "at is before 2020"),
-        (line(scope="spendable"), "scope is none of key, account"),
-        ("[]\n", "it is not an object with exactly the names"),
-        ("\udcff\n", "it is not JSON"),
-    ],
-)
+@pytest.mark.parametrize(("bad", "reason"), [
+    (line(profile=KEY), "something in it that looks like an API key"),
+    (line().replace("work", "\\u0073k-test-Zq7Wm3Xc9Vb1Nk5Lp8"), "something in it that looks like an API key"),
+    (line()[:40], "it is not JSON"),
+    (line(used_balance="2.3"), "used_balance is not an amount"),
+    (line(unlimited_quota=1), "unlimited_quota does not fit"),
+    (line(at=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), "at is in the future"),
+    (line(at="1926-11-20T10:00:00Z"), "at is before 2020"),
+    (line(scope="spendable"), "scope is none of key, account"),
+    ("[]\n", "it is not an object with exactly the names"),
+    ("\udcff\n", "it is not JSON"),
+])  # fmt: skip
 def test_an_import_with_one_bad_line_adds_nothing(
     call: Call, keep: Keep, tmp_path: Path, bad: str, reason: str
 ) -> None:

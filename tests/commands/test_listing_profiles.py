@@ -9,12 +9,7 @@ import pytest
 
 from apimart_cli.config.rewriting import renamed
 from apimart_cli.errors import ConfigError
-from support.running import KEY, KEY_ID, Call, Run, Spawn, Write
-
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+from support.running import KEY, KEY_ID, Call, Run, Write
 
 FILE = f"""\
 default_profile = "work"
@@ -48,12 +43,11 @@ LISTED = f"""\
 
 @pytest.mark.parametrize("columns", [60, 100])
 def test_the_profiles_are_listed_with_the_one_in_use(
-    spawn: Spawn, write_config: Write, tmp_path: Path, columns: int
+    call: Call, write_config: Write, tmp_path: Path, columns: int
 ) -> None:
     """Where each key comes from, its id where that costs nothing, and its host; no command is run for it."""
     write_config(FILE)
-    child = spawn("apimart", "profiles", columns=columns)
-    assert child.read().decode().replace("\r\n", "\n") == LISTED
+    assert call("profiles", columns=columns).stdout.replace("\r\n", "\n") == LISTED
     assert max(len(line) for line in LISTED.splitlines()) <= 60
     assert not (tmp_path / "was-run").exists()
 
@@ -125,19 +119,16 @@ def test_a_renamed_profile_is_the_same_profile(run: Run, write_config: Write) ->
     assert path.read_text() == WRITTEN.replace("'work'", '"at home"').replace("[profiles.work]", '[profiles."at home"]')
 
 
-@pytest.mark.parametrize(
-    ("text", "after"),
-    [
-        ("[profiles.work]\n", "[profiles.new]\n"),
-        ("[profiles.'work']\nmin = 1\n", "[profiles.new]\nmin = 1\n"),
-        ('[profiles."wor\\u006b"]\nmin = 1\n', "[profiles.new]\nmin = 1\n"),
-        ('["profiles".work]\r\nmin = 1\r\n', '["profiles".new]\r\nmin = 1\r\n'),
-        ("profiles.work.min = 1\nprofiles.work.unit = 'work'\n", "profiles.new.min = 1\nprofiles.new.unit = 'work'\n"),
-        ("[profiles]\nwork.min = 1\nother.min = 2\n", "[profiles]\nnew.min = 1\nother.min = 2\n"),
-        ("[profiles]\nwork = { min = 1 }\n", "[profiles]\nnew = { min = 1 }\n"),
-        ("[profiles.work]\nunit = '''\n[profiles.work]\n'''\n", "[profiles.new]\nunit = '''\n[profiles.work]\n'''\n"),
-    ],
-)
+@pytest.mark.parametrize(("text", "after"), [
+    ("[profiles.work]\n", "[profiles.new]\n"),
+    ("[profiles.'work']\nmin = 1\n", "[profiles.new]\nmin = 1\n"),
+    ('[profiles."wor\\u006b"]\nmin = 1\n', "[profiles.new]\nmin = 1\n"),
+    ('["profiles".work]\r\nmin = 1\r\n', '["profiles".new]\r\nmin = 1\r\n'),
+    ("profiles.work.min = 1\nprofiles.work.unit = 'work'\n", "profiles.new.min = 1\nprofiles.new.unit = 'work'\n"),
+    ("[profiles]\nwork.min = 1\nother.min = 2\n", "[profiles]\nnew.min = 1\nother.min = 2\n"),
+    ("[profiles]\nwork = { min = 1 }\n", "[profiles]\nnew = { min = 1 }\n"),
+    ("[profiles.work]\nunit = '''\n[profiles.work]\n'''\n", "[profiles.new]\nunit = '''\n[profiles.work]\n'''\n"),
+])  # fmt: skip
 def test_a_profile_is_renamed_however_it_is_written(text: str, after: str) -> None:
     """As a table, as dotted names, or as a value; texts that look like it are left alone."""
     assert renamed(text, "work", "new", Path("c.toml")) == after
@@ -149,19 +140,14 @@ def test_what_cannot_be_renamed_safely_is_left_as_it_was() -> None:
         renamed("profiles = { work = { min = 1 } }\n", "work", "new", Path("c.toml"))
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (
-            ("wrok", "new"),
-            "there is no profile 'wrok' in {path}\nhint: did you mean work? choose one of: work, the work, workshop",
-        ),
-        (("work", "workshop"), "there is a profile 'workshop' already in {path}\nhint: choose another name\n"),
-        (("work", "work"), "there is a profile 'work' already in {path}\nhint: choose another name\n"),
-        (("work", ""), "NEW is empty\n"),
-        (("work", "a\nb"), "NEW: 'a\\x0ab' cannot name a profile\n"),
-    ],
-)
+@pytest.mark.parametrize(("names", "message"), [
+    (("wrok", "new"),
+     "there is no profile 'wrok' in {path}\nhint: did you mean work? choose one of: work, the work, workshop"),
+    (("work", "workshop"), "there is a profile 'workshop' already in {path}\nhint: choose another name\n"),
+    (("work", "work"), "there is a profile 'work' already in {path}\nhint: choose another name\n"),
+    (("work", ""), "NEW is empty\n"),
+    (("work", "a\nb"), "NEW: 'a\\x0ab' cannot name a profile\n"),
+])  # fmt: skip
 def test_names_that_cannot_be_are_refused(
     call: Call, write_config: Write, names: tuple[str, str], message: str
 ) -> None:

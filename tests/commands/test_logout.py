@@ -1,13 +1,11 @@
 """Forgetting a key, and removing names: neither needs the rest of the settings to be right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from support.running import KEY, Call
-
-Write = Callable[..., Path]
+from support.running import KEY, Call, Write
 
 STORED = f'[profiles.default]\napi_key = "{KEY}"\n'
 
@@ -23,15 +21,10 @@ def test_no_other_variable_stands_in_the_way_of_logout(call: Call, write_config:
     assert path.read_text() == "[profiles.default]\n"
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [
-        "[profiles.other]\nmim = 5\n",
-        "[profiles.other]\napi_key = 5\n",
-        "[profiles.other]\ntimeout = 0\n",
-        "[profile.other]\nmin = 5\n",
-    ],
-)
+@pytest.mark.parametrize("mistake", [
+    "[profiles.other]\nmim = 5\n", "[profiles.other]\napi_key = 5\n", "[profiles.other]\ntimeout = 0\n",
+    "[profile.other]\nmin = 5\n",
+])  # fmt: skip
 def test_no_mistake_elsewhere_in_the_file_stands_in_the_way_of_logout(
     call: Call, write_config: Write, mistake: str
 ) -> None:
@@ -78,16 +71,13 @@ def test_a_profile_that_is_no_table_keeps_no_key(call: Call, write_config: Write
 # --- config unset -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "text", "after"),
-    [
-        (("mim",), "mim = 5\nmin = 4\n", "min = 4\n"),
-        (("mim", "-p", "work"), "[profiles.work]\nmim = 5\nmin = 4\n", "[profiles.work]\nmin = 4\n"),
-        (("api_key",), f'api_key = "{KEY}"\nmin = 4\n', "min = 4\n"),
-        (("default_profile", "-p", "work"), "[profiles.work]\ndefault_profile = 'x'\n", "[profiles.work]\n"),
-        (("min",), "min = 'five'\n", ""),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "text", "after"), [
+    (("mim",), "mim = 5\nmin = 4\n", "min = 4\n"),
+    (("mim", "-p", "work"), "[profiles.work]\nmim = 5\nmin = 4\n", "[profiles.work]\nmin = 4\n"),
+    (("api_key",), f'api_key = "{KEY}"\nmin = 4\n', "min = 4\n"),
+    (("default_profile", "-p", "work"), "[profiles.work]\ndefault_profile = 'x'\n", "[profiles.work]\n"),
+    (("min",), "min = 'five'\n", ""),
+])  # fmt: skip
 def test_what_config_check_reports_can_be_removed(
     call: Call, write_config: Write, arguments: tuple[str, ...], text: str, after: str
 ) -> None:
@@ -100,15 +90,12 @@ def test_what_config_check_reports_can_be_removed(
     assert call("config", "check").code == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "text", "message"),
-    [
-        (("mim",), "min = 5\n", "there is no setting 'mim'"),
-        (("mim", "-p", "work"), "mim = 5\n[profiles.work]\n", "there is no setting 'mim'"),
-        (("mim", "-p", "other"), "[profiles.work]\nmim = 5\n", "there is no setting 'mim'"),
-        (("profiles",), "profiles = {work = {min = 5}}\n", "there is no setting 'profiles'"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "text", "message"), [
+    (("mim",), "min = 5\n", "there is no setting 'mim'"),
+    (("mim", "-p", "work"), "mim = 5\n[profiles.work]\n", "there is no setting 'mim'"),
+    (("mim", "-p", "other"), "[profiles.work]\nmim = 5\n", "there is no setting 'mim'"),
+    (("profiles",), "profiles = {work = {min = 5}}\n", "there is no setting 'profiles'"),
+])  # fmt: skip
 def test_a_name_that_is_not_there_must_be_known(
     call: Call, write_config: Write, arguments: tuple[str, ...], text: str, message: str
 ) -> None:

@@ -85,7 +85,7 @@ def test_alone_it_asks_for_no_balance(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "scope"), [((), "key"), (("--scope", "account"), "account"), (("--scope", "both"), "key")]
 )
-def test_whose_books_are_asked(call: Call, arguments: tuple[str, ...], scope: str) -> None:
+def test_the_books_of_the_key_or_the_account(call: Call, arguments: tuple[str, ...], scope: str) -> None:
     """The key's, and with `--scope account` those of the account."""
     with gateway(answering(books("1"))) as server:
         assert call("check", *DAY, *arguments, env=env_of(server)).code == 0
@@ -158,7 +158,7 @@ def test_no_answer_no_books_and_contradictions_are_no_pass(
 
 
 def test_a_clock_that_is_wrong_is_no_pass(call: Call) -> None:
-    """It would be another time whose spend is asked for."""
+    """The spend of another time would be asked for."""
     for skew in (-6, 6):
         late = format_datetime(datetime.now(UTC) + timedelta(minutes=skew), usegmt=True)
         with gateway(answering(books("1", Date=late))) as server:

@@ -61,14 +61,10 @@ def test_each_profile_has_its_own_thresholds_and_unit(call: Call, sandbox: Sandb
     ended = call("balance", "-o", "prometheus", "--all-profiles", env={"APIMART_BASE_URL": sandbox.url})
     found = told(ended.stdout)
     assert {name: number for name, number in found.items() if name.startswith(("min_", "max_"))} == {
-        "min_balance/work/key/USD": 5,
-        "min_balance/play/key/USD": 1,
-        "min_balance/play/account/USD": 1,
-        "min_balance/none/key/USD": 5,
-        "max_used_balance/work/key/USD": 40,
-        "max_used_balance/play/key/USD": 40,
+        "min_balance/work/key/USD": 5, "min_balance/play/key/USD": 1, "min_balance/play/account/USD": 1,
+        "min_balance/none/key/USD": 5, "max_used_balance/work/key/USD": 40, "max_used_balance/play/key/USD": 40,
         "max_used_balance/none/key/USD": 40,
-    }
+    }  # fmt: skip
     assert [name for name, number in found.items() if name.startswith("reading_success") and not number] == [
         "reading_success/none/key"
     ]
@@ -93,15 +89,9 @@ def test_the_file_is_replaced_and_nothing_is_printed(call: Call, sandbox: Sandbo
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize(
-    ("fault", "code", "is_unpaid"),
-    [
-        (Fault.UNAUTHORIZED, 4, 0),
-        (Fault.PAYMENT_REQUIRED, 3, 1),
-        (Fault.SERVER_ERROR, 5, 0),
-        (Fault.HTML, 6, 0),
-    ],
-)
+@pytest.mark.parametrize(("fault", "code", "is_unpaid"), [
+    (Fault.UNAUTHORIZED, 4, 0), (Fault.PAYMENT_REQUIRED, 3, 1), (Fault.SERVER_ERROR, 5, 0), (Fault.HTML, 6, 0),
+])  # fmt: skip
 def test_a_failed_reading_takes_the_old_balance_out_of_the_file(
     fault: Fault, code: int, is_unpaid: int, call: Call, serve: Serve, path: Path
 ) -> None:

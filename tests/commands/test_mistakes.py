@@ -51,24 +51,16 @@ def test_logout_of_a_misspelt_profile_names_the_right_one(call: Call, write_conf
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "name"),
-    [
-        (["check", "--min", ""], "--min"),
-        (["check", "--max-used", ""], "--max-used"),
-        (["check", "--min", "5", "--timeout", ""], "--timeout"),
-        (["check", "--min", "5", "--base-url", ""], "--base-url"),
-        (["check", "--min", "5", "-p", ""], "--profile"),
-        (["balance", "--scope", ""], "--scope"),
-        (["check", "--min", "5", "--on-low", ""], "--on-low"),
-        (["run", "--max-spend", "", "--", "true"], "--max-spend"),
-        (["login", "-p", ""], "--profile"),
-        (["logout", "-p", ""], "--profile"),
-        (["config", "set", "min", ""], "min"),
-        (["config", "set", "unit", ""], "unit"),
-        (["profiles", "rename", "a", ""], "NEW"),
-    ],
-)
+@pytest.mark.parametrize(("words", "name"), [
+    (["check", "--min", ""], "--min"), (["check", "--max-used", ""], "--max-used"),
+    (["check", "--min", "5", "--timeout", ""], "--timeout"),
+    (["check", "--min", "5", "--base-url", ""], "--base-url"),
+    (["check", "--min", "5", "-p", ""], "--profile"), (["balance", "--scope", ""], "--scope"),
+    (["check", "--min", "5", "--on-low", ""], "--on-low"),
+    (["run", "--max-spend", "", "--", "true"], "--max-spend"),
+    (["login", "-p", ""], "--profile"), (["logout", "-p", ""], "--profile"), (["config", "set", "min", ""], "min"),
+    (["config", "set", "unit", ""], "unit"), (["profiles", "rename", "a", ""], "NEW"),
+])  # fmt: skip
 def test_an_empty_value_is_called_empty(call: Call, words: list[str], name: str) -> None:
     """Mostly a variable of a script that is not set: no talk of amounts or numbers."""
     ended = call(*words)

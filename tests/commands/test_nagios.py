@@ -51,19 +51,12 @@ def test_a_balance_is_held_to_the_ranges(call: Call, sandbox: Sandbox, options: 
     assert ends(call("nagios", *options.split(), env=connected(sandbox)), code, line)
 
 
-@pytest.mark.parametrize(
-    ("fault", "code", "word"),
-    [
-        (Fault.UNAUTHORIZED, 3, "rejected the API key"),
-        (Fault.UNKNOWN_KEY, 3, "rejected the API key"),
-        (Fault.PAYMENT_REQUIRED, 2, "HTTP 402"),
-        (Fault.RATE_LIMIT, 3, "HTTP 429"),
-        (Fault.SERVER_ERROR, 3, "HTTP 5"),
-        (Fault.TIMEOUT, 3, "within 0.8 seconds"),
-        (Fault.MALFORMED, 3, "cannot be trusted"),
-        (Fault.HTML, 3, "cannot be trusted"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "code", "word"), [
+    (Fault.UNAUTHORIZED, 3, "rejected the API key"), (Fault.UNKNOWN_KEY, 3, "rejected the API key"),
+    (Fault.PAYMENT_REQUIRED, 2, "HTTP 402"), (Fault.RATE_LIMIT, 3, "HTTP 429"), (Fault.SERVER_ERROR, 3, "HTTP 5"),
+    (Fault.TIMEOUT, 3, "within 0.8 seconds"), (Fault.MALFORMED, 3, "cannot be trusted"),
+    (Fault.HTML, 3, "cannot be trusted"),
+])  # fmt: skip
 @pytest.mark.parametrize("unavailable", ["unknown", "warning", "critical"])
 def test_a_balance_that_is_not_to_be_had_is_never_ok(
     call: Call, serve: Serve, fault: Fault, code: int, word: str, unavailable: str
@@ -111,25 +104,13 @@ def profiles(sandbox: Sandbox, **lines: str) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    ("line", "options", "code"),
-    [
-        ("min = 5", "", 0),
-        ("min = 10.5", "", 0),
-        ("min = 10.51", "", 2),
-        ("min = 10.51", "-w 1:", 2),
-        ("min = 10.51", "-c 1:", 0),
-        ("max_used = 2.3", "", 0),
-        ("max_used = 2.29", "", 2),
-        ("max_used = 2.29", "-c 1:", 2),
-        ('min_runway = "3d"', "", 3),
-        ('min_runway = "3d"', "-c 1:", 3),
-        ('min_runway = "3d"', "--no-forecast ok", 0),
-        ('min_runway = "3d"', "--no-forecast warning", 1),
-        ('min_runway = "3d"', "--no-forecast critical", 2),
-        ('min_runway = "3d"', "--runway-critical 1d --no-forecast warning", 1),
-    ],
-)
+@pytest.mark.parametrize(("line", "options", "code"), [
+    ("min = 5", "", 0), ("min = 10.5", "", 0), ("min = 10.51", "", 2), ("min = 10.51", "-w 1:", 2),
+    ("min = 10.51", "-c 1:", 0), ("max_used = 2.3", "", 0), ("max_used = 2.29", "", 2), ("max_used = 2.29", "-c 1:", 2),
+    ('min_runway = "3d"', "", 3), ('min_runway = "3d"', "-c 1:", 3), ('min_runway = "3d"', "--no-forecast ok", 0),
+    ('min_runway = "3d"', "--no-forecast warning", 1), ('min_runway = "3d"', "--no-forecast critical", 2),
+    ('min_runway = "3d"', "--runway-critical 1d --no-forecast warning", 1),
+])  # fmt: skip
 def test_what_the_profile_asks_for_is_critical(
     call: Call, sandbox: Sandbox, write_config: Write, line: str, options: str, code: int
 ) -> None:
@@ -274,26 +255,19 @@ def test_help_and_version_are_unknown(call: Call, options: str) -> None:
     assert ended.stdout.startswith("Usage: apimart nagios" if "h" in options else f"apimart {__version__}\n")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("nagios -c five", "--critical: 'five' is not a range"),
-        ("nagios -w 5:1", "--warning: '5:1' ends before it starts"),
-        ("nagios -c ~:", "--critical: '~:' never alerts"),
-        ("nagios -c", "requires an argument"),
-        ("nagios --nonsense", "No such option"),
-        ("nagios -c 5: extra", "extra"),
-        ("nagios -c 5: -t soon", "--timeout: 'soon' is not a duration"),
-        ("nagios -c 5: -t 0", "--timeout"),
-        ("nagios -c 5: --unavailable ok", "unavailable"),
-        ("nagios -c 5: -p nobody", "nobody"),
-        ("nagios --runway-warning 7", "--runway-warning: '7' has no unit"),
-        ("nagios -c 5: --all-profiles", "no profile"),
-        ("--nonsense nagios -c 5:", "No such option"),
-        ("-c 5: nagios", "-c"),
-        ("--timeout 5 nagios -c 5:", "--timeout is no option of apimart"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    ("nagios -c five", "--critical: 'five' is not a range"),
+    ("nagios -w 5:1", "--warning: '5:1' ends before it starts"),
+    ("nagios -c ~:", "--critical: '~:' never alerts"), ("nagios -c", "requires an argument"),
+    ("nagios --nonsense", "No such option"), ("nagios -c 5: extra", "extra"),
+    ("nagios -c 5: -t soon", "--timeout: 'soon' is not a duration"),
+    ("nagios -c 5: -t 0", "--timeout"), ("nagios -c 5: --unavailable ok", "unavailable"),
+    ("nagios -c 5: -p nobody", "nobody"),
+    ("nagios --runway-warning 7", "--runway-warning: '7' has no unit"),
+    ("nagios -c 5: --all-profiles", "no profile"), ("--nonsense nagios -c 5:", "No such option"),
+    ("-c 5: nagios", "-c"),
+    ("--timeout 5 nagios -c 5:", "--timeout is no option of apimart"),
+])  # fmt: skip
 def test_a_mistake_on_the_command_line_is_unknown(call: Call, arguments: str, message: str) -> None:
     """One line on standard output, that says what is wrong and what to do."""
     ended = call(*arguments.split(), env={"APIMART_API_KEY": KEY, "APIMART_BASE_URL": NOBODY})

@@ -21,7 +21,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.words import ScopeChoice, Since
-from support.running import KEY, Call, Run, Spawn, unfolded
+from support.running import KEY, Call, unfolded
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
 # A key is `sk-<profile>`: the gateway of these tests answers by it.
@@ -103,24 +103,17 @@ def test_a_profile_without_a_key_uses_the_one_of_the_environment(call: Call, thr
     assert call("balance", "--all-profiles", "-o", "value", env=env).stdout == "a/key\t99\nb/key\t20\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "message", "hint"),
-    [
-        (
-            ("-p", "a", "-p", "bb"),
-            {},
-            "--profile: there is no profile 'bb' in {path}",
-            "did you mean b? profiles in the file: a, b, c",
-        ),
-        ((), {"APIMART_PROFILE": "x"}, "APIMART_PROFILE: there is no profile 'x' in {path}", "a, b, c"),
-        ((), {"APIMART_PROFILE": ""}, "APIMART_PROFILE is set but empty", "unset it"),
-        (("-p", "a", "--all-profiles"), {}, "--profile and --all-profiles exclude each other", "one of them"),
-        (("-p", "a", "-p", "b", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
-        (("--all-profiles", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
-        (("--all-profiles", "--api-key-file", "/k"), {}, "one key cannot stand for several profiles", "single profile"),
-        (("--all-profiles", "--api-key", "-"), {}, "one key cannot stand for several profiles", "single profile"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "environ", "message", "hint"), [
+    (("-p", "a", "-p", "bb"), {}, "--profile: there is no profile 'bb' in {path}",
+     "did you mean b? profiles in the file: a, b, c"),
+    ((), {"APIMART_PROFILE": "x"}, "APIMART_PROFILE: there is no profile 'x' in {path}", "a, b, c"),
+    ((), {"APIMART_PROFILE": ""}, "APIMART_PROFILE is set but empty", "unset it"),
+    (("-p", "a", "--all-profiles"), {}, "--profile and --all-profiles exclude each other", "one of them"),
+    (("-p", "a", "-p", "b", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
+    (("--all-profiles", "--api-key", KEY), {}, "one key cannot stand for several profiles", "single profile"),
+    (("--all-profiles", "--api-key-file", "/k"), {}, "one key cannot stand for several profiles", "single profile"),
+    (("--all-profiles", "--api-key", "-"), {}, "one key cannot stand for several profiles", "single profile"),
+])  # fmt: skip
 @pytest.mark.parametrize("command", [("balance",), ("check", "--min", "1"), ("config", "show")])
 def test_a_question_about_profiles_that_makes_no_sense_is_a_usage_error(
     call: Call, three: Three, server: Gateway,
@@ -169,13 +162,9 @@ def test_a_failed_profile_is_a_row_and_the_others_still_show(call: Call, three: 
     rows = [line.split() for line in shown.stdout.splitlines()[2:]]
     assert shown.code == 4
     assert [(row[0], row[2], row[-1]) for row in rows] == [
-        ("good", "10", "ok"),
-        ("unknown", "-", "auth"),
-        ("keyless", "-", "auth"),
-        ("unset", "-", "auth"),
-        ("command", "-", "auth"),
-        ("rich", "30.0", "ok"),
-    ]
+        ("good", "10", "ok"), ("unknown", "-", "auth"), ("keyless", "-", "auth"), ("unset", "-", "auth"),
+        ("command", "-", "auth"), ("rich", "30.0", "ok"),
+    ]  # fmt: skip
     errors = [line for line in shown.stderr.splitlines() if line.startswith("apimart: error: ")]
     assert [line.split(": ")[2] for line in errors] == ["unknown/key", "keyless/key", "unset/key", "command/key"]
     assert "NOT_SET, named by api_key_env of profile unset" in errors[2]
@@ -195,33 +184,15 @@ def test_a_failed_profile_is_an_error_object_and_a_word(call: Call, three: Three
 
 
 BY_KEY = {
-    "sk-ok": balance("10"),
-    "sk-low": balance("1"),
-    "sk-free": balance("-1", unlimited=True),
-    "sk-401": refusal(401),
-    "sk-402": refusal(402),
-    "sk-500": refusal(500),
-    "sk-404": refusal(404),
-}
+    "sk-ok": balance("10"), "sk-low": balance("1"), "sk-free": balance("-1", unlimited=True), "sk-401": refusal(401),
+    "sk-402": refusal(402), "sk-500": refusal(500), "sk-404": refusal(404),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("names", "shown", "checked"),
-    [
-        ("ok ok", 0, 0),
-        ("ok low", 0, 3),
-        ("ok 401", 4, 4),
-        ("500 401", 5, 5),
-        ("401 500", 4, 4),
-        ("404 401 ok", 6, 6),
-        ("401 402", 3, 3),
-        ("500 low", 5, 3),
-        ("low 500", 5, 3),
-        ("401 free", 4, 7),
-        ("free low", 0, 3),
-        ("free ok", 0, 7),
-    ],
-)
+@pytest.mark.parametrize(("names", "shown", "checked"), [
+    ("ok ok", 0, 0), ("ok low", 0, 3), ("ok 401", 4, 4), ("500 401", 5, 5), ("401 500", 4, 4), ("404 401 ok", 6, 6),
+    ("401 402", 3, 3), ("500 low", 5, 3), ("low 500", 5, 3), ("401 free", 4, 7), ("free low", 0, 3), ("free ok", 0, 7),
+])  # fmt: skip
 def test_the_exit_code_tells_the_worst_by_contract(
     call: Call, tmp_path: Path, names: str, shown: int, checked: int
 ) -> None:
@@ -394,9 +365,9 @@ def test_a_profile_that_hangs_costs_only_itself(call: Call, three: Three, server
     assert "b/key: no answer from" in shown.stderr
 
 
-def test_the_installed_command_shows_profiles_in_one_table(run: Run, three: Three) -> None:
+def test_profiles_are_shown_in_one_table(call: Call, three: Three) -> None:
     """The example of the README."""
-    shown = run("balance", "-p", "c", "-p", "a", env=three())
+    shown = call("balance", "-p", "c", "-p", "a", env=three())
     assert [line.split()[:3] for line in shown.stdout.splitlines()[2:]] == [["c", "key", "30.0"], ["a", "key", "10"]]
 
 
@@ -407,22 +378,18 @@ ORDER = {
     "api_key": ("option", "variable", "profile", "default"),
     "base_url": ("option", "variable", "profile", "file", "default"),
     "timeout": ("option", "variable", "profile", "file", "default"),
-    "scope": ("option", "profile", "file", "default"),
-    "unit": ("option", "variable", "profile", "file", "default"),
-    "min": ("option", "profile", "file", "default"),
-    "max_used": ("option", "profile", "file", "default"),
+    "scope": ("option", "profile", "file", "default"), "unit": ("option", "variable", "profile", "file", "default"),
+    "min": ("option", "profile", "file", "default"), "max_used": ("option", "profile", "file", "default"),
     "min_runway": ("option", "profile", "file", "default"),
     "max_spent": ("option", "profile", "file", "default"),
     "within": ("option", "profile", "file", "default"),
     "on_low": ("option", "profile", "file", "default"),
     "on_recover": ("option", "profile", "file", "default"),
-    "on_stop": ("option", "profile", "file", "default"),
-    "rearm": ("profile", "file", "default"),
-    "remind": ("profile", "file", "default"),
-    "record": ("variable", "profile", "file", "default"),
+    "on_stop": ("option", "profile", "file", "default"), "rearm": ("profile", "file", "default"),
+    "remind": ("profile", "file", "default"), "record": ("variable", "profile", "file", "default"),
     "books": ("variable", "profile", "file", "default"),
     "background_keys": ("profile", "default"),
-}
+}  # fmt: skip
 """Where each setting may stand, the first place first."""
 
 KEY_ORDER_FOR_A_PROFILE_OF_THE_OPTION = ("option", "profile", "variable", "default")
@@ -488,18 +455,9 @@ READ: Mapping[str, Mapping[str, Any]] = {
 """What it means; where a place is missing here, it means what is written."""
 
 UNQUOTED = {
-    "timeout",
-    "min",
-    "max_used",
-    "max_spent",
-    "books",
-    "on_low",
-    "on_recover",
-    "on_stop",
-    "rearm",
-    "record",
+    "timeout", "min", "max_used", "max_spent", "books", "on_low", "on_recover", "on_stop", "rearm", "record",
     "background_keys",
-}
+}  # fmt: skip
 
 KEY_KINDS = ("api_key", "api_key_env", "api_key_file")
 KEY_OPTIONS = ("api_key", "api_key_file")
@@ -694,15 +652,11 @@ def test_logging_out_of_the_only_profile_needs_no_name(call: Call, three: Three)
 # --- which key it was -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "source"),
-    [
-        ((), {"APIMART_API_KEY": "sk-unknown"}, "APIMART_API_KEY"),
-        (("--api-key", "sk-unknown"), {}, "--api-key"),
-        (("-p", "unknown"), {}, "profile unknown in {path}"),
-        (("-p", "printed"), {}, "api_key_command of profile printed (echo)"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "environ", "source"), [
+    ((), {"APIMART_API_KEY": "sk-unknown"}, "APIMART_API_KEY"),
+    (("--api-key", "sk-unknown"), {}, "--api-key"), (("-p", "unknown"), {}, "profile unknown in {path}"),
+    (("-p", "printed"), {}, "api_key_command of profile printed (echo)"),
+])  # fmt: skip
 def test_a_rejected_key_is_named_by_its_source(
     call: Call, three: Three, arguments: tuple[str, ...], environ: Mapping[str, str], source: str
 ) -> None:
@@ -723,13 +677,10 @@ def test_one_answer_about_one_key_names_each_place_it_came_from(call: Call, thre
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
-    spawn: Spawn, three: Three, columns: int
-) -> None:
+def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(call: Call, three: Three, columns: int) -> None:
     """The row says `b`, and the amount is that of another key: a note says so, once."""
     env = {**three(), "APIMART_API_KEY": KEY}
-    child = spawn("apimart", "balance", "--scope", "both", columns=columns, env=env)
-    shown = unfolded(child.read())
+    shown = unfolded(call("balance", "--scope", "both", columns=columns, env=env).stdout.encode())
     assert shown.startswith(
         "apimart: note: the key is that of APIMART_API_KEY, not that of profile b\n"
         "hint: use the profile's own with: --profile b\n"
@@ -737,21 +688,20 @@ def test_a_person_is_told_when_the_environment_has_the_key_of_a_profile(
     assert shown.count("apimart: note") == 1
 
 
-def test_nothing_is_told_of_the_key_that_the_sandbox_has_set(spawn: Spawn, three: Three) -> None:
+def test_nothing_is_told_of_the_key_that_the_sandbox_has_set(call: Call, three: Three) -> None:
     """Who tries the tool has not set the variable."""
-    child = spawn("apimart", "balance", env={**three(), "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"})
-    assert "note" not in child.read().decode()
+    shown = call("balance", columns=80, env={**three(), "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"})
+    assert "note" not in shown.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "arguments"), [("default_profile = 'b'\n[profiles.b]\nunit = 'USD'\n", ()), (THREE, ("--api-key", KEY))]
 )
 def test_nothing_is_told_where_the_key_is_what_one_would_think(
-    spawn: Spawn, three: Three, text: str, arguments: tuple[str, ...]
+    call: Call, three: Three, text: str, arguments: tuple[str, ...]
 ) -> None:
     """A profile without a key of its own, or a key that was given by option."""
-    child = spawn("apimart", "balance", *arguments, env={**three(text), "APIMART_API_KEY": KEY})
-    assert "note" not in child.read().decode()
+    assert "note" not in call("balance", *arguments, columns=80, env={**three(text), "APIMART_API_KEY": KEY}).stdout
 
 
 def test_a_script_is_not_told_where_the_key_is_from(call: Call, three: Three) -> None:

@@ -54,12 +54,8 @@ def test_a_balance_below_its_threshold_stops_the_step(call: Call, serve: Serve, 
     readings = json.loads(runner.outputs.pop("readings"))
     assert [each["remain_balance"] for each in readings] == [3, 100]
     assert {name: runner.outputs[name] for name in ("verdict", "exit-code", "remaining", "used", "stopped-by")} == {
-        "verdict": "below",
-        "exit-code": "3",
-        "remaining": "3",
-        "used": "2.3",
-        "stopped-by": "default/key",
-    }
+        "verdict": "below", "exit-code": "3", "remaining": "3", "used": "2.3", "stopped-by": "default/key",
+    }  # fmt: skip
     assert runner.summary.count("| <code>default&#47;") == 2
 
 
@@ -99,27 +95,19 @@ def test_what_fail_open_forgives_is_a_warning(call: Call, serve: Serve, runner: 
     assert (runner.outputs["verdict"], runner.outputs["exit-code"], runner.outputs["remaining"]) == ("error", "0", "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "env", "code", "words"),
-    [
-        (("--min", "5"), {}, ExitCode.AUTH, "no API key"),
-        (("--min", "5"), {"APIMART_API_KEY": ""}, ExitCode.AUTH, "the API key from APIMART_API_KEY is empty"),
-        (("--min", "5,0"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "'5,0' is not an amount"),
-        ((), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "there is no threshold to check"),
-        (("--min", "5", "--nope"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "No such option: --nope"),
-        (("--min", "5", "-p", "a::error::b\n::error::c"), {}, ExitCode.USAGE, "store a key in it with"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "env", "code", "words"), [
+    (("--min", "5"), {}, ExitCode.AUTH, "no API key"),
+    (("--min", "5"), {"APIMART_API_KEY": ""}, ExitCode.AUTH, "the API key from APIMART_API_KEY is empty"),
+    (("--min", "5,0"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "'5,0' is not an amount"),
+    ((), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "there is no threshold to check"),
+    (("--min", "5", "--nope"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "No such option: --nope"),
+    (("--min", "5", "-p", "a::error::b\n::error::c"), {}, ExitCode.USAGE, "store a key in it with"),
+])  # fmt: skip
 @pytest.mark.parametrize("quiet", [False, True])
 def test_an_error_is_an_annotation_and_a_verdict(
-    arguments: tuple[str, ...],
-    env: dict[str, str],
-    code: ExitCode,
-    words: str,
-    quiet: bool,
-    call: Call,
+    arguments: tuple[str, ...], env: dict[str, str], code: ExitCode, words: str, quiet: bool, call: Call,
     runner: Runner,
-) -> None:
+) -> None:  # fmt: skip
     """Nothing could be checked: the run shows why, and no later step finds the outputs missing."""
     options = ("--quiet",) if quiet else ()
     ended = call("check", *arguments, "-o", "github", *options, env={**env, **runner.variables})
@@ -128,13 +116,9 @@ def test_an_error_is_an_annotation_and_a_verdict(
     assert [command.name for command in commands] == ([] if quiet else ["error"])
     assert all(words in command.data for command in commands), commands
     assert runner.outputs == {
-        "verdict": "error",
-        "exit-code": str(int(code)),
-        "remaining": "",
-        "used": "",
-        "stopped-by": "",
+        "verdict": "error", "exit-code": str(int(code)), "remaining": "", "used": "", "stopped-by": "",
         "readings": "[]",
-    }
+    }  # fmt: skip
     assert "not known" in runner.summary
 
 
@@ -148,15 +132,10 @@ def test_a_bug_is_no_verdict(call: Call, sandbox: Sandbox, runner: Runner, monke
 
 
 @pytest.mark.parametrize("variable", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
-@pytest.mark.parametrize(
-    ("place", "reason"),
-    [
-        ("folder", "Is a directory"),
-        ("missing/file", "No such file"),
-        ("pipe", "No such device"),
-        ("/dev/full", "No space"),
-    ],
-)
+@pytest.mark.parametrize(("place", "reason"), [
+    ("folder", "Is a directory"), ("missing/file", "No such file"), ("pipe", "No such device"),
+    ("/dev/full", "No space"),
+])  # fmt: skip
 def test_a_file_that_cannot_be_written_is_no_pass(
     place: str, reason: str, variable: str, call: Call, sandbox: Sandbox, runner: Runner, tmp_path: Path
 ) -> None:
@@ -217,14 +196,10 @@ def test_other_commands_and_formats_leave_the_files_alone(call: Call, sandbox: S
     assert (runner.outputs, runner.summary) == ({}, "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "values"),
-    [
-        (("--min", "5"), ("pass", "0", "10.5", "2.3")),
-        (("--min", "50"), ("below", "3", "10.5", "2.3")),
-        (("--min", "50", "--nope"), ("error", "2", "", "")),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "values"), [
+    (("--min", "5"), ("pass", "0", "10.5", "2.3")), (("--min", "50"), ("below", "3", "10.5", "2.3")),
+    (("--min", "50", "--nope"), ("error", "2", "", "")),
+])  # fmt: skip
 def test_gitlab_gets_variables(
     arguments: tuple[str, ...], values: tuple[str, ...], call: Call, sandbox: Sandbox
 ) -> None:

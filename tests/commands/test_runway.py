@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.past import write_past
 from support.running import Call, Serve, Write, connected
+from support.stopwatch import Stopwatch
 
 FLAGS = ("--min-runway", "3d")
 
@@ -131,29 +131,15 @@ def test_an_unlimited_key_follows_its_own_option(
     assert ended.stdout.startswith(said[choice])
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "scope", "code"),
-    [
-        ("0.25", "0.25", "spendable", 0),
-        ("0.25", "99", "spendable", 3),
-        ("9", "1", "spendable", 3),
-        ("0.25", None, "spendable", 8),
-        ("9", None, "spendable", 3),
-        ("0.25", "1", "both", 0),
-        ("0.25", None, "both", 8),
-        ("0.25", None, "key", 0),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "scope", "code"), [
+    ("0.25", "0.25", "spendable", 0), ("0.25", "99", "spendable", 3), ("9", "1", "spendable", 3),
+    ("0.25", None, "spendable", 8), ("9", None, "spendable", 3), ("0.25", "1", "both", 0), ("0.25", None, "both", 8),
+    ("0.25", None, "key", 0),
+])  # fmt: skip
 def test_what_can_be_spent_must_last_on_both_sides(
-    call: Call,
-    sandbox: Sandbox,
-    ledger: Path,
-    env: dict[str, str],
-    key: str,
-    account: str | None,
-    scope: str,
+    call: Call, sandbox: Sandbox, ledger: Path, env: dict[str, str], key: str, account: str | None, scope: str,
     code: int,
-) -> None:
+) -> None:  # fmt: skip
     """A key that lasts is no use when its account does not, and the account's history counts as its own."""
     used = {"used": "200"}
     write_past(ledger, host_of(sandbox), days=8, spent_per_day=key, **used)
@@ -231,6 +217,7 @@ def test_a_ledger_that_cannot_be_read_changes_no_answer(
     assert let_pass.code == (0 if is_set_aside else 8)
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_locked_is_no_pass(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,9 +225,9 @@ def test_a_ledger_that_is_locked_is_no_pass(
     write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
     with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        began = time.monotonic()
+        watch = Stopwatch()
         ended = call("check", "--scope", "key", "--min-runway", "60d", "--on-no-forecast", "pass", env=env)
-        assert time.monotonic() - began < 3
+        watch.took().assert_within(3)
         assert call("check", "--scope", "key", "--min", "5", env=env).code == 0
     assert ended.code == 8
     assert ended.stdout == (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.errors import ApimartError, AuthError
-from apimart_cli.readings.take import _write_failures
+from apimart_cli.readings.take import write_failures
 from support.readings import failed, reading
 from support.running import KEY, Run
 
@@ -15,31 +15,23 @@ GONE = AuthError("gone", "look for it")
 BROKEN = AuthError("lost", "mend it")
 
 
-@pytest.mark.parametrize(
-    ("failures", "told"),
-    [
-        ([LOST], ["apimart: error: lost", "hint: look for it"]),
-        ([LOST, None], ["apimart: error: p1/key: lost", "hint: look for it"]),
-        ([LOST, LOST], ["apimart: error: p1/key, p2/key: lost", "hint: look for it"]),
-        ([LOST] * 3, ["apimart: error: p1/key, p2/key, p3/key: lost", "hint: look for it"]),
-        ([LOST] * 4, ["apimart: error: p1/key, p2/key and 2 more: lost", "hint: look for it"]),
-        ([LOST] * 1000, ["apimart: error: p1/key, p2/key and 998 more: lost", "hint: look for it"]),
-        (
-            [LOST, GONE, LOST],
-            ["apimart: error: p1/key, p3/key: lost", "apimart: error: p2/key: gone", "hint: look for it"],
-        ),
-        (
-            [LOST, BROKEN],
-            ["apimart: error: p1/key: lost", "hint: look for it", "apimart: error: p2/key: lost", "hint: mend it"],
-        ),
-        ([None, None], []),
-    ],
-)
+@pytest.mark.parametrize(("failures", "told"), [
+    ([LOST], ["apimart: error: lost", "hint: look for it"]),
+    ([LOST, None], ["apimart: error: p1/key: lost", "hint: look for it"]),
+    ([LOST, LOST], ["apimart: error: p1/key, p2/key: lost", "hint: look for it"]),
+    ([LOST] * 3, ["apimart: error: p1/key, p2/key, p3/key: lost", "hint: look for it"]),
+    ([LOST] * 4, ["apimart: error: p1/key, p2/key and 2 more: lost", "hint: look for it"]),
+    ([LOST] * 1000, ["apimart: error: p1/key, p2/key and 998 more: lost", "hint: look for it"]),
+    ([LOST, GONE, LOST], ["apimart: error: p1/key, p3/key: lost", "apimart: error: p2/key: gone", "hint: look for it"]),
+    ([LOST, BROKEN],
+     ["apimart: error: p1/key: lost", "hint: look for it", "apimart: error: p2/key: lost", "hint: mend it"]),
+    ([None, None], []),
+])  # fmt: skip
 def test_the_same_failures_are_told_once(
     capsys: pytest.CaptureFixture[str], failures: list[ApimartError | None], told: list[str]
 ) -> None:
     """By message and hint, in the order of the first; up to three names stand there, and of more the first two."""
-    _write_failures(
+    write_failures(
         [
             reading(profile=f"p{number}") if error is None else failed(error, f"p{number}")
             for number, error in enumerate(failures, start=1)

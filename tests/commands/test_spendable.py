@@ -17,7 +17,7 @@ from apimart_cli.keys.key import ApiKey
 from apimart_cli.rules.balance import Balance, Reading, with_spendable
 from apimart_cli.rules.balance import spendable as combine
 from apimart_cli.words import Scope
-from support.running import KEY, Call, Run, Spawn
+from support.running import KEY, Call
 from support.scripted import ACCOUNT, Reply, balance, gateway, refusal
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -45,20 +45,12 @@ def spendable(key: str | ApimartError | None, account: str | ApimartError | None
 # --- pure -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "remain", "limit"),
-    [
-        ("10.5", "100", "10.5", "key"),
-        ("10.5", "3.20", "3.20", "account"),
-        ("5.0", "5.00", "5.0", "key"),
-        (None, "3", "3", "account"),
-        ("3", None, "3", "key"),
-        (None, None, None, None),
-        ("0", "-2.5", "-2.5", "account"),
-        ("0", "0.5", "0", "key"),
-        ("0.000000000000000000000000000001", "0.000000000000000000000000000002", "1E-30", "key"),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "remain", "limit"), [
+    ("10.5", "100", "10.5", "key"), ("10.5", "3.20", "3.20", "account"), ("5.0", "5.00", "5.0", "key"),
+    (None, "3", "3", "account"), ("3", None, "3", "key"), (None, None, None, None), ("0", "-2.5", "-2.5", "account"),
+    ("0", "0.5", "0", "key"),
+    ("0.000000000000000000000000000001", "0.000000000000000000000000000002", "1E-30", "key"),
+])  # fmt: skip
 def test_the_smaller_of_the_two_can_be_spent(
     key: str | None, account: str | None, remain: str | None, limit: str | None
 ) -> None:
@@ -92,20 +84,11 @@ def test_credits_are_those_of_what_limits_it() -> None:
     assert (both.remain_credits, both.used_credits) == (Decimal(30), Decimal(10))
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "error"),
-    [
-        (REJECTED, "100", REJECTED),
-        ("10.5", UNREACHABLE, UNREACHABLE),
-        (REJECTED, UNREACHABLE, REJECTED),
-        (None, UNREACHABLE, UNREACHABLE),
-        ("10.5", PAYMENT, PAYMENT),
-        (REJECTED, PAYMENT, PAYMENT),
-        (UNREACHABLE, REJECTED, REJECTED),
-        (UNREACHABLE, TOLD, TOLD),
-        (BAD, REJECTED, BAD),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "error"), [
+    (REJECTED, "100", REJECTED), ("10.5", UNREACHABLE, UNREACHABLE), (REJECTED, UNREACHABLE, REJECTED),
+    (None, UNREACHABLE, UNREACHABLE), ("10.5", PAYMENT, PAYMENT), (REJECTED, PAYMENT, PAYMENT),
+    (UNREACHABLE, REJECTED, REJECTED), (UNREACHABLE, TOLD, TOLD), (BAD, REJECTED, BAD),
+])  # fmt: skip
 def test_without_both_answers_nobody_knows_what_can_be_spent(
     key: str | ApimartError | None, account: str | ApimartError | None, error: ApimartError
 ) -> None:
@@ -361,38 +344,38 @@ def test_the_scope_spendable_is_one_reading(call: Call, one: dict[str, str]) -> 
     ],
 )  # fmt: skip
 def test_check_passes_only_where_key_and_account_prove_it(
-    run: Run, key: Reply, account: Reply, options: str, code: int, line: str
+    call: Call, key: Reply, account: Reply, options: str, code: int, line: str
 ) -> None:
     """One line, which names what limits; `--max-used` judges the key; either of the two that is below decides."""
     with gateway(lambda path, _key: account if path == ACCOUNT else key) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        ended = run("check", "--scope", "spendable", *options.split(), env=env)
-        document = json.loads(run("check", "--scope", "spendable", *options.split(), "--json", env=env).stdout)
-    assert (ended.returncode, ended.stdout) == (code, f"{line}\n" if line else "")
+        ended = call("check", "--scope", "spendable", *options.split(), env=env)
+        document = json.loads(call("check", "--scope", "spendable", *options.split(), "--json", env=env).stdout)
+    assert (ended.code, ended.stdout) == (code, f"{line}\n" if line else "")
     assert document["exit_code"] == code
     assert [each["scope"] for each in document["readings"]] == ["spendable"]
     assert document["stopped_by"] == ([] if document["verdict"] == "pass" else ["default/spendable"])
 
 
-def test_spendable_has_no_total(run: Run, one: dict[str, str]) -> None:
+def test_spendable_has_no_total(call: Call, one: dict[str, str]) -> None:
     """Two keys may share one account."""
     path = Path(one["APIMART_CONFIG"])
     path.write_text(f'unit = "USD"\n{path.read_text()}')
-    ended = run("balance", "--all-profiles", env=one)
-    assert ended.returncode == 0
+    ended = call("balance", "--all-profiles", env=one)
+    assert ended.code == 0
     assert "total" not in ended.stdout
 
 
 @pytest.mark.parametrize("scope", ["account", "both", "spendable"])
-def test_a_gateway_without_an_account_endpoint_gets_the_scope_that_it_has_as_a_hint(run: Run, scope: str) -> None:
+def test_a_gateway_without_an_account_endpoint_gets_the_scope_that_it_has_as_a_hint(call: Call, scope: str) -> None:
     """HTTP 404 for the account, while the key is answered."""
     with gateway(lambda path, _key: refusal(404) if path == ACCOUNT else balance("10")) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        ended = run("check", "--min", "5", "--scope", scope, env=env)
-        alone = run("check", "--min", "5", "--scope", "key", env=env)
-    assert ended.returncode == 6
+        ended = call("check", "--min", "5", "--scope", scope, env=env)
+        alone = call("check", "--min", "5", "--scope", "key", env=env)
+    assert ended.code == 6
     assert ended.stderr.splitlines()[-1] == "hint: use --scope key: this gateway has no account endpoint"
-    assert alone.returncode == 0
+    assert alone.code == 0
 
 
 def test_a_wrong_address_is_told_before_a_missing_account() -> None:
@@ -413,9 +396,8 @@ def test_python_can_ask_for_what_can_be_spent() -> None:
         fetch_balance(KEY, scope="spendable", base_url=server.url)
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_pass_of_an_unlimited_key_hints_at_it_on_a_terminal(spawn: Spawn, columns: int) -> None:
+def test_a_pass_of_an_unlimited_key_hints_at_it_on_a_terminal(call: Call, columns: int) -> None:
     """Such a pass says nothing about money. A limited key that was chosen is what was asked for."""
     arguments = ("check", "--min", "1", "--scope")
     for unlimited in (True, False):
@@ -423,9 +405,9 @@ def test_a_pass_of_an_unlimited_key_hints_at_it_on_a_terminal(spawn: Spawn, colu
         with gateway(lambda path, _key: balance("5") if path == ACCOUNT else key) as server:  # noqa: B023
             env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
             shown = {
-                scope: spawn("apimart", *arguments, scope, env=env, columns=columns).read()
+                scope: call(*arguments, scope, env=env, columns=columns).stdout
                 for scope in ("key", "account", "both", "spendable")
             }
-        assert [scope for scope, text in shown.items() if b"hint: check both with: --scope spendable" in text] == (
+        assert [scope for scope, text in shown.items() if "hint: check both with: --scope spendable" in text] == (
             ["key"] if unlimited else []
         )

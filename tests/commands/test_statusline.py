@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,10 +13,10 @@ from typing import Any
 import pytest
 
 from apimart_cli.keys.key import ApiKey
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.refreshes import Refreshing, fail, look, name_of, settle
 from apimart_cli.ledger.schema import MIGRATIONS, Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.ledger import entry
@@ -122,7 +123,7 @@ def test_a_reading_that_changed_nothing_makes_the_line_fresh(line: Line, ledger:
     with opened(ledger, seconds=None) as connection:
         settle(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 10)
     assert line() == "10.5 USD"
-    assert line("--format", "{age}") in {"10s", "11s"}
+    assert re.fullmatch("1[0-9]s", line("--format", "{age}"))
     assert started == []
 
 
@@ -278,12 +279,8 @@ def test_a_refresh_is_told_what_was_typed_and_no_key(line: Line, started: Starte
     line("-p", "-x y", "--scope", "spendable", "--base-url", "https://other.example")
     [words] = started
     assert words == [
-        "statusline",
-        "--refresh",
-        "--profile=-x y",
-        "--scope=spendable",
-        "--base-url=https://other.example",
-    ]
+        "statusline", "--refresh", "--profile=-x y", "--scope=spendable", "--base-url=https://other.example",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("env", [{"APIMART_RECORD": "0"}, {"CI": "true"}, {"APIMART_HISTORY": "/dev/null"}])
@@ -325,7 +322,7 @@ def test_a_refresh_that_changes_nothing_confirms_what_is_there(
     write(ledger, ago=400, host=host, unit=None)
     line(env=connected(sandbox))
     call("statusline", "--refresh", env=connected(sandbox))
-    assert line("--format", "{remain} {age}", env=connected(sandbox)) in {"10.5 0s", "10.5 1s"}
+    assert re.fullmatch(r"10\.5 \ds", line("--format", "{remain} {age}", env=connected(sandbox)))
     with opened(ledger, create=False, seconds=None) as connection:
         assert connection.execute("SELECT count(*) FROM samples").fetchone() == (1,)
 
@@ -380,7 +377,7 @@ def test_an_answer_that_was_not_recorded_confirms_nothing(
     call: Call, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is shown would be older than the line says."""
-    for place in ("readings", "memory"):
+    for place in ("readings.take", "readings.forecasts"):
         monkeypatch.setattr(f"apimart_cli.{place}.record", lambda *_, **__: None)
     call("statusline", "--refresh", env=connected(sandbox))
     assert state_of(ledger, sandbox.url.removeprefix("http://")).reason == "not recorded"
@@ -400,18 +397,10 @@ def test_a_broken_config_file_breaks_no_bar(line: Line, write_config: Write, sta
     assert started == []
 
 
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"APIMART_BASE_URL": "ftp://x"},
-        {"APIMART_PROFILE": "gone"},
-        {"APIMART_TIMEOUT": ""},
-        {"APIMART_RECORD": "maybe"},
-        {"APIMART_HISTORY": ""},
-        {"APIMART_CONFIG": "/nonexistent"},
-        {"HOME": "/dev/null/home"},
-    ],
-)
+@pytest.mark.parametrize("env", [
+    {"APIMART_BASE_URL": "ftp://x"}, {"APIMART_PROFILE": "gone"}, {"APIMART_TIMEOUT": ""}, {"APIMART_RECORD": "maybe"},
+    {"APIMART_HISTORY": ""}, {"APIMART_CONFIG": "/nonexistent"}, {"HOME": "/dev/null/home"},
+])  # fmt: skip
 def test_a_broken_environment_breaks_no_bar(line: Line, env: dict[str, str]) -> None:
     """Whatever a variable says."""
     assert line(env=env) == DASH
@@ -452,20 +441,11 @@ def _without_tables(path: Path) -> None:
         database.execute("DROP TABLE state")
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        _newer,
-        _not_ours,
-        _cut,
-        _without_tables,
-        Path.mkdir,
-        os.mkfifo,
-        lambda path: path.write_bytes(b"SQLite format 3\0" + os.urandom(5000)),
-        lambda path: path.symlink_to(path),
-        Path.touch,
-    ],
-)
+@pytest.mark.parametrize("spoil", [
+    _newer, _not_ours, _cut, _without_tables, Path.mkdir, os.mkfifo,
+    lambda path: path.write_bytes(b"SQLite format 3\0" + os.urandom(5000)),
+    lambda path: path.symlink_to(path), Path.touch,
+])  # fmt: skip
 def test_a_broken_ledger_breaks_no_bar(line: Line, tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     """A dash, whatever there is in its place."""
     path = tmp_path / "spoilt.db"
@@ -481,6 +461,7 @@ def test_nonsense_in_the_ledger_breaks_no_bar(line: Line, ledger: Path, preset: 
     assert line("--preset", preset)
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started: Started) -> None:
     """What cannot be read at once is not known; what cannot be claimed is not started."""
     write(ledger)
@@ -501,23 +482,15 @@ def test_a_process_that_cannot_be_started_breaks_no_bar(line: Line, monkeypatch:
     assert line() == DASH
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--max-age", "3"], "--max-age: '3' has no unit"),
-        (["--max-age", "-1d"], "--max-age: '-1d' has a sign; a duration has none"),
-        (["--max-age", ""], "--max-age: '' is empty; a duration is needed"),
-        (["--format", "{left}"], "--format: there is no field {left}"),
-        (
-            ["--base-url", "http://example.com"],
-            "--base-url: the base URL would send the key unencrypted to example.com",
-        ),
-        (["--preset", "i3"], "Invalid value for '--preset'"),
-        (["--scope", "all"], "Invalid value for '--scope'"),
-        (["--api-key", "x"], "No such option: --api-key"),
-        (["work"], "Got unexpected extra argument"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--max-age", "3"], "--max-age: '3' has no unit"),
+    (["--max-age", "-1d"], "--max-age: '-1d' has a sign; a duration has none"),
+    (["--max-age", ""], "--max-age: '' is empty; a duration is needed"),
+    (["--format", "{left}"], "--format: there is no field {left}"),
+    (["--base-url", "http://example.com"], "--base-url: the base URL would send the key unencrypted to example.com"),
+    (["--preset", "i3"], "Invalid value for '--preset'"), (["--scope", "all"], "Invalid value for '--scope'"),
+    (["--api-key", "x"], "No such option: --api-key"), (["work"], "Got unexpected extra argument"),
+])  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(call: Call, arguments: list[str], message: str) -> None:
     """The one thing that is told, as its author is at the keyboard."""
     ended = call("statusline", *arguments)

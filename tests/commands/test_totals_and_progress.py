@@ -4,7 +4,7 @@ import io
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,17 +23,11 @@ from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.screen.progress import Drawing, Waiting, progress
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import show
-from support.running import KEY, Call, Run, Spawn, connected
+from support.running import KEY, Call, Spawn, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, gateway, refusal
 
 # pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
-
-Serve = Callable[..., Sandbox]
-Write = Callable[..., Path]
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -67,36 +61,25 @@ def _spendable_rows(readings: tuple[Reading, ...]) -> int:
 # --- totals -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("readings", "remaining", "used"),
-    [
-        ([reading("10.5", "2.3"), reading("0.25", "0.7")], "10.75", "3.0"),
-        ([reading("0.1"), reading("0.2"), reading("0.30")], "0.60", "3"),
-        ([reading("5"), reading("-2.5")], "2.5", "2"),
-        ([reading("0.00"), reading("1")], "1.00", "2"),
-        ([reading("999999999999999"), reading("0." + "0" * 29 + "1")], "999999999999999." + "0" * 29 + "1", "2"),
-        ([reading("1"), reading("2"), reading("50", scope=Scope.ACCOUNT)], "3", "2"),
-    ],
-)
+@pytest.mark.parametrize(("readings", "remaining", "used"), [
+    ([reading("10.5", "2.3"), reading("0.25", "0.7")], "10.75", "3.0"),
+    ([reading("0.1"), reading("0.2"), reading("0.30")], "0.60", "3"),
+    ([reading("5"), reading("-2.5")], "2.5", "2"), ([reading("0.00"), reading("1")], "1.00", "2"),
+    ([reading("999999999999999"), reading("0." + "0" * 29 + "1")], "999999999999999." + "0" * 29 + "1", "2"),
+    ([reading("1"), reading("2"), reading("50", scope=Scope.ACCOUNT)], "3", "2"),
+])  # fmt: skip
 def test_keys_of_one_unit_are_added_up_exactly(readings: list[Reading], remaining: str, used: str) -> None:
     """In the last row, to the last digit. Accounts are left out: two keys may share one."""
     assert total(*readings) == ["total", "key", remaining, "USD", used, "USD", "-", "-"]
 
 
-@pytest.mark.parametrize(
-    "readings",
-    [
-        [reading("1")],
-        [reading("1"), reading("2", scope=Scope.ACCOUNT)],
-        [reading("1", scope=Scope.ACCOUNT), reading("2", scope=Scope.ACCOUNT)],
-        [reading("1", unit=None), reading("2", unit=None)],
-        [reading("1"), reading("2", unit=None)],
-        [reading("1"), reading("2", unit="EUR")],
-        [reading("1"), reading(None)],
-        [reading("1"), reading(AuthError("no"))],
-        [reading("1"), reading("2"), reading(AuthError("no"), unit="EUR")],
-    ],
-)
+@pytest.mark.parametrize("readings", [
+    [reading("1")], [reading("1"), reading("2", scope=Scope.ACCOUNT)],
+    [reading("1", scope=Scope.ACCOUNT), reading("2", scope=Scope.ACCOUNT)],
+    [reading("1", unit=None), reading("2", unit=None)], [reading("1"), reading("2", unit=None)],
+    [reading("1"), reading("2", unit="EUR")], [reading("1"), reading(None)], [reading("1"), reading(AuthError("no"))],
+    [reading("1"), reading("2"), reading(AuthError("no"), unit="EUR")],
+])  # fmt: skip
 def test_what_cannot_be_added_up_has_no_total(readings: list[Reading]) -> None:
     """One key, an unknown or another unit, no limit, or an answer that is missing: a sum would say something wrong."""
     assert total(*readings) is None
@@ -278,7 +261,7 @@ def test_what_was_wiped_for_a_signal_stays_wiped(terminal: _Terminal, monkeypatc
 
 @pytest.fixture
 def slow() -> Iterator[Gateway]:
-    """A gateway that answers one key at once, and the other after a second and a half."""
+    """A gateway that answers one key at once, and the other when progress has been drawn, or would have been."""
 
     def answer(_path: str, key: str) -> Reply:
         return balance("7", "1", delay=1.5 if key.endswith("slow") else 0)
@@ -363,27 +346,22 @@ def test_a_prompt_of_a_key_command_is_not_disturbed(spawn: Spawn, slow: Gateway,
 
 @pytest.mark.parametrize("output", ["json", "value"])
 def test_a_format_that_is_written_as_it_arrives_shows_no_progress(
-    spawn: Spawn, two_profiles: dict[str, str], output: str
+    call: Call, two_profiles: dict[str, str], output: str
 ) -> None:
     """The lines show how far it is, and nothing stands before them."""
-    child = spawn("apimart", "balance", "--all-profiles", "-o", output, env=two_profiles, columns=200)
-    written = child.read()
-    assert b"answered" not in written
-    assert len(_rows(written)) == 2
+    written = call("balance", "--all-profiles", "-o", output, env=two_profiles, columns=200).stdout
+    assert "answered" not in written
+    assert len(_rows(written.encode())) == 2
 
 
-def test_a_quick_answer_shows_no_progress(spawn: Spawn, sandbox: Sandbox) -> None:
+def test_a_quick_answer_shows_no_progress(call: Call, sandbox: Sandbox) -> None:
     """Nothing flickers."""
-    child = spawn("apimart", "check", "--min", "5", env=connected(sandbox))
-    assert b"answered" not in child.read()
+    assert "answered" not in call("check", "--min", "5", env=connected(sandbox), columns=80).stdout
 
 
-def test_a_quiet_check_shows_no_progress(spawn: Spawn, two_profiles: dict[str, str]) -> None:
+def test_a_quiet_check_shows_no_progress(call: Call, two_profiles: dict[str, str]) -> None:
     """Nothing at all, however long it takes."""
-    child = spawn("apimart", "check", "--all-profiles", "--min", "5", "--quiet", env=two_profiles)
-    assert child.read() == b""
-    child.close()
-    assert child.exitstatus == 0
+    assert call("check", "--all-profiles", "--min", "5", "--quiet", env=two_profiles, columns=80) == (0, "", "")
 
 
 def test_a_pipe_gets_no_progress(call: Call, two_profiles: dict[str, str]) -> None:
@@ -397,34 +375,27 @@ def test_a_pipe_gets_no_progress(call: Call, two_profiles: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("output", ["table", "json", "value"])
-@pytest.mark.parametrize(
-    ("arguments", "config", "env", "profiles", "keys"),
-    [
-        ("-p home -p home", f"[profiles.home]\napi_key = '{KEY}'\n", {}, ["home", "home"], [KEY]),
-        ("-p a -p b", f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n", {}, ["a", "b"], [KEY]),
-        ("--all-profiles", "[profiles.a]\n[profiles.b]\n", {"APIMART_API_KEY": KEY}, ["a", "b"], [KEY]),
-        (
-            "--all-profiles",
-            f"[profiles.a]\n[profiles.b]\napi_key_command = ['echo', '{KEY}']\n[profiles.c]\napi_key = 'sk-c'\n",
-            {"APIMART_API_KEY": KEY},
-            ["a", "b", "c"],
-            [KEY, "sk-c"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "config", "env", "profiles", "keys"), [
+    ("-p home -p home", f"[profiles.home]\napi_key = '{KEY}'\n", {}, ["home", "home"], [KEY]),
+    ("-p a -p b", f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n", {}, ["a", "b"], [KEY]),
+    ("--all-profiles", "[profiles.a]\n[profiles.b]\n", {"APIMART_API_KEY": KEY}, ["a", "b"], [KEY]),
+    ("--all-profiles",
+     f"[profiles.a]\n[profiles.b]\napi_key_command = ['echo', '{KEY}']\n[profiles.c]\napi_key = 'sk-c'\n",
+     {"APIMART_API_KEY": KEY}, ["a", "b", "c"], [KEY, "sk-c"]),
+])  # fmt: skip
 def test_a_key_that_is_named_several_times_is_asked_and_counted_once(
-    run: Run, write_config: Write, output: str, arguments: str, config: str, env: dict[str, str],
+    call: Call, write_config: Write, output: str, arguments: str, config: str, env: dict[str, str],
     profiles: list[str], keys: list[str],
 ) -> None:  # fmt: skip
     """Every profile shows its balance; the total has each key once, and none where there is a single key."""
     write_config(f'unit = "USD"\n{config}')
     with gateway(lambda _path, _key: balance("10", "1")) as server:
         where = {"APIMART_BASE_URL": server.url, **env}
-        ended = run("balance", *arguments.split(), "--scope", "both", "-o", output, env=where)
-        gate = run("check", *arguments.split(), "--min", "5", env=where)
+        ended = call("balance", *arguments.split(), "--scope", "both", "-o", output, env=where)
+        gate = call("check", *arguments.split(), "--min", "5", env=where)
     asked = sorted((asked.key, asked.path) for asked in server.asked)
     assert asked == sorted([(key, path) for key in keys for path in ("/v1/balance", ACCOUNT)] * 2)
-    assert (ended.returncode, gate.returncode) == (0, 0)
+    assert (ended.code, gate.code) == (0, 0)
     assert [line.split()[1] for line in gate.stdout.splitlines()] == [f"{name}/spendable:" for name in profiles]
     if output == "table":
         rows = [line.split() for line in ended.stdout.splitlines()[2:]]
@@ -435,25 +406,25 @@ def test_a_key_that_is_named_several_times_is_asked_and_counted_once(
         assert len(ended.stdout.splitlines()) == 3 * len(profiles)
 
 
-def test_a_key_is_asked_at_each_of_its_hosts(run: Run, write_config: Write) -> None:
+def test_a_key_is_asked_at_each_of_its_hosts(call: Call, write_config: Write) -> None:
     """Two gateways have two balances."""
     with gateway(lambda _path, _key: balance("10")) as one, gateway(lambda _path, _key: balance("1")) as two:
         write_config(
             f'unit = "USD"\n[profiles.a]\napi_key = "{KEY}"\nbase_url = "{one.url}"\n'
             f'[profiles.b]\napi_key = "{KEY}"\nbase_url = "{two.url}"\n'
         )
-        ended = run("balance", "--all-profiles")
+        ended = call("balance", "--all-profiles")
     assert [len(server.asked) for server in (one, two)] == [1, 1]
     assert ended.stdout.splitlines()[-1].split()[:3] == ["total", "key", "11"]
 
 
-def test_a_failure_of_a_shared_key_names_each_profile(run: Run, write_config: Write) -> None:
+def test_a_failure_of_a_shared_key_names_each_profile(call: Call, write_config: Write) -> None:
     """It is asked once, and every profile that has it fails, with the place that its key came from."""
     write_config(f"[profiles.a]\napi_key = '{KEY}'\n[profiles.b]\napi_key = '{KEY}'\n")
     with gateway(lambda _path, _key: refusal(401)) as server:
-        ended = run("check", "--all-profiles", "--min", "5", env={"APIMART_BASE_URL": server.url})
+        ended = call("check", "--all-profiles", "--min", "5", env={"APIMART_BASE_URL": server.url})
     assert sorted(asked.path for asked in server.asked) == ["/v1/balance", ACCOUNT]
-    assert ended.returncode == 4
+    assert ended.code == 4
     for name in ("a", "b"):
         assert (
             f"apimart: error: {name}/spendable: the gateway rejected the API key from profile {name} in "

@@ -96,7 +96,7 @@ def test_a_day_and_a_model_together(call: Call, env: dict[str, str]) -> None:
         (("--scope", "key"), 'scope = "account"\n', "key"),
     ],
 )
-def test_whose_books(
+def test_the_books_of_the_key_or_the_account(
     call: Call, env: dict[str, str], write_config: Write, arguments: tuple[str, ...], profile: str, scope: str
 ) -> None:
     """The key's, or the account's where the option or the profile says so."""
@@ -240,8 +240,12 @@ def test_a_machine_whose_zone_has_no_name(call: Call, env: dict[str, str]) -> No
         ("EST5EDT", "EST5EDT"),
     ],
 )
-def test_the_zone_of_the_machine(call: Call, env: dict[str, str], variable: str, name: str) -> None:
+def test_the_zone_of_the_machine(
+    call: Call, env: dict[str, str], variable: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TZ in each form that has a name."""
+    # The library looks once in each process.
+    monkeypatch.setattr("tzlocal.unix._cache_tz_name", None)
     [document] = documents(call("usage", "--json", env={**env, "TZ": variable}))
     assert document["tz"] == name
 

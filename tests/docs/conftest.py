@@ -10,7 +10,7 @@ import pytest
 from apimart_cli import cli
 from support.pages import normalised
 from support.places import ROOT
-from support.running import KEY, Help, Shell
+from support.running import KEY, Help, Shell, run_program
 
 SECRET_TOOLS = {
     "pass": 'test "$1 $#" = "show 2" && cat "$HOME/.password-store/$2"',
@@ -51,17 +51,10 @@ def shell(environment: Mapping[str, str], tmp_path: Path, home: Path) -> Shell:
     def run_script(
         script: str, *, env: Mapping[str, str], interpreter: Sequence[str] = ("bash", "-c"), input: str = f"{KEY}\n"
     ) -> "subprocess.CompletedProcess[str]":
-        ended = subprocess.run(
-            [*interpreter, script.replace("/run/secrets/", f"{secrets}/")],
-            env={**environment, **env},
-            cwd=folder,
-            input=input,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-        )
+        ended = run_program(
+            [*interpreter, script.replace("/run/secrets/", f"{secrets}/")], env={**environment, **env}, cwd=folder,
+            input=input, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         assert KEY not in ended.stdout
         ended.stdout = normalised(ended.stdout, home)
         return ended

@@ -1,7 +1,6 @@
 """The hook for a coding agent in docs/scripting.md: an exit code and a reason that stop it, whatever is wrong."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -9,7 +8,9 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault, Funds
 from support.pages import blocks_of
-from support.running import Serve, connected
+from support.running import Serve, connected, run_program
+
+pytestmark = pytest.mark.usefixtures("quick_path")
 
 
 def _line() -> str:
@@ -33,22 +34,14 @@ def _line() -> str:
     ids=["enough", "too little", "a rejected key", "no key", "not installed"],
 )
 def test_the_hook_stops_an_agent_unless_enough_is_left(
-    serve: Serve,
-    environment: Mapping[str, str],
-    scenario: Mapping[str, object],
-    variables: Mapping[str, str],
-    code: int,
-    reason: str,
-) -> None:
+    serve: Serve, environment: Mapping[str, str], scenario: Mapping[str, object], variables: Mapping[str, str],
+    code: int, reason: str,
+) -> None:  # fmt: skip
     """With 2, the one code that stops it, and the reason on standard error, the one stream that it reads."""
-    ended = subprocess.run(
+    ended = run_program(
         ["sh", "-c", _line()],
         env={**environment, **connected(serve(**scenario)), **variables},
         input='{"hook_event_name": "PreToolUse"}',
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
     assert (ended.returncode, ended.stdout) == (code, "")
     assert reason in ended.stderr

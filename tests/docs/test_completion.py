@@ -1,6 +1,5 @@
 """The completion scripts work where docs/completion.md puts them."""
 
-import subprocess
 from collections.abc import Mapping
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from support.pages import blocks_of
 from support.places import ROOT
 from support.programs import need
-from support.running import Shell
+from support.running import Shell, run_program
 
 
 @pytest.mark.parametrize(
@@ -39,15 +38,7 @@ def test_completion_scripts_are_found_where_the_page_puts_them(
     need(question[0])
     [block] = [block for block in blocks_of("sh") if f"completions/{script}" in block.text]
     assert shell(block.text, env={}, interpreter=("sh", "-c")).stdout == ""
-    answered = subprocess.run(
-        question,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    answered = run_program(question, env=environment)
     assert answer in answered.stdout, answered.stderr
 
 

@@ -26,12 +26,7 @@ def test_the_config_examples_are_valid(block: Block, call: Call, write_config: W
 
 @pytest.mark.parametrize("profile", tomllib.loads(SOURCES)["profiles"])
 def test_commands_that_print_a_key_work_as_the_page_writes_them(
-    profile: str,
-    call: Call,
-    secrets: Path,
-    sandbox: Sandbox,
-    write_config: Write,
-    environment: Mapping[str, str],
+    profile: str, call: Call, secrets: Path, sandbox: Sandbox, write_config: Write, environment: Mapping[str, str]
 ) -> None:
     """Each example asks its program in the way that the program understands, and what it prints is the key."""
     write_config(SOURCES)
@@ -65,16 +60,10 @@ def test_a_key_file_lies_beside_the_config_file(call: Call, sandbox: Sandbox, wr
 def test_every_name_of_the_config_file_is_documented() -> None:
     """The table of names has the names, types and places that the reader of the config file accepts."""
     words = {
-        names.Kind.TEXT: "string",
-        names.Kind.NUMBER: "number",
-        names.Kind.SECONDS: "number or string",
+        names.Kind.TEXT: "string", names.Kind.NUMBER: "number", names.Kind.SECONDS: "number or string",
         names.Kind.DURATION: "string",
-        names.Kind.SECONDS: "number or string",
-        names.Kind.DURATION: "string",
-        names.Kind.WORDS: "list of strings",
-        names.Kind.FLAG: "true",
-        names.Kind.SWITCH: "true or false",
-    }
+        names.Kind.WORDS: "list of strings", names.Kind.FLAG: "true", names.Kind.SWITCH: "true or false",
+    }  # fmt: skip
     expected = {
         "default_profile": ("string", "yes", "no"),
         "profiles": ("tables", "yes", "no"),

@@ -29,6 +29,8 @@ from support.pages import (
 from support.past import write_past
 from support.running import KEY, Run, Shell, Spawn, Write, connected
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 NOTES = {
     "": "the key and the gateway are in variables",
     "config": "the config file of the pages is in place, and no variable is set",
@@ -88,14 +90,9 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
 
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note not in TYPED], ids=str)
 def test_console_examples_print_what_the_page_shows(
-    block: Block,
-    shell: Shell,
-    secrets: Path,
-    sandbox: Sandbox,
-    write_config: Write,
-    home: Path,
+    block: Block, shell: Shell, secrets: Path, sandbox: Sandbox, write_config: Write, home: Path,
     environment: dict[str, str],
-) -> None:
+) -> None:  # fmt: skip
     """Typed into a shell, each example prints exactly what stands below it."""
     env = connected(sandbox)
     if block.note == "runway":
@@ -114,8 +111,6 @@ def test_console_examples_print_what_the_page_shows(
     _assert_printed(shell(script, env=env).stdout, documented)
 
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("block", [block for block in blocks_of("console") if block.note in TYPED], ids=str)
 def test_examples_that_ask_for_the_key_print_what_the_page_shows(
     block: Block, spawn: Spawn, sandbox: Sandbox, home: Path, tmp_path: Path, environment: dict[str, str]

@@ -15,13 +15,8 @@ from support.past import write_past
 from support.running import Call, Serve, Write, connected
 
 JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "number": (int, float),
-    "string": str,
-    "boolean": bool,
-    "null": type(None),
-    "list": list,
-    "object": dict,
-}
+    "number": (int, float), "string": str, "boolean": bool, "null": type(None), "list": list, "object": dict,
+}  # fmt: skip
 
 
 def _json(call: Call, *arguments: str, **env: str) -> list[dict[str, Any]]:
@@ -53,11 +48,9 @@ def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve)
         *_json(call, "check"),
     ]
     balances = [
-        *_json(call, "balance", "--scope", "both", **usual),
-        *_json(call, "balance", **unlimited),
-        *_json(call, "balance", **failing),
-        *_json(call, "balance"),
-    ]
+        *_json(call, "balance", "--scope", "both", **usual), *_json(call, "balance", **unlimited),
+        *_json(call, "balance", **failing), *_json(call, "balance"),
+    ]  # fmt: skip
     balances += _json(call, "balance", "--scope", "both", **failing)
     balances += _json(
         call,
@@ -74,8 +67,7 @@ def test_the_json_of_balances_and_checks_is_documented(call: Call, serve: Serve)
     assert [document["stopped_by"] for document in checks] == [[], ["default/spendable"], ["default/spendable"], []]
     _assert_documented(readings, "Fields of a balance")
     _assert_documented(
-        [document["error"] for document in (*checks, *readings) if "error" in document],
-        "Fields of an error",
+        [document["error"] for document in (*checks, *readings) if "error" in document], "Fields of an error"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from support.places import ROOT
 from support.programs import need
+from support.running import run_program
 
 PAGE = ROOT / "man" / "apimart.1"
 
@@ -22,16 +23,7 @@ SHARED = {
 
 def _printed(arguments: list[str], environment: Mapping[str, str], **variables: str) -> str:
     """Return all that a program prints; it must end well."""
-    ended = subprocess.run(
-        arguments,
-        env={**environment, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    ended = run_program(arguments, env={**environment, **variables}, stderr=subprocess.STDOUT)
     assert ended.returncode == 0, ended.stdout
     return ended.stdout
 
@@ -63,13 +55,8 @@ def test_mandoc_finds_nothing_wrong_in_the_page(environment: Mapping[str, str]) 
 
 def test_man_shows_the_page_without_a_warning(environment: Mapping[str, str]) -> None:
     """`man` prints it, with every command and its options."""
-    printed = subprocess.run(
-        [need("man"), "--warnings", "-l", str(PAGE)],
-        env={**environment, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
+    printed = run_program(
+        [need("man"), "--warnings", "-l", str(PAGE)], env={**environment, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
     )
     assert (printed.returncode, printed.stderr) == (0, "")
     for wanted in ("apimart config set", "--fail-open", "APIMART_PROFILE", "EXIT STATUS"):

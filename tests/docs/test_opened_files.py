@@ -1,12 +1,12 @@
 """The table of every file in docs/security.md: what the commands open, by Python's own audit, and nothing else."""
 
+import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,10 @@ import apimart_cli
 from apimart_cli.sandbox.server import Sandbox
 from support.pages import table
 from support.programs import need
-from support.running import KEY
+from support.running import KEY, run_program
 
 PROBE = """
-import os, sys
+import json, os, sys
 opened = []
 watched = {"open", "os.mkdir", "os.rename", "os.remove", "os.truncate", "os.chmod", "os.chown", "sqlite3.connect"}
 def note(event, arguments):
@@ -29,19 +29,21 @@ def note(event, arguments):
         opened.extend((each, event, is_folder) for each in paths if isinstance(each, (str, bytes)))
 sys.addaudithook(note)
 from apimart_cli.cli import main
-try:
-    main(sys.argv[2:])
-except SystemExit:
-    pass
-seen = list(opened)
+told = {}
+for line in sys.argv[2:]:
+    with open("typed") as sys.stdin:
+        opened.clear()
+        try:
+            main(line.split())
+        except SystemExit:
+            pass
+        seen = list(opened)
+    told[line] = [os.fsdecode(path) for path, _, is_folder in seen if not is_folder]
+    told[line] += ["chown" for _, event, _ in seen if event == "os.chown"]
 with open(sys.argv[1], "w", encoding="utf-8") as file:
-    for path, event, is_folder in seen:
-        if not is_folder:
-            print(os.fsdecode(path), file=file)
-        if event == "os.chown":
-            print("chown", file=file)
+    json.dump(told, file)
 """
-"""Runs one command in a fresh interpreter, and writes to a file what it opens but for folders."""
+"""Runs command lines in a fresh interpreter, and writes to a file what each opens but for folders."""
 
 CONFIG = f'[profiles.default]\napi_key_file = "key"\n[profiles.written]\napi_key = "{KEY}"\n'
 
@@ -85,6 +87,8 @@ COMMANDS = [
     "nagios -c 1:",
     "run --min 1 --report report.json -- true",
     "statusline",
+    "doctor",
+    "alert test --on-low true",
     "history",
     "history export export.json",
     "history import import.json",
@@ -97,7 +101,6 @@ COMMANDS = [
     "profiles rename written other",
     "login -p written",
     "logout -p written",
-    *(f"{shell} --install-completion" for shell in SHELLS),
     "exporter --token-file token --listen 127.0.0.1:{taken}",
     "exporter --tls-cert tls.crt --tls-key tls.key --listen 127.0.0.1:{taken}",
 ]
@@ -125,41 +128,33 @@ def is_installed(path: str) -> bool:
 def folder(tmp_path: Path) -> Path:
     """A working folder with each kind of file in it."""
     files = {"config.toml": CONFIG, "key": f"{KEY}\n", "token": "t" * 32, "tls.key": "no key", "tls.crt": "none"}
-    files |= {"import.json": "", "github-output": "", "github-summary": ""}
+    files |= {"import.json": "", "github-output": "", "github-summary": "", "typed": KEY}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     return tmp_path
 
 
-def opened_by(line: str, folder: Path, environment: Mapping[str, str], sandbox: Sandbox) -> list[str]:
-    """Return what a command opens."""
+def opened_by(
+    lines: Sequence[str], folder: Path, environment: Mapping[str, str], sandbox: Sandbox, shell: str | None = None
+) -> dict[str, list[str]]:
+    """Return what each command line opens, all of them in one process, which a shell may start."""
     told = folder / "opened.txt"
-    told.unlink(missing_ok=True)
-    words = line.split()
-    command = [sys.executable, "-c", PROBE, str(told), *words]
-    if words[0] in SHELLS:
+    command = [sys.executable, "-c", PROBE, str(told), *lines]
+    if shell is not None:
         # Completion is installed for the shell that starts it, which is not to give its place to the command.
-        command = [need(words[0]), "-c", f"{shlex.join([*command[: -len(words)], *words[1:]])} || exit 1"]
-    subprocess.run(
+        command = [need(shell), "-c", f"{shlex.join(command)} || exit 1"]
+    run_program(
         command,
         env={
-            **environment,
-            "APIMART_BASE_URL": sandbox.url,
-            "APIMART_CONFIG": "config.toml",
-            "APIMART_HISTORY": "history.db",
-            "APIMART_RECORD": "1",
-            "GITHUB_OUTPUT": "github-output",
+            **environment, "APIMART_BASE_URL": sandbox.url, "APIMART_CONFIG": "config.toml",
+            "APIMART_HISTORY": "history.db", "APIMART_RECORD": "1", "GITHUB_OUTPUT": "github-output",
             "GITHUB_STEP_SUMMARY": "github-summary",
         },
         cwd=folder,
-        input=KEY,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    return [path for path in told.read_text(encoding="utf-8").splitlines() if not is_installed(path)]
+    )  # fmt: skip
+    opened = json.loads(told.read_text(encoding="utf-8"))
+    return {line: [path for path in paths if not is_installed(path)] for line, paths in opened.items()}
 
 
 def test_every_file_that_is_opened_stands_in_the_table(
@@ -170,10 +165,17 @@ def test_every_file_that_is_opened_stands_in_the_table(
     assert all(row[2] for row in table("file").rows)
     taken = sandbox.url.rpartition(":")[2]
     met: set[str] = set()
-    for line in COMMANDS:
-        for path in opened_by(line.format(taken=taken), folder, environment, sandbox):
+    opened = opened_by([line.format(taken=taken) for line in COMMANDS], folder, environment, sandbox)
+    assert len(opened) == len(COMMANDS)
+    for shell in SHELLS:
+        installed = opened_by(["--install-completion"], folder, environment, sandbox, shell)
+        opened[shell] = installed["--install-completion"]
+    for line, paths in opened.items():
+        for path in paths:
             assert path != "chown", line
-            name = path if path.startswith(("/dev/", "/proc/")) else path.rpartition("/")[2]
+            # The folder of the test may lie in memory, in /dev/shm.
+            is_device = path.startswith(("/dev/", "/proc/")) and not path.startswith(str(folder))
+            name = path if is_device else path.rpartition("/")[2]
             fitting = [row for row, names in FILES.items() if names is not None and re.fullmatch(names, name)]
             assert len(fitting) == 1, (line, path, fitting)
             met.update(fitting)

@@ -66,11 +66,9 @@ def _option_on_page(row: Sequence[str]) -> Option:
     # An option without a placeholder is a flag, or takes one of the words that its meaning shows.
     choices = [] if any(placeholders) else [word for word in code_in(meaning) if not word.startswith("-")]
     return Option(
-        spellings=frozenset(name.partition(" ")[0] for name in names),
-        value="".join(placeholders),
-        choices=frozenset(choices),
-        default=(default[1] or default[2]) if default else None,
-    )
+        spellings=frozenset(name.partition(" ")[0] for name in names), value="".join(placeholders),
+        choices=frozenset(choices), default=(default[1] or default[2]) if default else None,
+    )  # fmt: skip
 
 
 def _documented_options(command: str) -> set[Option]:
@@ -92,8 +90,8 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
             "config unset", "config check", "usage", "history", "history show", "history export", "history path",
-             "history clear", "history runs", "run", "statusline", "nagios", "watch", "exporter", "sandbox",
-             "apimart")  # fmt: skip
+             "history clear", "history runs", "alert test", "doctor", "run", "statusline", "nagios", "watch",
+             "exporter", "mcp", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 
@@ -126,13 +124,8 @@ def test_the_tables_of_options_and_help_agree(command: str, help_of: Help) -> No
 def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> None:
     """A command is one file in `commands/` and one name in `cli.COMMANDS`, as CONTRIBUTING.md says."""
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {
-        "__init__",
-        "completion",
-        "formats",
-        "history_runs",
-        "mistakes",
-        "options",
-    }
+        "__init__", "completion", "formats", "history_runs", "mistakes", "options",
+    }  # fmt: skip
     assert set(cli.COMMANDS) == files
     assert [entry[0] for entry in section(help_of(""), "Commands")] == list(cli.COMMANDS)
 

@@ -9,7 +9,12 @@ import yaml
 from support.pages import PAGES, blocks
 from support.places import ROOT
 
-FILES = ("action.yml", "ci/gitlab.yml", *(f"{path.relative_to(ROOT)}" for path in sorted(ROOT.glob("examples/**/*"))))
+FILES = (
+    ".pre-commit-hooks.yaml",
+    "action.yml",
+    "ci/gitlab.yml",
+    *(f"{path.relative_to(ROOT)}" for path in sorted(ROOT.glob("examples/**/*"))),
+)
 
 RECIPE_LANGUAGES = {"crontab", "ini", "sh", "text", "yaml"}
 """Blocks that are copied and left to run; those of `console` show what commands print."""
@@ -52,12 +57,9 @@ def test_the_recipes_are_found() -> None:
     """Those that are known; a new one is held to the same."""
     found = {place.partition(": ")[0] for place in SHOWING}
     assert found >= {
-        "docs/monitoring.md",
-        "docs/statusline.md",
-        "docs/watch.md",
-        "examples/systemd/apimart-exporter.service",
+        "docs/monitoring.md", "docs/statusline.md", "docs/watch.md", "examples/systemd/apimart-exporter.service",
         "examples/systemd/apimart-textfile.service",
-    }
+    }  # fmt: skip
     assert len(DECIDING) > 10
 
 

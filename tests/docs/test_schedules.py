@@ -1,7 +1,6 @@
 """The examples for cron and systemd: their commands are run, and systemd reads its files."""
 
 import configparser
-import subprocess
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +10,9 @@ import pytest
 from apimart_cli.sandbox.scenario import Funds
 from support.pages import Block, blocks_of
 from support.programs import need
-from support.running import Serve, Shell, connected
+from support.running import Serve, Shell, connected, run_program
+
+pytestmark = pytest.mark.usefixtures("quick_path")
 
 UNITS = {block.note: block for block in blocks_of("ini")}
 
@@ -45,20 +46,13 @@ def test_systemd_finds_nothing_wrong_in_its_files(tmp_path: Path, environment: M
     program.chmod(0o755)
     for name, block in UNITS.items():
         (tmp_path / name).write_text(block.text.replace("%h/.local/bin/apimart", str(program)))
-    ended = subprocess.run(
+    ended = run_program(
         [
-            need("systemd-analyze"),
-            "--user",
-            "verify",
-            str(tmp_path / "apimart.timer"),
+            need("systemd-analyze"), "--user", "verify", str(tmp_path / "apimart.timer"),
             str(tmp_path / "apimart.service"),
         ],
         env={**environment, "XDG_RUNTIME_DIR": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 

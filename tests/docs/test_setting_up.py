@@ -21,6 +21,8 @@ from support.pages import (
 from support.places import ROOT
 from support.running import Run
 
+pytestmark = pytest.mark.usefixtures("quick_path")
+
 
 @pytest.mark.parametrize("line", [MAIN_JOB, TESTS])
 def test_setting_up_takes_one_line(line: str) -> None:
@@ -59,7 +61,7 @@ def test_the_extras_that_the_documents_install_exist() -> None:
     extras = {
         extra for page in (DOCUMENTATION, CONTRIBUTING) for extra in re.findall(r"(?:\.|apimart-cli)\[(\w+)\]", page)
     }
-    assert extras == {"keyring", "prometheus", "test", "dev", "deep"}
+    assert extras == {"keyring", "prometheus", "mcp", "test", "dev", "deep"}
     assert extras <= set(project["optional-dependencies"])
     assert list(project["scripts"]) == ["apimart"]
     python = re.search(r"Python\s+(\d\.\d+)\s+or\s+newer", README)

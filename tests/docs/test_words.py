@@ -12,19 +12,11 @@ EVERYWHERE = DOCUMENTATION + (ROOT / "man" / "apimart.1").read_text(encoding="ut
 @pytest.mark.parametrize(
     "words",
     [
-        "A pass takes one complete",
-        "none that is a pass",
-        "every 5 seconds at most",
-        "How long that may last",
-        "the evaluation has failed",
-        "nobody is there",
-        "nobody can tell",
-        "asks nobody",
-        "Look this often",
-        "Ask this often",
-        "ask this often",
+        "A pass takes one complete", "none that is a pass", "every 5 seconds at most", "How long that may last",
+        "the evaluation has failed", "nobody is there", "nobody can tell", "asks nobody", "Look this often",
+        "Ask this often", "ask this often",
     ],
-)
+)  # fmt: skip
 def test_riddles_are_gone(words: str) -> None:
     """Sentences have a subject and say what is done."""
     assert words not in " ".join(EVERYWHERE.split())

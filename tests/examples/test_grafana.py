@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from apimart_cli.output.prometheus import HELP, families, told_once
+from apimart_cli.output.prometheus import HELP, families, metric_readings
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.words import ForecastState, Scope
 from support.examples import asked, example
@@ -33,7 +33,7 @@ def labels_of_metrics() -> dict[str, set[str]]:
     """The labels of every metric that there can be."""
     forecast = Forecast(ForecastState.OK, Decimal(7), Decimal(1), Decimal(9), Decimal(3))
     key = reading()._replace(low_below=Decimal(1), used_above=Decimal(9), forecast=forecast)
-    found = families(told_once([key, reading(scope=Scope.ACCOUNT)]))
+    found = families(metric_readings([key, reading(scope=Scope.ACCOUNT)]))
     return {family.name: set(family.samples[0].labels) for family in found}
 
 

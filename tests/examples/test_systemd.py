@@ -80,12 +80,7 @@ def _allowed_calls(name: str) -> set[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_does_nothing_that_its_unit_forbids(
-    name: str,
-    command: str,
-    environment: Mapping[str, str],
-    sandbox: Sandbox,
-    write_config: Write,
-    tmp_path: Path,
+    name: str, command: str, environment: Mapping[str, str], sandbox: Sandbox, write_config: Write, tmp_path: Path
 ) -> None:
     """As strace sees it: its system calls, kinds of sockets and memory, with a command that prints the key."""
     service = unit(name)["Service"]
@@ -130,10 +125,8 @@ def test_a_service_does_nothing_that_its_unit_forbids(
 def test_the_timer_starts_the_service_of_its_name_more_often_than_the_alert_waits() -> None:
     """Every five minutes; a file that is 15 minutes old is stale."""
     assert [path.name for path in UNITS] == [
-        "apimart-exporter.service",
-        "apimart-textfile.service",
-        "apimart-textfile.timer",
-    ]
+        "apimart-exporter.service", "apimart-textfile.service", "apimart-textfile.timer",
+    ]  # fmt: skip
     timer = unit("apimart-textfile.timer")
     assert timer["Timer"]["OnCalendar"] == "*:0/5"
     assert timer["Install"]["WantedBy"] == "timers.target"

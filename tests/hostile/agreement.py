@@ -11,11 +11,10 @@ from typing import NamedTuple
 import requests
 import urllib3
 
-from apimart_cli.errors import ApimartError, UsageError
+from apimart_cli.errors import ApimartError, UnavailableError, UsageError
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.transport import Incoming
-from apimart_cli.keys.key import ApiKey, GivenKey
-from apimart_cli.keys.redactor import Redactor
+from apimart_cli.keys.key import ApiKey, GivenKey, Redactor
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.rules.gate import Thresholds, code_of_readings, judge
@@ -111,16 +110,13 @@ def opinion(reading: Reading) -> oracle.Proof | oracle.Pair | int:
         return oracle.Pair(key, account)
     match reading.result:
         case ApimartError() as error:
-            return oracle.TOLD if getattr(error, "was_told", False) else int(error.exit_code)
+            return oracle.TOLD if isinstance(error, UnavailableError) and not error.is_silence else int(error.exit_code)
         case balance:
             return oracle.Proof(
-                unlimited=balance.unlimited_quota,
-                remain=exact(balance.remain_balance),
-                used=Fraction(balance.used_balance),
-                remain_credits=exact(balance.remain_credits),
-                used_credits=exact(balance.used_credits),
-                lasts=lasting(reading.forecast),
-            )
+                unlimited=balance.unlimited_quota, remain=exact(balance.remain_balance),
+                used=Fraction(balance.used_balance), remain_credits=exact(balance.remain_credits),
+                used_credits=exact(balance.used_credits), lasts=lasting(reading.forecast),
+            )  # fmt: skip
 
 
 def days(duration: timedelta | None) -> Fraction | None:

@@ -18,10 +18,13 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import quote
+
+import pytest
 
 from support.fault_server import Action, Door, Script, drip, flood, pause, reset, stall, unasked
 from support.running import KEY
@@ -67,6 +70,24 @@ def group(
         *(Case(f"{name}: {case}", code, play, **options) for case, play in plays.items()),
         *(Case(f"{name}: {case}", code, play, is_variant=True, **options) for case, play in (variants or {}).items()),
     ]
+
+
+def by_group(cases: Sequence[Case]) -> Sequence[Any]:
+    """Return the cases of each group of the catalogue as one parameter."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.name.partition(":")[0], []).append(case)
+    return [pytest.param(group, id=name) for name, group in groups.items()]
+
+
+@contextmanager
+def named(case: Case) -> Iterator[None]:
+    """Say in an error which case of the group it is about."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"the case is {case.name!r}")
+        raise
 
 
 # --- what servers say -------------------------------------------------------------------------------------------
@@ -566,17 +587,12 @@ def _sizes() -> Iterator[Case]:
     sized = http(b"", "Content-Length: 300000000", length=False)
     yield from group("size", PASS, {"64 KiB exactly": http(PADDED)})
     yield from group(
-        "size",
-        BAD,
-        {
-            "one byte more": http(PADDED + " "),
-            "nothing": http(""),
-            "nothing, not even a length": HEAD,
-            "300 MB with a length": (sized + GOOD.encode(), MEGABYTES_300),
-            "300 MB without a length": (HEAD + GOOD.encode(), MEGABYTES_300),
-            "without an end": (HEAD + GOOD.encode(), flood(b" " * 65536)),
-        },
-    )
+        "size", BAD,
+        {"one byte more": http(PADDED + " "), "nothing": http(""), "nothing, not even a length": HEAD,
+         "300 MB with a length": (sized + GOOD.encode(), MEGABYTES_300),
+         "300 MB without a length": (HEAD + GOOD.encode(), MEGABYTES_300),
+         "without an end": (HEAD + GOOD.encode(), flood(b" " * 65536))},
+    )  # fmt: skip
 
 
 def _json() -> Iterator[Case]:
@@ -874,37 +890,26 @@ def _clock() -> Iterator[Case]:
     yield Case("clock: the answer before the question", PASS, (unasked, http()), asked=None)
     yield Case("clock: let in and never heard", UNAVAILABLE, (unasked, stall), asked=None, timeout=0.7)
     yield from group(
-        "clock",
-        UNAVAILABLE,
-        {
-            "let in and never answered": stall,
-            "a status line that drips": drip(http()),
-            "headers that drip": (b"HTTP/1.1 200 OK\r\n", drip(b"X-Header: drop\r\n" * 9)),
-            "headers for ever, slowly": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n", every=0.05)),
-            "a body that drips": (sized, drip(GOOD.encode())),
-            "chunks that drip": (chunked(end=b""), flood(b"1\r\n \r\n", every=0.05)),
-            "white space that drips": (HEAD + GOOD.encode(), flood(b" ", every=0.05)),
-            "a body that stops": (sized + GOOD[:40].encode(), stall),
-            "a body that never ends": (HEAD + GOOD.encode(), stall),
-            "chunks that stop": (chunked(GOOD, end=b""), stall),
-            "headers that stop": (http()[:40], stall),
-        },
+        "clock", UNAVAILABLE,
+        {"let in and never answered": stall, "a status line that drips": drip(http()),
+         "headers that drip": (b"HTTP/1.1 200 OK\r\n", drip(b"X-Header: drop\r\n" * 9)),
+         "headers for ever, slowly": (b"HTTP/1.1 200 OK\r\n", flood(b"X: y\r\n", every=0.05)),
+         "a body that drips": (sized, drip(GOOD.encode())),
+         "chunks that drip": (chunked(end=b""), flood(b"1\r\n \r\n", every=0.05)),
+         "white space that drips": (HEAD + GOOD.encode(), flood(b" ", every=0.05)),
+         "a body that stops": (sized + GOOD[:40].encode(), stall),
+         "a body that never ends": (HEAD + GOOD.encode(), stall), "chunks that stop": (chunked(GOOD, end=b""), stall),
+         "headers that stop": (http()[:40], stall)},
         timeout=0.7,
-    )
+    )  # fmt: skip
     yield from group(
-        "connection",
-        UNAVAILABLE,
-        {
-            "reset at once": (unasked, reset),
-            "reset after the question": reset,
-            "reset in the headers": (http()[:40], pause(0.1), reset),
-            "reset in the body": (http()[:-20], pause(0.1), reset),
-            "closed at once": (unasked,),
-            "closed after the question": b"",
-        },
-        timeout=0.7,
-        asked=None,
-    )
+        "connection", UNAVAILABLE,
+        {"reset at once": (unasked, reset), "reset after the question": reset,
+         "reset in the headers": (http()[:40], pause(0.1), reset),
+         "reset in the body": (http()[:-20], pause(0.1), reset), "closed at once": (unasked,),
+         "closed after the question": b""},
+        timeout=0.7, asked=None,
+    )  # fmt: skip
     yield Case("connection: refused", UNAVAILABLE, b"", door=Door.SHUT, timeout=0.7, asked=0)
     yield Case("connection: never accepted", UNAVAILABLE, b"", door=Door.CROWDED, timeout=0.7, asked=0)
 
@@ -1023,19 +1028,14 @@ def _pieces(separator: str, size: int = 4) -> str:
 
 
 ECHOES: Mapping[str, str] = {
-    "plain": f"invalid key {KEY}",
-    "with its scheme": f"Bearer {KEY}",
-    "in other letters": KEY.swapcase(),
-    "eight characters of it": KEY[8:16],
-    "its last eight characters": f"...{KEY[-8:]}",
+    "plain": f"invalid key {KEY}", "with its scheme": f"Bearer {KEY}", "in other letters": KEY.swapcase(),
+    "eight characters of it": KEY[8:16], "its last eight characters": f"...{KEY[-8:]}",
     "percent-encoded": "".join(f"%{ord(character):02x}" for character in KEY),
     "percent-encoded twice": quote("".join(f"%{ord(character):02X}" for character in KEY)),
     "base64": base64.b64encode(KEY.encode()).decode(),
     "base64 with its scheme": base64.urlsafe_b64encode(f"Bearer {KEY}".encode()).decode(),
     "base64 with a user": base64.b64encode(f"me:{KEY}".encode()).decode(),
-    "hex": KEY.encode().hex(),
-    "hex in pairs": KEY.encode().hex(" ").upper(),
-    "quoted as bytes": repr(KEY.encode()),
+    "hex": KEY.encode().hex(), "hex in pairs": KEY.encode().hex(" ").upper(), "quoted as bytes": repr(KEY.encode()),
     "quoted with escapes": "".join(f"\\x{ord(character):02x}" for character in KEY),
     "quoted for JSON": "".join(f"\\u{ord(character):04x}" for character in KEY),
     "quoted in octal": "".join(f"\\{ord(character):03o}" for character in KEY),
@@ -1044,14 +1044,11 @@ ECHOES: Mapping[str, str] = {
     "as code points": " ".join(f"U+{ord(character):04X}" for character in KEY),
     "in base32": base64.b32encode(KEY.encode()).decode(),
     "as HTML": "".join(f"&#{ord(character)};" for character in KEY),
-    "in HTML": f"<b>{html.escape(KEY)}</b>",
-    "split by spaces": _pieces(" "),
-    "split by line breaks": _pieces("\n", 1),
-    "split by zero-width spaces": _pieces("\u200b", 2),
-    "split by escape sequences": _pieces("\x1b[", 3),
+    "in HTML": f"<b>{html.escape(KEY)}</b>", "split by spaces": _pieces(" "), "split by line breaks": _pieces("\n", 1),
+    "split by zero-width spaces": _pieces("\u200b", 2), "split by escape sequences": _pieces("\x1b[", 3),
     "after 60 kB": "x" * 60_000 + KEY,
     "over the edge of what is shown": "x" * 190 + " " + KEY,
-}
+}  # fmt: skip
 """How a server repeats the key."""
 
 

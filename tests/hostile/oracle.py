@@ -113,12 +113,9 @@ def _read_envelope(document: Any) -> Proof | int:
     if amounts["remain_balance"] == -1 and not unlimited:
         raise UntrustworthyError
     return Proof(
-        unlimited=unlimited,
-        remain=None if unlimited else amounts["remain_balance"],
-        used=amounts["used_balance"],
-        remain_credits=None if unlimited else amounts.get("remain_credits"),
-        used_credits=amounts.get("used_credits"),
-    )
+        unlimited=unlimited, remain=None if unlimited else amounts["remain_balance"], used=amounts["used_balance"],
+        remain_credits=None if unlimited else amounts.get("remain_credits"), used_credits=amounts.get("used_credits"),
+    )  # fmt: skip
 
 
 def _is_zero(error: object) -> bool:

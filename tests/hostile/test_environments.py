@@ -11,10 +11,12 @@ import pytest
 from apimart_cli.sandbox.scenario import Funds, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from hostile.environments import Variable, batches, variables
-from support.running import KEY, connected
+from support.running import KEY, Call, connected
 
-TOGETHER = 30
+TOGETHER = 45
 """Variables that one process inherits: all of them must change nothing, so each may hide no other."""
+WRONG = [variable for variable in variables() if variable.code != 3]
+"""The variables that change the exit code."""
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +27,26 @@ def empty() -> Iterator[Sandbox]:
 
 
 def test_the_list_is_as_long_as_it_was() -> None:
-    """Every variable is there once with each of its values, and is played in one batch."""
+    """Every variable is there once with each of its values, and is played in one batch or by itself."""
     known = list(variables())
     assert len(set(known)) == len(known) >= 244
-    assert sorted(each for batch in batches(TOGETHER) for each in batch.values()) == sorted(known)
+    assert sorted([*(each for batch in batches(TOGETHER) for each in batch.values()), *WRONG]) == sorted(known)
 
 
-@pytest.mark.parametrize("batch", list(batches(TOGETHER)), ids=lambda batch: next(iter(batch)))
+@pytest.mark.parametrize("variable", WRONG, ids=str)
+def test_a_wrong_variable_ends_with_its_own_code(variable: Variable, call: Call, empty: Sandbox) -> None:
+    """2 for a mistake, 4 for what is no key; and nothing of a key is in the output."""
+    ended = call("check", "--min", "5", env={**connected(empty), variable.name: os.fsdecode(variable.value)})
+    assert ended.code == variable.code
+    assert "a bug in apimart" not in ended.stderr
+    assert KEY not in ended.stdout + ended.stderr
+
+
+BYTES = [{each.name: each} for each in WRONG if b"\xff" in each.value]
+"""What is no text: only a process inherits it as it is."""
+
+
+@pytest.mark.parametrize("batch", [*batches(TOGETHER), *BYTES], ids=lambda batch: next(iter(batch)))
 def test_no_variable_changes_the_verdict(
     batch: Mapping[str, Variable], command: str, environment: Mapping[str, str], tmp_path: Path, empty: Sandbox
 ) -> None:
@@ -42,14 +57,9 @@ def test_no_variable_changes_the_verdict(
         **{name.encode(): variable.value for name, variable in batch.items()},
     }
     ended = subprocess.run(
-        [os.fsencode(command), b"check", b"--min", b"5"],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        cwd=tmp_path,
-        check=False,
-    )
+        [os.fsencode(command), b"check", b"--min", b"5"], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=30, cwd=tmp_path, check=False,
+    )  # fmt: skip
     (code,) = {variable.code for variable in batch.values()}
     told = ended.stdout + ended.stderr
     assert ended.returncode == code, (batch, ended)

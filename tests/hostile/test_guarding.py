@@ -182,14 +182,11 @@ class Played:
         knows_key, knows_left = answer.kind not in {"silent", "raises"}, answer.kind not in {"silent", "raises", "half"}
         is_unlimited = answer.kind == "unlimited"
         seen = Seen(
-            self.now,
-            used=self.used if knows_key else None,
+            self.now, used=self.used if knows_key else None,
             left=self.left if knows_left and not is_unlimited else None,
             used_of_account=self.used_of_account if self.case.is_uncounted and knows_left else None,
-            is_blind=not knows_left,
-            must_pay=answer.kind == "pay",
-            ends_too_soon=answer.kind == "short",
-        )
+            is_blind=not knows_left, must_pay=answer.kind == "pay", ends_too_soon=answer.kind == "short",
+        )  # fmt: skip
         self.oracle.seen.append(seen)
         failure = UnavailableError("silent") if seen.is_blind else None
         amounts = [_amount(each) for each in (seen.used, seen.left)]
@@ -226,13 +223,10 @@ answers = st.builds(
     retry_after=waits,
 )  # fmt: skip
 cases = st.builds(
-    Case,
-    least=st.none() | st.integers(0, 15),
-    budget=st.none() | st.integers(1, 20),
-    interval=st.sampled_from([None, None, 0.1, 1, 30, 600]),
-    max_blind=st.sampled_from([None, 0, 2, 30, 600]),
+    Case, least=st.none() | st.integers(0, 15), budget=st.none() | st.integers(1, 20),
+    interval=st.sampled_from([None, None, 0.1, 1, 30, 600]), max_blind=st.sampled_from([None, 0, 2, 30, 600]),
     is_uncounted=st.sampled_from([False, False, True]),
-).filter(lambda case: case.least is not None or case.budget is not None)
+).filter(lambda case: case.least is not None or case.budget is not None)  # fmt: skip
 events = st.one_of(
     st.tuples(st.just("run"), st.sampled_from([50, 100, 100, 500, 1900])),
     st.tuples(st.just("run until the look"), st.just(0)),

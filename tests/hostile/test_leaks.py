@@ -16,9 +16,7 @@ from hostile.catalogue import ECHOES, failed, http, refused
 from support.fault_server import FaultServer, Script, stall
 from support.leaks import find_key
 from support.places import GUARD
-from support.running import KEY, Call, Run, connected
-
-WriteConfig = Callable[[str], Path]
+from support.running import KEY, Call, Run, Write, connected
 
 
 def assert_no_key(*outputs: str) -> None:
@@ -40,7 +38,7 @@ SOURCES = ("option", "standard input", "file", "environment", "profile", "named 
 
 
 @pytest.fixture
-def provide(write_config: WriteConfig, tmp_path: Path) -> Callable[[str, str], Source]:
+def provide(write_config: Write, tmp_path: Path) -> Callable[[str, str], Source]:
     """Make everything that hands a key over in one of the ways of SOURCES: `provide("file", KEY)`."""
 
     def by(source: str, key: str) -> Source:
@@ -88,16 +86,12 @@ def test_config_show_tells_the_length_of_the_key_alone(
 
 
 @pytest.mark.parametrize("output", [[], ["--json"]])
-@pytest.mark.parametrize(
-    "config",
-    [
-        f'[profiles.default]\nbase_url = "https://gateway.example/{KEY}/v1"\n',
-        f'default_profile = "{KEY}"\n[profiles.{KEY}]\nmin = 5\n',
-    ],
-    ids=["address", "profile name"],
-)
+@pytest.mark.parametrize("config", [
+    f'[profiles.default]\nbase_url = "https://gateway.example/{KEY}/v1"\n',
+    f'default_profile = "{KEY}"\n[profiles.{KEY}]\nmin = 5\n',
+], ids=["address", "profile name"])  # fmt: skip
 def test_config_show_masks_a_key_that_stands_where_none_belongs(
-    config: str, output: list[str], call: Call, write_config: WriteConfig
+    config: str, output: list[str], call: Call, write_config: Write
 ) -> None:
     """A key pasted into an address or a name of the config file is not shown either."""
     write_config(config)
@@ -110,7 +104,7 @@ def test_config_show_masks_a_key_that_stands_where_none_belongs(
 @pytest.mark.parametrize("output", [[], ["--json"]])
 @pytest.mark.parametrize("command", [("config", "show"), ("config", "check"), ("balance",), ("check", "--min", "5")])
 def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
-    command: tuple[str, ...], output: list[str], call: Call, write_config: WriteConfig
+    command: tuple[str, ...], output: list[str], call: Call, write_config: Write
 ) -> None:
     """Who takes `api_key_env` for the key itself is told so, without it."""
     write_config(f'[profiles.default]\napi_key_env = "{KEY}"\n')
@@ -121,7 +115,7 @@ def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
 
 
 def test_a_profile_named_like_a_key_is_masked_in_every_format(
-    call: Call, sandbox: Sandbox, write_config: WriteConfig, tmp_path: Path
+    call: Call, sandbox: Sandbox, write_config: Write, tmp_path: Path
 ) -> None:
     """A key that somebody made the name of a profile is not shown beside its balance."""
     write_config(f"[profiles.{KEY}]\nmin = 5\n")
@@ -140,47 +134,24 @@ def test_a_profile_named_like_a_key_is_masked_in_every_format(
 # --- mistakes ---------------------------------------------------------------------------------------------------
 
 WRONG_PLACES = [
-    [KEY],
-    ["check", KEY],
-    ["check", "--min", "5", KEY],
-    ["check", "--min", KEY],
-    ["check", "--max-used", KEY],
-    ["check", "--min", "5", "--on-unlimited", KEY],
-    ["check", "--min", "5", f"--quiet={KEY}"],
-    ["--api-key", KEY, "check"],
-    ["balance", "--apikey", KEY],
-    ["balance", f"--apikey={KEY}"],
-    ["balance", f"--{KEY}"],
-    ["balance", f"-{KEY}"],
-    ["balance", f"--json={KEY}"],
-    ["balance", "--profile", KEY],
-    ["balance", f"-p{KEY}"],
-    ["balance", "--scope", KEY],
-    ["balance", "--output", KEY],
-    ["balance", f"-o{KEY}"],
-    ["balance", "--timeout", KEY],
-    ["balance", "--api-key-file", KEY],
-    ["balance", "--base-url", KEY],
+    [KEY], ["check", KEY], ["check", "--min", "5", KEY], ["check", "--min", KEY], ["check", "--max-used", KEY],
+    ["check", "--min", "5", "--on-unlimited", KEY], ["check", "--min", "5", f"--quiet={KEY}"],
+    ["balance", KEY], ["sandbox", "--", KEY],
+    ["--api-key", KEY, "check"], ["balance", "--apikey", KEY], ["balance", f"--apikey={KEY}"], ["balance", f"--{KEY}"],
+    ["balance", f"-{KEY}"], ["balance", f"--json={KEY}"], ["balance", "--profile", KEY], ["balance", f"-p{KEY}"],
+    ["balance", "--scope", KEY], ["balance", "--output", KEY], ["balance", f"-o{KEY}"], ["balance", "--timeout", KEY],
+    ["balance", "--api-key-file", KEY], ["balance", "--base-url", KEY],
     ["balance", "--base-url", f"https://{KEY}@gateway.example"],
     ["balance", "--base-url", f"https://me:{KEY}@gateway.example"],
     ["balance", "--base-url", f"https://gateway.example/?key={KEY}"],
     ["balance", "--base-url", f"https://gateway.example/#{KEY}"],
-    ["balance", "--base-url", f"http://{KEY}.example"],
-    ["balance", "--base-url", f"https://{KEY}.example"],
+    ["balance", "--base-url", f"http://{KEY}.example"], ["balance", "--base-url", f"https://{KEY}.example"],
     ["balance", "--base-url", f"https://{KEY}..example"],
     ["balance", "--base-url", f"https://127.0.0.1:1/{KEY}"],
-    ["login", KEY],
-    ["login", "--api-key", KEY],
-    ["logout", KEY],
-    ["logout", "--profile", KEY],
-    ["config", KEY],
-    ["config", "show", KEY],
-    ["config", "path", KEY],
-    ["sandbox", "--fault", KEY],
-    ["sandbox", "--port", KEY],
-    ["sandbox", "--remain", KEY],
-    ["sandbox", KEY],
-]
+    ["login", KEY], ["login", "--api-key", KEY], ["logout", KEY], ["logout", "--profile", KEY], ["config", KEY],
+    ["config", "show", KEY], ["config", "path", KEY], ["sandbox", "--fault", KEY], ["sandbox", "--port", KEY],
+    ["sandbox", "--remain", KEY], ["sandbox", KEY],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", WRONG_PLACES, ids=lambda arguments: " ".join(arguments).replace(KEY, "KEY"))
@@ -214,27 +185,16 @@ def test_a_key_in_a_variable_for_something_else_is_not_repeated(variable: str, c
     assert_no_key(told.stdout, told.stderr)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        f"[profiles.default]\napi_key = {KEY}\n",
-        f'[profiles.default]\napi_key = "{KEY}\n',
-        f'[profiles.default]\napi_key = ["{KEY}"]\n',
-        f'api_key = "{KEY}"\n',
-        f'[profiles.default]\n{KEY} = "api_key"\n',
-        f'[profiles.default]\n"{KEY}"\n',
-        f'[profiles.{KEY}]\nkey = "x"\n',
-        f'default_profile = "{KEY}"\n',
-        f'[profiles.default]\nbase_url = "{KEY}"\n',
-        f'[profiles.default]\nscope = "{KEY}"\n',
-        f'[profiles.default]\nunit = "{KEY}"\n',
-        f'[profiles.default]\ntimeout = "{KEY}"\n',
-        f'[profiles.default]\napi_key = "{KEY}"\napi_key = "{KEY}"\n',
-        f'[profiles.default]\napi_key = "{KEY}"\napi_key_env = "{KEY}"\n',
-    ],
-    ids=str.split,
-)
-def test_a_broken_config_file_is_told_without_its_keys(config: str, call: Call, write_config: WriteConfig) -> None:
+@pytest.mark.parametrize("config", [
+    f"[profiles.default]\napi_key = {KEY}\n", f'[profiles.default]\napi_key = "{KEY}\n',
+    f'[profiles.default]\napi_key = ["{KEY}"]\n', f'api_key = "{KEY}"\n', f'[profiles.default]\n{KEY} = "api_key"\n',
+    f'[profiles.default]\n"{KEY}"\n', f'[profiles.{KEY}]\nkey = "x"\n', f'default_profile = "{KEY}"\n',
+    f'[profiles.default]\nbase_url = "{KEY}"\n', f'[profiles.default]\nscope = "{KEY}"\n',
+    f'[profiles.default]\nunit = "{KEY}"\n', f'[profiles.default]\ntimeout = "{KEY}"\n',
+    f'[profiles.default]\napi_key = "{KEY}"\napi_key = "{KEY}"\n',
+    f'[profiles.default]\napi_key = "{KEY}"\napi_key_env = "{KEY}"\n',
+], ids=str.split)  # fmt: skip
+def test_a_broken_config_file_is_told_without_its_keys(config: str, call: Call, write_config: Write) -> None:
     """A mistake in the config file names the file and the place, and nothing of a key that stands there."""
     path = write_config(config)
     for command in (["check", "--min", "5"], ["balance", "--json"], ["config", "show", "--json"]):
@@ -278,16 +238,10 @@ TALKATIVE = {
 """Variables that make Python, Typer and their libraries talk more."""
 
 BUGGY = [
-    "apimart_cli.config.precedence.resolve",
-    "apimart_cli.keys.key.ApiKey.reveal",
-    "requests.Session.get",
-    "http.client.HTTPConnection.putheader",
-    "urllib3.HTTPResponse.read1",
-    "json.loads",
-    "apimart_cli.rules.balance.Balance.__new__",
-    "apimart_cli.rules.gate.judge",
-    "apimart_cli.output.format_of",
-]
+    "apimart_cli.config.precedence.resolve", "apimart_cli.keys.key.ApiKey.reveal", "requests.Session.get",
+    "http.client.HTTPConnection.putheader", "urllib3.HTTPResponse.read1", "json.loads",
+    "apimart_cli.rules.balance.Balance.__new__", "apimart_cli.rules.gate.judge", "apimart_cli.output.format_of",
+]  # fmt: skip
 """Where a bug may be, from the start of a check to its end."""
 
 BUG = """
@@ -328,8 +282,7 @@ def startup(environment: dict[str, str], tmp_path: Path) -> Startup:
     return write
 
 
-@pytest.mark.parametrize("mode", TALKATIVE)
-@pytest.mark.parametrize("place", BUGGY)
+@pytest.mark.parametrize(("place", "mode"), [*((place, "developer") for place in BUGGY), (BUGGY[1], "pretty")])
 def test_a_bug_is_one_line_without_the_key(place: str, mode: str, run: Run, sandbox: Sandbox, startup: Startup) -> None:
     """An exception that holds the key, wherever it comes from, is told by its type and place, in every mode."""
     env = {**connected(sandbox), **TALKATIVE[mode], **startup(BUG), "BROKEN": place}
@@ -340,23 +293,15 @@ def test_a_bug_is_one_line_without_the_key(place: str, mode: str, run: Run, sand
 
 
 @pytest.mark.parametrize("mode", TALKATIVE)
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
-        ((http(),), 0),
-        ((refused("401 No", ECHOES["plain"]),), 4),
-        ((failed(ECHOES["base64"]),), 5),
-        ((http(ECHOES["plain"]),), 6),
-        ((http(f"{KEY[:5]}", "Content-Length: 1"),), 6),
-        ((stall,), 5),
-    ],
-    ids=["good", "refused", "failed", "bad", "ambiguous", "silent"],
-)
-def test_talkative_modes_say_no_more(script: Script, code: int, mode: str, run: Run) -> None:
+@pytest.mark.parametrize(("script", "code"), [
+    ((http(),), 0), ((refused("401 No", ECHOES["plain"]),), 4), ((failed(ECHOES["base64"]),), 5),
+    ((http(ECHOES["plain"]),), 6), ((http(f"{KEY[:5]}", "Content-Length: 1"),), 6), ((stall,), 5),
+], ids=["good", "refused", "failed", "bad", "ambiguous", "silent"])  # fmt: skip
+def test_talkative_modes_say_no_more(script: Script, code: int, mode: str, run: Run, call: Call) -> None:
     """In Python's and Typer's talkative modes the output is the same, the key and warnings of libraries not in it."""
     with FaultServer([script]) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_TIMEOUT": "1"}
-        usual = run("check", "--min", "5", env=env)
+        usual = call("check", "--min", "5", env=env)
         talking = run("check", "--min", "5", env={**env, **TALKATIVE[mode]})
     assert usual.returncode == talking.returncode == code
     assert (talking.stdout, talking.stderr) == (usual.stdout, usual.stderr)
@@ -398,17 +343,10 @@ sys.addaudithook(watch)
 """
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["balance"],
-        ["check", "--min", "5"],
-        ["balance", "--json", "--scope", "both"],
-        ["config", "show"],
-        ["config", "path"],
-    ],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("arguments", [
+    ["balance"], ["check", "--min", "5"], ["balance", "--json", "--scope", "both"], ["config", "show"],
+    ["config", "path"],
+], ids=" ".join)  # fmt: skip
 def test_no_process_is_started_and_no_file_is_written(
     arguments: list[str], run: Run, sandbox: Sandbox, startup: Startup, tmp_path: Path
 ) -> None:

@@ -10,33 +10,10 @@ from typing import Any
 
 _CODES_OF_NO_MONEY = ("quota_not_enough", "insufficient_user_quota", "pre_consume_token_quota_failed")
 _OWNERS = [
-    "the",
-    "this",
-    "your",
-    "my",
-    "user",
-    "users",
-    "user's",
-    "account",
-    "accounts",
-    "account's",
-    "customer",
-    "customer's",
-    "token",
-    "token's",
-    "key",
-    "key's",
-    "api",
-    "wallet",
-    "credit",
-    "remaining",
-    "remain",
-    "current",
-    "available",
-    "total",
-    "prepaid",
-    "own",
-]
+    "the", "this", "your", "my", "user", "users", "user's", "account", "accounts", "account's", "customer",
+    "customer's", "token", "token's", "key", "key's", "api", "wallet", "credit", "remaining", "remain", "current",
+    "available", "total", "prepaid", "own",
+]  # fmt: skip
 _BALANCES = ["balance", "funds"]
 _QUOTAS = ["quota", "credit", "credits"]
 _STATES = [
@@ -46,20 +23,8 @@ _STATES = [
 _LACKS = [words.split() for words in ("insufficient", "not enough", "out of")]
 _WHAT_IS_THERE = [["left"], ["remaining"], ["remains"], ["available"]]
 _BEING = [
-    "is",
-    "are",
-    "was",
-    "were",
-    "has",
-    "have",
-    "been",
-    "now",
-    "already",
-    "all",
-    "fully",
-    "completely",
-    "currently",
-]
+    "is", "are", "was", "were", "has", "have", "been", "now", "already", "all", "fully", "completely", "currently",
+]  # fmt: skip
 _LEADS_TO_IT = [
     words.split()
     for words in (
@@ -69,68 +34,14 @@ _LEADS_TO_IT = [
 ]  # fmt: skip
 _MAY_FOLLOW = ["please", "in", "on", "for", "of", "to", "and", "at", "left", "remaining", "error"]
 _DOUBTS = [
-    "if",
-    "when",
-    "whenever",
-    "whether",
-    "unless",
-    "may",
-    "might",
-    "maybe",
-    "perhaps",
-    "possible",
-    "possibly",
-    "probably",
-    "likely",
-    "either",
-    "or",
-    "will",
-    "about",
-    "before",
-    "until",
-    "once",
-    "check",
-    "causes",
-    "reasons",
-]
+    "if", "when", "whenever", "whether", "unless", "may", "might", "maybe", "perhaps", "possible", "possibly",
+    "probably", "likely", "either", "or", "will", "about", "before", "until", "once", "check", "causes", "reasons",
+]  # fmt: skip
 _RATES = [
-    "rate",
-    "rates",
-    "per",
-    "rps",
-    "rpm",
-    "rph",
-    "rpd",
-    "tps",
-    "tpm",
-    "tph",
-    "tpd",
-    "qps",
-    "second",
-    "seconds",
-    "minute",
-    "minutes",
-    "hour",
-    "hours",
-    "day",
-    "days",
-    "week",
-    "weeks",
-    "month",
-    "months",
-    "hourly",
-    "daily",
-    "weekly",
-    "monthly",
-    "today",
-    "reset",
-    "resets",
-    "throttled",
-    "throttling",
-    "concurrent",
-    "concurrency",
-    "requests",
-]
+    "rate", "rates", "per", "rps", "rpm", "rph", "rpd", "tps", "tpm", "tph", "tpd", "qps", "second", "seconds",
+    "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks", "month", "months", "hourly", "daily",
+    "weekly", "monthly", "today", "reset", "resets", "throttled", "throttling", "concurrent", "concurrency", "requests",
+]  # fmt: skip
 _OTHERS = ["upstream", "provider", "providers", "channel", "channels"]
 _KEYS = ["token", "key", "credential", "credentials"]
 _FAULTS_OF_KEYS = [
@@ -144,78 +55,19 @@ _BESIDE_KEYS = [*_OWNERS, "access", "secret", "bearer", "auth"]
 _TIMES = ["s", "sec", "second", "m", "min", "minute", "h", "hr", "hour", "d", "day"]
 
 _LEADS_IN_CHINESE = [
-    "该",
-    "該",
-    "此",
-    "本",
-    "您",
-    "你",
-    "的",
-    "当前",
-    "當前",
-    "账户",
-    "账号",
-    "帐户",
-    "帐号",
-    "帳戶",
-    "帳號",
-    "用户",
-    "用戶",
-    "令牌",
-    "密钥",
-    "密鑰",
-    "剩余",
-    "剩餘",
-    "可用",
-    "总",
-    "總",
-    "钱包",
-    "錢包",
-    "因为",
-    "因為",
-    "因",
-    "由于",
-    "由於",
-    "抱歉",
-    "错误",
-    "錯誤",
-    "请求失败",
-    "請求失敗",
-]
+    "该", "該", "此", "本", "您", "你", "的", "当前", "當前", "账户", "账号", "帐户", "帐号", "帳戶", "帳號", "用户",
+    "用戶", "令牌", "密钥", "密鑰", "剩余", "剩餘", "可用", "总", "總", "钱包", "錢包", "因为", "因為", "因", "由于",
+    "由於", "抱歉", "错误", "錯誤", "请求失败", "請求失敗",
+]  # fmt: skip
 _BALANCES_IN_CHINESE = ["余额", "餘額"]
 _QUOTAS_IN_CHINESE = ["额度", "配额", "額度", "配額"]
 _BEING_IN_CHINESE = ["已经", "已經", "已", "均", "都", "全部"]
 _STATES_IN_CHINESE = ["不足", "不够", "不夠", "用尽", "用盡", "用完", "用光", "耗尽", "耗盡"]
 _DOUBTS_IN_CHINESE = ["可能", "如果", "若", "是否", "或", "检查", "檢查"]
 _RATES_IN_CHINESE = [
-    "每",
-    "秒",
-    "分钟",
-    "分鐘",
-    "小时",
-    "小時",
-    "今日",
-    "今天",
-    "当日",
-    "當日",
-    "当天",
-    "當天",
-    "本周",
-    "本週",
-    "本月",
-    "当月",
-    "當月",
-    "频",
-    "頻",
-    "速率",
-    "限流",
-    "并发",
-    "並發",
-    "次数",
-    "次數",
-    "请求数",
-    "請求數",
-]
+    "每", "秒", "分钟", "分鐘", "小时", "小時", "今日", "今天", "当日", "當日", "当天", "當天", "本周", "本週", "本月",
+    "当月", "當月", "频", "頻", "速率", "限流", "并发", "並發", "次数", "次數", "请求数", "請求數",
+]  # fmt: skip
 _OTHERS_IN_CHINESE = ["上游", "渠道", "通道", "供应商", "供應商"]
 _KEYS_IN_CHINESE = ["令牌", "密钥", "密鑰", "token", "key"]
 _FAULTS_IN_CHINESE = ["无效", "無效", "失效", "过期", "過期", "禁用", "停用", "吊销", "吊銷"]

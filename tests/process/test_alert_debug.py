@@ -49,10 +49,7 @@ def test_a_reminder_is_announced(run: Run, sandbox: Sandbox, write_config: Write
     [
         (("--min", "5", "--on-low", "true"), "min 5: not run: enough is left"),
         (("--min", "20", "--on-recover", "true"), "min 20: low: not run: on_low is not set"),
-        (
-            ("--min-runway", "3d", "--on-low", "true"),
-            "min_runway: not run: it is not known how long the balance lasts",
-        ),
+        (("--min-runway", "3d", "--on-low", "true"), "min_runway: not run: it is not known how long the balance lasts"),
     ],
 )
 def test_what_is_not_run_has_a_reason(run: Run, sandbox: Sandbox, arguments: tuple[str, ...], reason: str) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.leaks import find_key
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
 from support.running import KEY, Run, Spawn, Write, connected
 from support.scripted import balance, gateway
+from support.stopwatch import Stopwatch
 
 DUMP = """#!/bin/sh
 # Everything that a process can tell of itself and its parent that was given to it.
@@ -55,22 +57,19 @@ def lines(path: Path) -> list[str]:
 
 
 def test_twenty_at_once_give_one_alert(
-    command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox
+    command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox, forks: Forks
 ) -> None:
     """As of several crons; each ends with its own verdict, without a word on standard error."""
     path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
     processes = [
-        subprocess.Popen(
-            [command, "check", "--min", "50", "-q", "--on-low", str(path)],
-            env={**environment, **connected(sandbox)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        forks.process(
+            [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
+            path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for _ in range(20)
-    ]
+    ]  # fmt: skip
     ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
-    assert ends == [(b"", b"", 3)] * 20
+    assert ends == [("", "", 3)] * 20
     assert lines(path.with_name("hook.times")) == ["low"]
 
 
@@ -103,18 +102,12 @@ min = 50
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check",),
-        ("check", "-p", "b"),
-        ("check", "-p", "c"),
-        ("check", "--all-profiles"),
-        ("check", "--api-key", KEY),
-        ("watch", "--count", "1"),
-        ("watch", "--count", "1", "-p", "c"),
-        ("run", "--", "true"),
-        ("run", "-p", "c", "--", "true"),
+        ("check",), ("check", "-p", "b"), ("check", "-p", "c"), ("check", "--all-profiles"),
+        ("check", "--api-key", KEY), ("watch", "--count", "1"), ("watch", "--count", "1", "-p", "c"),
+        ("run", "--", "true"), ("run", "-p", "c", "--", "true"),
     ],
     ids=" ".join,
-)
+)  # fmt: skip
 def test_the_command_never_sees_the_key(
     run: Run, hook: Hook, sandbox: Sandbox, write_config: Write, arguments: tuple[str, ...]
 ) -> None:
@@ -166,8 +159,6 @@ def test_no_process_on_the_way_to_the_command_is_given_the_key(
 # --- the process ------------------------------------------------------------------------------------------------
 
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("arguments", [("check", "-q"), ("run",)], ids=" ".join)
 def test_the_command_has_a_session_of_its_own_and_no_terminal(
     spawn: Spawn, hook: Hook, sandbox: Sandbox, arguments: tuple[str, ...]
@@ -196,17 +187,14 @@ def test_no_signal_is_held_back_from_the_command(
 
 @pytest.fixture
 def hanging(
-    command: str, environment: Mapping[str, str], hook: Hook, sandbox: Sandbox
-) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    command: str, environment: Mapping[str, str], hook: Hook, sandbox: Sandbox, forks: Forks
+) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A check whose alert hangs, and the process of the alert."""
     path = hook('#!/bin/sh\ntrap "" TERM INT\necho $$ > "$0.new"; mv "$0.new" "$0.pid"\nsleep 60\n')
-    process = subprocess.Popen(
-        [command, "check", "--min", "50", "-q", "--on-low", str(path)],
-        env={**environment, **connected(sandbox)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = forks.process(
+        [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
+        path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
     try:
         wait_until(path.with_name("hook.pid").exists)
         # It runs a moment before apimart knows of it.
@@ -221,15 +209,15 @@ def hanging(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)]
 )
 def test_a_signal_ends_the_check_and_its_alert(
-    hanging: tuple["subprocess.Popen[bytes]", int], number: int, status: int
+    hanging: tuple["subprocess.Popen[str]", int], number: int, status: int
 ) -> None:
     """At once, though the command would not end by itself."""
     process, alert = hanging
-    begun = time.monotonic()
+    watch = Stopwatch()
     process.send_signal(number)
-    assert process.wait(timeout=20) == status
-    assert time.monotonic() - begun < 8
-    wait_until(lambda: not is_running(alert), 8)
+    assert process.wait(timeout=40) == status
+    watch.took().assert_within(8)
+    wait_until(lambda: not is_running(alert))
 
 
 def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
@@ -259,14 +247,15 @@ def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Ru
     with gateway(lambda _path, _key: balance(next(amounts, "9"))) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         assert run("check", *options, "--on-low", "true", env=env).returncode == 3
-        begun = time.monotonic()
+        watch = Stopwatch()
         program = BREEDING.format(kind="orphan")
         hooks = ("--no-settle", "--on-recover", str(path))
         ended = run("run", *options, *hooks, "--", sys.executable, "-c", program, env=env)
-        seconds = time.monotonic() - begun
+        took = watch.took()
     assert ended.returncode == 0
     assert f"{path} (--on-recover) was stopped after 10 seconds" in ended.stderr
-    assert 10 <= seconds < 15
+    assert took.seconds >= 10
+    took.assert_within(15)
     found = re.match(r"pids (\d+) (\d+) \.", ended.stdout)
     assert found
     assert is_running(int(found[2]))
@@ -274,8 +263,6 @@ def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Ru
     assert not is_running(int(path.with_name("hook.pid").read_text()))
 
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_goes_wrong_is_told_after_the_table_of_watch(spawn: Spawn, hook: Hook, sandbox: Sandbox) -> None:
     """Not over it: the screen is ours again by then."""
     path = hook("#!/bin/sh\necho no network\nexit 4\n")

@@ -79,9 +79,7 @@ KEYS = {
     "unset variable of a profile": key("CI_KEY, named by api_key_env of profile ci in {path}", "-p", "ci", config=CI),
     "empty variable of a profile": key("the API key from CI_KEY is empty", "-p", "ci", config=CI, env={"CI_KEY": ""}),
     "wrong in a profile": key(
-        "the API key from profile w in {path} has white space in it",
-        "-p",
-        "w",
+        "the API key from profile w in {path} has white space in it", "-p", "w",
         config=f"[profiles.w]\napi_key = '{KEY} '",
     ),
     "in two options": Mistake(
@@ -89,7 +87,7 @@ KEYS = {
     ),
     "in a missing file": settings("cannot read missing: No such file or directory", "--api-key-file", "missing"),
     "in a folder": settings(". is not a regular file", "--api-key-file", "."),
-}
+}  # fmt: skip
 
 AMOUNTS = {
     **dict.fromkeys(("abc", "nan", "inf", "5.", "5 USD"), "it is not a plain decimal number"),
@@ -103,14 +101,11 @@ AMOUNTS = {
 TIMES = {
     "0": "the time limit must be more than 0 and at most 3600 seconds",
     "3601": "the time limit must be more than 0 and at most 3600 seconds",
-    "99999999999999": "'99999999999999' has too many digits",
-    "-1": "'-1' has a sign; a duration has none",
-    "nan": "'nan' is not a duration",
-    "inf": "'inf' is not a duration",
-    "1e1": "'1e1' has an exponent; a duration is written out",
-    "10 s": "'10 s' is not a duration",
+    "99999999999999": "'99999999999999' has too many digits", "-1": "'-1' has a sign; a duration has none",
+    "nan": "'nan' is not a duration", "inf": "'inf' is not a duration",
+    "1e1": "'1e1' has an exponent; a duration is written out", "10 s": "'10 s' is not a duration",
     "2h": "the time limit must be more than 0 and at most 3600 seconds",
-}
+}  # fmt: skip
 
 URLS = {
     "gateway.example": "must start with https://",
@@ -225,11 +220,9 @@ def test_a_mistake_is_told_clearly_and_stops_the_gate(
     assert ended.stdout.count("\n") == 1
     assert (document["verdict"], document["exit_code"], document["readings"]) == ("error", ended.returncode, [])
     assert document["error"] == {
-        "code": mistake.code,
-        "exit_code": ended.returncode,
-        "message": message.removeprefix("apimart: error: "),
+        "code": mistake.code, "exit_code": ended.returncode, "message": message.removeprefix("apimart: error: "),
         "hint": hint.removeprefix("hint: "),
-    }
+    }  # fmt: skip
     assert not holds_key(ended.stdout + ended.stderr)
     assert gateway.contacts == 0
 

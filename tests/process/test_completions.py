@@ -10,9 +10,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from support.forked import Forks
 from support.places import ROOT
 from support.programs import need
-from support.running import Spawn
+from support.running import Spawn, run_program
+
+pytestmark = pytest.mark.usefixtures("quick_path")
 
 COMPLETIONS = ROOT / "completions"
 SCRIPTS = ("apimart.bash", "_apimart", "apimart.fish", "apimart.ps1")
@@ -26,11 +29,11 @@ printf '.\\n'
 
 
 @pytest.fixture
-def shell_environment(environment: Mapping[str, str], command: str, home: Path, tmp_path: Path) -> dict[str, str]:
+def shell_environment(environment: Mapping[str, str], forks: Forks, home: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a shell in which `apimart` prints its arguments, and which no startup file touches."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "apimart").write_text(RECORDER.format(command=command))
+    (folder / "apimart").write_text(RECORDER.format(command=f"{forks.scripts}/apimart"))
     (folder / "apimart").chmod(0o755)
     (folder / "hello-of-this-test").write_text("#!/bin/sh\n")
     (folder / "hello-of-this-test").chmod(0o755)
@@ -52,13 +55,7 @@ def shell_environment(environment: Mapping[str, str], command: str, home: Path, 
 
 def generate(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the generator that is in `folder`."""
-    return subprocess.run(
-        [sys.executable, str(folder / "generate.py"), *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    return run_program([sys.executable, str(folder / "generate.py"), *arguments])
 
 
 def test_the_scripts_are_up_to_date() -> None:
@@ -141,7 +138,9 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
     child.expect_exact(pexpect.EOF)
 
 
-COMMANDS = "balance check watch run usage history statusline nagios exporter login logout profiles config sandbox help"
+COMMANDS = (
+    "balance check watch run usage history statusline nagios exporter mcp login logout profiles config sandbox help"
+)
 
 OFFERS = [
     ("apimart ", COMMANDS),
@@ -159,12 +158,9 @@ OFFERS = [
 @pytest.mark.parametrize(("line", "offered"), OFFERS)
 def test_every_choice_is_offered_and_no_other(shell_environment: Mapping[str, str], line: str, offered: str) -> None:
     """What fits what was typed is offered, whole, and nothing else: asked of a real fish."""
-    ended = subprocess.run(
+    ended = run_program(
         [need("fish"), "--no-config", "-c", f"source {COMPLETIONS}/apimart.fish; complete -C '{line}'"],
         env=shell_environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
         check=True,
     )
     assert {line.split("\t")[0] for line in ended.stdout.splitlines()} == set(offered.split())
@@ -197,9 +193,7 @@ def test_every_description_is_one_that_zsh_can_evaluate(environment: Mapping[str
         words=(apimart {command} --) CURRENT={len(command.split()) + 2}
         _apimart_completion
     """
-    ended = subprocess.run(
-        ["zsh", "-f", "-c", script], env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
-    )
+    ended = run_program(["zsh", "-f", "-c", script], env=environment)
     assert ended.stderr == ""
     offered = [line.partition(":") for line in ended.stdout.splitlines()]
     assert all(name.startswith("--") and text for name, _, text in offered)
@@ -209,13 +203,9 @@ def test_every_description_is_one_that_zsh_can_evaluate(environment: Mapping[str
 def test_descriptions_cost_no_rich(environment: Mapping[str, str]) -> None:
     """A TAB loads what the command line needs, and nothing to draw with."""
     probe = "import sys; from apimart_cli.cli import main; main([]); print('rich' in sys.modules, file=sys.stderr)"
-    ended = subprocess.run(
+    ended = run_program(
         [sys.executable, "-c", probe],
         env={**environment, "_APIMART_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "apimart "},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
     assert "Show what is left" in ended.stdout
     assert ended.stderr == "False\n"

@@ -14,7 +14,7 @@ import pytest
 
 from apimart_cli.config.writer import set_values
 from support.programs import need
-from support.running import KEY
+from support.running import KEY, run_program
 
 OLD = '# mine\n\n[profiles.client]\napi_key_env = "CLIENT"  # from CI\n'
 NEW = f'{OLD}\n[profiles.work]\napi_key = "{KEY}"\n'
@@ -86,13 +86,9 @@ def write_traced(home: Home, *options: str, watch: list[Path] | None = None) -> 
     places = home.everything() if watch is None else watch
     watched = [f"--trace-path={place}" for path in places for place in (path, path.name)]
     trace = home.folder.parent / "trace"
-    return subprocess.run(
+    return run_program(
         [strace, "-f", f"--output={trace}", *watched, *options, sys.executable, "-c", WRITER, str(home.path), KEY],
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
     )
 
 
@@ -161,17 +157,13 @@ def test_the_new_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("place", "fault", "reason"),
     [
-        ("lock", "openat:error=EROFS", "Read-only file system"),
-        ("lock", "openat:error=EACCES", "Permission denied"),
-        ("lock", "flock:error=ENOLCK", "No locks available"),
-        ("path", "openat:error=EIO", None),
-        ("new", "openat:error=EACCES", "Permission denied"),
-        ("new", "openat:error=EDQUOT", "Disk quota exceeded"),
-        ("new", "write:error=ENOSPC", "No space left on device"),
-        ("new", "fsync:error=EIO", "Input/output error"),
+        ("lock", "openat:error=EROFS", "Read-only file system"), ("lock", "openat:error=EACCES", "Permission denied"),
+        ("lock", "flock:error=ENOLCK", "No locks available"), ("path", "openat:error=EIO", None),
+        ("new", "openat:error=EACCES", "Permission denied"), ("new", "openat:error=EDQUOT", "Disk quota exceeded"),
+        ("new", "write:error=ENOSPC", "No space left on device"), ("new", "fsync:error=EIO", "Input/output error"),
         ("new", "renameat:error=EROFS", "Read-only file system"),
     ],
-)
+)  # fmt: skip
 def test_a_disk_that_refuses_leaves_the_old_file(tmp_path: Path, place: str, fault: str, reason: str | None) -> None:
     """Full, read-only or failing: one line says so, the old file is there, and no half of a new one."""
     home = home_in(tmp_path / "disk", OLD)

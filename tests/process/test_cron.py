@@ -52,14 +52,10 @@ def test_cron_mails_what_is_wrong_and_nothing_else(
     check = f"{_line('docs/scripting.md')} -p work"
     textfile = _line("docs/monitoring.md").replace("/var/lib/prometheus/node-exporter", str(tmp_path))
     lines = [
-        f"PATH={Path(command).parent}:/usr/bin:/bin",
-        f"HOME={environment['HOME']}",
-        f"PYTHONPATH={GUARD}",
-        "APIMART_RECORD=0",
-        f"* * * * * {check} && touch {tmp_path}/passed",
-        f"* * * * * {check.replace('--min 5', '--min 50')}",
-        f"* * * * * {textfile}",
-    ]
+        f"PATH={Path(command).parent}:/usr/bin:/bin", f"HOME={environment['HOME']}", f"PYTHONPATH={GUARD}",
+        "APIMART_RECORD=0", f"* * * * * {check} && touch {tmp_path}/passed",
+        f"* * * * * {check.replace('--min 5', '--min 50')}", f"* * * * * {textfile}",
+    ]  # fmt: skip
     (tmp_path / "crontab").write_text("\n".join([*lines, ""]))
     (tmp_path / "empty").touch(mode=0o644)
     mails = tmp_path / "mails"

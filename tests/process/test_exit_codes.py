@@ -2,8 +2,7 @@
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -11,9 +10,11 @@ import pytest
 from apimart_cli import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Run, connected
+from support.processes import wait_until
+from support.running import KEY, Run, Serve, connected
+from support.secure import Listener
 
-Serve = Callable[..., Sandbox]
+pytestmark = pytest.mark.usefixtures("quick_path")
 
 
 def test_ok_when_the_balance_is_shown(run: Run, sandbox: Sandbox) -> None:
@@ -32,13 +33,9 @@ def test_internal_when_the_answer_cannot_be_written(
     """A passing check whose answer meets a full disk exits 1, not 0."""
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
-            [command, "check", "--min", "5"],
-            env={**environment, **connected(sandbox)},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=30,
-            check=False,
-        )
+            [command, "check", "--min", "5"], env={**environment, **connected(sandbox)}, stdout=full,
+            stderr=subprocess.PIPE, timeout=30, check=False,
+        )  # fmt: skip
     assert ended.returncode == ExitCode.INTERNAL == 1
     assert b"could not be written" in ended.stderr
 
@@ -83,15 +80,18 @@ def test_unlimited_when_an_unlimited_quota_is_not_welcome(run: Run, serve: Serve
     assert run("check", "--min", "5", env=connected(gateway)).returncode == 0
 
 
-def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str], serve: Serve) -> None:
+def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str]) -> None:
     """Ctrl-C while waiting for an answer exits 130, with no traceback."""
-    gateway = serve(fault=Fault.TIMEOUT)
-    process = subprocess.Popen(
-        [command, "balance"], env={**environment, **connected(gateway)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    with Listener(lambda connection: connection.recv(65536) and connection.recv(65536)) as gateway:
+        process = subprocess.Popen(
+            [command, "balance"],
+            env={**environment, "APIMART_BASE_URL": f"http://127.0.0.1:{gateway.port}", "APIMART_API_KEY": KEY},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        wait_until(lambda: gateway.connections)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=40)
     assert process.returncode == ExitCode.INTERRUPTED == 130
     assert stderr == b""
 
@@ -99,16 +99,10 @@ def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[s
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (Fault.UNAUTHORIZED, 4),
-        (Fault.UNKNOWN_KEY, 4),
-        (Fault.PAYMENT_REQUIRED, 3),
-        (Fault.RATE_LIMIT, 5),
-        (Fault.SERVER_ERROR, 5),
-        (Fault.TIMEOUT, 5),
-        (Fault.MALFORMED, 6),
-        (Fault.HTML, 6),
+        (Fault.UNAUTHORIZED, 4), (Fault.UNKNOWN_KEY, 4), (Fault.PAYMENT_REQUIRED, 3), (Fault.RATE_LIMIT, 5),
+        (Fault.SERVER_ERROR, 5), (Fault.TIMEOUT, 5), (Fault.MALFORMED, 6), (Fault.HTML, 6),
     ],
-)
+)  # fmt: skip
 def test_every_rehearsed_fault_has_its_code(run: Run, fault: str, code: int) -> None:
     """`sandbox --fault` shows a script each failure with the code that the real one would have."""
     ended = run("sandbox", "--fault", fault, "--", "apimart", "check", "--min", "5", "--timeout", "1")

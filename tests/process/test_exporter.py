@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -28,24 +28,17 @@ from apimart_cli.ledger.store import record
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
-from support.exporters import Start, exporters
+from support.exporters import Start
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
-from support.running import KEY, KEY_ID, Run, Serve, Write, connected
+from support.running import KEY, KEY_ID, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway, refusal
 
 pytestmark = pytest.mark.measured
 
 QUICK = ("--interval", "0.2")
 WORK = '{profile="work",scope="key",unit=""}'
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
-        yield start
 
 
 def config_of(*names: str, **urls: str) -> str:
@@ -122,13 +115,7 @@ def test_promtool_finds_nothing_wrong(start: Start, serve: Serve, write_config: 
     write_config(f'min = 5\nmax_used = 100\nscope = "both"\nunit = "USD"\n{tables}')
     exporter = start(env={"APIMART_TIMEOUT": "0.5"})
     exporter.wait_until_ready()
-    checked = subprocess.run(
-        [need("promtool"), "check", "metrics"],
-        input=exporter.get().body,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    checked = run_program([need("promtool"), "check", "metrics"], input=exporter.get().body)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
@@ -333,12 +320,10 @@ def test_gateways_that_fail_slow_nothing_but_their_own_keys(start: Start, serve:
         write_config(
             "timeout = 0.5\n"
             + config_of(
-                work=serve().url,
-                dead=f"http://127.0.0.1:{taken.getsockname()[1]}",
-                silent=serve(fault=Fault.TIMEOUT).url,
-                limited=limiting.url,
+                work=serve().url, dead=f"http://127.0.0.1:{taken.getsockname()[1]}",
+                silent=serve(fault=Fault.TIMEOUT).url, limited=limiting.url,
             )
-        )
+        )  # fmt: skip
         exporter = start(*QUICK)
         exporter.wait_until_ready()
         stamps = set()
@@ -426,17 +411,8 @@ def test_what_is_no_question_is_refused(start: Start, sandbox: Sandbox) -> None:
 # --- what must not get out -----------------------------------------------------------------------------------------
 
 HOSTILE = [
-    'a"b',
-    "a\\b",
-    "a|b=c';d",
-    "::error::x",
-    "##[error]x",
-    "%0Ax",
-    "{profile=}",
-    "🙈é",
-    "n" * 2000,
-    "a\\n# HELP x",
-]
+    'a"b', "a\\b", "a|b=c';d", "::error::x", "##[error]x", "%0Ax", "{profile=}", "🙈é", "n" * 2000, "a\\n# HELP x",
+]  # fmt: skip
 
 
 def test_names_stay_in_their_labels(start: Start, sandbox: Sandbox, write_config: Write) -> None:
@@ -449,9 +425,7 @@ def test_names_stay_in_their_labels(start: Start, sandbox: Sandbox, write_config
     page = exporter.get().body
     assert len(exporter.samples("remaining_balance")) == len(HOSTILE)
     assert all(line.startswith(("# HELP apimart_", "# TYPE apimart_", "apimart_")) for line in page.splitlines())
-    checked = subprocess.run(
-        [need("promtool"), "check", "metrics"], input=page, capture_output=True, encoding="utf-8", check=False
-    )
+    checked = run_program([need("promtool"), "check", "metrics"], input=page)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert find_key(page + exporter.told, KEY) == []
 

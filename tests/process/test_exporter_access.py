@@ -2,31 +2,24 @@
 
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
 from apimart_cli.sandbox.server import Sandbox
-from support.exporters import Exporter, Start, exporters
+from support.exporters import Exporter, Start
 from support.leaks import find_key
 from support.processes import wait_until
 from support.programs import need
-from support.running import connected
+from support.running import connected, run_program
 from support.secure import authority
 from support.servers import write_certificate
 
 TOKEN = "Zq7Wm3Xc9Vb1Nk5Lp8Rt"
 
 Curl = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
-        yield start
 
 
 @pytest.fixture
@@ -51,14 +44,7 @@ def curl(tmp_path: Path) -> Curl:
     def ask(exporter: Exporter, path: str, *options: str) -> "subprocess.CompletedProcess[str]":
         arguments = [need("curl"), "-sS", "-m", "30", "--cacert", str(tmp_path / "ca.pem"), "-w", "\n%{http_code}"]
         url = f"https://localhost:{exporter.port}{path}"
-        return subprocess.run(
-            [*arguments, *options, url],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-            env={"PATH": "/usr/bin"},
-        )
+        return run_program([*arguments, *options, url], env={"PATH": "/usr/bin"})
 
     return ask
 
@@ -83,12 +69,7 @@ def test_the_token_opens_the_page(guarded: Exporter, curl: Curl) -> None:
 
 def test_nothing_is_told_without_tls(guarded: Exporter, curl: Curl) -> None:
     """Nor over a TLS that is too old, nor to who does not trust the certificate."""
-    plain = subprocess.run(
-        [need("curl"), "-sS", "-m", "30", *bearer(TOKEN), f"http://localhost:{guarded.port}/metrics"],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    plain = run_program([need("curl"), "-sS", "-m", "30", *bearer(TOKEN), f"http://localhost:{guarded.port}/metrics"])
     assert (plain.returncode != 0, plain.stdout) == (True, "")
     assert curl(guarded, "/metrics", "--tls-max", "1.1", *bearer(TOKEN)).returncode != 0
     assert curl(guarded, "/metrics", "--cacert", "/dev/null", *bearer(TOKEN)).returncode != 0

@@ -3,7 +3,6 @@
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from apimart_cli.sandbox.server import Sandbox
-from support.exporters import Exporter, Start, exporters
+from support.exporters import Exporter, Start
 from support.places import ROOT
 from support.running import Run, connected
 from support.servers import write_certificate
@@ -21,13 +20,6 @@ TOKEN = "Zq7Wm3Xc9Vb1Nk5Lp8Rt"
 
 LIMIT = 16 * 1024
 """Bytes that a question may have."""
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
-        yield start
 
 
 @pytest.fixture
@@ -140,7 +132,7 @@ def test_clients_without_the_token_stay_within_the_memory_of_a_pod(
     """All at once, each with as much as is read of it, or with megabytes of headers; then a scrape is answered."""
     pem = str(write_certificate(tmp_path))
     tls = ("--tls-cert", pem, "--tls-key", pem) if has_tls else ()
-    exporter = start("--token-file", token, *tls, env=connected(sandbox))
+    exporter = start("--token-file", token, *tls, env=connected(sandbox), forked=False)
     context = ssl._create_unverified_context()
     much, more = [b"X: " + b"a" * 1000 + b"\r\n"] * 15, [b"X: " + b"a" * 65_000 + b"\r\n"] * 98
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from apimart_cli.sandbox.scenario import Funds
-from support.exporters import Exporter, Start, exporters
+from support.exporters import Exporter, Start
 from support.places import ROOT
 from support.processes import wait_until
 from support.programs import need
@@ -66,13 +66,6 @@ class Webhook:
     def wait_for(self, *alert: str) -> None:
         """Return once that was sent."""
         wait_until(lambda: alert in self.alerts, SECONDS)
-
-
-@pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start exporters that end with the test."""
-    with exporters(command, environment, tmp_path) as start:
-        yield start
 
 
 class Monitoring:

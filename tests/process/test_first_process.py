@@ -32,13 +32,9 @@ def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
     def popen(*arguments: str, env: Mapping[str, str]) -> tuple["subprocess.Popen[bytes]", int]:
         with (tmp_path / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
-                [*alone, *arguments],
-                env={**environment, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                cwd=tmp_path,
-            )
+                [*alone, *arguments], env={**environment, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=stderr, cwd=tmp_path,
+            )  # fmt: skip
         started.append(process)
         wait_until(lambda: process.poll() is not None or children(process.pid))
         return process, next(iter(children(process.pid)), 0)
@@ -64,13 +60,11 @@ def handles(pid: int, number: int) -> bool:
 
 
 COMMANDS = {
-    "watch": ("apimart watch --interval 5", None),
-    "check": ("apimart check --min 5 --timeout 60", Fault.TIMEOUT),
-    "balance": ("apimart balance --timeout 60", Fault.TIMEOUT),
-    "sandbox": ("apimart sandbox", None),
+    "watch": ("apimart watch --interval 5", None), "check": ("apimart check --min 5 --timeout 60", Fault.TIMEOUT),
+    "balance": ("apimart balance --timeout 60", Fault.TIMEOUT), "sandbox": ("apimart sandbox", None),
     "sandbox around a command": ("apimart sandbox -- sleep 60", None),
     "run": ("apimart run --min 5 --no-settle -- sleep 60", None),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -87,7 +81,7 @@ def test_a_signal_ends_the_first_process(
     if "sleep" in line:
         wait_until(lambda: any(b"sleep" in command_of(child) for child in children(pid)))
     os.kill(pid, number)
-    assert process.wait(timeout=20) == 128 + number
+    assert process.wait(timeout=40) == 128 + number
     # The guard tells what its command has cost.
     told = [line for line in (tmp_path / "stderr").read_text().splitlines() if not line.startswith(COST)]
     assert told == []
@@ -120,5 +114,5 @@ run()
 def test_a_signal_ends_the_first_process_while_it_loads(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     """From our first line on."""
     process, _ = start(sys.executable, "-c", EARLY.format(number=number), env={})
-    assert process.wait(timeout=20) == 128 + number
+    assert process.wait(timeout=40) == 128 + number
     assert (tmp_path / "stderr").read_text() == ""

@@ -22,11 +22,14 @@ def _lines(spawn: Spawn, *arguments: str, columns: int) -> Sequence[str]:
     written = child.read()
     child.close()
     # A plugin has looked at nothing then, and says so.
-    assert child.exitstatus == (3 if arguments[:1] == ("nagios",) else 0)
+    expected = 3 if arguments[:1] == ("nagios",) else 0
+    assert child.exitstatus == expected, f"apimart {' '.join(arguments)} ended with {child.exitstatus}: {written!r}"
     screen = pyte.Screen(columns, 200)
     pyte.ByteStream(screen).feed(written)
     lines = [line.rstrip() for line in screen.display]
-    assert "\n".join(lines).rstrip() == written.decode().replace("\r\n", "\n").rstrip(), "a line was broken"
+    assert "\n".join(lines).rstrip() == written.decode().replace("\r\n", "\n").rstrip(), (
+        f"a line does not fit into {columns} columns: shorten an example in the docstring, or the name of an option"
+    )
     return lines
 
 
@@ -37,33 +40,42 @@ def test_help_fits_and_begins_with_examples(page: str, columns: int, spawn: Spaw
     lines = _lines(spawn, *page.split(), "--help", columns=columns)
     text = "\n".join(lines)
     assert lines[0].startswith(f"Usage: apimart {page}".rstrip())
+    docstring = f"the docstring of `apimart {page}`" if page else "the help of apimart in cli.py"
     examples = [line for line in lines if re.match(r" {4}apimart \w", line)]
-    assert 2 <= len(examples) <= 3
-    assert all(line.startswith(f"    apimart {page}".rstrip()) for line in examples)
-    [start] = [number for number, line in enumerate(lines) if line == "Options:"]
-    assert lines.index(examples[-1]) < start
-    assert text.index("--help", text.index("Options:")) > 0
+    assert 2 <= len(examples) <= 3, (
+        f"{docstring} has {len(examples)} examples and needs 2 or 3: lines of a paragraph of their own, indented by "
+        f"four spaces, that begin with `apimart {page}`"
+    )
+    others = [line for line in examples if not line.startswith(f"    apimart {page}".rstrip())]
+    assert not others, f"examples in {docstring} must begin with `apimart {page}`: {others}"
+    assert lines.count("Options:") == 1, f"{docstring} must not have a line `Options:`; Typer writes it"
+    assert lines.index(examples[-1]) < lines.index("Options:"), (
+        f"examples in {docstring} must come before any paragraph that follows the first"
+    )
+    assert "--help" in text[text.index("Options:") :], (
+        f"apimart {page} has lost its option --help: make its app with new_app"
+    )
 
 
-@pytest.mark.parametrize("command", ["balance", "check", "config show"])
-def test_the_options_that_people_need_first_come_first(command: str, spawn: Spawn) -> None:
+@pytest.mark.parametrize("page", ["balance", "check", "config show"])
+def test_the_options_that_people_need_first_come_first(page: str, spawn: Spawn) -> None:
     """Profile, scope and output stand before everything else that is shared, the key on the command line last."""
-    lines = _lines(spawn, *command.split(), "--help", columns=60)
+    lines = _lines(spawn, *page.split(), "--help", columns=60)
     section = lines[lines.index("Options:") :]
     options = [
         match[1] for line in section[: section.index("")] if (match := re.match(r"  (?:-\w, )?(--[\w-]+)", line))
     ]
     known = [name for name in options if name in {"--profile", "--scope", "--output", "--timeout", "--api-key-file"}]
     expected = ["--profile", "--scope", "--output", "--timeout", "--api-key-file"]
-    assert known == [name for name in expected if name in options]
-    assert options[-2:] == ["--api-key", "--help"]
+    assert known == [name for name in expected if name in options], "put them in order in commands._FIRST"
+    assert options[-2:] == ["--api-key", "--help"], "put what comes last in commands._LAST"
 
 
 def test_the_first_page_names_what_a_newcomer_needs(spawn: Spawn) -> None:
     """The first step, the variables, and where the documentation is."""
     text = " ".join(" ".join(_lines(spawn, "--help", columns=60)).split())
     for needed in ("Start with: apimart login", "APIMART_API_KEY", "APIMART_PROFILE", "APIMART_CONFIG", "man apimart"):
-        assert needed in text
+        assert needed in text, f"the help of apimart itself (cli.py) must name: {needed}"
 
 
 @pytest.mark.parametrize("arguments", [[], ["config"]])

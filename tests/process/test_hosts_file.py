@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from support.programs import need
-from support.running import KEY
+from support.running import KEY, run_program
 
 
 @pytest.fixture
 def outside() -> str:
     """An address of this machine that is not loopback."""
-    told = subprocess.run([need("hostname"), "-I"], capture_output=True, text=True, check=True).stdout
+    told = run_program([need("hostname"), "-I"], check=True).stdout
     addresses = [address for address in told.split() if "." in address]
     if not addresses:
         pytest.skip("this machine has no address but loopback")
@@ -40,13 +40,8 @@ def test_localhost_in_the_hosts_file_does_not_get_the_key(
         url = f"http://localhost:{listener.getsockname()[1]}"
         # Without the guard of the tests, which would refuse the connection by itself.
         env = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
-        ended = subprocess.run(
-            [*wrapped, command, "check", "--min", "5"],
-            env={**env, "APIMART_BASE_URL": url, "APIMART_API_KEY": KEY},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
+        ended = run_program(
+            [*wrapped, command, "check", "--min", "5"], env={**env, "APIMART_BASE_URL": url, "APIMART_API_KEY": KEY}
         )
         with pytest.raises(TimeoutError):
             listener.accept()

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from apimart_cli import __version__
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Write, connected
+from support.running import Write, connected, run_program
 
 PROBE = """
+import subprocess
 import sys
 import typer
 before = set(sys.modules)
@@ -48,7 +50,7 @@ OPTIONAL = {
 }
 """What the HTTP libraries, and older versions of Rich, take along where they find it."""
 
-MOST_OF_CHECK = 42
+MOST_OF_CHECK = 44
 """Modules of ours that `check -q` may load, with recording on: each costs a third of a millisecond at every start."""
 
 
@@ -88,6 +90,8 @@ class Loaded:
         ("history path", SETTINGS, {"platformdirs"}, set()),
         ("history --json", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
         ("statusline", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
+        ("doctor", ASKING | {"output"}, HTTP, {"ssl"}),
+        ("alert test --on-low true", ASKING | {"output"}, {"platformdirs"}, set()),
         ("sandbox -- true", {"config", "keys", "sandbox"}, set(), {"http.server", "ssl"}),
     ],
 )
@@ -144,9 +148,29 @@ def test_recording_loads_the_ledger_and_a_history_the_forecast(
     assert loaded.watched == {"sqlite3", "ssl"}
 
 
+def test_the_version_takes_no_typer(environment: dict[str, str], command: str) -> None:
+    """`apimart --version` is what installers and scripts run first: it loads the version and nothing else of ours."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", command, "--version"],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert {name for name in loaded if name.startswith("apimart_cli.")} <= {
+        "apimart_cli.__main__",
+        "apimart_cli.version",
+    }
+    assert "typer" not in loaded
+    assert ended.stdout == f"apimart {__version__}\n"
+
+
 def test_check_loads_few_modules_of_ours(environment: dict[str, str], sandbox: Sandbox) -> None:
     """With recording on, as it is by default, and key and account asked for."""
-    loaded = load("check --min 5 -q", {**environment, **connected(sandbox), "APIMART_RECORD": "1"})
+    for _ in "first", "later":
+        loaded = load("check --min 5 -q", {**environment, **connected(sandbox), "APIMART_RECORD": "1"})
     assert len(loaded.ours) <= MOST_OF_CHECK, f"load less, or later: {sorted(loaded.ours)}"
 
 
@@ -168,13 +192,7 @@ def test_a_completion_loads_no_network_and_no_table(environment: Mapping[str, st
 
 def load(arguments: str, environment: Mapping[str, str]) -> Loaded:
     """Run one command line in a fresh interpreter and return what it loaded."""
-    ended = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments.split()],
-        env=environment,
-        cwd=environment["HOME"],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=True,
+    ended = run_program(
+        [sys.executable, "-c", PROBE, *arguments.split()], env=environment, cwd=environment["HOME"], check=True
     )
     return Loaded(ended.stderr.splitlines()[-1])

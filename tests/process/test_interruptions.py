@@ -19,40 +19,31 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Spawn, connected
+from support.forked import Forks
+from support.processes import is_running, wait_until
+from support.running import Serve, Spawn, connected
 from support.secure import Listener
+from support.stopwatch import seconds_to_end
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
-Serve = Callable[..., Sandbox]
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]
 
 PROMISED = 0.5
 """Seconds within which Ctrl-C ends the process."""
 GRACE = 1.5
-"""Seconds more that a busy machine may take."""
+"""Seconds more that a busy machine may take, beside those in which others run."""
 
 
 @pytest.fixture
-def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program and leave it running: `start("apimart", "balance", env={...})`; it ends with the test."""
     with ExitStack() as stack:
 
         def popen(*arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Process:
-            process = subprocess.Popen(
-                arguments,
-                env={**environment, **(env or {})},
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                cwd=tmp_path,
-            )
+            output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = forks.process(arguments, {**environment, **(env or {})}, tmp_path, stdin=stdin, **output)
             stack.enter_context(process)
             stack.callback(process.kill)
             return process
@@ -62,29 +53,9 @@ def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
 
 def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
     """Send a signal, and return exit code, standard output and standard error; fail when that takes too long."""
-    began = time.monotonic()
-    process.send_signal(number)
-    code = process.wait(timeout=20)
-    assert time.monotonic() - began < PROMISED + GRACE
-    stdout, stderr = process.communicate(timeout=20)
-    return code, stdout, stderr
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Return as soon as `condition` holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether there is a process with this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert seconds_to_end(process, number) < PROMISED + GRACE
+    stdout, stderr = process.communicate(timeout=40)
+    return process.returncode, stdout, stderr
 
 
 def is_listening(url: str) -> bool:
@@ -96,13 +67,9 @@ def is_listening(url: str) -> bool:
 # --- Ctrl-C without a terminal ----------------------------------------------------------------------------------
 
 STAGES = [
-    "typer",
-    "apimart_cli.commands.options",
-    "apimart_cli.cli",
-    "apimart_cli.config.precedence",
-    "requests",
+    "typer", "apimart_cli.commands.options", "apimart_cli.cli", "apimart_cli.config.precedence", "requests",
     "rich.console",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", STAGES)
@@ -135,7 +102,7 @@ run()
 def test_ctrl_c_before_anything_else_is_loaded(start: Start) -> None:
     """From our first line on: the handler is there before the first module is looked for."""
     process = start(sys.executable, "-c", AT_OUR_FIRST_IMPORT.format(number=signal.SIGINT), "balance")
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=40) == 130
     assert process.communicate() == ("", "")
 
 
@@ -236,7 +203,7 @@ def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: San
     """Ctrl-C while a key is typed ends with 130, and the terminal shows again what is typed, on a line of its own."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(20)
+    assert child.waitnoecho(40)
     child.send("sk-half-typed")
     child.sendintr()
     shown = child.read()
@@ -250,7 +217,7 @@ def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbo
     """A prompt that is ended from elsewhere restores the terminal and begins a new line, and ends by that signal."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(20)
+    assert child.waitnoecho(40)
     child.kill(number)
     shown = child.read()
     assert child.getecho()
@@ -262,7 +229,7 @@ def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> N
     """When the key is in, Ctrl-C ends the wait for the answer as ever."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": serve(fault=Fault.TIMEOUT).url})
     child.expect_exact("API key: ")
-    assert child.waitnoecho(20)
+    assert child.waitnoecho(40)
     child.sendline("sk-test-Zq7Wm3Xc9Vb1")
     wait_until(child.getecho)
     child.sendintr()
@@ -320,7 +287,7 @@ def test_an_impatient_user_changes_nothing(start: Start) -> None:
     open_sandbox(process)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == ("", "")
+    assert process.communicate(timeout=40) == ("", "")
     assert process.returncode == 130
 
 
@@ -353,9 +320,9 @@ def test_a_signal_reaches_the_wrapped_command(start: Start, number: int) -> None
     quiet = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL);"
     process = start("apimart", "sandbox", "--", sys.executable, "-c", quiet + CHILD)
     pid, url = started_child(process)
-    assert is_alive(pid)
+    assert is_running(pid)
     assert end(process, number) == (128 + number, "", "")
-    assert not is_alive(pid)
+    assert not is_running(pid)
     assert not is_listening(url)
 
 
@@ -365,7 +332,7 @@ def test_a_wrapped_command_may_end_in_its_own_way(start: Start) -> None:
     process = start("apimart", "sandbox", "--", sys.executable, "-c", cleaning + CHILD)
     pid, _ = started_child(process)
     assert end(process, signal.SIGTERM) == (42, "clean\n", "")
-    assert not is_alive(pid)
+    assert not is_running(pid)
 
 
 def test_a_signal_before_the_command_is_there_reaches_it_too(start: Start) -> None:
@@ -380,7 +347,7 @@ def late():
 sys.exit(supervise(late))
 """
     process = start(sys.executable, "-c", script)
-    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.wait(timeout=40) == 128 + signal.SIGTERM
     assert process.communicate()[1] == ""
 
 
@@ -392,10 +359,10 @@ caught = []
 for number in (signal.SIGINT, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: caught.append(number))
 print("ready", flush=True)
-deadline = time.monotonic() + (1 if "apart" in sys.argv else 20)
-while not caught and time.monotonic() < deadline:
+deadline = time.monotonic() + 20
+while not caught and not os.path.exists("typed") and time.monotonic() < deadline:
     time.sleep(0.01)
-time.sleep(0.5)
+time.sleep(1.5 if "apart" in sys.argv else 0.5)
 print("caught", [int(number) for number in caught], flush=True)
 sys.exit(5)
 """
@@ -426,6 +393,7 @@ def test_what_the_terminal_sends_is_not_sent_again(spawn: Spawn, tmp_path: Path,
     child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py apart {redirection}")
     child.expect_exact("ready")
     child.send(key)
+    (tmp_path / "typed").touch()
     shown = child.read()
     child.close()
     assert b"caught []" in shown
@@ -438,7 +406,7 @@ def test_a_signal_from_elsewhere_reaches_the_command_once(start: Start) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == (f"caught [{signal.SIGINT:d}]\n", "")
+    assert process.communicate(timeout=40) == (f"caught [{signal.SIGINT:d}]\n", "")
     assert process.returncode == 5
 
 

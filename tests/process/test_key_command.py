@@ -16,16 +16,13 @@ from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import ApiKey, GivenKey, NoKey
 from apimart_cli.keys.sources import KeyCommand
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Run, Spawn
+from support.forked import Forks
+from support.processes import is_running, wait_until
+from support.running import KEY, Run, Spawn, Write
 
-Write = Callable[..., Path]
 Script = Callable[..., str]
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 SLACK = 10
 """Seconds that a process may take beside its time limit on a machine that is busy with other tests; what hangs here
@@ -90,13 +87,6 @@ def read_in_background(command: KeyCommand, clock: Clock) -> "tuple[threading.Th
 def overdue(path: str) -> str:
     """What is told of a command that took too long."""
     return f"api_key_command of profile ci ({path}) gave no key within the time limit"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 # --- what a command prints --------------------------------------------------------------------------------------
@@ -211,23 +201,19 @@ def test_a_failure_is_not_kept(script: Script, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "exec sleep 60",
-        "trap '' TERM INT HUP; sleep 60",
-        "sleep 60 | cat",
-        "sleep 60 & exit 0",
-        f"printf {KEY}; exec sleep 60",
-        "while :; do printf k; sleep 0.05; done",
+        "exec sleep 60", "trap '' TERM INT HUP; sleep 60", "sleep 60 | cat", "sleep 60 & exit 0",
+        f"printf {KEY}; exec sleep 60", "while :; do printf k; sleep 0.05; done",
     ],
-)
+)  # fmt: skip
 def test_a_command_that_is_given_up_ends_with_all_it_started(script: Script, tmp_path: Path, body: str) -> None:
     """However it hangs, and whoever keeps its output open; the error says that there was no key in time."""
     started = tmp_path / "started"
     path = script(f"echo > {started}; {body}")
     clock = Clock()
     thread, errors = read_in_background(key_command([path]), clock)
-    wait_for(started.exists)
+    wait_until(started.exists)
     clock.left = 0
-    thread.join(5)
+    thread.join(40)
     assert not thread.is_alive(), "somebody still holds the command's standard output"
     assert [error.message for error in errors] == [overdue(path)]
 
@@ -260,9 +246,9 @@ def test_a_command_at_a_terminal_is_ended_too(
     path = script(f"echo > {started}; {body}")
     clock = Clock()
     thread, errors = read_in_background(key_command([path]), clock)
-    wait_for(started.exists)
+    wait_until(started.exists)
     clock.left = 0
-    thread.join(5)
+    thread.join(40)
     assert [error.message for error in errors] == [overdue(path)]
 
 
@@ -301,20 +287,16 @@ def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) ->
 
 
 @pytest.fixture
-def run_apart(command: str, environment: Mapping[str, str], tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Start the installed command away from any terminal, its output in pipes."""
+def run_apart(
+    command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks
+) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start a command away from any terminal, its output in pipes."""
 
     def start(*arguments: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [command, *arguments],
-            env={**environment, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=tmp_path,
-            start_new_session=True,
-        )
+        return forks.process(
+            [command, *arguments], {**environment, **env}, tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
 
     return start
 
@@ -356,10 +338,8 @@ def test_a_password_store_that_refuses_is_an_auth_error(
     assert (ended.returncode, error["code"], error["exit_code"]) == (4, "auth", 4)
     assert error["message"] == f"api_key_command of profile work ({path}) failed with exit code 2"
     assert ended.stderr.splitlines() == [
-        "gpg: decryption failed",
-        f"apimart: error: {error['message']}",
-        f"hint: {error['hint']}",
-    ]
+        "gpg: decryption failed", f"apimart: error: {error['message']}", f"hint: {error['hint']}",
+    ]  # fmt: skip
     assert "Zq7W" not in ended.stdout + ended.stderr
 
 
@@ -394,10 +374,7 @@ def test_a_command_that_hangs_ends_with_the_profiles_time_limit(
     assert time.monotonic() - started < 0.5 + SLACK
     overdue = f"api_key_command of profile work ({path}) gave no key within the time limit"
     hint = f"run {path} with its arguments by hand; it must print the key and nothing else"
-    assert messages.splitlines() == [
-        f"apimart: error: work/key, work/account: {overdue}",
-        f"hint: {hint}",
-    ]
+    assert messages.splitlines() == [f"apimart: error: work/key, work/account: {overdue}", f"hint: {hint}"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
@@ -408,7 +385,7 @@ def test_whatever_ends_apimart_ends_its_commands(
     path = script(f"echo > {tmp_path}/started; sleep 60 | cat")
     write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
     process = run_apart("balance", "--profile", "work", env={})
-    wait_for((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     signalled = time.monotonic()
     process.send_signal(number)
     answer, messages = process.communicate(timeout=30)
@@ -430,37 +407,24 @@ def test_a_signal_ends_the_command_at_a_terminal_too(
     child.close()
     assert child.signalstatus == number
     assert shown.endswith(b"\r\x1b[2K")
-    wait_for(lambda: not is_running(int((tmp_path / "started").read_text())))
-
-
-def is_running(number: int) -> bool:
-    """Tell whether there is a process of that number that has not ended."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_until(lambda: not is_running(int((tmp_path / "started").read_text())))
 
 
 @pytest.mark.parametrize(("number", "code"), [(None, 4), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_command_that_closes_its_output_and_goes_on_is_ended(
-    run_apart: RunApart,
-    script: Script,
-    write_config: Write,
-    tmp_path: Path,
-    number: signal.Signals | None,
-    code: int,
+    run_apart: RunApart, script: Script, write_config: Write, tmp_path: Path, number: signal.Signals | None, code: int
 ) -> None:
     """It is held to the time limit, and ended by whatever ends apimart, although its key is there."""
     path = script(f"echo {KEY}; exec >&-; echo $$ > {tmp_path}/started; exec sleep 60")
     limit = 1 if number is None else 30
     write_config(f'timeout = {limit}\n[profiles.work]\napi_key_command = ["{path}"]\n')
     process = run_apart("balance", "--profile", "work", env={})
-    wait_for((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     if number is not None:
         process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == code
-    wait_for(lambda: not is_running(int((tmp_path / "started").read_text())))
+    wait_until(lambda: not is_running(int((tmp_path / "started").read_text())))
 
 
 def test_an_answer_that_nobody_reads_ends_the_commands_that_still_run(

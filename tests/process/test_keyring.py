@@ -10,11 +10,10 @@ import pytest
 
 from apimart_cli.sandbox.server import Sandbox
 from support.places import GUARD
-from support.running import KEY, KEY_ID, Run
+from support.running import KEY, KEY_ID, Run, Write
 
 pytestmark = pytest.mark.measured
 
-Write = Callable[..., Path]
 
 PLAINTEXT = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
@@ -76,12 +75,6 @@ sys.modules["keyring"] = None  # how Python is told that there is no such module
 
 
 @pytest.fixture
-def config(home: Path) -> Path:
-    """Where the config file is, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
-
-
-@pytest.fixture
 def vault(home: Path) -> Path:
     """Where the plain-text keyring keeps its keys."""
     return home / ".local" / "share" / "python_keyring" / "keyring_pass.cfg"
@@ -95,10 +88,7 @@ def backend(tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
         folder = tmp_path / "backend"
         folder.mkdir()
         (folder / "made_up_keyring.py").write_text(BACKEND.format(get=get))
-        return {
-            "PYTHON_KEYRING_BACKEND": "made_up_keyring.Keyring",
-            "PYTHONPATH": f"{folder}{os.pathsep}{GUARD}",
-        }
+        return {"PYTHON_KEYRING_BACKEND": "made_up_keyring.Keyring", "PYTHONPATH": f"{folder}{os.pathsep}{GUARD}"}
 
     return make
 
@@ -265,13 +255,10 @@ def test_a_keyring_that_refuses_a_key_changes_nothing(
 # --- a keyring that does not keep what it is given ----------------------------------------------------------------
 
 KEEPS_NOT = [
-    {"set": "return"},
-    {"set": "password = password[:-1]"},
-    {"set": "username = username.upper()"},
-    {"get": "found = found and found.encode()"},
-    {"get": "if found: raise RuntimeError(found)"},
+    {"set": "return"}, {"set": "password = password[:-1]"}, {"set": "username = username.upper()"},
+    {"get": "found = found and found.encode()"}, {"get": "if found: raise RuntimeError(found)"},
     {"get": "if found: raise SystemExit(found)"},
-]
+]  # fmt: skip
 
 
 def test_the_backend_that_keeps_nothing_does_not_get_the_key_out_of_the_file(

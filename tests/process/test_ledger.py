@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
@@ -15,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import entries
+from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 from support.places import TESTS
+from support.processes import wait_until
+from support.running import run_program
+from support.stopwatch import Stopwatch
 
 WRITERS = """
 import os, random, signal, sys, time
@@ -31,23 +33,31 @@ from pathlib import Path
 from apimart_cli.ledger import file, retention, store
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.schema import Entry, Series
-from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.store import remember
 from apimart_cli.words import Scope
 path, processes, count, is_killed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), len(sys.argv) > 4
 dice = random.Random(11)
+
+def clock():
+    # Without the seconds in which this process could have run, and others did.
+    try:
+        waited = int(open("/proc/self/schedstat").read().split()[1]) / 1e9
+    except OSError:
+        waited = 0.0
+    return time.monotonic() - waited
 
 def write(name):
     start_at = datetime.now(UTC)
     series = Series(f"{name:012x}", "api.example.com", Scope.KEY)
     for number in range(count):
         entry = Entry(series, start_at + timedelta(seconds=number), "w", Decimal(number), Decimal(1), None, "check")
-        start = time.monotonic()
+        start = clock()
         try:
             remember(path, [entry], start_at)
             written = "written"
         except LedgerError as error:
             written = "dropped"
-        os.write(1, f"{written} {time.monotonic() - start:.3f}\\n".encode())
+        os.write(1, f"{written} {clock() - start:.3f}\\n".encode())
 
 def fork(name):
     child = os.fork()
@@ -98,6 +108,14 @@ def count_of(path: Path) -> int:
         return len(list(entries(ledger)))
 
 
+def count_of_samples(path: Path) -> int:
+    """Return how many rows there are, also of an import that is not complete."""
+    if not path.exists():
+        return 0
+    with opened(path, seconds=None, create=False) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM samples").fetchone()[0])
+
+
 def assert_whole(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -111,7 +129,6 @@ def test_fifty_processes_record_at_once(tmp_path: Path) -> None:
     written = sum(what == "written" for what, _ in told)
     # What was given up may still have been written a moment later.
     assert 0 < written <= count_of(path) <= 150
-    # The longest waits are those for a turn on the processor.
     assert statistics.median(seconds for _, seconds in told) < 0.3
     assert_whole(path)
     assert os.listdir(path.parent) == ["history.db"]
@@ -138,7 +155,7 @@ def test_a_process_that_holds_the_lock_costs_a_quarter_of_a_second(tmp_path: Pat
 
 
 def test_an_import_lets_others_write(tmp_path: Path) -> None:
-    """While 40,320 samples come in, another process loses hardly any reading, and only where the machine is busy."""
+    """While 40,320 samples come in, another process loses hardly any reading; more where others of the machine run."""
     path = tmp_path / "history.db"
     line = (
         '{{"schema":1,"at":"2026-{:02}-{:02}T{:02}:{:02}:{:02}Z","key_id":"3f9a1c2e77aa","host":"api.apimart.ai","scope":"key",'
@@ -152,9 +169,12 @@ def test_an_import_lets_others_write(tmp_path: Path) -> None:
     )
     remember(path, [entry()], NOW)
     with Staged((line.format(*each) for each in times), NOW) as staged, opened(path, seconds=None) as ledger:
+        watch = Stopwatch()
         writer = start(path, 1, 60)
         assert merge(ledger, staged, NOW) == 28 * 24 * 60
-    assert sum(what == "dropped" for what, _ in finish(writer)) <= 3
+    told, took = finish(writer), watch.took()
+    # Each quarter of a second in which others run may be one in which a reading is not written.
+    assert sum(what == "dropped" for what, _ in told) <= 3 + (took.seconds - took.ours) / 0.25
 
 
 def test_an_import_that_is_killed_leaves_nothing_to_be_seen(tmp_path: Path) -> None:
@@ -182,11 +202,10 @@ with merging.Staged(open(sys.argv[2]), NOW) as staged, opened(Path(sys.argv[1]),
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         assert killed.stdout.readline() == "staged\n"
-        time.sleep(0.3)
+        wait_until(lambda: count_of_samples(path))
         killed.kill()
-    with opened(path, seconds=None) as ledger:
-        assert 0 < ledger.execute("SELECT count(*) FROM samples").fetchone()[0] < 1200
-        assert list(entries(ledger)) == []
+    assert 0 < count_of_samples(path) < 1200
+    assert count_of(path) == 0
     assert_whole(path)
     subprocess.run(arguments, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=30)
     with opened(path, seconds=None) as ledger:
@@ -220,11 +239,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder],
-        capture_output=True,
-        check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=96k,mode=700", "tmpfs", folder], capture_output=True, check=False,
         timeout=10,
-    )
+    )  # fmt: skip
     if not mounted or mounted.returncode:
         pytest.skip("only root can mount a small file system")
     yield folder
@@ -255,7 +272,7 @@ from pathlib import Path
 from apimart_cli.ledger import queries, retention, store
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.ledger.background import remember
+from apimart_cli.ledger.store import remember
 from support.ledger import NOW, entry
 if os.geteuid() == 0:
     os.setuid(65534)
@@ -282,14 +299,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_and_can_be_read() -> None:
     with tempfile.TemporaryDirectory(prefix="apimart-test-") as folder:
         if os.geteuid() == 0:
             os.chown(folder, 65_534, -1)
-        ended = subprocess.run(
-            [sys.executable, "-c", READ_ONLY, folder],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        ended = run_program([sys.executable, "-c", READ_ONLY, folder], env={**os.environ, "PYTHONPATH": str(TESTS)})
     assert (ended.returncode, ended.stderr) == (0, "")
     first, second, *counts = ended.stdout.splitlines()
     assert first.endswith(("unable to open database file", "attempt to write a readonly database"))

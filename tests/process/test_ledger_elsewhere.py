@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.runs import begin
 from apimart_cli.ledger.schema import Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.records import Run as GuardedRun
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
@@ -19,13 +19,9 @@ from support.ledger import NOW, entry
 from support.running import KEY_ID, Run, connected
 
 SHOWING = [
-    ("history",),
-    ("history", "--json"),
-    ("history", "export"),
-    ("history", "export", "--format", "csv"),
-    ("history", "runs"),
-    ("statusline",),
-]
+    ("history",), ("history", "--json"), ("history", "export"), ("history", "export", "--format", "csv"),
+    ("history", "runs"), ("statusline",),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -76,16 +72,9 @@ def test_a_ledger_with_code_in_it_changes_no_answer(
 def values() -> Iterator[tuple[str, str]]:
     """Places of the ledger that commands show, and what may stand in them."""
     shown = (
-        "labels.profile",
-        "labels.unit",
-        "labels.source",
-        "series.host",
-        "series.key_id",
-        "runs.label",
-        "runs.profile",
-        "runs.unit",
-        "runs.host",
-    )
+        "labels.profile", "labels.unit", "labels.source", "series.host", "series.key_id", "runs.label", "runs.profile",
+        "runs.unit", "runs.host",
+    )  # fmt: skip
     for place in shown:
         for value in ("char(27) || '[31m' || char(10) || '::error::x'", "x'1b5b33316d'", "5", "printf('%.9000c', 'x')"):
             yield place, value
@@ -120,11 +109,9 @@ def test_no_value_of_a_ledger_commands_a_ci_runner(run: Run, sandbox: Sandbox, l
     change(ledger, "UPDATE runs SET spent = '1.5'")
     env = {**connected(sandbox), "APIMART_HISTORY": str(ledger), "APIMART_RECORD": "0"}
     lines = [
-        *SHOWING,
-        ("history", "runs", "--json"),
-        ("statusline", "--preset", "json"),
+        *SHOWING, ("history", "runs", "--json"), ("statusline", "--preset", "json"),
         ("statusline", "--preset", "waybar"),
-    ]
+    ]  # fmt: skip
     said: list[object] = []
     for arguments in lines:
         told = run(*arguments, env=env).stdout

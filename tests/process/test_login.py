@@ -4,7 +4,7 @@ import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,16 +12,10 @@ import pytest
 from apimart_cli.config.file import read_config
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, KEY_ID, Call, Run, Spawn, unfolded
+from support.running import KEY, KEY_ID, Call, Run, Serve, Spawn, Write, run_program, unfolded
 
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
-Write = Callable[..., Path]
-Serve = Callable[..., Sandbox]
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 OTHER_KEY_ID = "95b1c5c2623f"
@@ -44,12 +38,6 @@ api_key_env = "CLIENT_KEY"
 def run(call: Call) -> Call:
     """Run each command line in this process: what these tests show does not need one of its own."""
     return call
-
-
-@pytest.fixture
-def config(home: Path) -> Path:
-    """Where the config file is, or will be."""
-    return home / ".config" / "apimart" / "config.toml"
 
 
 def address(gateway: Sandbox) -> dict[str, str]:
@@ -157,13 +145,9 @@ def test_the_file_and_its_folders_are_private_from_birth(
 ) -> None:
     """Even where the umask keeps nothing from anybody; the installed command, from a real pipe."""
     ended = subprocess.run(
-        ["sh", "-c", 'umask 000; exec "$0" login', command],
-        env={**environment, **address(sandbox)},
-        input=KEY.encode(),
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
+        ["sh", "-c", 'umask 000; exec "$0" login', command], env={**environment, **address(sandbox)},
+        input=KEY.encode(), capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
     assert (ended.returncode, b"Zq7W" in ended.stdout + ended.stderr) == (0, False)
     assert [mode(path) for path in (config, config.parent, config.parent.parent)] == [0o600, 0o700, 0o700]
     assert {path.name: mode(path) for path in config.parent.iterdir()} == {
@@ -175,14 +159,11 @@ def test_the_file_and_its_folders_are_private_from_birth(
 @pytest.mark.parametrize(
     ("typed", "fault"),
     [
-        ("", "is empty"),
-        ("\n", "is empty"),
-        (f"{KEY}\n{KEY}\n", "has a line break in it"),
-        (f"{KEY} ", "has white space in it"),
-        ("sk-\u0665", "has a character in it that is not printable ASCII"),
+        ("", "is empty"), ("\n", "is empty"), (f"{KEY}\n{KEY}\n", "has a line break in it"),
+        (f"{KEY} ", "has white space in it"), ("sk-\u0665", "has a character in it that is not printable ASCII"),
         ("k" * 5000, "is longer than 4096 characters"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_key_is_refused_before_anybody_is_asked(call: Call, config: Path, typed: str, fault: str) -> None:
     """Exit 4; there is no gateway in this test."""
     login = call("login", "--no-verify", input=typed, env={"APIMART_BASE_URL": "http://127.0.0.1:1"})
@@ -193,14 +174,7 @@ def test_what_is_no_key_is_refused_before_anybody_is_asked(call: Call, config: P
 
 def test_a_closed_standard_input_is_told(command: str, environment: Mapping[str, str], sandbox: Sandbox) -> None:
     """Exit 2, in the name of the command that needed it."""
-    ended = subprocess.run(
-        ["sh", "-c", 'exec "$0" login <&-', command],
-        env={**environment, **address(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    ended = run_program(["sh", "-c", 'exec "$0" login <&-', command], env={**environment, **address(sandbox)})
     assert ended.returncode == 2
     assert ended.stderr == (
         "apimart: error: login: standard input is closed\nhint: pipe the key in, or type it at a terminal\n"
@@ -429,14 +403,11 @@ def test_logins_at_once_are_all_kept(
     """The installed command, into a folder that is not there yet."""
     logins = [
         subprocess.Popen(
-            [command, "login", "--profile", f"p{number}"],
-            env={**environment, **address(sandbox)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            [command, "login", "--profile", f"p{number}"], env={**environment, **address(sandbox)},
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for number in range(4)
-    ]
+    ]  # fmt: skip
     for number, login in enumerate(logins):
         login.communicate(f"{KEY}{number}".encode(), timeout=30)
     assert [login.returncode for login in logins] == [0] * 4

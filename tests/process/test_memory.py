@@ -24,21 +24,12 @@ print(code, peak * (1 if sys.platform == "darwin" else 1024))
 """
 
 HUGE = (
-    "compression: a bomb of 300 MB in 300 kB",
-    "compression: a bomb of 50 MB in 50 kB",
-    "compression: a bomb in a bomb",
-    "size: 300 MB with a length",
-    "size: 300 MB without a length",
-    "size: without an end",
-    "redirect: with a body of 300 MB",
-    "body: after 401 Unauthorized, of 300 MB",
-    "body: after 401 Unauthorized, a bomb",
-    "chunks: a negative size and 300 MB",
-    "chunks: for ever",
-    "headers: of 6 MB",
-    "headers: one without an end",
-    "status: 100 Continue for ever",
-)
+    "compression: a bomb of 300 MB in 300 kB", "compression: a bomb of 50 MB in 50 kB", "compression: a bomb in a bomb",
+    "size: 300 MB with a length", "size: 300 MB without a length", "size: without an end",
+    "redirect: with a body of 300 MB", "body: after 401 Unauthorized, of 300 MB",
+    "body: after 401 Unauthorized, a bomb", "chunks: a negative size and 300 MB", "chunks: for ever",
+    "headers: of 6 MB", "headers: one without an end", "status: 100 Continue for ever",
+)  # fmt: skip
 
 Measure = Callable[..., tuple[int, int]]
 
@@ -49,14 +40,9 @@ def measure(environment: Mapping[str, str], tmp_path: Path) -> Measure:
 
     def run(arguments: Sequence[str], **variables: str) -> tuple[int, int]:
         launched = subprocess.run(
-            [sys.executable, "-S", "-E", "-c", LAUNCHER, *arguments],
-            env={**environment, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            cwd=tmp_path,
-            check=True,
-        )
+            [sys.executable, "-S", "-E", "-c", LAUNCHER, *arguments], env={**environment, **variables},
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, cwd=tmp_path, check=True,
+        )  # fmt: skip
         code, peak = launched.stdout.split()
         return int(code), int(peak)
 

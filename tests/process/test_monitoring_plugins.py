@@ -11,18 +11,10 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.monitors import (
-    ICINGA,
-    Seen,
-    Service,
-    icinga_arguments,
-    icinga_sees,
-    nagios_config,
-    nagios_sees,
-)
+from support.monitors import ICINGA, Seen, Service, icinga_arguments, icinga_sees, nagios_config, nagios_sees
 from support.places import ROOT
 from support.programs import need
-from support.running import KEY, Serve
+from support.running import KEY, Serve, run_program
 
 pytestmark = pytest.mark.servers
 
@@ -76,14 +68,11 @@ def test_nagios_sees_the_four_states_and_the_data(
     of_all = example.replace("/etc/apimart/config.toml", f"{names}").replace("check_apimart", "check_all")
     command += of_all.replace('--profile "$ARG1$"', "--all-profiles")
     services = [
-        Service("ok", ["work", "10:", "5:"]),
-        Service("warning", ["work", "20:", "5:"]),
-        Service("critical", ["work", "20:", "15:"]),
-        Service("unknown", ["gone", "10:", "5:", "-t 1"]),
-        Service("unpaid", ["unpaid", "10:", "5:"]),
-        Service("wrong", ["work", "ten", "5:"]),
+        Service("ok", ["work", "10:", "5:"]), Service("warning", ["work", "20:", "5:"]),
+        Service("critical", ["work", "20:", "15:"]), Service("unknown", ["gone", "10:", "5:", "-t 1"]),
+        Service("unpaid", ["unpaid", "10:", "5:"]), Service("wrong", ["work", "ten", "5:"]),
         Service("names", ["", "10:", "5:", "--verbose"], command="check_all"),
-    ]
+    ]  # fmt: skip
     seen = nagios_sees(place, command, services, environment)
     assert {name: each.state for name, each in seen.items()} == STATES
     assert seen["ok"] == Seen(
@@ -154,6 +143,4 @@ def test_icinga_accepts_the_example_as_it_is(place: Path) -> None:
 
 
 def _run(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=60, check=False
-    )
+    return run_program(arguments, stderr=subprocess.STDOUT)

@@ -16,8 +16,9 @@ import pytest
 import apimart_cli
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import is_running, wait_until
-from support.running import KEY, Run, Serve, Write, connected
+from support.running import KEY, Run, Serve, Write, connected, run_program
 from support.scripted import balance, gateway
 
 ARGUMENTS = ("nagios", "-w", "10:", "-c", "5:")
@@ -56,13 +57,8 @@ def test_an_answer_that_cannot_be_written_is_unknown(
 ) -> None:
     """Nobody has read that there is enough."""
     script = {"full": '"$@" > /dev/full', "closed": '"$@" >&-', "both": '"$@" >&- 2>&-'}[closed]
-    ended = subprocess.run(
-        ["sh", "-c", script, "sh", command, "nagios", *options],
-        env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
+    ended = run_program(
+        ["sh", "-c", script, "sh", command, "nagios", *options], env={**environment, **connected(sandbox)}
     )
     assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (3, "", False)
 
@@ -88,7 +84,7 @@ def damaged(tmp_path: Path, environment: Mapping[str, str]) -> tuple[Path, dict[
 
 
 @pytest.mark.parametrize(
-    "module", ["cli.py", "errors.py", "commands/nagios.py", "plugin.py", "output/nagios.py", "failing.py",
+    "module", ["cli.py", "errors.py", "commands/nagios.py", "rules/plugin.py", "output/nagios.py", "error_output.py",
                "gateway/client.py", "screen/writing.py"],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", ["raise ValueError", None])
@@ -101,14 +97,10 @@ def test_a_module_that_cannot_be_loaded_is_unknown(
         (copy / module).unlink()
     else:
         (copy / module).write_text(f"{damage}\n")
-    ended = subprocess.run(
-        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "failing.py" else "x"],
+    ended = run_program(
+        [sys.executable, "-m", "apimart_cli", "nagios", "-c", "5:" if module != "error_output.py" else "x"],
         env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
         cwd=copy.parent,
-        check=False,
     )
     assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
     assert ended.stdout.startswith("APIMART UNKNOWN - ")
@@ -127,20 +119,13 @@ CATCHABLE = set(signal.valid_signals()) - END_NOTHING - IGNORED
 
 
 @pytest.fixture
-def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def started(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program, which ends with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, env: Mapping[str, str], stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-            process = subprocess.Popen(
-                arguments,
-                env={**environment, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                cwd=tmp_path,
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": subprocess.PIPE}
+            process = forks.process(arguments, {**environment, **env}, tmp_path, **streams)
             stack.enter_context(process)
             stack.callback(process.kill)
             return process
@@ -150,7 +135,7 @@ def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
 
 def ended_by(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str]:
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=40)
     return process.returncode, stdout, stderr
 
 
@@ -177,7 +162,7 @@ from apimart_cli.__main__ import run
 run()
 """
     process = started(sys.executable, "-c", script, env={})
-    assert process.wait(timeout=20) == -signal.SIGSEGV
+    assert process.wait(timeout=40) == -signal.SIGSEGV
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -208,7 +193,7 @@ def test_a_signal_ends_it_although_nobody_reads(started: Start, command: str) ->
         process = started(command, *ARGUMENTS, env=env, stdout=writer)
         wait_until(lambda: server.asked)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 3
+        assert process.wait(timeout=40) == 3
     os.close(reader)
     os.close(writer)
 
@@ -226,6 +211,7 @@ def test_a_signal_ends_what_prints_the_key(started: Start, command: str, write_c
     wait_until(lambda: not is_running(int(mark.read_text())))
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_a_signal_while_the_answer_is_recorded_is_unknown(
     started: Start, command: str, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path
 ) -> None:

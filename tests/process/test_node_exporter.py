@@ -1,6 +1,5 @@
 """What Prometheus' own programs read: promtool the metrics, node_exporter the file while it is rewritten."""
 
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from apimart_cli.words import Scope
 from support.processes import wait_until
 from support.programs import need
 from support.readings import AUTH, LONGEST, failed, reading
-from support.running import Run, Serve, Write, connected
+from support.running import Run, Serve, Write, connected, run_program
 from support.servers import free_ports, running
 
 pytestmark = pytest.mark.servers
@@ -36,14 +35,7 @@ Found = dict[tuple[str, ...], float]
 
 
 def promtool_finds_nothing(text: str) -> bool:
-    ended = subprocess.run(
-        [need("promtool"), "check", "metrics"],
-        input=text,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    ended = run_program([need("promtool"), "check", "metrics"], input=text)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     return True
 

@@ -1,16 +1,15 @@
 """Completion of profile names: from the config file, in real shells, and never more than names."""
 
 import shlex
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from support.programs import need
-from support.running import KEY, Run, Write
+from support.running import KEY, Run, Write, run_program
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.usefixtures("quick_path")]
 
 # Each shell loads apimart's script as a user's start file would, and completes one line that ends where the cursor is.
 BASH = """
@@ -61,14 +60,8 @@ def complete(request: pytest.FixtureRequest, environment: Mapping[str, str], tmp
 
     def ask(*words: str) -> list[str]:
         need(request.param)
-        ended = subprocess.run(
-            SHELLS[request.param](list(words)),
-            env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            cwd=tmp_path,
-            check=False,
+        ended = run_program(
+            SHELLS[request.param](list(words)), env={**environment, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path
         )
         assert ended.stderr == ""
         return ended.stdout.split()
@@ -88,16 +81,12 @@ api_key = "{KEY}"
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("balance --profile wo", ["work", "workshop"]),
-        ("check -p c", ["client-2"]),
-        ("config set api_key_f", ["api_key_file"]),
-        ("config get mi", ["min", "min_runway"]),
-        ("config unset de", ["default_profile"]),
-        ("config set scope b", ["both"]),
-        ("config set default_profile cl", ["client-2"]),
-        ("profiles rename cl", ["client-2"]),
+        ("balance --profile wo", ["work", "workshop"]), ("check -p c", ["client-2"]),
+        ("config set api_key_f", ["api_key_file"]), ("config get mi", ["min", "min_runway"]),
+        ("config unset de", ["default_profile"]), ("config set scope b", ["both"]),
+        ("config set default_profile cl", ["client-2"]), ("profiles rename cl", ["client-2"]),
     ],
-)
+)  # fmt: skip
 def test_a_shell_offers_the_profiles_of_the_file(
     complete: Complete, write_config: Write, line: str, offered: list[str]
 ) -> None:
@@ -114,15 +103,7 @@ def test_a_shell_completes_after_an_equals_sign(
     need(shell)
     write_config(FILE)
     words = ["apimart", "balance", *(("--profile", "=", "wor") if shell == "bash" else ("--profile=wor",))]
-    ended = subprocess.run(
-        SHELLS[shell](words),
-        env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        cwd=tmp_path,
-        check=False,
-    )
+    ended = run_program(SHELLS[shell](words), env={**environment, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path)
     assert (ended.stderr, ended.stdout.split()) == ("", [f"{prefix}work", f"{prefix}workshop"])
 
 
@@ -134,14 +115,10 @@ def test_a_profile_with_a_space_is_one_word(
     """Bash inserts what it is given as it is; zsh and fish quote it themselves."""
     need(shell)
     write_config("[profiles.'my client']\n[profiles.work]\n")
-    ended = subprocess.run(
+    ended = run_program(
         SHELLS[shell](["apimart", "balance", "--profile", typed]),
         env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
         cwd=tmp_path,
-        check=False,
     )
     assert (ended.stderr, ended.stdout) == ("", f"{inserted}\n")
 
@@ -177,14 +154,10 @@ def offered(run: Run, line: str, env: Mapping[str, str] | None = None) -> tuple[
 @pytest.mark.parametrize(
     "line",
     [
-        "apimart balance --profile work --profile ",
-        "apimart config show -p ",
-        "apimart config set min 5 --profile ",
-        "apimart config unset min --profile ",
-        "apimart login --profile ",
-        "apimart logout -p ",
+        "apimart balance --profile work --profile ", "apimart config show -p ", "apimart config set min 5 --profile ",
+        "apimart config unset min --profile ", "apimart login --profile ", "apimart logout -p ",
     ],
-)
+)  # fmt: skip
 def test_every_command_with_a_profile_completes_it(run: Run, write_config: Write, line: str) -> None:
     """All of them, where nothing is typed yet."""
     write_config(FILE)

@@ -17,9 +17,11 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, wait_until
 from support.programs import need
-from support.running import KEY, PLENTY, Run, Serve, connected, started_processes
+from support.running import KEY, PLENTY, Run, Serve, connected, run_program, started_processes
+from support.stopwatch import Stopwatch, seconds_to_end, wait_within
 
 pytestmark = pytest.mark.measured
 
@@ -29,9 +31,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Start]:
+def start(
+    command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
+) -> Iterator[Start]:
     """Start `apimart run OPTIONS -- python -c PROGRAM`, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(program: str, *options: str, gateway: Sandbox = sandbox) -> "subprocess.Popen[str]":
             arguments = [command, "run", *(options or QUICK), "--", sys.executable, "-c", program]
@@ -43,29 +47,34 @@ def start(command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_pa
 # --- the first page ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("limit", "least", "most"), [(("--max-spend", "3"), "3", "6"), (("--min", "8"), "2", "6")])
-def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], least: str, most: str) -> None:
+@pytest.mark.parametrize(("limit", "least"), [(("--max-spend", "3"), 3), (("--min", "4"), 6)])
+def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], least: float) -> None:
     """Of 10 it spends 1 a second; with nothing set but the limit. After the stop it is not waited for bookings."""
-    begun = time.monotonic()
+    watch = Stopwatch()
     ended = run("sandbox", "--remain", "10", "--burn", "1", "--", "apimart", "run", *limit, "--", "sleep", "60")
-    seconds = time.monotonic() - begun
+    took = watch.took()
     assert (ended.returncode, ended.stdout) == (124, "")
-    # Three seconds and the start of two processes, which a busy machine makes several; how quick it is otherwise
-    # `tests/benchmarks/guard.py` measures. What it spent meanwhile has its own bound below.
-    assert float(least) <= seconds <= 12
-    spent = re.search(r"^apimart: note: spent at least ([\d.]+) in \d s; [\d.]+ left$", ended.stderr, re.MULTILINE)
-    assert spent
-    assert Decimal(least) - Decimal("0.5") <= Decimal(spent[1]) <= Decimal(most)
+    # So many seconds and the start of two processes; how quick it is otherwise `tests/benchmarks/guard.py` measures.
+    assert took.seconds >= least
+    took.assert_within(least + 9)
+    told = re.search(r"^apimart: note: spent at least ([\d.]+) in \d+ s; ([\d.]+) left$", ended.stderr, re.MULTILINE)
+    assert told
+    # The least that is left is reached by what was spent before the guard looked for the first time, too.
+    spent = float(told[1]) if limit[0] == "--max-spend" else 10 - float(told[2])
+    # 1 a second is spent also while others run.
+    assert least - 0.5 <= spent <= least + 3 + took.seconds - took.ours
     assert ended.stderr.startswith("apimart: error: the command was stopped: ")
 
 
 def test_what_was_spent_is_told_once_two_readings_agree(run: Run, sandbox: Sandbox) -> None:
     """5 seconds apart."""
-    begun = time.monotonic()
+    watch = Stopwatch()
     ended = run("run", "--max-spend", "3", "--", "echo", "out", env=connected(sandbox))
-    assert 5 <= time.monotonic() - begun < 8
+    took = watch.took()
+    assert took.seconds >= 5
+    took.assert_within(8)
     assert (ended.returncode, ended.stdout) == (0, "out\n")
-    assert ended.stderr == "apimart: note: spent 0.0 in 0 s (settled); 10.5 left\n"
+    assert re.fullmatch(r"apimart: note: spent 0\.0 in \d+ s \(settled\); 10\.5 left\n", ended.stderr)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +121,9 @@ def scripts(tmp_path: Path) -> Path:
     folder = tmp_path / "scripts"
     folder.mkdir()
     texts = {
-        "plain": b'echo "ran $0 with $# words: $1"; exit 6\n',
-        "empty": b"",
-        "binary": bytes(range(256)),
-        "elf": b"\x7fELF\x02\x01\x01" + bytes(60),
-        "other": b"#!/no/such/interpreter\n",
-    }
+        "plain": b'echo "ran $0 with $# words: $1"; exit 6\n', "empty": b"", "binary": bytes(range(256)),
+        "elf": b"\x7fELF\x02\x01\x01" + bytes(60), "other": b"#!/no/such/interpreter\n",
+    }  # fmt: skip
     for name, text in texts.items():
         (folder / name).write_bytes(text)
         (folder / name).chmod(0o755)
@@ -128,15 +134,9 @@ def scripts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["plain", "empty", "binary", "elf", "other"])
 @pytest.mark.parametrize("is_in_path", [True, False])
 def test_what_names_no_interpreter_is_run_as_timeout_runs_it(
-    run: Run,
-    sandbox: Sandbox,
-    environment: Mapping[str, str],
-    tmp_path: Path,
-    scripts: Path,
-    around: tuple[str, ...],
-    name: str,
-    is_in_path: bool,
-) -> None:
+    run: Run, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path, scripts: Path, around: tuple[str, ...],
+    name: str, is_in_path: bool,
+) -> None:  # fmt: skip
     """By /bin/sh, with its arguments. GNU timeout itself is asked; it differs where nothing can be run at all."""
     env = {"PATH": f"{environment['PATH']}:{scripts}", **connected(sandbox)}
     words = [name if is_in_path else f"./scripts/{name}", "a b", "--min"]
@@ -173,9 +173,7 @@ def test_a_command_sees_what_it_would_see_without_us(
     (tmp_path / "key").chmod(0o600)
     seen = [sys.executable, "-c", LOOKING_AROUND, "--min", "a b", "--"]
     env = {"APIMART_BASE_URL": sandbox.url}
-    alone = subprocess.run(
-        seen, env={**environment, **env}, cwd=tmp_path, input="words", capture_output=True, check=True, text=True
-    )
+    alone = run_program(seen, env={**environment, **env}, cwd=tmp_path, input="words", check=True)
     guarded = run("run", *QUICK, "--api-key-file", "key", "--", *seen, env=env, input="words")
     assert guarded.returncode == 0, guarded.stderr
     assert json.loads(guarded.stdout) == json.loads(alone.stdout)
@@ -217,7 +215,7 @@ def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kin
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
     process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
     both = pids(process)
-    assert process.wait(10) == 124
+    assert process.wait(40) == 124
     assert not any(map(is_running, both))
 
 
@@ -231,7 +229,7 @@ time.sleep(60)
     process = start(
         program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(key=PLENTY, burn=Decimal(5))
     )
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=40)
     assert (process.returncode, output) == (124, "goodbye\n")
 
 
@@ -241,7 +239,7 @@ def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> 
     process = start(BREEDING.format(kind=kind) + "sys.exit(4)")
     _, bred = pids(process)
     try:
-        assert process.wait(10) == 4
+        assert process.wait(40) == 4
         time.sleep(0.2)
         assert is_running(bred)
     finally:
@@ -271,8 +269,8 @@ def test_a_signal_to_us_is_one_to_the_command(start: Start, number: signal.Signa
     process = start(BREEDING.format(kind="session") + "signal.signal(signal.SIGINT, signal.SIG_DFL)\ntime.sleep(60)")
     both = pids(process)
     process.send_signal(number)
-    assert process.wait(10) == 128 + number
-    wait_until(lambda: not any(map(is_running, both)), 5)
+    assert process.wait(40) == 128 + number
+    wait_until(lambda: not any(map(is_running, both)))
 
 
 @pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"])
@@ -284,7 +282,7 @@ def test_when_we_are_killed_the_command_ends_within_two_seconds(start: Start, ki
     # Time to adopt the orphan.
     time.sleep(0.3)
     process.kill()
-    wait_until(lambda: not any(map(is_running, both)), 2)
+    wait_within(lambda: not any(map(is_running, both)), 2)
 
 
 def other_runs_of(run: Run, sandbox: Sandbox, path: Path, tmp_path: Path) -> int:
@@ -295,7 +293,7 @@ def other_runs_of(run: Run, sandbox: Sandbox, path: Path, tmp_path: Path) -> int
 
 
 def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
-    run: Run, command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path
+    run: Run, command: str, environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks
 ) -> None:
     """While the command still lives it counts: it may spend."""
     path = tmp_path / "history.db"
@@ -306,7 +304,7 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
             return f"{database.execute('SELECT processes FROM run_facts').fetchone()}"
         return ""
 
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
         # A command that takes a while to end when the guard is killed.
         text = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
         options = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "60")
@@ -323,14 +321,14 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
         assert other_runs_of(run, sandbox, path, tmp_path) == 0
 
 
-def test_nobody_waits_for_the_watchdog(run: Run, sandbox: Sandbox) -> None:
+def test_nobody_waits_for_the_watchdog(run_process: Run, sandbox: Sandbox) -> None:
     """It holds no stream of ours, and is gone when we are."""
-    begun = time.monotonic()
-    ended = run("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
-    assert time.monotonic() - begun < 5
+    watch = Stopwatch()
+    ended = run_process("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
+    watch.took().assert_within(5)
     ours = int(ended.stdout.split()[-1])
     holders = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"apimart\0run" in _read(path)]
-    wait_until(lambda: not [path for path in holders if f"{ours}" in _read(path.with_name("stat")).decode()], 2)
+    wait_within(lambda: not [path for path in holders if f"{ours}" in _read(path.with_name("stat")).decode()], 2)
 
 
 def _read(path: Path) -> bytes:
@@ -346,10 +344,8 @@ def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(start: Start)
     assert process.stdout is not None
     assert process.stdout.readline() == "over\n"
     time.sleep(0.6)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 6
-    assert time.monotonic() - begun < 1.5
+    assert seconds_to_end(process, signal.SIGINT) < 1.5
+    assert process.wait() == 6
     assert process.stderr is not None
     assert "spent at least 0.0 in" in process.stderr.read()
 
@@ -362,10 +358,8 @@ def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: St
     assert process.stdout.readline() == "up\n"
     sandbox.scenario = sandbox.scenario._replace(fault=Fault.TIMEOUT)
     time.sleep(1)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 6
-    assert time.monotonic() - begun < 1.5
+    assert seconds_to_end(process, signal.SIGINT) < 1.5
+    assert process.wait() == 6
 
 
 # --- an outage, as it is rehearsed ------------------------------------------------------------------------------
@@ -374,8 +368,8 @@ def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: St
 def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
     """With the options of the sandbox."""
     ended = run(
-        "sandbox", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "2", "--",
-        "apimart", "run", "--max-spend", "6", "--interval", "0.1", "--", "sleep", "20",
+        "sandbox", "--burn", "0.8", "--fault", Fault.UNAUTHORIZED, "--fault-after", "5", "--",
+        "apimart", "run", "--max-spend", "6", "--interval", "0.1", "--", "sleep", "60",
     )  # fmt: skip
     assert ended.returncode == 124
     assert "apimart: warning: the balance is not known: the gateway rejected the API key" in ended.stderr
@@ -383,14 +377,7 @@ def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
 
 def test_a_thousand_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Mapping[str, str]) -> None:
     """Nothing is kept but what the last minute needs, and no file stays open."""
-    ended = subprocess.run(
-        [sys.executable, "-c", A_THOUSAND],
-        env={**environment, **connected(sandbox)},
-        capture_output=True,
-        timeout=60,
-        text=True,
-        check=True,
-    )
+    ended = run_program([sys.executable, "-c", A_THOUSAND], env={**environment, **connected(sandbox)}, check=True)
     grown, files = map(int, ended.stdout.split())
     # In kilobytes; a thousand looks in a few seconds are all within the last minute, and the C library keeps some of
     # what was freed: a leak of 8 KB a look would be more.

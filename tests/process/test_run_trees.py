@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.processes import KINDS, is_running, state, wait_until
 from support.running import PLENTY, connected
 
@@ -64,17 +65,17 @@ def size(grown: Sequence[Tree]) -> int:
 )
 @given(st.lists(trees, min_size=1, max_size=3))
 def test_a_tree_is_suspended_and_ends_as_a_whole(
-    command: str, environment: Mapping[str, str], tmp_path: Path, grown: Sequence[Tree]
+    command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks, grown: Sequence[Tree]
 ) -> None:
     """Whatever left its group or session, lost its parent, or is deaf to SIGTERM."""
     noted = tmp_path / "pids"
     noted.unlink(missing_ok=True)
     with Sandbox(Scenario(key=PLENTY)).serving() as gateway:
         options = ("--max-spend", "3", "--no-settle", "--interval", "0.2", "--kill-after", "0.3")
-        process = subprocess.Popen(
+        process = forks.process(
             [command, "run", *options, "--", sys.executable, "-c", GROWING, repr(grown)],
-            env={**environment, **connected(gateway)},
-            cwd=tmp_path,
+            {**environment, **connected(gateway)},
+            tmp_path,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

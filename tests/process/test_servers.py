@@ -111,12 +111,10 @@ def test_nginx_passes(ask: Ask, served: dict[str, str], protocol: str, way: str)
         ("404", 6, "no balance endpoint at this address (HTTP 404)"),
         ("301", 6, "a redirect to https://elsewhere.example/ (HTTP 301)"),
         ("429", 5, "limits the rate of requests (HTTP 429)"),
-        ("444", 5, "the server closed the connection without an answer"),
-        ("502", 5, "could not answer (HTTP 502)"),
-        ("504", 5, "could not answer (HTTP 504)"),
-        ("html", 6, "it is not JSON"),
+        ("444", 5, "the server closed the connection without an answer"), ("502", 5, "could not answer (HTTP 502)"),
+        ("504", 5, "could not answer (HTTP 504)"), ("html", 6, "it is not JSON"),
     ],
-)
+)  # fmt: skip
 def test_nginx_fails(ask: Ask, served: dict[str, str], status: str, code: int, told: str) -> None:
     """Its own pages of failure are told by their status."""
     assert fails(ask(f"{served['TLS 1.3']}/{status}", timeout="1"), code, told)

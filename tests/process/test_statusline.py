@@ -16,19 +16,20 @@ import pexpect
 import pyte
 import pytest
 
-from apimart_cli.ledger.background import remember
 from apimart_cli.ledger.schema import Series
+from apimart_cli.ledger.store import remember
 from apimart_cli.output.statusline import for_bash, for_tmux, for_zsh
 from apimart_cli.processes.hook import start_detached
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
+from support.forked import Forks
 from support.ledger import entry
 from support.pages import PAGES, blocks
 from support.places import GUARD
 from support.processes import is_running, wait_until
 from support.programs import need
 from support.runner import lay_traps
-from support.running import KEY, KEY_ID, Run, Spawn, Write, connected
+from support.running import KEY, KEY_ID, Run, Spawn, Write, connected, run_program
 from support.scripted import Gateway, balance, gateway, refusal
 from support.strangers import as_root, run_as_stranger
 
@@ -105,13 +106,11 @@ def test_the_refresh_of_an_isolated_program_is_isolated(
     """With `python -I`, no module that PYTHONPATH names is loaded in the background either."""
     traps = lay_traps(tmp_path / "hostile", tmp_path / "stolen")
     with gateway(lambda _path, _key: balance("10.5")) as server:
-        ended = subprocess.run(
+        ended = run_program(
             [sys.executable, "-I", "-m", "apimart_cli", "statusline"],
             env={**environment, **asking(server), **traps, "PYTHONPATH": str(tmp_path / "hostile")},
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            timeout=20,
             check=True,
+            stderr=None,
         )
         assert ended.stdout == DASH
         wait_until(lambda: server.asked or (tmp_path / "stolen").exists())
@@ -139,15 +138,9 @@ def test_the_refresh_holds_nothing_of_whoever_started_it(
         for number in (held.fileno(), writer):
             os.set_inheritable(number, True)
         subprocess.run(
-            [command, "statusline"],
-            env={**environment, **asking(slow)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd=tmp_path,
-            close_fds=False,
-            timeout=20,
-            check=True,
-        )
+            [command, "statusline"], env={**environment, **asking(slow)}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, cwd=tmp_path, close_fds=False, timeout=20, check=True,
+        )  # fmt: skip
     os.close(writer)
     # Nobody has the other end any more.
     assert os.read(reader, 1) == b""
@@ -167,14 +160,12 @@ def test_the_refresh_holds_nothing_of_whoever_started_it(
 
 
 def test_of_many_lines_at_once_one_starts_a_refresh(
-    command: str, environment: Mapping[str, str], slow: Gateway, ledger: Path
+    command: str, environment: Mapping[str, str], slow: Gateway, ledger: Path, tmp_path: Path, forks: Forks
 ) -> None:
     """Twenty panes of a terminal ask the gateway once, and each of them has its line."""
-    lines = [
-        subprocess.Popen([command, "statusline"], env={**environment, **asking(slow)}, stdout=subprocess.PIPE)
-        for _ in range(20)
-    ]
-    written = [each.communicate(timeout=60)[0].decode() for each in lines]
+    env = {**environment, **asking(slow)}
+    lines = [forks.process([command, "statusline"], env, tmp_path, stdout=subprocess.PIPE) for _ in range(20)]
+    written = [each.communicate(timeout=60)[0] for each in lines]
     assert (written, {each.returncode for each in lines}) == ([DASH] * 20, {0})
     wait_until(lambda: slow.asked)
     [pid] = refreshes(ledger)
@@ -189,10 +180,10 @@ def test_a_refresh_that_was_killed_is_followed_by_another(run: Run, slow: Gatewa
     [pid] = refreshes(ledger)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_running(pid))
-    make_older(ledger, 50)
+    make_older(ledger, 30)
     run("statusline", env=asking(slow))
     assert refreshes(ledger) == []
-    make_older(ledger, 11)
+    make_older(ledger, 31)
     run("statusline", env=asking(slow))
     wait_until(lambda: len(slow.asked) == 2)
     for pid in refreshes(ledger):
@@ -205,11 +196,11 @@ def test_all_processes_wait_as_long_as_the_gateway_asks(run: Run, ledger: Path) 
         env = asking(server)
         run("statusline", env=env)
         wait_until(lambda: server.asked and not refreshes(ledger))
-        for age in (0, 400, 90):
+        for age in (0, 300, 100):
             make_older(ledger, age)
             assert run("statusline", env=env).stdout == DASH
             assert (refreshes(ledger), len(server.asked)) == ([], 1)
-        make_older(ledger, 20)
+        make_older(ledger, 101)
         run("statusline", env=env)
         wait_until(lambda: len(server.asked) == 2)
         wait_until(lambda: not refreshes(ledger))
@@ -245,9 +236,7 @@ def test_relative_paths_mean_the_same_to_the_refresh(
     env = {**environment, "APIMART_CONFIG": "c.toml", "APIMART_HISTORY": "h.db", "APIMART_BASE_URL": sandbox.url}
 
     def line() -> str:
-        ended = subprocess.run(
-            [command, "statusline"], env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=20, check=True
-        )
+        ended = run_program([command, "statusline"], env=env, cwd=tmp_path, check=True, stderr=None)
         return ended.stdout
 
     assert line() == DASH
@@ -359,7 +348,7 @@ def test_standard_input_is_not_read(command: str, environment: Mapping[str, str]
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.read().decode() == f"APIMart: {DASH}"
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=40) == 0
 
 
 @pytest.mark.parametrize(
@@ -466,9 +455,7 @@ def test_a_prompt_shows_what_is_escaped_as_it_was(shell: str, text: str, environ
     else:
         arguments = [need("zsh"), "-fc", 'setopt promptsubst; PROMPT=\'$(printf %s "$TEXT")\'; print -nP -- "$PROMPT"']
         escaped = for_zsh(text)
-    ended = subprocess.run(
-        arguments, env={**environment, "TEXT": escaped}, capture_output=True, text=True, timeout=20, check=False
-    )
+    ended = run_program(arguments, env={**environment, "TEXT": escaped})
     assert (ended.stdout, ended.stderr) == (text, "")
 
 
@@ -478,14 +465,7 @@ def test_the_prompt_of_the_documentation_expands_a_line_once(
     """Bash shows it as it is, without a preset."""
     env = hostile_ledger(ledger, write_config, profile="a", unit="`date` $(date) \\u")
     script = recipe("PS1=") + 'printf "%s" "${PS1@P}"'
-    ended = subprocess.run(
-        [need("bash"), "-c", script],
-        env={**environment, **env},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    ended = run_program([need("bash"), "-c", script], env={**environment, **env})
     assert ended.stdout.startswith("10.5 `date` $(date) \\u ")
 
 
@@ -504,19 +484,12 @@ def test_starship_shows_a_hostile_profile_literally(
         "zsh": f"setopt promptsubst; PROMPT='$({starship} prompt)'; print -nP -- \"$PROMPT\"",
         "fish": f"{starship} prompt",
     }
-    ended = subprocess.run(
+    ended = run_program(
         [need(shell), *(["-f"] if shell == "zsh" else []), "-c", scripts[shell]],
         env={
-            **environment,
-            **env,
-            "TERM": "xterm",
-            "STARSHIP_SHELL": shell,
+            **environment, **env, "TERM": "xterm", "STARSHIP_SHELL": shell,
             "STARSHIP_CONFIG": str(tmp_path / "starship.toml"),
         },
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    )  # fmt: skip
     printed = re.sub(r"\x1b\[[0-9;]*[mJ]|%\{|%\}|\x01|\x02", "", ended.stdout.replace("\n", ""))
     assert f"<10.5 {name} >" in printed

@@ -12,10 +12,10 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.running import connected
+from support.forked import Forks
+from support.running import Serve, Write, connected, run_program
 from support.scripted import Reply, balance, gateway, refusal
 
-Serve = Callable[..., Sandbox]
 RunInto = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CLOSED, FULL, ABANDONED = "closed", "full", "abandoned"
@@ -24,34 +24,51 @@ UNWRITABLE = (CLOSED, FULL)
 
 
 @pytest.fixture
-def run_into(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[RunInto]:
-    """Run the installed command with broken streams: `run_into({1: FULL, 2: CLOSED}, "balance", env={...})`."""
+def run_into(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[RunInto]:
+    """Run a command with broken streams, forked: `run_into({1: FULL, 2: CLOSED}, "balance", env={...})`."""
     reader, abandoned = os.pipe()
     os.close(reader)
-    os.set_inheritable(abandoned, True)
-    redirections = {CLOSED: "&-", FULL: "/dev/full", ABANDONED: f"&{abandoned}"}
+    full = os.open("/dev/full", os.O_WRONLY)
+    broken = {CLOSED: subprocess.DEVNULL, FULL: full, ABANDONED: abandoned}
+
+    def run(
+        streams: Mapping[int, str | int], *arguments: str, env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        given = [broken.get(streams[number], streams[number]) if number in streams else None for number in range(3)]
+        with forks.process(
+            [command, *arguments],
+            {**environment, **(env or {})},
+            tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if given[1] is None else given[1],
+            stderr=subprocess.PIPE if given[2] is None else given[2],
+            closed=[number for number, state in streams.items() if state == CLOSED],
+        ) as process:
+            stdout, stderr = process.communicate(timeout=30)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout or "", stderr or "")
+
+    yield run
+    os.close(abandoned)
+    os.close(full)
+
+
+@pytest.fixture
+def run_process_into(command: str, environment: Mapping[str, str], tmp_path: Path) -> RunInto:
+    """The same with an interpreter that finds the streams broken, and a shell that has broken them."""
 
     def run(
         streams: Mapping[int, str], *arguments: str, env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        # The shell breaks the streams: no option of subprocess closes one. Plain sh takes numbers up to 9 only.
         # It stays there: `--show-completion` looks for the shell that it is called from.
-        breaking = " ".join(f"{number}>{redirections.get(state, state)}" for number, state in streams.items())
-        named = [int(state[1:]) for state in streams.values() if state[1:].isdecimal()]
-        return subprocess.run(
+        redirections = {CLOSED: "&-", FULL: "/dev/full", ABANDONED: " >(exec true)"}
+        breaking = " ".join(f"{number}>{redirections[state]}" for number, state in streams.items())
+        return run_program(
             ["bash", "-c", f'"$0" "$@" {breaking}; exit $?', command, *arguments],
             env={**environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            pass_fds=[abandoned, *named],
-            encoding="utf-8",
-            timeout=30,
             cwd=tmp_path,
-            check=False,
         )
 
-    yield run
-    os.close(abandoned)
+    return run
 
 
 def assert_only_messages(stderr: str) -> None:
@@ -69,16 +86,9 @@ def test_a_status_line_that_cannot_be_written_is_no_failure(run_into: RunInto, a
 
 
 PRINTING = [
-    "balance",
-    "balance --json",
-    "check --min 5",
-    "check --min 5 --json",
-    "config show",
-    "config path --json",
-    "sandbox",
-    "--help",
-    "--version",
-]
+    "balance", "balance --json", "check --min 5", "check --min 5 --json", "config show", "config path --json",
+    "sandbox", "--help", "--version",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("state", UNWRITABLE)
@@ -93,9 +103,9 @@ def test_output_that_cannot_be_written_is_never_a_success(
 
 
 @pytest.mark.parametrize(("state", "reason"), [(CLOSED, "it is closed"), (FULL, "No space left on device")])
-def test_the_reason_is_told(run_into: RunInto, sandbox: Sandbox, state: str, reason: str) -> None:
+def test_the_reason_is_told(run_process_into: RunInto, sandbox: Sandbox, state: str, reason: str) -> None:
     """The message says why the answer could not be written, and what to do."""
-    ended = run_into({1: state}, "balance", env=connected(sandbox))
+    ended = run_process_into({1: state}, "balance", env=connected(sandbox))
     assert f"apimart: error: the answer could not be written to standard output: {reason}\nhint: " in ended.stderr
 
 
@@ -103,26 +113,15 @@ def test_the_reason_is_told(run_into: RunInto, sandbox: Sandbox, state: str, rea
 @pytest.mark.parametrize(
     ("arguments", "fault", "code"),
     [
-        ("balance", None, 0),
-        ("balance --json --scope both", None, 0),
-        ("balance --output value", Fault.UNAUTHORIZED, 4),
-        ("check --min 5", None, 0),
-        ("check --min 50", None, 3),
-        ("check --min 50 --json", None, 3),
-        ("check --min 5 --json", Fault.UNAUTHORIZED, 4),
-        ("check --min 5 --json --fail-open", Fault.UNAUTHORIZED, 4),
-        ("check --min x --json", None, 2),
-        ("config show", None, 0),
-        ("config check --json", None, 0),
-        ("config path", None, 0),
-        ("sandbox -- apimart check --min 50", None, 3),
-        ("--help", None, 0),
-        ("check --help", None, 0),
-        ("config --help", None, 0),
-        ("--version", None, 0),
-        ("--show-completion", None, 0),
+        ("balance", None, 0), ("balance --json --scope both", None, 0),
+        ("balance --output value", Fault.UNAUTHORIZED, 4), ("check --min 5", None, 0), ("check --min 50", None, 3),
+        ("check --min 50 --json", None, 3), ("check --min 5 --json", Fault.UNAUTHORIZED, 4),
+        ("check --min 5 --json --fail-open", Fault.UNAUTHORIZED, 4), ("check --min x --json", None, 2),
+        ("config show", None, 0), ("config check --json", None, 0), ("config path", None, 0),
+        ("sandbox -- apimart check --min 50", None, 3), ("--help", None, 0), ("check --help", None, 0),
+        ("config --help", None, 0), ("--version", None, 0),
     ],
-)
+)  # fmt: skip
 def test_a_reader_that_goes_away_changes_nothing(
     run_into: RunInto, serve: Serve, arguments: str, fault: Fault | None, code: int, reader: str
 ) -> None:
@@ -132,10 +131,20 @@ def test_a_reader_that_goes_away_changes_nothing(
         ended = run_into({1: ABANDONED}, *arguments.split(), env=where)
     else:
         with _hung_up() as descriptor:
-            ended = run_into({1: f"&{descriptor}"}, *arguments.split(), env=where)
+            ended = run_into({1: descriptor}, *arguments.split(), env=where)
     assert ended.returncode == code
     assert "written" not in ended.stderr
     assert "space" not in ended.stderr
+    assert_only_messages(ended.stderr)
+
+
+@pytest.mark.parametrize("arguments", ["--show-completion", "balance --json"])
+def test_a_reader_that_goes_away_changes_nothing_from_the_start(
+    run_process_into: RunInto, sandbox: Sandbox, arguments: str
+) -> None:
+    """With an interpreter of its own, too."""
+    ended = run_process_into({1: ABANDONED}, *arguments.split(), env=connected(sandbox))
+    assert ended.returncode == 0
     assert_only_messages(ended.stderr)
 
 
@@ -150,7 +159,7 @@ def _hung_up() -> Iterator[int]:
 
 
 def test_every_balance_is_read_when_the_reader_of_the_first_goes_away(
-    command: str, environment: Mapping[str, str], tmp_path: Path, write_config: Callable[[str], Path]
+    command: str, environment: Mapping[str, str], tmp_path: Path, write_config: Write
 ) -> None:
     """The exit code counts them all, those that nobody saw included."""
 
@@ -159,14 +168,10 @@ def test_every_balance_is_read_when_the_reader_of_the_first_goes_away(
 
     write_config("".join(f"[profiles.{name}]\napi_key = 'sk-{name}'\n" for name in "abc"))
     with gateway(answer) as server:
-        ended = subprocess.run(
+        ended = run_program(
             ["bash", "-c", '"$0" balance --all-profiles --json | head -1; exit "${PIPESTATUS[0]}"', command],
             env={**environment, "APIMART_BASE_URL": server.url},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=30,
             cwd=tmp_path,
-            check=False,
         )
     assert sorted(asked.key for asked in server.asked) == ["sk-a", "sk-b", "sk-c"]
     assert ended.returncode == 3
@@ -189,13 +194,13 @@ def test_a_quiet_verdict_needs_no_streams(
 @pytest.mark.parametrize("streams", [{0: CLOSED, 1: CLOSED, 2: CLOSED}, {1: CLOSED, 2: CLOSED}, {0: CLOSED}])
 @pytest.mark.parametrize(("minimum", "code"), [("5", 0), ("50", 3)])
 def test_no_file_takes_the_place_of_a_closed_stream(
-    run_into: RunInto, sandbox: Sandbox, write_config: Callable[[str], Path], streams: Mapping[int, str],
+    run_process_into: RunInto, sandbox: Sandbox, write_config: Write, streams: Mapping[int, str],
     minimum: str, code: int,
 ) -> None:  # fmt: skip
     """The verdict is right with every standard stream closed, when files and connections are given low numbers."""
     write_config(f'[profiles.work]\napi_key = "{connected(sandbox)["APIMART_API_KEY"]}"\n')
     where = {"APIMART_BASE_URL": sandbox.url}
-    ended = run_into(streams, "check", "-q", "-p", "work", "--scope", "both", "--min", minimum, env=where)
+    ended = run_process_into(streams, "check", "-q", "-p", "work", "--scope", "both", "--min", minimum, env=where)
     assert ended.returncode == code
 
 
@@ -260,13 +265,9 @@ def test_a_closed_stream_needs_no_null_device(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, arguments: str, closed: str, code: int, message: str
 ) -> None:
     """Some containers have an empty /dev."""
-    ended = subprocess.run(
+    ended = run_program(
         ["unshare", "-m", "bash", "-c", f'mount -t tmpfs none /dev && "$0" "$@" {closed}', command, *arguments.split()],
         env={**environment, **connected(sandbox)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
     )
     assert ended.returncode == code, ended.stderr
     assert message in ended.stderr

@@ -19,7 +19,7 @@ import pytest
 from apimart_cli.sandbox.scenario import Funds, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.programs import need
-from support.running import KEY, connected
+from support.running import KEY, connected, run_program
 
 FAULTS: Mapping[str, Sequence[str]] = {
     "socket": ("error=EMFILE", "error=ENOBUFS"),
@@ -119,11 +119,9 @@ class Runner:
         """Run it with one fault, and return what is wrong with how it ended."""
         name = f"{position.call}-{position.number}-{position.fault}"
         ended, home = self._run(
-            name,
-            f"--output={self._folder / name}.trace",
-            f"--trace={position.call}",
+            name, f"--output={self._folder / name}.trace", f"--trace={position.call}",
             f"--inject={position.call}:{position.fault}:when={position.number}",
-        )
+        )  # fmt: skip
         if self._program.forbidden(ended.returncode, home):
             return f"{position} is a false success: {ended}"
         printed = ended.stdout + ended.stderr
@@ -133,15 +131,11 @@ class Runner:
     def _run(self, name: str, *options: str) -> "tuple[subprocess.CompletedProcess[str], Path]":
         home = self._folder / name / "home"
         home.mkdir(parents=True)
-        ended = subprocess.run(
+        ended = run_program(
             [self._strace, "-f", "--seccomp-bpf", *options, self._command, *self._program.arguments],
             env={**self._environment, "HOME": str(home)},
             input=self._program.input,
-            capture_output=True,
-            encoding="utf-8",
             errors="replace",
-            timeout=60,
-            check=False,
         )
         return ended, home
 

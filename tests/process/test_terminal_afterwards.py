@@ -15,11 +15,7 @@ from support.programs import need
 from support.running import PLENTY, Serve, Spawn, connected
 from support.tmux import Tmux
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 GREEDY = """
 import os, signal, sys, time, tty
@@ -67,12 +63,9 @@ SANDBOX = "apimart sandbox -- "
 RUN = "apimart run --max-spend 1000 --no-settle -- "
 STOPPING = "apimart run --max-spend 1 --no-settle --interval 0.1 --kill-after 0.3 -- "
 WAYS = {
-    "sandbox, SIGKILL": (SANDBOX, "KILL", 137),
-    "sandbox, SIGSEGV": (SANDBOX, "SEGV", 139),
-    "run, SIGTERM": (RUN, "TERM", 143),
-    "run, SIGKILL": (RUN, "KILL", 137),
-    "run, stopped": (STOPPING, "stop", 124),
-}
+    "sandbox, SIGKILL": (SANDBOX, "KILL", 137), "sandbox, SIGSEGV": (SANDBOX, "SEGV", 139),
+    "run, SIGTERM": (RUN, "TERM", 143), "run, SIGKILL": (RUN, "KILL", 137), "run, stopped": (STOPPING, "stop", 124),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -56,13 +56,9 @@ def test_cron_needs_neither_a_home_nor_a_locale_nor_an_umask(
         del environment[name]
     path = folder / "apimart.prom"
     ended = subprocess.run(
-        ["sh", "-c", f"umask 077; apimart balance --textfile {path}"],
-        env={**environment, **connected(sandbox)},
-        cwd="/",
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
+        ["sh", "-c", f"umask 077; apimart balance --textfile {path}"], env={**environment, **connected(sandbox)},
+        cwd="/", capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
     assert SUCCESS in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -102,13 +98,10 @@ def test_processes_that_write_the_same_file_at_once_all_succeed(run: Run, sandbo
 @pytest.mark.parametrize(
     ("call", "found", "is_left"),
     [
-        ("openat:when=2", "old", False),
-        ("fchmod", "old", True),
-        ("write", "old", True),
-        ("fsync", "old", True),
+        ("openat:when=2", "old", False), ("fchmod", "old", True), ("write", "old", True), ("fsync", "old", True),
         ("renameat", "old", True),
     ],
-)
+)  # fmt: skip
 def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_file(
     call: str, found: str, is_left: bool, folder: Path
 ) -> None:

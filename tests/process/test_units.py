@@ -14,16 +14,11 @@ from support.running import Run, Write, connected
 @pytest.mark.parametrize(
     ("line", "proposed"),
     [
-        ("watch --for 10", "10s"),
-        ("statusline --max-age 60", "60s"),
-        ("check --min-runway 3", "3d"),
-        ("run --min-runway 3 -- true", "3d"),
-        ("nagios --runway-warning 7", "7d"),
-        ("nagios --runway-critical 3", "3d"),
-        ("config set min_runway 3", "3d"),
-        ("config set remind 24", "24h"),
+        ("watch --for 10", "10s"), ("statusline --max-age 60", "60s"), ("check --min-runway 3", "3d"),
+        ("run --min-runway 3 -- true", "3d"), ("nagios --runway-warning 7", "7d"), ("nagios --runway-critical 3", "3d"),
+        ("config set min_runway 3", "3d"), ("config set remind 24", "24h"),
     ],
-)
+)  # fmt: skip
 def test_a_number_alone_gets_a_hint_that_is_taken(run: Run, sandbox: Sandbox, line: str, proposed: str) -> None:
     """The proposed unit is the one that is usual there, and the line with it has no such mistake."""
     refused = run(*shlex.split(line), env=connected(sandbox))
@@ -67,13 +62,10 @@ def test_seconds_and_days_are_taken_with_their_unit(run: Run, sandbox: Sandbox, 
 @pytest.mark.parametrize(
     ("settings", "environ"),
     [
-        ('timeout = "90s"', {}),
-        ("timeout = 90", {}),
-        ('timeout = "90"', {}),
-        ("", {"APIMART_TIMEOUT": "90s"}),
+        ('timeout = "90s"', {}), ("timeout = 90", {}), ('timeout = "90"', {}), ("", {"APIMART_TIMEOUT": "90s"}),
         ("", {"APIMART_TIMEOUT": "90"}),
     ],
-)
+)  # fmt: skip
 def test_the_time_limit_may_have_a_unit_everywhere(
     run: Run, write_config: Write, settings: str, environ: Mapping[str, str]
 ) -> None:

@@ -16,15 +16,12 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.processes import state, wait_until
+from support.forked import Forks
+from support.processes import LONGEST, state, wait_until
 from support.programs import need
-from support.running import KEY, Serve, Spawn, connected, started_processes
+from support.running import KEY, Serve, Spawn, connected, run_program, started_processes
 
-# pexpect forks; the threads that serve here hold no lock that the child could miss.
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.measured
 
 QUICK = ("--interval", "0.2")
 
@@ -37,9 +34,9 @@ def quick(sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(command: str, environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
+def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start `apimart watch` with its output in a pipe, and end it with the test."""
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
 
         def start_one(gateway: Sandbox, *options: str) -> "subprocess.Popen[str]":
             return start([command, "watch", *QUICK, *options], {**environment, **quick(gateway)})
@@ -71,7 +68,7 @@ class Screen:
         """Whether the cursor is seen."""
         return not self._screen.cursor.hidden
 
-    def expect(self, pattern: str, seconds: float = 15) -> str:
+    def expect(self, pattern: str, seconds: float = LONGEST) -> str:
         """Wait until the screen shows that; return what it shows."""
         give_up_at = time.monotonic() + seconds
         self._receive()
@@ -118,9 +115,14 @@ def test_a_table_is_drawn_in_place(spawn: Spawn, burning: Sandbox) -> None:
     text = screen.expect(r"default +key .*[▁-█]{4}")
     assert re.search(r"^Profile +Scope +Remaining +Spent +Rate +Lasts +Spend +Age +Status$", text, re.MULTILINE)
     [row] = re.findall(r"^default .*$", text, re.MULTILINE)
-    assert re.fullmatch(
-        r"default +key +[\d.]{3,} +[\d.]{3,} +1[789]\d\d/h +~\d+ s +[▂-█]{4,} +0 s +ok", row.replace("▁", "▂")
+    shown = re.fullmatch(
+        r"default +key +([\d.]{3,}) +[\d.]{3,} +(\d+)/h +~(\d+) s +[▂-█]{4,} +\d s +ok", row.replace("▁", "▂")
     )
+    assert shown
+    left, rate, lasts = map(float, shown.groups())
+    # It spends 1800 an hour; a busy machine asks at other times than it notes. The rest lasts as long as that says.
+    assert 900 < rate < 3600
+    assert abs(lasts - left / rate * 3600) <= 1
     assert re.search(r"^every 0\.2 s; (asking now|next in \d s); q ends$", text, re.MULTILINE)
     assert not screen.has_cursor
     screen.terminal.send("q")
@@ -137,11 +139,13 @@ def test_a_table_is_drawn_in_place(spawn: Spawn, burning: Sandbox) -> None:
 
 def test_after_a_failure_the_last_value_stays_and_is_marked(spawn: Spawn, serve: Serve) -> None:
     """With the reason under the table; it recovers by itself."""
-    gateway = serve(fault=Fault.SERVER_ERROR, fault_after=1.5, fault_for=1.5)
-    screen = Screen(spawn("apimart", "watch", *QUICK, "--timeout", "0.3", env=quick(gateway)))
+    gateway = serve()
+    screen = Screen(spawn("apimart", "watch", *QUICK, env=quick(gateway)))
     screen.expect(r"^default +key +10\.5 .* ok$")
+    gateway.scenario = gateway.scenario._replace(fault=Fault.SERVER_ERROR)
     text = screen.expect(r"^default +key +10\.5 .* ! unavailable$")
     assert re.search(r"^! default/key: the gateway could not answer \(HTTP 500\): ", text, re.MULTILINE)
+    gateway.scenario = gateway.scenario._replace(fault=None)
     screen.expect(r"^default +key +10\.5 .* ok$")
 
 
@@ -232,9 +236,7 @@ def test_in_tmux_at_60_columns(tmp_path: Path, environment: Mapping[str, str], b
     env = {**environment, "TERM": "xterm-256color", **quick(burning)}
 
     def tmux(*arguments: str) -> str:
-        return subprocess.run(
-            [*call, *arguments], env=env, capture_output=True, text=True, timeout=20, check=True
-        ).stdout
+        return run_program([*call, *arguments], env=env, check=True).stdout
 
     tmux("new-session", "-d", "-x", "60", "-y", "24", "bash --norc --noprofile")
     try:
@@ -265,7 +267,7 @@ def test_a_terminal_that_is_closed_ends_it(spawn: Spawn, burning: Sandbox) -> No
     terminal = spawn("apimart", "watch", *QUICK, env=quick(burning))
     terminal.expect_exact("q ends")
     terminal.ptyproc.fileobj.close()
-    wait_until(lambda: state(terminal.pid) in {"", "Z"}, 5)
+    wait_until(lambda: state(terminal.pid) in {"", "Z"})
 
 
 # --- a pipe -------------------------------------------------------------------------------------------------------
@@ -296,7 +298,7 @@ def test_a_reader_that_goes_away_ends_it(start: Start, burning: Sandbox, options
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
-    assert process.wait(5) == 0
+    assert process.wait(40) == 0
     assert process.stderr.read() == ""
 
 
@@ -306,7 +308,7 @@ def test_a_reader_that_goes_away_is_noticed_although_nothing_changes(start: Star
     line_of(process)
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(5) == 0
+    assert process.wait(40) == 0
 
 
 def test_sigterm_ends_it(start: Start, sandbox: Sandbox) -> None:
@@ -314,7 +316,7 @@ def test_sigterm_ends_it(start: Start, sandbox: Sandbox) -> None:
     process = start(sandbox)
     line_of(process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == -signal.SIGTERM
+    assert process.wait(40) == -signal.SIGTERM
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -333,7 +335,7 @@ def test_it_goes_on_after_a_stop_that_nobody_can_note(start: Start, burning: San
 def test_until_below_ends_with_3(start: Start, serve: Serve) -> None:
     """Once less is left than --min, with the line that says so."""
     process = start(serve(burn=Decimal(2)), "--min", "10", "--until-below")
-    output, messages = process.communicate(timeout=10)
+    output, messages = process.communicate(timeout=40)
     assert process.returncode == 3
     assert re.fullmatch(r".* left, [\d.]+ spent; below 10", output.splitlines()[-1])
     assert re.fullmatch(
@@ -344,7 +346,7 @@ def test_until_below_ends_with_3(start: Start, serve: Serve) -> None:
 def test_the_key_is_in_nothing_that_it_writes(start: Start, serve: Serve, home: Path) -> None:
     """Not when it is rejected, either."""
     process = start(serve(fault=Fault.UNAUTHORIZED), "--count", "2", "--json", "--debug")
-    output, messages = process.communicate(timeout=10)
+    output, messages = process.communicate(timeout=40)
     assert process.returncode == 4
     assert KEY not in output + messages
     assert KEY[8:16] not in output + messages

@@ -1,13 +1,12 @@
 """The service of `watch` in the documentation: systemd reads its file, and the command that it runs is one."""
 
 import configparser
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from support.pages import blocks_of
 from support.programs import need
-from support.running import Call, Write, connected
+from support.running import Call, Write, connected, run_program
 
 NAME = "apimart-watch.service"
 [UNIT] = [block.text for block in blocks_of("ini") if block.note == NAME]
@@ -19,13 +18,9 @@ def test_systemd_finds_nothing_wrong_in_the_service(tmp_path: Path, environment:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     (tmp_path / NAME).write_text(UNIT.replace("%h/.local/bin/apimart", str(program)))
-    ended = subprocess.run(
+    ended = run_program(
         [need("systemd-analyze"), "--user", "verify", str(tmp_path / NAME)],
         env={**environment, "XDG_RUNTIME_DIR": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 

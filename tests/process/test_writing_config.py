@@ -4,18 +4,13 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, KEY_ID, Run, Spawn
-
-# pexpect forks; the sandbox that is answered from a thread here holds no lock that the child could miss.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-Write = Callable[..., Path]
+from support.running import KEY, KEY_ID, Run, Spawn, Write, run_program
 
 pytestmark = pytest.mark.measured
 
@@ -32,23 +27,16 @@ def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, home: Path, umask: str
 ) -> None:
     """Whatever umask it is given: a key that is said to be kept can be read again."""
-    ended = subprocess.run(
+    ended = run_program(
         ["bash", "-c", f'umask {umask}; exec "$0" login', command],
         env={**environment, "APIMART_BASE_URL": sandbox.url},
         input=KEY,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     folder = home / ".config" / "apimart"
     assert {path.name: mode(path) for path in (folder.parent, folder, *folder.iterdir())} == {
-        ".config": 0o700,
-        "apimart": 0o700,
-        "config.toml": 0o600,
-        "config.toml.lock": 0o600,
-    }
+        ".config": 0o700, "apimart": 0o700, "config.toml": 0o600, "config.toml.lock": 0o600,
+    }  # fmt: skip
 
 
 # --- files that are mounted by themselves -----------------------------------------------------------------------
@@ -66,15 +54,11 @@ def run_mounted(command: str, environment: Mapping[str, str], sandbox: Sandbox, 
     """Run commands after `prepare`, a shell script that mounts, in a mount namespace that ends with it."""
 
     def start(prepare: str, *arguments: str, input: str = "") -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        return run_program(
             ["unshare", "-m", "sh", "-ec", f'{prepare}\nexec "$0" "$@"', command, *arguments],
             env={**environment, "APIMART_BASE_URL": sandbox.url},
             input=input,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=30,
             cwd=tmp_path,
-            check=False,
         )
 
     return start
@@ -183,15 +167,11 @@ def test_a_working_folder_that_is_gone_is_told_as_such(
     """A relative APIMART_CONFIG leads nowhere there; nothing of it is said to be about standard output."""
     gone = tmp_path / "gone"
     gone.mkdir()
-    ended = subprocess.run(
+    ended = run_program(
         ["bash", "-c", 'rmdir "$PWD"; exec "$0" "$@"', command, *arguments.split()],
         env={**environment, "APIMART_CONFIG": "config.toml", "APIMART_BASE_URL": sandbox.url},
         input=KEY,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
         cwd=gone,
-        check=False,
     )
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
@@ -201,14 +181,7 @@ def test_a_working_folder_that_is_gone_is_told_as_such(
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        "login",
-        "logout",
-        "config set min 5",
-        "config unset min",
-        "profiles rename work home",
-    ],
+    "line", ["login", "logout", "config set min 5", "config unset min", "profiles rename work home"]
 )
 def test_nothing_inside_the_sandbox_changes_the_file_of_the_user(run: Run, write_config: Write, line: str) -> None:
     """A key to try with would replace a real one: exit 2, with the way to try it on another file."""

@@ -13,27 +13,25 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
-from support.runner import Played, commands_in, lay_traps, play, pretend_installed, python_that_is_offline
+from support.runner import (
+    Played,
+    checkout_that_is_offline,
+    commands_in,
+    lay_traps,
+    play,
+    pretend_installed,
+    python_that_is_offline,
+)
 from support.running import KEY, Serve, Write, connected
 from support.schemas import held_against
 
 ACTION = ROOT / "action.yml"
 
 HOSTILE = [
-    "5; touch gone",
-    "$(touch gone)",
-    "`touch gone`",
-    "'\"",
-    "5\n::error::x",
-    "${{ secrets.A }}",
-    "--help",
-    "5 6",
-]
+    "5; touch gone", "$(touch gone)", "`touch gone`", "'\"", "5\n::error::x", "${{ secrets.A }}", "--help", "5 6",
+]  # fmt: skip
 
 MODULES = {"apimart_cli.py", "venv.py", "pip.py", "typer.py", "json.py"}
-
-Use = Callable[..., Played]
-
 
 Use = Callable[..., Played]
 
@@ -67,33 +65,21 @@ def use(runner: Path, workspace: Path, command: str, environment: Mapping[str, s
     return in_job
 
 
-def test_it_is_installed_from_its_own_checkout(
-    runner: Path, workspace: Path, environment: Mapping[str, str], sandbox: Sandbox
+def test_it_is_installed_from_its_own_checkout_and_no_module_of_the_job_is_loaded(
+    runner: Path, environment: Mapping[str, str], serve: Serve, tmp_path: Path
 ) -> None:
-    """The first use makes an environment and installs apimart in it; the second finds it there."""
+    """The first use makes an environment; the second finds it there. Wherever the job's variables lead Python."""
     python = python_that_is_offline(runner)
-    env = {**environment, **connected(sandbox)}
-    first = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=workspace)
-    assert (first.code, first.outputs.get("verdict")) == (0, "pass"), first.log
+    action = checkout_that_is_offline(tmp_path / "ours") / ACTION.name
+    checkout, stolen = tmp_path / "hostile", tmp_path / "stolen"
+    env = {**environment, **lay_traps(checkout, stolen)}
+    for remain, used, ended in (("5", python, (0, "pass")), ("4.9", runner / "missing", (ExitCode.BELOW, "below"))):
+        variables = {**env, **connected(serve(key=Funds(Decimal(remain), Decimal(0))))}
+        played = play(action, {"min": "5", "python": str(used)}, env=variables, folder=runner, workspace=checkout)
+        assert (played.code, played.outputs.get("verdict")) == ended, played.log
+        assert not stolen.exists(), stolen.read_text()
     [installed] = runner.glob("apimart-*/lib/python*/site-packages/apimart_cli/cli.py")
     assert installed.read_bytes() == (ROOT / "apimart_cli" / "cli.py").read_bytes()
-    second = play(ACTION, {"min": "50", "python": f"{runner}/missing"}, env=env, folder=runner, workspace=workspace)
-    assert (second.code, second.outputs["verdict"]) == (ExitCode.BELOW, "below")
-
-
-@pytest.mark.parametrize(("remain", "code"), [("4.9", ExitCode.BELOW), ("5", ExitCode.OK)])
-def test_no_module_of_the_checkout_is_loaded(
-    remain: str, code: ExitCode, runner: Path, environment: Mapping[str, str], serve: Serve, tmp_path: Path
-) -> None:
-    """Not while it is installed, nor while it checks, wherever the variables of the job lead Python."""
-    python = python_that_is_offline(runner)
-    checkout = tmp_path / "hostile"
-    gateway = serve(key=Funds(Decimal(remain), Decimal(0)))
-    env = {**environment, **connected(gateway), **lay_traps(checkout, tmp_path / "stolen")}
-    for _ in ("installed", "found"):
-        played = play(ACTION, {"min": "5", "python": str(python)}, env=env, folder=runner, workspace=checkout)
-        assert played.code == code, played.log
-        assert not (tmp_path / "stolen").exists(), (tmp_path / "stolen").read_text()
 
 
 def test_a_failed_installation_stops_the_job(
@@ -113,13 +99,8 @@ def test_enough_lets_the_job_go_on(use: Use, sandbox: Sandbox) -> None:
     assert played.log == "PASS default/spendable: 10.5 left (limited by key), at least 5 required\n"
     readings = played.outputs["readings"]
     assert played.outputs == {
-        "verdict": "pass",
-        "exit-code": "0",
-        "remaining": "10.5",
-        "used": "2.3",
-        "stopped-by": "",
-        "readings": readings,
-    }
+        "verdict": "pass", "exit-code": "0", "remaining": "10.5", "used": "2.3", "stopped-by": "", "readings": readings,
+    }  # fmt: skip
     assert '"limited_by":"key"' in readings
     assert played.summary.startswith("\n### Balance: pass\n")
 
@@ -196,10 +177,13 @@ def test_profiles_are_named_one_a_line(use: Use, sandbox: Sandbox, write_config:
     assert played.outputs["stopped-by"] == "a/key\n$(touch gone);'/key"
 
 
-@pytest.mark.parametrize("name", ["min", "max-used", "min-runway", "scope", "profiles", "on-unlimited", "timeout"])
-def test_an_input_is_never_run(name: str, use: Use, sandbox: Sandbox, workspace: Path) -> None:
+INPUTS = ("min", "max-used", "min-runway", "scope", "profiles", "on-unlimited", "timeout")
+
+
+@pytest.mark.parametrize(("name", "one"), list(zip(INPUTS, HOSTILE, strict=False)))
+def test_an_input_is_never_run(name: str, one: str, use: Use, sandbox: Sandbox, workspace: Path) -> None:
     """Whatever is given is one value, and a wrong one: a usage error, no file, no command of the runner but ours."""
-    for hostile in HOSTILE:
+    for hostile in (one, "--help", " ".join(HOSTILE), "\n".join(reversed(HOSTILE))):
         played = use({"min": "5", name: hostile}, **connected(sandbox))
         assert played.code == ExitCode.USAGE, played.log
         assert {command.name for command in commands_in(played.log)} == {"error"}
@@ -232,11 +216,12 @@ def test_what_builds_the_package_has_no_key(
     given = {"DEPLOY_KEY": KEY, "APIMART_KEY_OF_WORK": KEY, "PIP_INDEX_URL": "https://other.example/", "PIP_PRE": "1"}
     network = {"HTTPS_PROXY": "http://proxy.example:1", "no_proxy": "127.0.0.1", "SSL_CERT_FILE": certifi.where()}
     env = {**environment, **connected(sandbox), **given, **network}
-    played = play(ACTION, inputs, env=env, folder=runner, workspace=workspace)
+    action = checkout_that_is_offline(tmp_path / "ours") / ACTION.name
+    played = play(action, inputs, env=env, folder=runner, workspace=workspace)
     assert played.code == 0, played.log
     seen = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     installing = [found for words, found in seen if "install" in words and not any("few" in word for word in words)]
-    assert installing
+    assert len(installing) == 2
     for found in installing:
         assert KEY not in str(found)
         assert {name: found.get(name) for name in network} == network

@@ -21,6 +21,7 @@ import yaml
 from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 from support.places import ROOT
 from support.programs import need
 from support.running import KEY, Run, Serve, started_processes
@@ -52,13 +53,9 @@ def checker(environment: Mapping[str, str], tmp_path: Path) -> Checker:
         checked = tmp_path / Path(last).name
         checked.write_text(text.replace(right, wrong), encoding="utf-8")
         ended = subprocess.run(
-            [need(program), *map(str, options), str(checked)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=120,
-            check=False,
-        )
+            [need(program), *map(str, options), str(checked)], env=environment, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=120, check=False,
+        )  # fmt: skip
         return ended.returncode
 
     return exit_code
@@ -104,10 +101,8 @@ def test_a_pod_may_do_no_more_than_it_must(kind: str) -> None:
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
     assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
     # A key is never in a manifest.
     for variable in container["env"]:
         assert ("KEY" in variable["name"]) == ("valueFrom" in variable)
@@ -129,7 +124,7 @@ def test_the_job_fails_where_too_little_is_left(remain: str, code: ExitCode, run
 
 
 @pytest.fixture
-def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Iterator[Mapping[str, Any]]:
+def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path, forks: Forks) -> Iterator[Mapping[str, Any]]:
     """The exporter as the Deployment starts it, with its volumes in a folder; the container, and where it listens."""
     [container] = _pods()["Deployment"]["containers"]
     [port] = free_ports(1)
@@ -141,7 +136,7 @@ def pod(environment: Mapping[str, str], sandbox: Sandbox, tmp_path: Path) -> Ite
     moved["APIMART_HISTORY"] = str(folder / "history" / "history.db")
     arguments = [argument.replace("/etc/apimart", str(folder)) for argument in container["args"]]
     arguments[arguments.index("--listen=:9899")] = f"--listen=127.0.0.1:{port}"
-    with started_processes(tmp_path) as start:
+    with started_processes(tmp_path, forks) as start:
         process = start(["apimart", *arguments], moved)
         yield {"container": container, "url": f"https://127.0.0.1:{port}", "process": process, "folder": folder}
 

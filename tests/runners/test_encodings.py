@@ -26,16 +26,9 @@ from support.running import Write, connected
     ],
 )
 def test_a_runner_reads_it(
-    output: str,
-    options: tuple[str, ...],
-    code: int,
-    start: str,
-    encoding: str,
-    command: str,
-    environment: Mapping[str, str],
-    sandbox: Sandbox,
-    write_config: Write,
-) -> None:
+    output: str, options: tuple[str, ...], code: int, start: str, encoding: str, command: str,
+    environment: Mapping[str, str], sandbox: Sandbox, write_config: Write,
+) -> None:  # fmt: skip
     """In another encoding no annotation would be found, and no variable."""
     key = connected(sandbox)["APIMART_API_KEY"]
     write_config(f'[profiles."café"]\napi_key = "{key}"\nunit = "€"\n')

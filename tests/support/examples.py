@@ -22,14 +22,8 @@ def asked(program: str, *arguments: str | Path, env: Mapping[str, str] | None = 
     """Run a program that checks a file, and return all that it says; fail where it finds fault."""
     command: Sequence[str] = [need(program), *map(str, arguments)]
     ended = subprocess.run(
-        command,
-        env={"PATH": PLACES, "HOME": os.devnull, "LANG": "C.UTF-8", **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+        command, env={"PATH": PLACES, "HOME": os.devnull, "LANG": "C.UTF-8", **(env or {})}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=60, check=False,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stdout
     return ended.stdout

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from support.forked import Forks
 from support.processes import wait_until
 
 
@@ -100,13 +101,13 @@ Start = Callable[..., Exporter]
 
 
 @contextmanager
-def exporters(command: str, environment: Mapping[str, str], folder: Path) -> Iterator[Start]:
+def exporters(command: str, environment: Mapping[str, str], folder: Path, forks: Forks) -> Iterator[Start]:
     """Give what starts exporters on free ports; they end with the block."""
     started: list[Exporter] = []
 
-    def start(*options: str, env: Mapping[str, str] | None = None, waits: bool = True) -> Exporter:
+    def start(*options: str, env: Mapping[str, str] | None = None, waits: bool = True, forked: bool = True) -> Exporter:
         listen: Sequence[str] = () if "--listen" in options else ("--listen", "127.0.0.1:0")
-        process = subprocess.Popen(
+        process = (forks.process if forked else subprocess.Popen)(
             [command, "exporter", *listen, *options],
             # The sandbox may be asked as often as somebody likes.
             env={**environment, "APIMART_SANDBOX": "1", **(env or {})},

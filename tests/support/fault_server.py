@@ -3,12 +3,13 @@
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Self
+
+from support.stopwatch import Stopwatch
 
 
 class Door(Enum):
@@ -121,19 +122,15 @@ class FaultServer:
     """
 
     def __init__(
-        self,
-        scripts: Sequence[Script],
-        *,
-        account: Sequence[Script] | None = None,
-        door: Door = Door.OPEN,
+        self, scripts: Sequence[Script], *, account: Sequence[Script] | None = None, door: Door = Door.OPEN,
         other: "FaultServer | None" = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.contacts = 0
         """How many clients were let in."""
         self.heads: list[bytes] = []
         """The questions, each up to the end of its headers."""
-        self.first_contact: float | None = None
-        """When the first client was let in, by the monotonic clock."""
+        self.since_contact: Stopwatch | None = None
+        """Runs from when the first client was let in."""
         self._scripts = {False: scripts, True: scripts if account is None else account}
         self._played: Counter[bool] = Counter()
         self._choosing = threading.Lock()
@@ -199,7 +196,7 @@ class FaultServer:
                 peer.close()
                 return
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.first_contact = self.first_contact or time.monotonic()
+            self.since_contact = self.since_contact or Stopwatch()
             self._sockets.append(peer)
             # Counted before it is served: who has an answer finds its contact counted.
             self.contacts += 1

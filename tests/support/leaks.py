@@ -16,10 +16,11 @@ def find_key(output: str, key: str) -> list[str]:
 
     Letter case is ignored, and so is everything but letters and digits, so that a key with spaces in it is found.
     """
-    views = [view.casefold() for view in _views(output)]
-    squeezed = [_alphanumeric(view) for view in views]
-    found = [form for form, needle in _needles(key) if any(needle in view for view in views)]
-    return found + [form for form, needle in _needles(_alphanumeric(key)) if any(needle in view for view in squeezed)]
+    views = dict.fromkeys(view.casefold() for view in _views(output))
+    # With what no needle has between them.
+    whole, squeezed = "\0".join(views), "\0".join(dict.fromkeys(map(_alphanumeric, views)))
+    found = [form for form, needle in _needles(key) if needle in whole]
+    return found + [form for form, needle in _needles(_alphanumeric(key)) if needle in squeezed]
 
 
 @cache
@@ -67,4 +68,4 @@ def _numbers(output: str) -> Iterator[str]:
 
 
 def _alphanumeric(text: str) -> str:
-    return "".join(character for character in text if character.isalnum())
+    return "".join(filter(str.isalnum, text))

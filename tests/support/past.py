@@ -13,17 +13,9 @@ from support.running import KEY_ID
 
 
 def write_past(
-    path: Path,
-    host: str,
-    *,
-    days: float,
-    spent_per_day: str,
-    scope: Scope = Scope.KEY,
-    remain: str | None = "10.5",
-    used: str = "2.3",
-    key_id: str = KEY_ID,
-    profile: str = "default",
-) -> None:
+    path: Path, host: str, *, days: float, spent_per_day: str, scope: Scope = Scope.KEY, remain: str | None = "10.5",
+    used: str = "2.3", key_id: str = KEY_ID, profile: str = "default",
+) -> None:  # fmt: skip
     """Write a reading every six hours, of an even spend that ends a minute ago at `remain` and `used`."""
     end = datetime.now(UTC) - timedelta(minutes=1)
     past = []

@@ -3,13 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from apimart_cli.errors import (
-    ApimartError,
-    AuthError,
-    BadResponseError,
-    PaymentRequiredError,
-    UnavailableError,
-)
+from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
 from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope
 
@@ -19,13 +13,10 @@ MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 def balance_of(remain: str | None, used: str, **credits: str | None) -> Balance:
     """A balance of the key, from the texts of its amounts; None is unlimited."""
     return Balance(
-        scope=Scope.KEY,
-        remain_balance=None if remain is None else Decimal(remain),
-        used_balance=Decimal(used),
-        unlimited_quota=remain is None,
-        fetched_at=MOMENT,
+        scope=Scope.KEY, remain_balance=None if remain is None else Decimal(remain), used_balance=Decimal(used),
+        unlimited_quota=remain is None, fetched_at=MOMENT,
         **{name: None if text is None else Decimal(text) for name, text in credits.items()},
-    )
+    )  # fmt: skip
 
 
 EXPECTED: dict[str, Balance | ApimartError] = {

@@ -27,6 +27,9 @@ print("pids", os.getpid(), bred, ".", flush=True)
 """
 """A program that starts another one and tells the numbers of both; format it with one of KINDS."""
 
+LONGEST = 40.0
+"""Seconds after which a process hangs, however busy the machine is. What tests start sleeps longer."""
+
 KINDS = ("child", "group", "session", "orphan")
 """How far a process may go away from whoever started it: not at all, into a process group or a session of its own, or
 so far that its parent has ended."""
@@ -45,7 +48,7 @@ def is_running(pid: int) -> bool:
     return state(pid) not in {"", "Z"}
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = LONGEST) -> None:
     """Return as soon as `condition` holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

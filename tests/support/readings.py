@@ -24,25 +24,14 @@ LONGEST = "999999999999999.123456789012345678901234"
 
 
 def reading(
-    remain: str | None = "10.5",
-    used: str = "2.3",
-    *,
-    profile: str = "default",
-    scope: Scope = Scope.KEY,
-    unit: str | None = None,
-    key_id: str | None = None,
-    host: str = "",
-    **credits: str,
-) -> Reading:
+    remain: str | None = "10.5", used: str = "2.3", *, profile: str = "default", scope: Scope = Scope.KEY,
+    unit: str | None = None, key_id: str | None = None, host: str = "", **credits: str,
+) -> Reading:  # fmt: skip
     """A reading with this much left, or an unlimited one."""
     balance = Balance(
-        scope=scope,
-        remain_balance=None if remain is None else Decimal(remain),
-        used_balance=Decimal(used),
-        unlimited_quota=remain is None,
-        fetched_at=MOMENT,
-        **{name: Decimal(text) for name, text in credits.items()},
-    )
+        scope=scope, remain_balance=None if remain is None else Decimal(remain), used_balance=Decimal(used),
+        unlimited_quota=remain is None, fetched_at=MOMENT, **{name: Decimal(text) for name, text in credits.items()},
+    )  # fmt: skip
     return Reading(profile, scope, unit, balance, key_id, host)
 
 

@@ -5,15 +5,21 @@ after the code under test, with which it shares nothing.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from support.places import ROOT
+from support.running import run_program
 
 COMMANDS = frozenset({
     "stop-commands", "set-env", "set-output", "save-state", "add-mask", "add-path", "add-matcher", "remove-matcher",
@@ -112,12 +118,14 @@ no-index = yes
 root-user-action = ignore
 [install]
 no-deps = yes
-no-build-isolation = no
 """
-"""Settings of pip: it builds with what is there. To it, a `no` that is no is one, too."""
+"""Settings of pip: it installs with what is there."""
+
+INSTALLED_FROM = ("action.yml", "ci", "pyproject.toml", "README.md", "LICENSE", "apimart_cli", "man", "completions")
+"""What an installation needs of a checkout, but for the pins."""
 
 PYTHON = """#!/bin/sh
-'{python}' "$@" || exit
+'{python}' "$@" {options} || exit
 for last; do :; done
 cp '{settings}' "$last/pip.conf"
 for folder in "$last"/lib/python*/site-packages; do
@@ -128,16 +136,39 @@ done
 """A Python that makes environments with the packages of this one, so that nothing has to be fetched."""
 
 
-def python_that_is_offline(folder: Path) -> Path:
+def python_that_is_offline(folder: Path, pip_conf: str = OFFLINE) -> Path:
     """Make such a Python; a `sitecustomize.py` beside it is in the environments, too."""
     settings, python = folder / "pip.conf", folder / "python"
-    settings.write_text(OFFLINE, encoding="utf-8")
+    settings.write_text(pip_conf, encoding="utf-8")
     text = PYTHON.format(
-        python=sys.executable, packages=sysconfig.get_path("purelib"), settings=settings, folder=folder
+        python=sys.executable,
+        # What this one has is there: unpacking pip once more takes most of the time.
+        options="--without-pip" if find_spec("pip") else "",
+        packages=sysconfig.get_path("purelib"),
+        settings=settings,
+        folder=folder,
     )
     python.write_text(text, encoding="utf-8")
     python.chmod(0o755)
     return python
+
+
+def checkout_that_is_offline(folder: Path) -> Path:
+    """Copy the checkout, and pin what is installed here: pip finds it there, and fetches nothing.
+
+    It looks at no hash of what is installed already.
+    """
+    for name in INSTALLED_FROM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, folder)
+    (folder / "requirements").mkdir()
+    for name, package in (("run", "requests"), ("build", "hatchling")):
+        pinned = f"{package}=={version(package)} --hash=sha256:{'0' * 64}\n"
+        (folder / "requirements" / f"{name}.txt").write_text(pinned, encoding="utf-8")
+    return folder
 
 
 def pretend_installed(folder: Path, action: Path, command: str) -> None:
@@ -145,7 +176,7 @@ def pretend_installed(folder: Path, action: Path, command: str) -> None:
 
     Its Python is the one that runs this: found by its own path, or it would not know what is installed beside it.
     """
-    ended = subprocess.run(["cksum"], input=str(action.parent), capture_output=True, encoding="utf-8", check=True)
+    ended = run_program(["cksum"], input=str(action.parent), check=True)
     installed = folder / f"apimart-{ended.stdout.split()[0]}" / "bin" / "apimart"
     installed.parent.mkdir(parents=True)
     installed.symlink_to(command)
@@ -175,12 +206,9 @@ def lay_traps(checkout: Path, log: Path) -> dict[str, str]:
         for name in (*names, "apimart_cli/__init__", "apimart_cli/__main__"):
             (folder / f"{name}.py").write_text(TRAP.format(log=str(log)), encoding="utf-8")
     return {
-        "PYTHONPATH": ".",
-        "PYTHONUSERBASE": str(checkout),
-        "PYTHONSTARTUP": "requests.py",
-        "PYTHONWARNINGS": "error::requests.Warning",
-        **_lay_packages(checkout, TRAP.format(log=str(log))),
-    }
+        "PYTHONPATH": ".", "PYTHONUSERBASE": str(checkout), "PYTHONSTARTUP": "requests.py",
+        "PYTHONWARNINGS": "error::requests.Warning", **_lay_packages(checkout, TRAP.format(log=str(log))),
+    }  # fmt: skip
 
 
 def _lay_packages(checkout: Path, module: str) -> dict[str, str]:
@@ -203,17 +231,11 @@ def _lay_packages(checkout: Path, module: str) -> dict[str, str]:
         (checkout / folder).mkdir(parents=True)
         (checkout / folder / "pip.conf").write_text(settings, encoding="utf-8")
     return {
-        "PIP_REQUIREMENT": str(wanted),
-        "PIP_FIND_LINKS": "wheels",
-        "PIP_CONSTRAINT": str(wanted),
-        "PIP_CONFIG_FILE": "config/pip/pip.conf",
-        "PIP_CACHE_DIR": "cache",
-        "PIP_INDEX_URL": "http://127.0.0.1:9/",
-        "HOME": str(checkout / "home"),
-        "XDG_CONFIG_HOME": str(checkout / "config"),
-        "XDG_CONFIG_DIRS": str(checkout / "machine"),
-        "UV_FIND_LINKS": "wheels",
-    }
+        "PIP_REQUIREMENT": str(wanted), "PIP_FIND_LINKS": "wheels", "PIP_CONSTRAINT": str(wanted),
+        "PIP_CONFIG_FILE": "config/pip/pip.conf", "PIP_CACHE_DIR": "cache", "PIP_INDEX_URL": "http://127.0.0.1:9/",
+        "HOME": str(checkout / "home"), "XDG_CONFIG_HOME": str(checkout / "config"),
+        "XDG_CONFIG_DIRS": str(checkout / "machine"), "UV_FIND_LINKS": "wheels",
+    }  # fmt: skip
 
 
 class Played(NamedTuple):
@@ -246,7 +268,7 @@ def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], fol
         for file in files.values():
             file.write_text("")
         variables = {name: _evaluated(str(value), contexts) for name, value in step.get("env", {}).items()}
-        ended = subprocess.run(
+        ended = run_program(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
             env={
                 **env,
@@ -259,12 +281,8 @@ def play(action: Path, inputs: Mapping[str, str], *, env: Mapping[str, str], fol
                 "CI": "true",
             },
             cwd=workspace,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             timeout=120,
-            check=False,
         )
         log += ended.stdout
         summary += files["GITHUB_STEP_SUMMARY"].read_text("utf-8")

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pexpect
 
 from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
+from support.forked import Forks
 
 KEY = "sk-test-Zq7Wm3Xc9Vb1Nk5Lp8"
 """The key that tests send. No part of it is a word, so that any piece of it in an output is a leak."""
@@ -67,22 +68,37 @@ def connected(sandbox: Sandbox, key: str = KEY) -> dict[str, str]:
     return {"APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": key}
 
 
+def run_program(
+    arguments: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    input: str | None = None,
+    timeout: float = 60,
+    check: bool = False,
+    **options: Any,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end, with nothing on standard input but `input`, and what it writes captured as text."""
+    stdin = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **stdin, **options}
+    return subprocess.run(arguments, env=env, encoding="utf-8", timeout=timeout, check=check, **streams)
+
+
 @contextmanager
 def started_processes(
-    tmp_path: Path,
+    tmp_path: Path, forks: Forks | None = None
 ) -> Iterator[Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]]:
-    """Give what starts programs with their output in pipes; they end with the block."""
+    """Give what starts programs, with their output in pipes and forked where that can be; they end with the block."""
     started: list[subprocess.Popen[str]] = []
 
     def start(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
+        process = (subprocess.Popen if forks is None else forks.process)(
             arguments,
             env=environment,
+            cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            cwd=tmp_path,
         )
         started.append(process)
         return process
@@ -90,7 +106,4 @@ def started_processes(
     yield start
     for process in started:
         process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
+        process.communicate()

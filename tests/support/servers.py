@@ -34,13 +34,9 @@ def running(arguments: Sequence[str], *, port: int, folder: Path) -> Iterator[No
     log = folder / "output"
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+            arguments, cwd=folder, env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
     try:
         _wait_for(port, process, log)
         yield

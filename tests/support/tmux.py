@@ -1,13 +1,13 @@
 """A terminal in tmux, which knows what its programs have turned on."""
 
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from support.processes import wait_until
+from support.running import run_program
 
 
 class Tmux:
@@ -20,9 +20,7 @@ class Tmux:
 
     def __call__(self, *arguments: str) -> str:
         """Give one command to tmux, and return what it prints."""
-        ended = subprocess.run(
-            [*self._call, *arguments], env=self._environment, capture_output=True, text=True, timeout=20, check=True
-        )
+        ended = run_program([*self._call, *arguments], env=self._environment, check=True)
         return ended.stdout
 
     def type(self, *keys: str) -> None:

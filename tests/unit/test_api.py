@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from traceback import walk_tb
 from typing import Any
@@ -29,9 +29,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.places import ROOT
-from support.running import KEY
-
-Serve = Callable[..., Sandbox]
+from support.running import KEY, Serve
 
 
 def test_a_balance_is_fetched(sandbox: Sandbox) -> None:
@@ -50,18 +48,14 @@ def test_an_unlimited_balance_has_no_amount(serve: Serve) -> None:
     assert (balance.remain_balance, balance.unlimited_quota) == (None, True)
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind", "code"),
-    [
-        (Fault.UNAUTHORIZED, AuthError, ExitCode.AUTH),
-        (Fault.UNKNOWN_KEY, AuthError, ExitCode.AUTH),
-        (Fault.PAYMENT_REQUIRED, PaymentRequiredError, ExitCode.BELOW),
-        (Fault.SERVER_ERROR, UnavailableError, ExitCode.UNAVAILABLE),
-        (Fault.TIMEOUT, UnavailableError, ExitCode.UNAVAILABLE),
-        (Fault.MALFORMED, BadResponseError, ExitCode.BAD_RESPONSE),
-        (Fault.HTML, BadResponseError, ExitCode.BAD_RESPONSE),
-    ],
-)
+@pytest.mark.parametrize(("fault", "kind", "code"), [
+    (Fault.UNAUTHORIZED, AuthError, ExitCode.AUTH), (Fault.UNKNOWN_KEY, AuthError, ExitCode.AUTH),
+    (Fault.PAYMENT_REQUIRED, PaymentRequiredError, ExitCode.BELOW),
+    (Fault.SERVER_ERROR, UnavailableError, ExitCode.UNAVAILABLE),
+    (Fault.TIMEOUT, UnavailableError, ExitCode.UNAVAILABLE),
+    (Fault.MALFORMED, BadResponseError, ExitCode.BAD_RESPONSE),
+    (Fault.HTML, BadResponseError, ExitCode.BAD_RESPONSE),
+])  # fmt: skip
 def test_every_failure_is_an_error_to_catch(
     serve: Serve, fault: Fault, kind: type[ApimartError], code: ExitCode
 ) -> None:
@@ -81,26 +75,23 @@ def test_mistakes_are_errors_too() -> None:
         fetch_balance("")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "told"),
-    [
-        ("api_key", None, "api_key: must be a string, not NoneType"),
-        ("api_key", KEY.encode(), "api_key: must be a string, not bytes"),
-        ("api_key", 5, "api_key: must be a string, not int"),
-        ("scope", None, "scope: must be a string, not NoneType"),
-        ("scope", ["key"], "scope: must be a string, not list"),
-        ("scope", "both", "scope: must be one of key, account, spendable"),
-        ("scope", "", "scope: must be one of key, account, spendable"),
-        ("base_url", None, "base_url: must be a string, not NoneType"),
-        ("base_url", b"https://gateway.example", "base_url: must be a string, not bytes"),
-        ("timeout", None, "timeout: must be a number, not NoneType"),
-        ("timeout", "10", "timeout: must be a number, not str"),
-        ("timeout", True, "timeout: must be a number, not bool"),
-        ("timeout", Decimal(10), "timeout: must be a number, not Decimal"),
-        ("timeout", 10**400, "timeout: the time limit must be more than 0 and at most 3600 seconds"),
-        ("timeout", math.nan, "timeout: the time limit must be more than 0 and at most 3600 seconds"),
-    ],
-)
+@pytest.mark.parametrize(("name", "value", "told"), [
+    ("api_key", None, "api_key: must be a string, not NoneType"),
+    ("api_key", KEY.encode(), "api_key: must be a string, not bytes"),
+    ("api_key", 5, "api_key: must be a string, not int"),
+    ("scope", None, "scope: must be a string, not NoneType"),
+    ("scope", ["key"], "scope: must be a string, not list"),
+    ("scope", "both", "scope: must be one of key, account, spendable"),
+    ("scope", "", "scope: must be one of key, account, spendable"),
+    ("base_url", None, "base_url: must be a string, not NoneType"),
+    ("base_url", b"https://gateway.example", "base_url: must be a string, not bytes"),
+    ("timeout", None, "timeout: must be a number, not NoneType"),
+    ("timeout", "10", "timeout: must be a number, not str"),
+    ("timeout", True, "timeout: must be a number, not bool"),
+    ("timeout", Decimal(10), "timeout: must be a number, not Decimal"),
+    ("timeout", 10**400, "timeout: the time limit must be more than 0 and at most 3600 seconds"),
+    ("timeout", math.nan, "timeout: the time limit must be more than 0 and at most 3600 seconds"),
+])  # fmt: skip
 def test_an_argument_of_another_type_is_a_usage_error(name: str, value: object, told: str) -> None:
     """It names the argument, and never its value: who mixes up two arguments may have put the key there."""
     arguments: dict[str, Any] = {"api_key": KEY, name: value}
@@ -191,13 +182,9 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def _modules_after(code: str, environment: Mapping[str, str]) -> set[str]:
     ended = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
-        env=environment,
-        capture_output=True,
-        encoding="ascii",
-        timeout=30,
-        check=True,
-    )
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], env=environment, capture_output=True,
+        encoding="ascii", timeout=30, check=True,
+    )  # fmt: skip
     return set(ended.stdout.split())
 
 
@@ -212,29 +199,22 @@ def test_importing_the_package_is_cheap(environment: Mapping[str, str]) -> None:
     assert [name for name in loaded if name.startswith("apimart_cli.")] == []
 
 
-@pytest.mark.parametrize(
-    ("names", "spared"),
-    [
-        ("ApimartError, ExitCode", {"requests", "typer", "rich", "json"}),
-        ("Balance", {"requests", "typer", "rich", "ssl"}),
-        ("fetch_balance", {"typer", "rich", "tomllib", "platformdirs"}),
-    ],
-)
+@pytest.mark.parametrize(("names", "spared"), [
+    ("ApimartError, ExitCode", {"requests", "typer", "rich", "json"}),
+    ("Balance", {"requests", "typer", "rich", "ssl"}),
+    ("fetch_balance", {"typer", "rich", "tomllib", "platformdirs"}),
+])  # fmt: skip
 def test_a_name_loads_what_it_needs_and_no_more(environment: Mapping[str, str], names: str, spared: set[str]) -> None:
     """Errors and values need no HTTP library; asking needs no command line."""
     loaded = _modules_after(f"from apimart_cli import {names}", environment)
     assert not loaded & spared
 
 
-@pytest.mark.parametrize(
-    ("arguments", "spared"),
-    [
-        (["--version"], {"requests", "rich", "tomllib", "platformdirs"}),
-        (["config", "path"], {"requests", "rich"}),
-        (["balance"], {"requests", "rich"}),
-        (["check", "--min", "x"], {"requests", "rich"}),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "spared"), [
+    (["--version"], {"requests", "rich", "tomllib", "platformdirs"}),
+    (["config", "path"], {"requests", "rich"}), (["balance"], {"requests", "rich"}),
+    (["check", "--min", "x"], {"requests", "rich"}),
+])  # fmt: skip
 def test_no_command_pays_for_another(environment: Mapping[str, str], arguments: list[str], spared: set[str]) -> None:
     """What a command does not need, it does not load: the HTTP library only to ask, Rich only for a table."""
     loaded = _modules_after(

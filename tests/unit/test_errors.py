@@ -25,17 +25,9 @@ from apimart_cli.errors import (
 def test_the_exit_codes_are_these() -> None:
     """The codes are public: none changes its meaning, none goes, and a new one is added here on purpose."""
     assert {code.name: code.value for code in ExitCode} == {
-        "OK": 0,
-        "INTERNAL": 1,
-        "USAGE": 2,
-        "BELOW": 3,
-        "AUTH": 4,
-        "UNAVAILABLE": 5,
-        "BAD_RESPONSE": 6,
-        "UNLIMITED": 7,
-        "NO_FORECAST": 8,
-        "INTERRUPTED": 130,
-    }
+        "OK": 0, "INTERNAL": 1, "USAGE": 2, "BELOW": 3, "AUTH": 4, "UNAVAILABLE": 5, "BAD_RESPONSE": 6, "UNLIMITED": 7,
+        "NO_FORECAST": 8, "INTERRUPTED": 130,
+    }  # fmt: skip
 
 
 _TREE = [

@@ -127,26 +127,14 @@ class Ground(NamedTuple):
 
 
 FOLDERS = [
-    Ground(0, 0, 0o700),
-    Ground(0, 0, 0o755),
-    Ground(0, 0, 0o775),
-    Ground(0, SHARED_GROUP, 0o775),
-    Ground(0, SHARED_GROUP, 0o750),
-    Ground(0, 0, 0o777),
-    Ground(0, 0, 0o1777),
-    Ground(0, SHARED_GROUP, 0o1775),
-    Ground(STRANGER, STRANGER, 0o700),
-    Ground(STRANGER, 0, 0o755),
-    Ground(STRANGER, STRANGER, 0o1777),
-]
+    Ground(0, 0, 0o700), Ground(0, 0, 0o755), Ground(0, 0, 0o775), Ground(0, SHARED_GROUP, 0o775),
+    Ground(0, SHARED_GROUP, 0o750), Ground(0, 0, 0o777), Ground(0, 0, 0o1777), Ground(0, SHARED_GROUP, 0o1775),
+    Ground(STRANGER, STRANGER, 0o700), Ground(STRANGER, 0, 0o755), Ground(STRANGER, STRANGER, 0o1777),
+]  # fmt: skip
 FILES = [
-    Ground(0, 0, 0o600),
-    Ground(0, 0, 0o660),
-    Ground(0, SHARED_GROUP, 0o620),
-    Ground(0, 0, 0o602),
-    Ground(STRANGER, STRANGER, 0o600),
-    Ground(STRANGER, 0, 0o400),
-]
+    Ground(0, 0, 0o600), Ground(0, 0, 0o660), Ground(0, SHARED_GROUP, 0o620), Ground(0, 0, 0o602),
+    Ground(STRANGER, STRANGER, 0o600), Ground(STRANGER, 0, 0o400),
+]  # fmt: skip
 
 
 def set_to(path: Path, ground: Ground) -> None:
@@ -290,17 +278,12 @@ class User(NamedTuple):
     pw_gid: int
 
 
-@pytest.mark.parametrize(
-    ("group", "others", "is_private"),
-    [
-        (Group("alice", []), [], True),
-        (Group("alice", ["alice"]), [], True),
-        (Group("alice", ["bob"]), [], False),
-        (Group("users", []), [], False),
-        (Group("alice", []), [User("bob", 1001, 1000)], False),
-        (Group("alice", []), [User("bob", 1001, 1001)], True),
-    ],
-)
+@pytest.mark.parametrize(("group", "others", "is_private"), [
+    (Group("alice", []), [], True), (Group("alice", ["alice"]), [], True), (Group("alice", ["bob"]), [], False),
+    (Group("users", []), [], False),
+    (Group("alice", []), [User("bob", 1001, 1000)], False),
+    (Group("alice", []), [User("bob", 1001, 1001)], True),
+])  # fmt: skip
 def test_the_group_of_one_user_is_private(
     monkeypatch: pytest.MonkeyPatch, group: Group, others: list[User], is_private: bool
 ) -> None:
@@ -663,12 +646,12 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "file").touch()
-    before = os.listdir("/proc/self/fd")
+    before = os.listdir("/dev/fd")
     for path in (tmp_path / "file", tmp_path / "open" / "file", tmp_path / "no" / "file", tmp_path / "file" / "file"):
         for find in (found, found_for_output):
             with suppress(UnsafeError, OSError), find(path, own_files()):
                 pass
-    assert os.listdir("/proc/self/fd") == before
+    assert os.listdir("/dev/fd") == before
 
 
 # --- told before anything is asked ------------------------------------------------------------------------------

@@ -36,18 +36,14 @@ def test_an_environment_of_pipx_takes_inject(prefix: Path, monkeypatch: pytest.M
     assert command_to_add("keyring>=25") == f"pipx inject {name} 'keyring>=25'"
 
 
-@pytest.mark.parametrize(
-    ("requirements", "words"),
-    [
-        ('{ name = "apimart-cli" }', "apimart-cli"),
-        ('{ name = "apimart-cli", directory = "/a b" }', "'/a b'"),
-        ('{ name = "apimart-cli", editable = "/src" }', "/src"),
-        ('{ name = "apimart-cli", git = "https://host/x.git" }', "git+https://host/x.git"),
-        ('{ name = "keyring" }, { name = "apimart-cli", path = "/x.whl" }', "/x.whl"),
-        ("", "apimart-cli"),
-        ('"text"', "apimart-cli"),
-    ],
-)
+@pytest.mark.parametrize(("requirements", "words"), [
+    ('{ name = "apimart-cli" }', "apimart-cli"),
+    ('{ name = "apimart-cli", directory = "/a b" }', "'/a b'"),
+    ('{ name = "apimart-cli", editable = "/src" }', "/src"),
+    ('{ name = "apimart-cli", git = "https://host/x.git" }', "git+https://host/x.git"),
+    ('{ name = "keyring" }, { name = "apimart-cli", path = "/x.whl" }', "/x.whl"),
+    ("", "apimart-cli"), ('"text"', "apimart-cli"),
+])  # fmt: skip
 def test_an_environment_of_uv_is_made_anew_with_what_it_had(prefix: Path, requirements: str, words: str) -> None:
     """From the same place, and with what was added before, as uv forgets that otherwise."""
     receipt(prefix, requirements)

@@ -8,54 +8,25 @@ import pytest
 from apimart_cli.text import QUOTE_LIMIT, quote, visible, without_commands
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "plain words, 10.5 left",
-        "ÄÖÜ ß é ñ 你好 日本 🙂",
-        "[red]markup[/red]",
-        "a # b ## c #1",
-        "a:b and [fe80::1]:443",
-        "desk-top and sk-abc",
-        "/home/me/task-runner/disk-usage/key.txt",
-        "a desk-top-publishing-program",
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "", "plain words, 10.5 left", "ÄÖÜ ß é ñ 你好 日本 🙂", "[red]markup[/red]", "a # b ## c #1",
+    "a:b and [fe80::1]:443", "desk-top and sk-abc", "/home/me/task-runner/disk-usage/key.txt",
+    "a desk-top-publishing-program",
+])  # fmt: skip
 def test_ordinary_text_is_left_alone(text: str) -> None:
     """Letters of any script, markup and punctuation are shown as they are."""
     assert visible(text) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\nb", "a\\x0ab"),
-        ("a\r\nb", "a\\x0d\\x0ab"),
-        ("a\tb", "a\\x09b"),
-        ("\x00", "\\x00"),
-        ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
-        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
-        ("\x7f", "\\x7f"),
-        ("\x85", "\\x85"),
-        ("\x9b31m", "\\x9b31m"),
-        ("\xad", "\\xad"),
-        ("\u200b", "\\u200b"),
-        ("\u200d", "\\u200d"),
-        ("\u2028", "\\u2028"),
-        ("\u2029", "\\u2029"),
-        ("\u202e", "\\u202e"),
-        ("\u2066", "\\u2066"),
-        ("\ufeff", "\\ufeff"),
-        ("\ud800", "\\ud800"),
-        ("\ue000", "\\ue000"),
-        ("\u0378", "\\u0378"),
-        ("e\u0301", "e\\u0301"),
-        ("\u20dd", "\\u20dd"),
-        ("\u115f\u1160\u2800\u3164\uffa0", "\\u115f\\u1160\\u2800\\u3164\\uffa0"),
-        ("\U000e0041", "\\U000e0041"),
-    ],
-)
+@pytest.mark.parametrize(("text", "shown"), [
+    ("a\nb", "a\\x0ab"), ("a\r\nb", "a\\x0d\\x0ab"), ("a\tb", "a\\x09b"), ("\x00", "\\x00"),
+    ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"), ("\x1b]0;title\x07", "\\x1b]0;title\\x07"), ("\x7f", "\\x7f"),
+    ("\x85", "\\x85"), ("\x9b31m", "\\x9b31m"), ("\xad", "\\xad"), ("\u200b", "\\u200b"), ("\u200d", "\\u200d"),
+    ("\u2028", "\\u2028"), ("\u2029", "\\u2029"), ("\u202e", "\\u202e"), ("\u2066", "\\u2066"), ("\ufeff", "\\ufeff"),
+    ("\ud800", "\\ud800"), ("\ue000", "\\ue000"), ("\u0378", "\\u0378"), ("e\u0301", "e\\u0301"), ("\u20dd", "\\u20dd"),
+    ("\u115f\u1160\u2800\u3164\uffa0", "\\u115f\\u1160\\u2800\\u3164\\uffa0"),
+    ("\U000e0041", "\\U000e0041"),
+])  # fmt: skip
 def test_characters_that_do_not_show_are_written_as_escapes(text: str, shown: str) -> None:
     """Controls, bidi and zero-width characters, surrogates, combining marks and blank letters become escapes."""
     assert visible(text) == shown
@@ -67,18 +38,13 @@ def test_every_wide_space_is_a_plain_one(space: str) -> None:
     assert visible(f"a{space}b") == "a b"
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("::error::boom", ":\\:error::boom"),
-        ("  ::set-output name=x::y", "  :\\:set-output name=x::y"),
-        ("word ::warning::", "word :\\:warning::"),
-        ("##[group]x", "#\\#[group]x"),
-        ("a##vso[task.complete]", "a#\\#vso[task.complete]"),
-        ("###[x]", "##\\#[x]"),
-        ("##teamcity[buildStop]", "#\\#teamcity[buildStop]"),
-    ],
-)
+@pytest.mark.parametrize(("text", "shown"), [
+    ("::error::boom", ":\\:error::boom"),
+    ("  ::set-output name=x::y", "  :\\:set-output name=x::y"),
+    ("word ::warning::", "word :\\:warning::"), ("##[group]x", "#\\#[group]x"),
+    ("a##vso[task.complete]", "a#\\#vso[task.complete]"), ("###[x]", "##\\#[x]"),
+    ("##teamcity[buildStop]", "#\\#teamcity[buildStop]"),
+])  # fmt: skip
 def test_commands_for_ci_runners_are_broken_up(text: str, shown: str) -> None:
     """A runner that reads the log finds no workflow command in it."""
     assert visible(text) == shown
@@ -99,20 +65,13 @@ def test_json_without_a_command_is_as_it_was(text: str) -> None:
     assert without_commands(json.dumps([text])) == json.dumps([text])
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("sk-abcd", "sk-..."),
-        ("key=sk-Ab_9-xyz, next", "key=sk-..., next"),
-        ("sk-one1234 and sk-two1234", "sk-... and sk-..."),
-        ("\x1bsk-abcd", "\\x1bsk-..."),
-        ("%3Dsk-abcd1234efgh5678", "%3Dsk-..."),
-        ("Bearersk-proj-abcd1234efgh5678-x", "Bearersk-..."),
-        ("--api-keysk-12345678-1234-1234-1234-123456789abc", "--api-keysk-..."),
-        ("'sk-ab.cdefghijklmnopqrst'", "'sk-...'"),
-        ("sk-abcd.efgh/ijkl", "sk-.../ijkl"),
-    ],
-)
+@pytest.mark.parametrize(("text", "shown"), [
+    ("sk-abcd", "sk-..."), ("key=sk-Ab_9-xyz, next", "key=sk-..., next"),
+    ("sk-one1234 and sk-two1234", "sk-... and sk-..."), ("\x1bsk-abcd", "\\x1bsk-..."),
+    ("%3Dsk-abcd1234efgh5678", "%3Dsk-..."), ("Bearersk-proj-abcd1234efgh5678-x", "Bearersk-..."),
+    ("--api-keysk-12345678-1234-1234-1234-123456789abc", "--api-keysk-..."),
+    ("'sk-ab.cdefghijklmnopqrst'", "'sk-...'"), ("sk-abcd.efgh/ijkl", "sk-.../ijkl"),
+])  # fmt: skip
 def test_whatever_looks_like_a_key_is_masked(text: str, shown: str) -> None:
     """A key that was typed where it does not belong is not repeated by the error about it."""
     assert visible(text) == shown

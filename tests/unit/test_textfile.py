@@ -168,17 +168,11 @@ def test_a_signal_that_ends_the_process_takes_the_unfinished_file_with_it(
         write_textfile(folder / "a.prom", "new 1\n")
 
 
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        ("apimart.txt", "does not end in .prom"),
-        ("apimart.prom.tmp", "does not end in .prom"),
-        ("apimart.PROM", "does not end in .prom"),
-        ("folder.prom", "is a folder"),
-        ("nowhere/apimart.prom", "there is no folder"),
-        ("file.prom/apimart.prom", "there is no folder"),
-    ],
-)
+@pytest.mark.parametrize(("name", "told"), [
+    ("apimart.txt", "does not end in .prom"), ("apimart.prom.tmp", "does not end in .prom"),
+    ("apimart.PROM", "does not end in .prom"), ("folder.prom", "is a folder"),
+    ("nowhere/apimart.prom", "there is no folder"), ("file.prom/apimart.prom", "there is no folder"),
+])  # fmt: skip
 def test_a_path_that_no_collector_would_read_is_a_mistake_on_the_command_line(
     folder: Path, name: str, told: str
 ) -> None:

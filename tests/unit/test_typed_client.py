@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 import apimart_cli
-from support.pages import Block, blocks_of
+from support.pages import blocks_of
 
 pytest.importorskip("mypy", reason="needs mypy, which is not installed")
 
@@ -62,53 +61,30 @@ except ConfigError as error:
     assert_type(error, ConfigError)
 """
 
-Check = Callable[[str], Sequence[str]]
+MISSPELT = {
+    "from apimart_cli import fetch_balanse": 'has no attribute "fetch_balanse"',
+    "import apimart_cli\napimart_cli.AuthErorr": 'has no attribute "AuthErorr"',
+    "from apimart_cli import fetch_balance\nfetch_balance('k').remaining": 'has no attribute "remaining"',
+    "from apimart_cli import fetch_balance\nfetch_balance('k', scope='both')": "incompatible type",
+}
+"""Programs with a mistake in an import, in an attribute, and among the scopes, and what is said of it."""
 
 
-@pytest.fixture
-def check(tmp_path: Path) -> Check:
-    """Return what mypy says about a file of somebody who uses the package, without its summary."""
-
-    def run(text: str) -> Sequence[str]:
-        path = tmp_path / "client.py"
-        path.write_text(text, encoding="utf-8")
-        ended = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", f"{path}"],
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-            check=False,
-        )
-        assert ended.returncode in {0, 1}, ended.stderr
-        return ended.stdout.splitlines()
-
-    return run
-
-
-def test_every_public_name_is_typed(check: Check) -> None:
-    """Imported, called and matched under mypy strict, with the types that the page names."""
-    names = ",\n    ".join(apimart_cli.__all__)
-    assert check(CLIENT.format(names=names)) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("from apimart_cli import fetch_balanse", 'has no attribute "fetch_balanse"'),
-        ("import apimart_cli\napimart_cli.AuthErorr", 'has no attribute "AuthErorr"'),
-        ("from apimart_cli import fetch_balance\nfetch_balance('k').remaining", 'has no attribute "remaining"'),
-        ("from apimart_cli import fetch_balance\nfetch_balance('k', scope='both')", "incompatible type"),
-    ],
-)
-def test_a_misspelt_name_is_an_error(check: Check, text: str, told: str) -> None:
-    """In an import, in an attribute, and among the scopes."""
-    [line, *_] = check(text)
-    assert "error: " in line
-    assert told in line
-
-
-@pytest.mark.parametrize("block", blocks_of("python"), ids=str)
-def test_the_programs_of_the_page_are_typed(check: Check, block: Block) -> None:
-    """As they stand there."""
-    assert check(block.text) == []
+def test_a_type_checker_knows_every_public_name(tmp_path: Path) -> None:
+    """Imported, called and matched under mypy strict, with the types of the page; a misspelt one is an error."""
+    pages = {f"page{number}": block.text for number, block in enumerate(blocks_of("python"))}
+    good = {"client": CLIENT.format(names=",\n    ".join(apimart_cli.__all__)), **pages}
+    texts = {**good, **{f"wrong{number}": text for number, text in enumerate(MISSPELT)}}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", *(f"{n}.py" for n in texts)],
+        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode in {0, 1}, ended.stderr
+    told = {name: [line for line in ended.stdout.splitlines() if line.startswith(f"{name}.py:")] for name in texts}
+    assert [told[name] for name in good] == [[]] * len(good)
+    for number, mistake in enumerate(MISSPELT.values()):
+        line = told[f"wrong{number}"][0]
+        assert "error: " in line
+        assert mistake in line

@@ -33,13 +33,8 @@ with atheris.instrument_imports(include=["apimart_cli", "hostile.oracle"]):
 THRESHOLDS = (None, None, *answers.THRESHOLDS)
 STATUSES = (201, 204, 301, 304, 400, 401, 402, 403, 404, 408, 418, 429, 500, 502, 503, 504, 599, 999)
 ENCODINGS: Sequence[Mapping[str, str]] = (
-    {},
-    {},
-    {},
-    {"Content-Encoding": "gzip"},
-    {"Content-Encoding": "identity"},
-    {"Content-Encoding": "br"},
-)
+    {}, {}, {}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "identity"}, {"Content-Encoding": "br"},
+)  # fmt: skip
 CONTROLS = 5
 """How many bytes in front of the body choose the rest of the question."""
 

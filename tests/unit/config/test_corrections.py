@@ -48,25 +48,19 @@ def test_a_mistake_says_what_was_meant(write_config: Write, text: str, fault: st
     assert KEY not in f"{error.message}{error.hint}"
 
 
-@pytest.mark.parametrize(
-    ("text", "reason", "hint"),
-    [
-        ("min: 5\n", "this is YAML", "the file is TOML, like: min = 5; a profile begins with [profiles.work]"),
-        ("# mine\n---\ndefault_profile: work\n", "this is YAML", 'like: default_profile = "work"; '),
-        (f"profiles:\n  work:\n    api_key: {KEY}\n", "this is YAML", "like: min = 5; "),
-        ("- a\n- b\n", "this is YAML", "like: min = 5; "),
-        (f'{{"profiles": {{"work": {{"api_key": "{KEY}"}}}}}}', "this is JSON", "the file is TOML, like: "),
-        ('{\n  "min": 5,\n', "this is JSON", "the file is TOML, like: min = 5; "),
-        (
-            "[profiles.work]\nmin = 5\n[profiles.home]\n[profiles.work]\n",
-            "[profiles.work] is there twice, again on line 4",
-            "put all of it under one of them",
-        ),
-        ("[profiles.'a b']\n[profiles.'a b']", '[profiles."a b"] is there twice, again on line 2', "under one of them"),
-        ("min = 5\nunit = 'USD'\nmin = 6\n", "min is set twice, again on line 3", "keep one of them"),
-        ("min 5", "Expected '=' after a key in a key/value pair (at line 1, ", "correct the file; strings need quotes"),
-    ],
-)
+@pytest.mark.parametrize(("text", "reason", "hint"), [
+    ("min: 5\n", "this is YAML", "the file is TOML, like: min = 5; a profile begins with [profiles.work]"),
+    ("# mine\n---\ndefault_profile: work\n", "this is YAML", 'like: default_profile = "work"; '),
+    (f"profiles:\n  work:\n    api_key: {KEY}\n", "this is YAML", "like: min = 5; "),
+    ("- a\n- b\n", "this is YAML", "like: min = 5; "),
+    (f'{{"profiles": {{"work": {{"api_key": "{KEY}"}}}}}}', "this is JSON", "the file is TOML, like: "),
+    ('{\n  "min": 5,\n', "this is JSON", "the file is TOML, like: min = 5; "),
+    ("[profiles.work]\nmin = 5\n[profiles.home]\n[profiles.work]\n", "[profiles.work] is there twice, again on line 4",
+     "put all of it under one of them"),
+    ("[profiles.'a b']\n[profiles.'a b']", '[profiles."a b"] is there twice, again on line 2', "under one of them"),
+    ("min = 5\nunit = 'USD'\nmin = 6\n", "min is set twice, again on line 3", "keep one of them"),
+    ("min 5", "Expected '=' after a key in a key/value pair (at line 1, ", "correct the file; strings need quotes"),
+])  # fmt: skip
 def test_what_is_no_toml_is_told_apart(write_config: Write, text: str, reason: str, hint: str) -> None:
     """Another language, a table or a name that is there twice; no value of the file is repeated."""
     path = write_config(text)

@@ -9,9 +9,7 @@ import pytest
 
 from apimart_cli.config.file import ConfigFile, config_path, read_config, require_config_path
 from apimart_cli.errors import ConfigError
-from support.running import KEY
-
-Write = Callable[..., Path]
+from support.running import KEY, Write
 
 WHOLE = f"""
 default_profile = "work"
@@ -50,22 +48,13 @@ def test_everything_in_the_file_is_read_as_it_was_written(write_config: Write) -
     """Values are kept as text, so that no amount is rounded and options, variables and file obey the same rules."""
     path = write_config(WHOLE)
     shared = {
-        "base_url": "https://gateway.example",
-        "timeout": "20",
-        "scope": "both",
-        "unit": "USD",
-        "min": "5",
+        "base_url": "https://gateway.example", "timeout": "20", "scope": "both", "unit": "USD", "min": "5",
         "max_used": "1000.50",
-    }
+    }  # fmt: skip
     ci = {
-        "api_key_env": "CI_KEY",
-        "base_url": "https://other.example/prefix",
-        "timeout": "2.50",
-        "scope": "account",
-        "unit": "CNY",
-        "min": "100",
-        "max_used": "0",
-    }
+        "api_key_env": "CI_KEY", "base_url": "https://other.example/prefix", "timeout": "2.50", "scope": "account",
+        "unit": "CNY", "min": "100", "max_used": "0",
+    }  # fmt: skip
     assert read() == ConfigFile(
         path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}, text=WHOLE
     )
@@ -86,24 +75,11 @@ def test_line_ends_of_windows_are_read(write_config: Write) -> None:
     assert read().profiles == {"work": {"unit": "USD"}}
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        ("0.30", "0.30"),
-        ("5", "5"),
-        ("-1", "-1"),
-        ("+5", "5"),
-        ("0x10", "16"),
-        ("1e-2", "0.01"),
-        ("1e99", "1" + "0" * 99),
-        ("1e100", "1E+100"),
-        ("1e-100", "1E-100"),
-        ("1e999999999999", "1E+999999999999"),
-        ("nan", "NaN"),
-        ("inf", "Infinity"),
-        ("-inf", "-Infinity"),
-    ],
-)
+@pytest.mark.parametrize(("number", "text"), [
+    ("0.30", "0.30"), ("5", "5"), ("-1", "-1"), ("+5", "5"), ("0x10", "16"), ("1e-2", "0.01"), ("1e99", "1" + "0" * 99),
+    ("1e100", "1E+100"), ("1e-100", "1E-100"), ("1e999999999999", "1E+999999999999"), ("nan", "NaN"),
+    ("inf", "Infinity"), ("-inf", "-Infinity"),
+])  # fmt: skip
 def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, text: str) -> None:
     """What a number means is judged later; here none is rounded, and none may fill the memory."""
     write_config(f"min = {number}")
@@ -113,54 +89,34 @@ def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, te
 SECONDS = "timeout must be a number of seconds, or a duration in quotes"
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "fault", "hint"),
-    [
-        ("api_key = 'sk-Zq7Wm3Xc'", 1, "api_key stands outside of the profiles", "move it under [profiles.work]"),
-        ("timout = 5", 1, "unknown name 'timout'", "did you mean timeout? use one of: default_profile, "),
-        ("mni = 5", 1, "unknown name 'mni'", "did you mean min? use one of: "),
-        ("xyzzy = 5", 1, "unknown name 'xyzzy'", "use one of: "),
-        ("[profile.work]", 1, "unknown table [profile.work]", "keys stand in a profile: [profiles.work]"),
-        (
-            "[profiles.work]\napikey = 'sk-Zq7Wm3Xc'",
-            2,
-            "[profiles.work]: unknown name 'apikey'",
-            "did you mean api_key? use one of: api_key, ",
-        ),
-        (
-            "[profiles.work]\ndefault_profile = 'x'",
-            2,
-            "[profiles.work]: unknown name 'default_profile'",
-            "use one of: ",
-        ),
-        ("[profiles.work.api_key]\nx = 1", 1, "[profiles.work]: api_key must be a string", 'api_key = "sk-..."'),
-        ("timeout = true", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
-        ("timeout = 2026-01-31", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
-        ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
-        ("[profiles.work]\nmin = [5]", 2, "[profiles.work]: min must be a number", "like min = 5"),
-        ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "USD"'),
-        (
-            "base_url = ['https://a']",
-            1,
-            "base_url must be a string",
-            'write it in quotes: base_url = "https://api.apimart.ai"',
-        ),
-        ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "work"'),
-        ("[profiles.work]\napi_key = 5", 2, "[profiles.work]: api_key must be a string", 'api_key = "sk-..."'),
-        ("[profiles.work]\napi_key_env = ''", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
-        (f"[profiles.work]\napi_key_env = '{KEY}'", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
-        ("[profiles.work]\napi_key_file = ''", 2, "[profiles.work]: api_key_file is empty", "name the file that"),
-        ("profiles = 5", 1, "profiles must be a table", "write a profile as [profiles.work]"),
-        ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
-        ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
-        (
-            "[profiles.work]\napi_key = 'sk-Zq7Wm3Xc'\napi_key_env = 'X'",
-            3,
-            "[profiles.work] has both api_key and api_key_env",
-            "keep one of them",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("text", "line", "fault", "hint"), [
+    ("api_key = 'sk-Zq7Wm3Xc'", 1, "api_key stands outside of the profiles", "move it under [profiles.work]"),
+    ("timout = 5", 1, "unknown name 'timout'", "did you mean timeout? use one of: default_profile, "),
+    ("mni = 5", 1, "unknown name 'mni'", "did you mean min? use one of: "),
+    ("xyzzy = 5", 1, "unknown name 'xyzzy'", "use one of: "),
+    ("[profile.work]", 1, "unknown table [profile.work]", "keys stand in a profile: [profiles.work]"),
+    ("[profiles.work]\napikey = 'sk-Zq7Wm3Xc'", 2, "[profiles.work]: unknown name 'apikey'",
+     "did you mean api_key? use one of: api_key, "),
+    ("[profiles.work]\ndefault_profile = 'x'", 2, "[profiles.work]: unknown name 'default_profile'", "use one of: "),
+    ("[profiles.work.api_key]\nx = 1", 1, "[profiles.work]: api_key must be a string", 'api_key = "sk-..."'),
+    ("timeout = true", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
+    ("timeout = 2026-01-31", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
+    ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
+    ("[profiles.work]\nmin = [5]", 2, "[profiles.work]: min must be a number", "like min = 5"),
+    ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "USD"'),
+    ("base_url = ['https://a']", 1, "base_url must be a string",
+     'write it in quotes: base_url = "https://api.apimart.ai"'),
+    ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "work"'),
+    ("[profiles.work]\napi_key = 5", 2, "[profiles.work]: api_key must be a string", 'api_key = "sk-..."'),
+    ("[profiles.work]\napi_key_env = ''", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
+    (f"[profiles.work]\napi_key_env = '{KEY}'", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
+    ("[profiles.work]\napi_key_file = ''", 2, "[profiles.work]: api_key_file is empty", "name the file that"),
+    ("profiles = 5", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+    ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+    ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
+    ("[profiles.work]\napi_key = 'sk-Zq7Wm3Xc'\napi_key_env = 'X'", 3,
+     "[profiles.work] has both api_key and api_key_env", "keep one of them"),
+])  # fmt: skip
 def test_a_mistake_is_told_with_its_place_and_its_fix(
     write_config: Write, text: str, line: int, fault: str, hint: str
 ) -> None:
@@ -173,18 +129,12 @@ def test_a_mistake_is_told_with_its_place_and_its_fix(
     assert "Zq7W" not in error.message + error.hint
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("timeout = \n", "(at line 1, "),
-        ("timeout = 5\n[profiles.work\n", "(at line 2, "),
-        ("api_key = sk-Zq7Wm3Xc9Vb1", "(at line 1, "),
-        ("min = 1,5", "(at line 1, "),
-        ("\x00", "(at line 1, "),
-        ("min = " + "9" * 5000, "a value is out of range"),
-        ("min = 1e99999999999999999999", "a value is out of range"),
-    ],
-)
+@pytest.mark.parametrize(("text", "reason"), [
+    ("timeout = \n", "(at line 1, "), ("timeout = 5\n[profiles.work\n", "(at line 2, "),
+    ("api_key = sk-Zq7Wm3Xc9Vb1", "(at line 1, "), ("min = 1,5", "(at line 1, "), ("\x00", "(at line 1, "),
+    ("min = " + "9" * 5000, "a value is out of range"),
+    ("min = 1e99999999999999999999", "a value is out of range"),
+])  # fmt: skip
 def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, reason: str) -> None:
     """The error says where, and repeats no text of a file that may hold a key."""
     path = write_config(text)
@@ -197,14 +147,11 @@ def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, re
 
 
 DEEP = {
-    "arrays": f"min = {'[' * 50_000}{']' * 50_000}",
-    "inline tables": f"min = {'{a = ' * 3000}1{'}' * 3000}",
-    "a dotted name": f"a{'.a' * 50_000} = 1",
-    "a dotted name in quotes": f"\"a\" . 'b'{' . c' * 50_000} = 1",
-    "a table": f"[{'.'.join(['a'] * 50_000)}]",
-    "an array of tables": f"[[ {'.'.join(['a'] * 50_000)} ]]",
+    "arrays": f"min = {'[' * 50_000}{']' * 50_000}", "inline tables": f"min = {'{a = ' * 3000}1{'}' * 3000}",
+    "a dotted name": f"a{'.a' * 50_000} = 1", "a dotted name in quotes": f"\"a\" . 'b'{' . c' * 50_000} = 1",
+    "a table": f"[{'.'.join(['a'] * 50_000)}]", "an array of tables": f"[[ {'.'.join(['a'] * 50_000)} ]]",
     "a name in an inline table": f"x = {{ y = 1, a{'.a' * 50_000} = 1 }}",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
@@ -266,13 +213,10 @@ def test_a_variable_names_another_file(home: Path, named: str, path: str) -> Non
     assert config_path({"APIMART_CONFIG": named}) == Path(path.format(home=home))
 
 
-@pytest.mark.parametrize(
-    ("named", "message"),
-    [
-        ("", "APIMART_CONFIG is set but empty"),
-        ("~nobody-of-this-name/a.toml", "APIMART_CONFIG: there is no home folder for '~nobody-of-this-name/a.toml'"),
-    ],
-)
+@pytest.mark.parametrize(("named", "message"), [
+    ("", "APIMART_CONFIG is set but empty"),
+    ("~nobody-of-this-name/a.toml", "APIMART_CONFIG: there is no home folder for '~nobody-of-this-name/a.toml'"),
+])  # fmt: skip
 def test_a_variable_that_names_no_file_is_an_error(named: str, message: str) -> None:
     """An empty variable does not mean the usual place."""
     error = refusal({"APIMART_CONFIG": named})
@@ -325,15 +269,12 @@ def test_a_profile_is_found_by_name(write_config: Write) -> None:
     assert config.profile("odd name", asked_by="a test") == {"min": "6"}
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "hint"),
-    [
-        ("[profiles.work]\n[profiles.home]", "wrok", "did you mean work? profiles in the file: work, home"),
-        ("[profiles.work]", "xyzzy", "profiles in the file: work"),
-        ("", "work", "store a key in it with: apimart login --profile work"),
-        ("[profiles.work]", "", "profiles in the file: work"),
-    ],
-)
+@pytest.mark.parametrize(("text", "name", "hint"), [
+    ("[profiles.work]\n[profiles.home]", "wrok", "did you mean work? profiles in the file: work, home"),
+    ("[profiles.work]", "xyzzy", "profiles in the file: work"),
+    ("", "work", "store a key in it with: apimart login --profile work"),
+    ("[profiles.work]", "", "profiles in the file: work"),
+])  # fmt: skip
 def test_an_unknown_profile_is_told_with_those_that_there_are(
     write_config: Write, text: str, name: str, hint: str
 ) -> None:
@@ -356,16 +297,13 @@ def test_the_default_profile_must_exist(write_config: Write) -> None:
 # --- who can read it --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "mode", "is_exposed"),
-    [
-        (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
-        (f"[profiles.work]\napi_key = '{KEY}'", 0o640, True),
-        (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o604, True),
-        ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
-        ("timeout = 5", 0o664, False),
-    ],
-)
+@pytest.mark.parametrize(("text", "mode", "is_exposed"), [
+    (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
+    (f"[profiles.work]\napi_key = '{KEY}'", 0o640, True),
+    (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o604, True),
+    ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
+    ("timeout = 5", 0o664, False),
+])  # fmt: skip
 def test_only_a_file_that_holds_a_key_must_be_private(
     write_config: Write, text: str, mode: int, is_exposed: bool
 ) -> None:

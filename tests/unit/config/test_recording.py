@@ -24,20 +24,14 @@ def test_a_path_that_is_named_asks_for_nothing(tmp_path: Path, home: Path) -> No
     assert history_path({"APIMART_HISTORY": "~/h.db"}) == home / "h.db"
 
 
-@pytest.mark.parametrize(
-    ("environ", "in_file", "is_on", "source"),
-    [
-        ({}, True, True, "the file"),
-        ({}, False, False, "the file"),
-        ({"CI": "true"}, None, False, "CI"),
-        ({"CI": ""}, None, True, "default"),
-        ({"CI": "true"}, True, True, "the file"),
-        ({"CI": "true", "APIMART_RECORD": "1"}, None, True, "APIMART_RECORD"),
-        ({"APIMART_RECORD": "1"}, False, True, "APIMART_RECORD"),
-        ({"APIMART_RECORD": "0"}, True, False, "APIMART_RECORD"),
-        ({"APIMART_RECORD": "0"}, None, False, "APIMART_RECORD"),
-    ],
-)
+@pytest.mark.parametrize(("environ", "in_file", "is_on", "source"), [
+    ({}, True, True, "the file"), ({}, False, False, "the file"), ({"CI": "true"}, None, False, "CI"),
+    ({"CI": ""}, None, True, "default"), ({"CI": "true"}, True, True, "the file"),
+    ({"CI": "true", "APIMART_RECORD": "1"}, None, True, "APIMART_RECORD"),
+    ({"APIMART_RECORD": "1"}, False, True, "APIMART_RECORD"),
+    ({"APIMART_RECORD": "0"}, True, False, "APIMART_RECORD"),
+    ({"APIMART_RECORD": "0"}, None, False, "APIMART_RECORD"),
+])  # fmt: skip
 def test_the_variable_comes_before_the_file_and_the_file_before_ci(
     environ: dict[str, str], in_file: bool | None, is_on: bool, source: str
 ) -> None:

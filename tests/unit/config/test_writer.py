@@ -67,29 +67,22 @@ def unsetting(*names: str, profile: str | None = None) -> Change:
     return lambda path: unset_names(path, profile, names)
 
 
-@pytest.mark.parametrize(
-    ("change", "old", "new"),
-    [
-        (setting(timeout=Number("5")), "timeout = 20  # seconds\n", "timeout = 5  # seconds\n"),
-        (setting(min=Number("1.50")), "timeout = 20  # seconds\n", "timeout = 20  # seconds\nmin = 1.50\n"),
-        (setting("client", min=Number("0.10")), "# from CI\n", "# from CI\nmin = 0.10\n"),
-        (setting("work", min=Number("7.000")), "min = 5.00  #", "min = 7.000  #"),
-        (setting("work", unit="¥"), 'unit = "USD"\n', 'unit = "¥"\n'),
-        (setting("work", scope="both"), 'unit = "USD"\n', 'unit = "USD"\nscope = "both"\n'),
-        (
-            setting("client", api_key=KEY, instead_of=("api_key_env",)),
-            'api_key_env = "CLIENT"  # from CI\n',
-            f'api_key = "{KEY}"\n',
-        ),
-        (setting("new", unit="EUR"), "# the end\n", '# the end\n\n[profiles.new]\nunit = "EUR"\n'),
-        (setting("a b", unit="EUR"), "# the end\n", '# the end\n\n[profiles."a b"]\nunit = "EUR"\n'),
-        (unsetting("timeout"), "timeout = 20  # seconds\n", ""),
-        (unsetting("min", profile="work"), "min = 5.00  # enough for a day\n", ""),
-        (unsetting("api_key_env", profile="client"), 'api_key_env = "CLIENT"  # from CI\n', ""),
-        (unsetting("scope", profile="work"), "", ""),
-        (unsetting("min", profile="nobody"), "", ""),
-    ],
-)
+@pytest.mark.parametrize(("change", "old", "new"), [
+    (setting(timeout=Number("5")), "timeout = 20  # seconds\n", "timeout = 5  # seconds\n"),
+    (setting(min=Number("1.50")), "timeout = 20  # seconds\n", "timeout = 20  # seconds\nmin = 1.50\n"),
+    (setting("client", min=Number("0.10")), "# from CI\n", "# from CI\nmin = 0.10\n"),
+    (setting("work", min=Number("7.000")), "min = 5.00  #", "min = 7.000  #"),
+    (setting("work", unit="¥"), 'unit = "USD"\n', 'unit = "¥"\n'),
+    (setting("work", scope="both"), 'unit = "USD"\n', 'unit = "USD"\nscope = "both"\n'),
+    (setting("client", api_key=KEY, instead_of=("api_key_env",)), 'api_key_env = "CLIENT"  # from CI\n',
+     f'api_key = "{KEY}"\n'),
+    (setting("new", unit="EUR"), "# the end\n", '# the end\n\n[profiles.new]\nunit = "EUR"\n'),
+    (setting("a b", unit="EUR"), "# the end\n", '# the end\n\n[profiles."a b"]\nunit = "EUR"\n'),
+    (unsetting("timeout"), "timeout = 20  # seconds\n", ""),
+    (unsetting("min", profile="work"), "min = 5.00  # enough for a day\n", ""),
+    (unsetting("api_key_env", profile="client"), 'api_key_env = "CLIENT"  # from CI\n', ""),
+    (unsetting("scope", profile="work"), "", ""), (unsetting("min", profile="nobody"), "", ""),
+])  # fmt: skip
 def test_only_the_line_that_was_asked_for_changes(path: Path, change: Change, old: str, new: str) -> None:
     """Comments, order, empty lines and spelling are kept; a new name stands after the last one of its table."""
     path.write_text(COMMENTED)
@@ -154,15 +147,12 @@ def test_every_layout_is_changed_in_its_own_manner(path: Path, before: str, chan
     assert path.read_bytes().decode() == after
 
 
-@pytest.mark.parametrize(
-    ("value", "line"),
-    [
-        ("a\"b\\c'd", 'base_url = "a\\"b\\\\c\'d"'),
-        ("tab\tnew\nline\x00\x7f", 'base_url = "tab\\tnew\\nline\\u0000\\u007f"'),
-        ("元 \U0001f511", 'base_url = "元 \U0001f511"'),
-        (["pass", "show", "a b", "#"], 'base_url = ["pass", "show", "a b", "#"]'),
-    ],
-)
+@pytest.mark.parametrize(("value", "line"), [
+    ("a\"b\\c'd", 'base_url = "a\\"b\\\\c\'d"'),
+    ("tab\tnew\nline\x00\x7f", 'base_url = "tab\\tnew\\nline\\u0000\\u007f"'),
+    ("元 \U0001f511", 'base_url = "元 \U0001f511"'),
+    (["pass", "show", "a b", "#"], 'base_url = ["pass", "show", "a b", "#"]'),
+])  # fmt: skip
 def test_values_are_quoted(path: Path, value: str | list[str], line: str) -> None:
     """Whatever is in a value comes back as it was."""
     name = "base_url" if isinstance(value, str) else "api_key_command"
@@ -205,12 +195,9 @@ class File(NamedTuple):
 
 VALUES: Mapping[str, list[str]] = {
     "base_url": ['"https://a.example/#x"', "'https://b.example'", '"\\u0068ttps://c.example"'],
-    "timeout": ["5", "2.50", "1_0"],
-    "scope": ['"both"', "'key'"],
-    "unit": ['"USD"', '"¥"', '"[a]"', '"""u"""'],
-    "min": ["5", "0.10", "1e2", "+3", "0x10"],
-    "max_used": ["100.000", "1_000.5"],
-}
+    "timeout": ["5", "2.50", "1_0"], "scope": ['"both"', "'key'"], "unit": ['"USD"', '"¥"', '"[a]"', '"""u"""'],
+    "min": ["5", "0.10", "1e2", "+3", "0x10"], "max_used": ["100.000", "1_000.5"],
+}  # fmt: skip
 KEYS: Mapping[str, list[str]] = {
     "api_key": [f'"{KEY}"', f"'{KEY}' "],
     "api_key_env": ['"CI_KEY"'],
@@ -363,21 +350,15 @@ def check_result(path: Path, file: File, expected: dict[str, Any], profile: str 
 # --- what is refused --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("before", "change", "fault"),
-    [
-        ("", setting(default_profile="wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'"),
-        (
-            f'[profiles.a]\napi_key = "{KEY}"\n',
-            setting("a", api_key_env="X"),
-            "{path} was left as it was: [profiles.a] has both api_key and api_key_env",
-        ),
-        ("min = \n", setting(min=Number("5")), "{path} is not valid TOML: "),
-        ("profiles = 5\n", setting("a", min=Number("5")), "{path} is written in a way that cannot be changed safely"),
-        ("", setting(base_url="\udcff"), "a name or value is not text, and a config file is"),
-        ("", setting("\udcff", min=Number("5")), "a name or value is not text, and a config file is"),
-    ],
-)
+@pytest.mark.parametrize(("before", "change", "fault"), [
+    ("", setting(default_profile="wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'"),
+    (f'[profiles.a]\napi_key = "{KEY}"\n', setting("a", api_key_env="X"),
+     "{path} was left as it was: [profiles.a] has both api_key and api_key_env"),
+    ("min = \n", setting(min=Number("5")), "{path} is not valid TOML: "),
+    ("profiles = 5\n", setting("a", min=Number("5")), "{path} is written in a way that cannot be changed safely"),
+    ("", setting(base_url="\udcff"), "a name or value is not text, and a config file is"),
+    ("", setting("\udcff", min=Number("5")), "a name or value is not text, and a config file is"),
+])  # fmt: skip
 def test_a_change_that_would_make_a_mistake_is_refused(path: Path, before: str, change: Change, fault: str) -> None:
     """The file stays as it was, byte for byte, and no other is left beside it."""
     path.write_text(before)

@@ -33,20 +33,10 @@ def test_the_token_lets_in(tmp_path: Path, text: str) -> None:
     assert TOKEN not in repr(access)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        None,
-        "",
-        TOKEN,
-        "Bearer",
-        "Bearer ",
-        f"Basic {TOKEN}",
-        f"Bearer {TOKEN[:-1]}",
-        f"Bearer {TOKEN}x",
-        "Bearer é\udc80",
-    ],
-)
+@pytest.mark.parametrize("said", [
+    None, "", TOKEN, "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x",
+    "Bearer é\udc80",
+])  # fmt: skip
 def test_nothing_else_lets_in(tmp_path: Path, said: str | None) -> None:
     """Not a part of it, nor the token in another form."""
     assert not read_access(AccessFiles(token=write(tmp_path / "token", TOKEN))).admits(said)
@@ -61,13 +51,10 @@ def test_what_is_no_token_is_refused(tmp_path: Path, text: str) -> None:
     assert TOKEN not in refused.value.message + (refused.value.hint or "")
 
 
-@pytest.mark.parametrize(
-    ("mode", "told", "hint"),
-    [
-        (0o644, "holds the token and other users can read it", "run: chmod 600 "),
-        (0o602, "is not used: every user can change it", "run: chmod o-w "),
-    ],
-)
+@pytest.mark.parametrize(("mode", "told", "hint"), [
+    (0o644, "holds the token and other users can read it", "run: chmod 600 "),
+    (0o602, "is not used: every user can change it", "run: chmod o-w "),
+])  # fmt: skip
 def test_a_token_that_others_can_read_or_change_is_refused(tmp_path: Path, mode: int, told: str, hint: str) -> None:
     """With the command that mends it."""
     with pytest.raises(ConfigError) as refused:

@@ -6,17 +6,13 @@ from apimart_cli.errors import UsageError
 from apimart_cli.exporter.access import Address, check_exposure, parse_listen
 
 
-@pytest.mark.parametrize(
-    ("text", "address", "shown"),
-    [
-        ("127.0.0.1:9899", Address("127.0.0.1", 9899), "127.0.0.1:9899"),
-        ("localhost:0", Address("127.0.0.1", 0), "127.0.0.1:0"),
-        ("[::1]:9899", Address("::1", 9899), "[::1]:9899"),
-        ("[0:0::1]:9899", Address("::1", 9899), "[::1]:9899"),
-        ("[::]:65535", Address("::", 65535), "[::]:65535"),
-        ("0.0.0.0:1", Address("0.0.0.0", 1), "0.0.0.0:1"),
-    ],
-)
+@pytest.mark.parametrize(("text", "address", "shown"), [
+    ("127.0.0.1:9899", Address("127.0.0.1", 9899), "127.0.0.1:9899"),
+    ("localhost:0", Address("127.0.0.1", 0), "127.0.0.1:0"),
+    ("[::1]:9899", Address("::1", 9899), "[::1]:9899"),
+    ("[0:0::1]:9899", Address("::1", 9899), "[::1]:9899"),
+    ("[::]:65535", Address("::", 65535), "[::]:65535"), ("0.0.0.0:1", Address("0.0.0.0", 1), "0.0.0.0:1"),
+])  # fmt: skip
 def test_an_address_is_read_and_shown(text: str, address: Address, shown: str) -> None:
     """As people write it, of either version; all addresses of one version are those alone."""
     assert (parse_listen(text), str(address)) == ((address,), shown)

@@ -10,7 +10,7 @@ import pytest
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import UnavailableError
-from apimart_cli.exporter.plan import Asked, Plan, asks_the_same
+from apimart_cli.exporter.plan import Plan, PlannedProfile, asks_the_same
 from support.readings import failed, reading
 from support.running import KEY
 
@@ -27,7 +27,7 @@ def plan(seed: int = 1) -> Plan:
     return Plan(INTERVAL, 5.0, random.Random(seed).random)
 
 
-def due(plan: Plan, now: float) -> list[Asked]:
+def due(plan: Plan, now: float) -> list[PlannedProfile]:
     found = []
     while (asked := plan.due(now)) is not None:
         found.append(asked)

@@ -49,8 +49,8 @@ class Begun:
             interval=interval,
             least=0.01,
             concurrency=concurrency,
-            taken=lambda settings, readings: self.taken.append((settings.profile.value, readings)),
-            completed=self.completed.set,
+            on_readings=lambda settings, readings: self.taken.append((settings.profile.value, readings)),
+            on_first_round=self.completed.set,
         )
 
     def of(self, name: str) -> list[Reading]:
@@ -123,7 +123,7 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(
         failures = [it.of(f"dead{n}")[0].error for n in range(40)]
     assert all(failure is not None and failure.code == "unavailable" for failure in failures)
     # One set of questions found out; the others were spared.
-    assert sum("not asked" in failure.message for failure in failures if failure) == 35
+    assert sum("skipped" in failure.message for failure in failures if failure) == 35
 
 
 def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,8 +242,8 @@ def test_a_bug_ends_it_and_is_told(tmp_path: Path) -> None:
             interval=60,
             least=5,
             concurrency=1,
-            taken=lambda *_: 1 / 0,
-            completed=lambda: None,  # type: ignore[arg-type,return-value]
+            on_readings=lambda *_: 1 / 0,
+            on_first_round=lambda: None,  # type: ignore[arg-type,return-value]
         )
         broken.start(settings)
         wait_until(lambda: broken.error is not None)

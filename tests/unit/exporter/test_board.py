@@ -8,7 +8,7 @@ import pytest
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.exporter import page as board_module
-from apimart_cli.exporter.page import Board
+from apimart_cli.exporter.page import MetricsBoard
 from apimart_cli.output.prometheus import shown_names
 from apimart_cli.words import Scope
 from support.readings import AUTH, MOMENT, failed, reading
@@ -20,15 +20,15 @@ def profile(name: str = "work", **options: Any) -> Settings:
     return settings._replace(profile=Setting(name, "test"))
 
 
-def board(*profiles: Settings) -> Board:
+def board(*profiles: Settings) -> MetricsBoard:
     """A board that tells of these profiles."""
-    found = Board()
+    found = MetricsBoard()
     found.show(profiles, shown_names([each.profile.value for each in profiles]))
     found.is_shown = True
     return found
 
 
-def lines(found: Board, family: str) -> list[str]:
+def lines(found: MetricsBoard, family: str) -> list[str]:
     """The samples of a family, without the name that all have."""
     start = f"apimart_{family}"
     return [line.removeprefix(start) for line in found.page().decode().splitlines() if line.startswith(start)]

@@ -2,11 +2,11 @@
 
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
-from apimart_cli.exporter.plan import Asked, FirstRound, Plan
+from apimart_cli.exporter.plan import FirstRound, Plan, PlannedProfile
 from support.running import KEY
 
 
-def some(number: int) -> list[Asked]:
+def some(number: int) -> list[PlannedProfile]:
     (settings,) = resolve(Options(), {"APIMART_API_KEY": KEY, "HOME": "/nowhere"})
     plan = Plan(60.0, 5.0, lambda: 0.5)
     return [plan.begin(settings, 0.0) for _ in range(number)]

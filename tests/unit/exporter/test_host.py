@@ -81,15 +81,10 @@ def test_it_is_left_alone_for_as_long_as_it_asks(asked: float, quiet: float) -> 
     assert host.may_be_asked(quiet)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        PaymentRequiredError("402"),
-        BadResponseError("not JSON"),
-        AuthError("rejected", rejection=" (HTTP 401)"),
-        UnavailableError("it cannot tell", was_told=True),
-    ],
-)
+@pytest.mark.parametrize("error", [
+    PaymentRequiredError("402"), BadResponseError("not JSON"), AuthError("rejected", rejection=" (HTTP 401)"),
+    UnavailableError("it cannot tell", was_told=True),
+])  # fmt: skip
 def test_a_failure_that_the_gateway_tells_is_an_answer(down: Host, error: ApimartError) -> None:
     """It is there."""
     assert down.take(failed(error), 9.0, 9.0)

@@ -6,14 +6,14 @@ from support.readings import AUTH, failed, reading
 
 
 def told(notes: Notes) -> list[str]:
-    return [note.message for note in notes.told()]
+    return [note.message for note in notes.new()]
 
 
 def test_what_begins_to_fail_is_told_once() -> None:
     """Also when it fails in other words later."""
     notes = Notes()
     notes.take([failed(AUTH, "work")])
-    assert [*notes.told()] == [("work/key cannot be read: the key was rejected", "check the key")]
+    assert [*notes.new()] == [("work/key cannot be read: the key was rejected", "check the key")]
     notes.take([failed(AUTH, "work")])
     notes.take([failed(UnavailableError("no answer"), "work")])
     assert told(notes) == []

@@ -6,23 +6,13 @@ from decimal import Decimal
 from prometheus_client.parser import text_string_to_metric_families
 
 from apimart_cli.exporter.page import join_lines, lines_of
-from apimart_cli.output.prometheus import Told, families
+from apimart_cli.output.prometheus import MetricReading, families
 from apimart_cli.words import Scope
 from support.readings import AUTH, LONGEST, failed, reading
 
 HOSTILE = [
-    'a"b',
-    "c\\d",
-    "e\nf",
-    "g\r\n# HELP x y",
-    "{profile=}",
-    "|=';",
-    "%0A",
-    "::error::x",
-    "🙈",
-    "é\u202e",
-    "n" * 10_000,
-]
+    'a"b', "c\\d", "e\nf", "g\r\n# HELP x y", "{profile=}", "|=';", "%0A", "::error::x", "🙈", "é\u202e", "n" * 10_000,
+]  # fmt: skip
 
 
 def samples(page: bytes) -> dict[tuple[str, ...], float]:
@@ -39,10 +29,10 @@ def samples(page: bytes) -> dict[tuple[str, ...], float]:
 def test_joined_pages_are_the_page_of_all() -> None:
     """Each family once, with all samples, in the order of the families."""
     told = [
-        Told(reading(profile="work", unit="USD"), Decimal(5)),
-        Told(reading(None, profile="work", scope=Scope.ACCOUNT)),
-        Told(failed(AUTH, "home"), Decimal(3)),
-        Told(reading(LONGEST, profile="rich")),
+        MetricReading(reading(profile="work", unit="USD"), Decimal(5)),
+        MetricReading(reading(None, profile="work", scope=Scope.ACCOUNT)),
+        MetricReading(failed(AUTH, "home"), Decimal(3)),
+        MetricReading(reading(LONGEST, profile="rich")),
     ]
     page = join_lines([lines_of([]), lines_of(told[:2]), lines_of(told[2:3]), lines_of(told[3:])])
     expected = {
@@ -64,7 +54,7 @@ def test_a_page_without_readings_tells_the_version() -> None:
 
 def test_no_name_or_unit_gets_out_of_its_label() -> None:
     """Each is one sample with one label, whatever is in it."""
-    parts = [lines_of([Told(reading(profile=name, unit=name))]) for name in HOSTILE]
+    parts = [lines_of([MetricReading(reading(profile=name, unit=name))]) for name in HOSTILE]
     page = join_lines([lines_of([]), *parts])
     names = [place for place in samples(page) if place[0] == "apimart_remaining_balance"]
     assert len(names) == len(HOSTILE)

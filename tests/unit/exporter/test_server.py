@@ -13,7 +13,7 @@ import pytest
 from apimart_cli.errors import UsageError
 from apimart_cli.exporter import server as server_module
 from apimart_cli.exporter.access import Access, Address, Hosts
-from apimart_cli.exporter.handler import Shown
+from apimart_cli.exporter.handler import Served
 from apimart_cli.exporter.page import Pages
 from apimart_cli.exporter.server import Servers
 from support.processes import wait_until
@@ -24,8 +24,8 @@ LARGE = b"x" * 20_000_000
 """More than the buffers of a connection hold."""
 
 
-def shown(render: Callable[[], bytes]) -> Shown:
-    return Shown(Pages(render), lambda: True, Access, Hosts(), lambda: None)
+def shown(render: Callable[[], bytes]) -> Served:
+    return Served(Pages(render), lambda: True, Access, Hosts(), lambda: None)
 
 
 @contextmanager

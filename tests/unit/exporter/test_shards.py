@@ -31,21 +31,11 @@ def test_one_of_one_is_everything() -> None:
     assert parse_shard("1/1").has("anything")
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "'' names no shard"),
-        ("2", "'2' names no shard"),
-        ("2/4/6", "names no shard"),
-        ("-1/4", "names no shard"),
-        ("\uff12/4", "names no shard"),
-        ("a\x1b[31m/4", "names no shard"),
-        ("0/4", "there is no shard 0 of 4"),
-        ("5/4", "there is no shard 5 of 4"),
-        ("1/0", "there cannot be 0 shards"),
-        ("1/1001", "there cannot be 1001 shards"),
-    ],
-)
+@pytest.mark.parametrize(("text", "told"), [
+    ("", "'' names no shard"), ("2", "'2' names no shard"), ("2/4/6", "names no shard"), ("-1/4", "names no shard"),
+    ("\uff12/4", "names no shard"), ("a\x1b[31m/4", "names no shard"), ("0/4", "there is no shard 0 of 4"),
+    ("5/4", "there is no shard 5 of 4"), ("1/0", "there cannot be 0 shards"), ("1/1001", "there cannot be 1001 shards"),
+])  # fmt: skip
 def test_what_is_no_shard_is_refused(text: str, told: str) -> None:
     """With what is wrong, and how it is written."""
     with pytest.raises(UsageError) as refused:

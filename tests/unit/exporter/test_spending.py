@@ -13,7 +13,7 @@ import pytest
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.exporter import spending
-from apimart_cli.exporter.page import Board
+from apimart_cli.exporter.page import MetricsBoard
 from apimart_cli.exporter.spending import Spending
 from apimart_cli.rules.balance import Reading
 from apimart_cli.words import Scope
@@ -119,7 +119,7 @@ def test_a_gateway_without_books_is_left_alone(tmp_path: Path) -> None:
 def test_the_page_has_it_with_its_window(tmp_path: Path) -> None:
     """A sample while it is known, and none after a failure; what is told of balances stays."""
     settings = profiles(tmp_path, "http://127.0.0.1:1", "a")
-    board = Board()
+    board = MetricsBoard()
     board.is_shown = True
     board.show(settings, {"a": "a"})
     board.take_spent("a", Scope.KEY, Decimal(1))

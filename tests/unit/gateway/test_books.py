@@ -23,8 +23,7 @@ from apimart_cli.errors import (
 )
 from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.books import MOST_NAMES, Query, interpret_books
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import WITHHELD, Redactor
+from apimart_cli.keys.key import WITHHELD, ApiKey, Redactor
 from apimart_cli.rules.books import Booked, Period, Usage
 from apimart_cli.words import UsageBy
 from support.places import PAYLOADS
@@ -228,7 +227,7 @@ def test_books_that_cannot_be_asked_now_are_never_zero() -> None:
     """503: code 5, asked again, and the gateway's own word, which `--fail-open` does not forgive."""
     error = refusal(*recorded("usage-unavailable"))
     assert isinstance(error, UnavailableError)
-    assert (error.retryable, error.was_told) == (True, True)
+    assert (error.retryable, error.is_silence) == (True, False)
     assert error.message == ("the gateway cannot tell now what was spent (HTTP 503): usage is temporarily unavailable")
 
 

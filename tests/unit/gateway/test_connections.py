@@ -67,17 +67,9 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
     return mean
 
 
-@pytest.mark.parametrize(
-    "addresses",
-    [
-        ("192.0.2.1",),
-        ("2001:db8::1",),
-        ("0.0.0.0",),
-        ("fe80::1%eth0",),
-        ("127.0.0.1", "192.0.2.1"),
-        ("192.0.2.1", "::1"),
-    ],
-)
+@pytest.mark.parametrize("addresses", [
+    ("192.0.2.1",), ("2001:db8::1",), ("0.0.0.0",), ("fe80::1%eth0",), ("127.0.0.1", "192.0.2.1"), ("192.0.2.1", "::1"),
+])  # fmt: skip
 def test_localhost_that_leads_elsewhere_is_refused(
     resolve: Resolve, monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
 ) -> None:

@@ -43,30 +43,14 @@ MATCHING = [
 ]
 
 DIFFERENT = [
-    ("api.example.com", ""),
-    ("api.example.com", ","),
-    ("badexample.com", "example.com"),
-    ("example.com.evil.example", "example.com"),
-    ("example.com", "api.example.com"),
-    ("example.com", "*.example.com"),
-    ("api.example.com", "api.example.com:8443"),
-    ("api.example.com:8443", "api.example.com:443"),
-    ("api.example.com", "api.example"),
-    ("api.example.com", "*.com.example"),
-    ("api.example.com", "**"),
-    ("api.example.com", "."),
-    ("api.example.com", "10.0.0.0/8"),
-    ("127.0.0.1", "127.0.0.1:8443"),
-    ("127.0.0.1", "0.0.1"),
-    ("127.0.0.1", ".0.0.1"),
-    ("11.1.2.3", "10.0.0.0/8"),
-    ("10.1.2.3", "10.0.0.0/33"),
-    ("10.1.2.3", "fd00::/8"),
-    ("[fe00::1]", "fd00::/8"),
-    ("[::1]", "::2"),
-    ("[::1]", "1"),
-    ("[::1]:8443", "[::1]:443"),
-]
+    ("api.example.com", ""), ("api.example.com", ","), ("badexample.com", "example.com"),
+    ("example.com.evil.example", "example.com"), ("example.com", "api.example.com"), ("example.com", "*.example.com"),
+    ("api.example.com", "api.example.com:8443"), ("api.example.com:8443", "api.example.com:443"),
+    ("api.example.com", "api.example"), ("api.example.com", "*.com.example"), ("api.example.com", "**"),
+    ("api.example.com", "."), ("api.example.com", "10.0.0.0/8"), ("127.0.0.1", "127.0.0.1:8443"),
+    ("127.0.0.1", "0.0.1"), ("127.0.0.1", ".0.0.1"), ("11.1.2.3", "10.0.0.0/8"), ("10.1.2.3", "10.0.0.0/33"),
+    ("10.1.2.3", "fd00::/8"), ("[fe00::1]", "fd00::/8"), ("[::1]", "::2"), ("[::1]", "1"), ("[::1]:8443", "[::1]:443"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("host", "excepted"), MATCHING)
@@ -91,34 +75,21 @@ def test_either_spelling_is_read(monkeypatch: pytest.MonkeyPatch, variable: str)
     assert environment_proxies("https://elsewhere.example/")["https"] == "http://127.0.0.1:9"
 
 
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "http://proxy.example:3128",
-        "proxy.example:3128",
-        "proxy",
-        "HTTP://proxy/",
-        "https://user:pa%40ss@proxy:443",
-        "socks5h://u:p@[::1]:1080",
-        "socks4a://proxy",
-        "http://user@proxy",
-        "http://[::1]",
-    ],
-)
+@pytest.mark.parametrize("proxy", [
+    "http://proxy.example:3128", "proxy.example:3128", "proxy", "HTTP://proxy/", "https://user:pa%40ss@proxy:443",
+    "socks5h://u:p@[::1]:1080", "socks4a://proxy", "http://user@proxy", "http://[::1]",
+])  # fmt: skip
 def test_a_good_address_has_no_fault(proxy: str) -> None:
     """With and without scheme, port, user and password."""
     check_proxy(proxy, {"HTTPS_PROXY": proxy})
 
 
-@pytest.mark.parametrize(
-    ("variables", "named"),
-    [
-        ({"HTTPS_PROXY": "http://"}, "HTTPS_PROXY"),
-        ({"HTTPS_PROXY": "http://", "https_proxy": "http://"}, "https_proxy"),
-        ({"HTTPS_PROXY": "http://good", "all_proxy": "http://"}, "all_proxy"),
-        ({}, "the system's settings"),
-    ],
-)
+@pytest.mark.parametrize(("variables", "named"), [
+    ({"HTTPS_PROXY": "http://"}, "HTTPS_PROXY"),
+    ({"HTTPS_PROXY": "http://", "https_proxy": "http://"}, "https_proxy"),
+    ({"HTTPS_PROXY": "http://good", "all_proxy": "http://"}, "all_proxy"),
+    ({}, "the system's settings"),
+])  # fmt: skip
 def test_the_variable_is_named(variables: dict[str, str], named: str) -> None:
     """That which the libraries take."""
     with pytest.raises(UsageError, match=f"^{named}: the proxy's address is malformed: "):

@@ -53,13 +53,10 @@ def test_a_retry_is_told_with_its_pause() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("script", "last"),
-    [
-        ([answer("401 No", said=f"bad key {KEY}")], "the gateway rejected the API key (HTTP 401): (withheld: it"),
-        ([GOOD[:-9]], "the gateway's answer cannot be trusted: it is cut off or is not HTTP"),
-    ],
-)
+@pytest.mark.parametrize(("script", "last"), [
+    ([answer("401 No", said=f"bad key {KEY}")], "the gateway rejected the API key (HTTP 401): (withheld: it"),
+    ([GOOD[:-9]], "the gateway's answer cannot be trusted: it is cut off or is not HTTP"),
+])  # fmt: skip
 def test_a_failure_that_is_certain_is_told_as_the_last(script: Script, last: str) -> None:
     """In the words of the error, which withhold what repeats the key."""
     lines = traced(script)

@@ -15,32 +15,24 @@ def key() -> ApiKey:
     return ApiKey(KEY, source="a test")
 
 
-@pytest.mark.parametrize(
-    ("characters", "fault"),
-    [
-        ("", "is empty"),
-        ("sk-" + "x" * (MAX_LENGTH - 2), "is longer than 4096 characters"),
-        ("sk-Zq7Wm3Xc\n", "has a line break in it"),
-        ("sk-Zq7Wm3Xc\rX-Other: 1", "has a line break in it"),
-        ("sk-Zq7W m3Xc", "has white space in it"),
-        (" sk-Zq7Wm3Xc", "has white space in it"),
-        ("sk-Zq7Wm3Xc\t", "has white space in it"),
-        ("sk-Zq7Wm3Xc\xa0", "has white space in it"),
-        ("sk-Zq7Wm3Xc…", "has a character in it that is not printable ASCII"),
-        ("sk-Zq7Wm3Xcé", "has a character in it that is not printable ASCII"),
-        ("sk-Zq7Wm3Xc\x00", "has a character in it that is not printable ASCII"),
-        ("sk-Zq7Wm3Xc\x7f", "has a character in it that is not printable ASCII"),
-        ("sk-Zq7Wm3Xc\u200b", "has a character in it that is not printable ASCII"),
-        ("\ufeffsk-Zq7Wm3Xc", "has a character in it that is not printable ASCII"),
-        ("'sk-Zq7Wm3Xc'", "is in quotes"),
-        ('"sk-Zq7Wm3Xc"\n', "is in quotes"),
-        ("`sk-Zq7Wm3Xc`", "is in quotes"),
-        ("“sk-Zq7Wm3Xc”", "is in quotes"),
-        ("Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
-        ("bearer\tsk-Zq7Wm3Xc", "has Bearer before it"),
-        ("Authorization: Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
-    ],
-)
+@pytest.mark.parametrize(("characters", "fault"), [
+    ("", "is empty"),
+    ("sk-" + "x" * (MAX_LENGTH - 2), "is longer than 4096 characters"),
+    ("sk-Zq7Wm3Xc\n", "has a line break in it"),
+    ("sk-Zq7Wm3Xc\rX-Other: 1", "has a line break in it"),
+    ("sk-Zq7W m3Xc", "has white space in it"), (" sk-Zq7Wm3Xc", "has white space in it"),
+    ("sk-Zq7Wm3Xc\t", "has white space in it"), ("sk-Zq7Wm3Xc\xa0", "has white space in it"),
+    ("sk-Zq7Wm3Xc…", "has a character in it that is not printable ASCII"),
+    ("sk-Zq7Wm3Xcé", "has a character in it that is not printable ASCII"),
+    ("sk-Zq7Wm3Xc\x00", "has a character in it that is not printable ASCII"),
+    ("sk-Zq7Wm3Xc\x7f", "has a character in it that is not printable ASCII"),
+    ("sk-Zq7Wm3Xc\u200b", "has a character in it that is not printable ASCII"),
+    ("\ufeffsk-Zq7Wm3Xc", "has a character in it that is not printable ASCII"),
+    ("'sk-Zq7Wm3Xc'", "is in quotes"), ('"sk-Zq7Wm3Xc"\n', "is in quotes"), ("`sk-Zq7Wm3Xc`", "is in quotes"),
+    ("“sk-Zq7Wm3Xc”", "is in quotes"), ("Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
+    ("bearer\tsk-Zq7Wm3Xc", "has Bearer before it"),
+    ("Authorization: Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
+])  # fmt: skip
 def test_a_malformed_key_is_refused_by_source_and_fault(characters: str, fault: str) -> None:
     """The error says where the key came from and what is wrong with it, and shows nothing of it."""
     with pytest.raises(AuthError) as caught:

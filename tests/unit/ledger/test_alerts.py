@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import MOST_ROWS, Asked, claim
+from apimart_cli.ledger.alarms import MOST_ROWS, AlertCheck, claim
 from apimart_cli.ledger.file import opened, transaction
 from apimart_cli.ledger.place import LedgerError
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from apimart_cli.words import AlertEvent, Scope
+from support.stopwatch import Stopwatch
 
 D = Decimal
 NOW = 1_795_000_000.0
-MIN_5 = Question("d995c5dc5253", "api.apimart.ai", Scope.KEY, "min 5")
+MIN_5 = AlarmQuestion("d995c5dc5253", "api.apimart.ai", Scope.KEY, "min 5")
 LOW = Standing(is_low=True, is_safe=False, total=D("12.30"))
 BETWEEN = Standing(is_low=False, is_safe=False, total=D("12.30"))
 SAFE = Standing(is_low=False, is_safe=True, total=D("12.30"))
@@ -29,10 +30,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def told(
-    path: Path, standing: Standing, at: float = 0, *, question: Question = MIN_5, remind: float | None = None
+    path: Path, standing: Standing, at: float = 0, *, question: AlarmQuestion = MIN_5, remind: float | None = None
 ) -> AlertEvent | None:
     """Claim one question, so many seconds after NOW; return what is to be told."""
-    [(event, _)] = claim(path, [Asked(question, standing, remind)], NOW + at, seconds=5)
+    [(event, _)] = claim(path, [AlertCheck(question, standing, remind)], NOW + at, seconds=5)
     return event
 
 
@@ -72,7 +73,11 @@ def test_questions_are_claimed_together_and_do_not_disturb_each_other(path: Path
     """One transaction for all that one process asks."""
     other = MIN_5._replace(threshold="min 6")
     assert told(path, LOW, question=other) is AlertEvent.LOW
-    asked = [Asked(MIN_5, LOW, None), Asked(other, LOW, None), Asked(MIN_5._replace(host="h"), SAFE, None)]
+    asked = [
+        AlertCheck(MIN_5, LOW, None),
+        AlertCheck(other, LOW, None),
+        AlertCheck(MIN_5._replace(host="h"), SAFE, None),
+    ]
     assert [event for event, _ in claim(path, asked, NOW, seconds=5)] == [AlertEvent.LOW, None, None]
 
 
@@ -123,10 +128,10 @@ def test_a_busy_ledger_is_given_up_in_time(path: Path) -> None:
     told(path, SAFE)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        begun = time.monotonic()
+        watch = Stopwatch()
         with pytest.raises(LedgerError):
-            claim(path, [Asked(MIN_5, LOW, None)], NOW, seconds=0.2)
-        assert time.monotonic() - begun < 0.6
+            claim(path, [AlertCheck(MIN_5, LOW, None)], NOW, seconds=0.2)
+        watch.took().assert_within(0.6)
 
 
 @pytest.mark.parametrize("total", ["much", b"12", ""])
@@ -146,7 +151,7 @@ def test_amounts_are_kept_as_text(path: Path) -> None:
 
 def test_the_oldest_are_forgotten_where_there_are_too_many(path: Path) -> None:
     """Each sandbox has a host of its own, and nobody asks it again."""
-    asked = [Asked(MIN_5._replace(host=f"localhost:{port}"), LOW, None) for port in range(MOST_ROWS)]
+    asked = [AlertCheck(MIN_5._replace(host=f"localhost:{port}"), LOW, None) for port in range(MOST_ROWS)]
     claim(path, asked, NOW, seconds=5)
     told(path, LOW, 60)
     assert rows(path)[-1][:4] == MIN_5

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger.alarms import Asked, claim
+from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import MOST_BYTES, LedgerError, objects_of
@@ -23,8 +22,9 @@ from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
 from apimart_cli.ledger.store import clear, record
 from apimart_cli.ledger.views import overviews
 from apimart_cli.records import Run
-from apimart_cli.rules.alerts import Question, Standing
+from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from support.ledger import NOW, WORK, entry
+from support.stopwatch import Stopwatch
 
 MAGIC = bytes.fromhex("d9d505f920a163d7")
 
@@ -195,11 +195,11 @@ def test_a_journal_that_is_no_file_is_refused_at_once(path: Path, tmp_path: Path
     journal, victim = Path(f"{path}-journal"), tmp_path / "victim"
     victim.write_text("precious\n")
     {"link": lambda: journal.symlink_to(victim), "fifo": lambda: os.mkfifo(journal), "folder": journal.mkdir}[kind]()
-    begun = time.monotonic()
+    watch = Stopwatch()
     for create in (True, False):
         with pytest.raises(LedgerError, match="not a regular file"), opened(path, create=create):
             pass
-    assert time.monotonic() - begun < 5
+    watch.took().assert_within(5)
     assert victim.read_text() == "precious\n"
 
 
@@ -279,33 +279,16 @@ Use = Callable[[Connection], object]
 
 USES: dict[str, Use] = {
     "history": lambda ledger: [samples(ledger, each) for each in all_series(ledger)],
-    "export": lambda ledger: list(entries(ledger)),
-    "latest": lambda ledger: latest(ledger, WORK),
-    "profiles": profiles,
-    "runs": runs,
-    "prune": lambda ledger: prune(ledger, NOW),
+    "export": lambda ledger: list(entries(ledger)), "latest": lambda ledger: latest(ledger, WORK), "profiles": profiles,
+    "runs": runs, "prune": lambda ledger: prune(ledger, NOW),
     "record": lambda ledger: record(ledger, [entry(used="5")]),
-    "clear": clear,
-    "state": lambda ledger: look(ledger, "refresh"),
-}
+    "clear": clear, "state": lambda ledger: look(ledger, "refresh"),
+}  # fmt: skip
 
 VALUES = [
-    "x'00ff'",
-    "'NaN'",
-    "'Infinity'",
-    "'-Infinity'",
-    "'1e999999999'",
-    "9e999",
-    "1.5",
-    "-1",
-    "9223372036854775807",
-    "''",
-    "'x'",
-    "CAST(x'ff' AS TEXT)",
-    "zeroblob(10000)",
-    f"printf('%.{2 * MOST_BYTES}c', '9')",
-    "printf('%.5000c', '9')",
-]
+    "x'00ff'", "'NaN'", "'Infinity'", "'-Infinity'", "'1e999999999'", "9e999", "1.5", "-1", "9223372036854775807", "''",
+    "'x'", "CAST(x'ff' AS TEXT)", "zeroblob(10000)", f"printf('%.{2 * MOST_BYTES}c', '9')", "printf('%.5000c', '9')",
+]  # fmt: skip
 
 COLUMNS = [
     ("series", "key_id"),
@@ -335,7 +318,7 @@ def test_a_value_that_we_never_write_is_an_error_of_the_ledger(path: Path, table
         path.write_bytes(clean)
         change(path, f"UPDATE {table} SET {column} = {value}")
         for name, use in USES.items():
-            begun = time.monotonic()
+            watch = Stopwatch()
             try:
                 with opened(path, seconds=None) as ledger:
                     use(ledger)
@@ -343,13 +326,13 @@ def test_a_value_that_we_never_write_is_an_error_of_the_ledger(path: Path, table
                 assert len(str(error)) < 1000  # noqa: PT017  # not every use of every value is one
             except Exception as error:
                 raise AssertionError(f"{name} of {value}") from error
-            assert time.monotonic() - begun < 5, (name, value)
+            assert watch.took().ours < 5, (name, value)
 
 
 @pytest.mark.parametrize("column", ["at", "total", "pending"])
 def test_an_alarm_that_we_never_wrote_counts_as_none(path: Path, column: str) -> None:
     """And is replaced by one of ours: an alert rather twice than never."""
-    asked = [Asked(Question(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
+    asked = [AlertCheck(AlarmQuestion(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
     claim(path, asked, 1.0, seconds=10)
     for value in VALUES:
         change(path, f"UPDATE OR IGNORE alerts SET {column} = {value}")

@@ -13,7 +13,7 @@ import pytest
 from apimart_cli.ledger.file import Connection, opened
 from apimart_cli.ledger.queries import MOST_SAMPLES, entries, latest_of_profile, samples
 from apimart_cli.ledger.store import record
-from apimart_cli.ledger.views import EVERY, Question, glance, overviews
+from apimart_cli.ledger.views import EVERY, BalanceQuery, glance, overviews
 from apimart_cli.rules.forecast import REACH, days_until
 from support.ledger import NOW, WORK, entry
 
@@ -94,7 +94,7 @@ def test_an_export_needs_the_same_memory_for_many_as_for_few(path: Path) -> None
 
 def test_a_glance_looks_at_few_of_many(path: Path) -> None:
     """It has a quarter of a second, whatever the size: it goes from step to step."""
-    question = Question("work", WORK.host, (WORK.scope,), "refresh")
+    question = BalanceQuery("work", WORK.host, (WORK.scope,), "refresh")
     found = glance(path, question, NOW, has_forecast=True)
     assert found.seen[0].entry.used == COUNT + 2
     assert REACH / EVERY - 2 <= len(found.seen[0].samples) <= REACH / EVERY + 2

@@ -124,11 +124,8 @@ def test_nobody_sees_an_import_that_is_not_complete(ledger: Connection, monkeypa
     """And what is recorded meanwhile is there."""
     half_imported(ledger, monkeypatch)
     assert (list(entries(ledger)), samples(ledger, WORK), latest(ledger, WORK), all_series(ledger)) == (
-        [],
-        [],
-        None,
-        [],
-    )
+        [], [], None, [],
+    )  # fmt: skip
     assert (extent(ledger, WORK), profiles(ledger)) == (None, [])
     record(ledger, [entry()])
     assert list(entries(ledger)) == [entry()]

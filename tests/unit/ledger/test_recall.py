@@ -1,7 +1,6 @@
 """Reading the ledger while answers travel."""
 
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.ledger import file
-from apimart_cli.ledger.background import EVERY, Recall, Sought, remember
 from apimart_cli.ledger.place import LedgerError, NoLedgerError, Ours, check_file
+from apimart_cli.ledger.recall import EVERY, Recall, Sought
+from apimart_cli.ledger.store import remember
 from apimart_cli.rules.spending import Sample
 from support.ledger import NOW, WORK, entry
+from support.stopwatch import Stopwatch
 from support.tangled import tangle, with_large_pages
 
 DAY = timedelta(days=1)
@@ -25,7 +26,7 @@ SOUGHT = Sought(
 def path(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "history.db"
     for thread in threading.enumerate():
-        if thread.name == "ledger":
+        if thread.name == "apimart-ledger":
             thread.join(10)
 
 
@@ -85,10 +86,12 @@ def test_a_disk_that_hangs_costs_as_long_as_is_allowed(path: Path, monkeypatch: 
 
     monkeypatch.setattr(file, "check_file", hang)
     recall = Recall(path, SOUGHT)
-    start = time.monotonic()
+    watch = Stopwatch()
     with pytest.raises(LedgerError, match="was not read in time"):
         recall.samples(WORK, 0.2)
-    assert 0.15 < time.monotonic() - start < 2
+    took = watch.took()
+    assert took.seconds > 0.15
+    took.assert_within(2)
     wakes_up.set()
     assert recall.samples(WORK, 5) == samples_of(entry())
 
@@ -98,9 +101,9 @@ def test_what_is_stopped_reads_no_further(path: Path) -> None:
     remember(path, [entry()], NOW)
     recall = Recall(path, SOUGHT)
     recall.stop()
-    start = time.monotonic()
+    watch = Stopwatch()
     recall.samples(WORK, 5)
-    assert time.monotonic() - start < 5
+    watch.took().assert_within(5)
 
 
 def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +115,7 @@ def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: 
     recall = Recall(path, SOUGHT)
     with pytest.raises(LedgerError, match="was not read in time"):
         recall.samples(WORK, 1)
-    [thread] = [each for each in threading.enumerate() if each.name == "ledger"]
+    [thread] = [each for each in threading.enumerate() if each.name == "apimart-ledger"]
     recall.stop()
     thread.join(30)
     assert not thread.is_alive()

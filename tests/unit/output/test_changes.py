@@ -18,32 +18,19 @@ KNOWN = View(reading("8.50", "4.300", unit="USD", profile="work")._replace(low_b
 UNKNOWN = View(failed(DOWN), failure=DOWN)
 
 
-@pytest.mark.parametrize(
-    ("view", "changes", "told"),
-    [
-        (KNOWN, [Change.START], "work/key: 8.50 USD left, 2.000 USD spent"),
-        (KNOWN, [Change.CHANGED, Change.BELOW], "work/key: 8.50 USD left, 2.000 USD spent; below 9 USD"),
-        (KNOWN, [Change.ENOUGH], "work/key: 8.50 USD left, 2.000 USD spent; enough again"),
-        (KNOWN, [Change.RECOVERED], "work/key: 8.50 USD left, 2.000 USD spent; answers again"),
-        (
-            KNOWN._replace(top_up=TopUp(MOMENT, D("5.0"))),
-            [Change.TOP_UP],
-            "work/key: 8.50 USD left, 2.000 USD spent; topped up by 5.0 USD",
-        ),
-        (
-            KNOWN._replace(top_up=TopUp(MOMENT, D("-5.0"))),
-            [Change.CUT],
-            "work/key: 8.50 USD left, 2.000 USD spent; cut by 5.0 USD",
-        ),
-        (
-            KNOWN._replace(failure=DOWN),
-            [Change.FAILED],
-            "work/key: last 8.50 USD left, 2.000 USD spent; error: no answer",
-        ),
-        (UNKNOWN, [Change.START, Change.FAILED], "default/key: error: no answer"),
-        (View(reading(None), spent=D(0)), [Change.START], "default/key: unlimited, 0 spent"),
-    ],
-)
+@pytest.mark.parametrize(("view", "changes", "told"), [
+    (KNOWN, [Change.START], "work/key: 8.50 USD left, 2.000 USD spent"),
+    (KNOWN, [Change.CHANGED, Change.BELOW], "work/key: 8.50 USD left, 2.000 USD spent; below 9 USD"),
+    (KNOWN, [Change.ENOUGH], "work/key: 8.50 USD left, 2.000 USD spent; enough again"),
+    (KNOWN, [Change.RECOVERED], "work/key: 8.50 USD left, 2.000 USD spent; answers again"),
+    (KNOWN._replace(top_up=TopUp(MOMENT, D("5.0"))), [Change.TOP_UP],
+     "work/key: 8.50 USD left, 2.000 USD spent; topped up by 5.0 USD"),
+    (KNOWN._replace(top_up=TopUp(MOMENT, D("-5.0"))), [Change.CUT],
+     "work/key: 8.50 USD left, 2.000 USD spent; cut by 5.0 USD"),
+    (KNOWN._replace(failure=DOWN), [Change.FAILED], "work/key: last 8.50 USD left, 2.000 USD spent; error: no answer"),
+    (UNKNOWN, [Change.START, Change.FAILED], "default/key: error: no answer"),
+    (View(reading(None), spent=D(0)), [Change.START], "default/key: unlimited, 0 spent"),
+])  # fmt: skip
 def test_a_line_says_what_there_is_and_what_changed(view: View, changes: list[Change], told: str) -> None:
     """After the moment, in UTC."""
     assert change_as_line(view, changes, MOMENT) == f"2026-01-31T12:00:05Z {told}\n"

@@ -14,15 +14,10 @@ from support.readings import AUTH, LONGEST, check, failed, limits, reading
 DOTENV = OutputFormat.DOTENV
 
 
-@pytest.mark.parametrize(
-    ("subject", "values"),
-    [
-        (reading("3.50", "7.10"), "below 3 3.50 7.10"),
-        (reading(LONGEST), f"pass 0 {LONGEST} 2.3"),
-        (reading(None), "pass 0 unlimited 2.3"),
-        (failed(AUTH), "error 4  "),
-    ],
-)
+@pytest.mark.parametrize(("subject", "values"), [
+    (reading("3.50", "7.10"), "below 3 3.50 7.10"), (reading(LONGEST), f"pass 0 {LONGEST} 2.3"),
+    (reading(None), "pass 0 unlimited 2.3"), (failed(AUTH), "error 4  "),
+])  # fmt: skip
 def test_a_verdict_is_four_variables(subject: Reading, values: str) -> None:
     """With every digit; empty where the amount is not known."""
     names = ("VERDICT", "EXIT_CODE", "REMAINING", "USED")

@@ -23,16 +23,10 @@ OF_READINGS = [OutputFormat(output.value) for output in ReadingsFormat]
 
 
 AMOUNTS = [
-    ("0", "0"),
-    ("-0", "-0"),
-    ("10.50", "10.50"),
-    ("100.0", "100.0"),
-    ("-3.25", "-3.25"),
-    ("0.30000000000000004", "0.30000000000000004"),
-    ("1E+2", "100"),
-    ("1E-30", "0.000000000000000000000000000001"),
+    ("0", "0"), ("-0", "-0"), ("10.50", "10.50"), ("100.0", "100.0"), ("-3.25", "-3.25"),
+    ("0.30000000000000004", "0.30000000000000004"), ("1E+2", "100"), ("1E-30", "0.000000000000000000000000000001"),
     ("999999999999999.123456789012345678901234", "999999999999999.123456789012345678901234"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("amount", "shown"), AMOUNTS)
@@ -45,45 +39,20 @@ def test_amounts_keep_every_digit_in_every_format(amount: str, shown: str, outpu
         assert re.search(r"(?<![\d.-])7\.10(?![\d.])", text)
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "document", "value", "row"),
-    [
-        (
-            reading("3.50", unit="USD"),
-            reading("7", scope=Scope.ACCOUNT, unit="USD"),
-            {"remain_balance": 3.5, "unlimited_quota": False, "limited_by": "key", "unit": "USD", "used_balance": 2.3},
-            "3.50",
-            ["3.50 USD", "2.3 USD", "-", "limited by key"],
-        ),
-        (
-            reading(None),
-            reading("-2", scope=Scope.ACCOUNT),
-            {
-                "remain_balance": -2,
-                "unlimited_quota": False,
-                "limited_by": "account",
-                "unit": None,
-                "used_balance": 2.3,
-            },
-            "-2",
-            ["-2", "2.3", "-", "empty (account)"],
-        ),
-        (
-            reading(None),
-            reading(None, scope=Scope.ACCOUNT),
-            {"remain_balance": None, "unlimited_quota": True, "limited_by": None, "unit": None, "used_balance": 2.3},
-            "unlimited",
-            ["unlimited", "2.3", "-", "unlimited"],
-        ),
-        (
-            reading("3"),
-            failed(AUTH, scope=Scope.ACCOUNT),
-            {"error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"}},
-            "error",
-            ["-", "-", "-", "error: auth"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "document", "value", "row"), [
+    (reading("3.50", unit="USD"), reading("7", scope=Scope.ACCOUNT, unit="USD"),
+     {"remain_balance": 3.5, "unlimited_quota": False, "limited_by": "key", "unit": "USD", "used_balance": 2.3},
+     "3.50", ["3.50 USD", "2.3 USD", "-", "limited by key"]),
+    (reading(None), reading("-2", scope=Scope.ACCOUNT),
+     {"remain_balance": -2, "unlimited_quota": False, "limited_by": "account", "unit": None, "used_balance": 2.3},
+     "-2", ["-2", "2.3", "-", "empty (account)"]),
+    (reading(None), reading(None, scope=Scope.ACCOUNT),
+     {"remain_balance": None, "unlimited_quota": True, "limited_by": None, "unit": None, "used_balance": 2.3},
+     "unlimited", ["unlimited", "2.3", "-", "unlimited"]),
+    (reading("3"), failed(AUTH, scope=Scope.ACCOUNT),
+     {"error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"}}, "error",
+     ["-", "-", "-", "error: auth"]),
+])  # fmt: skip
 def test_a_key_and_its_account_tell_what_can_be_spent(
     key: Reading, account: Reading, document: Mapping[str, Any], value: str, row: Sequence[str]
 ) -> None:
@@ -125,11 +94,8 @@ print("rich.table" in sys.modules)
 
 @pytest.mark.parametrize("streams", [True, False])
 def test_what_a_format_begins_with_comes_once(
-    streams: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
+    streams: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+) -> None:  # fmt: skip
     """Before the first readings, as names of columns do: on standard output and in a file, streamed or not."""
     from apimart_cli.commands.balance import _write
 

@@ -18,6 +18,7 @@ from support.hostile_names import NAMES
 from support.readings import AUTH, LONGEST, PIPE, failed, limits, reading
 from support.runner import Command, commands_in, outputs_in
 
+MARKDOWN = MarkdownIt("commonmark").enable("table")
 FORMAT = format_of(OutputFormat.GITHUB)
 SILENCE = UnavailableError("no answer", "try again later")
 
@@ -32,13 +33,13 @@ def log_of(verdict: Verdict) -> str:
 
 
 def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
-    assert FORMAT.reports is not None
-    return outputs_in(FORMAT.reports(result)["GITHUB_OUTPUT"])
+    assert FORMAT.runner_files is not None
+    return outputs_in(FORMAT.runner_files(result)["GITHUB_OUTPUT"])
 
 
 def summary_of(result: Verdict | ApimartError) -> str:
-    assert FORMAT.reports is not None
-    return FORMAT.reports(result)["GITHUB_STEP_SUMMARY"]
+    assert FORMAT.runner_files is not None
+    return FORMAT.runner_files(result)["GITHUB_STEP_SUMMARY"]
 
 
 def test_a_balance_that_stops_is_an_annotation_and_one_that_passes_a_line() -> None:
@@ -102,21 +103,18 @@ def test_the_tenth_annotation_says_how_many_more_there_are(count: int, annotated
         assert log.count("\nBELOW p") == count - 9
 
 
-@pytest.mark.parametrize(
-    ("readings", "rules", "expected"),
-    [
-        ([reading("10.50"), reading("3", "7.10", profile="b")], {}, ("below", "3", "3", "7.10", "b/key")),
-        ([reading("10.50"), reading("6", "7.10", profile="b")], {}, ("pass", "0", "6", "7.10", "")),
-        ([reading(LONGEST)], {}, ("pass", "0", LONGEST, "2.3", "")),
-        ([reading("1E+2", "1E-7")], {}, ("pass", "0", "100", "0.0000001", "")),
-        ([reading(None), reading("6", "1", profile="b")], {}, ("pass", "0", "6", "1", "")),
-        ([reading(None)], {}, ("pass", "0", "unlimited", "2.3", "")),
-        ([reading(None)], {"unlimited_passes": False}, ("unlimited", "7", "unlimited", "2.3", "default/key")),
-        ([reading("10.50"), failed(AUTH, "b")], {}, ("error", "4", "", "", "b/key")),
-        ([reading("1"), failed(AUTH, "b")], {}, ("below", "3", "", "", "default/key\nb/key")),
-        ([failed(SILENCE)], {"fail_open": True}, ("error", "0", "", "", "default/key")),
-    ],
-)
+@pytest.mark.parametrize(("readings", "rules", "expected"), [
+    ([reading("10.50"), reading("3", "7.10", profile="b")], {}, ("below", "3", "3", "7.10", "b/key")),
+    ([reading("10.50"), reading("6", "7.10", profile="b")], {}, ("pass", "0", "6", "7.10", "")),
+    ([reading(LONGEST)], {}, ("pass", "0", LONGEST, "2.3", "")),
+    ([reading("1E+2", "1E-7")], {}, ("pass", "0", "100", "0.0000001", "")),
+    ([reading(None), reading("6", "1", profile="b")], {}, ("pass", "0", "6", "1", "")),
+    ([reading(None)], {}, ("pass", "0", "unlimited", "2.3", "")),
+    ([reading(None)], {"unlimited_passes": False}, ("unlimited", "7", "unlimited", "2.3", "default/key")),
+    ([reading("10.50"), failed(AUTH, "b")], {}, ("error", "4", "", "", "b/key")),
+    ([reading("1"), failed(AUTH, "b")], {}, ("below", "3", "", "", "default/key\nb/key")),
+    ([failed(SILENCE)], {"fail_open": True}, ("error", "0", "", "", "default/key")),
+])  # fmt: skip
 def test_outputs_are_exact(readings: Sequence[Reading], rules: Mapping[str, bool], expected: Sequence[str]) -> None:
     """The amounts are those of the balance with the least left, every digit of them; empty where that is not known."""
     names = ("verdict", "exit-code", "remaining", "used", "stopped-by")
@@ -137,7 +135,7 @@ def test_the_readings_have_every_digit() -> None:
 def test_the_summary_is_a_table_with_what_stops_first() -> None:
     """One row a balance, with units where they are known."""
     verdict = verdict_of([reading("10.5"), reading("3", unit="$|"), failed(AuthError("no | key"), "b", Scope.ACCOUNT)])
-    html = MarkdownIt("commonmark").enable("table").render(summary_of(verdict))
+    html = MARKDOWN.render(summary_of(verdict))
     rows = [row.replace("</td>", "").split("<td>")[1:] for row in html.replace("\n", "").split("<tr>")[2:]]
     assert [[cell.split("</tr>")[0] for cell in row] for row in rows] == [
         ["<code>default/key</code>", "3 $|", "2.3 $|", "at least 5 $| required", "<strong>below</strong>"],
@@ -170,7 +168,7 @@ def test_no_name_is_obeyed(name: str) -> None:
     assert (outputs["verdict"], outputs["exit-code"], len(outputs)) == ("below", "3", 6)
     assert outputs["stopped-by"] == visible(f"{name}/key")
     assert json.loads(outputs["readings"])[0]["profile"] == name
-    html = MarkdownIt("commonmark").enable("table").render(summary_of(verdict))
+    html = MARKDOWN.render(summary_of(verdict))
     assert (html.count("<tr>"), html.count("<td>"), html.count("<h3>")) == (3, 10, 1)
     assert not re.search(r"<(?:script|a|img|!--)", html)
 
@@ -183,12 +181,7 @@ def test_an_error_that_left_nothing_to_judge_is_told_everywhere() -> None:
         Command("error", {"title": "apimart: nothing could be checked"}, "there is no | key\ngive one: a,b")
     ]
     assert outputs_of(error) == {
-        "verdict": "error",
-        "exit-code": "2",
-        "remaining": "",
-        "used": "",
-        "stopped-by": "",
-        "readings": "[]",
-    }
-    html = MarkdownIt("commonmark").enable("table").render(summary_of(error))
+        "verdict": "error", "exit-code": "2", "remaining": "", "used": "", "stopped-by": "", "readings": "[]",
+    }  # fmt: skip
+    html = MARKDOWN.render(summary_of(error))
     assert html == "<h3>Balance: not known</h3>\n<p>there is no | key</p>\n<p>give one: a,b</p>\n"

@@ -41,20 +41,13 @@ def test_an_unlimited_balance_is_null() -> None:
     assert (document["remain_balance"], document["unlimited_quota"]) == (None, True)
 
 
-@pytest.mark.parametrize(
-    ("remain", "credits", "shown"),
-    [
-        ("10.5", {}, {}),
-        (
-            "10.5",
-            {"remain_credits": "105", "used_credits": "23"},
-            {"remain_credits": 105, "used_credits": 23},
-        ),
-        ("10.5", {"remain_credits": "105"}, {"remain_credits": 105, "used_credits": None}),
-        ("10.5", {"used_credits": "23"}, {"remain_credits": None, "used_credits": 23}),
-        (None, {"used_credits": "0"}, {"remain_credits": None, "used_credits": 0}),
-    ],
-)
+@pytest.mark.parametrize(("remain", "credits", "shown"), [
+    ("10.5", {}, {}),
+    ("10.5", {"remain_credits": "105", "used_credits": "23"}, {"remain_credits": 105, "used_credits": 23}),
+    ("10.5", {"remain_credits": "105"}, {"remain_credits": 105, "used_credits": None}),
+    ("10.5", {"used_credits": "23"}, {"remain_credits": None, "used_credits": 23}),
+    (None, {"used_credits": "0"}, {"remain_credits": None, "used_credits": 0}),
+])  # fmt: skip
 def test_credits_are_there_when_the_gateway_sends_them(
     remain: str | None, credits: Mapping[str, str], shown: Mapping[str, Any]
 ) -> None:
@@ -71,12 +64,9 @@ def test_each_reading_has_a_line_of_its_own() -> None:
     first, second, third = (json.loads(line) for line in text.splitlines())
     assert (first["profile"], first["unit"], third["profile"]) == ("a", "USD", "c")
     assert second == {
-        "schema": 1,
-        "profile": "b",
-        "scope": "account",
-        "key_id": None,
+        "schema": 1, "profile": "b", "scope": "account", "key_id": None,
         "error": {"code": "auth", "exit_code": 4, "message": "the key was rejected", "hint": "check the key"},
-    }
+    }  # fmt: skip
 
 
 def test_json_is_ascii_on_one_line() -> None:
@@ -94,41 +84,17 @@ def test_json_never_carries_colours() -> None:
     assert show([reading()], JSON, terminal(20, colour=True)) == show([reading()], JSON)
 
 
-@pytest.mark.parametrize(
-    ("readings", "thresholds", "rules", "document"),
-    [
-        (
-            [reading()],
-            limits("5"),
-            {},
-            {"verdict": "pass", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": []},
-        ),
-        (
-            [reading()],
-            limits("10.51", "3"),
-            {},
-            {"verdict": "below", "exit_code": 3, "min": 10.51, "max_used": 3, "stopped_by": ["default/key"]},
-        ),
-        (
-            [reading(None)],
-            limits("5"),
-            {"unlimited_passes": False},
-            {"verdict": "unlimited", "exit_code": 7, "min": 5, "max_used": None, "stopped_by": ["default/key"]},
-        ),
-        (
-            [failed(AUTH)],
-            limits(None, "5"),
-            {},
-            {"verdict": "error", "exit_code": 4, "min": None, "max_used": 5, "stopped_by": ["default/key"]},
-        ),
-        (
-            [failed(UnavailableError("no answer"))],
-            limits("5"),
-            {"fail_open": True},
-            {"verdict": "error", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": ["default/key"]},
-        ),
-    ],
-)
+@pytest.mark.parametrize(("readings", "thresholds", "rules", "document"), [
+    ([reading()], limits("5"), {}, {"verdict": "pass", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": []}),
+    ([reading()], limits("10.51", "3"), {},
+     {"verdict": "below", "exit_code": 3, "min": 10.51, "max_used": 3, "stopped_by": ["default/key"]}),
+    ([reading(None)], limits("5"), {"unlimited_passes": False},
+     {"verdict": "unlimited", "exit_code": 7, "min": 5, "max_used": None, "stopped_by": ["default/key"]}),
+    ([failed(AUTH)], limits(None, "5"), {},
+     {"verdict": "error", "exit_code": 4, "min": None, "max_used": 5, "stopped_by": ["default/key"]}),
+    ([failed(UnavailableError("no answer"))], limits("5"), {"fail_open": True},
+     {"verdict": "error", "exit_code": 0, "min": 5, "max_used": None, "stopped_by": ["default/key"]}),
+])  # fmt: skip
 def test_a_verdict_is_one_document(
     readings: Sequence[Reading], thresholds: Thresholds, rules: Mapping[str, bool], document: Mapping[str, Any]
 ) -> None:
@@ -142,12 +108,9 @@ def test_a_verdict_is_one_document(
     assert list(json.loads(text)) == names
     assert judged["verdict"] == document["verdict"]
     assert judged == {
-        **json.loads(show(readings, JSON)),
-        "min": document["min"],
-        "max_used": document["max_used"],
-        "min_runway_days": None,
-        "verdict": document["verdict"],
-    }
+        **json.loads(show(readings, JSON)), "min": document["min"], "max_used": document["max_used"],
+        "min_runway_days": None, "verdict": document["verdict"],
+    }  # fmt: skip
 
 
 def test_the_thresholds_of_a_verdict_are_exact() -> None:
@@ -189,23 +152,12 @@ _TOLD = {"code": "usage", "exit_code": 2, "message": "there is no threshold", "h
 def test_an_error_before_any_reading_is_a_document_too() -> None:
     """`check` keeps the shape of a verdict, everything else that of a reading."""
     assert json.loads(render_error_as_json(ERROR, is_check=False)) == {
-        "schema": 1,
-        "profile": None,
-        "scope": None,
-        "error": _TOLD,
-    }
+        "schema": 1, "profile": None, "scope": None, "error": _TOLD,
+    }  # fmt: skip
     assert json.loads(render_error_as_json(ERROR, is_check=True)) == {
-        "schema": 1,
-        "verdict": "error",
-        "exit_code": 2,
-        "min": None,
-        "max_used": None,
-        "min_runway_days": None,
-        "stopped_by": [],
-        "readings": [],
-        "spent": [],
-        "error": _TOLD,
-    }
+        "schema": 1, "verdict": "error", "exit_code": 2, "min": None, "max_used": None, "min_runway_days": None,
+        "stopped_by": [], "readings": [], "spent": [], "error": _TOLD,
+    }  # fmt: skip
     assert render_error_as_json(ERROR, is_check=True).count("\n") == 1
 
 

@@ -16,41 +16,22 @@ from support.readings import AUTH, LONGEST, PIPE, check, failed, limits, reading
 TABLE = OutputFormat.TABLE
 
 
-@pytest.mark.parametrize(
-    ("subject", "thresholds", "rules", "line"),
-    [
-        (reading(), limits("5"), {}, "PASS default/key: 10.5 left, at least 5 required"),
-        (reading(), limits("10.50"), {}, "PASS default/key: 10.5 left, at least 10.50 required"),
-        (reading(unit="USD"), limits("20"), {}, "BELOW default/key: 10.5 USD left, at least 20 USD required"),
-        (reading(), limits(None, "2"), {}, "BELOW default/key: 10.5 left; 2.3 used, at most 2 allowed"),
-        (
-            reading(scope=Scope.ACCOUNT, profile="work", unit="USD"),
-            limits("5", "3"),
-            {},
-            "PASS work/account: 10.5 USD left, at least 5 USD required; 2.3 USD used, at most 3 USD allowed",
-        ),
-        (reading(None), limits("5"), {}, "PASS default/key: unlimited quota, at least 5 required"),
-        (
-            reading(None, unit="USD"),
-            limits("5"),
-            {"unlimited_passes": False},
-            "UNLIMITED default/key: unlimited quota, a limited one of 5 USD or more required",
-        ),
-        (reading(None), limits(None, "2"), {}, "BELOW default/key: unlimited quota; 2.3 used, at most 2 allowed"),
-        (
-            failed(PaymentRequiredError("no money")),
-            limits("5", "3"),
-            {},
-            "BELOW default/key: the account cannot pay (HTTP 402); at least 5 required; at most 3 used allowed",
-        ),
-        (
-            failed(PaymentRequiredError("no money")),
-            limits(None, "3"),
-            {},
-            "BELOW default/key: the account cannot pay (HTTP 402); at most 3 used allowed",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("subject", "thresholds", "rules", "line"), [
+    (reading(), limits("5"), {}, "PASS default/key: 10.5 left, at least 5 required"),
+    (reading(), limits("10.50"), {}, "PASS default/key: 10.5 left, at least 10.50 required"),
+    (reading(unit="USD"), limits("20"), {}, "BELOW default/key: 10.5 USD left, at least 20 USD required"),
+    (reading(), limits(None, "2"), {}, "BELOW default/key: 10.5 left; 2.3 used, at most 2 allowed"),
+    (reading(scope=Scope.ACCOUNT, profile="work", unit="USD"), limits("5", "3"), {},
+     "PASS work/account: 10.5 USD left, at least 5 USD required; 2.3 USD used, at most 3 USD allowed"),
+    (reading(None), limits("5"), {}, "PASS default/key: unlimited quota, at least 5 required"),
+    (reading(None, unit="USD"), limits("5"), {"unlimited_passes": False},
+     "UNLIMITED default/key: unlimited quota, a limited one of 5 USD or more required"),
+    (reading(None), limits(None, "2"), {}, "BELOW default/key: unlimited quota; 2.3 used, at most 2 allowed"),
+    (failed(PaymentRequiredError("no money")), limits("5", "3"), {},
+     "BELOW default/key: the account cannot pay (HTTP 402); at least 5 required; at most 3 used allowed"),
+    (failed(PaymentRequiredError("no money")), limits(None, "3"), {},
+     "BELOW default/key: the account cannot pay (HTTP 402); at most 3 used allowed"),
+])  # fmt: skip
 def test_a_verdict_is_a_line_that_a_log_reader_understands(
     subject: Reading, thresholds: Thresholds, rules: Mapping[str, bool], line: str
 ) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from apimart_cli.errors import PaymentRequiredError
-from apimart_cli.output.prometheus import HELP, Told, families, told_once
+from apimart_cli.output.prometheus import HELP, MetricReading, families, metric_readings
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.version import __version__
@@ -16,9 +16,9 @@ from support.readings import AUTH, LONGEST, failed, reading
 D = Decimal
 
 
-def metrics(*told: Reading | Told) -> dict[str, dict[str, Decimal]]:
+def metrics(*told: Reading | MetricReading) -> dict[str, dict[str, Decimal]]:
     """The samples by family and by the values of their labels, as one word: `profile/scope/unit`."""
-    known = [each if isinstance(each, Told) else told_once([each])[0] for each in told]
+    known = [each if isinstance(each, MetricReading) else metric_readings([each])[0] for each in told]
     found: dict[str, dict[str, Decimal]] = {}
     for family in families(known):
         samples = found.setdefault(family.name.removeprefix("apimart_"), {})
@@ -32,26 +32,23 @@ def metrics(*told: Reading | Told) -> dict[str, dict[str, Decimal]]:
 def test_a_limited_balance_says_what_is_left_and_used_and_when_it_was_read() -> None:
     """Amounts have the unit as a label; what has none has no such label. The version is told once."""
     assert metrics(reading("10.50", "2.3", profile="work", unit="USD")) == {
-        "build_info": {__version__: 1},
-        "reading_success": {"work/key": 1},
-        "reading_timestamp_seconds": {"work/key": 1769860805},
-        "payment_required": {"work/key": 0},
-        "remaining_balance": {"work/key/USD": D("10.50")},
-        "used_balance": {"work/key/USD": D("2.3")},
+        "build_info": {__version__: 1}, "reading_success": {"work/key": 1},
+        "reading_timestamp_seconds": {"work/key": 1769860805}, "payment_required": {"work/key": 0},
+        "remaining_balance": {"work/key/USD": D("10.50")}, "used_balance": {"work/key/USD": D("2.3")},
         "unlimited": {"work/key": 0},
-    }
+    }  # fmt: skip
 
 
 def test_the_version_is_left_out_where_others_tell_it() -> None:
     """Files side by side would all tell the same series."""
-    names = [family.name for family in families(told_once([reading()]), with_version=False)]
+    names = [family.name for family in families(metric_readings([reading()]), with_version=False)]
     assert "apimart_build_info" not in names
     assert families([], with_version=False) == []
 
 
 def test_every_family_is_a_gauge_with_a_constant_help_and_a_known_name() -> None:
     """No family is made up on the way, and none is empty."""
-    for family in families(told_once([reading(), failed(AUTH, "other")])):
+    for family in families(metric_readings([reading(), failed(AUTH, "other")])):
         assert family.help == HELP[family.name]
         assert family.samples
 
@@ -82,17 +79,17 @@ def test_payment_required_is_told_apart_from_other_failures() -> None:
 def test_a_failed_reading_tells_when_the_last_good_one_was_where_that_is_known() -> None:
     """A successful one tells its own time, whatever else is known."""
     before = datetime(1970, 1, 1, 0, 1, 40, 999_999, tzinfo=UTC)
-    assert metrics(Told(failed(AUTH), read_at=before))["reading_timestamp_seconds"] == {"default/key": 100}
-    assert metrics(Told(reading(), read_at=before))["reading_timestamp_seconds"] == {"default/key": 1769860805}
+    assert metrics(MetricReading(failed(AUTH), read_at=before))["reading_timestamp_seconds"] == {"default/key": 100}
+    assert metrics(MetricReading(reading(), read_at=before))["reading_timestamp_seconds"] == {"default/key": 1769860805}
 
 
 def test_thresholds_are_those_that_check_holds_each_scope_to() -> None:
     """Of what can be spent: `min` for both of its parts, `max_used` for the key alone."""
     key, account = reading("3", "1"), reading("7", "2", scope=Scope.ACCOUNT)
-    both = metrics(Told(key, D(5), D(9)), Told(account, D(5), D(9)))
+    both = metrics(MetricReading(key, D(5), D(9)), MetricReading(account, D(5), D(9)))
     assert both["min_balance"] == {"default/key/": 5, "default/account/": 5}
     assert both["max_used_balance"] == {"default/key/": 9, "default/account/": 9}
-    of_spendable = metrics(Told(spendable(key, account), D(5), D(9)))
+    of_spendable = metrics(MetricReading(spendable(key, account), D(5), D(9)))
     assert of_spendable["min_balance"] == {"default/key/": 5, "default/account/": 5}
     assert of_spendable["max_used_balance"] == {"default/key/": 9}
 
@@ -119,22 +116,19 @@ def test_what_can_be_spent_is_not_told_where_it_is_not_known_or_has_no_limit() -
 def test_of_a_spendable_balance_whose_account_failed_the_key_is_still_told() -> None:
     """Each part has its own success and its own time."""
     before = datetime(1970, 1, 1, 0, 1, 40, tzinfo=UTC)
-    found = metrics(Told(spendable(reading(), failed(AUTH, scope=Scope.ACCOUNT)), read_at=before))
+    found = metrics(MetricReading(spendable(reading(), failed(AUTH, scope=Scope.ACCOUNT)), read_at=before))
     assert found["reading_success"] == {"default/key": 1, "default/account": 0}
     assert found["reading_timestamp_seconds"] == {"default/key": 1769860805, "default/account": 100}
     assert found["remaining_balance"] == {"default/key/": D("10.5")}
 
 
-@pytest.mark.parametrize(
-    ("forecast", "seconds", "at_least"),
-    [
-        (Forecast(ForecastState.OK, D(7), D(1), D("7.1"), D("3.33333333"), D(9)), 613440, 287999),
-        (Forecast(ForecastState.ROUGH, D(3), D(0), None, D(2), None), None, 172800),
-        (Forecast(ForecastState.EMPTY, D(3), None, D(0), D(0), D(0)), 0, 0),
-        (Forecast(ForecastState.IDLE, D(3), D(0)), None, None),
-        (Forecast(ForecastState.TOO_LITTLE, D(1)), None, None),
-    ],
-)
+@pytest.mark.parametrize(("forecast", "seconds", "at_least"), [
+    (Forecast(ForecastState.OK, D(7), D(1), D("7.1"), D("3.33333333"), D(9)), 613440, 287999),
+    (Forecast(ForecastState.ROUGH, D(3), D(0), None, D(2), None), None, 172800),
+    (Forecast(ForecastState.EMPTY, D(3), None, D(0), D(0), D(0)), 0, 0),
+    (Forecast(ForecastState.IDLE, D(3), D(0)), None, None),
+    (Forecast(ForecastState.TOO_LITTLE, D(1)), None, None),
+])  # fmt: skip
 def test_a_forecast_is_told_in_seconds(forecast: Forecast, seconds: int | None, at_least: int | None) -> None:
     """The expected end and the low one, which is rounded down; what has no end has no sample."""
     found = metrics(reading()._replace(forecast=forecast))
@@ -162,11 +156,8 @@ def test_profiles_that_are_shown_alike_are_told_apart_and_each_is_there() -> Non
         reading("4", profile="sk-..."),
     )
     assert found["reading_success"] == {
-        "sk-... (3)/key": 1,
-        "sk-... (4)/key": 0,
-        "sk-... (2)/key": 1,
-        "sk-.../key": 1,
-    }
+        "sk-... (3)/key": 1, "sk-... (4)/key": 0, "sk-... (2)/key": 1, "sk-.../key": 1,
+    }  # fmt: skip
     assert found["remaining_balance"] == {"sk-... (3)/key/": 1, "sk-... (2)/key/": 3, "sk-.../key/": 4}
 
 

@@ -164,19 +164,13 @@ def test_more_lines_are_text() -> None:
     first, *more = shown(found, failed(SILENCE, "b"), held_to=held_to, verbose=True).splitlines()
     assert first + "\n" == shown(found, failed(SILENCE, "b"), held_to=held_to)
     assert more == [
-        "work/key: critical, asked of api.example",
-        "work/key: 3 USD left, 2.3 USD used, lasts about 10 days (7 to 12)",
-        "work/key: critical unless at least 5 USD left",
-        "work/key: warning unless at least 10 USD left",
-        "work/key: critical unless at most 9 USD used",
-        "work/key: critical unless it lasts at least 2 days",
-        "b/key: unknown",
-        f"b/key: {SILENCE.message} (check the network)",
-        "b/key: critical unless at least 5 left",
-        "b/key: warning unless at least 10 left",
-        "b/key: critical unless at most 9 used",
+        "work/key: critical, asked of api.example", "work/key: 3 USD left, 2.3 USD used, lasts about 10 days (7 to 12)",
+        "work/key: critical unless at least 5 USD left", "work/key: warning unless at least 10 USD left",
+        "work/key: critical unless at most 9 USD used", "work/key: critical unless it lasts at least 2 days",
+        "b/key: unknown", f"b/key: {SILENCE.message} (check the network)", "b/key: critical unless at least 5 left",
+        "b/key: warning unless at least 10 left", "b/key: critical unless at most 9 used",
         "b/key: critical unless it lasts at least 2 days",
-    ]
+    ]  # fmt: skip
 
 
 HOSTILE = [
@@ -258,14 +252,11 @@ def test_a_line_has_an_end(count: int) -> None:
     assert len(items) == count * len(kinds) or kinds == {"remaining"}
 
 
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (ApimartError("there is none", "make one"), "APIMART UNKNOWN - there is none (make one)\n"),
-        (ApimartError("there | is\nnone"), "APIMART UNKNOWN - there \\x7c is\\x0anone\n"),
-        (ApimartError("$5 `id` $(id) ${IFS}"), "APIMART UNKNOWN - $5 'id' \\x24(id) \\x24{IFS}\n"),
-    ],
-)
+@pytest.mark.parametrize(("error", "line"), [
+    (ApimartError("there is none", "make one"), "APIMART UNKNOWN - there is none (make one)\n"),
+    (ApimartError("there | is\nnone"), "APIMART UNKNOWN - there \\x7c is\\x0anone\n"),
+    (ApimartError("$5 `id` $(id) ${IFS}"), "APIMART UNKNOWN - $5 'id' \\x24(id) \\x24{IFS}\n"),
+])  # fmt: skip
 def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
     """With its hint, and without data."""
     assert render_unknown(error) == line

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from apimart_cli.output.prometheus import Family, Sample, exposition
+from apimart_cli.output.prometheus import Family, MetricSample, exposition
 from apimart_cli.text import visible
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import AUTH, LONGEST, failed, reading, show
@@ -47,13 +47,13 @@ def test_the_text_is_as_the_format_wants_it() -> None:
 
 def test_amounts_are_written_with_every_digit_and_without_an_exponent() -> None:
     """Also those that no float holds."""
-    family = Family("apimart_x", "X.", [Sample({}, Decimal(LONGEST)), Sample({}, Decimal("1E-30"))])
+    family = Family("apimart_x", "X.", [MetricSample({}, Decimal(LONGEST)), MetricSample({}, Decimal("1E-30"))])
     assert exposition([family]).splitlines()[2:] == [f"apimart_x{{}} {LONGEST}", f"apimart_x{{}} 0.{'0' * 29}1"]
 
 
 def test_a_help_cannot_end_its_line() -> None:
     """Backslashes and line breaks are escaped there, and quotes are not."""
-    family = Family("apimart_x", 'a\\b\n"c"', [Sample({}, Decimal(1))])
+    family = Family("apimart_x", 'a\\b\n"c"', [MetricSample({}, Decimal(1))])
     assert exposition([family]).splitlines()[0] == '# HELP apimart_x a\\\\b\\n"c"'
 
 

@@ -14,7 +14,7 @@ from apimart_cli.errors import UsageError
 from apimart_cli.output.statusline import (
     FIELDS,
     Known,
-    Reader,
+    LineReader,
     Status,
     for_bash,
     for_pango,
@@ -39,14 +39,9 @@ LINES = [Preset.PLAIN, Preset.TMUX, Preset.STARSHIP, Preset.CLAUDE]
 
 
 def known(
-    remain: str | None = "10.5",
-    *,
-    unit: str | None = "USD",
-    age: timedelta = timedelta(seconds=5),
-    is_old: bool = False,
-    forecast: Forecast | None = TWELVE,
-    is_low: bool = False,
-) -> Known:
+    remain: str | None = "10.5", *, unit: str | None = "USD", age: timedelta = timedelta(seconds=5),
+    is_old: bool = False, forecast: Forecast | None = TWELVE, is_low: bool = False,
+) -> Known:  # fmt: skip
     amount = None if remain is None else Decimal(remain)
     return Known(amount, Decimal("2.3"), unit, AT, age, is_old, forecast, is_low)
 
@@ -57,7 +52,7 @@ def line(
     preset: Preset = Preset.PLAIN,
     *,
     profile: str = "work",
-    reader: Reader = Reader(),  # noqa: B008  # a record
+    reader: LineReader = LineReader(),  # noqa: B008  # a record
 ) -> str:
     """The line of a bar, its end checked and taken away."""
     written = render(Status(profile, Scope.KEY, "api.apimart.ai", what), template_of(template, preset), preset, reader)
@@ -81,40 +76,27 @@ def test_every_field_can_be_on_the_line() -> None:
     assert line(known(), template) == "{10.5|USD|12 d|work|key|2.3|5s|api.apimart.ai}"
 
 
-@pytest.mark.parametrize(
-    ("template", "shown"),
-    [
-        ("{remain} {unit} {lasts}", "10.5"),
-        ("{unit} {remain} {unit}", "10.5"),
-        ("{unit}{lasts} left: {remain}", "left: 10.5"),
-        ("a {unit} {lasts} b", "a b"),
-        ("a {unit}b", "a b"),
-        ("({lasts}) {remain}", "() 10.5"),
-        ("two  spaces {remain}", "two  spaces 10.5"),
-        ("{remain} ", "10.5 "),
-        ("{unit}", ""),
-        ("", ""),
-    ],
-)
+@pytest.mark.parametrize(("template", "shown"), [
+    ("{remain} {unit} {lasts}", "10.5"), ("{unit} {remain} {unit}", "10.5"),
+    ("{unit}{lasts} left: {remain}", "left: 10.5"), ("a {unit} {lasts} b", "a b"), ("a {unit}b", "a b"),
+    ("({lasts}) {remain}", "() 10.5"), ("two  spaces {remain}", "two  spaces 10.5"), ("{remain} ", "10.5 "),
+    ("{unit}", ""), ("", ""),
+])  # fmt: skip
 def test_an_empty_field_takes_a_space_with_it(template: str, shown: str) -> None:
     """Nothing is doubled or left at the end, and the user's own spaces stay."""
     assert line(known(unit=None, forecast=None), template) == shown
 
 
-@pytest.mark.parametrize(
-    ("template", "message"),
-    [
-        ("{left}", "--format: there is no field {left}"),
-        ("{}", "--format: there is no field {}"),
-        ("{remain!r}", "--format: there is no field {remain!r}"),
-        ("{remain:>9}", "--format: there is no field {remain:>9}"),
-        ("{\x1b[31m}", "--format: there is no field {\\x1b[31m}"),
-        ("{remain", "--format: there is a { alone"),
-        ("remain}", "--format: there is a } alone"),
-        ("{remain}\n", "--format: a status line is one line"),
-        ("a\x85b", "--format: a status line is one line"),
-    ],
-)
+@pytest.mark.parametrize(("template", "message"), [
+    ("{left}", "--format: there is no field {left}"), ("{}", "--format: there is no field {}"),
+    ("{remain!r}", "--format: there is no field {remain!r}"),
+    ("{remain:>9}", "--format: there is no field {remain:>9}"),
+    ("{\x1b[31m}", "--format: there is no field {\\x1b[31m}"),
+    ("{remain", "--format: there is a { alone"), ("remain}", "--format: there is a } alone"),
+    ("{remain}\n", "--format: a status line is one line"),
+    ("a\x85b", "--format: a status line is one line"), ("\f", "--format: a status line is one line"),
+    ("{remain}\u2028", "--format: a status line is one line"),
+])  # fmt: skip
 def test_a_wrong_format_is_refused(template: str, message: str) -> None:
     """With what is wrong, and the fields that there are."""
     with pytest.raises(UsageError) as raised:
@@ -131,7 +113,7 @@ def test_any_text_is_a_template_or_is_refused(template: str) -> None:
         read = template_of(template, Preset.PLAIN)
     except UsageError:
         return
-    assert len(render(Status("a", Scope.KEY, "h", known()), read, Preset.PLAIN, Reader()).splitlines()) == 1
+    assert len(render(Status("a", Scope.KEY, "h", known()), read, Preset.PLAIN, LineReader()).splitlines()) == 1
 
 
 def test_an_amount_has_every_digit() -> None:
@@ -145,7 +127,7 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert line(None) == DASH
     assert line(None, "{profile}: {remain} {unit} {age}") == f"work: {DASH}"
     assert line(None, "{lasts}") == DASH
-    assert line(None, reader=Reader(unicode=False)) == "-"
+    assert line(None, reader=LineReader(unicode=False)) == "-"
     assert line(None, preset=Preset.CLAUDE) == f"APIMart: {DASH}"
 
 
@@ -157,17 +139,10 @@ def test_what_is_old_says_so() -> None:
     assert line(old, "{unit}") == "(12m)"
 
 
-@pytest.mark.parametrize(
-    ("age", "shown"),
-    [
-        (timedelta(seconds=-3), "0s"),
-        (timedelta(seconds=59.9), "59s"),
-        (timedelta(seconds=60), "1m"),
-        (timedelta(minutes=119), "1h"),
-        (timedelta(hours=47), "1d"),
-        (timedelta(days=400), "400d"),
-    ],
-)
+@pytest.mark.parametrize(("age", "shown"), [
+    (timedelta(seconds=-3), "0s"), (timedelta(seconds=59.9), "59s"), (timedelta(seconds=60), "1m"),
+    (timedelta(minutes=119), "1h"), (timedelta(hours=47), "1d"), (timedelta(days=400), "400d"),
+])  # fmt: skip
 def test_an_age_is_short(age: timedelta, shown: str) -> None:
     """In one unit, rounded down."""
     assert short_age(age) == shown
@@ -220,7 +195,7 @@ def test_what_is_escaped_for_tmux_is_no_command(text: str) -> None:
 @given(name=NAMES)
 def test_a_line_is_one_line_of_visible_characters(preset: Preset, name: str) -> None:
     """Whatever the profile and the unit are called."""
-    for reader in (Reader(), Reader(unicode=False, shell="zsh")):
+    for reader in (LineReader(), LineReader(unicode=False, shell="zsh")):
         shown = line(known(unit=name), "{profile} {unit}", preset, profile=name, reader=reader)
         assert visible(shown).replace("\\", "") == shown.replace("\\", "")
         assert reader.unicode or shown.isascii()
@@ -234,7 +209,7 @@ def test_no_preset_lets_a_name_command_its_bar() -> None:
     assert line(status, template, Preset.CLAUDE, profile=HOSTILE) == plain
     assert line(status, template, Preset.TMUX, profile=HOSTILE) == for_tmux(plain)
     assert line(status, template, Preset.STARSHIP, profile=HOSTILE) == for_bash(plain)
-    zsh, fish = Reader(shell="zsh"), Reader(shell="fish")
+    zsh, fish = LineReader(shell="zsh"), LineReader(shell="fish")
     assert line(status, template, Preset.STARSHIP, profile=HOSTILE, reader=zsh) == for_zsh(plain)
     assert line(status, template, Preset.STARSHIP, profile=HOSTILE, reader=fish) == plain
     assert json.loads(line(status, template, Preset.WAYBAR, profile=HOSTILE))["text"] == for_pango(plain)
@@ -249,7 +224,7 @@ def test_the_users_own_words_stay_as_they_are() -> None:
 
 def test_an_escape_is_not_one_for_the_locale() -> None:
     """What ASCII lacks is escaped first, so that the prompt does not obey that escape."""
-    shown = line(known(unit="€", forecast=None), "{unit}", Preset.STARSHIP, reader=Reader(unicode=False))
+    shown = line(known(unit="€", forecast=None), "{unit}", Preset.STARSHIP, reader=LineReader(unicode=False))
     assert shown == r"\\\\u20ac"
     assert expanded_by_bash(shown) == r"\u20ac"
 
@@ -257,20 +232,13 @@ def test_an_escape_is_not_one_for_the_locale() -> None:
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("what", "expected"),
-    [
-        (None, ("unknown", 0)),
-        (known(), ("ok", 82)),
-        (known(is_old=True), ("old", 82)),
-        (known(is_old=True, is_low=True), ("low", 82)),
-        (known(forecast=TWELVE._replace(days_left_low=Decimal("0.99"))), ("critical", 82)),
-        (known(forecast=TWELVE._replace(days_left_low=Decimal(1))), ("ok", 82)),
-        (known("0"), ("critical", 0)),
-        (known("-4"), ("critical", 0)),
-        (known(None), ("ok", 100)),
-    ],
-)
+@pytest.mark.parametrize(("what", "expected"), [
+    (None, ("unknown", 0)), (known(), ("ok", 82)), (known(is_old=True), ("old", 82)),
+    (known(is_old=True, is_low=True), ("low", 82)),
+    (known(forecast=TWELVE._replace(days_left_low=Decimal("0.99"))), ("critical", 82)),
+    (known(forecast=TWELVE._replace(days_left_low=Decimal(1))), ("ok", 82)),
+    (known("0"), ("critical", 0)), (known("-4"), ("critical", 0)), (known(None), ("ok", 100)),
+])  # fmt: skip
 def test_waybar_gets_a_class_and_a_percentage(what: Known | None, expected: tuple[str, int]) -> None:
     """For its style sheet: what matters most comes first."""
     document = json.loads(line(what, preset=Preset.WAYBAR))
@@ -282,12 +250,9 @@ def test_the_tooltip_says_it_in_words() -> None:
     """A line each, escaped as markup."""
     document = json.loads(line(known(unit="<i>"), preset=Preset.WAYBAR, profile="a\nb"))
     assert document["tooltip"].splitlines() == [
-        "a\\x0ab/key at api.apimart.ai",
-        "left: 10.5 &lt;i&gt;",
-        "used: 2.3 &lt;i&gt;",
-        "lasts: about 12 days (7 to 24)",
-        "asked 5s ago",
-    ]
+        "a\\x0ab/key at api.apimart.ai", "left: 10.5 &lt;i&gt;", "used: 2.3 &lt;i&gt;",
+        "lasts: about 12 days (7 to 24)", "asked 5s ago",
+    ]  # fmt: skip
     unlimited = json.loads(line(known(None, forecast=None), preset=Preset.WAYBAR))["tooltip"]
     assert "left: unlimited\n" in unlimited
     assert "nothing is known yet" in json.loads(line(None, preset=Preset.WAYBAR))["tooltip"]
@@ -301,24 +266,12 @@ def test_json_has_a_schema_and_exact_numbers() -> None:
     document = json.loads(written)
     assert document.pop("forecast")["state"] == "ok"
     assert document == {
-        "schema": 1,
-        "profile": "work",
-        "scope": "key",
-        "host": "api.apimart.ai",
-        "text": "10.50 USD 12 d",
-        "state": "ok",
-        "remain_balance": 10.5,
-        "used_balance": 2.3,
-        "unlimited_quota": False,
-        "unit": "USD",
-        "at": "2026-11-20T10:00:00Z",
-        "age_seconds": 5,
-    }
+        "schema": 1, "profile": "work", "scope": "key", "host": "api.apimart.ai", "text": "10.50 USD 12 d",
+        "state": "ok", "remain_balance": 10.5, "used_balance": 2.3, "unlimited_quota": False, "unit": "USD",
+        "at": "2026-11-20T10:00:00Z", "age_seconds": 5,
+    }  # fmt: skip
     nothing = json.loads(line(None, preset=Preset.JSON))
     assert (nothing["text"], nothing["state"], nothing["remain_balance"], nothing["forecast"]) == (
-        DASH,
-        "unknown",
-        None,
-        None,
-    )
+        DASH, "unknown", None, None,
+    )  # fmt: skip
     assert json.loads(line(known(None), preset=Preset.JSON))["unlimited_quota"] is True

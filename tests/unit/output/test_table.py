@@ -30,23 +30,14 @@ def test_a_table_needs_no_more_than_ascii_where_there_is_no_more() -> None:
     assert text == unicode.replace("█", "#").replace("░", ".").replace("─", "-")
 
 
-@pytest.mark.parametrize(
-    ("remain", "used", "left", "status"),
-    [
-        ("100", "0", "██████████ 100 %", "ok"),
-        ("99.9999", "0.0001", "█████████░  99 %", "ok"),
-        ("999999999999999", "0.000000000000000000000000000001", "█████████░  99 %", "ok"),
-        ("50", "50", "█████░░░░░  50 %", "ok"),
-        ("10", "90", "█░░░░░░░░░  10 %", "ok"),
-        ("9.99", "90.01", "░░░░░░░░░░   9 %", "low"),
-        ("0.001", "99.999", "░░░░░░░░░░   0 %", "low"),
-        ("0", "5", "░░░░░░░░░░   0 %", "empty"),
-        ("-5", "5", "░░░░░░░░░░   0 %", "empty"),
-        ("0", "0", "-", "empty"),
-        ("-5", "0", "-", "empty"),
-        (None, "5", "-", "unlimited"),
-    ],
-)
+@pytest.mark.parametrize(("remain", "used", "left", "status"), [
+    ("100", "0", "██████████ 100 %", "ok"), ("99.9999", "0.0001", "█████████░  99 %", "ok"),
+    ("999999999999999", "0.000000000000000000000000000001", "█████████░  99 %", "ok"),
+    ("50", "50", "█████░░░░░  50 %", "ok"), ("10", "90", "█░░░░░░░░░  10 %", "ok"),
+    ("9.99", "90.01", "░░░░░░░░░░   9 %", "low"), ("0.001", "99.999", "░░░░░░░░░░   0 %", "low"),
+    ("0", "5", "░░░░░░░░░░   0 %", "empty"), ("-5", "5", "░░░░░░░░░░   0 %", "empty"), ("0", "0", "-", "empty"),
+    ("-5", "0", "-", "empty"), (None, "5", "-", "unlimited"),
+])  # fmt: skip
 def test_the_share_that_is_left_is_rounded_down(remain: str | None, used: str, left: str, status: str) -> None:
     """Only what is wholly there is 100 %; without a whole there is no share; below a tenth is low."""
     row = show([reading(remain, used)], TABLE).splitlines()[2]
@@ -149,16 +140,10 @@ def test_less_than_the_profiles_own_minimum_is_low(remain: str | None, least: st
     assert ("\x1b[33m" in show([subject], TABLE, terminal(80, colour=True))) is (status == "low")
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "status", "colour"),
-    [
-        ("10", "100", "limited by key", 32),
-        ("100", "10", "limited by account", 32),
-        ("1", "100", "low (key)", 33),
-        ("10", "0.5", "low (account)", 33),
-        ("10", "0", "empty (account)", 31),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "status", "colour"), [
+    ("10", "100", "limited by key", 32), ("100", "10", "limited by account", 32), ("1", "100", "low (key)", 33),
+    ("10", "0.5", "low (account)", 33), ("10", "0", "empty (account)", 31),
+])  # fmt: skip
 def test_what_can_be_spent_has_the_colour_of_what_limits_it(key: str, account: str, status: str, colour: int) -> None:
     """And its word, where that is not `ok`: colour is never the only sign. Here the key's share is low below 2."""
     readings = [reading(key, "1" if key != "1" else "20"), reading(account, "9", scope=Scope.ACCOUNT)]
@@ -181,24 +166,8 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
     assert show(readings, TABLE, terminal(needed)) == without_bar
     stacked = show(readings, TABLE, terminal(needed - 1))
     assert stacked.splitlines() == [
-        "Profile:   default",
-        "Scope:     key",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    82 %",
-        "Status:    ok",
-        "",
-        "Profile:   default",
-        "Scope:     account",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    82 %",
-        "Status:    ok",
-        "",
-        "Profile:   default",
-        "Scope:     spendable",
-        "Remaining: 10.5",
-        "Used:      2.3",
-        "% left:    -",
-        "Status:    limited by key",
-    ]
+        "Profile:   default", "Scope:     key", "Remaining: 10.5", "Used:      2.3", "% left:    82 %", "Status:    ok",
+        "", "Profile:   default", "Scope:     account", "Remaining: 10.5", "Used:      2.3", "% left:    82 %",
+        "Status:    ok", "", "Profile:   default", "Scope:     spendable", "Remaining: 10.5", "Used:      2.3",
+        "% left:    -", "Status:    limited by key",
+    ]  # fmt: skip

@@ -44,30 +44,15 @@ def row_of(made: View, screen: Screen = PIPE) -> dict[str, str]:
 def test_a_row_says_all_that_is_known() -> None:
     """Amounts to the last digit; what was calculated, to three."""
     assert row_of(view()) == {
-        "Profile": "default",
-        "Scope": "key",
-        "Remaining": "10.5 USD",
-        "Spent": "0.25 USD",
-        "Rate": "1.23 USD/h",
-        "Lasts": "~8 h 30 min",
-        "Spend": "▁▂▃▄▅▆▇█",
-        "Age": "1 min",
-        "Status": "ok",
-    }
+        "Profile": "default", "Scope": "key", "Remaining": "10.5 USD", "Spent": "0.25 USD", "Rate": "1.23 USD/h",
+        "Lasts": "~8 h 30 min", "Spend": "▁▂▃▄▅▆▇█", "Age": "1 min", "Status": "ok",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("per_hour", "rate"),
-    [
-        (None, "-"),
-        ("0", "0/h"),
-        ("0.1", "0.1/h"),
-        ("0.05", "1.2/d"),
-        ("0.000001234", "0.0000296/d"),
-        ("123456", "123000/h"),
-        ("20", "20/h"),
-    ],
-)
+@pytest.mark.parametrize(("per_hour", "rate"), [
+    (None, "-"), ("0", "0/h"), ("0.1", "0.1/h"), ("0.05", "1.2/d"), ("0.000001234", "0.0000296/d"),
+    ("123456", "123000/h"), ("20", "20/h"),
+])  # fmt: skip
 def test_a_small_rate_is_told_by_the_day(per_hour: str | None, rate: str) -> None:
     """And none has an exponent."""
     made = view(reading(), spent_per_hour=None if per_hour is None else D(per_hour), hours_left=None)
@@ -77,18 +62,12 @@ def test_a_small_rate_is_told_by_the_day(per_hour: str | None, rate: str) -> Non
 FORECAST = Forecast(ForecastState.OK, D(7), D(1), D(10), D(7), D(20))
 
 
-@pytest.mark.parametrize(
-    ("forecast", "hours_left", "lasts"),
-    [
-        (FORECAST, None, "10 d"),
-        (FORECAST, D(241), "10 d"),
-        (FORECAST, D(5), "~5 h"),
-        (FORECAST._replace(state=ForecastState.TOO_LITTLE, days_left=None), D(5), "~5 h"),
-        (FORECAST._replace(state=ForecastState.IDLE, days_left=None), D(5), "~5 h"),
-        (None, D(24 * 91), "> 90 d"),
-        (None, D(0), "~0 s"),
-    ],
-)
+@pytest.mark.parametrize(("forecast", "hours_left", "lasts"), [
+    (FORECAST, None, "10 d"), (FORECAST, D(241), "10 d"), (FORECAST, D(5), "~5 h"),
+    (FORECAST._replace(state=ForecastState.TOO_LITTLE, days_left=None), D(5), "~5 h"),
+    (FORECAST._replace(state=ForecastState.IDLE, days_left=None), D(5), "~5 h"),
+    (None, D(24 * 91), "> 90 d"), (None, D(0), "~0 s"),
+])  # fmt: skip
 def test_what_ends_sooner_is_told(forecast: Forecast | None, hours_left: Decimal | None, lasts: str) -> None:
     """The forecast, which looks at days, or the end at the present rate."""
     made = view(reading()._replace(forecast=forecast), hours_left=hours_left)

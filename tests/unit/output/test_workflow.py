@@ -84,11 +84,8 @@ def test_a_cell_shows_what_is_in_it_and_nothing_else(name: str, text: str) -> No
     assert rows == 1
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(written)
     assert [token.type for token in tokens if token.type in {"tr_open", "td_open"}] == [
-        "tr_open",
-        "tr_open",
-        "td_open",
-        "td_open",
-    ]
+        "tr_open", "tr_open", "td_open", "td_open",
+    ]  # fmt: skip
     in_code, plain = [token.children or [] for token in tokens if token.type == "inline"][2:]
     assert [in_code[0].content, in_code[-1].content] == ["<code>", "</code>"]
     for children, meant in ((in_code[1:-1], name), (plain, text)):

@@ -434,20 +434,12 @@ def ending(low: str, point: str | None = None, high: str | None = None, *, rough
     return Forecast(state, Decimal(5 if rough else 7), Decimal(1), *ends)
 
 
-@pytest.mark.parametrize(
-    ("result", "answer"),
-    [
-        (None, None),
-        (TOO_LITTLE, None),
-        (EMPTY, False),
-        (IDLE, True),
-        (UNLIMITED, True),
-        (ending("3", "5"), True),
-        (ending("3.00000000000000000000000000000001", "5"), True),
-        (ending("2.99999999999999999999999999999999", "500", "900"), False),
-        (ending("3", "5", rough=True), True),
-    ],
-)
+@pytest.mark.parametrize(("result", "answer"), [
+    (None, None), (TOO_LITTLE, None), (EMPTY, False), (IDLE, True), (UNLIMITED, True), (ending("3", "5"), True),
+    (ending("3.00000000000000000000000000000001", "5"), True),
+    (ending("2.99999999999999999999999999999999", "500", "900"), False),
+    (ending("3", "5", rough=True), True),
+])  # fmt: skip
 def test_the_low_end_decides_whether_it_lasts(result: Forecast | None, answer: bool | None) -> None:
     """Exactly; the point and the high end do not matter."""
     assert lasts_at_least(result, timedelta(days=3)) is answer
@@ -461,16 +453,10 @@ def test_what_lasts_so_long_lasts_any_shorter_time(taken: list[Sample], longer: 
         assert lasts_at_least(result, max(longer - less, timedelta(0)))
 
 
-@pytest.mark.parametrize(
-    ("results", "answer"),
-    [
-        ([], True),
-        ([IDLE, ending("9", "9")], True),
-        ([IDLE, None], None),
-        ([TOO_LITTLE, ending("1", "9")], False),
-        ([None, EMPTY], False),
-    ],
-)
+@pytest.mark.parametrize(("results", "answer"), [
+    ([], True), ([IDLE, ending("9", "9")], True), ([IDLE, None], None), ([TOO_LITTLE, ending("1", "9")], False),
+    ([None, EMPTY], False),
+])  # fmt: skip
 def test_of_several_the_one_that_does_not_last_decides(results: list[Forecast | None], answer: bool | None) -> None:
     """Then the one that nobody can tell: it must not hide the other."""
     assert all_last_at_least(results, timedelta(days=3)) is answer
@@ -486,35 +472,25 @@ def test_what_is_empty_lasts_not_even_for_no_time() -> None:
 KINDS = [None, TOO_LITTLE, EMPTY, IDLE, UNLIMITED, ending("3", "5", "9"), ending("2", "8"), ending("4", rough=True)]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "result"),
-    [
-        (None, ending("3", "5"), None),
-        (None, EMPTY, EMPTY),
-        (TOO_LITTLE, EMPTY, EMPTY),
-        (TOO_LITTLE, ending("3", "5"), TOO_LITTLE),
-        (TOO_LITTLE, UNLIMITED, TOO_LITTLE),
-        (IDLE, UNLIMITED, IDLE),
-        (ending("3", "5", "9"), UNLIMITED, ending("3", "5", "9")),
-        (ending("3", "5", "9"), IDLE, ending("3", "5", "9")),
-        (ending("3", "5", "9"), ending("2", "8"), ending("2", "5", "9")),
-        (ending("3", "5", "9"), ending("6", "8", "10", rough=True), ending("3", "5", "9", rough=True)),
-    ],
-)
+@pytest.mark.parametrize(("one", "other", "result"), [
+    (None, ending("3", "5"), None), (None, EMPTY, EMPTY), (TOO_LITTLE, EMPTY, EMPTY),
+    (TOO_LITTLE, ending("3", "5"), TOO_LITTLE), (TOO_LITTLE, UNLIMITED, TOO_LITTLE), (IDLE, UNLIMITED, IDLE),
+    (ending("3", "5", "9"), UNLIMITED, ending("3", "5", "9")),
+    (ending("3", "5", "9"), IDLE, ending("3", "5", "9")),
+    (ending("3", "5", "9"), ending("2", "8"), ending("2", "5", "9")),
+    (ending("3", "5", "9"), ending("6", "8", "10", rough=True), ending("3", "5", "9", rough=True)),
+])  # fmt: skip
 def test_the_sooner_end_of_two(one: Forecast | None, other: Forecast | None, result: Forecast | None) -> None:
     """Either way round."""
     assert sooner(one, other) == result
     assert sooner(other, one) == result
 
 
-@pytest.mark.parametrize(
-    "slow",
-    [
-        ending("3", "5"),
-        Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(0)),
-        Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal("0.25")),
-    ],
-)
+@pytest.mark.parametrize("slow", [
+    ending("3", "5"),
+    Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal(0)),
+    Forecast(ForecastState.UNLIMITED, Decimal(3), Decimal("0.25")),
+])  # fmt: skip
 def test_of_two_that_end_alike_the_one_that_spends_more_is_told(slow: Forecast) -> None:
     """Either way round; also of two that never end, and where one of them spends nothing."""
     fast = slow._replace(spent_per_day=(slow.spent_per_day or 0) + Decimal("0.5"))

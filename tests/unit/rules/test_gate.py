@@ -51,12 +51,9 @@ def failed(error: ApimartError) -> Reading:
 
 def _balance(remain: str | None, used: str) -> Balance:
     return Balance(
-        scope=Scope.KEY,
-        remain_balance=None if remain is None else Decimal(remain),
-        used_balance=Decimal(used),
-        unlimited_quota=remain is None,
-        fetched_at=MOMENT,
-    )
+        scope=Scope.KEY, remain_balance=None if remain is None else Decimal(remain), used_balance=Decimal(used),
+        unlimited_quota=remain is None, fetched_at=MOMENT,
+    )  # fmt: skip
 
 
 def limits(min: str | None = None, max_used: str | None = None) -> Thresholds:
@@ -120,16 +117,10 @@ def test_a_balance_passes_only_when_its_numbers_prove_every_threshold(
     assert judge([(subject, required)]) == verdict_on(subject, required, outcome, code)
 
 
-@pytest.mark.parametrize(
-    ("used", "min", "max_used", "outcome", "code"),
-    [
-        ("0", "5", None, UNLIMITED, 7),
-        ("2", "5", "2", UNLIMITED, 7),
-        ("3", "5", "2", BELOW, 3),
-        ("2", None, "2", UNLIMITED, 7),
-        ("3", None, "2", BELOW, 3),
-    ],
-)
+@pytest.mark.parametrize(("used", "min", "max_used", "outcome", "code"), [
+    ("0", "5", None, UNLIMITED, 7), ("2", "5", "2", UNLIMITED, 7), ("3", "5", "2", BELOW, 3),
+    ("2", None, "2", UNLIMITED, 7), ("3", None, "2", BELOW, 3),
+])  # fmt: skip
 def test_an_unlimited_quota_can_be_refused(
     used: str, min: str | None, max_used: str | None, outcome: Outcome, code: int
 ) -> None:
@@ -149,20 +140,16 @@ def _spendable(key: Reading, account: Reading) -> Reading:
     return spendable(key, account._replace(scope=Scope.ACCOUNT))
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "required", "outcome"),
-    [
-        (reading(None), reading("10"), limits("5"), UNLIMITED),
-        (reading(None), reading(None), limits("5"), UNLIMITED),
-        (reading(None), reading("4"), limits("5"), BELOW),
-        (reading(None), failed(UNAVAILABLE), limits("5"), UNLIMITED),
-        (reading(None), failed(PAYMENT), limits("5"), BELOW),
-        (reading(None), reading("10"), limits(None, "5"), UNLIMITED),
-        (reading(None), reading("10"), Thresholds(min_runway=timedelta(days=3)), UNLIMITED),
-        (reading("10"), reading(None), limits("5"), PASS),
-        (failed(AUTH), reading(None), limits("5"), ERROR),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "required", "outcome"), [
+    (reading(None), reading("10"), limits("5"), UNLIMITED),
+    (reading(None), reading(None), limits("5"), UNLIMITED),
+    (reading(None), reading("4"), limits("5"), BELOW),
+    (reading(None), failed(UNAVAILABLE), limits("5"), UNLIMITED),
+    (reading(None), failed(PAYMENT), limits("5"), BELOW),
+    (reading(None), reading("10"), limits(None, "5"), UNLIMITED),
+    (reading(None), reading("10"), Thresholds(min_runway=timedelta(days=3)), UNLIMITED),
+    (reading("10"), reading(None), limits("5"), PASS), (failed(AUTH), reading(None), limits("5"), ERROR),
+])  # fmt: skip
 def test_refusing_unlimited_quotas_is_about_the_key(
     key: Reading, account: Reading, required: Thresholds, outcome: Outcome
 ) -> None:
@@ -175,17 +162,10 @@ def test_refusing_unlimited_quotas_is_about_the_key(
         assert verdict.exit_code is ExitCode.UNLIMITED
 
 
-@pytest.mark.parametrize(
-    ("error", "outcome", "code"),
-    [
-        (PAYMENT, BELOW, 3),
-        (AUTH, ERROR, 4),
-        (UNAVAILABLE, ERROR, 5),
-        (BAD, ERROR, 6),
-        (UsageError("usage"), ERROR, 2),
-        (ApimartError("a bug"), ERROR, 1),
-    ],
-)
+@pytest.mark.parametrize(("error", "outcome", "code"), [
+    (PAYMENT, BELOW, 3), (AUTH, ERROR, 4), (UNAVAILABLE, ERROR, 5), (BAD, ERROR, 6), (UsageError("usage"), ERROR, 2),
+    (ApimartError("a bug"), ERROR, 1),
+])  # fmt: skip
 @pytest.mark.parametrize("unlimited_passes", [True, False])
 def test_a_failed_reading_never_passes(
     error: ApimartError, outcome: Outcome, code: int, unlimited_passes: bool
@@ -240,29 +220,14 @@ def test_each_reading_is_held_to_its_own_thresholds() -> None:
     assert [each.outcome for each in verdict.judged] == [BELOW, PASS]
 
 
-@pytest.mark.parametrize(
-    ("readings", "code"),
-    [
-        ([failed(UNAVAILABLE)], 0),
-        ([failed(UNAVAILABLE), failed(UNAVAILABLE)], 0),
-        ([failed(UNAVAILABLE), _GOOD], 0),
-        ([_GOOD, failed(UNAVAILABLE)], 0),
-        ([failed(AUTH)], 4),
-        ([failed(BAD)], 6),
-        ([failed(UsageError("usage"))], 2),
-        ([failed(OutputError("output"))], 1),
-        ([failed(PAYMENT)], 3),
-        ([failed(UNAVAILABLE), failed(AUTH)], 5),
-        ([failed(AUTH), failed(UNAVAILABLE)], 4),
-        ([failed(UNAVAILABLE), failed(BAD)], 5),
-        ([failed(UNAVAILABLE), _LOW], 3),
-        ([failed(UNAVAILABLE), failed(PAYMENT)], 3),
-        ([failed(UNAVAILABLE), _FREE], 7),
-        ([_LOW], 3),
-        ([_FREE], 7),
-        ([_GOOD], 0),
-    ],
-)
+@pytest.mark.parametrize(("readings", "code"), [
+    ([failed(UNAVAILABLE)], 0), ([failed(UNAVAILABLE), failed(UNAVAILABLE)], 0), ([failed(UNAVAILABLE), _GOOD], 0),
+    ([_GOOD, failed(UNAVAILABLE)], 0), ([failed(AUTH)], 4), ([failed(BAD)], 6), ([failed(UsageError("usage"))], 2),
+    ([failed(OutputError("output"))], 1), ([failed(PAYMENT)], 3), ([failed(UNAVAILABLE), failed(AUTH)], 5),
+    ([failed(AUTH), failed(UNAVAILABLE)], 4), ([failed(UNAVAILABLE), failed(BAD)], 5), ([failed(UNAVAILABLE), _LOW], 3),
+    ([failed(UNAVAILABLE), failed(PAYMENT)], 3), ([failed(UNAVAILABLE), _FREE], 7), ([_LOW], 3), ([_FREE], 7),
+    ([_GOOD], 0),
+])  # fmt: skip
 def test_failing_open_forgives_an_unreachable_gateway_and_nothing_else(readings: list[Reading], code: int) -> None:
     """`--fail-open` goes on only when every failure is that there was no answer; every verdict stands."""
     verdict = judge(alike(readings, limits("5")), unlimited_passes=False, fail_open=True)
@@ -280,16 +245,10 @@ def test_failing_open_is_off_unless_asked_for() -> None:
     assert judge([(failed(UNAVAILABLE), limits("5"))]).exit_code is ExitCode.UNAVAILABLE
 
 
-@pytest.mark.parametrize(
-    "required",
-    [
-        [],
-        [(_GOOD, limits())],
-        [(_GOOD, limits("5")), (_GOOD, limits())],
-        [(_GOOD, limits()), (_GOOD, limits("5"))],
-        [(failed(UNAVAILABLE), limits())],
-    ],
-)
+@pytest.mark.parametrize("required", [
+    [], [(_GOOD, limits())], [(_GOOD, limits("5")), (_GOOD, limits())], [(_GOOD, limits()), (_GOOD, limits("5"))],
+    [(failed(UNAVAILABLE), limits())],
+])  # fmt: skip
 def test_nothing_to_judge_is_an_error(required: list[tuple[Reading, Thresholds]]) -> None:
     """Without a reading, or with a reading that nothing is required of, there is no verdict at all."""
     with pytest.raises(UsageError) as caught:
@@ -332,20 +291,11 @@ def test_a_threshold_of_zero_is_a_threshold(thresholds: Thresholds, are_set: boo
     assert thresholds.are_set is are_set
 
 
-@pytest.mark.parametrize(
-    ("readings", "code"),
-    [
-        ([], 0),
-        ([_GOOD], 0),
-        ([_LOW, _FREE], 0),
-        ([failed(AUTH)], 4),
-        ([_GOOD, failed(BAD)], 6),
-        ([failed(UNAVAILABLE), failed(AUTH)], 5),
-        ([failed(PAYMENT)], 3),
-        ([failed(AUTH), failed(PAYMENT)], 3),
-        ([_GOOD, failed(OutputError("output")), failed(AUTH)], 1),
-    ],
-)
+@pytest.mark.parametrize(("readings", "code"), [
+    ([], 0), ([_GOOD], 0), ([_LOW, _FREE], 0), ([failed(AUTH)], 4), ([_GOOD, failed(BAD)], 6),
+    ([failed(UNAVAILABLE), failed(AUTH)], 5), ([failed(PAYMENT)], 3), ([failed(AUTH), failed(PAYMENT)], 3),
+    ([_GOOD, failed(OutputError("output")), failed(AUTH)], 1),
+])  # fmt: skip
 def test_showing_balances_ends_with_the_first_failure(readings: list[Reading], code: int) -> None:
     """`balance` judges nothing: 402 comes first, then the first failed reading, else all is well."""
     assert code_of_readings(readings) is ExitCode(code)
@@ -442,17 +392,10 @@ def test_the_low_end_of_the_forecast_must_be_long_enough(subject: Reading, outco
     assert judge([(subject, required)]) == verdict_on(subject, required, outcome, code)
 
 
-@pytest.mark.parametrize(
-    ("subject", "min", "max_used", "outcome"),
-    [
-        (lasting("5"), "10", "0", PASS),
-        (lasting("5"), "10.01", None, BELOW),
-        (lasting("1"), "10", None, BELOW),
-        (lasting("5"), None, "-1", BELOW),
-        (_with(None), "10.01", None, BELOW),
-        (_with(None), "10", None, NO_FORECAST),
-    ],
-)
+@pytest.mark.parametrize(("subject", "min", "max_used", "outcome"), [
+    (lasting("5"), "10", "0", PASS), (lasting("5"), "10.01", None, BELOW), (lasting("1"), "10", None, BELOW),
+    (lasting("5"), None, "-1", BELOW), (_with(None), "10.01", None, BELOW), (_with(None), "10", None, NO_FORECAST),
+])  # fmt: skip
 def test_every_threshold_must_be_met(subject: Reading, min: str, max_used: str, outcome: Outcome) -> None:
     """A forecast makes no pass of what is below, and turns a pass into a fail where it was asked for."""
     required = limits(min, max_used)._replace(min_runway=DAYS)
@@ -480,19 +423,14 @@ def test_an_unlimited_quota_can_be_refused_for_its_runway_too() -> None:
     assert judge([(reading(None), required)], unlimited_passes=False).exit_code is ExitCode.UNLIMITED
 
 
-@pytest.mark.parametrize(
-    ("readings", "fail_open", "outcome", "code"),
-    [
-        ([_with(None), lasting("1")], False, BELOW, 3),
-        ([_with(None), reading(None)], False, UNLIMITED, 7),
-        ([_with(None), failed(AUTH)], False, ERROR, 4),
-        ([failed(UNAVAILABLE), _with(None)], False, ERROR, 5),
-        ([failed(UNAVAILABLE), _with(None)], True, NO_FORECAST, 8),
-        ([failed(UNAVAILABLE), lasting("3")], True, ERROR, 0),
-        ([lasting("3"), _with(None)], False, NO_FORECAST, 8),
-        ([lasting("3"), lasting("3")], False, PASS, 0),
-    ],
-)
+@pytest.mark.parametrize(("readings", "fail_open", "outcome", "code"), [
+    ([_with(None), lasting("1")], False, BELOW, 3), ([_with(None), reading(None)], False, UNLIMITED, 7),
+    ([_with(None), failed(AUTH)], False, ERROR, 4),
+    ([failed(UNAVAILABLE), _with(None)], False, ERROR, 5),
+    ([failed(UNAVAILABLE), _with(None)], True, NO_FORECAST, 8),
+    ([failed(UNAVAILABLE), lasting("3")], True, ERROR, 0),
+    ([lasting("3"), _with(None)], False, NO_FORECAST, 8), ([lasting("3"), lasting("3")], False, PASS, 0),
+])  # fmt: skip
 def test_a_missing_forecast_comes_after_every_failure(
     readings: list[Reading], fail_open: bool, outcome: Outcome, code: int
 ) -> None:
@@ -501,23 +439,14 @@ def test_a_missing_forecast_comes_after_every_failure(
     assert (verdict.outcome, verdict.exit_code) == (outcome, ExitCode(code))
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "outcome"),
-    [
-        (lasting("3"), lasting("3"), PASS),
-        (lasting("3"), lasting("1"), BELOW),
-        (lasting("1"), lasting("3"), BELOW),
-        (lasting("1"), _with(None), BELOW),
-        (lasting("3"), _with(None), NO_FORECAST),
-        (_with(None), lasting("3"), NO_FORECAST),
-        (reading(None), lasting("3"), PASS),
-        (reading(None), _with(None), NO_FORECAST),
-        (reading(None), reading(None), PASS),
-        (lasting("1"), failed(UNAVAILABLE), BELOW),
-        (lasting("3"), failed(UNAVAILABLE), ERROR),
-        (failed(UNAVAILABLE), lasting("1"), BELOW),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "outcome"), [
+    (lasting("3"), lasting("3"), PASS), (lasting("3"), lasting("1"), BELOW), (lasting("1"), lasting("3"), BELOW),
+    (lasting("1"), _with(None), BELOW), (lasting("3"), _with(None), NO_FORECAST),
+    (_with(None), lasting("3"), NO_FORECAST), (reading(None), lasting("3"), PASS),
+    (reading(None), _with(None), NO_FORECAST), (reading(None), reading(None), PASS),
+    (lasting("1"), failed(UNAVAILABLE), BELOW), (lasting("3"), failed(UNAVAILABLE), ERROR),
+    (failed(UNAVAILABLE), lasting("1"), BELOW),
+])  # fmt: skip
 def test_what_can_be_spent_lasts_only_where_both_last(key: Reading, account: Reading, outcome: Outcome) -> None:
     """The key and its account, each by its own forecast; one that does not last is enough to tell."""
     subject = spendable(key, account._replace(scope=Scope.ACCOUNT))

@@ -8,19 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.rules.guard import LEAST_INTERVAL, LOOKS_AHEAD, MOST_INTERVAL, Doubt, Guard, Limits, Look
+from apimart_cli.rules.guard import LEAST_INTERVAL, LOOKS_AHEAD, MOST_INTERVAL, CountingDoubt, Guard, Limits, Look
 from apimart_cli.words import StoppedBy
 
 D = Decimal
 
 
 def guard(
-    *,
-    min: str | None = None,
-    max_spend: str | None = None,
-    interval: float | None = None,
+    *, min: str | None = None, max_spend: str | None = None, interval: float | None = None,
     max_blind: float | None = 600,
-) -> Guard:
+) -> Guard:  # fmt: skip
     limits = Limits(None if min is None else D(min), None if max_spend is None else D(max_spend))
     return Guard(limits, interval=interval, max_blind=max_blind)
 
@@ -109,7 +106,7 @@ def test_where_the_key_is_never_counted_its_account_is() -> None:
     assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D(0), False, None)
     after(watching, both(2, "0.000", "26"))
     assert (watching.spent, watching.counts_account) == (D("0.5"), True)
-    assert (watching.new_doubt(), watching.new_doubt()) == (Doubt.ACCOUNT_COUNTS, None)
+    assert (watching.new_doubt(), watching.new_doubt()) == (CountingDoubt.ACCOUNT_COUNTS, None)
     assert after(watching, both(4, "0", "28.5")).stop(4) is StoppedBy.MAX_SPEND
 
 
@@ -148,7 +145,7 @@ def test_a_key_that_stands_still_while_its_account_spends_is_told_once() -> None
     watching = after(guard(max_spend="3"), both(0, "2", "10"), both(2, "2", "14"))
     assert watching.new_doubt() is None
     after(watching, both(4, "2", "18"))
-    assert (watching.new_doubt(), watching.new_doubt()) == (Doubt.KEY_STANDS_STILL, None)
+    assert (watching.new_doubt(), watching.new_doubt()) == (CountingDoubt.KEY_STANDS_STILL, None)
     assert (watching.spent, watching.stop(4), watching.counts_account) == (D(0), None, False)
 
 

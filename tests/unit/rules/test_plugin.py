@@ -30,13 +30,9 @@ WEEK = Forecast(ForecastState.OK, Decimal(14), Decimal(1), Decimal(10), Decimal(
 
 
 def bounds(
-    warning: str | None = None,
-    critical: str | None = None,
-    *,
-    max_used: str | None = None,
-    runway_warning: int | None = None,
-    runway_critical: int | None = None,
-) -> Bounds:
+    warning: str | None = None, critical: str | None = None, *, max_used: str | None = None,
+    runway_warning: int | None = None, runway_critical: int | None = None,
+) -> Bounds:  # fmt: skip
     """What a reading is held to; runways in days."""
     return Bounds(
         warning=None if warning is None else parse_range(warning, "-w"),
@@ -51,19 +47,11 @@ def state(found: Reading, held_to: Bounds, choices: Choices = USUAL) -> State:
     return examine(found, held_to, choices).state
 
 
-@pytest.mark.parametrize(
-    ("remain", "expected"),
-    [
-        ("10", State.OK),
-        ("10.000", State.OK),
-        ("9.999999999999999999999999999999", State.WARNING),
-        ("5", State.WARNING),
-        ("4.999999999999999999999999999999", State.CRITICAL),
-        ("0", State.CRITICAL),
-        ("-1", State.CRITICAL),
-        (None, State.OK),
-    ],
-)
+@pytest.mark.parametrize(("remain", "expected"), [
+    ("10", State.OK), ("10.000", State.OK), ("9.999999999999999999999999999999", State.WARNING), ("5", State.WARNING),
+    ("4.999999999999999999999999999999", State.CRITICAL), ("0", State.CRITICAL), ("-1", State.CRITICAL),
+    (None, State.OK),
+])  # fmt: skip
 def test_the_remaining_balance_is_held_to_both_ranges(remain: str | None, expected: State) -> None:
     """To the last digit; critical before warning, and an unlimited quota is more than any number."""
     assert state(reading(remain), bounds("10:", "5:")) is expected
@@ -80,19 +68,15 @@ def test_what_was_used_is_held_to_the_profile(used: str, expected: State) -> Non
     assert state(reading("10", used), bounds(max_used="2.3")) is expected
 
 
-@pytest.mark.parametrize(
-    ("forecast", "expected"),
-    [
-        (WEEK, State.OK),
-        (WEEK._replace(days_left_low=Decimal("6.99")), State.WARNING),
-        (WEEK._replace(days_left_low=Decimal("2.99")), State.CRITICAL),
-        (Forecast(ForecastState.IDLE, Decimal(7)), State.OK),
-        (Forecast(ForecastState.EMPTY, Decimal(7)), State.CRITICAL),
-        (Forecast(ForecastState.TOO_LITTLE, Decimal(1)), State.UNKNOWN),
-        (UNREADABLE, State.UNKNOWN),
-        (None, State.UNKNOWN),
-    ],
-)
+@pytest.mark.parametrize(("forecast", "expected"), [
+    (WEEK, State.OK),
+    (WEEK._replace(days_left_low=Decimal("6.99")), State.WARNING),
+    (WEEK._replace(days_left_low=Decimal("2.99")), State.CRITICAL),
+    (Forecast(ForecastState.IDLE, Decimal(7)), State.OK),
+    (Forecast(ForecastState.EMPTY, Decimal(7)), State.CRITICAL),
+    (Forecast(ForecastState.TOO_LITTLE, Decimal(1)), State.UNKNOWN),
+    (UNREADABLE, State.UNKNOWN), (None, State.UNKNOWN),
+])  # fmt: skip
 def test_the_runway_is_held_to_both_durations(forecast: Forecast | None, expected: State) -> None:
     """By the low end of the forecast; without one, nothing is known."""
     found = reading()._replace(forecast=forecast)
@@ -135,24 +119,17 @@ def test_a_bug_is_unknown_and_payment_required_is_critical(chosen: WhenUnavailab
         assert state(failed(error), bounds(critical="5:"), Choices(unavailable=chosen)) is expected
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "held_to", "expected"),
-    [
-        ("3", None, bounds("10:", "5:"), State.CRITICAL),
-        ("7", None, bounds("10:", "5:"), State.WARNING),
-        ("20", None, bounds("10:", "5:"), State.UNKNOWN),
-        (None, "3", bounds("10:", "5:"), State.CRITICAL),
-        ("3", None, bounds(critical="~:2"), State.UNKNOWN),
-        ("3", None, bounds(critical="@1:2"), State.UNKNOWN),
-        ("1", None, bounds(critical="@~:2"), State.CRITICAL),
-        ("20", None, bounds(max_used="2"), State.CRITICAL),
-        (None, "20", bounds(max_used="2"), State.UNKNOWN),
-        ("0", None, bounds(runway_critical=3), State.CRITICAL),
-        ("0", None, bounds(runway_warning=3), State.WARNING),
-        ("20", None, bounds(runway_warning=3), State.UNKNOWN),
-        ("20", None, bounds(runway_critical=3), State.UNKNOWN),
-    ],
-)
+@pytest.mark.parametrize(("key", "account", "held_to", "expected"), [
+    ("3", None, bounds("10:", "5:"), State.CRITICAL), ("7", None, bounds("10:", "5:"), State.WARNING),
+    ("20", None, bounds("10:", "5:"), State.UNKNOWN), (None, "3", bounds("10:", "5:"), State.CRITICAL),
+    ("3", None, bounds(critical="~:2"), State.UNKNOWN), ("3", None, bounds(critical="@1:2"), State.UNKNOWN),
+    ("1", None, bounds(critical="@~:2"), State.CRITICAL), ("20", None, bounds(max_used="2"), State.CRITICAL),
+    (None, "20", bounds(max_used="2"), State.UNKNOWN),
+    ("0", None, bounds(runway_critical=3), State.CRITICAL),
+    ("0", None, bounds(runway_warning=3), State.WARNING),
+    ("20", None, bounds(runway_warning=3), State.UNKNOWN),
+    ("20", None, bounds(runway_critical=3), State.UNKNOWN),
+])  # fmt: skip
 def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low(
     key: str | None, account: str | None, held_to: Bounds, expected: State
 ) -> None:
@@ -199,17 +176,14 @@ def test_too_little_history_of_one_part_is_what_was_chosen_however_soon_the_othe
     assert state(spendable(*parts), held_to, Choices(no_forecast=WhenNoForecast.OK)) is State.OK
 
 
-@pytest.mark.parametrize(
-    ("remain", "held_to", "expected"),
-    [
-        (None, bounds("10:"), [(State.UNKNOWN, Subject.READING)]),
-        ("3", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.REMAINING)]),
-        ("7", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.REMAINING)]),
-        ("7", bounds(max_used="2"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.USED)]),
-        ("0", bounds(runway_critical=3), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.RUNWAY)]),
-        ("0", bounds(runway_warning=3), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.RUNWAY)]),
-    ],
-)
+@pytest.mark.parametrize(("remain", "held_to", "expected"), [
+    (None, bounds("10:"), [(State.UNKNOWN, Subject.READING)]),
+    ("3", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.REMAINING)]),
+    ("7", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.REMAINING)]),
+    ("7", bounds(max_used="2"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.USED)]),
+    ("0", bounds(runway_critical=3), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.RUNWAY)]),
+    ("0", bounds(runway_warning=3), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.RUNWAY)]),
+])  # fmt: skip
 def test_a_failure_says_what_it_is_about_and_what_its_parts_prove(
     remain: str | None, held_to: Bounds, expected: list[tuple[State, Subject]]
 ) -> None:
@@ -246,13 +220,9 @@ AMOUNTS = st.decimals(-20, 20, allow_nan=False, allow_infinity=False, places=1)
 RANGES = st.builds(Range, st.none() | AMOUNTS, st.none() | AMOUNTS, st.booleans())
 FORECASTS = st.sampled_from([None, UNREADABLE, WEEK, Forecast(ForecastState.TOO_LITTLE, Decimal(1))])
 HELD_TO = st.builds(
-    Bounds,
-    st.none() | RANGES,
-    st.none() | RANGES,
-    st.none() | AMOUNTS,
-    st.none() | st.just(timedelta(days=7)),
+    Bounds, st.none() | RANGES, st.none() | RANGES, st.none() | AMOUNTS, st.none() | st.just(timedelta(days=7)),
     st.none() | st.just(timedelta(days=8)),
-).filter(lambda held_to: held_to.are_set)
+).filter(lambda held_to: held_to.are_set)  # fmt: skip
 
 
 @given(st.none() | AMOUNTS, AMOUNTS, FORECASTS, HELD_TO)

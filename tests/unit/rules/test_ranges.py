@@ -26,26 +26,17 @@ while (<STDIN>) {
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "alerting", "silent"),
-    [
-        ("10", ["-0.1", "10.1", None], ["0", "5", "10"]),
-        ("10:", ["9.9", "-1"], ["10", "10.00", "1000", None]),
-        ("~:10", ["10.1", None], ["-1000", "0", "10"]),
-        ("10:20", ["9.9", "20.1", None], ["10", "15", "20"]),
-        (":10", ["-0.1", "10.1"], ["0", "10"]),
-        ("@10:20", ["10", "15", "20"], ["9.9", "20.1", None]),
-        ("@10", ["0", "10"], ["-0.1", "10.1"]),
-        ("@10:", ["10", "11", None], ["9.9"]),
-        ("@~:10", ["-1000", "10"], ["10.1", None]),
-        ("@~:", ["-1", "0", None], []),
-        ("-5:-1", ["-5.1", "0", "-0.9"], ["-5", "-1"]),
-        ("-5:", ["-5.1"], ["-5", "0"]),
-        ("0:", ["-0.1"], ["0", None]),
-        (".5:", [".49"], [".5", "0.50"]),
-        ("5:5", ["4.9", "5.1"], ["5"]),
-    ],
-)
+@pytest.mark.parametrize(("text", "alerting", "silent"), [
+    ("10", ["-0.1", "10.1", None], ["0", "5", "10"]),
+    ("10:", ["9.9", "-1"], ["10", "10.00", "1000", None]),
+    ("~:10", ["10.1", None], ["-1000", "0", "10"]), ("10:20", ["9.9", "20.1", None], ["10", "15", "20"]),
+    (":10", ["-0.1", "10.1"], ["0", "10"]),
+    ("@10:20", ["10", "15", "20"], ["9.9", "20.1", None]),
+    ("@10", ["0", "10"], ["-0.1", "10.1"]), ("@10:", ["10", "11", None], ["9.9"]),
+    ("@~:10", ["-1000", "10"], ["10.1", None]), ("@~:", ["-1", "0", None], []),
+    ("-5:-1", ["-5.1", "0", "-0.9"], ["-5", "-1"]), ("-5:", ["-5.1"], ["-5", "0"]), ("0:", ["-0.1"], ["0", None]),
+    (".5:", [".49"], [".5", "0.50"]), ("5:5", ["4.9", "5.1"], ["5"]),
+])  # fmt: skip
 def test_both_ends_belong_to_a_range(text: str, alerting: list[str | None], silent: list[str | None]) -> None:
     """A value outside alerts, with `@` one inside; an unlimited one, None, is more than every number."""
     found = parse_range(text, "-c")
@@ -53,43 +44,18 @@ def test_both_ends_belong_to_a_range(text: str, alerting: list[str | None], sile
     assert [value for value in silent if found.alerts(None if value is None else Decimal(value))] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("", "is empty"),
-        ("  ", "is empty"),
-        ("5: ", "has a space in it"),
-        ("5:\n", "has a space in it"),
-        ("@", "has no number"),
-        (":", "has no number"),
-        ("@:", "has no number"),
-        ("~", "has no number"),
-        ("~:", "never alerts"),
-        ("five", "is not a range"),
-        ("5:x", "is not a range"),
-        ("5:6:7", "is not a range"),
-        ("5-7", "is not a range"),
-        ("5%", "is not a range"),
-        ("@@5", "is not a range"),
-        ("~5", "is not a range"),
-        ("5:~", "is not a range"),
-        ("--5", "is not a range"),
-        ("5.", "is not a range"),
-        ("1,5:", "has a comma"),
-        ("1e3", "has an exponent"),
-        ("+5", "has a plus sign"),
-        ("/home/me:4", "a shell puts it in the place of ~"),
-        ("20:10", "ends before it starts"),
-        ("1:-1", "ends before it starts"),
-        ("-1", "ends before it starts"),
-        ("1234567890123456", "has too many digits"),
-        ("0.1234567890123456789012345678901", "has too many digits"),
-        ("\u0665:", "is not a range"),
-        ("nan", "is not a range"),
-        ("inf:", "is not a range"),
-        ("5:\x1b[31m", "\\x1b[31m"),
-    ],
-)
+@pytest.mark.parametrize(("text", "fault"), [
+    ("", "is empty"), ("  ", "is empty"), ("5: ", "has a space in it"), ("5:\n", "has a space in it"),
+    ("@", "has no number"), (":", "has no number"), ("@:", "has no number"), ("~", "has no number"),
+    ("~:", "never alerts"), ("five", "is not a range"), ("5:x", "is not a range"), ("5:6:7", "is not a range"),
+    ("5-7", "is not a range"), ("5%", "is not a range"), ("@@5", "is not a range"), ("~5", "is not a range"),
+    ("5:~", "is not a range"), ("--5", "is not a range"), ("5.", "is not a range"), ("1,5:", "has a comma"),
+    ("1e3", "has an exponent"), ("+5", "has a plus sign"), ("/home/me:4", "a shell puts it in the place of ~"),
+    ("20:10", "ends before it starts"), ("1:-1", "ends before it starts"), ("-1", "ends before it starts"),
+    ("1234567890123456", "has too many digits"),
+    ("0.1234567890123456789012345678901", "has too many digits"),
+    ("\u0665:", "is not a range"), ("nan", "is not a range"), ("inf:", "is not a range"), ("5:\x1b[31m", "\\x1b[31m"),
+])  # fmt: skip
 def test_anything_else_is_refused(text: str, fault: str) -> None:
     """With the option that it was given to, and what is wrong."""
     with pytest.raises(UsageError) as raised:
@@ -99,15 +65,12 @@ def test_anything_else_is_refused(text: str, fault: str) -> None:
     assert raised.value.hint
 
 
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
-        ("~:", "-c: '~:' never alerts", "leave it out, or give 5: for at least 5"),
-        ("2:1", "-c: '2:1' ends before it starts", "the smaller number comes first, like 1:5"),
-        ("a\nb\nc", "-c: 'a\\x0ab\\x0ac' has a space in it", None),
-        ("?" * 50, f"-c: '{'?' * 37}...' is not a range", None),
-    ],
-)
+@pytest.mark.parametrize(("text", "message", "hint"), [
+    ("~:", "-c: '~:' never alerts", "leave it out, or give 5: for at least 5"),
+    ("2:1", "-c: '2:1' ends before it starts", "the smaller number comes first, like 1:5"),
+    ("a\nb\nc", "-c: 'a\\x0ab\\x0ac' has a space in it", None),
+    ("?" * 50, f"-c: '{'?' * 37}...' is not a range", None),
+])  # fmt: skip
 def test_a_refusal_says_what_to_give_instead(text: str, message: str, hint: str | None) -> None:
     """What was given is shown safely, and cut where it is long."""
     with pytest.raises(UsageError) as raised:

@@ -1,4 +1,4 @@
-"""The course of a balance: what changed, what was spent, how fast, and what was topped up."""
+"""The trend of a balance: what changed, what was spent, how fast, and what was topped up."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from apimart_cli.errors import AuthError, ExitCode, PaymentRequiredError, UnavailableError
-from apimart_cli.readings.watch import Board
+from apimart_cli.readings.watch import WatchedBalances
 from apimart_cli.rules.balance import Reading, spendable
-from apimart_cli.rules.trend import BARS, MOST_SAMPLES, Course
+from apimart_cli.rules.trend import BARS, MOST_SAMPLES, Trend
 from apimart_cli.words import Change, Scope
 from support.readings import MOMENT, failed, reading
 
@@ -28,10 +28,10 @@ def at(number: float, remain: str | None, used: str, **fields: object) -> Readin
     return made._replace(result=made.balance._replace(fetched_at=MOMENT + number * STEP), **fields)  # type: ignore[arg-type]
 
 
-def played(*readings: Reading) -> tuple[Course, list[tuple[Change, ...]]]:
-    """A course with these readings, and what each of them changed."""
-    course = Course(STEP)
-    return course, [course.take(each) for each in readings]
+def played(*readings: Reading) -> tuple[Trend, list[tuple[Change, ...]]]:
+    """A trend with these readings, and what each of them changed."""
+    trend = Trend(STEP)
+    return trend, [trend.take(each) for each in readings]
 
 
 # --- what changed -------------------------------------------------------------------------------------------------
@@ -45,9 +45,9 @@ def test_nothing_changed_says_nothing() -> None:
 
 def test_spend_is_the_rise_of_used_since_the_start() -> None:
     """Whatever happens to what is left; exact."""
-    course, changes = played(at(0, "10", "2"), at(1, "9.999999999999999999", "2.000000000000000001"))
+    trend, changes = played(at(0, "10", "2"), at(1, "9.999999999999999999", "2.000000000000000001"))
     assert changes[1] == (Change.CHANGED,)
-    assert course.view().spent == D("0.000000000000000001")
+    assert trend.view().spent == D("0.000000000000000001")
 
 
 def test_an_unlimited_key_has_a_spend_and_no_end() -> None:
@@ -58,24 +58,19 @@ def test_an_unlimited_key_has_a_spend_and_no_end() -> None:
 
 def test_what_is_given_back_from_before_the_start_hides_no_spend() -> None:
     """What counts is the rise from the lowest."""
-    course, _ = played(at(0, "10", "5"), at(1, "12", "3"), at(2, "11", "4"))
-    assert course.view().spent == 1
+    trend, _ = played(at(0, "10", "5"), at(1, "12", "3"), at(2, "11", "4"))
+    assert trend.view().spent == 1
 
 
 def test_a_top_up_is_told_once_when_two_readings_agree() -> None:
     """The first of them may be half of a booking."""
-    course, changes = played(
+    trend, changes = played(
         at(0, "10", "2"), at(1, "29", "2"), at(2, "29", "3"), at(3, "28", "4"), at(4, "28", "4"), at(5, "28", "4")
     )
     assert changes == [
-        (Change.START,),
-        (Change.CHANGED,),
-        (Change.CHANGED,),
-        (Change.CHANGED, Change.TOP_UP),
-        (),
-        (),
-    ]
-    top_up = course.view().top_up
+        (Change.START,), (Change.CHANGED,), (Change.CHANGED,), (Change.CHANGED, Change.TOP_UP), (), (),
+    ]  # fmt: skip
+    top_up = trend.view().top_up
     assert top_up is not None
     assert (top_up.amount, top_up.at) == (20, MOMENT + 2 * STEP)
 
@@ -88,27 +83,22 @@ def test_a_charge_in_two_bookings_is_no_cut() -> None:
 
 def test_a_cut_is_told() -> None:
     """There is less in all."""
-    course, changes = played(at(0, "10", "2"), at(1, "5", "2"), at(2, "5", "2"))
+    trend, changes = played(at(0, "10", "2"), at(1, "5", "2"), at(2, "5", "2"))
     assert changes[2] == (Change.CUT,)
-    assert course.view().top_up is not None
-    assert course.view().top_up.amount == -5  # type: ignore[union-attr]
+    assert trend.view().top_up is not None
+    assert trend.view().top_up.amount == -5  # type: ignore[union-attr]
 
 
 def test_a_failure_is_told_once_and_the_last_value_stays() -> None:
     """Again when its reason is another one; and that it is over."""
-    course, changes = played(
+    trend, changes = played(
         at(0, "10", "2"), failed(DOWN), failed(DOWN), failed(AuthError("rejected")), at(3, "9", "3"), at(4, "9", "3")
     )
     assert changes == [
-        (Change.START,),
-        (Change.FAILED,),
-        (),
-        (Change.FAILED,),
-        (Change.RECOVERED, Change.CHANGED),
-        (),
-    ]
-    course.take(failed(DOWN))
-    view = course.view()
+        (Change.START,), (Change.FAILED,), (), (Change.FAILED,), (Change.RECOVERED, Change.CHANGED), (),
+    ]  # fmt: skip
+    trend.take(failed(DOWN))
+    view = trend.view()
     assert view.failure is DOWN
     assert view.reading.balance is not None
     assert (view.reading.balance.remain_balance, view.spent) == (9, 1)
@@ -116,40 +106,37 @@ def test_a_failure_is_told_once_and_the_last_value_stays() -> None:
 
 def test_a_balance_that_was_never_read_shows_its_failure() -> None:
     """And counts from the first answer on."""
-    course, changes = played(failed(DOWN))
+    trend, changes = played(failed(DOWN))
     assert changes == [(Change.START, Change.FAILED)]
-    assert not course.was_read
-    assert course.view().reading.error is DOWN
-    assert course.take(at(1, "10", "2")) == (Change.RECOVERED,)
-    assert course.view().spent == 0
+    assert not trend.was_read
+    assert trend.view().reading.error is DOWN
+    assert trend.take(at(1, "10", "2")) == (Change.RECOVERED,)
+    assert trend.view().spent == 0
 
 
 def test_below_is_told_when_it_begins_and_when_it_ends() -> None:
     """Exactly at the threshold is enough; a failure changes nothing; HTTP 402 is below."""
     low = {"low_below": D(9)}
-    course, changes = played(
-        at(0, "9", "2", **low),
-        at(1, "8.99", "2.01", **low),
-        failed(DOWN)._replace(low_below=D(9)),
-        at(3, "9", "2", **low),
-        failed(PaymentRequiredError("pay"))._replace(low_below=D(9)),
-    )
+    trend, changes = played(
+        at(0, "9", "2", **low), at(1, "8.99", "2.01", **low), failed(DOWN)._replace(low_below=D(9)),
+        at(3, "9", "2", **low), failed(PaymentRequiredError("pay"))._replace(low_below=D(9)),
+    )  # fmt: skip
     assert [Change.BELOW in each for each in changes] == [False, True, False, False, True]
     assert [Change.ENOUGH in each for each in changes] == [False, False, False, True, False]
-    assert course.is_below
+    assert trend.is_below
 
 
 def test_of_what_can_be_spent_the_parts_tell_top_ups_and_the_end() -> None:
     """Others spend of the account, too: that is no cut of what can be spent with the key."""
-    course = Course(STEP)
+    trend = Trend(STEP)
     for number in range(4):
         key = at(number, "100", str(number))
         account = at(number, str(20 - 5 * number), str(5 * number))
         assert account.balance is not None
         account = account._replace(scope=Scope.ACCOUNT, result=account.balance._replace(scope=Scope.ACCOUNT))
-        changes = course.take(spendable(key, account))
+        changes = trend.take(spendable(key, account))
         assert Change.CUT not in changes
-    view = course.view()
+    view = trend.view()
     assert (view.spent, view.spent_per_hour) == (3, 120)
     # The account has 5 left and loses 600 an hour.
     assert view.hours_left is not None
@@ -176,13 +163,10 @@ def test_a_clock_that_is_set_back_starts_the_rate_anew() -> None:
 
 def test_bars_show_the_spend_of_equal_times_with_top_ups_in_their_place() -> None:
     """A question that was late or failed is spread over the time that it took."""
-    course, _ = played(at(0, "10", "0"), at(1, "9", "1"), at(3, "15", "5"), at(4, "15", "5"))
-    assert [(bar.spent, bar.has_top_up) for bar in course.view().bars] == [
-        (1, False),
-        (2, False),
-        (2, True),
-        (0, False),
-    ]
+    trend, _ = played(at(0, "10", "0"), at(1, "9", "1"), at(3, "15", "5"), at(4, "15", "5"))
+    assert [(bar.spent, bar.has_top_up) for bar in trend.view().bars] == [
+        (1, False), (2, False), (2, True), (0, False),
+    ]  # fmt: skip
 
 
 # --- properties ---------------------------------------------------------------------------------------------------
@@ -194,14 +178,14 @@ moves = st.lists(st.tuples(st.integers(1, 3000), amounts, amounts, st.booleans()
 @given(moves)
 def test_any_course_can_be_shown(steps: list[tuple[int, Decimal, Decimal, bool]]) -> None:
     """Amounts that jump, questions that fail, hours in between: nothing is negative, and nothing grows."""
-    course, moment = Course(STEP), MOMENT
-    course.take(at(0, "1", "1"))
+    trend, moment = Trend(STEP), MOMENT
+    trend.take(at(0, "1", "1"))
     for seconds, remain, used, fails in steps:
         moment += timedelta(seconds=seconds)
         made = reading(str(remain), str(used))
         assert made.balance is not None
-        course.take(failed(DOWN) if fails else made._replace(result=made.balance._replace(fetched_at=moment)))
-        view = course.view()
+        trend.take(failed(DOWN) if fails else made._replace(result=made.balance._replace(fetched_at=moment)))
+        view = trend.view()
         assert view.spent is not None
         assert view.spent >= 0
         assert view.spent_per_hour is None or view.spent_per_hour >= 0
@@ -214,13 +198,13 @@ def test_any_course_can_be_shown(steps: list[tuple[int, Decimal, Decimal, bool]]
 @given(st.lists(amounts, min_size=1, max_size=60))
 def test_steady_charges_are_all_spend(charges: list[Decimal]) -> None:
     """The sum of them, exactly, whatever there was before; no top-up, no cut; the bars of a short time add up to it."""
-    course, remain, used = Course(STEP), D(100_000), D(7)
-    course.take(at(0, str(remain), str(used)))
+    trend, remain, used = Trend(STEP), D(100_000), D(7)
+    trend.take(at(0, str(remain), str(used)))
     for number, charge in enumerate(charges, start=1):
         remain, used = remain - charge, used + charge
-        changes = course.take(at(number, str(remain), str(used)))
+        changes = trend.take(at(number, str(remain), str(used)))
         assert set(changes) == ({Change.CHANGED} if charge else set())
-    view = course.view()
+    view = trend.view()
     assert view.spent == sum(charges)
     assert view.top_up is None
     assert sum(bar.spent for bar in view.bars) == sum(charges[-BARS:])
@@ -228,37 +212,37 @@ def test_steady_charges_are_all_spend(charges: list[Decimal]) -> None:
 
 def test_a_long_course_takes_no_more_room() -> None:
     """However often somebody asks within the time that a rate is taken over."""
-    course = Course(timedelta(days=1))
+    trend = Trend(timedelta(days=1))
     for number in range(MOST_SAMPLES * 3):
-        course.take(at(number, "10", str(number)))
-    [series] = course._series.values()
+        trend.take(at(number, "10", str(number)))
+    [series] = trend._series.values()
     assert len(series._samples) == MOST_SAMPLES
 
 
-# --- the board ----------------------------------------------------------------------------------------------------
+# --- the watched ----------------------------------------------------------------------------------------------------
 
 
 def test_the_code_is_that_of_a_balance_that_was_never_read() -> None:
     """Whatever else was read, and however the last question ended."""
-    board = Board(STEP)
-    board.take([at(0, "10", "2"), failed(DOWN, "other")])
-    assert board.code is ExitCode.UNAVAILABLE
-    board.take([failed(DOWN), at(1, "10", "2", profile="other")])
-    assert board.code is ExitCode.OK
+    watched = WatchedBalances(STEP)
+    watched.take([at(0, "10", "2"), failed(DOWN, "other")])
+    assert watched.code is ExitCode.UNAVAILABLE
+    watched.take([failed(DOWN), at(1, "10", "2", profile="other")])
+    assert watched.code is ExitCode.OK
 
 
 @pytest.mark.parametrize(("errors", "code"), [([DOWN, PaymentRequiredError("pay")], 3), ([AuthError("no"), DOWN], 4)])
 def test_of_several_codes_402_comes_first_then_the_first(errors: list[UnavailableError], code: int) -> None:
     """As `balance` does."""
-    board = Board(STEP)
-    board.take(failed(error, f"p{number}") for number, error in enumerate(errors))
-    assert board.code == code
+    watched = WatchedBalances(STEP)
+    watched.take(failed(error, f"p{number}") for number, error in enumerate(errors))
+    assert watched.code == code
 
 
 def test_only_what_changed_is_news() -> None:
     """Of many balances."""
-    board = Board(STEP)
-    assert [len(news.changes) for news in board.take([at(0, "1", "1", profile=name) for name in "ab"])] == [1, 1]
-    [news] = board.take([at(1, "1", "1", profile="a"), at(1, "0", "2", profile="b")])
+    watched = WatchedBalances(STEP)
+    assert [len(news.changes) for news in watched.take([at(0, "1", "1", profile=name) for name in "ab"])] == [1, 1]
+    [news] = watched.take([at(1, "1", "1", profile="a"), at(1, "0", "2", profile="b")])
     assert news.view.reading.profile == "b"
-    assert [view.reading.profile for view in board.views] == ["a", "b"]
+    assert [view.reading.profile for view in watched.views] == ["a", "b"]

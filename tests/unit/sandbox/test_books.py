@@ -10,7 +10,7 @@ import pytest
 
 from apimart_cli.sandbox.books import AGO_OF_CHARGE, BURNING, Books, made_up
 from apimart_cli.sandbox.scenario import Fault, Funds, Scenario
-from apimart_cli.sandbox.server import Answer, answer
+from apimart_cli.sandbox.server import SandboxAnswer, answer
 
 END = datetime(2026, 11, 20, 10, tzinfo=UTC)
 BEGAN = END + timedelta(seconds=60)
@@ -21,7 +21,7 @@ FORTNIGHT = Scenario(days=14)
 
 def asked(
     fields: dict[str, str], scenario: Scenario = FORTNIGHT, *, elapsed: float = 0.0, path: str = "/v1/usage"
-) -> Answer:
+) -> SandboxAnswer:
     return answer(f"{path}?{urlencode(fields)}", KEY, scenario, elapsed, lambda: Books(scenario, END, began=BEGAN))
 
 

@@ -1,28 +1,12 @@
-"""When somebody repeats a key: looked for in every way in which a text may be encoded. Pure: no I/O.
+"""Where a text repeats a key, in any usual encoding. Pure: no I/O.
 
-Found are keys, and pieces of eight characters or more: in any letter case; broken up by spaces, punctuation or
-characters that do not show; in full-width or other compatible letters; as base64, base32 or hex, of UTF-8 or UTF-16;
-as a list of numbers, in any of the bases in which Go, C, Python and od print bytes, each for one byte or for a word of
-up to eight, in either order; with the place before each character or number, as PHP and JavaScript write a list of
-them; and all of that percent-, entity-, backslash- or quoted-printable-encoded, up to four times over and in any
-mixture.
-
-Not found are keys that somebody takes pains to hide from this: spelled backwards, with letters between the letters,
-in look-alike letters of another alphabet, by the names of the characters, as numbers without anything between them, in
-base32 with an alphabet that no standard has, in base58, base85 or uuencode, in base64 three times over, compressed, or
-encrypted.
-
-One redactor for every key of a run: a gateway that answers one key may repeat another. Pure: no I/O.
+Most runs quote no text of a gateway, and do not load this.
 """
 
 import re
-import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
-
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.text import QUOTE_LIMIT, quote, without_token_ids
 
 _PIECE = 8
 """A run of this many characters of the key counts as a leak."""
@@ -31,17 +15,16 @@ _LAYERS = 4
 """How often a text may be encoded over and over."""
 
 _MAX_VIEWS = 64
-"""Most ways to read one text. One that has more is no honest message."""
+"""Most ways to read one text. A text that has more is no honest message."""
 
 _BACKSLASHED = re.compile(
     r"(?i)(?:\\+|%(?=u00))(?:u\{0*(?P<braced>[0-9a-f]{1,2})\}|(?:x|u00|u000000)(?P<hex>[0-9a-f]{2})"
     r"|(?P<octal>0?[01][0-7]{2}|[4-7][0-7]))"
 )
-"""The escapes of printable ASCII in JSON, JavaScript, Python, C and the shell: all that a key is made of.
+"""The escapes in JSON, JavaScript, Python, C and the shell, of printable ASCII: a key has nothing else.
 
-`%u0073` is that of JavaScript's `escape`.
-
-Octal ones have three digits, after another zero for `echo -e`, or two where a shell needs no third one.
+JavaScript's `escape` writes `%u0073`. Octal ones have three digits, after another zero for `echo -e`, or two where a
+shell needs no third one.
 """
 
 _NUMBER = re.compile(r"(?i)(?<![0-9a-z])(?:0[xob]|u\+)?0*([0-9a-f]{1,22})(?![0-9a-z])")
@@ -56,7 +39,7 @@ _ASCII = 128
 _DIGITS = "0123456789abcdef"
 
 _LEGIBLE = re.compile(rb"[\0!-~]{4,}")
-"""What may be a key in bytes that mean nothing but for it, of UTF-16 as well. All the rest need not be looked at."""
+"""What may be a key among decoded bytes, of UTF-16 as well. The other bytes need not be looked at."""
 
 _BASE32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
 """From the usual alphabet of base32 to the extended hex one, which is that of numbers (RFC 4648, 6 and 7)."""
@@ -67,17 +50,17 @@ _QUOTED_PRINTABLE = re.compile(r"(?i)=([0-9a-f]{2})")
 
 
 class Pieces(NamedTuple):
-    """The texts that give keys away."""
+    """The texts that give a key away."""
 
     runs: frozenset[str] = frozenset()
-    """Each has exactly `_PIECE` characters, so that one look-up finds it."""
+    """Pieces of exactly `_PIECE` characters, so that one look-up finds each."""
     short: frozenset[str] = frozenset()
-    """What is left whole of keys that have fewer letters and digits."""
+    """Keys that have fewer letters and digits, whole."""
 
     def plus(self, keys: Iterable[str]) -> "Pieces":
-        """Return these and those of `keys`: their pieces, plain, in hex and in base64.
+        """Return these pieces with those of `keys`, plain, in hex and in base64.
 
-        Encoded ones are among them because a text in another letter case cannot be decoded, only compared.
+        The encoded ones are needed because a text in another letter case cannot be decoded, only compared.
         """
         found = {piece for key in keys for form in _forms(key) for piece in _windows(form)}
         runs = frozenset(piece for piece in found if len(piece) == _PIECE)
@@ -105,9 +88,9 @@ def _forms(key: str) -> set[str]:
 
 
 def _views(text: str) -> set[str]:
-    """Return `text` and everything that it is once it is decoded, and decoded again.
+    """Return `text` and every text that comes of decoding it again and again.
 
-    Raises ValueError for more than any honest message has.
+    Raises ValueError if there are more than _MAX_VIEWS.
     """
     seen = latest = {text}
     for _ in range(_LAYERS):
@@ -138,9 +121,9 @@ def _character_of(escape: re.Match[str]) -> str:
 
 
 def _unpacked(text: str) -> Iterator[str]:
-    """Yield what `text` would be if it were base64 or hex, from wherever in a group it starts.
+    """Yield what `text` would be if it were base64 or hex, for each place in a group where it may start.
 
-    UTF-16 needs nothing more: beside each character of a key it has a zero byte, which `_reduced` drops.
+    UTF-16 needs nothing more: `_reduced` drops the zero byte that it has for each character of a key.
     """
     from base64 import b64decode
     from binascii import unhexlify
@@ -159,7 +142,7 @@ def _unpacked(text: str) -> Iterator[str]:
 
 
 def _of_base32(text: str) -> Iterator[str]:
-    """Yield what `text` would be if it were base32, in either alphabet, from wherever in a group it starts."""
+    """Yield what `text` would be if it were base32, in either alphabet, for each place where it may start."""
     letters = text.upper()
     for digits in (re.sub("[^A-Z2-7]", "", letters).translate(_BASE32), re.sub("[^0-9A-V]", "", letters)):
         number = int(f"0{digits}", 32)
@@ -175,14 +158,14 @@ def _of_numbers(text: str) -> Iterator[str]:
         digits = frozenset(_DIGITS[:base])
         numbers = [int(each, base) for each in found if digits.issuperset(each)]
         yield "".join(chr(number) for number in numbers if number < _ASCII)
-        # Words of two, four or eight bytes, as `od` prints them. No byte of a key is zero, so each tells its length.
+        # Words of two, four or eight bytes, as `od` prints them. As no byte of a key is zero, each shows its length.
         for order in _ORDERS:
             words = (number.to_bytes((number.bit_length() + 7) // 8, order) for number in numbers)
             yield b"".join(words).decode("latin-1")
 
 
 def _of_places(text: str) -> Iterator[str]:
-    """Yield `text` without the place before each member of a list, and what the numbers that are left would be."""
+    """Yield `text` without the place before each member of a list, and what the numbers in that would be."""
     members = _PLACE.sub(" ", text)
     if members != text:
         yield members
@@ -193,66 +176,11 @@ _READERS: Sequence[Callable[[str], Iterator[str]]] = (_unpacked, _of_base32, _of
 
 
 def _reduced(texts: Iterable[str]) -> set[str]:
-    """Return each text twice, in one letter case: its letters and digits alone, and its printable ASCII alone."""
+    """Return each text twice, in one letter case: only its letters and digits, and only its printable ASCII."""
     folded = {text.casefold() for text in texts}
     return {_BESIDE_WORDS.sub("", text) for text in folded} | {_BESIDE_ASCII.sub("", text) for text in folded}
 
 
 def _windows(text: str) -> set[str]:
-    """Return every run of `_PIECE` characters in `text`; a shorter text is one piece by itself, if it is not empty."""
+    """Return every run of `_PIECE` characters in `text`; a shorter text is one piece, if it is not empty."""
     return {text[start : start + _PIECE] for start in range(max(1, len(text) - _PIECE + 1))} - {""}
-
-
-WITHHELD = "(withheld: it repeats the API key)"
-
-NOT_REPEATED = "(its words are not repeated here)"
-
-LOOKED_AT = 5 * QUOTE_LIMIT
-"""Characters of a text that are looked at: more than a message shows of it."""
-
-
-class Redactor:
-    """Quotes foreign text, and withholds what repeats a piece of any key it knows. Safe to share between threads."""
-
-    def __init__(self, *keys: ApiKey) -> None:
-        self._guard = threading.Lock()
-        self._waiting = {key.reveal() for key in keys}
-        self._known: set[str] = set()
-        self._pieces = Pieces()
-
-    def add(self, key: ApiKey) -> None:
-        """Look for `key`, too, from now on."""
-        with self._guard:
-            self._waiting |= {key.reveal()} - self._known
-
-    def quote(self, text: str) -> str:
-        """Return foreign `text` fit for a message; withheld whole when it repeats a piece of a key."""
-        looked_at = text.strip()[:LOOKED_AT]
-        # What is left out may have stood between two halves of a key.
-        shown, pieces = without_token_ids(looked_at), self._all_pieces()
-        is_echo = any(pieces.are_in(each) for each in {looked_at, shown})
-        return WITHHELD if is_echo else quote(shown)
-
-    def _all_pieces(self) -> Pieces:
-        """Return the pieces of all keys. They are made when something is quoted; most runs never need them."""
-        with self._guard:
-            if self._waiting:
-                self._pieces = self._pieces.plus(self._waiting)
-                self._known |= self._waiting
-                self._waiting = set()
-            return self._pieces
-
-
-class Mute(Redactor):
-    """Repeats no foreign text at all: for those who know thousands of keys, whose pieces would fill the memory."""
-
-    def add(self, key: ApiKey) -> None:
-        """Keep no key: none is needed."""
-
-    def quote(self, text: str) -> str:  # noqa: ARG002  # the signature of what it stands for
-        """Return that something was said."""
-        return NOT_REPEATED
-
-
-MUTE = Mute()
-"""One is enough."""

@@ -9,9 +9,9 @@ from urllib.parse import quote as percent
 
 import pytest
 
-from apimart_cli.keys import redactor as redacting
-from apimart_cli.keys.key import ApiKey
-from apimart_cli.keys.redactor import LOOKED_AT, MUTE, WITHHELD, Pieces, Redactor
+from apimart_cli.keys import echo as redacting
+from apimart_cli.keys.echo import Pieces
+from apimart_cli.keys.key import LOOKED_AT, MOST_REMEMBERED, MUTE, SHORTEST_CUT, WITHHELD, ApiKey, Redactor
 from support.running import KEY
 
 
@@ -31,16 +31,13 @@ def _split(text: str, by: str) -> str:
 NUMBERS: dict[str, Callable[[str], str]] = {
     "%v": lambda text: f"[{' '.join(str(each) for each in text.encode())}]",
     "%#v": lambda text: f"[]byte{{{', '.join(f'{each:#x}' for each in text.encode())}}}",
-    "%d of Python": lambda text: str(list(text.encode())),
-    "% x": lambda text: text.encode().hex(" "),
+    "%d of Python": lambda text: str(list(text.encode())), "% x": lambda text: text.encode().hex(" "),
     "%# x": lambda text: " ".join(f"{each:#x}" for each in text.encode()),
     "%# X": lambda text: " ".join(f"0X{each:02X}" for each in text.encode()),
     "%U": lambda text: f"[{' '.join(f'U+{each:04X}' for each in text.encode())}]",
     "%#U": lambda text: f"[{' '.join(f'U+{ord(each):04X} {each!r}' for each in text)}]",
-    "%c": lambda text: f"[{' '.join(text)}]",
-    "%q of runes": lambda text: f"[{' '.join(map(repr, text))}]",
-    "%q": lambda text: f'"{text}"',
-    "%o": lambda text: f"[{' '.join(f'{each:o}' for each in text.encode())}]",
+    "%c": lambda text: f"[{' '.join(text)}]", "%q of runes": lambda text: f"[{' '.join(map(repr, text))}]",
+    "%q": lambda text: f'"{text}"', "%o": lambda text: f"[{' '.join(f'{each:o}' for each in text.encode())}]",
     "%#o": lambda text: f"[{' '.join(f'0{each:o}' for each in text.encode())}]",
     "%O": lambda text: f"[{' '.join(f'{each:#o}' for each in text.encode())}]",
     "od": lambda text: "0000000 " + " ".join(f"{each:03o}" for each in text.encode()) + "\n0000032",
@@ -48,7 +45,7 @@ NUMBERS: dict[str, Callable[[str], str]] = {
     "%08b": lambda text: " ".join(f"{each:08b}" for each in text.encode()),
     "%#b": lambda text: " ".join(f"{each:#b}" for each in text.encode()),
     "%d of UTF-16": lambda text: " ".join(str(each) for each in text.encode("utf-16-le")),
-}
+}  # fmt: skip
 """The ways of Go, Python and od to print bytes, each by the verb for it."""
 
 
@@ -61,17 +58,13 @@ def words_of(text: str, size: int, form: str, order: Literal["little", "big"] = 
 
 
 WORDS: dict[str, Callable[[str], str]] = {
-    "od": lambda text: words_of(text, 2, "%06o"),
-    "od -x": lambda text: words_of(text, 2, "%04x"),
-    "od -d": lambda text: words_of(text, 2, "%5d"),
-    "od -t x4": lambda text: words_of(text, 4, "%08x"),
-    "od -t o4": lambda text: words_of(text, 4, "%011o"),
-    "od -t x8": lambda text: words_of(text, 8, "%016x"),
-    "od -t o8": lambda text: words_of(text, 8, "%022o"),
-    "od -t u8": lambda text: words_of(text, 8, "%20d"),
+    "od": lambda text: words_of(text, 2, "%06o"), "od -x": lambda text: words_of(text, 2, "%04x"),
+    "od -d": lambda text: words_of(text, 2, "%5d"), "od -t x4": lambda text: words_of(text, 4, "%08x"),
+    "od -t o4": lambda text: words_of(text, 4, "%011o"), "od -t x8": lambda text: words_of(text, 8, "%016x"),
+    "od -t o8": lambda text: words_of(text, 8, "%022o"), "od -t u8": lambda text: words_of(text, 8, "%20d"),
     "od --endian=big": lambda text: words_of(text, 2, "%06o", "big"),
     "words of four bytes": lambda text: str([int.from_bytes(text.encode()[at : at + 4]) for at in range(0, 24, 4)]),
-}
+}  # fmt: skip
 """Bytes in words, as `od`, `hexdump` and `xxd -e` print them unless they are told otherwise."""
 
 PLACES: dict[str, Callable[[str], str]] = {
@@ -265,7 +258,7 @@ def test_a_text_that_can_be_read_in_too_many_ways_counts_as_an_echo() -> None:
 
 def test_the_number_of_ways_to_read_a_text_is_limited_inclusively(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text with just so many is still looked at."""
-    monkeypatch.setattr("apimart_cli.keys.redactor._MAX_VIEWS", 2)
+    monkeypatch.setattr("apimart_cli.keys.echo._MAX_VIEWS", 2)
     assert not Pieces().plus([KEY]).are_in("%41")
     assert Pieces().plus([KEY]).are_in("%2541")
 
@@ -321,3 +314,35 @@ def test_a_mute_one_repeats_nothing() -> None:
     MUTE.add(ApiKey(KEY, source="a test"))
     for text in ("the token expired", KEY, ""):
         assert MUTE.quote(text) == "(its words are not repeated here)"
+
+
+# --- what was quoted --------------------------------------------------------------------------------------------
+
+
+def test_it_tells_what_of_a_message_is_foreign() -> None:
+    """In full, or by its beginning where the message cuts it; each once, and nothing that was withheld."""
+    redactor = redactor_of(KEY)
+    words, long = redactor.quote("try\x1b later"), redactor.quote("go " * 60)
+    redactor.quote(words)
+    withheld = redactor.quote(f"your key is {KEY}")
+    assert redactor.quoted_in(f"it failed: {words}") == (words,)
+    assert redactor.quoted_in(f"a bot check of {long[:SHORTEST_CUT]} answered: {words}") == (words, long[:SHORTEST_CUT])
+    assert redactor.quoted_in(f"it failed: {withheld}") == ()
+    assert redactor.quoted_in(long[: SHORTEST_CUT - 1]) == ()
+    assert redactor.quoted_in("") == ()
+
+
+def test_it_remembers_the_last_texts_alone() -> None:
+    """However many answers a run has; an empty one is none of them."""
+    redactor = Redactor()
+    first = redactor.quote("the first text")
+    for number in range(MOST_REMEMBERED - 1):
+        redactor.quote(f"text {number}")
+    assert redactor.quoted_in(first) == (first,)
+    redactor.quote("")
+    assert redactor.quoted_in(first) == ()
+
+
+def test_one_that_repeats_nothing_remembers_nothing() -> None:
+    """What it says in place of a text is ours."""
+    assert MUTE.quoted_in(MUTE.quote("anything")) == ()
