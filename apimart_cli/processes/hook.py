@@ -15,8 +15,9 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
-from apimart_cli.processes.child import Child, as_shells_do, is_readable
+from apimart_cli.processes.child import Child, as_shells_do
 from apimart_cli.processes.descendants import starting_apart
+from apimart_cli.processes.pipes import is_readable
 from apimart_cli.processes.signals import at_ending, masked
 
 KEPT = 2000
