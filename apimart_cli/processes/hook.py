@@ -66,8 +66,11 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
     def end_it() -> None:
         for process in started:
             if process.returncode is None:
-                with suppress(OSError, AttributeError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                with suppress(OSError):
+                    if hasattr(os, "killpg"):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    else:
+                        process.kill()
 
     with _Output() as output, at_ending(end_it):
 
