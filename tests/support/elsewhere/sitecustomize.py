@@ -10,6 +10,7 @@ import functools
 import os
 import runpy
 import select
+import shutil
 import signal
 import stat
 import subprocess  # with `selectors`, which keep what they need
@@ -122,4 +123,6 @@ for each in ("chmod", "link", "listdir", "mkdir", "open", "readlink", "rename", 
     without_descriptors_of_folders(each)
 select_sockets_only()
 ignore_groups()
+# It has looked at `os.supports_dir_fd` when it was imported.
+shutil._use_fd_functions = False  # type: ignore[attr-defined]  # private
 sys.platform = "elsewhere"
