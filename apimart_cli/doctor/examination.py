@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -15,15 +16,19 @@ from apimart_cli.config.key import LEAST_PIECE, keys_at_hand
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.doctor.machine import Machine
-from apimart_cli.doctor.network import NetworkLook, clock, endpoints, looked_at, meaning
+from apimart_cli.doctor.network import NetworkLook, books, clock, endpoints, looked_at, meaning
 from apimart_cli.errors import ApimartError, ExitCode, bug
+from apimart_cli.gateway.books import Query, ask_books
 from apimart_cli.gateway.client import ask
+from apimart_cli.gateway.question import Sharing
 from apimart_cli.gateway.transport import Head, Inspection
 from apimart_cli.keys.key import WITHHELD, GivenKey, NoKey, known_keys
 from apimart_cli.processes.signals import SLICE, start_thread
+from apimart_cli.readings.books import scope_of
 from apimart_cli.readings.forecasts import may_lack_account
 from apimart_cli.records import DoctorFinding
 from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.books import BooksReading, Period
 from apimart_cli.rules.gate import code_of_readings
 from apimart_cli.screen.writing import is_terminal_error
 from apimart_cli.words import Scope
@@ -58,7 +63,7 @@ def examine(options: Options, environ: Mapping[str, str] = os.environ) -> Doctor
             ("connection", lambda: looked_at(settings, look)),
             ("clock", lambda: clock(asked.heads)),
             ("endpoint", lambda: endpoints(settings, asked.readings, asked.heads)),
-            # The books, `GET /v1/usage`, come here: asked once, like the two endpoints before them.
+            ("books", lambda: books(settings, asked.books, asked.heads_of_books)),
             ("balance", lambda: meaning(settings, asked.readings)),
             ("ledger", lambda: machine.ledger(settings, asked.readings)),
             ("alerts", lambda: machine.alerts(settings)),
@@ -80,23 +85,27 @@ def _found(sections: Sequence[tuple[str, Callable[[], Iterable[DoctorFinding]]]]
 
 
 class _Asked(NamedTuple):
-    """What the gateway answered: of the key, and of its account."""
+    """What the gateway answered: of the key, of its account, and of its books."""
 
     readings: list[Reading]
     heads: list[Head]
     exit_code: ExitCode
+    """That of the readings: `balance` does not ask the books."""
+    books: BooksReading | None = None
+    """None where there is no key."""
+    heads_of_books: Sequence[Head] = ()
 
 
 def _ask(settings: Settings) -> tuple[NetworkLook, _Asked]:
-    """Look at the connection and ask both endpoints once, side by side, within the time limit."""
-    look, heads = NetworkLook(), list[Head]()
+    """Look at the connection, and ask both endpoints and the books once, side by side, within the time limit."""
+    look, heads, heads_of_books = NetworkLook(), list[Head](), list[Head]()
     ends_at = time.monotonic() + settings.timeout.value
     target = settings.targets()[0]
     work = partial(look.work, target, lambda: max(0.0, ends_at - time.monotonic()))
     thread = start_thread(work, "doctor")
     source = settings.api_key.value
     if isinstance(source, NoKey):
-        readings, code = list[Reading](), source.error.exit_code
+        asked = _Asked([], [], source.error.exit_code)
     else:
         targets = [target._replace(scope=scope) for scope in (Scope.KEY, Scope.ACCOUNT)]
         wanted = settings.scope.value.asked
@@ -104,12 +113,26 @@ def _ask(settings: Settings) -> tuple[NetworkLook, _Asked]:
             targets[1] = targets[1]._replace(
                 may_be_missing=partial(may_lack_account, settings.history.value, target.host)
             )
-        with _progress(settings), ask(targets, looking=Inspection(heads.append)) as arriving:
-            readings = list(arriving)
+        sharing = Sharing()
+        with (
+            _progress(settings),
+            ask(targets, sharing=sharing, looking=Inspection(heads.append)) as arriving,
+            ask_books(
+                [(target, _last_day(settings))], sharing=sharing, looking=Inspection(heads_of_books.append)
+            ) as arriving_books,
+        ):
+            readings, [told] = list(arriving), arriving_books
         code = code_of_readings(settings.grouped([each for each in readings if each.scope in wanted]))
+        asked = _Asked(readings, heads, code, told, heads_of_books)
     if thread is not None:
         _join(thread, ends_at)
-    return look, _Asked(readings, heads, code)
+    return look, asked
+
+
+def _last_day(settings: Settings) -> Query:
+    """Return a question for the books: the last 24 hours, of the key or the account, as `usage` chooses it."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Query(Period(now - timedelta(days=1), now), "UTC", UTC, scope=scope_of(settings))
 
 
 def _progress(settings: Settings) -> AbstractContextManager[object]:
@@ -119,7 +142,7 @@ def _progress(settings: Settings) -> AbstractContextManager[object]:
     from apimart_cli.screen.progress import Waiting, progress
 
     may_prompt = not isinstance(settings.api_key.value, GivenKey)
-    return progress(Waiting(2, settings.targets()[0].host, settings.timeout.value, may_prompt))
+    return progress(Waiting(3, settings.targets()[0].host, settings.timeout.value, may_prompt))
 
 
 def _join(thread: threading.Thread, ends_at: float) -> None:

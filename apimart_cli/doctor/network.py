@@ -8,14 +8,16 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import ApimartError, NoAccountError, bug
+from apimart_cli.errors import ApimartError, NoAccountError, NoBooksError, bug
 from apimart_cli.gateway.connections import authorities, look_up
 from apimart_cli.gateway.handshake import Handshake, shake_hands
 from apimart_cli.gateway.proxies import Route, route_to
 from apimart_cli.gateway.transport import Head
 from apimart_cli.output import left_in_words, with_unit
+from apimart_cli.output.spent import UNIT
 from apimart_cli.records import DoctorFinding
 from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.books import BooksReading
 from apimart_cli.target import Target, is_plain_http
 from apimart_cli.text import listed, quote
 from apimart_cli.words import Condition, Scope
@@ -153,6 +155,23 @@ def endpoints(settings: Settings, readings: Sequence[Reading], heads: Sequence[H
                 yield DoctorFinding("endpoint", Condition.WRONG, f"{name}: {error.message}", hint)
             case error:
                 yield DoctorFinding("endpoint", Condition.WRONG, f"{name}: {error.message}", error.hint)
+
+
+def books(settings: Settings, reading: BooksReading | None, heads: Sequence[Head]) -> Iterator[DoctorFinding]:
+    """Yield how the books answered. A gateway may have none; that is wrong only where a budget needs them."""
+    if reading is None:
+        # That there is no key was told with the endpoints.
+        return
+    name = f"of the {reading.scope}"
+    how = f"HTTP {heads[0].status} in {_milliseconds(heads[0].seconds)}" if heads else ""
+    if reading.usage is not None:
+        spent = with_unit(reading.usage.total.spent, UNIT)
+        yield DoctorFinding.ok("books", f"{name}: {how}, {spent} spent in the last 24 hours")
+    elif isinstance(reading.error, NoBooksError) and settings.max_spent.value is None:
+        hint = "usage and budgets need them; forecasts are made from what is recorded here"
+        yield DoctorFinding.note("books", f"{name}: {how}, this gateway keeps no books that can be asked", hint)
+    elif reading.error is not None:
+        yield DoctorFinding("books", Condition.WRONG, f"{name}: {reading.error.message}", reading.error.hint)
 
 
 def meaning(settings: Settings, readings: Sequence[Reading]) -> Iterator[DoctorFinding]:
