@@ -18,8 +18,8 @@ from apimart_cli.processes.signals import ending_cleanly
 from apimart_cli.text import without_keys
 
 COMMANDS = (
-    "balance", "check", "watch", "run", "history", "statusline", "nagios", "exporter",
-    "login", "logout", "profiles", "config", "sandbox", "help",
+    "balance", "check", "watch", "run", "usage", "history", "statusline", "nagios", "exporter", "mcp",
+    "login", "logout", "profiles", "config", "doctor", "alert", "sandbox", "help",
 )  # fmt: skip
 """The commands, in the order of the help. Each is the module of that name in `commands`."""
 

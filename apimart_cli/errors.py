@@ -8,6 +8,7 @@
     +-- UnavailableError         5  unavailable       no answer within the time allowed
     +-- BadResponseError         6  bad_response      an answer that cannot be trusted
     |   +-- NoAccountError       6  bad_response      the gateway has no account endpoint
+    |   +-- NoBooksError         6  bad_response      the gateway keeps no books that can be asked
     +-- OutputError              1  output            the answer could not be written
 
 Every other module may import this one. Pure: no I/O, nothing heavy imported.
@@ -15,9 +16,12 @@ Every other module may import this one. Pure: no I/O, nothing heavy imported.
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from apimart_cli.text import visible
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 class ExitCode(IntEnum):
@@ -40,7 +44,7 @@ class ExitCode(IntEnum):
     UNLIMITED = 7
     """The quota is unlimited and `--on-unlimited fail` was asked for."""
     NO_FORECAST = 8
-    """`--min-runway` was asked for, and there is too little history to tell how long the balance lasts."""
+    """`--min-runway` was asked for, and neither history nor books are enough to tell how long the balance lasts."""
     INTERRUPTED = 130
     """Ctrl-C."""
 
@@ -114,7 +118,8 @@ class ConfigError(UsageError):
 class PaymentRequiredError(ApimartError):
     """The gateway says that there is no money: HTTP 402, or that the quota of the key or the balance is used up.
 
-    For `check` this is a verdict, not a failure. `in_short` is for one line of a verdict.
+    For `check` this is a verdict, not a failure. `in_short` is for one line of a verdict. `floor` is the least that the
+    gateway wants for any call, in US dollars; None if it did not say.
     """
 
     code = "payment_required"
@@ -123,6 +128,7 @@ class PaymentRequiredError(ApimartError):
     def __init__(self, message: str, hint: str | None = None, *, in_short: str | None = None) -> None:
         super().__init__(message, hint)
         self.in_short = visible(in_short or "the account cannot pay (HTTP 402)")
+        self.floor: Decimal | None = None
 
 
 class AuthError(ApimartError):
@@ -170,6 +176,10 @@ class BadResponseError(ApimartError):
 
 class NoAccountError(BadResponseError):
     """The gateway has no account endpoint, and need not have one: if no scope was chosen, the key alone counts."""
+
+
+class NoBooksError(BadResponseError):
+    """The gateway keeps no books that can be asked (HTTP 404 or 405)."""
 
 
 class OutputError(ApimartError):

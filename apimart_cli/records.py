@@ -1,4 +1,4 @@
-"""Records that several packages share: what `config` reports to `output`, and a guarded run. Pure: no I/O."""
+"""Records that rooms share: what `config` and `doctor` report to `output`, and a guarded run. Pure: no I/O."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,8 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.errors import ConfigError
-from apimart_cli.words import StoppedBy
+from apimart_cli.errors import ApimartError, ConfigError
+from apimart_cli.words import Condition, StoppedBy
 
 STOPPED = 124
 """The status of `run` when a limit was reached, as of GNU timeout."""
@@ -67,6 +67,32 @@ class ConfigReport(NamedTuple):
     profiles: Sequence[ProfileReport]
     warnings: Sequence[Problem] = ()
     """Settings that are valid, but probably not what was meant."""
+
+
+class DoctorFinding(NamedTuple):
+    """One line of `doctor`."""
+
+    subject: str
+    """What was looked at, in one word."""
+    condition: Condition
+    message: str
+    hint: str | None = None
+    """What to do next."""
+
+    @classmethod
+    def ok(cls, subject: str, message: str) -> "DoctorFinding":
+        """Return the finding for something that is as it should be."""
+        return cls(subject, Condition.OK, message)
+
+    @classmethod
+    def note(cls, subject: str, message: str, hint: str | None = None) -> "DoctorFinding":
+        """Return the finding for something that works, and is worth knowing."""
+        return cls(subject, Condition.NOTE, message, hint)
+
+    @classmethod
+    def wrong(cls, subject: str, error: ApimartError) -> "DoctorFinding":
+        """Return the finding for an error."""
+        return cls(subject, Condition.WRONG, error.message, error.hint)
 
 
 class Run(NamedTuple):

@@ -44,10 +44,15 @@ class Target(NamedTuple):
 
     None where the scope was chosen: then a missing endpoint is an error like any other."""
 
+    address: str | None = None
+    """What is asked for in place of a balance: a path, and a query."""
+    most_bytes: int | None = None
+    """Largest answer to that; None is that of a balance."""
+
     @property
     def endpoint(self) -> str:
         """The URL to ask."""
-        return self.base_url + _ENDPOINTS[self.scope]
+        return self.base_url + (self.address or _ENDPOINTS[self.scope])
 
     @property
     def name(self) -> str:

@@ -29,6 +29,31 @@ class ScopeChoice(StrEnum):
         return (Scope.KEY, Scope.ACCOUNT) if is_of_both else (Scope(self.value),)
 
 
+class BooksScope(StrEnum):
+    """Whose books are asked: what `usage --scope` takes."""
+
+    KEY = Scope.KEY.value
+    ACCOUNT = Scope.ACCOUNT.value
+
+
+class UsageBy(StrEnum):
+    """What `usage --by` takes: what spend is told by."""
+
+    MODEL = "model"
+    DAY = "day"
+    DAY_MODEL = "day,model"
+
+    @property
+    def has_day(self) -> bool:
+        """Whether each part is of one day."""
+        return self is not UsageBy.MODEL
+
+    @property
+    def has_model(self) -> bool:
+        """Whether each part is of one model."""
+        return self is not UsageBy.DAY
+
+
 class OutputFormat(StrEnum):
     """How an answer is written."""
 
@@ -65,6 +90,23 @@ class VerdictFormat(StrEnum):
     VALUE = OutputFormat.VALUE.value
     GITHUB = OutputFormat.GITHUB.value
     DOTENV = OutputFormat.DOTENV.value
+
+
+class Since(StrEnum):
+    """What `--within` takes beside a duration: from when on spend counts."""
+
+    TODAY = "today"
+    MONTH = "month"
+
+
+class UsageFormat(StrEnum):
+    """What `usage --output` takes."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+    """A page for people who do not use terminals."""
 
 
 class Preset(StrEnum):
@@ -194,3 +236,12 @@ class AlertEvent(StrEnum):
     """Enough is left again."""
     STOPPED = "stopped"
     """A limit was reached, and the guarded command is being stopped."""
+
+
+class Condition(StrEnum):
+    """What `doctor` says of each thing that it has looked at."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It works, and there is something to know."""
+    WRONG = "wrong"

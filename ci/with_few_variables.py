@@ -1,6 +1,6 @@
 """Runs Python again, with no variables of the job but those that an installation needs.
 
-`python -I ci/with_few_variables.py -m pip install …`: what downloads and builds packages gets no key, whatever its
+`python -I ci/with_few_variables.py ci/install_pinned.py`: what downloads and builds packages gets no key, whatever its
 variable is called, and no variable that decides what is installed, like PIP_FIND_LINKS or PIP_CONFIG_FILE. Nor does it
 get HOME: pip looks for its settings in the home folder that the system knows, and in those of the machine and of the
 Python that runs it.

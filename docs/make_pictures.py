@@ -55,6 +55,11 @@ PICTURES: Mapping[str, Session] = {
         ("--days", "14", "--used", "24"),
         is_of_the_day=True,
     ),
+    "usage.svg": Session(
+        ("apimart usage", "apimart usage --by day --days 21"),
+        ("--days", "21", "--used", "24"),
+        is_of_the_day=True,
+    ),
     # What is spent is booked every 5 seconds: the amounts are the same, however quick the machine is.
     "run.svg": Session(("apimart run --max-spend 3 -- ./agent; echo $?",), ("--burn", "0.8", "--lag", "5")),
 }

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import io
+import json
 import os
 import runpy
 import shutil
@@ -28,10 +29,13 @@ from support.forked import Forks
 from support.places import GUARD
 from support.processes import LONGEST
 from support.running import Call, Called, Run, Serve, Spawn, Write
+from support.schemas import held_where_tests_parse, hold_printed
 
 # The same guard that the processes under test load by themselves holds for this one.
 GUARDED = runpy.run_path(str(GUARD / "sitecustomize.py"))
 GUARDED["give_the_ledger_time"]()
+
+json.loads = held_where_tests_parse(json.loads)
 
 # Ledgers are written thousands of times: no test waits for a disk where there is room in memory for all their files.
 _MEMORY = Path("/dev/shm")
@@ -82,12 +86,13 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Keep this process away from the developer's config, key, proxy and netrc; record nothing."""
+    """Keep this process away from the developer's config, key, proxy and netrc; record nothing, and ask no books."""
     for name in list(os.environ):
         if name.startswith(_REMOVED) or name in _REMOVED_EXACTLY:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("APIMART_RECORD", "0")
+    monkeypatch.setenv("APIMART_BOOKS", "0")
 
 
 @pytest.fixture
@@ -103,8 +108,9 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(GUARD),
-        # What most tests look at is the same without, and quicker; those of the ledger take it out.
+        # What most tests look at is the same without, and quicker; those of the ledger and of the books take them out.
         "APIMART_RECORD": "0",
+        "APIMART_BOOKS": "0",
     }
 
 
@@ -189,6 +195,7 @@ def run_process(command: str, environment: Mapping[str, str], tmp_path: Path) ->
             except BaseException:
                 process.kill()
                 raise
+        hold_printed(stdout)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run_command
@@ -239,7 +246,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
                 patch.setenv(name, value)
             capsys.readouterr()
             code = main(arguments)
-            return Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
+            called = Called(code, *capsys.readouterr()) if shown is None else Called(code, shown(), "")
+        hold_printed(called.stdout)
+        return called
 
     return run_here
 

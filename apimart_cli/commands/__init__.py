@@ -6,7 +6,7 @@ examples; what follows the examples is shown after the options.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,13 +16,17 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from apimart_cli.config.settings import Settings
     from apimart_cli.errors import Trace
     from apimart_cli.readings.alerting import Alerts
-    from apimart_cli.readings.take import Taken
+    from apimart_cli.readings.book_forecasts import BookForecasts
+    from apimart_cli.readings.books import TakenBooks
+    from apimart_cli.readings.take import Taken, Tells
     from apimart_cli.rules.balance import Reading
+    from apimart_cli.rules.budget import JudgedSpend
 
 _FIRST = (
     "min", "max_used", "warning", "critical", "runway_warning", "runway_critical",
@@ -230,6 +234,7 @@ def note_unlimited(readings: "Sequence[Reading]", asked_with: "Sequence[str] | N
 def alerts_about(
     profiles: "Sequence[Settings]",
     seen: "Sequence[Taken]" = (),
+    spends: "Sequence[tuple[Settings, JudgedSpend]]" = (),
     *,
     label: str | None = None,
     holds_warnings: bool = False,
@@ -238,8 +243,9 @@ def alerts_about(
 ) -> "Iterator[Alerts | None]":
     """Give the `Alerts` that take readings inside the block; None if no alert is set. `stops` counts `on_stop`, too.
 
-    At the end of the block, even if it raised, the readings in `seen` are taken, and all commands are waited for. With
-    `holds_warnings` no warning is written before. `trace` takes a line for each command that is run, or is not.
+    At the end of the block, even if it raised, the readings in `seen` and the budgets in `spends` are taken, and all
+    commands are waited for. With `holds_warnings` no warning is written before. `trace` takes a line for each command
+    that is run, or is not.
 
     Raises UsageError if an option asks for alerts and there is no threshold.
     """
@@ -260,4 +266,58 @@ def alerts_about(
     finally:
         if seen:
             alerts.take(seen)
+        if spends:
+            alerts.take_spends(spends)
         alerts.finish()
+
+
+@contextmanager
+def take_readings_and_books(
+    held: "Sequence[Settings]",
+    budgeted: "Sequence[Settings]",
+    *,
+    source: str,
+    tells: "Tells",
+    keyless_too: bool = False,
+    trace: "Trace | None",
+    forecast_patience: float | None,
+    books: "BookForecasts | None",
+) -> "Iterator[tuple[Iterable[Taken], Iterable[TakenBooks]]]":
+    """Ask for the balances of `held`, and side by side for what was spent with the keys of `budgeted`.
+
+    The other arguments are those of `take_readings`.
+    """
+    from apimart_cli.readings.take import Tells, look_at, take_readings
+
+    profiles = [*held, *(each for each in budgeted if each not in held)]
+    look_at(profiles, tells=tells, refuse_exposed=True, keyless_too=keyless_too)
+    with ExitStack() as stack:
+        sharing = None
+        if budgeted:
+            from apimart_cli.gateway.question import Sharing
+
+            sharing = Sharing()
+        taken: Iterable[Taken] = ()
+        if held:
+            taken = stack.enter_context(
+                take_readings(
+                    held,
+                    source=source,
+                    tells=tells,
+                    trace=trace,
+                    forecast_patience=forecast_patience,
+                    books=books,
+                    sharing=sharing,
+                    is_looked_at=True,
+                )
+            )
+        if not budgeted:
+            yield taken, ()
+            return
+        # Loaded here, as most checks have no budget.
+        from apimart_cli.readings.books import budget_query, take_books
+
+        # One progress is enough.
+        told = Tells.FAILURES if held and tells is Tells.EVERYTHING else tells
+        taken_books = take_books(budgeted, budget_query, tells=told, trace=trace, sharing=sharing, is_looked_at=True)
+        yield taken, stack.enter_context(taken_books)

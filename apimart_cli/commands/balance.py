@@ -7,10 +7,12 @@ from apimart_cli.commands.options import AskingOptions, ReadingsOutput, trace_of
 from apimart_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from apimart_cli.config.settings import Settings
     from apimart_cli.output import Format
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
     from apimart_cli.words import OutputFormat
@@ -55,6 +57,7 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
         keyless_too=chosen is OutputFormat.PROMETHEUS,
         trace=trace,
         forecast_patience=None if chosen is OutputFormat.VALUE else 0.0,
+        books=None if chosen is OutputFormat.VALUE else _books(profiles),
     ) as taken:
         # Loaded while the answers travel, with Rich if a table is to be drawn.
         from apimart_cli.output import format_of
@@ -66,6 +69,15 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     if output.textfile is None:
         note_unlimited(readings, _repeated(asking))
     return code_of_readings(readings)
+
+
+def _books(profiles: "Sequence[Settings]") -> "BookForecasts | None":
+    """Return what tells forecasts from the gateway's books, if a profile allows it."""
+    if not any(profile.books.value for profile in profiles):
+        return None
+    from apimart_cli.readings.book_forecasts import shown_books
+
+    return shown_books(profiles)
 
 
 def _repeated(asking: AskingOptions) -> "list[str] | None":

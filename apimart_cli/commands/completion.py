@@ -99,14 +99,6 @@ def forget_keys(environ: "os._Environ[str]") -> None:
         del environ[name]
 
 
-INSTALLED = {
-    "bash": (".bashrc", ".bash_completions/apimart.sh"),
-    "zsh": (".zshrc", ".zfunc/_apimart"),
-    "fish": (".config/fish/completions/apimart.fish",),
-}
-"""The files below the home folder that Typer writes for each shell."""
-
-
 def require_installable() -> None:
     """Raise UsageError if another user could change or swap the files that Typer is about to write.
 
@@ -114,6 +106,7 @@ def require_installable() -> None:
     """
     from apimart_cli.errors import UsageError
     from apimart_cli.files import found
+    from apimart_cli.installing import INSTALLED
     from apimart_cli.owners import UnsafeError, own_files
 
     shell = _shell()

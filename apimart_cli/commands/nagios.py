@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from apimart_cli.commands import Command, Version, new_app
+from apimart_cli.commands import Command, Version, new_app, take_readings_and_books
 from apimart_cli.commands.options import (
     AllProfiles,
     ApiKey,
@@ -17,6 +17,7 @@ from apimart_cli.commands.options import (
     Debug,
     DecidingScopes,
     Profiles,
+    Unit,
     trace_of,
     with_records,
 )
@@ -24,10 +25,13 @@ from apimart_cli.errors import CommandStatus, UsageError
 from apimart_cli.words import ScopeChoice, WhenNoForecast, WhenUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import timedelta
 
     from apimart_cli.config.settings import Settings
+    from apimart_cli.readings.book_forecasts import BookForecasts
+    from apimart_cli.readings.books import TakenBooks
+    from apimart_cli.rules.budget import JudgedSpend
     from apimart_cli.rules.plugin import Bounds, Range
 
 app = new_app()
@@ -41,6 +45,7 @@ class PluginOptions(NamedTuple):
     profiles: Profiles = None
     all_profiles: AllProfiles = False
     scope: DecidingScopes = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Annotated[
         str | None,
@@ -91,11 +96,35 @@ class PluginThresholds(NamedTuple):
     ] = None
 
 
+class PluginBudget(NamedTuple):
+    """The budget to which what was spent is held, as it was typed."""
+
+    max_spent: Annotated[
+        str | None,
+        typer.Option(
+            "--max-spent",
+            metavar="AMOUNT",
+            help="Critical unless at most so many dollars were spent, by the gateway's own books; needs --within.",
+            show_default=False,
+        ),
+    ] = None
+    within: Annotated[
+        str | None,
+        typer.Option(
+            "--within",
+            metavar="DURATION",
+            help="The time for --max-spent, like 24h, up to 31d; or today, or month.",
+            show_default=False,
+        ),
+    ] = None
+
+
 @app.command(cls=Command)
 @with_records
 def nagios(
     asking: PluginOptions,
     thresholds: PluginThresholds,
+    budget: PluginBudget,
     unavailable: Annotated[
         WhenUnavailable,
         typer.Option("--unavailable", help="State to report when there is no balance: no answer, a rejected key."),
@@ -122,22 +151,26 @@ def nagios(
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import Tells, take_readings
-    from apimart_cli.rules.plugin import Choices, examine, worst
+    from apimart_cli.readings.take import Tells
+    from apimart_cli.rules.plugin import Choices, examine, examine_spend, worst
 
-    profiles = _without_repeats(resolve(AskingOptions(*asking).options(), default_scope=ScopeChoice.SPENDABLE))
+    options = AskingOptions(**asking._asdict()).options(**budget._asdict())
+    profiles = _without_repeats(resolve(options, default_scope=ScopeChoice.SPENDABLE))
     # Every profile must have a threshold before the first question is asked.
     bounds = _bounds(profiles, thresholds)
     choices = Choices(unavailable, no_forecast)
-    with take_readings(
-        profiles,
+    held = [profile for profile, each in zip(profiles, bounds, strict=True) if each.are_set]
+    bounds = [each for each in bounds if each.are_set]
+    with take_readings_and_books(
+        held,
+        [profile for profile in profiles if profile.budget() is not None],
         source="nagios",
-        refuse_exposed=True,
-        keyless_too=True,
         tells=Tells.NOTHING,
+        keyless_too=True,
         trace=trace_of(debug=asking.debug),
-        forecast_patience=_forecast_patience(profiles, bounds),
-    ) as taken:
+        forecast_patience=_forecast_patience(held, bounds),
+        books=_books(held, bounds),
+    ) as (taken, taken_books):
         # Loaded while the answers travel.
         from apimart_cli.output.nagios import render
         from apimart_cli.screen.writing import write_answer
@@ -147,9 +180,19 @@ def nagios(
             for each, held_to in zip(taken, bounds, strict=True)
             for reading in each.readings
         ]
+        spends = [examine_spend(judged, choices) for judged in _judged(taken_books)]
     # After everything that may take time: a signal that comes later would add a line of its own.
-    write_answer(render(found, verbose=verbose))
-    return CommandStatus(worst(each.state for each in found))
+    write_answer(render(found, spends, verbose=verbose))
+    return CommandStatus(worst([*(each.state for each in found), *(each.state for each in spends)]))
+
+
+def _judged(taken: "Iterable[TakenBooks]") -> "Iterator[JudgedSpend]":
+    for each in taken:
+        from apimart_cli.rules.budget import judge_spend
+
+        budget = each.settings.budget()
+        assert budget is not None, "only profiles with a budget are asked about"
+        yield judge_spend(each.reading, budget)
 
 
 def _without_repeats(profiles: "Sequence[Settings]") -> "list[Settings]":
@@ -182,10 +225,11 @@ def _bounds(profiles: "Sequence[Settings]", thresholds: PluginThresholds) -> "li
                 runway_critical=profile.min_runway.value if runway_critical is None else runway_critical,
             )
         )
-        if not bounds[-1].are_set:
+        if not bounds[-1].are_set and profile.budget() is None:
             raise UsageError(
                 f"{profile.subject} no threshold to check",
-                "give -w, -c, --runway-warning or --runway-critical, or set min in the profile; like: -w 10: -c 5:",
+                "give -w, -c, --runway-warning, --runway-critical or --max-spent, or set min in the profile; "
+                "like: -w 10: -c 5:",
             )
     return bounds
 
@@ -200,5 +244,17 @@ def _forecast_patience(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]
     """Return how long to wait for forecasts: 0, which shows those that are there, if no state depends on one."""
     from apimart_cli.readings.forecasts import patience_for
 
-    is_needed = any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)
-    return patience_for(profiles) if is_needed else 0.0
+    return patience_for(profiles) if _need_forecasts(bounds) else 0.0
+
+
+def _books(profiles: "Sequence[Settings]", bounds: "Sequence[Bounds]") -> "BookForecasts | None":
+    """Return what tells forecasts from the gateway's books, if a state depends on one."""
+    if not _need_forecasts(bounds):
+        return None
+    from apimart_cli.readings.book_forecasts import gate_books
+
+    return gate_books(profiles)
+
+
+def _need_forecasts(bounds: "Sequence[Bounds]") -> bool:
+    return any(each.runway_warning is not None or each.runway_critical is not None for each in bounds)

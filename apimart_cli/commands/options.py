@@ -78,6 +78,10 @@ Timeout = Annotated[
         show_default=False,
     ),
 ]
+Unit = Annotated[
+    str | None,
+    typer.Option("--unit", metavar="TEXT", help="What the amounts are in, like USD.", show_default=False),
+]
 Profiles = Annotated[list[str] | None, profile_option("A profile of the config file; may be repeated.")]
 AllProfiles = Annotated[bool, typer.Option("--all-profiles", help="Every profile of the config file.")]
 
@@ -108,6 +112,7 @@ class AskingOptions(NamedTuple):
     profiles: Profiles = None
     all_profiles: AllProfiles = False
     scope: Scopes = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Timeout = None
     debug: Debug = False
@@ -144,6 +149,7 @@ class OneKeyOptions(NamedTuple):
             show_default=False,
         ),
     ] = None
+    unit: Unit = None
     base_url: BaseUrl = None
     timeout: Timeout = None
     debug: Debug = False

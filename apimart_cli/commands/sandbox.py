@@ -17,9 +17,6 @@ from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 if TYPE_CHECKING:
     from apimart_cli.sandbox.server import Sandbox
 
-AGO = 60
-"""Seconds from the last made-up reading to now: readings that are taken now must come after it."""
-
 
 def _amount_option(name: str, help_text: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(name, metavar="AMOUNT", help=help_text)
@@ -96,6 +93,10 @@ def sandbox(
             show_default=False,
         ),
     ] = None,
+    books_only: Annotated[
+        bool,
+        typer.Option("--books-only", help="Keep the past of --days in the gateway's books alone, as on a new machine."),
+    ] = False,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
@@ -130,11 +131,14 @@ def sandbox(
         retry_after=_parse_whole_seconds("--retry-after", retry_after),
     )
     past = None if days is None else parse_whole_days(days, "--days", most=MOST_DAYS)
+    if books_only and past is None:
+        raise UsageError("--books-only: there is no past", "say how long it is, like: --days 14 --books-only")
+    scenario = scenario._replace(days=past or 0)
     try:
         with ExitStack() as stack:
             gateway = stack.enter_context(_open(scenario, port).serving())
             history = stack.enter_context(_temporary_history())
-            if past is not None:
+            if past is not None and not books_only:
                 _record_past(history, gateway, past)
             environment = {**gateway.environment(), "APIMART_HISTORY": str(history)}
             if not command:
@@ -186,7 +190,6 @@ def _record_past(path: Path, gateway: "Sandbox", days: int) -> None:
 
     Raises UsageError if it cannot be written.
     """
-    from datetime import UTC, datetime, timedelta
     from urllib.parse import urlsplit
 
     from apimart_cli.keys.key import ApiKey
@@ -198,7 +201,7 @@ def _record_past(path: Path, gateway: "Sandbox", days: int) -> None:
     from apimart_cli.sandbox.server import API_KEY
     from apimart_cli.words import Scope
 
-    end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=AGO)
+    end = gateway.past_ends_at
     host, key_id = urlsplit(gateway.url).netloc, ApiKey(API_KEY, source="the sandbox").key_id
     funds = {Scope.KEY: gateway.scenario.key, Scope.ACCOUNT: gateway.scenario.account}
     entries = [

@@ -8,12 +8,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.config.file import ConfigFile, read_config
 from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
-from apimart_cli.config.settings import Options, Setting
+from apimart_cli.config.settings import Options, Setting, Settings
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey, KeySource, NoKey, drop_newline, known_keys
 
@@ -104,6 +105,24 @@ def environment_without_keys(
     }
 
 
+def keys_at_hand(settings: Settings | None, environ: Mapping[str, str]) -> list[ApiKey]:
+    """Return the keys that can be known without asking a command, a keyring or a person, to look for them in texts.
+
+    These are that of `settings`, those in the config file, and those in variables that hold one.
+    """
+    found: list[ApiKey] = []
+    if settings is not None and isinstance(settings.api_key.value, GivenKey):
+        found.append(settings.api_key.value.key)
+    texts = [environ.get(KEY_VARIABLE, "")]
+    with suppress(ConfigError):
+        for profile in read_config(environ).profiles.values():
+            texts += [str(profile.get("api_key", "")), environ.get(str(profile.get("api_key_env", "")), "")]
+    for text in texts:
+        with suppress(AuthError):
+            found.append(ApiKey(text, source="a text that is looked for"))
+    return found
+
+
 def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     if is_explicit:
         return f"store one with: apimart login --profile {shlex.quote(profile)}"
@@ -115,12 +134,17 @@ def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     )
 
 
+def unread_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that look as if they held the key, but are not read."""
+    return sorted(
+        name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS
+    )
+
+
 def _unread(environ: Mapping[str, str]) -> str:
-    """Return the end of a hint: the variables that look as if they held the key, but are not read."""
-    names = [name for name, value in environ.items() if value and _LIKE_OURS.fullmatch(name) and name not in _OF_OURS]
-    if not names:
-        return ""
-    return f"; {', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} set, and not read"
+    """Return the end of a hint that names these variables."""
+    names = unread_variables(environ)
+    return f"; {', '.join(names)} {'is' if len(names) == 1 else 'are'} set, and not read" if names else ""
 
 
 def _of_option(options: Options, environ: Mapping[str, str], timeout: float) -> FoundKey | None:

@@ -58,12 +58,15 @@ SHARED_NAMES: Mapping[str, Kind] = {
     "min": Kind.NUMBER,
     "max_used": Kind.NUMBER,
     "min_runway": Kind.DURATION,
+    "max_spent": Kind.NUMBER,
+    "within": Kind.DURATION,
     "on_low": Kind.WORDS,
     "on_recover": Kind.WORDS,
     "on_stop": Kind.WORDS,
     "rearm": Kind.NUMBER,
     "remind": Kind.DURATION,
     "record": Kind.SWITCH,
+    "books": Kind.SWITCH,
 }
 """Settings that may stand in a profile or at the top level of the file."""
 
@@ -100,6 +103,8 @@ EXAMPLES: Mapping[str, str] = {
     "min": "5",
     "max_used": "100",
     "min_runway": '"3d"',
+    "max_spent": "5",
+    "within": '"24h"',
     "on_low": '["mail", "-s", "the balance is low", "you@example.com"]',
     "on_recover": '["mail", "-s", "enough is left again", "you@example.com"]',
     "rearm": "1.2",

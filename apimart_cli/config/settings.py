@@ -15,11 +15,12 @@ from apimart_cli.keys.key import GivenKey, KeySource, looks_like_variable
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
-from apimart_cli.words import ScopeChoice
+from apimart_cli.words import ScopeChoice, Since
 
 if TYPE_CHECKING:
     from apimart_cli.config.doubts import Doubt
     from apimart_cli.records import SettingRow
+    from apimart_cli.rules.budget import Budget
 
 T = TypeVar("T")
 
@@ -40,6 +41,9 @@ class Options(NamedTuple):
     min: str | None = None
     max_used: str | None = None
     min_runway: str | None = None
+    max_spent: str | None = None
+    within: str | None = None
+    unit: str | None = None
     on_low: str | None = None
     on_recover: str | None = None
     on_stop: str | None = None
@@ -82,6 +86,11 @@ class Settings(NamedTuple):
     """The factor from a threshold to the amount or time that is enough again."""
     remind: Setting[timedelta | None] = Setting(None, "default")
     """After this time `on_low` is run again if the balance is still low."""
+    max_spent: Setting[Decimal | None] = Setting(None, "default")
+    """Most US dollars that may have been spent, by the gateway's own books, in the time `within`."""
+    within: Setting[timedelta | Since | None] = Setting(None, "default")
+    books: Setting[bool] = Setting(value=True, source="default")
+    """Whether the gateway's own books may be asked for forecasts, where the ledger has too little."""
     background_keys: Setting[bool] = Setting(value=False, source="default")
     """Whether a refresh in the background may run the command that prints the key, or read it from the keyring."""
     exposures: tuple[ConfigError, ...] = ()
@@ -106,17 +115,34 @@ class Settings(NamedTuple):
         return f"profile {self.profile.value} has" if self.profile.source != "default" else "there is"
 
     def thresholds(self) -> Thresholds:
-        """Return the thresholds to which `check` holds every reading of this profile.
+        """Return the thresholds to which `check` holds every reading of this profile; none if only a budget is checked.
 
-        Raises UsageError if there is none: a check without a threshold must not pass.
+        Raises UsageError if there is neither: a check without a threshold must not pass.
         """
         thresholds = Thresholds(self.min.value, self.max_used.value, self.min_runway.value)
-        if not thresholds.are_set:
+        if not thresholds.are_set and self.budget() is None:
             raise UsageError(
                 f"{self.subject} no threshold to check",
-                "give --min, --max-used or --min-runway, or set min in the profile; like: --min 5",
+                "give --min, --max-used, --min-runway or --max-spent, or set min in the profile; like: --min 5",
             )
         return thresholds
+
+    def budget(self) -> "Budget | None":
+        """Return the budget that what was spent is held to; None if there is none.
+
+        Raises UsageError if an amount has no time, or a time no amount.
+        """
+        if self.max_spent.value is None and self.within.value is None:
+            return None
+        if self.within.value is None:
+            raise UsageError(
+                f"max_spent ({self.max_spent.source}) has no time beside it", "say in which, like: --within 24h"
+            )
+        if self.max_spent.value is None:
+            raise UsageError(f"within ({self.within.source}) has no amount beside it", "give one, like: --max-spent 5")
+        from apimart_cli.rules.budget import Budget
+
+        return Budget(self.max_spent.value, self.within.value)
 
     @property
     def has_alerts(self) -> bool:
@@ -132,7 +158,7 @@ class Settings(NamedTuple):
             if setting.value is not None and setting.source.startswith("--") and not self._can_be_low:
                 raise UsageError(
                     f"{setting.source}: {self.subject} no threshold to fall below",
-                    "give --min, or set min or min_runway",
+                    "give --min, or set min, min_runway or max_spent",
                 )
 
     @property
@@ -142,7 +168,7 @@ class Settings(NamedTuple):
 
     @property
     def _can_be_low(self) -> bool:
-        return self.min.value is not None or self.min_runway.value is not None
+        return any(each.value is not None for each in (self.min, self.min_runway, self.max_spent))
 
     def commands(self) -> Mapping[str, Setting[Sequence[str] | None]]:
         """Return the commands for low and for recovered balances by their names."""
@@ -181,6 +207,8 @@ class Settings(NamedTuple):
             "min": _amount_word(self.min.value),
             "max_used": _amount_word(self.max_used.value),
             "min_runway": None if self.min_runway.value is None else shortest(self.min_runway.value),
+            "max_spent": _amount_word(self.max_spent.value),
+            "within": _within_word(self.within.value),
             "on_low": _program(self.on_low.value),
             "on_recover": _program(self.on_recover.value),
             "on_stop": _program(self.on_stop.value),
@@ -188,6 +216,7 @@ class Settings(NamedTuple):
             "remind": None if self.remind.value is None else shortest(self.remind.value),
             "record": str(self.record.value).lower(),
             "history": None if self.history.value is None else f"{self.history.value}",
+            "books": str(self.books.value).lower(),
             "background_keys": str(self.background_keys.value).lower(),
         }
         rows = [SettingRow(name, value, getattr(self, name).source) for name, value in shown.items()]
@@ -215,6 +244,10 @@ class Settings(NamedTuple):
 
 def _amount_word(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
+
+
+def _within_word(within: timedelta | Since | None) -> str | None:
+    return shortest(within) if isinstance(within, timedelta) else within
 
 
 def _program(command: Sequence[str] | None) -> str | None:

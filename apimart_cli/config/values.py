@@ -11,10 +11,11 @@ from decimal import Decimal
 from pathlib import PurePath, PureWindowsPath
 from typing import Generic, NamedTuple, TypeVar
 
+from apimart_cli.config.names import suggestion
 from apimart_cli.errors import UsageError
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, check_timeout, is_plain_http, parse_base_url
 from apimart_cli.text import quote, visible
-from apimart_cli.words import ScopeChoice
+from apimart_cli.words import ScopeChoice, Since
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -150,6 +151,34 @@ def parse_past_day(text: str, source: str, now: datetime) -> datetime:
     if day > now:
         raise UsageError(f"{source}: {text} is in the future", "give today, in UTC, or a day before")
     return day
+
+
+SHORTEST_WITHIN = timedelta(minutes=1)
+"""A shorter time than the gateway's books are late says nothing."""
+
+LONGEST_WITHIN = timedelta(days=31)
+
+
+def parse_within(text: str, source: str) -> timedelta | Since:
+    """Return the time in which spend counts: a duration, `today` or `month`."""
+    if text in set(Since):
+        return Since(text)
+    if re.fullmatch("[a-z]{4,}", text):
+        close = suggestion(text, list(Since), "give a duration like 24h, today or month")
+        raise UsageError(f"{source}: {shown(text)} is no time", close)
+    within = parse_duration(text, source, usual="h")
+    if not SHORTEST_WITHIN <= within <= LONGEST_WITHIN:
+        raise UsageError(f"{source}: {shown(text)} is not between a minute and 31 days", "give a time like 24h or 7d")
+    return within
+
+
+def parse_books(text: str, source: str) -> bool:
+    """Return whether the gateway's books may be asked for forecasts: 1 or 0 in the variable, elsewhere a switch."""
+    if source != "APIMART_BOOKS":
+        return parse_switch(text, source)
+    if text not in {"1", "0"}:
+        raise UsageError(f"APIMART_BOOKS: {shown(text)} is neither 1 nor 0", "set it to 1 or 0, or unset it")
+    return text == "1"
 
 
 def parse_scope(text: str, source: str) -> ScopeChoice:
@@ -319,23 +348,26 @@ class Rule(NamedTuple, Generic[T_co]):
 BASE_URL = Rule("base_url", parse_base_url, DEFAULT_BASE_URL, "APIMART_BASE_URL")
 TIMEOUT = Rule("timeout", parse_timeout, DEFAULT_TIMEOUT, "APIMART_TIMEOUT")
 SCOPE = Rule("scope", parse_scope, ScopeChoice.KEY)
-UNIT: Rule[str | None] = Rule("unit", parse_unit, None)
+UNIT: Rule[str | None] = Rule("unit", parse_unit, None, "APIMART_UNIT")
 MIN: Rule[Decimal | None] = Rule("min", parse_amount, None)
 MAX_USED: Rule[Decimal | None] = Rule("max_used", parse_amount, None)
 MIN_RUNWAY: Rule[timedelta | None] = Rule("min_runway", parse_duration, None)
+MAX_SPENT: Rule[Decimal | None] = Rule("max_spent", parse_amount, None)
+WITHIN: Rule[timedelta | Since | None] = Rule("within", parse_within, None)
 ON_LOW: Rule[tuple[str, ...] | None] = Rule("on_low", parse_command, None)
 ON_RECOVER: Rule[tuple[str, ...] | None] = Rule("on_recover", parse_command, None)
 ON_STOP: Rule[tuple[str, ...] | None] = Rule("on_stop", parse_command, None)
 REARM = Rule("rearm", parse_rearm, Decimal("1.2"))
 REMIND: Rule[timedelta | None] = Rule("remind", parse_remind, None)
 RECORD: Rule[bool | None] = Rule("record", parse_switch, None)
+BOOKS = Rule("books", parse_books, default=True, variable="APIMART_BOOKS")
 BACKGROUND_KEYS = Rule("background_keys", parse_switch, default=False)
 
 RULES: Mapping[str, Rule[object]] = {
     rule.name: rule
     for rule in (
-        BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, ON_LOW, ON_RECOVER, REARM, REMIND, RECORD,
-        BACKGROUND_KEYS,
+        BASE_URL, TIMEOUT, SCOPE, UNIT, MIN, MAX_USED, MIN_RUNWAY, MAX_SPENT, WITHIN, ON_LOW, ON_RECOVER, REARM,
+        REMIND, RECORD, BOOKS, BACKGROUND_KEYS,
     )
 }  # fmt: skip
 """Every setting but the profile and the key. A new setting is one line here and one in `names.SHARED_NAMES`."""

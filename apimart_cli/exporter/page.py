@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -40,6 +41,7 @@ class MetricsBoard:
         self._settings: dict[str, Settings] = {}
         self._known: dict[str, list[MetricReading]] = {}
         self._lines: dict[str, Lines | Exception] = {}
+        self._spent: dict[str, dict[Scope, Decimal]] = {}
         self._common = lines_of([])
         self.is_shown = False
         """Whether the page has any profile: not before each was asked, or an alert would fire at every start."""
@@ -58,6 +60,7 @@ class MetricsBoard:
             self._names, self._settings = names, settings
             self._known = {name: self._known[name] for name in kept}
             self._lines = {name: self._lines[name] for name in kept}
+            self._spent = {name: self._spent[name] for name in kept if name in self._spent}
             for name in changed:
                 self._put(name, [each.reading for each in self._known[name]])
 
@@ -66,12 +69,20 @@ class MetricsBoard:
         with self._guard:
             self._known.pop(profile, None)
             self._lines.pop(profile, None)
+            self._spent.pop(profile, None)
 
     def take(self, settings: Settings, readings: Sequence[Reading]) -> None:
         """Take the readings of a profile: one for each scope that was asked."""
         with self._guard:
             if settings.profile.value in self._settings:
                 self._put(settings.profile.value, readings)
+
+    def take_spent(self, profile: str, scope: Scope, spent: Decimal | None) -> None:
+        """Take what a profile has spent lately. If that is not known (None), the page has nothing about it."""
+        with self._guard:
+            if profile in self._known:
+                self._spent[profile] = {} if spent is None else {scope: spent}
+                self._put(profile, [each.reading for each in self._known[profile]])
 
     def page(self) -> bytes:
         """Return the page. Raises what went wrong with any profile: a page without it would look complete."""
@@ -85,7 +96,8 @@ class MetricsBoard:
     def _put(self, name: str, readings: Sequence[Reading]) -> None:
         settings = self._settings[name]
         before = {each.reading.scope: each.read_at for each in self._known.get(name, ())}
-        known = [_known(reading, settings, before.get(reading.scope)) for reading in readings]
+        spent = self._spent.get(name, {})
+        known = [_known(reading, settings, before.get(reading.scope))._replace(spent=spent) for reading in readings]
         self._known[name] = known
         shown = self._names.get(name, name)
         try:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +17,10 @@ from apimart_cli.processes.signals import start_thread
 from apimart_cli.readings.forecasts import record, unrecorded
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.screen.writing import log_warning
-from apimart_cli.words import Scope
+from apimart_cli.words import ForecastState, Scope, ScopeChoice
 
 if TYPE_CHECKING:
+    from apimart_cli.ledger.schema import Series
     from apimart_cli.rules.forecast import Forecast
     from apimart_cli.rules.spending import Sample
 
@@ -79,6 +81,7 @@ class Remembering:
         self._owed: dict[Place, Reading] = {}
         self._latest: dict[Place, Reading] = {}
         self._forecasts: dict[Place, _Known] = {}
+        self._settings: dict[str, Settings] = {}
         self._first_left = FIRST_SECONDS
         self._is_over = threading.Event()
 
@@ -88,6 +91,7 @@ class Remembering:
         balances = sum(len(each.targets()) for each in profiles if each.record.value)
         with self._guard:
             self._path = profiles[0].history.value if profiles else None
+            self._settings = {each.profile.value: each for each in profiles}
             self._first_left = FIRST_SECONDS
             self._asked_by = next((each.record_asked_by for each in profiles if each.record_asked_by), None)
             self._spacing = max(LEAST_SPACING, balances * _DAY / MOST_A_DAY)
@@ -178,18 +182,44 @@ class Remembering:
     def _look(self) -> None:
         """Make a forecast of each balance that is known and has a history, one after the other."""
         with self._guard:
-            latest, path = dict(self._latest), self._path
-        if path is None or not path.exists():
-            return
+            latest, path, settings = dict(self._latest), self._path, dict(self._settings)
         for place, reading in latest.items():
             began = time.monotonic()
-            found = _forecast(path, reading)
+            found = None if path is None or not path.exists() else _forecast(path, reading)
+            if found is None or found.state is ForecastState.TOO_LITTLE:
+                found = self._forecast_from_books(settings.get(place[0]), reading, found) or found
             with self._guard:
                 self._forecasts.pop(place, None)
                 if found is not None and place in self._latest:
                     self._forecasts[place] = _Known(found, reading.key_id, reading.host, time.monotonic())
             if self._is_over.wait(RESTS * (time.monotonic() - began)):
                 return
+
+    def _forecast_from_books(
+        self, settings: Settings | None, reading: Reading, found: "Forecast | None"
+    ) -> "Forecast | None":
+        """Return the forecast that the gateway's own books give, if there is one."""
+        if settings is None or not settings.books.value or settings.unit.value not in {None, "USD"}:
+            return None
+        from apimart_cli.readings.book_forecasts import BookForecasts, Use
+
+        path = self._path
+        scope = settings.scope._replace(value=ScopeChoice(reading.scope.value))
+        books = BookForecasts([settings._replace(scope=scope)], Use.SHOWN, seconds=settings.timeout.value)
+        samples = _none_kept if path is None or not path.exists() else partial(_samples_for_books, path, reading)
+        books.start(samples)
+        made = books.added_to(reading._replace(forecast=found), samples).forecast
+        books.stop()
+        return made
+
+
+def _samples_for_books(path: Path, reading: Reading, _series: "Series", _seconds: float) -> "list[Sample]":
+    assert reading.balance is not None, "only balances have forecasts"
+    return list(_samples(path, reading, reading.balance))
+
+
+def _none_kept(_series: "Series", _seconds: float) -> "list[Sample]":
+    return []
 
 
 def _forecast(path: Path, reading: Reading) -> "Forecast | None":

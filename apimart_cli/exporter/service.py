@@ -22,6 +22,7 @@ from apimart_cli.exporter.page import MetricsBoard, Pages
 from apimart_cli.exporter.plan import asks_the_same
 from apimart_cli.exporter.remembering import Remembering
 from apimart_cli.exporter.server import Servers
+from apimart_cli.exporter.spending import Spending
 from apimart_cli.exporter.workers import keep_one_arena
 from apimart_cli.keys.key import NoKey
 from apimart_cli.output.prometheus import shown_names
@@ -149,6 +150,7 @@ class _Exporter:
         self._pages = Pages(self._board.page)
         self._notes = Notes()
         self._remembering = Remembering()
+        self._spending = Spending(self._board.take_spent)
         self._servers: Servers | None = None
         self._asking = Asking(
             interval=self._chosen.interval,
@@ -172,6 +174,7 @@ class _Exporter:
         self._servers = servers = Servers(self._options.places, shown)
         self._use(self._chosen)
         self._remembering.start()
+        self._spending.start()
         self._asking.start(profiles)
         servers.start()
         scheme = "http" if self._options.files.key is None else "https"
@@ -206,6 +209,7 @@ class _Exporter:
         # Before questions under way are broken off: that is no failure to report.
         self._tell()
         self.close()
+        self._spending.finish()
         self._remembering.finish()
 
     def _reload(self) -> None:
@@ -233,12 +237,15 @@ class _Exporter:
         self._notes.forget(before)
         self._board.show(chosen.profiles, shown_names(chosen.names))
         self._remembering.use(chosen.profiles)
+        self._spending.use(chosen.profiles)
         self._chosen = chosen
         self._pages.forget()
 
     def _take(self, settings: Settings, readings: Sequence[Reading]) -> None:
         self._notes.take(readings)
         self._board.take(settings, self._remembering.take(settings, readings))
+        if any(reading.balance is not None for reading in readings):
+            self._spending.seen(settings)
 
     def _show(self) -> None:
         self._board.is_shown = True

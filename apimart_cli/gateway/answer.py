@@ -11,15 +11,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, NoReturn
 
-from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError
-from apimart_cli.gateway.failures import (
-    AUTH_STATUSES,
-    answered_by_another,
-    error_of_status,
-    key_rejected,
-    no_money,
-    untrustworthy,
-)
+from apimart_cli.gateway.failures import untrustworthy
 from apimart_cli.keys.key import Redactor
 from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope
@@ -39,33 +31,12 @@ MAX_FRACTION_DIGITS = 30
 MAX_AGE = 60
 """Oldest answer, in seconds, that proves anything. We ask caches for a fresh one, and some do not listen."""
 
-MAX_SERVER_NAME = 40
-"""Most characters that are shown of the name of a server."""
-
-NO_ENDPOINT_STATUSES = frozenset({404, 405})
-"""With these a gateway says that there is nothing at an address."""
-
-_BALANCE_FIELDS = frozenset({"remain_balance", "used_balance", "unlimited_quota"})
-
-_NO_ERROR: tuple[object, ...] = (None, False, "", "0", [])
+NO_ERROR: tuple[object, ...] = (None, False, "", "0", [])
 """What gateways write in the field of an error when there is none; numbers are text here."""
-
-_ABOUT_A_CUSTOMER = (
-    "user|account|customer|token|key|quota|balance|credit|fund|pay|paid|bill|auth|permission|forbidden|denied|suspend"
-    "|disabled|blocked|banned|expired|用户|用戶|账户|账号|帐户|帳|令牌|密钥|密鑰|额度|額度|余额|餘額|欠费|禁用|封禁"
-)
-"""Words that an error about a missing address does not have."""
-
-_WORDS_READ = 2000
-"""Most bytes that are read of a text that is not JSON."""
 
 _UNLIMITED_SENTINEL = Decimal(-1)
 
 _PLAIN_DECIMAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"
-
-# How the gateway names the key in failures sent with HTTP 200: its reference gives "Failed to get token info",
-# "No Authorization header" and their Chinese forms; "invalid api key" with code 401 was observed in 2026.
-_KEY_IS_NAMED = r"(?ai)token|api[ _-]?key|authorization|unauthori[sz]ed|令牌|密钥"
 
 
 class Answer(NamedTuple):
@@ -82,6 +53,10 @@ class Answer(NamedTuple):
     """How the server calls itself."""
     mitigated: str | None = None
     """What Cloudflare did in place of asking the gateway (`cf-mitigated`): `challenge` is a bot check."""
+    date: str | None = None
+    """When it was made, by the clock of what answered."""
+    usage_cache: str | None = None
+    """Of the gateway's books: `hit` where they kept the answer to the same question."""
 
 
 def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
@@ -94,69 +69,36 @@ def interpret(answer: Answer, *, scope: Scope, redactor: Redactor, fetched_at: d
     BadResponseError (everything else). The status is looked at first: after a wrong one, a perfect body proves nothing.
     """
     if answer.status != 200:
+        from apimart_cli.gateway.refusals import failure_of
+
         raise failure_of(answer, scope=scope, redactor=redactor)
-    if _is_old(answer):
-        _reject("it is an old answer from a cache")
+    if is_old(answer):
+        reject("it is an old answer from a cache")
     try:
         fields = parse_object(answer.body)
     except NotStrictError as error:
         raise untrustworthy(str(error)) from None
     if "success" not in fields:
-        if shortage := _shortage_told(fields, answer.status, redactor):
+        from apimart_cli.gateway.refusals import shortage_told, words_of_error
+
+        if shortage := shortage_told(fields, answer.status, redactor):
             raise shortage
-        _reject(f"`success` is missing{_words_of_error(fields, redactor)}")
+        reject(f"`success` is missing{words_of_error(fields, redactor)}")
     success = fields["success"]
     if success is False:
-        raise _failure_told(fields, redactor)
+        from apimart_cli.gateway.refusals import failure_told
+
+        raise failure_told(fields, redactor)
     if success is not True:
-        _reject(f"`success` is {_describe(success, redactor)}, not true or false")
-    if fields.get("error") not in _NO_ERROR:
-        _reject(f"`success` is true, but there is an error{_words_of_error(fields, redactor)}")
+        reject(f"`success` is {described(success, redactor)}, not true or false")
+    if fields.get("error") not in NO_ERROR:
+        from apimart_cli.gateway.refusals import words_of_error
+
+        reject(f"`success` is true, but there is an error{words_of_error(fields, redactor)}")
     return _read_balance(fields, scope, redactor, fetched_at)
 
 
-def failure_of(answer: Answer, *, scope: Scope, redactor: Redactor) -> ApimartError:
-    """Return the error for an answer with a status other than 200, whatever its body."""
-    from apimart_cli.gateway.shortage import complaint_in
-
-    fields, status = _fields_of(answer), answer.status
-    if shortage := _shortage_told(fields, status, redactor, reason=answer.reason):
-        return shortage
-    said = _server_words(fields, answer.reason, redactor)
-    is_mitigated = answer.mitigated is not None and status in AUTH_STATUSES | NO_ENDPOINT_STATUSES
-    if is_mitigated or (status == 403 and complaint_in(fields) is None):
-        return answered_by_another(_who_answered(answer, redactor), status, said=said)
-    location = redactor.quote(answer.location) if answer.location else None
-    error = error_of_status(status, said=said, location=location, scope=scope)
-    if isinstance(error, BadResponseError) and status in NO_ENDPOINT_STATUSES:
-        error.is_no_endpoint = _says_nothing_else(answer, fields)
-    return error
-
-
-def _says_nothing_else(answer: Answer, fields: Mapping[str, Any]) -> bool:
-    """Tell whether an answer with 404 or 405 says nothing about a customer, so that the address alone may be missing.
-
-    Gateways of this family name that address in the message; the words of it do not count.
-    """
-    if fields.get("success") is True or not _BALANCE_FIELDS.isdisjoint(fields):
-        return False
-    error = fields.get("error")
-    holders = (fields, error) if isinstance(error, Mapping) else (fields,)
-    told = [text for holder in holders for text in holder.values() if isinstance(text, str)]
-    if not fields and not answer.body.lstrip().startswith(b"<"):
-        told = [answer.body[:_WORDS_READ].decode("utf-8", "replace")]
-    return not any(re.search(_ABOUT_A_CUSTOMER, re.sub(r"\S*/\S*", " ", text), re.IGNORECASE) for text in told)
-
-
-def _who_answered(answer: Answer, redactor: Redactor) -> str:
-    """Return what kind of answer it is, where no JSON error of the gateway is in it."""
-    if answer.mitigated is not None:
-        server = redactor.quote(answer.server or "")[:MAX_SERVER_NAME]
-        return f"a bot check of {server}" if server else "a bot check"
-    return "a web page" if answer.body.lstrip().startswith(b"<") else "something else"
-
-
-def _is_old(answer: Answer) -> bool:
+def is_old(answer: Answer) -> bool:
     """Tell whether a cache says that it kept the answer too long, or gives an age that is no number."""
     ages = [] if answer.age is None else answer.age.split(",")
     # Warning 110, "response is stale" (RFC 7234); among several, each starts with its number.
@@ -164,63 +106,16 @@ def _is_old(answer: Answer) -> bool:
     return is_stale or not all(re.fullmatch(r"\s*[0-9]{1,10}\s*", age) and int(age) <= MAX_AGE for age in ages)
 
 
-def _fields_of(answer: Answer) -> Mapping[str, Any]:
-    """Return the body as a JSON object; an empty one where it is none."""
-    try:
-        return parse_object(answer.body)
-    except NotStrictError:
-        return {}
-
-
-def _server_words(fields: Mapping[str, Any], reason: str, redactor: Redactor) -> str:
-    """Return the server's words about its error, ready to follow a sentence: of the body, else the reason phrase."""
-    error = fields.get("error")
-    holder = error if isinstance(error, Mapping) else fields
-    message = holder.get("message")
-    return _said(message if isinstance(message, str) else reason, redactor)
-
-
-def _said(words: str, redactor: Redactor) -> str:
-    quoted = redactor.quote(words)
-    return f": {quoted}" if quoted else ""
-
-
-def _shortage_told(
-    fields: Mapping[str, Any], status: int, redactor: Redactor, *, reason: str = ""
-) -> ApimartError | None:
-    """Return the error if a JSON error of the gateway says that there is no money; else None."""
-    from apimart_cli.gateway.shortage import complaint_in, floor_told, says_no_money
-
-    complaint = complaint_in(fields)
-    if complaint is None or not (status == 402 or says_no_money(complaint, status=status)):
-        return None
-    floor = floor_told(complaint.message)
-    return no_money(status, said=f": {floor}" if floor else _server_words(fields, reason, redactor), floor=floor)
-
-
-def _failure_told(fields: Mapping[str, Any], redactor: Redactor) -> ApimartError:
-    """Return the error for an answer with HTTP 200 and `success: false`."""
-    message = fields.get("message", "")
-    if isinstance(message, JsonNumber) or not isinstance(message, str):
-        _reject(f"`message` is {_describe(message, redactor)}, not a string")
-    if shortage := _shortage_told(fields, 200, redactor):
-        return shortage
-    said = _said(message, redactor)
-    if re.search(_KEY_IS_NAMED, message) or str(fields.get("code")) in {str(status) for status in AUTH_STATUSES}:
-        return key_rejected(said)
-    return UnavailableError(f"the gateway could not tell the balance{said}", "try again later", was_told=True)
-
-
 def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, fetched_at: datetime) -> Balance:
     unlimited = fields.get("unlimited_quota", False)
     if not isinstance(unlimited, bool):
-        _reject(f"`unlimited_quota` is {_describe(unlimited, redactor)}, not true or false")
-    remain = _amount(_required(fields, "remain_balance"), "remain_balance", redactor)
-    used = _amount(_required(fields, "used_balance"), "used_balance", redactor)
+        reject(f"`unlimited_quota` is {described(unlimited, redactor)}, not true or false")
+    remain = amount_in(required(fields, "remain_balance"), "remain_balance", redactor)
+    used = amount_in(required(fields, "used_balance"), "used_balance", redactor)
     if used < 0:
-        _reject("`used_balance` is negative")
+        reject("`used_balance` is negative")
     if remain == _UNLIMITED_SENTINEL and not unlimited:
-        _reject("`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true")
+        reject("`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true")
     remain_credits = _optional_amount(fields, "remain_credits", redactor)
     return Balance(
         scope=scope,
@@ -233,43 +128,37 @@ def _read_balance(fields: Mapping[str, Any], scope: Scope, redactor: Redactor, f
     )
 
 
-def _required(fields: Mapping[str, Any], name: str) -> Any:
+def required(fields: Mapping[str, Any], name: str) -> Any:
+    """Return a field that must be there. Raises BadResponseError."""
     if name not in fields:
-        _reject(f"`{name}` is missing")
+        reject(f"`{name}` is missing")
     return fields[name]
 
 
-def _words_of_error(fields: Mapping[str, Any], redactor: Redactor) -> str:
-    """Return the message of an error object among `fields`, ready to follow a sentence."""
-    error = fields.get("error")
-    message = error.get("message") if isinstance(error, Mapping) else None
-    return f"; it says: {redactor.quote(message)}" if isinstance(message, str) else ""
-
-
 def _optional_amount(fields: Mapping[str, Any], name: str, redactor: Redactor) -> Decimal | None:
-    return _amount(fields[name], name, redactor) if name in fields else None
+    return amount_in(fields[name], name, redactor) if name in fields else None
 
 
-def _amount(value: Any, name: str, redactor: Redactor) -> Decimal:
+def amount_in(value: Any, name: str, redactor: Redactor) -> Decimal:
     """Return a JSON number, or a string that is a plain decimal, as the exact Decimal it writes."""
     is_number = isinstance(value, JsonNumber) or (isinstance(value, str) and re.fullmatch(_PLAIN_DECIMAL, value))
     if not is_number:
-        _reject(f"`{name}` is {_describe(value, redactor)}, not a number")
+        reject(f"`{name}` is {described(value, redactor)}, not a number")
     if len(value) > MAX_AMOUNT_LENGTH:
-        _reject(f"`{name}` has {len(value)} characters, which no amount has")
+        reject(f"`{name}` has {len(value)} characters, which no amount has")
     try:
         amount = Decimal(value)
     except InvalidOperation:  # an exponent of twenty digits is more than a Decimal can hold
         raise untrustworthy(f"`{name}` has an exponent that no amount has") from None
     # Both ends are bounded before anything is computed or printed from them: 1e999999999 would fill the memory.
     if amount.adjusted() >= MAX_INTEGER_DIGITS:
-        _reject(f"`{name}` has more than {MAX_INTEGER_DIGITS} digits before the point")
+        reject(f"`{name}` has more than {MAX_INTEGER_DIGITS} digits before the point")
     if int(amount.as_tuple().exponent) < -MAX_FRACTION_DIGITS:
-        _reject(f"`{name}` has more than {MAX_FRACTION_DIGITS} digits after the point")
+        reject(f"`{name}` has more than {MAX_FRACTION_DIGITS} digits after the point")
     return amount
 
 
-def _describe(value: Any, redactor: Redactor) -> str:
+def described(value: Any, redactor: Redactor) -> str:
     """Name a JSON value in a message: the type, and short values themselves."""
     if value is None:
         return "null"
@@ -282,7 +171,8 @@ def _describe(value: Any, redactor: Redactor) -> str:
     return "an object" if isinstance(value, dict) else "a list"
 
 
-def _reject(what: str) -> NoReturn:
+def reject(what: str) -> NoReturn:
+    """Raise BadResponseError for an answer that proves nothing."""
     raise untrustworthy(what)
 
 

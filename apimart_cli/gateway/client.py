@@ -3,16 +3,19 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 from apimart_cli.errors import ApimartError, Trace, no_thread
-from apimart_cli.gateway.question import Means, Question, Sharing
-from apimart_cli.gateway.transport import Transport
+from apimart_cli.gateway.question import Means, Question, QuestionOf, Sharing
+from apimart_cli.gateway.transport import Inspection, Transport
 from apimart_cli.keys.key import GivenKey, Redactor
 from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
 from apimart_cli.target import Target
+
+R = TypeVar("R")
 
 MAX_CONCURRENCY = 50
 """Most keys that are asked about at once, each for its own balance, its account's, or both."""
@@ -28,17 +31,38 @@ STOP_PAUSE = 0.005
 
 
 @contextmanager
-def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[Iterator[Reading]]:
+def ask(
+    targets: Sequence[Target],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
+    looking: Inspection | None = None,
+) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
     A question that is not answered within its `timeout` seconds becomes an UnavailableError, whatever its connection
     is doing. For each scope that is asked, at most MAX_CONCURRENCY questions run at once; the clock of the others has
     not started. Targets that have the same key, endpoint and time limit are asked once and share the answer. `trace` is
-    told what happens, from any thread.
+    told what happens, from any thread. With a `sharing` that others use, too, no key is read twice. With
+    `looking` each question is asked as often as that says.
 
     However the block is left, no command that prints a key is left running.
     """
-    asking = _Asking(targets, trace)
+    with ask_as(Question, targets, trace=trace, sharing=sharing, looking=looking) as readings:
+        yield readings
+
+
+@contextmanager
+def ask_as(
+    question: Callable[[Target, Means], QuestionOf[Any, R]],
+    targets: Sequence[Target],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
+    looking: Inspection | None = None,
+) -> Iterator[Iterator[R]]:
+    """Do as `ask`, with questions of another kind, which are made of a target each."""
+    asking = _Asking(question, targets, trace, sharing, looking)
     with at_ending(asking.close):
         try:
             asking.start_next()
@@ -48,20 +72,27 @@ def ask(targets: Sequence[Target], *, trace: Trace | None = None) -> Iterator[It
             asking.transport.close()
 
 
-class _Asking:
+class _Asking(Generic[R]):
     """The questions of one `ask`: waiting, running or settled. Their threads do not keep the process from ending."""
 
-    def __init__(self, targets: Sequence[Target], trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        question: Callable[[Target, Means], QuestionOf[Any, R]],
+        targets: Sequence[Target],
+        trace: Trace | None = None,
+        sharing: Sharing | None = None,
+        looking: Inspection | None = None,
+    ) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))
         self.transport = Transport(connections=self._most)
         # It knows every key of the run from the start, or from when the key was read.
         redactor = Redactor(*(target.api_key.key for target in targets if isinstance(target.api_key, GivenKey)))
-        means = Means(self.transport, redactor, Sharing(), lambda: self._is_closed, trace)
+        means = Means(self.transport, redactor, sharing or Sharing(), lambda: self._is_closed, trace, looking)
         self._is_closed = False
-        self._questions = [_Watched(Question(target, means), self.changed) for target in targets]
+        self._questions = [_Watched(question(target, means), self.changed) for target in targets]
         self._waiting = deque(self._questions)
-        self._running: list[_Watched] = []
+        self._running: list[_Watched[R]] = []
 
     def start_next(self) -> None:
         """Start as many as may run. Where the system starts no more threads, the rest waits for those that run."""
@@ -75,7 +106,7 @@ class _Asking:
                 question.fail(no_thread("nothing can be asked"))
             self._waiting.popleft()
 
-    def readings(self) -> Iterator[Reading]:
+    def readings(self) -> Iterator[R]:
         for question in self._questions:
             with self.changed:
                 while question.reading is None:
@@ -100,15 +131,15 @@ class _Asking:
             self.changed.wait(min(LONGEST_WAIT, *(question.seconds_to_settle() for question in self._running)))
 
 
-class _Watched:
+class _Watched(Generic[R]):
     """A question in a thread of its own. The thread that waits for it holds it to its clock."""
 
-    def __init__(self, question: Question, changed: threading.Condition) -> None:
+    def __init__(self, question: QuestionOf[Any, R], changed: threading.Condition) -> None:
         self._question = question
         self._changed = changed
         self._has_begun = False
-        self._answer: Reading | None = None
-        self.reading: Reading | None = None
+        self._answer: R | None = None
+        self.reading: R | None = None
         """Its reading, once that is settled."""
 
     @property

@@ -3,7 +3,16 @@
 `library_errors` turns the errors of the libraries into these.
 """
 
-from apimart_cli.errors import ApimartError, AuthError, BadResponseError, PaymentRequiredError, UnavailableError
+from datetime import UTC, datetime
+
+from apimart_cli.errors import (
+    LONGEST_RETRY_AFTER,
+    ApimartError,
+    AuthError,
+    BadResponseError,
+    PaymentRequiredError,
+    UnavailableError,
+)
 from apimart_cli.words import Scope
 
 RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
@@ -106,3 +115,31 @@ def timed_out(host: str, timeout: float) -> UnavailableError:
 def unreachable(host: str, reason: str) -> UnavailableError:
     """Return the error for a connection that was not made, or did not last."""
     return UnavailableError(f"could not reach {host}: {reason}", _NETWORK_HINT, retryable=True)
+
+
+MAX_DATE_LENGTH = 64
+"""Longest date that is read, in characters. Those of HTTP have 29."""
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks to wait, at most LONGEST_RETRY_AFTER; None where it has none.
+
+    Not urllib3's `Retry.parse_retry_after`: it takes a date without a zone for local time, and ends in ValueError and
+    OverflowError where a number has more than 4,300 digits or a year is beyond the clock (tried with 2.8).
+    """
+    from email.utils import parsedate_to_datetime
+
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_RETRY_AFTER)
+    if len(text) > MAX_DATE_LENGTH:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

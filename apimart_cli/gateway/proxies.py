@@ -8,12 +8,14 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from requests.utils import get_environ_proxies, select_proxy
 
 from apimart_cli.errors import UsageError
+from apimart_cli.target import is_plain_http
 
 SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 """The protocols that a proxy may speak."""
@@ -91,6 +93,35 @@ def chosen_proxy(url: str, proxies: dict[str, str]) -> str | None:
     """Return which of these proxies requests to `url` go through; None where none does."""
     proxy: str | None = select_proxy(url, proxies)
     return proxy
+
+
+def place_of(proxy: str) -> str:
+    """Return the host and the port of a proxy without its user and password, and without what may follow them."""
+    place = proxy.rpartition("@")[2].rpartition("//")[2]
+    return re.split(r"[/?#]", place)[0]
+
+
+class Route(NamedTuple):
+    """How requests to a gateway travel."""
+
+    proxy: str | None = None
+    """The host and the port of the proxy; None without one."""
+    named_by: str | None = None
+    """The variable that names the proxy, or that keeps one from being used; else None."""
+
+
+def route_to(url: str, environ: Mapping[str, str] = os.environ) -> Route:
+    """Return how requests to `url` travel. Raises UsageError for a proxy with a mistake in its address."""
+    named = {name for name, value in environ.items() if value}
+    if is_plain_http(url):
+        return Route()
+    proxy = chosen_proxy(url, environment_proxies(url, environ))
+    if proxy is not None:
+        check_proxy(proxy, environ)
+        return Route(place_of(proxy), _named_by(proxy, environ))
+    is_set = any(name.lower() in {"https_proxy", "all_proxy"} for name in named)
+    excepted = next((name for name in ("no_proxy", "NO_PROXY") if name in named), None)
+    return Route(named_by=excepted if is_set else None)
 
 
 def check_proxy(proxy: str, environ: Mapping[str, str] = os.environ) -> None:

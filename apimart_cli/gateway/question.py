@@ -5,12 +5,12 @@ Questions that need the same key share it, and those that are the same share the
 
 import threading
 import time
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from apimart_cli.errors import (
-    LONGEST_RETRY_AFTER,
     ApimartError,
     AuthError,
     BadResponseError,
@@ -19,9 +19,9 @@ from apimart_cli.errors import (
     UnavailableError,
     bug,
 )
-from apimart_cli.gateway.answer import failure_of, interpret
-from apimart_cli.gateway.failures import key_overdue, key_rejected, timed_out
-from apimart_cli.gateway.transport import Transport
+from apimart_cli.gateway.answer import Answer, interpret
+from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
+from apimart_cli.gateway.transport import Inspection, Transport
 from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
@@ -35,10 +35,8 @@ MAX_ATTEMPTS = 4
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long."""
 
-MAX_DATE_LENGTH = 64
-"""Longest date that is read, in characters. Those of HTTP have 29."""
-
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class QuestionIdentity(NamedTuple):
@@ -79,14 +77,14 @@ class Sharing:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._keys: dict[int, Shared[ApiKey]] = {}
-        self._answers: dict[QuestionIdentity, Shared[Balance]] = {}
+        self._answers: dict[Hashable, Shared[Any]] = {}
 
     def key(self, source: KeySource) -> Shared[ApiKey]:
         """Return the key of `source`, for all questions that need it."""
         with self._guard:
             return self._keys.setdefault(id(source), Shared())
 
-    def answer(self, question: QuestionIdentity) -> Shared[Balance]:
+    def answer(self, question: Hashable) -> Shared[Any]:
         """Return the answer, for all questions that are the same."""
         with self._guard:
             return self._answers.setdefault(question, Shared())
@@ -102,10 +100,14 @@ class Means(NamedTuple):
     is_closed: Callable[[], bool]
     """Tells whether the answers are no longer wanted: then there is no time left."""
     trace: Trace | None = None
+    looking: Inspection | None = None
 
 
-class Question:
-    """One target, asked once, by one thread. Another thread may watch the clock and go on without the answer."""
+class QuestionOf(Generic[T, R_co]):
+    """One target, asked once, by one thread. Another thread may watch the clock and go on without the answer.
+
+    Subclasses say what is asked for, and what the reading is.
+    """
 
     def __init__(self, target: Target, means: Means) -> None:
         self._target = target
@@ -113,7 +115,7 @@ class Question:
         self._deadline = 0.0
         self._key: ApiKey | None = None
         self._is_past_key = False
-        self._shared: Shared[Balance] | None = None
+        self._shared: Shared[T] | None = None
         """The answer, shared with the same questions, once the key is known."""
 
     def begin(self) -> None:
@@ -130,8 +132,22 @@ class Question:
         """Whether it may still be reading its key, once it has begun."""
         return not self._is_past_key
 
-    def ask(self) -> Reading:
-        """Return the reading: a balance, or the error in its place. Raises nothing."""
+    noun: str
+    """What it asks for, in the lines of `--debug`."""
+
+    @abstractmethod
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> T:
+        """Return what a whole answer proves. Raises ApimartError."""
+
+    @abstractmethod
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error for an answer with a status other than 200, whatever its body."""
+
+    @abstractmethod
+    def _settled(self, target: Target, key: ApiKey | None, result: T | ApimartError) -> R_co: ...
+
+    def ask(self) -> R_co:
+        """Return the reading: what was asked for, or the error in its place. Raises nothing."""
         try:
             return self.reading(self._ask())
         except ApimartError as error:
@@ -142,30 +158,35 @@ class Question:
             self._trace_bug(error)
             return self.reading(bug(error))
 
-    def overdue(self) -> Reading:
+    def overdue(self) -> R_co:
         """Return the reading where no time is left. Any thread may call this."""
         target = self._target
         if self._shared is None:
             return self.reading(key_overdue(target.profile))
         return self.reading(self._shared.foretold or timed_out(target.host, target.timeout))
 
-    def reading(self, result: Balance | ApimartError) -> Reading:
-        """Return the reading with this balance or error."""
+    def reading(self, result: T | ApimartError) -> R_co:
+        """Return the reading with this result or error."""
         target, key = self._target, self._key
         if isinstance(result, AuthError) and result.rejection is not None and key is not None:
             # Several sources may have given the key, and they share the answer.
             result = key_rejected(result.rejection, source=key.source)
-        return Reading(target.profile, target.scope, target.unit, result, key.key_id if key else None, target.host)
+        return self._settled(target, key, result)
 
-    def _ask(self) -> Balance:
+    def _quoted_in(self, result: T | ApimartError) -> tuple[str, ...]:
+        """Return what the message of a failure repeats of the gateway's words."""
+        return self._means.redactor.quoted_in(result.message) if isinstance(result, ApimartError) else ()
+
+    def _ask(self) -> T:
         target, means = self._target, self._means
         try:
             self._key = key = self._read_key()
         finally:
             self._is_past_key = True
-        self._shared = shared = means.sharing.answer(
+        shared: Shared[T] = means.sharing.answer(
             QuestionIdentity(key.key_id, target.endpoint, target.timeout, target.may_be_missing is not None)
         )
+        self._shared = shared
 
         def foretell(failure: ApimartError) -> None:
             shared.foretold = failure
@@ -176,10 +197,12 @@ class Question:
                 target,
                 key,
                 means.transport,
+                self,
                 redactor=means.redactor,
                 seconds_left=self._seconds_left,
                 foretell=foretell,
                 trace=means.trace,
+                looking=means.looking,
             )
         )
 
@@ -198,20 +221,43 @@ class Question:
                 self._means.trace(line)
 
 
+class Question(QuestionOf[Balance, Reading]):
+    """A question for a balance."""
+
+    noun = "a balance"
+
+    def read(self, answer: Answer, *, redactor: Redactor, fetched_at: datetime) -> Balance:
+        """Return the balance, as `interpret`."""
+        return interpret(answer, scope=self._target.scope, redactor=redactor, fetched_at=fetched_at)
+
+    def failure(self, answer: Answer, *, redactor: Redactor) -> ApimartError:
+        """Return the error, as `failure_of`."""
+        from apimart_cli.gateway.refusals import failure_of
+
+        return failure_of(answer, scope=self._target.scope, redactor=redactor)
+
+    def _settled(self, target: Target, key: ApiKey | None, result: Balance | ApimartError) -> Reading:
+        key_id = key.key_id if key else None
+        said = self._quoted_in(result)
+        return Reading(target.profile, target.scope, target.unit, result, key_id, target.host, quoted=said)
+
+
 def fetch(
     target: Target,
     key: ApiKey,
     transport: Transport,
+    asking: QuestionOf[T, Any],
     *,
     redactor: Redactor,
     seconds_left: SecondsLeft,
     foretell: Callable[[ApimartError], None],
     trace: Trace | None = None,
-) -> Balance:
+    looking: Inspection | None = None,
+) -> T:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 
     `foretell` is called with each failure that a status line already proves, before the body is read. `trace` is called
-    when an attempt begins and when it ends.
+    when an attempt begins and when it ends. With `looking` there are as many attempts as that says.
 
     Raises NoAccountError for an account that `target.may_be_missing`. Where that must be there, it is asked once more
     after it was missing: a fault on the way may have answered in its place.
@@ -219,27 +265,30 @@ def fetch(
     pause = FIRST_PAUSE
     absence = _Absence(target)
     tell = _dropped if trace is None else trace
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    attempts = MAX_ATTEMPTS if looking is None else looking.attempts
+    for attempt in range(1, attempts + 1):
         asked_to_wait: float | None = None
         began = time.monotonic()
         tell(f"{target.name}: attempt {attempt}: asking {target.host}")
         try:
             with transport.send(target, key, seconds_left) as incoming:
                 tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
-                asked_to_wait = _parse_retry_after(incoming.retry_after)
+                if looking is not None:
+                    looking.show(incoming.head(time.monotonic() - began))
+                asked_to_wait = parse_retry_after(incoming.retry_after, datetime.now(UTC))
                 if incoming.status != 200:
-                    foretold = failure_of(incoming.without_body(), scope=target.scope, redactor=redactor)
+                    foretold = asking.failure(incoming.without_body(), redactor=redactor)
                     _note_wait(foretold, asked_to_wait)
                     foretell(absence.instead_of(foretold))
                 answer = incoming.receive()
-            balance = interpret(answer, scope=target.scope, redactor=redactor, fetched_at=datetime.now(UTC))
+            result = asking.read(answer, redactor=redactor, fetched_at=datetime.now(UTC))
         except ApimartError as error:
             absence.note(error, is_first=attempt == 1)
             if absence.is_expected(seconds_left):
                 tell(f"{target.name}: attempt {attempt}: no account endpoint; the key alone is looked at")
                 raise NoAccountError(error.message) from None
             wait = pause if asked_to_wait is None else asked_to_wait
-            is_last = attempt == MAX_ATTEMPTS or wait >= seconds_left()
+            is_last = attempt == attempts or wait >= seconds_left()
             is_final = is_last or not (absence.is_new or (isinstance(error, UnavailableError) and error.retryable))
             outlook = "not asked again" if is_final else f"asking again in {wait:g} s"
             tell(f"{target.name}: attempt {attempt}: {error.message} ({_milliseconds(began)}); {outlook}")
@@ -247,8 +296,8 @@ def fetch(
                 _note_wait(error, asked_to_wait)
                 raise absence.instead_of(error) from None
         else:
-            tell(f"{target.name}: attempt {attempt}: a balance after {_milliseconds(began)}")
-            return balance
+            tell(f"{target.name}: attempt {attempt}: {asking.noun} after {_milliseconds(began)}")
+            return result
         time.sleep(wait)
         pause *= 2
     raise AssertionError("the last attempt returns or raises")
@@ -301,27 +350,3 @@ def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:
 
 def _milliseconds(began: float) -> str:
     return f"{1000 * (time.monotonic() - began):.0f} ms"
-
-
-def _parse_retry_after(text: str | None) -> float | None:
-    """Return how many seconds a Retry-After header asks to wait, at most LONGEST_RETRY_AFTER; None if it tells none.
-
-    Not urllib3's `Retry.parse_retry_after`: it takes a date without a zone for local time, and ends in ValueError and
-    OverflowError where a number has more than 4,300 digits or a year is beyond the clock (tried with 2.8).
-    """
-    from email.utils import parsedate_to_datetime
-
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return min(float(text), LONGEST_RETRY_AFTER)
-    if len(text) > MAX_DATE_LENGTH:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - datetime.now(UTC)).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

@@ -156,8 +156,21 @@ def says_no_money(complaint: Complaint, *, status: int) -> bool:
     return status != 429 and _says_empty(_lower(";".join((*complaint.codes, complaint.message))))
 
 
-def floor_told(message: str) -> str | None:
-    """Return as a sentence what a message says of the least balance that the gateway wants; None if it is unclear.
+class Floor(NamedTuple):
+    """The least that the gateway wants for any call. Amounts are as it wrote them."""
+
+    current: str
+    required: str
+    unit: str
+
+    @property
+    def in_words(self) -> str:
+        """What is left and what is wanted, as a sentence."""
+        return f"{self.current} {self.unit} left, the gateway wants {self.required} for any call"
+
+
+def floor_told(message: str) -> Floor | None:
+    """Return what a message says of the least that the gateway wants; None if it is unclear.
 
     Seen in 2026 with HTTP 402: "insufficient balance (current: 0.013570 USD, required: 0.050000 USD)".
     """
@@ -167,7 +180,7 @@ def floor_told(message: str) -> str | None:
     ((current, unit, required, same_unit),) = found
     if unit != same_unit or Decimal(current) >= Decimal(required):
         return None
-    return f"{current} {unit} left, the gateway wants {required} for any call"
+    return Floor(current, required, unit)
 
 
 def _is_text(value: object) -> TypeGuard[str]:

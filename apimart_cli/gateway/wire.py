@@ -31,8 +31,8 @@ USED_HEADERS = frozenset(
 )
 """Headers that are kept, in small letters. Cookies and Content-Type are not: libraries fail at odd ones."""
 
-TOLD_HEADERS = frozenset({"cf-mitigated", "server"})
-"""Headers that are kept to tell what answered. Mistakes in them make no answer invalid."""
+TOLD_HEADERS = frozenset({"cf-mitigated", "date", "server", "x-usage-cache"})
+"""Headers that are kept to tell what answered, and when. Mistakes in them make no answer invalid."""
 
 # The library takes every text that Python's int() takes: `+200`, `0200` and `2_00` would be 200.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")

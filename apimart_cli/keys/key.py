@@ -7,6 +7,7 @@ key may repeat another.
 
 import re
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
@@ -23,6 +24,12 @@ NOT_REPEATED = "(its words are not repeated here)"
 
 LOOKED_AT = 5 * QUOTE_LIMIT
 """Characters of a text that are looked at: more than a message shows."""
+
+MOST_REMEMBERED = 16
+"""Most quoted texts that are remembered, to tell them apart from words of ours."""
+
+SHORTEST_CUT = 40
+"""Fewest characters that a message leaves of a text that it cuts."""
 
 MAX_LENGTH = 4096
 """Most characters a key may have; the gateway's keys have about 50, and a header line has at most about 8 KiB."""
@@ -219,6 +226,7 @@ class Redactor:
         self._waiting = {key.reveal() for key in keys}
         self._known: set[str] = set()
         self._pieces: Pieces | None = None
+        self._quoted: deque[str] = deque(maxlen=MOST_REMEMBERED)
 
     def add(self, key: ApiKey) -> None:
         """Look for this key, too, from now on."""
@@ -230,8 +238,16 @@ class Redactor:
         looked_at = text.strip()[:LOOKED_AT]
         # The text that is left out may stand between two halves of a key.
         shown, pieces = without_token_ids(looked_at), self._all_pieces()
-        is_echo = any(pieces.are_in(each) for each in {looked_at, shown})
-        return WITHHELD if is_echo else quote(shown)
+        if any(pieces.are_in(each) for each in {looked_at, shown}):
+            return WITHHELD
+        quoted = quote(shown)
+        self._quoted.append(quoted)
+        return quoted
+
+    def quoted_in(self, message: str) -> tuple[str, ...]:
+        """Return what stands in `message` of the foreign texts that were quoted last, in full or cut."""
+        found = (_longest_beginning(quoted, message) for quoted in list(self._quoted) if quoted)
+        return tuple(dict.fromkeys(filter(None, found)))
 
     def _all_pieces(self) -> "Pieces":
         """Return the pieces of all keys. They are made when a text is quoted, which most runs never do."""
@@ -260,3 +276,8 @@ class Mute(Redactor):
 
 MUTE = Mute()
 """The only one that is needed."""
+
+
+def _longest_beginning(text: str, message: str) -> str:
+    """Return `text`, or its first SHORTEST_CUT characters, if they stand in `message`; else nothing."""
+    return next((each for each in (text, text[:SHORTEST_CUT]) if each in message), "")

@@ -112,6 +112,18 @@ def _create_run_facts(connection: sqlite3.Connection) -> None:
     )
 
 
+def _create_books(connection: sqlite3.Connection) -> None:
+    """What the gateway's books said last of a key or an account: the spend of each day up to `day`, in dollars.
+
+    `at` is when they were asked, in seconds; `days` are amounts with spaces between them, the last one of `day`.
+    """
+    connection.execute(
+        "CREATE TABLE books (key_id TEXT NOT NULL, host TEXT NOT NULL, scope TEXT NOT NULL, tz TEXT NOT NULL,"
+        " at INTEGER NOT NULL, day TEXT NOT NULL, days TEXT NOT NULL, PRIMARY KEY (key_id, host, scope, tz))"
+        " WITHOUT ROWID"
+    )
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_samples,
     _create_state,
@@ -119,6 +131,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_alerts,
     _create_late,
     _create_run_facts,
+    _create_books,
 )
 """Each makes a version of the file out of the one before it. Add new ones at the end, and change none."""
 

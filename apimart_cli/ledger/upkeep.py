@@ -106,8 +106,10 @@ def clear_samples(path: Path, *, profile: str | None = None, before: datetime | 
             if profile is None and before is None:
                 # Imported late, as above.
                 from apimart_cli.ledger.alarms import clear_alarms
+                from apimart_cli.ledger.books import clear_books
 
                 clear_alarms(connection)
+                clear_books(connection)
             return Cleared(clear(connection, profile=profile, before=before), names)
     except NoLedgerError:
         return Cleared(0, [])

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +11,16 @@ from apimart_cli.ledger.place import NoLedgerError
 from apimart_cli.ledger.queries import all_series, extent, keys_of_profile, latest, latest_of_profile, samples
 from apimart_cli.ledger.refreshes import Refreshing, look
 from apimart_cli.ledger.schema import Entry, Series
-from apimart_cli.rules.forecast import REACH, Overview, Seen, needed_since, overview
+from apimart_cli.rules.forecast import (
+    REACH,
+    Forecast,
+    Overview,
+    Seen,
+    needed_since,
+    overview,
+)
 from apimart_cli.rules.spending import Sample
-from apimart_cli.words import Scope
+from apimart_cli.words import ForecastState, Scope
 
 EVERY = timedelta(minutes=30)
 """A glance reads only the last sample in each of these steps: a status line shows few digits, and must be quick."""
@@ -135,12 +143,38 @@ def _overviews(
 
 
 def _overview(connection: Connection, series: Series, seen: Seen, shown: tuple[date, ...], now: datetime) -> Overview:
-    found = samples(connection, series, since=needed_since(seen, shown), until=now)
+    read = samples(connection, series, since=needed_since(seen, shown), until=now)
     # `seen` may show a reading that a wrong clock has left.
-    last = latest(connection, series, until=found[-1].at) if found else None
+    last = latest(connection, series, until=read[-1].at) if read else None
     if last is not None:
         seen = seen._replace(last_at=last.at, remain=last.remain, unit=last.unit)
-    return overview(seen, found, shown)
+    found = overview(seen, read, shown)
+    return found._replace(forecast=_forecast_from_books(connection, series, found, read, now) or found.forecast)
+
+
+def _forecast_from_books(
+    connection: Connection, series: Series, found: Overview, read: Sequence[Sample], now: datetime
+) -> Forecast | None:
+    """Return the forecast that the gateway's books gave a moment ago, if there are too few samples for one."""
+    is_told = found.forecast is not None and found.forecast.state is not ForecastState.TOO_LITTLE
+    if is_told or found.seen.unit != "USD":
+        return None
+    from apimart_cli.ledger.books import floor_of, last_kept
+
+    kept = last_kept(connection, series, now.timestamp())
+    if kept is None:
+        return None
+    from apimart_cli.rules.book_forecast import forecast_from_books
+    from apimart_cli.rules.books import agree
+    from apimart_cli.zones import zone_of
+
+    tz, answer = kept
+    spends = {answer.day - timedelta(days=ago): spent for ago, spent in enumerate(reversed(answer.days))}
+    if not agree(read, spends, zone_of(tz, "tz")):
+        return None
+    floor = floor_of(connection, series.host) or Decimal(0)
+    forecast = forecast_from_books(answer.days[:-1], answer.days[-1], found.seen.remain, floor=floor)
+    return None if forecast.state is ForecastState.TOO_LITTLE else forecast
 
 
 def _seen(connection: Connection, series: Series, now: datetime) -> Seen | None:

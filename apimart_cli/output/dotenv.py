@@ -23,7 +23,7 @@ def outputs_of(result: Verdict | ApimartError) -> Mapping[str, str]:
         return _outputs(Outcome.ERROR, result.exit_code, None)
     balances = [judged.reading.balance for judged in result.judged]
     known = [balance for balance in balances if balance is not None]
-    least = min(known, key=_left) if len(known) == len(balances) else None
+    least = min(known, key=_left, default=None) if len(known) == len(balances) else None
     return _outputs(result.outcome, result.exit_code, least)
 
 

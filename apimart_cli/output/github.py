@@ -9,6 +9,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from apimart_cli.errors import ApimartError
 from apimart_cli.output import Format, plain, remaining
@@ -19,6 +20,9 @@ from apimart_cli.rules.gate import Judged, Verdict
 from apimart_cli.screen.writing import Screen
 from apimart_cli.text import quote, visible
 from apimart_cli.words import Outcome
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.budget import JudgedSpend
 
 OUTPUT = "GITHUB_OUTPUT"
 
@@ -130,7 +134,9 @@ def _summary(result: Verdict | ApimartError) -> str:
     return f"\n### Balance: {result.outcome.value}\n\n{text}{more}"
 
 
-def _row(judged: Judged) -> Sequence[str]:
+def _row(judged: "Judged | JudgedSpend") -> Sequence[str]:
+    if not isinstance(judged, Judged):
+        return _row_of_spend(judged)
     reading = judged.reading
     left, used = "-", "-"
     if reading.balance is not None:
@@ -138,39 +144,65 @@ def _row(judged: Judged) -> Sequence[str]:
         left = remaining(reading.balance.remain_balance) + ("" if is_unlimited else _unit(reading.unit))
         used = plain(reading.balance.used_balance) + _unit(reading.unit)
     required = "; ".join(map(markdown, requirements(judged.thresholds, reading.unit)))
-    is_pass = judged.outcome is Outcome.PASS
-    word = judged.outcome.value if reading.error is None else f"{judged.outcome.value}: {reading.error.message}"
-    return code(quote(reading.name)), left, used, required, markdown(word) if is_pass else f"**{markdown(word)}**"
+    return code(quote(reading.name)), left, used, required, _verdict(judged)
+
+
+def _row_of_spend(judged: "JudgedSpend") -> Sequence[str]:
+    from apimart_cli.output.spent import UNIT
+    from apimart_cli.output.spent import required as required_of_spend
+
+    spent = "-" if judged.spent is None else f"{plain(judged.spent)}{_unit(UNIT)} spent"
+    return code(quote(judged.reading.name)), "-", spent, markdown(required_of_spend(judged.budget)), _verdict(judged)
+
+
+def _verdict(judged: "Judged | JudgedSpend") -> str:
+    error = judged.reading.error
+    word = judged.outcome.value if error is None else f"{judged.outcome.value}: {error.message}"
+    return markdown(word) if judged.outcome is Outcome.PASS else f"**{markdown(word)}**"
 
 
 def _unit(unit: str | None) -> str:
     return f" {markdown(unit)}" if unit else ""
 
 
-def _stopping(verdict: Verdict) -> list[Judged]:
-    return [judged for judged in verdict.judged if judged.outcome is not Outcome.PASS]
+def _stopping(verdict: Verdict) -> "list[Judged | JudgedSpend]":
+    return [judged for judged in _every(verdict) if judged.outcome is not Outcome.PASS]
 
 
-def _passing(verdict: Verdict) -> list[Judged]:
-    return [judged for judged in verdict.judged if judged.outcome is Outcome.PASS]
+def _passing(verdict: Verdict) -> "list[Judged | JudgedSpend]":
+    return [judged for judged in _every(verdict) if judged.outcome is Outcome.PASS]
 
 
-def _title(judged: Judged) -> str:
-    return f"apimart: {quote(judged.reading.name)} {_IN_WORDS[judged.outcome]}"
+def _every(verdict: Verdict) -> "list[Judged | JudgedSpend]":
+    return [*verdict.judged, *verdict.spends]
 
 
-def _text(judged: Judged) -> str:
+def _title(judged: "Judged | JudgedSpend") -> str:
+    is_balance = isinstance(judged, Judged)
+    what = _IN_WORDS[judged.outcome] if is_balance or judged.outcome is not Outcome.BELOW else "has spent too much"
+    return f"apimart: {quote(judged.reading.name)} {what}"
+
+
+def _text(judged: "Judged | JudgedSpend") -> str:
     if judged.outcome is Outcome.ERROR and judged.reading.error is not None:
         return _with_hint(judged.reading.error)
-    return findings(judged)
+    return _findings(judged)
+
+
+def _findings(judged: "Judged | JudgedSpend") -> str:
+    if isinstance(judged, Judged):
+        return findings(judged)
+    from apimart_cli.output.spent import findings as findings_of_spend
+
+    return findings_of_spend(judged)
 
 
 def _with_hint(error: ApimartError) -> str:
     return error.message if error.hint is None else f"{error.message}\n{error.hint}"
 
 
-def _line(judged: Judged) -> str:
-    return plain_line(f"{judged.outcome.value.upper()} {quote(judged.reading.name)}: {findings(judged)}")
+def _line(judged: "Judged | JudgedSpend") -> str:
+    return plain_line(f"{judged.outcome.value.upper()} {quote(judged.reading.name)}: {_findings(judged)}")
 
 
 def _line_of(cells: Sequence[str]) -> str:

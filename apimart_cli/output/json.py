@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apimart_cli.errors import ApimartError
 from apimart_cli.output import Format, plain
@@ -13,6 +13,9 @@ from apimart_cli.rules.gate import Judged, Verdict
 from apimart_cli.screen.writing import Screen
 from apimart_cli.text import iso_time, without_commands, without_keys
 from apimart_cli.words import Outcome, Scope
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.budget import JudgedSpend
 
 SCHEMA = 1
 """Version of the JSON documents. It changes when a field changes its meaning or is dropped."""
@@ -23,23 +26,39 @@ def _readings_as_json(readings: Sequence[Reading], _screen: Screen, _asked: int)
 
 
 def _checked_as_json(verdict: Verdict, _screen: Screen) -> str:
+    return f"{_line(verdict_document(verdict))}\n"
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the fields of its JSON."""
     judged = verdict.judged
-    document = {
+    return {
         "schema": SCHEMA,
         "verdict": verdict.outcome.value,
         "exit_code": int(verdict.exit_code),
         "min": _common([each.thresholds.min for each in judged]),
         "max_used": _common([each.thresholds.max_used for each in judged]),
         "min_runway_days": _common([days_of(each.thresholds.min_runway) for each in judged]),
-        "stopped_by": [without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS],
+        "stopped_by": [
+            *(without_keys(each.reading.name) for each in judged if each.outcome is not Outcome.PASS),
+            *(without_keys(each.reading.name) for each in verdict.spends if each.outcome is not Outcome.PASS),
+        ],
         "readings": [_judged_document(each) for each in judged],
+        "spent": [_spent_document(each) for each in verdict.spends],
     }
-    return f"{_line(document)}\n"
 
 
 def judged_as_json(judged: Sequence[Judged]) -> str:
     """Return the list of readings, as `check --json` has it."""
     return _line([_judged_document(each) for each in judged])
+
+
+def _spent_document(judged: "JudgedSpend") -> dict[str, Any]:
+    from apimart_cli.output.spent import document
+
+    facts = {name: without_keys(value) if isinstance(value, str) else value for name, value in document(judged).items()}
+    error = judged.reading.error
+    return facts if error is None else {**facts, "error": error_document(error)}
 
 
 def _judged_document(judged: Judged) -> dict[str, Any]:
@@ -60,7 +79,7 @@ def days_of(duration: timedelta | None) -> Decimal | None:
 
 def _common(thresholds: Sequence[Decimal | None]) -> Decimal | None:
     """Return the threshold of all readings; None if they differ."""
-    return thresholds[0] if all(threshold == thresholds[0] for threshold in thresholds) else None
+    return thresholds[0] if thresholds and all(each == thresholds[0] for each in thresholds) else None
 
 
 def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
@@ -75,10 +94,11 @@ def render_error_as_json(error: ApimartError, *, is_check: bool) -> str:
             "min_runway_days": None,
             "stopped_by": [],
             "readings": [],
+            "spent": [],
         }
     else:
         document = {"schema": SCHEMA, "profile": None, "scope": None}
-    return f"{_line({**document, 'error': _error_document(error)})}\n"
+    return f"{_line({**document, 'error': error_document(error)})}\n"
 
 
 def render_document(document: Mapping[str, Any]) -> str:
@@ -99,7 +119,7 @@ def reading_document(reading: Reading) -> dict[str, Any]:
             facts = {**_balance_document(balance), "unit": reading.unit, "fetched_at": iso_time(balance.fetched_at)}
             return {**name, **facts, "forecast": _forecast_document(reading)}
         case error:
-            return {**name, "error": _error_document(error)}
+            return {**name, "error": error_document(error)}
 
 
 def _forecast_document(reading: Reading) -> Mapping[str, Any] | None:
@@ -123,7 +143,8 @@ def _balance_document(balance: Balance) -> dict[str, Any]:
     return document
 
 
-def _error_document(error: ApimartError) -> dict[str, Any]:
+def error_document(error: ApimartError) -> dict[str, Any]:
+    """Return an error as the fields of its JSON."""
     return {"code": error.code, "exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
 
 

@@ -29,7 +29,19 @@ def checked_as_lines(verdict: Verdict, screen: Screen) -> str:
             word = judged.outcome.value.upper()
             line = folded(f"{word} {visible(judged.reading.name)}: {findings(judged)}", screen)
             lines.append(f"{_coloured(word, judged.outcome, screen)}{line.removeprefix(word)}\n")
-    return "".join(lines)
+    return "".join([*lines, *_spent_as_lines(verdict, screen)])
+
+
+def _spent_as_lines(verdict: Verdict, screen: Screen) -> list[str]:
+    lines = []
+    for spend in verdict.spends:
+        if spend.outcome is not Outcome.ERROR:
+            from apimart_cli.output.spent import findings as findings_of_spend
+
+            word = spend.outcome.value.upper()
+            line = folded(f"{word} {visible(spend.reading.name)}: {findings_of_spend(spend)}", screen)
+            lines.append(f"{_coloured(word, spend.outcome, screen)}{line.removeprefix(word)}\n")
+    return lines
 
 
 def findings(judged: Judged) -> str:

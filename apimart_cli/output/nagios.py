@@ -12,13 +12,17 @@ from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
 from hashlib import sha256
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from apimart_cli.errors import ApimartError
 from apimart_cli.output import left_in_words, plain, shortened, whole_seconds, with_unit
 from apimart_cli.output.runway import duration_in_words, lasts
 from apimart_cli.rules.balance import Reading
-from apimart_cli.rules.plugin import Examined, Finding, Range, State, Subject, by_weight, worst
+from apimart_cli.rules.plugin import WEIGHTS, Examined, Finding, FoundSpend, Range, State, Subject, by_weight, worst
 from apimart_cli.text import visible
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.books import BooksReading
 
 MOST_TEXT = 2_000
 """About how many bytes of text the first line has at most. Nagios keeps 8 KiB of what a plugin prints."""
@@ -35,14 +39,22 @@ reads a backslash and an n as a new line if a result comes through a file. Notif
 line for a shell."""
 
 
-def render(found: Sequence[Examined], *, verbose: bool = False) -> str:
-    """Return what the plugin prints about these readings, with the worst first."""
+def render(found: Sequence[Examined], spends: Sequence[FoundSpend] = (), *, verbose: bool = False) -> str:
+    """Return what the plugin prints about these readings and about what was spent, with the worst first."""
     ordered = by_weight(found)
-    state = worst(each.state for each in found)
-    text = _joined([_sentence(each, is_alone=len(found) == 1) for each in ordered])
-    data = performance_data(found)
+    state = worst([*(each.state for each in found), *(each.state for each in spends)])
+    is_alone = len(found) + len(spends) == 1
+    # If there are too many sentences, the worst are shown.
+    sentences = sorted(
+        [*((each.state, _sentence(each, is_alone=is_alone)) for each in ordered), *map(_sentence_of_spend, spends)],
+        key=lambda each: WEIGHTS.index(each[0]),
+        reverse=True,
+    )
+    text = _joined([sentence for _, sentence in sentences])
+    data = " ".join(filter(None, [performance_data(found), *_data_of_spends(found, spends)]))
     first = f"APIMART {state.name} - {text} | {data}" if data else f"APIMART {state.name} - {text}"
     more = [line for each in ordered for line in _long_text(each)] if verbose else []
+    more += map(_text_of_spend, spends) if verbose else []
     return "".join(f"{line}\n" for line in [first, *more])
 
 
@@ -170,7 +182,23 @@ def _long_text(found: Examined) -> Iterator[str]:
             yield f"{name}: {word} unless it lasts at least {duration_in_words(shortest)}"
 
 
-def _name(reading: Reading) -> str:
+def _sentence_of_spend(found: FoundSpend) -> tuple[State, str]:
+    state = "" if found.state is State.OK else f"{found.state.name.lower()}: "
+    return found.state, f"{_name(found.judged.reading)} {state}{_words_of_spend(found)}"
+
+
+def _text_of_spend(found: FoundSpend) -> str:
+    return f"{_name(found.judged.reading)}: {found.state.name.lower()}, {_words_of_spend(found)}"
+
+
+def _words_of_spend(found: FoundSpend) -> str:
+    from apimart_cli.output.spent import findings
+
+    error = found.judged.reading.error
+    return _safe(findings(found.judged)) if error is None else _with_hint(error)
+
+
+def _name(reading: "Reading | BooksReading") -> str:
     return f"{shortened(_safe(reading.profile), LONGEST_NAME, mark='...')}/{reading.scope}"
 
 
@@ -214,6 +242,20 @@ def _values(found: Examined, name: str) -> Iterator[tuple[str, str]]:
         yield "runway", f"'{name}_runway'={seconds}s;{warning};{critical};0"
 
 
+def _data_of_spends(found: Sequence[Examined], spends: Sequence[FoundSpend]) -> Iterator[str]:
+    """Yield the data of what was spent, if there is room for them after those of the readings."""
+    room = MOST_BYTES - _length([performance_data(found)])
+    for each in spends:
+        spent = each.judged.spent
+        if spent is None:
+            continue
+        name = _label(each.judged.reading)
+        item = f"'{name}_spent'={plain(spent)};;~:{plain(each.judged.budget.most)};0"
+        room -= _length([item])
+        if room >= 0:
+            yield item
+
+
 def _runway(reading: Reading) -> int | None:
     """Return for how many whole seconds the balance surely lasts: the low end, which is compared with the bounds."""
     days = reading.forecast.days_left_low if reading.forecast is not None else None
@@ -242,7 +284,7 @@ def _names(readings: Sequence[Reading]) -> list[str]:
     return list(names)
 
 
-def _label(reading: Reading) -> str:
+def _label(reading: "Reading | BooksReading") -> str:
     """Return the profile and scope as the beginning of a label.
 
     It has no character with a meaning: no quote, `=` or bar, and no colon, at which Icinga splits a label. A name that

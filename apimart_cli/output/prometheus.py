@@ -7,6 +7,7 @@ digit; Prometheus makes floats of them. Pure: no I/O, no clock, no library.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from apimart_cli.errors import PaymentRequiredError
@@ -30,8 +31,12 @@ HELP: Mapping[str, str] = {
     "apimart_max_used_balance": "The setting max_used: the most that may be used.",
     "apimart_runway_seconds": "How long the balance is expected to last.",
     "apimart_runway_low_seconds": "How long the balance lasts at least, in about 9 of 10 cases.",
+    "apimart_spent_usd": "What was spent in a time up to now, in US dollars, by the gateway's own books.",
 }
 """The help text of every family, in the order of the page."""
+
+SPENT_WINDOW = "24h"
+"""The time for which the spend is shown, as a label."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,6 +66,8 @@ class MetricReading(NamedTuple):
     """The most that its profile may have used."""
     read_at: datetime | None = None
     """If this reading failed: when the last one that succeeded was answered, if that is known."""
+    spent: Mapping[Scope, Decimal] = MappingProxyType({})
+    """What was spent in SPENT_WINDOW, in US dollars, for each scope of which the books were asked."""
 
 
 def families(known: Sequence[MetricReading], *, with_version: bool = True) -> list[Family]:
@@ -80,6 +87,9 @@ def families(known: Sequence[MetricReading], *, with_version: bool = True) -> li
             samples[name].append(MetricSample(place, value))
         for name, value in _amounts(each):
             samples[name].append(MetricSample({**place, **unit}, value))
+        if each.reading.scope in each.spent:
+            window = {"window": SPENT_WINDOW}
+            samples["apimart_spent_usd"].append(MetricSample({**place, **window}, each.spent[each.reading.scope]))
     for reading, amount in _spendable(asked):
         labels = {"profile": names[reading.profile], "unit": visible(reading.unit or "")}
         samples["apimart_spendable_balance"].append(MetricSample(labels, amount))

@@ -42,24 +42,12 @@ _LONG = "3 months"
 def in_words(forecast: Forecast | None, unit: str | None = None) -> str:
     """Return how long the rest lasts, in words that follow "lasts": `about 12 days (7 to 24)`.
 
-    If there is no such time, they say why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`.
+    If there is no such time, they say why: `nothing spent in 5 days`, `not enough history: 1.4 of 3 days`. If they come
+    from the gateway's own books, they say so.
     """
-    with localcontext(EXACT):
-        if forecast is None:
-            return "no history"
-        if forecast.state is ForecastState.TOO_LITTLE:
-            seen = forecast.days_seen.quantize(Decimal("0.1"), ROUND_FLOOR)
-            return f"not enough history: {plain(seen)} of {LEAST_BLOCKS} days"
-        if forecast.state is ForecastState.UNREADABLE:
-            return "the history cannot be read"
-        if forecast.state is ForecastState.EMPTY:
-            return "empty"
-        if forecast.state is ForecastState.IDLE:
-            return _nothing_spent(forecast)
-        if forecast.state is ForecastState.UNLIMITED:
-            return f"unlimited{_rate(forecast, unit)}"
-        rough = ", rough" if forecast.state is ForecastState.ROUGH else ""
-        return f"{_time_left(forecast)}{rough}"
+    words = _in_words(forecast, unit)
+    is_from_books = forecast is not None and forecast.is_from_books and forecast.state is not ForecastState.EMPTY
+    return f"{words}, from the books" if is_from_books else words
 
 
 def in_short(forecast: Forecast | None, *, with_range: bool = False) -> str:
@@ -110,6 +98,7 @@ def document(forecast: Forecast | None) -> Mapping[str, str | Decimal | None] | 
             "days_left_low": _rounded(forecast.days_left_low, ROUND_FLOOR),
             "days_left_high": _rounded(forecast.days_left_high, ROUND_CEILING),
             "days_seen": _rounded(forecast.days_seen, ROUND_FLOOR),
+            "from": "books" if forecast.is_from_books else "history",
         }
 
 
@@ -119,6 +108,25 @@ def rounded_amount(amount: Decimal | None) -> Decimal | None:
         return None
     is_small = 0 < amount < _AMOUNT_STEP * 100
     return _without_zeros(Context(prec=3).plus(amount) if is_small else amount.quantize(_AMOUNT_STEP, ROUND_HALF_UP))
+
+
+def _in_words(forecast: Forecast | None, unit: str | None) -> str:
+    with localcontext(EXACT):
+        if forecast is None:
+            return "no history"
+        if forecast.state is ForecastState.TOO_LITTLE:
+            seen = forecast.days_seen.quantize(Decimal("0.1"), ROUND_FLOOR)
+            return f"not enough history: {plain(seen)} of {LEAST_BLOCKS} days"
+        if forecast.state is ForecastState.UNREADABLE:
+            return "the history cannot be read"
+        if forecast.state is ForecastState.EMPTY:
+            return "empty"
+        if forecast.state is ForecastState.IDLE:
+            return _nothing_spent(forecast)
+        if forecast.state is ForecastState.UNLIMITED:
+            return f"unlimited{_rate(forecast, unit)}"
+        rough = ", rough" if forecast.state is ForecastState.ROUGH else ""
+        return f"{_time_left(forecast)}{rough}"
 
 
 def _time_left(forecast: Forecast) -> str:

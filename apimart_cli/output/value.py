@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from apimart_cli.output import Format, remaining
+from apimart_cli.output import Format, plain, remaining
 from apimart_cli.rules.balance import Reading, with_spendable
 from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.writing import Screen
@@ -14,7 +14,18 @@ def _readings_as_value(readings: Sequence[Reading], _screen: Screen, asked: int)
 
 
 def _checked_as_value(verdict: Verdict, _screen: Screen) -> str:
-    return _as_value([judged.reading for judged in verdict.judged], len(verdict.judged))
+    asked = len(verdict.judged) + len(verdict.spends)
+    return _as_value([judged.reading for judged in verdict.judged], asked) + _spent_as_value(verdict, asked)
+
+
+def _spent_as_value(verdict: Verdict, asked: int) -> str:
+    """Return what was spent by each budget, to be shown after the balances."""
+    lines = []
+    for each in verdict.spends:
+        name = f"{visible(each.reading.name)}\t" if asked > 1 else ""
+        if each.spent is not None or name:
+            lines.append(f"{name}{'error' if each.spent is None else plain(each.spent)}\n")
+    return "".join(lines)
 
 
 def _as_value(readings: Sequence[Reading], asked: int) -> str:

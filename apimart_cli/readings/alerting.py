@@ -1,5 +1,7 @@
 """The use case of alerts: readings in, a command run once for each balance that became low, or recovered.
 
+What was spent is held to budgets in the same way: a budget that is exceeded is "low".
+
 Commands run in background threads: callers never wait, and no exit code depends on them. A command is told what
 happened by variables, and by one JSON object that says the same.
 """
@@ -7,39 +9,41 @@ happened by variables, and by one JSON object that says the same.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from apimart_cli.config.key import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.config.values import shortest
-from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, bug
+from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, Trace, bug
 from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.ledger.alarms import AlertCheck, Step, claim
-from apimart_cli.output import plain
-from apimart_cli.output.json import days_of, render_document
-from apimart_cli.output.runway import document as forecast_document
 from apimart_cli.processes.child import hint_for
-from apimart_cli.processes.hook import run_hook
 from apimart_cli.processes.signals import SLICE, start_thread
+from apimart_cli.readings.alert_command import fault_of, run_alert_command, unstarted
 from apimart_cli.readings.take import Taken
-from apimart_cli.rules.alerts import Alarm, AlarmQuestion, Alert, each_threshold, question_of, standing_of, step
+from apimart_cli.rules.alerts import (
+    Alarm,
+    AlarmQuestion,
+    Alert,
+    each_threshold,
+    question_of,
+    question_of_spend,
+    standing_of,
+    standing_of_spend,
+    step,
+)
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.screen.writing import write_warning
-from apimart_cli.text import visible
 from apimart_cli.words import AlertEvent
 
-MOST_CHARACTERS = 200
-"""Most characters of a text that are passed on to a command."""
-
-LONGEST = 10.0
-"""Seconds that a command may take."""
+if TYPE_CHECKING:
+    from apimart_cli.rules.budget import JudgedSpend
 
 MOST_AT_ONCE = 16
 """Most commands that run side by side."""
@@ -58,15 +62,26 @@ class _Due(NamedTuple):
     settings: Settings
     reading: Reading
     threshold: Thresholds
+    spent: Decimal | None = None
+    """What was spent in the time of a budget."""
+    max_spent: Decimal | None = None
+    """What the budget allows, if the question is about one."""
 
     @property
     def ledger(self) -> Path | None:
         """The ledger that remembers the alarm; None if nothing is recorded."""
         return self.settings.history.value if self.settings.record.value else None
 
+    @property
+    def subject(self) -> str:
+        """The beginning of a line of `--debug`."""
+        if self.max_spent is not None:
+            return _subject(self.reading, _budget_word(self.max_spent))
+        return _subject(self.reading, _threshold_word(self.threshold))
+
 
 class Alerts:
-    """The alerts of one process. Give it readings with `take`, and at the end `finish`."""
+    """The alerts of one process. Give it readings with `take`, spends with `take_spends`, and at the end `finish`."""
 
     def __init__(
         self,
@@ -86,7 +101,7 @@ class Alerts:
         self._holds_warnings = holds_warnings
         self._warnings: list[tuple[str, str]] = []
         self._known: dict[AlarmQuestion, Alarm] = {}
-        self._waiting: SimpleQueue[Sequence[Taken] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Callable[[], Iterator[_Due]] | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._running: list[threading.Thread] = []
         self._late: list[Callable[[], None]] = []
@@ -94,12 +109,11 @@ class Alerts:
 
     def take(self, taken: Sequence[Taken]) -> None:
         """Start the commands that are due after these readings. Runs in the background, without waiting."""
-        if self._worker is None:
-            self._worker = start_thread(self._work, "alerts")
-        if self._worker is None:
-            self._look(taken)
-        else:
-            self._waiting.put(taken)
+        self._take(lambda: _due(taken, self._trace))
+
+    def take_spends(self, spends: "Sequence[tuple[Settings, JudgedSpend]]") -> None:
+        """Start the commands that are due after what was spent was held to budgets, in the background as `take`."""
+        self._take(lambda: _due_of_spends(spends, self._trace))
 
     def stopping(self, settings: Settings, alert: Alert) -> None:
         """Start `on_stop` in the background: stopping the guarded command does not wait for it."""
@@ -118,9 +132,17 @@ class Alerts:
         for warning in self._warnings:
             write_warning(*warning)
 
+    def _take(self, due: Callable[[], Iterator[_Due]]) -> None:
+        if self._worker is None:
+            self._worker = start_thread(self._work, "alerts")
+        if self._worker is None:
+            self._look(due)
+        else:
+            self._waiting.put(due)
+
     def _work(self) -> None:
-        while (taken := self._waiting.get()) is not None:
-            self._look(taken)
+        while (due := self._waiting.get()) is not None:
+            self._look(due)
 
     @contextmanager
     def _bugs_told(self) -> Iterator[None]:
@@ -131,11 +153,11 @@ class Alerts:
             failure = bug(error)
             self._warn(f"an alert failed: {failure.message}", failure.hint or "")
 
-    def _look(self, taken: Sequence[Taken]) -> None:
-        """Find the alerts that are due after these readings, asking each ledger once, and start their commands."""
+    def _look(self, found: Callable[[], Iterator[_Due]]) -> None:
+        """Find which of these alerts are due, asking each ledger once, and start their commands."""
         with self._bugs_told():
             # Profiles with the same key and threshold share one alarm: the first of them alerts.
-            first = {each.asked.question: each for each in reversed([*_due(taken, self._trace)])}
+            first = {each.asked.question: each for each in reversed([*found()])}
             by_ledger: dict[Path | None, list[_Due]] = {}
             for each in first.values():
                 by_ledger.setdefault(each.ledger, []).append(each)
@@ -161,7 +183,7 @@ class Alerts:
 
     def _act(self, due: _Due, event: AlertEvent | None, alarm: Alarm | None) -> None:
         """Start the command of an event, if there is one; trace what is done, and why."""
-        subject = _subject(due.reading, due.threshold)
+        subject = due.subject
         if event is None:
             self._trace(f"{subject}: not run: {_why_not(due.asked, alarm)}")
             return
@@ -171,7 +193,8 @@ class Alerts:
             self._trace(f"{subject}: {event}: not run: {name} is not set")
             return
         self._trace(f"{subject}: {event}: {name} is run ({setting.source})")
-        self._start(setting, Alert(event, due.reading, due.threshold, self._label), waits=True)
+        alert = Alert(event, due.reading, due.threshold, self._label, spent=due.spent, max_spent=due.max_spent)
+        self._start(setting, alert, waits=True)
 
     def _start(self, setting: Setting[Sequence[str] | None], alert: Alert, *, waits: bool) -> None:
         """Run a command in a thread. If the system starts none, run it here if the caller `waits`, else in `finish`."""
@@ -193,37 +216,25 @@ class Alerts:
         subject = f"{alert.reading.name}: {redactor.quote(command.value[0])} ({command.source})"
         again = "it is not run again for this; try it by hand"
         try:
-            ended = run_hook(
-                command.value, environment=self._environment(alert), told=document(alert).encode(), seconds=LONGEST
-            )
+            ended = run_alert_command(command.value, alert)
         except ChildProcessError:
             # It was run, but how it ended is lost.
             return
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "its words cannot be passed on"
-            self._warn(f"{subject} cannot be run: {reason}", hint_for(error, again))
+            self._warn(f"{subject} cannot be run: {unstarted(error)}", hint_for(error, again))
             return
-        if ended.status is None:
-            what = "still runs, and cannot be stopped," if ended.goes_on else "was stopped"
-            self._warn(f"{subject} {what} after {LONGEST:g} seconds", again)
-        elif ended.status:
-            ending = f"signal {ended.status - 128}" if ended.status > 128 else f"exit code {ended.status}"
-            printed = redactor.quote(ended.printed.decode("utf-8", "replace"))
-            self._warn(f"{subject} failed with {ending}{f': {printed}' if printed else ''}", again)
-        else:
+        fault = fault_of(ended)
+        if fault is None:
             self._trace(f"{subject} ended with exit code 0")
+        else:
+            printed = "" if ended.status is None else redactor.quote(ended.printed.decode("utf-8", "replace"))
+            self._warn(f"{subject} {fault}{f': {printed}' if printed else ''}", again)
 
     def _warn(self, message: str, hint: str) -> None:
         if self._holds_warnings:
             self._warnings.append((message, hint))
         else:
             write_warning(message, hint)
-
-    def _environment(self, alert: Alert) -> Mapping[str, str]:
-        """Return our environment without the variables that have a key in them, and with those of the alert."""
-        # A locale may lack the characters of a name.
-        told = {name: os.fsdecode(value.encode("utf-8", "replace")) for name, value in variables(alert).items()}
-        return {**environment_without_keys(os.environ), **told}
 
     def _keys(self) -> Iterator[ApiKey]:
         for settings in self._profiles:
@@ -232,73 +243,17 @@ class Alerts:
                 yield settings.api_key.value.read(lambda: 0.0)
 
 
-def variables(alert: Alert) -> Mapping[str, str]:
-    """Return the variables that tell a command of the alert; what is not known, or not set, is empty."""
-    name, threshold = _threshold(alert)
-    days = threshold.normalize() if threshold is not None and name == "min_runway_days" else None
-    facts = {**_facts(alert), "threshold": threshold if days is None else f"{plain(days)}d"}
-    if alert.reading.balance is not None and alert.reading.balance.unlimited_quota:
-        facts["remain"] = "unlimited"
-    return {
-        f"APIMART_{name.upper()}": plain(value) if isinstance(value, Decimal) else value or ""
-        for name, value in facts.items()
-    }
-
-
-def document(alert: Alert) -> str:
-    """Return the JSON object that a command reads on standard input, as one line."""
-    reading, facts = alert.reading, _facts(alert)
-    name, threshold = _threshold(alert)
-    first = {known: facts.pop(known) for known in ("event", "profile", "scope", "remain")}
-    return render_document(
-        {
-            **first,
-            "unlimited_quota": None if reading.balance is None else reading.balance.unlimited_quota,
-            "threshold": threshold,
-            "threshold_name": name,
-            **facts,
-            "key_id": reading.key_id,
-            "host": reading.host,
-        }
-    )
-
-
-def _facts(alert: Alert) -> dict[str, str | Decimal | None]:
-    """Return what the variables and the document have in common."""
-    reading = alert.reading
-    forecast = forecast_document(reading.forecast) or {}
-    return {
-        "event": alert.event.value,
-        "profile": _shown(reading.profile),
-        "scope": reading.scope.value,
-        "remain": None if reading.balance is None else reading.balance.remain_balance,
-        "unit": _shown(reading.unit),
-        "days_left": forecast.get("days_left"),
-        "days_left_low": forecast.get("days_left_low"),
-        "run_label": _shown(alert.label),
-        "reason": None if alert.reason is None else alert.reason.value,
-        "spent": alert.spent,
-    }
-
-
-def _threshold(alert: Alert) -> tuple[str | None, Decimal | None]:
-    """Return the name and the amount of the threshold, a duration in days; None if no threshold is the reason."""
-    if alert.threshold.min is not None:
-        return "min", alert.threshold.min
-    if alert.threshold.min_runway is not None:
-        return "min_runway_days", days_of(alert.threshold.min_runway)
-    return ("max_spend", alert.max_spend) if alert.max_spend is not None else (None, None)
-
-
-def _shown(text: str | None) -> str | None:
-    """Return a text of the user as one short line, without a key that was put in the wrong place."""
-    return None if text is None else visible(text)[:MOST_CHARACTERS]
-
-
-def _subject(reading: Reading, threshold: Thresholds) -> str:
+def _subject(reading: Reading, threshold: str) -> str:
     """Return the beginning of a line of `--debug`."""
-    text = f"min {threshold.min:f}" if threshold.min is not None else "min_runway"
-    return f"alert: {reading.name}, {text}"
+    return f"alert: {reading.name}, {threshold}"
+
+
+def _threshold_word(threshold: Thresholds) -> str:
+    return f"min {threshold.min:f}" if threshold.min is not None else "min_runway"
+
+
+def _budget_word(most: Decimal) -> str:
+    return f"max_spent {most:f}"
 
 
 def _why_not(asked: AlertCheck, alarm: Alarm | None) -> str:
@@ -317,19 +272,43 @@ def _due(taken: Sequence[Taken], trace: Trace) -> Iterator[_Due]:
     """Yield what the readings say about each threshold; trace those that say nothing about one."""
     for settings, readings, _ in taken:
         limits = Thresholds(min=settings.min.value, min_runway=settings.min_runway.value)
-        remind = None if settings.remind.value is None else settings.remind.value.total_seconds()
         for reading in readings if settings.has_alerts else ():
             for threshold in each_threshold(limits):
                 standing = standing_of(reading, threshold, settings.rearm.value)
                 if standing is not None:
-                    asked = AlertCheck(question_of(reading, threshold), standing, remind)
+                    asked = AlertCheck(question_of(reading, threshold), standing, _remind(settings))
                     yield _Due(asked, settings, reading, threshold)
                 else:
                     reason = "the reading failed" if reading.error else "it is not known how long the balance lasts"
-                    trace(f"{_subject(reading, threshold)}: not run: {reason}")
+                    trace(f"{_subject(reading, _threshold_word(threshold))}: not run: {reason}")
                 if isinstance(reading.error, PaymentRequiredError):
                     # "No money" is below every threshold: one alert is enough.
                     break
+
+
+def _due_of_spends(spends: "Sequence[tuple[Settings, JudgedSpend]]", trace: Trace) -> Iterator[_Due]:
+    """Yield what was spent says about each budget; trace the budgets about which it says nothing."""
+    for settings, judged in spends:
+        if not settings.has_alerts:
+            continue
+        reading, most = _without_balance(judged), judged.budget.most
+        standing = standing_of_spend(judged, settings.rearm.value)
+        if standing is not None:
+            asked = AlertCheck(question_of_spend(judged), standing, _remind(settings))
+            yield _Due(asked, settings, reading, Thresholds(), spent=judged.spent, max_spent=most)
+        else:
+            trace(f"{_subject(reading, _budget_word(most))}: not run: what was spent is not known")
+
+
+def _without_balance(judged: "JudgedSpend") -> Reading:
+    """Return a reading of the key or account of which the spend is known. It has no balance, as none was asked for."""
+    reading = judged.reading
+    error = BadResponseError("the balance was not looked at")
+    return Reading(reading.profile, reading.scope, "USD", error, reading.key_id, reading.host)
+
+
+def _remind(settings: Settings) -> float | None:
+    return None if settings.remind.value is None else settings.remind.value.total_seconds()
 
 
 def _join(thread: threading.Thread) -> None:

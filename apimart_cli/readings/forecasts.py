@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apimart_cli.config.settings import Settings
+from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.files import is_absent
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import has_documented_account
@@ -19,8 +21,10 @@ from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
     from apimart_cli.ledger.recall import Recall
-    from apimart_cli.ledger.schema import Entry
+    from apimart_cli.ledger.schema import Entry, Series
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.rules.forecast import Forecast
+    from apimart_cli.rules.spending import Sample
 
 HELD_UP_SECONDS = 0.25
 """Most seconds, in all, for which forecasts hold up answers that have arrived and do not depend on them."""
@@ -35,13 +39,17 @@ def patience_for(profiles: Sequence[Settings]) -> float:
 
 
 class Forecasts:
-    """How long balances last, told from the ledger, which is read while the answers travel."""
+    """How long balances last, told from the ledger, or else from the books, which are read while the answers travel."""
 
-    def __init__(self, profiles: Sequence[Settings], *, patience: float = 0.0) -> None:
+    def __init__(
+        self, profiles: Sequence[Settings], *, patience: float = 0.0, books: "BookForecasts | None" = None
+    ) -> None:
         """Take the profiles whose readings are to have forecasts.
 
-        Answers may wait for forecasts until `patience` seconds after the start; above 0 they depend on them.
+        Answers may wait for forecasts until `patience` seconds after the start; above 0 they depend on them. `books`
+        tell forecasts where the ledger has too little.
         """
+        self._books = books
         self._profiles = profiles
         self._patience = patience
         self._patient_until = 0.0
@@ -52,30 +60,46 @@ class Forecasts:
 
     @contextmanager
     def reading_ledger(self) -> Iterator[None]:
-        """Read the ledger, if there is one, in the background, from the beginning of the block to its end."""
+        """In the background, read the ledger, if there is one, and ask the books, until the block ends."""
         self._start()
         try:
             yield
         finally:
             if self._recall is not None:
                 self._recall.stop()
+            if self._books is not None:
+                self._books.stop()
 
     def added_to(self, reading: Reading) -> Reading:
-        """Return the reading with its forecast, if there is one; wait for it as long as `_waiting` allows."""
+        """Return the reading with its forecast, if there is one, from the ledger, or else from the gateway's books."""
+        told = self._added_by_ledger(reading)
+        # If the history cannot be read, the books must not decide: it may say something else.
+        if self._books is None or self.error is not None:
+            return told
+        return self._books.added_to(told, self._samples)
+
+    def _samples(self, series: "Series", seconds: float) -> "list[Sample]":
+        return [] if self._recall is None else self._recall.samples(series, seconds)
+
+    def _added_by_ledger(self, reading: Reading) -> Reading:
+        """Return the reading with the forecast of the ledger; wait for it as long as `_waiting` allows."""
         if reading.balance is None or reading.key_id is None:
             return reading
         if self._recall is None:
             return reading
         with self._waiting() as seconds:
             try:
-                return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds))
+                floor = floor_at(self._profiles[0].history.value, reading)
+                return reading._replace(forecast=_forecast(self._recall, reading, reading.balance, seconds, floor))
             except Exception as error:  # noqa: BLE001  # `error` keeps it for answers that depend on it
                 return self._without(reading, error)
 
     def _start(self) -> None:
-        """Begin to read the ledger, if there is one. Nothing is raised."""
+        """Begin to read the ledger, if there is one, and to ask the books. Nothing is raised."""
         self._patient_until = time.monotonic() + self._patience
         self._recall = _recall(self._profiles)
+        if self._books is not None:
+            self._books.start(self._samples)
 
     @contextmanager
     def _waiting(self) -> Iterator[float]:
@@ -112,7 +136,9 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
 
     Raises LedgerError, or any other error of the ledger.
     """
-    entries = [entry for reading in readings for entry in _entries(reading, source)]
+    every = list(readings)
+    entries = [entry for reading in every for entry in _entries(reading, source)]
+    _record_floors(path, every, seconds=seconds)
     if not entries:
         return
     from apimart_cli.ledger.place import LedgerError
@@ -121,6 +147,28 @@ def record(path: Path | None, readings: Iterable[Reading], source: str, *, secon
     if path is None:
         raise LedgerError("there is no home folder for the ledger")
     remember(path, entries, datetime.now(UTC), seconds=seconds)
+
+
+def _record_floors(path: Path | None, readings: Iterable[Reading], *, seconds: float) -> None:
+    """Write what any call needs at gateways that have just said so: a smaller balance cannot be spent."""
+    parts = [part for reading in readings for part in reading.parts or (reading,)]
+    floors = {
+        part.host: part.error.floor
+        for part in parts
+        if isinstance(part.error, PaymentRequiredError) and part.error.floor is not None
+    }
+    if not floors or path is None:
+        return
+    from apimart_cli.ledger.books import keep_floor
+    from apimart_cli.ledger.file import opened
+    from apimart_cli.ledger.store import within
+
+    def write() -> None:
+        with opened(path, seconds=seconds) as connection:
+            for host, floor in floors.items():
+                keep_floor(connection, host, floor)
+
+    within(seconds, path, write)
 
 
 def may_lack_account(path: Path | None, host: str, seconds: float) -> bool:
@@ -154,7 +202,23 @@ def unrecorded(asked_by: str, error: Exception) -> tuple[str, str]:
     )
 
 
-def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: float) -> "Forecast | None":
+def floor_at(path: Path | None, reading: Reading) -> Decimal:
+    """Return what any call needs at the gateway, if the balance is in dollars and the gateway has said so; else 0."""
+    if reading.unit != "USD" or path is None or is_absent(path):
+        return Decimal(0)
+    from apimart_cli.ledger.books import floor_of
+    from apimart_cli.ledger.file import opened
+
+    try:
+        with opened(path, seconds=HELD_UP_SECONDS, create=False) as connection:
+            return floor_of(connection, reading.host) or Decimal(0)
+    except Exception:  # noqa: BLE001  # forecasts are a by-product
+        return Decimal(0)
+
+
+def _forecast(
+    recall: "Recall", reading: Reading, balance: Balance, seconds: float, floor: Decimal
+) -> "Forecast | None":
     from apimart_cli.ledger.schema import Series
     from apimart_cli.rules.forecast import forecast
     from apimart_cli.rules.spending import Sample
@@ -162,7 +226,7 @@ def _forecast(recall: "Recall", reading: Reading, balance: Balance, seconds: flo
     samples = recall.samples(Series(reading.key_id or "", reading.host, reading.scope), seconds)
     if not samples:
         return None
-    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)])
+    return forecast([*samples, Sample(balance.fetched_at, balance.remain_balance, balance.used_balance)], floor=floor)
 
 
 def _recall(profiles: Sequence[Settings]) -> "Recall | None":

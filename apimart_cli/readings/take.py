@@ -11,11 +11,11 @@ from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import AuthError, BadResponseError, NoAccountError, Trace
+from apimart_cli.errors import ApimartError, AuthError, BadResponseError, NoAccountError, Trace
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.rules.balance import Reading
@@ -25,6 +25,8 @@ from apimart_cli.text import listed
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
+    from apimart_cli.gateway.question import Sharing
+    from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.screen.progress import Progress, Waiting
 
 _KEY_ALONE = "--scope key"
@@ -66,6 +68,9 @@ def take_readings(
     keyless_too: bool = False,
     trace: Trace | None = None,
     forecast_patience: float | None = None,
+    books: "BookForecasts | None" = None,
+    sharing: "Sharing | None" = None,
+    is_looked_at: bool = False,
 ) -> Iterator[Iterator[Taken]]:
     """Ask for all profiles at once, and give the readings of each profile, in order, as soon as they are there.
 
@@ -83,31 +88,56 @@ def take_readings(
     `keyless_too`, such a profile gets a failed reading instead.
 
     Without a `forecast_patience` readings get no forecasts. Otherwise the answer may wait for them until so many
-    seconds after the start; with 0 it takes those that are there.
+    seconds after the start; with 0 it takes those that are there. `books` tell forecasts where the ledger has too
+    little.
+
+    If other questions need the same keys, give all of them one `sharing`: then each key is read once. `is_looked_at`
+    says that `look_at` was called for the profiles.
     """
+    if not is_looked_at:
+        look_at(profiles, tells=tells, refuse_exposed=refuse_exposed, keyless_too=keyless_too)
+    taken: list[Taken] = []
+    with ask_with_forecasts(
+        profiles,
+        [target for each in profiles for target in _targets(each)],
+        forecast_patience,
+        books=books,
+        sharing=sharing,
+        trace=trace,
+    ) as arriving:
+        yield _grouped(profiles, arriving, taken, tells)
+    write_failures([reading for each in taken for reading in each.readings], tells)
+    _write_account_notes(taken, tells)
+    _record(taken, source, tells)
+
+
+def look_at(
+    profiles: Sequence[Settings],
+    *,
+    tells: Tells = Tells.EVERYTHING,
+    refuse_exposed: bool = False,
+    keyless_too: bool = False,
+) -> None:
+    """Warn of what is wrong with profiles before anything is asked, or raise, as `take_readings` does."""
     _refuse_or_warn_of_exposed(profiles, refuse=refuse_exposed)
     if len(profiles) == 1 and not keyless_too:
         _require_key(profiles[0])
     _write_doubts(profiles, tells)
     _write_key_notes(profiles, tells)
-    taken: list[Taken] = []
-    with ask_with_forecasts(
-        profiles, [target for each in profiles for target in _targets(each)], forecast_patience, trace=trace
-    ) as arriving:
-        yield _grouped(profiles, arriving, taken, tells)
-    _write_failures([reading for each in taken for reading in each.readings], tells)
-    _write_account_notes(taken, tells)
-    _record(taken, source, tells)
 
 
 def ask_again(
-    settings: Settings, *, trace: Trace | None = None, forecast_patience: float | None = None
+    settings: Settings,
+    *,
+    trace: Trace | None = None,
+    forecast_patience: float | None = None,
+    books: "BookForecasts | None" = None,
 ) -> Sequence[Reading]:
     """Ask for one profile once more and return one reading for each scope, failures included.
 
     Writes and records nothing, and may run in any thread.
     """
-    with ask_with_forecasts([settings], settings.targets(), forecast_patience, trace=trace) as arriving:
+    with ask_with_forecasts([settings], settings.targets(), forecast_patience, books=books, trace=trace) as arriving:
         return list(arriving.readings)
 
 
@@ -125,20 +155,26 @@ class Arriving(NamedTuple):
 
 @contextmanager
 def ask_with_forecasts(
-    profiles: Sequence[Settings], targets: Sequence[Target], patience: float | None, *, trace: Trace | None = None
+    profiles: Sequence[Settings],
+    targets: Sequence[Target],
+    patience: float | None,
+    *,
+    books: "BookForecasts | None" = None,
+    sharing: "Sharing | None" = None,
+    trace: Trace | None = None,
 ) -> Iterator[Arriving]:
     """Ask for `targets` of these profiles, and read the ledger for their forecasts while the answers travel.
 
-    `patience` is the `forecast_patience` of `take_readings`.
+    `patience` is the `forecast_patience` of `take_readings`; the other arguments are as there.
     """
     # Imported here: making the connections possible costs most of the start, and what comes before needs none.
     from apimart_cli.gateway.client import ask
 
-    with ask(targets, trace=trace) as readings:
+    with ask(targets, trace=trace, sharing=sharing) as readings:
         if patience is None:
             yield Arriving(readings)
             return
-        forecasts = Forecasts(profiles, patience=patience)
+        forecasts = Forecasts(profiles, patience=patience, books=books)
         with forecasts.reading_ledger():
             yield Arriving(map(forecasts.added_to, readings), forecasts)
 
@@ -204,7 +240,7 @@ def _write_doubts(profiles: Sequence[Settings], tells: Tells) -> None:
 
 def _grouped(profiles: Sequence[Settings], arriving: Arriving, taken: list[Taken], tells: Tells) -> Iterator[Taken]:
     """Yield the readings of each profile as soon as all of them are there, and add them to `taken`."""
-    with _progress(profiles, tells) as counted:
+    with progress_for(profiles, sum(map(_questions, profiles)), tells) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(arriving.readings, _questions(settings)):
@@ -261,29 +297,44 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
     return [*keys, account._replace(result=refused)]
 
 
-def _progress(profiles: Sequence[Settings], tells: Tells) -> "AbstractContextManager[Progress | None]":
-    """Return what shows a person how far it is; nothing is loaded for it where none would see it."""
+def progress_for(profiles: Sequence[Settings], total: int, tells: Tells) -> "AbstractContextManager[Progress | None]":
+    """Return what shows a person how many of `total` answers have arrived.
+
+    Nothing is loaded for it where none would see it.
+    """
     if tells is not Tells.EVERYTHING or not is_terminal_error():
         return nullcontext()
     from apimart_cli.screen.progress import progress
 
-    return progress(_waiting(profiles))
+    return progress(_waiting(profiles, total))
 
 
-def _waiting(profiles: Sequence[Settings]) -> "Waiting":
+def _waiting(profiles: Sequence[Settings], total: int) -> "Waiting":
     """Return what a person waits for: the host of a single profile, or a number of answers."""
     from apimart_cli.screen.progress import Waiting
 
     first, *others = profiles
     return Waiting(
-        total=sum(map(_questions, profiles)),
+        total=total,
         host=None if others else first.targets()[0].host,
         seconds=first.timeout.value,
         may_prompt=not all(isinstance(settings.api_key.value, GivenKey | NoKey) for settings in profiles),
     )
 
 
-def _write_failures(readings: Sequence[Reading], tells: Tells = Tells.EVERYTHING) -> None:
+class Answered(Protocol):
+    """The outcome of a question about balances or about the gateway's books."""
+
+    @property
+    def name(self) -> str:
+        """The name of the subject in messages."""
+
+    @property
+    def error(self) -> ApimartError | None:
+        """Why there is no answer."""
+
+
+def write_failures(readings: Sequence[Answered], tells: Tells = Tells.EVERYTHING) -> None:
     """Write each failure once, after the names of its readings if there are several; a hint that is the same, once."""
     if tells is Tells.NOTHING:
         return

@@ -6,13 +6,16 @@ An `Alarm` stands for an alert that was given; without one the alert is armed.
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal, localcontext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.spending import EXACT, SAME, SAME_PART
-from apimart_cli.words import AlertEvent, Outcome, Scope, StoppedBy
+from apimart_cli.words import AlertEvent, Outcome, Scope, Since, StoppedBy
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.budget import JudgedSpend
 
 _SLACK = 60.0
 """Seconds by which the clock may have been put back; after more than that a reminder is due."""
@@ -65,7 +68,11 @@ class Alert(NamedTuple):
     max_spend: Decimal | None = None
     """What it was allowed to spend, if that is the reason."""
     spent: Decimal | None = None
-    """What it has spent by then."""
+    """What it has spent by then; or what was spent in the time of a budget."""
+    max_spent: Decimal | None = None
+    """What the budget allows, in US dollars, where that is the reason."""
+    is_test: bool = False
+    """Whether all of it is made up, to try the command."""
 
 
 def each_threshold(thresholds: Thresholds) -> Iterator[Thresholds]:
@@ -102,6 +109,30 @@ def standing_of(reading: Reading, threshold: Thresholds, rearm: Decimal) -> Stan
             return Standing(is_low=False, is_safe=is_safe, total=_total(reading))
         case _:
             return None
+
+
+def question_of_spend(judged: "JudgedSpend") -> AlarmQuestion:
+    """Return what an alarm for what was spent is called."""
+    reading, (most, within) = judged.reading, judged.budget
+    time = within.value if isinstance(within, Since) else str(within // _MICROSECOND)
+    with localcontext(EXACT):
+        text = f"max_spent {most.normalize():f} within {time}"
+    return AlarmQuestion(reading.key_id or "", reading.host, reading.scope, text)
+
+
+def standing_of_spend(judged: "JudgedSpend", rearm: Decimal) -> Standing | None:
+    """Return what the books say about a budget; None where they say nothing.
+
+    It has recovered where `rearm` times what was spent would still be allowed.
+    """
+    if judged.outcome is Outcome.ERROR:
+        return None
+    if judged.spent is None:
+        return Standing(is_low=True, is_safe=False)
+    with localcontext(EXACT):
+        is_safe = judged.spent * rearm <= judged.budget.most
+    is_low = judged.outcome is Outcome.BELOW
+    return Standing(is_low=is_low, is_safe=is_safe and not is_low)
 
 
 def step(

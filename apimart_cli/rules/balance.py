@@ -51,6 +51,8 @@ class Reading(NamedTuple):
     """For what can be spent: the readings of the key and of the account from which it was made."""
     forecast: "Forecast | None" = None
     """How long the balance lasts; None if nothing was recorded before, or if it was not asked for."""
+    quoted: tuple[str, ...] = ()
+    """Of a failure: what its message repeats of the gateway's words."""
 
     @property
     def balance(self) -> Balance | None:

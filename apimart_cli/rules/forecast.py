@@ -59,7 +59,7 @@ T_90 = {
 }
 """The 0.9 quantile of Student's t for so many blocks, with one degree of freedom less. From the usual table."""
 
-_PRECISE = Context(prec=60)
+PRECISE = Context(prec=60)
 """Enough digits for divisions and roots: far more than are shown."""
 
 
@@ -76,26 +76,28 @@ class Forecast(NamedTuple):
     """About 9 of 10 users have at least this."""
     days_left_high: Decimal | None = None
     """None although there is a `days_left_low`: the days differ too much for an upper end."""
+    is_from_books: bool = False
+    """Whether it comes from the gateway's own books, and not from readings of ours."""
 
 
 UNREADABLE = Forecast(ForecastState.UNREADABLE, Decimal(0))
 """Stands for a forecast if there is a history that cannot be read."""
 
 
-def forecast(samples: Sequence[Sample]) -> Forecast | None:
+def forecast(samples: Sequence[Sample], *, floor: Decimal = Decimal(0)) -> Forecast | None:  # a number
     """Return how long the rest will last, from the samples of one series in the order of their time; None without any.
 
-    What is left is what the last sample says. What is spent comes from blocks of 24 hours, each with a day and a
-    night, that end with the last sample.
+    What is left is what the last sample says, without `floor`, below which no call is answered. What is spent comes
+    from blocks of 24 hours, each with a day and a night, that end with the last sample.
     """
     if not samples:
         return None
     segment = segments(samples)[-1]
     spends = daily_spends(segment)
-    with localcontext(_PRECISE):
+    with localcontext(PRECISE):
         seen = Decimal(len(spends)) if spends else _in_days(segment[-1].at - segment[0].at)
         rate = max(Decimal(sum(spends)) / len(spends), Decimal(0)) if spends else None
-        remain = samples[-1].remain
+        remain = left_above(samples[-1].remain, floor)
         if remain is None:
             return Forecast(ForecastState.UNLIMITED, seen, rate)
         if remain <= 0:
@@ -110,7 +112,15 @@ def forecast(samples: Sequence[Sample]) -> Forecast | None:
             return Forecast(ForecastState.IDLE, seen, rate)
         known = days_with_samples(segment, len(spends))
         state = ForecastState.ROUGH if len(known) < ROUGH_BELOW else ForecastState.OK
-        return Forecast(state, seen, rate, *_ends(remain, _as_seen(spends, known), rate))
+        return Forecast(state, seen, rate, *ends(remain, _as_seen(spends, known), rate))
+
+
+def left_above(remain: Decimal | None, floor: Decimal) -> Decimal | None:
+    """Return what can be spent of what is left; None is unlimited."""
+    if remain is None or not floor:
+        return remain
+    with localcontext(EXACT):
+        return remain - floor
 
 
 def daily_spends(segment: Sequence[Sample]) -> list[Decimal]:
@@ -177,6 +187,7 @@ def sooner(one: Forecast | None, other: Forecast | None) -> Forecast | None:
         soonest.days_left,
         _smaller(one.days_left_low, other.days_left_low),
         _smaller(one.days_left_high, other.days_left_high),
+        one.is_from_books or other.is_from_books,
     )
 
 
@@ -196,7 +207,7 @@ def _as_seen(spends: Sequence[Decimal], known: Container[int]) -> list[Decimal]:
     return seen
 
 
-def _ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[Decimal | None, Decimal, Decimal | None]:
+def ends(remain: Decimal, spends: Sequence[Decimal], mean: Decimal) -> tuple[Decimal | None, Decimal, Decimal | None]:
     """Return after how many days the end comes: the point, and the range in which it lies 8 times out of 10.
 
     After x days the spend lies within x * mean +- WIDENING * t * s * sqrt(x + x^2 / n), for n days seen with the

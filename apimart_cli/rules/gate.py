@@ -7,11 +7,15 @@ inclusive, without tolerance.
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from apimart_cli.errors import ApimartError, ExitCode, PaymentRequiredError, UsageError
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.words import ForecastState, Outcome, Scope
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.books import BooksReading
+    from apimart_cli.rules.budget import Budget, JudgedSpend
 
 
 class Thresholds(NamedTuple):
@@ -44,16 +48,19 @@ class Verdict(NamedTuple):
     outcome: Outcome
     exit_code: ExitCode
     judged: tuple[Judged, ...]
+    spends: "tuple[JudgedSpend, ...]" = ()
+    """What was spent, by the gateway's own books, and held to a budget."""
 
 
 def judge(
     required: Iterable[tuple[Reading, Thresholds]],
     *,
+    budgets: "Sequence[tuple[BooksReading, Budget]]" = (),
     unlimited_passes: bool = True,
     no_forecast_passes: bool = False,
     fail_open: bool = False,
 ) -> Verdict:
-    """Judge each reading by its thresholds, and all of them together.
+    """Judge each reading by its thresholds, what was spent by the budgets, and all of them together.
 
     A reading below a threshold decides first, then an unlimited quota that does not pass, then the first failed
     reading, then a runway that is not known. Only without any of these the verdict is a pass. `fail_open` forgives
@@ -66,22 +73,37 @@ def judge(
     judged = tuple(
         Judged(reading, thresholds, judge_reading(reading, thresholds, **choices)) for reading, thresholds in required
     )
-    if not judged or not all(each.thresholds.are_set for each in judged):
-        raise UsageError("there is no threshold to check", "give --min, --max-used or --min-runway")
-    outcomes = {each.outcome for each in judged}
+    spends = _judged_spends(budgets)
+    if not (judged or spends) or not all(each.thresholds.are_set for each in judged):
+        raise UsageError("there is no threshold to check", "give --min, --max-used, --min-runway or --max-spent")
+    outcomes = {each.outcome for each in judged} | {each.outcome for each in spends}
     if Outcome.BELOW in outcomes:
-        return Verdict(Outcome.BELOW, ExitCode.BELOW, judged)
+        return Verdict(Outcome.BELOW, ExitCode.BELOW, judged, spends)
     if Outcome.UNLIMITED in outcomes:
-        return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, judged)
+        return Verdict(Outcome.UNLIMITED, ExitCode.UNLIMITED, judged, spends)
     if outcomes == {Outcome.PASS}:
-        # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds.
-        return Verdict(Outcome.PASS, ExitCode.OK, judged)
-    return _untold(judged, fail_open=fail_open)
+        # The one proved path to exit code 0: every reading is a balance, and every balance met its thresholds; all that
+        # was spent is told by a complete answer, and is within its budget.
+        return Verdict(Outcome.PASS, ExitCode.OK, judged, spends)
+    return _untold(judged, spends, fail_open=fail_open)
+
+
+def _judged_spends(budgets: "Sequence[tuple[BooksReading, Budget]]") -> "tuple[JudgedSpend, ...]":
+    if not budgets:
+        return ()
+    # Late: hardly any check needs it.
+    from apimart_cli.rules.budget import judge_spend
+
+    return tuple(judge_spend(reading, budget) for reading, budget in budgets)
 
 
 def code_of_readings(readings: Sequence[Reading]) -> ExitCode:
-    """Return the code of showing `readings` without judging them: no money first, else the first failure, else OK."""
-    failures = [reading.error for reading in readings if reading.error is not None]
+    """Return the code of showing `readings` without judging them, as `code_of_failures`."""
+    return code_of_failures([reading.error for reading in readings if reading.error is not None])
+
+
+def code_of_failures(failures: Sequence[ApimartError]) -> ExitCode:
+    """Return the code of showing answers some of which failed: no money first, else the first failure, else OK."""
     codes = [failure.exit_code for failure in failures]
     if ExitCode.BELOW in codes:
         return ExitCode.BELOW
@@ -170,12 +192,13 @@ def _judge_runway(reading: Reading, min_runway: timedelta, *, no_forecast_passes
             return Outcome.PASS if no_forecast_passes and not is_unread else Outcome.NO_FORECAST
 
 
-def _untold(judged: tuple[Judged, ...], *, fail_open: bool) -> Verdict:
-    """Return the verdict if nothing is below, but a balance or a runway is not known."""
-    failures = [each.reading.error for each in judged if each.reading.error is not None]
+def _untold(judged: tuple[Judged, ...], spends: "tuple[JudgedSpend, ...]", *, fail_open: bool) -> Verdict:
+    """Return the verdict if nothing is below, but a balance, a runway or what was spent is not known."""
+    errors = [*(each.reading.error for each in judged), *(each.reading.error for each in spends)]
+    failures = [error for error in errors if error is not None]
     if failures and not (fail_open and all(failure.is_silence for failure in failures)):
-        return Verdict(Outcome.ERROR, failures[0].exit_code, judged)
+        return Verdict(Outcome.ERROR, failures[0].exit_code, judged, spends)
     if any(each.outcome is Outcome.NO_FORECAST for each in judged):
-        return Verdict(Outcome.NO_FORECAST, ExitCode.NO_FORECAST, judged)
+        return Verdict(Outcome.NO_FORECAST, ExitCode.NO_FORECAST, judged, spends)
     # The gateway gave no answer, and `--fail-open` says to go on.
-    return Verdict(Outcome.ERROR, ExitCode.OK, judged)
+    return Verdict(Outcome.ERROR, ExitCode.OK, judged, spends)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from apimart_cli.errors import (
     ApimartError,
@@ -22,6 +22,9 @@ from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.text import quote
 from apimart_cli.words import Outcome, WhenNoForecast, WhenUnavailable
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.budget import JudgedSpend
 
 _AMOUNT = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})"
 """An amount as options take it, but with a sign, as what is left can be negative."""
@@ -105,7 +108,7 @@ class State(IntEnum):
     UNKNOWN = 3
 
 
-_BY_WEIGHT = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
+WEIGHTS = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """The order of `max_state_alt` of monitoring-plugins: in that of their `max_state`, an OK outweighs an UNKNOWN."""
 
 
@@ -164,14 +167,33 @@ class Examined(NamedTuple):
         return worst(finding.state for finding in self.findings)
 
 
+class FoundSpend(NamedTuple):
+    """What was spent, what it was held to, and the state of that."""
+
+    judged: "JudgedSpend"
+    state: State
+
+
+def examine_spend(judged: "JudgedSpend", choices: Choices) -> FoundSpend:
+    """Return the state of what was spent: critical where it is more than its budget."""
+    match judged.outcome:
+        case Outcome.BELOW:
+            return FoundSpend(judged, _state(is_critical=True))
+        case Outcome.PASS:
+            return FoundSpend(judged, _state(is_critical=False))
+        case _:
+            error = judged.reading.error
+            return FoundSpend(judged, State.UNKNOWN if error is None else _state_of_failure(error, choices))
+
+
 def worst(states: Iterable[State]) -> State:
     """Return the state that decides: critical, then warning, then unknown; UNKNOWN if there is none."""
-    return max(states, key=_BY_WEIGHT.index, default=State.UNKNOWN)
+    return max(states, key=WEIGHTS.index, default=State.UNKNOWN)
 
 
 def by_weight(found: Iterable[Examined]) -> list[Examined]:
     """Return what was found, the worst first; equal states stay in their order."""
-    return sorted(found, key=lambda each: _BY_WEIGHT.index(each.state), reverse=True)
+    return sorted(found, key=lambda each: WEIGHTS.index(each.state), reverse=True)
 
 
 def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Examined:

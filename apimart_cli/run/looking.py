@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from math import inf
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import ApimartError, PaymentRequiredError, Trace, UnavailableError, longest_retry_after
@@ -18,6 +18,9 @@ from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.guard import Guard, Limits, Look
 from apimart_cli.words import Outcome, ScopeChoice
+
+if TYPE_CHECKING:
+    from apimart_cli.readings.book_forecasts import BookForecasts
 
 SOURCE = "run"
 """What the ledger calls the command that asked."""
@@ -80,6 +83,7 @@ class Looking:
             refuse_exposed=True,
             trace=self._trace,
             forecast_patience=self._forecast_patience,
+            books=self._books(),
         ) as taken:
             (only,) = taken
         if only.lacks_account:
@@ -101,7 +105,10 @@ class Looking:
             before = [self._key_failed]
         elif needs_account or (after is not None and time.monotonic() >= after):
             settings = _with_scope(settings, ScopeChoice.BOTH)
-        readings = [*before, *ask_again(settings, trace=self._trace, forecast_patience=self._forecast_patience)]
+        readings = [
+            *before,
+            *ask_again(settings, trace=self._trace, forecast_patience=self._forecast_patience, books=self._books()),
+        ]
         sight = self._sight(readings, needs_account=needs_account)
         if is_last or time.monotonic() - self._recorded_at >= RECORD_EVERY:
             self._record(sight.readings)
@@ -131,6 +138,14 @@ class Looking:
     @property
     def _forecast_patience(self) -> float | None:
         return None if self._limits.min_runway is None else self.settings.timeout.value
+
+    def _books(self) -> "BookForecasts | None":
+        """Return what the gateway's books say, for one look; None if no limit needs a forecast."""
+        if self._limits.min_runway is None:
+            return None
+        from apimart_cli.readings.book_forecasts import gate_books
+
+        return gate_books([self.settings])
 
     def _account_of_unlimited(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Ask for the account if only an unlimited key was asked: some gateways never count what such a key uses."""

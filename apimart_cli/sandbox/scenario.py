@@ -31,6 +31,17 @@ class Fault(StrEnum):
     TIMEOUT = "timeout"
     MALFORMED = "malformed"
     HTML = "html"
+    USAGE_UNAVAILABLE = "usage-unavailable"
+    """The books cannot be asked just now."""
+    USAGE_MISSING = "usage-missing"
+    """There are no books."""
+    USAGE_WRONG_TOTAL = "usage-wrong-total"
+    """The books contradict themselves."""
+
+    @property
+    def is_of_books(self) -> bool:
+        """Whether the balance is answered all the same."""
+        return self.value.startswith("usage-")
 
 
 class Funds(NamedTuple):
@@ -76,6 +87,8 @@ class Scenario(NamedTuple):
     """Seconds that the fault lasts; None for ever."""
     retry_after: float = 1.0
     """The `Retry-After` of a rate limit, in seconds."""
+    days: int = 0
+    """How many days before the start are in the books."""
 
     def fault_at(self, elapsed: float) -> Fault | None:
         """Return the failure at that time, in seconds from the start; None if there is none."""

@@ -13,13 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
+
+if TYPE_CHECKING:
+    from apimart_cli.sandbox.books import Books
 
 API_KEY = "sk-sandbox-0000000000000000"
 """A made-up key. The sandbox accepts every well-formed one."""
@@ -28,6 +32,11 @@ CREDITS_PER_UNIT = 10
 
 EXACT_DIGITS = 100
 """Enough precision that nothing is rounded."""
+
+USAGE_PATHS = frozenset({"/v1/usage", "/usage"})
+
+AGO = timedelta(seconds=60)
+"""From the end of the made-up past to the start, so that readings that are taken at once come after it."""
 
 _WELL_FORMED = re.compile(r"Bearer sk-[!-~]+")
 
@@ -57,6 +66,9 @@ class Sandbox(ThreadingHTTPServer):
         self.closing = threading.Event()
         self._clock = clock
         self._started = clock()
+        self.past_ends_at = datetime.now(UTC).replace(microsecond=0) - AGO
+        """When the made-up past ends."""
+        self._books: Books | None = None
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
@@ -115,6 +127,14 @@ class Sandbox(ThreadingHTTPServer):
             except OSError:
                 self.closing.wait(_PAUSE)
 
+    def books(self) -> "Books":
+        """Return what was spent. The past is made up at the first question."""
+        if self._books is None:
+            from apimart_cli.sandbox.books import Books
+
+            self._books = Books(self.scenario, self.past_ends_at, began=self.past_ends_at + AGO)
+        return self._books
+
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
@@ -144,22 +164,34 @@ class SandboxAnswer(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-def answer(path: str, authorization: str | None, scenario: Scenario, elapsed: float) -> SandboxAnswer:
-    """Return the answer to a question that comes `elapsed` seconds after the start."""
+def answer(
+    path: str,
+    authorization: str | None,
+    scenario: Scenario,
+    elapsed: float,
+    books: "Callable[[], Books] | None" = None,
+) -> SandboxAnswer:
+    """Return the answer to a question that comes `elapsed` seconds after the start; `books` returns the books."""
+    address, _, query = path.partition("?")
+    is_of_books = books is not None and address in USAGE_PATHS
     funds = {
         "/v1/balance": scenario.key,
         "/balance": scenario.key,
         "/v1/user/balance": scenario.account,
         "/user/balance": scenario.account,
-    }.get(path.partition("?")[0])
-    if funds is None:
+    }.get(address)
+    if funds is None and not is_of_books:
         return _error(404, f"Invalid URL (GET {path})", "invalid_request_error")
     if authorization is None:
         return SandboxAnswer(401, json.dumps({"success": False, "message": "No Authorization header"}))
     if not _WELL_FORMED.fullmatch(authorization):
         return _error(401, "invalid API key", "apimart_error")
-    if (fault := scenario.fault_at(elapsed)) is not None:
+    if (fault := scenario.fault_at(elapsed)) is not None and not fault.is_of_books:
         return _with_delay(_FAULTS[fault], scenario.retry_after)
+    if funds is None:
+        assert books is not None, "no other address is left"
+        found = books().answer(query, scenario, elapsed)
+        return SandboxAnswer(found.status, found.body, headers=found.headers)
     with localcontext(prec=EXACT_DIGITS):
         return SandboxAnswer(200, _balance_body(scenario.funds_at(funds, elapsed)))
 
@@ -182,7 +214,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.closing.wait(scenario.latency):
             self.close_connection = True
             return
-        self._send(answer(self.path, self.headers.get("Authorization"), scenario, self.server.elapsed))
+        self._send(
+            answer(self.path, self.headers.get("Authorization"), scenario, self.server.elapsed, self.server.books)
+        )
 
     def _send(self, reply: SandboxAnswer) -> None:
         body = reply.body.encode("utf-8")

@@ -31,7 +31,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from apimart_cli.rules.forecast import forecast
+from apimart_cli.rules.book_forecast import forecast_from_books
+from apimart_cli.rules.forecast import Forecast, forecast
 from apimart_cli.rules.spending import Sample, used_at
 
 HOUR = timedelta(hours=1)
@@ -108,11 +109,7 @@ def samples_of(user: User) -> list[Sample]:
 
 def blocks(samples: Sequence[Sample]) -> Estimate:
     """The project's own."""
-    told = forecast(samples)
-    if told is None or told.days_left is None or told.days_left_low is None:
-        return Estimate(None)
-    high = None if told.days_left_high is None else float(told.days_left_high)
-    return Estimate(float(told.days_left), float(told.days_left_low), math.inf if high is None else high)
+    return estimate(forecast(samples))
 
 
 def slope(samples: Sequence[Sample]) -> Estimate:
@@ -143,14 +140,42 @@ def thinned(samples: Sequence[Sample], hours: int) -> list[Sample]:
     return kept[::-1]
 
 
+def estimate(told: Forecast | None) -> Estimate:
+    if told is None or told.days_left is None or told.days_left_low is None:
+        return Estimate(None)
+    high = None if told.days_left_high is None else float(told.days_left_high)
+    return Estimate(float(told.days_left), float(told.days_left_low), math.inf if high is None else high)
+
+
+def by_books(user: User) -> Callable[[Sequence[Sample]], Estimate]:
+    """What the gateway's books tell at the moment of the last sample: the spend of each day, cut at midnight.
+
+    The key was first used at some hour of its first day, and nobody has looked before the forecast: what was read is
+    left out, but for what is left now.
+    """
+
+    def estimate_at(samples: Sequence[Sample]) -> Estimate:
+        now = (samples[-1].at - START) / HOUR
+        hours = int(now)
+        days: list[float] = []
+        for day in range(hours // 24 + 1):
+            days.append(sum(user.spends[24 * day : min(24 * day + 24, hours)]))
+        days[-1] += user.spends[hours] * (now - hours)
+        *whole, today = (Decimal(str(round(amount, 6))) for amount in days)
+        return estimate(forecast_from_books(whole[-28:], today, samples[-1].remain))
+
+    return estimate_at
+
+
 Method = Callable[[Sequence[Sample]], Estimate]
 
-METHODS: dict[str, Method] = {
-    "24-hour blocks (apimart)": blocks,
-    "the same, read once a day": lambda samples: blocks(thinned(samples, 24)),
-    "the same, read every 3 days": lambda samples: blocks(thinned(samples, 72)),
-    "slope of the last 6 hours": slope,
-    "exponential average, 4 hours": average,
+METHODS: dict[str, Callable[[User], Method]] = {
+    "24-hour blocks (apimart)": lambda _user: blocks,
+    "the same, read once a day": lambda _user: lambda samples: blocks(thinned(samples, 24)),
+    "the same, read every 3 days": lambda _user: lambda samples: blocks(thinned(samples, 72)),
+    "from the gateway's books (apimart)": by_books,
+    "slope of the last 6 hours": lambda _user: slope,
+    "exponential average, 4 hours": lambda _user: average,
 }
 
 
@@ -164,11 +189,11 @@ class Score(NamedTuple):
     moved: float
 
 
-def score(method: Method, users: Sequence[User], truths: Sequence[float]) -> Score:
+def score(method_of: Callable[[User], Method], users: Sequence[User], truths: Sequence[float]) -> Score:
     """Hold what a method tells of each user against what happened."""
     covered, too_early, errors, moves = [], [], [], []
     for user, end in zip(users, truths, strict=True):
-        samples = samples_of(user)
+        samples, method = samples_of(user), method_of(user)
         told = method(samples)
         if told.point is None:
             continue

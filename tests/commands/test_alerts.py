@@ -374,10 +374,10 @@ def test_a_command_may_leave_its_streams_alone(shop: Shop, tmp_path: Path, text:
 
 def test_a_command_that_hangs_is_stopped(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it has started, in other sessions, too; the time is 10 seconds."""
-    from apimart_cli.readings import alerting
+    from apimart_cli.readings import alert_command
 
-    assert alerting.LONGEST == 10
-    monkeypatch.setattr(alerting, "LONGEST", 0.3)
+    assert alert_command.LONGEST == 10
+    monkeypatch.setattr(alert_command, "LONGEST", 0.3)
     text = (
         f"trap '' TERM; for start in '' setsid; do $start sleep 60 & echo $! >> {tmp_path}/pids; done; wait; sleep 60"
     )
@@ -402,10 +402,10 @@ def test_what_a_command_leaves_behind_goes_on(shop: Shop, tmp_path: Path) -> Non
     os.kill(int((tmp_path / "pid").read_text()), 9)
 
 
-@pytest.mark.parametrize("place", ["_due", "document"])
+@pytest.mark.parametrize("place", ["alerting._due", "alert_command.document"])
 def test_a_bug_of_an_alert_is_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """No traceback, no other exit code."""
-    monkeypatch.setattr(f"apimart_cli.readings.alerting.{place}", lambda *_: 1 // 0)
+    monkeypatch.setattr(f"apimart_cli.readings.{place}", lambda *_: 1 // 0)
     ended = shop.check("-q")
     assert (ended.code, ended.stdout) == (3, "")
     assert ended.stderr.startswith("apimart: warning: an alert failed: a bug in apimart: ZeroDivisionError in ")

@@ -320,7 +320,10 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
     """A script looks for the verdict in one place."""
     assert main(arguments) is ExitCode.USAGE
     document = json.loads(capsys.readouterr().out)
-    names = ["schema", "verdict", "exit_code", "min", "max_used", "min_runway_days", "stopped_by", "readings", "error"]
+    names = [
+        "schema", "verdict", "exit_code", "min", "max_used", "min_runway_days", "stopped_by", "readings", "spent",
+        "error",
+    ]  # fmt: skip
     assert list(document) == names
     assert (document["verdict"], document["exit_code"]) == ("error", 2)
     assert document["stopped_by"] == document["readings"] == []

@@ -41,9 +41,11 @@ def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, wr
         ("key_id", KEY_ID, f"profile work in {path}"), ("base_url", "http://localhost:1", "APIMART_BASE_URL"),
         ("timeout", "1.5", "--timeout"), ("scope", "key", "default"), ("unit", "USD", f"profile work in {path}"),
         ("min", "5.00", f"profile work in {path}"), ("max_used", "-", "default"), ("min_runway", "-", "default"),
+        ("max_spent", "-", "default"), ("within", "-", "default"),
         ("on_low", "-", "default"), ("on_recover", "-", "default"), ("on_stop", "-", "default"),
         ("rearm", "1.2", "default"), ("remind", "-", "default"), ("record", "false", "APIMART_RECORD"),
         ("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
+        ("books", "false", "APIMART_BOOKS"),
         ("background_keys", "false", "default"),
     ]  # fmt: skip
 

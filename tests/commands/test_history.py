@@ -129,6 +129,7 @@ def test_json_has_every_series_with_numbers_that_were_read_as_they_were(call: Ca
             "days_left_low": 20,
             "days_left_high": 20,
             "days_seen": 7,
+            "from": "history",
         },
     }
     assert (home["profile"], home["scope"], home["unit"]) == ("home", "account", None)

@@ -123,7 +123,9 @@ def test_what_the_profile_asks_for_is_critical(
 def test_without_any_threshold_nothing_is_asked(call: Call, sandbox: Sandbox, write_config: Write) -> None:
     """UNKNOWN, with what to give; also where one of several profiles has none."""
     write_config(profiles(sandbox, work="min = 5", idle=""))
-    hint = "give -w, -c, --runway-warning or --runway-critical, or set min in the profile; like: -w 10: -c 5:"
+    hint = (
+        "give -w, -c, --runway-warning, --runway-critical or --max-spent, or set min in the profile; like: -w 10: -c 5:"
+    )
     for options, what in (
         (["-p", "idle"], "profile idle has no threshold to check"),
         (["--all-profiles"], "profile idle has no threshold to check"),

@@ -20,7 +20,7 @@ from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.words import ScopeChoice
+from apimart_cli.words import ScopeChoice, Since
 from support.running import KEY, Call, unfolded
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
@@ -378,13 +378,16 @@ ORDER = {
     "api_key": ("option", "variable", "profile", "default"),
     "base_url": ("option", "variable", "profile", "file", "default"),
     "timeout": ("option", "variable", "profile", "file", "default"),
-    "scope": ("option", "profile", "file", "default"), "unit": ("profile", "file", "default"),
+    "scope": ("option", "profile", "file", "default"), "unit": ("option", "variable", "profile", "file", "default"),
     "min": ("option", "profile", "file", "default"), "max_used": ("option", "profile", "file", "default"),
     "min_runway": ("option", "profile", "file", "default"),
+    "max_spent": ("option", "profile", "file", "default"),
+    "within": ("option", "profile", "file", "default"),
     "on_low": ("option", "profile", "file", "default"),
     "on_recover": ("option", "profile", "file", "default"),
     "on_stop": ("option", "profile", "file", "default"), "rearm": ("profile", "file", "default"),
     "remind": ("profile", "file", "default"), "record": ("variable", "profile", "file", "default"),
+    "books": ("variable", "profile", "file", "default"),
     "background_keys": ("profile", "default"),
 }  # fmt: skip
 """Where each setting may stand, the first place first."""
@@ -401,16 +404,19 @@ WRITTEN: Mapping[str, Mapping[str, str]] = {
     },
     "timeout": {"option": "1.5", "variable": "2", "profile": "3.25", "file": "4"},
     "scope": {"option": "both", "profile": "account", "file": "both"},
-    "unit": {"profile": "PRO", "file": "TOP"},
+    "unit": {"option": "OPT", "variable": "VAR", "profile": "PRO", "file": "TOP"},
     "min": {"option": "1.00", "profile": "2.0", "file": "3"},
     "max_used": {"option": "10", "profile": "20.5", "file": "30"},
     "min_runway": {"option": "3d", "profile": "36h", "file": ".5w"},
+    "max_spent": {"option": "5.00", "profile": "6", "file": "7.5"},
+    "within": {"option": "today", "profile": "24h", "file": "month"},
     "on_low": {"option": "notify 'a b'", "profile": '["notify", "c d"]', "file": '["top"]'},
     "on_recover": {"option": "back", "profile": '["back", "c"]', "file": '["back", "$HOME \'"]'},
     "on_stop": {"option": "docker kill 'a b'", "profile": '["docker", "kill"]', "file": '["scancel"]'},
     "rearm": {"profile": "1.5", "file": "2"},
     "remind": {"profile": "24h", "file": "7d"},
     "record": {"variable": "1", "profile": "false", "file": "true"},
+    "books": {"variable": "0", "profile": "true", "file": "false"},
     "background_keys": {"profile": "true"},
 }  # fmt: skip
 """What stands in each of these places, as it is written there."""
@@ -433,6 +439,8 @@ READ: Mapping[str, Mapping[str, Any]] = {
     "min_runway": {
         "option": timedelta(days=3), "profile": timedelta(hours=36), "file": timedelta(days=3.5), "default": None,
     },
+    "max_spent": {"option": Decimal("5.00"), "profile": Decimal(6), "file": Decimal("7.5"), "default": None},
+    "within": {"option": Since.TODAY, "profile": timedelta(hours=24), "file": Since.MONTH, "default": None},
     "on_low": {"option": ("notify", "a b"), "profile": ("notify", "c d"), "file": ("top",), "default": None},
     "on_recover": {"option": ("back",), "profile": ("back", "c"), "file": ("back", "$HOME '"), "default": None},
     "on_stop": {
@@ -441,11 +449,15 @@ READ: Mapping[str, Mapping[str, Any]] = {
     "rearm": {"profile": Decimal("1.5"), "file": Decimal(2), "default": Decimal("1.2")},
     "remind": {"profile": timedelta(hours=24), "file": timedelta(days=7), "default": None},
     "record": {"variable": True, "profile": False, "file": True, "default": True},
+    "books": {"variable": False, "profile": True, "file": False, "default": True},
     "background_keys": {"profile": True, "default": False},
 }  # fmt: skip
 """What it means; where a place is missing here, it means what is written."""
 
-UNQUOTED = {"timeout", "min", "max_used", "on_low", "on_recover", "on_stop", "rearm", "record", "background_keys"}
+UNQUOTED = {
+    "timeout", "min", "max_used", "max_spent", "books", "on_low", "on_recover", "on_stop", "rearm", "record",
+    "background_keys",
+}  # fmt: skip
 
 KEY_KINDS = ("api_key", "api_key_env", "api_key_file")
 KEY_OPTIONS = ("api_key", "api_key_file")
@@ -528,9 +540,12 @@ def test_every_setting_comes_from_the_first_place_that_has_it(
             "base_url",
             "timeout",
             "scope",
+            "unit",
             "min",
             "max_used",
             "min_runway",
+            "max_spent",
+            "within",
             "on_low",
             "on_recover",
             "on_stop",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.errors import ApimartError, AuthError
-from apimart_cli.readings.take import _write_failures
+from apimart_cli.readings.take import write_failures
 from support.readings import failed, reading
 from support.running import KEY, Run
 
@@ -31,7 +31,7 @@ def test_the_same_failures_are_told_once(
     capsys: pytest.CaptureFixture[str], failures: list[ApimartError | None], told: list[str]
 ) -> None:
     """By message and hint, in the order of the first; up to three names stand there, and of more the first two."""
-    _write_failures(
+    write_failures(
         [
             reading(profile=f"p{number}") if error is None else failed(error, f"p{number}")
             for number, error in enumerate(failures, start=1)

@@ -105,7 +105,7 @@ def test_console_examples_print_what_the_page_shows(
         env = {"APIMART_BASE_URL": sandbox.url}
     if block.note == "config":
         env = {}
-        del environment["APIMART_RECORD"]
+        del environment["APIMART_RECORD"], environment["APIMART_BOOKS"]
     documented = examples_of(block)
     script = _one_by_one([example.command for example in documented], END)
     _assert_printed(shell(script, env=env).stdout, documented)
@@ -140,7 +140,7 @@ def test_examples_that_ask_for_the_key_print_what_the_page_shows(
 @pytest.mark.parametrize("block", [block for block in blocks_of("sh") if not is_installation(block)], ids=str)
 def test_scripts_end_well(block: Block, shell: Shell, sandbox: Sandbox) -> None:
     """Each script runs in a plain POSIX shell and succeeds where enough is left."""
-    ended = shell(block.text, env=connected(sandbox), interpreter=("sh", "-c"))
+    ended = shell(block.text, env={**connected(sandbox), "APIMART_BOOKS": "1"}, interpreter=("sh", "-c"))
     assert (ended.returncode, "not found" in ended.stdout) == (0, False), ended.stdout
 
 

@@ -109,6 +109,19 @@ def test_the_json_of_a_forecast_is_documented(call: Call, serve: Serve, tmp_path
     assert {each["state"] for each in forecasts} == {"ok", "rough", "too_little", "idle"}
 
 
+def test_the_json_of_usage_is_documented(call: Call, serve: Serve) -> None:
+    """Every field with its type, those of a failure and of the rows, too."""
+    env = {**connected(serve(days=3)), "TZ": "UTC"}
+    told = [_json(call, "usage", "--by", by, **env)[0] for by in ("model", "day", "day,model")]
+    failed = _json(call, "usage", **connected(serve(fault=Fault.USAGE_MISSING)))
+    early = _json(call, "usage", "--days", "0", **env)
+    _assert_documented([*told, *failed, *early], "Fields of `usage`")
+    meanings = {code_in(row[0])[0]: set(code_in(row[2])) for row in table("field", "Fields of `usage`").rows}
+    rows = [row for document in told for row in document["rows"]]
+    assert set().union(*rows) == meanings["total"] | meanings["rows"]
+    assert all(set(document["total"]) == meanings["total"] for document in told)
+
+
 def test_a_check_that_failed_open_says_so_in_json(call: Call, serve: Serve) -> None:
     """After `--fail-open` the exit code is 0 and the verdict is still `error`, as the page says."""
     [document] = _json(call, "check", "--min", "5", "--fail-open", **connected(serve(fault=Fault.SERVER_ERROR)))

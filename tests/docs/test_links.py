@@ -20,7 +20,7 @@ def _anchors(file: Path) -> set[str]:
     return {_anchor(heading) for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "README.zh-CN.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """Every link to a file of the project or to a heading has its target; links elsewhere are encrypted."""
     page = without_blocks((ROOT / name).read_text(encoding="utf-8"))
@@ -43,8 +43,9 @@ def test_every_page_can_be_reached_from_the_readme(name: str) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """What a newcomer reads fits on a few screens; the rest is in docs/."""
+    """What a newcomer reads fits on a few screens, the first of which ends in a picture; the rest is in docs/."""
     assert README.count("\n") <= 200
+    assert README.partition("![")[0].count("\n") < 24
 
 
 def test_the_changelog_knows_the_version() -> None:

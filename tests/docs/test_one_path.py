@@ -25,7 +25,7 @@ def test_only_main_ends_the_process() -> None:
 
 def test_a_pass_has_a_single_source() -> None:
     """The passing verdict is made in one place, from balances that are made in one place."""
-    assert uses(written_like("Verdict(Outcome.PASS, ExitCode.OK, judged)")) == ["rules.gate.judge"]
+    assert uses(written_like("Verdict(Outcome.PASS, ExitCode.OK, judged, spends)")) == ["rules.gate.judge"]
     assert uses(calls_of("Balance")) == ["gateway.answer._read_balance"]
     assert uses(calls_of("_read_balance")) == ["gateway.answer.interpret"]
 
@@ -39,7 +39,7 @@ def test_exit_code_zero_has_few_places() -> None:
         "commands.check._comment",
         "exporter.service.export",
         "rules.gate._untold",
-        "rules.gate.code_of_readings",
+        "rules.gate.code_of_failures",
         "rules.gate.judge",
         "run.supervision._after_failure",
         "run.supervision._supervised",

@@ -89,9 +89,9 @@ HELP = Option(frozenset({"--help", "-h"}), "", frozenset(), None)
 """Said once for all commands, in a sentence."""
 
 COMMANDS = ("balance", "check", "login", "logout", "profiles", "config show", "config path", "config get", "config set",
-            "config unset", "config check", "history", "history show", "history export", "history path",
-             "history clear", "history runs", "run", "statusline", "nagios", "watch", "exporter", "sandbox",
-             "apimart")  # fmt: skip
+            "config unset", "config check", "usage", "history", "history show", "history export", "history path",
+             "history clear", "history runs", "alert test", "doctor", "run", "statusline", "nagios", "watch",
+             "exporter", "mcp", "sandbox", "apimart")  # fmt: skip
 
 LONGEST_SUMMARY = 60
 
@@ -131,7 +131,12 @@ def test_the_front_door_knows_every_command_by_its_name_alone(help_of: Help) -> 
 
 
 @pytest.mark.parametrize(
-    ("command", "never"), [("check", set()), ("balance", {ExitCode.UNLIMITED, ExitCode.NO_FORECAST})]
+    ("command", "never"),
+    [
+        ("check", set()),
+        ("balance", {ExitCode.UNLIMITED, ExitCode.NO_FORECAST}),
+        ("usage", {ExitCode.UNLIMITED, ExitCode.NO_FORECAST}),
+    ],
 )
 def test_help_tells_every_exit_code(command: str, never: set[ExitCode], help_of: Help) -> None:
     """`--help` names each code that the command can end with."""

@@ -17,9 +17,12 @@ PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
 
 
 def test_every_picture_is_made_by_the_command() -> None:
-    """The pictures in docs/ are drawn by `docs/make_pictures.py` or by the measurement, and a document shows each."""
+    """The pictures in docs/ are drawn by `docs/make_pictures.py` or by the measurement, and a document shows each.
+
+    That of an agent is drawn by `tests/support/agent_picture.py`.
+    """
     names = {path.name for path in (ROOT / "docs").glob("*.svg")}
-    others = {*PICTURES["LIVE"], "keys.svg"}
+    others = {*PICTURES["LIVE"], "keys.svg", "agents.svg"}
     assert names == {*PICTURES["PICTURES"], *others}
     assert all(re.search(rf"\]\((docs/)?{re.escape(name)}\)", DOCUMENTATION) for name in names)
     assert "python3 docs/make_pictures.py" in CONTRIBUTING

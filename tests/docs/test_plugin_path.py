@@ -7,11 +7,13 @@ def test_ok_has_a_single_source() -> None:
     """`State.OK` is made where nothing alerts, and compared with elsewhere; a command's status is the worst of all."""
     assert sorted(set(uses(written_like("State.OK")))) == [
         "output.nagios._sentence",
+        "output.nagios._sentence_of_spend",
         "rules.plugin",
         "rules.plugin._state",
     ]
     assert uses(calls_of("CommandStatus")).count("commands.nagios.nagios") == 1
-    assert uses(written_like("CommandStatus(worst((each.state for each in found)))")) == ["commands.nagios.nagios"]
+    worst = "CommandStatus(worst([*(each.state for each in found), *(each.state for each in spends)]))"
+    assert uses(written_like(worst)) == ["commands.nagios.nagios"]
 
 
 def test_a_choice_that_can_be_ok_has_a_single_place() -> None:

@@ -1,15 +1,29 @@
 """What the documentation says about the Python package: the session is typed, names and attributes are compared."""
 
 import doctest
+import inspect
 import re
 import typing
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import apimart_cli
-from apimart_cli import ApimartError, AuthError, Balance, UnavailableError, fetch_balance
+from apimart_cli import (
+    ApimartError,
+    AuthError,
+    Balance,
+    Booked,
+    Scope,
+    UnavailableError,
+    Usage,
+    fetch_balance,
+    fetch_usage,
+)
 from apimart_cli.sandbox.server import Sandbox
+from apimart_cli.words import UsageBy
 from support.pages import DOCUMENTATION, blocks_of, code_in, table
 from support.running import KEY, Serve, connected
 
@@ -28,7 +42,7 @@ def test_the_python_session_prints_what_the_page_shows(sandbox: Sandbox, monkeyp
 
 def test_the_program_does_what_the_page_says(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks again after the pause that the gateway asked for, and only where that can help."""
-    [block] = blocks_of("python")
+    block, _ = blocks_of("python")
     names: dict[str, Any] = {}
     exec(compile(block.text, "the page", "exec"), names)  # our own page
     asked: list[float] = []
@@ -51,6 +65,28 @@ def test_the_program_does_what_the_page_says(serve: Serve, monkeypatch: pytest.M
     assert (names["remaining"]("k"), asked) == ("rejected: log in", [7.0])
 
 
+def test_the_program_about_spend_prints_what_the_page_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each model, the most expensive first."""
+    _, block = blocks_of("python")
+    names: dict[str, Any] = {}
+    exec(compile(block.text, "the page", "exec"), names)  # our own page
+    asked: list[dict[str, Any]] = []
+    rows = tuple(Booked(Decimal(spent), 3, model=model) for model, spent in (("a", "1"), ("b", "2.5")))
+    moment = datetime(2026, 9, 1, tzinfo=UTC)
+    usage = Usage(Scope.KEY, moment, moment, "Europe/Berlin", UsageBy.MODEL, rows[0], rows, moment)
+
+    def answer(key: str, **options: Any) -> Usage:
+        asked.append({"api_key": key, **options})
+        return usage
+
+    names["fetch_usage"] = answer
+    assert names["september"]("sk-any") is usage
+    assert capsys.readouterr().out == "b 2.5 3\na 1 3\n"
+    inspect.signature(fetch_usage).bind(**asked[0])
+
+
 def test_every_error_is_documented_with_its_code() -> None:
     """The table has each class of the tree, and the code that programs see."""
     documented = {code_in(row[0])[0]: code_in(row[1])[0] for row in table("class").rows}
@@ -62,14 +98,25 @@ def test_every_error_is_documented_with_its_code() -> None:
     assert documented == errors
 
 
-def test_the_attributes_of_a_balance_are_documented() -> None:
-    """The page names every attribute of a Balance with its type, in the order of the class."""
-    hints = typing.get_type_hints(Balance)
-    documented = [(code_in(row[0])[0], row[1]) for row in table("attribute").rows]
-    assert documented == [(name, _type_words(hint)) for name, hint in hints.items()]
+@pytest.mark.parametrize(
+    ("record", "heading", "more"),
+    [(Balance, "attribute", []), (Usage, "`Usage`", [("lag", "timedelta")]), (Booked, "`Booked`", [])],
+)
+def test_the_attributes_of_what_is_returned_are_documented(
+    record: type, heading: str, more: list[tuple[str, str]]
+) -> None:
+    """The page names every attribute of a record with its type, in the order of the class."""
+    hints = typing.get_type_hints(record)
+    documented = [(code_in(row[0])[0], row[1]) for row in table(heading).rows]
+    assert documented == [*((name, _type_words(hint)) for name, hint in hints.items()), *more]
 
 
 def _type_words(hint: Any) -> str:
+    if hint is UsageBy:
+        # What is documented are its values.
+        return "str"
+    if typing.get_origin(hint) is tuple:
+        return f"tuple of {typing.get_args(hint)[0].__name__}"
     members = typing.get_args(hint) or (hint,)
     return " or ".join("None" if member is type(None) else member.__name__ for member in members)
 

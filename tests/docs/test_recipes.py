@@ -9,7 +9,12 @@ import yaml
 from support.pages import PAGES, blocks
 from support.places import ROOT
 
-FILES = ("action.yml", "ci/gitlab.yml", *(f"{path.relative_to(ROOT)}" for path in sorted(ROOT.glob("examples/**/*"))))
+FILES = (
+    ".pre-commit-hooks.yaml",
+    "action.yml",
+    "ci/gitlab.yml",
+    *(f"{path.relative_to(ROOT)}" for path in sorted(ROOT.glob("examples/**/*"))),
+)
 
 RECIPE_LANGUAGES = {"crontab", "ini", "sh", "text", "yaml"}
 """Blocks that are copied and left to run; those of `console` show what commands print."""

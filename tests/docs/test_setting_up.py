@@ -61,7 +61,7 @@ def test_the_extras_that_the_documents_install_exist() -> None:
     extras = {
         extra for page in (DOCUMENTATION, CONTRIBUTING) for extra in re.findall(r"(?:\.|apimart-cli)\[(\w+)\]", page)
     }
-    assert extras == {"keyring", "prometheus", "test", "dev", "deep"}
+    assert extras == {"keyring", "prometheus", "mcp", "test", "dev", "deep"}
     assert extras <= set(project["optional-dependencies"])
     assert list(project["scripts"]) == ["apimart"]
     python = re.search(r"Python\s+(\d\.\d+)\s+or\s+newer", README)

@@ -18,10 +18,13 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import quote
+
+import pytest
 
 from support.fault_server import Action, Door, Script, drip, flood, pause, reset, stall, unasked
 from support.running import KEY
@@ -67,6 +70,24 @@ def group(
         *(Case(f"{name}: {case}", code, play, **options) for case, play in plays.items()),
         *(Case(f"{name}: {case}", code, play, is_variant=True, **options) for case, play in (variants or {}).items()),
     ]
+
+
+def by_group(cases: Sequence[Case]) -> Sequence[Any]:
+    """Return the cases of each group of the catalogue as one parameter."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.name.partition(":")[0], []).append(case)
+    return [pytest.param(group, id=name) for name, group in groups.items()]
+
+
+@contextmanager
+def named(case: Case) -> Iterator[None]:
+    """Say in an error which case of the group it is about."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"the case is {case.name!r}")
+        raise
 
 
 # --- what servers say -------------------------------------------------------------------------------------------

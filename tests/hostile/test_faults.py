@@ -7,9 +7,8 @@ import re
 import subprocess
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,7 +16,7 @@ import pytest
 import typer.main
 
 from apimart_cli.cli import main
-from hostile.catalogue import BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, http
+from hostile.catalogue import BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, by_group, http, named
 from support.fault_server import Door, FaultServer
 from support.leaks import find_key
 from support.runner import commands_in
@@ -50,31 +49,6 @@ class Ended(NamedTuple):
 
 Ask = Callable[..., Ended]
 """Runs a command line against the server of a case, and holds it to what every run owes to it and to the clock."""
-
-
-def by_group(cases: Sequence[Case]) -> Sequence[Any]:
-    """Return the cases of each group of the catalogue as one parameter."""
-    groups: dict[str, list[Case]] = {}
-    for case in cases:
-        groups.setdefault(case.name.partition(":")[0], []).append(case)
-    return [pytest.param(group, id=name) for name, group in groups.items()]
-
-
-@contextmanager
-def named(case: Case) -> Iterator[None]:
-    """Say in an error which case of the group it is about."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"the case is {case.name!r}")
-        raise
-
-
-@pytest.fixture(scope="session")
-def elsewhere() -> Iterator[FaultServer]:
-    """Another host, with an answer that would pass. No run may ever call there."""
-    with FaultServer([(http(),)]) as server:
-        yield server
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from base64 import b32encode, b32hexencode, b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -38,7 +38,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.gateway.question import _parse_retry_after
+from apimart_cli.gateway.failures import parse_retry_after
 from apimart_cli.keys.key import WITHHELD, ApiKey, Redactor
 from apimart_cli.output import format_of
 from apimart_cli.rules.balance import Balance, Reading, spendable
@@ -378,7 +378,7 @@ def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing() -> None:
     """A server may write anything into Retry-After without breaking the command. It is never more than a day."""
 
     def check(text: str) -> None:
-        seconds = _parse_retry_after(text)
+        seconds = parse_retry_after(text, datetime.now(UTC))
         assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
     try_texts(1_000, check, lambda choose: text_of(choose, _DATES))
@@ -394,7 +394,7 @@ def test_any_wish_for_a_pause_is_a_number_of_seconds_or_nothing() -> None:
 ])  # fmt: skip
 def test_a_wish_for_a_pause_is_bounded_where_it_is_read(text: str, seconds: float | None) -> None:
     """So that nothing that waits for it can wait for ever, or longer than a clock can count."""
-    assert _parse_retry_after(text) == seconds
+    assert parse_retry_after(text, datetime.now(UTC)) == seconds
 
 
 # --- text -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ A stand-in takes what the manual of the real program says, and fails otherwise.
 """
 
 import json
+import socket
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,6 +20,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.pages import PAGES, blocks
 from support.programs import need
 from support.running import Run, Write, connected
+from support.secure import Listener, authority, certified
 
 RECIPES: Sequence[Mapping[str, list[str]]] = [
     tomllib.loads(block.text) for block in blocks(PAGES["docs/alerts.md"]) if block.text.startswith("on_low")
@@ -110,12 +113,71 @@ def test_the_recipe_for_apprise_reaches_a_service(alerted: Any) -> None:
     """With Apprise itself, and the service that posts JSON."""
     need("apprise")
     with receiving() as (host, posts):
-        alerted([word.replace("localhost:8080", host) for word in recipe("apprise")])
+        alerted([word.replace("localhost:8080", host) for word in recipe("json://")])
     [(path, _, body)] = posts
     document = json.loads(body)
     assert (path, document["title"], document["message"]) == ("/alerts", "APIMart: default is low", "10.5 USD left")
 
 
+CHATS = {
+    # Each as its own manual has it: where a bot is written to, and how a text is sent. Nothing else gets a 200.
+    "open.feishu.cn": ("/open-apis/bot/v2/hook/TOKEN", {}, "msg_type", "content"),
+    "open.larksuite.com": ("/open-apis/bot/v2/hook/TOKEN", {}, "msg_type", "content"),
+    "oapi.dingtalk.com": ("/robot/send", {"access_token": ["TOKEN"]}, "msgtype", "text"),
+    "qyapi.weixin.qq.com": ("/cgi-bin/webhook/send", {"key": ["KEY"]}, "msgtype", "text"),
+}
+
+
+class Chats(Listener):
+    """A proxy behind which the four services are stood in for, with certificates of our authority."""
+
+    def __init__(self) -> None:
+        super().__init__(self._serve_chat)
+        self.texts: dict[str, str] = {}
+        """The text that a service got, by its host."""
+
+    def _serve_chat(self, connection: socket.socket) -> None:
+        host = connection.recv(65536).split()[1].decode().rpartition(":")[0]
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with certified(*CHATS).wrap_socket(connection, server_side=True) as safe, safe.makefile("rwb") as stream:
+            method, address, _ = stream.readline().decode().split()
+            headers = dict(line.decode().strip().lower().split(": ") for line in iter(stream.readline, b"\r\n"))
+            document = json.loads(stream.read(int(headers["content-length"])))
+            assert method == "POST"
+            self.texts[host] = text_of(host, address, document)
+            stream.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def text_of(host: str, address: str, document: Mapping[str, Any]) -> str:
+    """Return the text of a message; it is an error where the service would refuse it."""
+    path, given, kind, content = CHATS[host]
+    asked = parse_qs(urlsplit(address).query)
+    assert (urlsplit(address).path.rstrip("/"), asked, document[kind]) == (path, given, "text")
+    [text] = [value for name, value in document[content].items() if name in {"text", "content"}]
+    return str(text)
+
+
+def test_the_recipe_for_chats_writes_to_each(
+    alerted: Any, environment: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    """With Apprise itself, and the lines of the page in its file: what is left, and the keyword."""
+    need("apprise")
+    [lines] = [block.text for block in blocks(PAGES["docs/alerts.md"]) if block.text.startswith("money=")]
+    settings = home / ".config" / "apprise" / "apprise.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(lines, encoding="utf-8")
+    authority().cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    with Chats() as chats:
+        environment["HTTPS_PROXY"] = f"http://127.0.0.1:{chats.port}"
+        environment["REQUESTS_CA_BUNDLE"] = str(tmp_path / "authority.pem")
+        alerted(recipe("--tag money"))
+        chats.settle()
+    assert set(chats.texts) == set(CHATS)
+    for text in chats.texts.values():
+        # Apprise ends lines as each service wants it.
+        assert text.splitlines() == ["APIMart: default is low", "10.5 USD left"]
+
+
 def test_every_recipe_is_tried() -> None:
     """None is on the page that is not above."""
-    assert len(RECIPES) == 4
+    assert len(RECIPES) == 5

@@ -183,7 +183,7 @@ def test_check_prints_one_object(run: Run, sandbox: Sandbox) -> None:
     (document,) = _documents(ended.stdout)
     readings = document.pop("readings")
     assert document == {"schema": 1, "verdict": "below", "exit_code": 3, "min": Decimal("50.10"), "max_used": 30,
-                        "min_runway_days": None, "stopped_by": ["default/key"]}  # fmt: skip
+                        "min_runway_days": None, "stopped_by": ["default/key"], "spent": []}  # fmt: skip
     assert '"min":50.10,' in ended.stdout
     assert [(reading["scope"], reading["verdict"], reading["remain_balance"]) for reading in readings] == [
         ("key", "below", Decimal("10.5")),
@@ -335,7 +335,7 @@ def test_a_base_url_and_a_scope_of_the_file_are_used(run: Run, sandbox: Sandbox,
     )
     assert run("balance", "-p", "work", "-o", "value").stdout == "100.0\n"
     assert run("balance", "-p", "work", "-o", "value", "--scope", "key").stdout == "10.5\n"
-    ended = run("balance", "-p", "work", "--base-url", "http://127.0.0.1:9", "--timeout", "0.1")
+    ended = run("balance", "-p", "work", "--base-url", "http://127.0.0.1:9", "--timeout", "5")
     assert "could not reach 127.0.0.1:9" in ended.stderr
 
 

@@ -138,15 +138,21 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
     child.expect_exact(pexpect.EOF)
 
 
-COMMANDS = "balance check watch run history statusline nagios exporter login logout profiles config sandbox help"
+COMMANDS = (
+    "balance check watch run usage history statusline nagios exporter mcp login logout profiles config sandbox help"
+)
 
 OFFERS = [
-    ("apimart ", COMMANDS), ("apimart help ", COMMANDS), ("apimart balance --scope ", "key account both spendable"),
+    ("apimart ", COMMANDS),
+    ("apimart help ", COMMANDS),
+    ("apimart balance --scope ", "key account both spendable"),
     ("apimart check --output ", "table json value github dotenv"),
-    ("apimart check --m", "--min --max-used --min-runway"), ("apimart sandbox --fault un", "unauthorized unknown-key"),
-    ("apimart help config ", "show path get set unset check"), ("apimart help config s", "show set"),
+    ("apimart check --m", "--min --max-used --min-runway --max-spent"),
+    ("apimart sandbox --fault un", "unauthorized unknown-key"),
+    ("apimart help config ", "show path get set unset check"),
+    ("apimart help config s", "show set"),
     ("apimart sandbox -- hello-of-t", "hello-of-this-test"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("line", "offered"), OFFERS)

@@ -50,7 +50,7 @@ OPTIONAL = {
 }
 """What the HTTP libraries, and older versions of Rich, take along where they find it."""
 
-MOST_OF_CHECK = 42
+MOST_OF_CHECK = 44
 """Modules of ours that `check -q` may load, with recording on: each costs a third of a millisecond at every start."""
 
 
@@ -90,6 +90,8 @@ class Loaded:
         ("history path", SETTINGS, {"platformdirs"}, set()),
         ("history --json", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
         ("statusline", SETTINGS | LEDGER | {"output"}, {"platformdirs"}, {"sqlite3"}),
+        ("doctor", ASKING | {"output"}, HTTP, {"ssl"}),
+        ("alert test --on-low true", ASKING | {"output"}, {"platformdirs"}, set()),
         ("sandbox -- true", {"config", "keys", "sandbox"}, set(), {"http.server", "ssl"}),
     ],
 )

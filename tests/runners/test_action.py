@@ -13,7 +13,15 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
-from support.runner import Played, commands_in, lay_traps, play, pretend_installed, python_that_is_offline
+from support.runner import (
+    Played,
+    checkout_that_is_offline,
+    commands_in,
+    lay_traps,
+    play,
+    pretend_installed,
+    python_that_is_offline,
+)
 from support.running import KEY, Serve, Write, connected
 from support.schemas import held_against
 
@@ -62,11 +70,12 @@ def test_it_is_installed_from_its_own_checkout_and_no_module_of_the_job_is_loade
 ) -> None:
     """The first use makes an environment; the second finds it there. Wherever the job's variables lead Python."""
     python = python_that_is_offline(runner)
+    action = checkout_that_is_offline(tmp_path / "ours") / ACTION.name
     checkout, stolen = tmp_path / "hostile", tmp_path / "stolen"
     env = {**environment, **lay_traps(checkout, stolen)}
     for remain, used, ended in (("5", python, (0, "pass")), ("4.9", runner / "missing", (ExitCode.BELOW, "below"))):
         variables = {**env, **connected(serve(key=Funds(Decimal(remain), Decimal(0))))}
-        played = play(ACTION, {"min": "5", "python": str(used)}, env=variables, folder=runner, workspace=checkout)
+        played = play(action, {"min": "5", "python": str(used)}, env=variables, folder=runner, workspace=checkout)
         assert (played.code, played.outputs.get("verdict")) == ended, played.log
         assert not stolen.exists(), stolen.read_text()
     [installed] = runner.glob("apimart-*/lib/python*/site-packages/apimart_cli/cli.py")
@@ -207,11 +216,12 @@ def test_what_builds_the_package_has_no_key(
     given = {"DEPLOY_KEY": KEY, "APIMART_KEY_OF_WORK": KEY, "PIP_INDEX_URL": "https://other.example/", "PIP_PRE": "1"}
     network = {"HTTPS_PROXY": "http://proxy.example:1", "no_proxy": "127.0.0.1", "SSL_CERT_FILE": certifi.where()}
     env = {**environment, **connected(sandbox), **given, **network}
-    played = play(ACTION, inputs, env=env, folder=runner, workspace=workspace)
+    action = checkout_that_is_offline(tmp_path / "ours") / ACTION.name
+    played = play(action, inputs, env=env, folder=runner, workspace=workspace)
     assert played.code == 0, played.log
     seen = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     installing = [found for words, found in seen if "install" in words and not any("few" in word for word in words)]
-    assert installing
+    assert len(installing) == 2
     for found in installing:
         assert KEY not in str(found)
         assert {name: found.get(name) for name in network} == network

@@ -18,7 +18,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.programs import need
-from support.runner import OFFLINE, lay_traps
+from support.runner import OFFLINE, checkout_that_is_offline, lay_traps
 from support.running import KEY, Serve, connected, run_program
 from support.schemas import held_against
 
@@ -155,7 +155,7 @@ def test_no_module_of_the_checkout_is_loaded(environment: Mapping[str, str], ser
     checkout, stolen = tmp_path / "checkout", tmp_path / "stolen"
     traps = lay_traps(checkout, stolen)
     (checkout / "vendor").mkdir()
-    (checkout / "vendor" / "apimart-cli").symlink_to(ROOT)
+    checkout_that_is_offline(checkout / "vendor" / "apimart-cli")
     job = yaml.safe_load(JOB.read_text(encoding="utf-8"))[".apimart-check"]
     given = {**job["variables"], "CHECK_MIN": "5", "CHECK_PYTHON": str(installed / "bin" / "python")}
     # What was installed for the first check is there for the second.

@@ -28,6 +28,7 @@ TESTS = "python3 -m pip install '.[test]' && python3 -m pytest"
 INSTALL_LINES = {
     MAIN_JOB, TESTS, "python3 -m venv .venv && . .venv/bin/activate", "pipx install .", "uv tool install .",
     "python3 -m pip install '.[keyring]'", "python3 -m pip install '.[prometheus]'",
+    "python3 -m pip install '.[mcp]'", "python3 -I ci/install_pinned.py",
 }  # fmt: skip
 """Lines that need the package index. They are compared to the letter; every other command is run."""
 

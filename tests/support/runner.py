@@ -5,17 +5,20 @@ after the code under test, with which it shares nothing.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from support.places import ROOT
 from support.running import run_program
 
 COMMANDS = frozenset({
@@ -115,9 +118,11 @@ no-index = yes
 root-user-action = ignore
 [install]
 no-deps = yes
-no-build-isolation = no
 """
-"""Settings of pip: it builds with what is there. To it, a `no` that is no is one, too."""
+"""Settings of pip: it installs with what is there."""
+
+INSTALLED_FROM = ("action.yml", "ci", "pyproject.toml", "README.md", "LICENSE", "apimart_cli", "man", "completions")
+"""What an installation needs of a checkout, but for the pins."""
 
 PYTHON = """#!/bin/sh
 '{python}' "$@" {options} || exit
@@ -131,10 +136,10 @@ done
 """A Python that makes environments with the packages of this one, so that nothing has to be fetched."""
 
 
-def python_that_is_offline(folder: Path) -> Path:
+def python_that_is_offline(folder: Path, pip_conf: str = OFFLINE) -> Path:
     """Make such a Python; a `sitecustomize.py` beside it is in the environments, too."""
     settings, python = folder / "pip.conf", folder / "python"
-    settings.write_text(OFFLINE, encoding="utf-8")
+    settings.write_text(pip_conf, encoding="utf-8")
     text = PYTHON.format(
         python=sys.executable,
         # What this one has is there: unpacking pip once more takes most of the time.
@@ -146,6 +151,24 @@ def python_that_is_offline(folder: Path) -> Path:
     python.write_text(text, encoding="utf-8")
     python.chmod(0o755)
     return python
+
+
+def checkout_that_is_offline(folder: Path) -> Path:
+    """Copy the checkout, and pin what is installed here: pip finds it there, and fetches nothing.
+
+    It looks at no hash of what is installed already.
+    """
+    for name in INSTALLED_FROM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, folder)
+    (folder / "requirements").mkdir()
+    for name, package in (("run", "requests"), ("build", "hatchling")):
+        pinned = f"{package}=={version(package)} --hash=sha256:{'0' * 64}\n"
+        (folder / "requirements" / f"{name}.txt").write_text(pinned, encoding="utf-8")
+    return folder
 
 
 def pretend_installed(folder: Path, action: Path, command: str) -> None:

@@ -134,9 +134,9 @@ def test_the_public_names_are_these() -> None:
     """All of them are there, and are documented where they are defined."""
     assert dir(apimart_cli) == sorted(apimart_cli.__all__)
     assert sorted(apimart_cli.__all__) == sorted([
-        "ApimartError", "AuthError", "BadResponseError", "Balance", "ConfigError", "ExitCode", "NoAccountError",
-        "OutputError", "PaymentRequiredError", "Scope", "UnavailableError", "UsageError", "__version__",
-        "fetch_balance",
+        "ApimartError", "AuthError", "BadResponseError", "Balance", "Booked", "ConfigError", "ExitCode",
+        "NoAccountError", "NoBooksError", "OutputError", "PaymentRequiredError", "Scope", "UnavailableError", "Usage",
+        "UsageError", "__version__", "fetch_balance", "fetch_usage",
     ])  # fmt: skip
     for name in apimart_cli.__all__:
         value = getattr(apimart_cli, name)

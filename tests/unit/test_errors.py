@@ -13,6 +13,7 @@ from apimart_cli.errors import (
     ConfigError,
     ExitCode,
     NoAccountError,
+    NoBooksError,
     OutputError,
     PaymentRequiredError,
     UnavailableError,
@@ -38,6 +39,7 @@ _TREE = [
     (UnavailableError, ApimartError, "unavailable", ExitCode.UNAVAILABLE),
     (BadResponseError, ApimartError, "bad_response", ExitCode.BAD_RESPONSE),
     (NoAccountError, BadResponseError, "bad_response", ExitCode.BAD_RESPONSE),
+    (NoBooksError, BadResponseError, "bad_response", ExitCode.BAD_RESPONSE),
     (OutputError, ApimartError, "output", ExitCode.INTERNAL),
 ]
 

@@ -72,8 +72,8 @@ MISSPELT = {
 
 def test_a_type_checker_knows_every_public_name(tmp_path: Path) -> None:
     """Imported, called and matched under mypy strict, with the types of the page; a misspelt one is an error."""
-    [page] = blocks_of("python")
-    good = {"client": CLIENT.format(names=",\n    ".join(apimart_cli.__all__)), "page": page.text}
+    pages = {f"page{number}": block.text for number, block in enumerate(blocks_of("python"))}
+    good = {"client": CLIENT.format(names=",\n    ".join(apimart_cli.__all__)), **pages}
     texts = {**good, **{f"wrong{number}": text for number, text in enumerate(MISSPELT)}}
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
@@ -83,7 +83,7 @@ def test_a_type_checker_knows_every_public_name(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ended.returncode in {0, 1}, ended.stderr
     told = {name: [line for line in ended.stdout.splitlines() if line.startswith(f"{name}.py:")] for name in texts}
-    assert [told[name] for name in good] == [[], []]
+    assert [told[name] for name in good] == [[]] * len(good)
     for number, mistake in enumerate(MISSPELT.values()):
         line = told[f"wrong{number}"][0]
         assert "error: " in line

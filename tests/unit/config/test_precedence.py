@@ -190,10 +190,12 @@ def test_without_anything_the_defaults_are_in_force(home: Path) -> None:
         SettingRow("timeout", "10", "default"), SettingRow("scope", "key", "default"),
         SettingRow("unit", None, "default"), SettingRow("min", None, "default"),
         SettingRow("max_used", None, "default"), SettingRow("min_runway", None, "default"),
+        SettingRow("max_spent", None, "default"), SettingRow("within", None, "default"),
         SettingRow("on_low", None, "default"), SettingRow("on_recover", None, "default"),
         SettingRow("on_stop", None, "default"), SettingRow("rearm", "1.2", "default"),
         SettingRow("remind", None, "default"), SettingRow("record", "true", "default"),
         SettingRow("history", str(home / ".local" / "state" / "apimart" / "history.db"), "default"),
+        SettingRow("books", "true", "default"),
         SettingRow("background_keys", "false", "default"),
     ]  # fmt: skip
 
@@ -567,7 +569,9 @@ def test_no_threshold_is_an_error() -> None:
     with pytest.raises(UsageError) as caught:
         resolve(Options(), {}).thresholds()
     assert caught.value.message == "there is no threshold to check"
-    assert caught.value.hint == "give --min, --max-used or --min-runway, or set min in the profile; like: --min 5"
+    assert caught.value.hint == (
+        "give --min, --max-used, --min-runway or --max-spent, or set min in the profile; like: --min 5"
+    )
 
 
 def test_a_profile_without_a_threshold_is_named(write_config: Write) -> None:

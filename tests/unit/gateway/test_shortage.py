@@ -199,7 +199,8 @@ def test_an_error_of_the_gateway_has_one_of_two_forms(fields: dict[str, Any], co
 ])  # fmt: skip
 def test_the_floor_is_told_with_every_digit_or_not_at_all(message: str, told: str | None) -> None:
     """Two plain decimals of one unit, the first one the smaller; anything odd is left to the words."""
-    assert floor_told(message) == told
+    floor = floor_told(message)
+    assert (None if floor is None else floor.in_words) == told
 
 
 @pytest.mark.parametrize(

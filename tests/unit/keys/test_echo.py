@@ -11,7 +11,7 @@ import pytest
 
 from apimart_cli.keys import echo as redacting
 from apimart_cli.keys.echo import Pieces
-from apimart_cli.keys.key import LOOKED_AT, MUTE, WITHHELD, ApiKey, Redactor
+from apimart_cli.keys.key import LOOKED_AT, MOST_REMEMBERED, MUTE, SHORTEST_CUT, WITHHELD, ApiKey, Redactor
 from support.running import KEY
 
 
@@ -314,3 +314,35 @@ def test_a_mute_one_repeats_nothing() -> None:
     MUTE.add(ApiKey(KEY, source="a test"))
     for text in ("the token expired", KEY, ""):
         assert MUTE.quote(text) == "(its words are not repeated here)"
+
+
+# --- what was quoted --------------------------------------------------------------------------------------------
+
+
+def test_it_tells_what_of_a_message_is_foreign() -> None:
+    """In full, or by its beginning where the message cuts it; each once, and nothing that was withheld."""
+    redactor = redactor_of(KEY)
+    words, long = redactor.quote("try\x1b later"), redactor.quote("go " * 60)
+    redactor.quote(words)
+    withheld = redactor.quote(f"your key is {KEY}")
+    assert redactor.quoted_in(f"it failed: {words}") == (words,)
+    assert redactor.quoted_in(f"a bot check of {long[:SHORTEST_CUT]} answered: {words}") == (words, long[:SHORTEST_CUT])
+    assert redactor.quoted_in(f"it failed: {withheld}") == ()
+    assert redactor.quoted_in(long[: SHORTEST_CUT - 1]) == ()
+    assert redactor.quoted_in("") == ()
+
+
+def test_it_remembers_the_last_texts_alone() -> None:
+    """However many answers a run has; an empty one is none of them."""
+    redactor = Redactor()
+    first = redactor.quote("the first text")
+    for number in range(MOST_REMEMBERED - 1):
+        redactor.quote(f"text {number}")
+    assert redactor.quoted_in(first) == (first,)
+    redactor.quote("")
+    assert redactor.quoted_in(first) == ()
+
+
+def test_one_that_repeats_nothing_remembers_nothing() -> None:
+    """What it says in place of a text is ours."""
+    assert MUTE.quoted_in(MUTE.quote("anything")) == ()

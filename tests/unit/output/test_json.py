@@ -103,8 +103,8 @@ def test_a_verdict_is_one_document(
     assert text.count("\n") == 1
     shown = json.loads(text)
     (judged,) = shown.pop("readings")
-    assert shown == {"schema": 1, "min_runway_days": None, **document}
-    names = ["schema", "verdict", "exit_code", "min", "max_used", "min_runway_days", "stopped_by", "readings"]
+    assert shown == {"schema": 1, "min_runway_days": None, "spent": [], **document}
+    names = ["schema", "verdict", "exit_code", "min", "max_used", "min_runway_days", "stopped_by", "readings", "spent"]
     assert list(json.loads(text)) == names
     assert judged["verdict"] == document["verdict"]
     assert judged == {
@@ -156,7 +156,7 @@ def test_an_error_before_any_reading_is_a_document_too() -> None:
     }  # fmt: skip
     assert json.loads(render_error_as_json(ERROR, is_check=True)) == {
         "schema": 1, "verdict": "error", "exit_code": 2, "min": None, "max_used": None, "min_runway_days": None,
-        "stopped_by": [], "readings": [], "error": _TOLD,
+        "stopped_by": [], "readings": [], "spent": [], "error": _TOLD,
     }  # fmt: skip
     assert render_error_as_json(ERROR, is_check=True).count("\n") == 1
 

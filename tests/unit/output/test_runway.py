@@ -60,10 +60,11 @@ def test_the_unit_is_left_out_where_it_is_not_known() -> None:
 
 
 def test_the_json_of_a_forecast() -> None:
-    """Six fields; the low end is rounded down, the high end up."""
+    """Seven fields; the low end is rounded down, the high end up."""
     assert document(ending("12.34567", "7.99999", "24.00001")) == {
         "state": "ok", "spent_per_day": Decimal("1.234568"), "days_left": Decimal("12.3457"),
         "days_left_low": Decimal("7.9999"), "days_left_high": Decimal("24.0001"), "days_seen": Decimal(14),
+        "from": "history",
     }  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def test_what_is_not_known_is_null() -> None:
     assert document(Forecast(ForecastState.TOO_LITTLE, Decimal("1.43219"))) == {
         "state": "too_little", "spent_per_day": None, "days_left": None, "days_left_low": None, "days_left_high": None,
         "days_seen": Decimal("1.4321"),
+        "from": "history",
     }  # fmt: skip
     assert document(None) is None
 

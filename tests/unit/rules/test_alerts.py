@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from apimart_cli.errors import AuthError, PaymentRequiredError, UnavailableError
 from apimart_cli.output.json import render_document
-from apimart_cli.readings.alerting import document, variables
+from apimart_cli.readings.alert_command import document, variables
 from apimart_cli.rules.alerts import Alarm, Alert, Standing, each_threshold, question_of, standing_of, step
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import Forecast

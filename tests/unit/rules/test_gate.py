@@ -254,7 +254,7 @@ def test_nothing_to_judge_is_an_error(required: list[tuple[Reading, Thresholds]]
     with pytest.raises(UsageError) as caught:
         judge(required, fail_open=True)
     assert caught.value.message == "there is no threshold to check"
-    assert caught.value.hint == "give --min, --max-used or --min-runway"
+    assert caught.value.hint == "give --min, --max-used, --min-runway or --max-spent"
 
 
 def test_readings_are_judged_once_each_as_they_come() -> None:

@@ -1,0 +1,1 @@
+"""`mcp`: what agents can ask, over the Model Context Protocol."""

@@ -1,0 +1,179 @@
+"""Hostile answers of the gateway's books: the whole catalogue, and documents that are nearly right, with an oracle."""
+
+import functools
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import typer.main
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apimart_cli.cli import main
+from apimart_cli.errors import ApimartError
+from apimart_cli.gateway.answer import Answer
+from apimart_cli.gateway.books import Query, interpret_books
+from apimart_cli.keys.key import ApiKey, Redactor
+from apimart_cli.rules.books import BooksReading, Period
+from apimart_cli.rules.budget import Budget
+from apimart_cli.rules.gate import judge
+from apimart_cli.words import Scope, UsageBy
+from hostile.catalogue import AUTH, BAD, BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, by_group, http, named
+from support.fault_server import FaultServer
+from support.leaks import find_key
+from support.runner import commands_in
+from support.running import KEY
+from support.stopwatch import Stopwatch
+
+IN_PROCESS = [case for case in CATALOGUE if case.timeout > 1 or case.is_variant]
+PARSERS = functools.cache(typer.main.get_command)
+BUDGET = ("check", "--max-spent", "5", "--within", "24h")
+
+
+@pytest.mark.parametrize("cases", by_group(IN_PROCESS))
+def test_no_answer_of_the_catalogue_passes(
+    cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer
+) -> None:
+    """None of them is what the books say, not even the balance that `--min` would believe.
+
+    The key is in no output, no runner is commanded, and the clock is honoured, by the gate and by `usage`.
+    """
+    monkeypatch.setenv("APIMART_API_KEY", KEY)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("typer.main.get_command", PARSERS)
+    for case in cases:
+        for arguments in ((*BUDGET, "-o", "json"), BUDGET, ("usage",), ("usage", "--json")):
+            with named(case):
+                _assert_no_pass(case, arguments, monkeypatch, capsys, elsewhere)
+
+
+def _assert_no_pass(
+    case: Case, arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    elsewhere: FaultServer,
+) -> None:  # fmt: skip
+    with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
+        monkeypatch.setenv("APIMART_BASE_URL", server.url)
+        code = main([*arguments, "--timeout", str(case.timeout)])
+        took = (server.since_contact or Stopwatch()).took()
+    out, err = capsys.readouterr()
+    assert code in {BELOW, AUTH, UNAVAILABLE, BAD}
+    # A refusal is one whatever was asked; a balance in the place of the books is none.
+    if case.code in {AUTH, UNAVAILABLE}:
+        assert code == case.code, err
+    if case.code == PASS:
+        assert code == BAD
+    took.assert_within(case.timeout + 3)
+    assert find_key(out + err, KEY) == []
+    assert commands_in(out + err) == []
+    assert not any(line.startswith("PASS") for line in out.splitlines())
+    assert elsewhere.contacts == 0
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_names_of_models_never_spill_the_key(
+    echo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gateway that repeats the key as the name of a model, in any encoding, in any format."""
+    model = json.dumps(echo)
+    item = f'{{"model":{model},"date":"{datetime.now(UTC).date()}","amount_usd":1}}'
+    body = f'{{"data":{{"total":{{"amount_usd":1}},"items":[{item}]}}}}'
+    monkeypatch.setenv("APIMART_API_KEY", KEY)
+    monkeypatch.setenv("TZ", "UTC")
+    with FaultServer([(http(body),)]) as server:
+        monkeypatch.setenv("APIMART_BASE_URL", server.url)
+        for output in ("table", "json", "csv", "html"):
+            main(["usage", "-o", output])
+            told = capsys.readouterr()
+            assert find_key(told.out + told.err, KEY) == []
+
+
+# --- the oracle -------------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 9, 18, 12, tzinfo=UTC)
+QUERY = Query(Period(NOW - timedelta(hours=24), NOW), "UTC", UTC, UsageBy.MODEL)
+FIVE = Budget(Decimal(5), timedelta(hours=24))
+
+AMOUNTS = st.sampled_from(
+    ["0", "1", "2.5", "4.999999", "5", "5.000001", "-1", "0.000001", '"2"', '"x"', "null", "1e2", "true", "[]", "5e-1"]
+)
+NAMES = st.sampled_from(['"a"', '"b"', '"c"', '""', "null", "5"])
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """Draw a document that is what the books say, or nearly."""
+    items, spends = [], []
+    for _ in range(draw(st.integers(0, 3))):
+        amount = draw(AMOUNTS)
+        spends.append(amount)
+        fields = {"amount_usd": amount, "model": draw(NAMES), **draw(_EXTRAS)}
+        dropped = draw(st.sampled_from(["", "", "", "", "amount_usd", "model"]))
+        items.append("{" + ",".join(f'"{name}":{text}' for name, text in fields.items() if name != dropped) + "}")
+    try:
+        right = str(sum(Decimal(each.strip('"')) for each in spends))
+    except ArithmeticError:
+        right = "1"
+    total = draw(st.sampled_from([right] * 6 + ["0", "1", f"{right}1", "null"]))
+    data = f'"data":{{"total":{{"amount_usd":{total}}},"items":[{",".join(items)}]}}'
+    head = draw(
+        st.sampled_from(["", '"success":true,', '"success":false,', '"success":1,', '"error":"x",', '"code":0,'])
+    )
+    return f"{{{head}{draw(st.sampled_from([data] * 6 + [data.replace('items', 'rows'), '']))}}}"
+
+
+_EXTRAS = st.dictionaries(
+    st.sampled_from(["requests", "prompt_tokens", "date"]), st.sampled_from(["0", "1", "-1", "null", '"2"']), max_size=2
+)
+
+
+def number(value: Any) -> Fraction:
+    """Return an amount, or raise: a number, or a text that is one, and no boolean."""
+    if isinstance(value, bool) or not isinstance(value, Fraction | str):
+        raise TypeError
+    return Fraction(value)
+
+
+def may_pass(text: str) -> bool:
+    """Tell, by means of its own, whether a document proves that at most 5 was spent."""
+    try:
+        document = json.loads(text, parse_float=Fraction, parse_int=Fraction)
+        if document.get("success", True) is not True or document.get("error"):
+            return False
+        total, items = document["data"]["total"], document["data"]["items"]
+        spends = [number(item["amount_usd"]) for item in items]
+        names = [item["model"] for item in items]
+        whole = number(total["amount_usd"])
+        counts = [
+            number(item[name]) for item in items for name in ("requests", "prompt_tokens") if item.get(name) is not None
+        ]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return (
+        all(isinstance(name, str) for name in names)
+        and len(set(names)) == len(names)
+        and min([*spends, *counts, whole]) >= 0
+        and abs(sum(spends) - whole) * 1_000_000 <= len(spends)
+        and max(sum(spends, Fraction(0)), whole) <= 5
+    )
+
+
+@given(documents())
+@settings(max_examples=2_000)
+def test_a_pass_is_a_complete_answer_that_agrees_with_itself(text: str) -> None:
+    """The parser and the gate together, against an oracle that shares nothing with them."""
+    try:
+        result: Any = interpret_books(
+            Answer(200, "OK", text.encode()),
+            query=QUERY,
+            redactor=Redactor(ApiKey(KEY, source="a test")),
+            fetched_at=NOW,
+        )
+    except ApimartError as error:
+        result = error
+    verdict = judge((), budgets=[(BooksReading("p", Scope.KEY, result), FIVE)])
+    assert (verdict.exit_code == 0) is may_pass(text), text

@@ -1,0 +1,155 @@
+"""The forecast from the gateway's books: which days count, and that it is the model of the readings."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apimart_cli.rules.balance import Balance
+from apimart_cli.rules.book_forecast import forecast_from_books
+from apimart_cli.rules.books import agree, are_dollars
+from apimart_cli.rules.forecast import Forecast, forecast, sooner
+from apimart_cli.rules.spending import Sample
+from apimart_cli.words import ForecastState, Scope
+
+START = datetime(2026, 9, 1, tzinfo=UTC)
+ZERO = Decimal(0)
+
+
+def told(days: str, today: str = "0", remain: str | None = "100", **more: Decimal) -> Forecast:
+    amounts = [Decimal(day) for day in days.split()]
+    return forecast_from_books(amounts, Decimal(today), None if remain is None else Decimal(remain), **more)
+
+
+@given(
+    st.lists(st.decimals("0.01", 100, places=2), min_size=3, max_size=28),
+    st.decimals(1, 10_000, places=2),
+)
+def test_it_is_the_model_of_the_readings(days: list[Decimal], remain: Decimal) -> None:
+    """The same days, read at each midnight, give the same forecast, up to where it is from."""
+    used = [sum(days[:number], ZERO) for number in range(len(days) + 1)]
+    samples = [Sample(START + timedelta(days=number), remain, each) for number, each in enumerate(used)]
+    read = forecast(samples)
+    assert read is not None
+    assert forecast_from_books(days, ZERO, remain) == read._replace(is_from_books=True)
+
+
+def test_days_before_the_first_spend_do_not_count() -> None:
+    """The key may not have been there; a day without spend after it counts."""
+    assert told("0 0 0 0 1 0 2") == told("1 0 2")
+    assert told("1 0 2").days_seen == 3
+    assert told("1 0 2").spent_per_day == 1
+
+
+@pytest.mark.parametrize(("days", "seen"), [("", 0), ("0 0 0 0 0", 0), ("0 1 1", 2), ("1 1", 2)])
+def test_fewer_than_three_days_are_too_little(days: str, seen: int) -> None:
+    """Whatever today is like."""
+    assert told(days, today="50") == Forecast(ForecastState.TOO_LITTLE, Decimal(seen), is_from_books=True)
+
+
+def test_today_counts_once_more_was_spent_than_usual() -> None:
+    """A job that runs away shows at once; a morning like any other changes nothing."""
+    usual = told("1 1 1 1")
+    assert told("1 1 1 1", today="1") == usual
+    away = told("1 1 1 1", today="1.01")
+    assert away.days_seen == 5
+    assert (away.spent_per_day or 0) > (usual.spent_per_day or 0)
+    assert (told("1 1 1 1", today="50").days_left_low or 0) < (usual.days_left_low or 0)
+
+
+def test_whole_weeks_are_looked_at() -> None:
+    """Of nine days seven, with today in the place of the oldest one."""
+    assert told("9 9 1 1 1 1 1 1 1").spent_per_day == 1
+    assert told("9 1 1 1 1 1 1", today="8").days_seen == 7
+    assert told("9 1 1 1 1 1 1", today="8").spent_per_day == 2
+
+
+def test_what_has_no_end_and_what_has_ended() -> None:
+    """As for readings: unlimited, idle for weeks, empty."""
+    assert told("1 1 1", remain=None).state is ForecastState.UNLIMITED
+    assert told("1 " + "0 " * 14).state is ForecastState.IDLE
+    assert told("1 1 1", remain="0").state is ForecastState.EMPTY
+    assert told("1 1 1").state is ForecastState.ROUGH
+    assert told("1 1 1 1 1 1 1").state is ForecastState.OK
+
+
+def test_it_ends_at_the_floor() -> None:
+    """What any call needs cannot be spent, of readings neither."""
+    floor = Decimal(40)
+    assert told("1 1 1", floor=floor) == told("1 1 1", remain="60")
+    assert told("1 1 1", remain="40", floor=floor).state is ForecastState.EMPTY
+    samples = [Sample(START + timedelta(days=day), Decimal(100), Decimal(day)) for day in range(4)]
+    end = forecast(samples, floor=floor)
+    assert end is not None
+    assert end.days_left == 60
+
+
+def test_of_two_the_one_from_the_books_is_told() -> None:
+    """What can be spent is from the books as soon as one of its parts is."""
+    from_books, read = told("1 1 1"), told("1 1 1")._replace(is_from_books=False)
+    both = sooner(read, from_books)
+    assert both is not None
+    assert both.is_from_books
+
+
+# --- units ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("remain", "remain_credits", "used", "used_credits", "are"),
+    [
+        ("10.5", "105", "2.3", "23", True),
+        ("10.5", "105.0", "2.3", None, True),
+        (None, None, "2.3", "23", True),
+        ("0.1", "1.0000000001", "0", "0", True),
+        ("10.5", None, "2.3", None, False),
+        ("10.5", "10.5", "2.3", "2.3", False),
+        ("10.5", "105", "2.3", "2.3", False),
+        ("5000000", "105", "0", "0", False),
+        ("0", "0", "0", "0", False),
+    ],
+)
+def test_ten_credits_are_a_dollar(
+    remain: str | None, remain_credits: str | None, used: str, used_credits: str | None, are: bool
+) -> None:
+    """Where they are sent, of both amounts, and not of nothing: ten times that is nothing in every unit."""
+    amounts = [None if text is None else Decimal(text) for text in (remain, remain_credits, used_credits)]
+    balance = Balance(Scope.KEY, amounts[0], Decimal(used), remain is None, START, amounts[1], amounts[2])
+    assert are_dollars(balance) is are
+
+
+def read(*used: str, every: int = 24) -> list[Sample]:
+    return [
+        Sample(START + timedelta(hours=every * number), Decimal(100), Decimal(each)) for number, each in enumerate(used)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("used", "spends", "may_be"),
+    [
+        (("0", "1", "2"), {0: "1", 1: "1"}, True),
+        (("0", "1", "2"), {0: "2", 1: "2"}, True),
+        (("0", "1", "2"), {0: "0.5", 1: "0.5"}, True),
+        (("0", "1", "2"), {0: "0", 1: "2"}, True),
+        (("0", "1", "2"), {0: "2.1", 1: "2"}, False),
+        (("0", "1", "2"), {0: "0.4", 1: "0.5"}, False),
+        (("0", "500000", "1000000"), {0: "1", 1: "1"}, False),
+        (("0", "0", "0"), {0: "0", 1: "0"}, True),
+        (("0", "0", "0"), {0: "1", 1: "0"}, False),
+        (("0", "1", "2"), {5: "900"}, True),
+        ((), {0: "1"}, True),
+    ],
+)
+def test_what_differs_by_more_than_two_is_another_unit(
+    used: tuple[str, ...], spends: dict[int, str], may_be: bool
+) -> None:
+    """Only days that both know wholly are compared, and together."""
+    days = {date(2026, 9, 1) + timedelta(days=day): Decimal(spent) for day, spent in spends.items()}
+    assert agree(read(*used), days, UTC) is may_be
+
+
+def test_half_a_day_is_compared_with_nothing() -> None:
+    """Readings of twelve hours say nothing of a day."""
+    assert agree(read("0", "900", every=12), {date(2026, 9, 1): Decimal(1)}, UTC)

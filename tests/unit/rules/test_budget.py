@@ -1,0 +1,167 @@
+"""A budget for a time: when it begins, what passes, and what proves nothing."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apimart_cli.errors import (
+    ApimartError,
+    BadResponseError,
+    ExitCode,
+    NoBooksError,
+    PaymentRequiredError,
+    UnavailableError,
+    UsageError,
+)
+from apimart_cli.rules.books import Booked, BooksReading, Usage, added
+from apimart_cli.rules.budget import Budget, judge_spend, period_within, spent_of
+from apimart_cli.rules.gate import Thresholds, judge
+from apimart_cli.words import Outcome, Scope, Since, UsageBy
+from support.readings import reading as balance_reading
+
+NOW = datetime(2026, 11, 20, 10, 0, 0, 5, tzinfo=UTC)
+DAY = timedelta(hours=24)
+FIVE = Budget(Decimal(5), DAY)
+
+
+def usage(*spends: str, total: str | None = None, **more: Any) -> Usage:
+    rows = tuple(Booked(Decimal(spent), model=f"m{number}") for number, spent in enumerate(spends))
+    whole = added(rows) if total is None else Booked(Decimal(total))
+    return Usage(Scope.KEY, NOW - DAY, NOW, "UTC", UsageBy.MODEL, whole, rows, NOW)._replace(**more)
+
+
+def reading(result: Usage | ApimartError) -> BooksReading:
+    return BooksReading("work", Scope.KEY, result, "3f9a1c2e77aa", "api.apimart.ai")
+
+
+@pytest.mark.parametrize(
+    ("within", "zone", "since"),
+    [
+        (DAY, "UTC", datetime(2026, 11, 19, 10, tzinfo=UTC)),
+        (timedelta(days=31), "UTC", datetime(2026, 10, 20, 10, tzinfo=UTC)),
+        (Since.TODAY, "UTC", datetime(2026, 11, 20, tzinfo=UTC)),
+        (Since.TODAY, "Asia/Tokyo", datetime(2026, 11, 19, 15, tzinfo=UTC)),
+        (Since.TODAY, "Pacific/Honolulu", datetime(2026, 11, 20, 10, tzinfo=UTC) - timedelta(seconds=1)),
+        (Since.MONTH, "UTC", datetime(2026, 11, 1, tzinfo=UTC)),
+        (Since.MONTH, "Europe/Berlin", datetime(2026, 10, 31, 23, tzinfo=UTC)),
+    ],
+)
+def test_when_a_budget_begins(within: timedelta | Since, zone: str, since: datetime) -> None:
+    """So long ago, at midnight, or on the first of the month; at the first second of a day there is a second."""
+    assert period_within(within, NOW, ZoneInfo(zone)) == (since, NOW.replace(microsecond=0))
+
+
+@pytest.mark.parametrize(
+    ("spends", "outcome"),
+    [
+        ((), Outcome.PASS),
+        (("5",), Outcome.PASS),
+        (("2.5", "2.5"), Outcome.PASS),
+        (("5.000001",), Outcome.BELOW),
+        (("2.5", "2.500001"), Outcome.BELOW),
+        (("1000000",), Outcome.BELOW),
+    ],
+)
+def test_what_was_spent_is_compared_exactly(spends: tuple[str, ...], outcome: Outcome) -> None:
+    """So much is allowed, and not a millionth more."""
+    judged = judge_spend(reading(usage(*spends)), FIVE)
+    assert (judged.outcome, judged.spent) == (outcome, sum(map(Decimal, spends)))
+
+
+def test_the_larger_of_total_and_parts_decides() -> None:
+    """They may differ by a millionth for each part: the budget is not stretched by that."""
+    assert judge_spend(reading(usage("2.5", "2.500001", total="5")), FIVE).outcome is Outcome.BELOW
+    assert judge_spend(reading(usage("2.5", "2.5", total="5.000001")), FIVE).outcome is Outcome.BELOW
+    assert spent_of(usage("2.5", total="2.499999")) == Decimal("2.5")
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (usage("1", by=UsageBy.DAY), "no parts"),
+        (usage("1", total="3"), "not the sum"),
+        (usage("1", total="0"), "not the sum"),
+        (usage(total="1"), "not the sum"),
+        (usage("-1"), "negative"),
+        (usage("1", skew=timedelta(minutes=6)), "clock"),
+        (usage("1", skew=-timedelta(minutes=6)), "clock"),
+    ],
+)
+def test_what_is_no_proof_never_passes(result: Usage, words: str) -> None:
+    """However small it is: without parts, in contradiction, or of another time."""
+    judged = judge_spend(reading(result), Budget(Decimal(1000), DAY))
+    assert judged.outcome is Outcome.ERROR
+    assert isinstance(judged.reading.error, BadResponseError)
+    assert words in judged.reading.error.message
+    assert judged.spent is None
+
+
+def test_a_clock_that_differs_a_little_is_no_matter() -> None:
+    """Five minutes, either way, or not told."""
+    for skew in (None, timedelta(minutes=5), -timedelta(minutes=5)):
+        assert judge_spend(reading(usage("1", skew=skew)), FIVE).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code", "open_code"),
+    [
+        (UnavailableError("no answer"), Outcome.ERROR, 5, 0),
+        (UnavailableError("cannot tell", was_told=True), Outcome.ERROR, 5, 5),
+        (NoBooksError("no books"), Outcome.ERROR, 6, 6),
+        (BadResponseError("nonsense"), Outcome.ERROR, 6, 6),
+        (PaymentRequiredError("pay"), Outcome.BELOW, 3, 3),
+    ],
+)
+def test_a_failure_is_no_pass(error: ApimartError, outcome: Outcome, code: int, open_code: int) -> None:
+    """`--fail-open` forgives silence, as everywhere, and no word of the gateway."""
+    verdict = judge((), budgets=[(reading(error), FIVE)])
+    assert (verdict.outcome, verdict.exit_code, verdict.spends[0].outcome) == (outcome, code, outcome)
+    assert judge((), budgets=[(reading(error), FIVE)], fail_open=True).exit_code == open_code
+
+
+def test_all_must_hold() -> None:
+    """A balance that is below decides, and so does a budget that is exceeded; a failure of either is no pass."""
+    enough, little = balance_reading("10"), balance_reading("1")
+    limits = Thresholds(min=Decimal(5))
+    good, bad = reading(usage("1")), reading(usage("6"))
+    failed = reading(UnavailableError("no answer"))
+    assert judge([(enough, limits)], budgets=[(good, FIVE)]).exit_code is ExitCode.OK
+    assert judge([(little, limits)], budgets=[(good, FIVE)]).exit_code is ExitCode.BELOW
+    assert judge([(enough, limits)], budgets=[(bad, FIVE)]).exit_code is ExitCode.BELOW
+    assert judge([(little, limits)], budgets=[(failed, FIVE)]).exit_code is ExitCode.BELOW
+    assert judge([(enough, limits)], budgets=[(failed, FIVE)]).exit_code is ExitCode.UNAVAILABLE
+    assert judge([(enough, limits)], budgets=[(good, FIVE), (bad, FIVE)]).exit_code is ExitCode.BELOW
+    with pytest.raises(UsageError):
+        judge((), budgets=())
+    with pytest.raises(UsageError):
+        judge([(enough, Thresholds())], budgets=[(good, FIVE)])
+
+
+AMOUNTS = st.decimals(-2, 12, places=6) | st.sampled_from([Decimal(5), Decimal("5.000001"), Decimal("4.999999")])
+
+
+@given(st.lists(AMOUNTS, max_size=4), AMOUNTS, st.sampled_from(list(UsageBy)), st.integers(-900, 900) | st.none())
+def test_no_pass_without_a_complete_and_consistent_answer(
+    spends: list[Decimal], total: Decimal, by: UsageBy, skew: int | None
+) -> None:
+    """An oracle of its own: it passes only where each of these holds, and then it does."""
+    rows = tuple(
+        Booked(spent, model=f"m{number}", day=date(2026, 11, 20) if by.has_day else None)
+        for number, spent in enumerate(spends)
+    )
+    differs = None if skew is None else timedelta(seconds=skew)
+    told = Usage(Scope.KEY, NOW - DAY, NOW, "UTC", by, Booked(total), rows, NOW, skew=differs)
+    may_pass = (
+        all(spent >= 0 for spent in spends)
+        and 0 <= total <= 5
+        and sum(spends) <= 5
+        and abs(total - sum(spends)) * 1_000_000 <= len(spends)
+        and by is not UsageBy.DAY
+        and (skew is None or -300 <= skew <= 300)
+    )
+    assert (judge((), budgets=[(reading(told), FIVE)]).exit_code is ExitCode.OK) is may_pass
