@@ -18,6 +18,7 @@ from apimart_cli.files import is_absent
 from apimart_cli.installing import INSTALLED, completion_script, manual_page
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.output import runway
+from apimart_cli.owners import has_owners
 from apimart_cli.readings.forecasts import WAITED_SECONDS, Forecasts
 from apimart_cli.records import DoctorFinding
 from apimart_cli.replacing import read_private_file
@@ -82,7 +83,7 @@ class Machine:
             yield DoctorFinding.ok("config", f"{path}: valid, {profiles}, {self._readers(path)}")
 
     def _readers(self, path: Path) -> str:
-        if os.name != "posix":
+        if not has_owners():
             return "its readers are not checked on this system"
         permissions = read_private_file(path, self._environ).permissions
         if permissions & stat.S_IROTH:

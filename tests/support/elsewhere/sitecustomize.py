@@ -110,7 +110,7 @@ def ignore_groups() -> None:
 
 runpy.run_path(str(Path(__file__).parent.parent / "guard" / "sitecustomize.py"))
 # Libraries of others that decide by `sys.platform` what to import. On another system they import something else there.
-for library in ("platformdirs.unix", "psutil", "uuid", "filelock", "getpass"):
+for library in ("platformdirs.unix", "psutil", "uuid", "filelock", "getpass", "zoneinfo"):
     with suppress(ImportError):
         __import__(library)
 # What has another implementation on another system keeps what it needs: to wait for a process, and to lock a file.
