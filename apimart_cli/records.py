@@ -69,7 +69,7 @@ class ConfigReport(NamedTuple):
     """Settings that are valid, but probably not what was meant."""
 
 
-class Finding(NamedTuple):
+class DoctorFinding(NamedTuple):
     """One line of `doctor`."""
 
     subject: str
@@ -80,17 +80,17 @@ class Finding(NamedTuple):
     """What to do next."""
 
     @classmethod
-    def ok(cls, subject: str, message: str) -> "Finding":
+    def ok(cls, subject: str, message: str) -> "DoctorFinding":
         """Return the finding for something that is as it should be."""
         return cls(subject, Condition.OK, message)
 
     @classmethod
-    def note(cls, subject: str, message: str, hint: str | None = None) -> "Finding":
+    def note(cls, subject: str, message: str, hint: str | None = None) -> "DoctorFinding":
         """Return the finding for something that works, and is worth knowing."""
         return cls(subject, Condition.NOTE, message, hint)
 
     @classmethod
-    def wrong(cls, subject: str, error: ApimartError) -> "Finding":
+    def wrong(cls, subject: str, error: ApimartError) -> "DoctorFinding":
         """Return the finding for an error."""
         return cls(subject, Condition.WRONG, error.message, error.hint)
 

@@ -14,7 +14,7 @@ from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
 from apimart_cli.agents import documents
-from apimart_cli.agents.kept import MOST_QUESTIONS, WINDOW, Allowance, Answer, Kept
+from apimart_cli.agents.kept import MOST_QUESTIONS, WINDOW, Allowance, KeptAnswers, ToolAnswer
 from apimart_cli.agents.tools import Tool, read_arguments, tool_of
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
@@ -49,10 +49,10 @@ class Desk:
     def __init__(self, *, trace: Trace | None = None) -> None:
         self._trace = trace
         self._allowance = Allowance()
-        self._kept = Kept()
+        self._kept = KeptAnswers()
         self._free = BoundedSemaphore(MOST_AT_ONCE)
 
-    def answer(self, name: str, arguments: Mapping[str, Any] | None) -> Answer:
+    def answer(self, name: str, arguments: Mapping[str, Any] | None) -> ToolAnswer:
         """Return what came of calling a tool. Nothing is raised."""
         try:
             tool = tool_of(name)
@@ -64,7 +64,7 @@ class Desk:
                 self._trace(line)  # type: ignore[misc]  # as just asked
             return documents.failed(bug(error), is_check=name == "check_budget")
 
-    def _answer(self, tool: Tool, arguments: Mapping[str, str]) -> Answer:
+    def _answer(self, tool: Tool, arguments: Mapping[str, str]) -> ToolAnswer:
         match tool.name:
             case "list_profiles":
                 return _profiles()
@@ -77,13 +77,13 @@ class Desk:
             case _:
                 return self._readings(tool, arguments, default_scope=ScopeChoice.KEY)
 
-    def _readings(self, tool: Tool, arguments: Mapping[str, str], *, default_scope: ScopeChoice) -> Answer:
+    def _readings(self, tool: Tool, arguments: Mapping[str, str], *, default_scope: ScopeChoice) -> ToolAnswer:
         settings = _settings(arguments, default_scope)
         key = settings.api_key.value.key_id, settings.api_key.source
         question = (tool.name, settings.profile.value, key, settings.base_url.value, settings.scope.value)
         is_forecast = tool.name == "forecast"
 
-        def ask() -> Answer:
+        def ask() -> ToolAnswer:
             books = BookForecasts([settings], Use.SHOWN) if is_forecast else None
             patience = patience_for([settings]) if is_forecast else 0.0
             taken = self._take(settings, patience, books)
@@ -91,13 +91,13 @@ class Desk:
 
         return self._asked_or_kept(question, _count(settings, with_books=is_forecast), ask)
 
-    def _usage(self, arguments: Mapping[str, str]) -> Answer:
+    def _usage(self, arguments: Mapping[str, str]) -> ToolAnswer:
         settings = _settings(arguments, None)
         query = _query(arguments, settings)
         key = settings.api_key.value.key_id, settings.api_key.source
         question = ("usage", settings.profile.value, key, settings.base_url.value, query.period.since, query.by)
 
-        def ask() -> Answer:
+        def ask() -> ToolAnswer:
             with (
                 self._place(),
                 take_books([settings], lambda _: query, tells=Tells.FAILURES, trace=self._trace) as taken,
@@ -107,7 +107,7 @@ class Desk:
 
         return self._asked_or_kept((*question, query.scope, query.tz), len(split(query)), ask)
 
-    def _asked_or_kept(self, question: tuple[object, ...], count: int, ask: Callable[[], Answer]) -> Answer:
+    def _asked_or_kept(self, question: tuple[object, ...], count: int, ask: Callable[[], ToolAnswer]) -> ToolAnswer:
         """Ask so many questions; beyond the limit, return the last answer to the very same ones."""
         asked = _now()
         if seconds := self._allowance.take(count, asked.steady):
@@ -119,7 +119,7 @@ class Desk:
         self._kept.keep(question, answer, asked)
         return answer
 
-    def _check(self, arguments: Mapping[str, str]) -> Answer:
+    def _check(self, arguments: Mapping[str, str]) -> ToolAnswer:
         settings = _settings(arguments, ScopeChoice.SPENDABLE)
         thresholds, budget = settings.thresholds(), settings.budget()
         query = None if budget is None else budget_query(settings)
@@ -246,9 +246,9 @@ def _too_often(seconds: float) -> ApimartError:
     )
 
 
-def _profiles() -> Answer:
+def _profiles() -> ToolAnswer:
     from apimart_cli.config.lookup import list_profiles
 
     _, rows = list_profiles(os.environ)
     found = [{"profile": without_keys(row.profile), "key_id": row.key_id, "host": row.host} for row in rows]
-    return Answer({"schema": SCHEMA, "exit_code": 0, "profiles": found})
+    return ToolAnswer({"schema": SCHEMA, "exit_code": 0, "profiles": found})

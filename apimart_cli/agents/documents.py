@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from apimart_cli.agents.kept import Answer
+from apimart_cli.agents.kept import ToolAnswer
 from apimart_cli.errors import ApimartError, ExitCode
 from apimart_cli.output import plain
 from apimart_cli.output.json import SCHEMA, reading_document, verdict_document
@@ -28,17 +28,17 @@ _A_VERDICT = Outcome.PASS.value
 """No error repeats this word: a model that reads quickly might take it for the verdict."""
 
 
-def booked(reading: BooksReading) -> Answer:
+def booked(reading: BooksReading) -> ToolAnswer:
     """Return what the books say."""
     error = reading.error
     code = int(error.exit_code) if error is not None else 0
     found: dict[str, Any] = {"schema": SCHEMA, "exit_code": code, "age_seconds": 0, **_in_text(usage_document(reading))}
     if error is not None:
         found["error"] = error_document(error, _quoted(reading))
-    return Answer(found, is_error=error is not None)
+    return ToolAnswer(found, is_error=error is not None)
 
 
-def shown(readings: Sequence[Reading], *, with_words: bool) -> Answer:
+def shown(readings: Sequence[Reading], *, with_words: bool) -> ToolAnswer:
     """Return balances, with their forecasts in words where asked for; as an error where one of them failed."""
     code = code_of_readings(readings)
     every = list(with_spendable(readings))
@@ -49,7 +49,7 @@ def shown(readings: Sequence[Reading], *, with_words: bool) -> Answer:
         "readings": [{**_document(each), **(_in_words(each) if with_words else {})} for each in every],
     }
     first = next((each for each in readings if each.error is not None and each.error.exit_code is code), None)
-    return Answer(document) if first is None else Answer({**document, **_error_of(first)}, is_error=True)
+    return ToolAnswer(document) if first is None else ToolAnswer({**document, **_error_of(first)}, is_error=True)
 
 
 def _in_words(reading: Reading) -> Mapping[str, str]:
@@ -58,17 +58,17 @@ def _in_words(reading: Reading) -> Mapping[str, str]:
     return {"lasts": lasts(reading.forecast, unlimited=reading.balance.unlimited_quota)}
 
 
-def judged(verdict: Verdict) -> Answer:
+def judged(verdict: Verdict) -> ToolAnswer:
     """Return a verdict; one that proves nothing as an error."""
     found = verdict_document(verdict)
     rows = [{**row, **_document(each.reading)} for row, each in zip(found["readings"], verdict.judged, strict=True)]
     spent = [{**row, **_error_of(each.reading)} for row, each in zip(found["spent"], verdict.spends, strict=True)]
     document = _in_text({**found, "readings": rows, "spent": spent})
     if verdict.outcome in {Outcome.PASS, Outcome.BELOW}:
-        return Answer(document)
+        return ToolAnswer(document)
     for row in (*document["readings"], *document["spent"]):
         del row["verdict"]
-    return Answer({**document, "error": _why(verdict)}, is_error=True)
+    return ToolAnswer({**document, "error": _why(verdict)}, is_error=True)
 
 
 def _why(verdict: Verdict) -> Mapping[str, Any]:
@@ -142,9 +142,9 @@ def _for_agents(text: str) -> str:
     return _OPTIONS.sub(lambda found: found[1].replace("-", "_"), text)
 
 
-def failed(error: ApimartError, *, is_check: bool) -> Answer:
+def failed(error: ApimartError, *, is_check: bool) -> ToolAnswer:
     """Return the answer of a call that ended before there was a reading."""
     document: dict[str, Any] = {"schema": SCHEMA, "exit_code": int(error.exit_code)}
     if is_check:
         document |= {"verdict": Outcome.ERROR.value, "readings": [], "spent": []}
-    return Answer({**document, "error": error_document(error, [])}, is_error=True)
+    return ToolAnswer({**document, "error": error_document(error, [])}, is_error=True)

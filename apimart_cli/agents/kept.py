@@ -20,7 +20,7 @@ MOST_KEPT = 64
 """Most answers that are kept: each is to a question of its own."""
 
 
-class Answer(NamedTuple):
+class ToolAnswer(NamedTuple):
     """What a tool gives: a JSON object, and whether it is an error."""
 
     document: Mapping[str, Any]
@@ -46,14 +46,14 @@ class Allowance:
             return 0.0
 
 
-class Kept:
+class KeptAnswers:
     """The last answer to each question. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[object, ...], tuple[Answer, Moment]] = OrderedDict()
+        self._answers: OrderedDict[tuple[object, ...], tuple[ToolAnswer, Moment]] = OrderedDict()
         self._guard = Lock()
 
-    def keep(self, question: tuple[object, ...], answer: Answer, asked: Moment) -> None:
+    def keep(self, question: tuple[object, ...], answer: ToolAnswer, asked: Moment) -> None:
         """Keep the answer to a question of that moment, in place of an earlier one."""
         with self._guard:
             before = self._answers.get(question)
@@ -65,7 +65,7 @@ class Kept:
             if len(self._answers) > MOST_KEPT:  # the one that was kept longest ago goes
                 self._answers.popitem(last=False)
 
-    def last(self, question: tuple[object, ...], now: Moment) -> Answer | None:
+    def last(self, question: tuple[object, ...], now: Moment) -> ToolAnswer | None:
         """Return the last answer to the very same question, with its age; None where there is none."""
         with self._guard:
             found = self._answers.get(question)
@@ -74,4 +74,4 @@ class Kept:
         (document, is_error), asked = found
         # One clock stands still while the machine sleeps, the other may have been set back.
         age = max(now.steady - asked.steady, now.wall - asked.wall)
-        return Answer({**document, "age_seconds": max(1, round(age))}, is_error)
+        return ToolAnswer({**document, "age_seconds": max(1, round(age))}, is_error)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 
-from apimart_cli.agents.kept import Answer
+from apimart_cli.agents.kept import ToolAnswer
 from apimart_cli.agents.tools import INSTRUCTIONS, TOOLS
 from apimart_cli.screen.writing import unwritable
 from apimart_cli.version import __version__
@@ -31,7 +31,7 @@ LONGEST_LINE = 1024 * 1024
 PAUSE = 0.02
 """Seconds between two looks whether they are."""
 
-Call = Callable[[str, dict[str, Any] | None], Answer]
+Call = Callable[[str, dict[str, Any] | None], ToolAnswer]
 """Answers a call of a tool: its name and its arguments. It may take its time."""
 
 
@@ -66,7 +66,7 @@ async def _serve(call: Call, source: BinaryIO, sink: BinaryIO) -> OSError | None
 
     async def run() -> None:
         # The SDK takes what behaves like the two files of anyio that it would make itself.
-        reading: Any = _Lines(wire)
+        reading: Any = _OutgoingLines(wire)
         writing: Any = _Writing(wire)
         async with stdio_server(reading, writing) as (read_stream, write_stream):
             await server.run(read_stream, write_stream, server.create_initialization_options())
@@ -196,13 +196,13 @@ def _id(holder: Any, name: str) -> str:
     return json.dumps(holder.get(name)) if isinstance(holder, dict) else ""
 
 
-class _Lines:
+class _OutgoingLines:
     """What the SDK reads: the lines of the client."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
 
-    def __aiter__(self) -> "_Lines":
+    def __aiter__(self) -> "_OutgoingLines":
         return self
 
     async def __anext__(self) -> str:

@@ -19,8 +19,10 @@ FAILED = 1
 def alert() -> None:
     """Try the command that tells you that a balance is low.
 
-    apimart alert test
-    apimart alert test -p work --event recovered
+        apimart alert test
+        apimart alert test -p work --event recovered
+
+    No gateway is asked, and nothing is recorded.
     """
 
 

@@ -15,9 +15,10 @@ def doctor(profile: OneProfile = None, timeout: Timeout = None, json: OnlyJson =
         apimart doctor -p work
         apimart doctor --json
 
-    It looks at the program, the config file, the key, the network, the clock, the gateway, the ledger, alerts, and what
-    is installed. Each line is ok, a note, or wrong. The gateway is asked once for each endpoint, and nothing is
-    recorded. No line has a key, a password, or the arguments of a command: the output can be pasted into a report.
+    It looks at the program, the config file, the key, the network, the clock, the gateway and its books, the ledger,
+    alerts, and what is installed. Each line is ok, a note, or wrong. The gateway is asked once for each endpoint, and
+    nothing is recorded. No line has a key, a password, or the arguments of a command: the output can be pasted into a
+    report.
 
     Exit codes: those of apimart balance.
     """

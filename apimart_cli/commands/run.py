@@ -113,6 +113,7 @@ def run(
         raise UsageError("there is no command to run", "give it after --, like: apimart run --max-spend 3 -- make")
     if settle and no_settle:
         raise UsageError("--settle and --no-settle contradict each other", "give one of them")
+    _require_control()
     settings = _settings(asking, alert, min, min_runway, on_stop)
     limits = _limits(settings, max_spend)
     trace = trace_of(debug=asking.debug)
@@ -144,6 +145,22 @@ def run(
         with only_told():
             stack.close()
         return status
+
+
+def _require_control() -> None:
+    """Raise UsageError where we could neither find what a command has started nor signal its process group."""
+    import os
+
+    from apimart_cli.processes.table import processes
+
+    if not hasattr(os, "killpg") and processes() is None:
+        from apimart_cli.installing import command_to_add
+
+        raise UsageError(
+            "a command cannot be guarded here: this system tells what it has started only through psutil, "
+            "which does not work",
+            f"run: {command_to_add('psutil')}",
+        )
 
 
 def _settings(

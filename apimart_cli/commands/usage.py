@@ -51,7 +51,7 @@ class BooksOptions(NamedTuple):
     debug: Debug = False
 
 
-class Asked(NamedTuple):
+class UsageOptions(NamedTuple):
     """What is asked."""
 
     days: Annotated[
@@ -103,7 +103,7 @@ class UsageOutput(NamedTuple):
 
 @app.command(cls=Command)
 @with_records
-def usage(asking: BooksOptions, asked: Asked, output: UsageOutput) -> ExitCode:
+def usage(asking: BooksOptions, asked: UsageOptions, output: UsageOutput) -> ExitCode:
     """Show what was spent, by the gateway's own books.
 
         apimart usage
@@ -139,7 +139,7 @@ def _typed(asking: BooksOptions) -> AskingOptions:
     return AskingOptions(**typed)
 
 
-def _question(asked: Asked, scope: BooksScope | None, *, is_page: bool) -> "Callable[[Settings], Query]":
+def _question(asked: UsageOptions, scope: BooksScope | None, *, is_page: bool) -> "Callable[[Settings], Query]":
     """Return what is asked of the books of each profile. A page has a chart and a table: it needs both groups."""
     from apimart_cli.gateway.books import Query, check_models
     from apimart_cli.readings.books import scope_of
@@ -153,7 +153,7 @@ def _question(asked: Asked, scope: BooksScope | None, *, is_page: bool) -> "Call
     return lambda settings: Query(period, name, zone, by, scope_of(settings, scope), models)
 
 
-def _period(asked: Asked, zone_name: str) -> "Period":
+def _period(asked: UsageOptions, zone_name: str) -> "Period":
     from apimart_cli.config.values import parse_whole_days
     from apimart_cli.rules.books import MOST_DAYS, USUAL_DAYS, last_days, period_of
     from apimart_cli.zones import zone_of

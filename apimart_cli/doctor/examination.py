@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -15,28 +16,32 @@ from apimart_cli.config.key import LEAST_PIECE, keys_at_hand
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.doctor.machine import Machine
-from apimart_cli.doctor.network import Look, clock, endpoints, looked_at, meaning
+from apimart_cli.doctor.network import NetworkLook, books, clock, endpoints, looked_at, meaning
 from apimart_cli.errors import ApimartError, ExitCode, bug
+from apimart_cli.gateway.books import Query, ask_books
 from apimart_cli.gateway.client import ask
-from apimart_cli.gateway.transport import Head, Looking
+from apimart_cli.gateway.question import Sharing
+from apimart_cli.gateway.transport import Head, Inspection
 from apimart_cli.keys.key import WITHHELD, GivenKey, NoKey, known_keys
 from apimart_cli.processes.signals import SLICE, start_thread
+from apimart_cli.readings.books import scope_of
 from apimart_cli.readings.forecasts import may_lack_account
-from apimart_cli.records import Finding
+from apimart_cli.records import DoctorFinding
 from apimart_cli.rules.balance import Reading
+from apimart_cli.rules.books import BooksReading, Period
 from apimart_cli.rules.gate import code_of_readings
 from apimart_cli.screen.writing import is_terminal_error
 from apimart_cli.words import Scope
 
 
-class Examined(NamedTuple):
+class DoctorReport(NamedTuple):
     """What was found, and the exit code that `balance` would have."""
 
-    findings: list[Finding]
+    findings: list[DoctorFinding]
     exit_code: ExitCode
 
 
-def examine(options: Options, environ: Mapping[str, str] = os.environ) -> Examined:
+def examine(options: Options, environ: Mapping[str, str] = os.environ) -> DoctorReport:
     """Look at everything, and raise nothing: what is wrong is a finding."""
     machine = Machine(environ)
     here = [
@@ -47,9 +52,9 @@ def examine(options: Options, environ: Mapping[str, str] = os.environ) -> Examin
     try:
         [settings] = resolve(options, environ)
     except ApimartError as error:
-        wrong = Finding.wrong("settings", error)
+        wrong = DoctorFinding.wrong("settings", error)
         found = _once(_found([*here, ("settings", lambda: [wrong]), *around]))
-        return Examined(_safe(found, None, environ), error.exit_code)
+        return DoctorReport(_safe(found, None, environ), error.exit_code)
     look, asked = _ask(settings)
     found = _found(
         [
@@ -58,45 +63,49 @@ def examine(options: Options, environ: Mapping[str, str] = os.environ) -> Examin
             ("connection", lambda: looked_at(settings, look)),
             ("clock", lambda: clock(asked.heads)),
             ("endpoint", lambda: endpoints(settings, asked.readings, asked.heads)),
-            # The books, `GET /v1/usage`, come here: asked once, like the two endpoints before them.
+            ("books", lambda: books(settings, asked.books, asked.heads_of_books)),
             ("balance", lambda: meaning(settings, asked.readings)),
             ("ledger", lambda: machine.ledger(settings, asked.readings)),
             ("alerts", lambda: machine.alerts(settings)),
             *around,
         ]
     )
-    return Examined(_safe(found, settings, environ), asked.exit_code)
+    return DoctorReport(_safe(found, settings, environ), asked.exit_code)
 
 
-def _found(sections: Sequence[tuple[str, Callable[[], Iterable[Finding]]]]) -> list[Finding]:
+def _found(sections: Sequence[tuple[str, Callable[[], Iterable[DoctorFinding]]]]) -> list[DoctorFinding]:
     """Return the findings of all sections. A bug in one is a finding, too: the others are needed all the more."""
     findings = []
     for subject, look in sections:
         try:
             findings += list(look())
         except Exception as error:  # noqa: BLE001  # as above
-            findings.append(Finding.wrong(subject, bug(error)))
+            findings.append(DoctorFinding.wrong(subject, bug(error)))
     return findings
 
 
 class _Asked(NamedTuple):
-    """What the gateway answered: of the key, and of its account."""
+    """What the gateway answered: of the key, of its account, and of its books."""
 
     readings: list[Reading]
     heads: list[Head]
     exit_code: ExitCode
+    """That of the readings: `balance` does not ask the books."""
+    books: BooksReading | None = None
+    """None where there is no key."""
+    heads_of_books: Sequence[Head] = ()
 
 
-def _ask(settings: Settings) -> tuple[Look, _Asked]:
-    """Look at the connection and ask both endpoints once, side by side, within the time limit."""
-    look, heads = Look(), list[Head]()
+def _ask(settings: Settings) -> tuple[NetworkLook, _Asked]:
+    """Look at the connection, and ask both endpoints and the books once, side by side, within the time limit."""
+    look, heads, heads_of_books = NetworkLook(), list[Head](), list[Head]()
     ends_at = time.monotonic() + settings.timeout.value
     target = settings.targets()[0]
     work = partial(look.work, target, lambda: max(0.0, ends_at - time.monotonic()))
     thread = start_thread(work, "doctor")
     source = settings.api_key.value
     if isinstance(source, NoKey):
-        readings, code = list[Reading](), source.error.exit_code
+        asked = _Asked([], [], source.error.exit_code)
     else:
         targets = [target._replace(scope=scope) for scope in (Scope.KEY, Scope.ACCOUNT)]
         wanted = settings.scope.value.asked
@@ -104,12 +113,26 @@ def _ask(settings: Settings) -> tuple[Look, _Asked]:
             targets[1] = targets[1]._replace(
                 may_be_missing=partial(may_lack_account, settings.history.value, target.host)
             )
-        with _progress(settings), ask(targets, looking=Looking(heads.append)) as arriving:
-            readings = list(arriving)
+        sharing = Sharing()
+        with (
+            _progress(settings),
+            ask(targets, sharing=sharing, looking=Inspection(heads.append)) as arriving,
+            ask_books(
+                [(target, _last_day(settings))], sharing=sharing, looking=Inspection(heads_of_books.append)
+            ) as arriving_books,
+        ):
+            readings, [told] = list(arriving), arriving_books
         code = code_of_readings(settings.grouped([each for each in readings if each.scope in wanted]))
+        asked = _Asked(readings, heads, code, told, heads_of_books)
     if thread is not None:
         _join(thread, ends_at)
-    return look, _Asked(readings, heads, code)
+    return look, asked
+
+
+def _last_day(settings: Settings) -> Query:
+    """Return a question for the books: the last 24 hours, of the key or the account, as `usage` chooses it."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Query(Period(now - timedelta(days=1), now), "UTC", UTC, scope=scope_of(settings))
 
 
 def _progress(settings: Settings) -> AbstractContextManager[object]:
@@ -119,7 +142,7 @@ def _progress(settings: Settings) -> AbstractContextManager[object]:
     from apimart_cli.screen.progress import Waiting, progress
 
     may_prompt = not isinstance(settings.api_key.value, GivenKey)
-    return progress(Waiting(2, settings.targets()[0].host, settings.timeout.value, may_prompt))
+    return progress(Waiting(3, settings.targets()[0].host, settings.timeout.value, may_prompt))
 
 
 def _join(thread: threading.Thread, ends_at: float) -> None:
@@ -128,7 +151,7 @@ def _join(thread: threading.Thread, ends_at: float) -> None:
         thread.join(min(SLICE, left))
 
 
-def _once(findings: list[Finding]) -> list[Finding]:
+def _once(findings: list[DoctorFinding]) -> list[DoctorFinding]:
     """Leave out what was found before: a mistake in the file is also why the settings are wrong."""
     seen: set[str] = set()
     kept = []
@@ -139,7 +162,9 @@ def _once(findings: list[Finding]) -> list[Finding]:
     return kept
 
 
-def _safe(findings: Sequence[Finding], settings: Settings | None, environ: Mapping[str, str]) -> list[Finding]:
+def _safe(
+    findings: Sequence[DoctorFinding], settings: Settings | None, environ: Mapping[str, str]
+) -> list[DoctorFinding]:
     """Return the findings fit to be shown: without keys, and without the path of the home folder.
 
     Only whole keys are looked for: the texts are ours, and what the gateway said in them went through a redactor.
@@ -149,7 +174,7 @@ def _safe(findings: Sequence[Finding], settings: Settings | None, environ: Mappi
     return [_without_home(_without_keys(each, keys), environ) for each in findings]
 
 
-def _without_keys(finding: Finding, keys: Sequence[str]) -> Finding:
+def _without_keys(finding: DoctorFinding, keys: Sequence[str]) -> DoctorFinding:
     """Withhold a text that repeats a key, which may have been put where a name belongs; hosts have small letters."""
 
     def is_safe(text: str) -> bool:
@@ -162,7 +187,7 @@ def _without_keys(finding: Finding, keys: Sequence[str]) -> Finding:
     )
 
 
-def _without_home(finding: Finding, environ: Mapping[str, str]) -> Finding:
+def _without_home(finding: DoctorFinding, environ: Mapping[str, str]) -> DoctorFinding:
     """Write the home folder as `~`: the name of the user need not stand in a report."""
     home = (environ.get("HOME") or os.path.expanduser("~")).rstrip(os.sep)
     return finding if not home else finding._replace(message=finding.message.replace(f"{home}{os.sep}", f"~{os.sep}"))

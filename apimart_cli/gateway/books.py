@@ -39,6 +39,7 @@ from apimart_cli.gateway.refusals import (
     shortage_told,
     words_of_error,
 )
+from apimart_cli.gateway.transport import Inspection
 from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
 from apimart_cli.rules.spending import EXACT
@@ -133,7 +134,11 @@ class BooksQuestion(QuestionOf[Usage, BooksReading]):
 
 @contextmanager
 def ask_books(
-    asked: Sequence[tuple[Target, Query]], *, trace: Trace | None = None, sharing: Sharing | None = None
+    asked: Sequence[tuple[Target, Query]],
+    *,
+    trace: Trace | None = None,
+    sharing: Sharing | None = None,
+    looking: Inspection | None = None,
 ) -> Iterator[Iterator[BooksReading]]:
     """Start asking at once, and give the readings one by one, in order, as `gateway.client.ask` does of balances.
 
@@ -147,7 +152,7 @@ def ask_books(
     def question(target: Target, means: Means) -> BooksQuestion:
         return BooksQuestion(queries[target.address or ""], target, means)
 
-    with ask_as(question, targets, trace=trace, sharing=sharing) as readings:
+    with ask_as(question, targets, trace=trace, sharing=sharing, looking=looking) as readings:
         yield readings
 
 

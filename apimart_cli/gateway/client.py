@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from apimart_cli.errors import ApimartError, Trace, no_thread
 from apimart_cli.gateway.question import Means, Question, QuestionOf, Sharing
-from apimart_cli.gateway.transport import Looking, Transport
+from apimart_cli.gateway.transport import Inspection, Transport
 from apimart_cli.keys.key import GivenKey, Redactor
 from apimart_cli.processes.signals import at_ending, start_thread
 from apimart_cli.rules.balance import Reading
@@ -36,7 +36,7 @@ def ask(
     *,
     trace: Trace | None = None,
     sharing: Sharing | None = None,
-    looking: Looking | None = None,
+    looking: Inspection | None = None,
 ) -> Iterator[Iterator[Reading]]:
     """Start asking at once, side by side, and give the readings one by one in the order of `targets`.
 
@@ -59,7 +59,7 @@ def ask_as(
     *,
     trace: Trace | None = None,
     sharing: Sharing | None = None,
-    looking: Looking | None = None,
+    looking: Inspection | None = None,
 ) -> Iterator[Iterator[R]]:
     """Do as `ask`, with questions of another kind, which are made of a target each."""
     asking = _Asking(question, targets, trace, sharing, looking)
@@ -81,7 +81,7 @@ class _Asking(Generic[R]):
         targets: Sequence[Target],
         trace: Trace | None = None,
         sharing: Sharing | None = None,
-        looking: Looking | None = None,
+        looking: Inspection | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self._most = MAX_CONCURRENCY * max(1, len({target.scope for target in targets}))

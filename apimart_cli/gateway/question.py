@@ -21,7 +21,7 @@ from apimart_cli.errors import (
 )
 from apimart_cli.gateway.answer import Answer, interpret
 from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
-from apimart_cli.gateway.transport import Looking, Transport
+from apimart_cli.gateway.transport import Inspection, Transport
 from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
@@ -100,7 +100,7 @@ class Means(NamedTuple):
     is_closed: Callable[[], bool]
     """Tells whether the answers are no longer wanted: then there is no time left."""
     trace: Trace | None = None
-    looking: Looking | None = None
+    looking: Inspection | None = None
 
 
 class QuestionOf(Generic[T, R_co]):
@@ -252,7 +252,7 @@ def fetch(
     seconds_left: SecondsLeft,
     foretell: Callable[[ApimartError], None],
     trace: Trace | None = None,
-    looking: Looking | None = None,
+    looking: Inspection | None = None,
 ) -> T:
     """Ask until there is an answer, a failure that asking again cannot mend, or no time or attempt left.
 

@@ -42,7 +42,7 @@ class Head(NamedTuple):
     """How long it took, with the connection."""
 
 
-class Looking(NamedTuple):
+class Inspection(NamedTuple):
     """How to ask where the answers themselves are looked at: each question once, and every head is shown."""
 
     show: Callable[[Head], None]

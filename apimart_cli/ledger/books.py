@@ -28,7 +28,7 @@ _SLACK = 60.0
 """Seconds by which the clock of another process may be ahead."""
 
 
-class Kept(NamedTuple):
+class KeptBooks(NamedTuple):
     """The spend of days that follow each other, in US dollars."""
 
     at: float
@@ -38,7 +38,9 @@ class Kept(NamedTuple):
     days: Sequence[Decimal]
 
 
-def kept(connection: sqlite3.Connection, series: Series, tz: str, now: float, *, lasts: float = LASTS) -> Kept | None:
+def kept(
+    connection: sqlite3.Connection, series: Series, tz: str, now: float, *, lasts: float = LASTS
+) -> KeptBooks | None:
     """Return the last answer about a key or an account, where it is not too old; what is not readable is none."""
     row = connection.execute(
         "SELECT at, day, days FROM books WHERE key_id = ? AND host = ? AND scope = ? AND tz = ?", (*series, tz)
@@ -49,12 +51,12 @@ def kept(connection: sqlite3.Connection, series: Series, tz: str, now: float, *,
         amounts = [amount_of(text) for text in row[2].split(" ")]
         if len(amounts) > MOST_DAYS or any(amount < 0 for amount in amounts):
             return None
-        return Kept(float(row[0]), date.fromisoformat(row[1]), amounts)
+        return KeptBooks(float(row[0]), date.fromisoformat(row[1]), amounts)
     except (TypeError, ValueError, AttributeError, InvalidOperation):
         return None
 
 
-def last_kept(connection: sqlite3.Connection, series: Series, now: float) -> tuple[str, Kept] | None:
+def last_kept(connection: sqlite3.Connection, series: Series, now: float) -> tuple[str, KeptBooks] | None:
     """Return the last answer about a key or an account, and its time zone, where it is not too old."""
     row = connection.execute(
         "SELECT tz FROM books WHERE key_id = ? AND host = ? AND scope = ? ORDER BY at DESC LIMIT 1", series
@@ -71,7 +73,7 @@ def clear_books(connection: Connection) -> None:
         connection.execute("DELETE FROM books")
 
 
-def keep(connection: Connection, series: Series, tz: str, answer: Kept) -> None:
+def keep(connection: Connection, series: Series, tz: str, answer: KeptBooks) -> None:
     """Keep an answer in place of the one before it, and forget that a question failed."""
     with transaction(connection):
         connection.execute(

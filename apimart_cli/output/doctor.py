@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from apimart_cli.errors import ExitCode
 from apimart_cli.output.json import render_document
-from apimart_cli.records import Finding
+from apimart_cli.records import DoctorFinding
 from apimart_cli.screen.pieces import width
 from apimart_cli.screen.writing import Screen
 from apimart_cli.text import visible
@@ -18,13 +18,13 @@ _INDENT = 6
 _COLOURS = {Condition.OK: "green", Condition.NOTE: "yellow", Condition.WRONG: "red"}
 
 
-def render_findings(findings: Sequence[Finding], screen: Screen) -> str:
+def render_findings(findings: Sequence[DoctorFinding], screen: Screen) -> str:
     """Return for each finding its condition, what was looked at, and what was found; below it what to do next."""
     columns = min(COLUMNS, screen.width or COLUMNS)
     return "".join(_rendered(finding, screen, columns) for finding in findings)
 
 
-def findings_as_json(findings: Sequence[Finding], exit_code: ExitCode) -> str:
+def findings_as_json(findings: Sequence[DoctorFinding], exit_code: ExitCode) -> str:
     """Return one document with all findings."""
     return render_document(
         {
@@ -42,7 +42,7 @@ def findings_as_json(findings: Sequence[Finding], exit_code: ExitCode) -> str:
     )
 
 
-def _rendered(finding: Finding, screen: Screen, columns: int) -> str:
+def _rendered(finding: DoctorFinding, screen: Screen, columns: int) -> str:
     rows = _wrapped(f"{finding.subject}: {visible(finding.message)}", columns)
     if finding.hint is not None:
         rows += _wrapped(f"hint: {visible(finding.hint)}", columns)

@@ -31,7 +31,7 @@ _TOTAL = "total"
 _NO_NAME = "(no name)"
 
 
-class Layout(NamedTuple):
+class UsageLayout(NamedTuple):
     """How much room a table takes."""
 
     steps: int = 0
@@ -40,7 +40,13 @@ class Layout(NamedTuple):
     gap: int = 1
 
 
-LAYOUTS = (Layout(10, gap=3), Layout(5), Layout(0), Layout(5, has_tokens=False), Layout(0, has_tokens=False))
+LAYOUTS = (
+    UsageLayout(10, gap=3),
+    UsageLayout(5),
+    UsageLayout(0),
+    UsageLayout(5, has_tokens=False),
+    UsageLayout(0, has_tokens=False),
+)
 """The widest first."""
 
 
@@ -199,7 +205,7 @@ def _table(usage: Usage, zone: tzinfo, screen: Screen) -> str:
 
 
 def _cells(
-    row: Booked, usage: Usage, layout: Layout, screen: Screen, *, has_tokens: bool, has_requests: bool
+    row: Booked, usage: Usage, layout: UsageLayout, screen: Screen, *, has_tokens: bool, has_requests: bool
 ) -> dict[str, str]:
     """Return the cells by the names of their columns. The row of the total has `total` in place of its first name."""
     cells = {}
@@ -228,7 +234,7 @@ def share_of(spent: Decimal, total: Decimal) -> Decimal:
         return min(Decimal(1), spent / total) if total > 0 else Decimal(0)
 
 
-def _share(spent: Decimal, total: Decimal, layout: Layout, screen: Screen) -> str:
+def _share(spent: Decimal, total: Decimal, layout: UsageLayout, screen: Screen) -> str:
     share = share_of(spent, total)
     percent = int((share * 100).to_integral_value(ROUND_FLOOR))
     full, empty = ("█", "░") if screen.unicode else ("#", ".")

@@ -5,7 +5,6 @@ It is started as `timeout`, `env` and shells start one, which also run a script 
 
 import errno
 import os
-import select
 import signal
 import subprocess
 import time
@@ -14,7 +13,8 @@ from contextlib import suppress
 from typing import Self
 
 from apimart_cli.processes.descendants import GONE_SECONDS, Descendants, Missed, adopt_orphans, note_end, note_start
-from apimart_cli.processes.signals import ENDING, JOB_CONTROL, has_terminal, start_thread
+from apimart_cli.processes.pipes import read_within
+from apimart_cli.processes.signals import ENDING, JOB_CONTROL, has_terminal
 
 _SLICE = 0.05
 """Most seconds to wait at a stretch: the seconds that are left may become fewer meanwhile."""
@@ -102,18 +102,7 @@ class Child:
         """
         stream = self._process.stdout
         assert stream is not None, "only a captured command is read"
-        if not hasattr(select, "poll"):
-            return _read_beside(stream.fileno(), limit, seconds_left)
-        printed = b""
-        while len(printed) < limit:
-            if (left := seconds_left()) <= 0:
-                raise TimeoutError
-            if is_readable(stream.fileno(), min(_SLICE, left)):
-                chunk = os.read(stream.fileno(), limit - len(printed))
-                if not chunk:
-                    break
-                printed += chunk
-        return printed
+        return read_within(stream.fileno(), limit, seconds_left)
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for its end and return its exit status, 128 + n after signal n; None after `timeout` seconds.
@@ -341,36 +330,3 @@ def hint_for(error: Exception, usual: str) -> str:
     """Return the hint for an error of `Child.start`: the `usual` one, unless the system lacks something."""
     is_exhausted = isinstance(error, OSError) and error.errno in _EXHAUSTED
     return "look at the limits of this process (ulimit -a) and of its container" if is_exhausted else usual
-
-
-def _read_beside(descriptor: int, limit: int, seconds_left: Callable[[], float]) -> bytes:
-    """Read as `Child.read`, in a thread: Windows has no way to look whether there is something in a pipe."""
-    chunks: list[bytes] = []
-    failures: list[OSError] = []
-
-    def read() -> None:
-        left = limit
-        try:
-            while left > 0 and (chunk := os.read(descriptor, left)):
-                chunks.append(chunk)
-                left -= len(chunk)
-        except OSError as error:
-            failures.append(error)
-
-    thread = start_thread(read, "reader")
-    if thread is None:
-        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    while thread.is_alive():
-        if (left := seconds_left()) <= 0:
-            raise TimeoutError
-        thread.join(min(_SLICE, left))
-    if failures:
-        raise failures[0]
-    return b"".join(chunks)
-
-
-def is_readable(descriptor: int, seconds: float) -> bool:
-    """Wait until there is something to read; tell whether there is. Only where the system has `poll`."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))

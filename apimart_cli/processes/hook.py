@@ -15,8 +15,9 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
-from apimart_cli.processes.child import Child, as_shells_do, is_readable
+from apimart_cli.processes.child import Child, as_shells_do
 from apimart_cli.processes.descendants import starting_apart
+from apimart_cli.processes.pipes import is_readable
 from apimart_cli.processes.signals import at_ending, masked
 
 KEPT = 2000
@@ -65,8 +66,11 @@ def run_hook(command: Sequence[str], *, environment: Mapping[str, str], told: by
     def end_it() -> None:
         for process in started:
             if process.returncode is None:
-                with suppress(OSError, AttributeError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                with suppress(OSError):
+                    if hasattr(os, "killpg"):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    else:
+                        process.kill()
 
     with _Output() as output, at_ending(end_it):
 

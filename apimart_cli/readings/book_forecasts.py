@@ -34,7 +34,7 @@ from apimart_cli.words import ForecastState, Scope
 
 if TYPE_CHECKING:
     from apimart_cli.gateway.books import Query
-    from apimart_cli.ledger.books import Kept
+    from apimart_cli.ledger.books import KeptBooks
     from apimart_cli.rules.books import BooksReading
     from apimart_cli.rules.spending import Sample
 
@@ -80,7 +80,7 @@ class BookForecasts:
             for target in settings.targets()
         }
         self._changed = threading.Condition()
-        self._found: dict[tuple[str, Scope], Kept | None] = {}
+        self._found: dict[tuple[str, Scope], KeptBooks | None] = {}
         self._asked: set[tuple[str, Scope]] = set()
         self._held_up_left = seconds
         self._began = 0.0
@@ -138,7 +138,7 @@ class BookForecasts:
         """Return why the books tell no forecast of a balance; None if they were not asked for one."""
         return self._reasons.get((reading.profile, reading.scope))
 
-    def _wait_for(self, place: tuple[str, Scope]) -> "Kept | None":
+    def _wait_for(self, place: tuple[str, Scope]) -> "KeptBooks | None":
         """Wait for the books of one balance: as long as its question may take, or a moment if it is only shown."""
         now = time.monotonic()
         left = self._began + self._places[place].settings.timeout.value - now
@@ -160,7 +160,7 @@ class BookForecasts:
             for place in places:
                 self._settle((place.target.profile, place.target.scope), None)
 
-    def _settle(self, place: tuple[str, Scope], kept: "Kept | None") -> None:
+    def _settle(self, place: tuple[str, Scope], kept: "KeptBooks | None") -> None:
         with self._changed:
             self._found.setdefault(place, kept)
             self._changed.notify_all()
@@ -231,8 +231,8 @@ class BookForecasts:
                 self._changed.notify_all()
 
     def _checked(
-        self, name: tuple[str, Scope], kept: "Kept", samples: "Sequence[Sample]", zone: tzinfo
-    ) -> "Kept | None":
+        self, name: tuple[str, Scope], kept: "KeptBooks", samples: "Sequence[Sample]", zone: tzinfo
+    ) -> "KeptBooks | None":
         """Return what the books say; None if the samples of the ledger contradict it."""
         from apimart_cli.rules.books import agree
 

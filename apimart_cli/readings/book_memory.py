@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from apimart_cli.gateway.books import Query
-    from apimart_cli.ledger.books import Kept
+    from apimart_cli.ledger.books import KeptBooks
     from apimart_cli.ledger.file import Connection
     from apimart_cli.ledger.schema import Series
     from apimart_cli.rules.books import BooksReading, Usage
@@ -55,13 +55,13 @@ def question(scope: Scope, tz: str, zone: tzinfo) -> "Query":
     return Query(last_days(DAYS + 1, datetime.now(UTC), zone), tz, zone, UsageBy.DAY, scope)
 
 
-def kept_of(usage: "Usage", zone: tzinfo) -> "Kept":
+def kept_of(usage: "Usage", zone: tzinfo) -> "KeptBooks":
     """Return the spend of each day as the ledger keeps it."""
-    from apimart_cli.ledger.books import Kept
+    from apimart_cli.ledger.books import KeptBooks
     from apimart_cli.rules.books import every_day, local_day
 
     spends = [row.spent for row in every_day(usage, zone)]
-    return Kept(usage.fetched_at.timestamp(), local_day(usage.until - timedelta(seconds=1), zone), spends)
+    return KeptBooks(usage.fetched_at.timestamp(), local_day(usage.until - timedelta(seconds=1), zone), spends)
 
 
 def has_days(samples: "Sequence[Sample]") -> bool:
@@ -78,7 +78,7 @@ def has_days(samples: "Sequence[Sample]") -> bool:
 class Looked(NamedTuple):
     """What the ledger knows of the books."""
 
-    kept: "Kept | None" = None
+    kept: "KeptBooks | None" = None
     failure: str | None = None
 
 
@@ -98,7 +98,7 @@ def look_at_books(settings: Settings, series: "Series", tz: str) -> Looked:
         return Looked()
 
 
-def keep_answer(settings: Settings, series: "Series", tz: str, kept: "Kept") -> None:
+def keep_answer(settings: Settings, series: "Series", tz: str, kept: "KeptBooks") -> None:
     """Keep what the books said."""
     from apimart_cli.ledger.books import keep
 

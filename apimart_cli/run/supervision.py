@@ -1,6 +1,5 @@
 """The use case of `run`: look before, watch while the command runs, look after it."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +21,6 @@ from apimart_cli.errors import (
 from apimart_cli.output.columns import breach_in_words, doubt_in_words, duration
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import INTERRUPTED, asked_to_end
-from apimart_cli.processes.table import processes
 from apimart_cli.processes.watchdog import Watchdog
 from apimart_cli.records import STOPPED, Run
 from apimart_cli.rules.alerts import Alert
@@ -94,7 +92,6 @@ def run_guarded(options: RunOptions) -> CommandStatus:
 
     Raises the ApimartError of the first look; then the command was not started.
     """
-    _require_control()
     # Before everything else, as it forks: a process with threads cannot be copied safely.
     watchdog = _start_watchdog(options)
     try:
@@ -113,18 +110,6 @@ def run_guarded(options: RunOptions) -> CommandStatus:
     finally:
         if watchdog is not None:
             watchdog.release()
-
-
-def _require_control() -> None:
-    """Raise UsageError where we could neither find what a command has started nor signal its process group."""
-    if not hasattr(os, "killpg") and processes() is None:
-        from apimart_cli.installing import command_to_add
-
-        raise UsageError(
-            "a command cannot be guarded here: this system tells what it has started only through psutil, "
-            "which does not work",
-            f"run: {command_to_add('psutil')}",
-        )
 
 
 def _start_watchdog(options: RunOptions) -> Watchdog | None:

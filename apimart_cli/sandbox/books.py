@@ -72,7 +72,7 @@ class Charge(NamedTuple):
     completion_tokens: int
 
 
-class Booked(NamedTuple):
+class SandboxBooking(NamedTuple):
     """A sum of charges."""
 
     amount: Decimal = Decimal(0)
@@ -80,9 +80,9 @@ class Booked(NamedTuple):
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def plus(self, charge: Charge) -> "Booked":
+    def plus(self, charge: Charge) -> "SandboxBooking":
         """Return this with one more charge in it."""
-        return Booked(
+        return SandboxBooking(
             self.amount + charge.amount,
             self.requests + charge.requests,
             self.prompt_tokens + charge.prompt_tokens,
@@ -145,7 +145,7 @@ class Refused(Exception):  # noqa: N818  # an answer, not a failure of ours
         super().__init__(code)
 
 
-class Asked(NamedTuple):
+class UsageQuery(NamedTuple):
     """What a question asks for."""
 
     start: datetime
@@ -156,7 +156,7 @@ class Asked(NamedTuple):
     models: frozenset[str]
 
 
-def read(query: str) -> Asked:
+def read(query: str) -> UsageQuery:
     """Return what is asked. Raises Refused with the documented codes."""
     fields = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
     start, end = _moment(fields.get("start"), "start"), _moment(fields.get("end"), "end")
@@ -172,7 +172,7 @@ def read(query: str) -> Asked:
     models = [name for name in fields.get("model", "").split(",") if name]
     if len(models) > MOST_MODELS:
         raise Refused("too_many_models", "at most 50 models")
-    return Asked(start, end, group_by, _zone(fields.get("tz", USUAL_ZONE)), scope, frozenset(models))
+    return UsageQuery(start, end, group_by, _zone(fields.get("tz", USUAL_ZONE)), scope, frozenset(models))
 
 
 def _moment(text: str | None, name: str) -> datetime:
@@ -225,7 +225,7 @@ class Books:
             return Told(200, _body(asked, _chosen(asked, charges), is_wrong=is_wrong), {"X-Usage-Cache": "miss"})
 
 
-def _chosen(asked: Asked, charges: Iterable[Charge]) -> list[Charge]:
+def _chosen(asked: UsageQuery, charges: Iterable[Charge]) -> list[Charge]:
     return [
         charge
         for charge in charges
@@ -233,8 +233,8 @@ def _chosen(asked: Asked, charges: Iterable[Charge]) -> list[Charge]:
     ]
 
 
-def _body(asked: Asked, charges: Sequence[Charge], *, is_wrong: bool) -> str:
-    total, groups = Booked(), dict[tuple[str, str], Booked]()
+def _body(asked: UsageQuery, charges: Sequence[Charge], *, is_wrong: bool) -> str:
+    total, groups = SandboxBooking(), dict[tuple[str, str], SandboxBooking]()
     for charge in charges:
         total = total.plus(charge)
         day: date = charge.at.astimezone(asked.zone).date()
@@ -242,21 +242,21 @@ def _body(asked: Asked, charges: Sequence[Charge], *, is_wrong: bool) -> str:
             day.isoformat() if "date" in asked.group_by else "",
             charge.model if "model" in asked.group_by else "",
         )
-        groups[group] = groups.get(group, Booked()).plus(charge)
+        groups[group] = groups.get(group, SandboxBooking()).plus(charge)
     items = [] if asked.group_by == "none" else [_item(group, booked) for group, booked in sorted(groups.items())]
     if is_wrong:
         total = total._replace(amount=total.amount + 1)
     return f'{{"success":true,"data":{{"total":{{{_facts(total)}}},"items":[{",".join(items)}]}}}}'
 
 
-def _item(group: tuple[str, str], booked: Booked) -> str:
+def _item(group: tuple[str, str], booked: SandboxBooking) -> str:
     names = "".join(
         f',"{name}":{json.dumps(value)}' for name, value in zip(("date", "model"), group, strict=True) if value
     )
     return f"{{{_facts(booked)}{names}}}"
 
 
-def _facts(booked: Booked) -> str:
+def _facts(booked: SandboxBooking) -> str:
     """Return the documented fields, amounts written with all their digits (the library would make them floats)."""
     return (
         f'"amount_usd":{booked.amount:f},"credits":{booked.amount * _CREDITS:f},"requests":{booked.requests},'

@@ -16,7 +16,7 @@ from typing import Any
 
 from apimart_cli import errors
 from apimart_cli.output.json import SCHEMA
-from apimart_cli.words import BooksScope, Change, Condition, ForecastState, Outcome, Scope, Since, StoppedBy
+from apimart_cli.words import BooksScope, Change, Condition, ForecastState, Outcome, Scope, Since, StoppedBy, UsageBy
 
 FOLDER = Path(__file__).parent
 
@@ -125,15 +125,16 @@ def a_reading(always: Mapping[str, Schema], sometimes: Mapping[str, Schema] | No
 
 READING = a_reading({})
 
-_WHAT_WAS_SPENT: Mapping[str, Schema] = {
+_SPENT: Mapping[str, Schema] = {
     "spent": NUMBER,
-    "unit": TEXT,
+    "unit": {"const": "USD"},
     "since": TIME,
     "until": TIME,
     "booked_until": TIME,
+    "error": ERROR,
 }
 
-SPENT: Schema = {
+SPENT = {
     **an_object(
         {
             "profile": TEXT,
@@ -141,14 +142,33 @@ SPENT: Schema = {
             "key_id": or_null(KEY_ID),
             "host": TEXT,
             "max_spent": NUMBER,
-            "within": {"anyOf": [NUMBER, words(Since)]},
+            "within": {"oneOf": [NUMBER, words(Since)]},
             "verdict": words(Outcome),
-            **_WHAT_WAS_SPENT,
-            "error": ERROR,
+            **_SPENT,
         },
-        optional=("error", *_WHAT_WAS_SPENT),
+        optional=tuple(_SPENT),
     ),
-    "anyOf": [{"required": list(_WHAT_WAS_SPENT)}, {"required": ["error"]}],
+    "anyOf": [{"required": [name for name in _SPENT if name != "error"]}, {"required": ["error"]}],
+}
+"""What was spent, compared with a budget."""
+
+_BOOKED: Mapping[str, Schema] = {
+    "spent": NUMBER,
+    "requests": or_null(COUNT),
+    "prompt_tokens": or_null(COUNT),
+    "completion_tokens": or_null(COUNT),
+}
+
+_BOOKS: Mapping[str, Schema] = {
+    "since": TIME,
+    "until": TIME,
+    "tz": TEXT,
+    "by": words(UsageBy),
+    "unit": {"const": "USD"},
+    "fetched_at": TIME,
+    "booked_until": TIME,
+    "total": an_object(_BOOKED),
+    "rows": a_list(an_object({"day": DAY, "model": TEXT, **_BOOKED}, optional=("day", "model"))),
 }
 
 PROBLEM = an_object({"line": or_null(COUNT), "message": TEXT, "hint": or_null(TEXT), "profile": or_null(TEXT)})
@@ -209,6 +229,24 @@ SCHEMAS: Mapping[str, tuple[str, Schema]] = {
                 "forecast": FORECAST_OR_NULL,
             }
         ),
+    ),
+    "usage-1": (
+        "What was spent, by the gateway's books: a line of `apimart usage --json`.",
+        {
+            **an_object(
+                {
+                    "schema": VERSION,
+                    "profile": or_null(TEXT),
+                    "scope": words(BooksScope),
+                    "key_id": or_null(KEY_ID),
+                    "host": TEXT,
+                    **_BOOKS,
+                    "error": ERROR,
+                },
+                optional=(*_BOOKS, "error"),
+            ),
+            "anyOf": [{"required": list(_BOOKS)}, {"required": ["error"]}],
+        },
     ),
     "runs-1": ("One guarded run: a line of `apimart history runs --json`.", an_object(_RUN)),
     "report-1": (

@@ -25,6 +25,13 @@ from support.stopwatch import Stopwatch
 SECRET = "hunter2-Xy7Qw9"
 """A password. No part of it is a word."""
 
+_BODY = (
+    b'{"success":true,"remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false,'
+    b'"data":{"total":{"amount_usd":0},"items":[]}}'
+)
+EVERYTHING = ANSWER.partition(b"Content-Length")[0] + b"Content-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+"""An answer to every question: a balance, and books in which nothing was spent."""
+
 
 class Findings(list[dict[str, Any]]):
     """What `doctor --json` has found, and how it ended."""
@@ -44,6 +51,8 @@ class Findings(list[dict[str, Any]]):
         """Return what is wrong."""
         return [each["subject"] for each in self if each["condition"] == "wrong"]
 
+
+KEY_PATH = "/v1/balance"
 
 Doctor = Callable[..., Findings]
 
@@ -77,7 +86,7 @@ def ca_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
     """A gateway over TLS, vouched for by our authority."""
-    with Gateway(certified("localhost")) as server:
+    with Gateway(certified("localhost"), answer=EVERYTHING) as server:
         yield server
 
 
@@ -90,7 +99,7 @@ def to(gateway: Gateway, **more: str) -> dict[str, str]:
 
 
 def test_where_all_is_well_nothing_is_wrong(doctor: Doctor, sandbox: Sandbox, write_config: Write) -> None:
-    """Each endpoint is asked once; the balance, its unit and the clock are told."""
+    """The balance, its unit, the clock, and what the books say are told."""
     path = write_config(f'unit = "USD"\n[profiles.work]\napi_key = "{KEY}"\n')
     found = doctor("-p", "work", APIMART_BASE_URL=sandbox.url)
     assert (found.code, found.wrong) == (0, [])
@@ -108,18 +117,21 @@ def test_where_all_is_well_nothing_is_wrong(doctor: Doctor, sandbox: Sandbox, wr
         "ok of the key: HTTP 200 in N ms, a balance",
         "ok of the account: HTTP 200 in N ms, a balance",
     ]
+    [books] = found.of("books")
+    assert re.fullmatch(r"ok of the key: HTTP 200 in [0-9]+ ms, 0[.0]* USD spent in the last 24 hours", books), books
 
 
 def test_each_endpoint_is_asked_once_and_the_other_connection_sends_nothing(
     doctor: Doctor, gateway: Gateway, ca_file: Path
 ) -> None:
-    """The key travels in two questions; the connection that is only looked at stays silent."""
+    """The key travels in three questions; the connection that is only looked at stays silent."""
     found = doctor(**to(gateway, REQUESTS_CA_BUNDLE=str(ca_file)))
     gateway.settle()
     assert found.code == 0
-    assert sorted(question.split(b" HTTP")[0] for question in gateway.received) == [
+    assert sorted(re.split(rb" HTTP|\?", question)[0] for question in gateway.received) == [
         b"",
         b"GET /v1/balance",
+        b"GET /v1/usage",
         b"GET /v1/user/balance",
     ]
 
@@ -141,7 +153,18 @@ def test_every_failure_ends_as_balance_does(call: Call, doctor: Doctor, serve: S
     env = connected(serve(fault=fault))
     found = doctor("--timeout", "0.8", **env)
     assert found.code == call("balance", "--timeout", "0.8", env=env).code != 0
-    assert "endpoint" in found.wrong
+    assert {"endpoint", "books"} <= set(found.wrong)
+
+
+def test_a_command_for_the_key_is_run_once(
+    doctor: Doctor, sandbox: Sandbox, write_config: Write, tmp_path: Path
+) -> None:
+    """The endpoints and the books share what it prints."""
+    script = f"echo run >> {tmp_path}/runs; echo {KEY}"
+    write_config(f'[profiles.work]\napi_key_command = ["sh", "-c", "{script}"]\n')
+    found = doctor("-p", "work", APIMART_BASE_URL=sandbox.url)
+    assert (found.code, found.wrong) == (0, [])
+    assert (tmp_path / "runs").read_text() == "run\n"
 
 
 @pytest.mark.parametrize(
@@ -182,15 +205,62 @@ def test_settings_that_are_wrong_end_as_balance_does(
     assert {"version", "completion", "manual"} <= {each["subject"] for each in found}
 
 
-def test_an_account_that_is_missing_is_a_note(doctor: Doctor) -> None:
+def test_an_account_and_books_that_are_missing_are_notes(doctor: Doctor) -> None:
     """The key alone is looked at, and that is how `balance` ends."""
-    from support.scripted import ACCOUNT, balance, refusal
+    from support.scripted import balance, refusal
     from support.scripted import gateway as gateway_of
 
-    with gateway_of(lambda path, _key: refusal(404) if path == ACCOUNT else balance("4", "6")) as running:
+    with gateway_of(lambda path, _key: balance("4", "6") if path == KEY_PATH else refusal(404)) as running:
         found = doctor(APIMART_BASE_URL=running.url, APIMART_API_KEY=KEY)
     assert (found.code, found.wrong) == (0, [])
     assert found.of("endpoint")[1].endswith("there is none; keys can be looked at")
+    [books] = found.of("books")
+    assert re.fullmatch(r"note of the key: HTTP 404 in [0-9]+ ms, this gateway keeps no books that can be asked", books)
+
+
+@pytest.mark.parametrize(
+    ("fault", "budget", "told"),
+    [
+        (Fault.USAGE_MISSING, "", "note of the key: HTTP 404 in N ms, this gateway keeps no books that can be asked"),
+        (Fault.USAGE_MISSING, 'max_spent = 5\nwithin = "24h"\n', "wrong of the key: this gateway keeps no books that"),
+        (Fault.USAGE_UNAVAILABLE, "", "wrong of the key: the gateway cannot tell now what was spent (HTTP 503)"),
+        (Fault.USAGE_WRONG_TOTAL, "", "wrong of the key: the gateway's answer cannot be trusted: its total is not the"),
+    ],
+)
+def test_books_that_fail_are_told_and_the_balance_counts(
+    doctor: Doctor, serve: Serve, write_config: Write, fault: Fault, budget: str, told: str
+) -> None:
+    """A gateway may have none, unless a budget needs them. `balance` does not ask them: the exit code is 0."""
+    write_config(budget)
+    found = doctor(**connected(serve(fault=fault)))
+    assert (found.code, found.wrong) == (0, ["books"] if told.startswith("wrong") else [])
+    [books] = found.of("books")
+    assert re.sub("[0-9]+ ms", "N ms", books).startswith(told)
+    assert len(found.hints("books")) == 1
+
+
+def test_the_page_shows_what_it_says_of_a_gateway_without_books(call: Call, serve: Serve) -> None:
+    """Line by line, but for the milliseconds."""
+    printed = call("doctor", env=connected(serve(fault=Fault.USAGE_MISSING))).stdout
+    [example] = [each.text for each in blocks(PAGES["docs/troubleshooting.md"]) if each.text.startswith("note  books")]
+    in_words, shown = (" ".join(re.sub("[0-9]+ ms", "N ms", text).split()) for text in (example, printed))
+    assert in_words in shown
+
+
+@pytest.mark.parametrize(("scope", "whose"), [("account", "account"), ("both", "key"), ("spendable", "key")])
+def test_the_books_are_those_that_usage_would_ask(
+    doctor: Doctor, sandbox: Sandbox, write_config: Write, scope: str, whose: str
+) -> None:
+    """The account's for a profile that looks at nothing else."""
+    write_config(f'scope = "{scope}"\n')
+    [books] = doctor(**connected(sandbox)).of("books")
+    assert books.startswith(f"ok of the {whose}: HTTP 200")
+
+
+def test_without_a_key_no_books_are_asked(doctor: Doctor, sandbox: Sandbox) -> None:
+    """As no endpoint is, which is told."""
+    found = doctor(APIMART_BASE_URL=sandbox.url)
+    assert (found.code, found.of("books"), found.of("endpoint")) == (4, [], ["note not asked, as there is no key"])
 
 
 # --- the network ------------------------------------------------------------------------------------------------
@@ -200,7 +270,7 @@ def test_an_authority_that_is_not_trusted_is_named(doctor: Doctor, gateway: Gate
     """Behind a company's proxy that opens TLS: who issued the certificate, and the variable that is missing."""
     found = doctor(**to(gateway))
     gateway.settle()
-    assert (found.code, found.wrong) == (5, ["connection", "certificate", "endpoint", "endpoint"])
+    assert (found.code, found.wrong) == (5, ["connection", "certificate", "endpoint", "endpoint", "books"])
     [certificate] = found.of("certificate")
     assert re.fullmatch(r"wrong issued by trustme v[\d.]+, which is not trusted", certificate)
     assert "REQUESTS_CA_BUNDLE" in found.hints("certificate")[0]
@@ -246,7 +316,7 @@ def test_a_proxy_is_named_with_its_variable_and_without_its_password(
     assert (found.code, found.wrong) == (0, [])
     assert found.of("proxy") == [f"ok 127.0.0.1:{proxy.port}, from {variable}"]
     assert found.of("name") == []
-    assert len(proxy.questions) == 3
+    assert len(proxy.questions) == 4
 
 
 def test_a_proxy_that_is_excepted_is_told(doctor: Doctor, gateway: Gateway, ca_file: Path) -> None:

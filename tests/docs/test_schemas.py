@@ -68,6 +68,8 @@ def test_each_is_a_schema_that_the_page_links(name: str) -> None:
     [
         ("check-1", ["readings", "items"], "Fields of a balance"),
         ("check-1", [], "Fields of `check`"),
+        ("check-1", ["spent", "items"], "Fields of what was spent"),
+        ("usage-1", [], "Fields of `usage`"),
         ("error-1", ["error"], "Fields of an error"),
         ("doctor-1", [], "Fields of `doctor`"),
         ("settings-1", [], "Fields of `config show`"),
@@ -96,6 +98,9 @@ def test_what_the_commands_write_is_of_each_kind(call: Call, serve: Serve, write
         "check --min 5 --json": "check-1",
         "check --json": "check-1",
         "run --min 1 --report report.json -- true": None,
+        "usage --json": "usage-1",
+        "usage --by day,model --json": "usage-1",
+        "check --max-spent 9 --within 24h --json": "check-1",
         "history --json": "history-1",
         "history runs --json": "runs-1",
         "history --json --days x": "error-1",
@@ -114,6 +119,8 @@ def test_what_the_commands_write_is_of_each_kind(call: Call, serve: Serve, write
     failing = connected(serve(fault=Fault.UNAUTHORIZED))
     [failed] = call("balance", "--json", env=failing).stdout.splitlines()
     assert kind_of(json.loads(failed)) == "balance-1"
+    [failed] = call("usage", "--json", env=failing).stdout.splitlines()
+    assert kind_of(json.loads(failed)) == "usage-1"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def labels_of_metrics() -> dict[str, set[str]]:
     """The labels of every metric that there can be."""
     forecast = Forecast(ForecastState.OK, Decimal(7), Decimal(1), Decimal(9), Decimal(3))
     key = reading()._replace(low_below=Decimal(1), used_above=Decimal(9), forecast=forecast)
-    found = families(metric_readings([key, reading(scope=Scope.ACCOUNT)]))
+    known = metric_readings([key, reading(scope=Scope.ACCOUNT)])
+    found = families([known[0]._replace(spent={Scope.KEY: Decimal(1)}), *known[1:]])
     return {family.name: set(family.samples[0].labels) for family in found}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from apimart_cli.agents.answers import Desk
 from apimart_cli.agents.documents import error_document
-from apimart_cli.agents.kept import Answer
+from apimart_cli.agents.kept import ToolAnswer
 from apimart_cli.agents.tools import tool_of
 from apimart_cli.errors import UnavailableError
 from hostile.catalogue import BELOW, CATALOGUE, PASS, Case, http
@@ -38,7 +38,7 @@ def elsewhere() -> Iterator[FaultServer]:
         yield server
 
 
-def _ask(desk: Desk, name: str, arguments: Mapping[str, str]) -> Answer:
+def _ask(desk: Desk, name: str, arguments: Mapping[str, str]) -> ToolAnswer:
     answer = desk.answer(name, arguments)
     jsonschema.validate(answer.document, tool_of(name).output)
     assert find_key(json.dumps(answer.document), KEY) == []

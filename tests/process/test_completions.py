@@ -139,7 +139,8 @@ def test_tab_completes(spawn: Spawn, shell_environment: Mapping[str, str], shell
 
 
 COMMANDS = (
-    "balance check watch run usage history statusline nagios exporter mcp login logout profiles config sandbox help"
+    "balance check watch run usage history statusline nagios exporter mcp login logout profiles config doctor alert "
+    "sandbox help"
 )
 
 OFFERS = [

@@ -213,5 +213,5 @@ def test_the_sandbox_that_is_used_from_outside_leaves_writing_alone(run: Run) ->
     """The lines that it prints say nothing of it: they are pasted into a shell that goes on after it."""
     inside = run("sandbox", "--", "sh", "-c", "env | grep ^APIMART_")
     assert {line.split("=")[0] for line in inside.stdout.splitlines()} == {
-        "APIMART_API_KEY", "APIMART_BASE_URL", "APIMART_HISTORY", "APIMART_RECORD", "APIMART_SANDBOX",
+        "APIMART_API_KEY", "APIMART_BASE_URL", "APIMART_BOOKS", "APIMART_HISTORY", "APIMART_RECORD", "APIMART_SANDBOX",
     }  # fmt: skip

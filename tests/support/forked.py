@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -59,6 +60,8 @@ class Forks:
         self.command = command
         self._folder = tempfile.TemporaryDirectory(prefix="apimart-forks-")
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        self._guard = threading.Lock()
+        """Held while a server starts: tests start commands from several threads."""
 
     def close(self) -> None:
         """End the servers."""
@@ -131,18 +134,23 @@ class Forks:
 
     def _server(self, *, record: str) -> str:
         path = f"{self._folder.name}/{'nothing' if record == '0' else 'records'}"
-        if path not in self._servers:
-            self._servers[path] = subprocess.Popen(
-                [sys.executable, "-P", str(TESTS / "support" / "fork_server.py"), path],
-                env={**_USUAL, "APIMART_RECORD": record},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd="/",
-            )
-            output = self._servers[path].stdout
-            assert output is not None
-            assert output.readline() == b"ready\n"
+        with self._guard:
+            if path not in self._servers:
+                self._servers[path] = self._started_server(path, record)
         return path
+
+    @staticmethod
+    def _started_server(path: str, record: str) -> "subprocess.Popen[bytes]":
+        server = subprocess.Popen(
+            [sys.executable, "-P", str(TESTS / "support" / "fork_server.py"), path],
+            env={**_USUAL, "APIMART_RECORD": record},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+        )
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        return server
 
 
 OTHERWISE = """

@@ -35,8 +35,9 @@ _MARKS = {
     "exists": "path-1",
     "problems": "config-check-1",
     "source": "export-1",
+    "host": "usage-1",
 }
-"""A field that only documents of this kind have."""
+"""A field that documents of this kind have, and none that stand after them here."""
 
 _OF_OTHERS = {"text", "event"}
 """Fields of documents that have no schema: what `statusline --preset json` writes, and what an alert is told."""
@@ -44,12 +45,12 @@ _OF_OTHERS = {"text", "event"}
 
 def kind_of(document: object) -> str | None:
     """Return the name of the schema for a document of ours; None for any other."""
-    if not isinstance(document, dict) or document.get("schema") != 1:
+    if not isinstance(document, dict) or document.get("schema") != 1 or _OF_OTHERS & document.keys():
         return None
     for mark, name in _MARKS.items():
         if mark in document:
             return name
-    if "scope" not in document or _OF_OTHERS & document.keys():
+    if "scope" not in document:
         return None
     return "error-1" if document["profile"] is None and "key_id" not in document else "balance-1"
 

@@ -10,6 +10,7 @@ import functools
 import os
 import runpy
 import select
+import shutil
 import signal
 import stat
 import subprocess  # with `selectors`, which keep what they need
@@ -109,7 +110,7 @@ def ignore_groups() -> None:
 
 runpy.run_path(str(Path(__file__).parent.parent / "guard" / "sitecustomize.py"))
 # Libraries of others that decide by `sys.platform` what to import. On another system they import something else there.
-for library in ("platformdirs.unix", "psutil", "uuid", "filelock", "getpass"):
+for library in ("platformdirs.unix", "psutil", "uuid", "filelock", "getpass", "zoneinfo"):
     with suppress(ImportError):
         __import__(library)
 # What has another implementation on another system keeps what it needs: to wait for a process, and to lock a file.
@@ -122,4 +123,6 @@ for each in ("chmod", "link", "listdir", "mkdir", "open", "readlink", "rename", 
     without_descriptors_of_folders(each)
 select_sockets_only()
 ignore_groups()
+# It has looked at `os.supports_dir_fd` when it was imported.
+shutil._use_fd_functions = False  # type: ignore[attr-defined]  # private
 sys.platform = "elsewhere"

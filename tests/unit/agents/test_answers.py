@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from apimart_cli.agents.answers import Desk
-from apimart_cli.agents.kept import MOST_QUESTIONS, Answer
+from apimart_cli.agents.kept import MOST_QUESTIONS, ToolAnswer
 from apimart_cli.agents.tools import tool_of
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
@@ -30,7 +30,7 @@ def _connected(gateway: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     return gateway
 
 
-def _ask(desk: Desk, name: str, **arguments: object) -> Answer:
+def _ask(desk: Desk, name: str, **arguments: object) -> ToolAnswer:
     answer = desk.answer(name, arguments)
     jsonschema.validate(answer.document, tool_of(name).output)
     return answer

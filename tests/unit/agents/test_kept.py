@@ -2,7 +2,7 @@
 
 import pytest
 
-from apimart_cli.agents.kept import MOST_KEPT, MOST_QUESTIONS, WINDOW, Allowance, Answer, Kept
+from apimart_cli.agents.kept import MOST_KEPT, MOST_QUESTIONS, WINDOW, Allowance, KeptAnswers, ToolAnswer
 from apimart_cli.rules.pace import Moment
 
 START = Moment(1000.0, 1_800_000_000.0)
@@ -30,10 +30,10 @@ def test_a_call_with_two_questions_counts_twice_or_not_at_all() -> None:
 
 def test_the_last_answer_tells_its_age() -> None:
     """The later of two stands, also where it came first; a question that was never asked has none."""
-    kept = Kept()
-    kept.keep(("get_balance", "work"), Answer({"remain": "2", "age_seconds": 0}), START.after(10))
-    kept.keep(("get_balance", "work"), Answer({"remain": "1", "age_seconds": 0}), START)
-    assert kept.last(("get_balance", "work"), START.after(35)) == Answer({"remain": "2", "age_seconds": 25})
+    kept = KeptAnswers()
+    kept.keep(("get_balance", "work"), ToolAnswer({"remain": "2", "age_seconds": 0}), START.after(10))
+    kept.keep(("get_balance", "work"), ToolAnswer({"remain": "1", "age_seconds": 0}), START)
+    assert kept.last(("get_balance", "work"), START.after(35)) == ToolAnswer({"remain": "2", "age_seconds": 25})
     assert kept.last(("get_balance", "home"), START) is None
 
 
@@ -48,15 +48,15 @@ def test_the_last_answer_tells_its_age() -> None:
 )
 def test_an_age_is_never_told_too_small(now: Moment, age: int) -> None:
     """Of two clocks the one that has gone on longer counts, and a kept answer is never 0 seconds old."""
-    kept = Kept()
-    kept.keep(("q",), Answer({}, is_error=True), START)
-    assert kept.last(("q",), now) == Answer({"age_seconds": age}, is_error=True)
+    kept = KeptAnswers()
+    kept.keep(("q",), ToolAnswer({}, is_error=True), START)
+    assert kept.last(("q",), now) == ToolAnswer({"age_seconds": age}, is_error=True)
 
 
 def test_no_more_answers_are_kept_than_there_is_room_for() -> None:
     """What was kept longest ago goes."""
-    kept = Kept()
+    kept = KeptAnswers()
     for number in range(MOST_KEPT + 1):
-        kept.keep((number,), Answer({}), START.after(number))
+        kept.keep((number,), ToolAnswer({}), START.after(number))
     assert kept.last((0,), START.after(100)) is None
     assert kept.last((1,), START.after(100)) is not None

@@ -11,7 +11,7 @@ import pytest
 from apimart_cli.ledger.books import (
     LASTS,
     MOST_ROWS,
-    Kept,
+    KeptBooks,
     clear_books,
     failed_with,
     floor_of,
@@ -28,7 +28,7 @@ from apimart_cli.words import Scope
 from support.ledger import OTHER, WORK
 
 NOW = 1_796_000_000.0
-ANSWER = Kept(NOW, date(2026, 11, 20), [Decimal("0"), Decimal("1.50"), Decimal("0.000001")])
+ANSWER = KeptBooks(NOW, date(2026, 11, 20), [Decimal("0"), Decimal("1.50"), Decimal("0.000001")])
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """The lines of `doctor`: broken between words, coloured where that is wanted, and harmless."""
 
 from apimart_cli.output.doctor import render_findings
-from apimart_cli.records import Finding
+from apimart_cli.records import DoctorFinding
 from apimart_cli.screen.writing import Screen
 
-NOTE = Finding.note("unit", "not known", "the gateway does not tell it; if it is dollars: apimart config set unit USD")
+NOTE = DoctorFinding.note(
+    "unit", "not known", "the gateway does not tell it; if it is dollars: apimart config set unit USD"
+)
 
 
 def test_a_finding_has_its_hint_below_it() -> None:
@@ -19,7 +21,9 @@ def test_a_finding_has_its_hint_below_it() -> None:
 
 def test_a_narrow_terminal_gets_narrower_lines() -> None:
     """A word that is longer stays whole."""
-    lines = render_findings([NOTE, Finding.ok("ledger", "/a/long/path/of/a/ledger.db")], Screen(width=20)).splitlines()
+    lines = render_findings(
+        [NOTE, DoctorFinding.ok("ledger", "/a/long/path/of/a/ledger.db")], Screen(width=20)
+    ).splitlines()
     assert [line for line in lines if len(line) > 20] == ["      /a/long/path/of/a/ledger.db"]
 
 
@@ -32,5 +36,5 @@ def test_the_condition_alone_is_coloured() -> None:
 
 def test_foreign_text_is_harmless() -> None:
     """No cursor moves, no line begins, and nothing looks like a key."""
-    shown = render_findings([Finding.ok("certificate", "by \x1b[2J\nwrong: x sk-abcdefgh12345678")], Screen())
+    shown = render_findings([DoctorFinding.ok("certificate", "by \x1b[2J\nwrong: x sk-abcdefgh12345678")], Screen())
     assert shown == "ok    certificate: by \\x1b[2J\\x0awrong: x sk-...\n"
