@@ -37,6 +37,13 @@ GUARDED["give_the_ledger_time"]()
 
 json.loads = held_where_tests_parse(json.loads)
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep this process on loopback, too, unless coverage is measured: see the guard."""
+    if not config.pluginmanager.hasplugin("_cov"):
+        GUARDED["stay_on_loopback"]()
+
+
 # Ledgers are written thousands of times: no test waits for a disk where there is room in memory for all their files.
 _MEMORY = Path("/dev/shm")
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2**30:

@@ -66,7 +66,17 @@ def give_the_ledger_time() -> None:
     sys.meta_path.insert(0, Patience)
 
 
-sys.addaudithook(refuse_other_hosts)
+def stay_on_loopback() -> None:
+    """Refuse every other host from now on, in this process.
+
+    Not where coverage is measured: CPython 3.11 calls the hook inside `sys.settrace`, and a thread that starts
+    meanwhile dies of "Cannot install a trace function while another trace function is being installed".
+    """
+    sys.addaudithook(refuse_other_hosts)
+
+
+if __name__ == "sitecustomize" and "COVERAGE_PROCESS_START" not in os.environ:
+    stay_on_loopback()
 # Most processes record nothing. A test of the time allowed names the variable (`usual_patience`).
 if os.environ.get("APIMART_RECORD") != "0" and "USUAL_PATIENCE" not in os.environ:
     give_the_ledger_time()
