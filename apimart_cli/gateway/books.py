@@ -41,7 +41,7 @@ from apimart_cli.gateway.refusals import (
 )
 from apimart_cli.gateway.transport import Inspection
 from apimart_cli.keys.key import ApiKey, Redactor
-from apimart_cli.rules.books import Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
+from apimart_cli.rules.books import UNIT, Booked, BooksReading, Period, Usage, contradiction, days_of, pieces, together
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.target import Target
 from apimart_cli.text import quote
@@ -65,6 +65,11 @@ _CREDITS_SLACK = Decimal("0.00002")
 """Both are rounded to six places, and one of them is ten times as large."""
 
 _NO_BOOKS_HINT = "what is left can be asked all the same: apimart balance; what was read before: apimart history"
+
+_CODES_OF_SUCCESS = frozenset({"0", "200", "success", "ok"})
+"""What gateways of this family write into `code` beside an answer that is none of a failure."""
+
+_SIGNS_OF_MORE = ("has_more", "partial", "truncated")
 
 _REFUSALS = {
     "invalid_start": ("the gateway does not take the beginning of this period", "begin later, with --since"),
@@ -231,7 +236,7 @@ def interpret_books(answer: Answer, *, query: Query, redactor: Redactor, fetched
         tuple(_quoted(rows, redactor)),
         fetched_at,
         was_kept=(answer.usage_cache or "").strip().lower() == "hit",
-        skew=_skew(answer.date, fetched_at),
+        skew=None if answer.date is None else _skew(answer.date, fetched_at),
     )
 
 
@@ -253,12 +258,29 @@ def _parts_of(answer: Answer, redactor: Redactor) -> tuple[Mapping[str, Any], Se
     data = required(fields, "data")
     if not isinstance(data, Mapping):
         reject(f"`data` is {described(data, redactor)}, not an object")
+    if data.get("error") not in NO_ERROR:
+        reject(f"there is an error in it{words_of_error(data, redactor)}")
+    for holder in (fields, data):
+        _refuse_doubt(holder, redactor)
     total, items = required(data, "total"), required(data, "items")
     if not isinstance(total, Mapping):
         reject(f"`total` is {described(total, redactor)}, not an object")
     if not isinstance(items, list):
         reject(f"`items` is {described(items, redactor)}, not a list")
     return total, items
+
+
+def _refuse_doubt(fields: Mapping[str, Any], redactor: Redactor) -> None:
+    """Raise BadResponseError where an answer says of itself that it failed, is not whole, or counts in other money."""
+    code = fields.get("code")
+    if code is not None and str(code).lower() not in _CODES_OF_SUCCESS:
+        reject(f"`code` is {described(code, redactor)}, which is no success")
+    for name in _SIGNS_OF_MORE:
+        if fields.get(name) not in (None, False):
+            reject(f"`{name}` says that this is not all")
+    currency = fields.get("currency")
+    if currency is not None and str(currency).upper() != UNIT:
+        reject(f"`currency` is {described(currency, redactor)}, not {UNIT}")
 
 
 def _code(fields: Mapping[str, Any]) -> str:
@@ -330,12 +352,12 @@ def _quoted(rows: Sequence[Booked], redactor: Redactor) -> Iterator[Booked]:
     return (row if row.model is None else row._replace(model=names[row.model]) for row in rows)
 
 
-def _skew(date_of_answer: str | None, fetched_at: datetime) -> timedelta | None:
-    """Return by how much the clock of what answered is ahead of ours."""
-    if date_of_answer is None or len(date_of_answer) > MAX_DATE_LENGTH:
-        return None
+def _skew(date_of_answer: str, fetched_at: datetime) -> timedelta:
+    """Return by how much the clock of what answered is ahead of ours; a date that cannot be read is ahead of all."""
+    if len(date_of_answer) > MAX_DATE_LENGTH:
+        return timedelta.max
     try:
         moment = parsedate_to_datetime(date_of_answer)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - fetched_at
-    except (ValueError, OverflowError):
-        return None
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return timedelta.max

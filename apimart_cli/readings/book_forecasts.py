@@ -212,6 +212,13 @@ class BookForecasts:
                 self._settle(name, None)
                 keep_failure(place.settings, reading, tz)
             return
+        from apimart_cli.rules.books import MOST_SKEW
+
+        if reading.usage.skew is not None and abs(reading.usage.skew) > MOST_SKEW:
+            self._reasons[name] = "the gateway's clock and that of this machine differ by more than five minutes"
+            with self._written():
+                self._settle(name, None)
+            return
         kept = kept_of(reading.usage, zone)
         series = Series(reading.key_id, reading.host, reading.scope)
         with self._written():

@@ -12,6 +12,9 @@ from apimart_cli.rules.books import MOST_SKEW, BooksReading, Period, Usage, cont
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.words import Outcome, Since
 
+LEAST_SKEW = timedelta(seconds=5)
+"""The two clocks may always differ by this: a `Date` has whole seconds, and an answer takes some."""
+
 _HINT = "try again later; --debug tells what was answered"
 
 
@@ -64,6 +67,15 @@ def spent_of(usage: Usage) -> Decimal:
         return max(usage.total.spent, sum((row.spent for row in usage.rows), Decimal(0)))
 
 
+def _most_skew(usage: Usage) -> timedelta:
+    """Return by how much the two clocks may differ: for a short time less, or the gateway's time would be another."""
+    return min(MOST_SKEW, max(LEAST_SKEW, (usage.until - usage.since) / 10))
+
+
+def _in_words(duration: timedelta) -> str:
+    return "five minutes" if duration == MOST_SKEW else f"{duration.total_seconds():.0f} seconds"
+
+
 def _proved(reading: BooksReading) -> BooksReading:
     """Return the reading, or a failure where it is no proof: without parts, in contradiction, or of another time."""
     usage = reading.usage
@@ -72,8 +84,8 @@ def _proved(reading: BooksReading) -> BooksReading:
     fault = contradiction(usage.total, usage.rows, days=None)
     if not usage.by.has_model:
         fault = "it has no parts that its total could be held against"
-    elif usage.skew is not None and abs(usage.skew) > MOST_SKEW:
-        fault = "the gateway's clock and that of this machine differ by more than five minutes"
+    elif usage.skew is not None and abs(usage.skew) > _most_skew(usage):
+        fault = f"the gateway's clock and that of this machine differ by more than {_in_words(_most_skew(usage))}"
     return (
         reading
         if fault is None

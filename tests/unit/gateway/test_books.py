@@ -133,7 +133,7 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
     usage = understand(body(item()), usage_cache="HIT", date="Fri, 18 Sep 2026 12:00:30 GMT")
     assert (usage.was_kept, usage.lag, usage.skew) == (True, timedelta(minutes=2), timedelta(seconds=30))
     for nonsense in ("yesterday", "x" * 1000, "Fri, 99 Sep 2026 12:00:30 GMT"):
-        assert understand(body(item()), date=nonsense).skew is None
+        assert understand(body(item()), date=nonsense).skew == timedelta.max, "a date that nothing agrees with"
 
 
 # --- what proves nothing ----------------------------------------------------------------------------------------------
@@ -147,6 +147,16 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         ("<html>", "it is not JSON"),
         ("{}", "`data` is missing"),
         ('{"data":[]}', "`data` is a list, not an object"),
+        (body(item(), code='"usage_unavailable"'), '`code` is the string "usage_unavailable", which is no success'),
+        (body(item(), code="503"), "`code` is the number 503, which is no success"),
+        (body(item(), has_more="true"), "`has_more` says that this is not all"),
+        (body(item(), currency='"CNY"'), '`currency` is the string "CNY", not USD'),
+        (
+            '{"data":{"error":{"code":"usage_unavailable"},"total":{"amount_usd":0},"items":[]}}',
+            "there is an error in it",
+        ),
+        ('{"data":{"code":401,"total":{"amount_usd":0},"items":[]}}', "`code` is the number 401, which is no success"),
+        ('{"data":{"partial":true,"total":{"amount_usd":0},"items":[]}}', "`partial` says that this is not all"),
         ('{"data":{"items":[]}}', "`total` is missing"),
         ('{"data":{"total":{"amount_usd":0}}}', "`items` is missing"),
         ('{"data":{"total":{"amount_usd":0},"items":null}}', "`items` is null, not a list"),

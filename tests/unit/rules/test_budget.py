@@ -103,6 +103,11 @@ def test_what_is_no_proof_never_passes(result: Usage, words: str) -> None:
 
 def test_a_clock_that_differs_a_little_is_no_matter() -> None:
     """Five minutes, either way, or not told."""
+    for within, skew in ((timedelta(minutes=1), timedelta(seconds=6)), (timedelta(minutes=20), timedelta(minutes=2))):
+        short = usage("1", skew=skew)._replace(since=NOW - within, until=NOW)
+        assert judge_spend(reading(short), FIVE).outcome is Outcome.PASS
+        late = short._replace(skew=-skew - timedelta(seconds=1))
+        assert judge_spend(reading(late), FIVE).outcome is Outcome.ERROR, "the gateway's time would be another one"
     for skew in (None, timedelta(minutes=5), -timedelta(minutes=5)):
         assert judge_spend(reading(usage("1", skew=skew)), FIVE).outcome is Outcome.PASS
 
