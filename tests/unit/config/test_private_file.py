@@ -137,8 +137,9 @@ def test_a_file_without_permission_is_named_with_the_reason(path: Path, monkeypa
     def refuse(*_arguments: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("apimart_cli.replacing.os.open", refuse)
-    assert _refusal(path).message == f"cannot read {path}: Permission denied"
+    with monkeypatch.context() as patched:
+        patched.setattr("apimart_cli.replacing.os.open", refuse)
+        assert _refusal(path).message == f"cannot read {path}: Permission denied"
 
 
 def test_a_path_that_no_file_can_have_is_refused() -> None:
@@ -152,8 +153,9 @@ def test_an_error_of_the_system_without_words_is_told_by_its_own(path: Path, mon
     def refuse(*_arguments: object) -> int:
         raise OSError("no words")
 
-    monkeypatch.setattr("apimart_cli.replacing.os.open", refuse)
-    assert _refusal(path).message == f"cannot read {path}: no words"
+    with monkeypatch.context() as patched:
+        patched.setattr("apimart_cli.replacing.os.open", refuse)
+        assert _refusal(path).message == f"cannot read {path}: no words"
 
 
 def _folder(path: Path) -> None:
