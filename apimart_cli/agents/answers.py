@@ -198,7 +198,7 @@ def _now() -> Moment:
 
 def _settings(arguments: Mapping[str, str], default_scope: ScopeChoice | None) -> Settings:
     """Return the settings of the one profile that a call is about."""
-    # Whose books are asked is another question.
+    # For the books, the scope is read elsewhere: it has other words.
     scope = None if default_scope is None else arguments.get("scope")
     options = Options(
         profiles=(arguments["profile"],) if "profile" in arguments else (),

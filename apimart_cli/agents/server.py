@@ -156,7 +156,7 @@ class _Wire:
         return text
 
     async def write(self, text: str) -> None:
-        """Write lines; where nobody reads them any more, drop them."""
+        """Write lines, or drop them if the client has gone."""
         try:
             await _in_thread(lambda: self._put(text.encode("utf-8", "backslashreplace")))
         except (BrokenPipeError, ConnectionResetError):

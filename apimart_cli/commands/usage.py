@@ -34,7 +34,7 @@ app = new_app()
 
 
 class BooksOptions(NamedTuple):
-    """Whose books are asked, with which key."""
+    """The books to ask, and the key to ask with."""
 
     api_key: ApiKey = None
     api_key_file: ApiKeyFile = None

@@ -148,8 +148,8 @@ def _row(judged: "Judged | JudgedSpend") -> Sequence[str]:
 
 
 def _row_of_spend(judged: "JudgedSpend") -> Sequence[str]:
-    from apimart_cli.output.spent import UNIT
     from apimart_cli.output.spent import required as required_of_spend
+    from apimart_cli.rules.books import UNIT
 
     spent = "-" if judged.spent is None else f"{plain(judged.spent)}{_unit(UNIT)} spent"
     return code(quote(judged.reading.name)), "-", spent, markdown(required_of_spend(judged.budget)), _verdict(judged)

@@ -6,12 +6,10 @@ from typing import Any
 
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.output import plain, with_unit
+from apimart_cli.rules.books import UNIT
 from apimart_cli.rules.budget import Budget, JudgedSpend
 from apimart_cli.text import iso_time
 from apimart_cli.words import Since
-
-UNIT = "USD"
-"""The unit of the books, whatever the unit of the balance is."""
 
 _MOST_HOURS = 48
 """More hours than this are shown in days, if these are whole ones."""

@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from html import escape
 
 from apimart_cli.output import plain
-from apimart_cli.output.usage import UNIT, facts, rows_of, share_of
-from apimart_cli.rules.books import Booked, BooksReading, Usage, every_day, grouped
+from apimart_cli.output.usage import facts, rows_of, share_of
+from apimart_cli.rules.books import UNIT, Booked, BooksReading, Usage, every_day, grouped
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.text import visible
 from apimart_cli.words import UsageBy

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from apimart_cli.rules.books import BooksReading
     from apimart_cli.rules.spending import Sample
 
-UNIT = "USD"
-"""The unit of the books."""
-
 SHOWN_SECONDS = 0.5
 """Most seconds, in all, for which the books hold up answers that have arrived and do not depend on them."""
 
@@ -272,5 +269,7 @@ def _books(profiles: Sequence[Settings], use: Use) -> BookForecasts | None:
 
 def _may_be_dollars(settings: Settings, use: Use) -> bool:
     """Tell whether the configured unit allows book forecasts: USD does, no unit does if they are only shown."""
+    from apimart_cli.rules.books import UNIT
+
     unit = settings.unit.value
     return unit == UNIT or (unit is None and use is Use.SHOWN)

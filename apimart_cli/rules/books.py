@@ -34,7 +34,7 @@ LAG = timedelta(minutes=1)
 """So late the books may be, and as late again where they kept the answer to the same question."""
 
 UNIT = "USD"
-"""What the books count in."""
+"""The unit of the books, whatever the unit of the balance is."""
 
 MOST_SKEW = timedelta(minutes=5)
 """By so much the gateway's clock and ours may differ where a verdict is about a time."""

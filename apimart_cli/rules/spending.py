@@ -29,11 +29,6 @@ SAME = Decimal("0.000001")
 SAME_PART = Decimal("1e-14")
 """Amounts that differ by no more than SAME, or by no more than this share of them, are equal: gateways use floats."""
 
-SAME = Decimal("0.000001")
-
-SAME_PART = Decimal("1e-14")
-"""Amounts that differ by no more than SAME, or by no more than this share of them, are equal: gateways use floats."""
-
 _NO_TIME = timedelta(0)
 
 _MICROSECOND = timedelta(microseconds=1)
