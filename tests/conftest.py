@@ -123,13 +123,13 @@ def environment(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture
 def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger is given up after a quarter of a second, as it is for users, here and in processes under test.
+    """The ledger is given up after a quarter of a second and the books after half of one, as they are for users.
 
-    Everywhere else it has all the time it needs (`give_the_ledger_time`): what is not written in time is dropped, and a
+    Everywhere else both have all the time they need (`give_the_ledger_time`): what comes too late is dropped, and a
     busy machine may need longer.
     """
     from apimart_cli.ledger import file, recall, runs, schema, store
-    from apimart_cli.readings import alerting, forecasts
+    from apimart_cli.readings import alerting, book_forecasts, book_memory, forecasts
 
     environment["USUAL_PATIENCE"] = "1"
     usual: Mapping[str, float] = GUARDED["USUAL"]
@@ -139,7 +139,9 @@ def usual_patience(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(function.__kwdefaults__, "seconds", usual[schema.__name__])
     monkeypatch.setattr(forecasts, "HELD_UP_SECONDS", usual[forecasts.__name__])
     monkeypatch.setitem(forecasts.record.__kwdefaults__, "seconds", usual[forecasts.__name__])
-    monkeypatch.setattr(alerting, "LEDGER_SECONDS", usual[alerting.__name__])
+    for module in (alerting, book_memory):
+        monkeypatch.setattr(module, "LEDGER_SECONDS", usual[module.__name__])
+    monkeypatch.setitem(book_forecasts.BookForecasts.__init__.__kwdefaults__, "seconds", usual[book_forecasts.__name__])
 
 
 def _installed() -> str:

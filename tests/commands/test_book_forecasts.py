@@ -208,6 +208,7 @@ def test_which_days_count(call: Call, env: dict[str, str], days: int, per_day: d
         assert call("check", "--min-runway", "4d", "--scope", "key", "--unit", "USD", env=at(server, env)).code == code
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_balance_waits_half_a_second_at_most(call: Call, env: dict[str, str]) -> None:
     """Then it is shown without; the gate waits for as long as its time limit."""
     with gateway(answering(lambda path: spent(path, delay=2.0))) as server:

@@ -13,8 +13,10 @@ ALLOWANCES = {
     "apimart_cli.ledger.schema": "ALLOWED_SECONDS",
     "apimart_cli.readings.forecasts": "HELD_UP_SECONDS",
     "apimart_cli.readings.alerting": "LEDGER_SECONDS",
+    "apimart_cli.readings.book_memory": "LEDGER_SECONDS",
+    "apimart_cli.readings.book_forecasts": "SHOWN_SECONDS",
 }
-"""Where the quarters of a second stand after which the ledger is given up."""
+"""Where the quarters of a second stand after which the ledger is given up, and the half for what only books can say."""
 
 PATIENCE = 10.0
 """Seconds that it may take instead: a busy machine needs longer than a quarter of one to write a reading."""
@@ -56,6 +58,8 @@ class Patience:
             setattr(module, ALLOWANCES[name], PATIENCE)
             if name == "apimart_cli.readings.forecasts":
                 module.record.__kwdefaults__["seconds"] = PATIENCE
+            if name == "apimart_cli.readings.book_forecasts":
+                module.BookForecasts.__init__.__kwdefaults__["seconds"] = PATIENCE
 
         spec.loader.exec_module = load_and_change
         return spec
