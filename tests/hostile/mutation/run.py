@@ -37,7 +37,7 @@ def main() -> int:
     """Run mutmut and hold its survivors against the list."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for name in ("apimart_cli", "tests"):
+        for name in ("apimart_cli", "tests", "docs"):
             shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", work)
         subprocess.run([sys.executable, "-m", "mutmut", "run"], cwd=work, check=True)
