@@ -93,7 +93,7 @@ def run() -> "NoReturn":
         os._exit(0)
     try:
         from apimart_cli.cli import main
-        from apimart_cli.processes.descendants import claim_process
+        from apimart_cli.processes import claim_process
 
         claim_process()
         code = main(sys.argv[1:])

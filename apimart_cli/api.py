@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal
 
+from apimart_cli.choices import BooksScope, UsageBy
 from apimart_cli.errors import ApimartError, UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.rules.balance import Balance, spendable
 from apimart_cli.target import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Target, check_timeout, parse_base_url
-from apimart_cli.words import BooksScope, Scope, ScopeChoice, UsageBy
+from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.rules.books import Period, Usage

@@ -23,6 +23,8 @@ from apimart_cli.text import visible
 if TYPE_CHECKING:
     from decimal import Decimal
 
+ANSWER_HINT = "try again later: something between here and the gateway, or the gateway itself, answered wrongly"
+
 
 class ExitCode(IntEnum):
     """What the process tells its caller. Public API: a value never changes its meaning."""
@@ -186,6 +188,11 @@ class OutputError(ApimartError):
     """The answer is known but could not be written."""
 
     code = "output"
+
+
+def untrustworthy(what: str) -> BadResponseError:
+    """Return the error for an answer that proves nothing, with what is wrong about it."""
+    return BadResponseError(f"the gateway's answer cannot be trusted: {what}", ANSWER_HINT)
 
 
 def bug(error: BaseException) -> ApimartError:

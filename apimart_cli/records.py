@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from apimart_cli.errors import ApimartError, ConfigError
-from apimart_cli.words import Condition, StoppedBy
+from apimart_cli.words import StoppedBy
+
+
+class Condition(StrEnum):
+    """What `doctor` says of each thing that it has looked at."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It works, and there is something to know."""
+    WRONG = "wrong"
+
 
 STOPPED = 124
 """The status of `run` when a limit was reached, as of GNU timeout."""

@@ -75,7 +75,8 @@ def start_refresh(found: FoundStatus, options: Options, now: datetime) -> FoundS
 
 def refresh(settings: Settings, path: Path) -> None:
     """Ask, record the answer, and note in the ledger how that went. Raises LedgerError if that fails."""
-    from apimart_cli.readings.take import Tells, take_readings
+    from apimart_cli.readings import Tells
+    from apimart_cli.readings.take import take_readings
 
     readings: list[Reading] = []
     error: ApimartError | None
@@ -182,7 +183,7 @@ def _forecast(seen: "Sequence[Recalled]") -> "Forecast | None":
 def _start(settings: Settings, options: Options, now: datetime) -> Note:
     import shlex
 
-    from apimart_cli.config.key import environment_without_keys
+    from apimart_cli.config.held_keys import environment_without_keys
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.refreshes import claim, look
     from apimart_cli.processes.hook import start_detached

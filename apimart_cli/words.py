@@ -1,4 +1,7 @@
-"""Words: the choices that a command line, a config file or a document spells out, each declared here. Pure."""
+"""Words: the choices that command lines, config files and documents of most commands spell out. Pure.
+
+A choice of a single command stands with what it chooses: every command loads this file.
+"""
 
 from enum import StrEnum
 
@@ -29,31 +32,6 @@ class ScopeChoice(StrEnum):
         return (Scope.KEY, Scope.ACCOUNT) if is_of_both else (Scope(self.value),)
 
 
-class BooksScope(StrEnum):
-    """Whose books are asked: what `usage --scope` takes."""
-
-    KEY = Scope.KEY.value
-    ACCOUNT = Scope.ACCOUNT.value
-
-
-class UsageBy(StrEnum):
-    """What `usage --by` takes: what spend is told by."""
-
-    MODEL = "model"
-    DAY = "day"
-    DAY_MODEL = "day,model"
-
-    @property
-    def has_day(self) -> bool:
-        """Whether each part is of one day."""
-        return self is not UsageBy.MODEL
-
-    @property
-    def has_model(self) -> bool:
-        """Whether each part is of one model."""
-        return self is not UsageBy.DAY
-
-
 class OutputFormat(StrEnum):
     """How an answer is written."""
 
@@ -73,58 +51,11 @@ class OutputFormat(StrEnum):
         return self is OutputFormat.GITHUB
 
 
-class ReadingsFormat(StrEnum):
-    """What `--output` of a command that shows balances takes: the formats that have `readings`."""
-
-    TABLE = OutputFormat.TABLE.value
-    JSON = OutputFormat.JSON.value
-    VALUE = OutputFormat.VALUE.value
-    PROMETHEUS = OutputFormat.PROMETHEUS.value
-
-
-class VerdictFormat(StrEnum):
-    """What `--output` of a command that judges balances takes: the formats that have `checked`."""
-
-    TABLE = OutputFormat.TABLE.value
-    JSON = OutputFormat.JSON.value
-    VALUE = OutputFormat.VALUE.value
-    GITHUB = OutputFormat.GITHUB.value
-    DOTENV = OutputFormat.DOTENV.value
-
-
 class Since(StrEnum):
     """What `--within` takes beside a duration: from when on spend counts."""
 
     TODAY = "today"
     MONTH = "month"
-
-
-class UsageFormat(StrEnum):
-    """What `usage --output` takes."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    HTML = "html"
-    """A page for people who do not use terminals."""
-
-
-class Preset(StrEnum):
-    """What `statusline` writes its line for."""
-
-    PLAIN = "plain"
-    TMUX = "tmux"
-    WAYBAR = "waybar"
-    STARSHIP = "starship"
-    CLAUDE = "claude"
-    JSON = "json"
-
-
-class SettingsFormat(StrEnum):
-    """How settings and profiles are written."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class Outcome(StrEnum):
@@ -150,23 +81,6 @@ class OnNoForecast(StrEnum):
 
     PASS = "pass"  # noqa: S105  # a choice, not a password
     FAIL = "fail"
-
-
-class WhenUnavailable(StrEnum):
-    """What `nagios --unavailable` takes."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    UNKNOWN = "unknown"
-
-
-class WhenNoForecast(StrEnum):
-    """What `nagios --no-forecast` takes."""
-
-    OK = "ok"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    UNKNOWN = "unknown"
 
 
 class ForecastState(StrEnum):
@@ -198,50 +112,3 @@ class StoppedBy(StrEnum):
     """The gateway said that there is no money: HTTP 402, or that the key's quota or the balance is used up."""
     BLIND = "blind"
     """The balance was not known for too long, or long enough for a limit to be reached meanwhile."""
-
-
-class OnBlind(StrEnum):
-    """What `--on-blind` takes."""
-
-    STOP = "stop"
-    CONTINUE = "continue"
-
-
-class Change(StrEnum):
-    """What is new in a reading while a balance is watched."""
-
-    START = "start"
-    """It is the first one."""
-    CHANGED = "changed"
-    """The amount that is left or used is another one."""
-    TOP_UP = "top_up"
-    """There is more in all, by two readings that agree."""
-    CUT = "cut"
-    """There is less in all."""
-    FAILED = "failed"
-    RECOVERED = "recovered"
-    """It succeeded, and the one before it failed."""
-    BELOW = "below"
-    """Less is left than `min`."""
-    ENOUGH = "enough"
-    """No longer less than `min`."""
-
-
-class AlertEvent(StrEnum):
-    """What an alert tells."""
-
-    LOW = "low"
-    """Less is left than `min`, or lasts shorter than `min_runway`."""
-    RECOVERED = "recovered"
-    """Enough is left again."""
-    STOPPED = "stopped"
-    """A limit was reached, and the guarded command is being stopped."""
-
-
-class Condition(StrEnum):
-    """What `doctor` says of each thing that it has looked at."""
-
-    OK = "ok"
-    NOTE = "note"
-    """It works, and there is something to know."""
-    WRONG = "wrong"

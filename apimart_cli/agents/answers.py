@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from apimart_cli.agents import documents
 from apimart_cli.agents.kept import MOST_QUESTIONS, WINDOW, Allowance, KeptAnswers, ToolAnswer
 from apimart_cli.agents.tools import Tool, read_arguments, tool_of
+from apimart_cli.choices import BooksScope, UsageBy
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.config.values import parse_whole_days
@@ -23,17 +24,18 @@ from apimart_cli.errors import ApimartError, Trace, UnavailableError, UsageError
 from apimart_cli.gateway.books import Query, split
 from apimart_cli.gateway.question import Sharing
 from apimart_cli.output.json import SCHEMA
+from apimart_cli.readings import Tells
 from apimart_cli.readings.book_forecasts import BookForecasts, Use, gate_books
 from apimart_cli.readings.books import budget_query, scope_of, take_books
 from apimart_cli.readings.forecasts import patience_for
-from apimart_cli.readings.take import Taken, Tells, look_at, take_readings
+from apimart_cli.readings.take import Taken, look_at, take_readings
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.books import MOST_DAYS, USUAL_DAYS, BooksReading, last_days
 from apimart_cli.rules.budget import Budget
 from apimart_cli.rules.gate import judge
 from apimart_cli.rules.pace import Moment
 from apimart_cli.text import quote, without_keys
-from apimart_cli.words import BooksScope, ScopeChoice, UsageBy
+from apimart_cli.words import ScopeChoice
 from apimart_cli.zones import local_zone, zone_of
 
 SOURCE = "mcp"

@@ -7,10 +7,11 @@ double, and lose digits.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from apimart_cli.choices import BooksScope, UsageBy
 from apimart_cli.errors import UsageError
 from apimart_cli.rules.books import MOST_DAYS, USUAL_DAYS
 from apimart_cli.text import quote
-from apimart_cli.words import BooksScope, Outcome, Scope, ScopeChoice, UsageBy
+from apimart_cli.words import Outcome, Scope, ScopeChoice
 
 Schema = Mapping[str, Any]
 

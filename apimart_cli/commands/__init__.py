@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from apimart_cli.config.settings import Settings
     from apimart_cli.errors import Trace
+    from apimart_cli.readings import Tells
     from apimart_cli.readings.alerting import Alerts
     from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.readings.books import TakenBooks
-    from apimart_cli.readings.take import Taken, Tells
+    from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.budget import JudgedSpend
 
@@ -287,7 +288,8 @@ def take_readings_and_books(
 
     The other arguments are those of `take_readings`.
     """
-    from apimart_cli.readings.take import Tells, look_at, take_readings
+    from apimart_cli.readings import Tells
+    from apimart_cli.readings.take import look_at, take_readings
 
     profiles = [*held, *(each for each in budgeted if each not in held)]
     look_at(profiles, tells=tells, refuse_exposed=True, keyless_too=keyless_too)

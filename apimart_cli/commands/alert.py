@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import OneProfile, value_option
 from apimart_cli.errors import CommandStatus, ExitCode, UsageError
-from apimart_cli.words import AlertEvent
 
 app = new_app()
 
@@ -49,7 +49,7 @@ def try_(
     import os
 
     from apimart_cli.config.doubts import doubt_of
-    from apimart_cli.config.key import keys_at_hand
+    from apimart_cli.config.held_keys import keys_at_hand
     from apimart_cli.config.precedence import resolve
     from apimart_cli.config.settings import Options
     from apimart_cli.readings.alert_command import COMMAND_OF, try_command

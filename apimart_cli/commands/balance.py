@@ -1,21 +1,63 @@
 """`apimart balance`: show what is left and what is used."""
 
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
 
 from apimart_cli.commands import Command, new_app, note_unlimited
-from apimart_cli.commands.options import AskingOptions, ReadingsOutput, trace_of, with_records
-from apimart_cli.errors import ExitCode
+from apimart_cli.commands.option_records import AskingOptions, JsonOutput, chosen_format, with_records
+from apimart_cli.commands.options import trace_of
+from apimart_cli.errors import ExitCode, UsageError
+from apimart_cli.words import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from apimart_cli.config.settings import Settings
     from apimart_cli.output import Format
     from apimart_cli.readings.book_forecasts import BookForecasts
     from apimart_cli.readings.take import Taken
     from apimart_cli.rules.balance import Reading
-    from apimart_cli.words import OutputFormat
+
+
+class ReadingsFormat(StrEnum):
+    """What `--output` of a command that shows balances takes: the formats that have `readings`."""
+
+    TABLE = OutputFormat.TABLE.value
+    JSON = OutputFormat.JSON.value
+    VALUE = OutputFormat.VALUE.value
+    PROMETHEUS = OutputFormat.PROMETHEUS.value
+
+
+class ReadingsOutput(NamedTuple):
+    """How balances are written."""
+
+    output: Annotated[
+        ReadingsFormat | None,
+        typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
+    ] = None
+    json: JsonOutput = False
+    textfile: Annotated[
+        Path | None,
+        typer.Option(
+            "--textfile",
+            metavar="PATH",
+            help="Write metrics into this file, whole, for Prometheus' node_exporter; its name ends in .prom.",
+            show_default=False,
+        ),
+    ] = None
+
+    @property
+    def format(self) -> OutputFormat:
+        """The format to use. Raises UsageError if options contradict each other."""
+        if self.textfile is not None and (self.json or self.output is not None):
+            given = "--json" if self.json else f"--output {self.output}"
+            raise UsageError(
+                f"--textfile and {given} exclude each other", "leave one of them out: the file is for Prometheus alone"
+            )
+        return OutputFormat.PROMETHEUS if self.textfile is not None else chosen_format(self.output, json=self.json)
 
 
 app = new_app()
@@ -37,8 +79,8 @@ def balance(asking: AskingOptions, output: ReadingsOutput) -> ExitCode:
     6 answer not to be trusted, 130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import Tells, count, take_readings
-    from apimart_cli.words import OutputFormat
+    from apimart_cli.readings import Tells
+    from apimart_cli.readings.take import count, take_readings
 
     chosen = output.format
     if output.textfile is not None:
@@ -90,7 +132,7 @@ def _repeated(asking: AskingOptions) -> "list[str] | None":
     return ["--all-profiles", *words] if asking.all_profiles else words
 
 
-def _is_streamed_to_terminal(chosen: "OutputFormat") -> bool:
+def _is_streamed_to_terminal(chosen: OutputFormat) -> bool:
     """Tell whether a person sees each answer as it arrives, and needs no other sign of progress."""
     from apimart_cli.screen.progress import is_beside_answer
 

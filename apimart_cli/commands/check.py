@@ -1,11 +1,13 @@
 """`apimart check`: the gate. Its exit code is 0 only if the balance is proved to be enough."""
 
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app, take_readings_and_books
-from apimart_cli.commands.options import AlertOptions, AskingOptions, VerdictOutput, trace_of, with_records
+from apimart_cli.commands.option_records import AlertOptions, AskingOptions, JsonOutput, chosen_format, with_records
+from apimart_cli.commands.options import trace_of
 from apimart_cli.errors import ExitCode
 from apimart_cli.words import OnNoForecast, OnUnlimited, Outcome, OutputFormat, Scope, ScopeChoice
 
@@ -19,6 +21,31 @@ if TYPE_CHECKING:
     from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.budget import JudgedSpend
     from apimart_cli.rules.gate import Verdict
+
+
+class VerdictFormat(StrEnum):
+    """What `--output` of a command that judges balances takes: the formats that have `checked`."""
+
+    TABLE = OutputFormat.TABLE.value
+    JSON = OutputFormat.JSON.value
+    VALUE = OutputFormat.VALUE.value
+    GITHUB = OutputFormat.GITHUB.value
+    DOTENV = OutputFormat.DOTENV.value
+
+
+class VerdictOutput(NamedTuple):
+    """How a verdict is written."""
+
+    output: Annotated[
+        VerdictFormat | None,
+        typer.Option("--output", "-o", help="How to write the answer. Default: table.", show_default=False),
+    ] = None
+    json: JsonOutput = False
+
+    @property
+    def format(self) -> OutputFormat:
+        """The format to use. Raises UsageError if `--output` and `--json` contradict each other."""
+        return chosen_format(self.output, json=self.json)
 
 
 app = new_app()
@@ -102,7 +129,7 @@ def check(
     130 interrupted.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import Tells
+    from apimart_cli.readings import Tells
 
     chosen = output.format
     options = asking.options(
@@ -189,16 +216,19 @@ def _write(verdict: "Verdict", chosen: OutputFormat, *, quiet: bool) -> None:
 
 def _comment(verdict: "Verdict", seen: "Sequence[Taken]", *, quiet: bool) -> None:
     """Write the warning or note that belongs to the verdict on standard error."""
-    from apimart_cli.screen.writing import is_terminal_error, write_note, write_warning
-
     if verdict.outcome is Outcome.ERROR and verdict.exit_code is ExitCode.OK:
+        from apimart_cli.screen.writing import write_warning
+
         what = "the balance" if verdict.judged else "what was spent"
         write_warning(f"{what} is not known; going on because of --fail-open", "leave --fail-open out to stop here")
-    if verdict.outcome is Outcome.PASS and _has_unlimited_key(seen) and not quiet and is_terminal_error():
-        write_note(
-            "the key's quota is unlimited; the account's own balance was not looked at",
-            "check both with: --scope spendable",
-        )
+    if verdict.outcome is Outcome.PASS and _has_unlimited_key(seen) and not quiet:
+        from apimart_cli.screen.writing import is_terminal_error, write_note
+
+        if is_terminal_error():
+            write_note(
+                "the key's quota is unlimited; the account's own balance was not looked at",
+                "check both with: --scope spendable",
+            )
 
 
 def _has_unlimited_key(seen: "Sequence[Taken]") -> bool:
@@ -246,11 +276,11 @@ def _explain_missing_forecasts(
 
 def _explain_unproved_spends(verdict: "Verdict", asked_books: "Sequence[TakenBooks]") -> None:
     """Say which answers of the books prove nothing, unless they were told as failures before."""
-    from apimart_cli.screen.writing import write_error
-
     for each, judged in zip(asked_books, verdict.spends, strict=True):
         error = judged.reading.error
         if each.reading.error is None and error is not None:
+            from apimart_cli.screen.writing import write_error
+
             write_error(f"{judged.reading.name}: {error.message}", error.hint)
 
 

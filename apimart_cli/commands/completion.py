@@ -92,7 +92,7 @@ def join_words(environ: "os._Environ[str]") -> None:
 
 def forget_keys(environ: "os._Environ[str]") -> None:
     """Remove keys from our environment: to install completion, Typer starts shells and `ps`, which inherit it."""
-    from apimart_cli.config.key import environment_without_keys
+    from apimart_cli.config.held_keys import environment_without_keys
 
     kept = environment_without_keys(environ)
     for name in environ.keys() - kept.keys() - {"_APIMART_COMPLETE"}:

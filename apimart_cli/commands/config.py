@@ -6,14 +6,8 @@ import typer
 
 from apimart_cli.commands import Command, new_app, write_path
 from apimart_cli.commands.completion import complete_name, complete_value
-from apimart_cli.commands.options import (
-    AskingOptions,
-    OneProfile,
-    OnlyJson,
-    SettingsOutput,
-    WrittenProfile,
-    with_records,
-)
+from apimart_cli.commands.option_records import AskingOptions, SettingsOutput, with_records
+from apimart_cli.commands.options import OneProfile, OnlyJson, WrittenProfile
 from apimart_cli.errors import ExitCode
 
 HELP = """Show, check and change the settings.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import AskingOptions, trace_of, value_option, with_records
+from apimart_cli.commands.option_records import AskingOptions, with_records
+from apimart_cli.commands.options import trace_of, value_option
 from apimart_cli.errors import ConfigError, ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from apimart_cli.commands import Command, new_app, write_path
-from apimart_cli.commands.options import OnlyJson, SettingsOutput, profile_option, with_records
+from apimart_cli.commands.option_records import SettingsOutput, with_records
+from apimart_cli.commands.options import OnlyJson, profile_option
 from apimart_cli.errors import ExitCode, UsageError
 from apimart_cli.words import ScopeChoice
 

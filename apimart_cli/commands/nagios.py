@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from apimart_cli.choices import WhenNoForecast, WhenUnavailable
 from apimart_cli.commands import Command, Version, new_app, take_readings_and_books
+from apimart_cli.commands.option_records import AskingOptions, with_records
 from apimart_cli.commands.options import (
     AllProfiles,
     ApiKey,
     ApiKeyFile,
-    AskingOptions,
     BaseUrl,
     Debug,
     DecidingScopes,
     Profiles,
     Unit,
     trace_of,
-    with_records,
 )
 from apimart_cli.errors import CommandStatus, UsageError
-from apimart_cli.words import ScopeChoice, WhenNoForecast, WhenUnavailable
+from apimart_cli.words import ScopeChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -151,7 +151,7 @@ def nagios(
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown; nothing else, whatever happens, and 3 for --help.
     """
     from apimart_cli.config.precedence import resolve
-    from apimart_cli.readings.take import Tells
+    from apimart_cli.readings import Tells
     from apimart_cli.rules.plugin import Choices, examine, examine_spend, worst
 
     options = AskingOptions(**asking._asdict()).options(**budget._asdict())

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import SettingsOutput, complete_profile, with_records
+from apimart_cli.commands.option_records import SettingsOutput, with_records
+from apimart_cli.commands.options import complete_profile
 from apimart_cli.errors import ExitCode
 
 app = new_app()

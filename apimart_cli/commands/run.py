@@ -1,21 +1,73 @@
 """`apimart run`: a budget around any command."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
 from apimart_cli.commands.completion import complete_command
-from apimart_cli.commands.options import AlertOptions, OneKeyOptions, trace_of, value_option, with_records
+from apimart_cli.commands.option_records import AlertOptions, with_records
+from apimart_cli.commands.options import ApiKeyFile, BaseUrl, Debug, OneProfile, Timeout, Unit, trace_of, value_option
 from apimart_cli.errors import CommandStatus, UsageError
-from apimart_cli.words import OnBlind, OnNoForecast, ScopeChoice
+from apimart_cli.words import OnNoForecast, ScopeChoice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from apimart_cli.config.settings import Settings
+    from apimart_cli.config.settings import Options, Settings
     from apimart_cli.rules.guard import Limits
+
+
+class OneKeyOptions(NamedTuple):
+    """Which balance to ask for, with which key, while a command runs: `AskingOptions` with a single profile."""
+
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            metavar="TEXT",
+            help="The key itself. Everybody on this machine can see arguments: use login, APIMART_API_KEY or "
+            "--api-key-file instead.",
+            show_default=False,
+        ),
+    ] = None
+    api_key_file: ApiKeyFile = None
+    profile: OneProfile = None
+    scope: Annotated[
+        ScopeChoice | None,
+        typer.Option(
+            "--scope",
+            help="Which balance --min holds; of key and account the smaller one is spendable. Default: spendable.",
+            show_default=False,
+        ),
+    ] = None
+    unit: Unit = None
+    base_url: BaseUrl = None
+    timeout: Timeout = None
+    debug: Debug = False
+
+    def options(self, **thresholds: str | None) -> "Options":
+        """Return what was typed as `config` takes it, together with thresholds and alerts.
+
+        Raises UsageError for a key from standard input, which belongs to the command.
+        """
+        from apimart_cli.config.settings import Options
+
+        if self.api_key == "-":
+            raise UsageError("--api-key -: standard input belongs to the command", "use --api-key-file")
+        typed = {**self._asdict(), "profiles": () if self.profile is None else (self.profile,), **thresholds}
+        del typed["debug"], typed["profile"]
+        return Options(**typed)
+
+
+class OnBlind(StrEnum):
+    """What `--on-blind` takes."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
 
 LEAST_INTERVAL = 0.1
 """Least seconds between two readings."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apimart_cli.choices import Preset
 from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.options import BaseUrl, OneProfile
 from apimart_cli.errors import ExitCode, OutputError
-from apimart_cli.words import Preset, ScopeChoice
+from apimart_cli.words import ScopeChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

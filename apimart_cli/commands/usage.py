@@ -1,26 +1,16 @@
 """`apimart usage`: what was spent, by the gateway's own books."""
 
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from apimart_cli.choices import BooksScope, UsageBy
 from apimart_cli.commands import Command, new_app
-from apimart_cli.commands.options import (
-    AllProfiles,
-    ApiKey,
-    ApiKeyFile,
-    AskingOptions,
-    BaseUrl,
-    Debug,
-    JsonOutput,
-    Profiles,
-    Timeout,
-    trace_of,
-    with_records,
-)
+from apimart_cli.commands.option_records import AskingOptions, JsonOutput, with_records
+from apimart_cli.commands.options import AllProfiles, ApiKey, ApiKeyFile, BaseUrl, Debug, Profiles, Timeout, trace_of
 from apimart_cli.errors import ExitCode, UsageError
-from apimart_cli.words import BooksScope, UsageBy, UsageFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,6 +19,17 @@ if TYPE_CHECKING:
     from apimart_cli.gateway.books import Query
     from apimart_cli.readings.books import TakenBooks
     from apimart_cli.rules.books import Period
+
+
+class UsageFormat(StrEnum):
+    """What `usage --output` takes."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+    """A page for people who do not use terminals."""
+
 
 app = new_app()
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apimart_cli.commands import Command, alerts_about, new_app
-from apimart_cli.commands.options import AlertOptions, AskingOptions, SettingsOutput, trace_of, with_records
+from apimart_cli.commands.option_records import AlertOptions, AskingOptions, SettingsOutput, with_records
+from apimart_cli.commands.options import trace_of
 from apimart_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from apimart_cli.config.key import LEAST_PIECE, keys_at_hand
+from apimart_cli.config.held_keys import LEAST_PIECE, keys_at_hand
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.doctor.machine import Machine

@@ -20,12 +20,11 @@ from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.output import runway
 from apimart_cli.owners import has_owners
 from apimart_cli.readings.forecasts import WAITED_SECONDS, Forecasts
-from apimart_cli.records import DoctorFinding
+from apimart_cli.records import Condition, DoctorFinding
 from apimart_cli.replacing import read_private_file
 from apimart_cli.rules.balance import Reading
 from apimart_cli.text import listed, quote, visible
 from apimart_cli.version import __version__
-from apimart_cli.words import Condition
 
 MOST_MISTAKES = 5
 """Most mistakes of the config file that are listed."""

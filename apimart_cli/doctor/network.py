@@ -14,12 +14,12 @@ from apimart_cli.gateway.handshake import Handshake, shake_hands
 from apimart_cli.gateway.proxies import Route, route_to
 from apimart_cli.gateway.transport import Head
 from apimart_cli.output import left_in_words, with_unit
-from apimart_cli.records import DoctorFinding
+from apimart_cli.records import Condition, DoctorFinding
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.books import UNIT, BooksReading
 from apimart_cli.target import Target, is_plain_http
 from apimart_cli.text import listed, quote
-from apimart_cli.words import Condition, Scope
+from apimart_cli.words import Scope
 
 ENDS_SOON = timedelta(days=14)
 """A certificate that is valid for less time is worth a note."""

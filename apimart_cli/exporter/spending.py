@@ -82,11 +82,11 @@ class Spending:
             return [self._profiles[name] for name in names]
 
     def _ask(self, due: Sequence[Settings]) -> None:
+        from apimart_cli.choices import UsageBy
         from apimart_cli.gateway.books import Query, ask_books
         from apimart_cli.readings.books import scope_of
         from apimart_cli.rules.books import Period
         from apimart_cli.rules.budget import spent_of
-        from apimart_cli.words import UsageBy
 
         now = datetime.now(UTC).replace(microsecond=0)
         asked = []

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, NoReturn
 
-from apimart_cli.gateway.failures import untrustworthy
+from apimart_cli.errors import untrustworthy
 from apimart_cli.keys.key import Redactor
 from apimart_cli.rules.balance import Balance
 from apimart_cli.words import Scope

@@ -14,7 +14,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from apimart_cli.errors import ApimartError, BadResponseError, NoBooksError, Trace, UnavailableError, UsageError
+from apimart_cli.choices import UsageBy
+from apimart_cli.errors import (
+    ApimartError,
+    BadResponseError,
+    NoBooksError,
+    Trace,
+    UnavailableError,
+    UsageError,
+    untrustworthy,
+)
 from apimart_cli.gateway.answer import (
     NO_ERROR,
     Answer,
@@ -28,7 +37,7 @@ from apimart_cli.gateway.answer import (
     required,
 )
 from apimart_cli.gateway.client import ask_as
-from apimart_cli.gateway.failures import MAX_DATE_LENGTH, untrustworthy
+from apimart_cli.gateway.failures import MAX_DATE_LENGTH
 from apimart_cli.gateway.question import Means, QuestionOf, Sharing
 from apimart_cli.gateway.refusals import (
     NO_ENDPOINT_STATUSES,
@@ -45,7 +54,7 @@ from apimart_cli.rules.books import UNIT, Booked, BooksReading, Period, Usage, c
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.target import Target
 from apimart_cli.text import quote
-from apimart_cli.words import Scope, UsageBy
+from apimart_cli.words import Scope
 
 ADDRESS = "/v1/usage"
 

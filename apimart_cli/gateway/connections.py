@@ -146,7 +146,7 @@ class RacingConnection(urllib3.connection.HTTPConnection):
 
 _CA_HINT = "correct the variable, or unset it to trust the usual authorities"
 
-_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_HASHED_NAME = r"[0-9a-f]{8}\.[0-9]+"
 """The names by which OpenSSL looks for a certificate in a folder."""
 
 Authorities = tuple[tuple[str, str], ...]
@@ -288,7 +288,7 @@ def _load_authorities(context: ssl.SSLContext, source: str, place: str) -> None:
     try:
         context.load_verify_locations(**{"capath" if is_folder else "cafile": place})
         # OpenSSL looks into a folder only when it verifies, and passes over files that it cannot use.
-        if is_folder and not any(map(_HASHED_NAME.fullmatch, os.listdir(place))):
+        if is_folder and not any(re.fullmatch(_HASHED_NAME, name) for name in os.listdir(place)):
             fault = "a folder without CA certificates"
             hint = f"{_CA_HINT}; in a folder, certificates need the names that `openssl rehash` gives them"
     except FileNotFoundError:

@@ -6,6 +6,7 @@
 from datetime import UTC, datetime
 
 from apimart_cli.errors import (
+    ANSWER_HINT,
     LONGEST_RETRY_AFTER,
     ApimartError,
     AuthError,
@@ -29,7 +30,6 @@ _NOT_FOUND_HINTS = {
     Scope.KEY: _BASE_URL_HINT,
     Scope.ACCOUNT: "use --scope key: this gateway has no account endpoint",
 }
-_ANSWER_HINT = "try again later: something between here and the gateway, or the gateway itself, answered wrongly"
 _TIMEOUT_HINT = "try again later, or allow more time with --timeout"
 _ANOTHER_HINT = (
     "it says nothing about the key: check the proxy settings and the base URL (`apimart config show`), or try from "
@@ -63,7 +63,7 @@ def error_of_status(status: int, *, said: str, location: str | None, scope: Scop
         return BadResponseError(
             f"there is no balance endpoint at this address (HTTP 404){said}", _NOT_FOUND_HINTS[scope]
         )
-    return BadResponseError(f"the gateway answered with HTTP {status} where 200 was expected{said}", _ANSWER_HINT)
+    return BadResponseError(f"the gateway answered with HTTP {status} where 200 was expected{said}", ANSWER_HINT)
 
 
 def no_money(status: int, *, said: str, floor: str | None = None) -> PaymentRequiredError:
@@ -99,11 +99,6 @@ def key_overdue(profile: str) -> AuthError:
         f"the API key of profile {profile} was not there within the time limit",
         "see why its source takes so long, or allow more time with --timeout",
     )
-
-
-def untrustworthy(what: str) -> BadResponseError:
-    """Return the error for an answer that proves nothing, with what is wrong about it."""
-    return BadResponseError(f"the gateway's answer cannot be trusted: {what}", _ANSWER_HINT)
 
 
 def timed_out(host: str, timeout: float) -> UnavailableError:

@@ -10,8 +10,8 @@ from socket import gaierror
 import requests
 import urllib3
 
-from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug
-from apimart_cli.gateway.failures import timed_out, unreachable, untrustworthy
+from apimart_cli.errors import ApimartError, UnavailableError, UsageError, bug, untrustworthy
+from apimart_cli.gateway.failures import timed_out, unreachable
 from apimart_cli.target import Target
 from apimart_cli.text import quote
 

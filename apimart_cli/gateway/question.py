@@ -20,8 +20,7 @@ from apimart_cli.errors import (
     bug,
 )
 from apimart_cli.gateway.answer import Answer, interpret
-from apimart_cli.gateway.failures import key_overdue, key_rejected, parse_retry_after, timed_out
-from apimart_cli.gateway.transport import Inspection, Transport
+from apimart_cli.gateway.transport import Incoming, Inspection, Transport
 from apimart_cli.keys.key import ApiKey, KeySource, Redactor, SecondsLeft
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.target import Target
@@ -160,6 +159,8 @@ class QuestionOf(Generic[T, R_co]):
 
     def overdue(self) -> R_co:
         """Return the reading where no time is left. Any thread may call this."""
+        from apimart_cli.gateway.failures import key_overdue, timed_out
+
         target = self._target
         if self._shared is None:
             return self.reading(key_overdue(target.profile))
@@ -169,6 +170,8 @@ class QuestionOf(Generic[T, R_co]):
         """Return the reading with this result or error."""
         target, key = self._target, self._key
         if isinstance(result, AuthError) and result.rejection is not None and key is not None:
+            from apimart_cli.gateway.failures import key_rejected
+
             # Several sources may have given the key, and they share the answer.
             result = key_rejected(result.rejection, source=key.source)
         return self._settled(target, key, result)
@@ -275,7 +278,7 @@ def fetch(
                 tell(f"{target.name}: attempt {attempt}: HTTP {incoming.status} after {_milliseconds(began)}")
                 if looking is not None:
                     looking.show(incoming.head(time.monotonic() - began))
-                asked_to_wait = parse_retry_after(incoming.retry_after, datetime.now(UTC))
+                asked_to_wait = _asked_to_wait(incoming)
                 if incoming.status != 200:
                     foretold = asking.failure(incoming.without_body(), redactor=redactor)
                     _note_wait(foretold, asked_to_wait)
@@ -340,6 +343,15 @@ class _Absence:
 
 def _dropped(_line: str) -> None:
     """Take a line and do nothing: no trace was asked for."""
+
+
+def _asked_to_wait(incoming: Incoming) -> float | None:
+    """Return the seconds that the gateway asks to wait; None where it asks for none, as most answers do."""
+    if incoming.retry_after is None:
+        return None
+    from apimart_cli.gateway.failures import parse_retry_after
+
+    return parse_retry_after(incoming.retry_after, datetime.now(UTC))
 
 
 def _note_wait(error: ApimartError, asked_to_wait: float | None) -> None:

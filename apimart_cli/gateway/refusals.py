@@ -10,13 +10,7 @@ from typing import Any
 
 from apimart_cli.errors import ApimartError, BadResponseError, UnavailableError
 from apimart_cli.gateway.answer import Answer, JsonNumber, NotStrictError, described, parse_object, reject
-from apimart_cli.gateway.failures import (
-    AUTH_STATUSES,
-    answered_by_another,
-    error_of_status,
-    key_rejected,
-    no_money,
-)
+from apimart_cli.gateway.failures import AUTH_STATUSES, answered_by_another, error_of_status, key_rejected, no_money
 from apimart_cli.gateway.shortage import complaint_in, floor_told, says_no_money
 from apimart_cli.keys.key import Redactor
 from apimart_cli.words import Scope

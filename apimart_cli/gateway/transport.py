@@ -15,10 +15,9 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from apimart_cli.errors import ApimartError
+from apimart_cli.errors import ApimartError, untrustworthy
 from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.connections import Adapter
-from apimart_cli.gateway.failures import untrustworthy
 from apimart_cli.gateway.wire import check_framing
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.target import Target, is_plain_http

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from apimart_cli.gateway.failures import untrustworthy
+from apimart_cli.errors import untrustworthy
 
 MAX_HEAD_BYTES = 64 * 1024
 """Most bytes of one answer's status lines and headers, and of its chunk extensions and trailers."""

@@ -42,6 +42,9 @@ _SLIPS = {
 }
 """What people copy along with a key: its pattern, what is wrong, and what to do."""
 
+_IN_KEYS = str.maketrans("", "", "-_")
+"""Takes away what keys have beside letters and digits."""
+
 
 class ApiKey:
     """One key. Only `reveal()` gives its characters; `str`, `repr` and tracebacks show a mask."""
@@ -78,9 +81,19 @@ class ApiKey:
     @property
     def key_id(self) -> str:
         """A name for this key that does not give it away: the first 12 hex digits of its SHA-256."""
-        from hashlib import sha256
+        return _sha256(self._characters.encode())[:12]
 
-        return sha256(self._characters.encode()).hexdigest()[:12]
+
+def _sha256(text: bytes) -> str:
+    """Return the SHA-256 as hex digits, by Python's own module where it has that: OpenSSL takes 2 ms to load."""
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found]  # not among the type stubs; since Python 3.12
+    except ImportError:
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found]  # as that one
+        except ImportError:
+            from hashlib import sha256
+    return str(sha256(text).hexdigest())
 
 
 _ALL: WeakSet[ApiKey] = WeakSet()
@@ -202,6 +215,9 @@ def _hint(characters: str) -> str:
 
 
 def _slip(characters: str) -> tuple[str, str] | None:
+    if characters.isascii() and characters.translate(_IN_KEYS).isalnum():
+        # Nothing that a slip leaves behind: most keys are like that, and the patterns take a while to compile.
+        return None
     return next((words for form, words in _SLIPS.items() if re.fullmatch(form, characters.strip())), None)
 
 

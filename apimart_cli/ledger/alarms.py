@@ -7,11 +7,11 @@ from decimal import InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.queries import amount_of
 from apimart_cli.ledger.store import within
 from apimart_cli.rules.alerts import Alarm, AlarmQuestion, Standing, step
-from apimart_cli.words import AlertEvent
 
 MOST_ROWS = 1000
 """Most alarms that are kept: the oldest are deleted first."""

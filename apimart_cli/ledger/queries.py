@@ -29,7 +29,7 @@ LEAST_STEP = 300
 END = 2**62
 """Later than every time in the ledger, in seconds, and larger than every number of a row."""
 
-KEY_ID = re.compile("[0-9a-f]{12}")
+KEY_ID = "[0-9a-f]{12}"
 
 _LONGEST_AMOUNT = 100
 """Characters. An amount has fewer, with its sign, its point and all digits that it may have."""
@@ -320,7 +320,7 @@ def text_of(value: object) -> str:
 
 def key_id_of(value: object) -> str:
     """Return a key id, which is shown as it is. Raises TypeError or ValueError for other values."""
-    if not KEY_ID.fullmatch(text_of(value)):
+    if not re.fullmatch(KEY_ID, text_of(value)):
         raise ValueError
     return str(value)
 

@@ -193,7 +193,7 @@ def _entry_of(document: Mapping[str, Any], number: int, now: datetime) -> Entry:
     for name in ("key_id", "host", "scope", "profile", "source"):
         if not _is_name(document[name]):
             raise _refused(number, f"{name} is not a short text")
-    if not KEY_ID.fullmatch(document["key_id"]):
+    if not re.fullmatch(KEY_ID, document["key_id"]):
         raise _refused(number, "key_id is not 12 hexadecimal digits")
     if document["scope"] not in _SCOPES:
         raise _refused(number, f"scope is none of {', '.join(_SCOPES)}")

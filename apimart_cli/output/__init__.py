@@ -13,8 +13,7 @@ from typing import NamedTuple
 from apimart_cli.errors import ApimartError
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Verdict
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.words import OutputFormat
 
 

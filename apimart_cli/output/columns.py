@@ -11,8 +11,7 @@ from apimart_cli.output import padded, with_unit
 from apimart_cli.output.json import render_document
 from apimart_cli.records import ConfigReport, ProfileRow, Run, SettingRow
 from apimart_cli.rules.guard import CountingDoubt, Limits
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.text import iso_time, visible, without_keys
 from apimart_cli.words import StoppedBy
 

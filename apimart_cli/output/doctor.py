@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 from apimart_cli.errors import ExitCode
 from apimart_cli.output.json import render_document
-from apimart_cli.records import DoctorFinding
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.records import Condition, DoctorFinding
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.text import visible
-from apimart_cli.words import Condition
 
 COLUMNS = 60
 """Most columns of a line; a path or an address that is longer stays whole."""

@@ -12,8 +12,7 @@ from apimart_cli.output.json import render_document
 from apimart_cli.output.runway import document, in_words, rounded_amount
 from apimart_cli.rules.forecast import Overview, Seen
 from apimart_cli.rules.spending import EXACT, TopUp
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.text import iso_time, visible, without_keys
 
 MOST_TOP_UPS = 5

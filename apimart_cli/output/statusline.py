@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from apimart_cli.choices import Preset
 from apimart_cli.errors import UsageError
 from apimart_cli.output import plain, remaining
 from apimart_cli.output.runway import document, in_short, in_words
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.text import iso_time, visible, without_commands, without_keys
-from apimart_cli.words import Preset, Scope
+from apimart_cli.words import Scope
 
 FIELDS = ("remain", "unit", "lasts", "profile", "scope", "used", "age", "host")
 """The fields of a template."""

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from apimart_cli.output import Format, remaining, shortened, with_unit
 from apimart_cli.output.lines import checked_as_lines
 from apimart_cli.rules.balance import Balance, Reading, with_spendable
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.text import visible
 from apimart_cli.words import ForecastState, Scope
 

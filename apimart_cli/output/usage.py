@@ -7,14 +7,13 @@ from datetime import date, timedelta, tzinfo
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any, NamedTuple
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.output import plain, shortened, with_unit
 from apimart_cli.output.json import error_document, render_document
 from apimart_cli.rules.books import BEGIN, UNIT, Booked, BooksReading, Usage, every_day, local_day, most_expensive_first
 from apimart_cli.rules.spending import EXACT
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.text import iso_time, visible, without_keys
-from apimart_cli.words import UsageBy
 from apimart_cli.zones import zone_of
 
 CSV_FIELDS = ("day", "model", "spent", "requests", "prompt_tokens", "completion_tokens")

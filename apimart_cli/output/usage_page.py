@@ -8,12 +8,12 @@ from datetime import tzinfo
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from html import escape
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.output import plain
 from apimart_cli.output.usage import facts, rows_of, share_of
 from apimart_cli.rules.books import UNIT, Booked, BooksReading, Usage, every_day, grouped
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.text import visible
-from apimart_cli.words import UsageBy
 from apimart_cli.zones import zone_of
 
 WIDTH, HEIGHT = 720, 180

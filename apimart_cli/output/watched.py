@@ -15,11 +15,10 @@ from apimart_cli.output.json import reading_document, render_document
 from apimart_cli.output.lines import folded
 from apimart_cli.output.runway import in_short, rounded_amount
 from apimart_cli.output.table import console_for, empty_table, printed, row_of
-from apimart_cli.rules.trend import BARS, Bar, View
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
+from apimart_cli.rules.trend import BARS, Bar, Change, View
+from apimart_cli.screen.writing import Screen, width
 from apimart_cli.text import iso_time, visible
-from apimart_cli.words import Change, ForecastState
+from apimart_cli.words import ForecastState
 
 COLUMNS = ("Profile", "Scope", "Remaining", "Spent", "Rate", "Lasts", "Spend", "Top-up", "Age", "Status")
 

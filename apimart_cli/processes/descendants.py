@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from apimart_cli.processes import is_claimed
 from apimart_cli.processes.table import Process, processes, send
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -37,8 +38,6 @@ class _StartedCommands:
     """The commands that this process has started, and the orphans that it may adopt."""
 
     def __init__(self) -> None:
-        self.is_own_process = False
-        """Whether this process is apimart's own, so that every child of it comes from one of these commands."""
         self.running: set[int] = set()
         """Those that were started and not yet waited for."""
         self.apart: set[int] = set()
@@ -71,7 +70,7 @@ class _StartedCommands:
         """
         if pid in self.apart:
             return [child for child in children if child.session == pid]
-        if not self.is_own_process:
+        if not is_claimed():
             return []
         if start is not None:
             self.oldest_stopped = min(self.oldest_stopped, start)
@@ -90,14 +89,9 @@ class _StartedCommands:
 _commands = _StartedCommands()
 
 
-def claim_process() -> None:
-    """Say that this process is apimart's own."""
-    _commands.is_own_process = True
-
-
 def adopt_orphans() -> None:
     """Become the parent of what commands leave behind, where the system can do that and the process is our own."""
-    if not _commands.is_own_process or sys.platform != "linux":
+    if not is_claimed() or sys.platform != "linux":
         return
     import ctypes
 
@@ -137,7 +131,7 @@ def note_end(pid: int) -> None:
 
 def reap_orphans() -> None:
     """Wait for the orphans that have ended. The code that started a command waits for it itself."""
-    if not _commands.is_own_process or not hasattr(os, "waitid"):
+    if not is_claimed() or not hasattr(os, "waitid"):
         return
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):

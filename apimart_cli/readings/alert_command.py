@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from apimart_cli.config.key import environment_without_keys
+from apimart_cli.choices import AlertEvent
+from apimart_cli.config.held_keys import environment_without_keys
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.errors import UsageError
 from apimart_cli.gateway.answer import Answer, interpret
@@ -25,7 +26,7 @@ from apimart_cli.rules.forecast import Forecast
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.rules.spending import EXACT
 from apimart_cli.text import visible
-from apimart_cli.words import AlertEvent, ForecastState, Scope, ScopeChoice, StoppedBy
+from apimart_cli.words import ForecastState, Scope, ScopeChoice, StoppedBy
 
 MOST_CHARACTERS = 200
 """Most characters of a text that are passed on to a command."""

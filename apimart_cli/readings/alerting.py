@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.config.values import shortest
 from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, Trace, bug
@@ -40,7 +41,6 @@ from apimart_cli.rules.alerts import (
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.screen.writing import write_warning
-from apimart_cli.words import AlertEvent
 
 if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend

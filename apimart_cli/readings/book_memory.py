@@ -48,9 +48,9 @@ def zone_of_machine() -> "tuple[str, tzinfo]":
 
 def question(scope: Scope, tz: str, zone: tzinfo) -> "Query":
     """Return the question for the spend of DAYS whole days and today, as far as there are books."""
+    from apimart_cli.choices import UsageBy
     from apimart_cli.gateway.books import Query
     from apimart_cli.rules.books import last_days
-    from apimart_cli.words import UsageBy
 
     return Query(last_days(DAYS + 1, datetime.now(UTC), zone), tz, zone, UsageBy.DAY, scope)
 

@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
+from apimart_cli.choices import BooksScope, UsageBy
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import Trace
 from apimart_cli.gateway.books import Query, ask_books, joined, split
 from apimart_cli.gateway.question import Sharing
-from apimart_cli.readings.take import Tells, look_at, progress_for, write_failures
+from apimart_cli.readings import Tells
+from apimart_cli.readings.take import look_at
+from apimart_cli.readings.telling import progress_for, write_failures
 from apimart_cli.rules.books import BooksReading
-from apimart_cli.words import BooksScope, Scope, Since, UsageBy
+from apimart_cli.words import Scope, Since
 
 
 def budget_query(settings: Settings) -> Query:

@@ -4,43 +4,30 @@ Warnings, failures and progress go to standard error on the way.
 """
 
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from enum import Enum
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.config.precedence import exposures
 from apimart_cli.config.settings import Settings
-from apimart_cli.errors import ApimartError, AuthError, BadResponseError, NoAccountError, Trace
-from apimart_cli.keys.key import GivenKey, NoKey
+from apimart_cli.errors import AuthError, BadResponseError, NoAccountError, Trace
+from apimart_cli.keys.key import NoKey
+from apimart_cli.readings import Tells
 from apimart_cli.readings.forecasts import Forecasts, may_lack_account, record, unrecorded
 from apimart_cli.rules.balance import Reading
-from apimart_cli.screen.writing import is_terminal_error, write_error, write_note, write_warning
 from apimart_cli.target import Target
-from apimart_cli.text import listed
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
+    from apimart_cli.config.doubts import Doubt
     from apimart_cli.gateway.question import Sharing
     from apimart_cli.readings.book_forecasts import BookForecasts
-    from apimart_cli.screen.progress import Progress, Waiting
+    from apimart_cli.screen.progress import Progress
 
 _KEY_ALONE = "--scope key"
 _WITHOUT_ACCOUNT = f"try again later; where this gateway has no account endpoint, look at the key alone: {_KEY_ALONE}"
-
-
-class Tells(Enum):
-    """How much a command says on standard error while it asks."""
-
-    NOTHING = 0
-    """Only that others can read a key file: the answer shows the failures itself."""
-    FAILURES = 1
-    """Failures and warnings, but no progress and no notes."""
-    EVERYTHING = 2
 
 
 class Taken(NamedTuple):
@@ -106,8 +93,7 @@ def take_readings(
         trace=trace,
     ) as arriving:
         yield _grouped(profiles, arriving, taken, tells)
-    write_failures([reading for each in taken for reading in each.readings], tells)
-    _write_account_notes(taken, tells)
+    _tell_of(taken, tells)
     _record(taken, source, tells)
 
 
@@ -119,11 +105,23 @@ def look_at(
     keyless_too: bool = False,
 ) -> None:
     """Warn of what is wrong with profiles before anything is asked, or raise, as `take_readings` does."""
-    _refuse_or_warn_of_exposed(profiles, refuse=refuse_exposed)
+    exposed = exposures(profiles)
+    if exposed and refuse_exposed:
+        raise exposed[0]
+    if exposed:
+        from apimart_cli.readings.telling import warn_of_exposed
+
+        warn_of_exposed(exposed)
     if len(profiles) == 1 and not keyless_too:
         _require_key(profiles[0])
-    _write_doubts(profiles, tells)
-    _write_key_notes(profiles, tells)
+    if doubts := _doubts(profiles, tells):
+        from apimart_cli.readings.telling import write_doubts
+
+        write_doubts(doubts)
+    if tells is Tells.EVERYTHING:
+        from apimart_cli.readings.telling import write_key_notes
+
+        write_key_notes(profiles)
 
 
 def ask_again(
@@ -201,46 +199,24 @@ def _targets(settings: Settings) -> list[Target]:
     ]
 
 
-def _refuse_or_warn_of_exposed(profiles: Sequence[Settings], *, refuse: bool) -> None:
-    for exposure in exposures(profiles):
-        if refuse:
-            raise exposure
-        write_warning(exposure.message, exposure.hint)
-
-
 def _require_key(settings: Settings) -> None:
     if isinstance(settings.api_key.value, NoKey):
         raise settings.api_key.value.error
 
 
-def _write_key_notes(profiles: Sequence[Settings], tells: Tells) -> None:
-    """Tell a person which row of the answer is about another key than that of the profile in it."""
-    # The sandbox sets the variable of the key itself.
-    if tells is not Tells.EVERYTHING or "APIMART_SANDBOX" in os.environ:
-        return
-    for settings in profiles:
-        if settings.is_key_instead_of_profile and is_terminal_error():
-            name = settings.profile.value
-            write_note(
-                f"the key is that of {settings.api_key.source}, not that of profile {name}",
-                f"use the profile's own with: --profile {shlex.quote(name)}",
-            )
-
-
-def _write_doubts(profiles: Sequence[Settings], tells: Tells) -> None:
-    """Write each doubt about a setting once; a doubt about the key always, as it explains why the key is rejected."""
+def _doubts(profiles: Sequence[Settings], tells: Tells) -> "list[Doubt]":
+    """Return the doubts about settings; one about the key always, as it explains why the key is rejected."""
     if tells is Tells.NOTHING:
-        return
+        return []
     doubts = [doubt for settings in profiles if (doubt := settings.key_doubt())]
     if tells is Tells.EVERYTHING:
         doubts += [doubt for settings in profiles for doubt in settings.doubts()]
-    for doubt in dict.fromkeys(doubts):
-        (write_warning if doubt.is_warning else write_note)(doubt.message, doubt.hint)
+    return doubts
 
 
 def _grouped(profiles: Sequence[Settings], arriving: Arriving, taken: list[Taken], tells: Tells) -> Iterator[Taken]:
     """Yield the readings of each profile as soon as all of them are there, and add them to `taken`."""
-    with progress_for(profiles, sum(map(_questions, profiles)), tells) as counted:
+    with _progress(profiles, tells) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(arriving.readings, _questions(settings)):
@@ -297,68 +273,25 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
     return [*keys, account._replace(result=refused)]
 
 
-def progress_for(profiles: Sequence[Settings], total: int, tells: Tells) -> "AbstractContextManager[Progress | None]":
-    """Return what shows a person how many of `total` answers have arrived.
-
-    Nothing is loaded for it where none would see it.
-    """
-    if tells is not Tells.EVERYTHING or not is_terminal_error():
-        return nullcontext()
-    from apimart_cli.screen.progress import progress
-
-    return progress(_waiting(profiles, total))
-
-
-def _waiting(profiles: Sequence[Settings], total: int) -> "Waiting":
-    """Return what a person waits for: the host of a single profile, or a number of answers."""
-    from apimart_cli.screen.progress import Waiting
-
-    first, *others = profiles
-    return Waiting(
-        total=total,
-        host=None if others else first.targets()[0].host,
-        seconds=first.timeout.value,
-        may_prompt=not all(isinstance(settings.api_key.value, GivenKey | NoKey) for settings in profiles),
-    )
-
-
-class Answered(Protocol):
-    """The outcome of a question about balances or about the gateway's books."""
-
-    @property
-    def name(self) -> str:
-        """The name of the subject in messages."""
-
-    @property
-    def error(self) -> ApimartError | None:
-        """Why there is no answer."""
-
-
-def write_failures(readings: Sequence[Answered], tells: Tells = Tells.EVERYTHING) -> None:
-    """Write each failure once, after the names of its readings if there are several; a hint that is the same, once."""
-    if tells is Tells.NOTHING:
-        return
-    names: dict[tuple[str, str | None], list[str]] = {}
-    for reading in readings:
-        if reading.error is not None:
-            names.setdefault((reading.error.message, reading.error.hint), []).append(reading.name)
-    failures = list(names)
-    for number, (message, hint) in enumerate(failures, start=1):
-        subject = f"{listed(names[message, hint])}: " if len(readings) > 1 else ""
-        is_repeated = number < len(failures) and failures[number][1] == hint
-        write_error(f"{subject}{message}", None if is_repeated else hint)
-
-
-def _write_account_notes(taken: Sequence[Taken], tells: Tells) -> None:
-    """Tell a person, once for each gateway, that it has no account endpoint and only keys were looked at."""
+def _progress(profiles: Sequence[Settings], tells: Tells) -> "AbstractContextManager[Progress | None]":
+    """Return what shows a person how many answers have arrived. Nothing is loaded for it where none would see it."""
     if tells is not Tells.EVERYTHING:
+        return nullcontext()
+    from apimart_cli.readings.telling import progress_for
+
+    return progress_for(profiles, sum(map(_questions, profiles)), tells)
+
+
+def _tell_of(taken: Sequence[Taken], tells: Tells) -> None:
+    """Write the failures and the notes about accounts, as far as `tells` allows it."""
+    readings = [reading for each in taken for reading in each.readings]
+    if tells is Tells.NOTHING or (tells is Tells.FAILURES and not any(reading.error for reading in readings)):
         return
-    hosts = dict.fromkeys(each.readings[0].host for each in taken if each.lacks_account)
-    for host in hosts if is_terminal_error() else ():
-        write_note(
-            f"{host} has no account endpoint: only the key was looked at",
-            "its account may have less left, and nothing here can tell",
-        )
+    from apimart_cli.readings.telling import write_account_notes, write_failures
+
+    write_failures(readings, tells)
+    if tells is Tells.EVERYTHING:
+        write_account_notes(taken)
 
 
 def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:
@@ -373,17 +306,12 @@ def _record(taken: Sequence[Taken], source: str, tells: Tells) -> None:
         record(path, [reading for each in recorded for reading in each.readings], source)
     except Exception as error:  # noqa: BLE001  # the ledger never changes what a command does
         if asked_by is not None and tells is not Tells.NOTHING:
+            from apimart_cli.screen.writing import write_warning
+
             write_warning(*unrecorded(asked_by, error))
     else:
         is_first = path is not None and not was_there and os.path.lexists(path)
         if is_first and path is not None and asked_by is None and tells is Tells.EVERYTHING:
-            _write_first_note(path)
+            from apimart_cli.readings.telling import write_first_note
 
-
-def _write_first_note(path: Path) -> None:
-    """Tell a person, once, that readings are recorded from now on, and in which file."""
-    if "APIMART_SANDBOX" not in os.environ and is_terminal_error():
-        write_note(
-            f"readings are recorded in {path}, to tell how long the balance lasts",
-            "turn that off with: apimart config set record false",
-        )
+            write_first_note(path)

@@ -21,9 +21,9 @@ from apimart_cli.readings.take import Taken
 from apimart_cli.rules.balance import Reading, with_spendable
 from apimart_cli.rules.gate import code_of_readings
 from apimart_cli.rules.pace import LEAST_INTERVAL
-from apimart_cli.rules.trend import Trend, View
+from apimart_cli.rules.trend import Change, Trend, View
 from apimart_cli.screen.writing import write_answer, write_note
-from apimart_cli.words import Change, Scope
+from apimart_cli.words import Scope
 
 if TYPE_CHECKING:
     from apimart_cli.screen.live import LiveScreen

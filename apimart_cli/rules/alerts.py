@@ -8,14 +8,16 @@ from datetime import timedelta
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, NamedTuple
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.errors import PaymentRequiredError
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.spending import EXACT, SAME, SAME_PART
-from apimart_cli.words import AlertEvent, Outcome, Scope, Since, StoppedBy
+from apimart_cli.words import Outcome, Scope, Since, StoppedBy
 
 if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
+
 
 _SLACK = 60.0
 """Seconds by which the clock may have been put back; after more than that a reminder is due."""

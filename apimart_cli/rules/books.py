@@ -10,10 +10,11 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import NamedTuple
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.errors import ApimartError, UsageError
 from apimart_cli.rules.balance import Balance
 from apimart_cli.rules.spending import EXACT, Sample, segments, used_at
-from apimart_cli.words import Scope, UsageBy
+from apimart_cli.words import Scope
 
 BEGIN = date(2026, 4, 27)
 """The first day that is in the books (the gateway's public reference)."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
+from apimart_cli.choices import WhenNoForecast, WhenUnavailable
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -21,10 +22,11 @@ from apimart_cli.errors import (
 from apimart_cli.rules.balance import Balance, Reading
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.text import quote
-from apimart_cli.words import Outcome, WhenNoForecast, WhenUnavailable
+from apimart_cli.words import Outcome
 
 if TYPE_CHECKING:
     from apimart_cli.rules.budget import JudgedSpend
+
 
 _AMOUNT = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})"
 """An amount as options take it, but with a sign, as what is left can be negative."""

@@ -6,6 +6,7 @@ Amounts are in the gateway's unit. Spend is the rise of `used`, as everywhere.
 from collections import deque
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
+from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,7 +14,28 @@ from apimart_cli.errors import ApimartError
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.gate import Thresholds, judge_reading
 from apimart_cli.rules.spending import EXACT, Sample, TopUp, segments, top_ups, used_at
-from apimart_cli.words import Change, Outcome
+from apimart_cli.words import Outcome
+
+
+class Change(StrEnum):
+    """What is new in a reading while a balance is watched."""
+
+    START = "start"
+    """It is the first one."""
+    CHANGED = "changed"
+    """The amount that is left or used is another one."""
+    TOP_UP = "top_up"
+    """There is more in all, by two readings that agree."""
+    CUT = "cut"
+    """There is less in all."""
+    FAILED = "failed"
+    RECOVERED = "recovered"
+    """It succeeded, and the one before it failed."""
+    BELOW = "below"
+    """Less is left than `min`."""
+    ENOUGH = "enough"
+    """No longer less than `min`."""
+
 
 BARS = 20
 """How many bars show the latest spending, each for an equally long time."""

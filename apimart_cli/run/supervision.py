@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import (
     NOT_STARTED,
@@ -32,7 +33,7 @@ from apimart_cli.run.looking import Looking, Sight, settle
 from apimart_cli.run.watching import Register, Watch
 from apimart_cli.screen.writing import only_told, write_error, write_warning
 from apimart_cli.text import without_keys
-from apimart_cli.words import AlertEvent, Scope, StoppedBy
+from apimart_cli.words import Scope, StoppedBy
 
 if TYPE_CHECKING:
     from apimart_cli.processes.relay import TerminalSettings

@@ -17,7 +17,7 @@ from apimart_cli.errors import OutputError, UsageError
 from apimart_cli.files import found_for_output
 from apimart_cli.owners import UnsafeError, trusted_owners
 from apimart_cli.processes.descendants import Missed
-from apimart_cli.screen.writing import write_answer, write_warning
+from apimart_cli.screen.writing import width, write_answer, write_warning
 
 AT_ONCE = 1000
 """Lines that are written at once."""
@@ -30,16 +30,6 @@ _RUNNER_FILE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | geta
 
 MOST_NAMED = 8
 """Most processes that are named."""
-
-
-def width(text: str) -> int:
-    """Return the number of cells that `text` takes on a screen."""
-    if text.isascii():
-        return len(text)
-    # The table measures in the same way. It takes 2 ms to load, and loads nothing else of Rich.
-    from rich.cells import cell_len
-
-    return cell_len(text)
 
 
 def folded(line: str, cells: int) -> str:

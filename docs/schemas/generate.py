@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from apimart_cli import errors
+from apimart_cli.choices import BooksScope, UsageBy
 from apimart_cli.output.json import SCHEMA
-from apimart_cli.words import BooksScope, Change, Condition, ForecastState, Outcome, Scope, Since, StoppedBy, UsageBy
+from apimart_cli.records import Condition
+from apimart_cli.rules.trend import Change
+from apimart_cli.words import ForecastState, Outcome, Scope, Since, StoppedBy
 
 FOLDER = Path(__file__).parent
 

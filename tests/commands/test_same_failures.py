@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.errors import ApimartError, AuthError
-from apimart_cli.readings.take import write_failures
+from apimart_cli.readings.telling import write_failures
 from support.readings import failed, reading
 from support.running import KEY, Run
 

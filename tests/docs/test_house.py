@@ -119,9 +119,9 @@ def pure_modules() -> set[str]:
 
 PURE = pure_modules()
 HARMLESS = {
-    "base64", "binascii", "bisect", "collections", "contextlib", "datetime", "decimal", "difflib", "email", "enum",
-    "functools", "hashlib", "html", "io", "ipaddress", "itertools", "json", "math", "operator", "pathlib", "re",
-    "shlex", "threading", "tomllib", "traceback", "typing", "unicodedata", "urllib", "weakref",
+    "_sha2", "_sha256", "base64", "binascii", "bisect", "collections", "contextlib", "datetime", "decimal", "difflib",
+    "email", "enum", "functools", "hashlib", "html", "io", "ipaddress", "itertools", "json", "math", "operator",
+    "pathlib", "re", "shlex", "threading", "tomllib", "traceback", "typing", "unicodedata", "urllib", "weakref",
 }  # fmt: skip
 """Modules of the standard library that reach no network, process, environment or clock.
 

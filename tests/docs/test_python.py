@@ -22,8 +22,8 @@ from apimart_cli import (
     fetch_balance,
     fetch_usage,
 )
+from apimart_cli.choices import UsageBy
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.words import UsageBy
 from support.pages import DOCUMENTATION, blocks_of, code_in, table
 from support.running import KEY, Serve, connected
 

@@ -13,6 +13,7 @@ import typer.main
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.cli import main
 from apimart_cli.errors import ApimartError
 from apimart_cli.gateway.answer import Answer
@@ -21,7 +22,7 @@ from apimart_cli.keys.key import ApiKey, Redactor
 from apimart_cli.rules.books import BooksReading, Period
 from apimart_cli.rules.budget import Budget
 from apimart_cli.rules.gate import judge
-from apimart_cli.words import Scope, UsageBy
+from apimart_cli.words import Scope
 from hostile.catalogue import AUTH, BAD, BELOW, CATALOGUE, ECHOES, PASS, UNAVAILABLE, Case, by_group, http, named
 from support.fault_server import FaultServer
 from support.leaks import find_key

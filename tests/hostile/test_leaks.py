@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from apimart_cli import ApimartError, fetch_balance
+from apimart_cli.commands.balance import ReadingsFormat
+from apimart_cli.commands.check import VerdictFormat
 from apimart_cli.sandbox.server import Sandbox
-from apimart_cli.words import ReadingsFormat, VerdictFormat
 from hostile.catalogue import ECHOES, failed, http, refused
 from support.fault_server import FaultServer, Script, stall
 from support.leaks import find_key

@@ -228,9 +228,9 @@ time.sleep(60)
 
 STOPPING = """
 import os, sys, time
-from apimart_cli.processes import child, descendants
+from apimart_cli.processes import child, claim_process
 if {owned}:
-    descendants.claim_process()
+    claim_process()
 child.has_terminal = lambda: {at_terminal}
 started = child.Child.start([sys.executable, "-c", {text!r}], captured=True)
 print(started.read(60, lambda: 10.0).decode().strip(), flush=True)
@@ -261,8 +261,8 @@ def test_stopping_reaches_grandchildren_that_ignore_it(
 
 STOPPING_BESIDE_A_START = """
 import subprocess, sys, threading, time
-from apimart_cli.processes import child, descendants, hook
-descendants.claim_process()
+from apimart_cli.processes import child, claim_process, descendants, hook
+claim_process()
 lives = threading.Event()
 class Slow(subprocess.Popen):
     def __init__(self, *arguments, **named):

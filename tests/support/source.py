@@ -11,6 +11,9 @@ PACKAGE = ROOT / "apimart_cli"
 
 Wanted = Callable[[ast.AST], bool]
 
+OF_OTHER_PYTHONS = {"_sha2", "_sha256"}
+"""Modules of the standard library that only some versions have."""
+
 
 class Module(NamedTuple):
     """One file of the package, and what it imports: at its top, inside a function, or for its types alone."""
@@ -36,7 +39,7 @@ def read_module(name: str, source: str) -> Module:
     imported = set(_imports(tree))
     ours = {module.partition(".")[2] for module in imported if module.startswith("apimart_cli.")}
     others = {module.split(".")[0] for module in imported if not module.startswith("apimart_cli.")}
-    standard = others & sys.stdlib_module_names
+    standard = others & (sys.stdlib_module_names | OF_OTHER_PYTHONS)
     return Module(name, frozenset(ours), frozenset(others - standard), frozenset(standard), source.count("\n"), tree)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from apimart_cli.config.file import ConfigFile
-from apimart_cli.config.key import environment_without_keys
+from apimart_cli.config.held_keys import environment_without_keys
 from apimart_cli.keys.key import ApiKey
 from support.running import KEY, Write
 

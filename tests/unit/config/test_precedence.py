@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.commands.options import AskingOptions
+from apimart_cli.commands.option_records import AskingOptions
 from apimart_cli.config.precedence import resolve as resolve_all
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.config.values import parse_amount, parse_scope, parse_timeout, parse_unit

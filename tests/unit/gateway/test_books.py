@@ -11,6 +11,7 @@ import pytest
 import requests_mock
 
 from apimart_cli import fetch_usage
+from apimart_cli.choices import UsageBy
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -25,7 +26,6 @@ from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.books import MOST_NAMES, Query, interpret_books
 from apimart_cli.keys.key import WITHHELD, ApiKey, Redactor
 from apimart_cli.rules.books import Booked, Period, Usage
-from apimart_cli.words import UsageBy
 from support.places import PAYLOADS
 from support.running import KEY
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.ledger.alarms import MOST_ROWS, AlertCheck, claim
 from apimart_cli.ledger.file import opened, transaction
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.rules.alerts import AlarmQuestion, Standing
-from apimart_cli.words import AlertEvent, Scope
+from apimart_cli.words import Scope
 from support.stopwatch import Stopwatch
 
 D = Decimal

@@ -8,8 +8,7 @@ import pytest
 from apimart_cli.errors import PaymentRequiredError, UnavailableError
 from apimart_cli.output.watched import below_in_words, change_as_json, change_as_line
 from apimart_cli.rules.spending import TopUp
-from apimart_cli.rules.trend import View
-from apimart_cli.words import Change
+from apimart_cli.rules.trend import Change, View
 from support.readings import MOMENT, failed, reading
 
 D = Decimal

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from apimart_cli.commands.balance import ReadingsFormat
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
 from apimart_cli.output import Format
 from apimart_cli.readings.take import Taken
 from apimart_cli.rules.balance import Reading
-from apimart_cli.words import OutputFormat, ReadingsFormat, Scope
+from apimart_cli.words import OutputFormat, Scope
 from support.readings import AUTH, cells, failed, reading, show
 
 TABLE, JSON, VALUE = OutputFormat.TABLE, OutputFormat.JSON, OutputFormat.VALUE

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apimart_cli.choices import Preset
 from apimart_cli.errors import UsageError
 from apimart_cli.output.statusline import (
     FIELDS,
@@ -27,7 +28,7 @@ from apimart_cli.output.statusline import (
 )
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.text import visible
-from apimart_cli.words import ForecastState, Preset, Scope
+from apimart_cli.words import ForecastState, Scope
 
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)
 TWELVE = Forecast(ForecastState.OK, Decimal(14), Decimal("0.8"), Decimal("12.3"), Decimal("7.9"), Decimal("23.5"))

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.output.usage import render_usage, render_usage_as_csv, render_usage_as_json
 from apimart_cli.output.usage_page import render_page
 from apimart_cli.rules.books import Booked, BooksReading, Usage, added
-from apimart_cli.screen.pieces import width
-from apimart_cli.screen.writing import Screen
-from apimart_cli.words import Scope, UsageBy
+from apimart_cli.screen.writing import Screen, width
+from apimart_cli.words import Scope
 
 MOMENT = datetime(2026, 9, 18, 12, tzinfo=UTC)
 NASTY = [

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.errors import AuthError, PaymentRequiredError, UnavailableError
 from apimart_cli.output.json import render_document
 from apimart_cli.readings.alert_command import document, variables
@@ -16,7 +17,7 @@ from apimart_cli.rules.alerts import Alarm, Alert, Standing, each_threshold, que
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.rules.gate import Thresholds
-from apimart_cli.words import AlertEvent, ForecastState, Scope
+from apimart_cli.words import ForecastState, Scope
 from support.readings import failed, reading
 
 D = Decimal

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.errors import UsageError
 from apimart_cli.rules.books import (
     BEGIN,
@@ -30,7 +31,7 @@ from apimart_cli.rules.books import (
     pieces,
     together,
 )
-from apimart_cli.words import Scope, UsageBy
+from apimart_cli.words import Scope
 
 NOW = datetime(2027, 11, 20, 10, tzinfo=UTC)
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")

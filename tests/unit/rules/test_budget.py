@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apimart_cli.choices import UsageBy
 from apimart_cli.errors import (
     ApimartError,
     BadResponseError,
@@ -21,7 +22,7 @@ from apimart_cli.errors import (
 from apimart_cli.rules.books import Booked, BooksReading, Usage, added
 from apimart_cli.rules.budget import Budget, judge_spend, period_within, spent_of
 from apimart_cli.rules.gate import Thresholds, judge
-from apimart_cli.words import Outcome, Scope, Since, UsageBy
+from apimart_cli.words import Outcome, Scope, Since
 from support.readings import reading as balance_reading
 
 NOW = datetime(2026, 11, 20, 10, 0, 0, 5, tzinfo=UTC)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apimart_cli.choices import WhenNoForecast, WhenUnavailable
 from apimart_cli.errors import (
     ApimartError,
     AuthError,
@@ -20,7 +21,7 @@ from apimart_cli.errors import (
 from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import UNREADABLE, Forecast
 from apimart_cli.rules.plugin import Bounds, Choices, Range, State, Subject, by_weight, examine, parse_range, worst
-from apimart_cli.words import ForecastState, Scope, WhenNoForecast, WhenUnavailable
+from apimart_cli.words import ForecastState, Scope
 from support.readings import failed, reading
 
 USUAL = Choices()

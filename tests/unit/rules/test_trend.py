@@ -10,8 +10,8 @@ from hypothesis import given
 from apimart_cli.errors import AuthError, ExitCode, PaymentRequiredError, UnavailableError
 from apimart_cli.readings.watch import WatchedBalances
 from apimart_cli.rules.balance import Reading, spendable
-from apimart_cli.rules.trend import BARS, MOST_SAMPLES, Trend
-from apimart_cli.words import Change, Scope
+from apimart_cli.rules.trend import BARS, MOST_SAMPLES, Change, Trend
+from apimart_cli.words import Scope
 from support.readings import MOMENT, failed, reading
 
 D = Decimal
