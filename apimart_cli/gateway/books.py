@@ -73,10 +73,16 @@ _CREDITS = 10
 _CREDITS_SLACK = Decimal("0.00002")
 """Both are rounded to six places, and one of them is ten times as large."""
 
+_ECHO_SLACK = timedelta(seconds=1)
+"""A time that an answer repeats may be rounded to a second."""
+
 _NO_BOOKS_HINT = "what is left can be asked all the same: apimart balance; what was read before: apimart history"
 
 _CODES_OF_SUCCESS = frozenset({"0", "200", "success", "ok"})
 """What gateways of this family write into `code` beside an answer that is none of a failure."""
+
+_DAY_NAMES = ("date", "day")
+"""What a day may be called."""
 
 _SIGNS_OF_MORE = ("has_more", "partial", "truncated")
 
@@ -228,10 +234,10 @@ def interpret_books(answer: Answer, *, query: Query, redactor: Redactor, fetched
         raise failure_of_books(answer, query=query, redactor=redactor)
     if is_old(answer):
         reject("it is an old answer from a cache")
-    total, items = _parts_of(answer, redactor)
+    total, items = _parts_of(answer, query, redactor)
     booked = _booked(total, redactor)
     rows = [_row(item, query, redactor) for item in items]
-    days = frozenset(days_of(query.period, query.zone)) if query.by.has_day else None
+    days = _days(query) if query.by.has_day else None
     if query.models and query.by.has_model and any(row.model not in query.models for row in rows):
         reject("it has a model in it that was not asked for")
     if fault := contradiction(booked, rows, days=days):
@@ -249,7 +255,7 @@ def interpret_books(answer: Answer, *, query: Query, redactor: Redactor, fetched
     )
 
 
-def _parts_of(answer: Answer, redactor: Redactor) -> tuple[Mapping[str, Any], Sequence[Any]]:
+def _parts_of(answer: Answer, query: Query, redactor: Redactor) -> tuple[Mapping[str, Any], Sequence[Any]]:
     """Return the total and the items of a successful answer, as they came."""
     try:
         fields = parse_object(answer.body)
@@ -271,6 +277,7 @@ def _parts_of(answer: Answer, redactor: Redactor) -> tuple[Mapping[str, Any], Se
         reject(f"there is an error in it{words_of_error(data, redactor)}")
     for holder in (fields, data):
         _refuse_doubt(holder, redactor)
+        _refuse_another_question(holder, query, redactor)
     total, items = required(data, "total"), required(data, "items")
     if not isinstance(total, Mapping):
         reject(f"`total` is {described(total, redactor)}, not an object")
@@ -292,10 +299,36 @@ def _refuse_doubt(fields: Mapping[str, Any], redactor: Redactor) -> None:
         reject(f"`currency` is {described(currency, redactor)}, not {UNIT}")
 
 
+def _refuse_another_question(fields: Mapping[str, Any], query: Query, redactor: Redactor) -> None:
+    """Raise BadResponseError where an answer repeats a question, and that is not the one that was asked."""
+    scope = fields.get("scope")
+    if isinstance(scope, str) and scope.lower() != query.scope.value:
+        reject(f"`scope` is {described(scope, redactor)}, and {query.scope.value} was asked for")
+    for name, asked in (("start", query.period.since), ("end", query.period.until)):
+        told = _moment(fields.get(name))
+        if told is not None and abs(told - asked) > _ECHO_SLACK:
+            reject(f"`{name}` is {described(fields[name], redactor)}, and another time was asked for")
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return a time in one of the forms that a question may have, in seconds or as a date; None for any other."""
+    try:
+        if isinstance(value, str) and not value.isdecimal():
+            moment = datetime.fromisoformat(value)
+            return moment if moment.tzinfo else None
+        return datetime.fromtimestamp(int(value), UTC)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+
+
 def _code(fields: Mapping[str, Any]) -> str:
     error = fields.get("error")
     code = (error if isinstance(error, Mapping) else fields).get("code")
     return code if isinstance(code, str) and not isinstance(code, JsonNumber) else ""
+
+
+def _days(query: Query) -> frozenset[date]:
+    return frozenset(days_of(query.period, query.zone))
 
 
 def _row(item: Any, query: Query, redactor: Redactor) -> Booked:
@@ -304,6 +337,8 @@ def _row(item: Any, query: Query, redactor: Redactor) -> Booked:
     row = _booked(item, redactor)
     if query.by.has_day:
         row = row._replace(day=_day(item, redactor))
+    elif any(item.get(name) is not None for name in _DAY_NAMES) and _day(item, redactor) not in _days(query):
+        reject("it has a day in it that was not asked for")
     return row._replace(model=_model(item, redactor)) if query.by.has_model else row
 
 
@@ -330,7 +365,7 @@ def _count(fields: Mapping[str, Any], name: str, redactor: Redactor) -> int | No
 
 
 def _day(item: Mapping[str, Any], redactor: Redactor) -> date:
-    found = [item[name] for name in ("date", "day") if item.get(name) is not None]
+    found = [item[name] for name in _DAY_NAMES if item.get(name) is not None]
     if not found:
         reject("an item has no `date`")
     if len(found) > 1 and found[0] != found[1]:

@@ -111,8 +111,13 @@ class BookForecasts:
             return reading
         from apimart_cli.rules.books import are_dollars
 
-        if reading.unit is None and not are_dollars(balance):
-            self._reasons[place] = "nothing shows that the balance is in dollars"
+        shown = are_dollars(balance)
+        if shown is False or (shown is None and reading.unit is None):
+            self._reasons[place] = (
+                "nothing shows that the balance is in dollars"
+                if shown is None
+                else "the balance's credits show that it is not in dollars"
+            )
             return reading
         if place not in self._asked:
             # Its key was not known at the start.

@@ -258,15 +258,15 @@ def _count(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def are_dollars(balance: Balance) -> bool:
-    """Tell whether a balance is in US dollars, as far as its credits show: ten of them are one."""
+def are_dollars(balance: Balance) -> bool | None:
+    """Tell whether a balance is in US dollars, by its credits: ten of them are one. None where nothing shows it."""
     pairs = [(balance.remain_balance, balance.remain_credits), (balance.used_balance, balance.used_credits)]
     known = [(amount, in_credits) for amount, in_credits in pairs if amount is not None and in_credits is not None]
-    with localcontext(EXACT):
+    if not any(amount or in_credits for amount, in_credits in known):
         # Ten times nothing is nothing, in every unit.
-        return any(amount for amount, _ in known) and all(
-            abs(in_credits - 10 * amount) <= MILLIONTH * 10 for amount, in_credits in known
-        )
+        return None
+    with localcontext(EXACT):
+        return all(abs(in_credits - 10 * amount) <= MILLIONTH * 10 for amount, in_credits in known)
 
 
 def agree(samples: Sequence[Sample], spends: Mapping[date, Decimal], zone: tzinfo) -> bool:
