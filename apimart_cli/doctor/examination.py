@@ -20,6 +20,7 @@ from apimart_cli.doctor.network import NetworkLook, books, clock, endpoints, loo
 from apimart_cli.errors import ApimartError, ExitCode, bug
 from apimart_cli.gateway.books import Query, ask_books
 from apimart_cli.gateway.client import ask
+from apimart_cli.gateway.failures import SEE_DOCTOR
 from apimart_cli.gateway.question import Sharing
 from apimart_cli.gateway.transport import Head, Inspection
 from apimart_cli.keys.key import WITHHELD, GivenKey, NoKey, known_keys
@@ -171,7 +172,12 @@ def _safe(
     """
     known = {*(key.reveal() for key in keys_at_hand(settings, environ)), *known_keys()}
     keys = [key.lower() for key in known if len(key) >= LEAST_PIECE]
-    return [_without_home(_without_keys(each, keys), environ) for each in findings]
+    return [_without_home(_without_keys(_without_doctor(each), keys), environ) for each in findings]
+
+
+def _without_doctor(finding: DoctorFinding) -> DoctorFinding:
+    """Leave out of a hint that this command is the next thing to run."""
+    return finding._replace(hint=finding.hint and finding.hint.replace(SEE_DOCTOR, ""))
 
 
 def _without_keys(finding: DoctorFinding, keys: Sequence[str]) -> DoctorFinding:

@@ -35,7 +35,10 @@ _ANOTHER_HINT = (
     "it says nothing about the key: check the proxy settings and the base URL (`apimart config show`), or try from "
     "another network"
 )
-_NETWORK_HINT = "check the network, the proxy settings and the base URL (`apimart config show`)"
+SEE_DOCTOR = "; apimart doctor looks at each of them"
+"""The end of a hint. `doctor` itself leaves it out."""
+
+_NETWORK_HINT = f"check the network, the proxy settings and the base URL{SEE_DOCTOR}"
 
 
 def error_of_status(status: int, *, said: str, location: str | None, scope: Scope = Scope.KEY) -> ApimartError:

@@ -333,6 +333,7 @@ def test_a_proxy_that_is_dead_is_wrong(doctor: Doctor, gateway: Gateway) -> None
         found = doctor(**to(gateway, HTTPS_PROXY=f"http://user:{SECRET}@127.0.0.1:{port}"))
     assert found.code == 5
     assert found.of("connection") == [f"wrong no connection through the proxy 127.0.0.1:{port}: connection refused"]
+    assert not any("apimart doctor" in hint for hint in found.hints("connection"))
 
 
 def test_a_proxy_that_is_malformed_names_the_variable_alone(doctor: Doctor, gateway: Gateway) -> None:

@@ -296,7 +296,7 @@ def test_a_refused_connection_can_be_tried_again(transport: Transport, play: Pla
     error = fault(transport, server.url)
     assert type(error) is UnavailableError
     assert error.message == f"could not reach 127.0.0.1:{server.port}: connection refused"
-    assert error.hint == "check the network, the proxy settings and the base URL (`apimart config show`)"
+    assert error.hint == "check the network, the proxy settings and the base URL; apimart doctor looks at each of them"
     assert error.retryable
 
 
