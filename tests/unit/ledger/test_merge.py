@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from filelock import FileLock
 
 from apimart_cli.errors import UsageError
 from apimart_cli.ledger import merge as merging
-from apimart_cli.ledger.file import Connection, opened
+from apimart_cli.ledger.file import Connection
 from apimart_cli.ledger.merge import Staged, merge
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.ledger.queries import all_series, entries, extent, latest, profiles, samples
@@ -29,12 +28,6 @@ SECOND = timedelta(seconds=1)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "STEP", 7)
     monkeypatch.setattr("apimart_cli.ledger.file.PAUSE", 0)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Connection]:
-    with opened(tmp_path / "history.db", seconds=None) as connection:
-        yield connection
 
 
 def line(each: Entry) -> str:
@@ -69,9 +62,8 @@ def test_duplicates_are_ignored(ledger: Connection) -> None:
 
 def test_one_wrong_line_and_nothing_is_imported(ledger: Connection) -> None:
     """Its number counts empty lines, too."""
-    with pytest.raises(UsageError, match=r"^line 101: ") as raised:
+    with pytest.raises(UsageError, match=r"^line 101: "):
         Staged([*[line(each) for each in MANY[:99]], "", "{"], NOW)
-    assert raised.value.hint
     assert list(entries(ledger)) == []
 
 
@@ -123,10 +115,8 @@ def half_imported(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_sees_an_import_that_is_not_complete(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is recorded meanwhile is there."""
     half_imported(ledger, monkeypatch)
-    assert (list(entries(ledger)), samples(ledger, WORK), latest(ledger, WORK), all_series(ledger)) == (
-        [], [], None, [],
-    )  # fmt: skip
-    assert (extent(ledger, WORK), profiles(ledger)) == (None, [])
+    assert (latest(ledger, WORK), extent(ledger, WORK)) == (None, None)
+    assert [*entries(ledger), *samples(ledger, WORK), *all_series(ledger), *profiles(ledger)] == []
     record(ledger, [entry()])
     assert list(entries(ledger)) == [entry()]
     assert len(samples(ledger, WORK)) == 1

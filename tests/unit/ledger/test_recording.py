@@ -18,11 +18,6 @@ from support.stopwatch import Stopwatch
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
-
-
 def recorded(path: Path) -> list[Entry]:
     """All that is in the ledger."""
     with file.opened(path, create=False) as connection:

@@ -7,23 +7,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.retention import DAYS_FOR, prune
 from apimart_cli.ledger.runs import beat, begin, clear_runs, finish, runs
-from apimart_cli.ledger.schema import MIGRATIONS
 from apimart_cli.records import Run
 from apimart_cli.words import StoppedBy
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of a ledger that is still to be made."""
-    return tmp_path / "history.db"
 
 
 def run_of(began: datetime, **more: object) -> Run:
@@ -103,21 +94,3 @@ def test_runs_are_kept_as_long_as_the_last_sample_of_a_day(path: Path) -> None:
         clear_runs(connection)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT count(*) FROM run_facts").fetchone() == (0,)
-
-
-def test_an_older_ledger_keeps_its_runs(path: Path) -> None:
-    """It gets the table that is missing, and says nothing about what it did not know."""
-    with closing(sqlite3.connect(path)) as database:
-        for migration in MIGRATIONS[:4]:
-            migration(database)
-        database.execute(
-            "INSERT INTO runs (key_id, host, profile, began, alive_until, ended, exit_code)"
-            " VALUES ('000000000000', 'host', 'default', 1000, 2000, 2000, 0)"
-        )
-        database.execute(f"PRAGMA application_id = {0x41504D54}")
-        database.execute("PRAGMA user_version = 4")
-        database.commit()
-    path.chmod(0o600)
-    with opened(path, seconds=5) as connection:
-        [known] = runs(connection)
-    assert (known.exit_code, known.could_not_stop) == (0, 0)
