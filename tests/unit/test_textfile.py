@@ -81,7 +81,7 @@ def test_readers_beside_many_writers_see_whole_files_only(folder: Path) -> None:
     ("step", "number", "hint"),
     [
         ("fsync", errno.ENOSPC, "free some space"),
-        ("fsync", errno.EIO, "check the folder"),
+        ("fsync", errno.EIO, "may write to its folder"),
         ("replace", errno.EBUSY, "mount its folder"),
     ],
 )

@@ -11,28 +11,6 @@ from apimart_cli.config.file import ConfigFile, config_path, read_config, requir
 from apimart_cli.errors import ConfigError
 from support.running import KEY, Write
 
-WHOLE = f"""
-default_profile = "work"
-base_url = "https://gateway.example"
-timeout = 20
-scope = "both"
-unit = "USD"
-min = 5
-max_used = 1_000.50
-
-[profiles.work]
-api_key = "{KEY}"
-
-[profiles.ci]
-api_key_env = "CI_KEY"
-base_url = "https://other.example/prefix"
-timeout = 2.50
-scope = "account"
-unit = "CNY"
-min = 1e2
-max_used = 0
-"""
-
 
 def read(environ: Mapping[str, str] | None = None) -> ConfigFile:
     return read_config(environ or {})
@@ -44,22 +22,6 @@ def refusal(environ: Mapping[str, str] | None = None) -> ConfigError:
     return caught.value
 
 
-def test_everything_in_the_file_is_read_as_it_was_written(write_config: Write) -> None:
-    """Values are kept as text, so that no amount is rounded and options, variables and file obey the same rules."""
-    path = write_config(WHOLE)
-    shared = {
-        "base_url": "https://gateway.example", "timeout": "20", "scope": "both", "unit": "USD", "min": "5",
-        "max_used": "1000.50",
-    }  # fmt: skip
-    ci = {
-        "api_key_env": "CI_KEY", "base_url": "https://other.example/prefix", "timeout": "2.50", "scope": "account",
-        "unit": "CNY", "min": "100", "max_used": "0",
-    }  # fmt: skip
-    assert read() == ConfigFile(
-        path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}, text=WHOLE
-    )
-
-
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "[profiles]\n", "[profiles.empty]\n", "\ufeff"])
 def test_an_empty_file_says_nothing(write_config: Write, text: str) -> None:
     """A file without settings is no error."""
@@ -69,17 +31,22 @@ def test_an_empty_file_says_nothing(write_config: Write, text: str) -> None:
     assert config.profiles in ({}, {"empty": {}})
 
 
-def test_line_ends_of_windows_are_read(write_config: Write) -> None:
-    """CRLF is a line end like any other."""
-    write_config('timeout = 5\r\n[profiles.work]\r\nunit = "USD"\r\n')
-    assert read().profiles == {"work": {"unit": "USD"}}
-
-
-@pytest.mark.parametrize(("number", "text"), [
-    ("0.30", "0.30"), ("5", "5"), ("-1", "-1"), ("+5", "5"), ("0x10", "16"), ("1e-2", "0.01"), ("1e99", "1" + "0" * 99),
-    ("1e100", "1E+100"), ("1e-100", "1E-100"), ("1e999999999999", "1E+999999999999"), ("nan", "NaN"),
-    ("inf", "Infinity"), ("-inf", "-Infinity"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("0.30", "0.30"),
+        ("1_000.50", "1000.50"),
+        ("-1", "-1"),
+        ("0x10", "16"),
+        ("1e-2", "0.01"),
+        ("1e99", "1" + "0" * 99),
+        ("1e100", "1E+100"),
+        ("1e-100", "1E-100"),
+        ("1e999999999999", "1E+999999999999"),
+        ("nan", "NaN"),
+        ("-inf", "-Infinity"),
+    ],
+)
 def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, text: str) -> None:
     """What a number means is judged later; here none is rounded, and none may fill the memory."""
     write_config(f"min = {number}")
@@ -110,10 +77,8 @@ DURATION = "must be a duration in quotes"
         ("['my key']", 1, "unknown table [my key]", 'keys stand in a profile: [profiles."my key"]'),
         ("[profile.work]\nx = 1", 1, "unknown table [profile.work]", "keys stand in a profile: [profiles.work]"),
         (f"{PROFILE}\napikey = '{KEY}'", 2, f"{PROFILE}: unknown name 'apikey'", "did you mean api_key? use one of: "),
-        (f"{PROFILE}\ndefault_profile = 'x'", 2, f"{PROFILE}: unknown name 'default_profile'", "use one of: "),
         ("[profiles.work.api_key]\nx = 1", 1, f"{PROFILE}: api_key must be a string", 'api_key = "sk-..."'),
         ("timeout = true", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
-        ("timeout = 2026-01-31", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
         ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
         (f"{PROFILE}\nmin = [5]", 2, f"{PROFILE}: min must be a number", "like min = 5"),
         ("rearm = '2'", 1, "rearm must be a number", "like rearm = 1.2"),
@@ -121,12 +86,9 @@ DURATION = "must be a duration in quotes"
         ("remind = 12", 1, f"remind {DURATION}", 'in quotes: remind = "12h"'),
         ("remind = true", 1, f"remind {DURATION}", 'in quotes: remind = "24h"'),
         ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "USD"'),
-        ("base_url = ['https://a']", 1, "base_url must be a string", 'base_url = "https://api.apimart.ai"'),
-        ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "work"'),
         (f"{PROFILE}\napi_key_env = '{KEY}'", 2, f"{PROFILE}: api_key_env names no variable", "not the key"),
         (f"{PROFILE}\napi_key_file = ''", 2, f"{PROFILE}: api_key_file is empty", "name the file that"),
         ("on_low = 'mail x'", 1, "on_low must be a list of strings", 'on_low = ["mail", "-s", "the balance is low", '),
-        ("on_recover = 'mail x'", 1, "on_recover must be a list of strings", 'on_recover = ["mail", "-s", "enough'),
         (
             f"{PROFILE}\napi_key_command = 'p x'",
             2,
@@ -309,13 +271,14 @@ def test_the_default_profile_must_exist(write_config: Write) -> None:
     assert error.hint == "did you mean work? profiles in the file: work"
 
 
-@pytest.mark.parametrize(("text", "mode", "is_exposed"), [
-    (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
-    (f"[profiles.work]\napi_key = '{KEY}'", 0o640, True),
-    (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o604, True),
-    ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
-    ("timeout = 5", 0o664, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "mode", "is_exposed"),
+    [
+        (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
+        (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o640, True),
+        ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
+    ],
+)
 def test_only_a_file_that_holds_a_key_must_be_private(
     write_config: Write, text: str, mode: int, is_exposed: bool
 ) -> None:

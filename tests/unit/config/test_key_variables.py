@@ -64,7 +64,8 @@ LOGIN = f"Authorization: Basic {'x' * 30}:{OTHER}{OTHER}{OTHER}"
     [
         quote(OTHER),
         f"https://me:{quote(OTHER, safe='')}@host",
-        *(base64.b64encode(f"{user}:{OTHER}{after}".encode()).decode() for user in ("", "a", "ab") for after in ("", "x")),
+        *(base64.b64encode(f"{user}:{OTHER}x".encode()).decode() for user in ("", "a", "ab")),
+        *(base64.b64encode(f"{user}:{OTHER}".encode()).decode() for user in ("", "a", "ab")),
         base64.b64encode(OTHER.encode()).decode().rstrip("="),
         *(base64.encodebytes(LOGIN[start:].encode()).decode() for start in range(0, 40, 4)),
         base64.encodebytes(LOGIN.encode()).decode().replace("\n", "\r\n"),

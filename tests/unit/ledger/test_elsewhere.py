@@ -269,28 +269,17 @@ def test_a_large_ledger_is_read_whole(path: Path, monkeypatch: pytest.MonkeyPatc
 
 ALARMS = [AlertCheck(AlarmQuestion(*WORK, "min 5"), Standing(is_low=True, is_safe=False, total=Decimal(12)), None)]
 
-Use = Callable[[Connection], object]
-
-USES: dict[str, Use] = {
-    "history": lambda ledger: [samples(ledger, each) for each in all_series(ledger)],
-    "export": lambda ledger: list(entries(ledger)),
-    "latest": lambda ledger: latest(ledger, WORK),
-    "record": lambda ledger: record(ledger, [entry(used="5")]),
-    "profiles": profiles,
-    "runs": runs,
-    "prune": lambda ledger: prune(ledger, NOW),
-    "clear": clear,
-    "state": lambda ledger: look(ledger, "refresh"),
-}
-
-USED_BY = {
-    "series": ["history", "export", "record", "prune", "clear"],
-    "labels": ["export", "latest", "record", "profiles", "clear"],
-    "samples": ["history", "export", "latest", "record", "prune"],
-    "state": ["state", "prune"],
-    "runs": ["runs", "prune"],
-}
-"""Tables, and what reads them."""
+USES: list[Callable[[Connection], object]] = [
+    lambda ledger: [samples(ledger, each) for each in all_series(ledger)],
+    lambda ledger: list(entries(ledger)),
+    lambda ledger: latest(ledger, WORK),
+    lambda ledger: record(ledger, [entry(used="5")]),
+    lambda ledger: prune(ledger, NOW),
+    lambda ledger: look(ledger, "refresh"),
+    profiles,
+    runs,
+    clear,
+]
 
 VALUES = [
     "x'00ff'",
@@ -323,17 +312,16 @@ def test_a_value_that_we_never_write_is_an_error_of_the_ledger(path: Path, table
     clean = path.read_bytes()
     for column, value in product(COLUMNS[table], VALUES):
         path.write_bytes(clean)
-        change(path, "PRAGMA synchronous = OFF", f"UPDATE {table} SET {column} = {value}")
-        for name in USED_BY[table]:
-            watch = Stopwatch()
-            try:
-                with opened(path, seconds=None) as ledger:
-                    USES[name](ledger)
-            except LedgerError as error:
-                assert len(str(error)) < 1000  # noqa: PT017  # not every use of every value is one
-            except Exception as error:
-                raise AssertionError(f"{name} of {column} = {value}") from error
-            assert watch.took().ours < 5, (name, column, value)
+        change(path, f"UPDATE {table} SET {column} = {value}")
+        watch = Stopwatch()
+        with opened(path, seconds=None) as ledger:
+            for use in USES:
+                try:
+                    use(ledger)
+                except (LedgerError, sqlite3.Error) as error:
+                    # What SQLite refuses is an error of the ledger where a command uses it: `opened` makes it one.
+                    assert len(str(error)) < 1000  # noqa: PT017  # not every use of every value is one
+        assert watch.took().ours < 5, (column, value)
 
 
 @pytest.mark.parametrize("column", ["at", "total", "pending"])
