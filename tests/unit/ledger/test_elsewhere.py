@@ -242,13 +242,18 @@ def test_a_write_ahead_log_beside_it_is_not_read(path: Path, tmp_path: Path) -> 
     assert contents(path) == before
 
 
-def test_no_query_is_without_an_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a command has all the time of the world: it may do far more than a file of this size needs."""
-    monkeypatch.setattr("apimart_cli.ledger.file._LEAST_ROUNDS", 100)
-    with pytest.raises(LedgerError, match="interrupted"), opened(path, seconds=None) as ledger:
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.1, 2**40), (None, 100)])
+def test_no_query_is_without_an_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float | None, rounds: int
+) -> None:
+    """Nor where a command has all the time of the world: it may do far more than a file of this size needs."""
+    monkeypatch.setattr("apimart_cli.ledger.file._LEAST_ROUNDS", rounds)
+    watch = Stopwatch()
+    with pytest.raises(LedgerError, match="interrupted"), opened(path, seconds=seconds) as ledger:
         ledger.execute(
             "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
         ).fetchone()
+    watch.took().assert_within(2)
 
 
 def test_a_large_ledger_is_read_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
