@@ -10,7 +10,6 @@ from apimart_cli.ledger.books import (
     LASTS,
     MOST_ROWS,
     KeptBooks,
-    clear_books,
     failed_with,
     floor_of,
     keep,
@@ -91,10 +90,8 @@ def test_a_failure_is_remembered_for_a_minute_and_then_longer(ledger: Connection
 def test_it_does_not_grow_for_ever(ledger: Connection) -> None:
     """The oldest answers go."""
     for number in range(MOST_ROWS + 5):
-        ledger.execute(
-            "INSERT INTO books VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*WORK._replace(host=f"h{number}"), "UTC", number, "2026-11-20", "1"),
-        )
+        values = (*WORK._replace(host=f"h{number}"), "UTC", number, "2026-11-20", "1")
+        ledger.execute("INSERT INTO books VALUES (?, ?, ?, ?, ?, ?, ?)", values)
     keep(ledger, WORK, "UTC", ANSWER)
     assert ledger.execute("SELECT count(*) FROM books").fetchone() == (MOST_ROWS,)
     assert kept(ledger, WORK, "UTC", NOW) == ANSWER
@@ -103,21 +100,18 @@ def test_it_does_not_grow_for_ever(ledger: Connection) -> None:
 def test_a_floor_is_kept_by_host(ledger: Connection) -> None:
     """The last one that was told; what is not an amount is none."""
     assert floor_of(ledger, "h") is None
-    keep_floor(ledger, "h", Decimal("0.05"))
-    keep_floor(ledger, "h", Decimal("0.10"))
+    for floor in ("0.05", "0.10"):
+        keep_floor(ledger, "h", Decimal(floor))
     assert (floor_of(ledger, "h"), floor_of(ledger, "i")) == (Decimal("0.10"), None)
     ledger.execute("UPDATE state SET value = 'much' WHERE name = 'floor h'")
     assert floor_of(ledger, "h") is None
 
 
-def test_clearing_the_history_clears_the_books(path: Path) -> None:
+@pytest.mark.parametrize(("profile", "left"), [("work", ANSWER), (None, None)])
+def test_clearing_the_history_clears_the_books(path: Path, profile: str | None, left: KeptBooks | None) -> None:
     """All of it; a part of the history is no reason."""
     with opened(path, seconds=None) as ledger:
         keep(ledger, WORK, "UTC", ANSWER)
-    clear_samples(path, profile="work")
+    clear_samples(path, profile=profile)
     with opened(path, seconds=None) as ledger:
-        assert kept(ledger, WORK, "UTC", NOW) == ANSWER
-    clear_samples(path)
-    with opened(path, seconds=None) as ledger:
-        assert kept(ledger, WORK, "UTC", NOW) is None
-        clear_books(ledger)
+        assert kept(ledger, WORK, "UTC", NOW) == left

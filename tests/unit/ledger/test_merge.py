@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -44,20 +45,13 @@ def import_lines(ledger: Connection, lines: list[str]) -> int:
         return merge(ledger, staged, NOW)
 
 
-def test_what_is_imported_is_there(ledger: Connection) -> None:
-    """In the order of the times, whatever the order of the lines; empty lines do not count."""
+def test_what_is_imported_is_there_once(ledger: Connection) -> None:
+    """In the order of the times, whatever that of the lines; empty lines do not count, what is there stays as it is."""
     assert import_lines(ledger, ["\n", *[f"{line(each)}\n" for each in reversed(MANY)], " \n"]) == 100
-    assert list(entries(ledger, WORK)) == MANY[:50]
-    assert list(entries(ledger, OTHER)) == MANY[50:]
-
-
-def test_duplicates_are_ignored(ledger: Connection) -> None:
-    """Of the import itself, and of what is there, which stays as it is."""
-    record(ledger, [entry(remain="77")])
-    assert import_lines(ledger, [line(entry()), line(MANY[0]), line(MANY[0]._replace(profile="again"))]) == 1
-    assert [each.profile for each in entries(ledger)] == ["work", "work"]
-    assert str(entry(remain="77").remain) == str((latest(ledger, WORK) or entry()).remain)
-    assert import_lines(ledger, [line(entry()), line(MANY[0])]) == 0
+    assert [*entries(ledger, WORK), *entries(ledger, OTHER)] == MANY
+    again = [MANY[0]._replace(remain=Decimal(77)), *MANY, entry(), entry(profile="again")]
+    assert import_lines(ledger, [line(each) for each in again]) == 1
+    assert list(entries(ledger, WORK)) == [*MANY[:50], entry()]
 
 
 def test_one_wrong_line_and_nothing_is_imported(ledger: Connection) -> None:
@@ -113,7 +107,7 @@ def half_imported(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_sees_an_import_that_is_not_complete(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what is recorded meanwhile is there."""
+    """What is recorded meanwhile is there; only that is cleared, and counted."""
     half_imported(ledger, monkeypatch)
     assert (latest(ledger, WORK), extent(ledger, WORK)) == (None, None)
     assert [*entries(ledger), *samples(ledger, WORK), *all_series(ledger), *profiles(ledger)] == []
@@ -121,6 +115,9 @@ def test_nobody_sees_an_import_that_is_not_complete(ledger: Connection, monkeypa
     assert list(entries(ledger)) == [entry()]
     assert len(samples(ledger, WORK)) == 1
     assert (extent(ledger, WORK), profiles(ledger)) == ((NOW, NOW, 1), ["work"])
+    (before,) = ledger.execute("SELECT count(*) FROM samples").fetchone()
+    assert clear(ledger) == 1
+    assert ledger.execute("SELECT count(*) FROM samples").fetchone() == (before - 1,)
 
 
 def test_what_a_killed_import_left_is_deleted_after_a_day(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +155,3 @@ def test_old_samples_that_are_imported_are_pruned(ledger: Connection) -> None:
     import_lines(ledger, [line(each) for each in old])
     prune(ledger, NOW)
     assert list(entries(ledger)) == [old[0]]
-
-
-def test_clearing_leaves_an_import_that_is_not_complete(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what everybody sees is deleted, and counted."""
-    half_imported(ledger, monkeypatch)
-    record(ledger, [entry()])
-    (before,) = ledger.execute("SELECT count(*) FROM samples").fetchone()
-    assert clear(ledger) == 1
-    assert ledger.execute("SELECT count(*) FROM samples").fetchone() == (before - 1,)

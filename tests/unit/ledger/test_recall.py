@@ -97,16 +97,6 @@ def test_a_disk_that_hangs_costs_as_long_as_is_allowed(path: Path, monkeypatch: 
     assert recall.samples(WORK, 5) == samples_of(entry())
 
 
-def test_what_is_stopped_reads_no_further(path: Path) -> None:
-    """The next writer of this process does not wait for it."""
-    remember(path, [entry()], NOW)
-    recall = Recall(path, SOUGHT)
-    recall.stop()
-    watch = Stopwatch()
-    recall.samples(WORK, 5)
-    watch.took().assert_within(5)
-
-
 def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged file may keep SQLite busy long after the command has its answer."""
     remember(path, [entry()], NOW)

@@ -21,7 +21,9 @@ def run_of(began: datetime, **more: object) -> Run:
     return Run("0" * 12, "host", "default", None, None, began)._replace(**more)  # type: ignore[arg-type]
 
 
-def others_of(path: Path, began: datetime, are_gone: Callable[[str], bool], *, ended: datetime) -> int:
+def others_of(
+    path: Path, began: datetime, are_gone: Callable[[str], bool] = lambda _: False, *, ended: datetime
+) -> int:
     """Run from one time to another, and return how many others were active."""
     number = begin(path, run_of(began), ended, processes="mine", are_gone=are_gone)
     return finish(path, number, run_of(began, ended=ended, exit_code=0))
@@ -69,11 +71,11 @@ def test_a_wrong_clock_deletes_no_runs(path: Path) -> None:
     """Three years ahead for one run; a clock that says the same a day later is believed, as for the readings."""
     with opened(path, seconds=5) as connection:
         prune(connection, NOON)
-    others_of(path, NOON, lambda _processes: False, ended=NOON + MINUTE)
+    others_of(path, NOON, ended=NOON + MINUTE)
     ahead = NOON + timedelta(days=1100)
     with opened(path, seconds=5) as connection:
         prune(connection, ahead)
-    others_of(path, ahead, lambda _processes: False, ended=ahead + MINUTE)
+    others_of(path, ahead, ended=ahead + MINUTE)
     with opened(path, seconds=5) as connection:
         assert len(runs(connection)) == 2
         prune(connection, ahead + timedelta(days=2))
@@ -82,14 +84,14 @@ def test_a_wrong_clock_deletes_no_runs(path: Path) -> None:
 
 def test_runs_are_kept_as_long_as_the_last_sample_of_a_day(path: Path) -> None:
     """And nothing of one that is deleted is left for the next one with its number."""
-    others_of(path, NOON, lambda _processes: False, ended=NOON + MINUTE)
+    others_of(path, NOON, ended=NOON + MINUTE)
     now = NOON
     with opened(path, seconds=5) as connection:
         while now < NOON + DAYS_FOR + timedelta(days=30):
             prune(connection, now)
             now += timedelta(days=25)
         assert runs(connection) == []
-    others_of(path, now, lambda _processes: False, ended=now + MINUTE)
+    others_of(path, now, ended=now + MINUTE)
     with opened(path, seconds=5) as connection:
         clear_runs(connection)
     with closing(sqlite3.connect(path)) as database:
