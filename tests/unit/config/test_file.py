@@ -72,6 +72,12 @@ DURATION = "must be a duration in quotes"
         ),
         ("background_keys = true", 1, "background_keys stands outside of the profiles", "it stands in a profile: "),
         ("mni = 5", 1, "unknown name 'mni'", "did you mean min? use one of: "),
+        (
+            "default_profile = 'wrok'\n[profiles.work]",
+            1,
+            "default_profile: there is no profile 'wrok'",
+            "did you mean work? profiles in the file: work",
+        ),
         ("xyzzy = 5", 1, "unknown name 'xyzzy'", "use one of: default_profile, "),
         (f"[work]\napi_key = '{KEY}'", 1, "unknown table [work]", "keys stand in a profile: [profiles.work]"),
         ("['my key']", 1, "unknown table [my key]", 'keys stand in a profile: [profiles."my key"]'),
@@ -238,20 +244,14 @@ def test_a_usual_file_that_cannot_be_looked_at_is_an_error(home: Path, write_con
     assert refusal().message == f"cannot read {path}: Too many levels of symbolic links"
 
 
-def test_a_profile_is_found_by_name(write_config: Write) -> None:
-    """Its settings alone; what it leaves out is looked up elsewhere."""
-    write_config("timeout = 5\n[profiles.work]\nmin = 5\n[profiles.'odd name']\nmin = 6\n")
-    config = read()
-    assert config.profile("work", asked_by="a test") == {"min": "5"}
-    assert config.profile("odd name", asked_by="a test") == {"min": "6"}
-
-
-@pytest.mark.parametrize(("text", "name", "hint"), [
-    ("[profiles.work]\n[profiles.home]", "wrok", "did you mean work? profiles in the file: work, home"),
-    ("[profiles.work]", "xyzzy", "profiles in the file: work"),
-    ("", "work", "store a key in it with: apimart login --profile work"),
-    ("[profiles.work]", "", "profiles in the file: work"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "name", "hint"),
+    [
+        ("[profiles.work]\n[profiles.home]", "wrok", "did you mean work? profiles in the file: work, home"),
+        ("[profiles.work]", "", "profiles in the file: work"),
+        ("", "work", "store a key in it with: apimart login --profile work"),
+    ],
+)
 def test_an_unknown_profile_is_told_with_those_that_there_are(
     write_config: Write, text: str, name: str, hint: str
 ) -> None:
@@ -261,14 +261,6 @@ def test_an_unknown_profile_is_told_with_those_that_there_are(
         read().profile(name, asked_by="--profile")
     assert caught.value.message == f"--profile: there is no profile {name!r} in {path}"
     assert caught.value.hint == hint
-
-
-def test_the_default_profile_must_exist(write_config: Write) -> None:
-    """A default that points nowhere is a mistake in the file, whichever profile is asked for."""
-    path = write_config("default_profile = 'wrok'\n[profiles.work]\n")
-    error = refusal()
-    assert error.message == f"{path}:1: default_profile: there is no profile 'wrok'"
-    assert error.hint == "did you mean work? profiles in the file: work"
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,7 @@ def test_a_file_that_is_not_utf_8_is_refused(path: Path, content: bytes) -> None
     """A binary file or one in another encoding is not guessed at, and nothing of it is shown."""
     path.write_bytes(content)
     error = _refusal(path)
-    assert error.message == f"{path} is not UTF-8 text"
-    assert error.hint == "save it as UTF-8"
+    assert (error.message, error.hint) == (f"{path} is not UTF-8 text", "save it as UTF-8")
     assert error.__suppress_context__
 
 
@@ -89,7 +88,8 @@ def test_a_symbolic_link_is_followed_to_the_file_whose_mode_counts(path: Path, t
     """Dotfile managers link config files; a link itself has no mode that means anything."""
     link = tmp_path / "link"
     link.symlink_to(_mode(path, 0o600))
-    assert (read_private_file(link).path, read_private_file(link).exposure()) == (link, None)
+    file = read_private_file(link)
+    assert (file.path, file.exposure()) == (link, None)
     path.chmod(0o644)
     assert read_private_file(link).exposure() is not None
 

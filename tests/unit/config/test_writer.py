@@ -39,21 +39,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-COMMENTED = """\
-# My keys.
-
-timeout = 20  # seconds
-
-# The client's.
-[profiles.client]
-api_key_env = "CLIENT"  # from CI
-
-# Mine.
-[profiles.work]
-min = 5.00  # enough for a day
-unit = "USD"
-# the end
-"""
+BEFORE = '[profiles.work]\nmin = 5  # a day\nunit = "USD"\n'
 
 
 def setting(profile: str | None = None, *, instead_of: tuple[str, ...] = (), **values: Any) -> Change:
@@ -64,29 +50,22 @@ def unsetting(*names: str, profile: str | None = None) -> Change:
     return lambda path: unset_names(path, profile, names)
 
 
-@pytest.mark.parametrize(("change", "old", "new"), [
-    (setting(timeout=Number("5")), "timeout = 20  # seconds\n", "timeout = 5  # seconds\n"),
-    (setting(min=Number("1.50")), "timeout = 20  # seconds\n", "timeout = 20  # seconds\nmin = 1.50\n"),
-    (setting("client", min=Number("0.10")), "# from CI\n", "# from CI\nmin = 0.10\n"),
-    (setting("work", scope="both"), 'unit = "USD"\n', 'unit = "USD"\nscope = "both"\n'),
-    (setting("client", api_key=KEY, instead_of=("api_key_env",)), 'api_key_env = "CLIENT"  # from CI\n',
-     f'api_key = "{KEY}"\n'),
-    (setting("a b", unit="EUR"), "# the end\n", '# the end\n\n[profiles."a b"]\nunit = "EUR"\n'),
-    (unsetting("min", profile="work"), "min = 5.00  # enough for a day\n", ""),
-    (unsetting("scope", profile="work"), "", ""), (unsetting("min", profile="nobody"), "", ""),
-])  # fmt: skip
-def test_only_the_line_that_was_asked_for_changes(path: Path, change: Change, old: str, new: str) -> None:
-    """Comments, order, empty lines and spelling are kept; a new name stands after the last one of its table."""
-    path.write_text(COMMENTED)
-    change(path)
-    assert path.read_text() == COMMENTED.replace(old, new)
-
-
 @pytest.mark.parametrize(
     ("before", "change", "after"),
     [
         ("", setting(min=Number("5")), "min = 5\n"),
-        ("", setting("work", api_key=KEY), f'[profiles.work]\napi_key = "{KEY}"\n'),
+        ("", setting("a", api_key_command=["x", "a b", "#"]), '[profiles.a]\napi_key_command = ["x", "a b", "#"]\n'),
+        # Comments stay, but for that of a name that goes; a new name stands after the last one of its table.
+        ("# mine\ntimeout = 20  # s\n", setting(timeout=Number("5")), "# mine\ntimeout = 5  # s\n"),
+        ("min = 5 # a\n# b\n", setting(timeout=Number("7.50")), "min = 5 # a\ntimeout = 7.50\n# b\n"),
+        ("[profiles.a] # a\n", setting("b c", unit="x"), '[profiles.a] # a\n\n[profiles."b c"]\nunit = "x"\n'),
+        ("[profiles.a]\nmin = 5 # a\n# b\n", unsetting("min", profile="a"), "[profiles.a]\n# b\n"),
+        ("min = 5 # a\n", unsetting("min", profile="nobody"), "min = 5 # a\n"),
+        (
+            '[profiles.a]\napi_key_env = "X"  # a\n',
+            setting("a", api_key=KEY, instead_of=("api_key_env",)),
+            f'[profiles.a]\napi_key = "{KEY}"\n',
+        ),
         # The top level goes before the tables, after a comment that is about the whole file.
         ("# of a\n[profiles.a]\n", setting(min=Number("5")), "min = 5\n\n# of a\n[profiles.a]\n"),
         ("# all\n\n[profiles.a]\n", setting(min=Number("5")), "# all\n\nmin = 5\n\n[profiles.a]\n"),
@@ -129,20 +108,6 @@ def test_every_layout_is_changed_in_its_own_manner(path: Path, before: str, chan
     path.write_bytes(before.encode())
     change(path)
     assert path.read_bytes().decode() == after
-
-
-@pytest.mark.parametrize(("value", "line"), [
-    ("a\"b\\c'd", 'base_url = "a\\"b\\\\c\'d"'),
-    ("tab\tnew\nline\x00\x7f", 'base_url = "tab\\tnew\\nline\\u0000\\u007f"'),
-    ("元 \U0001f511", 'base_url = "元 \U0001f511"'),
-    (["pass", "show", "a b", "#"], 'base_url = ["pass", "show", "a b", "#"]'),
-])  # fmt: skip
-def test_values_are_quoted(path: Path, value: str | list[str], line: str) -> None:
-    """Whatever is in a value comes back as it was."""
-    name = "base_url" if isinstance(value, str) else "api_key_command"
-    set_values(path, "work", {name: value})
-    assert path.read_text(encoding="utf-8") == f"[profiles.work]\n{line.replace('base_url', name)}\n"
-    assert tomllib.loads(path.read_text(encoding="utf-8"))["profiles"]["work"][name] == value
 
 
 class Line(NamedTuple):
@@ -229,7 +194,7 @@ def files(draw: st.DrawFn) -> File:
 
 
 NEW_VALUES: Mapping[str, Any] = {
-    "base_url": st.sampled_from(["https://new.example/é", 'a"b']),
+    "base_url": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
     "timeout": st.sampled_from([Number("7"), Number("7.50")]),
     "scope": st.just("account"),
     "unit": st.text(min_size=1, max_size=5).filter(lambda text: text.isprintable()),
@@ -324,11 +289,14 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_new_file_and_its_folders_are_for_their_owner_alone(tmp_path: Path, umask: None) -> None:
-    """From birth, whatever the umask: nobody can look into the file, nor swap a folder above it."""
+    """From birth, whatever the umask: no other user can look into the file, nor swap a folder above it."""
     path = tmp_path / "a" / "b" / "config.toml"
     set_values(path, "work", {"api_key": KEY})
-    assert (mode(path), mode(path.parent), mode(path.parent.parent)) == (0o600, 0o700, 0o700)
-    assert mode(path.with_name("config.toml.lock")) == 0o600
+    made = (path, path.parent, path.parent.parent, path.with_name("config.toml.lock"))
+    assert [mode(each) for each in made] == [0o600, 0o700, 0o700, 0o600]
+    path.chmod(0o644)
+    set_values(path, "work", {"unit": "USD"})
+    assert mode(path) == 0o600
 
 
 def test_the_new_file_is_private_before_the_key_is_in_it(
@@ -348,31 +316,22 @@ def test_the_new_file_is_private_before_the_key_is_in_it(
     assert modes == [("opened", 0o600), ("written", 0o600), ("replaced", 0o600)]
 
 
-def test_a_file_that_others_could_read_becomes_private(path: Path, umask: None) -> None:
-    """Writing a key mends what reading it would complain about."""
-    path.write_text(COMMENTED)
-    path.chmod(0o644)
-    set_values(path, "work", {"api_key": KEY})
-    assert mode(path) == 0o600
-
-
-@pytest.mark.parametrize("target_exists", [True, False])
-def test_a_link_stays_a_link(tmp_path: Path, path: Path, target_exists: bool) -> None:
+@pytest.mark.parametrize("before", ["# mine\n\n", ""])
+def test_a_link_stays_a_link(tmp_path: Path, path: Path, before: str) -> None:
     """The file among the dotfiles is written, in a folder that is made if need be."""
     target = tmp_path / "dotfiles" / "apimart.toml"
-    if target_exists:
+    if before:
         target.parent.mkdir()
-        target.write_text("# mine\n")
+        target.write_text(before)
     path.symlink_to(target)
     set_values(path, None, {"min": Number("5")})
     assert path.is_symlink()
-    assert target.read_text() == ("# mine\n\nmin = 5\n" if target_exists else "min = 5\n")
-    assert mode(target) == 0o600
+    assert (target.read_text(), mode(target)) == (f"{before}min = 5\n", 0o600)
 
 
 def test_a_file_that_needs_no_change_is_not_written(path: Path) -> None:
     """The same file with the same times is still there."""
-    path.write_text(COMMENTED)
+    path.write_text(BEFORE)
     before = path.stat()
     set_values(path, "work", {"unit": "USD"})
     unset_names(path, "work", ["scope"])
@@ -394,10 +353,10 @@ def test_what_a_dead_process_left_does_no_harm(path: Path) -> None:
 def test_a_writer_waits_for_another_and_then_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that waits in vain leaves the file alone."""
     monkeypatch.setattr("apimart_cli.config.writer.LOCK_SECONDS", 0.1)
-    path.write_text(COMMENTED)
+    path.write_text(BEFORE)
     with FileLock(f"{path}.lock"), pytest.raises(ConfigError, match=r" is being changed by another apimart$"):
         set_values(path, None, {"min": Number("5")})
-    assert path.read_text() == COMMENTED
+    assert path.read_text() == BEFORE
     set_values(path, None, {"min": Number("5")})
     assert "min = 5\n" in path.read_text()
 
@@ -406,7 +365,6 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """A file where a folder should be, for example."""
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "apimart" / "config.toml"
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=f"^cannot write {path}: Not a directory$") as caught:
         set_values(path, None, {"min": Number("5")})
-    assert caught.value.message == f"cannot write {path}: Not a directory"
     assert caught.value.hint == "check the folder and its permissions"
