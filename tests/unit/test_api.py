@@ -32,13 +32,15 @@ from support.running import KEY, Serve
 
 
 def test_a_balance_is_fetched(sandbox: Sandbox) -> None:
-    """The key's, by default; amounts are Decimals."""
+    """The key's, by default; amounts are Decimals, and what the gateway said cannot be changed."""
     balance = fetch_balance(KEY, base_url=sandbox.url)
     assert isinstance(balance, Balance)
     assert (balance.scope, balance.remain_balance, balance.used_balance) == ("key", Decimal("10.5"), Decimal("2.3"))
     assert (balance.unlimited_quota, balance.remain_credits, balance.used_credits) == (False, 105, 23)
     assert isinstance(balance.remain_balance, Decimal)
     assert fetch_balance(KEY, base_url=f"{sandbox.url}/v1/", scope="account").remain_balance == 100
+    with pytest.raises(AttributeError):
+        balance.remain_balance = Decimal(1000)  # type: ignore[misc]  # on purpose
 
 
 def test_an_unlimited_balance_has_no_amount(serve: Serve) -> None:
@@ -85,27 +87,21 @@ def test_every_failure_is_an_error_to_catch(
     ],
 )
 def test_a_wrong_argument_is_a_usage_error(name: str, value: object, told: str) -> None:
-    """It names the argument, and never its value: who mixes up two arguments may have put the key there."""
+    """It names the argument, and never its value, which is in no frame: it may be the key, as bytes, or mixed up."""
     arguments: dict[str, Any] = {"api_key": KEY, name: value}
     with pytest.raises(UsageError) as caught:
         fetch_balance(**arguments)
     assert caught.value.message == told
     assert caught.value.hint
+    own = [frame for frame, _ in walk_tb(caught.value.__traceback__) if "apimart_cli" in frame.f_globals["__name__"]]
+    assert own
+    assert KEY not in repr([frame.f_locals for frame in own])
 
 
 def test_an_empty_key_is_an_error_of_the_key() -> None:
     """Before anything is sent."""
     with pytest.raises(AuthError):
         fetch_balance("")
-
-
-def test_a_refused_argument_is_in_no_frame() -> None:
-    """Reporters of exceptions show what every frame holds, and a key as bytes is a key."""
-    with pytest.raises(UsageError) as caught:
-        fetch_balance(KEY.encode())  # type: ignore[arg-type]  # a mistake on purpose
-    own = [frame for frame, _ in walk_tb(caught.value.__traceback__) if "apimart_cli" in frame.f_globals["__name__"]]
-    assert own
-    assert KEY not in repr([frame.f_locals for frame in own])
 
 
 def test_only_the_key_is_positional() -> None:
@@ -120,15 +116,8 @@ def test_only_the_key_is_positional() -> None:
     }
 
 
-def test_a_balance_cannot_be_changed(sandbox: Sandbox) -> None:
-    """What the gateway said stays what it said."""
-    balance = fetch_balance(KEY, base_url=sandbox.url)
-    with pytest.raises(AttributeError):
-        balance.remain_balance = Decimal(1000)  # type: ignore[misc]  # on purpose
-
-
 def test_the_public_names_are_these() -> None:
-    """All of them are there, and are documented where they are defined."""
+    """All of them are there, and documented where they are defined; another one is told as for any module."""
     assert dir(apimart_cli) == sorted(apimart_cli.__all__)
     assert sorted(apimart_cli.__all__) == sorted([
         "ApimartError", "AuthError", "BadResponseError", "Balance", "Booked", "ConfigError", "ExitCode",
@@ -138,10 +127,6 @@ def test_the_public_names_are_these() -> None:
     for name in apimart_cli.__all__:
         value = getattr(apimart_cli, name)
         assert name == "__version__" or inspect.getdoc(value)
-
-
-def test_a_name_that_is_not_there_is_told() -> None:
-    """As for any module."""
     with pytest.raises(AttributeError, match=r"^module 'apimart_cli' has no attribute 'balanse'$"):
         getattr(apimart_cli, "balanse")  # noqa: B009  # the attribute is the subject
     assert not hasattr(apimart_cli, "Target")

@@ -385,7 +385,7 @@ def test_a_file_that_is_swapped_before_it_is_opened_is_judged_by_itself(place: P
 
 
 @as_root
-@pytest.mark.parametrize("step", range(12))
+@pytest.mark.parametrize("step", range(6))
 def test_a_folder_that_is_swapped_at_any_step_never_leads_to_another_file(
     place: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

@@ -44,31 +44,44 @@ def test_a_number_and_a_unit_are_a_duration(text: str, duration: timedelta) -> N
     assert parse_duration(text, "--min-runway") == duration
 
 
-@pytest.mark.parametrize(("text", "message", "hint"), [
-    ("3", "'3' has no unit", "give a unit: 3d"), ("1.5", "'1.5' has no unit", "give a unit: 1.5d"),
-    ("d", "'d' has no number", "give a number and a unit, like 90s, 15m, 36h, 3d or 2w"),
-    ("", "'' is empty; a duration is needed", None), (" ", "'' is empty; a duration is needed", None),
-    ("-1d", "'-1d' has a sign; a duration has none", None),
-    ("+1d", "'+1d' has a sign; a duration has none", None),
-    ("1e9d", "'1e9d' has an exponent; a duration is written out", None),
-    ("1E2", "'1E2' has an exponent; a duration is written out", None),
-    ("1,5d", "'1,5d' has a comma; a decimal point is needed", None),
-    ("1h30m", "'1h30m' is not a duration", "give one number and one unit, like 90m for 1h30m"),
-    ("3 d", "'3 d' is not a duration", None), ("3D", "'3D' is not a duration", None),
-    ("3.d", "'3.d' is not a duration", None),
-    ("3d\n", "'3d' is not a duration", None), ("٣d", "'٣d' is not a duration", None),
-    ("nan", "'nan' is not a duration", None),
-    ("3651d", "'3651d' is longer than ten years", "give at most 3650d"),
-    ("1234567890123s", "'1234567890123s' has too many digits", None),
-    ("1.1234567s", "'1.1234567s' is not a duration", None),
-])  # fmt: skip
-def test_anything_else_is_refused_with_what_is_wrong(text: str, message: str, hint: str | None) -> None:
-    """The message names the source and the mistake, the hint what to write."""
+@pytest.mark.parametrize(
+    ("fault", "texts"),
+    [
+        ("has no unit", ["3", "1.5"]),
+        ("has no number", ["d"]),
+        ("is empty; a duration is needed", ["", " "]),
+        ("has a sign; a duration has none", ["-1d", "+1d"]),
+        ("has an exponent; a duration is written out", ["1e9d", "1E2"]),
+        ("has a comma; a decimal point is needed", ["1,5d"]),
+        ("is not a duration", ["1h30m", "3 d", "3D", "3.d", "3d\n", "٣d", "nan", "1.1234567s"]),
+        ("is longer than ten years", ["3651d"]),
+        ("has too many digits", ["1234567890123s"]),
+    ],
+)
+def test_anything_else_is_refused_with_what_is_wrong(fault: str, texts: list[str]) -> None:
+    """The message names the source and the mistake."""
+    for text in texts:
+        with pytest.raises(UsageError) as raised:
+            parse_duration(text, "--min-runway")
+        assert raised.value.message == f"--min-runway: '{text.strip()}' {fault}"
+        assert raised.value.hint is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "usual", "hint"),
+    [
+        ("10", "s", "give a unit: 10s"),
+        ("1.5", "d", "give a unit: 1.5d"),
+        ("1h30m", "d", "give one number and one unit, like 90m for 1h30m"),
+        ("3651d", "d", "give at most 3650d"),
+        ("d", "d", "give a number and a unit, like 90s, 15m, 36h, 3d or 2w"),
+    ],
+)
+def test_the_hint_followed_means_what_was_meant(text: str, usual: str, hint: str) -> None:
+    """A number alone is proposed with the unit that is usual there."""
     with pytest.raises(UsageError) as raised:
-        parse_duration(text, "--min-runway")
-    assert raised.value.message == f"--min-runway: {message}"
-    assert raised.value.hint is not None
-    assert hint is None or raised.value.hint == hint
+        parse_duration(text, "--for", usual=usual)
+    assert raised.value.hint == hint
 
 
 @pytest.mark.parametrize("text", ["9" * 1_000_000, "sk-abcdefghijkl0123456789"])
@@ -79,14 +92,6 @@ def test_no_message_has_a_key_or_a_long_text_in_it(text: str) -> None:
     told = f"{raised.value.message} {raised.value.hint}"
     assert len(told) < 200
     assert "abcdef" not in told
-
-
-@pytest.mark.parametrize("usual", ["s", "h", "d"])
-def test_a_number_alone_is_proposed_with_the_unit_that_is_usual_there(usual: str) -> None:
-    """The hint, followed, means what was meant."""
-    with pytest.raises(UsageError) as raised:
-        parse_duration("10", "--for", usual=usual)
-    assert (raised.value.message, raised.value.hint) == ("--for: '10' has no unit", f"give a unit: 10{usual}")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_where_seconds_are_taken_a_duration_is_too(text: str, seconds: str) -> N
         assert parse_timeout(text, "--timeout") == float(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "-1", "nan", "1,5", "1e3", "1000000000000", "5\n", "\u0665", "10 s", "9" * 400])
+@pytest.mark.parametrize("text", ["", "-1", "1,5", "1e3", "5\n", "10 s", "9" * 400])
 def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
     """The error names the source and shows at most forty characters."""
     with pytest.raises(UsageError) as caught:
@@ -109,13 +114,6 @@ def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
     assert caught.value.message.startswith("--timeout: '")
     assert len(caught.value.message) < 100
     assert caught.value.hint == "give seconds, like 10 or 2.5, or a number and a unit, like 10s or 5m"
-
-
-@pytest.mark.parametrize("text", ["0.0", "3600.000001", "61m", "9999d"])
-def test_a_number_of_seconds_that_limits_nothing_is_refused(text: str) -> None:
-    """Zero and more than an hour are no time limit."""
-    with pytest.raises(UsageError, match=r"^APIMART_TIMEOUT: the time limit must be more than 0"):
-        parse_timeout(text, "APIMART_TIMEOUT")
 
 
 @pytest.mark.parametrize(("text", "told"), [("4.9", "at least 5 seconds"), ("", "is empty"), ("99999w", "ten years")])

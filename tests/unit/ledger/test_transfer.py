@@ -63,56 +63,48 @@ def test_what_is_exported_is_imported_as_it_was(each: Entry) -> None:
     assert read_line(as_json(each), 1, NOW) == each
 
 
+def with_each(name: str, *values: Any) -> list[str]:
+    return [changed(**{name: value}) for value in values]
+
+
+def with_amounts(*amounts: str) -> list[str]:
+    return [DOCUMENTED.replace("10.5", amount) for amount in amounts]
+
+
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("message", "lines"),
     [
-        ("", "is not JSON"),
-        ("[" * 9000, "is not JSON"),
-        (DOCUMENTED.replace('"source"', '"at":"2026-11-20T10:00:00Z","source"'), "is not JSON"),
-        ("x" * 10_001, "is longer than"),
-        ("[]", "is not an object with exactly the names"),
-        ("{}", "is not an object with exactly the names"),
-        (changed(extra=1), "is not an object with exactly the names"),
-        (changed(schema=2), "its schema is not 1"),
-        (changed(schema=True), "its schema is not 1"),
-        (changed(profile=""), "profile is not a short text"),
-        (changed(profile=5), "profile is not a short text"),
-        (changed(profile="x" * 301), "profile is not a short text"),
-        (changed(profile="a\x1b[2Jb"), "profile is not a short text"),
-        (changed(host="\ud800"), "host is not a short text"),
-        (changed(key_id="3F9A1C2E77AA"), "key_id is not 12 hexadecimal digits"),
-        (changed(key_id="3f9a1c2e77aab"), "key_id is not 12 hexadecimal digits"),
-        (changed(scope="spendable"), "scope is none of key, account"),
-        (changed(unit=""), "unit is neither"),
-        (changed(unlimited_quota=True), "unlimited_quota does not fit"),
-        (changed(unlimited_quota=0), "unlimited_quota does not fit"),
-        (changed(remain_balance=None), "unlimited_quota does not fit"),
-        (changed(remain_balance="10.5"), "remain_balance is not an amount"),
-        (changed(remain_balance=True), "remain_balance is not an amount"),
-        (DOCUMENTED.replace("10.5", "NaN"), "remain_balance is not an amount"),
-        (DOCUMENTED.replace("10.5", "1e999999999"), "remain_balance is not an amount"),
-        (DOCUMENTED.replace("10.5", "1e-999999999"), "remain_balance is not an amount"),
-        (DOCUMENTED.replace("10.5", "1" * 16), "remain_balance is not an amount"),
-        (DOCUMENTED.replace("10.5", "0." + "1" * 31), "remain_balance is not an amount"),
-        (changed(used_balance=None), "used_balance is not an amount"),
-        (changed(used_balance=-1), "used_balance is negative"),
-        (changed(at=5), "at is not a time like"),
-        (changed(at="2026-11-20T10:00:00+01:00"), "at is not a time like"),
-        (changed(at="٢026-11-20T10:00:00Z"), "at is not a time like"),
-        (changed(at="2026-11-20T24:00:00Z"), "at is not a time like"),
-        (changed(at="2026-02-30T10:00:00Z"), "at is a time that does not exist"),
-        (changed(at="2019-12-31T23:59:59Z"), "at is before 2020"),
-        (changed(at="2126-11-20T10:00:00Z"), "at is in the future"),
+        ("is not JSON", ["", "[" * 9000, DOCUMENTED.replace('"source"', '"at":"2026-11-20T10:00:00Z","source"')]),
+        ("is longer than", ["x" * 10_001]),
+        ("is not an object with exactly the names", ["[]", "{}", changed(extra=1)]),
+        ("its schema is not 1", with_each("schema", 2, True)),
+        ("profile is not a short text", with_each("profile", "", 5, "x" * 301, "a\x1b[2Jb")),
+        ("host is not a short text", with_each("host", "a\u202eb", "\ud800")),
+        ("key_id is not 12 hexadecimal digits", with_each("key_id", "3F9A1C2E77AA", "3f9a1c2e77aab")),
+        ("scope is none of key, account", with_each("scope", "spendable")),
+        ("unit is neither", with_each("unit", "", 7)),
+        ("unlimited_quota does not fit", [*with_each("unlimited_quota", True, 0), changed(remain_balance=None)]),
+        ("remain_balance is not an amount", with_each("remain_balance", "10.5", True)),
+        ("remain_balance is not an amount", with_amounts("NaN", "1e999999999", "1e-999999999", "1" * 16)),
+        ("remain_balance is not an amount", with_amounts("Infinity", "0." + "1" * 31)),
+        ("used_balance is not an amount", with_each("used_balance", None)),
+        ("used_balance is negative", with_each("used_balance", -1)),
+        ("at is not a time like", with_each("at", 5, "2026-11-20T10:00:00+01:00", "٢026-11-20T10:00:00Z")),
+        ("at is not a time like", with_each("at", "2026-11-20", "2026-11-20T24:00:00Z")),
+        ("at is a time that does not exist", with_each("at", "2026-02-30T10:00:00Z")),
+        ("at is before 2020", with_each("at", "2019-12-31T23:59:59Z")),
+        ("at is in the future", with_each("at", "2126-11-20T10:00:00Z")),
     ],
 )
-def test_a_line_that_is_wrong_is_refused_with_its_number(line: str, message: str) -> None:
+def test_a_line_that_is_wrong_is_refused_with_its_number(message: str, lines: list[str]) -> None:
     """The first thing that is wrong with it, and a hint."""
-    with pytest.raises(UsageError) as raised:
-        read_line(line, 17, NOW)
-    assert raised.value.message.startswith("line 17: ")
-    assert message in raised.value.message
-    assert raised.value.hint
-    assert len(raised.value.message) < 250
+    for line in lines:
+        with pytest.raises(UsageError) as raised:
+            read_line(line, 17, NOW)
+        assert raised.value.message.startswith("line 17: ")
+        assert message in raised.value.message
+        assert raised.value.hint
+        assert len(raised.value.message) < 250
 
 
 @pytest.mark.parametrize("field", ["profile", "unit", "key_id", "at", "extra"])
