@@ -24,19 +24,18 @@ CONFIG = ConfigFile(
 )
 
 
+PLAIN = {"PART": "sk-stored-123456", "UNKNOWN": "sk-unknown-987654321"}
+
+
 def kept(config: ConfigFile = CONFIG, **variables: str) -> set[str]:
     return set(environment_without_keys(variables, config))
 
 
 @pytest.mark.parametrize("name", ["APIMART_API_KEY", "NAMED"])
 def test_the_value_of_a_variable_for_keys_counts_wherever_it_stands(name: str) -> None:
-    """Of the profile in use or of another one: the variable goes, and each that has its value in it."""
-    assert kept(**{name: KEY, "ALSO": f"Bearer_{KEY}", "SAME": KEY, "PLAIN": "sk-unknown-987654321"}) == {"PLAIN"}
-
-
-def test_the_keys_of_the_file_count() -> None:
-    """Those of every profile."""
-    assert kept(HEADER="Bearer sk-stored-1234567", PART="sk-stored-123456") == {"PART"}
+    """Of whichever profile, as the keys of the file do: the variable goes, and each that has its value in it."""
+    found = kept(**{name: KEY, "ALSO": f"Bearer_{KEY}", "SAME": KEY, "STORED": "x sk-stored-1234567", **PLAIN})
+    assert found == PLAIN.keys()
 
 
 def test_a_key_that_was_read_counts_while_it_is_in_use() -> None:

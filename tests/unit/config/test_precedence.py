@@ -296,25 +296,26 @@ def test_standard_input_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPat
     assert error.message == "the API key from standard input has a character in it that is not printable ASCII"
 
 
-def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+class _Broken(_Input):
+    """Standard input that cannot be read, like a folder."""
+
+    @property
+    def buffer(self) -> Any:
+        raise IsADirectoryError(21, "Is a directory")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "fault"),
+    [(None, "standard input is closed"), (_Broken(b""), "cannot read standard input: Is a directory")],
+)
+def test_a_standard_input_that_cannot_be_read_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, stdin: _Input | None, fault: str
+) -> None:
     """The hint says what else there is."""
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(UsageError, match=r"^--api-key -: standard input is closed$") as caught:
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(UsageError, match=f"^--api-key -: {fault}$") as caught:
         resolve(FROM_STANDARD_INPUT, {})
     assert caught.value.hint == "pipe the key in, or use --api-key-file"
-
-
-def test_a_standard_input_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading from a folder, for example."""
-
-    class Broken(_Input):
-        @property
-        def buffer(self) -> Any:
-            raise IsADirectoryError(21, "Is a directory")
-
-    monkeypatch.setattr(sys, "stdin", Broken(b""))
-    with pytest.raises(UsageError, match=r"^--api-key -: cannot read standard input: Is a directory$"):
-        resolve(FROM_STANDARD_INPUT, {})
 
 
 def test_at_a_terminal_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,10 +149,10 @@ FILLERS = st.sampled_from(
 
 
 @st.composite
-def assignments(draw: st.DrawFn, *, in_profile: bool, profile: str | None, prefix: str = "") -> list[Line]:
+def assignments(draw: st.DrawFn, *, profile: str | None, prefix: str = "") -> list[Line]:
     """Lines that set some names, each with its comments."""
     names = draw(st.lists(st.sampled_from(list(VALUES)), unique=True, max_size=4))
-    if in_profile and draw(st.booleans()):
+    if profile is not None and draw(st.booleans()):
         names.insert(draw(st.integers(0, len(names))), draw(st.sampled_from(list(KEYS))))
     lines = []
     for name in names:
@@ -169,7 +169,7 @@ def assignments(draw: st.DrawFn, *, in_profile: bool, profile: str | None, prefi
 def files(draw: st.DrawFn) -> File:
     """Config files in every layout that has a name: tables, inline tables, dotted names; comments everywhere."""
     lines = [Line(text) for text in draw(FILLERS)]
-    lines += draw(assignments(in_profile=False, profile=None))
+    lines += draw(assignments(profile=None))
     profiles = draw(st.lists(st.sampled_from(list(PROFILES)[:-1]), unique=True, max_size=3))
     layout = draw(st.sampled_from(["tables", "tables", "tables", "inline", "dotted", "dotted in a table"]))
     if layout in {"inline", "dotted in a table"} and profiles:
@@ -179,14 +179,14 @@ def files(draw: st.DrawFn) -> File:
         lines += [Line(text) for text in draw(FILLERS)]
         if layout == "tables":
             lines.append(Line(f"[profiles.{written}]{draw(COMMENTS)}"))
-            lines += draw(assignments(in_profile=True, profile=profile))
+            lines += draw(assignments(profile=profile))
         elif layout == "inline":
             names = draw(st.lists(st.sampled_from(list(VALUES)), unique=True, max_size=4))
             pairs = ", ".join(f"{name} = {draw(st.sampled_from(VALUES[name]))}" for name in names)
             lines.append(Line(f"{written} = {{{pairs}}}{draw(COMMENTS)}", profile, frozenset({*VALUES, *KEYS})))
         else:
             prefix = f"profiles.{written}." if layout == "dotted" else f"{written}."
-            lines += draw(assignments(in_profile=True, profile=profile, prefix=prefix))
+            lines += draw(assignments(profile=profile, prefix=prefix))
     lines += [Line(text) for text in draw(FILLERS)]
     end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
     text = end.join(line.text for line in lines) + (end if lines and draw(st.booleans()) else "")
@@ -229,7 +229,7 @@ def is_subsequence(some: list[str], all_of_them: list[str]) -> bool:
 
 
 @given(file=files(), profile=st.sampled_from([None, *PROFILES]), change=CHANGES)
-@settings(max_examples=200)
+@settings(max_examples=150)
 def test_any_change_of_any_file_is_the_plain_change_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, file: File, profile: str | None, change: dict[str, Any] | set[str]
 ) -> None:
