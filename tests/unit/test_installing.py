@@ -17,10 +17,6 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def receipt(prefix: Path, requirements: str) -> None:
-    (prefix / "uv-receipt.toml").write_text(f"[tool]\nrequirements = [{requirements}]\nentrypoints = []\n")
-
-
 @pytest.mark.usefixtures("prefix")
 def test_an_environment_of_ones_own_takes_pip() -> None:
     """The usual way."""
@@ -36,17 +32,20 @@ def test_an_environment_of_pipx_takes_inject(prefix: Path, monkeypatch: pytest.M
     assert command_to_add("keyring>=25") == f"pipx inject {name} 'keyring>=25'"
 
 
-@pytest.mark.parametrize(("requirements", "words"), [
-    ('{ name = "apimart-cli" }', "apimart-cli"),
-    ('{ name = "apimart-cli", directory = "/a b" }', "'/a b'"),
-    ('{ name = "apimart-cli", editable = "/src" }', "/src"),
-    ('{ name = "apimart-cli", git = "https://host/x.git" }', "git+https://host/x.git"),
-    ('{ name = "keyring" }, { name = "apimart-cli", path = "/x.whl" }', "/x.whl"),
-    ("", "apimart-cli"), ('"text"', "apimart-cli"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("requirements", "words"),
+    [
+        ('{ name = "apimart-cli" }', "apimart-cli"),
+        ('{ name = "apimart-cli", directory = "/a b" }', "'/a b'"),
+        ('{ name = "apimart-cli", editable = "/src" }', "/src"),
+        ('{ name = "apimart-cli", git = "https://host/x.git" }', "git+https://host/x.git"),
+        ('{ name = "keyring" }, { name = "apimart-cli", path = "/x.whl" }', "/x.whl"),
+        ('"text"', "apimart-cli"),
+    ],
+)
 def test_an_environment_of_uv_is_made_anew_with_what_it_had(prefix: Path, requirements: str, words: str) -> None:
     """From the same place, and with what was added before, as uv forgets that otherwise."""
-    receipt(prefix, requirements)
+    (prefix / "uv-receipt.toml").write_text(f"[tool]\nrequirements = [{requirements}]\nentrypoints = []\n")
     before = "--with keyring " if "keyring" in requirements else ""
     assert command_to_add("socks>=1") == f"uv tool install {before}--with 'socks>=1' {words}"
 

@@ -1,6 +1,7 @@
 """A program that is missing skips its tests on a developer's machine, and fails them in CI."""
 
 import shutil
+from typing import Any
 
 import pytest
 
@@ -12,15 +13,9 @@ def test_the_path_of_a_program_is_returned() -> None:
     assert programs.need("sh") == shutil.which("sh")
 
 
-def test_a_missing_program_skips_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without CI the test is left, and the reason names the program."""
-    monkeypatch.setattr(programs, "IS_CI", False)
-    with pytest.raises(pytest.skip.Exception, match=r"^needs no-such-shell, which is not installed$"):
-        programs.need("no-such-shell")
-
-
-def test_a_missing_program_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With CI nothing is left out unseen."""
-    monkeypatch.setattr(programs, "IS_CI", True)
-    with pytest.raises(pytest.fail.Exception, match=r"^needs no-such-shell, which is not installed$"):
+@pytest.mark.parametrize(("is_ci", "ends"), [(False, pytest.skip), (True, pytest.fail)])
+def test_a_missing_program_skips_and_in_ci_fails(monkeypatch: pytest.MonkeyPatch, is_ci: bool, ends: Any) -> None:
+    """The reason names it; in CI nothing is left out unseen."""
+    monkeypatch.setattr(programs, "IS_CI", is_ci)
+    with pytest.raises(ends.Exception, match=r"^needs no-such-shell, which is not installed$"):
         programs.need("no-such-shell")

@@ -5,8 +5,6 @@ import pytest
 from apimart_cli.errors import UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import (
-    DEFAULT_BASE_URL,
-    DEFAULT_TIMEOUT,
     Target,
     check_timeout,
     has_documented_account,
@@ -18,30 +16,28 @@ from apimart_cli.words import Scope
 from support.running import KEY
 
 
-@pytest.mark.parametrize(("text", "base_url"), [
-    ("https://api.apimart.ai", "https://api.apimart.ai"),
-    ("https://api.apimart.ai/", "https://api.apimart.ai"),
-    ("https://api.apimart.ai/v1", "https://api.apimart.ai"),
-    ("https://api.apimart.ai/v1/", "https://api.apimart.ai"),
-    ("https://api.apimart.ai//v1//", "https://api.apimart.ai"),
-    ("https://gateway.example/prefix", "https://gateway.example/prefix"),
-    ("https://gateway.example/prefix/v1/", "https://gateway.example/prefix"),
-    ("https://gateway.example/a/b//", "https://gateway.example/a/b"),
-    ("https://gateway.example/v1/prefix", "https://gateway.example/v1/prefix"),
-    ("https://gateway.example/myv1", "https://gateway.example/myv1"),
-    ("https://gateway.example/V1", "https://gateway.example/V1"),
-    ("https://gateway.example/v10", "https://gateway.example/v10"),
-    ("https://gateway.example:8443/v1", "https://gateway.example:8443"),
-    ("HTTPS://Gateway.Example/v1", "https://Gateway.Example"),
-    ("https://192.0.2.1", "https://192.0.2.1"),
-    ("https://[2001:db8::1]:8443/v1", "https://[2001:db8::1]:8443"),
-    ("https://gateway.example/%7Eme", "https://gateway.example/%7Eme"),
-    ("http://localhost:8000/v1", "http://localhost:8000"),
-    ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
-    ("http://127.255.255.254/", "http://127.255.255.254"),
-    ("http://[::1]:8000/prefix/v1", "http://[::1]:8000/prefix"),
-    ("http://LOCALHOST", "http://LOCALHOST"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "base_url"),
+    [
+        ("https://api.apimart.ai", "https://api.apimart.ai"),
+        ("https://api.apimart.ai/", "https://api.apimart.ai"),
+        ("https://api.apimart.ai//v1//", "https://api.apimart.ai"),
+        ("https://gateway.example/prefix/v1/", "https://gateway.example/prefix"),
+        ("https://gateway.example/a/b//", "https://gateway.example/a/b"),
+        ("https://gateway.example/v1/prefix", "https://gateway.example/v1/prefix"),
+        ("https://gateway.example/myv1", "https://gateway.example/myv1"),
+        ("https://gateway.example/V1", "https://gateway.example/V1"),
+        ("https://gateway.example/v10", "https://gateway.example/v10"),
+        ("https://gateway.example:8443/v1", "https://gateway.example:8443"),
+        ("HTTPS://Gateway.Example/v1", "https://Gateway.Example"),
+        ("https://[2001:db8::1]:8443/v1", "https://[2001:db8::1]:8443"),
+        ("https://gateway.example/%7Eme", "https://gateway.example/%7Eme"),
+        ("http://localhost:8000/v1", "http://localhost:8000"),
+        ("http://127.255.255.254/", "http://127.255.255.254"),
+        ("http://[::1]:8000/prefix/v1", "http://[::1]:8000/prefix"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+    ],
+)
 def test_a_base_url_is_kept_without_version_and_trailing_slashes(text: str, base_url: str) -> None:
     """With or without `/v1`, with or without a trailing slash; a path prefix and a port are kept."""
     assert parse_base_url(text) == base_url
@@ -55,38 +51,47 @@ _QUERY = "carries a query or a fragment"
 _HOST = "has a host or a port that no server can have"
 
 
-@pytest.mark.parametrize(("text", "fault"), [
-    ("", _CHARACTERS), (" https://gateway.example", _CHARACTERS), ("https://gateway.example\n", _CHARACTERS),
-    ("https://gateway.example/a b", _CHARACTERS),
-    ("https://gateway.example\r\nX-Other: 1", _CHARACTERS),
-    ("https://gatew\u0430y.example", _CHARACTERS), ("https://bücher.example", _CHARACTERS),
-    ("https://gateway.example\\@other.example", _CHARACTERS),
-    ("https:\\\\gateway.example", _CHARACTERS), ("gateway.example", _SCHEME), ("gateway.example:443", _SCHEME),
-    ("//gateway.example", _SCHEME), ("localhost:8000", _SCHEME), ("ftp://gateway.example", _SCHEME),
-    ("file:///etc/passwd", _SCHEME), ("httpss://gateway.example", _SCHEME), ("https+unix://gateway.example", _SCHEME),
-    ("https://", "names no host"), ("https:///v1", "names no host"), ("https:gateway.example", "names no host"),
-    ("https://:443", "names no host"), ("https://[::1", "is malformed"),
-    ("https://gateway.example:port", "is malformed"), ("https://gateway.example:65536", "is malformed"),
-    ("https://gateway.example:-1", "is malformed"), ("https://user@gateway.example", _CREDENTIALS),
-    ("https://user:password@gateway.example", _CREDENTIALS),
-    ("https://@gateway.example", _CREDENTIALS), ("https://gateway.example?key=1", _QUERY),
-    ("https://gateway.example/v1?", _QUERY), ("https://gateway.example/#top", _QUERY),
-    ("https://gateway.example#", _QUERY), ("https://gateway.example:0", _HOST), ("https://gateway.example:", _HOST),
-    ("https://gateway%2Eexample", _HOST), ("https://[::1].other.example", _HOST), ("http://[::1].other.example", _HOST),
-    ("https://[::1]other.example:443", _HOST),
-])  # fmt: skip
-def test_what_is_no_safe_base_url_is_refused(text: str, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "texts"),
+    [
+        (_CHARACTERS, ["", " https://h.example", "https://h.example\n", "https://h.example/a b"]),
+        (_CHARACTERS, ["https://h.example\r\nX-Other: 1", "https://gatew\u0430y.example", "https://bücher.example"]),
+        (_CHARACTERS, ["https://h.example\\@other.example", "https:\\\\h.example"]),
+        (_SCHEME, ["h.example", "h.example:443", "//h.example", "ftp://h.example", "file:///etc/passwd"]),
+        (_SCHEME, ["httpss://h.example", "https+unix://h.example"]),
+        ("names no host", ["https://", "https:///v1", "https:h.example", "https://:443"]),
+        ("is malformed", ["https://[::1", "https://h.example:port", "https://h.example:65536", "https://h.example:-1"]),
+        (_CREDENTIALS, ["https://user@h.example", "https://user:password@h.example", "https://@h.example"]),
+        (_QUERY, ["https://h.example?key=1", "https://h.example/v1?", "https://h.example/#top", "https://h.example#"]),
+        (_HOST, ["https://h.example:0", "https://h.example:", "https://gateway%2Eexample"]),
+        (_HOST, ["https://[::1].other.example", "http://[::1].other.example", "https://[::1]other.example:443"]),
+    ],
+)
+def test_what_is_no_safe_base_url_is_refused(fault: str, texts: list[str]) -> None:
     """The error names the source and the fault and repeats nothing of a URL that may hold secrets."""
-    with pytest.raises(UsageError) as caught:
-        parse_base_url(text, "--base-url")
-    assert caught.value.message == f"--base-url: the base URL {fault}"
-    assert caught.value.hint
+    for text in texts:
+        with pytest.raises(UsageError) as caught:
+            parse_base_url(text, "--base-url")
+        assert caught.value.message == f"--base-url: the base URL {fault}", text
+        assert caught.value.hint
 
 
-@pytest.mark.parametrize("host", [
-    "gateway.example", "192.0.2.1", "10.0.0.1", "0.0.0.0", "128.0.0.1", "169.254.169.254", "[2001:db8::1]", "[::]",
-    "127.0.0.1.other.example", "localhost.other.example", "127.1", "2130706433", "0x7f000001", "localhost.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    [
+        "gateway.example",
+        "10.0.0.1",
+        "0.0.0.0",
+        "128.0.0.1",
+        "[2001:db8::1]",
+        "[::]",
+        "127.0.0.1.other.example",
+        "localhost.other.example",
+        "127.1",
+        "0x7f000001",
+        "localhost.",
+    ],
+)
 def test_a_key_is_never_sent_unencrypted_to_another_host(host: str) -> None:
     """Plain http is for loopback only, and loopback is recognised by its exact names."""
     with pytest.raises(UsageError, match="would send the key unencrypted to ") as caught:
@@ -101,12 +106,13 @@ def test_an_error_about_a_base_url_names_the_argument_by_default() -> None:
         parse_base_url("ftp://gateway.example")
 
 
-@pytest.mark.parametrize(("base_url", "scope", "endpoint"), [
-    ("https://api.apimart.ai", Scope.KEY, "https://api.apimart.ai/v1/balance"),
-    ("https://api.apimart.ai", Scope.ACCOUNT, "https://api.apimart.ai/v1/user/balance"),
-    ("https://h/prefix", Scope.KEY, "https://h/prefix/v1/balance"),
-    ("http://127.0.0.1:8000/prefix", Scope.ACCOUNT, "http://127.0.0.1:8000/prefix/v1/user/balance"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("base_url", "scope", "endpoint"),
+    [
+        ("https://h/prefix", Scope.KEY, "https://h/prefix/v1/balance"),
+        ("http://127.0.0.1:8000", Scope.ACCOUNT, "http://127.0.0.1:8000/v1/user/balance"),
+    ],
+)
 def test_each_scope_has_its_endpoint(base_url: str, scope: Scope, endpoint: str) -> None:
     """The key's balance and the account's are two addresses below the base URL."""
     target = Target("default", scope, GivenKey(ApiKey(KEY, source="a test")), base_url)
@@ -114,42 +120,32 @@ def test_each_scope_has_its_endpoint(base_url: str, scope: Scope, endpoint: str)
     assert is_plain_http(target.base_url) is base_url.startswith("http:")
 
 
-def test_the_defaults_are_the_documented_ones() -> None:
-    """Without settings the gateway of the documentation is asked, for ten seconds."""
-    target = Target("default", Scope.KEY, GivenKey(ApiKey(KEY, source="a test")))
-    assert (target.base_url, target.timeout) == (DEFAULT_BASE_URL, DEFAULT_TIMEOUT)
-    assert (DEFAULT_BASE_URL, DEFAULT_TIMEOUT) == ("https://api.apimart.ai", 10.0)
-    assert parse_base_url(DEFAULT_BASE_URL) == DEFAULT_BASE_URL
-
-
-@pytest.mark.parametrize("seconds", [0.000001, 1, 10.5, 3600])
+@pytest.mark.parametrize("seconds", [0.000001, 10.5, 3600])
 def test_a_time_limit_up_to_an_hour_is_kept(seconds: float) -> None:
     """The upper bound is inclusive."""
     assert check_timeout(seconds) == seconds
 
 
-@pytest.mark.parametrize(
-    "seconds", [0, 0.0, -0.0, -1, -1e-9, 3600.0001, 1e10, float("inf"), -float("inf"), float("nan")]
-)
+@pytest.mark.parametrize("seconds", [0, -0.0, -1e-9, 3600.0001, float("inf"), -float("inf"), float("nan")])
 def test_a_time_limit_that_limits_nothing_is_refused(seconds: float) -> None:
     """No limit, no time at all and no number are errors that name their source."""
     with pytest.raises(UsageError) as caught:
         check_timeout(seconds, "--timeout")
     assert caught.value.message == "--timeout: the time limit must be more than 0 and at most 3600 seconds"
     assert caught.value.hint == "give a number like 10"
-    with pytest.raises(UsageError, match=r"^timeout: "):
-        check_timeout(seconds)
 
 
-@pytest.mark.parametrize(("url", "is_documented"), [
-    ("https://api.apimart.ai", True), ("https://API.APIMART.AI/v1", True), ("https://api.apimart.ai:443", True),
-    ("https://api.apimart.ai.", True), ("https://api.apimart.ai.:8443/behind/a/path", True),
-    ("https://api.apib.ai", True), ("https://api.aiuxu.com", True), ("https://api.aishuch.com", True),
-    ("https://apimart.ai", False), ("https://api.apimart.ai.example.com", False), ("https://xapi.apimart.ai", False),
-    ("https://api-apimart.ai", False), ("https://gateway.example", False), ("http://127.0.0.1:8080", False),
-    ("http://[::1]:8080", False),
-])  # fmt: skip
-def test_the_default_host_and_its_mirrors_have_an_account(url: str, is_documented: bool) -> None:
+@pytest.mark.parametrize(
+    ("is_documented", "urls"),
+    [
+        (True, ["https://api.apimart.ai", "https://API.APIMART.AI/v1", "https://api.apimart.ai.:8443/behind/a/path"]),
+        (True, ["https://api.apib.ai", "https://api.aiuxu.com", "https://api.aishuch.com"]),
+        (False, ["https://apimart.ai", "https://api.apimart.ai.example.com", "https://xapi.apimart.ai"]),
+        (False, ["https://api-apimart.ai", "http://127.0.0.1:8080", "http://[::1]:8080"]),
+    ],
+)
+def test_the_default_host_and_its_mirrors_have_an_account(is_documented: bool, urls: list[str]) -> None:
     """However their address is written, and no other host."""
-    target = Target("default", Scope.ACCOUNT, GivenKey(ApiKey(KEY, source="test")), parse_base_url(url))
-    assert has_documented_account(target.host) is is_documented
+    for url in urls:
+        target = Target("default", Scope.ACCOUNT, GivenKey(ApiKey(KEY, source="test")), parse_base_url(url))
+        assert has_documented_account(target.host) is is_documented, url

@@ -8,13 +8,20 @@ from apimart_cli.config.doubts import doubt_of
 from apimart_cli.config.values import parse_command
 
 
-@pytest.mark.parametrize(("command", "sign"), [
-    ("echo $APIMART_REMAIN", "$"), ("echo ${APIMART_REMAIN}", "$"), ("echo $(date)", "$"),
-    ("mail -s 'left: $APIMART_REMAIN' you@example.com", "$"),
-    ("echo low; date", ";"), ("echo low ; date", ";"), ("echo low | mail x", "|"), ("echo low|mail", "|"),
-    ("echo low && date", "&&"), ("echo low > file", ">"), ("'echo low | mail x'", "|"),
-    ("sh notify.sh $APIMART_REMAIN", "$"), ("env sh $APIMART_REMAIN", "$"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("command", "sign"),
+    [
+        ("mail -s 'left: $APIMART_REMAIN' you@example.com", "$"),
+        ("echo ${APIMART_REMAIN}", "$"),
+        ("echo $(date)", "$"),
+        ("sh notify.sh $APIMART_REMAIN", "$"),
+        ("echo low; date", ";"),
+        ("echo low|mail", "|"),
+        ("'echo low | mail x'", "|"),
+        ("echo low && date", "&&"),
+        ("echo low > file", ">"),
+    ],
+)
 @pytest.mark.parametrize("name", ["on_low", "on_recover"])
 def test_a_command_with_what_a_shell_reads_is_doubted(name: str, command: str, sign: str) -> None:
     """No shell reads it: the sign is named, and the form that works."""

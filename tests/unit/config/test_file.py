@@ -1,6 +1,6 @@
 """The config file: TOML in, checked settings out; every mistake is an error that names the file, line and name."""
 
-import os
+import re
 import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,28 +10,6 @@ import pytest
 from apimart_cli.config.file import ConfigFile, config_path, read_config, require_config_path
 from apimart_cli.errors import ConfigError
 from support.running import KEY, Write
-
-WHOLE = f"""
-default_profile = "work"
-base_url = "https://gateway.example"
-timeout = 20
-scope = "both"
-unit = "USD"
-min = 5
-max_used = 1_000.50
-
-[profiles.work]
-api_key = "{KEY}"
-
-[profiles.ci]
-api_key_env = "CI_KEY"
-base_url = "https://other.example/prefix"
-timeout = 2.50
-scope = "account"
-unit = "CNY"
-min = 1e2
-max_used = 0
-"""
 
 
 def read(environ: Mapping[str, str] | None = None) -> ConfigFile:
@@ -44,22 +22,6 @@ def refusal(environ: Mapping[str, str] | None = None) -> ConfigError:
     return caught.value
 
 
-def test_everything_in_the_file_is_read_as_it_was_written(write_config: Write) -> None:
-    """Values are kept as text, so that no amount is rounded and options, variables and file obey the same rules."""
-    path = write_config(WHOLE)
-    shared = {
-        "base_url": "https://gateway.example", "timeout": "20", "scope": "both", "unit": "USD", "min": "5",
-        "max_used": "1000.50",
-    }  # fmt: skip
-    ci = {
-        "api_key_env": "CI_KEY", "base_url": "https://other.example/prefix", "timeout": "2.50", "scope": "account",
-        "unit": "CNY", "min": "100", "max_used": "0",
-    }  # fmt: skip
-    assert read() == ConfigFile(
-        path=path, default_profile="work", top_level=shared, profiles={"work": {"api_key": KEY}, "ci": ci}, text=WHOLE
-    )
-
-
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "[profiles]\n", "[profiles.empty]\n", "\ufeff"])
 def test_an_empty_file_says_nothing(write_config: Write, text: str) -> None:
     """A file without settings is no error."""
@@ -69,17 +31,22 @@ def test_an_empty_file_says_nothing(write_config: Write, text: str) -> None:
     assert config.profiles in ({}, {"empty": {}})
 
 
-def test_line_ends_of_windows_are_read(write_config: Write) -> None:
-    """CRLF is a line end like any other."""
-    write_config('timeout = 5\r\n[profiles.work]\r\nunit = "USD"\r\n')
-    assert read().profiles == {"work": {"unit": "USD"}}
-
-
-@pytest.mark.parametrize(("number", "text"), [
-    ("0.30", "0.30"), ("5", "5"), ("-1", "-1"), ("+5", "5"), ("0x10", "16"), ("1e-2", "0.01"), ("1e99", "1" + "0" * 99),
-    ("1e100", "1E+100"), ("1e-100", "1E-100"), ("1e999999999999", "1E+999999999999"), ("nan", "NaN"),
-    ("inf", "Infinity"), ("-inf", "-Infinity"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("0.30", "0.30"),
+        ("1_000.50", "1000.50"),
+        ("-1", "-1"),
+        ("0x10", "16"),
+        ("1e-2", "0.01"),
+        ("1e99", "1" + "0" * 99),
+        ("1e100", "1E+100"),
+        ("1e-100", "1E-100"),
+        ("1e999999999999", "1E+999999999999"),
+        ("nan", "NaN"),
+        ("-inf", "-Infinity"),
+    ],
+)
 def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, text: str) -> None:
     """What a number means is judged later; here none is rounded, and none may fill the memory."""
     write_config(f"min = {number}")
@@ -87,36 +54,63 @@ def test_numbers_are_kept_to_the_last_digit(write_config: Write, number: str, te
 
 
 SECONDS = "timeout must be a number of seconds, or a duration in quotes"
+PROFILE = "[profiles.work]"
+YAML = "the file is TOML, like: min = 5; a profile begins with [profiles.work]"
+DURATION = "must be a duration in quotes"
 
 
-@pytest.mark.parametrize(("text", "line", "fault", "hint"), [
-    ("api_key = 'sk-Zq7Wm3Xc'", 1, "api_key stands outside of the profiles", "move it under [profiles.work]"),
-    ("timout = 5", 1, "unknown name 'timout'", "did you mean timeout? use one of: default_profile, "),
-    ("mni = 5", 1, "unknown name 'mni'", "did you mean min? use one of: "),
-    ("xyzzy = 5", 1, "unknown name 'xyzzy'", "use one of: "),
-    ("[profile.work]", 1, "unknown table [profile.work]", "keys stand in a profile: [profiles.work]"),
-    ("[profiles.work]\napikey = 'sk-Zq7Wm3Xc'", 2, "[profiles.work]: unknown name 'apikey'",
-     "did you mean api_key? use one of: api_key, "),
-    ("[profiles.work]\ndefault_profile = 'x'", 2, "[profiles.work]: unknown name 'default_profile'", "use one of: "),
-    ("[profiles.work.api_key]\nx = 1", 1, "[profiles.work]: api_key must be a string", 'api_key = "sk-..."'),
-    ("timeout = true", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
-    ("timeout = 2026-01-31", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
-    ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
-    ("[profiles.work]\nmin = [5]", 2, "[profiles.work]: min must be a number", "like min = 5"),
-    ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "USD"'),
-    ("base_url = ['https://a']", 1, "base_url must be a string",
-     'write it in quotes: base_url = "https://api.apimart.ai"'),
-    ("default_profile = 1", 1, "default_profile must be a string", 'write it in quotes: default_profile = "work"'),
-    ("[profiles.work]\napi_key = 5", 2, "[profiles.work]: api_key must be a string", 'api_key = "sk-..."'),
-    ("[profiles.work]\napi_key_env = ''", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
-    (f"[profiles.work]\napi_key_env = '{KEY}'", 2, "[profiles.work]: api_key_env names no variable", "not the key"),
-    ("[profiles.work]\napi_key_file = ''", 2, "[profiles.work]: api_key_file is empty", "name the file that"),
-    ("profiles = 5", 1, "profiles must be a table", "write a profile as [profiles.work]"),
-    ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
-    ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
-    ("[profiles.work]\napi_key = 'sk-Zq7Wm3Xc'\napi_key_env = 'X'", 3,
-     "[profiles.work] has both api_key and api_key_env", "keep one of them"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "line", "fault", "hint"),
+    [
+        (f"api_key = '{KEY}'", 1, "api_key stands outside of the profiles", "a profile: move it under [profiles.work]"),
+        ("api_key_env = 'X'\n[profiles.home]", 1, "api_key_env stands outside of the profiles", "[profiles.home]"),
+        (
+            "default_profile = 'a b'\napi_key_command = ['pass']\n[profiles.'a b']",
+            2,
+            "api_key_command stands outside of the profiles",
+            'move it under [profiles."a b"]',
+        ),
+        ("background_keys = true", 1, "background_keys stands outside of the profiles", "it stands in a profile: "),
+        ("mni = 5", 1, "unknown name 'mni'", "did you mean min? use one of: "),
+        (
+            "default_profile = 'wrok'\n[profiles.work]",
+            1,
+            "default_profile: there is no profile 'wrok'",
+            "did you mean work? profiles in the file: work",
+        ),
+        ("xyzzy = 5", 1, "unknown name 'xyzzy'", "use one of: default_profile, "),
+        (f"[work]\napi_key = '{KEY}'", 1, "unknown table [work]", "keys stand in a profile: [profiles.work]"),
+        ("['my key']", 1, "unknown table [my key]", 'keys stand in a profile: [profiles."my key"]'),
+        ("[profile.work]\nx = 1", 1, "unknown table [profile.work]", "keys stand in a profile: [profiles.work]"),
+        (f"{PROFILE}\napikey = '{KEY}'", 2, f"{PROFILE}: unknown name 'apikey'", "did you mean api_key? use one of: "),
+        ("[profiles.work.api_key]\nx = 1", 1, f"{PROFILE}: api_key must be a string", 'api_key = "sk-..."'),
+        ("timeout = true", 1, SECONDS, 'write timeout = 10, or timeout = "10s"'),
+        ("min = '5'", 1, "min must be a number", "write a number without quotes, like min = 5"),
+        (f"{PROFILE}\nmin = [5]", 2, f"{PROFILE}: min must be a number", "like min = 5"),
+        ("rearm = '2'", 1, "rearm must be a number", "like rearm = 1.2"),
+        ("min_runway = 1.5", 1, f"min_runway {DURATION}", 'in quotes: min_runway = "1.5d"'),
+        ("remind = 12", 1, f"remind {DURATION}", 'in quotes: remind = "12h"'),
+        ("remind = true", 1, f"remind {DURATION}", 'in quotes: remind = "24h"'),
+        ("unit = 5", 1, "unit must be a string", 'write it in quotes: unit = "USD"'),
+        (f"{PROFILE}\napi_key_env = '{KEY}'", 2, f"{PROFILE}: api_key_env names no variable", "not the key"),
+        (f"{PROFILE}\napi_key_file = ''", 2, f"{PROFILE}: api_key_file is empty", "name the file that"),
+        ("on_low = 'mail x'", 1, "on_low must be a list of strings", 'on_low = ["mail", "-s", "the balance is low", '),
+        (
+            f"{PROFILE}\napi_key_command = 'p x'",
+            2,
+            f"{PROFILE}: api_key_command must be a list of strings",
+            '["pass", "show",',
+        ),
+        ("[[profiles]]", 1, "profiles must be a table", "write a profile as [profiles.work]"),
+        ("profiles.work = 5", 1, "profile work must be a table", "write it as [profiles.work]"),
+        (
+            f"{PROFILE}\napi_key = '{KEY}'\napi_key_env = 'X'",
+            3,
+            f"{PROFILE} has both api_key and api_key_env",
+            "keep one of them",
+        ),
+    ],
+)
 def test_a_mistake_is_told_with_its_place_and_its_fix(
     write_config: Write, text: str, line: int, fault: str, hint: str
 ) -> None:
@@ -124,25 +118,46 @@ def test_a_mistake_is_told_with_its_place_and_its_fix(
     path = write_config(text)
     error = refusal()
     assert error.message == f"{path}:{line}: {fault}"
-    assert error.hint is not None
-    assert hint in error.hint
-    assert "Zq7W" not in error.message + error.hint
+    assert hint in (error.hint or "")
+    assert KEY not in f"{error.message}{error.hint}"
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("timeout = \n", "(at line 1, "), ("timeout = 5\n[profiles.work\n", "(at line 2, "),
-    ("api_key = sk-Zq7Wm3Xc9Vb1", "(at line 1, "), ("min = 1,5", "(at line 1, "), ("\x00", "(at line 1, "),
-    ("min = " + "9" * 5000, "a value is out of range"),
-    ("min = 1e99999999999999999999", "a value is out of range"),
-])  # fmt: skip
-def test_malformed_toml_is_told_with_its_line(write_config: Write, text: str, reason: str) -> None:
-    """The error says where, and repeats no text of a file that may hold a key."""
+@pytest.mark.parametrize(
+    ("text", "reason", "hint"),
+    [
+        ("timeout = 5\n[profiles.work\n", r".*\(at line 2, ", "correct the file; strings need quotes"),
+        (f"api_key = {KEY}", r".*\(at line 1, ", "correct the file; strings need quotes"),
+        (
+            "min 5",
+            r"Expected '=' after a key in a key/value pair \(at line 1, ",
+            "correct the file; strings need quotes",
+        ),
+        ("\x00", r".*\(at line 1, ", "correct the file; strings need quotes"),
+        ("min = " + "9" * 5000, "a value is out of range", "correct the file; strings need quotes"),
+        ("min = 1e99999999999999999999", "a value is out of range", "correct the file; strings need quotes"),
+        ("min: 5\n", "this is YAML", YAML),
+        ("# mine\n---\ndefault_profile: work\n", "this is YAML", 'like: default_profile = "work"; '),
+        (f"profiles:\n  work:\n    api_key: {KEY}\n", "this is YAML", YAML),
+        ("- a\n- b\n", "this is YAML", YAML),
+        (f'{{"profiles": {{"work": {{"api_key": "{KEY}"}}}}}}', "this is JSON", YAML),
+        ('{\n  "min": 5,\n', "this is JSON", YAML),
+        (
+            "[profiles.'a b']\n[profiles.'a b']",
+            r'\[profiles."a b"\] is there twice, again on line 2',
+            "under one of them",
+        ),
+        ("min = 5\nunit = 'USD'\nmin = 6\n", "min is set twice, again on line 3", "keep one of them"),
+    ],
+)
+def test_what_is_no_toml_is_told_with_its_line_or_its_language(
+    write_config: Write, text: str, reason: str, hint: str
+) -> None:
+    """The error repeats no value of a file that may hold a key."""
     path = write_config(text)
     error = refusal()
-    assert error.message.startswith(f"{path} is not valid TOML: ")
-    assert reason in error.message
-    assert error.hint == "correct the file; strings need quotes"
-    assert "Zq7W" not in error.message
+    assert re.match(f"{re.escape(str(path))} is not valid TOML: {reason}", error.message)
+    assert hint in (error.hint or "")
+    assert KEY not in f"{error.message}{error.hint}"
     assert error.__suppress_context__
 
 
@@ -160,57 +175,36 @@ def test_a_file_that_is_nested_too_deeply_is_told_so(write_config: Write, text: 
     write_config(text)
     tracemalloc.start()
     try:
-        with pytest.raises(ConfigError, match="is nested too deeply") as refused:
-            read_config(os.environ)
+        error = refusal()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert refused.value.hint is not None
+    assert "is nested too deeply" in error.message
+    assert error.hint is not None
     assert peak < 40_000_000
 
 
-@pytest.mark.parametrize("number", [f"0x{'f' * 5000}", f"0b{'1' * 20_000}", "9" * 5000])
-@pytest.mark.parametrize("name", ["min", "timeout", "x"])
-def test_a_number_that_nobody_can_write_out_is_told(write_config: Write, name: str, number: str) -> None:
-    """In whatever base."""
-    write_config(f"{name} = {number}\n")
+@pytest.mark.parametrize("text", [f"min = 0x{'f' * 5000}", f"x = [0b{'1' * 20_000}]"])
+def test_a_number_that_nobody_can_write_out_is_told(write_config: Write, text: str) -> None:
+    """In whatever base it is written, and wherever it stands."""
+    write_config(text)
     with pytest.raises(ConfigError, match="a value is out of range"):
-        read_config(os.environ)
+        read()
 
 
 def test_dots_in_a_text_are_no_nesting(write_config: Write) -> None:
     """As in a long name of a host."""
     write_config(f'base_url = "https://{"a." * 120}com"\n')
-    assert read_config(os.environ).top_level["base_url"].endswith(".com")
+    assert read().top_level["base_url"].endswith(".com")
 
 
-def test_a_file_that_cannot_be_read_is_an_error(write_config: Write) -> None:
-    """A binary file is no config file."""
-    path = write_config("")
-    path.write_bytes(b"\xff\xfe")
-    assert refusal().message == f"{path} is not UTF-8 text"
-
-
-# --- where it is ------------------------------------------------------------------------------------------------
-
-
-def test_the_file_is_in_the_config_folder_of_the_platform(home: Path) -> None:
-    """Without a setting, the usual place is looked at."""
+def test_the_file_is_in_the_config_folder(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Of the platform or of `XDG_CONFIG_HOME`; `APIMART_CONFIG` names another file, a tilde is the home folder."""
     assert config_path({}) == home / ".config" / "apimart" / "config.toml"
-
-
-def test_the_config_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`XDG_CONFIG_HOME` is honoured."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
-    assert config_path({}) == tmp_path / "elsewhere" / "apimart" / "config.toml"
-
-
-@pytest.mark.parametrize(
-    ("named", "path"), [("/etc/apimart.toml", "/etc/apimart.toml"), ("a.toml", "a.toml"), ("~/a.toml", "{home}/a.toml")]
-)
-def test_a_variable_names_another_file(home: Path, named: str, path: str) -> None:
-    """`APIMART_CONFIG` wins over the usual place; a tilde is the home folder."""
-    assert config_path({"APIMART_CONFIG": named}) == Path(path.format(home=home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/elsewhere")
+    assert config_path({}) == Path("/elsewhere/apimart/config.toml")
+    assert config_path({"APIMART_CONFIG": "a.toml"}) == Path("a.toml")
+    assert config_path({"APIMART_CONFIG": "~/a.toml"}) == home / "a.toml"
 
 
 @pytest.mark.parametrize(("named", "message"), [
@@ -225,12 +219,8 @@ def test_a_variable_that_names_no_file_is_an_error(named: str, message: str) -> 
 
 
 def test_no_file_at_the_usual_place_is_no_error(home: Path) -> None:
-    """A config file is optional."""
+    """A config file is optional; a path that cannot exist is an absent file."""
     assert read() == ConfigFile(home / ".config" / "apimart" / "config.toml")
-
-
-def test_a_file_where_the_folder_should_be_is_no_config_file(home: Path) -> None:
-    """A path that cannot exist is an absent file."""
     (home / ".config").write_text("no folder")
     assert read().profiles == {}
 
@@ -243,38 +233,25 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
     assert error.hint == "correct APIMART_CONFIG, or make the file with: apimart login"
 
 
-def test_a_usual_file_that_cannot_be_looked_at_is_an_error(home: Path) -> None:
-    """What cannot be looked at may name another gateway or a minimum: it does not count as absent."""
-    folder = home / ".config"
-    folder.symlink_to(folder)
-    assert refusal().message == (f"cannot read {folder / 'apimart' / 'config.toml'}: Too many levels of symbolic links")
-
-
-def test_a_dangling_link_at_the_usual_place_is_an_error(write_config: Write) -> None:
-    """The file was there once; its settings must not vanish silently."""
+def test_a_usual_file_that_cannot_be_looked_at_is_an_error(home: Path, write_config: Write) -> None:
+    """It may name another gateway or a minimum: neither a dangling link nor a loop counts as absent."""
     path = write_config("")
     path.unlink()
     path.symlink_to("gone.toml")
     assert refusal().message == f"cannot read {path}: No such file or directory"
+    path.unlink()
+    path.symlink_to(path)
+    assert refusal().message == f"cannot read {path}: Too many levels of symbolic links"
 
 
-# --- profiles ---------------------------------------------------------------------------------------------------
-
-
-def test_a_profile_is_found_by_name(write_config: Write) -> None:
-    """Its settings alone; what it leaves out is looked up elsewhere."""
-    write_config("timeout = 5\n[profiles.work]\nmin = 5\n[profiles.'odd name']\nmin = 6\n")
-    config = read()
-    assert config.profile("work", asked_by="a test") == {"min": "5"}
-    assert config.profile("odd name", asked_by="a test") == {"min": "6"}
-
-
-@pytest.mark.parametrize(("text", "name", "hint"), [
-    ("[profiles.work]\n[profiles.home]", "wrok", "did you mean work? profiles in the file: work, home"),
-    ("[profiles.work]", "xyzzy", "profiles in the file: work"),
-    ("", "work", "store a key in it with: apimart login --profile work"),
-    ("[profiles.work]", "", "profiles in the file: work"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "name", "hint"),
+    [
+        ("[profiles.work]\n[profiles.home]", "wrok", "did you mean work? profiles in the file: work, home"),
+        ("[profiles.work]", "", "profiles in the file: work"),
+        ("", "work", "store a key in it with: apimart login --profile work"),
+    ],
+)
 def test_an_unknown_profile_is_told_with_those_that_there_are(
     write_config: Write, text: str, name: str, hint: str
 ) -> None:
@@ -286,24 +263,14 @@ def test_an_unknown_profile_is_told_with_those_that_there_are(
     assert caught.value.hint == hint
 
 
-def test_the_default_profile_must_exist(write_config: Write) -> None:
-    """A default that points nowhere is a mistake in the file, whichever profile is asked for."""
-    path = write_config("default_profile = 'wrok'\n[profiles.work]\n")
-    error = refusal()
-    assert error.message == f"{path}:1: default_profile: there is no profile 'wrok'"
-    assert error.hint == "did you mean work? profiles in the file: work"
-
-
-# --- who can read it --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("text", "mode", "is_exposed"), [
-    (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
-    (f"[profiles.work]\napi_key = '{KEY}'", 0o640, True),
-    (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o604, True),
-    ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
-    ("timeout = 5", 0o664, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "mode", "is_exposed"),
+    [
+        (f"[profiles.work]\napi_key = '{KEY}'", 0o600, False),
+        (f"[profiles.a]\n[profiles.work]\napi_key = '{KEY}'", 0o640, True),
+        ("[profiles.work]\napi_key_env = 'CI_KEY'", 0o644, False),
+    ],
+)
 def test_only_a_file_that_holds_a_key_must_be_private(
     write_config: Write, text: str, mode: int, is_exposed: bool
 ) -> None:
@@ -314,9 +281,6 @@ def test_only_a_file_that_holds_a_key_must_be_private(
     if exposure is not None:
         assert exposure.message == f"{path} holds a key and other users can read it"
         assert exposure.hint == f"run: chmod 600 {path}"
-
-
-# --- no place for a file ----------------------------------------------------------------------------------------
 
 
 def _raise(_name: str) -> Path:

@@ -2,15 +2,12 @@
 
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from apimart_cli.errors import ConfigError
 from apimart_cli.replacing import MAX_FILE_BYTES, read_private_file
-
-NOT_REGULAR = "name a file; a key can also come from standard input: --api-key -"
 
 
 @pytest.fixture
@@ -31,17 +28,11 @@ def _refusal(path: Path) -> ConfigError:
 
 
 def test_a_file_is_read_whole(path: Path) -> None:
-    """The text is what was written, line ends included."""
-    path.write_bytes("line\r\nä\n\n".encode())
+    """The text is what was written, line ends included; a byte order mark, as of Windows, is no part of it."""
+    path.write_bytes("\ufeffline\r\nä\n\n".encode())
     path.chmod(0o600)
     file = read_private_file(path)
     assert (file.path, file.text, file.exposure()) == (path, "line\r\nä\n\n", None)
-
-
-def test_a_byte_order_mark_is_no_part_of_the_text(path: Path) -> None:
-    """Editors on Windows write one."""
-    path.write_bytes(b"\xef\xbb\xbftext")
-    assert read_private_file(path).text == "text"
 
 
 def test_the_largest_file_is_read_and_a_larger_one_is_not(path: Path) -> None:
@@ -54,19 +45,18 @@ def test_the_largest_file_is_read_and_a_larger_one_is_not(path: Path) -> None:
     assert error.hint == "check that it is the right file"
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfet\x00", b"caf\xe9", b"\x80", "text".encode("utf-16")])
+@pytest.mark.parametrize("content", [b"caf\xe9", b"\x80", "text".encode("utf-16")])
 def test_a_file_that_is_not_utf_8_is_refused(path: Path, content: bytes) -> None:
     """A binary file or one in another encoding is not guessed at, and nothing of it is shown."""
     path.write_bytes(content)
     error = _refusal(path)
-    assert error.message == f"{path} is not UTF-8 text"
-    assert error.hint == "save it as UTF-8"
+    assert (error.message, error.hint) == (f"{path} is not UTF-8 text", "save it as UTF-8")
     assert error.__suppress_context__
 
 
 @pytest.mark.parametrize(
     ("mode", "is_readable"),
-    [(0o600, False), (0o400, False), (0o700, False), (0o640, True), (0o604, True), (0o644, True), (0o444, True)],
+    [(0o600, False), (0o700, False), (0o640, True), (0o604, True)],
 )
 def test_what_others_can_read_is_told_with_the_command_that_mends_it(path: Path, mode: int, is_readable: bool) -> None:
     """It can be pasted, also where the path has a space in it."""
@@ -77,14 +67,12 @@ def test_what_others_can_read_is_told_with_the_command_that_mends_it(path: Path,
         assert exposure.hint == f"run: chmod 600 '{path}'"
 
 
-@pytest.mark.parametrize(("mode", "bits"), [(0o602, "o"), (0o622, "go"), (0o646, "o"), (0o777, "go")])
+@pytest.mark.parametrize(("mode", "bits"), [(0o602, "o"), (0o646, "o"), (0o777, "go")])
 def test_what_others_can_change_is_not_read(path: Path, mode: int, bits: str) -> None:
     """Whatever is in it; the command that mends it can be pasted."""
     error = _refusal(_mode(path, mode))
-    assert (error.message, error.hint) == (
-        f"{path} is not used: every user can change it",
-        f"run: chmod {bits}-w '{path}'",
-    )
+    assert error.message == f"{path} is not used: every user can change it"
+    assert error.hint == f"run: chmod {bits}-w '{path}'"
 
 
 def test_windows_has_no_such_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,46 +88,38 @@ def test_a_symbolic_link_is_followed_to_the_file_whose_mode_counts(path: Path, t
     """Dotfile managers link config files; a link itself has no mode that means anything."""
     link = tmp_path / "link"
     link.symlink_to(_mode(path, 0o600))
-    assert (read_private_file(link).path, read_private_file(link).exposure()) == (link, None)
+    file = read_private_file(link)
+    assert (file.path, file.exposure()) == (link, None)
     path.chmod(0o644)
     assert read_private_file(link).exposure() is not None
 
 
-def _missing(path: Path) -> None:
-    """Make nothing."""
-
-
-def _dangling(path: Path) -> None:
-    path.symlink_to(path.with_name("gone"))
-
-
-def _loop(path: Path) -> None:
-    path.symlink_to(path)
-
-
-@pytest.mark.parametrize(("make", "reason"), [
-    (_missing, "No such file or directory"), (_dangling, "No such file or directory"),
-    (_loop, "Too many levels of symbolic links"),
-])  # fmt: skip
-def test_a_file_that_cannot_be_opened_is_named_with_the_reason(
-    path: Path, make: Callable[[Path], None], reason: str
-) -> None:
-    """The system's own reason is told."""
-    make(path)
+@pytest.mark.parametrize(
+    ("target", "reason"), [("gone", "No such file or directory"), ("a file", "Too many levels of symbolic links")]
+)
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(path: Path, target: str, reason: str) -> None:
+    """Of a link to nothing and of a loop; the system's own reason is told."""
+    path.symlink_to(path.with_name(target))
     error = _refusal(path)
     assert error.message == f"cannot read {path}: {reason}"
     assert error.hint == "check the path and its permissions"
 
 
-def test_a_file_without_permission_is_named_with_the_reason(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the test runs as a user who may read everything."""
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PermissionError(13, "Permission denied"), "Permission denied"), (OSError("no words"), "no words")],
+)
+def test_an_error_of_the_system_is_told_in_its_words(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str
+) -> None:
+    """Some errors have no `strerror`; a user who may read everything is refused here, too."""
 
     def refuse(*_arguments: object) -> int:
-        raise PermissionError(13, "Permission denied")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr("apimart_cli.replacing.os.open", refuse)
-        assert _refusal(path).message == f"cannot read {path}: Permission denied"
+        assert _refusal(path).message == f"cannot read {path}: {reason}"
 
 
 def test_a_path_that_no_file_can_have_is_refused() -> None:
@@ -147,37 +127,18 @@ def test_a_path_that_no_file_can_have_is_refused() -> None:
     assert _refusal(Path("a\0b")).message == "cannot read a\\x00b: no file has a NUL in its name"
 
 
-def test_an_error_of_the_system_without_words_is_told_by_its_own(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some errors have no `strerror`."""
-
-    def refuse(*_arguments: object) -> int:
-        raise OSError("no words")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("apimart_cli.replacing.os.open", refuse)
-        assert _refusal(path).message == f"cannot read {path}: no words"
-
-
-def _folder(path: Path) -> None:
-    path.mkdir()
-
-
-def _fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-@pytest.mark.parametrize("make", [_folder, _fifo])
-def test_what_is_not_a_regular_file_is_refused_at_once(path: Path, make: Callable[[Path], None]) -> None:
-    """A pipe that nobody writes to must not be waited for; the hint says how to pass a key without a file."""
-    make(path)
+@pytest.mark.parametrize("kind", ["folder", "fifo", "/dev/zero"])
+def test_what_is_not_a_regular_file_is_refused_at_once(path: Path, kind: str) -> None:
+    """A pipe is not waited for, and a device without an end is not read; the hint says how to pass a key otherwise."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path = Path(kind)
     error = _refusal(path)
     assert error.message == f"{path} is not a regular file"
-    assert error.hint == NOT_REGULAR
-
-
-def test_a_device_is_refused() -> None:
-    """A source of endless bytes is not read."""
-    assert _refusal(Path("/dev/zero")).message == "/dev/zero is not a regular file"
+    assert error.hint == "name a file; a key can also come from standard input: --api-key -"
 
 
 def test_a_socket_is_refused(tmp_path: Path) -> None:
@@ -190,8 +151,7 @@ def test_a_socket_is_refused(tmp_path: Path) -> None:
 
 def test_the_null_device_is_an_empty_file() -> None:
     """`APIMART_CONFIG=/dev/null` is how one says `no config file`."""
-    file = read_private_file(Path(os.devnull))
-    assert file.text == ""
+    assert read_private_file(Path(os.devnull)).text == ""
 
 
 def test_no_descriptor_is_left_open(path: Path, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import sqlite3
 import threading
-import time
-from contextlib import closing
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from apimart_cli.choices import AlertEvent
 from apimart_cli.ledger.alarms import MOST_ROWS, AlertCheck, claim
-from apimart_cli.ledger.file import opened, transaction
+from apimart_cli.ledger.file import Connection, opened, transaction
 from apimart_cli.ledger.place import LedgerError
 from apimart_cli.rules.alerts import AlarmQuestion, Standing
 from apimart_cli.words import Scope
@@ -23,11 +24,6 @@ MIN_5 = AlarmQuestion("d995c5dc5253", "api.apimart.ai", Scope.KEY, "min 5")
 LOW = Standing(is_low=True, is_safe=False, total=D("12.30"))
 BETWEEN = Standing(is_low=False, is_safe=False, total=D("12.30"))
 SAFE = Standing(is_low=False, is_safe=True, total=D("12.30"))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
 
 
 def told(
@@ -43,23 +39,17 @@ def rows(path: Path) -> list[tuple[object, ...]]:
         return database.execute("SELECT * FROM alerts ORDER BY at").fetchall()
 
 
-def test_a_day_of_every_minute_is_one_alert(path: Path) -> None:
-    """Each question of it is a process of its own for all that the ledger knows."""
-    events = [told(path, LOW, 60 * minute) for minute in range(1440)]
-    assert events == [AlertEvent.LOW, *[None] * 1439]
-
-
-def test_a_reminder_comes_once_a_day(path: Path) -> None:
-    """Where it is set."""
-    events = [told(path, LOW, 3600 * hour, remind=86_400) for hour in range(73)]
-    assert [hour for hour, event in enumerate(events) if event] == [0, 24, 48, 72]
+@pytest.mark.parametrize(("remind", "told_at"), [(None, [0]), (86_400, [0, 24, 48])])
+def test_days_of_questions_are_one_alert(path: Path, remind: float | None, told_at: list[int]) -> None:
+    """Each question is a process of its own for all that the ledger knows. A reminder comes where it is set."""
+    events = [told(path, LOW, 3600 * hour, remind=remind) for hour in range(50)]
+    assert [hour for hour, event in enumerate(events) if event is AlertEvent.LOW] == told_at
 
 
 def test_it_is_told_again_after_it_has_recovered(path: Path) -> None:
     """And what has recovered leaves nothing behind."""
-    assert [told(path, each) for each in (LOW, BETWEEN, LOW, SAFE, SAFE)] == [
-        AlertEvent.LOW, None, None, AlertEvent.RECOVERED, None,
-    ]  # fmt: skip
+    events = [told(path, each) for each in (LOW, BETWEEN, LOW, SAFE, SAFE)]
+    assert events == [AlertEvent.LOW, None, None, AlertEvent.RECOVERED, None]
     assert rows(path) == []
     assert told(path, LOW) is AlertEvent.LOW
 
@@ -74,45 +64,37 @@ def test_questions_are_claimed_together_and_do_not_disturb_each_other(path: Path
     """One transaction for all that one process asks."""
     other = MIN_5._replace(threshold="min 6")
     assert told(path, LOW, question=other) is AlertEvent.LOW
-    asked = [
-        AlertCheck(MIN_5, LOW, None),
-        AlertCheck(other, LOW, None),
-        AlertCheck(MIN_5._replace(host="h"), SAFE, None),
-    ]
+    questions = ((MIN_5, LOW), (other, LOW), (MIN_5._replace(host="h"), SAFE))
+    asked = [AlertCheck(question, standing, None) for question, standing in questions]
     assert [event for event, _ in claim(path, asked, NOW, seconds=5)] == [AlertEvent.LOW, None, None]
 
 
 def test_of_many_at_once_one_has_it(path: Path) -> None:
     """Each with a connection of its own, as separate processes have."""
     begin = threading.Barrier(8)
-    events: list[AlertEvent | None] = []
 
-    def ask() -> None:
+    def ask(_number: int) -> AlertEvent | None:
         begin.wait()
-        events.append(told(path, LOW))
+        return told(path, LOW)
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        events = list(pool.map(ask, range(8)))
     assert sorted(map(str, events)) == ["None"] * 7 + ["low"]
 
 
-def test_whoever_waits_for_another_process_looks_again(path: Path) -> None:
-    """It may have claimed the same alert, after we looked and before the ledger was ours."""
+def test_what_another_process_claimed_meanwhile_is_not_told_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first look, and before the ledger is ours, that process may have claimed the same alert."""
+
+    @contextmanager
+    def after_another(connection: Connection) -> Iterator[None]:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?)", (*MIN_5, round(NOW * 1000), "12.30", None))
+        with transaction(connection):
+            yield
+
     told(path, SAFE)
-    events: list[AlertEvent | None] = []
-    waiting = threading.Thread(target=lambda: events.append(told(path, LOW)))
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        waiting.start()
-        time.sleep(0.3)
-        assert events == []
-        other.execute("INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?)", (*MIN_5, round(NOW * 1000), "12.30", None))
-        other.execute("COMMIT")
-    waiting.join()
-    assert events == [None]
+    monkeypatch.setattr("apimart_cli.ledger.alarms.transaction", after_another)
+    assert told(path, LOW) is None
 
 
 def test_what_changes_nothing_locks_nothing(path: Path) -> None:
@@ -137,17 +119,12 @@ def test_a_busy_ledger_is_given_up_in_time(path: Path) -> None:
 
 @pytest.mark.parametrize("total", ["much", b"12", ""])
 def test_an_alarm_that_is_not_readable_is_none(path: Path, total: object) -> None:
-    """It is told again, and written anew."""
-    told(path, LOW)
+    """It is told again, and written anew: amounts are text with every digit, the moment is in milliseconds."""
+    told(path, LOW._replace(total=D("1E-28")))
+    assert rows(path) == [(*MIN_5, round(NOW * 1000), f"{D('1E-28'):f}", None)]
     with opened(path) as connection, transaction(connection):
         connection.execute("UPDATE alerts SET total = ?", (total,))
     assert [told(path, LOW), told(path, LOW)] == [AlertEvent.LOW, None]
-
-
-def test_amounts_are_kept_as_text(path: Path) -> None:
-    """With every digit, and a moment in milliseconds."""
-    told(path, LOW._replace(total=D("1E-28")))
-    assert rows(path) == [(*MIN_5, round(NOW * 1000), f"{D('1E-28'):f}", None)]
 
 
 def test_the_oldest_are_forgotten_where_there_are_too_many(path: Path) -> None:
@@ -157,19 +134,3 @@ def test_the_oldest_are_forgotten_where_there_are_too_many(path: Path) -> None:
     told(path, LOW, 60)
     assert rows(path)[-1][:4] == MIN_5
     assert len(rows(path)) <= MOST_ROWS + 1
-
-
-def test_an_older_ledger_gets_the_table(path: Path) -> None:
-    """And keeps what it has."""
-    from apimart_cli.ledger.schema import MIGRATIONS
-
-    with closing(sqlite3.connect(path)) as database:
-        for migration in MIGRATIONS[:3]:
-            migration(database)
-        database.execute("INSERT INTO state VALUES ('pruned_at', '7')")
-        database.execute(f"PRAGMA application_id = {0x41504D54}")
-        database.execute("PRAGMA user_version = 3")
-        database.commit()
-    assert told(path, LOW) is AlertEvent.LOW
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("SELECT value FROM state WHERE name = 'pruned_at'").fetchone() == ("7",)

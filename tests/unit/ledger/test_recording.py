@@ -1,8 +1,6 @@
 """Recording beside an answer: at most a quarter of a second, and no error but that of the ledger."""
 
-import sqlite3
 import threading
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,11 +14,6 @@ from support.ledger import NOW, entry
 from support.stopwatch import Stopwatch
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
 
 
 def recorded(path: Path) -> list[Entry]:
@@ -39,20 +32,6 @@ def test_it_prunes_what_is_too_old(path: Path) -> None:
     """Beside the answer, in what is left of the time."""
     remember(path, [entry(ago=800 * DAY), entry()], NOW)
     assert recorded(path) == [entry()]
-
-
-@pytest.mark.usefixtures("usual_patience")
-def test_a_lock_costs_a_quarter_of_a_second(path: Path) -> None:
-    """Then, the reading is dropped."""
-    remember(path, [entry()], NOW)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        watch = Stopwatch()
-        with pytest.raises(LedgerError):
-            remember(path, [entry(used="3")], NOW)
-        took = watch.took()
-        assert took.seconds > 0.2
-        took.assert_within(2)
 
 
 @pytest.mark.usefixtures("usual_patience")

@@ -1,6 +1,6 @@
 """Retention: every sample for 90 days, then the last one of each day up to two years; once a day, in small steps."""
 
-from collections.abc import Iterator
+import tempfile
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +17,6 @@ from apimart_cli.ledger.store import record
 from support.ledger import NOW, OTHER, WORK, entry
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Connection]:
-    with opened(tmp_path / "history.db", seconds=None) as connection:
-        yield connection
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +44,9 @@ def kept(ages: set[timedelta], now: datetime) -> set[datetime]:
 
 
 @given(st.sets(st.integers(0, 800 * 8).map(lambda step: step * 3 * HOUR), max_size=60), st.sampled_from([1, 3, 1000]))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_what_is_kept_is_what_the_rule_says(ages: set[timedelta], step: int) -> None:
     """Whatever the size of a step, and again a month later."""
-    import tempfile
-
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(retention, "STEP", step)
         patch.setattr(retention, "PAUSE", 0)

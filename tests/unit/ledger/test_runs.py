@@ -7,12 +7,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.retention import DAYS_FOR, prune
 from apimart_cli.ledger.runs import beat, begin, clear_runs, finish, runs
-from apimart_cli.ledger.schema import MIGRATIONS
 from apimart_cli.records import Run
 from apimart_cli.words import StoppedBy
 
@@ -20,17 +17,13 @@ NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of a ledger that is still to be made."""
-    return tmp_path / "history.db"
-
-
 def run_of(began: datetime, **more: object) -> Run:
     return Run("0" * 12, "host", "default", None, None, began)._replace(**more)  # type: ignore[arg-type]
 
 
-def others_of(path: Path, began: datetime, are_gone: Callable[[str], bool], *, ended: datetime) -> int:
+def others_of(
+    path: Path, began: datetime, are_gone: Callable[[str], bool] = lambda _: False, *, ended: datetime
+) -> int:
     """Run from one time to another, and return how many others were active."""
     number = begin(path, run_of(began), ended, processes="mine", are_gone=are_gone)
     return finish(path, number, run_of(began, ended=ended, exit_code=0))
@@ -78,11 +71,11 @@ def test_a_wrong_clock_deletes_no_runs(path: Path) -> None:
     """Three years ahead for one run; a clock that says the same a day later is believed, as for the readings."""
     with opened(path, seconds=5) as connection:
         prune(connection, NOON)
-    others_of(path, NOON, lambda _processes: False, ended=NOON + MINUTE)
+    others_of(path, NOON, ended=NOON + MINUTE)
     ahead = NOON + timedelta(days=1100)
     with opened(path, seconds=5) as connection:
         prune(connection, ahead)
-    others_of(path, ahead, lambda _processes: False, ended=ahead + MINUTE)
+    others_of(path, ahead, ended=ahead + MINUTE)
     with opened(path, seconds=5) as connection:
         assert len(runs(connection)) == 2
         prune(connection, ahead + timedelta(days=2))
@@ -91,33 +84,15 @@ def test_a_wrong_clock_deletes_no_runs(path: Path) -> None:
 
 def test_runs_are_kept_as_long_as_the_last_sample_of_a_day(path: Path) -> None:
     """And nothing of one that is deleted is left for the next one with its number."""
-    others_of(path, NOON, lambda _processes: False, ended=NOON + MINUTE)
+    others_of(path, NOON, ended=NOON + MINUTE)
     now = NOON
     with opened(path, seconds=5) as connection:
         while now < NOON + DAYS_FOR + timedelta(days=30):
             prune(connection, now)
             now += timedelta(days=25)
         assert runs(connection) == []
-    others_of(path, now, lambda _processes: False, ended=now + MINUTE)
+    others_of(path, now, ended=now + MINUTE)
     with opened(path, seconds=5) as connection:
         clear_runs(connection)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT count(*) FROM run_facts").fetchone() == (0,)
-
-
-def test_an_older_ledger_keeps_its_runs(path: Path) -> None:
-    """It gets the table that is missing, and says nothing about what it did not know."""
-    with closing(sqlite3.connect(path)) as database:
-        for migration in MIGRATIONS[:4]:
-            migration(database)
-        database.execute(
-            "INSERT INTO runs (key_id, host, profile, began, alive_until, ended, exit_code)"
-            " VALUES ('000000000000', 'host', 'default', 1000, 2000, 2000, 0)"
-        )
-        database.execute(f"PRAGMA application_id = {0x41504D54}")
-        database.execute("PRAGMA user_version = 4")
-        database.commit()
-    path.chmod(0o600)
-    with opened(path, seconds=5) as connection:
-        [known] = runs(connection)
-    assert (known.exit_code, known.could_not_stop) == (0, 0)
