@@ -50,9 +50,6 @@ def config_of(*names: str, **urls: str) -> str:
     return "\n".join(tables)
 
 
-# --- start and end -------------------------------------------------------------------------------------------------
-
-
 def test_before_the_first_round_it_is_healthy_and_not_ready_and_tells_of_no_key(start: Start) -> None:
     """No alert fires at a start; with the first answer all of it is there."""
     let_go = threading.Event()
@@ -219,9 +216,6 @@ def test_notes_in_the_journal_have_no_time(
         process.wait()
 
 
-# --- SIGHUP --------------------------------------------------------------------------------------------------------
-
-
 def test_the_config_file_is_read_again_when_told_so(start: Start, sandbox: Sandbox, write_config: Write) -> None:
     """What is new is asked, what went leaves the page, a threshold is told at once; a broken file changes nothing."""
     top = f'base_url = "{sandbox.url}"\n'
@@ -262,9 +256,6 @@ def test_a_profile_that_names_another_gateway_is_told_of_when_that_has_answered(
     exporter.reload()
     wait_until(lambda: len(exporter.samples("remaining_balance")) == 1)
     assert list(exporter.samples("reading_success")) == ['{profile="home",scope="key"}']
-
-
-# --- who is asked --------------------------------------------------------------------------------------------------
 
 
 def test_shards_share_the_profiles(start: Start, write_config: Write, tmp_path: Path) -> None:
@@ -354,9 +345,6 @@ def test_what_recovers_is_told_and_read(start: Start, serve: Serve) -> None:
     assert exporter.told.count("cannot be read") == 1
 
 
-# --- clients -------------------------------------------------------------------------------------------------------
-
-
 def test_fifty_scrapes_at_once_are_answered(start: Start, sandbox: Sandbox, write_config: Write) -> None:
     """All of them, with the same whole page, while the gateway is asked."""
     write_config(f'base_url = "{sandbox.url}"\n' + config_of(*(f"team-{number}" for number in range(40))))
@@ -408,8 +396,6 @@ def test_what_is_no_question_is_refused(start: Start, sandbox: Sandbox) -> None:
     assert exporter.told.count("\n") == 1
 
 
-# --- what must not get out -----------------------------------------------------------------------------------------
-
 HOSTILE = [
     'a"b', "a\\b", "a|b=c';d", "::error::x", "##[error]x", "%0Ax", "{profile=}", "🙈é", "n" * 2000, "a\\n# HELP x",
 ]  # fmt: skip
@@ -444,9 +430,6 @@ def test_a_key_that_the_gateway_repeats_is_not_told(start: Start) -> None:
         assert "bad key" not in exporter.told
 
 
-# --- the command line ----------------------------------------------------------------------------------------------
-
-
 def test_other_machines_are_not_let_in_unguarded(run_process: Run, start: Start, sandbox: Sandbox) -> None:
     """Unless that is asked for."""
     ended = run_process("exporter", "--listen", "0.0.0.0:0", env=connected(sandbox))
@@ -470,9 +453,6 @@ def test_what_burns_down_is_seen(start: Start, serve: Serve) -> None:
     wait_until(lambda: left() < 9)
     server.top_up(Decimal(1000))
     wait_until(lambda: left() > 500)
-
-
-# --- keys that a command prints ------------------------------------------------------------------------------------
 
 
 def test_a_command_that_prints_a_key_is_not_left_behind(start: Start, sandbox: Sandbox, write_config: Write) -> None:

@@ -53,9 +53,6 @@ def question(*headers: str, target: str = "/metrics", version: str = "HTTP/1.1")
     return "".join(f"{line}\r\n" for line in (f"GET {target} {version}", *headers, "")).encode()
 
 
-# --- how much ------------------------------------------------------------------------------------------------------
-
-
 def test_a_question_may_have_16_kib_and_no_byte_more(start: Start, sandbox: Sandbox) -> None:
     """Its first line and all headers count, in one line or in many; a longer one is 431, and the connection ends."""
     exporter = start(env=connected(sandbox))
@@ -96,9 +93,6 @@ def test_a_second_question_on_a_connection_is_not_answered(start: Start, sandbox
     answer = ask(exporter, question("Host: localhost", "Connection: keep-alive", target="/-/healthy") * 2)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"Connection: close\r\n" in answer
-
-
-# --- how many ------------------------------------------------------------------------------------------------------
 
 
 def memory_limit() -> int:
@@ -153,9 +147,6 @@ def test_clients_without_the_token_stay_within_the_memory_of_a_pod(
         client.sendall(question("Host: localhost", f"Authorization: Bearer {TOKEN}"))
         assert status(client.recv(65536)) == 200
     assert most_memory(exporter) < memory_limit()
-
-
-# --- whom they mean ------------------------------------------------------------------------------------------------
 
 
 def test_a_page_of_a_web_site_under_another_name_learns_nothing(start: Start, sandbox: Sandbox) -> None:

@@ -50,9 +50,6 @@ def shown(terminal: "pexpect.spawn[bytes]") -> str:
     return text
 
 
-# --- at a terminal ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_a_chart_fits_the_terminal(spawn: Spawn, columns: int) -> None:
     """Each series has bars, a name below the last of them, and facts; no line is wider than the terminal."""
@@ -127,9 +124,6 @@ def test_ctrl_c_at_the_question_deletes_nothing(spawn: Spawn, path: Path) -> Non
         assert len(list(entries(connection))) == 3
 
 
-# --- pipes and files --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("arguments", ["export", "export --csv", "show --json", ""])
 def test_a_reader_that_goes_away_is_no_error(
     command: str, environment: Mapping[str, str], path: Path, arguments: str
@@ -174,9 +168,6 @@ def test_an_import_that_is_killed_adds_all_or_nothing(
     assert 5 in counts
     assert process.returncode == 0
     assert max(counts) == 5 + count
-
-
-# --- the sandbox ------------------------------------------------------------------------------------------------
 
 
 def test_the_past_ends_at_what_the_sandbox_has(run: Run) -> None:

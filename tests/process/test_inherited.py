@@ -64,7 +64,6 @@ def in_shell(apart: Apart) -> Callable[..., tuple[int, str, str]]:
 
 InShell = Callable[..., tuple[int, str, str]]
 
-# --- inherited --------------------------------------------------------------------------------------------------
 
 ODDITIES = {
     "SIGCHLD ignored": "trap '' CHLD",
@@ -128,9 +127,6 @@ def test_a_blocked_signal_ends_us_all_the_same(apart: Apart, number: signal.Sign
 def test_a_descriptor_that_is_handed_on_reaches_the_command(in_shell: InShell) -> None:
     """The job server of make, a lock that is held, a file that the shell has opened."""
     assert in_shell("apimart sandbox -- sh -c 'cat <&7' 7<<< handed-on") == (0, "handed-on\n", "")
-
-
-# --- a command and what it has started, away from a terminal ----------------------------------------------------
 
 
 def started(process: Process) -> tuple[int, int]:
@@ -337,9 +333,6 @@ def test_a_command_line_works_in_any_thread(
     assert (ended[0], ended[2]) == (code, "")
 
 
-# --- what the system refuses ------------------------------------------------------------------------------------
-
-
 def refusing(calls: str, error: str, command: str) -> str:
     """The line that runs `command` where the system refuses these calls."""
     return f"{need('strace')} -f -qq -o /dev/null -e trace={calls} -e inject={calls}:error={error} -- {command}"
@@ -407,9 +400,6 @@ def test_a_sandbox_at_its_limit_of_descriptors_rests(apart: Apart) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(f"GET /v1/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
-
-
-# --- the clock --------------------------------------------------------------------------------------------------
 
 
 SLOW_TO_START = f"""

@@ -89,9 +89,6 @@ def overdue(path: str) -> str:
     return f"api_key_command of profile ci ({path}) gave no key within the time limit"
 
 
-# --- what a command prints --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("end", ["", r"\n", r"\r\n"])
 def test_what_a_command_prints_is_the_key(script: Script, end: str) -> None:
     """One line end after it is dropped."""
@@ -178,9 +175,6 @@ def test_no_shell_looks_at_a_command(script: Script) -> None:
     assert key_command([path, *arguments]).read(plenty).reveal() == "".join(f"{word}|" for word in arguments)
 
 
-# --- once, and not for ever -------------------------------------------------------------------------------------
-
-
 def test_a_key_is_printed_once(script: Script, tmp_path: Path) -> None:
     """Nobody is asked for a password twice in one run."""
     runs = tmp_path / "runs"
@@ -265,9 +259,6 @@ def test_a_lost_exit_code_is_no_key(script: Script, monkeypatch: pytest.MonkeyPa
     assert refusal(key_command([path])).message.endswith("was run, but its exit code is lost")
 
 
-# --- what is told of keys ---------------------------------------------------------------------------------------
-
-
 def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) -> None:
     """For `config show` and `config check`: what it is, and what is certainly wrong with it; nothing is run."""
     path = script("exit 1")
@@ -281,9 +272,6 @@ def test_a_source_tells_its_state_and_no_character_of_the_key(script: Script) ->
     assert given.read(plenty).reveal() == KEY
     with pytest.raises(AuthError, match=r"^there is no API key$"):
         missing.read(plenty)
-
-
-# --- the whole command ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -252,8 +252,6 @@ def test_a_keyring_that_refuses_a_key_changes_nothing(
     assert "Zq7W" not in ended.stdout + ended.stderr
 
 
-# --- a keyring that does not keep what it is given ----------------------------------------------------------------
-
 KEEPS_NOT = [
     {"set": "return"}, {"set": "password = password[:-1]"}, {"set": "username = username.upper()"},
     {"get": "found = found and found.encode()"}, {"get": "if found: raise RuntimeError(found)"},

@@ -212,9 +212,6 @@ with merging.Staged(open(sys.argv[2]), NOW) as staged, opened(Path(sys.argv[1]),
         assert len(list(entries(ledger))) == 1200
 
 
-# --- no space, no permission ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("limit", "count"), [(0, 3), (10_000, 3), (30_000, 300)])
 def test_a_file_that_may_not_grow_is_an_error_of_the_ledger(tmp_path: Path, limit: int, count: int) -> None:
     """At whatever size; what was written before is whole. A limit of the process stands for a full disk."""

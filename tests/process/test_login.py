@@ -52,9 +52,6 @@ def stored(config: Path) -> Mapping[str, Mapping[str, str]]:
     return read_config({"APIMART_CONFIG": str(config)}).profiles
 
 
-# --- at the terminal --------------------------------------------------------------------------------------------
-
-
 def test_a_key_that_is_typed_never_shows(spawn: Spawn, sandbox: Sandbox, config: Path) -> None:
     """No character of it is on the screen, not even as a star; the balance is, and where the key is kept."""
     child = spawn("apimart", "login", "--profile", "work", env=address(sandbox))
@@ -115,9 +112,6 @@ def test_what_was_copied_along_with_the_key_is_told(call: Call, config: Path, ty
     assert (login.code, login.stdout, config.exists(), "Zq7W" in login.stderr) == (4, "", False, False)
     fault = "has Bearer before it" if typed.startswith("B") else "is in quotes"
     assert login.stderr.startswith(f"apimart: error: the API key from standard input {fault}\nhint: give the key ")
-
-
-# --- from a pipe ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
@@ -181,9 +175,6 @@ def test_a_closed_standard_input_is_told(command: str, environment: Mapping[str,
     )
 
 
-# --- what the gateway says --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.UNKNOWN_KEY])
 @pytest.mark.parametrize("arguments", [(), ("--no-verify",)])
 def test_a_rejected_key_is_never_saved(
@@ -227,9 +218,6 @@ def test_a_key_that_works_is_verified_with_no_verify_too(call: Call, serve: Serv
     assert (login.code, stored(config)) == (0, {"default": {"api_key": KEY}})
     assert "unlimited" in login.stdout
     assert "without having been verified" not in login.stderr
-
-
-# --- what is saved ----------------------------------------------------------------------------------------------
 
 
 def test_the_rest_of_the_file_stays_as_it_is(call: Call, sandbox: Sandbox, write_config: Write) -> None:
@@ -302,9 +290,6 @@ def test_a_file_with_mistakes_is_refused_before_the_key_is_asked_for(call: Call,
     assert f"apimart: error: {path}:2: unknown name 'timout'\n" in login.stderr
 
 
-# --- where it is saved ------------------------------------------------------------------------------------------
-
-
 def test_a_link_among_the_dotfiles_stays_a_link(call: Call, sandbox: Sandbox, config: Path, tmp_path: Path) -> None:
     """What it points to is written."""
     dotfile = tmp_path / "dotfiles" / "apimart.toml"
@@ -364,8 +349,6 @@ def test_a_full_disk_leaves_the_old_file(
     assert {file.name for file in path.parent.iterdir()} == {"config.toml", "config.toml.lock"}
 
 
-# --- two at once ------------------------------------------------------------------------------------------------
-
 WRITER = """
 import sys
 from pathlib import Path
@@ -412,9 +395,6 @@ def test_logins_at_once_are_all_kept(
         login.communicate(f"{KEY}{number}".encode(), timeout=30)
     assert [login.returncode for login in logins] == [0] * 4
     assert stored(config) == {f"p{number}": {"api_key": f"{KEY}{number}"} for number in range(4)} | {}
-
-
-# --- logout -----------------------------------------------------------------------------------------------------
 
 
 def test_logout_removes_the_key_and_nothing_else(call: Call, sandbox: Sandbox, write_config: Write) -> None:

@@ -113,9 +113,6 @@ def test_a_config_file_of_root_is_used_by_everybody(place: Path, sandbox: Sandbo
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-# --- written ----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "line", ["config set min 5", "config unset min", "login", "logout", "profiles rename default home"]
 )
@@ -183,9 +180,6 @@ def test_another_user_that_swaps_the_lock_gets_nothing(
         assert (precious.read_text(), status.st_uid, status.st_mode & 0o777) == ("precious\n", 0, 0o600)
 
 
-# --- the ledger -------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def foreign(run: Run, sandbox: Sandbox, place: Path) -> Path:
     """A ledger with a history, in a folder that another user owns."""
@@ -209,9 +203,6 @@ def test_a_ledger_in_a_folder_of_another_user_is_left_alone(run: Run, sandbox: S
     assert run("check", "--min-runway", "1h", env=env).returncode == 8
     assert run("history", env=env).returncode == 2
     assert (foreign.read_bytes(), os.listdir(foreign.parent)) == (before, ["history.db"])
-
-
-# --- metrics and reports ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -322,8 +313,6 @@ def test_a_report_does_not_go_up_from_their_folder(run: Run, sandbox: Sandbox, p
     assert "and '..' comes after it\nhint: write the path without '..'" in ended.stderr
     assert os.listdir(place) == ["theirs"]
 
-
-# --- completion -------------------------------------------------------------------------------------------------
 
 INSTALLED = {
     "bash": (".bashrc", ".bash_completions/apimart.sh"),

@@ -102,9 +102,6 @@ def assert_refused(ended: "subprocess.CompletedProcess[str]", message: str, code
     assert KEY[:12] not in ended.stderr
 
 
-# --- open to others ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_file_that_others_can_read_is_refused_by_check_and_warned_about_by_balance(
     ask: Ask, path: Path, content: str, mode: int
@@ -266,9 +263,6 @@ def test_a_refusal_is_a_document_too(ask: Ask, path: Path, content: str) -> None
     assert '"error":{"code":"config","exit_code":2,' in ended.stdout
 
 
-# --- secrets of containers and services --------------------------------------------------------------------------
-
-
 @as_root
 @pytest.mark.parametrize("name", ["--api-key-file", "APIMART_API_KEY_FILE"])
 def test_a_credential_of_systemd_is_a_private_file(environment: Mapping[str, str], sandbox: Sandbox, name: str) -> None:
@@ -307,9 +301,6 @@ def test_a_variable_names_the_file_of_the_key(run: Run, sandbox: Sandbox, path: 
     assert_refused(empty, "APIMART_API_KEY_FILE is set but empty", code=4)
 
 
-# --- links ------------------------------------------------------------------------------------------------------
-
-
 def test_of_a_link_the_file_that_it_names_counts(ask: Ask, path: Path, content: str) -> None:
     """Dotfile managers link: a private file is followed to, and a link hides no exposure."""
     target = write(path.with_name("target"), content)
@@ -332,9 +323,6 @@ def test_a_dangling_default_config_is_not_taken_for_none(run: Run, sandbox: Sand
     place.unlink()
     place.symlink_to(place.with_name("nothing"))
     assert_refused(run("check", "--min", "5", env=connected(sandbox)), f"cannot read {place}")
-
-
-# --- not regular files ------------------------------------------------------------------------------------------
 
 
 def make_folder(path: Path) -> None:
@@ -376,9 +364,6 @@ def test_a_socket_is_refused(ask: Ask, path: Path, monkeypatch: pytest.MonkeyPat
         assert_refused(ask(path), f"cannot read {path}: ")
 
 
-# --- not readable -----------------------------------------------------------------------------------------------
-
-
 def make_loop(path: Path) -> Path:
     path.symlink_to(path)
     return path
@@ -413,9 +398,6 @@ def test_a_file_without_permission_is_named(ask: Ask, path: Path, content: str) 
         assert ended.returncode == 0
     else:
         assert_refused(ended, f"cannot read {path}: Permission denied")
-
-
-# --- strange contents -------------------------------------------------------------------------------------------
 
 
 def test_a_huge_file_is_refused(ask: Ask, path: Path) -> None:
@@ -483,9 +465,6 @@ def test_the_contents_of_a_broken_config_file_are_not_printed(ask_with_config: A
     ended = ask_with_config(write(path, f'[profiles.default]\napi_key = "{KEY}\n'))
     assert_refused(ended, f"{path} is not valid TOML")
     assert "line 2" in ended.stderr
-
-
-# --- nothing there ----------------------------------------------------------------------------------------------
 
 
 def test_the_null_device_is_no_config(ask_with_config: Ask) -> None:

@@ -55,9 +55,6 @@ def ask(
         connection.close()
 
 
-# --- what it answers --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -136,9 +133,6 @@ def test_amounts_are_told_exactly(serve: Serve, funds: Funds, fields: Mapping[st
     reply = ask(serve(key=funds))
     assert not re.search(r"\d[eE]", reply.text)
     assert {name: reply.fields[name] for name in fields} == fields
-
-
-# --- money that moves -------------------------------------------------------------------------------------------
 
 
 Burning = Callable[..., tuple[Sandbox, list[float]]]
@@ -233,9 +227,6 @@ def test_money_comes_in_on_request(burning: Burning) -> None:
     unlimited.refund(Decimal(1))
     unlimited.top_up(Decimal(1))
     assert (ask(unlimited).fields["remain_balance"], ask(unlimited).fields["used_balance"]) == (-1, Decimal("1.3"))
-
-
-# --- rehearsals -------------------------------------------------------------------------------------------------
 
 
 def test_a_fault_begins_and_ends_when_it_is_to(burning: Burning) -> None:
@@ -356,9 +347,6 @@ def test_a_client_that_hangs_up_is_nobody_s_business(serve: Serve, capfd: pytest
     assert (captured.out, captured.err) == ("", "")
 
 
-# --- the server -------------------------------------------------------------------------------------------------
-
-
 def test_only_this_machine_is_listened_to(sandbox: Sandbox) -> None:
     """The address is a loopback one, and so is the one that is told."""
     assert sandbox.socket.getsockname()[0] == "127.0.0.1"
@@ -409,9 +397,6 @@ def test_a_connection_serves_several_questions(sandbox: Sandbox) -> None:
         reply = Reply(connection.getresponse())
         assert reply.status == 200
     connection.close()
-
-
-# --- around a command -------------------------------------------------------------------------------------------
 
 
 def test_the_main_job_needs_no_key(run: Run) -> None:
@@ -563,9 +548,6 @@ def test_a_port_can_be_chosen_and_may_be_taken(run: Run) -> None:
     )
     free = run("sandbox", "--port", str(port), "--", "sh", "-c", "echo $APIMART_BASE_URL")
     assert free.stdout == f"http://127.0.0.1:{port}\n"
-
-
-# --- until Ctrl-C -----------------------------------------------------------------------------------------------
 
 
 def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Mapping[str, str]) -> None:

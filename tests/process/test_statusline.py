@@ -85,9 +85,6 @@ def make_older(ledger: Path, seconds: float) -> None:
         database.commit()
 
 
-# --- the refresh ------------------------------------------------------------------------------------------------
-
-
 def test_the_line_is_there_at_once_and_the_next_one_knows_more(run: Run, sandbox: Sandbox, ledger: Path) -> None:
     """A process in the background has asked meanwhile; then nobody does, and it has ended."""
     env = connected(sandbox)
@@ -284,9 +281,6 @@ def test_a_command_that_prints_a_key_is_run_by_the_refresh_alone(
     assert (tmp_path / "log").read_text() == "run\n"
 
 
-# --- the line ---------------------------------------------------------------------------------------------------
-
-
 def test_nothing_that_takes_long_is_loaded(environment: Mapping[str, str], sandbox: Sandbox) -> None:
     """No HTTP, no TLS, no tables: a prompt waits for this."""
     script = (
@@ -376,8 +370,6 @@ def test_many_lines_leave_nothing_behind(run: Run, sandbox: Sandbox, ledger: Pat
     wait_until(lambda: not refreshes(ledger))
     assert os.listdir(ledger.parent) == ["history.db"]
 
-
-# --- real bars and prompts --------------------------------------------------------------------------------------
 
 TRICKS = [HOSTILE, "##[x] ##", "%H:%M 100%", "`date` $(date) ${HOME} $", "\\u\\h\\", "#{pane_id}#", "<b>&amp;"]
 

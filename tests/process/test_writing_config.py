@@ -19,9 +19,6 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# --- umask ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("umask", ["0000", "0022", "0077", "0277", "0477", "0577", "0777"])
 def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, home: Path, umask: str
@@ -38,8 +35,6 @@ def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
         ".config": 0o700, "apimart": 0o700, "config.toml": 0o600, "config.toml.lock": 0o600,
     }  # fmt: skip
 
-
-# --- files that are mounted by themselves -----------------------------------------------------------------------
 
 in_mounts = pytest.mark.skipif(
     os.name != "posix"
@@ -147,9 +142,6 @@ def test_login_in_a_folder_that_is_read_only_fails_before_the_key_is_typed(
     )
 
 
-# --- a working folder that is gone ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -175,9 +167,6 @@ def test_a_working_folder_that_is_gone_is_told_as_such(
     )
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
-
-
-# --- inside the sandbox -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
