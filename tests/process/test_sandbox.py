@@ -430,6 +430,8 @@ def test_a_moving_balance_can_be_rehearsed_from_the_command_line(run: Run) -> No
         ("--top-up 5@4000", "must be at most 3600 seconds"),
         ("--lag -1", "'-1' has a sign; a duration has none"),
         ("--latency 3601", "must be at most 3600 seconds"),
+        ("--days 0", "'0' is not a number of days from 1 to 60"),
+        ("--days 61", "'61' is not a number of days from 1 to 60"),
         *(
             (f"{name} 1,5", "'1,5' is not an amount: it has a comma")
             for name in ("--remain", "--used", "--account-remain", "--account-used", "--burn")
