@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.fault_server import FaultServer
+from support.leaks import find_key
 from support.running import KEY, Call, Run
 
 GOOD = b'{"success":true,"remain_balance":1000,"used_balance":0}'
@@ -16,7 +17,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 
 @pytest.fixture
 def run(call: Call) -> Call:
-    """Run each command line in this process: what these tests show does not need one of its own."""
+    """Run in this process: what these tests show does not need one of its own."""
     return call
 
 
@@ -55,23 +56,16 @@ def settings(message: str, *arguments: str, **fields: Any) -> Mistake:
     return Mistake(message, arguments, code="config", **fields)
 
 
-BEYOND_ASCII = "has a character in it that is not printable ASCII"
 CI = "[profiles.ci]\napi_key_env = 'CI_KEY'"
 
 KEYS = {
     "missing": key("there is no API key", env={"APIMART_API_KEY": None}),
     "empty": variable("is empty", ""),
     "with a space": variable("has white space in it", f"{KEY} {KEY}"),
-    "with a space after it": variable("has white space in it", f"{KEY} "),
     "with a line break": variable("has a line break in it", f"{KEY}\nX-Injected: 1"),
-    "with a line break after it": variable("has a line break in it", f"{KEY}\n"),
-    "with a return": variable("has a line break in it", f"{KEY}\r"),
-    "with an accent": variable(BEYOND_ASCII, f"{KEY}é"),
-    "with a zero-width space": variable(BEYOND_ASCII, f"{KEY}\u200b"),
-    "with an escape": variable(BEYOND_ASCII, f"{KEY}\x1b[0m"),
+    "with an escape": variable("has a character in it that is not printable ASCII", f"{KEY}\x1b[0m"),
     "too long": variable("is longer than 4096 characters", KEY * 200),
     "empty as an option": key("the API key from --api-key is empty", "--api-key", ""),
-    "wrong as an option": key("the API key from --api-key has white space in it", "--api-key", f"{KEY} x"),
     "not on standard input": key("the API key from standard input is empty", "--api-key", "-", stdin=""),
     "two lines on standard input": key(
         "the API key from standard input has a line break in it", "--api-key", "-", stdin=f"{KEY}\n{KEY}\n"
@@ -86,57 +80,40 @@ KEYS = {
         "--api-key and --api-key-file exclude each other", ("--api-key", KEY, "--api-key-file", "k")
     ),
     "in a missing file": settings("cannot read missing: No such file or directory", "--api-key-file", "missing"),
-    "in a folder": settings(". is not a regular file", "--api-key-file", "."),
 }  # fmt: skip
 
 AMOUNTS = {
-    **dict.fromkeys(("abc", "nan", "inf", "5.", "5 USD"), "it is not a plain decimal number"),
+    "nan": "it is not a plain decimal number",
     "-1": "it has a sign",
-    "1,5": "it has a comma",
-    "1e3": "it has an exponent",
-    f"0.{'1' * 31}": "it has more than 30 digits after the point",
     "9" * 16: "it has more than 15 digits before the point",
 }
 
 TIMES = {
     "0": "the time limit must be more than 0 and at most 3600 seconds",
     "3601": "the time limit must be more than 0 and at most 3600 seconds",
-    "99999999999999": "'99999999999999' has too many digits", "-1": "'-1' has a sign; a duration has none",
-    "nan": "'nan' is not a duration", "inf": "'inf' is not a duration",
-    "1e1": "'1e1' has an exponent; a duration is written out", "10 s": "'10 s' is not a duration",
-    "2h": "the time limit must be more than 0 and at most 3600 seconds",
-}  # fmt: skip
+    "nan": "'nan' is not a duration",
+}
 
 URLS = {
-    "gateway.example": "must start with https://",
     "gateway.example/v1": "must start with https://",
-    "ftp://gateway.example": "must start with https://",
     f"https://user:{KEY}@gateway.example": "carries credentials",
-    "https://@gateway.example": "carries credentials",
     f"https://gateway.example/v1?key={KEY}": "carries a query or a fragment",
-    "https://gateway.example/v1#top": "carries a query or a fragment",
     "http://gateway.example": "would send the key unencrypted to gateway.example",
-    "http://192.0.2.1:8000/v1": "would send the key unencrypted to 192.0.2.1",
     "https://": "names no host",
-    "https://gateway.example:port": "is malformed",
     "https://gateway.example\n": "is empty or has a character in it that a URL cannot have",
 }
 
 CONFIGS = {
     "malformed": (f"[profiles.w]\napi_key = {KEY}\n", "{path} is not valid TOML: "),
-    "unfinished": ("[profiles.w", "{path} is not valid TOML: "),
     "unknown name": ("timout = 5", "{path}:1: unknown name 'timout'"),
     "key at the top": (f"api_key = '{KEY}'", "{path}:1: api_key stands outside of the profiles"),
     "unknown name in a profile": (f"[profiles.w]\napikey = '{KEY}'", "{path}:2: [profiles.w]: unknown name 'apikey'"),
     "wrong type": ("timeout = true", "{path}:1: timeout must be a number of seconds, or a duration in quotes"),
-    "true for a number": ("min = true", "{path}:1: min must be a number"),
-    "unknown default": ("default_profile = 'w'", "{path}:1: default_profile: there is no profile 'w'"),
     "two keys": (
         f"[profiles.w]\napi_key = '{KEY}'\napi_key_env = 'X'",
         "{path}:3: [profiles.w] has both api_key and api_key_env",
     ),
     "not text": (b"\xff\xfe\x00", "{path} is not UTF-8 text"),
-    "too large": (b"#" * (1024 * 1024 + 1), "{path} is larger than 1024 KiB"),
 }
 
 MISTAKES = {
@@ -149,7 +126,6 @@ MISTAKES = {
         f"{name} ''": Mistake(f"{name} is empty", (name, ""))
         for name in ("--min", "--max-used", "--timeout", "--base-url", "--profile")
     },
-    "--max-used 'x'": Mistake("--max-used: 'x' is not an amount", ("--max-used", "x")),
     **{f"--timeout {text!r}": Mistake(f"--timeout: {fault}", ("--timeout", text)) for text, fault in TIMES.items()},
     **{
         f"address {url!r}".replace(KEY, "KEY"): Mistake(f"--base-url: the base URL {fault}", ("--base-url", url))
@@ -157,7 +133,6 @@ MISTAKES = {
     },
     **{f"config {name}": settings(message, config=text) for name, (text, message) in CONFIGS.items()},
     "config wrong amount": Mistake("max_used of {path}: '-1' is not an amount", config="max_used = -1"),
-    "config endless amount": Mistake("max_used of {path}: '1E+9999999999' is not", config="max_used = 1e9999999999"),
     "config wrong scope": Mistake("scope of {path}: 'all' is not a scope", config="scope = 'all'"),
     "config wrong address": Mistake(
         "base_url of {path}: the base URL would send the key unencrypted to gateway.example",
@@ -170,19 +145,16 @@ MISTAKES = {
         config="[profiles.w]\ntimeout = 0",
     ),
     "unknown profile": settings("--profile: there is no profile 'wrok' in {path}", "-p", "wrok", config="[profiles.w]"),
-    "profile without a file": settings("--profile: there is no profile 'work' in {path}", "--profile", "work"),
     "unknown profile of the variable": settings(
         "APIMART_PROFILE: there is no profile 'x' in {path}", env={"APIMART_PROFILE": "x"}
     ),
     "empty profile of the variable": Mistake("APIMART_PROFILE is set but empty", env={"APIMART_PROFILE": ""}),
     "empty address of the variable": Mistake("APIMART_BASE_URL is set but empty", env={"APIMART_BASE_URL": ""}),
-    "empty time of the variable": Mistake("APIMART_TIMEOUT is set but empty", env={"APIMART_TIMEOUT": ""}),
     "no time in the variable": Mistake("APIMART_TIMEOUT: 'x' is not a duration", env={"APIMART_TIMEOUT": "x"}),
     "empty config of the variable": settings("APIMART_CONFIG is set but empty", env={"APIMART_CONFIG": ""}),
     "missing config of the variable": settings(
         "cannot read missing.toml: No such file or directory", env={"APIMART_CONFIG": "missing.toml"}
     ),
-    "folder for a config": settings(". is not a regular file", env={"APIMART_CONFIG": "."}),
     "nobody's home for a config": settings(
         "APIMART_CONFIG: there is no home folder for '~nobody-of-this-name/c'",
         env={"APIMART_CONFIG": "~nobody-of-this-name/c"},
@@ -223,13 +195,8 @@ def test_a_mistake_is_told_clearly_and_stops_the_gate(
         "code": mistake.code, "exit_code": ended.returncode, "message": message.removeprefix("apimart: error: "),
         "hint": hint.removeprefix("hint: "),
     }  # fmt: skip
-    assert not holds_key(ended.stdout + ended.stderr)
+    assert not find_key(ended.stdout + ended.stderr, KEY)
     assert gateway.contacts == 0
-
-
-def holds_key(text: str) -> bool:
-    """Tell whether a piece of the key is in `text`."""
-    return any(KEY[start : start + 8].lower() in text.lower() for start in range(len(KEY) - 7))
 
 
 @pytest.mark.parametrize("arguments", ["balance", "check --min 5", "config show"])

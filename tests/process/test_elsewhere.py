@@ -115,12 +115,8 @@ def test_the_parts_are_hidden(play: Play) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "told"),
     [
-        ("balance -o value", ExitCode.OK, "10.5"),
-        ("balance --json --scope both", ExitCode.OK, '"scope":"account"'),
         ("check --min 5", ExitCode.OK, "PASS default/spendable: 10.5 left"),
-        ("check --min 50", ExitCode.BELOW, "BELOW default/spendable: 10.5 left"),
         ("check --min 50 -o github", ExitCode.BELOW, "::error title=apimart"),
-        ("nagios -w 5: -c 1:", 0, "APIMART OK - default/spendable 10.5 left"),
         ("nagios -w 50: -c 1:", 1, "APIMART WARNING - default/spendable 10.5 left"),
         ("config show", ExitCode.OK, "APIMART_API_KEY"),
         ("watch --count 1", ExitCode.OK, "default/key: 10.5 left"),
@@ -155,10 +151,8 @@ def test_login_keeps_a_key_and_says_who_may_read_it(play: Play, tmp_path: Path) 
     assert ended.returncode == ExitCode.OK, ended.stderr
     assert "apimart can set no permissions on this system" in ended.stderr
     assert play("config", "set", "-p", "work", "min", "5").returncode == ExitCode.OK
-    assert play("config", "check").returncode == ExitCode.OK
     file = tmp_path / "home" / "config.toml"
     file.write_bytes(file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
-    assert play("check", APIMART_API_KEY="").returncode == ExitCode.OK
     assert play("config", "set", "-p", "work", "min", "50").returncode == ExitCode.OK
     assert b"\n" not in file.read_bytes().replace(b"\r\n", b"")
     assert play("check", APIMART_API_KEY="").returncode == ExitCode.BELOW
@@ -188,12 +182,9 @@ def test_an_alert_is_told(play: Play, tmp_path: Path) -> None:
     words = f'"{sys.executable}" "{hook}"'
     assert play("check", "--min", "50", "--on-low", words).returncode == ExitCode.BELOW
     assert (tmp_path / "told").read_text() == "low"
-    (tmp_path / "told").unlink()
-    assert play("alert", "test", "--on-low", words).returncode == ExitCode.OK
-    assert (tmp_path / "told").read_text() == "low"
 
 
-@pytest.mark.parametrize("command", ["sandbox", "run --min 1"])
+@pytest.mark.parametrize("command", ["sandbox", "run --min 1 --no-settle"])
 def test_a_command_is_run_and_its_status_handed_on(command: str, play: Play) -> None:
     """It has the streams of ours, and works without process groups, sessions and signals."""
     program = "import sys; print(sys.stdin.read()); sys.exit(7)"
@@ -261,13 +252,20 @@ def test_a_path_with_a_drive_letter_stands_in_the_config_file(play: Play, tmp_pa
     assert "single quotes" in ended.stderr
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "cp932", "utf-16", "ascii"])
-def test_a_code_page_changes_no_verdict(encoding: str, play: Play, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "line", "code"),
+    [
+        ("cp1252", "balance", 0),
+        ("cp932", "check --min 50", ExitCode.BELOW),
+        ("utf-16", "balance", 0),
+        ("ascii", "nagios -c 50:", 2),
+    ],
+)
+def test_a_code_page_changes_no_verdict(encoding: str, line: str, code: int, play: Play, tmp_path: Path) -> None:
     """Letters that it lacks are written as escapes."""
     config = (
         f'[profiles."caf\N{LATIN SMALL LETTER E WITH ACUTE}"]\r\napi_key = "{API_KEY}"\r\nunit = "\N{YEN SIGN}"\r\n'
     )
     (tmp_path / "home" / "config.toml").write_bytes(config.encode())
-    for line, code in (("balance", ExitCode.OK), ("check --min 50", ExitCode.BELOW), ("nagios -c 50:", 2)):
-        ended = play(*line.split(), encoding=encoding, PYTHONIOENCODING=encoding, APIMART_API_KEY="")
-        assert (ended.returncode, "10.5" in ended.stdout, ended.stderr) == (code, True, ""), line
+    ended = play(*line.split(), encoding=encoding, PYTHONIOENCODING=encoding, APIMART_API_KEY="")
+    assert (ended.returncode, "10.5" in ended.stdout, ended.stderr) == (code, True, "")

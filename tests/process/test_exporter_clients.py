@@ -13,7 +13,7 @@ import yaml
 from apimart_cli.sandbox.server import Sandbox
 from support.exporters import Exporter, Start
 from support.places import ROOT
-from support.running import Run, connected
+from support.running import connected
 from support.servers import write_certificate
 
 TOKEN = "Zq7Wm3Xc9Vb1Nk5Lp8Rt"
@@ -53,9 +53,6 @@ def question(*headers: str, target: str = "/metrics", version: str = "HTTP/1.1")
     return "".join(f"{line}\r\n" for line in (f"GET {target} {version}", *headers, "")).encode()
 
 
-# --- how much ------------------------------------------------------------------------------------------------------
-
-
 def test_a_question_may_have_16_kib_and_no_byte_more(start: Start, sandbox: Sandbox) -> None:
     """Its first line and all headers count, in one line or in many; a longer one is 431, and the connection ends."""
     exporter = start(env=connected(sandbox))
@@ -78,27 +75,19 @@ def test_a_question_may_have_16_kib_and_no_byte_more(start: Start, sandbox: Sand
     assert status(ask(exporter, question(host, target="/-/healthy"))) == 200
 
 
-def test_a_body_is_not_read(start: Start, sandbox: Sandbox) -> None:
-    """Whatever length it says, in chunks or not; what is asked for is answered, and nothing asks for the body."""
+def test_one_question_is_answered_and_nothing_after_it(start: Start, sandbox: Sandbox) -> None:
+    """Neither a body of whatever length, in chunks or not, nor a second question: one has the limit of a connection."""
     exporter = start(env=connected(sandbox))
     for headers in (
         ("Content-Length: 1000000000000",),
         ("Transfer-Encoding: chunked",),
         ("Content-Length: 10", "Expect: 100-continue"),
+        ("Connection: keep-alive",),
     ):
-        answer = ask(exporter, question("Host: localhost", *headers, target="/-/healthy"))
+        answer = ask(exporter, question("Host: localhost", *headers, target="/-/healthy") * 2)
         assert (status(answer), answer.endswith(b"\r\n\r\nhealthy\n")) == (200, True)
-
-
-def test_a_second_question_on_a_connection_is_not_answered(start: Start, sandbox: Sandbox) -> None:
-    """So that the limit of one question is that of the connection."""
-    exporter = start(env=connected(sandbox))
-    answer = ask(exporter, question("Host: localhost", "Connection: keep-alive", target="/-/healthy") * 2)
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b"Connection: close\r\n" in answer
-
-
-# --- how many ------------------------------------------------------------------------------------------------------
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"Connection: close\r\n" in answer
 
 
 def memory_limit() -> int:
@@ -125,9 +114,8 @@ def threads(exporter: Exporter) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the most memory of a process is not told here")
 @pytest.mark.parametrize("has_tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("count", [60, 500])
 def test_clients_without_the_token_stay_within_the_memory_of_a_pod(
-    has_tls: bool, count: int, start: Start, sandbox: Sandbox, token: str, tmp_path: Path
+    has_tls: bool, start: Start, sandbox: Sandbox, token: str, tmp_path: Path
 ) -> None:
     """All at once, each with as much as is read of it, or with megabytes of headers; then a scrape is answered."""
     pem = str(write_certificate(tmp_path))
@@ -136,7 +124,7 @@ def test_clients_without_the_token_stay_within_the_memory_of_a_pod(
     context = ssl._create_unverified_context()
     much, more = [b"X: " + b"a" * 1000 + b"\r\n"] * 15, [b"X: " + b"a" * 65_000 + b"\r\n"] * 98
     with ExitStack() as stack:
-        for number in range(count):
+        for number in range(300):
             client: socket.socket = stack.enter_context(socket.create_connection(("127.0.0.1", exporter.port), 30))
             try:
                 if has_tls:
@@ -155,21 +143,11 @@ def test_clients_without_the_token_stay_within_the_memory_of_a_pod(
     assert most_memory(exporter) < memory_limit()
 
 
-# --- whom they mean ------------------------------------------------------------------------------------------------
-
-
 def test_a_page_of_a_web_site_under_another_name_learns_nothing(start: Start, sandbox: Sandbox) -> None:
     """A browser that was led here by a name that has come to mean this address is refused, on every path: 421."""
     exporter = start(env=connected(sandbox))
     exporter.wait_until_ready()
-    for host in (
-        "evil.example",
-        f"evil.example:{exporter.port}",
-        "127.0.0.1.evil.example",
-        "10.1.2.3",
-        "",
-        "a.localhost",
-    ):
+    for host in (f"evil.example:{exporter.port}", "127.0.0.1.evil.example", "10.1.2.3", ""):
         for path in ("/metrics", "/-/healthy", "/-/ready"):
             refused = ask(exporter, question(f"Host: {host}", target=path))
             assert status(refused) == 421
@@ -180,17 +158,12 @@ def test_a_page_of_a_web_site_under_another_name_learns_nothing(start: Start, sa
     assert "evil" not in exporter.told
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["127.0.0.1", "127.0.0.1:1", "LOCALHOST:9899", "localhost.", "[::1]:9899", "balances.EXAMPLE.com.", "10.1.2.3:80"],
-)
-def test_its_addresses_and_the_names_that_were_allowed_are_answered_to(
-    host: str, start: Start, sandbox: Sandbox
-) -> None:
+def test_its_addresses_and_the_names_that_were_allowed_are_answered_to(start: Start, sandbox: Sandbox) -> None:
     """With whatever port: it may be mapped."""
     allowed = ("--allowed-host", "balances.example.com", "--allowed-host", "10.1.2.3")
     exporter = start(*allowed, env=connected(sandbox))
-    assert status(ask(exporter, question(f"Host: {host}"))) == 200
+    for host in ("127.0.0.1:1", "LOCALHOST:9899", "[::1]:9899", "balances.EXAMPLE.com.", "10.1.2.3:80"):
+        assert status(ask(exporter, question(f"Host: {host}"))) == 200, host
     assert status(ask(exporter, question("Host: example.com"))) == 421
 
 
@@ -209,37 +182,24 @@ def test_where_others_reach_it_the_name_of_the_machine_counts(start: Start, sand
         assert status(ask(start(env=connected(sandbox)), question(f"Host: {own}"))) == 421
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [
-        (question(), 400),
-        (question("Host: localhost", "Host: localhost"), 400),
-        (question("Host: localhost", "Host: evil.example"), 400),
-        (question("Host: user@localhost"), 400),
-        (question("Host: localhost/x"), 400),
-        (question(version="HTTP/1.0"), 200),
-        (question("Host: evil.example", version="HTTP/1.0"), 421),
-        (b"GET /metrics\r\n\r\n", 400),
-        (question("Host: localhost", target="*"), 400),
-        (question("Host: localhost", target="http://localhost:1/metrics"), 200),
-        (question("Host: evil.example", target="HTTP://127.0.0.1/metrics"), 200),
-        (question("Host: localhost", target="http://evil.example/metrics"), 421),
-        (question("Host: localhost", target="http://localhost@evil.example/metrics"), 400),
-        (question("Host: localhost", target="ftp://localhost/metrics"), 400),
-        (question(target="http://localhost/metrics"), 400),
-        (question("Host: localhost", target="http://localhost"), 404),
-        (question("Host: evil.example").replace(b"GET", b"POST"), 421),
-    ],
-)
-def test_a_question_says_once_whom_it_is_for(sent: bytes, code: int, start: Start, sandbox: Sandbox) -> None:
+def test_a_question_says_once_whom_it_is_for(start: Start, sandbox: Sandbox) -> None:
     """A whole URL counts before `Host`, and `Host` has to be there; only HTTP/1.0 may do without."""
-    assert status(ask(start(env=connected(sandbox)), sent)) == code
-
-
-def test_a_name_with_a_port_cannot_be_allowed(run_process: Run, sandbox: Sandbox) -> None:
-    """A usage error that says how to write it."""
-    ended = run_process("exporter", "--allowed-host", "balances.example.com:9899", env=connected(sandbox))
-    assert ended.returncode == 2
-    assert (
-        "--allowed-host: 'balances.example.com:9899' is neither a host name nor an IP address\nhint: " in ended.stderr
-    )
+    expected = {
+        question(): 400,
+        question("Host: localhost", "Host: localhost"): 400,
+        question("Host: user@localhost"): 400,
+        question(version="HTTP/1.0"): 200,
+        question("Host: evil.example", version="HTTP/1.0"): 421,
+        b"GET /metrics\r\n\r\n": 400,
+        question("Host: localhost", target="*"): 400,
+        question("Host: localhost", target="http://localhost:1/metrics"): 200,
+        question("Host: evil.example", target="HTTP://127.0.0.1/metrics"): 200,
+        question("Host: localhost", target="http://evil.example/metrics"): 421,
+        question("Host: localhost", target="http://localhost@evil.example/metrics"): 400,
+        question("Host: localhost", target="ftp://localhost/metrics"): 400,
+        question(target="http://localhost/metrics"): 400,
+        question("Host: localhost", target="http://localhost"): 404,
+        question("Host: evil.example").replace(b"GET", b"POST"): 421,
+    }
+    exporter = start(env=connected(sandbox))
+    assert {sent: status(ask(exporter, sent)) for sent in expected} == expected

@@ -50,10 +50,7 @@ def shown(terminal: "pexpect.spawn[bytes]") -> str:
     return text
 
 
-# --- at a terminal ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("columns", [40, 60, 100, 200])
+@pytest.mark.parametrize("columns", [40, 60, 200])
 def test_a_chart_fits_the_terminal(spawn: Spawn, columns: int) -> None:
     """Each series has bars, a name below the last of them, and facts; no line is wider than the terminal."""
     text = shown(spawn("apimart", *REHEARSED, columns=columns))
@@ -74,12 +71,9 @@ def test_a_chart_fits_the_terminal(spawn: Spawn, columns: int) -> None:
         assert fact in plain
 
 
-@pytest.mark.parametrize(
-    "variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": ""}]
-)
-def test_without_colour_there_is_no_escape(spawn: Spawn, variables: Mapping[str, str]) -> None:
+def test_without_colour_there_is_no_escape(spawn: Spawn) -> None:
     """The chart is the same."""
-    text = shown(spawn("apimart", *REHEARSED, columns=60, env=variables))
+    text = shown(spawn("apimart", *REHEARSED, columns=60, env={"NO_COLOR": "1", "FORCE_COLOR": "1"}))
     assert "\x1b" not in text
     assert text.count("█") > 100
 
@@ -101,7 +95,7 @@ def test_a_narrow_terminal_gets_the_table(spawn: Spawn) -> None:
     assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines())) <= 55
 
 
-@pytest.mark.parametrize(("answer", "left"), [("y", 0), ("Yes", 0), ("n", 3), ("", 3)])
+@pytest.mark.parametrize(("answer", "left"), [("Yes", 0), ("", 3)])
 def test_clear_asks_at_a_terminal(spawn: Spawn, path: Path, answer: str, left: int) -> None:
     """Only a yes deletes."""
     fill(path, 3)
@@ -127,17 +121,13 @@ def test_ctrl_c_at_the_question_deletes_nothing(spawn: Spawn, path: Path) -> Non
         assert len(list(entries(connection))) == 3
 
 
-# --- pipes and files --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("arguments", ["export", "export --csv", "show --json", ""])
-def test_a_reader_that_goes_away_is_no_error(
-    command: str, environment: Mapping[str, str], path: Path, arguments: str
-) -> None:
+def test_a_reader_that_goes_away_is_no_error(environment: Mapping[str, str], path: Path) -> None:
     """`| head -1` gets its line, the exit code is 0, nothing is said, and it ends long before all is written."""
     fill(path, 5000)
-    ended = run_program(["bash", "-o", "pipefail", "-c", f"'{command}' history {arguments} | head -1"], env=environment)
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (0, "", 1)
+    for arguments in ("export", "show --json", ""):
+        line = f"apimart history {arguments} | head -1"
+        ended = run_program(["bash", "-o", "pipefail", "-c", line], env=environment)
+        assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (0, "", 1)
 
 
 def test_a_full_disk_is_an_error(run: Run, path: Path) -> None:
@@ -158,7 +148,7 @@ def test_an_import_that_is_killed_adds_all_or_nothing(
     moments = (f"{NOW - timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}" for number in range(1, count + 1))
     source.write_text("".join(json.dumps({**exported, "at": at, "key_id": "0" * 12}) + "\n" for at in moments))
     counts = set()
-    for seconds in (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 60):
+    for seconds in (0.03, 0.1, 0.2, 60):
         process = forks.process(
             [command, "history", "import", str(source)], environment, tmp_path, stderr=subprocess.DEVNULL
         )
@@ -174,9 +164,6 @@ def test_an_import_that_is_killed_adds_all_or_nothing(
     assert 5 in counts
     assert process.returncode == 0
     assert max(counts) == 5 + count
-
-
-# --- the sandbox ------------------------------------------------------------------------------------------------
 
 
 def test_the_past_ends_at_what_the_sandbox_has(run: Run) -> None:
@@ -209,7 +196,7 @@ def test_the_history_of_a_sandbox_is_private_and_goes_with_it(run: Run, path: Pa
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_history_of_a_sandbox(
     command: str, environment: Mapping[str, str], tmp_path: Path, number: int
 ) -> None:
@@ -238,12 +225,6 @@ def test_a_folder_that_cannot_be_made_holds_up_no_sandbox(run: Run, path: Path) 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "error: --days: no history can be made: " in ended.stderr
     assert not path.parent.exists()
-
-
-@pytest.mark.parametrize("days", ["0", "61", "-1", "x"])
-def test_days_of_a_sandbox_that_cannot_be(run: Run, days: str) -> None:
-    """From 1 to 60."""
-    assert run("sandbox", "--days", days, "--", "true").returncode == 2
 
 
 def test_what_is_loaded_where_nothing_is_drawn(run: Run) -> None:

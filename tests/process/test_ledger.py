@@ -121,6 +121,15 @@ def assert_whole(path: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def lines(count: int) -> Iterator[str]:
+    """Give the lines of an export of so many readings, one a minute."""
+    line = (
+        '{{"schema":1,"at":"{:%Y-%m-%dT%H:%M:%SZ}","key_id":"3f9a1c2e77aa","host":"api.apimart.ai","scope":"key",'
+        '"profile":"work","remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false,"unit":"USD","source":"check"}}'
+    )
+    return (line.format(NOW - timedelta(days=1, minutes=number)) for number in range(count))
+
+
 def test_fifty_processes_record_at_once(tmp_path: Path) -> None:
     """Into a ledger that none of them finds there: no error, what they say is written is there, and it is whole."""
     path = tmp_path / "state" / "history.db"
@@ -155,23 +164,13 @@ def test_a_process_that_holds_the_lock_costs_a_quarter_of_a_second(tmp_path: Pat
 
 
 def test_an_import_lets_others_write(tmp_path: Path) -> None:
-    """While 40,320 samples come in, another process loses hardly any reading; more where others of the machine run."""
+    """While 20,160 samples come in, another process loses hardly any reading; more where others of the machine run."""
     path = tmp_path / "history.db"
-    line = (
-        '{{"schema":1,"at":"2026-{:02}-{:02}T{:02}:{:02}:{:02}Z","key_id":"3f9a1c2e77aa","host":"api.apimart.ai","scope":"key",'
-        '"profile":"work","remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false,"unit":"USD","source":"check"}}'
-    )
-    times = (
-        (1 + day // 28, 1 + day % 28, hour, minute, 0)
-        for day in range(28)
-        for hour in range(24)
-        for minute in range(60)
-    )
     remember(path, [entry()], NOW)
-    with Staged((line.format(*each) for each in times), NOW) as staged, opened(path, seconds=None) as ledger:
+    with Staged(lines(14 * 24 * 60), NOW) as staged, opened(path, seconds=None) as ledger:
         watch = Stopwatch()
         writer = start(path, 1, 60)
-        assert merge(ledger, staged, NOW) == 28 * 24 * 60
+        assert merge(ledger, staged, NOW) == 14 * 24 * 60
     told, took = finish(writer), watch.took()
     # Each quarter of a second in which others run may be one in which a reading is not written.
     assert sum(what == "dropped" for what, _ in told) <= 3 + (took.seconds - took.ours) / 0.25
@@ -191,12 +190,8 @@ with merging.Staged(open(sys.argv[2]), NOW) as staged, opened(Path(sys.argv[1]),
     print("staged", flush=True)
     merging.merge(ledger, staged, NOW)
 """
-    line = (
-        '{{"schema":1,"at":"2026-11-19T{:02}:{:02}:00Z","key_id":"3f9a1c2e77aa","host":"h","scope":"key","profile":"w",'
-        '"remain_balance":1,"used_balance":2,"unlimited_quota":false,"unit":null,"source":"check"}}\n'
-    )
     source = tmp_path / "export.jsonl"
-    source.write_text("".join(line.format(hour, minute) for hour in range(20) for minute in range(60)))
+    source.write_text("\n".join(lines(1200)))
     arguments = [sys.executable, "-c", importer, path, source]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as killed:
@@ -212,10 +207,7 @@ with merging.Staged(open(sys.argv[2]), NOW) as staged, opened(Path(sys.argv[1]),
         assert len(list(entries(ledger))) == 1200
 
 
-# --- no space, no permission ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("limit", "count"), [(0, 3), (10_000, 3), (30_000, 300)])
+@pytest.mark.parametrize(("limit", "count"), [(0, 3), (30_000, 300)])
 def test_a_file_that_may_not_grow_is_an_error_of_the_ledger(tmp_path: Path, limit: int, count: int) -> None:
     """At whatever size; what was written before is whole. A limit of the process stands for a full disk."""
     path = tmp_path / "history.db"

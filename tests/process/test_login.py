@@ -1,11 +1,13 @@
 """Storing a key and forgetting it: never shown, verified first, saved for its owner alone, and nothing else changed."""
 
-import resource
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.measured
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
 OTHER_KEY_ID = "95b1c5c2623f"
+UNLIMITED = Funds(None, Decimal(0))
 
 FILE = """\
 # Mine.
@@ -34,12 +37,6 @@ api_key_env = "CLIENT_KEY"
 """
 
 
-@pytest.fixture
-def run(call: Call) -> Call:
-    """Run each command line in this process: what these tests show does not need one of its own."""
-    return call
-
-
 def address(gateway: Sandbox) -> dict[str, str]:
     return {"APIMART_BASE_URL": gateway.url}
 
@@ -50,9 +47,6 @@ def mode(path: Path) -> int:
 
 def stored(config: Path) -> Mapping[str, Mapping[str, str]]:
     return read_config({"APIMART_CONFIG": str(config)}).profiles
-
-
-# --- at the terminal --------------------------------------------------------------------------------------------
 
 
 def test_a_key_that_is_typed_never_shows(spawn: Spawn, sandbox: Sandbox, config: Path) -> None:
@@ -83,11 +77,10 @@ def test_a_key_that_is_rejected_can_be_typed_again(spawn: Spawn, serve: Serve, c
     assert not config.exists()
 
 
-@pytest.mark.parametrize("columns", [60, 100])
-def test_who_is_to_type_a_key_knows_what_for(spawn: Spawn, sandbox: Sandbox, write_config: Write, columns: int) -> None:
+def test_who_is_to_type_a_key_knows_what_for(spawn: Spawn, sandbox: Sandbox, write_config: Write) -> None:
     """The profile, the host that gets it, that nothing shows, and the key that goes; then which key it was."""
     write_config(f"[profiles.work]\napi_key = '{OTHER_KEY}'\n")
-    child = spawn("apimart", "login", columns=columns, env=address(sandbox))
+    child = spawn("apimart", "login", columns=60, env=address(sandbox))
     child.expect_exact("API key: ")
     before = unfolded(child.before)
     assert before == (
@@ -108,19 +101,7 @@ def test_the_same_key_again_is_told(call: Call, sandbox: Sandbox) -> None:
     assert again.stderr.endswith("apimart: note: it is the key that was kept before\n")
 
 
-@pytest.mark.parametrize("typed", [f"'{KEY}'", f'"{KEY}"', f"Bearer {KEY}"])
-def test_what_was_copied_along_with_the_key_is_told(call: Call, config: Path, typed: str) -> None:
-    """Quotes or `Bearer `: exit 4 with the reason, nobody is asked, and the key is not shown."""
-    login = call("login", input=typed, env={"APIMART_BASE_URL": "http://127.0.0.1:1"})
-    assert (login.code, login.stdout, config.exists(), "Zq7W" in login.stderr) == (4, "", False, False)
-    fault = "has Bearer before it" if typed.startswith("B") else "is in quotes"
-    assert login.stderr.startswith(f"apimart: error: the API key from standard input {fault}\nhint: give the key ")
-
-
-# --- from a pipe ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("end", ["", "\r\n"])
 def test_a_key_from_a_pipe_is_saved_and_used(call: Call, sandbox: Sandbox, config: Path, end: str) -> None:
     """One line end after it is dropped. The balance is the answer, everything else is said on standard error."""
     login = call("login", input=f"{KEY}{end}", env=address(sandbox))
@@ -140,36 +121,22 @@ def test_a_variable_that_comes_before_the_new_key_is_named(call: Call, sandbox: 
     ]
 
 
-def test_the_file_and_its_folders_are_private_from_birth(
-    command: str, environment: Mapping[str, str], sandbox: Sandbox, config: Path
-) -> None:
-    """Even where the umask keeps nothing from anybody; the installed command, from a real pipe."""
-    ended = subprocess.run(
-        ["sh", "-c", 'umask 000; exec "$0" login', command], env={**environment, **address(sandbox)},
-        input=KEY.encode(), capture_output=True, timeout=30, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, b"Zq7W" in ended.stdout + ended.stderr) == (0, False)
-    assert [mode(path) for path in (config, config.parent, config.parent.parent)] == [0o600, 0o700, 0o700]
-    assert {path.name: mode(path) for path in config.parent.iterdir()} == {
-        "config.toml": 0o600,
-        "config.toml.lock": 0o600,
-    }
-
-
 @pytest.mark.parametrize(
     ("typed", "fault"),
     [
-        ("", "is empty"), ("\n", "is empty"), (f"{KEY}\n{KEY}\n", "has a line break in it"),
-        (f"{KEY} ", "has white space in it"), ("sk-\u0665", "has a character in it that is not printable ASCII"),
+        ("", "is empty"),
+        (f"{KEY}\n{KEY}\n", "has a line break in it"),
         ("k" * 5000, "is longer than 4096 characters"),
+        (f'"{KEY}"', "is in quotes"),
+        (f"Bearer {KEY}", "has Bearer before it"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_key_is_refused_before_anybody_is_asked(call: Call, config: Path, typed: str, fault: str) -> None:
     """Exit 4; there is no gateway in this test."""
     login = call("login", "--no-verify", input=typed, env={"APIMART_BASE_URL": "http://127.0.0.1:1"})
     assert (login.code, login.stdout) == (4, "")
-    assert login.stderr.startswith(f"apimart: error: the API key from standard input {fault}\n")
-    assert not config.exists()
+    assert login.stderr.startswith(f"apimart: error: the API key from standard input {fault}\nhint: ")
+    assert (config.exists(), "Zq7W" in login.stderr) == (False, False)
 
 
 def test_a_closed_standard_input_is_told(command: str, environment: Mapping[str, str], sandbox: Sandbox) -> None:
@@ -179,9 +146,6 @@ def test_a_closed_standard_input_is_told(command: str, environment: Mapping[str,
     assert ended.stderr == (
         "apimart: error: login: standard input is closed\nhint: pipe the key in, or type it at a terminal\n"
     )
-
-
-# --- what the gateway says --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.UNKNOWN_KEY])
@@ -214,22 +178,17 @@ def test_a_key_that_nobody_could_judge_is_saved_only_on_demand(
     assert "apimart: warning: the key is saved without having been verified\n" in saved.stderr
 
 
-def test_a_key_whose_account_cannot_pay_is_saved(call: Call, serve: Serve, config: Path) -> None:
-    """402 Payment Required says that the key is right."""
-    login = call("login", input=KEY, env=address(serve(fault=Fault.PAYMENT_REQUIRED)))
+@pytest.mark.parametrize(
+    ("scenario", "told"), [({"fault": Fault.PAYMENT_REQUIRED}, "HTTP 402"), ({"key": UNLIMITED}, "unlimited")]
+)
+def test_a_key_that_the_gateway_knows_is_verified_with_no_verify_too(
+    call: Call, serve: Serve, config: Path, scenario: Mapping[str, Any], told: str
+) -> None:
+    """The option only forgives silence; 402 Payment Required says that the key is right."""
+    login = call("login", "--no-verify", input=KEY, env=address(serve(**scenario)))
     assert (login.code, stored(config)) == (0, {"default": {"api_key": KEY}})
-    assert "HTTP 402" in login.stderr
-
-
-def test_a_key_that_works_is_verified_with_no_verify_too(call: Call, serve: Serve, config: Path) -> None:
-    """The option only forgives silence."""
-    login = call("login", "--no-verify", input=KEY, env=address(serve(key=Funds(None, Funds(None, 0).used))))
-    assert (login.code, stored(config)) == (0, {"default": {"api_key": KEY}})
-    assert "unlimited" in login.stdout
+    assert told in login.stdout + login.stderr
     assert "without having been verified" not in login.stderr
-
-
-# --- what is saved ----------------------------------------------------------------------------------------------
 
 
 def test_the_rest_of_the_file_stays_as_it_is(call: Call, sandbox: Sandbox, write_config: Write) -> None:
@@ -270,7 +229,7 @@ def test_the_profile_is_found_as_everywhere(
     assert stored(path)[profile] == {"api_key": KEY}
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[31mb", "x" * 101, KEY, "::error::", "\u202e"])
+@pytest.mark.parametrize("name", ["", "a\x1b[31mb", "x" * 101, KEY, "::error::"])
 def test_what_cannot_name_a_profile_is_refused(call: Call, sandbox: Sandbox, config: Path, name: str) -> None:
     """An empty variable of a script, a control character, or a key typed in the wrong place; no key is read for it."""
     login = call("login", "--profile", name, input=KEY, env=address(sandbox))
@@ -302,34 +261,6 @@ def test_a_file_with_mistakes_is_refused_before_the_key_is_asked_for(call: Call,
     assert f"apimart: error: {path}:2: unknown name 'timout'\n" in login.stderr
 
 
-# --- where it is saved ------------------------------------------------------------------------------------------
-
-
-def test_a_link_among_the_dotfiles_stays_a_link(call: Call, sandbox: Sandbox, config: Path, tmp_path: Path) -> None:
-    """What it points to is written."""
-    dotfile = tmp_path / "dotfiles" / "apimart.toml"
-    dotfile.parent.mkdir()
-    dotfile.write_text(FILE)
-    config.parent.mkdir(parents=True)
-    config.symlink_to(dotfile)
-    assert call("login", input=KEY, env=address(sandbox)).code == 0
-    assert config.is_symlink()
-    assert stored(dotfile)["work"]["api_key"] == KEY
-    assert mode(dotfile) == 0o600
-    assert call("logout").code == 0
-    assert (config.is_symlink(), dotfile.read_text()) == (True, FILE)
-
-
-def test_a_file_that_is_named_but_not_there_yet_is_made(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
-    """`APIMART_CONFIG` may name what login is to write, folders included."""
-    path = tmp_path / "new" / "folder" / "apimart.toml"
-    env = {**address(sandbox), "APIMART_CONFIG": str(path)}
-    assert call("balance", env=env).code == 2
-    assert call("login", input=KEY, env=env).code == 0
-    assert stored(path) == {"default": {"api_key": KEY}}
-    assert [mode(made) for made in (path, path.parent, path.parent.parent)] == [0o600, 0o700, 0o700]
-
-
 def test_a_folder_that_takes_no_file_is_told(call: Call, sandbox: Sandbox) -> None:
     """One line and a hint, exit 2."""
     login = call("login", input=KEY, env={**address(sandbox), "APIMART_CONFIG": "/sys/apimart.toml"})
@@ -343,28 +274,15 @@ def test_a_full_disk_leaves_the_old_file(
 ) -> None:
     """The installed command, where no file may grow: exit 2, the file and its folder as they were."""
     path = write_config(FILE)
-
-    def forbid_growth() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-
-    ended = subprocess.run(
-        [command, "login"],
-        # Whatever measures coverage could not write its file either.
-        env={name: value for name, value in {**environment, **address(sandbox)}.items() if "COVERAGE" not in name},
-        input=KEY.encode(),
-        capture_output=True,
-        timeout=30,
-        check=False,
-        preexec_fn=forbid_growth,
-    )
+    # Whatever measures coverage could not write its file either.
+    env = {name: value for name, value in {**environment, **address(sandbox)}.items() if "COVERAGE" not in name}
+    ended = run_program(["sh", "-c", 'ulimit -f 0; exec "$0" login', command], env=env, input=KEY)
     assert (ended.returncode, path.read_text()) == (2, FILE)
-    assert ended.stderr.decode() == (
+    assert ended.stderr == (
         f"apimart: error: cannot write {path}: File too large\nhint: check the folder and its permissions\n"
     )
     assert {file.name for file in path.parent.iterdir()} == {"config.toml", "config.toml.lock"}
 
-
-# --- two at once ------------------------------------------------------------------------------------------------
 
 WRITER = """
 import sys
@@ -379,9 +297,9 @@ for number in range(rounds):
 
 
 def test_many_writers_at_once_lose_nothing(write_config: Write) -> None:
-    """Four processes write 300 times into one file: each finds what it wrote, and all of it is there in the end."""
+    """Four processes write 120 times into one file: each finds what it wrote, and all of it is there in the end."""
     path = write_config(FILE)
-    rounds = 25
+    rounds = 10
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path), name, str(rounds)], stderr=subprocess.PIPE)
         for name in "abcd"
@@ -397,24 +315,17 @@ def test_many_writers_at_once_lose_nothing(write_config: Write) -> None:
     assert mode(path) == 0o600
 
 
-def test_logins_at_once_are_all_kept(
-    command: str, environment: Mapping[str, str], sandbox: Sandbox, config: Path
-) -> None:
-    """The installed command, into a folder that is not there yet."""
-    logins = [
-        subprocess.Popen(
-            [command, "login", "--profile", f"p{number}"], env={**environment, **address(sandbox)},
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        for number in range(4)
-    ]  # fmt: skip
-    for number, login in enumerate(logins):
-        login.communicate(f"{KEY}{number}".encode(), timeout=30)
-    assert [login.returncode for login in logins] == [0] * 4
-    assert stored(config) == {f"p{number}": {"api_key": f"{KEY}{number}"} for number in range(4)} | {}
-
-
-# --- logout -----------------------------------------------------------------------------------------------------
+def test_logins_at_once_are_all_kept(run: Run, sandbox: Sandbox, config: Path) -> None:
+    """Into a folder that is not there yet."""
+    with ThreadPoolExecutor(4) as pool:
+        logins = [
+            pool.submit(run, "login", "-p", f"p{number}", input=f"{KEY}{number}", env=address(sandbox))
+            for number in range(4)
+        ]
+    assert [login.result().returncode for login in logins] == [0] * 4
+    assert {name: value["api_key"] for name, value in stored(config).items()} == {
+        f"p{number}": f"{KEY}{number}" for number in range(4)
+    }
 
 
 def test_logout_removes_the_key_and_nothing_else(call: Call, sandbox: Sandbox, write_config: Write) -> None:
@@ -427,21 +338,17 @@ def test_logout_removes_the_key_and_nothing_else(call: Call, sandbox: Sandbox, w
     assert call("balance", env=address(sandbox)).code == 4
 
 
-@pytest.mark.parametrize("text", ["", "[profiles.default]\nunit = 'x'\n"])
-def test_there_must_be_a_key_to_forget(call: Call, write_config: Write, text: str) -> None:
-    """Exit 2, and nothing is written."""
+def test_there_must_be_a_key_to_forget(call: Call, config: Path, write_config: Write) -> None:
+    """Exit 2, and nothing is written or made."""
+    assert call("logout").code == 2
+    assert not config.parent.exists()
+    text = "[profiles.default]\nunit = 'x'\n"
     path = write_config(text)
     logout = call("logout")
     assert (logout.code, path.read_text()) == (2, text)
     assert logout.stderr == (
         f"apimart: error: profile default keeps no key in {path}\nhint: there is nothing to forget\n"
     )
-
-
-def test_nothing_is_made_where_there_is_nothing_to_forget(call: Call, config: Path) -> None:
-    """No file, no folder, no lock."""
-    assert call("logout").code == 2
-    assert not config.parent.exists()
 
 
 def test_a_login_through_the_installed_command_can_be_checked_and_undone(

@@ -2,16 +2,14 @@
 
 import os
 import re
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Call, Run, Write, connected
+from support.running import KEY, Call, Run
 from support.secure import Gateway
 from support.strangers import (
     GROUP,
@@ -33,7 +31,7 @@ Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(call: Call) -> Call:
-    """Run each command line in this process: what these tests show does not need one of its own."""
+    """Run in this process: what these tests show does not need one of its own."""
     return call
 
 
@@ -102,9 +100,6 @@ def assert_refused(ended: "subprocess.CompletedProcess[str]", message: str, code
     assert KEY[:12] not in ended.stderr
 
 
-# --- open to others ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_file_that_others_can_read_is_refused_by_check_and_warned_about_by_balance(
     ask: Ask, path: Path, content: str, mode: int
@@ -116,13 +111,6 @@ def test_a_file_that_others_can_read_is_refused_by_check_and_warned_about_by_bal
     assert refused.stderr == f"apimart: error: {told}"
     warned = ask(path, "balance", "-o", "value")
     assert (warned.returncode, warned.stdout, warned.stderr) == (0, "10.5\n", f"apimart: warning: {told}")
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
-def test_a_file_that_only_its_owner_can_read_is_fine(ask: Ask, path: Path, content: str, mode: int) -> None:
-    """No complaint about a private file."""
-    ended = ask(write(path, content, mode))
-    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_command_of_the_hint_mends_it(ask: Ask, tmp_path: Path, content: str) -> None:
@@ -152,27 +140,18 @@ def test_a_config_file_without_a_key_may_be_open(ask_with_config: Ask, path: Pat
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("mode", [0o602, 0o622, 0o646])
+@pytest.mark.parametrize(("mode", "bits"), [(0o602, "o"), (0o622, "go")])
 @pytest.mark.parametrize("command", ["check --min 5", "balance", "config show", "config check"])
 def test_a_file_that_everybody_can_change_is_refused_by_every_command(
-    ask_with_config: Ask, path: Path, mode: int, command: str
+    ask_with_config: Ask, path: Path, mode: int, bits: str, command: str
 ) -> None:
     """Whoever may write to a config file, with or without a key, could have a key sent to himself."""
     write(path, "timeout = 5\n", mode)
     ended = ask_with_config(path, *command.split(), APIMART_API_KEY=KEY)
     assert_refused(ended, f"{path} is not used: every user can change it")
-    assert f"\nhint: run: chmod {'go' if mode & 0o020 else 'o'}-w {path}\n" in ended.stderr
+    assert f"\nhint: run: chmod {bits}-w {path}\n" in ended.stderr
     subprocess.run(["/bin/sh", "-c", ended.stderr.partition("hint: run: ")[2]], check=True, timeout=20)
     assert ask_with_config(path, *command.split(), APIMART_API_KEY=KEY).returncode == 0
-
-
-@pytest.mark.parametrize("command", ["check --min 5", "balance"])
-def test_a_key_file_that_everybody_can_change_is_refused_by_every_command(
-    ask_with_key_file: Ask, path: Path, command: str
-) -> None:
-    """Its key would be the choice of another user."""
-    ended = ask_with_key_file(write(path, f"{KEY}\n", 0o602), *command.split())
-    assert_refused(ended, f"{path} is not used: every user can change it")
 
 
 def test_a_key_file_of_a_profile_is_refused_for_all_profiles(ask_with_config: Ask, tmp_path: Path, path: Path) -> None:
@@ -202,9 +181,7 @@ def test_a_file_that_belongs_to_another_user_is_refused_by_every_command(ask: As
     assert ask(path).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("mode", "is_open"), [(0o700, False), (0o755, False), (0o775, False), (0o1777, False), (0o777, True), (0o702, True)]
-)
+@pytest.mark.parametrize(("mode", "is_open"), [(0o775, False), (0o1777, False), (0o777, True), (0o702, True)])
 def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(
     ask: Ask, tmp_path: Path, content: str, mode: int, is_open: bool
 ) -> None:
@@ -222,35 +199,6 @@ def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(
     assert ask(path).returncode == 0
 
 
-@pytest.mark.parametrize("open_one", ["of the link", "of the file"])
-def test_neither_a_link_nor_its_file_may_be_replaced_by_everybody(
-    ask: Ask, tmp_path: Path, content: str, open_one: str
-) -> None:
-    """Both folders are looked at."""
-    folders = {"of the link": tmp_path / "link", "of the file": tmp_path / "file"}
-    for folder in folders.values():
-        folder.mkdir()
-    write(folders["of the file"] / "private", content)
-    link = folders["of the link"] / "private"
-    link.symlink_to(folders["of the file"] / "private")
-    assert ask(link).returncode == 0
-    folders[open_one].chmod(0o777)
-    ended = ask(link)
-    assert_refused(ended, f"{link} is not used: every user can change the folder {folders[open_one]}")
-
-
-def test_a_config_file_without_a_key_is_refused_where_everybody_can_replace_it(
-    ask_with_config: Ask, tmp_path: Path
-) -> None:
-    """It says where keys are sent."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    path = write(folder / "config.toml", "min = 5\n")
-    folder.chmod(0o777)
-    ended = ask_with_config(path, "check", APIMART_API_KEY=KEY)
-    assert_refused(ended, f"{path} is not used: every user can change the folder {folder}")
-
-
 def test_a_key_that_is_not_used_is_exposed_all_the_same(ask_with_config: Ask, path: Path) -> None:
     """An open file with a key is refused although this run's key comes from the environment."""
     write(path, CONFIG, 0o644)
@@ -264,9 +212,6 @@ def test_a_refusal_is_a_document_too(ask: Ask, path: Path, content: str) -> None
     assert ended.returncode == 2
     assert ended.stdout.startswith('{"schema":1,"verdict":"error","exit_code":2,')
     assert '"error":{"code":"config","exit_code":2,' in ended.stdout
-
-
-# --- secrets of containers and services --------------------------------------------------------------------------
 
 
 @as_root
@@ -307,217 +252,43 @@ def test_a_variable_names_the_file_of_the_key(run: Run, sandbox: Sandbox, path: 
     assert_refused(empty, "APIMART_API_KEY_FILE is set but empty", code=4)
 
 
-# --- links ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("open_one", ["link", "file"])
+def test_neither_a_link_nor_its_file_may_be_replaced_by_everybody(
+    ask_with_config: Ask, tmp_path: Path, open_one: str
+) -> None:
+    """Both folders are looked at."""
+    for name in ("link", "file"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "link" / "private"
+    link.symlink_to(write(tmp_path / "file" / "private", CONFIG))
+    assert ask_with_config(link).returncode == 0
+    (tmp_path / open_one).chmod(0o777)
+    assert_refused(ask_with_config(link), f"{link} is not used: every user can change the folder {tmp_path / open_one}")
 
 
-def test_of_a_link_the_file_that_it_names_counts(ask: Ask, path: Path, content: str) -> None:
-    """Dotfile managers link: a private file is followed to, and a link hides no exposure."""
-    target = write(path.with_name("target"), content)
-    path.symlink_to(target)
+def test_a_fifo_is_refused_at_once(ask: Ask, path: Path) -> None:
+    """Nobody waits for what is written to it; the hint says where a key can come from instead."""
+    os.mkfifo(path, 0o600)
     ended = ask(path)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    target.chmod(0o644)
-    assert_refused(ask(path), "other users can read it")
-
-
-def test_a_link_to_nothing_is_named(ask: Ask, path: Path) -> None:
-    """A dangling link is a missing file."""
-    path.symlink_to(path.with_name("nothing"))
-    assert_refused(ask(path), f"cannot read {path}: No such file or directory")
-
-
-def test_a_dangling_default_config_is_not_taken_for_none(run: Run, sandbox: Sandbox, write_config: Write) -> None:
-    """A config file that is linked and gone is an error, not a reason to go on without it."""
-    place = write_config("")
-    place.unlink()
-    place.symlink_to(place.with_name("nothing"))
-    assert_refused(run("check", "--min", "5", env=connected(sandbox)), f"cannot read {place}")
-
-
-# --- not regular files ------------------------------------------------------------------------------------------
-
-
-def make_folder(path: Path) -> None:
-    path.mkdir()
-
-
-def make_fifo(path: Path) -> None:
-    os.mkfifo(path, 0o600)
-
-
-def make_link_to_zeros(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-@pytest.mark.parametrize("make", [make_folder, make_fifo, make_link_to_zeros])
-def test_what_is_no_regular_file_is_refused_at_once(ask: Ask, path: Path, make: Callable[[Path], None]) -> None:
-    """A folder, a FIFO that nobody writes to, a device without end: an error, and no waiting."""
-    make(path)
-    began = time.monotonic()
-    assert_refused(ask(path), f"{path} is not a regular file")
-    assert time.monotonic() - began < 15
-
-
-def test_a_fifo_with_something_in_it_is_refused_too(ask: Ask, path: Path, content: str) -> None:
-    """What comes through a FIFO has no permissions to look at; the hint says where a key can come from instead."""
-    os.mkfifo(path, 0o600)
-    with open(path, "r+b", buffering=0) as fifo:
-        fifo.write(content.encode())
-        ended = ask(path)
-    assert_refused(ended, "is not a regular file")
+    assert_refused(ended, f"{path} is not a regular file")
     assert "standard input" in ended.stderr
-
-
-def test_a_socket_is_refused(ask: Ask, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket cannot be opened as a file."""
-    monkeypatch.chdir(path.parent)  # the path of a socket must be short
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path.name)
-        assert_refused(ask(path), f"cannot read {path}: ")
-
-
-# --- not readable -----------------------------------------------------------------------------------------------
-
-
-def make_loop(path: Path) -> Path:
-    path.symlink_to(path)
-    return path
-
-
-def make_path_through_a_file(path: Path) -> Path:
-    path.touch()
-    return path / "below"
-
-
-def make_name_that_is_too_long(path: Path) -> Path:
-    return path.with_name("n" * 300)
-
-
-def make_file_that_fails_when_read(_path: Path) -> Path:
-    return Path("/proc/self/mem")
-
-
-@pytest.mark.parametrize(
-    "make", [make_loop, make_path_through_a_file, make_name_that_is_too_long, make_file_that_fails_when_read]
-)
-def test_what_cannot_be_read_is_named(ask: Ask, path: Path, make: Callable[[Path], Path]) -> None:
-    """A file that the system refuses to open or to read, even to root: the path and the reason."""
-    unreadable = make(path)
-    assert_refused(ask(unreadable), f"cannot read {str(unreadable)[:100]}")
-
-
-def test_a_file_without_permission_is_named(ask: Ask, path: Path, content: str) -> None:
-    """A file of mode 000: its owner is told why it cannot be read; root, who can, gets the answer."""
-    ended = ask(write(path, content, 0o000))
-    if os.geteuid() == 0:
-        assert ended.returncode == 0
-    else:
-        assert_refused(ended, f"cannot read {path}: Permission denied")
-
-
-# --- strange contents -------------------------------------------------------------------------------------------
 
 
 def test_a_huge_file_is_refused(ask: Ask, path: Path) -> None:
     """A file of gigabytes is not read to its end."""
     write(path, "# ")
     os.truncate(path, 8 * 1024**3)
-    began = time.monotonic()
     assert_refused(ask(path), f"{path} is larger than 1024 KiB")
-    assert time.monotonic() - began < 15
 
 
-def test_a_config_file_of_the_largest_size_is_read(ask_with_config: Ask, path: Path) -> None:
-    """The limit is where it is said to be: at 1024 KiB a file is read, one byte more is too much."""
-    text = CONFIG + "#" * (1024 * 1024 - len(CONFIG))
-    assert ask_with_config(write(path, text)).returncode == 0
-    assert_refused(ask_with_config(write(path, text + "#")), "is larger than 1024 KiB")
+@pytest.mark.parametrize("name", ["/proc/self/mem", f"/tmp/{'n' * 300}", "/dev/null/below"])
+def test_what_cannot_be_read_is_named(ask: Ask, name: str) -> None:
+    """The system refuses to open or to read it, even to root."""
+    assert_refused(ask(name), f"cannot read {name[:100]}")
 
 
-@pytest.mark.parametrize(
-    "binary", [b"\x7fELF\x02\x01\x01" + bytes(range(128, 256)), "[profiles]".encode("utf-16"), b"sk-caf\xe9"]
-)
-def test_what_is_not_utf_8_is_refused(ask: Ask, path: Path, binary: bytes) -> None:
-    """A program, UTF-16 or Latin-1: not text that can be read exactly."""
-    assert_refused(ask(write(path, binary)), f"{path} is not UTF-8 text")
-
-
-def test_a_byte_order_mark_is_allowed(ask: Ask, path: Path, content: str) -> None:
-    """Editors on Windows write one; it is no part of the key."""
-    ended = ask(write(path, b"\xef\xbb\xbf" + content.encode()))
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_line_ends_of_windows_are_allowed(ask: Ask, path: Path, content: str) -> None:
-    """CR LF ends a line like LF does."""
-    ended = ask(write(path, content.replace("\n", "\r\n")))
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_a_key_without_a_line_end_is_allowed(ask_with_key_file: Ask, path: Path) -> None:
-    """`printf %s` writes none."""
-    assert ask_with_key_file(write(path, KEY)).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("", "is empty"), ("\n", "is empty"), (f"{KEY}\n\n", "has a line break in it"),
-        (f"{KEY}\n{KEY}\n", "has a line break in it"), (f"{KEY}\r", ""),
-        (f"API_KEY={KEY} # mine\n", "has white space in it"), (f" {KEY}\n", "has white space in it"),
-        (f"{KEY}\0\n", "has a character in it that is not printable ASCII"),
-        ("k" * 5000 + "\n", "is longer than 4096 characters"),
-    ],
-)  # fmt: skip
-def test_a_key_file_that_holds_something_else(ask_with_key_file: Ask, path: Path, text: str, complaint: str) -> None:
-    """A key file holds one key and nothing else: exit 4 with the reason, and none of the contents."""
-    ended = ask_with_key_file(write(path, text))
-    if not complaint:
-        assert ended.returncode == 0
-    else:
-        assert_refused(ended, f"the API key from --api-key-file {path} {complaint}", code=4)
-
-
-def test_the_contents_of_a_broken_config_file_are_not_printed(ask_with_config: Ask, path: Path) -> None:
-    """A syntax error is told with its place, without the line that may hold the key."""
-    ended = ask_with_config(write(path, f'[profiles.default]\napi_key = "{KEY}\n'))
-    assert_refused(ended, f"{path} is not valid TOML")
-    assert "line 2" in ended.stderr
-
-
-# --- nothing there ----------------------------------------------------------------------------------------------
-
-
-def test_the_null_device_is_no_config(ask_with_config: Ask) -> None:
-    """`APIMART_CONFIG=/dev/null` is the way to say: no config file."""
+def test_the_null_device_is_no_config_and_no_key(ask_with_config: Ask, ask_with_key_file: Ask) -> None:
+    """`APIMART_CONFIG=/dev/null` says: no config file. An empty key is an error, wherever it comes from."""
     ended = ask_with_config("/dev/null", APIMART_API_KEY=KEY)
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_the_null_device_is_no_key(ask_with_key_file: Ask) -> None:
-    """An empty key is an error, wherever it comes from."""
     assert_refused(ask_with_key_file("/dev/null"), "is empty", code=4)
-
-
-def test_a_file_that_was_named_must_be_there(ask: Ask, path: Path) -> None:
-    """A file that somebody named and that is not there is an error, not a reason to go on without it."""
-    assert_refused(ask(path), f"cannot read {path}: No such file or directory")
-
-
-def test_a_config_file_that_nobody_named_may_be_missing(run: Run, sandbox: Sandbox) -> None:
-    """Without a config file at the default place there is none."""
-    assert run("check", "--min", "5", env=connected(sandbox)).returncode == 0
-
-
-def test_an_empty_name_is_an_error(ask_with_config: Ask) -> None:
-    """`APIMART_CONFIG=` is a mistake of a script, and named."""
-    assert_refused(ask_with_config("", APIMART_API_KEY=KEY), "APIMART_CONFIG is set but empty")
-
-
-@pytest.mark.parametrize("spelled", ["~/apimart.toml", "home/apimart.toml"])
-def test_a_config_file_may_be_named_from_home_or_here(
-    ask_with_config: Ask, environment: Mapping[str, str], spelled: str
-) -> None:
-    """A tilde and a relative path mean what they mean in a shell."""
-    write(Path(environment["HOME"]) / "apimart.toml", CONFIG)
-    assert ask_with_config(spelled).returncode == 0

@@ -7,23 +7,21 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
-from support.running import KEY, Run, Serve
+from support.running import KEY, Call, Run, Serve, run_program
 from support.stopwatch import Stopwatch
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.usefixtures("quick_path")]
 
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
@@ -55,9 +53,6 @@ def ask(
         connection.close()
 
 
-# --- what it answers --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -65,19 +60,16 @@ def ask(
         ("user/balance", '"remain_balance":100.0,"remain_credits":1000.0,"used_balance":25.5,"used_credits":255.0'),
     ],
 )
-@pytest.mark.parametrize("prefix", ["/v1/", "/"])
-@pytest.mark.parametrize("query", ["", "?x=1"])
-def test_key_and_account_are_answered_at_both_addresses(
-    sandbox: Sandbox, prefix: str, path: str, query: str, body: str
-) -> None:
+def test_key_and_account_are_answered_at_both_addresses(sandbox: Sandbox, path: str, body: str) -> None:
     """With the amounts of the gateway's own documentation, at the documented addresses and their aliases."""
-    reply = ask(sandbox, prefix + path + query)
-    assert (reply.status, reply.text) == (200, f'{{"success":true,{body},"unlimited_quota":false}}')
-    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert int(reply.headers["Content-Length"]) == len(reply.text)
+    for address in (f"/v1/{path}", f"/{path}?x=1"):
+        reply = ask(sandbox, address)
+        assert (reply.status, reply.text) == (200, f'{{"success":true,{body},"unlimited_quota":false}}')
+        assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+        assert int(reply.headers["Content-Length"]) == len(reply.text)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/balances", "/v1/balance/", "/v2/balance", "/v1/user"])
+@pytest.mark.parametrize("path", ["/", "/v1/balance/", "/v2/balance"])
 def test_any_other_address_is_not_found(sandbox: Sandbox, path: str) -> None:
     """A wrong base URL is rehearsed like the real one."""
     reply = ask(sandbox, path)
@@ -85,15 +77,13 @@ def test_any_other_address_is_not_found(sandbox: Sandbox, path: str) -> None:
     assert reply.fields["error"]["message"] == f"Invalid URL (GET {path})"
 
 
-@pytest.mark.parametrize("key", [KEY, API_KEY, "sk-x", "sk-[!~]"])
+@pytest.mark.parametrize("key", [API_KEY, "sk-[!~]"])
 def test_any_well_formed_key_is_taken(sandbox: Sandbox, key: str) -> None:
     """There is nothing to pay for."""
     assert ask(sandbox, headers={"Authorization": f"Bearer {key}"}).status == 200
 
 
-@pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer ", KEY, f"bearer {KEY}", f"Basic {KEY}", "Bearer key", f"Bearer {KEY} x"]
-)
+@pytest.mark.parametrize("authorization", ["", "Bearer ", KEY, f"bearer {KEY}", "Bearer key", f"Bearer {KEY} x"])
 def test_anything_else_is_rejected_as_an_invalid_key(sandbox: Sandbox, authorization: str) -> None:
     """In the form that the gateway was observed to use."""
     reply = ask(sandbox, headers={"Authorization": authorization})
@@ -117,28 +107,18 @@ def test_only_the_documented_method_is_served(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("funds", "fields"),
     [
-        (
-            UNLIMITED,
-            {"remain_balance": -1, "remain_credits": -1, "used_balance": Decimal("2.3"), "unlimited_quota": True},
-        ),
-        (Funds(Decimal(0), Decimal(0)), {"remain_balance": 0, "remain_credits": 0, "unlimited_quota": False}),
+        (UNLIMITED, '"remain_balance":-1,"remain_credits":-1,"used_balance":2.3,"used_credits":23.0'),
         (
             Funds(Decimal("999999999999.999999"), Decimal("0.000001")),
-            {
-                "remain_balance": Decimal("999999999999.999999"), "remain_credits": Decimal("9999999999999.99999"),
-                "used_balance": Decimal("0.000001"), "used_credits": Decimal("0.00001"),
-            },
+            '"remain_balance":999999999999.999999,"remain_credits":9999999999999.999990,'
+            '"used_balance":0.000001,"used_credits":0.000010',
         ),
     ],
-)  # fmt: skip
-def test_amounts_are_told_exactly(serve: Serve, funds: Funds, fields: Mapping[str, Any]) -> None:
+)
+def test_amounts_are_told_exactly(serve: Serve, funds: Funds, fields: str) -> None:
     """All their digits, no exponent; an unlimited quota as the gateway tells it: -1 and true."""
-    reply = ask(serve(key=funds))
-    assert not re.search(r"\d[eE]", reply.text)
-    assert {name: reply.fields[name] for name in fields} == fields
-
-
-# --- money that moves -------------------------------------------------------------------------------------------
+    unlimited = "true" if funds.remain is None else "false"
+    assert ask(serve(key=funds)).text == f'{{"success":true,{fields},"unlimited_quota":{unlimited}}}'
 
 
 Burning = Callable[..., tuple[Sandbox, list[float]]]
@@ -216,9 +196,7 @@ def test_money_comes_in_when_the_time_has_come(burning: Burning) -> None:
         now[0] = 1000.0 + elapsed
         fields = ask(sandbox).fields
         seen.append((fields["remain_balance"], fields["used_balance"]))
-    assert [[str(each) for each in pair] for pair in seen] == [
-        ["9.5", "3.3"], ["13.5", "4.3"], ["14.5", "3.3"],
-    ]  # fmt: skip
+    assert [f"{left} {used}" for left, used in seen] == ["9.5 3.3", "13.5 4.3", "14.5 3.3"]
     assert ask(sandbox, "/v1/user/balance").fields["remain_balance"] == Decimal("104.0")
 
 
@@ -235,9 +213,6 @@ def test_money_comes_in_on_request(burning: Burning) -> None:
     assert (ask(unlimited).fields["remain_balance"], ask(unlimited).fields["used_balance"]) == (-1, Decimal("1.3"))
 
 
-# --- rehearsals -------------------------------------------------------------------------------------------------
-
-
 def test_a_fault_begins_and_ends_when_it_is_to(burning: Burning) -> None:
     """An outage for a while, or a key that is revoked in the middle."""
     sandbox, now = burning(fault=Fault.UNAUTHORIZED, fault_after=2.0, fault_for=3.0)
@@ -251,9 +226,10 @@ def test_a_fault_begins_and_ends_when_it_is_to(burning: Burning) -> None:
 def test_a_scenario_may_change_while_it_is_played(sandbox: Sandbox) -> None:
     """By a test in this process."""
     assert ask(sandbox).status == 200
-    sandbox.scenario = Scenario(fault=Fault.RATE_LIMIT, retry_after=7)
-    reply = ask(sandbox)
-    assert (reply.status, reply.headers["Retry-After"]) == (429, "7")
+    for fields, seconds in (({}, "1"), ({"retry_after": 7}, "7")):
+        sandbox.scenario = Scenario(fault=Fault.RATE_LIMIT, **fields)
+        reply = ask(sandbox)
+        assert (reply.status, reply.headers["Retry-After"]) == (429, seconds)
 
 
 @pytest.mark.parametrize(
@@ -268,18 +244,14 @@ def test_a_scenario_may_change_while_it_is_played(sandbox: Sandbox) -> None:
         (Fault.HTML, 200, r"<!doctype html>.*"),
     ],
 )
-@pytest.mark.parametrize("path", ["/v1/balance", "/user/balance"])
-def test_every_fault_is_answered_for_both_scopes(serve: Serve, fault: Fault, status: int, body: str, path: str) -> None:
+def test_every_fault_is_answered_for_both_scopes(serve: Serve, fault: Fault, status: int, body: str) -> None:
     """As the gateway was documented or observed to fail."""
-    reply = ask(serve(fault=fault), path)
-    assert reply.status == status
-    assert re.fullmatch(body, reply.text)
-    assert reply.headers["Content-Type"].startswith("text/html" if fault is Fault.HTML else "application/json")
-
-
-def test_a_rate_limit_says_when_to_come_back(serve: Serve) -> None:
-    """So that retries can be rehearsed."""
-    assert ask(serve(fault=Fault.RATE_LIMIT)).headers["Retry-After"] == "1"
+    sandbox = serve(fault=fault)
+    for path in ("/v1/balance", "/user/balance"):
+        reply = ask(sandbox, path)
+        assert reply.status == status
+        assert re.fullmatch(body, reply.text)
+        assert reply.headers["Content-Type"].startswith("text/html" if fault is Fault.HTML else "application/json")
 
 
 def test_a_wrong_key_or_address_comes_before_a_fault(serve: Serve) -> None:
@@ -289,19 +261,21 @@ def test_a_wrong_key_or_address_comes_before_a_fault(serve: Serve) -> None:
     assert ask(sandbox, headers={}).status == 401
 
 
-def test_a_timeout_answers_nothing_until_the_sandbox_ends() -> None:
-    """The client waits; when the sandbox closes, its connection ends without a byte."""
-    sandbox = Sandbox(Scenario(fault=Fault.TIMEOUT))
-    client = socket.socket()
-    with sandbox.serving():
-        client.connect(("127.0.0.1", sandbox.server_port))
-        client.sendall(f"GET /v1/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
-        client.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            client.recv(1)
-    client.settimeout(10)
-    assert client.recv(1) == b""
-    client.close()
+@pytest.mark.parametrize("scenario", [Scenario(fault=Fault.TIMEOUT), Scenario(latency=30)])
+def test_who_waits_for_an_answer_hears_nothing_until_the_sandbox_ends(scenario: Scenario) -> None:
+    """Then its connection ends without a byte, at once."""
+    sandbox = Sandbox(scenario)
+    started = time.monotonic()
+    with socket.socket() as client:
+        with sandbox.serving():
+            client.connect(("127.0.0.1", sandbox.server_port))
+            client.sendall(f"GET /v1/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        client.settimeout(10)
+        assert client.recv(1) == b""
+    assert time.monotonic() - started < 10
 
 
 def test_an_answer_waits_for_the_latency(serve: Serve) -> None:
@@ -311,23 +285,6 @@ def test_an_answer_waits_for_the_latency(serve: Serve) -> None:
         started = time.monotonic()
         ask(sandbox, path)
         assert time.monotonic() - started >= 0.2
-
-
-def test_a_latency_does_not_outlive_the_sandbox() -> None:
-    """Closing wakes up whoever waits."""
-    sandbox = Sandbox(Scenario(latency=30))
-    client = socket.socket()
-    started = time.monotonic()
-    with sandbox.serving():
-        client.connect(("127.0.0.1", sandbox.server_port))
-        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: x\r\n\r\n")
-        client.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            client.recv(1)
-    client.settimeout(10)
-    assert client.recv(1) == b""
-    assert time.monotonic() - started < 10
-    client.close()
 
 
 def test_many_are_answered_at_once(serve: Serve) -> None:
@@ -356,18 +313,6 @@ def test_a_client_that_hangs_up_is_nobody_s_business(serve: Serve, capfd: pytest
     assert (captured.out, captured.err) == ("", "")
 
 
-# --- the server -------------------------------------------------------------------------------------------------
-
-
-def test_only_this_machine_is_listened_to(sandbox: Sandbox) -> None:
-    """The address is a loopback one, and so is the one that is told."""
-    assert sandbox.socket.getsockname()[0] == "127.0.0.1"
-    assert sandbox.environment() == {
-        "APIMART_BASE_URL": f"http://127.0.0.1:{sandbox.server_port}",
-        "APIMART_API_KEY": "sk-sandbox-0000000000000000",
-    }
-
-
 def test_starting_looks_up_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library would ask for a name of 127.0.0.1, which takes seconds where no resolver answers."""
 
@@ -376,17 +321,15 @@ def test_starting_looks_up_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("getfqdn", "gethostbyaddr", "gethostbyname", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
-    with Sandbox(Scenario()).serving() as sandbox:
-        assert ask_raw(sandbox).startswith(b"HTTP/1.1 401 ")
-
-
-def ask_raw(sandbox: Sandbox) -> bytes:
-    """What is answered to a question without a key, over a connection that needs no look-up."""
-    with socket.socket() as client:
+    with Sandbox(Scenario()).serving() as sandbox, socket.socket() as client:
         client.settimeout(10)
         client.connect(("127.0.0.1", sandbox.server_port))
         client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: x\r\n\r\n")
-        return client.recv(100)
+        assert client.recv(100).startswith(b"HTTP/1.1 401 ")
+        assert sandbox.socket.getsockname()[0] == "127.0.0.1"
+        assert sandbox.environment() == {
+            "APIMART_BASE_URL": f"http://127.0.0.1:{sandbox.server_port}", "APIMART_API_KEY": API_KEY,
+        }  # fmt: skip
 
 
 def test_every_socket_is_closed_in_the_end() -> None:
@@ -411,81 +354,40 @@ def test_a_connection_serves_several_questions(sandbox: Sandbox) -> None:
     connection.close()
 
 
-# --- around a command -------------------------------------------------------------------------------------------
-
-
-def test_the_main_job_needs_no_key(run: Run) -> None:
-    """What the first line of the documentation promises."""
-    ended = run("sandbox", "--", "apimart", "balance", "-o", "value", "--scope", "both")
+def test_options_set_the_scene(run: Run) -> None:
+    """What the key has is what the options say, and what the account has; no key of one's own is needed."""
+    shown = ("--", "apimart", "balance", "--scope", "both", "-o", "value")
+    ended = run("sandbox", *shown)
     lines = "default/key\t10.5\ndefault/account\t100.0\ndefault/spendable\t10.5\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, lines, "")
-
-
-@pytest.mark.parametrize(
-    ("options", "body"),
-    [
-        (("--remain", "3", "--used", "0.25"), {"remain_balance": 3, "used_balance": Decimal("0.25")}),
-        (("--unlimited",), {"remain_balance": -1, "unlimited_quota": True}),
-    ],
-)
-def test_options_set_the_scene(run: Run, options: Sequence[str], body: Mapping[str, Any]) -> None:
-    """What the key has is what the options say; a command sees it over the wire."""
-    ended = run("sandbox", *options, "--", sys.executable, "-c", FETCH, "/v1/balance")
-    assert ended.returncode == 0, ended.stderr
-    fields = json.loads(ended.stdout, parse_float=Decimal)
-    assert {name: fields[name] for name in body} == body
-
-
-FETCH = """
-import os, sys, urllib.request
-request = urllib.request.Request(
-    os.environ["APIMART_BASE_URL"] + sys.argv[1],
-    headers={"Authorization": "Bearer " + os.environ["APIMART_API_KEY"]},
-)
-print(urllib.request.urlopen(request, timeout=10).read().decode())
-"""
-
-
-def test_the_account_has_amounts_of_its_own(run: Run) -> None:
-    """Its options do not touch the key, nor the key's the account."""
-    ended = run(
-        "sandbox", "--account-remain", "7.50", "--account-used", "1", "--remain", "3",
-        "--", "apimart", "balance", "--scope", "both", "-o", "value",
-    )  # fmt: skip
+    ended = run("sandbox", "--account-remain", "7.50", "--remain", "3", *shown)
     assert ended.stdout == "default/key\t3\ndefault/account\t7.50\ndefault/spendable\t3\n"
+    ended = run("sandbox", "--account-used", "1", "--used", "0.25", "--unlimited", *shown[:-2], "--json")
+    found = [json.loads(line, parse_float=str) for line in ended.stdout.splitlines()[:2]]
+    assert [(each["remain_balance"], each["used_balance"]) for each in found] == [(None, "0.25"), ("100.0", 1)]
 
 
 def test_a_burning_balance_moves_while_a_command_looks(run: Run) -> None:
     """`--burn` spends so much a second; the account of the sandbox goes down with its key."""
-    script = "apimart balance -o value --scope both; sleep 0.3; apimart balance -o value --scope both"
-    ended = run("sandbox", "--burn", "2", "--", "sh", "-c", script)
-    first, second = ended.stdout.splitlines()[:3], ended.stdout.splitlines()[3:]
-    key, account, _ = (Decimal(line.split("\t")[1]) for line in first)
-    key_later, account_later, _ = (Decimal(line.split("\t")[1]) for line in second)
-    assert key > key_later
-    assert key_later <= key - Decimal("0.6")
-    assert account_later <= account - Decimal("0.6")
+    look = "apimart balance -o value --scope both"
+    ended = run("sandbox", "--burn", "2", "--", "sh", "-c", f"{look}; sleep 0.3; {look}")
+    amounts = [Decimal(line.split("\t")[1]) for line in ended.stdout.splitlines()]
+    assert amounts[3] <= amounts[0] - Decimal("0.6")
+    assert amounts[4] <= amounts[1] - Decimal("0.6")
 
 
-def test_a_command_keeps_its_streams(run: Run) -> None:
-    """Standard input, output and error are the command's own."""
-    ended = run("sandbox", "--", "sh", "-c", "cat; echo to-error >&2", input="through\n")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "through\n", "to-error\n")
-
-
-def test_a_command_sees_the_rest_of_the_environment(run: Run) -> None:
+def test_a_command_keeps_its_streams_and_the_rest_of_its_environment(run: Run) -> None:
     """Two variables are set for it, whatever they were; the others stay."""
     ended = run(
-        "sandbox", "--", "sh", "-c", 'echo "$MY_OWN $APIMART_API_KEY $APIMART_BASE_URL"',
+        "sandbox", "--", "sh", "-c", 'cat; echo to-error >&2; echo "$MY_OWN $APIMART_API_KEY $APIMART_BASE_URL"',
         env={"MY_OWN": "kept", "APIMART_API_KEY": KEY, "APIMART_BASE_URL": "https://gateway.example"},
+        input="through\n",
     )  # fmt: skip
-    assert re.fullmatch(r"kept sk-sandbox-0+ http://127\.0\.0\.1:\d+\n", ended.stdout)
+    assert (ended.returncode, ended.stderr) == (0, "to-error\n")
+    assert re.fullmatch(r"through\nkept sk-sandbox-0+ http://127\.0\.0\.1:\d+\n", ended.stdout)
 
 
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [("exit 0", 0), ("exit 3", 3), ("exit 42", 42), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
-)
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 255", 255), ("kill -KILL $$", 137)])
 def test_the_exit_code_is_the_command_s(run: Run, script: str, code: int) -> None:
     """Handed on as it is; 128 and the number for a signal."""
     ended = run("sandbox", "--", "sh", "-c", script)
@@ -500,17 +402,10 @@ def test_options_after_the_command_are_the_command_s(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "reason"),
-    [
-        ("no-such-command", "No such file or directory"),
-        ("./folder", "Permission denied"),
-        ("./text", "Permission denied"),
-    ],
+    ("program", "reason"), [("no-such-command", "No such file or directory"), ("/tmp", "Permission denied")]
 )
-def test_a_command_that_cannot_be_started_is_a_usage_error(run: Run, tmp_path: Path, program: str, reason: str) -> None:
+def test_a_command_that_cannot_be_started_is_a_usage_error(run: Run, program: str, reason: str) -> None:
     """One line that names it, and a hint."""
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text").write_text("no program")
     ended = run("sandbox", "--", program)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"apimart: error: cannot run {program}: {reason}\nhint: check the command after --\n"
@@ -530,23 +425,24 @@ def test_a_moving_balance_can_be_rehearsed_from_the_command_line(run: Run) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--top-up", "5"), "--top-up: it has no time in it"),
-        (("--refund", "x@1"), "--refund: 'x' is not an amount: it is not a plain decimal number"),
-        (("--top-up", "5@4000"), "--top-up: must be at most 3600 seconds"),
-        (("--lag", "-1"), "--lag: '-1' has a sign; a duration has none"),
-        # Clocks overflow on large numbers; the longest time limit is long enough.
-        (("--latency", "3601"), "--latency: must be at most 3600 seconds"),
+        ("--top-up 5", "it has no time in it"),
+        ("--refund x@1", "'x' is not an amount: it is not a plain decimal number"),
+        ("--top-up 5@4000", "must be at most 3600 seconds"),
+        ("--lag -1", "'-1' has a sign; a duration has none"),
+        ("--latency 3601", "must be at most 3600 seconds"),
+        ("--days 0", "'0' is not a number of days from 1 to 60"),
+        ("--days 61", "'61' is not a number of days from 1 to 60"),
         *(
-            ((name, "1,5"), f"{name}: '1,5' is not an amount: it has a comma")
+            (f"{name} 1,5", "'1,5' is not an amount: it has a comma")
             for name in ("--remain", "--used", "--account-remain", "--account-used", "--burn")
         ),
     ],
 )
-def test_a_value_that_makes_no_sense_is_a_usage_error(run: Run, options: Sequence[str], message: str) -> None:
+def test_a_value_that_makes_no_sense_is_a_usage_error(call: Call, options: str, message: str) -> None:
     """The command is not started."""
-    ended = run("sandbox", *options, "--", "echo", "started")
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
+    ended = call("sandbox", *options.split(), "--", "echo", "started")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"apimart: error: {options.split(maxsplit=1)[0]}: {message}\nhint: ")
 
 
 def test_a_port_can_be_chosen_and_may_be_taken(run: Run) -> None:
@@ -565,31 +461,20 @@ def test_a_port_can_be_chosen_and_may_be_taken(run: Run) -> None:
     assert free.stdout == f"http://127.0.0.1:{port}\n"
 
 
-# --- until Ctrl-C -----------------------------------------------------------------------------------------------
-
-
 def test_without_a_command_it_serves_until_ctrl_c(command: str, environment: Mapping[str, str]) -> None:
     """It prints lines for a shell to read, answers, ends with 130, closes its port, and leaves no history."""
-    with subprocess.Popen(
-        [command, "sandbox", "--remain", "4"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="ascii",
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([command, "sandbox", "--remain", "4"], env=environment, text=True, **pipes) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
-        exported = subprocess.run(
-            ["sh", "-c", f"{''.join(lines)}apimart balance -o value"], env=environment, capture_output=True,
-            encoding="ascii", timeout=30, check=False,
-        )  # fmt: skip
+        exported = run_program(["sh", "-c", f"{''.join(lines)}apimart balance -o value"], env=environment)
         process.send_signal(signal.SIGINT)
         rest, messages = process.communicate(timeout=40)
     assert (process.returncode, rest, messages) == (130, "", "")
     assert (exported.returncode, exported.stdout) == (0, "4\n")
     url = re.fullmatch(r"export APIMART_BASE_URL=(http://127\.0\.0\.1:(\d+))\n", lines[0])
     assert url
-    assert lines[1] == f"export APIMART_API_KEY={API_KEY}\n"
+    assert lines[1] == "export APIMART_API_KEY=sk-sandbox-0000000000000000\n"
     history = re.fullmatch(r"export APIMART_HISTORY=(\S+)/history\.db\n", lines[2])
     assert history
     assert not os.path.lexists(history[1])

@@ -1,6 +1,5 @@
 """Writing the config file on difficult ground: strange umasks, other owners, files mounted by themselves."""
 
-import os
 import shutil
 import stat
 import subprocess
@@ -10,19 +9,16 @@ from pathlib import Path
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, KEY_ID, Run, Spawn, Write, run_program
+from support.running import KEY, KEY_ID, Run, Write, run_program
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.usefixtures("quick_path")]
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# --- umask ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("umask", ["0000", "0022", "0077", "0277", "0477", "0577", "0777"])
+@pytest.mark.parametrize("umask", ["0000", "0277", "0777"])
 def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, home: Path, umask: str
 ) -> None:
@@ -39,11 +35,8 @@ def test_what_login_makes_is_for_its_owner_and_can_be_used_by_them(
     }  # fmt: skip
 
 
-# --- files that are mounted by themselves -----------------------------------------------------------------------
-
 in_mounts = pytest.mark.skipif(
-    os.name != "posix"
-    or shutil.which("unshare") is None
+    shutil.which("unshare") is None
     or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
     reason="only root, with unshare, can mount in a namespace of its own",
 )
@@ -95,7 +88,6 @@ def test_login_writes_a_file_that_is_mounted_by_itself(run_mounted: Run, write_c
     [
         (("config", "set", "min", "5", "-p", "default"), f'[profiles.default]\napi_key = "{KEY}"\nmin = 5\n'),
         (("logout",), "[profiles.default]\n"),
-        (("config", "unset", "api_key", "-p", "default"), "[profiles.default]\n"),
     ],
 )
 def test_every_change_reaches_a_file_that_is_mounted_by_itself(
@@ -147,15 +139,10 @@ def test_login_in_a_folder_that_is_read_only_fails_before_the_key_is_typed(
     )
 
 
-# --- a working folder that is gone ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("balance", "cannot read config.toml: No such file or directory"),
-        ("config check", "cannot read config.toml: No such file or directory"),
-        ("config set min 5", "cannot write config.toml: No such file or directory"),
         ("config unset min", "cannot write config.toml: No such file or directory"),
         ("login", "cannot write config.toml: No such file or directory"),
         ("logout", "profile default keeps no key in config.toml"),
@@ -177,9 +164,6 @@ def test_a_working_folder_that_is_gone_is_told_as_such(
     assert ended.stderr.startswith(f"apimart: error: {message}\nhint: ")
 
 
-# --- inside the sandbox -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "line", ["login", "logout", "config set min 5", "config unset min", "profiles rename work home"]
 )
@@ -195,17 +179,11 @@ def test_nothing_inside_the_sandbox_changes_the_file_of_the_user(run: Run, write
     )
 
 
-@pytest.mark.parametrize("columns", [60, 100])
-def test_a_named_file_is_changed_inside_the_sandbox(spawn: Spawn, config: Path, tmp_path: Path, columns: int) -> None:
+def test_a_named_file_is_changed_inside_the_sandbox(run: Run, config: Path, tmp_path: Path) -> None:
     """Whoever names it means it."""
-    child = spawn(
-        "apimart", "sandbox", "--", "apimart", "login", "-p", "try", columns=columns, env={"APIMART_CONFIG": "try.toml"}
-    )
-    child.expect_exact("API key: ")
-    child.sendline("sk-try")
-    child.read()
-    child.close()
-    assert (child.exitstatus, config.exists()) == (0, False)
+    login = ("apimart", "login", "-p", "try")
+    ended = run("sandbox", "--", *login, input="sk-try\n", env={"APIMART_CONFIG": "try.toml"})
+    assert (ended.returncode, config.exists()) == (0, False)
     assert '[profiles.try]\napi_key = "sk-try"\n' in (tmp_path / "try.toml").read_text()
 
 
