@@ -71,9 +71,6 @@ def _rich(at: Place, sandbox: Sandbox) -> Place:
     return at._replace(environment={**at.environment, **connected(sandbox)})
 
 
-# --- the tools --------------------------------------------------------------------------------------------------
-
-
 def _verdict_in(told: Told) -> Mapping[str, Any]:
     """Return the answer of the tool in what the agent told its model, which may stand among words of the agent."""
     found: Mapping[str, Any] = _document(told.content[told.content.index("{") :])
@@ -82,7 +79,7 @@ def _verdict_in(told: Told) -> Mapping[str, Any]:
 
 def test_a_model_in_claude_code_asks_for_its_budget_is_told_and_is_stopped(at: Place) -> None:
     """It is registered by the line of the page. A model that goes on all the same is stopped by the hook."""
-    run(at, *_block("claude mcp add").split())
+    run(at, need("claude"), *_block("claude mcp add").split()[1:])
     _write(at, ".claude/settings.json", _block("PreToolUse", "json"))
     with made_up_model(ASKS, MAKES_A_FILE) as model:
         ask_claude(at, model, "--allowedTools", "mcp__apimart-balance__check_budget", "Bash")
@@ -97,7 +94,7 @@ def test_a_model_in_claude_code_asks_for_its_budget_is_told_and_is_stopped(at: P
 
 def test_a_model_in_claude_code_reads_that_nothing_is_known(at: Place) -> None:
     """An error of the tool is one for the model, with its code and its hint."""
-    run(at, *_block("claude mcp add").split())
+    run(at, need("claude"), *_block("claude mcp add").split()[1:])
     with made_up_model(ASKS) as model:
         broke = at._replace(environment={**at.environment, "APIMART_API_KEY": ""})
         ask_claude(broke, model, "--allowedTools", "mcp__apimart-balance__check_budget")
@@ -166,9 +163,6 @@ def test_the_inspector_reads_the_file_for_cursor(at: Place, sandbox: Sandbox) ->
     assert (refused["isError"], refused["structuredContent"]["error"]["code"]) == (True, "usage")
 
 
-# --- the hooks --------------------------------------------------------------------------------------------------
-
-
 def _line() -> str:
     """Return the command of the documented hook."""
     settings = json.loads(_block("PreToolUse", "json"))
@@ -232,9 +226,6 @@ def test_a_hook_before_the_question_keeps_it_from_the_model(at: Place) -> None:
     assert model.questions
 
 
-# --- the budget -------------------------------------------------------------------------------------------------
-
-
 WAITS = {
     "claude": Wish("Bash", {"command": "sleep 600", "description": "wait"}),
     "codex": Wish("exec_command", {"cmd": "sleep 600", "yield_time_ms": 600_000}),
@@ -264,9 +255,6 @@ def test_a_budget_ends_an_agent(name: str, tmp_path: Path, environment: Mapping[
                 printed = ask_opencode(at, model, {}, before=before, code=124)
     assert "the command was stopped: 4 spent, 3 allowed" in printed
     assert model.told == []
-
-
-# --- the skill and the status line ------------------------------------------------------------------------------
 
 
 def _description() -> str:

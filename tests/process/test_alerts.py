@@ -1,4 +1,4 @@
-"""Alerts with real processes: one for many that ask at once, no key for the command, and nothing of our terminal."""
+"""Alerts with real processes: one for many at once, no key for the command, no terminal; and how --debug tells them."""
 
 import os
 import re
@@ -6,17 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.leaks import find_key
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, Spawn, Write, connected
+from support.running import KEY, Call, Run, Serve, Spawn, Write, connected, run_program, started_processes
 from support.scripted import balance, gateway
 from support.stopwatch import Stopwatch
 
@@ -53,37 +54,18 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-# --- one alert --------------------------------------------------------------------------------------------------
-
-
 def test_twenty_at_once_give_one_alert(
     command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox, forks: Forks
 ) -> None:
     """As of several crons; each ends with its own verdict, without a word on standard error."""
     path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
-    processes = [
-        forks.process(
-            [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
-            path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for _ in range(20)
-    ]  # fmt: skip
-    ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
+    arguments = [command, "check", "--min", "50", "-q", "--on-low", str(path)]
+    with started_processes(path.parent, forks) as start:
+        processes = [start(arguments, {**environment, **connected(sandbox)}) for _ in range(20)]
+        ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
     assert ends == [("", "", 3)] * 20
     assert lines(path.with_name("hook.times")) == ["low"]
 
-
-def test_a_ledger_that_cannot_be_made_costs_no_alert(run: Run, recording: None, hook: Hook, sandbox: Sandbox) -> None:
-    """Where nothing can be written, as on a read-only disk."""
-    path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
-    env = {**connected(sandbox), "APIMART_HISTORY": "/proc/nowhere/history.db"}
-    for _ in range(2):
-        ended = run("check", "--min", "50", "-q", "--on-low", str(path), env=env)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (3, "", "")
-    assert lines(path.with_name("hook.times")) == ["low", "low"]
-
-
-# --- no key -----------------------------------------------------------------------------------------------------
 
 PROFILE = f"""
 default_profile = "a"
@@ -102,12 +84,13 @@ min = 50
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check",), ("check", "-p", "b"), ("check", "-p", "c"), ("check", "--all-profiles"),
-        ("check", "--api-key", KEY), ("watch", "--count", "1"), ("watch", "--count", "1", "-p", "c"),
-        ("run", "--", "true"), ("run", "-p", "c", "--", "true"),
+        ("check", "--all-profiles"),
+        ("check", "--api-key", KEY),
+        ("watch", "--count", "1", "-p", "c"),
+        ("run", "--", "true"),
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_the_command_never_sees_the_key(
     run: Run, hook: Hook, sandbox: Sandbox, write_config: Write, arguments: tuple[str, ...]
 ) -> None:
@@ -139,13 +122,9 @@ def test_no_process_on_the_way_to_the_command_is_given_the_key(
     path = hook('#!/bin/sh\ncat > "$0.told"\n')
     trace = tmp_path / "trace"
     watched = [strace, "-f", "-qq", "-v", "-s", "100000", "-e", "trace=execve,execveat", "-o", str(trace)]
-    ended = subprocess.run(
+    ended = run_program(
         [*watched, command, "check", "--min", "50", "-q", "--on-low", f"{path} word"],
         env={**environment, **connected(sandbox), "COPY": f"x{KEY}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
     )
     if ended.returncode != 3:
         pytest.skip(f"strace cannot trace here: {ended.stderr!r}")
@@ -154,9 +133,6 @@ def test_no_process_on_the_way_to_the_command_is_given_the_key(
     assert KEY in own
     assert [line for line in others if str(path) in line and '"APIMART_EVENT=low"' in line]
     assert find_key("\n".join(others), KEY) == []
-
-
-# --- the process ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [("check", "-q"), ("run",)], ids=" ".join)
@@ -191,18 +167,13 @@ def hanging(
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A check whose alert hangs, and the process of the alert."""
     path = hook('#!/bin/sh\ntrap "" TERM INT\necho $$ > "$0.new"; mv "$0.new" "$0.pid"\nsleep 60\n')
-    process = forks.process(
-        [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
-        path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
+    arguments = [command, "check", "--min", "50", "-q", "--on-low", str(path)]
+    with started_processes(path.parent, forks) as start:
+        process = start(arguments, {**environment, **connected(sandbox)})
         wait_until(path.with_name("hook.pid").exists)
         # It runs a moment before apimart knows of it.
         time.sleep(0.5)
         yield process, int(path.with_name("hook.pid").read_text())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +196,7 @@ def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
 
     And it is not taken for something that the command has started.
     """
-    path = hook('#!/bin/sh\nsleep 3\necho done >> "$0.times"\n')
+    path = hook('#!/bin/sh\nsleep 1.5\necho done >> "$0.times"\n')
     bred = path.with_name("bred")
     program = f"{BREEDING.format(kind='orphan')}open({str(bred)!r}, 'w')\ntime.sleep(60)"
     options = ("--min", "5", "--scope", "key", "--interval", "0.3", "--kill-after", "1", "--no-settle")
@@ -239,27 +210,26 @@ def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
     assert lines(path.with_name("hook.times")) == ["done"]
 
 
-def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Run, recording: None, hook: Hook) -> None:
-    """It has ten seconds, and is waited for at the end; what a command left behind that ended by itself goes on."""
+def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(
+    call: Call, monkeypatch: pytest.MonkeyPatch, hook: Hook
+) -> None:
+    """It is waited for at the end; what a command left behind that ended by itself goes on."""
+    monkeypatch.setenv("APIMART_RECORD", "1")
+    monkeypatch.setattr("apimart_cli.readings.alert_command.LONGEST", 0.5)
     path = hook('#!/bin/sh\nsleep 61 & echo $! > "$0.pid"\nwait\n')
     amounts = iter(["4"])
     options = ("--min", "5", "--scope", "key")
+    program = f"{BREEDING.format(kind='orphan')}open('bred', 'w').write(str(bred))"
     with gateway(lambda _path, _key: balance(next(amounts, "9"))) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        assert run("check", *options, "--on-low", "true", env=env).returncode == 3
-        watch = Stopwatch()
-        program = BREEDING.format(kind="orphan")
+        assert call("check", *options, "--on-low", "true", env=env).code == 3
         hooks = ("--no-settle", "--on-recover", str(path))
-        ended = run("run", *options, *hooks, "--", sys.executable, "-c", program, env=env)
-        took = watch.took()
-    assert ended.returncode == 0
-    assert f"{path} (--on-recover) was stopped after 10 seconds" in ended.stderr
-    assert took.seconds >= 10
-    took.assert_within(15)
-    found = re.match(r"pids (\d+) (\d+) \.", ended.stdout)
-    assert found
-    assert is_running(int(found[2]))
-    os.kill(int(found[2]), signal.SIGKILL)
+        ended = call("run", *options, *hooks, "--", sys.executable, "-c", program, env=env)
+    assert ended.code == 0
+    assert f"{path} (--on-recover) was stopped after 0.5 seconds" in ended.stderr
+    bred = int(path.with_name("bred").read_text())
+    assert is_running(bred)
+    os.kill(bred, signal.SIGKILL)
     assert not is_running(int(path.with_name("hook.pid").read_text()))
 
 
@@ -276,3 +246,72 @@ def test_what_goes_wrong_is_told_after_the_table_of_watch(spawn: Spawn, hook: Ho
     assert "Remaining" in table
     assert "no network" not in table
     assert f"{path} (--on-low) failed with exit code 4: no network" in after
+
+
+def _told(call: Call, sandbox: Sandbox, *arguments: str) -> Sequence[str]:
+    """Return what `check --debug` tells of alerts, moments replaced."""
+    ended = call("check", *arguments, "--debug", env={**connected(sandbox), "APIMART_RECORD": "1"})
+    lines = re.findall(r"^apimart: debug: (alert: .*|.*ended with.*)$", ended.stderr, re.MULTILINE)
+    return [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "MOMENT", line) for line in lines]
+
+
+def test_the_first_is_run_and_the_second_was_told_already(call: Call, sandbox: Sandbox) -> None:
+    """With its source and how it ended; then, when it was told, and that nothing tells it again."""
+    low = ("--min", "20", "--on-low", "true")
+    subject = "alert: default/spendable, min 20: "
+    assert _told(call, sandbox, *low) == [
+        f"{subject}low: on_low is run (--on-low)",
+        "default/spendable: true (--on-low) ended with exit code 0",
+    ]
+    assert _told(call, sandbox, *low) == [f"{subject}not run: already told at MOMENT; remind is not set"]
+
+
+def test_a_reminder_is_announced(call: Call, sandbox: Sandbox, write_config: Write) -> None:
+    """What `remind` says, and where the command of the file stands."""
+    path = write_config('remind = "36h"\nmin = 20\non_low = ["true"]\n')
+    first = _told(call, sandbox)
+    assert first[0] == f"alert: default/spendable, min 20: low: on_low is run ({path})"
+    [again] = _told(call, sandbox)
+    assert again.endswith("not run: already told at MOMENT; again after 36h")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault", "reason"),
+    [
+        ("--min 5 --on-low true", None, "min 5: not run: enough is left"),
+        ("--min 20 --on-recover true", None, "min 20: low: not run: on_low is not set"),
+        ("--min-runway 3d --on-low true", None, "min_runway: not run: it is not known how long the balance lasts"),
+        ("--min 5 --on-low true --timeout 1", Fault.SERVER_ERROR, "min 5: not run: the reading failed"),
+    ],
+)
+def test_what_is_not_run_has_a_reason(
+    call: Call, serve: Serve, arguments: str, fault: Fault | None, reason: str
+) -> None:
+    """Whatever that is."""
+    assert _told(call, serve(fault=fault), *arguments.split()) == [f"alert: default/spendable, {reason}"]
+
+
+def test_what_is_not_safe_again_has_a_reason(call: Call) -> None:
+    """Above the threshold, and less than `rearm` times it."""
+    left = ["9"]
+    with gateway(lambda _path, _key: balance(left[0])) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_RECORD": "1"}
+        low = ("check", "--min", "10", "--on-low", "true", "--debug")
+        assert "on_low is run" in call(*low, env=env).stderr
+        left[0] = "11"
+        between = call(*low, env=env)
+    assert between.returncode == 0
+    assert "Z, and not yet enough to have recovered\n" in between.stderr
+
+
+def test_a_command_of_the_file_without_a_threshold_is_told(call: Call, sandbox: Sandbox, write_config: Write) -> None:
+    """Nothing can fall below what is not set."""
+    write_config('on_low = ["true"]\nmax_used = 100\n')
+    assert _told(call, sandbox) == ["alert: default: nothing is run: there is neither min nor min_runway"]
+
+
+def test_run_follows_its_alerts_too(call: Call, sandbox: Sandbox) -> None:
+    """The command is not started, and the alert is run."""
+    ended = call("run", "--min", "20", "--on-low", "true", "--debug", "--", "true", env=connected(sandbox))
+    assert ended.returncode == 125
+    assert "apimart: debug: alert: default/spendable, min 20: low: on_low is run (--on-low)\n" in ended.stderr

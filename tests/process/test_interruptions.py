@@ -9,19 +9,18 @@ import stat
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+import pexpect
 import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import is_running, wait_until
-from support.running import Serve, Spawn, connected
+from support.running import Serve, Spawn, connected, started_processes
 from support.secure import Listener
 from support.stopwatch import seconds_to_end
 
@@ -39,16 +38,8 @@ GRACE = 1.5
 @pytest.fixture
 def start(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program and leave it running: `start("apimart", "balance", env={...})`; it ends with the test."""
-    with ExitStack() as stack:
-
-        def popen(*arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Process:
-            output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            process = forks.process(arguments, {**environment, **(env or {})}, tmp_path, stdin=stdin, **output)
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            return process
-
-        yield popen
+    with started_processes(tmp_path, forks) as start:
+        yield lambda *arguments, env=None, **streams: start(arguments, {**environment, **(env or {})}, **streams)
 
 
 def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
@@ -64,15 +55,7 @@ def is_listening(url: str) -> bool:
         return connection.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
 
 
-# --- Ctrl-C without a terminal ----------------------------------------------------------------------------------
-
-STAGES = [
-    "typer", "apimart_cli.commands.options", "apimart_cli.cli", "apimart_cli.config.precedence", "requests",
-    "rich.console",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("module", STAGES)
+@pytest.mark.parametrize("module", ["typer", "apimart_cli.config.precedence", "requests", "rich.console"])
 def test_ctrl_c_while_the_program_loads(start: Start, command: str, serve: Serve, module: str) -> None:
     """Ctrl-C in the middle of start-up, wherever it is, ends with 130 and no traceback."""
     process = start(sys.executable, "-X", "importtime", command, "balance", env=connected(serve(fault=Fault.TIMEOUT)))
@@ -106,29 +89,20 @@ def test_ctrl_c_before_anything_else_is_loaded(start: Start) -> None:
     assert process.communicate() == ("", "")
 
 
-@pytest.mark.parametrize("arguments", ["balance", "balance --json --scope both", "check --min 5", "check -q --min 5"])
-def test_ctrl_c_while_waiting_for_an_answer(start: Start, arguments: str) -> None:
-    """Ctrl-C while the gateway is silent ends with 130, and nothing is printed: there is no answer and no verdict."""
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [
+        ("balance --json --scope both", signal.SIGINT, 130),
+        ("check --min 5", signal.SIGINT, 130),
+        ("balance", signal.SIGTERM, -signal.SIGTERM),
+    ],
+)
+def test_a_signal_while_waiting_for_an_answer(start: Start, arguments: str, number: int, code: int) -> None:
+    """Nothing is printed: there is no answer and no verdict; SIGTERM ends it by that signal, as any other program."""
     with Listener(wait_for_the_end_of) as gateway:
         process = start("apimart", *arguments.split(), env=where(gateway))
         wait_until(lambda: gateway.connections)
-        assert end(process) == (130, "", "")
-
-
-def test_ctrl_c_while_an_answer_drips(start: Start) -> None:
-    """Ctrl-C between two bytes of an answer is no different."""
-
-    def drip(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
-        while True:
-            connection.sendall(b" ")
-            time.sleep(0.01)
-
-    with Listener(drip) as gateway:
-        process = start("apimart", "balance", env=where(gateway))
-        wait_until(lambda: gateway.connections)
-        assert end(process) == (130, "", "")
+        assert end(process, number) == (code, "", "")
 
 
 def test_ctrl_c_in_the_pause_before_a_retry(start: Start) -> None:
@@ -165,14 +139,6 @@ def bytes_in(pipe: IO[bytes]) -> int:
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
-def test_sigterm_ends_at_once(start: Start) -> None:
-    """SIGTERM while waiting for an answer ends the process by that signal, as any other program."""
-    with Listener(wait_for_the_end_of) as gateway:
-        process = start("apimart", "balance", env=where(gateway))
-        wait_until(lambda: gateway.connections)
-        assert end(process, signal.SIGTERM) == (-signal.SIGTERM, "", "")
-
-
 def where(gateway: Listener) -> dict[str, str]:
     """The variables that point a process at a bare server."""
     return {"APIMART_BASE_URL": f"http://127.0.0.1:{gateway.port}", "APIMART_API_KEY": "sk-test-Zq7Wm3Xc9Vb1"}
@@ -196,14 +162,17 @@ def test_ctrl_c_wipes_the_progress_off_the_screen(spawn: Spawn) -> None:
     assert shown.endswith(b"\r\x1b[2K")
 
 
-# --- the hidden prompt ------------------------------------------------------------------------------------------
+def at_the_prompt(spawn: Spawn, sandbox: Sandbox) -> "pexpect.spawn[bytes]":
+    """Start a command that asks for the key, and wait until it does."""
+    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
+    child.expect_exact("API key: ")
+    assert child.waitnoecho(40)
+    return child
 
 
 def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: Sandbox) -> None:
     """Ctrl-C while a key is typed ends with 130, and the terminal shows again what is typed, on a line of its own."""
-    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(40)
+    child = at_the_prompt(spawn, sandbox)
     child.send("sk-half-typed")
     child.sendintr()
     shown = child.read()
@@ -212,12 +181,10 @@ def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: San
     assert (child.exitstatus, shown) == (130, b"\r\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbox: Sandbox, number: int) -> None:
     """A prompt that is ended from elsewhere restores the terminal and begins a new line, and ends by that signal."""
-    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(40)
+    child = at_the_prompt(spawn, sandbox)
     child.kill(number)
     shown = child.read()
     assert child.getecho()
@@ -227,9 +194,7 @@ def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbo
 
 def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> None:
     """When the key is in, Ctrl-C ends the wait for the answer as ever."""
-    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": serve(fault=Fault.TIMEOUT).url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(40)
+    child = at_the_prompt(spawn, serve(fault=Fault.TIMEOUT))
     child.sendline("sk-test-Zq7Wm3Xc9Vb1")
     wait_until(child.getecho)
     child.sendintr()
@@ -239,15 +204,7 @@ def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> N
     assert b"Traceback" not in shown
 
 
-# --- the sandbox ------------------------------------------------------------------------------------------------
-
-
-def open_sandbox(process: Process) -> str:
-    """Wait until a sandbox without a command serves, and return its address."""
-    return open_with_history(process)[0]
-
-
-def open_with_history(process: Process) -> tuple[str, Path]:
+def open_sandbox(process: Process) -> tuple[str, Path]:
     """Wait until a sandbox without a command serves, and return its address and the folder of its history."""
     assert process.stdout is not None
     address = re.fullmatch(r"export APIMART_BASE_URL=(\S+)\n", process.stdout.readline())
@@ -263,7 +220,7 @@ def open_with_history(process: Process) -> tuple[str, Path]:
 def test_a_signal_ends_the_sandbox(start: Start, number: int, code: int) -> None:
     """A sandbox that serves ends at once on Ctrl-C or SIGTERM: nobody listens any more, and its history is gone."""
     process = start("apimart", "sandbox", "--days", "1")
-    url, folder = open_with_history(process)
+    url, folder = open_sandbox(process)
     assert (folder / "history.db").is_file()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert end(process, number) == (code, "", "")
@@ -271,12 +228,18 @@ def test_a_signal_ends_the_sandbox(start: Start, number: int, code: int) -> None
     assert not folder.exists()
 
 
+def asking(url: str) -> socket.socket:
+    """Ask a sandbox for the balance, and return the connection."""
+    client = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
+    client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer sk-test\r\n\r\n")
+    return client
+
+
 def test_a_waiting_client_does_not_hold_the_sandbox(start: Start) -> None:
     """Ctrl-C ends a sandbox in the middle of an answer, too."""
     process = start("apimart", "sandbox", "--latency", "60")
-    url = open_sandbox(process)
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
-        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer sk-test\r\n\r\n")
+    url, _ = open_sandbox(process)
+    with asking(url):
         assert end(process) == (130, "", "")
     assert not is_listening(url)
 
@@ -294,10 +257,9 @@ def test_an_impatient_user_changes_nothing(start: Start) -> None:
 def test_an_ignored_ctrl_c_stays_ignored(start: Start) -> None:
     """A sandbox in the background of a script, where Ctrl-C is ignored, goes on serving until it is told to end."""
     process = start("bash", "-c", 'trap "" INT; exec apimart sandbox')
-    url = open_sandbox(process)
+    url, _ = open_sandbox(process)
     process.send_signal(signal.SIGINT)
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
-        client.sendall(b"GET /v1/balance HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer sk-test\r\n\r\n")
+    with asking(url) as client:
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     assert process.poll() is None
     assert end(process, signal.SIGTERM) == (-signal.SIGTERM, "", "")
@@ -314,7 +276,7 @@ def started_child(process: Process) -> tuple[int, str]:
     return int(pid), url
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_the_wrapped_command(start: Start, number: int) -> None:
     """A signal that ends the command gives 128 + its number; neither the command nor the sandbox is left."""
     quiet = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL);"
@@ -368,35 +330,29 @@ sys.exit(5)
 """
 
 
-@pytest.mark.parametrize("redirection", ["", "< /dev/null"])
-@pytest.mark.parametrize(("key", "number"), [("\x03", signal.SIGINT), ("\x1c", signal.SIGQUIT)])
-def test_a_key_typed_at_the_terminal_reaches_the_command_once(
-    spawn: Spawn, tmp_path: Path, key: str, number: int, redirection: str
+@pytest.mark.parametrize(
+    ("key", "words", "caught"),
+    [
+        ("\x03", "", [signal.SIGINT]),
+        ("\x1c", "< /dev/null", [signal.SIGQUIT]),
+        # Two equal signals in short order may arrive as one: only one that has left the foreground could tell.
+        ("\x03", "apart < /dev/null", []),
+        ("\x1c", "apart", []),
+    ],
+)
+def test_a_key_typed_at_the_terminal_reaches_the_command_from_there_alone(
+    spawn: Spawn, tmp_path: Path, key: str, words: str, caught: list[signal.Signals]
 ) -> None:
-    r"""Ctrl-C or Ctrl-\ comes to the command from the terminal, and not from us as well; what it does is waited for."""
+    r"""Ctrl-C or Ctrl-\: a command in the foreground gets it once, one that left the foreground gets nothing."""
     (tmp_path / "counting.py").write_text(COUNTING)
-    child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py {redirection}")
+    child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py {words}")
     child.expect_exact("ready")
     child.send(key)
+    if not caught:
+        (tmp_path / "typed").touch()
     shown = child.read()
     child.close()
-    assert f"caught [{number:d}]".encode() in shown
-    assert child.exitstatus == 5
-
-
-@pytest.mark.parametrize("redirection", ["", "< /dev/null"])
-@pytest.mark.parametrize("key", ["\x03", "\x1c"])
-def test_what_the_terminal_sends_is_not_sent_again(spawn: Spawn, tmp_path: Path, key: str, redirection: str) -> None:
-    """A command that left the terminal's foreground gets nothing when a key is typed: the sandbox sends nothing."""
-    # Two equal signals in short order may arrive as one, so that a command in the foreground could not tell.
-    (tmp_path / "counting.py").write_text(COUNTING)
-    child = spawn("bash", "-c", f"exec apimart sandbox -- {sys.executable} counting.py apart {redirection}")
-    child.expect_exact("ready")
-    child.send(key)
-    (tmp_path / "typed").touch()
-    shown = child.read()
-    child.close()
-    assert b"caught []" in shown
+    assert f"caught {[int(number) for number in caught]}".encode() in shown
     assert child.exitstatus == 5
 
 

@@ -1,26 +1,34 @@
-"""`run` and `sandbox` that are stopped, by Ctrl-Z or SIGSTOP: the command is suspended and continued with them."""
+"""`run` and `sandbox` that are stopped, by Ctrl-Z or SIGSTOP: the command is suspended and continued with them.
+
+And around random trees of processes, which are suspended, and gone after a stop, as a whole.
+"""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from apimart_cli.sandbox.scenario import Funds
+from apimart_cli.sandbox.scenario import Funds, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, state, wait_until
 from support.programs import need
-from support.running import Serve, Spawn, connected, started_processes
+from support.running import PLENTY, Serve, Spawn, connected, started_processes
 
 pytestmark = pytest.mark.measured
 
 QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 UNTIL_ENOUGH = """
 import time
 while not os.path.exists("enough"):
@@ -61,7 +69,7 @@ def test_stopped_and_continued_it_hands_on_the_status_of_its_command(
     process = start("import os, sys\nprint('up', flush=True)" + UNTIL_ENOUGH, *around)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
-    for _ in range(6):
+    for _ in range(4):
         process.send_signal(signal.SIGSTOP)
         wait_until(are_stopped(process.pid))
         time.sleep(0.15)  # longer than one wait for signals
@@ -78,7 +86,7 @@ def test_while_it_is_stopped_so_is_all_that_the_command_has_started(start: Start
     """Wherever that went; with a SIGSTOP that only the guard gets. All of it goes on with the guard."""
     process = start(BREEDING.format(kind=kind) + UNTIL_ENOUGH)
     command, bred = pids(process)
-    for _ in range(3):
+    for _ in range(2):
         process.send_signal(signal.SIGSTOP)
         wait_until(are_stopped(process.pid, command, bred))
         process.send_signal(signal.SIGCONT)
@@ -105,8 +113,7 @@ def test_what_was_stopped_before_stays_stopped(start: Start, tmp_path: Path) -> 
     os.kill(bred, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "ignoring"), [("child", ""), ("group", DEAF), ("session", DEAF), ("orphan", "")])
 def test_killed_while_it_is_stopped_it_leaves_nothing_behind(start: Start, kind: str, ignoring: str) -> None:
     """What is suspended is ended as it is otherwise."""
     process = start(f"import signal\n{ignoring}" + BREEDING.format(kind=kind) + "time.sleep(60)")
@@ -152,13 +159,7 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
     assert process.wait(60) == 124
 
 
-@pytest.mark.parametrize(
-    ("shell", "resume", "around"),
-    [
-        ("bash", "fg", ""), ("bash", "bg", "apimart sandbox -- "), ("zsh", "fg", "apimart sandbox -- "),
-        ("zsh", "bg", ""),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("shell", "resume", "around"), [("bash", "bg", "apimart sandbox -- "), ("zsh", "fg", "")])
 def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     spawn: Spawn, sandbox: Sandbox, tmp_path: Path, shell: str, resume: str, around: str
 ) -> None:
@@ -171,17 +172,12 @@ def test_ctrl_z_suspends_what_has_a_session_of_its_own(
     terminal.sendline(f"{around}apimart run {' '.join(QUICK)} -- {sys.executable} {tmp_path}/job.py")
     terminal.expect(rb"pids (\d+) (\d+) \.\r\n")
     both = [int(number) for number in terminal.match.groups()]
-    for _ in range(2):
+    for word in ("fg", resume):
         terminal.send("\x1a")
         terminal.expect_exact("ready> ")
         wait_until(are_stopped(*both))
-        terminal.sendline("fg")
+        terminal.sendline(word)
         wait_until(none_is_stopped(*both))
-    terminal.send("\x1a")
-    terminal.expect_exact("ready> ")
-    wait_until(are_stopped(*both))
-    terminal.sendline(resume)
-    wait_until(none_is_stopped(*both))
     if resume == "bg":
         terminal.expect_exact("ready> ")
         # Before it ends: zsh knows nothing of a job that has ended.
@@ -203,7 +199,7 @@ def test_a_sigstop_from_elsewhere_at_a_terminal_is_over_with_one_sigcont(
     terminal = spawn("bash", "-c", line, env=connected(sandbox))
     terminal.expect(rb"pids (\d+) (\d+) \.\r\n")
     both = [int(number) for number in terminal.match.groups()]
-    for _ in range(5):
+    for _ in range(3):
         os.kill(terminal.pid, signal.SIGSTOP)
         wait_until(are_stopped(terminal.pid, *both))
         os.kill(terminal.pid, signal.SIGCONT)
@@ -213,3 +209,80 @@ def test_a_sigstop_from_elsewhere_at_a_terminal_is_over_with_one_sigcont(
     terminal.close()
     assert terminal.exitstatus == 7
     os.kill(both[1], signal.SIGKILL)
+
+
+GROWING = """
+import os, signal, sys, time
+
+def grow(trees, write):
+    for kind, is_deaf, children in trees:
+        if os.fork():
+            if kind == "orphan":
+                os.wait()
+            continue
+        if kind == "group":
+            os.setpgid(0, 0)
+        if kind in ("session", "orphan"):
+            os.setsid()
+        if kind == "orphan" and os.fork():
+            os._exit(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if is_deaf else signal.SIG_DFL)
+        grow(children, write)
+        os.write(write, f"{os.getpid()}\\n".encode())
+        while True:
+            time.sleep(60)
+
+grow(eval(sys.argv[1]), os.open("pids", os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+os.write(os.open("pids", os.O_WRONLY | os.O_APPEND), f"{os.getpid()}\\n".encode())
+time.sleep(600)
+"""
+
+Tree = tuple[str, bool, Sequence[Any]]
+leaves = st.tuples(st.sampled_from(KINDS), st.booleans(), st.just(()))
+trees = st.recursive(
+    leaves, lambda inner: st.tuples(st.sampled_from(KINDS), st.booleans(), st.lists(inner, max_size=3)), max_leaves=6
+)
+
+
+def size(grown: Sequence[Tree]) -> int:
+    """How many processes there are."""
+    return sum(1 + size(children) for _, _, children in grown)
+
+
+@hypothesis.settings(
+    max_examples=5, phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck)
+)
+@given(st.lists(trees, min_size=1, max_size=3))
+def test_a_tree_is_suspended_and_ends_as_a_whole(
+    command: str, environment: Mapping[str, str], tmp_path: Path, forks: Forks, grown: Sequence[Tree]
+) -> None:
+    """Whatever left its group or session, lost its parent, or is deaf to SIGTERM."""
+    noted = tmp_path / "pids"
+    noted.unlink(missing_ok=True)
+    with Sandbox(Scenario(key=PLENTY)).serving() as gateway:
+        options = ("--max-spend", "3", "--no-settle", "--interval", "0.2", "--kill-after", "0.3")
+        process = forks.process(
+            [command, "run", *options, "--", sys.executable, "-c", GROWING, repr(grown)],
+            {**environment, **connected(gateway)},
+            tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        numbers: list[int] = []
+        try:
+            wait_until(lambda: noted.exists() and len(noted.read_text().split()) == size(grown) + 1)
+            numbers = [int(word) for word in noted.read_text().split()]
+            process.send_signal(signal.SIGSTOP)
+            wait_until(lambda: [state(number) for number in numbers] == ["T"] * len(numbers))
+            process.send_signal(signal.SIGCONT)
+            wait_until(lambda: "T" not in [state(number) for number in numbers])
+            gateway.scenario = gateway.scenario._replace(burn=Decimal(100))
+            assert process.wait(60) == 124
+            wait_until(lambda: not any(map(is_running, numbers)))
+        finally:
+            process.kill()
+            process.wait()
+            for number in numbers:
+                if is_running(number):
+                    os.kill(number, signal.SIGKILL)
