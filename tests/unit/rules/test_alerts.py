@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apimart_cli.errors import AuthError, PaymentRequiredError, UnavailableError
+from apimart_cli.errors import AuthError, PaymentRequiredError
 from apimart_cli.output.json import render_document
 from apimart_cli.readings.alert_command import document, variables
 from apimart_cli.rules.alerts import Alarm, Alert, Standing, each_threshold, question_of, standing_of, step
@@ -22,6 +22,8 @@ from support.readings import failed, reading
 D = Decimal
 REARM = D("1.2")
 MIN_5 = Thresholds(min=D(5))
+THREE_DAYS = Thresholds(min_runway=timedelta(days=3))
+NO_ACCOUNT = failed(AuthError("no"), scope=Scope.ACCOUNT)
 LOW, RECOVERED = AlertEvent.LOW, AlertEvent.RECOVERED
 
 
@@ -31,62 +33,44 @@ def lasting(days: str, remain: str = "10") -> Reading:
     return reading(remain)._replace(forecast=forecast)
 
 
-# --- one reading ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("remain", "is_low", "is_safe"),
-    [("0", True, False), ("-1", True, False), ("4.999999999999999999999999", True, False), ("5", False, False),
-     ("5.999999999999999999999999", False, False), ("6", False, True), ("6.0", False, True), (None, False, True)],
-)  # fmt: skip
-def test_a_balance_is_low_below_min_and_safe_from_rearm_on(remain: str | None, is_low: bool, is_safe: bool) -> None:
-    """Both bounds are exact; between them is neither. What is unlimited is safe."""
-    standing = standing_of(reading(remain), MIN_5, REARM)
-    assert standing is not None
-    assert (standing.is_low, standing.is_safe) == (is_low, is_safe)
-
-
-@pytest.mark.parametrize(
-    ("days", "is_low", "is_safe"),
-    [("2.99", True, False), ("3", False, False), ("3.59", False, False), ("3.6", False, True)],
+    ("found", "threshold", "said"),
+    [
+        (reading("4.999999999999999999999999"), MIN_5, (True, False)),
+        (reading("5"), MIN_5, (False, False)),
+        (reading("5.999999999999999999999999"), MIN_5, (False, False)),
+        (reading("6"), MIN_5, (False, True)),
+        (reading(None), MIN_5, (False, True)),
+        (lasting("2.99"), THREE_DAYS, (True, False)),
+        (lasting("3"), THREE_DAYS, (False, False)),
+        (lasting("3.59"), THREE_DAYS, (False, False)),
+        (lasting("3.6"), THREE_DAYS, (False, True)),
+        (failed(PaymentRequiredError("pay")), MIN_5, (True, False)),
+        (failed(AuthError("no")), MIN_5, None),
+        # Too little history.
+        (reading("10"), THREE_DAYS, None),
+        # One part is enough to be low, and both are needed to be safe.
+        (spendable(reading("3"), NO_ACCOUNT), MIN_5, (True, False)),
+        (spendable(reading("10"), NO_ACCOUNT), MIN_5, None),
+    ],
 )
-def test_a_runway_is_held_to_its_own_threshold(days: str, is_low: bool, is_safe: bool) -> None:
-    """By the low end of its forecast, as `check` does it."""
-    standing = standing_of(lasting(days), Thresholds(min_runway=timedelta(days=3)), REARM)
-    assert standing is not None
-    assert (standing.is_low, standing.is_safe) == (is_low, is_safe)
-
-
-@pytest.mark.parametrize("error", [AuthError("no"), UnavailableError("no")])
-def test_a_failed_reading_says_nothing(error: AuthError) -> None:
-    """It is neither low nor enough."""
-    assert standing_of(failed(error), MIN_5, REARM) is None
-
-
-def test_a_runway_that_nobody_can_tell_says_nothing() -> None:
-    """Too little history is no alert."""
-    assert standing_of(reading("10"), Thresholds(min_runway=timedelta(days=3)), REARM) is None
-
-
-def test_http_402_is_low() -> None:
-    """What is left is not known then."""
-    assert standing_of(failed(PaymentRequiredError("pay")), MIN_5, REARM) == Standing(is_low=True, is_safe=False)
-
-
-def test_what_can_be_spent_is_low_as_soon_as_a_part_is() -> None:
-    """Whatever became of the other part; and it is not safe before both are known."""
-    account = failed(AuthError("no"), scope=Scope.ACCOUNT)
-    for remain, told in (("3", Standing(is_low=True, is_safe=False)), ("10", None)):
-        assert standing_of(spendable(reading(remain), account), MIN_5, REARM) == told
+def test_it_is_low_below_the_threshold_and_safe_from_rearm_on(
+    found: Reading, threshold: Thresholds, said: tuple[bool, bool] | None
+) -> None:
+    """Both bounds are exact; between them is neither; what is not known says nothing."""
+    standing = standing_of(found, threshold, REARM)
+    assert (None if standing is None else (standing.is_low, standing.is_safe)) == said
 
 
 def test_the_total_is_that_of_all_limited_parts() -> None:
-    """A charge moves nothing of it; a part without a limit has none."""
-    account = reading("100", "7", scope=Scope.ACCOUNT)
-    for key, other, total in (("10", account, "119"), ("10", reading(None, scope=Scope.ACCOUNT), "12")):
-        standing = standing_of(spendable(reading(key, "2"), other), MIN_5, REARM)
+    """A charge moves nothing of it; a part without a limit has none; with a part that is not known there is none."""
+    key, account = reading("3", "2"), reading("100", "7", scope=Scope.ACCOUNT)
+    unlimited = reading(None, scope=Scope.ACCOUNT)
+    for other, total in ((account, D("112")), (unlimited, D("5")), (NO_ACCOUNT, None)):
+        standing = standing_of(spendable(key, other), MIN_5, REARM)
         assert standing is not None
-        assert standing.total == D(total)
+        assert standing.total == total
+    assert standing_of(failed(PaymentRequiredError("pay")), MIN_5, REARM) == Standing(is_low=True, is_safe=False)
 
 
 def test_another_threshold_is_another_question() -> None:
@@ -108,7 +92,7 @@ def test_another_threshold_is_another_question() -> None:
 def test_each_threshold_is_asked_by_itself() -> None:
     """How much was used is no balance that falls."""
     limits = Thresholds(D(5), D(9), timedelta(days=3))
-    assert list(each_threshold(limits)) == [MIN_5, Thresholds(min_runway=timedelta(days=3))]
+    assert list(each_threshold(limits)) == [MIN_5, THREE_DAYS]
     assert list(each_threshold(Thresholds(max_used=D(9)))) == []
 
 
@@ -122,9 +106,6 @@ def test_the_largest_numbers_are_compared_exactly() -> None:
     last = standing_of(lasting("99999"), Thresholds(min_runway=timedelta(days=3650)), D(digits))
     assert last is not None
     assert not last.is_safe
-
-
-# --- a row of readings, against a plain model --------------------------------------------------------------------
 
 
 class Move(NamedTuple):
@@ -187,13 +168,6 @@ MOVES = st.builds(
 def test_a_row_of_readings_is_told_as_the_model_tells_it(moves: list[Move], remind: float | None, start: int) -> None:
     """Whatever is spent, topped up and waited: each event comes at the same look."""
     assert played(moves, remind=remind, start=start) == modelled(moves, remind=remind, start=start)
-
-
-@given(st.lists(MOVES, max_size=40))
-def test_low_and_recovered_take_turns_without_top_ups_and_reminders(moves: list[Move]) -> None:
-    """The first that is told is low, and nothing is told twice in a row."""
-    told = [event for event in played([move._replace(topped_up=0) for move in moves]) if event is not None]
-    assert told == [LOW, RECOVERED][: len(told)]
 
 
 @pytest.mark.parametrize(
@@ -259,9 +233,6 @@ def test_a_reminder_comes_after_its_time_or_when_the_clock_was_put_back(now: flo
     assert alarm == Alarm(now if told else 100.0, D(9))
 
 
-# --- what the command is told -----------------------------------------------------------------------------------
-
-
 def test_the_command_is_told_in_variables_and_in_json() -> None:
     """Amounts with every digit; what is not known is empty, or null."""
     low = reading("4.10", profile="work", unit="USD", key_id="d995c5dc5253", host="api.apimart.ai")
@@ -284,19 +255,18 @@ def test_a_runway_is_told_in_days() -> None:
     told = variables(alert)
     assert [told[f"APIMART_{name}"] for name in ("THRESHOLD", "DAYS_LEFT", "DAYS_LEFT_LOW")] == ["1.5d", "2.56", "1.56"]
     assert '"threshold":1.5,"threshold_name":"min_runway_days"' in document(alert)
-    assert variables(alert._replace(threshold=Thresholds(min_runway=timedelta(days=30))))["APIMART_THRESHOLD"] == "30d"
+    assert variables(alert._replace(threshold=THREE_DAYS))["APIMART_THRESHOLD"] == "3d"
 
 
-@pytest.mark.parametrize(
-    ("told_of", "remain", "shown"),
-    [(reading(None), "unlimited", '"remain":null,"unlimited_quota":true'),
-     (failed(PaymentRequiredError("pay")), "", '"remain":null,"unlimited_quota":null')],
-)  # fmt: skip
-def test_what_has_no_number_is_told_as_such(told_of: Reading, remain: str, shown: str) -> None:
+def test_what_has_no_number_is_told_as_such() -> None:
     """Unlimited is a word; what HTTP 402 leaves unknown is empty."""
-    alert = Alert(RECOVERED, told_of, MIN_5)
-    assert variables(alert)["APIMART_REMAIN"] == remain
-    assert shown in document(alert)
+    for told_of, remain, shown in (
+        (reading(None), "unlimited", '"remain":null,"unlimited_quota":true'),
+        (failed(PaymentRequiredError("pay")), "", '"remain":null,"unlimited_quota":null'),
+    ):
+        alert = Alert(RECOVERED, told_of, MIN_5)
+        assert variables(alert)["APIMART_REMAIN"] == remain
+        assert shown in document(alert)
 
 
 def test_texts_are_one_short_line_without_a_key() -> None:

