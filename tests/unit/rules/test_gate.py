@@ -1,5 +1,6 @@
 """The gate: readings and thresholds in, one verdict out. The only place that decides whether `check` may exit 0."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -89,27 +90,21 @@ def test_a_balance_passes_only_when_its_numbers_prove_every_threshold(
     assert judge([(subject, required)]) == verdict_on(subject, required, outcome, code)
 
 
-@pytest.mark.parametrize(
-    ("remain", "used", "min", "max_used", "outcome", "code"),
-    [
-        (None, "0", "5", None, UNLIMITED, 7),
-        (None, "2", None, "2", UNLIMITED, 7),
-        (None, "3", "5", "2", BELOW, 3),
-        ("5", "0", "5", None, PASS, 0),
-    ],
-)
-def test_an_unlimited_quota_can_be_refused(
-    remain: str | None, used: str, min: str | None, max_used: str | None, outcome: Outcome, code: int
-) -> None:
+def test_an_unlimited_quota_can_be_refused() -> None:
     """With `--on-unlimited fail`, whatever the thresholds; below comes first; a limited key is left alone."""
-    subject, required = reading(remain, used), limits(min, max_used)
-    assert judge_reading(subject, required, unlimited_passes=False) is outcome
-    assert judge([(subject, required)], unlimited_passes=False) == verdict_on(subject, required, outcome, code)
+    for subject, required, outcome, code in (
+        (reading(None, "0"), limits("5"), UNLIMITED, 7),
+        (reading(None, "2"), limits(None, "2"), UNLIMITED, 7),
+        (reading(None, "3"), limits("5", "2"), BELOW, 3),
+        (reading("5", "0"), limits("5"), PASS, 0),
+    ):
+        assert judge_reading(subject, required, unlimited_passes=False) is outcome
+        assert judge([(subject, required)], unlimited_passes=False) == verdict_on(subject, required, outcome, code)
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "required", "outcome"),
-    [
+def test_refusing_unlimited_quotas_is_about_the_key() -> None:
+    """Of what can be spent: whatever the account has, unless that is below a threshold."""
+    for key, account, required, outcome in (
         (reading(None), reading("10"), limits("5"), UNLIMITED),
         (reading(None), reading(None), limits("5"), UNLIMITED),
         (reading(None), reading("4"), limits("5"), BELOW),
@@ -118,32 +113,22 @@ def test_an_unlimited_quota_can_be_refused(
         (reading(None), reading("10"), Thresholds(min_runway=DAYS), UNLIMITED),
         (reading("10"), reading(None), limits("5"), PASS),
         (failed(AUTH), reading(None), limits("5"), ERROR),
-    ],
-)
-def test_refusing_unlimited_quotas_is_about_the_key(
-    key: Reading, account: Reading, required: Thresholds, outcome: Outcome
-) -> None:
-    """Of what can be spent: whatever the account has, unless that is below a threshold."""
-    subject = spendable(key, account._replace(scope=Scope.ACCOUNT))
-    assert judge_reading(subject, required, unlimited_passes=False) is outcome
-    # Silence of the account is not forgiven then: there is nothing that the answer could change.
-    if outcome is UNLIMITED:
-        verdict = judge([(subject, required)], unlimited_passes=False, fail_open=True, no_forecast_passes=True)
-        assert verdict.exit_code is ExitCode.UNLIMITED
+    ):
+        subject = spendable(key, account._replace(scope=Scope.ACCOUNT))
+        assert judge_reading(subject, required, unlimited_passes=False) is outcome
+        # Silence of the account is not forgiven then: there is nothing that the answer could change.
+        if outcome is UNLIMITED:
+            verdict = judge([(subject, required)], unlimited_passes=False, fail_open=True, no_forecast_passes=True)
+            assert verdict.exit_code is ExitCode.UNLIMITED
 
 
-@pytest.mark.parametrize(("error", "outcome", "code"), [
-    (PAYMENT, BELOW, 3), (AUTH, ERROR, 4), (UNAVAILABLE, ERROR, 5), (BAD, ERROR, 6), (UsageError("usage"), ERROR, 2),
-    (ApimartError("a bug"), ERROR, 1),
-])  # fmt: skip
-@pytest.mark.parametrize("unlimited_passes", [True, False])
-def test_a_failed_reading_never_passes(
-    error: ApimartError, outcome: Outcome, code: int, unlimited_passes: bool
-) -> None:
+def test_a_failed_reading_never_passes() -> None:
     """No balance, no pass; an account that cannot pay is below every threshold."""
-    subject, required = failed(error), limits("0")
-    verdict = judge([(subject, required)], unlimited_passes=unlimited_passes)
-    assert verdict == verdict_on(subject, required, outcome, code)
+    errors = {PAYMENT: 3, AUTH: 4, UNAVAILABLE: 5, BAD: 6, UsageError("usage"): 2, ApimartError("a bug"): 1}
+    for (error, code), unlimited_passes in itertools.product(errors.items(), (True, False)):
+        subject, required = failed(error), limits("0")
+        verdict = judge([(subject, required)], unlimited_passes=unlimited_passes)
+        assert verdict == verdict_on(subject, required, BELOW if error is PAYMENT else ERROR, code)
 
 
 _GOOD, _LOW, _FREE = reading("10"), reading("1"), reading(None)
@@ -181,11 +166,11 @@ def test_several_readings_give_the_worst_verdict(
 
 
 def test_each_reading_is_held_to_its_own_thresholds() -> None:
-    """Profiles differ in what they require."""
+    """Profiles differ in what they require; they may come from an iterator, which is read once."""
     small, large = reading("1"), reading("10")
     assert judge([(small, limits("1")), (large, limits("10"))]).exit_code is ExitCode.OK
-    verdict = judge([(small, limits("10")), (large, limits("1"))])
-    assert [each.outcome for each in verdict.judged] == [BELOW, PASS]
+    verdict = judge(iter([(small, limits("10")), (large, limits("1"))]))
+    assert [(each.reading, each.outcome) for each in verdict.judged] == [(small, BELOW), (large, PASS)]
 
 
 @pytest.mark.parametrize(
@@ -223,12 +208,6 @@ def test_nothing_to_judge_is_an_error(required: list[Thresholds]) -> None:
         assert caught.value.hint == "give --min, --max-used, --min-runway or --max-spent"
 
 
-def test_readings_are_judged_once_each_as_they_come() -> None:
-    """They may come from an iterator, which is read once."""
-    verdict = judge(iter(alike([_GOOD, _LOW], limits("5"))))
-    assert [(each.reading, each.outcome) for each in verdict.judged] == [(_GOOD, PASS), (_LOW, BELOW)]
-
-
 @pytest.mark.parametrize("fail_open", [True, False])
 @pytest.mark.parametrize("others", [[], [_GOOD], [failed(UNAVAILABLE)]])
 def test_a_reading_that_is_neither_balance_nor_error_cannot_pass(others: list[Reading], fail_open: bool) -> None:
@@ -238,13 +217,11 @@ def test_a_reading_that_is_neither_balance_nor_error_cannot_pass(others: list[Re
         judge(alike([*others, lost], limits("0")), fail_open=fail_open)
 
 
-@pytest.mark.parametrize("not_a_number", ["NaN", "sNaN"])
-def test_an_amount_that_is_not_a_number_cannot_pass(not_a_number: str) -> None:
+def test_an_amount_that_is_not_a_number_cannot_pass() -> None:
     """The parser lets no NaN through; if it did, the comparison itself would fail."""
-    with pytest.raises(ArithmeticError):
-        judge([(reading(not_a_number), limits("0"))])
-    with pytest.raises(ArithmeticError):
-        judge([(reading("1", not_a_number), limits(max_used="0"))])
+    for odd, required in itertools.product(("NaN", "sNaN"), (limits("0"), limits(max_used="0"))):
+        with pytest.raises(ArithmeticError):
+            judge([(reading(odd, odd), required)])
 
 
 def test_a_threshold_of_zero_is_a_threshold() -> None:
@@ -325,21 +302,17 @@ def test_the_low_end_of_the_forecast_must_be_long_enough(subject: Reading, outco
     assert lenient is (PASS if outcome is NO_FORECAST else outcome)
 
 
-@pytest.mark.parametrize(
-    ("subject", "min", "max_used", "outcome"),
-    [
-        (lasting("5"), "10", "0", PASS),
-        (lasting("5"), "10.01", None, BELOW),
-        (lasting("1"), "10", None, BELOW),
-        (lasting("5"), None, "-1", BELOW),
-        (_with(None), "10.01", None, BELOW),
-        (_with(None), "10", None, NO_FORECAST),
-    ],
-)
-def test_every_threshold_must_be_met(subject: Reading, min: str, max_used: str, outcome: Outcome) -> None:
+def test_every_threshold_must_be_met() -> None:
     """A forecast makes no pass of what is below, and turns a pass into a fail where it was asked for."""
-    required = limits(min, max_used)._replace(min_runway=DAYS)
-    assert judge_reading(subject, required) is outcome
+    for subject, amounts, outcome in (
+        (lasting("5"), limits("10", "0"), PASS),
+        (lasting("5"), limits("10.01"), BELOW),
+        (lasting("1"), limits("10"), BELOW),
+        (lasting("5"), limits(None, "-1"), BELOW),
+        (_with(None), limits("10.01"), BELOW),
+        (_with(None), limits("10"), NO_FORECAST),
+    ):
+        assert judge_reading(subject, amounts._replace(min_runway=DAYS)) is outcome
 
 
 def test_the_runway_of_what_failed_or_is_unlimited() -> None:
@@ -350,29 +323,23 @@ def test_the_runway_of_what_failed_or_is_unlimited() -> None:
     assert judge_reading(reading(None), required, unlimited_passes=False) is UNLIMITED
 
 
-@pytest.mark.parametrize(
-    ("readings", "fail_open", "outcome", "code"),
-    [
+def test_a_missing_forecast_comes_after_every_failure() -> None:
+    """Below, unlimited, a failure, no forecast, a pass; `--fail-open` forgives the gateway, not the history."""
+    for readings, fail_open, outcome, code in (
         ([_with(None), lasting("1")], False, BELOW, 3),
         ([_with(None), reading(None)], False, UNLIMITED, 7),
         ([_with(None), failed(AUTH)], False, ERROR, 4),
         ([failed(UNAVAILABLE), _with(None)], True, NO_FORECAST, 8),
         ([failed(UNAVAILABLE), lasting("3")], True, ERROR, 0),
         ([lasting("3"), _with(None)], False, NO_FORECAST, 8),
-        ([lasting("3"), lasting("3")], False, PASS, 0),
-    ],
-)
-def test_a_missing_forecast_comes_after_every_failure(
-    readings: list[Reading], fail_open: bool, outcome: Outcome, code: int
-) -> None:
-    """Below, unlimited, a failure, no forecast, a pass; `--fail-open` forgives the gateway, not the history."""
-    verdict = judge(alike(readings, Thresholds(min_runway=DAYS)), unlimited_passes=False, fail_open=fail_open)
-    assert (verdict.outcome, verdict.exit_code) == (outcome, ExitCode(code))
+    ):
+        verdict = judge(alike(readings, Thresholds(min_runway=DAYS)), unlimited_passes=False, fail_open=fail_open)
+        assert (verdict.outcome, verdict.exit_code) == (outcome, ExitCode(code))
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "outcome"),
-    [
+def test_what_can_be_spent_lasts_only_where_both_last() -> None:
+    """The key and its account, each by its own forecast; one that does not last is enough to tell."""
+    for key, account, outcome in (
         (lasting("3"), lasting("3"), PASS),
         (lasting("3"), lasting("1"), BELOW),
         (lasting("1"), _with(None), BELOW),
@@ -382,9 +349,6 @@ def test_a_missing_forecast_comes_after_every_failure(
         (reading(None), reading(None), PASS),
         (lasting("3"), failed(UNAVAILABLE), ERROR),
         (failed(UNAVAILABLE), lasting("1"), BELOW),
-    ],
-)
-def test_what_can_be_spent_lasts_only_where_both_last(key: Reading, account: Reading, outcome: Outcome) -> None:
-    """The key and its account, each by its own forecast; one that does not last is enough to tell."""
-    subject = spendable(key, account._replace(scope=Scope.ACCOUNT))
-    assert judge_reading(subject, Thresholds(min_runway=DAYS)) is outcome
+    ):
+        subject = spendable(key, account._replace(scope=Scope.ACCOUNT))
+        assert judge_reading(subject, Thresholds(min_runway=DAYS)) is outcome

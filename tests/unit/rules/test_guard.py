@@ -181,9 +181,9 @@ def test_the_first_look_that_tells_nothing_is_told_once() -> None:
     assert took == [False, True, False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("watching", "looks", "until"),
-    [
+def test_blind_it_takes_spending_to_go_on() -> None:
+    """It stops when at the last rate nothing is left, or when it was blind for too long."""
+    for watching, looks, until in (
         # 1 a second, 2 spent of 10 when it was last seen: the rest lasts 8 seconds.
         (guard(max_spend="10"), [seen(0, "1"), seen(2, "3"), blind(4)], 10),
         (guard(min="5"), [seen(0, "1", "15"), seen(2, "3", "13"), blind(4)], 10),
@@ -195,12 +195,9 @@ def test_the_first_look_that_tells_nothing_is_told_once() -> None:
         (guard(max_spend="10", max_blind=600), [seen(0, "1"), blind(30), blind(60)], 630),
         (guard(max_spend="3", max_blind=250), [seen(0, "1"), blind(2, retry_after=301)], 252),
         (guard(max_spend="3"), [seen(0, "1"), seen(2, "2"), blind(4, retry_after=300)], 6),
-    ],
-)
-def test_blind_it_takes_spending_to_go_on(watching: Guard, looks: Sequence[Look], until: float) -> None:
-    """It stops when at the last rate nothing is left, or when it was blind for too long."""
-    after(watching, *looks)
-    assert (watching.stop(until - 0.001), watching.stop(until)) == (None, StoppedBy.BLIND)
+    ):
+        after(watching, *looks)
+        assert (watching.stop(until - 0.001), watching.stop(until)) == (None, StoppedBy.BLIND)
 
 
 def test_blind_it_goes_on_where_nothing_runs_out() -> None:
