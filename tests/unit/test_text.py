@@ -11,10 +11,10 @@ from apimart_cli.text import QUOTE_LIMIT, quote, visible, without_commands
 @pytest.mark.parametrize("text", [
     "", "plain words, 10.5 left", "ÄÖÜ ß é ñ 你好 日本 🙂", "[red]markup[/red]", "a # b ## c #1",
     "a:b and [fe80::1]:443", "desk-top and sk-abc", "/home/me/task-runner/disk-usage/key.txt",
-    "a desk-top-publishing-program",
+    "a desk-top-publishing-program", "\u4eba\u3005", "\u0915\u093e", "\u02b0",
 ])  # fmt: skip
 def test_ordinary_text_is_left_alone(text: str) -> None:
-    """Letters of any script, markup and punctuation are shown as they are."""
+    """Letters of any script, with marks that have a place of their own, markup and punctuation."""
     assert visible(text) == text
 
 
@@ -25,17 +25,12 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     ("\u2028", "\\u2028"), ("\u2029", "\\u2029"), ("\u202e", "\\u202e"), ("\u2066", "\\u2066"), ("\ufeff", "\\ufeff"),
     ("\ud800", "\\ud800"), ("\ue000", "\\ue000"), ("\u0378", "\\u0378"), ("e\u0301", "e\\u0301"), ("\u20dd", "\\u20dd"),
     ("\u115f\u1160\u2800\u3164\uffa0", "\\u115f\\u1160\\u2800\\u3164\\uffa0"),
-    ("\U000e0041", "\\U000e0041"),
+    ("\x9f\u0378\uffff\U000e0001", "\\x9f\\u0378\\uffff\\U000e0001"),
+    ("a\xa0b\u2003c\u3000d\u1680e", "a b c d e"),
 ])  # fmt: skip
 def test_characters_that_do_not_show_are_written_as_escapes(text: str, shown: str) -> None:
-    """Controls, bidi and zero-width characters, surrogates, combining marks and blank letters become escapes."""
+    """In two, four or eight digits, the fewest that do. A space that differs only in width is a plain one."""
     assert visible(text) == shown
-
-
-@pytest.mark.parametrize("space", ["\xa0", "\u2003", "\u3000", "\u1680"])
-def test_every_wide_space_is_a_plain_one(space: str) -> None:
-    """Spaces that differ from the usual one only in width are written as the usual one."""
-    assert visible(f"a{space}b") == "a b"
 
 
 @pytest.mark.parametrize(("text", "shown"), [
@@ -57,12 +52,8 @@ def test_json_holds_no_command_and_says_the_same(text: str) -> None:
     written = without_commands(encoded)
     assert json.loads(written) == {"a": text}
     assert not re.search(r"##\w*\[|(?<!\S)::", written)
-
-
-@pytest.mark.parametrize("text", ["plain", "2001:db8::1", "C++ ## heading", "a::b"])
-def test_json_without_a_command_is_as_it_was(text: str) -> None:
-    """Hosts above all."""
-    assert without_commands(json.dumps([text])) == json.dumps([text])
+    for harmless in ("plain", "2001:db8::1", "C++ ## heading", "a::b"):
+        assert without_commands(json.dumps([harmless])) == json.dumps([harmless])
 
 
 @pytest.mark.parametrize(("text", "shown"), [
@@ -77,44 +68,30 @@ def test_whatever_looks_like_a_key_is_masked(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
-def test_a_quote_keeps_its_limit_exactly() -> None:
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("x" * 200, QUOTE_LIMIT, "x" * 200),
+        ("x" * 201, QUOTE_LIMIT, "x" * 197 + "..."),
+        ("x" * 10_000_000, QUOTE_LIMIT, "x" * 197 + "..."),
+        ("x" * 41, 40, "x" * 37 + "..."),
+        ("x" * 40, 40, "x" * 40),
+        # Escapes lengthen a text; what is shown is never longer than the limit.
+        ("\u202e" * 40, QUOTE_LIMIT, ("\\u202e" * 40)[:197] + "..."),
+        ("\u202e" * 2, 12, "\\u202e\\u202e"),
+        # White space around a message is not part of it.
+        (" \r\n  not found \n\n", QUOTE_LIMIT, "not found"),
+        (" " * 500 + "far behind", QUOTE_LIMIT, "far behind"),
+    ],
+)
+def test_a_quote_keeps_its_limit_exactly(text: str, limit: int, shown: str) -> None:
     """Foreign text of just the limit is whole; one character more is cut, and the cut is marked."""
     assert QUOTE_LIMIT == 200
-    assert quote("x" * 200) == "x" * 200
-    assert quote("x" * 201) == "x" * 197 + "..."
-    assert quote("x" * 10_000_000) == "x" * 197 + "..."
-
-
-def test_a_quote_counts_escapes_as_they_are_shown() -> None:
-    """Escapes lengthen a text; what is shown is never longer than the limit."""
-    assert quote("\u202e" * 40) == ("\\u202e" * 40)[:197] + "..."
-    assert quote("\u202e" * 2, limit=12) == "\\u202e\\u202e"
-
-
-def test_a_quote_has_a_limit_of_its_own_where_asked() -> None:
-    """A caller may give less room."""
-    assert quote("x" * 41, limit=40) == "x" * 37 + "..."
-    assert quote("x" * 40, limit=40) == "x" * 40
-
-
-def test_a_quote_has_no_white_space_around_it() -> None:
-    """Blank lines and indentation around a server's message are not part of it."""
-    assert quote(" \r\n  not found \n\n") == "not found"
-    assert quote(" " * 500 + "far behind") == "far behind"
+    assert quote(text, limit=limit) == shown
+    assert limit < QUOTE_LIMIT or quote(text) == shown
 
 
 @pytest.mark.parametrize("text", ["a\x1b\n\u202e::x::##[y]", "sk-abcdefgh ::sk-abcdefgh::", "plain"])
 def test_showing_twice_changes_nothing(text: str) -> None:
     """A quoted message inside another message is not escaped a second time."""
     assert visible(visible(text)) == visible(text)
-
-
-def test_the_last_character_of_the_basic_plane_has_a_short_escape() -> None:
-    """Escapes have two, four or eight digits, whichever is the fewest that do."""
-    assert visible("\x9f\u0378\uffff\U000e0001") == "\\x9f\\u0378\\uffff\\U000e0001"
-
-
-@pytest.mark.parametrize("text", ["\u4eba\u3005", "\u0915\u093e", "\u02b0"])
-def test_marks_with_a_place_of_their_own_are_shown(text: str) -> None:
-    """A letter that repeats or follows another, and does not lie over it, is shown like any other."""
-    assert visible(text) == text

@@ -47,19 +47,23 @@ def test_usage_has_the_fields_of_the_command(gateway: Sandbox, call: Call) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("tool", "arguments", "message"),
     [
-        ({"by": "hour"}, "by: 'hour' is no choice"),
-        ({"scope": "both"}, "scope: 'both' is no choice"),
-        ({"days": 0}, "days: '0' is not a number of days from 1 to 366"),
-        ({"days": 367}, "days: '367' is not a number of days from 1 to 366"),
+        ("usage", {"by": "hour"}, "by: 'hour' is no choice"),
+        ("usage", {"scope": "both"}, "scope: 'both' is no choice"),
+        ("usage", {"days": 0}, "days: '0' is not a number of days from 1 to 366"),
+        ("usage", {"days": 367}, "days: '367' is not a number of days from 1 to 366"),
+        # Half of a budget.
+        ("check_budget", {"max_spent": "5"}, "max_spent (max_spent) has no time beside it"),
+        ("check_budget", {"within": "24h"}, "within (within) has no amount beside it"),
+        ("check_budget", {"max_spent": "5", "within": "32d"}, "within: '32d' is not between a minute and 31 days"),
     ],
 )
 def test_what_the_books_cannot_be_asked_is_refused(
-    gateway: Sandbox, arguments: Mapping[str, Any], message: str
+    gateway: Sandbox, tool: str, arguments: Mapping[str, Any], message: str
 ) -> None:
     """Without a question."""
-    answer = _ask(Desk(), "usage", **arguments)
+    answer = _ask(Desk(), tool, **arguments)
     assert (answer.is_error, answer.document["error"]["code"]) == (True, "usage")
     assert answer.document["error"]["message"] == message
 
@@ -74,20 +78,6 @@ def test_a_budget_for_a_time_is_judged_by_the_books(gateway: Sandbox) -> None:
     assert (below["verdict"], below["stopped_by"]) == ("below", ["default/spendable"])
     over = _ask(Desk(), "check_budget", max_spent="0", within="7d", min="1")
     assert (over.is_error, over.document["verdict"], over.document["stopped_by"]) == (False, "below", ["default/key"])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"max_spent": "5"}, "max_spent (max_spent) has no time beside it"),
-        ({"within": "24h"}, "within (within) has no amount beside it"),
-        ({"max_spent": "5", "within": "32d"}, "within: '32d' is not between a minute and 31 days"),
-    ],
-)
-def test_a_budget_is_an_amount_and_a_time(gateway: Sandbox, arguments: Mapping[str, Any], message: str) -> None:
-    """Half of it is an error that says so."""
-    answer = _ask(Desk(), "check_budget", **arguments)
-    assert (answer.is_error, answer.document["error"]["message"]) == (True, message)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ def test_no_tool_takes_a_key_an_address_or_a_path() -> None:
     assert numbers == {"days"}
 
 
-@pytest.mark.parametrize(
-    ("given_", "message"),
-    [
+def test_an_argument_that_it_does_not_take_is_refused() -> None:
+    """Without repeating its value: it may be a key."""
+    for given_, message in (
         ({"api_key": "sk-1"}, "check_budget has no argument 'api_key'"),
         ({"base_url": "https://evil.example"}, "check_budget has no argument 'base_url'"),
         ({"min": 5}, "min is a number, not text"),
@@ -48,39 +48,37 @@ def test_no_tool_takes_a_key_an_address_or_a_path() -> None:
         ({"profile": ["work"]}, "profile is a list, not text"),
         ({"scope": {}}, "scope is an object, not text"),
         ({"sk-test-Zq7Wm3Xc9Vb1Nk5Lp8": "x"}, "check_budget has no argument 'sk-...'"),
-    ],
-)
-def test_an_argument_that_it_does_not_take_is_refused(given_: dict[str, Any], message: str) -> None:
-    """Without repeating its value: it may be a key."""
-    with pytest.raises(UsageError) as raised:
-        read_arguments(CHECK, given_)
-    assert raised.value.message == message
-
-
-def test_an_argument_without_a_value_is_as_none() -> None:
-    """Some clients send every argument, and null for what the model left out."""
-    assert read_arguments(CHECK, {"min": "5", "scope": None}) == {"min": "5"}
-    assert read_arguments(CHECK, None) == {}
+    ):
+        with pytest.raises(UsageError) as raised:
+            read_arguments(CHECK, given_)
+        assert raised.value.message == message
 
 
 def test_days_are_a_number_or_its_text() -> None:
-    """They are counted, and lose no digits."""
+    """They are counted, and lose no digits. Some clients send every argument, and null for what was left out."""
     assert read_arguments(tool_of("usage"), {"days": 7}) == read_arguments(tool_of("usage"), {"days": "7"})
     with pytest.raises(UsageError, match="days is a number, not text"):
         read_arguments(tool_of("usage"), {"days": 7.5})
     with pytest.raises(UsageError, match="days is true or false"):
         read_arguments(tool_of("usage"), {"days": True})
+    assert read_arguments(CHECK, {"min": "5", "scope": None}) == {"min": "5"}
+    assert read_arguments(CHECK, None) == {}
 
 
 def test_there_is_no_tool_of_another_name() -> None:
-    """The error has the names that there are."""
+    """The error has the names that there are, and the instructions that a client shows to its model have them, too."""
     with pytest.raises(UsageError) as raised:
         tool_of("top_up")
-    assert raised.value.hint is not None
-    assert all(tool.name in raised.value.hint for tool in TOOLS)
+    assert all(tool.name in (raised.value.hint or "") for tool in TOOLS)
+    assert "check_budget" in INSTRUCTIONS
+    assert "gateway_said" in INSTRUCTIONS
 
 
-@given(st.from_regex(r"[0-9]{0,17}(\.[0-9]{0,32})?", fullmatch=True) | st.text("0123456789.-+e ", max_size=12))
+DIGITS = st.integers(0, 32).map(lambda count: ("7012345689" * 4)[:count])
+AMOUNTS = st.builds("{}{}{}".format, DIGITS, st.sampled_from(["", "."]), DIGITS)
+
+
+@given(AMOUNTS | st.text("0123456789.-+e ", max_size=12))
 def test_the_schema_takes_the_amounts_that_options_take(text: str) -> None:
     """Every amount that `--min` takes, and no other: a client that validates refuses what we would refuse."""
     is_taken = re.search(CHECK.arguments["min"]["pattern"], text) is not None
@@ -100,9 +98,3 @@ def test_the_schema_refuses_no_duration_that_options_take(text: str) -> None:
     except UsageError:
         return
     assert re.search(CHECK.arguments["min_runway"]["pattern"], text)
-
-
-def test_the_instructions_name_what_is_there() -> None:
-    """A client shows them to its model."""
-    assert "check_budget" in INSTRUCTIONS
-    assert "gateway_said" in INSTRUCTIONS

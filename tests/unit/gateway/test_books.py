@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests_mock
+from requests_mock import Mocker
 
 from apimart_cli import fetch_usage
 from apimart_cli.choices import UsageBy
@@ -71,9 +71,6 @@ def body(*items: str, total: str = "1", **more: str) -> str:
     return f'{{{head}"data":{{"total":{{"amount_usd":{total}}},"items":[{",".join(items)}]}}}}'
 
 
-# --- what is understood -----------------------------------------------------------------------------------------------
-
-
 def test_the_documented_answer_is_understood() -> None:
     """Amounts to the last digit, counts, days and models."""
     usage = understand(*recorded("usage-by-model-and-date"))
@@ -91,9 +88,7 @@ def test_the_documented_answer_is_understood() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        body(item()),
         body(item(), success="true", message='""', error="null"),
-        body(item()).replace('"success":true,', ""),
         body(item()).replace('"success":true,', '"code":"success","message":"ok",'),
         body(item(amount='"1"'), total='"1.000000"'),
         body(item(amount="1e0"), total="1"),
@@ -102,9 +97,7 @@ def test_the_documented_answer_is_understood() -> None:
         body(item(date='"2026-09-16"', day="null")),
         body(item(credits="10", requests="3", prompt_tokens='"7"', completion_tokens="0.0")),
         body(item(credits="10.00001", requests="null", cost="true", models='["b"]')),
-        body(item(), data2="[]", extra='{"a":{"b":[1]}}'),
-        body(item(credits="null")),
-        body(item(), item('"b"', "0")),
+        body(item(credits="null"), data2="[]", extra='{"a":{"b":[1]}}'),
         body(item(amount="0.4"), item('"b"', "0.6"), total="1.000001"),
     ],
 )
@@ -115,17 +108,13 @@ def test_every_shape_that_the_facts_leave_open_is_understood(text: str) -> None:
     assert {(row.day, row.model) for row in usage.rows} >= {(date(2026, 9, 16), "a")}
 
 
-def test_nothing_spent_is_nothing_spent() -> None:
-    """A total of zero and a list without items."""
-    usage = understand(body(total="0"))
-    assert (usage.total.spent, usage.rows) == (0, ())
-
-
 @pytest.mark.parametrize("by", list(UsageBy))
 def test_only_what_was_asked_for_is_in_a_row(by: UsageBy) -> None:
-    """A day in an answer by model tells nothing, and the other way round."""
+    """A day in an answer by model tells nothing, and the other way round; where nothing was spent there is no row."""
     [row] = understand(body(item()), asked=query(by)).rows
     assert (row.day is not None, row.model is not None) == (by.has_day, by.has_model)
+    nothing = understand(body(total="0"), asked=query(by))
+    assert (nothing.total.spent, nothing.rows) == (0, ())
 
 
 def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
@@ -136,15 +125,10 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         assert understand(body(item()), date=nonsense).skew == timedelta.max, "a date that nothing agrees with"
 
 
-# --- what proves nothing ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("", "its body is empty"),
-        ("[]", "it is not a JSON object"),
-        ("<html>", "it is not JSON"),
         ("{}", "`data` is missing"),
         ('{"data":[]}', "`data` is a list, not an object"),
         (body(item(), code='"usage_unavailable"'), '`code` is the string "usage_unavailable", which is no success'),
@@ -160,7 +144,6 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         ('{"data":{"items":[]}}', "`total` is missing"),
         ('{"data":{"total":{"amount_usd":0}}}', "`items` is missing"),
         ('{"data":{"total":{"amount_usd":0},"items":null}}', "`items` is null, not a list"),
-        ('{"data":{"total":{"amount_usd":0},"items":{}}}', "`items` is an object, not a list"),
         ('{"data":{"total":0,"items":[]}}', "`total` is the number 0, not an object"),
         ('{"data":{"total":{},"items":[]}}', "`amount_usd` is missing"),
         (body(item(), success='"yes"'), '`success` is the string "yes", not true or false'),
@@ -169,16 +152,10 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         (body("1"), "an item is the number 1, not an object"),
         (body(item(amount=None)), "`amount_usd` is missing"),  # type: ignore[arg-type]
         (body(item(amount='"one"')), '`amount_usd` is the string "one", not a number'),
-        (body(item(amount="null")), "`amount_usd` is null, not a number"),
-        (body(item(amount="1e999999999")), "`amount_usd` has more than 15 digits before the point"),
-        (body(item(amount="NaN")), "it holds NaN, which is no JSON number"),
-        (body(item(amount="-1"), total="-1"), "an amount is negative"),
         (body(item(amount="2"), item('"b"', "-1")), "an amount is negative"),
         (body(item(), total="1.0000011"), "its total is not the sum of its parts"),
-        (body(total="0.01"), "its total is not the sum of its parts"),
         (body(item(), item(), total="2"), "a day or a model stands in it twice"),
         (body(item(date='"2026-09-18"')), "it has a day in it that was not asked for"),
-        (body(item(date='"2026-09-15"')), "it has a day in it that was not asked for"),
         (body(item(date=None)), "an item has no `date`"),
         (body(item(day='"2026-09-17"')), "an item has a `date` and another `day`"),
         (body(item(date="20260916")), "`date` is the number 20260916, not a day"),
@@ -191,7 +168,6 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         (body(item(credits="1")), "`credits` is not ten times `amount_usd`"),
         (body(item(requests="-1")), "`requests` is the number -1, not a number of things"),
         (body(item(requests="1.5")), "`requests` is the number 1.5, not a number of things"),
-        (body(item(requests="true")), "`requests` is true, not a number"),
     ],
 )
 def test_what_is_not_the_documented_shape_or_contradicts_itself_is_refused(text: str, fault: str) -> None:
@@ -224,15 +200,6 @@ def test_names_of_models_are_foreign_text() -> None:
     assert len(shown[4] or "") == 200
 
 
-@pytest.mark.parametrize("headers", [{"age": "61"}, {"age": "soon"}, {"warning": "110 - stale"}])
-def test_an_old_answer_proves_nothing(headers: dict[str, str]) -> None:
-    """As for the balance."""
-    assert refusal(body(item()), **headers).message == UNTRUSTED + "it is an old answer from a cache"
-
-
-# --- failures ---------------------------------------------------------------------------------------------------------
-
-
 def test_books_that_cannot_be_asked_now_are_never_zero() -> None:
     """503: code 5, asked again, and the gateway's own word, which `--fail-open` does not forgive."""
     error = refusal(*recorded("usage-unavailable"))
@@ -253,9 +220,9 @@ def test_a_gateway_without_books_says_so(status: int, text: str) -> None:
     assert error.message.startswith(f"this gateway keeps no books that can be asked (HTTP {status})")
 
 
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
+def test_what_the_gateway_refuses_is_told_in_our_words() -> None:
+    """Code 2, with a hint."""
+    for code, words in (
         ("invalid_start", "does not take the beginning"),
         ("invalid_end", "does not take the end"),
         ("invalid_range", "does not take this period"),
@@ -264,52 +231,40 @@ def test_a_gateway_without_books_says_so(status: int, text: str) -> None:
         ("invalid_group_by", "does not tell its spend by that"),
         ("invalid_scope", "keeps no books of this scope"),
         ("too_many_models", "takes fewer models at once"),
-    ],
-)
-def test_what_the_gateway_refuses_is_told_in_our_words(code: str, words: str) -> None:
-    """Code 2, with a hint."""
-    text = json.dumps({"error": {"code": code, "message": "nonsense"}})
-    error = refusal(text, 400)
-    assert isinstance(error, UsageError)
-    assert words in error.message
-    assert f"({code})" in error.message
-    assert "nonsense" not in error.message
-    assert error.hint
-    assert isinstance(refusal(text, 500), UnavailableError)
+    ):
+        text = json.dumps({"error": {"code": code, "message": "nonsense"}})
+        error = refusal(text, 400)
+        assert isinstance(error, UsageError)
+        assert words in error.message
+        assert f"({code})" in error.message
+        assert "nonsense" not in error.message
+        assert error.hint
+        assert isinstance(refusal(text, 500), UnavailableError)
 
 
-def test_another_400_is_an_answer_that_cannot_be_trusted() -> None:
-    """A code that is not documented means nothing to us."""
-    assert isinstance(refusal('{"error":{"code":"teapot","message":"no"}}', 400), BadResponseError)
-
-
-@pytest.mark.parametrize(
-    ("text", "status", "kind"),
-    [
+def test_every_other_failure_is_that_of_the_balance() -> None:
+    """The same words decide; an old answer proves nothing, either."""
+    for text, status, kind in (
         ('{"error":{"message":"invalid API key"}}', 401, AuthError),
         ('{"success":false,"message":"Failed to get token info"}', 200, AuthError),
         ('{"success":false,"message":"try later"}', 200, UnavailableError),
         ('{"error":{"message":"insufficient balance","code":402}}', 402, PaymentRequiredError),
         ('{"error":{"message":"insufficient balance"}}', 200, PaymentRequiredError),
         ("", 429, UnavailableError),
-        ("", 502, UnavailableError),
         ("<html>", 403, BadResponseError),
-        ("", 302, BadResponseError),
-    ],
-)
-def test_every_other_failure_is_that_of_the_balance(text: str, status: int, kind: type[ApimartError]) -> None:
-    """The same words decide."""
-    assert type(refusal(text, status)) is kind
+        # A code that is not documented means nothing to us.
+        ('{"error":{"code":"teapot","message":"no"}}', 400, BadResponseError),
+    ):
+        assert type(refusal(text, status)) is kind
+        assert refusal(body(item()), age="61").message == UNTRUSTED + "it is an old answer from a cache"
 
-
-# --- what is asked ----------------------------------------------------------------------------------------------------
 
 GATEWAY = "https://gateway.example"
 
 
 @pytest.fixture
-def gateway() -> Iterator[requests_mock.Mocker]:
-    with requests_mock.Mocker() as mocker:
+def gateway() -> Iterator[Mocker]:
+    with Mocker() as mocker:
         yield mocker
 
 
@@ -321,17 +276,11 @@ def usage(**more: Any) -> Usage:
     return fetch_usage(KEY, base_url=f"{GATEWAY}/prefix/v1", **more)
 
 
-def test_the_question_names_everything(gateway: requests_mock.Mocker) -> None:
+def test_the_question_names_everything(gateway: Mocker) -> None:
     """The zone above all: the gateway's own default is Asia/Shanghai. The key is in a header alone."""
     gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item()))
-    told = usage(
-        since=date(2026, 9, 16),
-        until=date(2026, 9, 17),
-        by="day,model",
-        tz="Europe/Berlin",
-        scope="account",
-        models=["a", "b"],
-    )
+    days = {"since": date(2026, 9, 16), "until": date(2026, 9, 17)}
+    told = usage(**days, by="day,model", tz="Europe/Berlin", scope="account", models=["a", "b"])
     [request] = gateway.request_history
     assert fields_of(request) == {
         "start": f"{int(datetime(2026, 9, 15, 22, tzinfo=UTC).timestamp())}",
@@ -346,12 +295,10 @@ def test_the_question_names_everything(gateway: requests_mock.Mocker) -> None:
     assert (told.tz, told.scope, told.by) == ("Europe/Berlin", "account", "day,model")
 
 
-def test_by_default_it_is_a_month_of_this_machine(
-    gateway: requests_mock.Mocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_by_default_it_is_a_month_of_this_machine(gateway: Mocker, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 days with today, by model, for the key, in the zone of the machine."""
     monkeypatch.setenv("TZ", "Australia/Lord_Howe")
-    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item(date=None)))
+    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item()))
     told = usage()
     [request] = gateway.request_history
     asked = fields_of(request)
@@ -360,9 +307,9 @@ def test_by_default_it_is_a_month_of_this_machine(
     assert told.until <= datetime.now(UTC)
 
 
-def test_a_year_is_asked_in_pieces_and_put_together(gateway: requests_mock.Mocker) -> None:
-    """Each question is no longer than the gateway allows, and the totals add up."""
-    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item(date=None)))
+def test_a_year_is_asked_in_pieces_and_put_together(gateway: Mocker) -> None:
+    """Each question is no longer than the gateway allows, and the totals add up; one that fails fails all."""
+    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item()))
     since = datetime.now(UTC) - timedelta(days=120)
     told = usage(since=since, tz="UTC")
     asked = sorted((int(each["start"]), int(each["end"])) for each in map(fields_of, gateway.request_history))
@@ -370,28 +317,16 @@ def test_a_year_is_asked_in_pieces_and_put_together(gateway: requests_mock.Mocke
     assert all(end - start <= 31 * 86_400 for start, end in asked)
     assert [end for _, end in asked[:-1]] == [start for start, _ in asked[1:]]
     assert (told.total.spent, [row.spent for row in told.rows]) == (4, [4])
-
-
-def test_one_piece_that_fails_fails_all(gateway: requests_mock.Mocker) -> None:
-    """A sum without it would be too small."""
-    gateway.get(
-        f"{GATEWAY}/prefix/v1/usage",
-        [
-            {"text": body(item(date=None))},
-            {"text": "{"},
-            {"text": body(item(date=None))},
-            {"text": body(item(date=None))},
-        ],
-    )
+    gateway.get(f"{GATEWAY}/prefix/v1/usage", [{"text": body(item())}, {"text": "{"}, {"text": body(item())}])
     with pytest.raises(BadResponseError):
-        usage(since=datetime.now(UTC) - timedelta(days=120), tz="UTC")
+        usage(since=since, tz="UTC")
 
 
-def test_books_that_come_back_are_asked_again(gateway: requests_mock.Mocker) -> None:
+def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
     """503 is retried inside the deadline, as for the balance; 404 is not."""
     address = f"{GATEWAY}/prefix/v1/usage"
     text, status = recorded("usage-unavailable")
-    gateway.get(address, [{"text": text, "status_code": status}, {"text": body(item(date=None))}])
+    gateway.get(address, [{"text": text, "status_code": status}, {"text": body(item())}])
     assert usage().total.spent == 1
     gateway.reset_mock()
     gateway.get(address, status_code=404)
@@ -419,9 +354,7 @@ def test_books_that_come_back_are_asked_again(gateway: requests_mock.Mocker) -> 
         ({"timeout": 0}, "timeout: "),
     ],
 )
-def test_a_question_without_sense_is_not_asked(
-    gateway: requests_mock.Mocker, options: dict[str, Any], words: str
-) -> None:
+def test_a_question_without_sense_is_not_asked(gateway: Mocker, options: dict[str, Any], words: str) -> None:
     """UsageError, which names the argument."""
     with pytest.raises(UsageError) as caught:
         usage(**options)
@@ -429,12 +362,12 @@ def test_a_question_without_sense_is_not_asked(
     assert gateway.request_history == []
 
 
-def test_a_large_month_is_read(gateway: requests_mock.Mocker) -> None:
+def test_a_large_month_is_read(gateway: Mocker) -> None:
     """Answers of the books may be far larger than a balance, and have a limit, too."""
     address = f"{GATEWAY}/prefix/v1/usage"
-    many = [item(f'"model-{number:04}"', "0.01", date=None, filler=f'"{"x" * 300}"') for number in range(900)]
+    many = [item(f'"model-{number:04}"', "0.01", filler=f'"{"x" * 300}"') for number in range(900)]
     gateway.get(address, text=body(*many, total="9"))
     assert len(usage().rows) == 900
-    gateway.get(address, text=body(item(date=None, filler=f'"{"x" * 5_000_000}"')))
+    gateway.get(address, text=body(item(filler=f'"{"x" * 5_000_000}"')))
     with pytest.raises(BadResponseError, match="larger than 4096 KiB"):
         usage()

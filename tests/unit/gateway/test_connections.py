@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,6 @@ def fault(base_url: str) -> ApimartError:
         Transport(connections=1).send(target(base_url), ApiKey(KEY, source="a test"), lambda: 5.0)
     return caught.value
 
-
-# --- plain HTTP -------------------------------------------------------------------------------------------------
 
 Resolve = Callable[..., None]
 
@@ -91,10 +90,6 @@ def test_localhost_is_connected_to_the_address_that_was_looked_at(resolve: Resol
         with ask([target(server.named_url)]) as readings:
             assert next(readings).balance
     assert f"Host: localhost:{server.port}\r\n".encode() in server.heads[0]
-
-
-def test_localhost_without_an_address_is_unreachable(resolve: Resolve) -> None:
-    """As any other name."""
     resolve()
     assert fault("http://localhost:8080").message == "could not reach localhost:8080: its name cannot be resolved"
 
@@ -131,35 +126,23 @@ def test_threads_that_share_a_pool_make_its_connections_strict_side_by_side(
     assert pool.ConnectionCls.response_class is StrictResponse
 
 
-# --- which authorities are trusted ------------------------------------------------------------------------------
-
 USUAL = authorities({})
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
+def test_a_bundle_comes_before_what_openssl_reads_itself() -> None:
+    """REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, then SSL_CERT_FILE and SSL_CERT_DIR together, then the usual ones."""
+    for variables, expected in (
         ({}, [("certifi", certifi.where())]),
-        ({"SSL_CERT_FILE": "f"}, [("SSL_CERT_FILE", "f")]),
-        ({"SSL_CERT_DIR": "d"}, [("SSL_CERT_DIR", "d")]),
+        ({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}, [("certifi", certifi.where())]),
         ({"SSL_CERT_DIR": "d", "SSL_CERT_FILE": "f"}, [("SSL_CERT_FILE", "f"), ("SSL_CERT_DIR", "d")]),
         ({"CURL_CA_BUNDLE": "c", "SSL_CERT_FILE": "f", "SSL_CERT_DIR": "d"}, [("CURL_CA_BUNDLE", "c")]),
         ({"REQUESTS_CA_BUNDLE": "r", "CURL_CA_BUNDLE": "c", "SSL_CERT_FILE": "f"}, [("REQUESTS_CA_BUNDLE", "r")]),
         ({"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", "SSL_CERT_FILE": "f"}, [("SSL_CERT_FILE", "f")]),
-        ({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}, [("certifi", certifi.where())]),
         # OpenSSL passes over folders of the list that are not there.
         ({"SSL_CERT_DIR": f"d{os.pathsep}/"}, [("SSL_CERT_DIR", "/")]),
         ({"SSL_CERT_DIR": f"/{os.pathsep}/usr"}, [("SSL_CERT_DIR", "/"), ("SSL_CERT_DIR", "/usr")]),
-    ],
-)
-def test_a_bundle_comes_before_what_openssl_reads_itself(
-    variables: dict[str, str], expected: list[tuple[str, str]]
-) -> None:
-    """REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, then SSL_CERT_FILE and SSL_CERT_DIR together, then the usual ones."""
-    assert list(authorities(variables)) == expected
-
-
-# --- TLS contexts -----------------------------------------------------------------------------------------------
+    ):
+        assert list(authorities(variables)) == expected
 
 
 def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,20 +155,15 @@ def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> No
         return object()
 
     monkeypatch.setattr(connections, "_make_context", make)
-    contexts = TlsContexts()
-    got: list[Any] = []
-    barrier = threading.Barrier(20)
+    contexts, barrier = TlsContexts(), threading.Barrier(20)
 
-    def get() -> None:
+    def get(_number: int) -> object:
         barrier.wait()
-        got.append(contexts.get(USUAL))
+        return contexts.get(USUAL)
 
-    threads = [threading.Thread(target=get) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (made, len(got), len(set(map(id, got)))) == ([USUAL], 20, 1)
+    with ThreadPoolExecutor(20) as pool:
+        got = list(pool.map(get, range(20)))
+    assert (made, len(set(map(id, got)))) == ([USUAL], 1)
     assert contexts.get((("SSL_CERT_FILE", "/another/ca.pem"),)) is not got[0]
 
 
@@ -199,22 +177,23 @@ def large_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_authorities_are_read_once_for_all_questions(large_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many keys are asked about; the answers come over connections of their own."""
+    """However many keys are asked about, over connections of their own, until the file is another one."""
     read: list[Any] = []
     real = connections._load_authorities
     monkeypatch.setattr(connections, "_load_authorities", lambda *given: (read.append(given), real(*given)))
+
+    def all_are_read(asked: list[Target]) -> bool:
+        with ask(asked) as readings:
+            return all(reading.balance for reading in readings)
+
     with Gateway(certified("localhost")) as gateway:
         asked = [target(f"https://localhost:{gateway.port}", f"sk-number-{number:08}") for number in range(30)]
-        with ask(asked) as readings:
-            assert all(reading.balance for reading in readings)
+        assert all_are_read(asked)
         assert (len(read), gateway.connections) == (1, 30)
-        # And for the questions of later rounds, until the file is another one.
-        with ask(asked[:1]) as readings:
-            assert next(readings).balance
+        assert all_are_read(asked[:1])
         assert len(read) == 1
         large_bundle.write_bytes(authority().cert_pem.bytes())
-        with ask(asked[:1]) as readings:
-            assert next(readings).balance
+        assert all_are_read(asked[:1])
         assert len(read) == 2
 
 

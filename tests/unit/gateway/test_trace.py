@@ -34,12 +34,14 @@ def traced(*scripts: Script, timeout: float = 5.0) -> Sequence[str]:
 
 
 def test_an_attempt_is_told_when_it_begins_and_when_it_ends() -> None:
-    """With the reading it is for, the host, the status and the time."""
-    assert traced([GOOD]) == [
+    """With the reading it is for, the host, the status and the time; of one that hangs the beginning is told."""
+    lines = [
         "home/key: attempt 1: asking 127.0.0.1:PORT",
         "home/key: attempt 1: HTTP 200 after N ms",
         "home/key: attempt 1: a balance after N ms",
     ]
+    assert traced([GOOD]) == lines
+    assert traced([stall], timeout=0.3)[0] == lines[0]
 
 
 def test_a_retry_is_told_with_its_pause() -> None:
@@ -65,13 +67,8 @@ def test_a_failure_that_is_certain_is_told_as_the_last(script: Script, last: str
     assert find_key("\n".join(lines), KEY) == []
 
 
-def test_a_question_that_hangs_has_been_told() -> None:
-    """Its first line is there before the clock ends it."""
-    assert traced([stall], timeout=0.3)[0] == "home/key: attempt 1: asking 127.0.0.1:PORT"
-
-
 def test_where_an_error_comes_from_is_told_without_its_words() -> None:
-    """File, line, function and source of every frame, of the errors that led to it as well."""
+    """File, line, function and source of every frame, of the errors that led to it as well, each of them once."""
 
     def fail() -> None:
         try:
@@ -86,25 +83,15 @@ def test_where_an_error_comes_from_is_told_without_its_words() -> None:
         "KeyError, its words withheld",
         "ValueError, its words withheld",
     ]
-    assert any(
-        re.fullmatch(rf"  {re.escape(__file__)}, line [0-9]+, in fail: raise KeyError.*", line) for line in lines
-    )
+    place = rf"  {re.escape(__file__)}, line [0-9]+, in fail: raise KeyError.*"
+    assert any(re.fullmatch(place, line) for line in lines)
     assert find_key("\n".join(lines), KEY) == []
-
-
-def test_errors_that_led_to_each_other_end() -> None:
-    """A chain that leads back to itself is walked once."""
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     assert len(list(traced_error(first))) == 2
 
 
-# --- the command line -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "command", [("check", "--min", "5"), ("check", "--min", "5", "-q"), ("balance", "--scope", "spendable")]
-)
+@pytest.mark.parametrize("command", [("check", "--min", "5", "-q"), ("balance", "--scope", "spendable")])
 def test_every_command_that_asks_tells_on_standard_error(call: Call, command: tuple[str, ...]) -> None:
     """With `--debug` or APIMART_DEBUG=1; the answer on standard output stays as it is."""
     with FaultServer([[GOOD]]) as server:
@@ -124,24 +111,16 @@ def test_every_command_that_asks_tells_on_standard_error(call: Call, command: tu
         assert KEY not in debugged.stderr
 
 
-def test_login_tells_as_well(call: Call) -> None:
-    """It asks, too."""
-    with FaultServer([[GOOD]]) as server:
-        ended = call("login", "--debug", env={"APIMART_BASE_URL": server.url}, input=f"{KEY}\n")
-    assert "apimart: debug: default/key: attempt 1: HTTP 200 after " in ended.stderr
-    assert KEY not in ended.stderr
+def broken(*_arguments: object, **_named: object) -> None:
+    raise RuntimeError(f"\x1b[2J {KEY}")
 
 
 @pytest.mark.parametrize(("arguments", "env"), [(("--debug",), {}), ((), {"APIMART_DEBUG": "1"})])
 def test_a_bug_is_told_with_its_place(
     call: Call, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], env: dict[str, str]
 ) -> None:
-    """Where it is, line by line, and the one line that everybody gets."""
-
-    def judge(*_arguments: object, **_named: object) -> None:
-        raise RuntimeError(f"\x1b[2J {KEY}")
-
-    monkeypatch.setattr("apimart_cli.rules.gate.judge", judge)
+    """Where it is, line by line, and the one line that is told without `--debug`."""
+    monkeypatch.setattr("apimart_cli.rules.gate.judge", broken)
     with FaultServer([[GOOD]]) as server:
         connected = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         ended = call("check", "--min", "5", *arguments, env={**connected, **env})
@@ -154,16 +133,14 @@ def test_a_bug_is_told_with_its_place(
 
 
 def test_a_bug_while_asking_is_told_with_its_place(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It happens in a thread of its own, and is told from there."""
-
-    def interpret(*_arguments: object, **_named: object) -> None:
-        raise RuntimeError(KEY)
-
-    monkeypatch.setattr("apimart_cli.gateway.question.interpret", interpret)
+    """It happens in a thread of its own, and is told from there; `login` asks, too."""
     with FaultServer([[GOOD]]) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        login = call("login", "--debug", env={"APIMART_BASE_URL": server.url}, input=f"{KEY}\n")
+        monkeypatch.setattr("apimart_cli.gateway.question.interpret", broken)
         ended = call("check", "--min", "5", "--debug", env=env)
+    assert "apimart: debug: default/key: attempt 1: HTTP 200 after " in login.stderr
     assert ended.code == 1
     assert "apimart: debug: RuntimeError, its words withheld\n" in ended.stderr
     assert re.search(r"^apimart: debug:   \S+question.py, line [0-9]+, in fetch: ", ended.stderr, re.M)
-    assert find_key(ended.stderr, KEY) == []
+    assert find_key(login.stderr + ended.stderr, KEY) == []

@@ -9,37 +9,36 @@ from apimart_cli.errors import AuthError
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey, known_keys
 from support.running import KEY
 
+WITHOUT_QUOTES = "give the key without them"
+WITHOUT_BEARER = "give the key alone: apimart adds that word"
+COPY_AGAIN = "copy the key again from the gateway's key page; it is one word that starts with sk-"
+
 
 @pytest.fixture
 def key() -> ApiKey:
     return ApiKey(KEY, source="a test")
 
 
-@pytest.mark.parametrize(("characters", "fault"), [
-    ("", "is empty"),
-    ("sk-" + "x" * (MAX_LENGTH - 2), "is longer than 4096 characters"),
-    ("sk-Zq7Wm3Xc\n", "has a line break in it"),
-    ("sk-Zq7Wm3Xc\rX-Other: 1", "has a line break in it"),
-    ("sk-Zq7W m3Xc", "has white space in it"), (" sk-Zq7Wm3Xc", "has white space in it"),
-    ("sk-Zq7Wm3Xc\t", "has white space in it"), ("sk-Zq7Wm3Xc\xa0", "has white space in it"),
-    ("sk-Zq7Wm3Xc…", "has a character in it that is not printable ASCII"),
-    ("sk-Zq7Wm3Xcé", "has a character in it that is not printable ASCII"),
-    ("sk-Zq7Wm3Xc\x00", "has a character in it that is not printable ASCII"),
-    ("sk-Zq7Wm3Xc\x7f", "has a character in it that is not printable ASCII"),
-    ("sk-Zq7Wm3Xc\u200b", "has a character in it that is not printable ASCII"),
-    ("\ufeffsk-Zq7Wm3Xc", "has a character in it that is not printable ASCII"),
-    ("'sk-Zq7Wm3Xc'", "is in quotes"), ('"sk-Zq7Wm3Xc"\n', "is in quotes"), ("`sk-Zq7Wm3Xc`", "is in quotes"),
-    ("“sk-Zq7Wm3Xc”", "is in quotes"), ("Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
-    ("bearer\tsk-Zq7Wm3Xc", "has Bearer before it"),
-    ("Authorization: Bearer sk-Zq7Wm3Xc", "has Bearer before it"),
-])  # fmt: skip
-def test_a_malformed_key_is_refused_by_source_and_fault(characters: str, fault: str) -> None:
-    """The error says where the key came from and what is wrong with it, and shows nothing of it."""
-    with pytest.raises(AuthError) as caught:
-        ApiKey(characters, source="MY_VARIABLE")
-    assert caught.value.message == f"the API key from MY_VARIABLE {fault}"
-    assert caught.value.hint is not None
-    assert "Zq7W" not in "".join(traceback.format_exception(caught.value))
+UNUSUAL = "has a character in it that is not printable ASCII"
+
+
+def test_a_malformed_key_is_refused_by_source_and_fault() -> None:
+    """The error says where the key came from, what is wrong with it and what to do next, and shows nothing of it."""
+    for keys, fault, hint in (
+        ([""], "is empty", COPY_AGAIN),
+        (["sk-" + "x" * (MAX_LENGTH - 2)], "is longer than 4096 characters", COPY_AGAIN),
+        (["sk-Zq7Wm3Xc\n", "sk-Zq7Wm3Xc\rX-Other: 1"], "has a line break in it", COPY_AGAIN),
+        (["sk-Zq7W m3Xc", " sk-Zq7Wm3Xc", "sk-Zq7Wm3Xc\xa0"], "has white space in it", COPY_AGAIN),
+        (["sk-Zq7Wm3Xcé", "sk-Zq7Wm3Xc\x00", "sk-Zq7Wm3Xc\x7f", "\ufeffsk-Zq7Wm3Xc"], UNUSUAL, COPY_AGAIN),
+        (["'sk-Zq7Wm3Xc'", '"sk-Zq7Wm3Xc"\n', "`sk-Zq7Wm3Xc`", "“sk-Zq7Wm3Xc”"], "is in quotes", WITHOUT_QUOTES),
+        (["Bearer sk-Zq7Wm3Xc", "bearer\tsk-Zq7Wm3Xc"], "has Bearer before it", WITHOUT_BEARER),
+        (["Authorization: Bearer sk-Zq7Wm3Xc"], "has Bearer before it", WITHOUT_BEARER),
+    ):
+        for characters in keys:
+            with pytest.raises(AuthError) as caught:
+                ApiKey(characters, source="MY_VARIABLE")
+            assert (caught.value.message, caught.value.hint) == (f"the API key from MY_VARIABLE {fault}", hint)
+            assert "Zq7W" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("characters", ["sk-abc", "!", "~", "a" * MAX_LENGTH, "sk-[red]%2F'\"\\"])
@@ -49,39 +48,13 @@ def test_one_word_of_printable_ascii_is_a_key(characters: str) -> None:
 
 
 def test_a_key_shows_only_its_length(key: ApiKey) -> None:
-    """However a key is printed, its characters are not."""
+    """However a key is printed, its characters are not: it has no `__dict__` that a traceback would print."""
     for shown in (str(key), repr(key), f"{key}", f"{[key]}", "%s" % key):  # noqa: UP031  # one more way to print
         assert "26 characters" in shown
         assert "Zq7" not in shown
     assert len(key) == len(KEY) == 26
-
-
-def test_a_key_takes_no_other_attributes(key: ApiKey) -> None:
-    """There is no `__dict__` that a debugger or a pretty traceback would print."""
-    assert not hasattr(key, "__dict__")
-
-
-def test_a_malformed_key_comes_with_a_hint() -> None:
-    """Who has no usable key is told what to do next."""
-    with pytest.raises(AuthError) as refusal:
-        ApiKey("", source="the test")
-    assert refusal.value.hint == "copy the key again from the gateway's key page; it is one word that starts with sk-"
-
-
-@pytest.mark.parametrize(
-    ("characters", "hint"),
-    [("'sk-Zq7W'", "give the key without them"), ("Bearer sk-Zq7W", "give the key alone: apimart adds that word")],
-)
-def test_what_is_copied_along_with_a_key_is_told(characters: str, hint: str) -> None:
-    """The usual slips: quotes from a file or a script, and the word before the key in a header."""
-    with pytest.raises(AuthError) as refusal:
-        ApiKey(characters, source="the test")
-    assert refusal.value.hint == hint
-
-
-def test_a_key_remembers_where_it_came_from_and_no_more(key: ApiKey) -> None:
-    """A rejected key is named by its source."""
     assert key.source == "a test"
+    assert not hasattr(key, "__dict__")
 
 
 def test_a_malformed_key_is_in_no_frame_of_its_refusal() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from apimart_cli.choices import AlertEvent
 from apimart_cli.ledger.alarms import AlertCheck, claim
 from apimart_cli.ledger.books import KeptBooks, keep
 from apimart_cli.ledger.file import Connection, opened
@@ -25,7 +26,6 @@ from apimart_cli.ledger.store import clear, record
 from apimart_cli.ledger.views import overviews
 from apimart_cli.records import Run
 from apimart_cli.rules.alerts import AlarmQuestion, Standing
-from apimart_cli.words import AlertEvent
 from support.ledger import NOW, WORK, entry
 from support.stopwatch import Stopwatch
 

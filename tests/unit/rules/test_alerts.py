@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apimart_cli.choices import AlertEvent
-from apimart_cli.errors import AuthError, PaymentRequiredError, UnavailableError
+from apimart_cli.errors import AuthError, PaymentRequiredError
 from apimart_cli.output.json import render_document
 from apimart_cli.readings.alert_command import document, variables
 from apimart_cli.rules.alerts import Alarm, Alert, Standing, each_threshold, question_of, standing_of, step
@@ -23,6 +23,8 @@ from support.readings import failed, reading
 D = Decimal
 REARM = D("1.2")
 MIN_5 = Thresholds(min=D(5))
+THREE_DAYS = Thresholds(min_runway=timedelta(days=3))
+NO_ACCOUNT = failed(AuthError("no"), scope=Scope.ACCOUNT)
 LOW, RECOVERED = AlertEvent.LOW, AlertEvent.RECOVERED
 
 
@@ -32,62 +34,39 @@ def lasting(days: str, remain: str = "10") -> Reading:
     return reading(remain)._replace(forecast=forecast)
 
 
-# --- one reading ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("remain", "is_low", "is_safe"),
-    [("0", True, False), ("-1", True, False), ("4.999999999999999999999999", True, False), ("5", False, False),
-     ("5.999999999999999999999999", False, False), ("6", False, True), ("6.0", False, True), (None, False, True)],
-)  # fmt: skip
-def test_a_balance_is_low_below_min_and_safe_from_rearm_on(remain: str | None, is_low: bool, is_safe: bool) -> None:
-    """Both bounds are exact; between them is neither. What is unlimited is safe."""
-    standing = standing_of(reading(remain), MIN_5, REARM)
-    assert standing is not None
-    assert (standing.is_low, standing.is_safe) == (is_low, is_safe)
-
-
-@pytest.mark.parametrize(
-    ("days", "is_low", "is_safe"),
-    [("2.99", True, False), ("3", False, False), ("3.59", False, False), ("3.6", False, True)],
-)
-def test_a_runway_is_held_to_its_own_threshold(days: str, is_low: bool, is_safe: bool) -> None:
-    """By the low end of its forecast, as `check` does it."""
-    standing = standing_of(lasting(days), Thresholds(min_runway=timedelta(days=3)), REARM)
-    assert standing is not None
-    assert (standing.is_low, standing.is_safe) == (is_low, is_safe)
-
-
-@pytest.mark.parametrize("error", [AuthError("no"), UnavailableError("no")])
-def test_a_failed_reading_says_nothing(error: AuthError) -> None:
-    """It is neither low nor enough."""
-    assert standing_of(failed(error), MIN_5, REARM) is None
-
-
-def test_a_runway_that_nobody_can_tell_says_nothing() -> None:
-    """Too little history is no alert."""
-    assert standing_of(reading("10"), Thresholds(min_runway=timedelta(days=3)), REARM) is None
-
-
-def test_http_402_is_low() -> None:
-    """What is left is not known then."""
-    assert standing_of(failed(PaymentRequiredError("pay")), MIN_5, REARM) == Standing(is_low=True, is_safe=False)
-
-
-def test_what_can_be_spent_is_low_as_soon_as_a_part_is() -> None:
-    """Whatever became of the other part; and it is not safe before both are known."""
-    account = failed(AuthError("no"), scope=Scope.ACCOUNT)
-    for remain, told in (("3", Standing(is_low=True, is_safe=False)), ("10", None)):
-        assert standing_of(spendable(reading(remain), account), MIN_5, REARM) == told
+def test_it_is_low_below_the_threshold_and_safe_from_rearm_on() -> None:
+    """Both bounds are exact; between them is neither; what is not known says nothing."""
+    for found, threshold, said in (
+        (reading("4.999999999999999999999999"), MIN_5, (True, False)),
+        (reading("5"), MIN_5, (False, False)),
+        (reading("5.999999999999999999999999"), MIN_5, (False, False)),
+        (reading("6"), MIN_5, (False, True)),
+        (reading(None), MIN_5, (False, True)),
+        (lasting("2.99"), THREE_DAYS, (True, False)),
+        (lasting("3"), THREE_DAYS, (False, False)),
+        (lasting("3.59"), THREE_DAYS, (False, False)),
+        (lasting("3.6"), THREE_DAYS, (False, True)),
+        (failed(PaymentRequiredError("pay")), MIN_5, (True, False)),
+        (failed(AuthError("no")), MIN_5, None),
+        # Too little history.
+        (reading("10"), THREE_DAYS, None),
+        # One part is enough to be low, and both are needed to be safe.
+        (spendable(reading("3"), NO_ACCOUNT), MIN_5, (True, False)),
+        (spendable(reading("10"), NO_ACCOUNT), MIN_5, None),
+    ):
+        standing = standing_of(found, threshold, REARM)
+        assert (None if standing is None else (standing.is_low, standing.is_safe)) == said
 
 
 def test_the_total_is_that_of_all_limited_parts() -> None:
-    """A charge moves nothing of it; a part without a limit has none."""
-    account = reading("100", "7", scope=Scope.ACCOUNT)
-    for key, other, total in (("10", account, "119"), ("10", reading(None, scope=Scope.ACCOUNT), "12")):
-        standing = standing_of(spendable(reading(key, "2"), other), MIN_5, REARM)
+    """A charge moves nothing of it; a part without a limit has none; with a part that is not known there is none."""
+    key, account = reading("3", "2"), reading("100", "7", scope=Scope.ACCOUNT)
+    unlimited = reading(None, scope=Scope.ACCOUNT)
+    for other, total in ((account, D("112")), (unlimited, D("5")), (NO_ACCOUNT, None)):
+        standing = standing_of(spendable(key, other), MIN_5, REARM)
         assert standing is not None
-        assert standing.total == D(total)
+        assert standing.total == total
+    assert standing_of(failed(PaymentRequiredError("pay")), MIN_5, REARM) == Standing(is_low=True, is_safe=False)
 
 
 def test_another_threshold_is_another_question() -> None:
@@ -109,7 +88,7 @@ def test_another_threshold_is_another_question() -> None:
 def test_each_threshold_is_asked_by_itself() -> None:
     """How much was used is no balance that falls."""
     limits = Thresholds(D(5), D(9), timedelta(days=3))
-    assert list(each_threshold(limits)) == [MIN_5, Thresholds(min_runway=timedelta(days=3))]
+    assert list(each_threshold(limits)) == [MIN_5, THREE_DAYS]
     assert list(each_threshold(Thresholds(max_used=D(9)))) == []
 
 
@@ -123,9 +102,6 @@ def test_the_largest_numbers_are_compared_exactly() -> None:
     last = standing_of(lasting("99999"), Thresholds(min_runway=timedelta(days=3650)), D(digits))
     assert last is not None
     assert not last.is_safe
-
-
-# --- a row of readings, against a plain model --------------------------------------------------------------------
 
 
 class Move(NamedTuple):
@@ -190,30 +166,15 @@ def test_a_row_of_readings_is_told_as_the_model_tells_it(moves: list[Move], remi
     assert played(moves, remind=remind, start=start) == modelled(moves, remind=remind, start=start)
 
 
-@given(st.lists(MOVES, max_size=40))
-def test_low_and_recovered_take_turns_without_top_ups_and_reminders(moves: list[Move]) -> None:
-    """The first that is told is low, and nothing is told twice in a row."""
-    told = [event for event in played([move._replace(topped_up=0) for move in moves]) if event is not None]
-    assert told == [LOW, RECOVERED][: len(told)]
-
-
-@pytest.mark.parametrize(
-    ("moves", "told"),
-    [
-        # Around the threshold: once, until it is enough again.
-        ([Move(4), Move(), Move(topped_up=1), Move(), Move(1)], [LOW, None, None, RECOVERED, LOW]),
-        ([Move(4), Move(topped_up=2), Move(2), Move(topped_up=2)], [LOW, RECOVERED, LOW, RECOVERED]),
-        # A top-up that is not enough: told again, once.
-        ([Move(7), Move(topped_up=2), Move(), Move(), Move()], [LOW, None, LOW, None, None]),
-        # A top-up that was spent between two looks.
-        ([Move(7), Move(9, 9), Move(), Move()], [LOW, None, LOW, None]),
-        # A charge that is given back is no top-up.
-        ([Move(4), Move(-1), Move(), Move(1)], [LOW, None, None, None]),
-    ],
-)
-def test_it_is_told_once_until_it_recovers_or_is_topped_up(moves: list[Move], told: list[AlertEvent | None]) -> None:
+def test_it_is_told_once_until_it_recovers_or_is_topped_up() -> None:
     """The cases that people ask about."""
-    assert played(moves) == told
+    # Around the threshold: once, until it is enough again.
+    assert played([Move(4), Move(), Move(topped_up=1), Move(), Move(1)]) == [LOW, None, None, RECOVERED, LOW]
+    # A top-up that is not enough: told again, once. Or one that was spent between two looks.
+    assert played([Move(7), Move(topped_up=2), Move(), Move(), Move()]) == [LOW, None, LOW, None, None]
+    assert played([Move(7), Move(9, 9), Move(), Move()]) == [LOW, None, LOW, None]
+    # A charge that is given back is no top-up.
+    assert played([Move(4), Move(-1), Move(), Move(1)]) == [LOW, None, None, None]
 
 
 def test_one_reading_alone_is_no_top_up() -> None:
@@ -224,13 +185,13 @@ def test_one_reading_alone_is_no_top_up() -> None:
     assert step(alarm, Standing(is_low=True, is_safe=False, total=D(10)), 120.0, None) == (None, first)
 
 
-@pytest.mark.parametrize(("total", "more"), [("10", "0.000001"), ("1000000000000000", "9")])
-def test_what_floats_add_is_no_top_up(total: str, more: str) -> None:
+def test_what_floats_add_is_no_top_up() -> None:
     """Gateways compute with them: however often the sum comes out like that."""
-    alarm: Alarm | None = Alarm(0.0, D(total))
-    for _ in range(3):
-        event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=D(total) + D(more)), 60.0, None)
-        assert (event, alarm) == (None, Alarm(0.0, D(total)))
+    for total, more in (("10", "0.000001"), ("1000000000000000", "9")):
+        alarm: Alarm | None = Alarm(0.0, D(total))
+        for _ in range(3):
+            event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=D(total) + D(more)), 60.0, None)
+            assert (event, alarm) == (None, Alarm(0.0, D(total)))
 
 
 def test_a_cut_is_no_top_up_and_a_top_up_after_it_is() -> None:
@@ -260,9 +221,6 @@ def test_a_reminder_comes_after_its_time_or_when_the_clock_was_put_back(now: flo
     assert alarm == Alarm(now if told else 100.0, D(9))
 
 
-# --- what the command is told -----------------------------------------------------------------------------------
-
-
 def test_the_command_is_told_in_variables_and_in_json() -> None:
     """Amounts with every digit; what is not known is empty, or null."""
     low = reading("4.10", profile="work", unit="USD", key_id="d995c5dc5253", host="api.apimart.ai")
@@ -285,19 +243,18 @@ def test_a_runway_is_told_in_days() -> None:
     told = variables(alert)
     assert [told[f"APIMART_{name}"] for name in ("THRESHOLD", "DAYS_LEFT", "DAYS_LEFT_LOW")] == ["1.5d", "2.56", "1.56"]
     assert '"threshold":1.5,"threshold_name":"min_runway_days"' in document(alert)
-    assert variables(alert._replace(threshold=Thresholds(min_runway=timedelta(days=30))))["APIMART_THRESHOLD"] == "30d"
+    assert variables(alert._replace(threshold=THREE_DAYS))["APIMART_THRESHOLD"] == "3d"
 
 
-@pytest.mark.parametrize(
-    ("told_of", "remain", "shown"),
-    [(reading(None), "unlimited", '"remain":null,"unlimited_quota":true'),
-     (failed(PaymentRequiredError("pay")), "", '"remain":null,"unlimited_quota":null')],
-)  # fmt: skip
-def test_what_has_no_number_is_told_as_such(told_of: Reading, remain: str, shown: str) -> None:
+def test_what_has_no_number_is_told_as_such() -> None:
     """Unlimited is a word; what HTTP 402 leaves unknown is empty."""
-    alert = Alert(RECOVERED, told_of, MIN_5)
-    assert variables(alert)["APIMART_REMAIN"] == remain
-    assert shown in document(alert)
+    for told_of, remain, shown in (
+        (reading(None), "unlimited", '"remain":null,"unlimited_quota":true'),
+        (failed(PaymentRequiredError("pay")), "", '"remain":null,"unlimited_quota":null'),
+    ):
+        alert = Alert(RECOVERED, told_of, MIN_5)
+        assert variables(alert)["APIMART_REMAIN"] == remain
+        assert shown in document(alert)
 
 
 def test_texts_are_one_short_line_without_a_key() -> None:

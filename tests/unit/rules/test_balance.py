@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import pytest
-
 from apimart_cli.rules.balance import Balance, Reading, spendable
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.words import ForecastState, Scope
@@ -22,9 +20,9 @@ SOON = Forecast(ForecastState.OK, Decimal(7), Decimal(2), Decimal(5), Decimal(4)
 LATE = Forecast(ForecastState.OK, Decimal(7), Decimal(1), Decimal(10), Decimal(8), Decimal(12))
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "lasts"),
-    [
+def test_it_lasts_as_long_as_the_one_that_ends_first() -> None:
+    """Of the key and its account, by their own forecasts."""
+    for key, account, lasts in (
         (SOON, LATE, SOON),
         (LATE, SOON, SOON),
         # What is empty has ended, whatever is known of the other.
@@ -34,20 +32,13 @@ LATE = Forecast(ForecastState.OK, Decimal(7), Decimal(1), Decimal(10), Decimal(8
         (SOON, None, None),
         (None, SOON, None),
         (None, None, None),
-    ],
-)
-def test_it_lasts_as_long_as_the_one_that_ends_first(
-    key: Forecast | None, account: Forecast | None, lasts: Forecast | None
-) -> None:
-    """Of the key and its account, by their own forecasts."""
-    both = spendable(reading(Scope.KEY, forecast=key), reading(Scope.ACCOUNT, forecast=account))
-    assert both.forecast == lasts
+    ):
+        both = spendable(reading(Scope.KEY, forecast=key), reading(Scope.ACCOUNT, forecast=account))
+        assert both.forecast == lasts
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "named"),
-    [("aaa", "bbb", "aaa"), ("aaa", None, "aaa"), (None, "bbb", "bbb"), (None, None, None)],
-)
-def test_it_is_named_after_the_key(key: str | None, account: str | None, named: str | None) -> None:
+def test_it_is_named_after_the_key() -> None:
     """Where the question about the key never got one, after that of the account."""
-    assert spendable(reading(Scope.KEY, key_id=key), reading(Scope.ACCOUNT, key_id=account)).key_id == named
+    for key, account, named in (("aaa", "bbb", "aaa"), (None, "bbb", "bbb"), (None, None, None)):
+        both = spendable(reading(Scope.KEY, key_id=key), reading(Scope.ACCOUNT, key_id=account))
+        assert both.key_id == named

@@ -30,61 +30,47 @@ def blind(at: float, **fields: float) -> Look:
     return Look(at, is_blind=True, **fields)
 
 
+def both(at: float, used: str, of_account: str | None) -> Look:
+    """A look at an unlimited key and its account."""
+    return Look(at, D(used), used_of_account=None if of_account is None else D(of_account))
+
+
 def after(watching: Guard, *looks: Look) -> Guard:
     for look in looks:
         watching.take(look)
     return watching
 
 
-# --- stopping ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("left", "stopped"), [("5.000000000000000000000000000001", None), ("5", None), ("4.999999999999999999999", "min")]
+    ("limits", "looks", "stopped"),
+    [
+        # So much as `min` may be left, and no digit less; of what is unlimited nothing can run out.
+        ({"min": "5"}, [seen(0, "1", "5")], None),
+        ({"min": "5"}, [seen(0, "1", "4.999999999999999999999")], StoppedBy.MIN),
+        ({"min": "5"}, [seen(0, "1", None)], None),
+        # What is counted is the rise of `used` since the first look, to the last digit.
+        ({"max_spend": "3"}, [seen(0, "1"), seen(2, "3.999999999999999999999999999999")], None),
+        ({"max_spend": "3"}, [seen(0, "1"), seen(2, "4")], StoppedBy.MAX_SPEND),
+        # A charge from before the start that is given back hides no spend.
+        ({"max_spend": "3"}, [seen(0, "10"), seen(2, "8"), seen(4, "11")], StoppedBy.MAX_SPEND),
+        # HTTP 402, or words of the gateway: no call can be paid any more.
+        ({"max_spend": "3"}, [seen(0, "1"), Look(2, must_pay=True)], StoppedBy.PAYMENT_REQUIRED),
+        # One part is below, although the other is not known.
+        ({"min": "5"}, [Look(0, D(1), D("4.9"), is_blind=True)], StoppedBy.MIN),
+        # The gate judges what may not last, and the next look may take it back.
+        ({"min": "5"}, [Look(0, D(1), D(50), ends_too_soon=True)], StoppedBy.MIN_RUNWAY),
+        ({"min": "5"}, [Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")], None),
+    ],
 )
-def test_less_than_min_stops(left: str, stopped: str | None) -> None:
-    """So much as `min` may be left, and no digit less."""
-    assert after(guard(min="5"), seen(0, "1", left)).stop(0) == stopped
+def test_it_stops_at_its_limits(limits: dict[str, str], looks: Sequence[Look], stopped: StoppedBy | None) -> None:
+    """Exactly, and for what the last look tells."""
+    assert after(guard(min=limits.get("min"), max_spend=limits.get("max_spend")), *looks).stop(looks[-1].at) is stopped
 
 
-@pytest.mark.parametrize(
-    ("used", "stopped"), [("3.999999999999999999999999999999", None), ("4", "max_spend"), ("9", "max_spend")]
-)
-def test_the_whole_budget_stops(used: str, stopped: str | None) -> None:
-    """What is counted is the rise of `used` since the first look, to the last digit."""
-    assert after(guard(max_spend="3"), seen(0, "1"), seen(2, used)).stop(2) == stopped
-
-
-def test_unlimited_is_never_below_min() -> None:
-    """There is nothing to run out of."""
-    assert after(guard(min="5"), seen(0, "1", None)).stop(0) is None
-
-
-def test_a_call_for_payment_stops_whatever_the_limit() -> None:
-    """No call can be paid any more: HTTP 402, or words of the gateway."""
-    assert after(guard(max_spend="3"), seen(0, "1"), Look(2, must_pay=True)).stop(2) is StoppedBy.PAYMENT_REQUIRED
-
-
-def test_a_part_that_is_below_stops_although_the_other_is_unknown() -> None:
-    """What can be spent is the smaller of the two."""
-    watching = after(guard(min="5"), Look(0, D(1), D("4.9"), is_blind=True))
-    assert watching.stop(0) is StoppedBy.MIN
-
-
-def test_a_top_up_is_no_spend() -> None:
-    """It moves what is left, and `used` stays."""
-    watching = after(guard(min="5", max_spend="3"), seen(0, "1", "6"), seen(2, "1", "60"))
-    assert (watching.spent, watching.stop(2)) == (D(0), None)
-
-
-def test_what_is_given_back_is_not_spent() -> None:
-    """A charge that was booked ahead and fell away."""
+def test_what_is_given_back_or_topped_up_is_not_spent() -> None:
+    """A charge that was booked ahead and fell away; a top-up moves what is left alone."""
     assert after(guard(max_spend="3"), seen(0, "1"), seen(2, "3"), seen(4, "1.5")).spent == D("0.5")
-
-
-def test_a_charge_from_before_the_start_that_is_given_back_hides_no_spend() -> None:
-    """The count is from the lowest `used` that was seen."""
-    assert after(guard(max_spend="3"), seen(0, "10"), seen(2, "8"), seen(4, "11")).stop(4) is StoppedBy.MAX_SPEND
+    assert after(guard(min="5", max_spend="3"), seen(0, "1", "6"), seen(2, "1", "60")).spent == D(0)
 
 
 def test_nothing_is_known_of_the_spend_before_the_first_look() -> None:
@@ -93,11 +79,6 @@ def test_nothing_is_known_of_the_spend_before_the_first_look() -> None:
     assert watching.spent is None
     assert after(watching, seen(9, "70")).spent == D(0)
     assert after(watching, seen(11, "73")).stop(11) is StoppedBy.MAX_SPEND
-
-
-def both(at: float, used: str, of_account: str | None) -> Look:
-    """A look at an unlimited key and its account."""
-    return Look(at, D(used), used_of_account=None if of_account is None else D(of_account))
 
 
 def test_where_the_key_is_never_counted_its_account_is() -> None:
@@ -110,34 +91,22 @@ def test_where_the_key_is_never_counted_its_account_is() -> None:
     assert after(watching, both(4, "0", "28.5")).stop(4) is StoppedBy.MAX_SPEND
 
 
-def test_what_is_given_back_to_the_account_hides_no_spend() -> None:
-    """As for a key."""
-    assert after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "8"), both(4, "0", "9")).spent == D(1)
-
-
 def test_a_key_that_is_counted_counts_alone() -> None:
-    """As soon as it has used anything, what others spend of the account is none of its business."""
-    watching = after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0.1", "90"))
-    assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D("0.1"), False, None)
-    assert after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "11"), both(4, "0.1", "90")).stop(4) is None
+    """As soon as it has used anything, or where its account is not asked, others' spend is none of its business."""
+    for looks in (
+        [both(0, "0", "10"), both(2, "0.1", "90")],
+        [both(0, "0", "10"), both(2, "0", "11"), both(4, "0.1", "90")],
+        [both(0, "0", None), both(2, "0.1", None)],
+    ):
+        watching = after(guard(max_spend="3"), *looks)
+        assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D("0.1"), False, None)
 
 
-def test_without_its_account_the_key_counts() -> None:
-    """Where there is no account endpoint, and for a limited key."""
-    watching = after(guard(max_spend="3"), both(0, "0", None), both(2, "0", None))
-    assert (watching.spent, watching.counts_account, watching.new_doubt()) == (D(0), False, None)
-
-
-def test_what_was_counted_stays_while_the_account_is_silent() -> None:
-    """The limit that was reached is not forgotten."""
+def test_what_the_account_counts_is_kept() -> None:
+    """What is given back to it hides no spend, and a limit that was reached is not forgotten while it is silent."""
+    assert after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "8"), both(4, "0", "9")).spent == D(1)
     watching = after(guard(max_spend="3"), both(0, "0", "10"), both(2, "0", "13"), both(4, "0", None))
     assert (watching.spent, watching.stop(4)) == (D(3), StoppedBy.MAX_SPEND)
-
-
-def test_blind_at_the_account_that_counts_it_takes_spending_to_go_on() -> None:
-    """The rate is that of what is counted."""
-    watching = after(guard(max_spend="10"), both(0, "0", "10"), both(2, "0", "12"), blind(4))
-    assert (watching.rate, watching.stop(9.9), watching.stop(10)) == (1, None, StoppedBy.BLIND)
 
 
 def test_a_key_that_stands_still_while_its_account_spends_is_told_once() -> None:
@@ -157,12 +126,6 @@ def test_a_key_that_moves_with_its_account_is_in_no_doubt() -> None:
     assert still.new_doubt() is None
 
 
-def test_what_may_not_last_stops() -> None:
-    """The gate judges that; a look tells of it, and the next one may take it back."""
-    assert after(guard(min="5"), Look(0, D(1), D(50), ends_too_soon=True)).stop(0) is StoppedBy.MIN_RUNWAY
-    assert after(guard(min="5"), Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")).stop(2) is None
-
-
 def test_limits_know_what_they_need() -> None:
     """A budget needs the key alone."""
     assert not Limits().are_set
@@ -171,43 +134,36 @@ def test_limits_know_what_they_need() -> None:
     assert Limits(min_runway=timedelta(days=1)).need_what_is_left
 
 
-# --- looking again ----------------------------------------------------------------------------------------------
-
-
-def test_the_second_look_comes_soon() -> None:
-    """As long as no rate is known."""
-    assert after(guard(max_spend="100"), seen(50, "1")).next_look() == 52
-    assert after(guard(max_spend="100"), seen(50, "1"), seen(52, "1")).next_look() == 54
-
-
-@pytest.mark.parametrize(("budget", "pause"), [("100", 24.0), ("1000", 30.0), ("13", 2.25), ("5", 2.0)])
-def test_looks_come_closer_as_the_limit_does(budget: str, pause: float) -> None:
-    """Headroom by rate by four, between 2 and 30 seconds: here 1 a second, 4 spent."""
-    watching = after(guard(max_spend=budget), seen(0, "1"), seen(4, "5"))
-    assert watching.next_look() - 4 == pause
-
-
-def test_the_nearer_limit_counts() -> None:
-    """Of a budget and a minimum."""
-    watching = after(guard(max_spend="1000", min="5"), seen(0, "1", "61"), seen(4, "5", "57"))
-    assert watching.next_look() - 4 == 52 / 4
-
-
-def test_others_that_spend_of_the_account_count_for_what_is_left() -> None:
-    """The key alone spends 1 a second, everybody together 5."""
-    watching = after(guard(min="5"), seen(0, "1", "85"), seen(4, "5", "65"))
-    assert watching.next_look() - 4 == 60 / 5 / 4
-
-
-def test_after_a_top_up_what_is_used_tells_the_rate() -> None:
-    """What is left has risen; of 101 above the limit 1 a second goes."""
-    watching = after(guard(min="5"), seen(0, "1", "10"), seen(4, "5", "106"))
-    assert watching.next_look() - 4 == 101 / 4
-
-
-def test_two_looks_at_once_tell_no_rate() -> None:
-    """There is no time between them."""
-    assert after(guard(max_spend="9"), seen(3, "1"), seen(3, "5")).next_look() == 5
+@pytest.mark.parametrize(
+    ("watching", "looks", "pause"),
+    [
+        # As long as no rate is known, the next look comes soon.
+        (guard(max_spend="100"), [seen(50, "1")], 2),
+        (guard(max_spend="100"), [seen(50, "1"), seen(52, "1")], 2),
+        (guard(max_spend="9"), [seen(3, "1"), seen(3, "5")], 2),
+        # A quarter of what is left by the rate, between 2 and 30 seconds: here 1 a second, 4 spent.
+        (guard(max_spend="100"), [seen(0, "1"), seen(4, "5")], 24),
+        (guard(max_spend="1000"), [seen(0, "1"), seen(4, "5")], 30),
+        (guard(max_spend="13"), [seen(0, "1"), seen(4, "5")], 2.25),
+        (guard(max_spend="5"), [seen(0, "1"), seen(4, "5")], 2),
+        # The nearer limit counts; for what is left, what others spend of the account, too.
+        (guard(max_spend="1000", min="5"), [seen(0, "1", "61"), seen(4, "5", "57")], 52 / 4),
+        (guard(min="5"), [seen(0, "1", "85"), seen(4, "5", "65")], 60 / 5 / 4),
+        # After a top-up what is used tells the rate.
+        (guard(min="5"), [seen(0, "1", "10"), seen(4, "5", "106")], 101 / 4),
+        # An interval of the user is kept, whatever the rate.
+        (guard(max_spend="4.1", interval=17), [seen(0, "1"), seen(4, "5")], 17),
+        # A gateway that asks for time gets it, but for more than five minutes.
+        (guard(max_spend="3"), [seen(0, "1"), blind(2, retry_after=300)], 300),
+        (guard(max_spend="3", interval=1), [seen(0, "1"), blind(2, retry_after=300)], 300),
+        (guard(max_spend="3"), [seen(0, "1"), blind(2, retry_after=0.5)], 2),
+        (guard(max_spend="3"), [seen(0, "1"), blind(2, retry_after=301)], 300),
+        (guard(max_spend="3"), [seen(0, "1"), blind(2, retry_after=float("inf"))], 300),
+    ],
+)
+def test_looks_come_closer_as_the_limit_does(watching: Guard, looks: Sequence[Look], pause: float) -> None:
+    """By what the last looks tell."""
+    assert after(watching, *looks).next_look() - looks[-1].at == pause
 
 
 def test_a_burst_counts_at_once_and_is_not_forgotten_at_once() -> None:
@@ -218,38 +174,6 @@ def test_a_burst_counts_at_once_and_is_not_forgotten_at_once() -> None:
     assert watching.rate == pytest.approx(4 / 62, rel=0.05)
 
 
-def test_an_interval_of_the_user_is_kept() -> None:
-    """Whatever the rate."""
-    watching = after(guard(max_spend="4.1", interval=17), seen(0, "1"), seen(4, "5"))
-    assert watching.next_look() == 21
-
-
-def test_who_asks_for_time_gets_it() -> None:
-    """`Retry-After`, also where it is longer than the longest pause, or the interval is fixed."""
-    assert after(guard(max_spend="3"), seen(0, "1"), blind(2, retry_after=300)).next_look() == 302
-    assert after(guard(max_spend="3", interval=1), seen(0, "1"), blind(2, retry_after=300)).next_look() == 302
-    assert after(guard(max_spend="3"), seen(0, "1"), blind(2, retry_after=0.5)).next_look() == 4
-
-
-@pytest.mark.parametrize("wish", [301, 86_400, 1e10, float("inf")])
-def test_a_wish_to_be_left_alone_is_granted_for_five_minutes(wish: float) -> None:
-    """What runs meanwhile is not guarded; and while it is left alone, the balance is as unknown as otherwise."""
-    watching = after(guard(max_spend="3", max_blind=250), seen(0, "1"), blind(2, retry_after=wish))
-    assert watching.next_look() == 302
-    assert watching.stop(251.9) is None
-    assert watching.stop(252) is StoppedBy.BLIND
-
-
-def test_at_the_last_rate_a_limit_is_reached_while_the_gateway_is_left_alone() -> None:
-    """It is stopped then, not when the gateway may be asked again."""
-    watching = after(guard(max_spend="3"), seen(0, "1"), seen(2, "2"), blind(4, retry_after=300))
-    assert watching.stop(5.9) is None
-    assert watching.stop(6) is StoppedBy.BLIND
-
-
-# --- seeing nothing ---------------------------------------------------------------------------------------------
-
-
 def test_the_first_look_that_tells_nothing_is_told_once() -> None:
     """And once more after it has seen something again."""
     watching = guard(max_spend="3")
@@ -258,44 +182,32 @@ def test_the_first_look_that_tells_nothing_is_told_once() -> None:
 
 
 def test_blind_it_takes_spending_to_go_on() -> None:
-    """1 a second, 2 spent of 10 when it was last seen: the rest lasts 8 seconds."""
-    watching = after(guard(max_spend="10"), seen(0, "1"), seen(2, "3"), blind(4))
-    assert (watching.stop(9.999), watching.stop(10)) == (None, StoppedBy.BLIND)
-    watching = after(guard(min="5"), seen(0, "1", "15"), seen(2, "3", "13"), blind(4))
-    assert (watching.stop(9.9), watching.stop(10.1)) == (None, StoppedBy.BLIND)
+    """It stops when at the last rate nothing is left, or when it was blind for too long."""
+    for watching, looks, until in (
+        # 1 a second, 2 spent of 10 when it was last seen: the rest lasts 8 seconds.
+        (guard(max_spend="10"), [seen(0, "1"), seen(2, "3"), blind(4)], 10),
+        (guard(min="5"), [seen(0, "1", "15"), seen(2, "3", "13"), blind(4)], 10),
+        # The rate is that of the account, where that is what is counted.
+        (guard(max_spend="10"), [both(0, "0", "10"), both(2, "0", "12"), blind(4)], 10),
+        # The key has plenty left; of the account, with 3 above the limit, nothing is known any more.
+        (guard(min="5"), [seen(0, "1", "10"), seen(2, "3", "8"), Look(4, D(5), D(100), is_blind=True)], 5),
+        # Where nothing was spent so far, the time decides, also while the gateway is left alone.
+        (guard(max_spend="10", max_blind=600), [seen(0, "1"), blind(30), blind(60)], 630),
+        (guard(max_spend="3", max_blind=250), [seen(0, "1"), blind(2, retry_after=301)], 252),
+        (guard(max_spend="3"), [seen(0, "1"), seen(2, "2"), blind(4, retry_after=300)], 6),
+    ):
+        after(watching, *looks)
+        assert (watching.stop(until - 0.001), watching.stop(until)) == (None, StoppedBy.BLIND)
 
 
-def test_blind_at_a_part_it_keeps_what_it_knew_of_the_whole() -> None:
-    """The key has plenty left; of the account, with 3 above the limit, nothing is known any more."""
-    watching = after(guard(min="5"), seen(0, "1", "10"), seen(2, "3", "8"), Look(4, D(5), D(100), is_blind=True))
-    assert (watching.stop(4.9), watching.stop(5.1)) == (None, StoppedBy.BLIND)
-
-
-def test_what_became_unlimited_is_not_assumed_to_run_out() -> None:
-    """Whatever was left of it before."""
-    watching = after(guard(min="5"), seen(0, "1", "15"), seen(2, "3", "13"), seen(4, "5", None), blind(6))
-    assert watching.stop(500) is None
-
-
-def test_blind_for_too_long_stops() -> None:
-    """Also where nothing was spent so far."""
-    watching = after(guard(max_spend="10", max_blind=600), seen(0, "1"), blind(30), blind(60))
-    assert (watching.stop(629.9), watching.stop(630)) == (None, StoppedBy.BLIND)
-
-
-def test_blind_it_goes_on_where_the_user_wants_that() -> None:
-    """`--on-blind continue`."""
-    watching = after(guard(max_spend="10", max_blind=None), seen(0, "1"), seen(2, "9"), blind(4))
-    assert watching.stop(1_000_000) is None
-
-
-def test_seeing_again_ends_the_assumption() -> None:
-    """What is known decides."""
+def test_blind_it_goes_on_where_nothing_runs_out() -> None:
+    """What became unlimited, `--on-blind continue`, and what was seen again."""
+    unlimited = [seen(0, "1", "15"), seen(2, "3", "13"), seen(4, "5", None), blind(6)]
+    assert after(guard(min="5"), *unlimited).stop(500) is None
+    assert after(guard(max_spend="10", max_blind=None), seen(0, "1"), seen(2, "9"), blind(4)).stop(1_000_000) is None
     watching = after(guard(max_spend="10"), seen(0, "1"), seen(2, "3"), blind(4), seen(30, "4"))
     assert (watching.is_blind, watching.stop(100)) == (False, None)
 
-
-# --- properties -------------------------------------------------------------------------------------------------
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**15 - 1, places=12)
 PAUSES = st.floats(min_value=0.001, max_value=100)

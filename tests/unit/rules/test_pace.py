@@ -1,7 +1,6 @@
 """The pace: never quicker than asked, slower after failures, and at once after a sleep."""
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import given
 
 from apimart_cli.errors import LONGEST_RETRY_AFTER
@@ -12,16 +11,11 @@ intervals = st.floats(5, 86_400)
 shares = st.floats(0, 1)
 
 
-def test_who_was_never_asked_is_due() -> None:
-    """At once."""
-    pace = Pace(30, dice=lambda: 0.5)
+def test_an_answer_is_followed_by_the_interval() -> None:
+    """Counted from the question, so that slow answers do not slow it down. What was never asked is due at once."""
+    pace = Pace(30, dice=lambda: 1.0)
     assert pace.seconds_left(START) == 0
     assert pace.is_due(START)
-
-
-def test_an_answer_is_followed_by_the_interval() -> None:
-    """Counted from the question, so that slow answers do not slow it down."""
-    pace = Pace(30, dice=lambda: 1.0)
     pace.answered(START)
     assert pace.seconds_left(START.after(4)) == 26
     assert not pace.is_due(START.after(29.9))
@@ -57,29 +51,20 @@ def test_a_pause_after_failures_has_bounds(
 
 def test_clients_that_failed_together_come_back_one_by_one() -> None:
     """Up to half as long again, as the dice say."""
-    pauses = []
-    for share in (0.0, 0.5, 1.0):
+    for share, pause in ((0.0, 30), (0.5, 37.5), (1.0, 45)):
         pace = Pace(30, dice=lambda share=share: share)
         pace.failed(START)
-        pauses.append(pace.seconds_left(START))
-    assert pauses == [30, 37.5, 45]
+        assert pace.seconds_left(START) == pause
 
 
-def test_after_a_sleep_what_was_due_meanwhile_is_due_at_once() -> None:
-    """The steady clock stood still, the wall clock went on."""
+def test_of_two_clocks_the_one_that_went_on_longer_decides() -> None:
+    """After a sleep the wall clock, and the steady one where that is set back: nothing waits for longer."""
     pace = Pace(300, dice=lambda: 0.0)
     pace.answered(START)
-    awake = Moment(START.steady + 10, START.wall + 8 * 3600)
-    assert pace.is_due(awake)
-
-
-@pytest.mark.parametrize("step", [-1e9, -3600, -1])
-def test_a_clock_that_is_set_back_keeps_nobody_waiting(step: float) -> None:
-    """The steady clock decides then."""
-    pace = Pace(30, dice=lambda: 0.0)
-    pace.answered(START)
-    assert pace.seconds_left(Moment(START.steady + 10, START.wall + 10 + step)) == 20
-    assert pace.is_due(Moment(START.steady + 30, START.wall + 30 + step))
+    assert pace.is_due(Moment(START.steady + 10, START.wall + 8 * 3600))
+    for step in (-1e9, -3600, -1):
+        assert pace.seconds_left(Moment(START.steady + 10, START.wall + 10 + step)) == 290
+        assert pace.is_due(Moment(START.steady + 300, START.wall + 300 + step))
 
 
 def test_only_who_answers_is_asked_a_little_early() -> None:

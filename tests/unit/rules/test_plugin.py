@@ -26,7 +26,6 @@ from support.readings import failed, reading
 
 USUAL = Choices()
 SILENCE = UnavailableError("no answer")
-FAILURES = [SILENCE, AuthError("rejected"), BadResponseError("not JSON")]
 WEEK = Forecast(ForecastState.OK, Decimal(14), Decimal(1), Decimal(10), Decimal(7), Decimal(12))
 
 
@@ -44,93 +43,104 @@ def bounds(
     )
 
 
+TEN_AND_FIVE = bounds("10:", "5:")
+
+
+NOT_READ = (State.UNKNOWN, Subject.READING)
+
+
+def half(key: Reading) -> Reading:
+    """What can be spent with this key, of an account that was not read."""
+    return spendable(key, failed(SILENCE, scope=Scope.ACCOUNT))
+
+
 def state(found: Reading, held_to: Bounds, choices: Choices = USUAL) -> State:
     return examine(found, held_to, choices).state
 
 
-@pytest.mark.parametrize(("remain", "expected"), [
-    ("10", State.OK), ("10.000", State.OK), ("9.999999999999999999999999999999", State.WARNING), ("5", State.WARNING),
-    ("4.999999999999999999999999999999", State.CRITICAL), ("0", State.CRITICAL), ("-1", State.CRITICAL),
-    (None, State.OK),
-])  # fmt: skip
-def test_the_remaining_balance_is_held_to_both_ranges(remain: str | None, expected: State) -> None:
-    """To the last digit; critical before warning, and an unlimited quota is more than any number."""
-    assert state(reading(remain), bounds("10:", "5:")) is expected
+def test_the_balance_is_held_to_both_ranges_and_to_the_profile() -> None:
+    """In exact numbers."""
+    for found, held_to, expected in (
+        # To the last digit; critical before warning.
+        (reading("10.000"), TEN_AND_FIVE, State.OK),
+        (reading("9.999999999999999999999999999999"), TEN_AND_FIVE, State.WARNING),
+        (reading("5"), TEN_AND_FIVE, State.WARNING),
+        (reading("4.999999999999999999999999999999"), TEN_AND_FIVE, State.CRITICAL),
+        # An unlimited quota is more than any number: who meant `5:` sees it at once.
+        (reading(None), TEN_AND_FIVE, State.OK),
+        (reading(None), bounds(critical="5"), State.CRITICAL),
+        # `max_used` is inclusive, as for `check`.
+        (reading("10", "2.3"), bounds(max_used="2.3"), State.OK),
+        (reading("10", "2.31"), bounds(max_used="2.3"), State.CRITICAL),
+    ):
+        assert state(found, held_to) is expected
 
 
-def test_an_unlimited_quota_alerts_where_there_may_be_no_more_than_a_number() -> None:
-    """`-c 5` means at most 5; who meant `5:` sees it at once."""
-    assert state(reading(None), bounds(critical="5")) is State.CRITICAL
-
-
-@pytest.mark.parametrize(("used", "expected"), [("2.3", State.OK), ("2.31", State.CRITICAL), ("-1", State.OK)])
-def test_what_was_used_is_held_to_the_profile(used: str, expected: State) -> None:
-    """`max_used` is inclusive, as for `check`."""
-    assert state(reading("10", used), bounds(max_used="2.3")) is expected
-
-
-@pytest.mark.parametrize(("forecast", "expected"), [
-    (WEEK, State.OK),
-    (WEEK._replace(days_left_low=Decimal("6.99")), State.WARNING),
-    (WEEK._replace(days_left_low=Decimal("2.99")), State.CRITICAL),
-    (Forecast(ForecastState.IDLE, Decimal(7)), State.OK),
-    (Forecast(ForecastState.EMPTY, Decimal(7)), State.CRITICAL),
-    (Forecast(ForecastState.TOO_LITTLE, Decimal(1)), State.UNKNOWN),
-    (UNREADABLE, State.UNKNOWN), (None, State.UNKNOWN),
-])  # fmt: skip
-def test_the_runway_is_held_to_both_durations(forecast: Forecast | None, expected: State) -> None:
+def test_the_runway_is_held_to_both_durations() -> None:
     """By the low end of the forecast; without one, nothing is known."""
-    found = reading()._replace(forecast=forecast)
-    assert state(found, bounds(runway_warning=7, runway_critical=3)) is expected
+    for forecast, expected in (
+        (WEEK, State.OK),
+        (WEEK._replace(days_left_low=Decimal("6.99")), State.WARNING),
+        (WEEK._replace(days_left_low=Decimal("2.99")), State.CRITICAL),
+        (Forecast(ForecastState.IDLE, Decimal(7)), State.OK),
+        (Forecast(ForecastState.EMPTY, Decimal(7)), State.CRITICAL),
+        (Forecast(ForecastState.TOO_LITTLE, Decimal(1)), State.UNKNOWN),
+        (None, State.UNKNOWN),
+    ):
+        found = reading()._replace(forecast=forecast)
+        assert state(found, bounds(runway_warning=7, runway_critical=3)) is expected
 
 
 @pytest.mark.parametrize("chosen", WhenNoForecast)
 def test_too_little_history_is_what_was_chosen(chosen: WhenNoForecast) -> None:
-    """For either threshold; a history that cannot be read is never OK."""
+    """For either threshold, and of one part however soon the other ends; one that cannot be read is never OK."""
     choices = Choices(no_forecast=chosen)
     for held_to in (bounds(runway_warning=7), bounds(runway_critical=7), bounds("5:", runway_warning=7)):
         assert state(reading(), held_to, choices).name.lower() == chosen
         unread = state(reading()._replace(forecast=UNREADABLE), held_to, choices)
         assert unread.name.lower() == ("unknown" if chosen is WhenNoForecast.OK else chosen)
+    hours = reading()._replace(forecast=WEEK._replace(days_left_low=Decimal("0.5")))
+    parts = spendable(hours, reading(scope=Scope.ACCOUNT))
+    assert state(parts, Bounds(runway_critical=timedelta(hours=3)), choices).name.lower() == chosen
 
 
-def test_an_empty_balance_needs_no_history() -> None:
-    """Nothing is left to last."""
+def test_what_is_empty_or_unlimited_needs_no_history() -> None:
+    """Nothing is left to last; or it does not run out."""
     choices = Choices(no_forecast=WhenNoForecast.OK)
     assert state(reading("0"), bounds(runway_critical=1), choices) is State.CRITICAL
-
-
-def test_an_unlimited_quota_needs_no_history() -> None:
-    """It does not run out."""
     assert state(reading(None), bounds(runway_critical=1)) is State.OK
 
 
-@pytest.mark.parametrize("error", FAILURES)
 @pytest.mark.parametrize("chosen", WhenUnavailable)
-def test_a_balance_that_is_not_to_be_had_is_what_was_chosen(error: ApimartError, chosen: WhenUnavailable) -> None:
-    """No answer, a rejected key, a bad answer."""
-    found = state(failed(error), bounds(critical="5:"), Choices(unavailable=chosen))
-    assert found.name.lower() == chosen
+def test_a_balance_that_is_not_to_be_had_is_what_was_chosen(chosen: WhenUnavailable) -> None:
+    """No answer, a rejected key, a bad answer. A bug is unknown, and a payment that is missing critical."""
+
+    def found(error: ApimartError) -> State:
+        return state(failed(error), bounds(critical="5:"), Choices(unavailable=chosen))
+
+    for error in (SILENCE, AuthError("rejected"), BadResponseError("not JSON")):
+        assert found(error).name.lower() == chosen
+    assert found(bug(ValueError())) is State.UNKNOWN
+    assert found(PaymentRequiredError("pay")) is State.CRITICAL
 
 
-@pytest.mark.parametrize("chosen", WhenUnavailable)
-def test_a_bug_is_unknown_and_payment_required_is_critical(chosen: WhenUnavailable) -> None:
-    """Whatever was chosen for a balance that is not to be had."""
-    for error, expected in ((bug(ValueError()), State.UNKNOWN), (PaymentRequiredError("pay"), State.CRITICAL)):
-        assert state(failed(error), bounds(critical="5:"), Choices(unavailable=chosen)) is expected
-
-
-@pytest.mark.parametrize(("key", "account", "held_to", "expected"), [
-    ("3", None, bounds("10:", "5:"), State.CRITICAL), ("7", None, bounds("10:", "5:"), State.WARNING),
-    ("20", None, bounds("10:", "5:"), State.UNKNOWN), (None, "3", bounds("10:", "5:"), State.CRITICAL),
-    ("3", None, bounds(critical="~:2"), State.UNKNOWN), ("3", None, bounds(critical="@1:2"), State.UNKNOWN),
-    ("1", None, bounds(critical="@~:2"), State.CRITICAL), ("20", None, bounds(max_used="2"), State.CRITICAL),
-    (None, "20", bounds(max_used="2"), State.UNKNOWN),
-    ("0", None, bounds(runway_critical=3), State.CRITICAL),
-    ("0", None, bounds(runway_warning=3), State.WARNING),
-    ("20", None, bounds(runway_warning=3), State.UNKNOWN),
-    ("20", None, bounds(runway_critical=3), State.UNKNOWN),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "account", "held_to", "expected"),
+    [
+        ("3", None, TEN_AND_FIVE, State.CRITICAL),
+        ("7", None, TEN_AND_FIVE, State.WARNING),
+        ("20", None, TEN_AND_FIVE, State.UNKNOWN),
+        (None, "3", TEN_AND_FIVE, State.CRITICAL),
+        ("3", None, bounds(critical="~:2"), State.UNKNOWN),
+        ("3", None, bounds(critical="@1:2"), State.UNKNOWN),
+        ("1", None, bounds(critical="@~:2"), State.CRITICAL),
+        ("20", None, bounds(max_used="2"), State.CRITICAL),
+        (None, "20", bounds(max_used="2"), State.UNKNOWN),
+        ("0", None, bounds(runway_critical=3), State.CRITICAL),
+        ("0", None, bounds(runway_warning=3), State.WARNING),
+        ("20", None, bounds(runway_warning=3, runway_critical=3), State.UNKNOWN),
+    ],
+)
 def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low(
     key: str | None, account: str | None, held_to: Bounds, expected: State
 ) -> None:
@@ -145,76 +155,51 @@ def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low(
 def test_the_worst_state_decides() -> None:
     """Critical, then warning, then unknown, in any order; and of none at all nothing is known."""
     heaviest_first = [State.CRITICAL, State.WARNING, State.UNKNOWN, State.OK]
-    for count in range(1, 5):
-        for states in product(State, repeat=count):
-            assert worst(states) is next(each for each in heaviest_first if each in states)
+    for states in product(State, repeat=3):
+        assert worst(states) is next(each for each in heaviest_first if each in states)
     assert worst([]) is State.UNKNOWN
 
 
 def test_readings_are_sorted_by_the_worst() -> None:
     """What is alike stays in its order."""
-    held_to = bounds("10:", "5:")
     named = {"a": reading("3"), "b": reading("7"), "c": failed(SILENCE), "d": reading("20"), "e": reading("3")}
     for order in permutations("abcd"):
-        found = [examine(named[name]._replace(profile=name), held_to, USUAL) for name in (*order, "e")]
+        found = [examine(named[name]._replace(profile=name), TEN_AND_FIVE, USUAL) for name in (*order, "e")]
         assert [each.reading.profile for each in by_weight(found)] == ["a", "e", "b", "c", "d"]
 
 
-def test_a_reading_without_a_bound_is_an_error() -> None:
-    """What looks at nothing says nothing, whatever was read."""
-    for found in (reading(), reading(None), failed(SILENCE)):
-        with pytest.raises(UsageError) as raised:
-            examine(found, Bounds(), USUAL)
-        assert raised.value.message == "there is no threshold to check"
-        assert raised.value.hint == "give -w, -c, --runway-warning or --runway-critical"
-
-
-def test_too_little_history_of_one_part_is_what_was_chosen_however_soon_the_other_ends() -> None:
-    """Where neither is proved to end too soon."""
-    hours = WEEK._replace(days_left_low=Decimal("0.5"))
-    parts = [reading(scope=Scope.KEY)._replace(forecast=hours), reading(scope=Scope.ACCOUNT)]
-    held_to = Bounds(runway_critical=timedelta(hours=3))
-    assert state(spendable(*parts), held_to, Choices(no_forecast=WhenNoForecast.OK)) is State.OK
-
-
-@pytest.mark.parametrize(("remain", "held_to", "expected"), [
-    (None, bounds("10:"), [(State.UNKNOWN, Subject.READING)]),
-    ("3", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.REMAINING)]),
-    ("7", bounds("10:", "5:"), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.REMAINING)]),
-    ("7", bounds(max_used="2"), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.USED)]),
-    ("0", bounds(runway_critical=3), [(State.UNKNOWN, Subject.READING), (State.CRITICAL, Subject.RUNWAY)]),
-    ("0", bounds(runway_warning=3), [(State.UNKNOWN, Subject.READING), (State.WARNING, Subject.RUNWAY)]),
-])  # fmt: skip
-def test_a_failure_says_what_it_is_about_and_what_its_parts_prove(
-    remain: str | None, held_to: Bounds, expected: list[tuple[State, Subject]]
-) -> None:
-    """The failure first; what it was held to goes along."""
-    key = failed(SILENCE) if remain is None else reading(remain)
-    found = examine(spendable(key, failed(SILENCE, scope=Scope.ACCOUNT)), held_to, USUAL)
-    assert [(each.state, each.subject) for each in found.findings] == expected
-    assert found.bounds is held_to
-
-
-def test_a_result_that_is_nothing_of_the_kind_is_no_state() -> None:
-    """Should a bug ever lose a result, the plugin stops and says what it was; the front door makes that UNKNOWN."""
+@pytest.mark.parametrize("found", [reading(), reading(None), failed(SILENCE)])
+def test_a_reading_without_a_bound_is_an_error(found: Reading) -> None:
+    """What looks at nothing says nothing; and a result that is nothing of the kind, of a bug, is no state at all."""
+    with pytest.raises(UsageError) as raised:
+        examine(found, Bounds(), USUAL)
+    assert raised.value.message == "there is no threshold to check"
+    assert raised.value.hint == "give -w, -c, --runway-warning or --runway-critical"
     with pytest.raises(AssertionError, match="nothing of the kind"):
-        examine(reading()._replace(result="nothing of the kind"), bounds("10:"), USUAL)  # type: ignore[arg-type]
-
-
-def test_payment_required_is_about_the_reading() -> None:
-    """It has no amounts that could be held to anything."""
-    found = examine(failed(PaymentRequiredError("402")), bounds("10:"), USUAL)
-    assert [(each.state, each.subject) for each in found.findings] == [(State.CRITICAL, Subject.READING)]
+        examine(found._replace(result="nothing of the kind"), bounds("10:"), USUAL)  # type: ignore[arg-type]
 
 
 def test_what_was_found_says_what_it_is_about() -> None:
-    """One finding for each thing that the reading is held to."""
-    found = examine(reading("3", "9"), bounds("10:", "5:", max_used="2", runway_warning=3), USUAL)
-    assert [(each.state, each.subject) for each in found.findings] == [
-        (State.CRITICAL, Subject.REMAINING),
-        (State.CRITICAL, Subject.USED),
-        (State.UNKNOWN, Subject.RUNWAY),
-    ]
+    """What it was held to goes along."""
+    for found, held_to, expected in (
+        # One finding for each thing that the reading is held to.
+        (
+            reading("3", "9"),
+            bounds("10:", "5:", max_used="2", runway_warning=3),
+            [(State.CRITICAL, Subject.REMAINING), (State.CRITICAL, Subject.USED), (State.UNKNOWN, Subject.RUNWAY)],
+        ),
+        # A failure comes first, and then what its parts prove.
+        (failed(PaymentRequiredError("402")), TEN_AND_FIVE, [(State.CRITICAL, Subject.READING)]),
+        (half(failed(SILENCE)), TEN_AND_FIVE, [NOT_READ]),
+        (half(reading("3")), TEN_AND_FIVE, [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
+        (half(reading("7")), TEN_AND_FIVE, [NOT_READ, (State.WARNING, Subject.REMAINING)]),
+        (half(reading("7")), bounds(max_used="2"), [NOT_READ, (State.CRITICAL, Subject.USED)]),
+        (half(reading("0")), bounds(runway_critical=3), [NOT_READ, (State.CRITICAL, Subject.RUNWAY)]),
+        (half(reading("0")), bounds(runway_warning=3), [NOT_READ, (State.WARNING, Subject.RUNWAY)]),
+    ):
+        examined = examine(found, held_to, USUAL)
+        assert [(each.state, each.subject) for each in examined.findings] == expected
+        assert examined.bounds is held_to
 
 
 AMOUNTS = st.decimals(-20, 20, allow_nan=False, allow_infinity=False, places=1)

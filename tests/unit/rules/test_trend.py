@@ -4,7 +4,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import given
 
 from apimart_cli.errors import AuthError, ExitCode, PaymentRequiredError, UnavailableError
@@ -34,32 +33,13 @@ def played(*readings: Reading) -> tuple[Trend, list[tuple[Change, ...]]]:
     return trend, [trend.take(each) for each in readings]
 
 
-# --- what changed -------------------------------------------------------------------------------------------------
-
-
-def test_nothing_changed_says_nothing() -> None:
-    """Only the first reading is news by itself."""
-    _, changes = played(at(0, "10", "2"), at(1, "10", "2"), at(2, "10.0", "2.00"))
-    assert changes == [(Change.START,), (), ()]
-
-
 def test_spend_is_the_rise_of_used_since_the_start() -> None:
-    """Whatever happens to what is left; exact."""
-    trend, changes = played(at(0, "10", "2"), at(1, "9.999999999999999999", "2.000000000000000001"))
-    assert changes[1] == (Change.CHANGED,)
+    """Whatever happens to what is left; exact. Only the first reading is news by itself."""
+    trend, changes = played(
+        at(0, "10", "2"), at(1, "10.0", "2.00"), at(2, "9.999999999999999999", "2.000000000000000001")
+    )
+    assert changes == [(Change.START,), (), (Change.CHANGED,)]
     assert trend.view().spent == D("0.000000000000000001")
-
-
-def test_an_unlimited_key_has_a_spend_and_no_end() -> None:
-    """Its `used` tells."""
-    view = played(at(0, None, "2"), at(1, None, "3"))[0].view()
-    assert (view.spent, view.spent_per_hour, view.hours_left) == (1, 120, None)
-
-
-def test_what_is_given_back_from_before_the_start_hides_no_spend() -> None:
-    """What counts is the rise from the lowest."""
-    trend, _ = played(at(0, "10", "5"), at(1, "12", "3"), at(2, "11", "4"))
-    assert trend.view().spent == 1
 
 
 def test_a_top_up_is_told_once_when_two_readings_agree() -> None:
@@ -75,18 +55,15 @@ def test_a_top_up_is_told_once_when_two_readings_agree() -> None:
     assert (top_up.amount, top_up.at) == (20, MOMENT + 2 * STEP)
 
 
-def test_a_charge_in_two_bookings_is_no_cut() -> None:
-    """What is left fell first, what is used rose some seconds later."""
-    _, changes = played(at(0, "10", "2"), at(1, "9", "2"), at(2, "9", "3"), at(3, "9", "3"))
-    assert Change.CUT not in {change for each in changes for change in each}
-
-
 def test_a_cut_is_told() -> None:
-    """There is less in all."""
+    """There is less in all. A charge in two bookings is none: what is left fell first, what is used rose later."""
     trend, changes = played(at(0, "10", "2"), at(1, "5", "2"), at(2, "5", "2"))
     assert changes[2] == (Change.CUT,)
-    assert trend.view().top_up is not None
-    assert trend.view().top_up.amount == -5  # type: ignore[union-attr]
+    top_up = trend.view().top_up
+    assert top_up is not None
+    assert top_up.amount == -5
+    _, changes = played(at(0, "10", "2"), at(1, "9", "2"), at(2, "9", "3"), at(3, "9", "3"))
+    assert Change.CUT not in {change for each in changes for change in each}
 
 
 def test_a_failure_is_told_once_and_the_last_value_stays() -> None:
@@ -143,22 +120,28 @@ def test_of_what_can_be_spent_the_parts_tell_top_ups_and_the_end() -> None:
     assert round(view.hours_left * 3600) == 30
 
 
-# --- how fast -----------------------------------------------------------------------------------------------------
+BUSY = [at(number, "100", str(number)) for number in range(10)]
+IDLE = [at(10 + number, "100", "9") for number in range(21)]
 
 
 def test_the_rate_is_that_of_the_last_minutes() -> None:
-    """What was spent before does not count for ever, and one reading tells no rate."""
-    assert played(at(0, "10", "2"))[0].view().spent_per_hour is None
-    busy = [at(number, "100", str(number)) for number in range(10)]
-    idle = [at(10 + number, "100", "9") for number in range(21)]
-    assert played(*busy)[0].view().spent_per_hour == 120
-    assert played(*busy, *idle)[0].view().spent_per_hour == 0
-
-
-def test_a_clock_that_is_set_back_starts_the_rate_anew() -> None:
-    """What is spent is counted on."""
-    view = played(at(0, "10", "2"), at(1, "9", "3"), at(-100, "8", "4"), at(-99, "7", "5"))[0].view()
-    assert (view.spent, view.spent_per_hour) == (3, 120)
+    """And the spend that since the start."""
+    for readings, spent, spent_per_hour in (
+        # One reading tells no rate, and what was spent before the last minutes does not count for ever.
+        ([at(0, "10", "2")], 0, None),
+        (BUSY, 9, 120),
+        ([*BUSY, *IDLE], 9, 0),
+        # What counts is the rise from the lowest: what is given back from before the start hides no spend.
+        ([at(0, "10", "5"), at(1, "12", "3"), at(2, "11", "4")], 1, 120),
+        # A clock that is set back starts the rate anew; what is spent is counted on.
+        ([at(0, "10", "2"), at(1, "9", "3"), at(-100, "8", "4"), at(-99, "7", "5")], 3, 120),
+        # The `used` of an unlimited key tells.
+        ([at(0, None, "2"), at(1, None, "3")], 1, 120),
+    ):
+        view = played(*readings)[0].view()
+        assert (view.spent, view.spent_per_hour) == (spent, spent_per_hour)
+        has_end = bool(spent_per_hour) and view.reading.balance is not None and not view.reading.balance.unlimited_quota
+        assert (view.hours_left is not None) is has_end
 
 
 def test_bars_show_the_spend_of_equal_times_with_top_ups_in_their_place() -> None:
@@ -167,9 +150,6 @@ def test_bars_show_the_spend_of_equal_times_with_top_ups_in_their_place() -> Non
     assert [(bar.spent, bar.has_top_up) for bar in trend.view().bars] == [
         (1, False), (2, False), (2, True), (0, False),
     ]  # fmt: skip
-
-
-# --- properties ---------------------------------------------------------------------------------------------------
 
 
 moves = st.lists(st.tuples(st.integers(1, 3000), amounts, amounts, st.booleans()), max_size=60)
@@ -219,24 +199,17 @@ def test_a_long_course_takes_no_more_room() -> None:
     assert len(series._samples) == MOST_SAMPLES
 
 
-# --- the watched ----------------------------------------------------------------------------------------------------
-
-
 def test_the_code_is_that_of_a_balance_that_was_never_read() -> None:
-    """Whatever else was read, and however the last question ended."""
+    """Whatever else was read, and however the last question ended; of several 402 comes first, then the first."""
     watched = WatchedBalances(STEP)
     watched.take([at(0, "10", "2"), failed(DOWN, "other")])
     assert watched.code is ExitCode.UNAVAILABLE
     watched.take([failed(DOWN), at(1, "10", "2", profile="other")])
     assert watched.code is ExitCode.OK
-
-
-@pytest.mark.parametrize(("errors", "code"), [([DOWN, PaymentRequiredError("pay")], 3), ([AuthError("no"), DOWN], 4)])
-def test_of_several_codes_402_comes_first_then_the_first(errors: list[UnavailableError], code: int) -> None:
-    """As `balance` does."""
-    watched = WatchedBalances(STEP)
-    watched.take(failed(error, f"p{number}") for number, error in enumerate(errors))
-    assert watched.code == code
+    for errors, code in (([DOWN, PaymentRequiredError("pay")], 3), ([AuthError("no"), DOWN], 4)):
+        never_read = WatchedBalances(STEP)
+        never_read.take(failed(error, f"p{number}") for number, error in enumerate(errors))
+        assert never_read.code == code
 
 
 def test_only_what_changed_is_news() -> None:
