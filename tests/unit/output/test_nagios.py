@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, UnavailableError
@@ -17,9 +17,9 @@ from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import UNREADABLE, Forecast
 from apimart_cli.rules.plugin import Bounds, Choices, examine, parse_range
 from apimart_cli.words import ForecastState, Scope
+from support.hostile_names import NAMES
 from support.programs import need, without
 from support.readings import LONGEST, failed, reading
-from support.running import KEY
 
 TWO = Bounds(parse_range("10:", "-w"), parse_range("5:", "-c"))
 SILENCE = UnavailableError("no answer from localhost within 1 second", "check the network")
@@ -61,58 +61,35 @@ def test_the_line_is_that_of_the_manual() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("found", "held_to", "text"),
-    [
-        (reading("7"), TWO, "WARNING - default/key 7 left, warning: at least 10 required"),
-        (reading("3", unit="USD"), TWO, "CRITICAL - default/key 3 USD left, critical: at least 5 USD required"),
-        (reading(None), TWO, "OK - default/key unlimited quota"),
-        (failed(SILENCE), TWO, f"UNKNOWN - default/key unknown: {SILENCE.message} (check the network)"),
-        (failed(PaymentRequiredError("pay up")), TWO, "CRITICAL - default/key critical: pay up"),
-        (
-            reading("10.5", "9"),
-            Bounds(max_used=Decimal(5)),
-            "CRITICAL - default/key 10.5 left, critical: 9 used, at most 5 allowed",
-        ),
-        (
-            reading()._replace(forecast=WEEK),
-            Bounds(runway_warning=timedelta(days=9), runway_critical=timedelta(days=1)),
-            "WARNING - default/key 10.5 left, warning: lasts about 10 days (7 to 12), at least 9 days required",
-        ),
-        (
-            reading(),
-            Bounds(runway_critical=timedelta(hours=36)),
-            "UNKNOWN - default/key 10.5 left, unknown: no history, at least 36 hours required",
-        ),
-        (
-            reading()._replace(forecast=UNREADABLE),
-            Bounds(runway_warning=timedelta(days=2)),
-            "UNKNOWN - default/key 10.5 left, unknown: the history cannot be read, at least 2 days required",
-        ),
-        (
-            spendable(reading("3"), failed(SILENCE, scope=Scope.ACCOUNT)),
-            TWO,
-            f"CRITICAL - default/spendable unknown: {SILENCE.message} (check the network), "
-            "critical: at most 3 left, at least 5 required",
-        ),
-        (
-            spendable(reading("30"), reading("20", scope=Scope.ACCOUNT)),
-            TWO,
-            "OK - default/spendable 20 left (limited by account)",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("found", "held_to", "text"), [
+    (reading("7"), TWO, "WARNING - default/key 7 left, warning: at least 10 required"),
+    (reading("3", unit="USD"), TWO, "CRITICAL - default/key 3 USD left, critical: at least 5 USD required"),
+    (reading(None), TWO, "OK - default/key unlimited quota"),
+    (failed(SILENCE), TWO, f"UNKNOWN - default/key unknown: {SILENCE.message} (check the network)"),
+    (failed(PaymentRequiredError("pay up")), TWO, "CRITICAL - default/key critical: pay up"),
+    (reading("10.5", "9"), Bounds(max_used=Decimal(5)),
+     "CRITICAL - default/key 10.5 left, critical: 9 used, at most 5 allowed"),
+    (reading()._replace(forecast=WEEK), Bounds(runway_warning=timedelta(days=9), runway_critical=timedelta(days=1)),
+     "WARNING - default/key 10.5 left, warning: lasts about 10 days (7 to 12), at least 9 days required"),
+    (reading(), Bounds(runway_critical=timedelta(hours=36)),
+     "UNKNOWN - default/key 10.5 left, unknown: no history, at least 36 hours required"),
+    (reading()._replace(forecast=UNREADABLE), Bounds(runway_warning=timedelta(days=2)),
+     "UNKNOWN - default/key 10.5 left, unknown: the history cannot be read, at least 2 days required"),
+    (spendable(reading("3"), failed(SILENCE, scope=Scope.ACCOUNT)), TWO,
+     f"CRITICAL - default/spendable unknown: {SILENCE.message} (check the network), "
+     "critical: at most 3 left, at least 5 required"),
+    (spendable(reading("30"), reading("20", scope=Scope.ACCOUNT)), TWO,
+     "OK - default/spendable 20 left (limited by account)"),
+])  # fmt: skip
 def test_the_text_says_what_is_wrong(found: Reading, held_to: Bounds, text: str) -> None:
     """What is left, and for each thing that is not as it should be its state and the reason."""
     assert parsed(shown(found, held_to=held_to))[0] == f"APIMART {text}"
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("5:", "at least 5 USD"), ("~:4", "at most 4 USD"), ("1:2", "1 to 2 USD"), ("2", "0 to 2 USD"),
-     ("@1:2", "not 1 to 2 USD"), ("@5:", "less than 5 USD"), ("@~:4", "more than 4 USD"), ("@4", "not 0 to 4 USD"),
-     ("@~:", "nothing")],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "words"), [
+    ("5:", "at least 5 USD"), ("~:4", "at most 4 USD"), ("1:2", "1 to 2 USD"), ("2", "0 to 2 USD"),
+    ("@1:2", "not 1 to 2 USD"), ("@5:", "less than 5 USD"), ("@~:4", "more than 4 USD"), ("@~:", "nothing"),
+])  # fmt: skip
 def test_a_range_in_words(text: str, words: str) -> None:
     """What a value must be to raise no alert."""
     assert in_words(parse_range(text, "-c"), "USD") == words
@@ -173,31 +150,18 @@ def test_more_lines_are_text() -> None:
     ]  # fmt: skip
 
 
-HOSTILE = [
-    "|", "a|b", "a=b", "a'b", "''", "::", "a::b", "::error::x", "##[error]x", "a\nb", "a\rb", "a\0b", "%0A", "a%0Ab",
-    '"a"', "{remain}", "{}", "$(id)", "`id`", "$HOSTNAME$", "\U0001f4b8", "a b", " ", "\u202eb", "x" * 10_000,
-    "|'" * 5_000, "\U0001f4b8" * 10_000, "<b>a</b>", "&lt;", "\\n", "a\\nAPIMART OK - b", "\u3164", "e\u0301", "\udc80",
-    "OK | 'x'=1;;;0", "a;b", "U", "sk-" + "a1B2c3D4" * 6,
-]  # fmt: skip
-"""Names, units and words of a server that would mean something to somebody."""
-
-
-@pytest.mark.parametrize("foreign", HOSTILE)
+@pytest.mark.parametrize("foreign", NAMES, ids=range(len(NAMES)))
 def test_no_foreign_text_means_anything(foreign: str) -> None:
     """As a name, a unit, a message or a hint: the same state, one bar, and data that can be read."""
     named = reading("7", profile=foreign, unit=foreign)
     broken = failed(BadResponseError(f"said: {foreign}", foreign), foreign, Scope.ACCOUNT)
-    for readings, state, items in (
-        ((named,), "WARNING", 2),
-        ((broken,), "UNKNOWN", 0),
-        ((named, broken), "WARNING", 2),
-    ):
-        for verbose in (False, True):
-            printed = shown(*readings, verbose=verbose)
-            assert printed.startswith(f"APIMART {state} - ")
-            assert_safe(printed, bars=1 if items else 0)
-            assert verbose or printed.count("\n") == 1
-            assert len(parsed(printed)[1]) == items
+    for readings, state, items in (([named], "WARNING", 2), ([broken], "UNKNOWN", 0), ([named, broken], "WARNING", 2)):
+        printed, more = shown(*readings), shown(*readings, verbose=True)
+        for each in (printed, more):
+            assert each.startswith(f"APIMART {state} - ")
+            assert_safe(each, bars=1 if items else 0)
+            assert len(parsed(each)[1]) == items
+        assert printed.count("\n") == 1
     assert_safe(render_unknown(ApimartError(foreign, foreign)), bars=0)
 
 
@@ -207,7 +171,6 @@ def assert_safe(printed: str, *, bars: int) -> None:
     assert "|" not in printed.partition("\n")[2]
     assert [character for character in printed if not character.isprintable() and character != "\n"] == []
     assert re.search(r"<|\\n|##\[|(^|\s)::", printed) is None
-    assert KEY not in printed
     assert "a1B2" not in printed
     assert len(printed.partition("\n")[0].encode()) < 8000
 
@@ -216,7 +179,8 @@ def labels(readings: Sequence[Reading]) -> list[str]:
     return [item.label for item in parsed(shown(*readings))[1]]
 
 
-@given(st.lists(st.text(min_size=1, max_size=70) | st.sampled_from(HOSTILE), min_size=1, max_size=8, unique=True))
+@settings(max_examples=30)
+@given(st.lists(st.text(min_size=1, max_size=70) | st.sampled_from(NAMES), min_size=1, max_size=8, unique=True))
 def test_names_that_differ_have_labels_that_differ(names: list[str]) -> None:
     """Of letters, digits, `_`, `-` and `.`, and at most 100 of them."""
     found = labels([reading(profile=name, scope=scope) for name in names for scope in (Scope.KEY, Scope.ACCOUNT)])
@@ -224,20 +188,17 @@ def test_names_that_differ_have_labels_that_differ(names: list[str]) -> None:
     assert [label for label in found if not re.fullmatch(r"[\w.-]{1,100}", label)] == []
 
 
-def test_a_label_that_somebody_made_up_to_be_another_s_is_numbered() -> None:
-    """Also where a name is that of a label."""
-    [made_up] = [label.removesuffix("_key_remaining") for label in labels([reading(profile="a|b")])[:1]]
-    found = labels([reading(profile="a|b"), reading(profile=made_up), reading(profile=made_up)])
+def test_a_label_is_the_same_in_every_run() -> None:
+    """It is the name of a graph. A name that is made up to be a label of another is numbered."""
+    first = labels([reading(profile="a|b")])
+    assert labels([reading(profile="a/b"), reading(profile="a|b")])[2:] == first
+    assert labels([reading(profile="büro-2.x")])[0] == "büro-2.x_key_remaining"
+    made_up = reading(profile=first[0].removesuffix("_key_remaining"))
+    found = labels([reading(profile="a|b"), made_up, made_up])
     assert len(set(found)) == len(found) == 6
 
 
-def test_a_label_is_the_same_in_every_run() -> None:
-    """Whoever else is asked, and in which order: it is the name of a graph."""
-    assert labels([reading(profile="a|b")]) == labels([reading(profile="a/b"), reading(profile="a|b")])[2:]
-    assert labels([reading(profile="büro-2.x")])[0] == "büro-2.x_key_remaining"
-
-
-@pytest.mark.parametrize("count", [1, 30, 50, 1000])
+@pytest.mark.parametrize("count", [1, 30, 300])
 def test_a_line_has_an_end(count: int) -> None:
     """Text is shortened and says so; of the data whole values are left out, what is left last."""
     name = "a-long-name-as-people-give-them-in-companies-"
@@ -277,7 +238,7 @@ def test_monitoring_plugin_reads_the_data() -> None:
     perl = need("perl")
     if subprocess.run([perl, "-MMonitoring::Plugin", "-e", "1"], capture_output=True, check=False).returncode:
         without("Monitoring::Plugin", "is not installed")
-    for name in HOSTILE:
+    for name in NAMES:
         held_to = Bounds(parse_range("10:", "-w"), parse_range("~:4", "-c"), runway_warning=timedelta(days=2))
         line = shown(reading("7", profile=name, unit=name)._replace(forecast=WEEK), held_to=held_to)
         ended = subprocess.run(
