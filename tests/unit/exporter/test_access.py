@@ -126,9 +126,14 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     assert "\x1b" not in refused.value.message
 
 
-@pytest.mark.parametrize(("has_tls", "has_token", "missing"), [
-    (False, False, "without TLS and a token"), (True, False, "without a token"), (False, True, "without TLS"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("has_tls", "has_token", "missing"),
+    [
+        (False, False, "without TLS and a token"),
+        (True, False, "without a token"),
+        (False, True, "without TLS"),
+    ],
+)
 def test_what_others_can_reach_needs_tls_and_a_token(has_tls: bool, has_token: bool, missing: str) -> None:
     """Both, unless that is waived; on loopback neither."""
     for host in ("0.0.0.0", "::", "10.0.0.1"):

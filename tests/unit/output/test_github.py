@@ -66,14 +66,27 @@ def test_a_balance_that_stops_is_an_annotation_and_one_that_passes_a_line() -> N
     )
 
 
-@pytest.mark.parametrize(("subject", "rules", "level", "title", "text"), [
-    (failed(AUTH), {}, "error", "is not known", "the key was rejected\ncheck the key"),
-    (reading(None), {"unlimited_passes": False}, "error", "is unlimited",
-     "unlimited quota, a limited one of 5 or more required"),
-    (failed(PaymentRequiredError("no money")), {}, "error", "does not meet a threshold",
-     "the account cannot pay (HTTP 402); at least 5 required"),
-    (failed(SILENCE), {"fail_open": True}, "warning", "is not known", "no answer\ntry again later"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("subject", "rules", "level", "title", "text"),
+    [
+        (failed(AUTH), {}, "error", "is not known", "the key was rejected\ncheck the key"),
+        (
+            reading(None),
+            {"unlimited_passes": False},
+            "error",
+            "is unlimited",
+            "unlimited quota, a limited one of 5 or more required",
+        ),
+        (
+            failed(PaymentRequiredError("no money")),
+            {},
+            "error",
+            "does not meet a threshold",
+            "the account cannot pay (HTTP 402); at least 5 required",
+        ),
+        (failed(SILENCE), {"fail_open": True}, "warning", "is not known", "no answer\ntry again later"),
+    ],
+)
 def test_every_outcome_has_its_words(
     subject: Reading, rules: Mapping[str, bool], level: str, title: str, text: str
 ) -> None:

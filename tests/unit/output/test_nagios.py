@@ -61,26 +61,47 @@ def test_the_line_is_that_of_the_manual() -> None:
     )
 
 
-@pytest.mark.parametrize(("found", "held_to", "text"), [
-    (reading("7"), TWO, "WARNING - default/key 7 left, warning: at least 10 required"),
-    (reading("3", unit="USD"), TWO, "CRITICAL - default/key 3 USD left, critical: at least 5 USD required"),
-    (reading(None), TWO, "OK - default/key unlimited quota"),
-    (failed(SILENCE), TWO, f"UNKNOWN - default/key unknown: {SILENCE.message} (check the network)"),
-    (failed(PaymentRequiredError("pay up")), TWO, "CRITICAL - default/key critical: pay up"),
-    (reading("10.5", "9"), Bounds(max_used=Decimal(5)),
-     "CRITICAL - default/key 10.5 left, critical: 9 used, at most 5 allowed"),
-    (reading()._replace(forecast=WEEK), Bounds(runway_warning=timedelta(days=9), runway_critical=timedelta(days=1)),
-     "WARNING - default/key 10.5 left, warning: lasts about 10 days (7 to 12), at least 9 days required"),
-    (reading(), Bounds(runway_critical=timedelta(hours=36)),
-     "UNKNOWN - default/key 10.5 left, unknown: no history, at least 36 hours required"),
-    (reading()._replace(forecast=UNREADABLE), Bounds(runway_warning=timedelta(days=2)),
-     "UNKNOWN - default/key 10.5 left, unknown: the history cannot be read, at least 2 days required"),
-    (spendable(reading("3"), failed(SILENCE, scope=Scope.ACCOUNT)), TWO,
-     f"CRITICAL - default/spendable unknown: {SILENCE.message} (check the network), "
-     "critical: at most 3 left, at least 5 required"),
-    (spendable(reading("30"), reading("20", scope=Scope.ACCOUNT)), TWO,
-     "OK - default/spendable 20 left (limited by account)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("found", "held_to", "text"),
+    [
+        (reading("7"), TWO, "WARNING - default/key 7 left, warning: at least 10 required"),
+        (reading("3", unit="USD"), TWO, "CRITICAL - default/key 3 USD left, critical: at least 5 USD required"),
+        (reading(None), TWO, "OK - default/key unlimited quota"),
+        (failed(SILENCE), TWO, f"UNKNOWN - default/key unknown: {SILENCE.message} (check the network)"),
+        (failed(PaymentRequiredError("pay up")), TWO, "CRITICAL - default/key critical: pay up"),
+        (
+            reading("10.5", "9"),
+            Bounds(max_used=Decimal(5)),
+            "CRITICAL - default/key 10.5 left, critical: 9 used, at most 5 allowed",
+        ),
+        (
+            reading()._replace(forecast=WEEK),
+            Bounds(runway_warning=timedelta(days=9), runway_critical=timedelta(days=1)),
+            "WARNING - default/key 10.5 left, warning: lasts about 10 days (7 to 12), at least 9 days required",
+        ),
+        (
+            reading(),
+            Bounds(runway_critical=timedelta(hours=36)),
+            "UNKNOWN - default/key 10.5 left, unknown: no history, at least 36 hours required",
+        ),
+        (
+            reading()._replace(forecast=UNREADABLE),
+            Bounds(runway_warning=timedelta(days=2)),
+            "UNKNOWN - default/key 10.5 left, unknown: the history cannot be read, at least 2 days required",
+        ),
+        (
+            spendable(reading("3"), failed(SILENCE, scope=Scope.ACCOUNT)),
+            TWO,
+            f"CRITICAL - default/spendable unknown: {SILENCE.message} (check the network), "
+            "critical: at most 3 left, at least 5 required",
+        ),
+        (
+            spendable(reading("30"), reading("20", scope=Scope.ACCOUNT)),
+            TWO,
+            "OK - default/spendable 20 left (limited by account)",
+        ),
+    ],
+)
 def test_the_text_says_what_is_wrong(found: Reading, held_to: Bounds, text: str) -> None:
     """What is left, and for each thing that is not as it should be its state and the reason."""
     assert parsed(shown(found, held_to=held_to))[0] == f"APIMART {text}"

@@ -187,11 +187,19 @@ def test_a_line_is_one_line_of_visible_characters(preset: Preset, name: str) -> 
         assert reader.unicode or shown.isascii()
 
 
-@pytest.mark.parametrize(("preset", "shell", "escape"), [
-    (Preset.PLAIN, "bash", str), (Preset.CLAUDE, "bash", str), (Preset.TMUX, "bash", for_tmux),
-    (Preset.STARSHIP, "bash", for_bash), (Preset.STARSHIP, "zsh", for_zsh), (Preset.STARSHIP, "fish", str),
-    (Preset.WAYBAR, "bash", for_pango), (Preset.JSON, "bash", str),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("preset", "shell", "escape"),
+    [
+        (Preset.PLAIN, "bash", str),
+        (Preset.CLAUDE, "bash", str),
+        (Preset.TMUX, "bash", for_tmux),
+        (Preset.STARSHIP, "bash", for_bash),
+        (Preset.STARSHIP, "zsh", for_zsh),
+        (Preset.STARSHIP, "fish", str),
+        (Preset.WAYBAR, "bash", for_pango),
+        (Preset.JSON, "bash", str),
+    ],
+)
 def test_no_preset_lets_a_name_command_its_bar(preset: Preset, shell: str, escape: Callable[[str], str]) -> None:
     """The escape of each, for a name with everything in it."""
     status = known(unit=None, forecast=None)

@@ -23,8 +23,18 @@ from apimart_cli.words import Scope, UsageBy
 
 MOMENT = datetime(2026, 9, 18, 12, tzinfo=UTC)
 NASTY = [
-    "=1+1", "+1", "-1", "@x", "<script>alert(1)</script>", '"><img src=x>', "模型-五", "a" * 200, "", 'a,b"c', "&lt;",
-]  # fmt: skip
+    "=1+1",
+    "+1",
+    "-1",
+    "@x",
+    "<script>alert(1)</script>",
+    '"><img src=x>',
+    "模型-五",
+    "a" * 200,
+    "",
+    'a,b"c',
+    "&lt;",
+]
 
 
 def reading(*rows: Booked, by: UsageBy = UsageBy.MODEL, **more: Any) -> BooksReading:
@@ -111,9 +121,13 @@ def test_json_of_a_failure_is_as_everywhere() -> None:
     """The error in the place of the amounts."""
     failed = BooksReading("work", Scope.ACCOUNT, NoBooksError("no books", "a hint"), None, "api.apimart.ai")
     assert json.loads(render_usage_as_json(failed)) == {
-        "schema": 1, "profile": "work", "scope": "account", "key_id": None, "host": "api.apimart.ai",
+        "schema": 1,
+        "profile": "work",
+        "scope": "account",
+        "key_id": None,
+        "host": "api.apimart.ai",
         "error": {"code": "bad_response", "exit_code": 6, "message": "no books", "hint": "a hint"},
-    }  # fmt: skip
+    }
 
 
 class Elements(HTMLParser):

@@ -82,13 +82,22 @@ def test_models_are_chosen_by_name() -> None:
     }
 
 
-@pytest.mark.parametrize(("fields", "code"), [
-    ({"start": ""}, "invalid_start"), ({"start": "yesterday"}, "invalid_start"),
-    ({"start": "2026-11-06T00:00:00"}, "invalid_start"), ({"end": "9" * 30}, "invalid_end"),
-    ({"end": WHOLE["start"]}, "invalid_range"), ({"start": "2026-10-20T23:59:59Z"}, "range_too_large"),
-    ({"tz": "Mars/Olympus"}, "invalid_tz"), ({"tz": "../UTC"}, "invalid_tz"),
-    ({"group_by": "hour"}, "invalid_group_by"), ({"scope": "both"}, "invalid_scope"), ({"model": ",".join("m" * 51)}, "too_many_models"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"start": ""}, "invalid_start"),
+        ({"start": "yesterday"}, "invalid_start"),
+        ({"start": "2026-11-06T00:00:00"}, "invalid_start"),
+        ({"end": "9" * 30}, "invalid_end"),
+        ({"end": WHOLE["start"]}, "invalid_range"),
+        ({"start": "2026-10-20T23:59:59Z"}, "range_too_large"),
+        ({"tz": "Mars/Olympus"}, "invalid_tz"),
+        ({"tz": "../UTC"}, "invalid_tz"),
+        ({"group_by": "hour"}, "invalid_group_by"),
+        ({"scope": "both"}, "invalid_scope"),
+        ({"model": ",".join("m" * 51)}, "too_many_models"),
+    ],
+)
 def test_it_refuses_what_the_gateway_refuses(fields: dict[str, str], code: str) -> None:
     """With HTTP 400 and the documented code."""
     told = asked({**WHOLE, **fields})
@@ -114,9 +123,13 @@ def test_what_is_burnt_is_booked_each_second() -> None:
     assert data(fields, lagging, elapsed=5.9)["total"]["amount_usd"] == Decimal("1.5")
 
 
-@pytest.mark.parametrize(("fault", "status", "code"), [
-    (Fault.USAGE_UNAVAILABLE, 503, "usage_unavailable"), (Fault.USAGE_MISSING, 404, "not_found"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (Fault.USAGE_UNAVAILABLE, 503, "usage_unavailable"),
+        (Fault.USAGE_MISSING, 404, "not_found"),
+    ],
+)
 def test_the_books_can_fail_alone(fault: Fault, status: int, code: str) -> None:
     """The balance is answered as ever."""
     scenario = Scenario(days=14, fault=fault)

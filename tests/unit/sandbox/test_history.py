@@ -59,9 +59,14 @@ def test_a_fortnight_shows_everything() -> None:
     assert [each.amount for each in top_ups(samples)] == [10]
 
 
-@pytest.mark.parametrize(("remain", "used", "state"), [
-    (Decimal(0), 0, ForecastState.EMPTY), (None, 5, ForecastState.UNLIMITED), (Decimal(5), 0, ForecastState.IDLE),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("remain", "used", "state"),
+    [
+        (Decimal(0), 0, ForecastState.EMPTY),
+        (None, 5, ForecastState.UNLIMITED),
+        (Decimal(5), 0, ForecastState.IDLE),
+    ],
+)
 def test_amounts_without_spend_or_end_have_a_past_too(remain: Decimal | None, used: int, state: ForecastState) -> None:
     """Empty, unlimited, unused."""
     result = forecast([Sample(*each) for each in past(END, Funds(remain, Decimal(used)), 14)])
