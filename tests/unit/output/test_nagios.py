@@ -1,11 +1,9 @@
 """What the plugin prints: the line, its performance data, and that no text from outside means anything in them."""
 
 import re
-import subprocess
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +16,6 @@ from apimart_cli.rules.forecast import UNREADABLE, Forecast
 from apimart_cli.rules.plugin import Bounds, Choices, examine, parse_range
 from apimart_cli.words import ForecastState, Scope
 from support.hostile_names import NAMES
-from support.programs import need, without
 from support.readings import LONGEST, failed, reading
 
 TWO = Bounds(parse_range("10:", "-w"), parse_range("5:", "-c"))
@@ -30,27 +27,23 @@ def shown(*readings: Reading, held_to: Bounds = TWO, verbose: bool = False) -> s
     return render([examine(each, held_to, Choices()) for each in readings], verbose=verbose)
 
 
-class Item(NamedTuple):
-    """One value, as a monitoring system reads it."""
+def parsed(printed: str) -> tuple[str, list[Sequence[str]]]:
+    """Return the text of the first line, and of each value the label, the value itself, its thresholds and its least.
 
-    label: str
-    value: str
-    warning: str
-    critical: str
-    minimum: str
-
-
-def parsed(printed: str) -> tuple[str, list[Item]]:
-    """Return the text and the data of the first line, read as the guidelines say; fail where that is not possible."""
-    first = printed.partition("\n")[0]
-    text, _, data = first.partition("|")
+    They are read as the guidelines say; it fails where that is not possible.
+    """
+    text, _, data = printed.partition("\n")[0].partition("|")
     rest, items = data.strip(), []
     while rest:
         match = re.match(r"'([^'=]+)'=(-?[0-9.]+s?);([@~:0-9.-]*);([@~:0-9.-]*);([0-9]*)( |$)", rest)
         assert match is not None, rest
-        items.append(Item(*match.groups()[:5]))
+        items.append(match.groups()[:5])
         rest = rest[match.end() :]
     return text.strip(), items
+
+
+def labels(*readings: Reading) -> list[str]:
+    return [label for label, *_ in parsed(shown(*readings))[1]]
 
 
 def test_the_line_is_that_of_the_manual() -> None:
@@ -118,17 +111,13 @@ def test_a_range_in_words(text: str, words: str) -> None:
 
 def test_the_worst_of_several_comes_first() -> None:
     """Whatever their order is; the data keep theirs. Hints of several would fill the line."""
-    text, items = parsed(
-        shown(reading("20", profile="a"), failed(SILENCE, "b"), reading("3", profile="c"), reading("7", profile="d"))
-    )
-    assert text == (
+    readings = [reading("20", profile="a"), failed(SILENCE, "b"), reading("3", profile="c"), reading("7", profile="d")]
+    assert parsed(shown(*readings))[0] == (
         "APIMART CRITICAL - c/key 3 left, critical: at least 5 required. "
         "d/key 7 left, warning: at least 10 required. "
         f"b/key unknown: {SILENCE.message}. a/key 20 left"
     )
-    assert [item.label for item in items] == [
-        "a_key_remaining", "a_key_used", "c_key_remaining", "c_key_used", "d_key_remaining", "d_key_used",
-    ]  # fmt: skip
+    assert labels(*readings) == [f"{name}_key_{kind}" for name in "acd" for kind in ("remaining", "used")]
 
 
 def test_the_data_hold_every_digit() -> None:
@@ -140,18 +129,17 @@ def test_the_data_hold_every_digit() -> None:
     )  # fmt: skip
     _, items = parsed(shown(reading(LONGEST, least)._replace(forecast=WEEK), held_to=held_to))
     assert items == [
-        Item("default_key_remaining", LONGEST, f"{LONGEST}:", f"-{least}:", "0"),
-        Item("default_key_used", least, "", "~:1000", "0"),
+        ("default_key_remaining", LONGEST, f"{LONGEST}:", f"-{least}:", "0"),
+        ("default_key_used", least, "", "~:1000", "0"),
         # The low end, which is what is held to the bounds, in whole seconds.
-        Item("default_key_runway", "604800s", "777600:", "90.5:", "0"),
+        ("default_key_runway", "604800s", "777600:", "90.5:", "0"),
     ]
 
 
-@pytest.mark.parametrize("state", ForecastState)
-def test_a_value_that_is_not_known_is_left_out(state: ForecastState) -> None:
+def test_a_value_that_is_not_known_is_left_out() -> None:
     """An unlimited rest, a failed reading, and a runway without an end: no `U`, no made-up number."""
-    endless = reading(None)._replace(forecast=Forecast(state, Decimal(3)))
-    assert [item.label for item in parsed(shown(endless))[1]] == ["default_key_used"]
+    for state in ForecastState:
+        assert labels(reading(None)._replace(forecast=Forecast(state, Decimal(3)))) == ["default_key_used"]
     assert shown(failed(SILENCE)).endswith("(check the network)\n")
 
 
@@ -196,26 +184,22 @@ def assert_safe(printed: str, *, bars: int) -> None:
     assert len(printed.partition("\n")[0].encode()) < 8000
 
 
-def labels(readings: Sequence[Reading]) -> list[str]:
-    return [item.label for item in parsed(shown(*readings))[1]]
-
-
 @settings(max_examples=30)
 @given(st.lists(st.text(min_size=1, max_size=70) | st.sampled_from(NAMES), min_size=1, max_size=8, unique=True))
 def test_names_that_differ_have_labels_that_differ(names: list[str]) -> None:
     """Of letters, digits, `_`, `-` and `.`, and at most 100 of them."""
-    found = labels([reading(profile=name, scope=scope) for name in names for scope in (Scope.KEY, Scope.ACCOUNT)])
+    found = labels(*(reading(profile=name, scope=scope) for name in names for scope in (Scope.KEY, Scope.ACCOUNT)))
     assert len(set(found)) == len(found) == 4 * len(names)
     assert [label for label in found if not re.fullmatch(r"[\w.-]{1,100}", label)] == []
 
 
 def test_a_label_is_the_same_in_every_run() -> None:
     """It is the name of a graph. A name that is made up to be a label of another is numbered."""
-    first = labels([reading(profile="a|b")])
-    assert labels([reading(profile="a/b"), reading(profile="a|b")])[2:] == first
-    assert labels([reading(profile="büro-2.x")])[0] == "büro-2.x_key_remaining"
+    first = labels(reading(profile="a|b"))
+    assert labels(reading(profile="a/b"), reading(profile="a|b"))[2:] == first
+    assert labels(reading(profile="büro-2.x"))[0] == "büro-2.x_key_remaining"
     made_up = reading(profile=first[0].removesuffix("_key_remaining"))
-    found = labels([reading(profile="a|b"), made_up, made_up])
+    found = labels(reading(profile="a|b"), made_up, made_up)
     assert len(set(found)) == len(found) == 6
 
 
@@ -229,7 +213,7 @@ def test_a_line_has_an_end(count: int) -> None:
     assert text.startswith("APIMART CRITICAL - ")
     told = text.count(f"{name}")
     assert told == count or text.endswith(f". And {count - told} more")
-    kinds = {item.label.rpartition("_")[2] for item in items}
+    kinds = {label.rpartition("_")[2] for label, *_ in items}
     assert kinds == {1: {"remaining", "used", "runway"}, 30: {"remaining", "used"}}.get(count, {"remaining"})
     assert len(items) == count * len(kinds) or kinds == {"remaining"}
 
@@ -242,31 +226,3 @@ def test_a_line_has_an_end(count: int) -> None:
 def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
     """With its hint, and without data."""
     assert render_unknown(error) == line
-
-
-BY_PERL = """
-use Monitoring::Plugin::Performance;
-my ($line) = <STDIN> =~ /^[^|]*\\|(.*)$/;
-for (Monitoring::Plugin::Performance->parse_perfstring($line)) {
-  print join("|", $_->label, $_->value, $_->uom // "", $_->threshold->warning, $_->threshold->critical, $_->min), "\\n";
-}
-"""
-
-
-@pytest.mark.servers
-def test_monitoring_plugin_reads_the_data() -> None:
-    """The module of Perl finds every value, whatever the names are, with its thresholds."""
-    perl = need("perl")
-    if subprocess.run([perl, "-MMonitoring::Plugin", "-e", "1"], capture_output=True, check=False).returncode:
-        without("Monitoring::Plugin", "is not installed")
-    for name in NAMES:
-        held_to = Bounds(parse_range("10:", "-w"), parse_range("~:4", "-c"), runway_warning=timedelta(days=2))
-        line = shown(reading("7", profile=name, unit=name)._replace(forecast=WEEK), held_to=held_to)
-        ended = subprocess.run(
-            [perl, "-e", BY_PERL], input=line, capture_output=True, encoding="utf-8", timeout=60, check=True
-        )
-        found = [row.split("|") for row in ended.stdout.splitlines()]
-        assert [row[1:] for row in found] == [
-            ["7", "", "10:", "~:4", "0"], ["2.3", "", "", "", "0"], ["604800", "s", "172800:", "", "0"],
-        ]  # fmt: skip
-        assert [row[0] for row in found] == [item.label for item in parsed(line)[1]]

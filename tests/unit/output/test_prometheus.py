@@ -76,10 +76,9 @@ def test_the_version_is_left_out_where_others_tell_it() -> None:
 
 def test_an_unlimited_quota_has_no_remaining_balance_and_says_why() -> None:
     """An infinite number would spoil every sum."""
-    found = metrics(reading(None, "2.3"))
+    found = metrics(reading(None))
     assert "remaining_balance" not in found
-    assert found["unlimited"] == {"default/key": 1}
-    assert found["used_balance"] == {"default/key/": D("2.3")}
+    assert (found["unlimited"], found["used_balance"]) == ({"default/key": 1}, {"default/key/": D("2.3")})
 
 
 def test_a_failed_reading_leaves_nothing_but_that_it_failed() -> None:
@@ -115,22 +114,16 @@ def test_thresholds_are_those_that_check_holds_each_scope_to() -> None:
     assert of_spendable["max_used_balance"] == {"default/key/": 9}
 
 
-@pytest.mark.parametrize("is_one", [True, False])
-def test_what_can_be_spent_is_a_family_of_its_own_beside_key_and_account(is_one: bool) -> None:
-    """A total among what it is made of would be counted twice by every sum."""
+def test_what_can_be_spent_is_a_family_of_its_own_beside_key_and_account() -> None:
+    """A total among what it is made of would be counted twice by every sum. It is told only where it is known."""
     key, account = reading("10.5", unit="USD"), reading("7", scope=Scope.ACCOUNT, unit="USD")
-    found = metrics(spendable(key, account)) if is_one else metrics(key, account)
-    assert found["spendable_balance"] == {"default/USD": 7}
-    assert found["remaining_balance"] == {"default/key/USD": D("10.5"), "default/account/USD": 7}
-
-
-def test_what_can_be_spent_is_not_told_where_it_is_not_known_or_has_no_limit() -> None:
-    """It is not known which of the two is the smaller."""
-    account = reading("7", scope=Scope.ACCOUNT)
-    assert "spendable_balance" not in metrics(failed(AUTH), account)
-    assert "spendable_balance" not in metrics(reading(None), reading(None, scope=Scope.ACCOUNT))
-    assert "spendable_balance" not in metrics(reading(), reading(scope=Scope.ACCOUNT, profile="other"))
-    assert metrics(reading(None), account)["spendable_balance"] == {"default/": 7}
+    for found in (metrics(spendable(key, account)), metrics(key, account)):
+        assert found["spendable_balance"] == {"default/USD": 7}
+        assert found["remaining_balance"] == {"default/key/USD": D("10.5"), "default/account/USD": 7}
+    assert metrics(reading(None, unit="USD"), account)["spendable_balance"] == {"default/USD": 7}
+    unlimited = reading(None, scope=Scope.ACCOUNT)
+    for other in (failed(AUTH), reading(None), reading(profile="other")):
+        assert "spendable_balance" not in metrics(other, unlimited if other.balance else account)
 
 
 @pytest.mark.parametrize(("forecast", "seconds", "at_least"), [
@@ -161,12 +154,12 @@ def test_profiles_that_are_shown_alike_are_told_apart_and_each_is_there() -> Non
     assert found["remaining_balance"] == {"sk-... (3)/key/sk-...": 1, "sk-... (2)/key/": 3, "sk-.../key/": 4}
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_of_a_profile_that_was_asked_twice_the_failure_is_told(order: int) -> None:
+def test_of_a_profile_that_was_asked_twice_the_failure_is_told() -> None:
     """A series is there once, and a success does not hide a failure."""
-    found = metrics(*[reading(profile="work"), failed(AUTH, "work")][::order])
-    assert found["reading_success"] == {"work/key": 0}
-    assert "remaining_balance" not in found
+    for order in (1, -1):
+        found = metrics(*[reading(profile="work"), failed(AUTH, "work")][::order])
+        assert found["reading_success"] == {"work/key": 0}
+        assert "remaining_balance" not in found
 
 
 def test_the_text_is_as_the_format_wants_it() -> None:
