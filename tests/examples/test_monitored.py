@@ -1,6 +1,7 @@
 """The examples at work: the command, node_exporter and Prometheus with our rules and the queries of our dashboard."""
 
 import json
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -49,6 +50,13 @@ class Prometheus:
         alerts = [alert for alert in self._asked("alerts")["alerts"] if alert["state"] == "firing"]
         return {(alert["labels"]["alertname"], alert["labels"].get("scope", "")) for alert in alerts}
 
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            return bool(self._asked("alerts"))
+        except urllib.error.HTTPError:
+            return False
+
     def _asked(self, what: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self._url}/{what}", timeout=30) as answer:
             document = json.load(answer)
@@ -88,7 +96,10 @@ def prometheus(path: Path, tmp_path: Path) -> Iterator[Prometheus]:
     ]  # fmt: skip
     (tmp_path / "node").mkdir()
     with running(collector, port=node, folder=tmp_path / "node"), running(server, port=port, folder=tmp_path):
-        yield Prometheus(port)
+        prometheus = Prometheus(port)
+        # It listens a moment before it answers.
+        wait_until(prometheus.is_ready)
+        yield prometheus
 
 
 def test_a_balance_falls_low_stays_so_while_nobody_knows_and_is_topped_up(

@@ -13,6 +13,7 @@ import pyte
 
 from support.made_up_model import MadeUpModel
 from support.programs import PLACES, need
+from support.running import run_program
 
 SECONDS = 120
 """Most seconds for an agent that is to answer one question."""
@@ -92,17 +93,8 @@ def _opencode_provider(model: MadeUpModel) -> Mapping[str, object]:
 
 def run(at: Place, *command: str, env: Mapping[str, str] | None = None, code: int = 0) -> str:
     """Run a command in the project, and return what it prints, in all."""
-    ended = subprocess.run(
-        command,
-        cwd=at.project,
-        env={**at.environment, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=SECONDS,
-        check=False,
-    )
+    variables = {**at.environment, **(env or {})}
+    ended = run_program(command, cwd=at.project, env=variables, stderr=subprocess.STDOUT, timeout=SECONDS)
     assert ended.returncode == code, ended.stdout
     return ended.stdout
 

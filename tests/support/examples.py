@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from support.places import ROOT
 from support.programs import PLACES, need
+from support.running import run_program
 
 EXAMPLES = ROOT / "examples"
 
@@ -20,10 +21,7 @@ def example(name: str) -> Path:
 
 def asked(program: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
     """Run a program that checks a file, and return all that it says; fail where it finds fault."""
-    command: Sequence[str] = [need(program), *map(str, arguments)]
-    ended = subprocess.run(
-        command, env={"PATH": PLACES, "HOME": os.devnull, "LANG": "C.UTF-8", **(env or {})}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=60, check=False,
-    )  # fmt: skip
+    variables = {"PATH": PLACES, "HOME": os.devnull, "LANG": "C.UTF-8", **(env or {})}
+    ended = run_program([need(program), *arguments], env=variables, stderr=subprocess.STDOUT)
     assert ended.returncode == 0, ended.stdout
     return ended.stdout

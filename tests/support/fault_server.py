@@ -62,9 +62,6 @@ Script = Sequence[bytes | Action]
 """What one connection does: bytes are sent, actions are called. After the last one the connection is closed."""
 
 
-# --- actions ----------------------------------------------------------------------------------------------------
-
-
 def drip(data: bytes, every: float = 0.1) -> Action:
     """Send `data` byte by byte, `every` seconds one."""
 
@@ -108,9 +105,6 @@ def reset(connection: Connection) -> None:
 
 def unasked(_connection: Connection) -> None:
     """As the first step of a script: do not wait for the question."""
-
-
-# --- the server -------------------------------------------------------------------------------------------------
 
 
 class FaultServer:

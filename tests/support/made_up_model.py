@@ -8,8 +8,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any, NamedTuple
+
+from support.scripted import served
 
 
 class Wish(NamedTuple):
@@ -105,15 +106,8 @@ def made_up_model(
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        model.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield model
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as model.url:
+        yield model
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> str:
@@ -125,9 +119,6 @@ def _text_of(content: Any) -> str:
     if isinstance(content, list):
         return "\n".join(part.get("text", json.dumps(part)) for part in content)
     return content if isinstance(content, str) else json.dumps(content)
-
-
-# --- the Messages API -------------------------------------------------------------------------------------------
 
 
 def _messages(model: MadeUpModel, question: Mapping[str, Any], is_stream: bool) -> str:
@@ -171,9 +162,6 @@ def _message(content: Sequence[Mapping[str, Any]], reason: str | None) -> Mappin
     }  # fmt: skip
 
 
-# --- the Responses API ------------------------------------------------------------------------------------------
-
-
 def _responses(model: MadeUpModel, question: Mapping[str, Any], is_stream: bool) -> str:
     results = [item for item in question["input"] if item.get("type") == "function_call_output"]
     # Whether it was an error, this API does not tell.
@@ -208,9 +196,6 @@ def _functions(tools: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str | 
             yield from ((each["name"], tool["name"]) for each in tool["tools"])
         elif "name" in tool:
             yield tool["name"], None
-
-
-# --- the Chat Completions API -----------------------------------------------------------------------------------
 
 
 def _completions(model: MadeUpModel, question: Mapping[str, Any], is_stream: bool) -> str:

@@ -4,15 +4,13 @@ import getpass
 import grp
 import os
 import re
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from support.processes import wait_until
 from support.programs import need
-from support.servers import end
+from support.servers import started
 
 SECONDS = 90
 """Most seconds until every service was looked at: both spread the first looks over a while."""
@@ -34,26 +32,6 @@ class Service(NamedTuple):
     variables: Mapping[str, str] = {}
     command: str = "check_apimart"
 
-
-@contextmanager
-def _started(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> "Iterator[Callable[[], str]]":
-    """Run a daemon until the block is left; give what it has printed so far."""
-    log = folder / "printed"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            arguments, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
-    try:
-        yield lambda: log.read_text("utf-8", "replace") if process.poll() is None else _died(log)
-    finally:
-        end(process, seconds=30)
-
-
-def _died(log: Path) -> str:
-    raise AssertionError(f"it has ended: {log.read_text('utf-8', 'replace')[-2000:]}")
-
-
-# --- Nagios -------------------------------------------------------------------------------------------------------
 
 NAGIOS_OBJECTS = """
 define timeperiod {{
@@ -137,7 +115,7 @@ def nagios_sees(
     )
     path = nagios_config(folder, f"{command}\n{objects}")
     status = folder / "status"
-    with _started([program, f"{path}"], folder, environment) as printed:
+    with started([program, f"{path}"], folder, environment) as printed:
 
         def found() -> dict[str, Seen]:
             printed()
@@ -156,8 +134,6 @@ def _seen_by_nagios(block: str) -> tuple[str, Seen] | None:
     text = "\\n".join(filter(None, (fields["plugin_output"], fields["long_plugin_output"])))
     return fields["service_description"], Seen(state, text, fields["performance_data"])
 
-
-# --- Icinga -------------------------------------------------------------------------------------------------------
 
 ICINGA = """
 const NodeName = "tests"
@@ -205,7 +181,7 @@ def icinga_sees(
     often = folder / "often.conf"
     often.write_text(command.read_text().replace("check_interval = 5m", "check_interval = 2s"))
     arguments = icinga_arguments(folder, ICINGA.format(command=often, folder=folder, variables=variables))
-    with _started(arguments, folder, environment) as printed:
+    with started(arguments, folder, environment) as printed:
 
         def found() -> dict[str, Seen]:
             printed()

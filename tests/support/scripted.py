@@ -101,14 +101,23 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def gateway(answer: Callable[[str, str], Reply]) -> Iterator[Gateway]:
-    """Serve until the block is left."""
-    server = Gateway(answer)
+def served(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Serve until the block is left; give the base URL."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield server
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        server.closing.set()
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def gateway(answer: Callable[[str, str], Reply]) -> Iterator[Gateway]:
+    """Serve until the block is left."""
+    server = Gateway(answer)
+    with served(server):
+        try:
+            yield server
+        finally:
+            server.closing.set()

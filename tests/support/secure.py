@@ -96,12 +96,16 @@ _SIGNING = x509.KeyUsage(
 
 
 class Listener:
-    """A server on a port of its own that gives each connection to `serve`, in a thread, until the block is left."""
+    """A server on a port of its own that gives each connection to `serve`, in a thread, until the block is left.
 
-    def __init__(self, serve: Serve) -> None:
+    With a `context` it is reached over TLS.
+    """
+
+    def __init__(self, serve: Serve, context: ssl.SSLContext | None = None) -> None:
         self.connections = 0
         """How many connections were opened, whatever became of them."""
         self._serve = serve
+        self._context = context
         self._handlers: list[threading.Thread] = []
         self._starting = threading.Lock()
         """Held while a connection is counted and its thread starts: only then can it be waited for."""
@@ -140,25 +144,21 @@ class Listener:
     def _handle(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
             connection.settimeout(20)
-            self._serve(connection)
+            if self._context is None:
+                self._serve(connection)
+            else:
+                with self._context.wrap_socket(connection, server_side=True) as safe:
+                    self._serve(safe)
 
 
 class Gateway(Listener):
     """A gateway that gives each question the same `answer`: over TLS with a context, in the clear without."""
 
     def __init__(self, context: ssl.SSLContext | None, *, answer: bytes = ANSWER) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._converse, context)
         self._reply = answer
         self.received: list[bytes] = []
         """Each question that arrived, decrypted."""
-        self._context = context
-
-    def _answer(self, connection: socket.socket) -> None:
-        if self._context is None:
-            self._converse(connection)
-        else:
-            with self._context.wrap_socket(connection, server_side=True) as safe:
-                self._converse(safe)
 
     def _converse(self, connection: socket.socket) -> None:
         self.received.append(connection.recv(65536))
@@ -166,26 +166,15 @@ class Gateway(Listener):
 
 
 class Proxy(Listener):
-    """A proxy that connects to whatever it is asked for with CONNECT, or refuses all with one `refusal`.
-
-    With a `context` it is itself reached over TLS.
-    """
+    """A proxy that connects to whatever it is asked for with CONNECT, or refuses all with one `refusal`."""
 
     def __init__(self, refusal: bytes | None = None, *, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(self._serve_proxy)
-        self._context = context
+        super().__init__(self._tunnel, context)
         self.questions: list[bytes] = []
         """The head of each request that it was sent."""
         self.relayed = b""
         """Everything that went through to the other side."""
         self._refusal = refusal
-
-    def _serve_proxy(self, connection: socket.socket) -> None:
-        if self._context is None:
-            self._tunnel(connection)
-        else:
-            with self._context.wrap_socket(connection, server_side=True) as safe:
-                self._tunnel(safe)
 
     def _tunnel(self, connection: socket.socket) -> None:
         head = connection.recv(65536)
@@ -200,20 +189,17 @@ class Proxy(Listener):
 
     def _relay(self, client: socket.socket, other: socket.socket) -> None:
         """Hand on what comes from either side until one of them ends. In one thread: two must not share TLS."""
-        while True:
+        chunk = b"all"
+        while chunk:
             waiting = client.pending() if isinstance(client, ssl.SSLSocket) else 0
             ready, _, _ = select.select([client, other], [], [], 0 if waiting else 20)
             if waiting or client in ready:
                 chunk = client.recv(65536)
                 self.relayed += chunk
                 other.sendall(chunk)
-            elif other in ready:
-                chunk = other.recv(65536)
-                client.sendall(chunk)
             else:
-                return
-            if not chunk:
-                return
+                chunk = other.recv(65536) if ready else b""
+                client.sendall(chunk)
 
 
 class SocksProxy(Listener):

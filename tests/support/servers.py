@@ -5,18 +5,15 @@ import os
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from support.processes import wait_until
 from support.programs import need
-from support.secure import authority
+from support.secure import ANSWER, authority
 
-START_SECONDS = 30
-"""Most seconds that a server may take until it lets somebody in."""
-
-BODY = '{"success":true,"remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false}'
+BODY = ANSWER.decode().partition("\r\n\r\n")[2]
 
 
 def free_ports(count: int) -> list[int]:
@@ -29,42 +26,44 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running(arguments: Sequence[str], *, port: int, folder: Path) -> Iterator[None]:
-    """Run a server until the block is left; it has started when somebody can connect to `port`."""
+def started(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Iterator[Callable[[], str]]:
+    """Run a program until the block is left. Give what returns all that it has printed, and fails once it has ended."""
     log = folder / "output"
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            arguments, cwd=folder, env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"},
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
+            arguments, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+
+    def printed() -> str:
+        text = log.read_text("utf-8", "replace")
+        assert process.poll() is None, f"it has ended: {text[-2000:]}"
+        return text
+
     try:
-        _wait_for(port, process, log)
-        yield
+        yield printed
     finally:
-        end(process, seconds=10)
-
-
-def end(process: "subprocess.Popen[bytes]", *, seconds: float) -> None:
-    """End a process that the tests have started; kill it where that takes longer."""
-    process.terminate()
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up_at = time.monotonic() + START_SECONDS
-    while True:
+        process.terminate()
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert process.poll() is None, log.read_text("utf-8", "replace")
-            assert time.monotonic() < give_up_at, log.read_text("utf-8", "replace")
-            time.sleep(0.05)
-        else:
-            return
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def running(arguments: Sequence[str], *, port: int, folder: Path) -> Iterator[None]:
+    """Run a server until the block is left; it has started when something can connect to `port`."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    with started(arguments, folder, environment) as printed:
+
+        def is_up() -> bool:
+            printed()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return True
+            return False
+
+        wait_until(is_up)
+        yield
 
 
 def write_certificate(folder: Path) -> Path:

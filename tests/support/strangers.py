@@ -32,20 +32,13 @@ def run_as_stranger(
     *arguments: str, env: Mapping[str, str], cwd: Path, input: str | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command as STRANGER, with these variables alone."""
-    return run_program(
-        [*AS_STRANGER, *READING_ALL, sys.executable, "-P", "-m", "apimart_cli", *arguments],
-        env=dict(env),
-        cwd=cwd,
-        input=input,
-    )
+    command = [*AS_STRANGER, *READING_ALL, sys.executable, "-P", "-m", "apimart_cli", *arguments]
+    return run_program(command, env=env, cwd=cwd, input=input)
 
 
 def act_as_stranger(script: str, *arguments: str | Path) -> None:
     """Run a shell script as STRANGER, with nothing but the permissions of that user; what fails in it is let be."""
-    subprocess.run(
-        [*AS_STRANGER, "/bin/sh", "-c", script, "sh", *map(str, arguments)], cwd="/", env={"PATH": "/usr/bin:/bin"},
-        capture_output=True, timeout=20, check=False,
-    )  # fmt: skip
+    run_program([*AS_STRANGER, "/bin/sh", "-c", script, "sh", *arguments], cwd="/", env={"PATH": "/usr/bin:/bin"})
 
 
 OWNER, USER, GROUP, NAMED_GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20

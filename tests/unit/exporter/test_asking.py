@@ -1,8 +1,7 @@
 """Asking: every profile at its pace, whatever becomes of the others. With real threads and gateways of this machine."""
 
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.config.precedence import resolve
-from apimart_cli.config.settings import Options, Setting, Settings
+from apimart_cli.config.settings import Setting, Settings
 from apimart_cli.exporter.asking import Asking
 from apimart_cli.exporter.workers import Workers
 from apimart_cli.gateway import question
@@ -19,24 +17,13 @@ from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.pace import Moment, Pace
 from support.fault_server import Door, FaultServer
 from support.processes import wait_until
+from support.profiles import profiles
 from support.scripted import balance, gateway, refusal
-
-Start = Callable[..., "Begun"]
 
 
 @pytest.fixture(autouse=True)
 def _retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.001)
-
-
-def profiles(folder: Path, *tables: tuple[str, str], **options: Any) -> list[Settings]:
-    """The settings of profiles with these names at these gateways."""
-    text = "".join(f'[profiles.{name}]\napi_key = "sk-{name}-0123456789"\nbase_url = "{url}"\n' for name, url in tables)
-    path = folder / "config.toml"
-    path.write_text(text)
-    path.chmod(0o600)
-    environ = {"APIMART_CONFIG": str(path), "HOME": os.environ["HOME"]}
-    return resolve(Options(all_profiles=True, **{"timeout": "5", **options}), environ)
 
 
 class Begun:
@@ -90,7 +77,7 @@ def test_each_profile_is_asked_again_and_again(tmp_path: Path) -> None:
 def test_no_more_than_that_are_asked_at_once(tmp_path: Path) -> None:
     """Of one gateway."""
     with (
-        gateway(lambda _path, _key: balance("1", delay=0.05)) as server,
+        gateway(lambda _path, _key: balance("1", delay=0.02)) as server,
         begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(12))), concurrency=3) as it,
     ):
         wait_until(it.completed.is_set)
@@ -159,7 +146,7 @@ def test_a_key_that_is_rate_limited_is_left_alone_for_as_long_as_that_says(tmp_p
 
     with (
         gateway(answer) as server,
-        begun(profiles(tmp_path, ("slow", server.url), ("quick", server.url))) as it,
+        begun(profiles(tmp_path, ("slow", server.url), ("quick", server.url)), interval=0.05) as it,
     ):
         wait_until(lambda: len(it.of("quick")) >= 8)
         [only] = it.of("slow")
@@ -193,8 +180,8 @@ def test_what_hangs_where_no_time_limit_reaches_is_given_up(tmp_path: Path, monk
 def test_a_slow_gateway_does_not_hold_up_the_first_round_for_ever(tmp_path: Path) -> None:
     """What was not even asked by then counts as failed, and says so; it is asked when its turn comes."""
     with (
-        gateway(lambda _path, _key: balance("1", delay=0.2)) as server,
-        begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(10)), timeout="1"), concurrency=1) as it,
+        gateway(lambda _path, _key: balance("1", delay=0.1)) as server,
+        begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(10)), timeout="0.5"), concurrency=1) as it,
     ):
         wait_until(it.completed.is_set)
         assert len(it.names) == 10
@@ -205,26 +192,24 @@ def test_a_slow_gateway_does_not_hold_up_the_first_round_for_ever(tmp_path: Path
 def test_profiles_come_and_go(tmp_path: Path) -> None:
     """What stays keeps its pace, what went is not asked again, what is new is asked at once."""
     with gateway(lambda _path, _key: balance("1")) as server:
-        url = server.url
-        with begun(profiles(tmp_path, ("stays", url), ("goes", url)), interval=3600) as it:
+        first, then = (profiles(tmp_path, ("stays", server.url), (name, server.url)) for name in ("goes", "new"))
+        with begun(first, interval=3600) as it:
             wait_until(it.completed.is_set)
             seen: list[int] = []
-            it.asking.replace(
-                profiles(tmp_path, ("stays", url), ("new", url)), before=lambda: seen.append(len(it.taken))
-            )
+            it.asking.replace(then, before=lambda: seen.append(len(it.taken)))
             wait_until(lambda: bool(it.of("new")))
-        assert seen == [2]
-        assert len(it.of("stays")) == len(it.of("goes")) == 1
+    assert seen == [2]
+    assert len(it.of("stays")) == len(it.of("goes")) == 1
 
 
 def test_where_no_thread_can_be_started_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of them, each with the reason."""
     monkeypatch.setattr(Workers, "_start_thread", lambda _self: False)
     [settings] = profiles(tmp_path, ("a", "http://127.0.0.1:9"))
-    many = [settings._replace(profile=Setting(f"p{number}", "test")) for number in range(3000)]
+    many = [settings._replace(profile=Setting(f"p{number}", "test")) for number in range(1000)]
     with begun(many, interval=3600) as it:
         wait_until(it.completed.is_set)
-    assert len(it.names) == 3000
+    assert len(it.names) == 1000
     assert all("starts no thread" in each[0].error.message for _, each in it.taken if each[0].error)
 
 
@@ -235,17 +220,11 @@ def test_without_profiles_the_first_round_is_over(tmp_path: Path) -> None:
 
 
 def test_a_bug_ends_it_and_is_told(tmp_path: Path) -> None:
-    """Rather than a page that nobody writes any more."""
+    """Rather than a page that is not written any more."""
     with gateway(lambda _path, _key: balance("1")) as server:
-        settings = profiles(tmp_path, ("a", server.url))
-        broken = Asking(
-            interval=60,
-            least=5,
-            concurrency=1,
-            on_readings=lambda *_: 1 / 0,
-            on_first_round=lambda: None,  # type: ignore[arg-type,return-value]
-        )
-        broken.start(settings)
-        wait_until(lambda: broken.error is not None)
-        broken.close()
-    assert isinstance(broken.error, ZeroDivisionError)
+        broken = Begun()
+        broken.asking._on_readings = lambda *_: 1 / 0  # type: ignore[assignment,return-value]
+        broken.asking.start(profiles(tmp_path, ("a", server.url)))
+        wait_until(lambda: broken.asking.error is not None)
+        broken.asking.close()
+    assert isinstance(broken.asking.error, ZeroDivisionError)

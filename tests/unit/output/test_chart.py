@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apimart_cli.output.history import ROWS, bar_chart
@@ -14,7 +14,7 @@ from apimart_cli.screen.writing import Screen
 PLAIN = Screen(width=100)
 
 
-def drawn(amounts: Sequence[str | None], columns: int = 60, screen: Screen = PLAIN) -> str:
+def drawn(amounts: Sequence[Decimal | str | None], columns: int = 60, screen: Screen = PLAIN) -> str:
     """Return a chart of bars that are named by their number."""
     bars = [
         (f"{number:02}-{number:02}", None if each is None else Decimal(each)) for number, each in enumerate(amounts)
@@ -38,17 +38,16 @@ def test_what_a_chart_looks_like() -> None:
     )
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.none() | st.decimals("-1e15", "1e15", places=6), min_size=1, max_size=120),
     st.integers(40, 100),
 )
 @example([Decimal("1e15") - Decimal("0.000001"), Decimal("0.000001")], 40)
-@example([None], 40)
 @example([Decimal("1e-6"), None, Decimal("-1e15")], 40)
 def test_it_always_fits(amounts: list[Decimal | None], columns: int) -> None:
     """No line is wider, there are so many rows, and the last bar has its name, where anything was spent."""
-    text = drawn([None if each is None else f"{each}" for each in amounts], columns)
-    lines = text.splitlines()
+    lines = drawn(amounts, columns).splitlines()
     assert len(lines) in {0, ROWS}
     known = [Decimal(0), *(each for each in amounts if each is not None)]
     labels = max(len(f"{each:f} USD") for each in (max(known), min(known)) if each or not any(known))
@@ -56,10 +55,10 @@ def test_it_always_fits(amounts: list[Decimal | None], columns: int) -> None:
     if lines:
         assert max(map(len, lines)) <= columns
         assert lines[-1].endswith(f"-{len(amounts) - 1:02}")
-        assert "\x1b" not in text
+        assert "\x1b" not in "".join(lines)
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 14, 30, 51])
+@pytest.mark.parametrize("count", [1, 2, 14, 51])
 @pytest.mark.parametrize("columns", [40, 60, 100])
 def test_bars_are_even(count: int, columns: int) -> None:
     """All are equally wide, one cell apart where there is room, and as high as their amounts say."""
@@ -74,7 +73,7 @@ def test_bars_are_even(count: int, columns: int) -> None:
 
 def test_names_keep_their_distance() -> None:
     """None touches another one, and none is cut."""
-    for count in range(1, 91):
+    for count in range(1, 91, 4):
         axis = drawn(["1"] * count, 60).splitlines()[-1]
         assert re.fullmatch(r" *([0-9]{2}-[0-9]{2}( +|$))+", axis), axis
 

@@ -1,14 +1,12 @@
 """What the plugin prints: the line, its performance data, and that no text from outside means anything in them."""
 
 import re
-import subprocess
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apimart_cli.errors import ApimartError, BadResponseError, PaymentRequiredError, UnavailableError
@@ -17,9 +15,8 @@ from apimart_cli.rules.balance import Reading, spendable
 from apimart_cli.rules.forecast import UNREADABLE, Forecast
 from apimart_cli.rules.plugin import Bounds, Choices, examine, parse_range
 from apimart_cli.words import ForecastState, Scope
-from support.programs import need, without
+from support.hostile_names import NAMES
 from support.readings import LONGEST, failed, reading
-from support.running import KEY
 
 TWO = Bounds(parse_range("10:", "-w"), parse_range("5:", "-c"))
 SILENCE = UnavailableError("no answer from localhost within 1 second", "check the network")
@@ -30,27 +27,23 @@ def shown(*readings: Reading, held_to: Bounds = TWO, verbose: bool = False) -> s
     return render([examine(each, held_to, Choices()) for each in readings], verbose=verbose)
 
 
-class Item(NamedTuple):
-    """One value, as a monitoring system reads it."""
+def parsed(printed: str) -> tuple[str, list[Sequence[str]]]:
+    """Return the text of the first line, and of each value the label, the value itself, its thresholds and its least.
 
-    label: str
-    value: str
-    warning: str
-    critical: str
-    minimum: str
-
-
-def parsed(printed: str) -> tuple[str, list[Item]]:
-    """Return the text and the data of the first line, read as the guidelines say; fail where that is not possible."""
-    first = printed.partition("\n")[0]
-    text, _, data = first.partition("|")
+    They are read as the guidelines say; it fails where that is not possible.
+    """
+    text, _, data = printed.partition("\n")[0].partition("|")
     rest, items = data.strip(), []
     while rest:
         match = re.match(r"'([^'=]+)'=(-?[0-9.]+s?);([@~:0-9.-]*);([@~:0-9.-]*);([0-9]*)( |$)", rest)
         assert match is not None, rest
-        items.append(Item(*match.groups()[:5]))
+        items.append(match.groups()[:5])
         rest = rest[match.end() :]
     return text.strip(), items
+
+
+def labels(*readings: Reading) -> list[str]:
+    return [label for label, *_ in parsed(shown(*readings))[1]]
 
 
 def test_the_line_is_that_of_the_manual() -> None:
@@ -107,12 +100,10 @@ def test_the_text_says_what_is_wrong(found: Reading, held_to: Bounds, text: str)
     assert parsed(shown(found, held_to=held_to))[0] == f"APIMART {text}"
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("5:", "at least 5 USD"), ("~:4", "at most 4 USD"), ("1:2", "1 to 2 USD"), ("2", "0 to 2 USD"),
-     ("@1:2", "not 1 to 2 USD"), ("@5:", "less than 5 USD"), ("@~:4", "more than 4 USD"), ("@4", "not 0 to 4 USD"),
-     ("@~:", "nothing")],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "words"), [
+    ("5:", "at least 5 USD"), ("~:4", "at most 4 USD"), ("1:2", "1 to 2 USD"), ("2", "0 to 2 USD"),
+    ("@1:2", "not 1 to 2 USD"), ("@5:", "less than 5 USD"), ("@~:4", "more than 4 USD"), ("@~:", "nothing"),
+])  # fmt: skip
 def test_a_range_in_words(text: str, words: str) -> None:
     """What a value must be to raise no alert."""
     assert in_words(parse_range(text, "-c"), "USD") == words
@@ -120,17 +111,13 @@ def test_a_range_in_words(text: str, words: str) -> None:
 
 def test_the_worst_of_several_comes_first() -> None:
     """Whatever their order is; the data keep theirs. Hints of several would fill the line."""
-    text, items = parsed(
-        shown(reading("20", profile="a"), failed(SILENCE, "b"), reading("3", profile="c"), reading("7", profile="d"))
-    )
-    assert text == (
+    readings = [reading("20", profile="a"), failed(SILENCE, "b"), reading("3", profile="c"), reading("7", profile="d")]
+    assert parsed(shown(*readings))[0] == (
         "APIMART CRITICAL - c/key 3 left, critical: at least 5 required. "
         "d/key 7 left, warning: at least 10 required. "
         f"b/key unknown: {SILENCE.message}. a/key 20 left"
     )
-    assert [item.label for item in items] == [
-        "a_key_remaining", "a_key_used", "c_key_remaining", "c_key_used", "d_key_remaining", "d_key_used",
-    ]  # fmt: skip
+    assert labels(*readings) == [f"{name}_key_{kind}" for name in "acd" for kind in ("remaining", "used")]
 
 
 def test_the_data_hold_every_digit() -> None:
@@ -142,18 +129,17 @@ def test_the_data_hold_every_digit() -> None:
     )  # fmt: skip
     _, items = parsed(shown(reading(LONGEST, least)._replace(forecast=WEEK), held_to=held_to))
     assert items == [
-        Item("default_key_remaining", LONGEST, f"{LONGEST}:", f"-{least}:", "0"),
-        Item("default_key_used", least, "", "~:1000", "0"),
+        ("default_key_remaining", LONGEST, f"{LONGEST}:", f"-{least}:", "0"),
+        ("default_key_used", least, "", "~:1000", "0"),
         # The low end, which is what is held to the bounds, in whole seconds.
-        Item("default_key_runway", "604800s", "777600:", "90.5:", "0"),
+        ("default_key_runway", "604800s", "777600:", "90.5:", "0"),
     ]
 
 
-@pytest.mark.parametrize("state", ForecastState)
-def test_a_value_that_is_not_known_is_left_out(state: ForecastState) -> None:
+def test_a_value_that_is_not_known_is_left_out() -> None:
     """An unlimited rest, a failed reading, and a runway without an end: no `U`, no made-up number."""
-    endless = reading(None)._replace(forecast=Forecast(state, Decimal(3)))
-    assert [item.label for item in parsed(shown(endless))[1]] == ["default_key_used"]
+    for state in ForecastState:
+        assert labels(reading(None)._replace(forecast=Forecast(state, Decimal(3)))) == ["default_key_used"]
     assert shown(failed(SILENCE)).endswith("(check the network)\n")
 
 
@@ -173,31 +159,18 @@ def test_more_lines_are_text() -> None:
     ]  # fmt: skip
 
 
-HOSTILE = [
-    "|", "a|b", "a=b", "a'b", "''", "::", "a::b", "::error::x", "##[error]x", "a\nb", "a\rb", "a\0b", "%0A", "a%0Ab",
-    '"a"', "{remain}", "{}", "$(id)", "`id`", "$HOSTNAME$", "\U0001f4b8", "a b", " ", "\u202eb", "x" * 10_000,
-    "|'" * 5_000, "\U0001f4b8" * 10_000, "<b>a</b>", "&lt;", "\\n", "a\\nAPIMART OK - b", "\u3164", "e\u0301", "\udc80",
-    "OK | 'x'=1;;;0", "a;b", "U", "sk-" + "a1B2c3D4" * 6,
-]  # fmt: skip
-"""Names, units and words of a server that would mean something to somebody."""
-
-
-@pytest.mark.parametrize("foreign", HOSTILE)
+@pytest.mark.parametrize("foreign", NAMES, ids=range(len(NAMES)))
 def test_no_foreign_text_means_anything(foreign: str) -> None:
     """As a name, a unit, a message or a hint: the same state, one bar, and data that can be read."""
     named = reading("7", profile=foreign, unit=foreign)
     broken = failed(BadResponseError(f"said: {foreign}", foreign), foreign, Scope.ACCOUNT)
-    for readings, state, items in (
-        ((named,), "WARNING", 2),
-        ((broken,), "UNKNOWN", 0),
-        ((named, broken), "WARNING", 2),
-    ):
-        for verbose in (False, True):
-            printed = shown(*readings, verbose=verbose)
-            assert printed.startswith(f"APIMART {state} - ")
-            assert_safe(printed, bars=1 if items else 0)
-            assert verbose or printed.count("\n") == 1
-            assert len(parsed(printed)[1]) == items
+    for readings, state, items in (([named], "WARNING", 2), ([broken], "UNKNOWN", 0), ([named, broken], "WARNING", 2)):
+        printed, more = shown(*readings), shown(*readings, verbose=True)
+        for each in (printed, more):
+            assert each.startswith(f"APIMART {state} - ")
+            assert_safe(each, bars=1 if items else 0)
+            assert len(parsed(each)[1]) == items
+        assert printed.count("\n") == 1
     assert_safe(render_unknown(ApimartError(foreign, foreign)), bars=0)
 
 
@@ -207,37 +180,30 @@ def assert_safe(printed: str, *, bars: int) -> None:
     assert "|" not in printed.partition("\n")[2]
     assert [character for character in printed if not character.isprintable() and character != "\n"] == []
     assert re.search(r"<|\\n|##\[|(^|\s)::", printed) is None
-    assert KEY not in printed
     assert "a1B2" not in printed
     assert len(printed.partition("\n")[0].encode()) < 8000
 
 
-def labels(readings: Sequence[Reading]) -> list[str]:
-    return [item.label for item in parsed(shown(*readings))[1]]
-
-
-@given(st.lists(st.text(min_size=1, max_size=70) | st.sampled_from(HOSTILE), min_size=1, max_size=8, unique=True))
+@settings(max_examples=30)
+@given(st.lists(st.text(min_size=1, max_size=70) | st.sampled_from(NAMES), min_size=1, max_size=8, unique=True))
 def test_names_that_differ_have_labels_that_differ(names: list[str]) -> None:
     """Of letters, digits, `_`, `-` and `.`, and at most 100 of them."""
-    found = labels([reading(profile=name, scope=scope) for name in names for scope in (Scope.KEY, Scope.ACCOUNT)])
+    found = labels(*(reading(profile=name, scope=scope) for name in names for scope in (Scope.KEY, Scope.ACCOUNT)))
     assert len(set(found)) == len(found) == 4 * len(names)
     assert [label for label in found if not re.fullmatch(r"[\w.-]{1,100}", label)] == []
 
 
-def test_a_label_that_somebody_made_up_to_be_another_s_is_numbered() -> None:
-    """Also where a name is that of a label."""
-    [made_up] = [label.removesuffix("_key_remaining") for label in labels([reading(profile="a|b")])[:1]]
-    found = labels([reading(profile="a|b"), reading(profile=made_up), reading(profile=made_up)])
+def test_a_label_is_the_same_in_every_run() -> None:
+    """It is the name of a graph. A name that is made up to be a label of another is numbered."""
+    first = labels(reading(profile="a|b"))
+    assert labels(reading(profile="a/b"), reading(profile="a|b"))[2:] == first
+    assert labels(reading(profile="büro-2.x"))[0] == "büro-2.x_key_remaining"
+    made_up = reading(profile=first[0].removesuffix("_key_remaining"))
+    found = labels(reading(profile="a|b"), made_up, made_up)
     assert len(set(found)) == len(found) == 6
 
 
-def test_a_label_is_the_same_in_every_run() -> None:
-    """Whoever else is asked, and in which order: it is the name of a graph."""
-    assert labels([reading(profile="a|b")]) == labels([reading(profile="a/b"), reading(profile="a|b")])[2:]
-    assert labels([reading(profile="büro-2.x")])[0] == "büro-2.x_key_remaining"
-
-
-@pytest.mark.parametrize("count", [1, 30, 50, 1000])
+@pytest.mark.parametrize("count", [1, 30, 300])
 def test_a_line_has_an_end(count: int) -> None:
     """Text is shortened and says so; of the data whole values are left out, what is left last."""
     name = "a-long-name-as-people-give-them-in-companies-"
@@ -247,7 +213,7 @@ def test_a_line_has_an_end(count: int) -> None:
     assert text.startswith("APIMART CRITICAL - ")
     told = text.count(f"{name}")
     assert told == count or text.endswith(f". And {count - told} more")
-    kinds = {item.label.rpartition("_")[2] for item in items}
+    kinds = {label.rpartition("_")[2] for label, *_ in items}
     assert kinds == {1: {"remaining", "used", "runway"}, 30: {"remaining", "used"}}.get(count, {"remaining"})
     assert len(items) == count * len(kinds) or kinds == {"remaining"}
 
@@ -260,31 +226,3 @@ def test_a_line_has_an_end(count: int) -> None:
 def test_what_stops_the_plugin_is_one_line(error: ApimartError, line: str) -> None:
     """With its hint, and without data."""
     assert render_unknown(error) == line
-
-
-BY_PERL = """
-use Monitoring::Plugin::Performance;
-my ($line) = <STDIN> =~ /^[^|]*\\|(.*)$/;
-for (Monitoring::Plugin::Performance->parse_perfstring($line)) {
-  print join("|", $_->label, $_->value, $_->uom // "", $_->threshold->warning, $_->threshold->critical, $_->min), "\\n";
-}
-"""
-
-
-@pytest.mark.servers
-def test_monitoring_plugin_reads_the_data() -> None:
-    """The module of Perl finds every value, whatever the names are, with its thresholds."""
-    perl = need("perl")
-    if subprocess.run([perl, "-MMonitoring::Plugin", "-e", "1"], capture_output=True, check=False).returncode:
-        without("Monitoring::Plugin", "is not installed")
-    for name in HOSTILE:
-        held_to = Bounds(parse_range("10:", "-w"), parse_range("~:4", "-c"), runway_warning=timedelta(days=2))
-        line = shown(reading("7", profile=name, unit=name)._replace(forecast=WEEK), held_to=held_to)
-        ended = subprocess.run(
-            [perl, "-e", BY_PERL], input=line, capture_output=True, encoding="utf-8", timeout=60, check=True
-        )
-        found = [row.split("|") for row in ended.stdout.splitlines()]
-        assert [row[1:] for row in found] == [
-            ["7", "", "10:", "~:4", "0"], ["2.3", "", "", "", "0"], ["604800", "s", "172800:", "", "0"],
-        ]  # fmt: skip
-        assert [row[0] for row in found] == [item.label for item in parsed(line)[1]]

@@ -1,53 +1,59 @@
 """The table of `balance`: no screen cuts a number."""
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
 from rich.cells import cell_len
 
+from apimart_cli.screen.writing import Screen
 from apimart_cli.words import OutputFormat, Scope
 from support.readings import ASCII, AUTH, LONGEST, cells, failed, reading, show, terminal
 
 TABLE = OutputFormat.TABLE
 
 
+def without_colour(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
 def test_a_table_has_these_columns() -> None:
     """Whose balance, what is left and used, the share that is left as a bar, and a word for it."""
-    head, rule, *rows = cells(show([reading("82", "18", unit="USD")], TABLE))
+    head, rule, *rows = cells(show([reading("82", "18", unit="USD"), reading(None, unit="USD")], TABLE))
     assert head == ["Profile", "Scope", "Remaining", "Used", "% left", "Status"]
     assert set("".join(rule)) == {"─"}
-    assert rows == [["default", "key", "82 USD", "18 USD", "████████░░  82 %", "ok"]]
+    assert rows == [
+        ["default", "key", "82 USD", "18 USD", "████████░░  82 %", "ok"],
+        # `unlimited USD` would mean nothing.
+        ["default", "key", "unlimited", "2.3 USD", "-", "unlimited"],
+    ]
 
 
 def test_a_table_needs_no_more_than_ascii_where_there_is_no_more() -> None:
     """The same table for terminals and pipes that cannot write anything else."""
     text = show([reading("82", "18"), reading(None)], TABLE, ASCII)
     assert text.isascii()
-    assert "########..  82 %" in text
     unicode = show([reading("82", "18"), reading(None)], TABLE)
     assert text == unicode.replace("█", "#").replace("░", ".").replace("─", "-")
 
 
-@pytest.mark.parametrize(("remain", "used", "left", "status"), [
-    ("100", "0", "██████████ 100 %", "ok"), ("99.9999", "0.0001", "█████████░  99 %", "ok"),
-    ("999999999999999", "0.000000000000000000000000000001", "█████████░  99 %", "ok"),
-    ("50", "50", "█████░░░░░  50 %", "ok"), ("10", "90", "█░░░░░░░░░  10 %", "ok"),
-    ("9.99", "90.01", "░░░░░░░░░░   9 %", "low"), ("0.001", "99.999", "░░░░░░░░░░   0 %", "low"),
-    ("0", "5", "░░░░░░░░░░   0 %", "empty"), ("-5", "5", "░░░░░░░░░░   0 %", "empty"), ("0", "0", "-", "empty"),
-    ("-5", "0", "-", "empty"), (None, "5", "-", "unlimited"),
+@pytest.mark.parametrize(("remain", "used", "left", "status", "colour"), [
+    ("100", "0", "██████████ 100 %", "ok", 32), ("99.9999", "0.0001", "█████████░  99 %", "ok", 32),
+    ("999999999999999", "0.000000000000000000000000000001", "█████████░  99 %", "ok", 32),
+    ("10", "90", "█░░░░░░░░░  10 %", "ok", 32), ("9.99", "90.01", "░░░░░░░░░░   9 %", "low", 33),
+    ("0.001", "99.999", "░░░░░░░░░░   0 %", "low", 33), ("0", "5", "░░░░░░░░░░   0 %", "empty", 31),
+    ("-5", "5", "░░░░░░░░░░   0 %", "empty", 31), ("0", "0", "-", "empty", 31), ("-5", "0", "-", "empty", 31),
+    (None, "5", "-", "unlimited", 36),
 ])  # fmt: skip
-def test_the_share_that_is_left_is_rounded_down(remain: str | None, used: str, left: str, status: str) -> None:
-    """Only what is wholly there is 100 %; without a whole there is no share; below a tenth is low."""
-    row = show([reading(remain, used)], TABLE).splitlines()[2]
-    assert re.search(rf" {{3}}{re.escape(left)} {{3,}}{status}$", row)
-
-
-def test_an_unlimited_quota_has_no_unit() -> None:
-    """`unlimited USD` would mean nothing; what was used has one."""
-    row = cells(show([reading(None, "2.3", unit="USD")], TABLE))[2]
-    assert row[2:4] == ["unlimited", "2.3 USD"]
+def test_the_share_that_is_left_is_rounded_down(
+    remain: str | None, used: str, left: str, status: str, colour: int
+) -> None:
+    """Without a whole there is no share; below a tenth is low. A colour only repeats what a word says."""
+    plain = show([reading(remain, used)], TABLE)
+    assert re.search(rf" {{3}}{re.escape(left)} {{3,}}{status}$", plain.splitlines()[2])
+    coloured = show([reading(remain, used)], TABLE, terminal(100, colour=True))
+    assert f"\x1b[{colour}m" in coloured
+    assert [line.rstrip() for line in without_colour(coloured).splitlines()] == plain.splitlines()
 
 
 def test_a_failure_has_a_row_only_beside_others() -> None:
@@ -58,60 +64,39 @@ def test_a_failure_has_a_row_only_beside_others() -> None:
 
 
 def test_a_pipe_gets_neither_escapes_nor_a_limit() -> None:
-    """However long a line is, and whatever a profile is called, it is written whole."""
-    text = show([reading(profile="p" * 500)], TABLE)
-    assert "p" * 500 in text
+    """Markup, emoji codes, escapes and line ends in a profile's name are shown whole, not obeyed."""
+    text = show([reading(profile="[red]x[/red] :smile: \x1b[31m\nb" + "p" * 500)], TABLE)
+    assert "[red]x[/red] :smile: \\x1b[31m\\x0ab" + "p" * 500 in text
     assert "\x1b" not in text
+    assert len(text.splitlines()) == 3
     assert not re.search(r" $", text, re.MULTILINE)
 
 
-def test_a_profile_is_data() -> None:
-    """Markup, emoji codes, escapes and line ends in a profile's name are shown, not obeyed."""
-    text = show([reading(profile="[red]x[/red] :smile: \x1b[31m\nb")], TABLE)
-    assert "[red]x[/red] :smile: \\x1b[31m\\x0ab" in text
-    assert len(text.splitlines()) == 3
-
-
-@pytest.mark.parametrize(
-    ("remain", "used", "colour"), [("50", "50", "32"), ("1", "99", "33"), ("0", "5", "31"), (None, "5", "36")]
-)
-def test_a_colour_only_repeats_what_a_word_says(remain: str | None, used: str, colour: str) -> None:
-    """Without the escapes the table is the same."""
-    coloured = show([reading(remain, used)], TABLE, terminal(80, colour=True))
-    assert f"\x1b[{colour}m" in coloured
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
-    assert [line.rstrip() for line in plain.splitlines()] == (show([reading(remain, used)], TABLE).splitlines())
-
-
-@pytest.mark.parametrize("width", [1, 10, 20, 30, 40, 50, 60, 70, 80, 100, 120, 200])
-@pytest.mark.parametrize("screen", [{}, {"unicode": False}, {"colour": True}])
-@pytest.mark.parametrize("amount", ["10.5", LONGEST])
-def test_no_screen_is_so_narrow_that_a_number_is_cut(width: int, screen: Mapping[str, bool], amount: str) -> None:
+@pytest.mark.parametrize("width", [1, 10, 20, 30, 40, 50, 60, 80, 100, 200])
+def test_no_screen_is_so_narrow_that_a_number_is_cut(width: int) -> None:
     """A narrow screen costs the bar, then the columns, never a digit; a table that is shown fits."""
-    readings = [reading(amount, LONGEST, unit="USD", profile="production"), reading("7.25", "0")]
-    text = re.sub(r"\x1b\[[0-9;]*m", "", show(readings, TABLE, terminal(width, **screen)))
-    for number in (amount, LONGEST, "7.25"):
-        assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", text)
-    if "Remaining:" not in text:
-        assert max(len(line) for line in text.splitlines()) <= width
+    for amount in ("10.5", LONGEST):
+        readings = [reading(amount, LONGEST, unit="USD", profile="production"), reading("7.25", "0")]
+        for screen in (Screen(width=width), Screen(width=width, unicode=False), Screen(width=width, colour=True)):
+            text = without_colour(show(readings, TABLE, screen))
+            for number in (amount, LONGEST, "7.25"):
+                assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", text)
+            assert "Remaining:" in text or max(len(line) for line in text.splitlines()) <= width
 
 
 LONG_NAMES = ["customer-production-europe-1", "customer-production-europe-2", "short"]
 
 
 @pytest.mark.parametrize(("unicode", "mark"), [(True, "…"), (False, "...")])
-@pytest.mark.parametrize("width", [52, 55, 60, 65])
+@pytest.mark.parametrize("width", [52, 65])
 def test_a_name_that_is_too_wide_is_shortened_and_the_table_stays(width: int, unicode: bool, mark: str) -> None:
     """In its middle, so that names that begin alike can be told apart; a short name and every number stay."""
     readings = [reading("1234.5", "0.25", profile=name) for name in LONG_NAMES]
     text = show(readings, TABLE, terminal(width, unicode=unicode))
-    _, _, first, second, third = text.splitlines()
     assert max(map(len, text.splitlines())) <= width
-    for number, row in enumerate([first, second], start=1):
-        name, *cells = row.split()
-        assert re.fullmatch(rf"cu.*{re.escape(mark)}.*-{number}", name)
-        assert cells == ["key", "1234.5", "0.25", "99", "%", "ok"]
-    assert third.split() == ["short", "key", "1234.5", "0.25", "99", "%", "ok"]
+    names, rest = zip(*(line.split(maxsplit=1) for line in text.splitlines()[2:]), strict=True)
+    assert re.fullmatch(rf"cu.*{re.escape(mark)}.*-1 cu.*{re.escape(mark)}.*-2 short", " ".join(names))
+    assert [each.split() for each in rest] == 3 * [["key", "1234.5", "0.25", "99", "%", "ok"]]
 
 
 def test_names_that_would_look_alike_are_not_shortened() -> None:
@@ -145,10 +130,9 @@ def test_less_than_the_profiles_own_minimum_is_low(remain: str | None, least: st
     ("10", "0.5", "low (account)", 33), ("10", "0", "empty (account)", 31),
 ])  # fmt: skip
 def test_what_can_be_spent_has_the_colour_of_what_limits_it(key: str, account: str, status: str, colour: int) -> None:
-    """And its word, where that is not `ok`: colour is never the only sign. Here the key's share is low below 2."""
+    """And its word, where that is not `ok`. Here the key's share is low below 2."""
     readings = [reading(key, "1" if key != "1" else "20"), reading(account, "9", scope=Scope.ACCOUNT)]
-    text = show(readings, TABLE, terminal(100, colour=True))
-    last = text.splitlines()[-1]
+    last = show(readings, TABLE, terminal(100, colour=True)).splitlines()[-1]
     assert f"\x1b[{colour}m{status}\x1b[0m" in last
 
 
@@ -164,10 +148,9 @@ def test_a_narrow_screen_costs_the_bar_first_then_the_columns() -> None:
     assert len(without_bar.splitlines()) == 5
     needed = max(len(line) for line in without_bar.splitlines())
     assert show(readings, TABLE, terminal(needed)) == without_bar
-    stacked = show(readings, TABLE, terminal(needed - 1))
-    assert stacked.splitlines() == [
+    first, second, third = show(readings, TABLE, terminal(needed - 1)).split("\n\n")
+    assert first.splitlines() == [
         "Profile:   default", "Scope:     key", "Remaining: 10.5", "Used:      2.3", "% left:    82 %", "Status:    ok",
-        "", "Profile:   default", "Scope:     account", "Remaining: 10.5", "Used:      2.3", "% left:    82 %",
-        "Status:    ok", "", "Profile:   default", "Scope:     spendable", "Remaining: 10.5", "Used:      2.3",
-        "% left:    -", "Status:    limited by key",
     ]  # fmt: skip
+    assert second == first.replace("key", "account")
+    assert third.endswith("% left:    -\nStatus:    limited by key\n")

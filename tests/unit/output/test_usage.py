@@ -10,10 +10,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apimart_cli.choices import UsageBy
+from apimart_cli.errors import NoBooksError
 from apimart_cli.output.usage import render_usage, render_usage_as_csv, render_usage_as_json
 from apimart_cli.output.usage_page import render_page
 from apimart_cli.rules.books import Booked, BooksReading, Usage, added
@@ -55,7 +56,7 @@ def lines(told: BooksReading, columns: int | None = None, **screen: Any) -> list
     return render_usage(told, Screen(width=columns, **screen)).splitlines()
 
 
-@pytest.mark.parametrize("columns", [100, 80, 60, 50, 40, 30])
+@pytest.mark.parametrize("columns", [100, 60, 50, 40, 30])
 def test_a_table_fits(columns: int) -> None:
     """With every digit, whatever else has to go: the bar, the tokens, the middle of names."""
     shown = lines(TYPICAL, columns)
@@ -85,14 +86,10 @@ def test_there_is_no_column_of_what_is_not_told() -> None:
 
 
 def test_nothing_spent_has_no_table() -> None:
-    """The line below says it."""
+    """The line below says it; a kept answer may be a minute older."""
     shown = lines(reading())
     assert shown[-2:] == ["Spent   0 USD, 2026-09-16 to 2026-09-17 (UTC)", "Booked  until about a minute ago"]
     assert len(shown) == 4
-
-
-def test_a_kept_answer_is_told_as_later() -> None:
-    """Up to a minute more."""
     assert lines(reading(was_kept=True))[-1] == "Booked  until about two minutes ago"
 
 
@@ -110,18 +107,18 @@ def test_shares_are_rounded_down() -> None:
     assert "   0 %" in shown
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_a_cell_of_csv_is_no_formula(name: str) -> None:
+def test_a_cell_of_csv_is_no_formula() -> None:
     """And is read back as it was."""
-    [_, cells] = csv.reader(io.StringIO(render_usage_as_csv(reading(row(name, "1"))._replace().usage)))  # type: ignore[arg-type]
-    assert not cells[1].startswith(("=", "+", "-", "@"))
-    assert cells[1].removeprefix("'") == name.removeprefix("'")
+    for name in NASTY:
+        usage = reading(row(name, "1")).usage
+        assert usage is not None
+        [_, cells] = csv.reader(io.StringIO(render_usage_as_csv(usage)))
+        assert not cells[1].startswith(("=", "+", "-", "@"))
+        assert cells[1].removeprefix("'") == name
 
 
 def test_json_of_a_failure_is_as_everywhere() -> None:
     """The error in the place of the amounts."""
-    from apimart_cli.errors import NoBooksError
-
     failed = BooksReading("work", Scope.ACCOUNT, NoBooksError("no books", "a hint"), None, "api.apimart.ai")
     assert json.loads(render_usage_as_json(failed)) == {
         "schema": 1,
@@ -151,16 +148,20 @@ class Elements(HTMLParser):
         self.text.append(data)
 
 
+def page_of(*rows: Booked) -> str:
+    return render_page([reading(*rows, by=UsageBy.DAY_MODEL)], UsageBy.MODEL)
+
+
+@settings(max_examples=25)
 @given(st.lists(st.text(max_size=30) | st.sampled_from(NASTY), unique=True, min_size=1, max_size=5))
+@example(NASTY)
 def test_a_page_has_no_code_and_no_address_in_it(names: list[str]) -> None:
     """Whatever a model is called: the elements are the same, and none loads or runs anything."""
-    rows = tuple(row(name, "1", day=16) for name in names)
-    page = render_page([reading(*rows, by=UsageBy.DAY_MODEL)], UsageBy.MODEL)
-    plain = render_page(
-        [reading(*(row(f"m{n}", "1", day=16) for n in range(len(names))), by=UsageBy.DAY_MODEL)], UsageBy.MODEL
-    )
-    assert [tag for tag, _ in Elements(page).found] == [tag for tag, _ in Elements(plain).found]
-    for tag, attributes in Elements(page).found:
+    page = page_of(*(row(name, "1", day=16) for name in names))
+    plain = page_of(*(row(f"m{number}", "1", day=16) for number in range(len(names))))
+    elements = Elements(page).found
+    assert [tag for tag, _ in elements] == [tag for tag, _ in Elements(plain).found]
+    for tag, attributes in elements:
         assert tag not in {"script", "link", "img", "iframe", "object", "a", "form"}
         assert not any(name.startswith("on") or name in {"src", "href", "style"} for name in attributes)
     assert not re.search(r"url\(|@import|https?:", page)
@@ -169,8 +170,7 @@ def test_a_page_has_no_code_and_no_address_in_it(names: list[str]) -> None:
 
 def test_a_page_has_the_chart_and_the_table() -> None:
     """A bar for each day with its amount, a row for each model, and a total."""
-    rows = (row("a", "1.5", day=16), row("b", "0.25", day=16), row("a", "2", day=17))
-    elements = Elements(render_page([reading(*rows, by=UsageBy.DAY_MODEL)], UsageBy.MODEL))
+    elements = Elements(page_of(row("a", "1.5", day=16), row("b", "0.25", day=16), row("a", "2", day=17)))
     assert [tag for tag, _ in elements.found].count("rect") == 2
     text = " ".join(elements.text)
     assert "2026-09-16: 1.75 USD" in text
@@ -180,8 +180,6 @@ def test_a_page_has_the_chart_and_the_table() -> None:
 
 def test_a_page_of_several_shows_failures_too() -> None:
     """In the words of the error."""
-    from apimart_cli.errors import NoBooksError
-
     failed = BooksReading("<b>", Scope.KEY, NoBooksError("no <books>"), None, "h")
     page = render_page([reading(row("a", "1", day=16), by=UsageBy.DAY_MODEL), failed], UsageBy.DAY)
     assert "no &lt;books&gt;" in page

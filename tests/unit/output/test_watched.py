@@ -1,5 +1,6 @@
-"""The table of `watch`: what its cells say, and what it does where there is little room."""
+"""What `watch` shows: a table that does what it can where there is little room, and a line for each change."""
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,15 +8,15 @@ from decimal import Decimal
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
-from apimart_cli.errors import UnavailableError
+from apimart_cli.errors import PaymentRequiredError, UnavailableError
 from apimart_cli.output import width
-from apimart_cli.output.watched import watched_as_text
+from apimart_cli.output.watched import below_in_words, change_as_json, change_as_line, watched_as_text
 from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.forecast import Forecast
 from apimart_cli.rules.spending import TopUp
-from apimart_cli.rules.trend import Bar, View
+from apimart_cli.rules.trend import Bar, Change, View
 from apimart_cli.screen.writing import Screen
 from apimart_cli.words import ForecastState, Scope
 from support.readings import LONGEST, MOMENT, PIPE, cells, failed, reading, terminal
@@ -23,6 +24,8 @@ from support.readings import LONGEST, MOMENT, PIPE, cells, failed, reading, term
 D = Decimal
 DOWN = UnavailableError("no answer within 10 seconds", "try again later")
 BARS = tuple(Bar(D(number)) for number in range(8))
+KNOWN = View(reading("8.50", "4.300", unit="USD", profile="work")._replace(low_below=D(9)), spent=D("2.000"))
+UNKNOWN = View(failed(DOWN), failure=DOWN)
 
 
 def view(made: Reading | None = None, **fields: object) -> View:
@@ -42,11 +45,13 @@ def row_of(made: View, screen: Screen = PIPE) -> dict[str, str]:
 
 
 def test_a_row_says_all_that_is_known() -> None:
-    """Amounts to the last digit; what was calculated, to three."""
+    """Amounts to the last digit; what was calculated, to three. Columns without anything are left out."""
     assert row_of(view()) == {
         "Profile": "default", "Scope": "key", "Remaining": "10.5 USD", "Spent": "0.25 USD", "Rate": "1.23 USD/h",
         "Lasts": "~8 h 30 min", "Spend": "▁▂▃▄▅▆▇█", "Age": "1 min", "Status": "ok",
     }  # fmt: skip
+    fresh = View(reading(), spent=D(0))
+    assert list(row_of(fresh)) == ["Profile", "Scope", "Remaining", "Spent", "Rate", "Age", "Status"]
 
 
 @pytest.mark.parametrize(("per_hour", "rate"), [
@@ -74,12 +79,6 @@ def test_what_ends_sooner_is_told(forecast: Forecast | None, hours_left: Decimal
     assert row_of(made)["Lasts"] == lasts
 
 
-def test_columns_without_anything_to_tell_are_left_out() -> None:
-    """Right after the start."""
-    made = View(reading(), spent=D(0))
-    assert list(row_of(made)) == ["Profile", "Scope", "Remaining", "Spent", "Rate", "Age", "Status"]
-
-
 def test_a_top_up_is_marked_in_its_place_and_told() -> None:
     """With how much, and how long ago."""
     bars = (Bar(D(1)), Bar(D(2), has_top_up=True), Bar(D(0)))
@@ -91,15 +90,11 @@ def test_a_top_up_is_marked_in_its_place_and_told() -> None:
 
 
 def test_after_a_failure_the_last_value_is_marked_with_the_reason() -> None:
-    """In words that do not need colour."""
+    """In words that do not need colour. Reasons are told once, and not all of many."""
     text = shown([view(failure=DOWN)])
     assert "10.5 USD" in text
     assert "! unavailable\n" in text
     assert text.endswith("\n! default/key: no answer within 10 seconds\n")
-
-
-def test_reasons_are_told_once_and_not_all_of_many() -> None:
-    """With how many balances they are of."""
     views = [view(failed(DOWN, f"p{number}"), failure=DOWN) for number in range(3)]
     assert "! p0/key and 2 more: no answer within 10 seconds\n" in shown(views)
     errors = [UnavailableError(f"reason {number}", "wait") for number in range(5)]
@@ -111,36 +106,29 @@ def test_ascii_screens_get_ascii() -> None:
     """Bars and rules, too."""
     text = shown([view(), view(reading(profile="b"))], terminal(50, unicode=False), height=5)
     assert text.isascii()
-    assert "_..:-=*#"[0] in shown([view()], Screen(unicode=False))
+    assert "_" in shown([view()], Screen(unicode=False))
 
 
 def test_a_narrow_screen_has_lines_for_each_balance() -> None:
-    """One below the other."""
+    """One below the other; many balances stay a table, without the columns that matter least."""
     text = shown([view(), view(reading(profile="other"))], terminal(40), height=22)
     assert re.findall(r"^Profile: +(\w+)$", text, re.MULTILINE) == ["default", "other"]
     assert re.search(r"^Spend: +▁▂▃▄▅▆▇█$", text, re.MULTILINE)
-
-
-def test_many_balances_on_a_narrow_screen_stay_a_table() -> None:
-    """Without the columns that matter least."""
     views = [view(reading(profile=f"p{number}", unit="USD")) for number in range(8)]
-    text = shown(views, terminal(60), height=20)
-    assert len(text.splitlines()) == 10
-    assert max(map(len, text.splitlines())) <= 60
+    lines = shown(views, terminal(60), height=20).splitlines()
+    assert len(lines) == 10
+    assert max(map(len, lines)) <= 60
 
 
 @pytest.mark.parametrize("profile", ["work", "the profile of a team with a long name"])
 def test_a_small_window_has_a_line_for_each_balance(profile: str) -> None:
     """Three fit in 40 by 10: no balance is left out for the sake of what is told of another."""
-    scopes = (Scope.KEY, Scope.ACCOUNT, Scope.SPENDABLE)
-    views = [
-        view(reading(profile=profile, scope=scope, remain=f"{number + 1}4.954929"))
-        for number, scope in enumerate(scopes)
-    ]
+    amounts = {Scope.KEY: "14.954929", Scope.ACCOUNT: "24.954929", Scope.SPENDABLE: "34.954929"}
+    views = [view(reading(amount, profile=profile, scope=scope)) for scope, amount in amounts.items()]
     lines = shown(views, terminal(40), height=8).splitlines()
     assert len(lines) <= 8
     assert max(map(len, lines)) <= 40
-    assert [sum(f"{number + 1}4.954929" in line for line in lines) for number in range(3)] == [1, 1, 1]
+    assert [sum(amount in line for line in lines) for amount in amounts.values()] == [1, 1, 1]
 
 
 def test_what_needs_an_eye_comes_first_where_not_all_fit() -> None:
@@ -154,6 +142,7 @@ def test_what_needs_an_eye_comes_first_where_not_all_fit() -> None:
     assert re.match(r"… \d+ more lines in a higher window", lines[-2])
 
 
+@settings(max_examples=40)
 @given(
     st.integers(20, 140),
     st.integers(4, 40),
@@ -172,3 +161,50 @@ def test_it_always_fits_and_cuts_no_number(
     if text.startswith("Profile "):
         assert max(map(width, text.splitlines())) <= columns
         assert (remain or "unlimited") in text
+
+
+@pytest.mark.parametrize(("view", "changes", "told"), [
+    (KNOWN, [Change.START], "work/key: 8.50 USD left, 2.000 USD spent"),
+    (KNOWN, [Change.CHANGED, Change.BELOW], "work/key: 8.50 USD left, 2.000 USD spent; below 9 USD"),
+    (KNOWN, [Change.ENOUGH], "work/key: 8.50 USD left, 2.000 USD spent; enough again"),
+    (KNOWN, [Change.RECOVERED], "work/key: 8.50 USD left, 2.000 USD spent; answers again"),
+    (KNOWN._replace(top_up=TopUp(MOMENT, D("5.0"))), [Change.TOP_UP],
+     "work/key: 8.50 USD left, 2.000 USD spent; topped up by 5.0 USD"),
+    (KNOWN._replace(top_up=TopUp(MOMENT, D("-5.0"))), [Change.CUT],
+     "work/key: 8.50 USD left, 2.000 USD spent; cut by 5.0 USD"),
+    (KNOWN._replace(failure=DOWN), [Change.FAILED],
+     "work/key: last 8.50 USD left, 2.000 USD spent; error: no answer within 10 seconds"),
+    (UNKNOWN, [Change.START, Change.FAILED], "default/key: error: no answer within 10 seconds"),
+    (View(reading(None), spent=D(0)), [Change.START], "default/key: unlimited, 0 spent"),
+])  # fmt: skip
+def test_a_line_says_what_there_is_and_what_changed(view: View, changes: list[Change], told: str) -> None:
+    """After the moment, in UTC."""
+    assert change_as_line(view, changes, MOMENT) == f"2026-01-31T12:00:05Z {told}\n"
+
+
+def test_a_document_is_the_reading_and_what_changed() -> None:
+    """As `balance --json` has it, exact, on one line; a top-up is in the document that tells of it alone."""
+    text = change_as_json(KNOWN, [Change.CHANGED], MOMENT)
+    assert text.count("\n") == 1
+    assert '"remain_balance":8.50,' in text
+    end = '"at":"2026-01-31T12:00:05Z","changes":["changed"],"spent":2.000,"spent_per_hour":null,"top_up":null,'
+    assert text.endswith(f'{end}"below":false}}\n')
+    topped_up = KNOWN._replace(top_up=TopUp(MOMENT, D("5.0")))
+    assert json.loads(change_as_json(topped_up, [Change.TOP_UP], MOMENT))["top_up"] == 5.0
+    assert json.loads(change_as_json(topped_up, [Change.CHANGED], MOMENT))["top_up"] is None
+
+
+def test_a_failure_has_its_error_and_what_was_last_known() -> None:
+    """Under a name that no reading has: it is not the balance now."""
+    document = json.loads(change_as_json(KNOWN._replace(failure=DOWN), [Change.FAILED], MOMENT))
+    assert document["error"]["code"] == "unavailable"
+    assert document["last_remain_balance"] == 8.5
+    assert "remain_balance" not in document
+    assert "last_remain_balance" not in json.loads(change_as_json(UNKNOWN, [Change.START], MOMENT))
+
+
+def test_why_it_ended() -> None:
+    """What is left and what was required, or that the account cannot pay."""
+    assert below_in_words(KNOWN) == "work/key: 8.50 USD left, at least 9 USD required"
+    payment = PaymentRequiredError("pay")
+    assert below_in_words(KNOWN._replace(failure=payment)) == "work/key: the account cannot pay (HTTP 402)"

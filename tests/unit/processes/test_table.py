@@ -25,6 +25,14 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
     process.wait()
 
 
+@pytest.fixture
+def seen(sleeper: "subprocess.Popen[bytes]") -> Process:
+    """That child as the table has it."""
+    found = look_up(sleeper.pid)
+    assert found is not None
+    return found
+
+
 @pytest.fixture(params=["/proc", "psutil"])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the table comes from: elsewhere than on Linux, from psutil."""
@@ -63,10 +71,10 @@ def test_without_the_table_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -
     assert identity_of(os.getpid()) is None
 
 
-def test_a_signal_reaches_the_process_that_was_seen_and_no_later_one(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_a_signal_reaches_the_process_that_was_seen_and_no_later_one(
+    sleeper: "subprocess.Popen[bytes]", seen: Process
+) -> None:
     """Its number may have been given away again: the start tells them apart."""
-    seen = look_up(sleeper.pid)
-    assert seen is not None
     send(seen._replace(start=seen.start - 1), signal.SIGKILL)
     assert start_of(sleeper.pid) == seen.start
     send(seen, signal.SIGTERM)
@@ -75,31 +83,26 @@ def test_a_signal_reaches_the_process_that_was_seen_and_no_later_one(sleeper: "s
 
 
 def test_a_system_without_descriptors_of_processes_signals_by_number(
-    sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+    sleeper: "subprocess.Popen[bytes]", seen: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The start is looked at all the same."""
     monkeypatch.delattr(os, "pidfd_open", raising=False)
-    seen = look_up(sleeper.pid)
-    assert seen is not None
+    send(seen._replace(start=seen.start - 1), signal.SIGKILL)
     send(seen, signal.SIGTERM)
     assert sleeper.wait(timeout=20) == -signal.SIGTERM
 
 
-def test_a_process_of_somebody_else_refuses(
-    monkeypatch: pytest.MonkeyPatch, sleeper: "subprocess.Popen[bytes]"
-) -> None:
+def test_a_process_of_another_user_refuses(monkeypatch: pytest.MonkeyPatch, seen: Process) -> None:
     """That is an error, and no silence."""
 
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
-    monkeypatch.setattr(os, "kill", refuse)
-    seen = look_up(sleeper.pid)
-    assert seen is not None
-    with pytest.raises(PermissionError):
-        send(seen, signal.SIGTERM)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "pidfd_send_signal", refuse)
+        patch.setattr(os, "kill", refuse)
+        with pytest.raises(PermissionError):
+            send(seen, signal.SIGTERM)
 
 
 def test_an_identity_tells_when_all_are_gone(sleeper: "subprocess.Popen[bytes]") -> None:

@@ -33,7 +33,7 @@ def broken() -> Iterator[str]:
     raise OutputError("no more")
 
 
-def test_a_file_that_is_not_whole_takes_nobodys_place(tmp_path: Path) -> None:
+def test_a_file_that_is_not_whole_takes_no_place(tmp_path: Path) -> None:
     """What was there stays, and nothing lies beside it."""
     file = tmp_path / "file"
     file.write_text("old\n")
@@ -42,13 +42,15 @@ def test_a_file_that_is_not_whole_takes_nobodys_place(tmp_path: Path) -> None:
     assert (file.read_text(), sorted(os.listdir(tmp_path))) == ("old\n", ["file", "home"])
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
-    """The file that it names is replaced."""
+def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
+    """The file that a link names is replaced; a device is written to."""
     (tmp_path / "link").symlink_to("file")
     write_pieces(["new\n"], tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "new\n"
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    write_pieces(["new\n"], Path(os.devnull))
+    assert not Path(os.devnull).is_file()
 
 
 def test_a_file_that_comes_in_the_place_of_a_pipe_is_left_as_it_is(
@@ -70,9 +72,3 @@ def test_a_file_that_comes_in_the_place_of_a_pipe_is_left_as_it_is(
     with pytest.raises(OutputError, match="pipe could not be written"):
         write_pieces(["new\n"], pipe)
     assert precious.read_text() == "precious\n"
-
-
-def test_a_device_is_written_to() -> None:
-    """Nothing takes its place."""
-    write_pieces(["new\n"], Path(os.devnull))
-    assert not Path(os.devnull).is_file()

@@ -1,4 +1,4 @@
-"""The settings as aligned columns and as JSON."""
+"""The settings as aligned columns and as JSON, and the findings of `doctor`."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from apimart_cli.output.columns import render_config_report, render_profiles, render_settings, render_settings_as_json
-from apimart_cli.records import ConfigReport, ProfileReport, ProfileRow, SettingRow
+from apimart_cli.output.doctor import render_findings
+from apimart_cli.records import ConfigReport, DoctorFinding, ProfileReport, ProfileRow, SettingRow
+from apimart_cli.screen.writing import Screen
 from support.readings import PIPE, terminal
 
 ROWS = [
@@ -25,10 +27,7 @@ def test_settings_are_aligned_columns() -> None:
     )
     assert render_settings([ROWS]) == shown
     assert render_settings([ROWS, ROWS[:1]]) == f"{shown}\nprofile  work  --profile\n"
-
-
-def test_a_long_setting_does_not_push_the_others_aside() -> None:
-    """What has no room in its column stands out of it; the sources of the other settings stay where eyes look."""
+    # What has no room in its column stands out of it, and the sources of the others stay where eyes look.
     rows = [*ROWS[:2], SettingRow("api_key", "not usable: " + 40 * "x", "CI_KEY")]
     assert render_settings([rows]) == (
         f"profile  work  --profile\nunit     -     default\napi_key  not usable: {40 * 'x'}  CI_KEY\n"
@@ -56,16 +55,14 @@ def _columns(text: str, *ends: str) -> list[set[int]]:
 
 
 def test_columns_are_aligned_whatever_the_writing() -> None:
-    """A character of Chinese, Japanese or Korean takes two cells of a terminal."""
+    """A character of Chinese, Japanese or Korean takes two cells; twenty of them are the widest column."""
     reports = [ProfileReport(name, works=True, reason="key set") for name in ("工作", "work", "仕事用の鍵", "é")]
     text = render_config_report(ConfigReport(Path("/c"), [], reports), PIPE, json=False)
     assert _columns(text, "usable", "key set") == [{12}, {20}]
-    rows = [
-        SettingRow("profile", "工作", "SOURCE"),
-        SettingRow("unit", "元", "SOURCE"),
-        SettingRow("min", "5", "SOURCE"),
-    ]
+    rows = [SettingRow(name, value, "SOURCE") for name, value in (("profile", "工作"), ("unit", "元"), ("min", "5"))]
     assert _columns(render_settings([rows]), "SOURCE") == [{15}]
+    rows = [SettingRow(name, value, "SOURCE") for name, value in (("a", "工" * 20), ("b", "工" * 21), ("c", "x"))]
+    assert [cell_len(line[: line.index("SOURCE")]) for line in render_settings([rows]).splitlines()] == [45, 47, 45]
 
 
 def test_a_long_name_keeps_the_columns_of_a_pipe() -> None:
@@ -75,7 +72,31 @@ def test_a_long_name_keeps_the_columns_of_a_pipe() -> None:
     assert _columns(render_profiles(rows, terminal(80)), "api_key") == [{11, 74}]
 
 
-def test_a_wide_value_that_fills_its_column_is_measured_in_cells() -> None:
-    """Twenty characters of two cells are the widest that the column grows to."""
-    rows = [SettingRow("a", "工" * 20, "SOURCE"), SettingRow("b", "工" * 21, "SOURCE"), SettingRow("c", "x", "SOURCE")]
-    assert [cell_len(line[: line.index("SOURCE")]) for line in render_settings([rows]).splitlines()] == [45, 47, 45]
+NOTE = DoctorFinding.note(
+    "unit", "not known", "the gateway does not tell it; if it is dollars: apimart config set unit USD"
+)
+
+
+def test_a_finding_has_its_hint_below_it() -> None:
+    """Both are broken between words, at 60 columns, on a wide terminal, too. The condition alone is coloured."""
+    wanted = (
+        "note  unit: not known\n"
+        "      hint: the gateway does not tell it; if it is dollars:\n"
+        "      apimart config set unit USD\n"
+    )
+    assert render_findings([NOTE], PIPE) == render_findings([NOTE], terminal(200)) == wanted
+    coloured = render_findings([NOTE], Screen(colour=True))
+    assert coloured == wanted.replace("note", "\x1b[33m\x1b[1mnote\x1b[0m", 1)
+
+
+def test_a_narrow_terminal_gets_narrower_lines() -> None:
+    """A word that is longer stays whole."""
+    path = DoctorFinding.ok("ledger", "/a/long/path/of/a/ledger.db")
+    lines = render_findings([NOTE, path], terminal(20)).splitlines()
+    assert [line for line in lines if len(line) > 20] == ["      /a/long/path/of/a/ledger.db"]
+
+
+def test_foreign_text_in_a_finding_is_harmless() -> None:
+    """No cursor moves, no line begins, and nothing looks like a key."""
+    shown = render_findings([DoctorFinding.ok("certificate", "by \x1b[2J\nwrong: x sk-abcdefgh12345678")], PIPE)
+    assert shown == "ok    certificate: by \\x1b[2J\\x0awrong: x sk-...\n"
