@@ -50,12 +50,12 @@ USES = {
     "alerts": [("check", "--min", "100000", "--on-low", "true")],
 }
 USES |= {name: [*USES["samples"], ("history", "clear", "--yes")] for name in ("series", "labels", "late")}
-"""The commands that use a table: each value in it meets two of them in turn, and one in `samples` all of them."""
+"""The commands that use a table: each value meets two in turn, and in the time and the amounts of a sample all."""
 
 COLUMNS = {
     "series": "id key_id host scope thinned",
     "labels": "id profile unit source batch",
-    "samples": "series at label remain used",
+    "samples": "at remain used series label",
     "late": "id series at last",
     "state": "name value",
     "runs": "id key_id host profile label unit began alive_until ended spent settled stopped_by exit_code",
@@ -121,7 +121,7 @@ def _damages(table: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     turn = cycle(USES[table])
     for name, value in product(COLUMNS[table].split(), VALUES):
         damage = f"UPDATE OR IGNORE {table} SET {name} = {value}"
-        if table == "samples":
+        if table == "samples" and name in {"at", "remain", "used"}:
             yield from product([damage], USES[table])
             yield f"{alone} {damage}", next(turn)
         else:
