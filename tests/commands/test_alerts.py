@@ -261,7 +261,6 @@ def test_words_are_split_once_and_no_shell_reads_them(
 
 
 @pytest.mark.parametrize(("text", "message"), [
-
     ("echo no network >&2; exit 1", "failed with exit code 1: no network"),
     ("kill -9 $$", "failed with signal 9"),
     (f"echo {KEY}; exit 1", "failed with exit code 1: (withheld: it repeats the API key)"),

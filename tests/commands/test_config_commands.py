@@ -113,7 +113,6 @@ def test_the_path_is_told_whether_the_file_exists_or_not(call: Call, config: Pat
     (("api_key_file", "~/key", "-p", "work"), 'api_key_file = "~/key"'),
     (("api_key_command", "pass show 'a b'", "-p", "work"), 'api_key_command = ["pass", "show", "a b"]'),
     (("api_key_keyring", "true", "-p", "work"), "api_key_keyring = true"),
-
 ])  # fmt: skip
 def test_every_documented_name_can_be_set_and_unset(
     call: Call, config: Path, arguments: tuple[str, ...], line: str
@@ -144,24 +143,19 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
 @pytest.mark.parametrize(("arguments", "message", "hint"), [
     (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
     (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
-
     (("apikey_env", "X", "-p", "work"), "there is no setting 'apikey_env'", "did you mean api_key_env? use one of: "),
     (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
     (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
     (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
     (("api_key", KEY, "-p", "work"), "a key on the command line is visible to others", "apimart login"),
     (("min", "abc"), "min: 'abc' is not an amount: it is not a plain decimal number", "like 5 or 0.25"),
-
     (("min", ""), "min is empty", "config unset min"),
     (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
     (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
-
     (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
     (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
     (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
-
     (("default_profile", "wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'", "work"),
-
     (("api_key_command", "", "-p", "new"), "api_key_command is empty", "config unset api_key_command"),
     (("api_key_command", "pass 'x", "-p", "new"), "api_key_command: No closing quotation", "as for a shell"),
     (("api_key_keyring", "false", "-p", "new"), "api_key_keyring: 'false' is not true", "config unset"),

@@ -342,7 +342,6 @@ def test_an_export_does_not_replace_the_history(call: Call, keep: Keep, tmp_path
 
 @pytest.mark.parametrize(("bad", "reason"), [
     (line(profile=KEY), "something in it that looks like an API key"),
-
     (line(at=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), "at is in the future"),
     ("\udcff\n", "it is not JSON"),
 ])  # fmt: skip

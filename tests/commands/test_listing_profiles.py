@@ -129,7 +129,6 @@ def test_what_cannot_be_renamed_safely_is_left_as_it_was() -> None:
     (("wrok", "new"),
      "there is no profile 'wrok' in {path}\nhint: did you mean work? choose one of: work, the work, workshop"),
     (("work", "workshop"), "there is a profile 'workshop' already in {path}\nhint: choose another name\n"),
-
     (("work", ""), "NEW is empty\n"),
     (("work", "a\nb"), "NEW: 'a\\x0ab' cannot name a profile\n"),
 ])  # fmt: skip

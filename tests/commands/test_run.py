@@ -69,7 +69,6 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
     (("--max-spend", "0"), "--max-spend: nothing may be spent then"),
     (("--max-spend", "1,5"), "--max-spend: '1,5' is not an amount: it has a comma"),
     (("--min", "1", "--interval", "0.01"), "--interval: must be at least 0.1 seconds"),
-
     (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1' has a sign; a duration has none"),
     (("--min", "1", "--min-runway", "3"), "--min-runway: '3' has no unit"),
     (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
@@ -78,7 +77,6 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
     (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
     (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
     (("--min", "1", "--nonsense"), "No such option: --nonsense"),
-
 ])  # fmt: skip
 def test_what_makes_no_sense_is_125_and_nothing_is_started(
     call: Call, sandbox: Any, started: Path, write_config: Write, arguments: tuple[str, ...], message: str
@@ -122,8 +120,7 @@ def test_what_is_not_known_to_be_enough_starts_nothing(
 def test_a_missing_key_starts_nothing(call: Call, sandbox: Any, started: Path) -> None:
     """It says how to give one."""
     ended = call("run", "--min", "1", "--", *TOUCH, env={"APIMART_BASE_URL": sandbox.url})
-    assert (ended.code, started.exists()) == (125, False)
-    assert "no API key" in ended.stderr
+    assert (ended.code, started.exists(), "no API key" in ended.stderr) == (125, False, True)
 
 
 def test_silence_can_be_forgiven(call: Call, serve: Serve, started: Path) -> None:
@@ -135,18 +132,6 @@ def test_silence_can_be_forgiven(call: Call, serve: Serve, started: Path) -> Non
     started.unlink()
     assert call(*line, env=connected(serve(fault=Fault.UNAUTHORIZED))).code == 125
     assert not started.exists()
-
-
-def test_what_can_be_spent_is_held_unless_a_scope_is_named(
-    call: Call, gateway: Gateway, write_config: Write, started: Path
-) -> None:
-    """By an option or in the file: the guard asks whether the next call can be paid."""
-    for scope in ((), ("--scope", "account"), ("--scope", "both")):
-        assert call("run", "--min", "5", *scope, *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
-    assert not started.exists()
-    assert call("run", "--min", "5", "--scope", "key", *QUICK, "--", "true", env=at(gateway)).code == 0
-    write_config(f'[profiles.work]\napi_key = "{KEY}"\nscope = "key"\nmin = 5\n')
-    assert call("run", *QUICK, "--", "true", env={"APIMART_BASE_URL": gateway.url}).code == 0
 
 
 def test_a_budget_alone_asks_for_the_key_alone(call: Call, gateway: Gateway) -> None:
@@ -323,21 +308,6 @@ def test_an_outage_that_ends_stops_nothing(call: Call, tmp_path: Path) -> None:
     assert (ended.code, ended.stderr.count("warning")) == (0, 1)
 
 
-def test_who_asks_to_be_left_alone_is(call: Call) -> None:
-    """`Retry-After`: the next question comes no sooner."""
-    asked: list[float] = []
-
-    def answer(_path: str, _key: str) -> Reply:
-        asked.append(time.monotonic())
-        return balance("10") if len(asked) == 1 else refusal(429, Retry_After="3")
-
-    with gateway_of(answer) as gateway:
-        ended = call("run", "--max-spend", "1", "--timeout", "2", *QUICK, "--", "sleep", "0.6", env=at(gateway))
-    assert ended.code == 0
-    # The first one, the one that was refused, and the one after the command.
-    assert len(asked) == 3
-
-
 def test_who_asks_to_be_left_alone_where_no_limit_looks_is_and_the_guard_goes_on(call: Call) -> None:
     """A 429 of the key, which `--scope account --min` does not need: it is not asked again, and the account is."""
     asked: list[str] = []
@@ -402,16 +372,17 @@ def test_a_bug_of_ours_leaves_nothing_running(
 @pytest.mark.parametrize("place", [
     "supervision.settle", "supervision.close", "supervision.doubt_in_words", "supervision._breach",
     "watching.Register.finish", "looking.Looking.again", "accounting._document", "accounting.spent_in_words",
+    "readings.alerting.Alerts.finish",
 ])  # fmt: skip
-@pytest.mark.parametrize("status", [0, 9])
 def test_what_fails_after_the_end_costs_a_warning_and_not_the_status(
-    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, place: str, status: int
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """A command that has ended by itself is never told as one that was not started."""
-    monkeypatch.setattr(f"apimart_cli.run.{place}", fail)
-    options = ("--max-spend", "100", "--no-settle", "--interval", "60", "--report", "report.json")
-    ended = call("run", *options, "--", "sh", "-c", f"exit {status}", env=connected(sandbox))
-    assert (ended.code, "Traceback" in ended.stderr) == (status, False)
+    monkeypatch.setattr(f"apimart_cli.run.{place}".replace("run.readings", "readings"), fail)
+    options = ("--min", "1", "--max-spend", "100", "--on-low", "true", "--no-settle", "--interval", "60", *REPORT)
+    for status in (0, 9) if place == "supervision.settle" else (9,):
+        ended = call("run", *options, "--", "sh", "-c", f"exit {status}", env=connected(sandbox))
+        assert (ended.code, "Traceback" in ended.stderr) == (status, False)
     is_reached = place not in {"supervision.doubt_in_words", "supervision._breach"}
     assert ("warning: a bug in apimart: ZeroDivisionError" in ended.stderr) == is_reached
 
@@ -436,15 +407,6 @@ def test_a_bug_while_the_command_ends_does_not_replace_its_status(
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", "sleep 0.1; exit 9", env=connected(sandbox))
     assert ended.code == 9
     assert "warning: a bug in apimart: ZeroDivisionError" in ended.stderr
-
-
-def test_an_alert_that_fails_at_the_end_does_not_replace_the_status(
-    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor any other thing that is put away after the command."""
-    monkeypatch.setattr("apimart_cli.readings.alerting.Alerts.finish", fail)
-    options = ("--min", "1", "--on-low", "true", *QUICK)
-    assert call("run", *options, "--", "sh", "-c", "exit 9", env=connected(sandbox)).code == 9
 
 
 def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:

@@ -94,7 +94,6 @@ def test_what_fail_open_forgives_is_a_warning(call: Call, serve: Serve, runner: 
 
 
 @pytest.mark.parametrize(("arguments", "env", "code", "words"), [
-
     (("--min", "5"), {"APIMART_API_KEY": ""}, ExitCode.AUTH, "the API key from APIMART_API_KEY is empty"),
     (("--min", "5,0"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "'5,0' is not an amount"),
     ((), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "there is no threshold to check"),

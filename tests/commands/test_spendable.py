@@ -295,18 +295,15 @@ def test_the_scope_spendable_is_one_reading(call: Call, one: dict[str, str]) -> 
          "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
         (balance("-1", "2", unlimited=True), balance("-1", unlimited=True), "--min 5", 0,
          "PASS default/spendable: unlimited quota, at least 5 required"),
-
         (balance("10", "2"), balance("100", "50"), "--max-used 2", 0,
          "PASS default/spendable: 10 left (limited by key); 2 used, at most 2 allowed"),
         (balance("10", "2.1"), balance("100", "0"), "--max-used 2", 3,
          "BELOW default/spendable: 10 left (limited by key); 2.1 used, at most 2 allowed"),
         (balance("10"), refusal(402), "--min 5", 3,
          "BELOW default/spendable: the account cannot pay (HTTP 402); at least 5 required"),
-
         (balance("10"), refusal(401), "--min 5", 4, ""),
         (balance("10"), refusal(500), "--min 5 --timeout 1", 5, ""),
         (balance("10"), Reply("{}"), "--min 5", 6, ""),
-
         (balance("1"), refusal(500), "--min 5 --timeout 1 --fail-open", 3,
          "BELOW default/spendable: 1 left (limited by key), at least 5 required; "
          "the other of key and account is not known (unavailable)"),

@@ -441,7 +441,6 @@ def test_a_process_that_cannot_be_started_breaks_no_bar(line: Line, monkeypatch:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--max-age", "3"], "--max-age: '3' has no unit"),
-
     (["--format", "{left}"], "--format: there is no field {left}"),
     (["--base-url", "http://example.com"], "--base-url: the base URL would send the key unencrypted to example.com"),
     (["--preset", "i3"], "Invalid value for '--preset'"), (["--api-key", "x"], "No such option: --api-key"),

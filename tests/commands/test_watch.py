@@ -84,7 +84,6 @@ def seconds_between(rounds: Rounds, time: Time, count: int) -> list[float]:
     (("--interval", "4.9"), "--interval: must be at least 5 seconds"),
     (("--for", "60"), "--for: '60' has no unit"), (("--count", "0"), "Invalid value for '--count'"),
     (("--until-below",), "--until-below: there is no threshold to fall below"),
-
     (("--json", "-o", "table"), "--json and --output table contradict each other"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_2(call: Call, sandbox: Sandbox, arguments: tuple[str, ...], message: str) -> None:
