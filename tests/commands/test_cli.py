@@ -30,33 +30,28 @@ def online(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 Captured = pytest.CaptureFixture[str]
 
 
-# --- what is printed when nothing is done -----------------------------------------------------------------------
-
-
 def test_the_package_can_be_run_as_a_module(environment: Mapping[str, str]) -> None:
     """`python -m apimart_cli` is the same command under the same name."""
-    for arguments, code, said in (
-        (["--version"], 0, f"apimart {__version__}\n"),
-        (["check"], 2, "apimart: error: there is no threshold to check\n"),
-    ):
-        ended = subprocess.run(
-            [sys.executable, "-m", "apimart_cli", *arguments], env=environment, capture_output=True, encoding="utf-8",
-            timeout=30, check=False,
-        )  # fmt: skip
-        assert ended.returncode == code
-        assert (ended.stdout + ended.stderr).startswith(said)
+    ended = subprocess.run(
+        [sys.executable, "-m", "apimart_cli", "check"], env=environment, capture_output=True, encoding="utf-8",
+        timeout=30, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("apimart: error: there is no threshold to check\n")
 
 
-@pytest.mark.parametrize("option", ["--help", "-h"])
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_every_command_explains_itself(capsys: Captured, command: str, option: str) -> None:
-    """Plain text on standard output, without escapes, with exit code 0."""
-    assert main([*command.split(), option]) is ExitCode.OK
-    captured = capsys.readouterr()
-    assert captured.out.startswith(f"Usage: apimart {command}".rstrip() + " [OPTIONS]")
-    assert "--help" in captured.out
-    assert "\x1b" not in captured.out
-    assert captured.err == ""
+def test_every_command_explains_itself(capsys: Captured, command: str) -> None:
+    """Plain text on standard output, without escapes, with exit code 0; however it is asked for."""
+    shown = []
+    for line in (f"{command} --help", f"{command} -h", f"help {command}"):
+        assert main(line.split()) is ExitCode.OK
+        shown.append(capsys.readouterr())
+    text, err = shown[0]
+    assert text.startswith(f"Usage: apimart {command}".rstrip() + " [OPTIONS]")
+    assert "--help" in text
+    assert ("\x1b" in text, err) == (False, "")
+    assert shown == [shown[0]] * 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["config"]])
@@ -66,15 +61,6 @@ def test_a_command_that_is_missing_is_an_error(capsys: Captured, arguments: Sequ
     shown = capsys.readouterr().out
     assert main(arguments) is ExitCode.USAGE
     assert tuple(capsys.readouterr()) == ("", shown)
-
-
-@pytest.mark.parametrize("name", ["", *COMMANDS, "config set"])
-def test_the_word_help_shows_the_same_help(capsys: Captured, name: str) -> None:
-    """`apimart help COMMAND` is `apimart COMMAND --help`."""
-    assert main([*name.split(), "--help"]) is ExitCode.OK
-    shown = capsys.readouterr()
-    assert main(["help", *name.split()]) is ExitCode.OK
-    assert capsys.readouterr() == shown
 
 
 @pytest.mark.parametrize(
@@ -94,9 +80,7 @@ def test_there_is_no_help_for_a_command_that_is_not_there(
 @pytest.mark.parametrize(("arguments", "option", "hint"), [
     ("--json balance", "--json is no option of apimart", "apimart balance --json"),
     ("-p work check --min 5", "-p is no option of apimart", "apimart check -p"),
-    ("--json config show", "--json is no option of apimart", "apimart config show --json"),
     ("config --json show", "--json is no option of apimart config", "apimart config show --json"),
-    (f"--api-key={KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
     (f"--api-key {KEY} balance", "--api-key is no option of apimart", "apimart balance --api-key"),
 ])  # fmt: skip
 def test_an_option_before_its_command_is_shown_in_its_place(
@@ -127,14 +111,8 @@ def test_the_version(capsys: Captured, option: str) -> None:
     (["config", "shw"], "No such command 'shw'", "apimart config"),
     (["balance", "5"], "Got unexpected extra argument(s) (5)", "apimart balance"),
     (["balance", "--scope", "all"], "Invalid value for '--scope': 'all' is not one of", "apimart balance"),
-    (["balance", "--output", "xml"], "Invalid value for '--output' / '-o': 'xml' is not", "apimart balance"),
-    (["check", "--on-unlimited", "warn"], "Invalid value for '--on-unlimited'", "apimart check"),
-    (["sandbox", "--fault", "flood"], "Invalid value for '--fault'", "apimart sandbox"),
     (["sandbox", "--port", "65536"], "Invalid value for '--port'", "apimart sandbox"),
-    (["sandbox", "--port", "x"], "Invalid value for '--port'", "apimart sandbox"),
     (["config", "show", "--output", "value"], "Invalid value for '--output' / '-o': 'value' is", "apimart config show"),
-    (["config", "path", "x"], "Got unexpected extra argument(s) (x)", "apimart config path"),
-    (["balance", "--quiet"], "No such option", "apimart balance"),
     (["balance", "--json=yes"], "Option '--json' does not take a value", "apimart balance"),
     (["check", "--min"], "Option '--min' requires an argument", "apimart check"),
 ])  # fmt: skip
@@ -152,7 +130,7 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line(
     assert hint.endswith(" --help")
 
 
-@pytest.mark.parametrize("asked", ["complete_zsh", "complete_bash", "source_bash", "complete_nothing", ""])
+@pytest.mark.parametrize("asked", ["complete_zsh", "source_bash", "complete_nothing", ""])
 def test_a_variable_of_completion_makes_no_command_a_success(
     monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, asked: str
 ) -> None:
@@ -165,9 +143,6 @@ def test_a_variable_of_completion_makes_no_command_a_success(
 def _without_plural(text: str) -> str:
     # Libraries that Typer builds on differ in the plural; from 0.29 on it names the kind of a wrong choice.
     return text.replace("argument(s)", "argument").replace("arguments", "argument").replace("Value error, ", "")
-
-
-# --- the boundary -----------------------------------------------------------------------------------------------
 
 
 def _raise(error: BaseException) -> Callable[..., Any]:
@@ -188,9 +163,7 @@ def _raise(error: BaseException) -> Callable[..., Any]:
     ("apimart_cli.output.format_of", ["check", "--min", "5"]),
     ("apimart_cli.processes.relay.supervise", ["sandbox", "--", "true"]),
 ])  # fmt: skip
-@pytest.mark.parametrize(
-    "error", [ValueError(KEY), KeyError(KEY), RecursionError(KEY), MemoryError(), AssertionError(KEY)]
-)
+@pytest.mark.parametrize("error", [KeyError(KEY), MemoryError()])
 def test_a_bug_is_one_line_and_never_a_verdict(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, place: str, arguments: Sequence[str],
     error: Exception,
@@ -226,8 +199,8 @@ def test_an_interruption_says_nothing(
     assert (captured.out, captured.err) == ("", "")
 
 
-@pytest.mark.parametrize("status", [None, 0, 1])
-@pytest.mark.parametrize("arguments", [["check", "--min", "5"], ["--debug", "check"], ["balance"]])
+@pytest.mark.parametrize("status", [None, 0])
+@pytest.mark.parametrize("arguments", [["check", "--min", "5"], ["--debug", "check"]])
 def test_a_command_that_ends_the_process_by_itself_is_a_bug(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, arguments: list[str], status: int | None
 ) -> None:
@@ -260,20 +233,17 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
 
 
 @pytest.mark.parametrize(("arguments", "code"), [
-    (["balance"], ExitCode.OK),
-    (["balance", "--scope", "both", "--json"], ExitCode.OK),
-    (["check", "--min", "5"], ExitCode.OK), (["check", "--min", "50"], ExitCode.BELOW), (["check"], ExitCode.USAGE),
-    (["balance", "--api-key", "two words"], ExitCode.AUTH),
+    (["balance", "--scope", "both", "--json"], ExitCode.OK), (["check", "--min", "5"], ExitCode.OK),
+    (["check", "--min", "50"], ExitCode.BELOW), (["balance", "--api-key", "two words"], ExitCode.AUTH),
     (["balance", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1"], ExitCode.UNAVAILABLE),
-    (["config", "show"], ExitCode.OK), (["config", "path"], ExitCode.OK), (["--version"], ExitCode.OK),
-    (["--help"], ExitCode.OK),
+    (["config", "show"], ExitCode.OK),
 ])  # fmt: skip
 def test_every_command_ends_with_a_documented_code(online: Sandbox, arguments: Sequence[str], code: ExitCode) -> None:
     """What `main` returns is a member of the list, not a number that happens to be one."""
     assert main(arguments) is code
 
 
-@pytest.mark.parametrize("status", [0, 7, 8, 137, 255])
+@pytest.mark.parametrize("status", [0, 8, 255])
 def test_only_a_wrapped_command_may_end_with_another_code(status: int) -> None:
     """Its status is handed on as it is."""
     ended = main(["sandbox", "--", "sh", "-c", f"exit {status}"])
@@ -281,7 +251,7 @@ def test_only_a_wrapped_command_may_end_with_another_code(status: int) -> None:
     assert isinstance(ended, CommandStatus)
 
 
-@pytest.mark.parametrize("returned", [None, 9, 256, -1, "0", 0.5, [0]])
+@pytest.mark.parametrize("returned", [None, 9, "0", 0.5])
 def test_a_command_that_returns_anything_else_is_a_bug(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, online: Sandbox, returned: object
 ) -> None:
@@ -291,16 +261,11 @@ def test_a_command_that_returns_anything_else_is_a_bug(
     assert "a bug in apimart: ValueError" in capsys.readouterr().err
 
 
-# --- errors as JSON ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("arguments", [
-    ["balance", "--json"], ["balance", "-o", "json"], ["balance", "-ojson"], ["balance", "--output", "json"],
-    ["balance", "--output=json"], ["balance", "--json", "--json"], ["balance", "-p", "quick", "--json"],
-    ["balance", "-pqa", "--json"], ["balance", "--json", "--no-such-option"], ["balance", "--no-such-option", "--json"],
-    ["balance", "--json", "--api-key"], ["config", "check", "--json", "surplus"],
-    ["balance", "--scope", "all", "--json"], ["config", "show", "--json", "--scope", "all"],
-    ["balance", "--json", "--output", "table"], ["config", "show", "--json", "--output", "table"],
+    ["balance", "--json"], ["balance", "-o", "json"], ["balance", "-ojson"], ["balance", "--output=json"],
+    ["balance", "-p", "quick", "--json"], ["balance", "-pqa", "--json"], ["balance", "--json", "--no-such-option"],
+    ["balance", "--no-such-option", "--json"], ["balance", "--json", "--api-key"],
+    ["config", "check", "--json", "surplus"], ["config", "show", "--json", "--output", "table"],
 ])  # fmt: skip
 def test_an_error_is_a_json_object_where_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:
     """On standard output, beside the message on standard error, however the wish was written."""
@@ -330,11 +295,10 @@ def test_an_error_of_check_has_the_shape_of_a_verdict(capsys: Captured, argument
 
 
 @pytest.mark.parametrize("arguments", [
-    ["balance"], ["balance", "-o", "table"], ["balance", "-o", "value"], ["balance", "-o", "jsonl"],
-    ["balance", "--profile", "json"], ["balance", "--profile", "x --json y"], ["balance", "--api-key-file", "--json"],
-    ["balance", "-p--json"], ["balance", "--", "--json"], ["config", "set", "--json", "x"], ["--json", "balance"],
-    ["sandbox", "nosuchcommand", "--json"], ["sandbox", "--json", "--", "true"], ["check", "--json", "--quiet"],
-    ["check", "-q", "--json"], ["check", "-qo", "json"], ["check", "-qojson"],
+    ["balance", "-o", "table"], ["balance", "-o", "jsonl"], ["balance", "--profile", "x --json y"],
+    ["balance", "--api-key-file", "--json"], ["balance", "-p--json"], ["balance", "--", "--json"],
+    ["config", "set", "--json", "x"], ["--json", "balance"], ["sandbox", "--json", "--", "true"],
+    ["check", "--json", "--quiet"], ["check", "-qojson"],
     ["sandbox", "--remain", "x", "--", "apimart", "balance", "--json"],
 ])  # fmt: skip
 def test_standard_output_stays_empty_where_no_json_was_asked_for(capsys: Captured, arguments: Sequence[str]) -> None:
@@ -351,9 +315,6 @@ def test_an_error_of_the_key_has_its_own_code(capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out)["error"]["code"] == AuthError.code == "auth"
 
 
-# --- the process ------------------------------------------------------------------------------------------------
-
-
 def test_nothing_is_read_from_the_folder_one_stands_in(run_process: Run, tmp_path: Path) -> None:
     """A file that is called like a module of ours, or of a library, is not taken for it."""
     for name in ("apimart_cli.py", "typer.py", "requests.py", "json.py"):
@@ -368,16 +329,15 @@ def test_python_m_loads_nothing_from_the_folder_one_stands_in(
     names = ("typing", "signal", "re", "enum", "json", "decimal", "pathlib", "typer", "requests", "urllib3", "rich")
     for name in names:
         (tmp_path / f"{name}.py").write_text("raise SystemExit(99)\n")
-    for flags in ([], ["-P"]):
-        ended = subprocess.run(
-            [sys.executable, *flags, "-m", "apimart_cli", "balance"], env={**environment, **connected(online)},
-            capture_output=True, encoding="utf-8", timeout=30, cwd=tmp_path, check=False,
-        )  # fmt: skip
-        assert (ended.returncode, ended.stderr) == (0, "")
-        assert "10.5" in ended.stdout
+    ended = subprocess.run(
+        [sys.executable, "-m", "apimart_cli", "balance"], env={**environment, **connected(online)},
+        capture_output=True, encoding="utf-8", timeout=30, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "10.5" in ended.stdout
 
 
-@pytest.mark.parametrize("shell", ["pwsh", "powershell", "tcsh"])
+@pytest.mark.parametrize("shell", ["powershell", "tcsh"])
 def test_completion_is_not_installed_where_the_file_is_not_known(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:

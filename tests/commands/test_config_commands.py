@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,9 +24,6 @@ api_key_command = ["sh", "-c", "touch was-run"]
 scope = "both"
 base_url = "https://gateway.example/v1/"
 """
-
-
-# --- show -------------------------------------------------------------------------------------------------------
 
 
 def test_the_settings_of_one_profile_are_shown_with_their_sources(call: Call, write_config: Write, home: Path) -> None:
@@ -57,37 +53,25 @@ def test_every_setting_of_the_file_is_shown(call: Call, write_config: Write) -> 
     assert shown >= (PROFILE_NAMES.keys() - KEY_NAMES.keys()) | {"profile", "api_key", "history"}
 
 
-@pytest.mark.parametrize(("profile", "key_id"), [("work", KEY_ID), ("vault", None)])
-@pytest.mark.parametrize("arguments", [("--json",), ("-o", "json"), ("--json", "--output", "json")])
-def test_the_key_id_is_told_where_it_costs_nothing(
-    call: Call, write_config: Write, tmp_path: Path, profile: str, key_id: str | None, arguments: tuple[str, ...]
-) -> None:
-    """A command is not run for it. `-o json` is `--json`."""
-    write_config(FILE)
-    shown = call("config", "show", "-p", profile, *arguments)
-    assert json.loads(shown.stdout)["settings"]["key_id"]["value"] == key_id
-    assert not (tmp_path / "was-run").exists()
-
-
-@pytest.mark.parametrize("arguments", [("--all-profiles",), ("-p", "work", "--profile", "vault")])
-def test_the_settings_of_several_profiles_are_shown_apart(
-    call: Call, write_config: Write, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_the_settings_of_several_profiles_are_shown_apart(call: Call, write_config: Write, tmp_path: Path) -> None:
     """An empty line between them, in the order asked; no command is run for it."""
     write_config(FILE)
-    shown = call("config", "show", *arguments)
-    work, vault = shown.stdout.split("\n\n")
-    assert shown.code == 0
-    assert work.startswith("profile          work ")
-    assert vault.startswith("profile          vault ")
-    assert "api_key          from the command sh, which is not run here  api_key_command of profile vault in " in vault
+    for arguments in (("--all-profiles",), ("-p", "work", "--profile", "vault")):
+        shown = call("config", "show", *arguments)
+        work, vault = shown.stdout.split("\n\n")
+        assert shown.code == 0
+        assert work.startswith("profile          work ")
+        assert vault.startswith("profile          vault ")
+        source = "from the command sh, which is not run here  api_key_command of profile vault in "
+        assert f"api_key          {source}" in vault
     assert not (tmp_path / "was-run").exists()
 
 
-def test_the_settings_as_json_are_one_document_a_profile(call: Call, write_config: Write) -> None:
-    """Each setting with its value and its source."""
+def test_the_settings_as_json_are_one_document_a_profile(call: Call, write_config: Write, tmp_path: Path) -> None:
+    """Each setting with its value and its source; the id of a key where no command has to be run for it."""
     path = write_config(FILE)
     shown = call("config", "show", "--all-profiles", "--json")
+    assert shown == call("config", "show", "--all-profiles", "-o", "json")
     work, vault = (json.loads(line) for line in shown.stdout.splitlines())
     assert work["schema"] == vault["schema"] == 1
     assert work["settings"]["min"] == {"value": "5.00", "source": f"profile work in {path}"}
@@ -95,7 +79,9 @@ def test_the_settings_as_json_are_one_document_a_profile(call: Call, write_confi
     assert vault["settings"]["base_url"]["value"] == "https://gateway.example"
     assert vault["settings"]["timeout"] == {"value": "20", "source": f"{path}"}
     assert vault["settings"]["unit"] == {"value": None, "source": "default"}
+    assert [each["settings"]["key_id"]["value"] for each in (work, vault)] == [KEY_ID, None]
     assert "Zq7W" not in shown.stdout
+    assert not (tmp_path / "was-run").exists()
 
 
 def test_a_file_that_others_can_read_is_warned_about(call: Call, write_config: Write) -> None:
@@ -106,9 +92,6 @@ def test_a_file_that_others_can_read_is_warned_about(call: Call, write_config: W
     assert shown.stderr == (
         f"apimart: warning: {path} holds a key and other users can read it\nhint: run: chmod 600 {path}\n"
     )
-
-
-# --- path -------------------------------------------------------------------------------------------------------
 
 
 def test_the_path_is_told_whether_the_file_exists_or_not(call: Call, config: Path, tmp_path: Path) -> None:
@@ -122,20 +105,14 @@ def test_the_path_is_told_whether_the_file_exists_or_not(call: Call, config: Pat
     assert json.loads(named.stdout) == {"schema": 1, "path": str(other), "source": "APIMART_CONFIG", "exists": True}
 
 
-# --- set --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("arguments", "line"), [
     (("base_url", "https://gateway.example/v1/"), 'base_url = "https://gateway.example/v1/"'),
     (("timeout", "2.50"), "timeout = 2.50"), (("scope", "both"), 'scope = "both"'), (("unit", "¥"), 'unit = "¥"'),
-    (("min", "5"), "min = 5"), (("min", "0.10"), "min = 0.10"), (("min", "007.50"), "min = 7.50"),
-    (("min", "999999999999.999999"), "min = 999999999999.999999"),
-    (("max_used", "0"), "max_used = 0"), (("min", "000"), "min = 0"),
+    (("min", "007.50"), "min = 7.50"), (("max_used", "000"), "max_used = 0"),
     (("api_key_env", "CI_KEY", "-p", "work"), 'api_key_env = "CI_KEY"'),
     (("api_key_file", "~/key", "-p", "work"), 'api_key_file = "~/key"'),
     (("api_key_command", "pass show 'a b'", "-p", "work"), 'api_key_command = ["pass", "show", "a b"]'),
     (("api_key_keyring", "true", "-p", "work"), "api_key_keyring = true"),
-    (("unit", "USD", "--profile", "work"), 'unit = "USD"'),
 ])  # fmt: skip
 def test_every_documented_name_can_be_set_and_unset(
     call: Call, config: Path, arguments: tuple[str, ...], line: str
@@ -166,25 +143,19 @@ def test_the_default_profile_can_be_set_where_it_exists(call: Call, write_config
 @pytest.mark.parametrize(("arguments", "message", "hint"), [
     (("mni", "5"), "there is no setting 'mni'", "did you mean min? use one of: base_url, "),
     (("profiles", "x"), "there is no setting 'profiles'", "use one of: base_url, timeout, "),
-    (("xyzzy", "5", "-p", "work"), "there is no setting 'xyzzy'", "use one of: api_key, api_key_env, "),
     (("apikey_env", "X", "-p", "work"), "there is no setting 'apikey_env'", "did you mean api_key_env? use one of: "),
     (("default_profile", "x", "-p", "work"), "there is no setting 'default_profile'", "use one of: "),
     (("api_key_env", "X"), "api_key_env belongs to a profile", "name one with --profile"),
     (("api_key", KEY), "api_key belongs to a profile", "name one with --profile"),
     (("api_key", KEY, "-p", "work"), "a key on the command line is visible to others", "apimart login"),
     (("min", "abc"), "min: 'abc' is not an amount: it is not a plain decimal number", "like 5 or 0.25"),
-    (("min", "1e3"), "min: '1e3' is not an amount: it has an exponent", "write the number out"),
     (("min", ""), "min is empty", "config unset min"),
     (("min", KEY), "min: 'sk-...' is not an amount", "like 5 or 0.25"),
     (("timeout", "0"), "timeout: the time limit must be more than 0", "give a number like 10"),
-    (("timeout", "soon"), "timeout: 'soon' is not a duration", "like 10 or 2.5"),
     (("scope", "all"), "scope: 'all' is not a scope", "give key, account, both or spendable"),
     (("unit", "a\x1b[31m"), "unit: 'a\\x1b[31m' is not a unit", "give a short word like USD"),
     (("base_url", "http://gateway.example"), "base_url: the base URL would send the key unencrypted", "use https"),
-    (("base_url", "gateway.example"), "base_url: the base URL must start with https://", "give an address like"),
     (("default_profile", "wrok"), "{path} was left as it was: default_profile: there is no profile 'wrok'", "work"),
-    (("default_profile", ""), "default_profile is empty", "config unset default_profile"),
-    (("api_key_env", "", "-p", "new"), "api_key_env is empty", "config unset api_key_env"),
     (("api_key_command", "", "-p", "new"), "api_key_command is empty", "config unset api_key_command"),
     (("api_key_command", "pass 'x", "-p", "new"), "api_key_command: No closing quotation", "as for a shell"),
     (("api_key_keyring", "false", "-p", "new"), "api_key_keyring: 'false' is not true", "config unset"),
@@ -206,20 +177,6 @@ def test_what_the_file_could_not_say_is_refused(
     assert "Zq7W" not in refused.stderr
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("mni",), "there is no setting 'mni'"), (("api_key",), "api_key belongs to a profile"),
-    (("default_profile", "-p", "work"), "there is no setting 'default_profile'"),
-])  # fmt: skip
-def test_a_name_that_does_not_exist_cannot_be_unset(
-    call: Call, write_config: Write, arguments: tuple[str, ...], message: str
-) -> None:
-    """The same names in the same places as for `set`."""
-    path = write_config(FILE)
-    refused = call("config", "unset", *arguments)
-    assert (refused.code, path.read_text()) == (2, FILE)
-    assert refused.stderr.startswith(f"apimart: error: {message}\n")
-
-
 def test_a_key_can_be_removed_but_not_set(call: Call, write_config: Write) -> None:
     """`config unset api_key` is what `logout` does."""
     path = write_config(FILE)
@@ -233,20 +190,6 @@ def test_one_mistake_can_be_mended_beside_another(call: Call, write_config: Writ
     assert call("config", "set", "min", "5").code == 0
     assert path.read_text() == "timout = 3\nmin = 5\n"
 
-
-def test_bytes_that_are_no_text_are_refused(command: str, environment: Mapping[str, str], config: Path) -> None:
-    """A config file is UTF-8; an argument in another encoding is a usage error, not a crash."""
-    ended = subprocess.run(
-        [command, "config", "set", "api_key_file", b"\xff", "--profile", "work", "--create"],
-        env=environment, capture_output=True, encoding="utf-8", timeout=30, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, config.exists()) == (2, False)
-    assert ended.stderr == (
-        "apimart: error: a name or value is not text, and a config file is\nhint: write it as UTF-8\n"
-    )
-
-
-# --- check ------------------------------------------------------------------------------------------------------
 
 BROKEN = f"""\
 # \u2028 A line separator is no line end.
@@ -294,37 +237,31 @@ BROKEN_LINES = [
 ]  # fmt: skip
 
 
-def test_every_mistake_is_told_at_once_with_its_line(run: Run, write_config: Write) -> None:
-    """In the order of the lines, each with a hint; exit 2. Answered: which profiles are usable."""
+def test_every_mistake_is_told_at_once_with_its_line(call: Call, write_config: Write) -> None:
+    """In the order of the lines, each with a hint; exit 2. Answered: which profiles are usable. JSON tells the same."""
     path = write_config(BROKEN)
-    checked = run("config", "check", env={"FINE": KEY})
-    assert checked.returncode == 2
+    names = ["dotted", "inline", "work", "odd name", "fine"]
+    checked = call("config", "check", env={"FINE": KEY})
+    assert checked.code == 2
     *told, last = checked.stderr.splitlines()
     assert last == "apimart: note: 4 of 5 profiles are not usable"
     assert told[::2] == [f"apimart: error: {path}:{line}: {message}" for line, message, _ in BROKEN_LINES]
     assert all(line.startswith("hint: ") for line in told[1::2])
     assert "hint: did you mean work? profiles in the file: dotted, inline, work, odd name, fine" in told
-    assert [line.split("  ")[0] for line in checked.stdout.splitlines()] == [
-        "dotted", "inline", "work", "odd name", "fine",
-    ]  # fmt: skip
+    assert [line.split("  ")[0] for line in checked.stdout.splitlines()] == names
     assert [line for line in checked.stdout.splitlines() if " usable " in line] == [
         f"fine      usable  key set, {len(KEY)} characters"
     ]
-    assert "Zq7W" not in checked.stdout + checked.stderr
-
-
-def test_the_report_as_json_tells_what_the_lines_tell(call: Call, write_config: Write) -> None:
-    """One document: the mistakes with their lines and profiles, and whether each profile is usable."""
-    path = write_config(BROKEN)
-    checked = call("config", "check", "--json", env={"FINE": KEY})
-    document = json.loads(checked.stdout)
-    assert checked.code == 2
+    in_json = call("config", "check", "--json", env={"FINE": KEY})
+    document = json.loads(in_json.stdout)
+    assert in_json.code == 2
     assert list(document) == ["schema", "path", "problems", "profiles", "warnings"]
     assert document["path"] == str(path)
     assert [(each["line"], each["message"], each["profile"]) for each in document["problems"]] == BROKEN_LINES
-    assert {each["profile"]: each["works"] for each in document["profiles"]} == {
-        "dotted": False, "inline": False, "work": False, "odd name": False, "fine": True,
-    }  # fmt: skip
+    assert [(each["profile"], each["works"]) for each in document["profiles"]] == [
+        (name, name == "fine") for name in names
+    ]
+    assert "Zq7W" not in checked.stdout + checked.stderr
 
 
 def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config: Write, tmp_path: Path) -> None:
@@ -368,15 +305,14 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
 
 
 @pytest.mark.parametrize(("text", "code"), [("[profiles.keyless]\n", 2), (f"[profiles.work]\napi_key = '{KEY}'\n", 0)])
-@pytest.mark.parametrize("columns", [60, 100])
 def test_a_strict_check_fails_for_a_profile_that_cannot_work(
-    call: Call, write_config: Write, columns: int, text: str, code: int
+    call: Call, write_config: Write, text: str, code: int
 ) -> None:
     """Without `--strict`, a key that is missing on this machine is told and is no mistake in the file."""
     path = write_config(text)
     told = f"apimart: note: no mistake in {path}" + (", but 1 of 1 profiles are not usable" if code else "")
     for arguments, expected in (((), 0), (("--strict",), code)):
-        checked = call("config", "check", *arguments, columns=columns)
+        checked = call("config", "check", *arguments, columns=60)
         # Folded between words.
         assert (checked.code, " ".join(checked.stdout.split()).endswith(told)) == (expected, True)
 
@@ -441,32 +377,26 @@ def test_a_thousand_profiles_are_checked_at_once(call: Call, write_config: Write
     assert errors[-1] == f"apimart: error: {path}:2000: [profiles.p999]: unknown name 'mni'"
 
 
-# --- a profile that is not there, and get -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("columns", [60, 100])
-def test_a_misspelled_profile_is_not_made(call: Call, write_config: Write, columns: int) -> None:
+def test_a_misspelled_profile_is_not_made(call: Call, write_config: Write) -> None:
     """Exit 2 with the close match; the threshold would have stood where nobody looks for it."""
     path = write_config(FILE)
-    refused = call("config", "set", "min", "5", "-p", "wrok", columns=columns)
+    refused = call("config", "set", "min", "5", "-p", "wrok", columns=60)
     assert (refused.code, path.read_text()) == (2, FILE)
     assert " ".join(refused.stdout.split()) == (
         f"apimart: error: there is no profile 'wrok' in {path} hint: did you mean work? make it with --create"
     )
 
 
-def test_a_new_profile_is_made_on_demand(run: Run, write_config: Write) -> None:
+def test_a_new_profile_is_made_on_demand(call: Call, write_config: Write) -> None:
     """`--create` says that it is meant; beside a profile that is there it changes nothing."""
     path = write_config(FILE)
-    assert run("config", "set", "min", "7", "-p", "new", "--create").returncode == 0
-    assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 7\n"
-    assert run("config", "set", "min", "8", "-p", "new", "--create").returncode == 0
-    assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = 8\n"
+    for amount in ("7", "8"):
+        assert call("config", "set", "min", amount, "-p", "new", "--create").code == 0
+        assert path.read_text() == f"{FILE}\n[profiles.new]\nmin = {amount}\n"
 
 
 @pytest.mark.parametrize(("arguments", "environ", "value"), [
-    (("min",), {}, "5.00"), (("timeout",), {}, "20"), (("unit", "-p", "work"), {}, "USD"),
-    (("timeout", "-p", "vault"), {}, "20"), (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
+    (("min",), {}, "5.00"), (("timeout", "-p", "vault"), {}, "20"), (("scope",), {"APIMART_PROFILE": "vault"}, "both"),
     (("base_url", "-p", "vault"), {}, "https://gateway.example/v1/"),
     (("default_profile",), {}, "work"),
     (("api_key_command", "-p", "vault"), {}, "sh -c 'touch was-run'"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,6 @@ VALUES = [
     "''",
     "CAST(x'ff' AS TEXT)",
     "9e999",
-    "1.5",
     "-1",
     # The first second and the last one that a date can have; the latter in milliseconds, too.
     "-62135596800",
@@ -38,30 +37,29 @@ VALUES = [
 ]
 """What apimart never writes. `tests/unit/ledger` tries more of them, without the commands."""
 
-READING = [
-    ("history", "--json", "--days", "730"),
-    ("history", "export", "--csv"),
-    ("check", "--min", "1", "--min-runway", "1d"),
-    ("statusline",),
-]
-WRITING = [("history", "import", "one.jsonl"), ("history", "clear", "--yes")]
-RUNS = [("history", "runs"), ("history", "runs", "--json", "--days", "730")]
-ALERTING = [("check", "--min", "100000", "--on-low", "true")]
+USES = {
+    "samples": [
+        ("history", "--json", "--days", "730"),
+        ("history", "export", "--csv"),
+        ("check", "--min", "1", "--min-runway", "1d"),
+        ("statusline",),
+        ("history", "import", "one.jsonl"),
+    ],
+    "state": [("statusline",), ("history",)],
+    "runs": [("history", "runs"), ("history", "runs", "--json", "--days", "730")],
+    "alerts": [("check", "--min", "100000", "--on-low", "true")],
+}
+USES |= {name: [*USES["samples"], ("history", "clear", "--yes")] for name in ("series", "labels", "late")}
+"""The commands that use a table: each value meets two in turn, and in the time and the amounts of a sample all."""
 
 COLUMNS = {
-    **{f"series.{name}": [*READING, *WRITING] for name in ("id", "key_id", "host", "scope", "thinned")},
-    **{f"labels.{name}": [*READING, *WRITING] for name in ("id", "profile", "unit", "source", "batch")},
-    **{f"samples.{name}": [*READING, *WRITING] for name in ("series", "at", "label", "remain", "used")},
-    **{f"late.{name}": [READING[0], READING[-1]] for name in ("id", "series", "at", "last")},
-    **{f"state.{name}": [("statusline",), ("history",)] for name in ("name", "value")},
-    **{
-        f"runs.{name}": RUNS
-        for name in (
-            *("id", "key_id", "host", "profile", "label", "unit", "began", "alive_until", "ended", "spent", "settled"),
-            *("stopped_by", "exit_code"),
-        )
-    },
-    **{f"alerts.{name}": ALERTING for name in ("key_id", "host", "scope", "threshold", "at", "total", "pending")},
+    "series": "id key_id host scope thinned",
+    "labels": "id profile unit source batch",
+    "samples": "at remain used series label",
+    "late": "id series at last",
+    "state": "name value",
+    "runs": "id key_id host profile label unit began alive_until ended spent settled stopped_by exit_code",
+    "alerts": "key_id host scope threshold at total pending",
 }
 
 LINE = (
@@ -78,11 +76,10 @@ def path(home: Path, sandbox: Sandbox) -> Path:
     now = datetime.now(UTC)
     standing = Standing(is_low=True, is_safe=False, total=Decimal(12))
     with opened(path, seconds=None) as connection:
-        for scope in (Scope.KEY, Scope.ACCOUNT):
+        for scope, day in product((Scope.KEY, Scope.ACCOUNT), (6, 5, 3, 4, 2, 1)):
+            at = now - timedelta(days=day)
             series = Series(KEY_ID, host, scope)
-            for day in (6, 5, 3, 4, 2, 1):
-                at = now - timedelta(days=day)
-                record(connection, [Entry(series, at, "default", Decimal(20), Decimal(9 - day), "USD", "check")])
+            record(connection, [Entry(series, at, "default", Decimal(20), Decimal(9 - day), "USD", "check")])
         connection.execute("INSERT INTO state VALUES ('refresh', '0 0 0 0'), ('pruned_at', '0')")
     claim(
         path, [AlertCheck(AlarmQuestion(KEY_ID, host, Scope.KEY, "min 1"), standing, None)], now.timestamp(), seconds=10
@@ -92,17 +89,16 @@ def path(home: Path, sandbox: Sandbox) -> Path:
     return path
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("table", COLUMNS)
 def test_no_value_in_the_history_is_a_bug(
-    column: str, path: Path, call: Call, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: str, path: Path, call: Call, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stands in a column, in all rows or in the last one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one.jsonl").write_text(LINE)
-    env = {**connected(sandbox), "APIMART_HISTORY": str(path), "APIMART_RECORD": "1"}
+    env = {**connected(sandbox), "APIMART_RECORD": "1"}
     clean = path.read_bytes()
-    table, _, name = column.partition(".")
-    for number, (damage, arguments) in enumerate(product(_damages(table, name), COLUMNS[column])):
+    for number, (damage, arguments) in enumerate(_damages(table)):
         # A file of its own for each: what reads a history beside an answer may still be at it.
         env["APIMART_HISTORY"] = str(damaged := path.with_name(f"damaged-{number}.db"))
         damaged.write_bytes(clean)
@@ -119,11 +115,14 @@ def test_no_value_in_the_history_is_a_bug(
         assert ended.code in {0, 3} or ended.stderr, (damage, arguments)
 
 
-def _damages(table: str, name: str) -> Iterator[str]:
-    for value in VALUES:
-        yield f"UPDATE OR IGNORE {table} SET {name} = {value}"
-    if table == "samples":
-        # The only one of its series, so that nothing else is its first or last.
-        alone = "DELETE FROM samples WHERE at < (SELECT max(at) FROM samples AS other WHERE series = samples.series);"
-        for value in VALUES:
-            yield f"{alone} UPDATE OR IGNORE {table} SET {name} = {value}"
+def _damages(table: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    # The only one of its series, so that nothing else is its first or last.
+    alone = "DELETE FROM samples WHERE at < (SELECT max(at) FROM samples AS other WHERE series = samples.series);"
+    turn = cycle(USES[table])
+    for name, value in product(COLUMNS[table].split(), VALUES):
+        damage = f"UPDATE OR IGNORE {table} SET {name} = {value}"
+        if table == "samples" and name in {"at", "remain", "used"}:
+            yield from product([damage], USES[table])
+            yield f"{alone} {damage}", next(turn)
+        else:
+            yield from product([damage], {next(turn), next(turn)})

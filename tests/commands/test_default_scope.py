@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -49,28 +50,22 @@ def accounts_asked(server: Gateway) -> int:
     return sum(asked.path == ACCOUNT for asked in server.asked)
 
 
-# --- what is looked at ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("command", "code"), [("check --min 5", 3), ("nagios -c 5:", 2), ("run --min 5 -- true", 125)])
-@pytest.mark.parametrize("key", [PLENTY, balance("-1", unlimited=True)])
-def test_a_key_on_an_empty_account_does_not_pass(call: Call, command: str, code: int, key: Reply) -> None:
+def test_a_key_on_an_empty_account_does_not_pass(call: Call, command: str, code: int) -> None:
     """By default a gate looks at what can be spent."""
-    with gateway(answering(key, EMPTY)) as server:
+    with gateway(answering(PLENTY, EMPTY)) as server:
         assert call(*command.split(), env=env_of(server)).code == code
 
 
-@pytest.mark.parametrize("place", ["option", "profile", "top level"])
-@pytest.mark.parametrize("command", ["check --min 5", "nagios -c 5:", "run --min 5 --no-settle -- true"])
-def test_a_scope_that_was_chosen_is_kept(call: Call, write_config: Write, command: str, place: str) -> None:
+@pytest.mark.parametrize(("command", "text"), [
+    ("check --min 5 --scope key", ""), ("nagios -c 5:", '[profiles.default]\nscope = "key"\n'),
+    ("run --min 5 --no-settle -- true", 'scope = "key"\n'),
+])  # fmt: skip
+def test_a_scope_that_was_chosen_is_kept(call: Call, write_config: Write, command: str, text: str) -> None:
     """Wherever it was chosen: the account is not even asked."""
-    write_config(
-        {"option": "", "profile": '[profiles.default]\nscope = "key"\n', "top level": 'scope = "key"\n'}[place]
-    )
-    name, *options = command.split()
+    write_config(text)
     with gateway(answering(PLENTY, EMPTY)) as server:
-        scope = ["--scope", "key"] if place == "option" else []
-        assert call(name, *scope, *options, env=env_of(server)).code == 0
+        assert call(*command.split(), env=env_of(server)).code == 0
         assert accounts_asked(server) == 0
 
 
@@ -89,76 +84,32 @@ def test_key_and_account_are_asked_side_by_side(call: Call) -> None:
         assert server.most_at_once == 2
 
 
-# --- an unlimited key -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("account", "options", "code", "line"),
-    [
-        (PLENTY, "--min 5", 7, "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
-        (EMPTY, "--min 5", 3, "BELOW default/spendable: 0 left (limited by account), at least 5 required"),
-        (
-            balance("-1", unlimited=True), "--min 5", 7,
-            "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required",
-        ),
-        (SILENCE, "--min 5", 7, "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
-        (
-            SILENCE, "--min 5 --fail-open", 7,
-            "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required",
-        ),
-        (
-            PLENTY, "--min-runway 3d", 7,
-            "UNLIMITED default/spendable: unlimited quota, a limited one required; does not run out, "
-            "at least 3 days required",
-        ),
-        (
-            PLENTY, "--max-used 5", 7,
-            "UNLIMITED default/spendable: unlimited quota, a limited one required; 0 used, at most 5 allowed",
-        ),
-    ],
-)  # fmt: skip
-def test_refusing_unlimited_quotas_is_about_the_key(
-    call: Call, account: Reply, options: str, code: int, line: str
-) -> None:
-    """Whatever its account has; below a threshold still comes first."""
-    with gateway(answering(balance("-1", unlimited=True), account)) as server:
-        ended = call("check", *options.split(), "--on-unlimited", "fail", env=env_of(server))
-    assert (ended.code, ended.stdout) == (code, f"{line}\n")
-
-
-def test_a_limited_key_of_an_unlimited_account_is_not_refused(call: Call) -> None:
-    """The quota of the key has an end."""
-    with gateway(answering(PLENTY, balance("-1", unlimited=True))) as server:
-        assert call("check", "--min", "5", "--on-unlimited", "fail", env=env_of(server)).code == 0
-
-
-# --- no account endpoint ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize("body", ["", "<h1>Not found</h1>", '{"error":{"message":"no such route"}}'])
+@pytest.mark.parametrize(("status", "body"), [
+    (404, ""), (404, "<h1>Not found</h1>"), (405, '{"error":{"message":"no such route"}}'),
+    (404, '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}'),
+    (404, '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}'),
+    (405, "Cannot GET /v1/user/balance"),
+])  # fmt: skip
 def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(call: Call, status: int, body: str) -> None:
-    """Whatever it says about that, and it is asked once; the reading is the key's, in JSON, too."""
+    """Whatever it says about that, its address included, and it is asked once; the reading is the key's."""
     with gateway(answering(PLENTY, Reply(body, status))) as server:
         ended = call("check", "--min", "5", "--json", env=env_of(server))
         assert accounts_asked(server) == 1
         assert call("check", "--min", "10.01", env=env_of(server)).code == 3
         shown = call("check", "--min", "5", env=env_of(server))
-    document = json.loads(ended.stdout)
     assert (ended.code, ended.stderr) == (0, "")
-    assert [each["scope"] for each in document["readings"]] == ["key"]
+    assert [each["scope"] for each in json.loads(ended.stdout)["readings"]] == ["key"]
     assert shown.stdout == "PASS default/key: 10 left, at least 5 required\n"
 
 
-@pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize("body", [
-    '{"error":{"message":"user not found","code":"user_not_found"}}',
-    '{"success":false,"message":"account suspended for non-payment"}',
-    '{"success":false,"message":"user quota query failed"}',
-    '{"error":{"message":"invalid api key","code":"invalid_api_key"}}',
-    '{"error":{"message":"not found","type":"authentication_error"}}',
-    '{"success":true,"remain_balance":0,"used_balance":9}',
-    '{"remain_balance":0,"used_balance":9}', '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}', "no such user",
+@pytest.mark.parametrize(("status", "body"), [
+    (404, '{"error":{"message":"user not found","code":"user_not_found"}}'),
+    (405, '{"success":false,"message":"account suspended for non-payment"}'),
+    (404, '{"success":false,"message":"user quota query failed"}'),
+    (404, '{"error":{"message":"invalid api key","code":"invalid_api_key"}}'),
+    (404, '{"error":{"message":"not found","type":"authentication_error"}}'),
+    (404, '{"remain_balance":0,"used_balance":9}'), (405, '{"message":"\u7528\u6237\u4e0d\u5b58\u5728"}'),
+    (404, "no such user"), (404, '{"success":true}'),
 ])  # fmt: skip
 def test_an_answer_about_the_customer_is_no_missing_endpoint(call: Call, status: int, body: str) -> None:
     """Whatever its status: the gateway knows the address, and says something of the account."""
@@ -168,21 +119,9 @@ def test_an_answer_about_the_customer_is_no_missing_endpoint(call: Call, status:
     assert (ended.code, ended.stdout) == (6, "")
 
 
-@pytest.mark.parametrize("body", [
-    '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}',
-    '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}',
-    "404 page not found", "Cannot GET /v1/user/balance",
-])  # fmt: skip
-def test_the_address_that_was_asked_for_is_not_about_the_customer(call: Call, body: str) -> None:
-    """Though the words user and balance are in it."""
-    with gateway(answering(PLENTY, Reply(body, 404))) as server:
-        assert call("check", "--min", "5", env=env_of(server)).stdout.startswith("PASS default/key")
-
-
-@pytest.mark.parametrize("status", [404, 405])
-def test_a_bot_check_in_the_place_of_the_account_is_no_missing_endpoint(call: Call, status: int) -> None:
+def test_a_bot_check_in_the_place_of_the_account_is_no_missing_endpoint(call: Call) -> None:
     """Nor is any other answer of the network before the gateway."""
-    check = Reply("<title>Just a moment...</title>", status, headers={"cf-mitigated": "challenge"})
+    check = Reply("<title>Just a moment...</title>", 404, headers={"cf-mitigated": "challenge"})
     with gateway(answering(PLENTY, check)) as server:
         ended = call("check", "--min", "5", env=env_of(server))
     assert ended.code == 6
@@ -222,17 +161,21 @@ def test_debug_tells_that_the_key_alone_is_looked_at(call: Call) -> None:
     assert "default/account: attempt 1: no account endpoint; the key alone is looked at\n" in ended.stderr
 
 
-@pytest.mark.parametrize("scope", ["spendable", "both", "account"])
-@pytest.mark.parametrize("place", ["option", "file"])
-def test_a_scope_that_was_chosen_gets_no_other(call: Call, write_config: Write, scope: str, place: str) -> None:
+@pytest.mark.parametrize(("options", "text"), [
+    (["--scope", "spendable"], ""), (["--scope", "both"], ""), (["--scope", "account"], ""),
+    ([], 'scope = "spendable"\n'),
+])  # fmt: skip
+def test_a_scope_that_was_chosen_gets_no_other(call: Call, write_config: Write, options: list[str], text: str) -> None:
     """A missing endpoint is an error then, at once."""
-    write_config(f'scope = "{scope}"\n' if place == "file" else "")
-    options = ["--scope", scope] if place == "option" else []
+    write_config(text)
     with gateway(answering(PLENTY, refusal(404))) as server:
         ended = call("check", "--min", "5", *options, env=env_of(server))
         assert accounts_asked(server) == 1
-    assert ended.code == 6
-    assert ended.stderr.endswith("hint: use --scope key: this gateway has no account endpoint\n")
+        guarded = call("run", "--min", "5", *options, "--", "true", env=env_of(server))
+    assert (ended.code, guarded.code) == (6, 125)
+    hint = "hint: use --scope key: this gateway has no account endpoint\n"
+    assert ended.stderr.endswith(hint)
+    assert hint in guarded.stderr
 
 
 def test_each_profile_falls_back_by_itself(call: Call, write_config: Write) -> None:
@@ -257,10 +200,8 @@ def test_each_profile_falls_back_by_itself(call: Call, write_config: Write) -> N
 
 @pytest.mark.parametrize(("key", "options", "code"), [
     (EMPTY, "--min 5", 3), (refusal(402), "--min 5", 3), (refusal(401), "--min 5", 4), (SILENCE, "--min 5", 5),
-    (SILENCE, "--min 5 --fail-open", 0), (WEB_PAGE, "--min 5", 6), (WEB_PAGE, "--min 5 --fail-open", 6),
-    (balance("-1", unlimited=True), "--min 5", 0),
-    (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7),
-    (PLENTY, "--min-runway 3d", 8), (balance("10", used="6"), "--max-used 5", 3),
+    (SILENCE, "--min 5 --fail-open", 0), (WEB_PAGE, "--min 5 --fail-open", 6),
+    (balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7), (PLENTY, "--min-runway 3d", 8),
 ])  # fmt: skip
 def test_the_key_alone_is_judged_as_with_its_scope_chosen(call: Call, key: Reply, options: str, code: int) -> None:
     """Falling back changes what is judged, and nothing about the judgement."""
@@ -272,36 +213,24 @@ def test_the_key_alone_is_judged_as_with_its_scope_chosen(call: Call, key: Reply
     assert [each["scope"] for each in json.loads(ended.stdout)["readings"]] == ["key"]
 
 
-# --- where the account must be there ----------------------------------------------------------------------------
-
-
 WAY_OUT = "hint: try again later; where this gateway has no account endpoint, look at the key alone: --scope key\n"
 
 
 @pytest.mark.usefixtures("documented")
-@pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize(("command", "code"), [("check --min 5", 6), ("nagios -c 5:", 3), ("run --min 5 -- true", 125)])
-def test_a_documented_account_that_is_missing_is_no_answer(call: Call, status: int, command: str, code: int) -> None:
-    """It is asked once more: a fault on the way may have answered for it."""
-    with gateway(answering(PLENTY, refusal(status))) as server:
-        assert call(*command.split(), env=env_of(server)).code == code
-        assert accounts_asked(server) == 2
-
-
-@pytest.mark.usefixtures("documented")
-def test_the_hint_of_a_missing_account_helps(call: Call) -> None:
-    """It names the option that leaves the account out, and with that the key passes."""
+def test_a_documented_account_that_is_missing_is_no_answer(call: Call, command: str, code: int) -> None:
+    """It is asked once more: a fault on the way may have answered for it. The hint names the scope that helps."""
     with gateway(answering(PLENTY, refusal(404))) as server:
-        ended = call("check", "--min", "5", env=env_of(server))
-        assert ended.stderr.endswith(WAY_OUT)
+        ended = call(*command.split(), env=env_of(server))
+        assert (ended.code, accounts_asked(server)) == (code, 2)
         assert call("check", "--min", "5", "--scope", "key", env=env_of(server)).code == 0
+    assert command.startswith("nagios") or WAY_OUT in ended.stderr
 
 
 @pytest.mark.usefixtures("documented")
 @pytest.mark.parametrize(("second", "options", "code"), [
-    (PLENTY, "", 0), (EMPTY, "", 3), (refusal(402), "", 3), (refusal(401), "", 4), (refusal(404), "--fail-open", 6),
-    (SILENCE, "--fail-open", 6), (refusal(503), "--fail-open", 6), (refusal(429, Retry_After="3600"), "--fail-open", 6),
-    (balance("10", delay=9), "--fail-open --timeout 1.5", 6),
+    (PLENTY, "", 0), (EMPTY, "", 3), (refusal(401), "", 4), (refusal(405), "--fail-open", 6),
+    (SILENCE, "--fail-open", 6), (balance("10", delay=9), "--fail-open --timeout 1", 6),
 ])  # fmt: skip
 def test_the_second_answer_of_a_documented_account_counts(call: Call, second: Reply, options: str, code: int) -> None:
     """A balance counts, and so does a verdict; a silence after a missing endpoint is not forgiven as one."""
@@ -317,7 +246,7 @@ def test_where_no_time_is_left_a_missing_account_is_not_asked_again(call: Call) 
         assert accounts_asked(server) == 1
 
 
-@pytest.mark.parametrize("fault", [WEB_PAGE, Reply("{}"), balance("-1"), refusal(418), refusal(302), refusal(410)])
+@pytest.mark.parametrize("fault", [WEB_PAGE, Reply("{}"), refusal(302), refusal(410)])
 def test_another_answer_of_the_account_proves_nothing_about_it(call: Call, fault: Reply) -> None:
     """Only 404 and 405 say that it is missing; the hint tells how to leave it out."""
     with gateway(answering(PLENTY, fault)) as server:
@@ -326,15 +255,16 @@ def test_another_answer_of_the_account_proves_nothing_about_it(call: Call, fault
     assert ended.stderr.endswith(WAY_OUT)
 
 
-@pytest.mark.parametrize(("fault", "code"), [(refusal(401), 4), (refusal(402), 3), (SILENCE, 5), (refusal(429), 5)])
+@pytest.mark.parametrize(("fault", "code"), [(refusal(401), 4), (refusal(402), 3), (SILENCE, 5)])
 def test_any_other_failure_of_the_account_is_that_failure(call: Call, fault: Reply, code: int) -> None:
     """A good key beside it changes nothing."""
     with gateway(answering(PLENTY, fault)) as server:
         assert call("check", "--min", "5", "--timeout", "1", env=env_of(server)).code == code
 
 
-@pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("options", ["", "--scope spendable", "--scope both", "--scope account"])
+@pytest.mark.parametrize(
+    ("options", "status"), [("", 401), ("--scope spendable", 403), ("--scope both", 401), ("--scope account", 401)]
+)
 def test_an_account_alone_that_is_refused_tells_how_to_leave_it_out(call: Call, options: str, status: int) -> None:
     """Exit 4 as ever; the key itself is good, which the advice about keys would hide. The hint, followed, helps."""
     with gateway(answering(PLENTY, refusal(status))) as server:
@@ -352,42 +282,27 @@ def test_a_key_that_is_refused_with_its_account_is_told_about_the_key(call: Call
     assert (ended.code, "--scope key" in ended.stderr) == (4, False)
 
 
-# --- what the ledger knows --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_an_account_that_has_answered_is_missed(call: Call, history: Path, key: str) -> None:
+def test_an_account_that_has_answered_is_missed(call: Call, history: Path) -> None:
     """Whichever key asked: one routing fault does not pass an empty account."""
     with gateway(answering(PLENTY, PLENTY, refusal(404))) as server:
         env = env_of(server)
-        assert call("check", "--min", "5", env={**env, "APIMART_API_KEY": key}).code == 0
+        assert call("check", "--min", "5", env={**env, "APIMART_API_KEY": OTHER_KEY}).code == 0
         ended = call("check", "--min", "5", env=env)
         assert (ended.code, accounts_asked(server)) == (6, 3)
         assert ended.stderr.endswith(WAY_OUT)
     assert Scope.ACCOUNT in {entry.series.scope for entry in recorded(history)}
 
 
-def test_an_account_that_answered_elsewhere_says_nothing_about_this_one(call: Call, history: Path) -> None:
-    """Another host, and the keys of this one, are no sign of an account here."""
-    with gateway(answering(PLENTY, refusal(404))) as server:
-        here = server.url.removeprefix("http://")
-        write_past(history, "elsewhere.example", days=1, spent_per_day="0", scope=Scope.ACCOUNT)
-        write_past(history, here, days=1, spent_per_day="0", scope=Scope.KEY)
-        assert call("check", "--min", "5", env=env_of(server)).code == 0
-
-
 @pytest.mark.usefixtures("usual_patience")
-@pytest.mark.parametrize("state", ["locked", "damaged", "foreign", "newer", "folder"])
-def test_a_ledger_that_cannot_be_read_may_have_known_it(
-    call: Call, history: Path, state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_that_is_locked_may_have_known_it(call: Call, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then a missing account is no answer, whatever the ledger would have said."""
     monkeypatch.setattr("apimart_cli.readings.forecasts.WAITED_SECONDS", 0.3)
     write_past(history, "elsewhere.example", days=1, spent_per_day="0")
-    with gateway(answering(PLENTY, refusal(404))) as server, unusable(history, state):
+    other = sqlite3.connect(history, isolation_level=None)
+    with gateway(answering(PLENTY, refusal(404))) as server, closing(other):
+        other.execute("BEGIN EXCLUSIVE")
         ended = call("check", "--min", "5", "--fail-open", env=env_of(server))
-    assert ended.code == 6
-    assert WAY_OUT in ended.stderr
+    assert (ended.code, WAY_OUT in ended.stderr) == (6, True)
 
 
 def test_without_a_ledger_it_never_answered(call: Call, history: Path) -> None:
@@ -395,40 +310,6 @@ def test_without_a_ledger_it_never_answered(call: Call, history: Path) -> None:
     for env in ({}, {"APIMART_RECORD": "0"}, {"CI": "true", "APIMART_HISTORY": str(history / "not" / "there")}):
         with gateway(answering(PLENTY, refusal(404))) as server:
             assert call("check", "--min", "5", env={**env_of(server), **env}).code == 0
-
-
-def unusable(path: Path, state: str) -> "closing[Unusable]":
-    return closing(Unusable(path, state))
-
-
-class Unusable:
-    """A ledger that cannot be read, until it is closed."""
-
-    def __init__(self, path: Path, state: str) -> None:
-        self._locked: sqlite3.Connection | None = None
-        if state == "locked":
-            self._locked = sqlite3.connect(path, isolation_level=None)
-            self._locked.execute("BEGIN EXCLUSIVE")
-        elif state == "folder":
-            path.unlink()
-            path.mkdir()
-        else:
-            header = bytearray(path.read_bytes())
-            if state == "foreign":
-                header[68:72] = b"ELSE"
-            elif state == "newer":
-                header[60:64] = (99).to_bytes(4, "big")
-            else:
-                header[100:] = b"\xff" * (len(header) - 100)
-            path.write_bytes(header)
-
-    def close(self) -> None:
-        """Let it be used again."""
-        if self._locked is not None:
-            self._locked.close()
-
-
-# --- run --------------------------------------------------------------------------------------------------------
 
 
 def test_an_account_that_goes_missing_while_a_command_runs_is_not_known(call: Call) -> None:
@@ -446,20 +327,10 @@ def test_a_command_on_a_gateway_without_accounts_goes_on_with_the_key(
     """Its account is asked once, at the start."""
     monkeypatch.setattr("apimart_cli.run.looking.SETTLE_PAUSE", 0.1)
     with gateway(answering(PLENTY, refusal(404))) as server:
-        ended = call("run", "--min", "5", "--interval", "0.1", "--", "sleep", "1", env=env_of(server))
+        ended = call("run", "--min", "5", "--interval", "0.1", "--", "sleep", "0.5", env=env_of(server))
         assert ended.code == 0
         assert accounts_asked(server) == 1
         assert len(server.asked) > 3
-
-
-def test_a_budget_alone_asks_no_account(call: Call) -> None:
-    """What the key has used is enough."""
-    with gateway(answering(PLENTY, EMPTY)) as server:
-        assert call("run", "--max-spend", "5", "--no-settle", "--", "true", env=env_of(server)).code == 0
-        assert accounts_asked(server) == 0
-
-
-# --- a gate on time ---------------------------------------------------------------------------------------------
 
 
 def test_a_runway_waits_for_the_history_of_the_account(call: Call, history: Path) -> None:
@@ -472,9 +343,6 @@ def test_a_runway_waits_for_the_history_of_the_account(call: Call, history: Path
             ended.stderr
         )
         assert call("check", "--min-runway", "3d", "--scope", "key", env=env_of(server)).code == 0
-
-
-# --- where the money is -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -511,20 +379,15 @@ def test_balance_says_where_the_money_of_an_unlimited_key_is(
 def test_nothing_is_said_where_the_account_was_looked_at(
     call: Call, unlimited: Mapping[str, str], options: str
 ) -> None:
-    """Nor where the answer goes into a file for others."""
+    """Nor where the answer goes into a file for others, or away from a terminal."""
     env = {**unlimited, "APIMART_API_KEY": KEY}
     assert "see the account" not in call("balance", *options.split(), env=env, columns=150).stdout
-
-
-def test_nothing_is_said_away_from_a_terminal(call: Call, unlimited: Mapping[str, str]) -> None:
-    """Programs and logs have the answer."""
-    assert call("balance", env={**unlimited, "APIMART_API_KEY": KEY}).stderr == ""
+    assert call("balance", env=env).stderr == ""
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(("options", "more", "hint"), [
     ("", {}, "apimart balance --scope both"),
-    ("-p work", {}, "apimart balance --profile work --scope both"),
     ("", {"APIMART_API_KEY": OTHER_KEY}, "apimart balance --profile default --scope both"),
 ])  # fmt: skip
 def test_login_says_where_the_money_of_an_unlimited_key_is(
@@ -544,14 +407,16 @@ def test_a_limited_key_needs_no_such_note(call: Call) -> None:
         assert "note" not in call("balance", env=env_of(server), columns=150).stdout
 
 
-# --- many keys --------------------------------------------------------------------------------------------------
-
-
 def test_fifty_keys_and_their_accounts_are_asked_at_once(call: Call, write_config: Write) -> None:
-    """A silent gateway costs the time limit once, not once for the keys and once for their accounts."""
+    """A slow gateway costs its time once: none is answered before all have asked."""
     write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(50)))
-    silent = balance("10", delay=60)
-    with gateway(lambda _path, _key: silent) as server:
+    together = threading.Barrier(100, timeout=30)
+
+    def answer(_path: str, _key: str) -> Reply:
+        together.wait()
+        return PLENTY
+
+    with gateway(answer) as server:
         env = {"APIMART_BASE_URL": server.url}
-        assert call("check", "--all-profiles", "--min", "5", "--timeout", "4", env=env).code == 5
+        assert call("check", "--all-profiles", "--min", "5", "--timeout", "30", env=env).code == 0
         assert len(server.asked) == server.most_at_once == 100

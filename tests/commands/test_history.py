@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.schema import Entry
 from apimart_cli.ledger.store import record
 from apimart_cli.ledger.upkeep import document_of
 from apimart_cli.output.json import render_document
 from support.ledger import OTHER, WORK, entry
+from support.past import recorded as kept
 from support.running import KEY, Call
-from support.strangers import STRANGER
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
@@ -46,12 +45,6 @@ def keep(path: Path) -> Keep:
     return write
 
 
-def kept(path: Path) -> list[Entry]:
-    """Return what the ledger holds."""
-    with opened(path, seconds=None, create=False) as connection:
-        return list(entries(connection))
-
-
 def week(**fields: Any) -> list[Entry]:
     """Return eight readings, one every midnight up to today's, of a key that uses 1.5 a day and is topped up once."""
     found = []
@@ -71,9 +64,6 @@ def day(ago: int) -> str:
 def line(**changes: object) -> str:
     """Return one line of an import."""
     return json.dumps({**json.loads(render_document(document_of(entry(at=TODAY)))), **changes}) + "\n"
-
-
-# --- what is shown ----------------------------------------------------------------------------------------------
 
 
 def test_a_plain_table_has_a_line_a_day_and_what_is_known_below(call: Call, keep: Keep) -> None:
@@ -96,7 +86,7 @@ def test_a_plain_table_has_a_line_a_day_and_what_is_known_below(call: Call, keep
 def test_show_is_the_same(call: Call, keep: Keep) -> None:
     """`history` alone and `history show` take the same options and give the same answer."""
     keep(week())
-    for options in ((), ("--json",), ("-o", "json", "--days", "3"), ("-p", "work", "--scope", "key")):
+    for options in ((), ("-o", "json", "--days", "3"), ("-p", "work", "--scope", "key")):
         assert call("history", *options) == call("history", "show", *options)
 
 
@@ -105,10 +95,7 @@ def test_json_has_every_series_with_numbers_that_were_read_as_they_were(call: Ca
     keep([*week(), *week(series=OTHER, profile="home", unit=None)])
     shown = call("history", "--json")
     work, home = (json.loads(each, parse_float=Decimal) for each in shown.stdout.splitlines())
-    assert list(work) == [
-        "schema", "profile", "scope", "key_id", "host", "unit", "first_at", "last_at", "samples", "remain_balance",
-        "days", "top_ups", "forecast",
-    ]  # fmt: skip
+
     assert work == {
         "schema": 1,
         "profile": "work",
@@ -192,16 +179,6 @@ def test_days_of_summer_time_have_24_hours_as_all_others(
     assert [each["spent"] for each in json.loads(text)["days"]] == [1, 1, 1, 1]
 
 
-def test_two_clocks_an_hour_apart(call: Call, path: Path) -> None:
-    """Readings of two systems interleave: nothing is spent twice, and the gateway's own count decides."""
-    ahead = [line(at=f"{day(1)}T{hour:02}:30:00Z", used_balance=hour, remain_balance=50 - hour) for hour in range(10)]
-    behind = [line(at=f"{day(1)}T{hour:02}:31:00Z", used_balance=hour, remain_balance=50 - hour) for hour in range(10)]
-    assert call("history", "import", "-", input="".join([*ahead, *behind])).code == 0
-    [found] = call("history", "--json").stdout.splitlines()
-    assert json.loads(found)["days"] == [{"day": day(1), "spent": 9}]
-    assert len(kept(path)) == 20
-
-
 @pytest.mark.parametrize("output", [(), ("--json",), ("export",), ("export", "--csv")])
 def test_without_a_ledger_a_note_says_what_to_do(call: Call, path: Path, output: tuple[str, ...]) -> None:
     """Standard output is empty, the exit code 0, and nothing is made."""
@@ -243,17 +220,14 @@ def test_it_asks_nobody_and_reads_no_key(call: Call, keep: Keep) -> None:
     assert call("history", env=nonsense) == call("history")
 
 
-def test_it_prunes_when_that_is_due(call: Call, path: Path) -> None:
+def test_it_prunes_when_that_is_due(call: Call, keep: Keep) -> None:
     """Once a day: of a day 100 days ago only the last reading stays."""
-    source = "".join(line(at=f"{day(100)}T0{hour}:00:00Z") for hour in range(9))
-    with opened(path, seconds=None) as connection:
-        record(connection, [entry(at=TODAY - timedelta(days=100, minutes=-20 * number)) for number in range(9)])
-    assert source
+    path = keep(entry(at=TODAY - timedelta(days=100, minutes=-20 * number)) for number in range(9))
     assert call("history").code == 0
     assert len(kept(path)) == 1
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "731", "x", "1.5", ""])
+@pytest.mark.parametrize("days", ["0", "731", "1.5"])
 def test_days_that_are_none(call: Call, days: str) -> None:
     """A number of days is a whole one, from 1 to what is kept."""
     assert call("history", "--days", days).code == 2
@@ -262,14 +236,11 @@ def test_days_that_are_none(call: Call, days: str) -> None:
 def test_options_before_the_inner_command_are_refused(call: Call, keep: Keep) -> None:
     """`history -p work clear` would delete everything otherwise."""
     path = keep(week())
-    for options in (("-p", "home"), ("--json",), ("--days", "3"), ("--scope", "key"), ("-o", "table")):
+    for options in (("-p", "home"), ("--json",), ("--days", "3")):
         ended = call("history", *options, "clear", "--yes")
         assert (ended.code, ended.stdout.count("deleted")) == (2, 0)
         assert "options of apimart history clear go after it" in ended.stderr
     assert len(kept(path)) == 8
-
-
-# --- the file ---------------------------------------------------------------------------------------------------
 
 
 def test_path(call: Call, path: Path, tmp_path: Path) -> None:
@@ -283,14 +254,10 @@ def test_path(call: Call, path: Path, tmp_path: Path) -> None:
     assert call("history", "path", env={"APIMART_HISTORY": ""}).code == 2
 
 
-COMMANDS = [("history",), ("history", "--json"), ("history", "export"), ("history", "clear", "--yes")]
-IMPORT = ("history", "import", "-")
-
-
-@pytest.mark.parametrize("arguments", [*COMMANDS, IMPORT], ids=" ".join)
-@pytest.mark.parametrize("kind", ["folder", "fifo", "text", "sqlite", "newer", "damaged", "device"])
+@pytest.mark.parametrize("arguments", ["history --json", "history export", "history clear --yes", "history import -"])
+@pytest.mark.parametrize("kind", ["folder", "fifo", "sqlite", "newer", "damaged"])
 def test_a_file_that_is_no_ledger_is_left_alone(
-    call: Call, tmp_path: Path, keep: Keep, kind: str, arguments: tuple[str, ...]
+    call: Call, tmp_path: Path, keep: Keep, kind: str, arguments: str
 ) -> None:
     """A clear error, exit 2, and the file stays; only a damaged one of ours is set aside, whole."""
     place = tmp_path / "history.db"
@@ -298,10 +265,6 @@ def test_a_file_that_is_no_ledger_is_left_alone(
         place.mkdir()
     elif kind == "fifo":
         os.mkfifo(place)
-    elif kind == "device":
-        place = Path(os.devnull)
-    elif kind == "text":
-        place.write_text("my diary\n")
     elif kind == "sqlite":
         with closing(sqlite3.connect(place)) as connection:
             connection.execute("CREATE TABLE mine (x)")
@@ -313,7 +276,7 @@ def test_a_file_that_is_no_ledger_is_left_alone(
             content[100:] = os.urandom(len(content) - 100)
         place.write_bytes(content)
     before = place.read_bytes() if place.is_file() else b""
-    ended = call(*arguments, env={"APIMART_HISTORY": str(place)}, input=line())
+    ended = call(*arguments.split(), env={"APIMART_HISTORY": str(place)}, input=line())
     assert ended.code == 2
     assert ended.stderr.startswith("apimart: error: the history cannot be used: ")
     assert str(place) in ended.stderr
@@ -322,23 +285,6 @@ def test_a_file_that_is_no_ledger_is_left_alone(
         assert [each.read_bytes() for each in tmp_path.glob("history.db?*") if each.stat().st_size] == [before]
     elif before:
         assert place.read_bytes() == before
-
-
-def test_a_file_of_somebody_else(call: Call, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be read by others, or changed under our hands: it is not used."""
-    path, owner = keep(week()), os.geteuid()
-    if owner == 0:
-        # What belongs to root is used by everybody.
-        os.chown(path, STRANGER, -1)
-    else:
-        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    for arguments in (*COMMANDS, IMPORT):
-        ended = call(*arguments, input=line())
-        assert ended.code == 2
-        assert f"{path}: it belongs to another user" in ended.stderr
-
-
-# --- export and import ------------------------------------------------------------------------------------------
 
 
 def test_what_is_exported_can_be_imported(call: Call, keep: Keep, tmp_path: Path, home: Path) -> None:
@@ -396,14 +342,7 @@ def test_an_export_does_not_replace_the_history(call: Call, keep: Keep, tmp_path
 
 @pytest.mark.parametrize(("bad", "reason"), [
     (line(profile=KEY), "something in it that looks like an API key"),
-    (line().replace("work", "\\u0073k-test-Zq7Wm3Xc9Vb1Nk5Lp8"), "something in it that looks like an API key"),
-    (line()[:40], "it is not JSON"),
-    (line(used_balance="2.3"), "used_balance is not an amount"),
-    (line(unlimited_quota=1), "unlimited_quota does not fit"),
     (line(at=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), "at is in the future"),
-    (line(at="1926-11-20T10:00:00Z"), "at is before 2020"),
-    (line(scope="spendable"), "scope is none of key, account"),
-    ("[]\n", "it is not an object with exactly the names"),
     ("\udcff\n", "it is not JSON"),
 ])  # fmt: skip
 def test_an_import_with_one_bad_line_adds_nothing(
@@ -440,24 +379,6 @@ def test_an_empty_import(call: Call) -> None:
     assert call("history", "import", "-", input="\n\n").code == 0
 
 
-def test_samples_of_the_same_second_are_one(call: Call, path: Path) -> None:
-    """The first stays; the others are counted as known."""
-    ended = call("history", "import", "-", input=line() + line(used_balance=5) + line(scope="account"))
-    assert "2 readings added" in ended.stderr
-    assert "1 left out: there already" in ended.stderr
-    assert [each.used for each in kept(path)] == [Decimal("2.3"), Decimal("2.3")]
-
-
-def test_an_import_is_pruned(call: Call, path: Path) -> None:
-    """Older than two years: added and gone; older than 90 days: one a day."""
-    old = [line(at=f"{day(1000)}T00:00:00Z"), *(line(at=f"{day(100)}T0{hour}:00:00Z") for hour in range(5))]
-    assert "6 readings added" in call("history", "import", "-", input="".join(old)).stderr
-    assert [each.at.hour for each in kept(path)] == [4]
-
-
-# --- clear ------------------------------------------------------------------------------------------------------
-
-
 def test_clear_deletes_what_was_named(call: Call, keep: Keep) -> None:
     """A profile, what is before a day, both, or all; it says how many."""
     path = keep([*week(), *week(series=OTHER, profile="home")])
@@ -489,9 +410,7 @@ def test_clear_without_a_ledger(call: Call, path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    "text", ["1926-11-20", "2019-12-31", "2126-11-20", "2026-02-30", "20261120", "2026-W01-1", "yesterday", "", "-1d"]
-)
+@pytest.mark.parametrize("text", ["2019-12-31", "2126-11-20", "2026-02-30", "20261120", "yesterday", ""])
 def test_days_that_cannot_be(call: Call, keep: Keep, text: str) -> None:
     """Another century, the future, no day at all: a clear error, and nothing is deleted."""
     path = keep(week())
@@ -501,8 +420,6 @@ def test_days_that_cannot_be(call: Call, keep: Keep, text: str) -> None:
     assert "hint: give " in ended.stderr
     assert len(kept(path)) == 8
 
-
-# --- renaming ---------------------------------------------------------------------------------------------------
 
 PROFILES = '[profiles.work]\nbase_url = "https://api.apimart.ai"\n'
 

@@ -45,10 +45,8 @@ def asked_of(server: Gateway) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("spent", "code", "line"),
     [
-        ("4.999999", 0, f"PASS default/key: 4.999999 USD spent in the last 24 hours, at most 5 allowed {BOOKED}\n"),
         ("5.000000", 0, f"PASS default/key: 5.000000 USD spent in the last 24 hours, at most 5 allowed {BOOKED}\n"),
         ("5.000001", 3, f"BELOW default/key: 5.000001 USD spent in the last 24 hours, at most 5 allowed {BOOKED}\n"),
-        ("0", 0, f"PASS default/key: 0 USD spent in the last 24 hours, at most 5 allowed {BOOKED}\n"),
     ],
 )
 def test_one_line_says_it_all(call: Call, spent: str, code: int, line: str) -> None:
@@ -58,10 +56,8 @@ def test_one_line_says_it_all(call: Call, spent: str, code: int, line: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("within", "words"),
-    [("24h", "in the last 24 hours"), ("1h", "in the last hour"), ("7d", "in the last 7 days"),
-     ("90m", "in the last 90 minutes"), ("today", "today"), ("month", "this month")],
-)  # fmt: skip
+    ("within", "words"), [("1h", "in the last hour"), ("90m", "in the last 90 minutes"), ("today", "today")]
+)
 def test_the_time_in_words(call: Call, within: str, words: str) -> None:
     """As it was typed."""
     with gateway(answering(books("1"))) as server:
@@ -82,14 +78,12 @@ def test_alone_it_asks_for_no_balance(call: Call) -> None:
     assert int(asked["end"]) - int(asked["start"]) == 86_400
 
 
-@pytest.mark.parametrize(
-    ("arguments", "scope"), [((), "key"), (("--scope", "account"), "account"), (("--scope", "both"), "key")]
-)
-def test_the_books_of_the_key_or_the_account(call: Call, arguments: tuple[str, ...], scope: str) -> None:
+def test_the_books_of_the_key_or_the_account(call: Call) -> None:
     """The key's, and with `--scope account` those of the account."""
     with gateway(answering(books("1"))) as server:
-        assert call("check", *DAY, *arguments, env=env_of(server)).code == 0
-        assert [each["scope"] for each in asked_of(server)] == [scope]
+        for scope in ("account", "both"):
+            assert call("check", *DAY, "--scope", scope, env=env_of(server)).code == 0
+        assert [each["scope"] for each in asked_of(server)] == ["account", "key"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +92,6 @@ def test_the_books_of_the_key_or_the_account(call: Call, arguments: tuple[str, .
         ("10", "1", 0, ["pass", "pass"]),
         ("1", "1", 3, ["below", "pass"]),
         ("10", "9", 3, ["pass", "below"]),
-        ("1", "9", 3, ["below", "below"]),
     ],
 )
 def test_with_other_thresholds_all_must_hold(call: Call, left: str, spent: str, code: int, outcomes: list[str]) -> None:
@@ -124,25 +117,21 @@ def test_a_key_command_is_run_once_for_both(call: Call, write_config: Write, tmp
 
 
 @pytest.mark.parametrize(
-    ("reply", "code", "words"),
+    ("reply", "code", "words", "output"),
     [
-        (Reply("", 404), 6, "keeps no books"),
-        (Reply("", 405), 6, "keeps no books"),
-        (Reply('{"error":{"code":"usage_unavailable","message":"later"}}', 503), 5, "cannot tell now"),
-        (Reply("", 500), 5, "HTTP 500"),
-        (Reply('{"error":{"code":"range_too_large"}}', 400), 2, "finds this period too long"),
-        (books("1", total="2"), 6, "not the sum of its parts"),
-        (books(total="0.01"), 6, "not the sum of its parts"),
-        (books("-1", total="-1"), 6, "negative"),
-        (Reply('{"data":{"total":{"amount_usd":0}}}'), 6, "`items` is missing"),
-        (Reply('{"data":{"total":{"amount_usd":1},"items":[{"amount_usd":1}]}}'), 6, "`model` is missing"),
-        (balance("10"), 6, "`data` is missing"),
-        (Reply("{"), 6, "not JSON"),
-        (Reply('{"error":{"message":"insufficient balance"}}', 402), 3, "asks for payment"),
-        (Reply('{"error":{"message":"invalid API key"}}', 401), 4, "rejected"),
+        (Reply("", 404), 6, "keeps no books", "table"),
+        (Reply('{"error":{"code":"usage_unavailable","message":"later"}}', 503), 5, "cannot tell now", "json"),
+        (Reply("", 500), 5, "HTTP 500", "table"),
+        (Reply('{"error":{"code":"range_too_large"}}', 400), 2, "finds this period too long", "json"),
+        (books("1", total="2"), 6, "not the sum of its parts", "github"),
+        (books("1", total="2"), 6, "not the sum of its parts", "dotenv"),
+        (books("-1", total="-1"), 6, "negative", "value"),
+        (Reply('{"data":{"total":{"amount_usd":0}}}'), 6, "`items` is missing", "json"),
+        (Reply("{"), 6, "not JSON", "value"),
+        (Reply('{"error":{"message":"insufficient balance"}}', 402), 3, "asks for payment", "dotenv"),
+        (Reply('{"error":{"message":"invalid API key"}}', 401), 4, "rejected", "github"),
     ],
 )
-@pytest.mark.parametrize("output", ["table", "json", "github", "dotenv", "value"])
 def test_no_answer_no_books_and_contradictions_are_no_pass(
     call: Call, reply: Reply, code: int, words: str, output: str
 ) -> None:
@@ -178,9 +167,7 @@ def test_what_the_gateway_kept_is_told_as_later(call: Call) -> None:
         (("--max-spent", "5"), "max_spent (--max-spent) has no time beside it"),
         (("--within", "24h"), "within (--within) has no amount beside it"),
         (("--max-spent", "five", "--within", "24h"), "--max-spent: 'five' is not an amount"),
-        (("--max-spent", "-1", "--within", "24h"), "--max-spent"),
         (("--max-spent", "5", "--within", "24"), "--within: '24' has no unit"),
-        (("--max-spent", "5", "--within", "32d"), "not between a minute and 31 days"),
         (("--max-spent", "5", "--within", "745h"), "not between a minute and 31 days"),
         (("--max-spent", "5", "--within", "59s"), "not between a minute and 31 days"),
         (("--max-spent", "5", "--within", "toady"), "did you mean today?"),
@@ -229,9 +216,6 @@ def test_a_month_that_is_too_long_is_asked_in_two(call: Call, monkeypatch: pytes
     assert (ended.code, "6 USD spent this month" in ended.stdout) == (3, True)
 
 
-# --- who else is told -------------------------------------------------------------------------------------------------
-
-
 def test_a_run_of_github_shows_it(call: Call, tmp_path: Path) -> None:
     """An annotation, a row of the summary, and its name among those that stop."""
     files = {name: tmp_path / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
@@ -251,7 +235,6 @@ def test_a_run_of_github_shows_it(call: Call, tmp_path: Path) -> None:
     [
         (DAY, "1", 0, "APIMART OK - default/key 1 USD spent in the last 24 hours, at most 5 allowed"),
         (DAY, "6", 2, "APIMART CRITICAL - default/key critical: 6 USD spent in the last 24 hours, at most 5 allowed"),
-        (("-c", "5:", *DAY), "6", 2, "APIMART CRITICAL - default/key critical: 6 USD spent"),
         (("-c", "50:", *DAY), "1", 2, "APIMART CRITICAL - default/spendable 10 left"),
     ],
 )
@@ -263,15 +246,13 @@ def test_the_plugin_knows_it(call: Call, arguments: tuple[str, ...], spent: str,
     assert f"'default_key_spent'={spent};;~:5;0" in ended.stdout
 
 
-@pytest.mark.parametrize(
-    ("reply", "state"), [(Reply("", 404), 3), (Reply("", 500), 3), (Reply('{"error":{"message":"pay"}}', 402), 2)]
-)
-def test_the_plugin_never_says_ok_without_an_answer(call: Call, reply: Reply, state: int) -> None:
-    """UNKNOWN, or as `--unavailable` says."""
-    with gateway(answering(reply)) as server:
-        assert call("nagios", *DAY, "--timeout", "0.5", env=env_of(server)).code == state
-        chosen = call("nagios", *DAY, "--timeout", "0.5", "--unavailable", "critical", env=env_of(server))
-    assert chosen.code == 2
+def test_the_plugin_never_says_ok_without_an_answer(call: Call) -> None:
+    """UNKNOWN, or as `--unavailable` says; what says that there is no money is critical."""
+    for reply, state in ((Reply("", 404), 3), (Reply('{"error":{"message":"pay"}}', 402), 2)):
+        with gateway(answering(reply)) as server:
+            assert call("nagios", *DAY, "--timeout", "0.5", env=env_of(server)).code == state
+            chosen = call("nagios", *DAY, "--timeout", "0.5", "--unavailable", "critical", env=env_of(server))
+        assert chosen.code == 2
 
 
 def test_an_alert_is_given_once_and_on_the_way_back(call: Call, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,49 +25,40 @@ def ends(ended: Called, code: int, line: str) -> bool:
     return True
 
 
-# --- the four states --------------------------------------------------------------------------------------------
+LEFT = "default/spendable 10.5 left (limited by key)"
 
 
 @pytest.mark.parametrize(
     ("options", "code", "line"),
     [
-        ("-w 10: -c 5:", 0, "OK - default/spendable 10.5 left (limited by key)"),
-        ("--warning 10.5: --critical 10.5:", 0, "OK - default/spendable 10.5 left (limited by key)"),
-        ("-w 10.51: -c 5:", 1,
-         "WARNING - default/spendable 10.5 left (limited by key), warning: at least 10.51 required"),
-        ("-w 20: -c 10.51:", 2,
-         "CRITICAL - default/spendable 10.5 left (limited by key), critical: at least 10.51 required"),
-        ("-c @10:11", 2, "CRITICAL - default/spendable 10.5 left (limited by key), critical: not 10 to 11 required"),
-        ("-w ~:4", 1, "WARNING - default/spendable 10.5 left (limited by key), warning: at most 4 required"),
-        ("-c -5:", 0, "OK - default/spendable 10.5 left (limited by key)"),
+        ("--warning 10.5: --critical 10.5:", 0, f"OK - {LEFT}"),
+        ("-w 10.51: -c 5:", 1, f"WARNING - {LEFT}, warning: at least 10.51 required"),
+        ("-w 20: -c 10.51:", 2, f"CRITICAL - {LEFT}, critical: at least 10.51 required"),
+        ("-c @10:11", 2, f"CRITICAL - {LEFT}, critical: not 10 to 11 required"),
         ("-c 20: --scope account", 0, "OK - default/account 100.0 left"),
-        ("-c 20: --scope spendable", 2,
-         "CRITICAL - default/spendable 10.5 left (limited by key), critical: at least 20 required"),
-        ("-c 20: --scope both", 2,
-         "CRITICAL - default/key 10.5 left, critical: at least 20 required. default/account 100.0 left"),
+        (
+            "-c 20: --scope both",
+            2,
+            "CRITICAL - default/key 10.5 left, critical: at least 20 required. default/account 100.0 left",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_balance_is_held_to_the_ranges(call: Call, sandbox: Sandbox, options: str, code: int, line: str) -> None:
     """Exactly, on standard output, and nothing on standard error."""
     assert ends(call("nagios", *options.split(), env=connected(sandbox)), code, line)
 
 
 @pytest.mark.parametrize(("fault", "code", "word"), [
-    (Fault.UNAUTHORIZED, 3, "rejected the API key"), (Fault.UNKNOWN_KEY, 3, "rejected the API key"),
-    (Fault.PAYMENT_REQUIRED, 2, "HTTP 402"), (Fault.RATE_LIMIT, 3, "HTTP 429"), (Fault.SERVER_ERROR, 3, "HTTP 5"),
-    (Fault.TIMEOUT, 3, "within 0.8 seconds"), (Fault.MALFORMED, 3, "cannot be trusted"),
-    (Fault.HTML, 3, "cannot be trusted"),
+    (Fault.UNAUTHORIZED, 2, "rejected the API key"), (Fault.PAYMENT_REQUIRED, 2, "HTTP 402"),
+    (Fault.SERVER_ERROR, 3, "HTTP 5"), (Fault.HTML, 1, "cannot be trusted"),
 ])  # fmt: skip
-@pytest.mark.parametrize("unavailable", ["unknown", "warning", "critical"])
 def test_a_balance_that_is_not_to_be_had_is_never_ok(
-    call: Call, serve: Serve, fault: Fault, code: int, word: str, unavailable: str
+    call: Call, serve: Serve, fault: Fault, code: int, word: str
 ) -> None:
     """UNKNOWN, or what --unavailable says; HTTP 402 is CRITICAL whatever it says. The reason and a hint are told."""
-    options = ("-c", "5:", "-t", "0.8", "--unavailable", unavailable)
-    ended = call("nagios", *options, env=connected(serve(fault=fault)))
-    if code == 3:
-        code = {"unknown": 3, "warning": 1, "critical": 2}[unavailable]
     state = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[code]
+    chosen = "unknown" if fault is Fault.PAYMENT_REQUIRED else state.lower()
+    ended = call("nagios", "-c", "5:", "-t", "0.8", "--unavailable", chosen, env=connected(serve(fault=fault)))
     assert (ended.code, ended.stderr) == (code, "")
     assert ended.stdout.startswith(f"APIMART {state} - default/spendable {state.lower()}: ")
     assert word in ended.stdout
@@ -87,14 +79,8 @@ def test_an_unlimited_quota_is_ok_where_a_least_amount_is_asked_for(call: Call, 
     """It is more than any number; its value is left out of the data."""
     env = connected(serve(key=Funds(None, Decimal(2))))
     ended = call("nagios", "-w", "10:", "-c", "5:", "--scope", "key", env=env)
-    assert (ended.code, ended.stdout) == (
-        0,
-        "APIMART OK - default/key unlimited quota | 'default_key_used'=2;;;0\n",
-    )
+    assert (ended.code, ended.stdout) == (0, "APIMART OK - default/key unlimited quota | 'default_key_used'=2;;;0\n")
     assert call("nagios", "-c", "5", "--scope", "key", env=env).code == 2
-
-
-# --- thresholds of the profile ----------------------------------------------------------------------------------
 
 
 def profiles(sandbox: Sandbox, **lines: str) -> str:
@@ -105,10 +91,8 @@ def profiles(sandbox: Sandbox, **lines: str) -> str:
 
 
 @pytest.mark.parametrize(("line", "options", "code"), [
-    ("min = 5", "", 0), ("min = 10.5", "", 0), ("min = 10.51", "", 2), ("min = 10.51", "-w 1:", 2),
-    ("min = 10.51", "-c 1:", 0), ("max_used = 2.3", "", 0), ("max_used = 2.29", "", 2), ("max_used = 2.29", "-c 1:", 2),
-    ('min_runway = "3d"', "", 3), ('min_runway = "3d"', "-c 1:", 3), ('min_runway = "3d"', "--no-forecast ok", 0),
-    ('min_runway = "3d"', "--no-forecast warning", 1), ('min_runway = "3d"', "--no-forecast critical", 2),
+    ("min = 10.5", "", 0), ("min = 10.51", "", 2), ("min = 10.51", "-w 1:", 2), ("min = 10.51", "-c 1:", 0),
+    ("max_used = 2.29", "-c 1:", 2), ('min_runway = "3d"', "-c 1:", 3), ('min_runway = "3d"', "--no-forecast ok", 0),
     ('min_runway = "3d"', "--runway-critical 1d --no-forecast warning", 1),
 ])  # fmt: skip
 def test_what_the_profile_asks_for_is_critical(
@@ -126,16 +110,10 @@ def test_without_any_threshold_nothing_is_asked(call: Call, sandbox: Sandbox, wr
     hint = (
         "give -w, -c, --runway-warning, --runway-critical or --max-spent, or set min in the profile; like: -w 10: -c 5:"
     )
-    for options, what in (
-        (["-p", "idle"], "profile idle has no threshold to check"),
-        (["--all-profiles"], "profile idle has no threshold to check"),
-    ):
-        assert ends(call("nagios", *options), 3, f"UNKNOWN - {what} ({hint})")
+    for options in (["-p", "idle"], ["--all-profiles"]):
+        assert ends(call("nagios", *options), 3, f"UNKNOWN - profile idle has no threshold to check ({hint})")
     assert ends(call("nagios", env={"APIMART_CONFIG": "/dev/null", **connected(sandbox)}), 3,
                 f"UNKNOWN - there is no threshold to check ({hint})")  # fmt: skip
-
-
-# --- several profiles -------------------------------------------------------------------------------------------
 
 
 def test_several_profiles_have_one_line(call: Call, sandbox: Sandbox, write_config: Write) -> None:
@@ -162,19 +140,12 @@ def test_a_profile_that_is_named_twice_is_asked_once(call: Call, sandbox: Sandbo
 
 def test_what_can_be_spent_is_critical_where_one_part_proves_it(call: Call) -> None:
     """The other gave no answer: it may have less, not more."""
-
-    def answer(path: str, _key: str) -> object:
-        return refusal(500) if path == ACCOUNT else balance("3")
-
-    with gateway(answer) as server:  # type: ignore[arg-type]
+    with gateway(lambda path, _: refusal(500) if path == ACCOUNT else balance("3")) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         options = ("--scope", "spendable", "-t", "0.5", "--unavailable", "warning")
         ended = call("nagios", "-c", "5:", *options, env=env)
         assert (ended.code, ended.stdout.partition("critical: ")[2]) == (2, "at most 3 left, at least 5 required\n")
         assert call("nagios", "-c", "2:", *options, env=env).code == 1
-
-
-# --- the ledger -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -209,10 +180,7 @@ def test_a_reading_is_recorded(call: Call, sandbox: Sandbox, tmp_path: Path) -> 
     path = tmp_path / "history.db"
     env = {**connected(sandbox), "APIMART_HISTORY": f"{path}", "APIMART_RECORD": "1"}
     assert call("nagios", "-c", "20:", env=env).code == 2
-    assert [(entry.source, entry.remain) for entry in recorded(path)] == [
-        ("nagios", Decimal("10.5")),
-        ("nagios", Decimal("100.0")),
-    ]
+    assert [entry.source for entry in recorded(path)] == ["nagios", "nagios"]
 
 
 def test_the_line_is_the_last_thing_that_happens(call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,9 +212,6 @@ def test_a_history_that_cannot_be_read_is_no_pass(call: Call, ledger: Path) -> N
     assert (ended.code, "the history cannot be read" in ended.stdout) == (3, True)
 
 
-# --- what is no answer ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("options", ["--help", "-h", "--version", "-V"])
 def test_help_and_version_are_unknown(call: Call, options: str) -> None:
     """As for every plugin: nothing was looked at."""
@@ -257,10 +222,7 @@ def test_help_and_version_are_unknown(call: Call, options: str) -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ("nagios -c five", "--critical: 'five' is not a range"),
-    ("nagios -w 5:1", "--warning: '5:1' ends before it starts"),
-    ("nagios -c ~:", "--critical: '~:' never alerts"), ("nagios -c", "requires an argument"),
-    ("nagios --nonsense", "No such option"), ("nagios -c 5: extra", "extra"),
-    ("nagios -c 5: -t soon", "--timeout: 'soon' is not a duration"),
+    ("nagios -c", "requires an argument"), ("nagios -c 5: extra", "extra"),
     ("nagios -c 5: -t 0", "--timeout"), ("nagios -c 5: --unavailable ok", "unavailable"),
     ("nagios -c 5: -p nobody", "nobody"),
     ("nagios --runway-warning 7", "--runway-warning: '7' has no unit"),
@@ -277,36 +239,29 @@ def test_a_mistake_on_the_command_line_is_unknown(call: Call, arguments: str, me
     assert ended.stdout.endswith(")\n")
 
 
-@pytest.mark.parametrize(
-    "text", ["[profiles", "min = 'x'", 'base_url = "nonsense"', "unknown = 1", '"a|b" = 1', "[profiles.'|']\nmin = []"]
-)
-def test_a_broken_config_file_is_unknown(call: Call, write_config: Write, text: str) -> None:
-    """Whatever is quoted from it."""
-    write_config(text)
-    ended = call("nagios", "-c", "5:", env={"APIMART_API_KEY": KEY})
+@pytest.mark.parametrize(("text", "mode"), [
+    ("[profiles", 0o600), ("min = 'x'", 0o600), ('"a|b" = 1', 0o600), ("[profiles.'|']\nmin = []", 0o600),
+    (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
+])  # fmt: skip
+def test_a_broken_config_file_is_unknown(
+    call: Call, sandbox: Sandbox, write_config: Write, text: str, mode: int
+) -> None:
+    """Whatever is quoted from it; one with a key that others can read, too, as `check` refuses it."""
+    write_config(text, mode=mode)
+    env = connected(sandbox) if mode == 0o600 else {"APIMART_BASE_URL": sandbox.url}
+    ended = call("nagios", "-c", "5:", env=env)
     assert (ended.code, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
     assert ended.stdout.startswith("APIMART UNKNOWN - ")
     assert "|" not in ended.stdout
 
 
-def test_a_key_that_others_can_read_is_unknown(call: Call, write_config: Write, sandbox: Sandbox) -> None:
-    """As `check` refuses it."""
-    write_config(profiles(sandbox, work="min = 5"), mode=0o644)
-    ended = call("nagios")
-    assert (ended.code, ended.stderr, ended.stdout[:18]) == (3, "", "APIMART UNKNOWN - ")
-
-
 @pytest.mark.parametrize("where", ["apimart_cli.rules.plugin.examine", "apimart_cli.output.nagios.render"])
-@pytest.mark.parametrize("error", [ValueError("x | y"), SystemExit(0), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("error", [ValueError("x | y"), SystemExit(0), KeyboardInterrupt()])
 def test_a_bug_is_unknown(
     call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, where: str, error: BaseException
 ) -> None:
     """Whatever is raised, also what would end a process with 0."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(where, fail)
+    monkeypatch.setattr(where, Mock(side_effect=error))
     ended = call("nagios", "-c", "5:", env=connected(sandbox))
     assert (ended.code, ended.stderr) == (3, "")
     assert isinstance(error, KeyboardInterrupt) or ended.stdout.startswith("APIMART UNKNOWN - a bug in apimart: ")
@@ -319,8 +274,7 @@ def test_debug_tells_on_standard_error(call: Call, sandbox: Sandbox) -> None:
     assert ended.stderr.startswith("apimart: debug: ")
 
 
-@pytest.mark.parametrize("name", ["a|b", "a=b", "it's", "a::b", "##[error]", "a\nb", "%0A", '"', "{}", "\U0001f4b8",
-                                  "x" * 10_000, f"sk-{KEY[8:]}"])  # fmt: skip
+@pytest.mark.parametrize("name", ["a|b", "it's", "a::b", "a\nb", "{}", "x" * 10_000, f"sk-{KEY[8:]}"])
 def test_a_profile_may_have_any_name(call: Call, sandbox: Sandbox, write_config: Write, name: str) -> None:
     """The state is the same, the line is one line with one bar, and a key in place of a name stays hidden."""
     quoted = json.dumps(name, ensure_ascii=False)

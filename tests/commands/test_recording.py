@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,7 @@ def host_of(sandbox: Sandbox) -> str:
     return sandbox.url.removeprefix("http://")
 
 
-@pytest.mark.parametrize(
-    "command", ["balance", "balance --json", "check --min 5 --scope key", "check --min 500 -q --scope key"]
-)
+@pytest.mark.parametrize("command", ["balance --json", "check --min 500 -q --scope key"])
 def test_each_reading_is_recorded(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, command: str
 ) -> None:
@@ -74,7 +73,7 @@ def test_a_reading_that_changes_nothing_is_not_written_again(call: Call, env: di
     assert len(recorded(ledger)) == 1
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if not fault.value.startswith("usage-")])
+@pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.SERVER_ERROR, Fault.HTML])
 def test_a_failure_is_not_recorded(call: Call, serve: Serve, env: dict[str, str], ledger: Path, fault: Fault) -> None:
     """No balance, nothing to write; no file is made for it."""
     ended = call("balance", "--timeout", "0.3", env={**env, **connected(serve(fault=fault))})
@@ -82,15 +81,13 @@ def test_a_failure_is_not_recorded(call: Call, serve: Serve, env: dict[str, str]
     assert not ledger.exists()
 
 
-@pytest.mark.parametrize(("more", "text", "is_recorded"), [
-    ({}, "", True), ({"CI": "true"}, "", False), ({"CI": "true", "APIMART_RECORD": "1"}, "", True),
-    ({"CI": "true"}, "record = true\n", True), ({"APIMART_RECORD": "0"}, "record = true\n", False),
-    ({}, "record = false\n", False), ({"APIMART_RECORD": "1"}, "record = false\n", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "text", "is_recorded"),
+    [({"CI": "true"}, "", False), ({"CI": "true"}, "record = true\n", True), ({"APIMART_RECORD": "1"}, "", True)],
+)
 def test_recording_is_on_but_in_ci(
-    call: Call, env: dict[str, str], ledger: Path, write_config: Write, more: dict[str, str], text: str,
-    is_recorded: bool,
-) -> None:  # fmt: skip
+    call: Call, env: dict[str, str], ledger: Path, write_config: Write, more: Any, text: str, is_recorded: bool
+) -> None:
     """The variable decides, then the config file, then whether this is CI."""
     write_config(text)
     assert call("balance", env={**env, **more}).code == 0
@@ -139,16 +136,12 @@ def changing() -> Iterator[Gateway]:
         yield server
 
 
-DAMAGES = ("folder", "foreign", "newer", "random", "fifo", "read-only folder", "no folder", "loop", "long name")
-
-
 def damaged(path: Path, damage: str) -> Path:
     """Return the path of a ledger that cannot be written."""
     match damage:
         case "folder":
             path.mkdir()
-        case "foreign":
-            path.write_text("a diary\n" * 100)
+
         case "newer":
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute(f"PRAGMA application_id = {0x41504D54}")
@@ -160,17 +153,16 @@ def damaged(path: Path, damage: str) -> Path:
             os.mkfifo(path)
         case "read-only folder":
             return Path("/proc/history.db")
-        case "no folder":
-            return Path("/dev/null/history.db")
-        case "loop":
-            path.symlink_to(path)
+
         case "long name":
             return path / ("x" * 300)
     return path
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize(("command", "code"), [("balance", 0), ("check --min 5", 0), ("check --min 50", 3)])
+@pytest.mark.parametrize(("damage", "command", "code"), [
+    ("folder", "balance", 0), ("newer", "check --min 5", 0), ("random", "check --min 50", 3), ("fifo", "balance", 0),
+    ("random", "check --min 5", 0), ("read-only folder", "check --min 5", 0), ("long name", "check --min 50", 3),
+])  # fmt: skip
 def test_a_ledger_that_cannot_be_written_changes_nothing(
     call: Call, env: dict[str, str], ledger: Path, damage: str, command: str, code: int
 ) -> None:
@@ -202,16 +194,6 @@ def test_without_a_home_folder_nothing_is_recorded(
     assert call("check", "--min", "5", env=given)[::2] == (0, "")
     asked_for = call("check", "--min", "5", env={**given, "APIMART_RECORD": "1"})
     assert (asked_for.code, "there is no home folder for the ledger" in asked_for.stderr) == (0, True)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"), [("APIMART_RECORD", ""), ("APIMART_RECORD", "yes"), ("APIMART_HISTORY", "")]
-)
-def test_a_variable_that_says_nothing_is_an_error(call: Call, env: dict[str, str], variable: str, value: str) -> None:
-    """Exit 2, and its name."""
-    ended = call("check", "--min", "5", env={**env, variable: value})
-    assert (ended.code, ended.stdout) == (2, "")
-    assert variable in ended.stderr
 
 
 def test_a_bug_in_the_ledger_is_no_exit_code(call: Call, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

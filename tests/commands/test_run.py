@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 D = Decimal
 TOUCH = ("sh", "-c", "touch started")
 QUICK = ("--no-settle", "--interval", "0.1", "--kill-after", "2")
+REPORT = ("--report", "report.json")
 
 
 @pytest.fixture
@@ -62,15 +64,11 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
     return dict(json.loads(text, parse_float=Decimal, parse_int=Decimal))
 
 
-# --- before it starts -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("arguments", "message"), [
     ((), "there is no limit to guard"),
     (("--max-spend", "0"), "--max-spend: nothing may be spent then"),
     (("--max-spend", "1,5"), "--max-spend: '1,5' is not an amount: it has a comma"),
     (("--min", "1", "--interval", "0.01"), "--interval: must be at least 0.1 seconds"),
-    (("--min", "1", "--interval", "soon"), "--interval: 'soon' is not a duration"),
     (("--min", "1", "--kill-after", "-1"), "--kill-after: '-1' has a sign; a duration has none"),
     (("--min", "1", "--min-runway", "3"), "--min-runway: '3' has no unit"),
     (("--min", "1", "--report", "no/such/folder/file"), "--report: nothing can be written in the folder no/such"),
@@ -79,7 +77,6 @@ def report_of(tmp_path: Path) -> dict[str, Any]:
     (("--min", "1", "--settle", "--no-settle"), "--settle and --no-settle contradict each other"),
     (("--min", "1", "--profile", "c"), "--profile: there is no profile 'c'"),
     (("--min", "1", "--nonsense"), "No such option: --nonsense"),
-    (("--min", "1", "--scope", "all"), "Invalid value for '--scope'"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_125_and_nothing_is_started(
     call: Call, sandbox: Any, started: Path, write_config: Write, arguments: tuple[str, ...], message: str
@@ -94,17 +91,11 @@ def test_what_makes_no_sense_is_125_and_nothing_is_started(
 
 
 def test_without_a_command_there_is_nothing_to_guard(call: Call, sandbox: Any) -> None:
-    """Also where a script has lost it."""
-    assert call("run", "--min", "1", env=connected(sandbox)).code == 125
-    assert call("run", "--min", "1", "--", env=connected(sandbox)).code == 125
-    assert call("run", env=connected(sandbox)).code == 125
-
-
-def test_help_is_no_failure(call: Call) -> None:
-    """0, as everywhere."""
+    """Also where a script has lost it; help is no failure."""
+    for words in (("--min", "1"), ("--min", "1", "--"), ()):
+        assert call("run", *words, env=connected(sandbox)).code == 125
     ended = call("run", "--help")
-    assert (ended.code, ended.stderr) == (0, "")
-    assert "124 stopped" in ended.stdout
+    assert (ended.code, ended.stderr, "124 stopped" in ended.stdout) == (0, "", True)
 
 
 @pytest.mark.parametrize(("fields", "message", "code", "stopped_by"), [
@@ -118,9 +109,7 @@ def test_what_is_not_known_to_be_enough_starts_nothing(
     call: Call, serve: Serve, started: Path, tmp_path: Path, fields: Any, message: str, code: int, stopped_by: str
 ) -> None:
     """The report says why in apimart's own codes."""
-    ended = call(
-        "run", "--min", "1", "--report", "report.json", "--", *TOUCH, env=connected(serve(**fields))
-    )  # fmt: skip
+    ended = call("run", "--min", "1", "--report", "report.json", "--", *TOUCH, env=connected(serve(**fields)))
     assert (ended.code, ended.stdout, started.exists()) == (125, "", False)
     assert message in ended.stderr
     told = report_of(tmp_path)
@@ -131,49 +120,26 @@ def test_what_is_not_known_to_be_enough_starts_nothing(
 def test_a_missing_key_starts_nothing(call: Call, sandbox: Any, started: Path) -> None:
     """It says how to give one."""
     ended = call("run", "--min", "1", "--", *TOUCH, env={"APIMART_BASE_URL": sandbox.url})
-    assert (ended.code, started.exists()) == (125, False)
-    assert "no API key" in ended.stderr
+    assert (ended.code, started.exists(), "no API key" in ended.stderr) == (125, False, True)
 
 
-@pytest.mark.parametrize("limit", [("--min", "1"), ("--max-spend", "1")])
-def test_silence_can_be_forgiven(call: Call, serve: Serve, started: Path, limit: tuple[str, str]) -> None:
+def test_silence_can_be_forgiven(call: Call, serve: Serve, started: Path) -> None:
     """`--fail-open`, for a gateway that gave no answer, and for nothing else."""
-    options = ("--fail-open", *limit, *QUICK)
-    silent = call("run", *options, "--", *TOUCH, env=connected(serve(fault=Fault.SERVER_ERROR)))
+    line = ("run", "--fail-open", "--min", "1", *QUICK, "--", *TOUCH)
+    silent = call(*line, env=connected(serve(fault=Fault.SERVER_ERROR)))
     assert (silent.code, started.exists()) == (0, True)
     assert "the command is started because of --fail-open" in silent.stderr
     started.unlink()
-    assert call("run", *options, "--", *TOUCH, env=connected(serve(fault=Fault.UNAUTHORIZED))).code == 125
+    assert call(*line, env=connected(serve(fault=Fault.UNAUTHORIZED))).code == 125
     assert not started.exists()
-
-
-def test_what_can_be_spent_is_held_unless_a_scope_is_named(
-    call: Call, gateway: Gateway, write_config: Write, started: Path
-) -> None:
-    """By an option or in the file: the guard asks whether the next call can be paid."""
-    assert call("run", "--min", "5", *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
-    assert call("run", "--min", "5", "--scope", "account", *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
-    assert call("run", "--min", "5", "--scope", "both", *QUICK, "--", *TOUCH, env=at(gateway)).code == 125
-    assert not started.exists()
-    assert call("run", "--min", "5", "--scope", "key", *QUICK, "--", "true", env=at(gateway)).code == 0
-    write_config(f'[profiles.work]\napi_key = "{KEY}"\nscope = "key"\nmin = 5\n')
-    assert call("run", *QUICK, "--", "true", env={"APIMART_BASE_URL": gateway.url}).code == 0
 
 
 def test_a_budget_alone_asks_for_the_key_alone(call: Call, gateway: Gateway) -> None:
-    """What the account has does not matter to it."""
+    """Before, while and after the command runs: what the account has does not matter to it."""
     assert call("run", "--max-spend", "1", *QUICK, "--", "true", env=at(gateway)).code == 0
-    assert {asked.path for asked in gateway.asked} == {"/v1/balance"}
     assert len(gateway.asked) == 2
-
-
-def test_a_gateway_without_accounts_is_told_of(call: Call) -> None:
-    """Where their balance was asked for; the hint names the scope that works there."""
-    with gateway_of(lambda path, _: refusal(404) if path == ACCOUNT else balance("10")) as gateway:
-        ended = call("run", "--min", "1", "--scope", "spendable", "--", "true", env=at(gateway))
-        assert ended.code == 125
-        assert "use --scope key: this gateway has no account endpoint" in ended.stderr
-        assert call("run", "--min", "1", "--scope", "key", *QUICK, "--", "true", env=at(gateway)).code == 0
+    assert call("run", "--max-spend", "3", *QUICK, "--", "sleep", "0.3", env=at(gateway)).code == 0
+    assert {asked.path for asked in gateway.asked} == {"/v1/balance"}
 
 
 def test_a_key_command_is_run_once(call: Call, sandbox: Any, write_config: Write, tmp_path: Path) -> None:
@@ -181,9 +147,6 @@ def test_a_key_command_is_run_once(call: Call, sandbox: Any, write_config: Write
     write_config(f"[profiles.work]\napi_key_command = ['sh', '-c', 'echo x >> {tmp_path}/asked; echo {KEY}']\n")
     ended = call("run", "--min", "1", *QUICK, "--", "sleep", "0.4", env={"APIMART_BASE_URL": sandbox.url})
     assert (ended.code, (tmp_path / "asked").read_text()) == (0, "x\n")
-
-
-# --- while it runs ----------------------------------------------------------------------------------------------
 
 
 def stopped(call: Call, sandbox: Any, *options: str, seconds: str = "20") -> tuple[Called, Took]:
@@ -202,15 +165,7 @@ def test_a_budget_that_is_spent_stops(call: Call, serve: Serve) -> None:
     assert " spent, 2.5 allowed\n" in ended.stderr
 
 
-def test_a_refund_is_no_spend(call: Call, serve: Serve) -> None:
-    """A charge that was booked ahead and given back."""
-    sandbox = serve(burn=D(5), moves=(Move(D("2.3"), 0.3, is_refund=True),))
-    ended, took = stopped(call, sandbox, "--max-spend", "2.5")
-    assert ended.code == 124
-    assert took.seconds > 0.5
-
-
-@pytest.mark.parametrize("scope", ["spendable", "account", "both"])
+@pytest.mark.parametrize("scope", ["spendable", "both"])
 def test_too_little_that_is_left_stops(call: Call, serve: Serve, scope: str) -> None:
     """Here the account runs out first."""
     sandbox = serve(account=Funds(D(3), D(1)), burn=D(5))
@@ -220,28 +175,27 @@ def test_too_little_that_is_left_stops(call: Call, serve: Serve, scope: str) -> 
     assert " left, at least 1 required\n" in ended.stderr
 
 
-def test_a_call_for_payment_stops(call: Call, serve: Serve) -> None:
-    """HTTP 402 counts as below."""
-    sandbox = serve(fault=Fault.PAYMENT_REQUIRED, fault_after=0.3)
-    ended, _ = stopped(call, sandbox, "--max-spend", "5")
-    assert ended.code == 124
-    assert "the command was stopped: the account cannot pay (HTTP 402)" in ended.stderr
-
-
-NO_MONEY = Reply('{"error":{"message":"token quota is not enough","code":"quota_not_enough"}}', 403)
-
-
-def test_no_money_in_words_starts_nothing_and_stops(call: Call, started: Path) -> None:
-    """It counts as HTTP 402 does, and the reason is told."""
-    with gateway_of(lambda *_: NO_MONEY) as server:
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (refusal(402), "the account cannot pay (HTTP 402)"),
+        (
+            Reply('{"error":{"message":"token quota is not enough","code":"quota_not_enough"}}', 403),
+            "the quota or the balance is used up (HTTP 403)",
+        ),
+    ],
+)
+def test_no_money_starts_nothing_and_stops(call: Call, started: Path, reply: Reply, reason: str) -> None:
+    """As HTTP 402 or in words; the reason is told."""
+    with gateway_of(lambda *_: reply) as server:
         ended = call("run", "--max-spend", "5", *QUICK, "--", *TOUCH, env=at(server))
     assert (ended.code, started.exists()) == (125, False)
-    assert "was not started: the quota or the balance is used up (HTTP 403)" in ended.stderr
+    assert f"was not started: {reason}" in ended.stderr
     answers = iter([balance("10", "2")])
-    with gateway_of(lambda *_: next(answers, NO_MONEY)) as server:
+    with gateway_of(lambda *_: next(answers, reply)) as server:
         ended = call("run", "--max-spend", "5", *QUICK, "--", "sleep", "30", env=at(server))
     assert ended.code == 124
-    assert "was stopped: the quota or the balance is used up (HTTP 403)" in ended.stderr
+    assert f"was stopped: {reason}" in ended.stderr
 
 
 def unlimited(used_of_key: str, account: Callable[[int], Reply]) -> Callable[[str, str], Reply]:
@@ -260,8 +214,7 @@ def unlimited(used_of_key: str, account: Callable[[int], Reply]) -> Callable[[st
 def test_where_the_key_is_never_counted_its_account_is(call: Call, tmp_path: Path) -> None:
     """The budget holds, a warning tells once what is counted, and the report says so."""
     with gateway_of(unlimited("0", lambda count: balance("90", str(25 + count)))) as server:
-        options = ("--max-spend", "3", *QUICK, "--report", "report.json")
-        ended = call("run", *options, "--", "sleep", "30", env=at(server))
+        ended = call("run", "--max-spend", "3", *REPORT, *QUICK, "--", "sleep", "30", env=at(server))
     assert ended.code == 124
     assert ended.stderr.count("warning: the gateway does not count what this unlimited key uses") == 1
     assert "the spend of other keys is in it" in ended.stderr
@@ -273,9 +226,8 @@ def test_where_the_key_is_never_counted_its_account_is(call: Call, tmp_path: Pat
 
 def test_a_key_that_stands_still_while_its_account_spends_gets_a_warning(call: Call, tmp_path: Path) -> None:
     """Others may spend it: the budget is the key's."""
-    with gateway_of(unlimited("2", lambda count: balance("90", str(25 + count)))) as server:
-        options = ("--max-spend", "3", *QUICK, "--report", "report.json")
-        ended = call("run", *options, "--", "sleep", "1", env=at(server))
+    answer = unlimited("2", lambda count: balance("90", str(25 + count)))
+    ended = until_asked(call, tmp_path, lambda path, _: answer(path, KEY), 8, "--max-spend", "3", *REPORT)
     assert ended.code == 0
     assert ended.stderr.count("warning: what this unlimited key has used stands still while") == 1
     assert (report_of(tmp_path)["counted"], report_of(tmp_path)["spent"]) == ("key", 0)
@@ -303,19 +255,9 @@ def test_an_account_that_counts_and_falls_silent_is_blindness(call: Call) -> Non
     assert "the command was stopped: the balance is not known: the gateway could not answer (HTTP 500)" in ended.stderr
 
 
-def test_a_limited_key_needs_no_account(call: Call, gateway: Gateway) -> None:
-    """One question a look."""
-    assert call("run", "--max-spend", "3", *QUICK, "--", "sleep", "0.3", env=at(gateway)).code == 0
-    assert all(each.path != ACCOUNT for each in gateway.asked)
-
-
-FAILURES = [Fault.SERVER_ERROR, Fault.UNAUTHORIZED, Fault.HTML]
-
-
-@pytest.mark.parametrize("fault", FAILURES)
-def test_blind_it_stops_when_the_budget_would_be_spent(call: Call, serve: Serve, fault: Fault) -> None:
+def test_blind_it_stops_when_the_budget_would_be_spent(call: Call, serve: Serve) -> None:
     """At 4 a second, last seen after half a second: 3 more seconds' worth of budget is gone after 2 seconds."""
-    sandbox = serve(burn=D(4), fault=fault, fault_after=0.6, key=Funds(D(100), D(1)))
+    sandbox = serve(burn=D(4), fault=Fault.UNAUTHORIZED, fault_after=0.6, key=Funds(D(100), D(1)))
     ended, took = stopped(call, sandbox, "--max-spend", "6", "--timeout", "5")
     assert ended.code == 124
     assert took.seconds > 0.8
@@ -324,30 +266,28 @@ def test_blind_it_stops_when_the_budget_would_be_spent(call: Call, serve: Serve,
     assert "apimart: error: the command was stopped: the balance is not known: " in ended.stderr
 
 
-@pytest.mark.parametrize("fault", FAILURES)
-def test_blind_for_too_long_it_stops(call: Call, serve: Serve, fault: Fault, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fault", "code"), [(Fault.SERVER_ERROR, 5), (Fault.UNAUTHORIZED, 4), (Fault.HTML, 6)])
+def test_blind_for_too_long_it_stops(call: Call, serve: Serve, fault: Fault, code: int, tmp_path: Path) -> None:
     """Also where nothing was spent so far; the report has the code of the failure."""
-    sandbox = serve(fault=fault, fault_after=0.2)
     options = ("--max-spend", "6", "--max-blind", "0.4", "--timeout", "5", "--report", "report.json")
-    ended, took = stopped(call, sandbox, *options)
+    ended, took = stopped(call, serve(fault=fault, fault_after=0.2), *options)
     assert ended.code == 124
     assert took.seconds > 0.4
     took.assert_within(4)
-    code = {Fault.SERVER_ERROR: 5, Fault.UNAUTHORIZED: 4, Fault.HTML: 6}[fault]
     told = report_of(tmp_path)
     assert (told["exit_code"], told["apimart_exit_code"], told["stopped_by"]) == (124, code, "blind")
 
 
-def until_asked(call: Call, tmp_path: Path, answer: Callable[[int], Reply], times: int, *options: str) -> Called:
+def until_asked(call: Call, tmp_path: Path, answer: Callable[[str, int], Reply], times: int, *options: str) -> Called:
     """Run a command that ends once the gateway was asked so many times; `answer` is told which question it is."""
 
-    def answer_and_count(_path: str, _key: str) -> Reply:
+    def answer_and_count(path: str, _key: str) -> Reply:
         count = len(gateway.asked)
         if count >= times:
             (tmp_path / "enough").touch()
-        return answer(count)
+        return answer(path, count)
 
-    waiting = "until [ -e enough ]; do sleep 0.05; done"
+    waiting = "until [ -e enough ]; do sleep 0.02; done"
     with gateway_of(answer_and_count) as gateway:
         return call("run", *options, *QUICK, "--", "sh", "-c", waiting, env=at(gateway))
 
@@ -355,7 +295,7 @@ def until_asked(call: Call, tmp_path: Path, answer: Callable[[int], Reply], time
 def test_blind_it_goes_on_where_that_is_wanted(call: Call, tmp_path: Path) -> None:
     """`--on-blind continue`."""
     options = ("--max-spend", "3", "--max-blind", "0.1", "--on-blind", "continue")
-    ended = until_asked(call, tmp_path, lambda count: balance("10") if count <= 2 else refusal(401), 10, *options)
+    ended = until_asked(call, tmp_path, lambda _, count: balance("10") if count <= 2 else refusal(401), 6, *options)
     assert ended.code == 0
     assert "the command goes on, because of --on-blind continue" in ended.stderr
 
@@ -363,25 +303,9 @@ def test_blind_it_goes_on_where_that_is_wanted(call: Call, tmp_path: Path) -> No
 def test_an_outage_that_ends_stops_nothing(call: Call, tmp_path: Path) -> None:
     """One warning for each."""
     ended = until_asked(
-        call, tmp_path, lambda count: refusal(401) if 3 <= count <= 5 else balance("10"), 9, "--max-spend", "3"
+        call, tmp_path, lambda _, count: refusal(401) if 3 <= count <= 5 else balance("10"), 8, "--max-spend", "3"
     )
-    assert ended.code == 0
-    assert ended.stderr.count("warning") == 1
-
-
-def test_who_asks_to_be_left_alone_is(call: Call) -> None:
-    """`Retry-After`: the next question comes no sooner."""
-    asked: list[float] = []
-
-    def answer(_path: str, _key: str) -> Reply:
-        asked.append(time.monotonic())
-        return balance("10") if len(asked) == 1 else refusal(429, Retry_After="3")
-
-    with gateway_of(answer) as gateway:
-        ended = call("run", "--max-spend", "1", "--timeout", "2", *QUICK, "--", "sleep", "1", env=at(gateway))
-    assert ended.code == 0
-    # The first one, the one that was refused, and the one after the command.
-    assert len(asked) == 3
+    assert (ended.code, ended.stderr.count("warning")) == (0, 1)
 
 
 def test_who_asks_to_be_left_alone_where_no_limit_looks_is_and_the_guard_goes_on(call: Call) -> None:
@@ -402,7 +326,7 @@ def test_who_asks_to_be_left_alone_where_no_limit_looks_is_and_the_guard_goes_on
     assert len([path for path in asked if path != ACCOUNT]) == 2
 
 
-@pytest.mark.parametrize("wish", ["9999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("wish", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_wish_without_sense_does_not_end_the_guard(call: Call, wish: str) -> None:
     """The balance is not known then, for as long as that is allowed."""
     asked: list[float] = []
@@ -420,12 +344,12 @@ def test_a_wish_without_sense_does_not_end_the_guard(call: Call, wish: str) -> N
     assert len(asked) == 2
 
 
+def fail(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
 def test_a_failure_of_ours_is_blindness(call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guard that cannot look must not go on as though it had seen something."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
     monkeypatch.setattr("apimart_cli.readings.take.ask_again", fail)
     monkeypatch.setattr("apimart_cli.run.supervision.settle", lambda _looking, _guard, latest, **_: (latest, False))
     ended, _ = stopped(call, sandbox, "--max-spend", "6", "--max-blind", "0.3")
@@ -437,13 +361,7 @@ def test_a_bug_of_ours_leaves_nothing_running(
     call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without its guard a command must not run on. The code is one that says that nothing is known of it."""
-
-    def fail(_watch: object) -> bool:
-        if (tmp_path / "pid").exists():
-            raise ZeroDivisionError
-        return False
-
-    monkeypatch.setattr("apimart_cli.run.watching.Watch.must_stop", fail)
+    monkeypatch.setattr("apimart_cli.run.watching.Watch.must_stop", lambda _: (tmp_path / "pid").exists() and fail())
     script = "echo $$ > new; mv new pid; exec sleep 60"
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", script, env=connected(sandbox))
     assert ended.code == 125
@@ -454,20 +372,17 @@ def test_a_bug_of_ours_leaves_nothing_running(
 @pytest.mark.parametrize("place", [
     "supervision.settle", "supervision.close", "supervision.doubt_in_words", "supervision._breach",
     "watching.Register.finish", "looking.Looking.again", "accounting._document", "accounting.spent_in_words",
+    "readings.alerting.Alerts.finish",
 ])  # fmt: skip
-@pytest.mark.parametrize("status", [0, 9])
 def test_what_fails_after_the_end_costs_a_warning_and_not_the_status(
-    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, place: str, status: int
+    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """A command that has ended by itself is never told as one that was not started."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(f"apimart_cli.run.{place}", fail)
-    options = ("--max-spend", "100", "--no-settle", "--interval", "60", "--report", "report.json")
-    ended = call("run", *options, "--", "sh", "-c", f"exit {status}", env=connected(sandbox))
-    assert (ended.code, "Traceback" in ended.stderr) == (status, False)
+    monkeypatch.setattr(f"apimart_cli.run.{place}".replace("run.readings", "readings"), fail)
+    options = ("--min", "1", "--max-spend", "100", "--on-low", "true", "--no-settle", "--interval", "60", *REPORT)
+    for status in (0, 9) if place == "supervision.settle" else (9,):
+        ended = call("run", *options, "--", "sh", "-c", f"exit {status}", env=connected(sandbox))
+        assert (ended.code, "Traceback" in ended.stderr) == (status, False)
     is_reached = place not in {"supervision.doubt_in_words", "supervision._breach"}
     assert ("warning: a bug in apimart: ZeroDivisionError" in ended.stderr) == is_reached
 
@@ -476,10 +391,6 @@ def test_what_fails_after_a_stop_does_not_hide_it(
     call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The words for it may fail; the status is that of a stop, and the report is written."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
     monkeypatch.setattr("apimart_cli.run.supervision._breach", fail)
     monkeypatch.setattr("apimart_cli.run.watching.Guard.stop", lambda *_: StoppedBy.MIN)
     monkeypatch.setattr("apimart_cli.run.supervision._refusal", lambda *_: None)
@@ -491,50 +402,22 @@ def test_a_bug_while_the_command_ends_does_not_replace_its_status(
     call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has ended by itself before we failed."""
-
-    def fail() -> None:
-        time.sleep(0.3)  # in which the command ends
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("apimart_cli.processes.relay.reap_orphans", fail)
+    # The command ends meanwhile.
+    monkeypatch.setattr("apimart_cli.processes.relay.reap_orphans", lambda: time.sleep(0.3) or fail())
     ended = call("run", "--max-spend", "1", *QUICK, "--", "sh", "-c", "sleep 0.1; exit 9", env=connected(sandbox))
     assert ended.code == 9
     assert "warning: a bug in apimart: ZeroDivisionError" in ended.stderr
 
 
-def test_an_alert_that_fails_at_the_end_does_not_replace_the_status(
-    call: Call, sandbox: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor any other thing that is put away after the command."""
-
-    def fail(_alerts: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("apimart_cli.readings.alerting.Alerts.finish", fail)
-    options = ("--min", "1", "--on-low", "true", *QUICK)
-    assert call("run", *options, "--", "sh", "-c", "exit 9", env=connected(sandbox)).code == 9
-
-
 def test_the_count_begins_with_the_first_reading(call: Call, serve: Serve, tmp_path: Path) -> None:
     """Where the gateway was silent at the start."""
-    sandbox = serve(key=Funds(D(100), D(1)), burn=D(5), fault=Fault.SERVER_ERROR, fault_for=1.0)
+    sandbox = serve(key=Funds(D(100), D(1)), burn=D(5), fault=Fault.SERVER_ERROR, fault_for=0.5)
     options = ("--max-spend", "2", "--fail-open", "--timeout", "0.2", "--report", "report.json")
     ended, took = stopped(call, sandbox, *options)
     assert ended.code == 124
-    assert took.seconds > 1
+    assert took.seconds > 0.5
     took.assert_within(4)
     assert 2 <= report_of(tmp_path)["spent"] < 5
-
-
-# --- after it ---------------------------------------------------------------------------------------------------
-
-
-def test_what_it_has_cost_is_told_when_it_is_booked(call: Call, serve: Serve) -> None:
-    """Two readings that agree."""
-    sandbox = serve(key=Funds(D("10.5"), D("2.3")))
-    ended = call("run", "--max-spend", "9", "--", "sh", "-c", "echo out", env=connected(sandbox))
-    assert ended.code == 0
-    assert re.fullmatch(r"apimart: note: spent 0\.0 in \d+ s \(settled\); 10\.5 left\n", ended.stderr)
 
 
 def test_what_is_still_moving_is_told_as_the_least(call: Call, serve: Serve, write_config: Write) -> None:
@@ -557,9 +440,11 @@ def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
 
 def test_a_gateway_that_is_gone_in_the_end_leaves_what_is_known(call: Call, serve: Serve) -> None:
     """No failure of the command's."""
-    sandbox = serve(burn=D(1), fault=Fault.SERVER_ERROR, fault_after=0.6)
-    options = ("--max-spend", "9", "--interval", "0.1", "--timeout", "0.3", "--no-settle")
-    ended = call("run", *options, "--", "sh", "-c", "sleep 0.9; exit 7", env=connected(sandbox))
+    sandbox = serve(burn=D(1), fault=Fault.SERVER_ERROR, fault_after=0.4)
+    ended = call(
+        "run", "--max-spend", "9", "--timeout", "0.3", *QUICK, "--", "sh", "-c", "sleep 0.6; exit 7",
+        env=connected(sandbox),
+    )  # fmt: skip
     assert ended.code == 7
     assert "note: spent at least 0." in ended.stderr
 
@@ -601,9 +486,6 @@ def test_a_report_that_cannot_be_written_is_a_warning(call: Call, sandbox: Any, 
     assert (tmp_path / "report.json").read_text() == "old"
 
 
-# --- the history of runs ----------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ledger of the test's own."""
@@ -640,9 +522,8 @@ def test_a_run_is_kept(call: Call, serve: Serve, ledger: Path) -> None:
     with opened(ledger) as connection:
         (kept,) = runs(connection)
     assert (kept.key_id, kept.label, kept.stopped_by, kept.exit_code) == (KEY_ID, "nightly", "max_spend", 124)
-    assert kept.spent is not None
-    assert kept.spent >= 1
     assert kept.ended is not None
+    assert (kept.spent or 0) >= 1
     assert b"sleep" not in ledger.read_bytes()
 
 
@@ -656,8 +537,6 @@ def test_readings_of_a_run_are_recorded(call: Call, serve: Serve, ledger: Path) 
 @pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_locked_holds_nothing_up(call: Call, sandbox: Any, ledger: Path) -> None:
     """Best effort, a quarter of a second each time."""
-    import sqlite3
-
     call("balance", env=connected(sandbox))
     locked = sqlite3.connect(ledger)
     locked.execute("BEGIN EXCLUSIVE")
@@ -719,8 +598,6 @@ def test_runs_are_cleared_and_renamed_with_the_rest(call: Call, sandbox: Any, le
     assert count() == 0
 
 
-# --- how long what is left lasts --------------------------------------------------------------------------------
-
 LASTING = ("--scope", "key", "--min-runway", "30d", "--report", "report.json", *QUICK)
 
 
@@ -741,7 +618,7 @@ def test_what_may_not_last_long_enough_starts_nothing(
 
 def test_what_no_longer_lasts_long_enough_stops(call: Call, serve: Serve, ledger: Path, tmp_path: Path) -> None:
     """Here much is spent in no time; it is seen all at once."""
-    sandbox = serve(burn=D(2), lag=2.0)
+    sandbox = serve(burn=D(8), lag=0.5)
     write_past(ledger, sandbox.url.removeprefix("http://"), days=8, spent_per_day="0.25")
     ended = call("run", *LASTING, "--", "sleep", "20", env=connected(sandbox))
     assert ended.code == 124
@@ -754,9 +631,7 @@ def test_a_history_that_cannot_be_read_is_not_too_little(
     call: Call, sandbox: Any, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--on-no-forecast pass` starts the command without a history, and not where nobody knows what it says."""
-    import sqlite3
-
-    monkeypatch.setattr(forecasts, "WAITED_SECONDS", 0.5)
+    monkeypatch.setattr(forecasts, "WAITED_SECONDS", 0.2)
     line = ("run", "--min-runway", "3d", "--on-no-forecast", "pass", *QUICK, "--", "sh", "-c", "exit 4")
     assert call(*line, env=connected(sandbox)).code == 4
     locked = sqlite3.connect(ledger)

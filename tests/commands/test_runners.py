@@ -68,14 +68,12 @@ def test_what_is_in_the_files_stays(call: Call, sandbox: Sandbox, runner: Runner
     assert runner.summary.startswith("# Earlier\n### Balance: pass\n")
 
 
-@pytest.mark.parametrize("variables", [{}, {"GITHUB_OUTPUT": "", "GITHUB_STEP_SUMMARY": ""}])
-def test_without_a_runner_there_are_the_annotations(
-    variables: dict[str, str], call: Call, serve: Serve, tmp_path: Path
-) -> None:
+def test_without_a_runner_there_are_the_annotations(call: Call, serve: Serve, tmp_path: Path) -> None:
     """No file is written where none is named."""
-    ended = call("check", "--min", "5", "-o", "github", env={**connected(serve(key=LOW)), **variables})
-    assert (ended.code, len(commands_in(ended.stdout))) == (ExitCode.BELOW, 1)
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+    for variables in ({}, {"GITHUB_OUTPUT": "", "GITHUB_STEP_SUMMARY": ""}):
+        ended = call("check", "--min", "5", "-o", "github", env={**connected(serve(key=LOW)), **variables})
+        assert (ended.code, len(commands_in(ended.stdout))) == (ExitCode.BELOW, 1)
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("option", ["--quiet", "--quiet-pass"])
@@ -96,30 +94,29 @@ def test_what_fail_open_forgives_is_a_warning(call: Call, serve: Serve, runner: 
 
 
 @pytest.mark.parametrize(("arguments", "env", "code", "words"), [
-    (("--min", "5"), {}, ExitCode.AUTH, "no API key"),
     (("--min", "5"), {"APIMART_API_KEY": ""}, ExitCode.AUTH, "the API key from APIMART_API_KEY is empty"),
     (("--min", "5,0"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "'5,0' is not an amount"),
     ((), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "there is no threshold to check"),
     (("--min", "5", "--nope"), {"APIMART_API_KEY": KEY}, ExitCode.USAGE, "No such option: --nope"),
     (("--min", "5", "-p", "a::error::b\n::error::c"), {}, ExitCode.USAGE, "store a key in it with"),
 ])  # fmt: skip
-@pytest.mark.parametrize("quiet", [False, True])
 def test_an_error_is_an_annotation_and_a_verdict(
-    arguments: tuple[str, ...], env: dict[str, str], code: ExitCode, words: str, quiet: bool, call: Call,
-    runner: Runner,
-) -> None:  # fmt: skip
+    arguments: tuple[str, ...], env: dict[str, str], code: ExitCode, words: str, call: Call, runner: Runner
+) -> None:
     """Nothing could be checked: the run shows why, and no later step finds the outputs missing."""
-    options = ("--quiet",) if quiet else ()
-    ended = call("check", *arguments, "-o", "github", *options, env={**env, **runner.variables})
-    assert ended.code == code
-    commands = commands_in(ended.stdout + ended.stderr)
-    assert [command.name for command in commands] == ([] if quiet else ["error"])
-    assert all(words in command.data for command in commands), commands
-    assert runner.outputs == {
-        "verdict": "error", "exit-code": str(int(code)), "remaining": "", "used": "", "stopped-by": "",
-        "readings": "[]",
-    }  # fmt: skip
-    assert "not known" in runner.summary
+    for options, names in (((), ["error"]), (("--quiet",), [])):
+        runner.output.write_text("")
+        runner.summary_file.write_text("")
+        ended = call("check", *arguments, "-o", "github", *options, env={**env, **runner.variables})
+        assert ended.code == code
+        commands = commands_in(ended.stdout + ended.stderr)
+        assert [command.name for command in commands] == names
+        assert all(words in command.data for command in commands), commands
+        assert runner.outputs == {
+            "verdict": "error", "exit-code": str(int(code)), "remaining": "", "used": "", "stopped-by": "",
+            "readings": "[]",
+        }  # fmt: skip
+        assert "not known" in runner.summary
 
 
 def test_a_bug_is_no_verdict(call: Call, sandbox: Sandbox, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,10 +128,9 @@ def test_a_bug_is_no_verdict(call: Call, sandbox: Sandbox, runner: Runner, monke
     assert (runner.outputs["verdict"], runner.outputs["exit-code"]) == ("error", "1")
 
 
-@pytest.mark.parametrize("variable", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
-@pytest.mark.parametrize(("place", "reason"), [
-    ("folder", "Is a directory"), ("missing/file", "No such file"), ("pipe", "No such device"),
-    ("/dev/full", "No space"),
+@pytest.mark.parametrize(("variable", "place", "reason"), [
+    ("GITHUB_OUTPUT", "missing/file", "No such file"), ("GITHUB_OUTPUT", "/dev/full", "No space"),
+    ("GITHUB_STEP_SUMMARY", "folder", "Is a directory"), ("GITHUB_STEP_SUMMARY", "pipe", "No such device"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_written_is_no_pass(
     place: str, reason: str, variable: str, call: Call, sandbox: Sandbox, runner: Runner, tmp_path: Path
@@ -153,7 +149,7 @@ def test_a_file_that_cannot_be_written_is_no_pass(
         assert (runner.outputs["verdict"], runner.outputs["exit-code"]) == ("error", "1")
 
 
-@pytest.mark.parametrize("room", [15, 60, 100, 300])
+@pytest.mark.parametrize("room", [15, 100])
 def test_a_disk_that_fills_up_leaves_no_pass(room: int, call: Call, sandbox: Sandbox, runner: Runner) -> None:
     """What had room is taken back: a later step would read a pass, and miss the error inside an open value."""
     resource = pytest.importorskip("resource")

@@ -1,15 +1,17 @@
 """How long the balance lasts: in `balance`, and as a threshold of `check`."""
 
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apimart_cli.ledger.file import opened
+from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.past import write_past
@@ -44,7 +46,7 @@ def test_a_pass_tells_everything_in_one_line(call: Call, sandbox: Sandbox, env: 
     assert (ended.code, ended.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("runway", "code", "word"), [("41d", 0, "PASS"), ("1009h", 3, "BELOW"), ("6w", 3, "BELOW")])
+@pytest.mark.parametrize(("runway", "code", "word"), [("41d", 0, "PASS"), ("1009h", 3, "BELOW")])
 def test_the_low_end_must_be_at_least_the_runway(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, runway: str, code: int, word: str
 ) -> None:
@@ -69,20 +71,17 @@ def test_days_that_differ_make_a_range(call: Call, sandbox: Sandbox, env: dict[s
     assert re.search(r"about 5\d days \(.*\), rough", shown[2])
 
 
-@pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",), ("-o", "value")])
+@pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",)])
 def test_too_little_history_is_no_pass(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, options: tuple[str, ...]
 ) -> None:
     """Exit 8, however it is shown, and a hint: how much there is, and what CI has to do."""
     write_past(ledger, host_of(sandbox), days=1.5, spent_per_day="0.1")
     ended = call("check", "--scope", "key", *FLAGS, *options, env=env)
-    assert ended.code == 8
+    assert (ended.code, "PASS" in ended.stdout) == (8, False)
     assert "not enough history: 1.5 of 3 days" in ended.stderr
-    assert (
-        "hint: nothing is recorded, as APIMART_RECORD says; go on without it with: --on-no-forecast pass"
-        in ended.stderr
-    )
-    assert "PASS" not in ended.stdout
+    hint = "nothing is recorded, as APIMART_RECORD says; go on without it with: --on-no-forecast pass"
+    assert f"hint: {hint}" in ended.stderr
     if options == ("--json",):
         document = json.loads(ended.stdout)
         assert (document["verdict"], document["exit_code"], document["min_runway_days"]) == ("no_forecast", 8, 3)
@@ -92,11 +91,8 @@ def test_too_little_history_is_no_pass(
 def test_without_any_history_it_is_the_same(call: Call, env: dict[str, str], ledger: Path) -> None:
     """The first run of a new machine."""
     ended = call("check", "--scope", "key", *FLAGS, env=env)
-    assert (ended.code, ended.stdout) == (
-        8,
-        "NO_FORECAST default/key: 10.5 left; no history, at least 3 days required\n",
-    )
-    assert not ledger.exists()
+    line = "NO_FORECAST default/key: 10.5 left; no history, at least 3 days required\n"
+    assert (ended.code, ended.stdout, ledger.exists()) == (8, line, False)
 
 
 def test_too_little_history_can_be_let_pass(call: Call, env: dict[str, str], serve: Serve) -> None:
@@ -111,51 +107,34 @@ def test_a_key_that_spends_nothing_lasts(call: Call, sandbox: Sandbox, env: dict
     """In at least three whole days."""
     write_past(ledger, host_of(sandbox), days=4, spent_per_day="0")
     ended = call("check", "--scope", "key", *FLAGS, env=env)
-    assert (ended.code, ended.stdout) == (
-        0,
-        "PASS default/key: 10.5 left; nothing spent in 4 days, at least 3 days required\n",
-    )
+    line = "PASS default/key: 10.5 left; nothing spent in 4 days, at least 3 days required\n"
+    assert (ended.code, ended.stdout) == (0, line)
 
 
-@pytest.mark.parametrize(("choice", "code"), [("pass", 0), ("fail", 7)])
-def test_an_unlimited_key_follows_its_own_option(
-    call: Call, serve: Serve, ledger: Path, choice: str, code: int
-) -> None:
+def test_an_unlimited_key_follows_its_own_option(call: Call, serve: Serve, env: dict[str, str]) -> None:
     """Without any history."""
-    server = serve()
-    unlimited = serve(key=server.scenario.key._replace(remain=None))
-    env = {**connected(unlimited), "APIMART_HISTORY": str(ledger)}
-    ended = call("check", "--scope", "key", *FLAGS, "--on-unlimited", choice, env=env)
-    assert ended.code == code
-    said = {"pass": "PASS default/key: unlimited quota; does not run out", "fail": "UNLIMITED default/key: unlimited"}
-    assert ended.stdout.startswith(said[choice])
+    env |= connected(serve(key=Funds(None, Decimal(2))))
+    for choice, code, said in (
+        ("pass", 0, "PASS default/key: unlimited quota; does not run out"),
+        ("fail", 7, "UNLIMITED default/key: unlimited"),
+    ):
+        ended = call("check", "--scope", "key", *FLAGS, "--on-unlimited", choice, env=env)
+        assert (ended.code, ended.stdout.startswith(said)) == (code, True)
 
 
-@pytest.mark.parametrize(("key", "account", "scope", "code"), [
-    ("0.25", "0.25", "spendable", 0), ("0.25", "99", "spendable", 3), ("9", "1", "spendable", 3),
-    ("0.25", None, "spendable", 8), ("9", None, "spendable", 3), ("0.25", "1", "both", 0), ("0.25", None, "both", 8),
-    ("0.25", None, "key", 0),
+@pytest.mark.parametrize(("account", "scope", "code"), [
+    ("0.25", "spendable", 0), ("99", "spendable", 3), (None, "spendable", 8), (None, "both", 8),
 ])  # fmt: skip
 def test_what_can_be_spent_must_last_on_both_sides(
-    call: Call, sandbox: Sandbox, ledger: Path, env: dict[str, str], key: str, account: str | None, scope: str,
-    code: int,
-) -> None:  # fmt: skip
+    call: Call, serve: Serve, ledger: Path, env: dict[str, str], account: str | None, scope: str, code: int
+) -> None:
     """A key that lasts is no use when its account does not, and the account's history counts as its own."""
-    used = {"used": "200"}
-    write_past(ledger, host_of(sandbox), days=8, spent_per_day=key, **used)
+    gateway = serve(key=Funds(Decimal("10.5"), Decimal(200)), account=Funds(Decimal(100), Decimal(800)))
+    host = host_of(gateway)
+    write_past(ledger, host, days=8, spent_per_day="0.25", used="200")
     if account is not None:
-        write_past(
-            ledger, host_of(sandbox), days=8, spent_per_day=account, scope=Scope.ACCOUNT, remain="100", used="800"
-        )
-    servers = Sandbox(
-        sandbox.scenario._replace(
-            key=sandbox.scenario.key._replace(used=200), account=sandbox.scenario.account._replace(used=800)
-        )
-    )
-    with servers.serving() as gateway:
-        with opened(ledger, seconds=None) as connection:
-            connection.execute("UPDATE series SET host = ?", (host_of(gateway),))
-        assert call("check", *FLAGS, "--scope", scope, env={**env, **connected(gateway)}).code == code
+        write_past(ledger, host, days=8, spent_per_day=account, scope=Scope.ACCOUNT, remain="100", used="800")
+    assert call("check", *FLAGS, "--scope", scope, env={**env, **connected(gateway)}).code == code
 
 
 def test_the_runway_of_the_config_file_is_held_to(
@@ -171,7 +150,7 @@ def test_the_runway_of_the_config_file_is_held_to(
     assert (ended.code, "min_runway of" in ended.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("text", ["3", "-1d", "1e9d", "d", "3 d", "4000d", "1d2h"])
+@pytest.mark.parametrize("text", ["3", "-1d"])
 def test_a_runway_that_is_no_duration_is_an_error(call: Call, env: dict[str, str], text: str) -> None:
     """Exit 2, before anything is asked."""
     ended = call("check", "--scope", "key", f"--min-runway={text}", env=env)
@@ -180,21 +159,15 @@ def test_a_runway_that_is_no_duration_is_an_error(call: Call, env: dict[str, str
     assert "\nhint: " in ended.stderr
 
 
-@pytest.mark.parametrize("damage", ["folder", "foreign", "newer", "random", "fifo"])
+@pytest.mark.parametrize("damage", ["newer", "random", "fifo"])
 def test_a_ledger_that_cannot_be_read_changes_no_answer(
     call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path, damage: str
 ) -> None:
     """`balance` and `check --min` are as without; `--min-runway` cannot be told, and says why."""
-    import os
-
     write_past(ledger, host_of(sandbox), days=8, spent_per_day="0.25")
     whole = ledger.read_bytes()
     ledger.unlink()
     match damage:
-        case "folder":
-            ledger.mkdir()
-        case "foreign":
-            ledger.write_text("a diary\n" * 100)
         case "newer":
             ledger.write_bytes(whole[:60] + b"\0\0\x03\xe7" + whole[64:])
         case "random":
@@ -203,11 +176,8 @@ def test_a_ledger_that_cannot_be_read_changes_no_answer(
             os.mkfifo(ledger)
     shown = call("balance", "--json", env=env)
     assert (shown.code, shown.stderr, json.loads(shown.stdout)["forecast"]) == (0, "", None)
-    assert call("check", "--scope", "key", "--min", "5", env=env)[:3] == (
-        0,
-        "PASS default/key: 10.5 left, at least 5 required\n",
-        "",
-    )
+    line = "PASS default/key: 10.5 left, at least 5 required\n"
+    assert call("check", "--scope", "key", "--min", "5", env=env) == (0, line, "")
     ended = call("check", "--scope", "key", "--min", "5", *FLAGS, env=env)
     assert ended.code == 8
     assert "how long the balance lasts" in ended.stderr

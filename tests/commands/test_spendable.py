@@ -42,9 +42,6 @@ def spendable(key: str | ApimartError | None, account: str | ApimartError | None
     return combine(reading(Scope.KEY, key), reading(Scope.ACCOUNT, account, used="9", at=NOW - timedelta(seconds=3)))
 
 
-# --- pure -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("key", "account", "remain", "limit"), [
     ("10.5", "100", "10.5", "key"), ("10.5", "3.20", "3.20", "account"), ("5.0", "5.00", "5.0", "key"),
     (None, "3", "3", "account"), ("3", None, "3", "key"), (None, None, None, None), ("0", "-2.5", "-2.5", "account"),
@@ -140,8 +137,6 @@ def test_it_is_told_as_soon_as_both_are_there() -> None:
     assert [next(entries).scope.value for _ in range(3)] == ["key", "account", "spendable"]
 
 
-# --- through the command ----------------------------------------------------------------------------------------
-
 OTHER = "sk-other-Hx4Jd8Rw2Ty6Ub"
 
 
@@ -171,7 +166,7 @@ def both(tmp_path: Path) -> Iterator[dict[str, str]]:
         yield {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(config)}
 
 
-def test_a_table_has_a_row_for_it(call: Call, both: dict[str, str]) -> None:
+def test_a_table_and_values_have_a_line_for_it(call: Call, both: dict[str, str]) -> None:
     """With the unit, what the key used, and the word for what limits it; there is no share of it."""
     shown = call("balance", "--all-profiles", env=both)
     rows = [line.split() for line in shown.stdout.splitlines()[2:]]
@@ -181,6 +176,11 @@ def test_a_table_has_a_row_for_it(call: Call, both: dict[str, str]) -> None:
         ["b", "spendable", "7", "2", "-", "limited", "by", "account"],
     ]
     assert [row[1] for row in rows] == ["key", "account", "spendable"] * 2
+    assert call("balance", "--all-profiles", "-o", "value", env=both).stdout == (
+        "a/key\t10.5\na/account\t3.25\na/spendable\t3.25\nb/key\tunlimited\nb/account\t7\nb/spendable\t7\n"
+    )
+    for scope in ("key", "account"):
+        assert "spendable" not in call("balance", "--all-profiles", "--scope", scope, "--json", env=both).stdout
 
 
 def test_json_has_a_third_object_for_it(call: Call, both: dict[str, str]) -> None:
@@ -199,31 +199,18 @@ def test_json_has_a_third_object_for_it(call: Call, both: dict[str, str]) -> Non
     assert [json.loads(line)["scope"] for line in lines] == ["key", "account", "spendable"] * 2
 
 
-def test_value_has_a_line_for_it(call: Call, both: dict[str, str]) -> None:
-    """By its name, so that `grep spendable` finds it."""
-    shown = call("balance", "--all-profiles", "-o", "value", env=both)
-    assert shown.stdout == (
-        "a/key\t10.5\na/account\t3.25\na/spendable\t3.25\nb/key\tunlimited\nb/account\t7\nb/spendable\t7\n"
-    )
-
-
-@pytest.mark.parametrize("scope", ["key", "account"])
-def test_one_scope_alone_says_nothing_of_it(call: Call, both: dict[str, str], scope: str) -> None:
-    """A key without a quota of its own can sit on an empty account."""
-    assert "spendable" not in call("balance", "--all-profiles", "--scope", scope, "--json", env=both).stdout
-
-
 def test_without_any_limit_it_is_unlimited(call: Call) -> None:
     """In every format."""
     with gateway(lambda _path, _key: balance("-1", unlimited=True)) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        document = json.loads(call("balance", "--scope", "both", "--json", env=env).stdout.splitlines()[2])
-        value = call("balance", "--scope", "both", "-o", "value", env=env).stdout.splitlines()[2]
-        row = call("balance", "--scope", "both", env=env).stdout.splitlines()[4].split()
-    assert document["remain_balance"] is None
-    assert (document["unlimited_quota"], document["limited_by"]) == (True, None)
-    assert value == "default/spendable\tunlimited"
-    assert row == ["default", "spendable", "unlimited", "0", "-", "unlimited"]
+        json_, value, table = (
+            call("balance", "--scope", "both", "-o", output, env=env).stdout.splitlines()
+            for output in ("json", "value", "table")
+        )
+    document = json.loads(json_[2])
+    assert (document["remain_balance"], document["unlimited_quota"], document["limited_by"]) == (None, True, None)
+    assert value[2] == "default/spendable\tunlimited"
+    assert table[4].split() == ["default", "spendable", "unlimited", "0", "-", "unlimited"]
 
 
 @pytest.mark.parametrize(("failing", "status", "code"), [(ACCOUNT, 401, 4), ("/v1/balance", 403, 4), (ACCOUNT, 402, 3)])
@@ -231,20 +218,18 @@ def test_one_answer_of_two_leaves_it_unknown(call: Call, failing: str, status: i
     """Its place is taken by the error, whichever of the two failed; the other reading still shows."""
     with gateway(lambda path, _key: refusal(status) if path == failing else balance("5", "1")) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        shown = call("balance", "--scope", "both", "--json", env=env)
-        table = call("balance", "--scope", "both", env=env).stdout.splitlines()
-        value = call("balance", "--scope", "both", "-o", "value", env=env).stdout.splitlines()
+        shown, table, value = (
+            call("balance", "--scope", "both", "-o", output, env=env) for output in ("json", "table", "value")
+        )
     documents = [json.loads(line) for line in shown.stdout.splitlines()]
     assert shown.code == code
     assert [document["scope"] for document in documents] == ["key", "account", "spendable"]
     assert sum("error" in document for document in documents) == 2
-    assert documents[2]["error"]["exit_code"] == code
     assert list(documents[2]) == ["schema", "profile", "scope", "key_id", "error"]
-    assert table[-1].split() == ["default", "spendable", "-", "-", "-", "error:", documents[2]["error"]["code"]]
-    assert value[2] == "default/spendable\terror"
-
-
-# --- the gate ---------------------------------------------------------------------------------------------------
+    error = documents[2]["error"]
+    assert error["exit_code"] == code
+    assert table.stdout.splitlines()[-1].split() == ["default", "spendable", "-", "-", "-", "error:", error["code"]]
+    assert value.stdout.splitlines()[2] == "default/spendable\terror"
 
 
 @pytest.mark.parametrize(
@@ -265,22 +250,15 @@ def test_check_names_what_stopped_it(
     assert len(shown.stdout.splitlines()) == 2
 
 
-def test_check_names_an_unwelcome_unlimited_quota(call: Call, both: dict[str, str]) -> None:
-    """The key without a quota of its own is what stops it, not its account."""
+def test_check_names_an_unlimited_quota_and_a_failure(call: Call, both: dict[str, str]) -> None:
+    """The key without a quota of its own stops it, not its account; an answer that is missing does it, too."""
     arguments = ("check", "--profile", "b", "--min", "5", "--on-unlimited", "fail", "--json")
     document = json.loads(call(*arguments, env=both).stdout)
     assert (document["exit_code"], document["verdict"], document["stopped_by"]) == (7, "unlimited", ["b/key"])
-
-
-def test_check_names_a_reading_that_failed(call: Call) -> None:
-    """An answer that is missing stops it as surely as an amount."""
     with gateway(lambda path, _key: refusal(500) if path == ACCOUNT else balance("5", "1")) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         document = json.loads(call("check", "--scope", "both", "--min", "5", "--json", env=env).stdout)
     assert (document["exit_code"], document["stopped_by"]) == (5, ["default/account"])
-
-
-# --- one reading: --scope spendable -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -293,17 +271,15 @@ def one(both: dict[str, str]) -> dict[str, str]:
 
 def test_the_scope_spendable_is_one_reading(call: Call, one: dict[str, str]) -> None:
     """In every format, from the config file; a single one has no name before its value."""
-    table = call("balance", "--all-profiles", env=one)
-    assert [line.split()[:3] for line in table.stdout.splitlines()[2:]] == [
-        ["a", "spendable", "3.25"],
-        ["b", "spendable", "7"],
-    ]
-    documents = [json.loads(line) for line in call("balance", "--all-profiles", "--json", env=one).stdout.splitlines()]
-    assert [(each["scope"], each["remain_balance"], each["limited_by"]) for each in documents] == [
-        ("spendable", 3.25, "account"),
-        ("spendable", 7, "account"),
-    ]
-    assert call("balance", "--all-profiles", "-o", "value", env=one).stdout == "a/spendable\t3.25\nb/spendable\t7\n"
+    table, in_json, values = (
+        call("balance", "--all-profiles", "-o", output, env=one).stdout for output in ("table", "json", "value")
+    )
+    rows = [line.split()[:3] for line in table.splitlines()[2:]]
+    assert rows == [["a", "spendable", "3.25"], ["b", "spendable", "7"]]
+    documents = [json.loads(line) for line in in_json.splitlines()]
+    assert [(each["scope"], each["remain_balance"]) for each in documents] == [("spendable", 3.25), ("spendable", 7)]
+    assert [each["limited_by"] for each in documents] == ["account", "account"]
+    assert values == "a/spendable\t3.25\nb/spendable\t7\n"
     assert call("balance", "-p", "a", "-o", "value", env=one).stdout == "3.25\n"
     assert ["scope", "spendable"] in [line.split()[:2] for line in call("config", "show", env=one).stdout.splitlines()]
 
@@ -319,20 +295,15 @@ def test_the_scope_spendable_is_one_reading(call: Call, one: dict[str, str]) -> 
          "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
         (balance("-1", "2", unlimited=True), balance("-1", unlimited=True), "--min 5", 0,
          "PASS default/spendable: unlimited quota, at least 5 required"),
-        (balance("-1", "2", unlimited=True), balance("-1", unlimited=True), "--min 5 --on-unlimited fail", 7,
-         "UNLIMITED default/spendable: unlimited quota, a limited one of 5 or more required"),
         (balance("10", "2"), balance("100", "50"), "--max-used 2", 0,
          "PASS default/spendable: 10 left (limited by key); 2 used, at most 2 allowed"),
         (balance("10", "2.1"), balance("100", "0"), "--max-used 2", 3,
          "BELOW default/spendable: 10 left (limited by key); 2.1 used, at most 2 allowed"),
         (balance("10"), refusal(402), "--min 5", 3,
          "BELOW default/spendable: the account cannot pay (HTTP 402); at least 5 required"),
-        (refusal(401), refusal(402), "--min 5", 3,
-         "BELOW default/spendable: the account cannot pay (HTTP 402); at least 5 required"),
         (balance("10"), refusal(401), "--min 5", 4, ""),
         (balance("10"), refusal(500), "--min 5 --timeout 1", 5, ""),
         (balance("10"), Reply("{}"), "--min 5", 6, ""),
-        (Reply("{}"), balance("10"), "--min 5", 6, ""),
         (balance("1"), refusal(500), "--min 5 --timeout 1 --fail-open", 3,
          "BELOW default/spendable: 1 left (limited by key), at least 5 required; "
          "the other of key and account is not known (unavailable)"),
@@ -366,18 +337,6 @@ def test_spendable_has_no_total(call: Call, one: dict[str, str]) -> None:
     assert "total" not in ended.stdout
 
 
-@pytest.mark.parametrize("scope", ["account", "both", "spendable"])
-def test_a_gateway_without_an_account_endpoint_gets_the_scope_that_it_has_as_a_hint(call: Call, scope: str) -> None:
-    """HTTP 404 for the account, while the key is answered."""
-    with gateway(lambda path, _key: refusal(404) if path == ACCOUNT else balance("10")) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        ended = call("check", "--min", "5", "--scope", scope, env=env)
-        alone = call("check", "--min", "5", "--scope", "key", env=env)
-    assert ended.code == 6
-    assert ended.stderr.splitlines()[-1] == "hint: use --scope key: this gateway has no account endpoint"
-    assert alone.code == 0
-
-
 def test_a_wrong_address_is_told_before_a_missing_account() -> None:
     """Where the key has no endpoint either, the address is what is wrong."""
     with gateway(lambda _path, _key: refusal(404)) as server, pytest.raises(BadResponseError) as caught:
@@ -396,18 +355,13 @@ def test_python_can_ask_for_what_can_be_spent() -> None:
         fetch_balance(KEY, scope="spendable", base_url=server.url)
 
 
-@pytest.mark.parametrize("columns", [60, 100])
-def test_a_pass_of_an_unlimited_key_hints_at_it_on_a_terminal(call: Call, columns: int) -> None:
+@pytest.mark.parametrize(("key", "hinted"), [(balance("-1", unlimited=True), ["key"]), (balance("10"), [])])
+def test_a_pass_of_an_unlimited_key_hints_at_it_on_a_terminal(call: Call, key: Reply, hinted: list[str]) -> None:
     """Such a pass says nothing about money. A limited key that was chosen is what was asked for."""
-    arguments = ("check", "--min", "1", "--scope")
-    for unlimited in (True, False):
-        key = balance("-1" if unlimited else "10", unlimited=unlimited)
-        with gateway(lambda path, _key: balance("5") if path == ACCOUNT else key) as server:  # noqa: B023
-            env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-            shown = {
-                scope: call(*arguments, scope, env=env, columns=columns).stdout
-                for scope in ("key", "account", "both", "spendable")
-            }
-        assert [scope for scope, text in shown.items() if "hint: check both with: --scope spendable" in text] == (
-            ["key"] if unlimited else []
-        )
+    with gateway(lambda path, _key: balance("5") if path == ACCOUNT else key) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        shown = {
+            scope: call("check", "--min", "1", "--scope", scope, env=env, columns=60).stdout
+            for scope in ("key", "account", "both", "spendable")
+        }
+    assert [scope for scope, text in shown.items() if "hint: check both with: --scope spendable" in text] == hinted

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -68,7 +69,10 @@ def state_of(path: Path, host: str = HOST, scope: str = "key", key_id: str | Non
         return look(connection, name_of("default", host, scope, key_id))
 
 
-# --- the line ---------------------------------------------------------------------------------------------------
+def confirm(path: Path, *, ago: float, key_id: str = KEY_ID) -> None:
+    """Note that the gateway has confirmed what is there, so many seconds ago."""
+    with opened(path, seconds=None) as connection:
+        settle(connection, name_of("default", HOST, "key", key_id), datetime.now(UTC).timestamp() - ago)
 
 
 def test_nothing_is_known_at_first(line: Line, ledger: Path, started: Started) -> None:
@@ -96,32 +100,29 @@ def test_a_forecast_is_part_of_the_line(line: Line, ledger: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago", "shown", "is_due"),
-    [(50, "10.5 USD", False), (70, "10.5 USD", True), (170, "10.5 USD", True), (185, "10.5 USD (3m)", True)],
+    ("options", "ago", "shown", "is_due"),
+    [
+        ((), 50, "10.5 USD", False),
+        ((), 70, "10.5 USD", True),
+        ((), 170, "10.5 USD", True),
+        ((), 185, "10.5 USD (3m)", True),
+        (("--max-age", "2h"), 7000, "10.5 USD", False),
+        (("--max-age", "1s"), 7000, "10.5 USD (1h)", True),
+    ],
 )
 def test_what_is_old_is_refreshed_and_what_is_older_says_so(
-    line: Line, ledger: Path, started: Started, ago: float, shown: str, is_due: bool
+    line: Line, ledger: Path, started: Started, options: tuple[str, ...], ago: float, shown: str, is_due: bool
 ) -> None:
     """After --max-age, and three times that."""
     write(ledger, ago=ago)
-    assert line() == shown
+    assert line(*options) == shown
     assert len(started) == is_due
-
-
-def test_the_age_that_is_allowed_can_be_chosen(line: Line, ledger: Path, started: Started) -> None:
-    """In any unit."""
-    write(ledger, ago=7000)
-    assert line("--max-age", "2h") == "10.5 USD"
-    assert started == []
-    assert line("--max-age", "1s") == "10.5 USD (1h)"
-    assert len(started) == 1
 
 
 def test_a_reading_that_changed_nothing_makes_the_line_fresh(line: Line, ledger: Path, started: Started) -> None:
     """It was not written again, but the gateway has confirmed what is there."""
     write(ledger, ago=500)
-    with opened(ledger, seconds=None) as connection:
-        settle(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 10)
+    confirm(ledger, ago=10)
     assert line() == "10.5 USD"
     assert re.fullmatch("1[0-9]s", line("--format", "{age}"))
     assert started == []
@@ -131,8 +132,7 @@ def test_a_clock_that_was_ahead_hides_nothing(line: Line, ledger: Path, started:
     """What is dated in the future is neither shown nor believed."""
     write(ledger, ago=-3600, remain="999")
     write(ledger, ago=70)
-    with opened(ledger, seconds=None) as connection:
-        settle(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() + 3600)
+    confirm(ledger, ago=-3600)
     assert line() == "10.5 USD"
     assert len(started) == 1
 
@@ -140,17 +140,13 @@ def test_a_clock_that_was_ahead_hides_nothing(line: Line, ledger: Path, started:
 def test_a_refresh_that_failed_is_not_repeated_soon(line: Line, ledger: Path, started: Started) -> None:
     """The back-off is in the ledger, for all processes."""
     write(ledger, ago=2000)
-    with opened(ledger, seconds=None) as connection:
-        fail(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 50, "unavailable")
-    assert line() == "10.5 USD (33m)"
-    assert started == []
-    with opened(ledger, seconds=None) as connection:
-        fail(connection, name_of("default", HOST, "key", KEY_ID), datetime.now(UTC).timestamp() - 70, "unavailable")
-    line()
-    assert len(started) == 1
+    for ago, count in ((50, 0), (70, 1)):
+        with opened(ledger, seconds=None) as connection:
+            moment = datetime.now(UTC).timestamp() - ago
+            fail(connection, name_of("default", HOST, "key", KEY_ID), moment, "unavailable")
+        assert line() == "10.5 USD (33m)"
+        assert len(started) == count
 
-
-# --- whose balance it is ----------------------------------------------------------------------------------------
 
 RICH, POOR = "sk-rich-Lm4Np8Qr2St6Uv", "sk-poor-Ab3Cd7Ef1Gh5Jk"
 RICH_ID, POOR_ID = (ApiKey(key, source="a test").key_id for key in (RICH, POOR))
@@ -185,8 +181,7 @@ def test_two_keys_share_no_claim_and_no_back_off(line: Line, ledger: Path, start
     assert [line(env={"APIMART_API_KEY": key}) for key in (RICH, POOR, RICH, POOR)] == [DASH] * 4
     assert len(started) == 2
     write(ledger, remain="0.5", key_id=POOR_ID, ago=500)
-    with opened(ledger, seconds=None) as connection:
-        settle(connection, name_of("default", HOST, "key", RICH_ID), datetime.now(UTC).timestamp())
+    confirm(ledger, ago=0, key_id=RICH_ID)
     assert line(env={"APIMART_API_KEY": POOR}) == "0.5 USD (8m)"
 
 
@@ -242,9 +237,6 @@ def test_low_is_what_is_below_the_profiles_own_minimum(line: Line, ledger: Path,
     assert json.loads(line("--preset", "waybar"))["class"] == "low"
 
 
-# --- keys -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("source", ['api_key_command = ["touch", "@TOUCHED@"]', "api_key_keyring = true"])
 def test_a_key_that_may_ask_for_a_password_is_not_read(
     call: Call, started: Started, write_config: Write, tmp_path: Path, source: str
@@ -252,13 +244,11 @@ def test_a_key_that_may_ask_for_a_password_is_not_read(
     """Neither by the line nor by a refresh, until the profile allows it; then a refresh is started."""
     touched = tmp_path / "touched"
     source = source.replace("@TOUCHED@", str(touched))
-    write_config(f"[profiles.a]\n{source}\n")
-    assert call("statusline").stdout == f"{DASH}\n"
-    assert call("statusline", "--refresh").stdout == ""
-    assert (started, touched.exists()) == ([], False)
-    write_config(f"[profiles.a]\n{source}\nbackground_keys = false\n")
-    assert call("statusline").stdout == f"{DASH}\n"
-    assert started == []
+    for allowed in ("", "background_keys = false\n"):
+        write_config(f"[profiles.a]\n{source}\n{allowed}")
+        assert call("statusline").stdout == f"{DASH}\n"
+        assert call("statusline", "--refresh").stdout == ""
+        assert (started, touched.exists()) == ([], False)
     write_config(f"[profiles.a]\n{source}\nbackground_keys = true\n")
     assert call("statusline").stdout == f"{DASH}\n"
     assert (len(started), touched.exists()) == (1, False)
@@ -290,9 +280,6 @@ def test_where_nothing_is_recorded_nothing_is_asked(line: Line, started: Started
     assert started == []
 
 
-# --- a refresh --------------------------------------------------------------------------------------------------
-
-
 def test_a_refresh_records_and_says_nothing(call: Call, line: Line, sandbox: Sandbox, ledger: Path) -> None:
     """And the next line shows it."""
     env = connected(sandbox)
@@ -310,8 +297,7 @@ def test_a_refresh_of_what_can_be_spent_reads_both(call: Call, line: Line, sandb
     env = connected(sandbox)
     assert line("--scope", "spendable", env=env) == DASH
     call("statusline", "--refresh", "--scope", "spendable", env=env)
-    assert line("--scope", "spendable", env=env) == "10.5"
-    assert line("--scope", "account", env=env) == "100.0"
+    assert [line("--scope", scope, env=env) for scope in ("spendable", "account")] == ["10.5", "100.0"]
 
 
 def test_a_refresh_that_changes_nothing_confirms_what_is_there(
@@ -328,7 +314,7 @@ def test_a_refresh_that_changes_nothing_confirms_what_is_there(
 
 
 @pytest.mark.parametrize(
-    ("asked", "least"), [({}, 60), ({"Retry_After": "300"}, 300), ({"Retry_After": "99999999999999"}, 86_400)]
+    ("asked", "least"), [({"Retry_After": "300"}, 300), ({"Retry_After": "99999999999999"}, 86_400)]
 )
 def test_the_gateway_says_when_to_ask_again(
     call: Call, ledger: Path, asked: dict[str, str], least: float, started: Started
@@ -383,13 +369,7 @@ def test_an_answer_that_was_not_recorded_confirms_nothing(
     assert state_of(ledger, sandbox.url.removeprefix("http://")).reason == "not recorded"
 
 
-# --- whatever goes wrong ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[", "nonsense = 1\n", 'min = "x"\n', "[profiles.a]\nbackground_keys = 1\n", 'default_profile = "gone"\n', "\0"],
-)
+@pytest.mark.parametrize("text", ["[", 'min = "x"\n', 'default_profile = "gone"\n', "\0"])
 def test_a_broken_config_file_breaks_no_bar(line: Line, write_config: Write, started: Started, text: str) -> None:
     """A dash: with what key, and whom to ask, is not known."""
     write_config(text)
@@ -398,53 +378,33 @@ def test_a_broken_config_file_breaks_no_bar(line: Line, write_config: Write, sta
 
 
 @pytest.mark.parametrize("env", [
-    {"APIMART_BASE_URL": "ftp://x"}, {"APIMART_PROFILE": "gone"}, {"APIMART_TIMEOUT": ""}, {"APIMART_RECORD": "maybe"},
-    {"APIMART_HISTORY": ""}, {"APIMART_CONFIG": "/nonexistent"}, {"HOME": "/dev/null/home"},
+    {"APIMART_BASE_URL": "ftp://x"}, {"APIMART_PROFILE": "gone"}, {"APIMART_RECORD": "maybe"}, {"APIMART_HISTORY": ""},
+    {"APIMART_CONFIG": "/nonexistent"}, {"HOME": "/dev/null/home"},
 ])  # fmt: skip
 def test_a_broken_environment_breaks_no_bar(line: Line, env: dict[str, str]) -> None:
-    """Whatever a variable says."""
+    """Whatever a variable says, or which profile is not there."""
     assert line(env=env) == DASH
+    assert line("-p", "gone", "--format", "{profile} {remain}", env=env) == f"gone {DASH}"
 
 
-def test_a_profile_that_is_not_there_breaks_no_bar(line: Line) -> None:
-    """The file may be on its way."""
-    assert line("-p", "gone", "--format", "{profile} {remain}") == f"gone {DASH}"
+NEWER = f"PRAGMA user_version = {len(MIGRATIONS) + 1}"
+WITHOUT_TABLES = "DROP TABLE samples; DROP TABLE state"
 
 
-def _newer(path: Path) -> None:
-    write(path)
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+def after(statements: str) -> Callable[[Path], object]:
+    """Return what makes a ledger and runs these statements in it."""
 
+    def spoil(path: Path) -> None:
+        write(path)
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(statements)
 
-def _not_ours(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE samples (x)")
-
-
-def _cut(path: Path) -> None:
-    write(path)
-    os.truncate(path, 5000)
-
-
-def _nonsense(path: Path) -> None:
-    write(path)
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("UPDATE samples SET remain = 'sNaN', used = 'Infinity'")
-        database.commit()
-
-
-def _without_tables(path: Path) -> None:
-    write(path)
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("DROP TABLE samples")
-        database.execute("DROP TABLE state")
+    return spoil
 
 
 @pytest.mark.parametrize("spoil", [
-    _newer, _not_ours, _cut, _without_tables, Path.mkdir, os.mkfifo,
-    lambda path: path.write_bytes(b"SQLite format 3\0" + os.urandom(5000)),
-    lambda path: path.symlink_to(path), Path.touch,
+    after(NEWER), after(WITHOUT_TABLES), Path.mkdir, os.mkfifo,
+    lambda path: path.write_bytes(b"SQLite format 3\0" + os.urandom(5000)), lambda path: path.symlink_to(path),
 ])  # fmt: skip
 def test_a_broken_ledger_breaks_no_bar(line: Line, tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     """A dash, whatever there is in its place."""
@@ -456,8 +416,7 @@ def test_a_broken_ledger_breaks_no_bar(line: Line, tmp_path: Path, spoil: Callab
 @pytest.mark.parametrize("preset", ["plain", "waybar", "json"])
 def test_nonsense_in_the_ledger_breaks_no_bar(line: Line, ledger: Path, preset: str) -> None:
     """A line, of whatever it says."""
-    ledger.parent.mkdir(parents=True)
-    _nonsense(ledger)
+    after("UPDATE samples SET remain = 'sNaN', used = 'Infinity'")(ledger)
     assert line("--preset", preset)
 
 
@@ -474,22 +433,17 @@ def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started
 
 def test_a_process_that_cannot_be_started_breaks_no_bar(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may be out of processes."""
-
-    def refuse(_: object, **_options: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("apimart_cli.processes.hook.start_detached", refuse)
+    refused = Mock(side_effect=BlockingIOError(11, "Resource temporarily unavailable"))
+    monkeypatch.setattr("apimart_cli.processes.hook.start_detached", refused)
     assert line() == DASH
+    assert refused.called
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--max-age", "3"], "--max-age: '3' has no unit"),
-    (["--max-age", "-1d"], "--max-age: '-1d' has a sign; a duration has none"),
-    (["--max-age", ""], "--max-age: '' is empty; a duration is needed"),
     (["--format", "{left}"], "--format: there is no field {left}"),
     (["--base-url", "http://example.com"], "--base-url: the base URL would send the key unencrypted to example.com"),
-    (["--preset", "i3"], "Invalid value for '--preset'"), (["--scope", "all"], "Invalid value for '--scope'"),
-    (["--api-key", "x"], "No such option: --api-key"), (["work"], "Got unexpected extra argument"),
+    (["--preset", "i3"], "Invalid value for '--preset'"), (["--api-key", "x"], "No such option: --api-key"),
 ])  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(call: Call, arguments: list[str], message: str) -> None:
     """The one thing that is told, as its author is at the keyboard."""
