@@ -289,10 +289,7 @@ def _to(place: str, status: str = "302 Found") -> bytes:
 GROUPS["redirect", BAD] |= {
     "307 to another host": _to("@OTHER@/v1/balance", "307 Temporary Redirect"),
     "to itself, good the second time": [_to("@SELF@/v1/balance"), http()],
-    "with a body of 300 MB": (
-        http(b"", "Location: @OTHER@/", status="302 Found", length=False),
-        MEGABYTES_300,
-    ),
+    "with a body of 300 MB": (http(b"", "Location: @OTHER@/", status="302 Found", length=False), MEGABYTES_300),
     "302 to another host": _to("@OTHER@/v1/balance"),
     "301 to another host": _to("@OTHER@/v1/balance", "301 Moved Permanently"),
     "303 to another host": _to("@OTHER@/v1/balance", "303 See Other"),
@@ -379,19 +376,7 @@ GROUPS["chunks", BAD] |= {
     "trailers for ever": (chunked(GOOD, end=b"0\r\n"), trailers),
     **{
         f"a size of {size!r}": chunked(end=size.encode() + b"\r\n" + GOOD.encode() + b"\r\n0\r\n\r\n")
-        for size in (
-            "+0x51",
-            "0x51",
-            "+51",
-            "5_1",
-            " 51",
-            "51 ",
-            "\t51",
-            "000000051",
-            "51\r",
-            "51;a\r",
-            "\u0665\u0661",
-        )
+        for size in ("+0x51", "0x51", "+51", "5_1", " 51", "51 ", "\t51", "000000051", "51\r", "51;a\r", "\u0665\u0661")
     },
     "a line end missing after a chunk": chunked(end=b"51\r\n" + GOOD.encode() + b"0\r\n\r\n"),
     "another line end after a chunk": chunked(end=b"51\r\n" + GOOD.encode() + b"\n\n0\r\n\r\n"),
