@@ -16,25 +16,25 @@ reading was. Nothing is left afterwards.
 """
 
 import argparse
+import gzip
 import os
 import re
 import resource
 import statistics
 import subprocess
-import sys
-import sysconfig
 import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import speed
 
-HERE = Path(__file__).parent
 START_SECONDS = 300
 
 
@@ -49,29 +49,9 @@ class Usage(NamedTuple):
 
 
 @contextmanager
-def gateway(folder: Path, latency: float) -> Iterator[tuple[str, psutil.Process]]:
-    """Run a gateway; give its URL."""
-    with subprocess.Popen(
-        [sys.executable, str(HERE / "fast_gateway.py"), str(folder), str(latency)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip(), psutil.Process(process.pid)
-        finally:
-            process.terminate()
-
-
-@contextmanager
-def exporter(folder: Path, options: Sequence[str], ca: Path) -> Iterator[tuple[str, psutil.Process]]:
+def exporter(options: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
     """Run an exporter; give its URL."""
-    command = [f"{sysconfig.get_path('scripts')}/apimart", "exporter", "--listen", "127.0.0.1:0", *options]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "APIMART_CONFIG": str(folder / "config.toml"),
-        "APIMART_HISTORY": str(folder / "history.db"),
-        "REQUESTS_CA_BUNDLE": str(ca),
-    }
+    command = [speed.installed(), "exporter", "--listen", "127.0.0.1:0", *options]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -108,21 +88,14 @@ def usage(process: psutil.Process) -> Usage:
 
 def oldest(url: str) -> tuple[float, int, int]:
     """Return the age of the oldest reading, how many there are, and how many of them succeeded."""
-    import gzip
-
     page = gzip.decompress(get(f"{url}/metrics")).decode()
     stamps = [float(value) for value in re.findall(r"(?m)^apimart_reading_timestamp_seconds\{.*\} (\S+)$", page)]
     successes = [float(value) for value in re.findall(r"(?m)^apimart_reading_success\{.*\} (\S+)$", page)]
     return time.time() - min(stamps, default=time.time()), len(successes), int(sum(successes))
 
 
-def percentile(values: Sequence[float], part: float) -> float:
-    """Return the value that so many of 100 do not exceed."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * part / 100))]
-
-
-def write_config(folder: Path, url: str, dead: str | None, keys: int) -> None:
-    """Write a config file with so many profiles."""
+def write_config(folder: Path, url: str, dead: str | None, keys: int) -> str:
+    """Write a config file with so many profiles, and return its path."""
     lines = [f'base_url = "{url}"', 'unit = "USD"', "min = 5"]
     for number in range(keys):
         lines += [f"[profiles.team-{number:05d}]", f'api_key = "sk-{number:020d}"']
@@ -131,23 +104,22 @@ def write_config(folder: Path, url: str, dead: str | None, keys: int) -> None:
     path = folder / "config.toml"
     path.write_text("\n".join(lines) + "\n")
     path.chmod(0o600)
+    return str(path)
 
 
-def burst(url: str, count: int) -> list[float]:
-    """Return how many seconds each of so many scrapes at once took."""
-    seconds: list[float] = []
+def scrape(url: str) -> float:
+    """Return how many seconds a scrape took."""
+    began = time.monotonic()
+    get(f"{url}/metrics")
+    return time.monotonic() - began
 
-    def scrape() -> None:
-        began = time.monotonic()
-        get(f"{url}/metrics")
-        seconds.append(time.monotonic() - began)
 
-    threads = [threading.Thread(target=scrape) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return seconds
+def told(name: str, seconds: Sequence[float]) -> str:
+    """Return how long scrapes took, in words."""
+    milliseconds = sorted(1000 * each for each in seconds)
+    most = milliseconds[min(len(milliseconds) - 1, len(milliseconds) * 99 // 100)]
+    median = statistics.median(milliseconds)
+    return f"{name}: median {median:.0f} ms, 99th percentile {most:.0f} ms, slowest {milliseconds[-1]:.0f} ms"
 
 
 def measure(url: str, process: psutil.Process, options: argparse.Namespace) -> None:
@@ -161,8 +133,7 @@ def measure(url: str, process: psutil.Process, options: argparse.Namespace) -> N
     seconds = options.seconds or 2 * options.interval
     while time.monotonic() - before.at < seconds:
         start = time.monotonic()
-        get(f"{url}/metrics")
-        scrapes.append(time.monotonic() - start)
+        scrapes.append(scrape(url))
         # After one interval: whoever was asked first in a hurry is in the rhythm by then.
         if time.monotonic() - before.at > min(options.interval + 10, seconds / 2):
             ages.append(oldest(url)[0])
@@ -176,15 +147,10 @@ def measure(url: str, process: psutil.Process, options: argparse.Namespace) -> N
     share = (after.cpu - before.cpu) / elapsed
     print(f"processor: {100 * share:.0f} % of one core, {1000 * share * options.interval / count:.1f} ms a question")
     print(f"memory: {peak / 2**20:.0f} MiB at most; descriptors: {after.descriptors}; threads: {after.threads}")
-    print(
-        f"scrapes: {len(scrapes)}, median {1000 * statistics.median(scrapes):.0f} ms, "
-        f"99th percentile {1000 * percentile(scrapes, 99):.0f} ms, slowest {1000 * max(scrapes):.0f} ms"
-    )
-    at_once = [second for _ in range(5) for second in burst(url, options.burst)]
-    print(
-        f"{options.burst} scrapes at once, five times: median {1000 * statistics.median(at_once):.0f} ms, "
-        f"99th percentile {1000 * percentile(at_once, 99):.0f} ms, slowest {1000 * max(at_once):.0f} ms"
-    )
+    print(told(f"{len(scrapes)} scrapes", scrapes))
+    with ThreadPoolExecutor(options.burst) as pool:
+        at_once = [seconds for _ in range(5) for seconds in pool.map(scrape, [url] * options.burst)]
+    print(told(f"{options.burst} scrapes at once, five times", at_once))
     print(f"memory after that: {usage(process).rss / 2**20:.0f} MiB")
 
 
@@ -205,14 +171,19 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; {options}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with gateway(folder, options.latency) as (url, served), gateway(folder, 3600) as (silent, _):
-            write_config(folder, url, silent if options.half_dead else None, options.keys)
+        with speed.tls_server(folder, options.latency) as url, speed.tls_server(folder, 3600) as silent:
             ca = folder / "authorities.pem"
             ca.write_bytes(b"".join(path.read_bytes() for path in folder.glob("ca-*.pem")))
+            environment = {
+                **speed.environment(folder, url),
+                "APIMART_CONFIG": write_config(folder, url, silent if options.half_dead else None, options.keys),
+                "APIMART_HISTORY": str(folder / "history.db"),
+                "REQUESTS_CA_BUNDLE": str(ca),
+            }
+            del environment["APIMART_API_KEY"], environment["APIMART_BASE_URL"]
             ask = ["--interval", f"{options.interval:g}s", "--concurrency", str(options.concurrency)]
-            with exporter(folder, ask, ca) as (page, process):
+            with exporter(ask, environment) as (page, process):
                 measure(page, process, options)
-            print(f"the gateway itself used {sum(served.cpu_times()[:2]):.0f} s of processor time")
     print(f"load {os.getloadavg()[0]:.1f} after")
 
 

@@ -2,7 +2,8 @@
 
     fast_gateway.py FOLDER SECONDS
 
-One process serves all connections side by side. In FOLDER it writes `ca-PORT.pem`, its authority.
+One process serves all connections side by side. In FOLDER it writes `ca-PORT.pem`: the usual authorities and its own,
+so that clients have as much to read as they usually have.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import certifi
 import trustme
 
 BODY = b'{"success":true,"remain_balance":10.5,"used_balance":2.3,"unlimited_quota":false}'
@@ -36,7 +38,8 @@ async def main(folder: str, latency: str) -> None:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server = await asyncio.start_server(partial(answer, float(latency)), "127.0.0.1", 0, ssl=context, backlog=1024)
     port = server.sockets[0].getsockname()[1]
-    authority.cert_pem.write_to_path(str(Path(folder, f"ca-{port}.pem")))
+    trusted = Path(certifi.where()).read_bytes() + authority.cert_pem.bytes()
+    Path(folder, f"ca-{port}.pem").write_bytes(trusted)
     print(f"https://127.0.0.1:{port}", flush=True)
     await server.serve_forever()
 

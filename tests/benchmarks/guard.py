@@ -9,21 +9,19 @@ compared with the formula of docs/run.md. A minute in all.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
-import sysconfig
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from apimart_cli.sandbox.scenario import Funds, Scenario
-from apimart_cli.sandbox.server import API_KEY, Sandbox
+import speed
 
-COMMAND = Path(sysconfig.get_path("scripts")) / "apimart"
+from apimart_cli.sandbox.scenario import Funds, Scenario
+from apimart_cli.sandbox.server import Sandbox
+
+COMMAND = speed.installed()
 
 MOST_OVERHEAD = 1.25
 """How many times the time of two `check`s `run -- true` may take."""
@@ -59,23 +57,22 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as home:
-        is_cheap = measure_overhead(runs, home)
-        is_kept = measure_overshoot(home)
+        is_cheap = measure_overhead(runs, Path(home))
+        is_kept = measure_overshoot(Path(home))
     raise SystemExit(0 if is_cheap and is_kept else 1)
 
 
-def measure_overhead(runs: int, home: str) -> bool:
+def measure_overhead(runs: int, home: Path) -> bool:
     """Print what `run -- true` takes; tell whether that is about two `check`s."""
     with Sandbox(Scenario()).serving() as sandbox:
         environment = environment_of(sandbox, home)
-        guarded = [COMMAND, "run", "--min", "1", "--scope", "key", "--no-settle", "--", "true"]
-        check = [COMMAND, "check", "--min", "1", "--quiet"]
-        commands: Mapping[str, Sequence[str | Path]] = {"true": ["true"], "check": check, "run -- true": guarded}
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(runs):
-            for name, command in commands.items():
-                times[name].append(timed(command, environment))
-    medians = {name: statistics.median(found) for name, found in times.items()}
+        commands = {
+            "true": ["true"],
+            "check": [COMMAND, "check", "--min", "1", "--quiet"],
+            "run -- true": [COMMAND, "run", "--min", "1", "--scope", "key", "--no-settle", "--", "true"],
+        }
+        timings = speed.measure({name: speed.Command(each, environment) for name, each in commands.items()}, runs)
+    medians = {name: statistics.median(each.wall for each in found) for name, found in timings.items()}
     for name, median in medians.items():
         print(f"{name:12} {1000 * median:6.0f} ms")
     ratio = medians["run -- true"] / (2 * medians["check"] + medians["true"])
@@ -83,7 +80,7 @@ def measure_overhead(runs: int, home: str) -> bool:
     return ratio <= MOST_OVERHEAD
 
 
-def measure_overshoot(home: str) -> bool:
+def measure_overshoot(home: Path) -> bool:
     """Print what each case overshoots its budget by; tell whether that is within the formula."""
     print("| rate | budget | interval | lag | grace | stopped after | overshoot | at most |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -92,10 +89,10 @@ def measure_overshoot(home: str) -> bool:
     return all(kept)
 
 
-def report(case: Case, home: str) -> bool:
+def report(case: Case, home: Path) -> bool:
     """Print one line of the table, and tell whether the formula holds."""
     scenario = Scenario(key=Funds(Decimal(1000), Decimal(0)), burn=Decimal(case.rate), lag=case.lag)
-    path = Path(home) / "report.json"
+    path = home / "report.json"
     options = ["--max-spend", case.budget, "--no-settle", "--report", str(path)]
     if case.interval is not None:
         options += ["--interval", case.interval]
@@ -115,25 +112,15 @@ def report(case: Case, home: str) -> bool:
     # The time of an answer and of the process's end is not in the formula.
     interval = float(case.interval) if case.interval is not None else 2.0
     most = float(case.rate) * (interval + case.lag + case.grace + 0.3)
-    cells = (
-        case.rate, case.budget, f"{case.interval} s" if case.interval else "2 to 30 s", f"{case.lag:g} s",
-        f"{case.grace:g} s", f"{seconds:.1f} s", f"{overshoot:.2f}", f"{most:.2f}",
-    )  # fmt: skip
-    print(f"| {' | '.join(cells)} |", flush=True)
+    between = f"{case.interval} s" if case.interval else "2 to 30 s"
+    print(f"| {case.rate} | {case.budget} | {between} | {case.lag:g} s | {case.grace:g} s ", end="")
+    print(f"| {seconds:.1f} s | {overshoot:.2f} | {most:.2f} |", flush=True)
     return overshoot <= most
 
 
-def environment_of(sandbox: Sandbox, home: str) -> dict[str, str]:
-    """Return what points a command at the sandbox, and away from the settings of whoever measures."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("APIMART_")}
-    return {**kept, "HOME": home, "APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY": API_KEY, "APIMART_RECORD": "0"}
-
-
-def timed(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
-    """Return the seconds that a command takes."""
-    begun = time.perf_counter()
-    subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
-    return time.perf_counter() - begun
+def environment_of(sandbox: Sandbox, home: Path) -> dict[str, str]:
+    """Return what points a command at the sandbox, without a ledger."""
+    return {**speed.environment(home, sandbox.url), "APIMART_RECORD": "0"}
 
 
 if __name__ == "__main__":

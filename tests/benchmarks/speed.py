@@ -24,7 +24,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -195,16 +195,7 @@ def report(timings: Mapping[str, Sequence[Timing]], runs: int, margin: float) ->
     walls = {name: statistics.median(timing.wall for timing in all_runs) for name, all_runs in timings.items()}
     table = Table(box=box.MARKDOWN)
     has_previous = any(name.startswith("previous ") for name in walls)
-    for heading in (
-        "case",
-        *(["ms before"] if has_previous else []),
-        "ms",
-        "against",
-        "ms",
-        "ratio",
-        "at most",
-        "held",
-    ):
+    for heading in ("case", *["ms before"] * has_previous, "ms", "against", "ms", "ratio", "at most", "held"):
         table.add_column(heading, justify="left" if heading in {"case", "against", "held"} else "right", no_wrap=True)
     broken = 0
     for row in ROWS:
@@ -265,9 +256,6 @@ def draw(medians: Mapping[int, float]) -> str:
     )
 
 
-# --- what it runs against ---------------------------------------------------------------------------------------
-
-
 def installed() -> str:
     """Return the path of the installed command."""
     found = shutil.which("apimart", path=sysconfig.get_path("scripts"))
@@ -290,50 +278,37 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 def remembering(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with a ledger of its own, in which there is a month of readings, one each half hour."""
     path = folder / "month.db"
-    host = environment["APIMART_BASE_URL"].partition("://")[2]
-    series = Series("0123456789ab", host, Scope.KEY)
-    funds = Funds(Decimal("10.5"), Decimal("20"))
+    series = Series("0123456789ab", environment["APIMART_BASE_URL"].partition("://")[2], Scope.KEY)
+    readings = past(datetime.now(UTC), Funds(Decimal("10.5"), Decimal("20")), 30)
     with opened(path, seconds=None) as ledger:
-        record(
-            ledger,
-            (
-                Entry(series, each.at, "default", each.remain, each.used, "USD", "check")
-                for each in past(datetime.now(UTC), funds, 30)
-            ),
-        )
+        record(ledger, (Entry(series, each.at, "default", each.remain, each.used, "USD", "check") for each in readings))
     return {**environment, "APIMART_HISTORY": str(path)}
 
 
 @contextmanager
-def sandbox(latency: float = 0) -> Iterator[str]:
-    """Serve a sandbox in a process of its own, and give its URL."""
-    with subprocess.Popen(
-        [installed(), "sandbox", "--latency", str(latency), "--burn", "0.001"], stdout=subprocess.PIPE, text=True
-    ) as process:
+def served(*arguments: str) -> Iterator[str]:
+    """Run a server in a process of its own, and give its URL, with which its first line ends."""
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None, "it was asked for"
-        url = process.stdout.readline().strip().partition("=")[2]
-        process.stdout.readline()
         try:
-            yield url
+            yield process.stdout.readline().strip().rpartition("=")[2]
         finally:
             process.terminate()
+
+
+def sandbox(latency: float = 0) -> AbstractContextManager[str]:
+    """Serve a sandbox."""
+    return served(installed(), "sandbox", "--latency", str(latency), "--burn", "0.001")
+
+
+def tls_server(folder: Path, latency: float = 0) -> AbstractContextManager[str]:
+    """Serve one answer over TLS, its authority in ca-PORT.pem."""
+    return served(sys.executable, str(HERE / "fast_gateway.py"), str(folder), str(latency))
 
 
 def tls_environment(folder: Path, url: str) -> dict[str, str]:
     """Return an environment in which the server over TLS at `url` is trusted."""
     return {**environment(folder, url), "REQUESTS_CA_BUNDLE": str(folder / f"ca-{url.rpartition(':')[2]}.pem")}
-
-
-@contextmanager
-def tls_server(folder: Path, latency: float = 0) -> Iterator[str]:
-    """Serve one answer over TLS in a process of its own, its authority in ca-PORT.pem, and give its URL."""
-    arguments = [sys.executable, str(HERE / "tls_server.py"), str(folder), str(latency)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "it was asked for"
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
 
 
 def write_profiles(folder: Path, count: int) -> Path:
