@@ -301,6 +301,7 @@ def test_a_proxy_that_is_excepted_dead_or_malformed_is_told(doctor: Doctor, gate
     assert (excepted.code, excepted.of("proxy")) == (0, ["ok none for this host, by NO_PROXY"])
     assert dead.code == 5
     assert dead.of("connection") == [f"wrong no connection through the proxy 127.0.0.1:{port}: connection refused"]
+    assert not any("apimart doctor" in hint for hint in dead.hints("connection"))
     malformed = doctor(**to(gateway, HTTPS_PROXY=f"http://user:{SECRET}#x@proxy.example:3128"))
     assert malformed.code == 2
     [told] = malformed.of("proxy")

@@ -298,7 +298,7 @@ def test_the_question_names_everything(gateway: Mocker) -> None:
 def test_by_default_it_is_a_month_of_this_machine(gateway: Mocker, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 days with today, by model, for the key, in the zone of the machine."""
     monkeypatch.setenv("TZ", "Australia/Lord_Howe")
-    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item()))
+    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item(date=None)))
     told = usage()
     [request] = gateway.request_history
     asked = fields_of(request)
@@ -309,7 +309,7 @@ def test_by_default_it_is_a_month_of_this_machine(gateway: Mocker, monkeypatch: 
 
 def test_a_year_is_asked_in_pieces_and_put_together(gateway: Mocker) -> None:
     """Each question is no longer than the gateway allows, and the totals add up; one that fails fails all."""
-    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item()))
+    gateway.get(f"{GATEWAY}/prefix/v1/usage", text=body(item(date=None)))
     since = datetime.now(UTC) - timedelta(days=120)
     told = usage(since=since, tz="UTC")
     asked = sorted((int(each["start"]), int(each["end"])) for each in map(fields_of, gateway.request_history))
@@ -317,7 +317,9 @@ def test_a_year_is_asked_in_pieces_and_put_together(gateway: Mocker) -> None:
     assert all(end - start <= 31 * 86_400 for start, end in asked)
     assert [end for _, end in asked[:-1]] == [start for start, _ in asked[1:]]
     assert (told.total.spent, [row.spent for row in told.rows]) == (4, [4])
-    gateway.get(f"{GATEWAY}/prefix/v1/usage", [{"text": body(item())}, {"text": "{"}, {"text": body(item())}])
+    gateway.get(
+        f"{GATEWAY}/prefix/v1/usage", [{"text": body(item(date=None))}, {"text": "{"}, {"text": body(item(date=None))}]
+    )
     with pytest.raises(BadResponseError):
         usage(since=since, tz="UTC")
 
@@ -326,7 +328,7 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
     """503 is retried inside the deadline, as for the balance; 404 is not."""
     address = f"{GATEWAY}/prefix/v1/usage"
     text, status = recorded("usage-unavailable")
-    gateway.get(address, [{"text": text, "status_code": status}, {"text": body(item())}])
+    gateway.get(address, [{"text": text, "status_code": status}, {"text": body(item(date=None))}])
     assert usage().total.spent == 1
     gateway.reset_mock()
     gateway.get(address, status_code=404)
@@ -365,9 +367,9 @@ def test_a_question_without_sense_is_not_asked(gateway: Mocker, options: dict[st
 def test_a_large_month_is_read(gateway: Mocker) -> None:
     """Answers of the books may be far larger than a balance, and have a limit, too."""
     address = f"{GATEWAY}/prefix/v1/usage"
-    many = [item(f'"model-{number:04}"', "0.01", filler=f'"{"x" * 300}"') for number in range(900)]
+    many = [item(f'"model-{number:04}"', "0.01", date=None, filler=f'"{"x" * 300}"') for number in range(900)]
     gateway.get(address, text=body(*many, total="9"))
     assert len(usage().rows) == 900
-    gateway.get(address, text=body(item(filler=f'"{"x" * 5_000_000}"')))
+    gateway.get(address, text=body(item(date=None, filler=f'"{"x" * 5_000_000}"')))
     with pytest.raises(BadResponseError, match="larger than 4096 KiB"):
         usage()

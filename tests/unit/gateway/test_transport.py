@@ -266,7 +266,9 @@ def test_a_host_that_cannot_be_reached_can_be_tried_again(play: Play) -> None:
         error = fault(url)
         assert type(error) is UnavailableError
         assert error.message == f"could not reach {told}"
-        assert error.hint == "check the network, the proxy settings and the base URL (`apimart config show`)"
+        assert (
+            error.hint == "check the network, the proxy settings and the base URL; apimart doctor looks at each of them"
+        )
         assert error.retryable
 
 
