@@ -8,7 +8,7 @@ import pytest
 from apimart_cli.errors import ApimartError, AuthError
 from apimart_cli.readings.telling import write_failures
 from support.readings import failed, reading
-from support.running import KEY, Run
+from support.running import KEY, Call
 
 LOST = AuthError("lost", "look for it")
 GONE = AuthError("gone", "look for it")
@@ -40,20 +40,20 @@ def test_the_same_failures_are_told_once(
     assert capsys.readouterr().err.splitlines() == told
 
 
-def test_many_keys_of_one_unreachable_gateway_are_one_message(run: Run, tmp_path: Path) -> None:
+def test_many_keys_of_one_unreachable_gateway_are_one_message(call: Call, tmp_path: Path) -> None:
     """And one hint, for `balance` and `check`; the table has a row and JSON an object for each."""
     config = tmp_path / "many.toml"
     names = [f"p{number}" for number in range(1, 41)]
     config.write_text("".join(f'[profiles.{name}]\napi_key = "{KEY}{name}"\n' for name in names))
     config.chmod(0o600)
-    env = {"APIMART_CONFIG": str(config), "APIMART_BASE_URL": "http://127.0.0.1:9", "APIMART_TIMEOUT": "0.5"}
+    env = {"APIMART_CONFIG": str(config), "APIMART_BASE_URL": "http://127.0.0.1:9", "APIMART_TIMEOUT": "20"}
     for arguments, scope in ((["balance"], "key"), (["check", "--min", "5"], "spendable")):
-        ended = run(*arguments, "--all-profiles", env=env)
+        ended = call(*arguments, "--all-profiles", env=env)
         error, hint = ended.stderr.splitlines()
-        assert ended.returncode == 5
+        assert ended.code == 5
         assert error.startswith(f"apimart: error: p1/{scope}, p2/{scope} and 38 more: could not reach 127.0.0.1:9: ")
         assert hint.startswith("hint: check the network")
         assert len(ended.stdout.splitlines()) == (42 if arguments == ["balance"] else 0)
-    documents = run("balance", "--all-profiles", "--json", env=env).stdout.splitlines()
+    documents = call("balance", "--all-profiles", "--json", env=env).stdout.splitlines()
     assert [json.loads(line)["profile"] for line in documents] == names
     assert all("error" in json.loads(line) for line in documents)

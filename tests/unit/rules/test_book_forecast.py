@@ -78,15 +78,16 @@ def test_it_ends_at_the_floor() -> None:
 
 
 def test_ten_credits_are_a_dollar() -> None:
-    """Where they are sent, of both amounts, and not of nothing: ten times that is nothing in every unit."""
+    """Where they are sent, of both amounts; of nothing they show nothing, as ten times that is nothing in every unit."""
     for remain, remain_credits, used, used_credits, are in (
         ("10.5", "105.0", "2.3", None, True),
         (None, None, "2.3", "23", True),
         ("0.1", "1.0000000001", "0", "0", True),
-        ("10.5", None, "2.3", None, False),
+        ("10.5", None, "2.3", None, None),
         ("10.5", "105", "2.3", "2.3", False),
         ("5000000", "105", "0", "0", False),
-        ("0", "0", "0", "0", False),
+        ("0", "0", "0", "0", None),
+        ("0", "0", "0", "5", False),
     ):
         amounts = [None if text is None else Decimal(text) for text in (remain, remain_credits, used_credits)]
         balance = Balance(Scope.KEY, amounts[0], Decimal(used), remain is None, START, amounts[1], amounts[2])
