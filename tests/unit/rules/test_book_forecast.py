@@ -78,7 +78,7 @@ def test_it_ends_at_the_floor() -> None:
 
 
 def test_ten_credits_are_a_dollar() -> None:
-    """Where they are sent, of both amounts; of nothing they show nothing, as ten times that is nothing in every unit."""
+    """Of both amounts, where they are sent. Nothing shows nothing: ten times that is nothing in every unit."""
     for remain, remain_credits, used, used_credits, are in (
         ("10.5", "105.0", "2.3", None, True),
         (None, None, "2.3", "23", True),
