@@ -17,7 +17,7 @@ from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.records import SettingRow
 from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
-from apimart_cli.words import Scope, ScopeChoice
+from apimart_cli.words import Scope
 from support.running import KEY, Write
 
 OTHER_KEY = "sk-other-Hx4Jd8Rw2Ty6Ub"
@@ -40,15 +40,6 @@ def resolve(options: Options, environ: Mapping[str, str] | None = None) -> Setti
     """Resolve what asks for a single profile."""
     (settings,) = resolve_all(options, environ)
     return settings
-
-
-@pytest.mark.parametrize("profile", ["work", "bare"])
-def test_a_command_may_have_another_scope_by_default(write_config: Write, profile: str) -> None:
-    """It is called the default, and any choice comes before it."""
-    write_config("[profiles.work]\n[profiles.bare]\nscope = 'account'\n")
-    [settings] = resolve_all(Options(profiles=(profile,)), default_scope=ScopeChoice.SPENDABLE)
-    assert settings.is_scope_chosen is (profile == "bare")
-    assert settings.scope.value is (ScopeChoice.ACCOUNT if profile == "bare" else ScopeChoice.SPENDABLE)
 
 
 @pytest.mark.parametrize("timeout", ["10.123456", "0.000001", "100"])

@@ -1,15 +1,16 @@
-"""Reading the ledger while answers travel."""
+"""Reading the ledger while answers travel, and recording beside them: in little time, with errors of the ledger."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from apimart_cli.ledger import file
-from apimart_cli.ledger.place import LedgerError, NoLedgerError, Ours, check_file
+from apimart_cli.ledger import file, queries, store
+from apimart_cli.ledger.place import LedgerError, NoLedgerError, Ours, check_file, make_file
 from apimart_cli.ledger.recall import EVERY, Recall, Sought
+from apimart_cli.ledger.schema import Entry
 from apimart_cli.ledger.store import remember
 from apimart_cli.rules.spending import Sample
 from support.ledger import NOW, WORK, entry
@@ -30,8 +31,18 @@ def _no_thread_stays() -> Iterator[None]:
             thread.join(10)
 
 
-def samples_of(*entries: object) -> list[Sample]:
-    return [Sample(each.at, each.remain, each.used) for each in entries]  # type: ignore[attr-defined]
+def hanging(opens: Callable[[Path], Ours], wakes_up: threading.Event) -> Callable[[Path], Ours]:
+    """Return what opens a file on a disk that hangs."""
+
+    def hang(path: Path) -> Ours:
+        wakes_up.wait(10)
+        return opens(path)
+
+    return hang
+
+
+def samples_of(*entries: Entry) -> list[Sample]:
+    return [Sample(each.at, each.remain, each.used) for each in entries]
 
 
 def test_the_samples_of_a_key_are_recalled(path: Path) -> None:
@@ -81,11 +92,7 @@ def test_a_disk_that_hangs_costs_as_long_as_is_allowed(path: Path, monkeypatch: 
     remember(path, [entry()], NOW)
     wakes_up = threading.Event()
 
-    def hang(path: Path) -> Ours:
-        wakes_up.wait(10)
-        return check_file(path)
-
-    monkeypatch.setattr(file, "check_file", hang)
+    monkeypatch.setattr(file, "check_file", hanging(check_file, wakes_up))
     recall = Recall(path, SOUGHT)
     watch = Stopwatch()
     with pytest.raises(LedgerError, match="was not read in time"):
@@ -110,3 +117,48 @@ def test_what_is_stopped_ends_in_the_middle_of_a_query(path: Path, monkeypatch: 
     recall.stop()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def recorded(path: Path) -> list[Entry]:
+    """All that is in the ledger."""
+    with file.opened(path, create=False) as connection:
+        return list(queries.entries(connection))
+
+
+def test_what_is_remembered_is_in_the_ledger(path: Path) -> None:
+    """In the order of its time."""
+    remember(path, [entry(ago=3 * DAY, used="1"), entry()], NOW)
+    assert recorded(path) == [entry(ago=3 * DAY, used="1"), entry()]
+
+
+def test_it_prunes_what_is_too_old(path: Path) -> None:
+    """Beside the answer, in what is left of the time."""
+    remember(path, [entry(ago=800 * DAY), entry()], NOW)
+    assert recorded(path) == [entry()]
+
+
+@pytest.mark.usefixtures("usual_patience")
+def test_a_disk_that_hangs_costs_a_quarter_of_a_second(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time limit of SQLite would end that."""
+    wakes_up = threading.Event()
+
+    monkeypatch.setattr(file, "make_file", hanging(make_file, wakes_up))
+    watch = Stopwatch()
+    with pytest.raises(LedgerError, match=r"did not answer within 0\.25 seconds"):
+        remember(path, [entry()], NOW)
+    watch.took().assert_within(2)
+    wakes_up.set()
+
+
+def test_a_bug_is_not_hidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread raises is raised."""
+    monkeypatch.setattr(store, "record", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        remember(path, [entry()], NOW)
+
+
+def test_text_that_is_no_text_is_an_error_of_the_ledger(path: Path) -> None:
+    """A profile name from bytes that are not UTF-8."""
+    with pytest.raises(LedgerError):
+        remember(path, [entry(profile="a\udc80b")], NOW)
+    assert recorded(path) == []
