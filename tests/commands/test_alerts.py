@@ -161,14 +161,6 @@ def test_each_scope_is_asked_by_itself(shop: Shop, scope: str, account: str, tol
     assert sorted(each["scope"] for each in shop.told) == told
 
 
-def test_http_402_counts_as_low(shop: Shop) -> None:
-    """What is left is not known; one alert for all thresholds."""
-    shop.key = refusal(402)
-    for _ in range(2):
-        assert shop.check("--min-runway", "3d").code == 3
-    assert [(each["event"], each["remain"], each["threshold_name"]) for each in shop.told] == [("low", None, "min")]
-
-
 def test_a_runway_has_an_alert_of_its_own(shop: Shop, home: Path) -> None:
     """10 a day are spent: the 4 that are left last for ten hours. The amount is one more question."""
     write_past(
@@ -462,14 +454,6 @@ def test_run_alerts_when_it_stops_its_command(shop: Shop, tmp_path: Path) -> Non
     lines = ended.stderr.splitlines()
     assert lines[0].startswith("apimart: error: the command was stopped: 4 left, at least 5 required")
     assert lines[-2].endswith("(--on-low) failed with exit code 9")
-
-
-def test_run_tells_that_it_has_recovered(shop: Shop) -> None:
-    """As any other command that asks."""
-    shop("run", "--min", "5", "--scope", "key", "--on-low", str(shop.hook), "--", "true")
-    shop.key = balance("9", "6")
-    ended = shop("run", "--min", "5", "--scope", "key", "--no-settle", "--on-recover", str(shop.hook), "--", "true")
-    assert (ended.code, shop.events) == (0, ["low", "recovered"])
 
 
 STOPPING = ("--interval", "0.1", "--kill-after", "1", "--no-settle")

@@ -157,32 +157,6 @@ def test_a_failed_profile_is_told_in_its_place_and_the_others_still_show(call: C
     assert values[:2] == ["good/key\t10", "unknown/key\terror"]
 
 
-BY_KEY = {
-    "sk-low": balance("1"), "sk-free": balance("-1", unlimited=True), "sk-401": refusal(401), "sk-402": refusal(402),
-    "sk-500": refusal(500),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("names", "shown", "checked"), [("401 500", 4, 4), ("401 402", 3, 3), ("500 low", 5, 3), ("401 free", 4, 7)]
-)
-def test_the_exit_code_tells_the_worst_by_contract(
-    call: Call, tmp_path: Path, names: str, shown: int, checked: int
-) -> None:
-    """Below first, then an unwelcome unlimited quota, then the first failure in the order asked, else 0."""
-    config = tmp_path / "codes.toml"
-    profiles = [f"p{place}{name}" for place, name in enumerate(names.split())]
-    config.write_text("".join(f"[profiles.{name}]\napi_key = 'sk-{name[2:]}'\n" for name in profiles))
-    config.chmod(0o600)
-    with gateway(lambda _path, key: BY_KEY[key]) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(config)}
-        assert call("balance", "--all-profiles", env=env).code == shown
-        check = call("check", "--all-profiles", "--min", "5", "--on-unlimited", "fail", "--json", env=env)
-    document = json.loads(check.stdout)
-    assert check.code == document["exit_code"] == checked
-    assert [reading["profile"] for reading in document["readings"]] == profiles
-
-
 def test_each_profile_has_its_own_thresholds(call: Call, three: Three) -> None:
     """Those of the file; the document tells each reading's, and none for all."""
     checked = call("check", "-p", "a", "-p", "b", env=three())
@@ -197,30 +171,9 @@ def test_each_profile_has_its_own_thresholds(call: Call, three: Three) -> None:
     assert document["stopped_by"] == ["b/spendable"]
 
 
-def test_a_threshold_of_the_command_line_is_for_all(call: Call, three: Three) -> None:
-    """It wins over each profile's own; the other kind of threshold stays."""
-    document = json.loads(call("check", "--all-profiles", "--min", "20.00", "--json", env=three()).stdout)
-    assert document["exit_code"] == 3
-    assert [(each["min"], each["max_used"], each["verdict"]) for each in document["readings"]] == [
-        (20.00, None, "below"), (20.00, 1, "pass"), (20.00, None, "pass"),
-    ]  # fmt: skip
-
-
 def test_one_profile_without_a_threshold_is_a_usage_error(call: Call, three: Three, server: Gateway) -> None:
     """The gate never passes a key that it does not judge; nobody is asked."""
     assert (call("check", "--all-profiles", env=three()).code, server.asked) == (2, [])
-
-
-def test_profiles_are_asked_side_by_side(call: Call, three: Three, server: Gateway) -> None:
-    """Three of them take the time of one: here, nobody is answered before all have asked."""
-    everybody = threading.Barrier(3, timeout=10)
-
-    def together(path: str, key: str) -> Reply:
-        everybody.wait()
-        return answer(path, key)
-
-    server.answer = together
-    assert call("balance", "--all-profiles", env=three()).code == 0
 
 
 def test_a_slow_profile_does_not_delay_the_line_of_a_quick_one_before_it(
@@ -247,22 +200,6 @@ def test_a_slow_profile_does_not_delay_the_line_of_a_quick_one_before_it(
         lines = process.stdout.readlines()
     assert line.startswith(b'{"schema":1,"profile":"a"')
     assert (len(lines), process.returncode) == (2, 0)
-
-
-def test_lines_keep_the_order_asked_whoever_answers_first(call: Call, three: Three, server: Gateway) -> None:
-    """A slow first profile holds its line, and those after it."""
-    asked = threading.Event()
-
-    def first_last(path: str, key: str) -> Reply:
-        if key == "sk-c":
-            assert asked.wait(10)
-        else:
-            asked.set()
-        return answer(path, key)
-
-    server.answer = first_last
-    shown = call("balance", "-p", "c", "-p", "a", "-p", "b", "-o", "value", env=three())
-    assert shown.stdout == "c/key\t30.0\na/key\t10\nb/key\t20\n"
 
 
 class Ended(NamedTuple):
