@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from apimart_cli.readings.book_forecasts import BookForecasts
 from apimart_cli.sandbox.scenario import Fault, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.past import write_past
@@ -270,7 +271,7 @@ def test_fifty_profiles_are_asked_side_by_side(
 ) -> None:
     """In about the time of one."""
     # A busy machine needs longer for fifty than a person waits for.
-    monkeypatch.setattr("apimart_cli.readings.book_forecasts.SHOWN_SECONDS", 30)
+    monkeypatch.setitem(BookForecasts.__init__.__kwdefaults__, "seconds", 30)
     with gateway(answering(lambda path: spent(path, delay=0.3), left(delay=0.3))) as server:
         write_config(
             f'base_url = "{server.url}"\n'
