@@ -380,12 +380,6 @@ def test_login_says_where_the_money_of_an_unlimited_key_is(
     assert f"{NOTE}\r\nhint: see the account: {hint}\r\n" in shown
 
 
-def test_a_limited_key_needs_no_such_note(call: Call) -> None:
-    """What it has left is shown."""
-    with gateway(answering(PLENTY, EMPTY)) as server:
-        assert "note" not in call("balance", env=env_of(server), columns=150).stdout
-
-
 def test_fifty_keys_and_their_accounts_are_asked_at_once(call: Call, write_config: Write) -> None:
     """A slow gateway costs its time once: none is answered before all have asked."""
     write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(50)))

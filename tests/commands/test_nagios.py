@@ -1,14 +1,12 @@
 """`nagios` in this process: what it asks, holds balances to, prints and ends with."""
 
-import json
-from decimal import Decimal
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
 from apimart_cli import __version__
-from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.past import write_past
 from support.running import KEY, Call, Called, Serve, Write, connected
@@ -72,14 +70,6 @@ def test_a_key_that_is_missing_is_a_balance_that_is_not_to_be_had(call: Call, en
     assert (ended.code, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
     assert ended.stdout.startswith("APIMART UNKNOWN - default/spendable unknown: ")
     assert call("nagios", "-c", "5:", "--unavailable", "critical", env={"APIMART_BASE_URL": NOBODY, **env}).code == 2
-
-
-def test_an_unlimited_quota_is_ok_where_a_least_amount_is_asked_for(call: Call, serve: Serve) -> None:
-    """It is more than any number; its value is left out of the data."""
-    env = connected(serve(key=Funds(None, Decimal(2))))
-    ended = call("nagios", "-w", "10:", "-c", "5:", "--scope", "key", env=env)
-    assert (ended.code, ended.stdout) == (0, "APIMART OK - default/key unlimited quota | 'default_key_used'=2;;;0\n")
-    assert call("nagios", "-c", "5", "--scope", "key", env=env).code == 2
 
 
 def profiles(sandbox: Sandbox, **lines: str) -> str:
@@ -253,21 +243,6 @@ def test_debug_tells_on_standard_error(call: Call, sandbox: Sandbox) -> None:
     ended = call("nagios", "-c", "5:", "--debug", env=connected(sandbox))
     assert (ended.code, ended.stdout.count("\n")) == (0, 1)
     assert ended.stderr.startswith("apimart: debug: ")
-
-
-@pytest.mark.parametrize("name", ["a|b", "it's", "a::b", "a\nb", "{}", "x" * 10_000, f"sk-{KEY[8:]}"])
-def test_a_profile_may_have_any_name(call: Call, sandbox: Sandbox, write_config: Write, name: str) -> None:
-    """The state is the same, the line is one line with one bar, and a key in place of a name stays hidden."""
-    quoted = json.dumps(name, ensure_ascii=False)
-    write_config(f'[profiles.{quoted}]\napi_key = "{KEY}"\nbase_url = "{sandbox.url}"\nmin = 20\n')
-    for options in ([], ["-v"]):
-        ended = call("nagios", "-p", name, *options)
-        assert (ended.code, ended.stderr, ended.stdout.count("|")) == (2, "", 1)
-        first, *more = ended.stdout.splitlines()
-        assert bool(more) == bool(options)
-        assert first.startswith("APIMART CRITICAL - ")
-        assert len(first.encode()) < 8000
-        assert KEY[8:] not in ended.stdout
 
 
 def test_other_commands_keep_their_codes(call: Call, sandbox: Sandbox) -> None:

@@ -289,23 +289,6 @@ def test_a_refresh_that_changes_nothing_confirms_what_is_there(
         assert connection.execute("SELECT count(*) FROM samples").fetchone() == (1,)
 
 
-@pytest.mark.parametrize(
-    ("asked", "least"), [({"Retry_After": "300"}, 300), ({"Retry_After": "99999999999999"}, 86_400)]
-)
-def test_the_gateway_says_when_to_ask_again(
-    call: Call, ledger: Path, asked: dict[str, str], least: float, started: Started
-) -> None:
-    """With Retry-After, which holds for every process."""
-    with gateway(lambda _path, _key: refusal(429, **asked)) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_TIMEOUT": "1"}
-        call("statusline", env=env)
-        call("statusline", "--refresh", env=env)
-        state = state_of(ledger, server.url.removeprefix("http://"))
-        assert (state.reason, state.wait) == ("unavailable", least)
-        assert call("statusline", env=env) == (0, f"{DASH}\n", "")
-        assert len(started) == 1
-
-
 def test_either_part_of_what_can_be_spent_may_ask_to_wait(call: Call, ledger: Path) -> None:
     """The longer time counts."""
     replies = {"/v1/balance": refusal(503, Retry_After="100"), "/v1/user/balance": refusal(503, Retry_After="700")}
