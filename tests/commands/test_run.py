@@ -21,7 +21,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.words import StoppedBy
 from support.past import recorded, write_past
 from support.processes import is_running
-from support.running import KEY, KEY_ID, Call, Called, Serve, Write, connected
+from support.running import KEY, KEY_ID, PLENTY, Call, Called, Serve, Write, connected
 from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
 from support.scripted import gateway as gateway_of
 from support.stopwatch import Stopwatch, Took
@@ -156,8 +156,9 @@ def stopped(call: Call, sandbox: Any, *options: str, seconds: str = "20") -> tup
 
 
 def test_too_little_that_is_left_stops(call: Call, serve: Serve) -> None:
-    """Here the account runs out first."""
-    ended, took = stopped(call, serve(account=Funds(D(3), D(1)), burn=D(5)), "--min", "1", "--scope", "both")
+    """Here the account runs out, and the key does not."""
+    sandbox = serve(key=PLENTY, account=Funds(D(3), D(1)), burn=D(5))
+    ended, took = stopped(call, sandbox, "--min", "1", "--scope", "both")
     assert ended.code == 124
     took.assert_within(3)
     assert " left, at least 1 required\n" in ended.stderr
