@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.readings import alert_command
 from support.past import write_past
-from support.processes import is_running
 from support.running import KEY, Call, Write
 
 TELL = "env > variables; cat > document"
@@ -100,16 +98,6 @@ def test_a_failure_is_shown_and_exits_1(call: Call, hook: Hook) -> None:
     missing = call("alert", "test", "--on-low", "no-such-command now")
     told = "low: no-such-command (--on-low) cannot be run: No such file or directory\n"
     assert (missing.code, missing.stdout) == (1, told)
-
-
-def test_a_command_that_hangs_is_stopped(
-    call: Call, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the time that a real alert has; nothing of it goes on."""
-    monkeypatch.setattr(alert_command, "LONGEST", 0.3)
-    ended = call("alert", "test", "--on-low", hook(f"sleep 60 & echo $! > {tmp_path}/pid; sleep 60"))
-    assert (ended.code, "was stopped after 0.3 seconds" in ended.stdout) == (1, True)
-    assert not is_running(int((tmp_path / "pid").read_text()))
 
 
 @pytest.mark.parametrize("text", [f"echo {KEY}", f"echo {KEY[:12]}; echo {KEY[12:]}", "cat $HOME/.config/apimart/*"])

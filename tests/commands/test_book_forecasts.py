@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from apimart_cli.readings.book_forecasts import BookForecasts
 from apimart_cli.sandbox.scenario import Fault, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.past import write_past
@@ -182,31 +183,20 @@ def test_the_ledger_decides_as_soon_as_it_has_three_days(call: Call, env: dict[s
         assert questions(server) == 0
 
 
-@pytest.mark.parametrize(("per_day", "source"), [("1.9", "books"), ("0.6", "books"), ("3", None)])
+@pytest.mark.parametrize("per_day", ["1.9", "3"])
 def test_a_ledger_that_contradicts_them_makes_them_useless(
-    call: Call, env: dict[str, str], ledger: Path, per_day: str, source: str | None
+    call: Call, env: dict[str, str], ledger: Path, per_day: str
 ) -> None:
     """Two days of it that differ by more than a factor of two: the units do."""
     with gateway(answering()) as server:
-        host = server.url.removeprefix("http://")
-        write_past(ledger, host, days=2.5, spent_per_day=per_day, remain="30", used="10")
+        write_past(ledger, server.url.removeprefix("http://"), days=2.5, spent_per_day=per_day, remain="30", used="10")
         told = forecast_of(call, at(server, env), "--unit", "USD")
         ended = call(*GATE, "--unit", "USD", env=at(server, env))
-    if source is None:
+    if per_day == "3":
         assert (told["from"], told["state"]) == ("history", "too_little")
         assert (ended.code, "differ by more than a factor of two" in ended.stderr) == (8, True)
     else:
-        assert (told["from"], ended.code) == (source, 0)
-
-
-@pytest.mark.parametrize(
-    ("days", "per_day", "code"),
-    [(2, {}, 8), (3, {}, 0), (10, dict.fromkeys(range(3, 11), "0"), 8), (10, {0: "30"}, 3)],
-)
-def test_which_days_count(call: Call, env: dict[str, str], days: int, per_day: dict[int, str], code: int) -> None:
-    """Three whole ones since the first spend; today as soon as it is worse: what runs away must show today."""
-    with gateway(answering(lambda path: spent(path, per_day, days=days), left("12"))) as server:
-        assert call("check", "--min-runway", "4d", "--scope", "key", "--unit", "USD", env=at(server, env)).code == code
+        assert (told["from"], ended.code) == ("books", 0)
 
 
 @pytest.mark.usefixtures("usual_patience")
@@ -284,8 +274,12 @@ def test_a_machine_without_zone_uses_utc(call: Call, env: dict[str, str]) -> Non
     assert "tz=UTC" in asked
 
 
-def test_fifty_profiles_are_asked_side_by_side(call: Call, env: dict[str, str], write_config: Write) -> None:
+def test_fifty_profiles_are_asked_side_by_side(
+    call: Call, env: dict[str, str], write_config: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In about the time of one."""
+    # A busy machine needs longer for fifty than a person waits for.
+    monkeypatch.setitem(BookForecasts.__init__.__kwdefaults__, "seconds", 30)
     with gateway(answering(lambda path: spent(path, delay=0.3), left(delay=0.3))) as server:
         write_config(
             f'base_url = "{server.url}"\n'

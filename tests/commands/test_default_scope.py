@@ -77,13 +77,6 @@ def test_commands_that_show_go_on_showing_the_key(call: Call, command: str) -> N
         assert accounts_asked(server) == 0
 
 
-def test_key_and_account_are_asked_side_by_side(call: Call) -> None:
-    """One after the other would take twice as long."""
-    with gateway(answering(balance("10", delay=0.3), balance("10", delay=0.3))) as server:
-        assert call("check", "--min", "5", env=env_of(server)).code == 0
-        assert server.most_at_once == 2
-
-
 @pytest.mark.parametrize(("status", "body"), [
     (404, ""), (404, "<h1>Not found</h1>"), (405, '{"error":{"message":"no such route"}}'),
     (404, '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}'),
@@ -255,13 +248,6 @@ def test_another_answer_of_the_account_proves_nothing_about_it(call: Call, fault
     assert ended.stderr.endswith(WAY_OUT)
 
 
-@pytest.mark.parametrize(("fault", "code"), [(refusal(401), 4), (refusal(402), 3), (SILENCE, 5)])
-def test_any_other_failure_of_the_account_is_that_failure(call: Call, fault: Reply, code: int) -> None:
-    """A good key beside it changes nothing."""
-    with gateway(answering(PLENTY, fault)) as server:
-        assert call("check", "--min", "5", "--timeout", "1", env=env_of(server)).code == code
-
-
 @pytest.mark.parametrize(
     ("options", "status"), [("", 401), ("--scope spendable", 403), ("--scope both", 401), ("--scope account", 401)]
 )
@@ -303,13 +289,6 @@ def test_a_ledger_that_is_locked_may_have_known_it(call: Call, history: Path, mo
         other.execute("BEGIN EXCLUSIVE")
         ended = call("check", "--min", "5", "--fail-open", env=env_of(server))
     assert (ended.code, WAY_OUT in ended.stderr) == (6, True)
-
-
-def test_without_a_ledger_it_never_answered(call: Call, history: Path) -> None:
-    """As on the first day, and in CI."""
-    for env in ({}, {"APIMART_RECORD": "0"}, {"CI": "true", "APIMART_HISTORY": str(history / "not" / "there")}):
-        with gateway(answering(PLENTY, refusal(404))) as server:
-            assert call("check", "--min", "5", env={**env_of(server), **env}).code == 0
 
 
 def test_an_account_that_goes_missing_while_a_command_runs_is_not_known(call: Call) -> None:
@@ -399,12 +378,6 @@ def test_login_says_where_the_money_of_an_unlimited_key_is(
     child.sendline(KEY)
     shown = child.read().decode()
     assert f"{NOTE}\r\nhint: see the account: {hint}\r\n" in shown
-
-
-def test_a_limited_key_needs_no_such_note(call: Call) -> None:
-    """What it has left is shown."""
-    with gateway(answering(PLENTY, EMPTY)) as server:
-        assert "note" not in call("balance", env=env_of(server), columns=150).stdout
 
 
 def test_fifty_keys_and_their_accounts_are_asked_at_once(call: Call, write_config: Write) -> None:

@@ -309,13 +309,6 @@ def test_a_proxy_that_is_excepted_dead_or_malformed_is_told(doctor: Doctor, gate
     assert "proxy.example" not in told
 
 
-def test_a_file_of_authorities_that_is_missing_is_wrong(doctor: Doctor, gateway: Gateway, tmp_path: Path) -> None:
-    """With the variable that names it."""
-    found = doctor(**to(gateway, REQUESTS_CA_BUNDLE=str(tmp_path / "none.pem")))
-    assert found.code == 2
-    assert found.of("connection") == ["wrong REQUESTS_CA_BUNDLE names a CA file that does not exist"]
-
-
 def test_a_name_is_told_with_its_addresses(
     doctor: Doctor, gateway: Gateway, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,21 +181,6 @@ def test_a_ledger_that_cannot_be_written_changes_nothing(
     assert before is None or ledger.read_bytes() == before
 
 
-def test_without_a_home_folder_nothing_is_recorded(
-    call: Call, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Containers run as a user id that nobody has: no ledger, and a warning only where it was asked for."""
-
-    def fail(_name: str) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr("platformdirs.user_state_path", fail)
-    given = {name: value for name, value in env.items() if name != "APIMART_HISTORY"}
-    assert call("check", "--min", "5", env=given)[::2] == (0, "")
-    asked_for = call("check", "--min", "5", env={**given, "APIMART_RECORD": "1"})
-    assert (asked_for.code, "there is no home folder for the ledger" in asked_for.stderr) == (0, True)
-
-
 def test_a_bug_in_the_ledger_is_no_exit_code(call: Call, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong there, the verdict stands."""
     monkeypatch.setattr("apimart_cli.ledger.store.record", lambda *_: 1 / 0)

@@ -103,25 +103,6 @@ def test_too_little_history_can_be_let_pass(call: Call, env: dict[str, str], ser
     assert call("check", "--scope", "key", *FLAGS, "--on-no-forecast", "pass", env=empty).code == 3
 
 
-def test_a_key_that_spends_nothing_lasts(call: Call, sandbox: Sandbox, env: dict[str, str], ledger: Path) -> None:
-    """In at least three whole days."""
-    write_past(ledger, host_of(sandbox), days=4, spent_per_day="0")
-    ended = call("check", "--scope", "key", *FLAGS, env=env)
-    line = "PASS default/key: 10.5 left; nothing spent in 4 days, at least 3 days required\n"
-    assert (ended.code, ended.stdout) == (0, line)
-
-
-def test_an_unlimited_key_follows_its_own_option(call: Call, serve: Serve, env: dict[str, str]) -> None:
-    """Without any history."""
-    env |= connected(serve(key=Funds(None, Decimal(2))))
-    for choice, code, said in (
-        ("pass", 0, "PASS default/key: unlimited quota; does not run out"),
-        ("fail", 7, "UNLIMITED default/key: unlimited"),
-    ):
-        ended = call("check", "--scope", "key", *FLAGS, "--on-unlimited", choice, env=env)
-        assert (ended.code, ended.stdout.startswith(said)) == (code, True)
-
-
 @pytest.mark.parametrize(("account", "scope", "code"), [
     ("0.25", "spendable", 0), ("99", "spendable", 3), (None, "spendable", 8), (None, "both", 8),
 ])  # fmt: skip

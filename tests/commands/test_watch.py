@@ -94,13 +94,6 @@ def test_what_makes_no_sense_is_2(call: Call, sandbox: Sandbox, arguments: tuple
     assert "\nhint: " in ended.stderr
 
 
-def test_only_the_sandbox_may_be_asked_all_the_time(call: Call, sandbox: Sandbox) -> None:
-    """Its variable alone does not do it: the address must be this machine's."""
-    env = {"APIMART_BASE_URL": "https://127.0.0.1:9", "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"}
-    assert call("watch", *QUICK, env=env).code == 2
-    assert call("watch", *QUICK, "--count", "2", env=quick(sandbox)).code == 0
-
-
 def test_every_profile_needs_a_threshold_to_fall_below(call: Call, write_config: Write) -> None:
     """The one that has none is named. Without a key there is nothing to watch."""
     write_config('[profiles.a]\napi_key = "sk-a"\nmin = 3\n[profiles.b]\napi_key = "sk-b"\n')
