@@ -286,19 +286,6 @@ def test_a_password_store_that_refuses_is_an_auth_error(
     assert "Zq7W" not in ended.stdout + ended.stderr
 
 
-def test_showing_and_checking_the_settings_runs_no_command(
-    run: Run, script: Script, write_config: Write, tmp_path: Path
-) -> None:
-    """A look at the settings opens no vault."""
-    path = script(f"touch {tmp_path}/was-run; echo {KEY}")
-    write_config(f'[profiles.work]\napi_key_command = ["{path}"]\n')
-    shown = run("config", "show", "--profile", "work").stdout
-    checked = run("config", "check").stdout
-    assert f"from the command {path}, which is not run here" in shown
-    assert checked == f"work  usable  key from the command {path}, which is not run here\n"
-    assert not (tmp_path / "was-run").exists()
-
-
 def test_a_command_that_hangs_ends_with_the_profiles_time_limit(
     run_apart: RunApart, sandbox: Sandbox, script: Script, write_config: Write
 ) -> None:

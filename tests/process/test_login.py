@@ -261,14 +261,6 @@ def test_a_file_with_mistakes_is_refused_before_the_key_is_asked_for(call: Call,
     assert f"apimart: error: {path}:2: unknown name 'timout'\n" in login.stderr
 
 
-def test_a_folder_that_takes_no_file_is_told(call: Call, sandbox: Sandbox) -> None:
-    """One line and a hint, exit 2."""
-    login = call("login", input=KEY, env={**address(sandbox), "APIMART_CONFIG": "/sys/apimart.toml"})
-    assert login.code == 2
-    assert "apimart: error: cannot write /sys/apimart.toml: " in login.stderr
-    assert login.stderr.endswith("hint: check the folder and its permissions\n")
-
-
 def test_a_full_disk_leaves_the_old_file(
     command: str, environment: Mapping[str, str], sandbox: Sandbox, write_config: Write
 ) -> None:

@@ -167,17 +167,6 @@ def test_how_far_a_balance_burns(burning: Burning, fields: Mapping[str, Any], am
     assert (told["remain_balance"], told["used_balance"]) == amounts
 
 
-def test_a_balance_burns_with_the_real_time_too(serve: Serve) -> None:
-    """Without a clock of a test, the clock of the machine is used."""
-    sandbox = serve(burn=Decimal(1))
-    first = ask(sandbox).fields["remain_balance"]
-    started = time.monotonic()
-    latest = first
-    while latest == first and time.monotonic() < started + 10:
-        latest = ask(sandbox).fields["remain_balance"]
-    assert 0 < first - latest <= Decimal(time.monotonic() - started) + Decimal(1)
-
-
 def test_what_is_spent_is_seen_in_batches(burning: Burning) -> None:
     """With a lag of 10 seconds: nothing for 10 seconds, and then all of it at once."""
     sandbox, now = burning(burn=Decimal("0.5"), lag=10.0)
