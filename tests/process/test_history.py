@@ -16,7 +16,6 @@ import pytest
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.store import record
-from support.forked import Forks
 from support.ledger import entry
 from support.processes import wait_until
 from support.running import Call, Run, Spawn, run_program
@@ -122,34 +121,6 @@ def test_a_full_disk_is_an_error(run: Run, path: Path) -> None:
     ended = run("history", "export", "/dev/full")
     assert ended.returncode == 1
     assert "No space left on device" in ended.stderr
-
-
-def test_an_import_that_is_killed_adds_all_or_nothing(
-    command: str, environment: Mapping[str, str], path: Path, tmp_path: Path, run: Run, forks: Forks
-) -> None:
-    """Killed at any moment: what was there stays, and of the import all is there or nothing."""
-    fill(path, 5)
-    exported = json.loads(run("history", "export").stdout.splitlines()[0])
-    source, count = tmp_path / "source", 10_000
-    moments = (f"{NOW - timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}" for number in range(1, count + 1))
-    source.write_text("".join(json.dumps({**exported, "at": at, "key_id": "0" * 12}) + "\n" for at in moments))
-    counts = set()
-    for seconds in (0.03, 0.1, 0.2, 60):
-        process = forks.process(
-            [command, "history", "import", str(source)], environment, tmp_path, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.wait()
-        with opened(path, seconds=None, create=False) as connection:
-            counts.add(len(list(entries(connection))))
-            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert counts <= {5, 5 + count}
-    assert 5 in counts
-    assert process.returncode == 0
-    assert max(counts) == 5 + count
 
 
 def test_the_past_ends_at_what_the_sandbox_has(run: Run) -> None:

@@ -279,18 +279,6 @@ def test_starting_looks_up_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
         }  # fmt: skip
 
 
-def test_every_socket_is_closed_in_the_end() -> None:
-    """The port can be taken again at once, and nobody is answered any more."""
-    with Sandbox(Scenario()).serving() as sandbox:
-        ask(sandbox)
-        port = sandbox.server_port
-    assert sandbox.socket.fileno() == -1
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
-    with Sandbox(Scenario(), port=port).serving() as again:
-        assert ask(again).status == 200
-
-
 def test_a_connection_serves_several_questions(sandbox: Sandbox) -> None:
     """As a real gateway does: `--scope both` needs no second connection."""
     with closing(http.client.HTTPConnection("127.0.0.1", sandbox.server_port, timeout=10)) as connection:
