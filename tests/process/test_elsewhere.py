@@ -9,10 +9,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 import pytest
@@ -29,13 +28,8 @@ ELSEWHERE = TESTS / "support" / "elsewhere"
 FAILED = "a bug in apimart"
 
 
-class Play(Protocol):
-    """Runs commands, to their end."""
-
-    def __call__(
-        self, *arguments: str, input: str = "", program: str | None = None, encoding: str = "utf-8", **env: str
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run `apimart`, or another `program`, with these variables besides; an empty one is taken out."""
+Play = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs `apimart`, or another `program`, with these variables besides; an empty one is taken out."""
 
 
 @pytest.fixture
