@@ -2,23 +2,25 @@
 
 import importlib.metadata
 import json
+import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apimart_cli.agents.answers import Desk
 from apimart_cli.agents.kept import MOST_QUESTIONS
 from apimart_cli.agents.server import LONGEST_LINE
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.agents import Session, piped, talk
 from support.leaks import find_key
-from support.running import KEY, KEY_ID, Run, Serve, Write, connected
+from support.running import KEY, KEY_ID, Call, Run, Serve, Write, connected, run_program
 
 pytestmark = pytest.mark.measured
 
@@ -83,30 +85,25 @@ def test_the_sdk_s_client_is_answered(ask: Ask, serve: Serve) -> None:
         assert [each["lasts"] for each in untold["readings"]] == ["no history"]
         assert _text(await session.call("list_profiles"))["profiles"] == []
 
+        # What proves nothing is an error; nowhere stands the word of the other verdict.
+        sandbox.scenario = sandbox.scenario._replace(fault=Fault.UNAUTHORIZED)
+        for name, arguments in (("check_budget", {"min": "5", "scope": "both"}), ("get_balance", {})):
+            refused = await session.call(name, **arguments)
+            error = _text(refused)["error"]
+            assert (refused["isError"], error["code"], error["exit_code"]) == (True, "auth", 4)
+            assert error["message"] == "the gateway rejected the API key from APIMART_API_KEY (HTTP 401): [...]"
+            assert error["gateway_said"] == "invalid API key (request id: sandbox)"
+            assert error["hint"]
+            assert name == "get_balance" or "pass" not in json.dumps(refused).casefold()
+
     ask(steps, connected(sandbox))
 
 
-def test_what_proves_nothing_is_an_error_with_its_code(ask: Ask, serve: Serve) -> None:
-    """It has the code and a hint, the gateway's words stand apart, and nowhere stands the word of the other verdict."""
-    told = {}
-
-    async def steps(session: Session) -> None:
-        told["check"] = await session.call("check_budget", min="5", scope="both")
-        told["show"] = await session.call("get_balance")
-
-    ask(steps, connected(serve(fault=Fault.UNAUTHORIZED)))
-    for result in told.values():
-        assert result["isError"]
-        error = _text(result)["error"]
-        assert (error["code"], error["exit_code"]) == ("auth", 4)
-        assert error["message"] == "the gateway rejected the API key from APIMART_API_KEY (HTTP 401): [...]"
-        assert error["gateway_said"] == "invalid API key (request id: sandbox)"
-        assert error["hint"]
-    assert "pass" not in json.dumps(told["check"]).casefold()
-
-
-def test_profiles_are_listed_and_asked_for(ask: Ask, sandbox: Sandbox, write_config: Write) -> None:
+def test_profiles_are_listed_asked_for_and_recorded(
+    ask: Ask, sandbox: Sandbox, write_config: Write, environment: dict[str, str], run: Run
+) -> None:
     """By their names, key ids and hosts alone; one that does not exist is an error that names the others."""
+    del environment["APIMART_RECORD"]
     write_config(
         f'[profiles.work]\napi_key = "{KEY}"\nbase_url = "{sandbox.url}"\nunit = "USD"\nmin = 20\n'
         '[profiles.home]\napi_key_command = ["pass", "apimart"]\n'
@@ -127,57 +124,39 @@ def test_profiles_are_listed_and_asked_for(ask: Ask, sandbox: Sandbox, write_con
         assert "work" in _text(unknown)["error"]["hint"]
 
     ask(steps, {})
+    entries = [json.loads(line) for line in run("history", "export").stdout.splitlines()]
+    assert {(entry["source"], entry["key_id"]) for entry in entries} == {("mcp", KEY_ID)}
 
 
-def test_beyond_the_limit_an_answer_is_old_and_a_verdict_is_none(ask: Ask, serve: Serve) -> None:
+def test_beyond_the_limit_an_answer_is_old_and_a_verdict_is_none(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last answer to the very same question says its age; another question, and every check, is an error of code 5.
 
     Each answer is told apart by what was spent meanwhile: what is kept is never taken for what is.
     """
-    sandbox = serve(key=Funds(Decimal(1000), Decimal(0)), burn=Decimal(1))
-
-    async def steps(session: Session) -> None:
-        for _ in range(MOST_QUESTIONS):
-            last = _text(await session.call("get_balance"))
-            assert last["age_seconds"] == 0
-        kept = _text(await session.call("get_balance"))
-        assert kept["age_seconds"] >= 1
-        assert kept["readings"] == last["readings"]
-        for name, arguments in (
-            ("check_budget", {"min": "5"}),
-            ("get_balance", {"scope": "account"}),
-            ("forecast", {}),
-        ):
-            refused = await session.call(name, **arguments)
-            assert refused["isError"]
-            assert _text(refused)["error"]["exit_code"] == 5
-            assert "pass" not in json.dumps(refused).casefold()
-        assert not (await session.call("list_profiles"))["isError"]
-
-    ask(steps, connected(sandbox))
-
-
-def test_readings_are_recorded_as_those_of_balance_are(
-    ask: Ask, sandbox: Sandbox, environment: dict[str, str], home: Path, run: Run
-) -> None:
-    """The history has them, under the name of the command."""
-    del environment["APIMART_RECORD"]
-
-    async def steps(session: Session) -> None:
-        await session.call("get_balance")
-
-    ask(steps, connected(sandbox))
-    entry = json.loads(run("history", "export", env=connected(sandbox)).stdout)
-    assert (entry["source"], entry["remain_balance"], entry["key_id"]) == ("mcp", 10.5, KEY_ID)
-
-
-# --- the streams ------------------------------------------------------------------------------------------------
+    for name, value in connected(serve(key=Funds(Decimal(1000), Decimal(0)), burn=Decimal(1))).items():
+        monkeypatch.setenv(name, value)
+    desk = Desk()
+    for _ in range(MOST_QUESTIONS):
+        last = desk.answer("get_balance", {}).document
+        assert last["age_seconds"] == 0
+    kept = desk.answer("get_balance", {}).document
+    assert kept["age_seconds"] >= 1
+    assert kept["readings"] == last["readings"]
+    for name, arguments in (("check_budget", {"min": "5"}), ("get_balance", {"scope": "account"}), ("forecast", {})):
+        refused = desk.answer(name, arguments)
+        assert (refused.is_error, refused.document["error"]["exit_code"]) == (True, 5)
+        assert "pass" not in json.dumps(refused.document).casefold()
+    assert not desk.answer("list_profiles", {}).is_error
 
 
 def test_standard_output_carries_the_protocol_alone(
-    sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path, write_config: Write
+    serve: Serve, environment: Mapping[str, str], tmp_path: Path, write_config: Write
 ) -> None:
-    """What a library prints when it loads, and what a command that prints the key reads and writes, is kept out."""
+    """What a library prints when it loads, and what a command that prints the key reads and writes, is kept out.
+
+    Answers that are under way come before the end, as for `apimart mcp < questions`.
+    """
+    sandbox = serve(latency=0.2)
     chatty = tmp_path / "chatty"
     chatty.mkdir()
     (chatty / "socks.py").write_text('print("a library prints", flush=True)\nimport os\nos.write(1, b"and again\\n")\n')
@@ -191,12 +170,12 @@ def test_standard_output_carries_the_protocol_alone(
         pipe.begin()
         pipe.call(1, "get_balance")
         pipe.send(id=2, method="ping")
+        assert pipe.process.stdin is not None
+        pipe.process.stdin.close()
         received = [pipe.receive(), pipe.receive()]
         assert {message["id"] for message in received} == {1, 2}
         [answer] = [message["result"] for message in received if message["id"] == 1]
         assert answer["structuredContent"]["readings"][0]["remain_balance"] == "10.5"
-        assert pipe.process.stdin is not None
-        pipe.process.stdin.close()
         assert pipe.process.wait(30) == 0
         assert pipe.process.stdout is not None
         assert pipe.process.stdout.read() == ""
@@ -228,13 +207,10 @@ def test_a_line_that_is_no_message_harms_nothing(
         assert "Traceback" not in told
 
 
-# --- time -------------------------------------------------------------------------------------------------------
-
-
 def test_a_slow_gateway_holds_up_its_own_call_only(
     serve: Serve, environment: Mapping[str, str], tmp_path: Path, write_config: Write
 ) -> None:
-    """Meanwhile others are answered; a call that is cancelled is given up, and the next ones are answered, too."""
+    """Others are answered meanwhile, also after one is cancelled; the end of its input is the end, without a word."""
     slow, quick = serve(fault=Fault.TIMEOUT), serve()
     write_config(
         "".join(
@@ -258,15 +234,6 @@ def test_a_slow_gateway_holds_up_its_own_call_only(
             assert message["id"] == 4 or "error" in message
             received.append(message["id"])
         assert pipe.process.poll() is None
-
-
-def test_it_ends_when_the_client_goes_away(serve: Serve, environment: Mapping[str, str], tmp_path: Path) -> None:
-    """The end of its input is the end of it, also while a gateway is silent, and it says nothing about that."""
-    with piped({**environment, **connected(serve(fault=Fault.TIMEOUT))}, tmp_path) as pipe:
-        pipe.begin()
-        pipe.call(1, "get_balance")
-        pipe.send(id=2, method="ping")
-        assert pipe.receive()["id"] == 2
         assert pipe.process.stdin is not None
         pipe.process.stdin.close()
         assert pipe.process.wait(30) == 0
@@ -300,41 +267,18 @@ def test_a_signal_ends_it(
         assert pipe.process.wait(30) == code
 
 
-def test_answers_that_are_under_way_come_before_the_end(
-    serve: Serve, environment: Mapping[str, str], tmp_path: Path
-) -> None:
-    """So that a script can write its questions down and read the answers: `apimart mcp < questions`."""
-    with piped({**environment, **connected(serve(latency=0.2))}, tmp_path) as pipe:
-        pipe.begin()
-        pipe.call(1, "get_balance")
-        assert pipe.process.stdin is not None
-        pipe.process.stdin.close()
-        assert pipe.receive()["id"] == 1
-        assert pipe.process.wait(30) == 0
-
-
-def test_an_answer_that_cannot_be_written_is_an_error(run: Run, environment: Mapping[str, str], tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_written_is_an_error(environment: Mapping[str, str], tmp_path: Path) -> None:
     """A full disk is no client that goes away."""
     about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     question = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": about})
     (tmp_path / "questions").write_text(f"{question}\n")
-    ended = subprocess.run(
-        ["sh", "-c", "apimart mcp < questions > /dev/full"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    ended = run_program(["sh", "-c", "apimart mcp < questions > /dev/full"], env=environment, cwd=tmp_path)
     assert ended.returncode == 1
     assert "the answer could not be written" in ended.stderr
 
 
 def test_it_is_ready_soon(sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path) -> None:
     """Measured in seconds of computing, which a busy machine hardly changes."""
-    import resource
-
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     unmeasured = {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
     with piped({**unmeasured, **connected(sandbox)}, tmp_path) as pipe:
@@ -345,33 +289,13 @@ def test_it_is_ready_soon(sandbox: Sandbox, environment: Mapping[str, str], tmp_
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < START_SECONDS
 
 
-# --- without the SDK --------------------------------------------------------------------------------------------
-
-
-WITHOUT = """
-import sys
-sys.modules["mcp"] = None
-from importlib import util
-real = util.find_spec
-util.find_spec = lambda name, *more: None if name == "mcp" else real(name, *more)
-from apimart_cli.cli import main
-sys.exit(main(["mcp"]))
-"""
-
-
-def test_without_the_sdk_it_says_how_to_add_it(environment: Mapping[str, str], tmp_path: Path) -> None:
+def test_without_the_sdk_it_says_how_to_add_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Code 2, and the line for the program that made this environment (see `tests/unit/test_installing.py`)."""
-    ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT],
-        env=environment,
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (2, "")
+    find = util.find_spec
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.setattr(util, "find_spec", lambda name, *more: None if name == "mcp" else find(name, *more))
+    ended = call("mcp")
+    assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(
         "apimart: error: the mcp package is not installed\nhint: install it beside apimart: "
     )
