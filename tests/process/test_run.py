@@ -25,6 +25,7 @@ from support.stopwatch import Stopwatch, seconds_to_end, wait_within
 
 pytestmark = pytest.mark.measured
 
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 QUICK = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "0.4")
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -44,14 +45,11 @@ def start(
         yield start_one
 
 
-# --- the first page ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("limit", "least"), [(("--max-spend", "3"), 3), (("--min", "4"), 6)])
+@pytest.mark.parametrize(("limit", "least"), [(("--max-spend", "3"), 1.5), (("--min", "4"), 3)])
 def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], least: float) -> None:
-    """Of 10 it spends 1 a second; with nothing set but the limit. After the stop it is not waited for bookings."""
+    """Of 10 it spends 2 a second; with nothing set but the limit. After the stop it is not waited for bookings."""
     watch = Stopwatch()
-    ended = run("sandbox", "--remain", "10", "--burn", "1", "--", "apimart", "run", *limit, "--", "sleep", "60")
+    ended = run("sandbox", "--remain", "10", "--burn", "2", "--", "apimart", "run", *limit, "--", "sleep", "60")
     took = watch.took()
     assert (ended.returncode, ended.stdout) == (124, "")
     # So many seconds and the start of two processes; how quick it is otherwise `tests/benchmarks/guard.py` measures.
@@ -61,8 +59,8 @@ def test_a_job_that_burns_money_is_stopped(run: Run, limit: tuple[str, str], lea
     assert told
     # The least that is left is reached by what was spent before the guard looked for the first time, too.
     spent = float(told[1]) if limit[0] == "--max-spend" else 10 - float(told[2])
-    # 1 a second is spent also while others run.
-    assert least - 0.5 <= spent <= least + 3 + took.seconds - took.ours
+    # It is spent also while others run.
+    assert 2 * least - 0.5 <= spent <= 2 * (least + 3 + took.seconds - took.ours)
     assert ended.stderr.startswith("apimart: error: the command was stopped: ")
 
 
@@ -78,19 +76,9 @@ def test_what_was_spent_is_told_once_two_readings_agree(run: Run, sandbox: Sandb
 
 
 @pytest.mark.parametrize(
-    ("script", "code"),
-    [("exit 0", 0), ("exit 3", 3), ("exit 42", 42), ("exit 124", 124), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
-)
-def test_the_exit_code_is_the_command_s(run: Run, sandbox: Sandbox, script: str, code: int) -> None:
-    """Handed on as it is; 128 and the number for a signal."""
-    assert run("run", *QUICK, "--", "sh", "-c", script, env=connected(sandbox)).returncode == code
-
-
-@pytest.mark.parametrize(
     ("program", "code", "reason"),
     [
         ("no-such-command", 127, "No such file or directory"),
-        ("./folder", 126, "Permission denied"),
         ("./text", 126, "Permission denied"),
     ],
 )
@@ -98,7 +86,6 @@ def test_a_command_that_cannot_be_run_has_the_codes_of_timeout(
     run: Run, sandbox: Sandbox, tmp_path: Path, program: str, code: int, reason: str
 ) -> None:
     """One line that names it, a hint, and nothing of a cost."""
-    (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("no program")
     ended = run("run", *QUICK, "--", program, env=connected(sandbox))
     assert (ended.returncode, ended.stdout) == (code, "")
@@ -106,9 +93,12 @@ def test_a_command_that_cannot_be_run_has_the_codes_of_timeout(
 
 
 def test_the_codes_are_those_of_timeout(run: Run, sandbox: Sandbox, environment: Mapping[str, str]) -> None:
-    """GNU timeout itself is asked."""
+    """And of the command, handed on as they are; 128 and the number for a signal. GNU timeout itself is asked."""
     timeout = need("timeout")
-    for command in (["no-such-command"], ["/etc/passwd"], ["sh", "-c", "exit 9"], ["sh", "-c", "kill -9 $$"]):
+    for command in (
+        ["no-such-command"], ["/etc"], ["sh", "-c", "exit 124"], ["sh", "-c", "kill -TERM $$"],
+        ["sh", "-c", "kill -KILL $$"],
+    ):  # fmt: skip
         theirs = subprocess.run([timeout, "9", *command], env=environment, capture_output=True, check=False, timeout=9)
         ours = run("run", *QUICK, "--", *command, env=connected(sandbox)).returncode
         # A shell tells a signal of its own as 128 and its number; Python as the negative number.
@@ -130,30 +120,22 @@ def scripts(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("around", [("run", *QUICK), ("sandbox",)])
-@pytest.mark.parametrize("name", ["plain", "empty", "binary", "elf", "other"])
-@pytest.mark.parametrize("is_in_path", [True, False])
+@pytest.mark.parametrize("program", ["plain", "./scripts/plain", "empty", "./scripts/binary", "elf", "other"])
 def test_what_names_no_interpreter_is_run_as_timeout_runs_it(
-    run: Run, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path, scripts: Path, around: tuple[str, ...],
-    name: str, is_in_path: bool,
-) -> None:  # fmt: skip
-    """By /bin/sh, with its arguments. GNU timeout itself is asked; it differs where nothing can be run at all."""
+    run: Run, sandbox: Sandbox, environment: Mapping[str, str], tmp_path: Path, scripts: Path, program: str
+) -> None:
+    """By /bin/sh, with its arguments. GNU timeout itself is asked."""
     env = {"PATH": f"{environment['PATH']}:{scripts}", **connected(sandbox)}
-    words = [name if is_in_path else f"./scripts/{name}", "a b", "--min"]
+    words = [program, "a b", "--min"]
     theirs = subprocess.run(
         [need("timeout"), "9", *words], env={**environment, **env}, cwd=tmp_path, capture_output=True, check=False
     )
-    ours = run(*around, "--", *words, env=env)
-    if name == "other" and around[0] == "sandbox":
-        assert (ours.returncode, ours.stdout) == (2, "")
-        return
+    ours = run("run", *QUICK, "--", *words, env=env)
     assert (ours.returncode, ours.stdout.encode()) == (theirs.returncode, theirs.stdout)
-    if name == "plain":
+    if "plain" in program:
         assert ours.returncode == 6
         assert ours.stdout.endswith("scripts/plain with 2 words: a b\n")
 
-
-# --- the command feels nothing ----------------------------------------------------------------------------------
 
 LOOKING_AROUND = """
 import json, os, sys
@@ -180,20 +162,13 @@ def test_a_command_sees_what_it_would_see_without_us(
     assert KEY not in guarded.stdout + guarded.stderr
 
 
-def test_standard_output_is_the_command_s_alone(run: Run, sandbox: Sandbox) -> None:
-    """Whatever we have to say is on standard error."""
-    ended = run("run", *QUICK, "--", "sh", "-c", "cat; echo to-error >&2", env=connected(sandbox), input="through\n")
-    assert (ended.returncode, ended.stdout) == (0, "through\n")
-    assert ended.stderr.startswith("to-error\napimart: note: spent at least ")
-
-
-def test_a_gigabyte_goes_through(command: str, environment: Mapping[str, str], sandbox: Sandbox) -> None:
-    """It does not pass through us."""
-    line = f"{command} run {' '.join(QUICK)} -- head -c 1000000000 /dev/zero | wc -c"
+def test_a_hundred_megabytes_go_through(command: str, environment: Mapping[str, str], sandbox: Sandbox) -> None:
+    """They do not pass through us."""
+    line = f"{command} run {' '.join(QUICK)} -- head -c 100000000 /dev/zero | wc -c"
     ended = subprocess.run(
         ["sh", "-c", line], env={**environment, **connected(sandbox)}, capture_output=True, timeout=30, check=True
     )
-    assert ended.stdout.strip() == b"1000000000"
+    assert ended.stdout.strip() == b"100000000"
 
 
 def test_a_command_may_close_its_streams(run: Run, serve: Serve) -> None:
@@ -203,9 +178,6 @@ def test_a_command_may_close_its_streams(run: Run, serve: Serve) -> None:
     ended = run("run", *options, "--", "sh", "-c", "exec <&- >&- 2>&-; exec sleep 20", env=connected(sandbox))
     assert ended.returncode == 124
     assert "the command was stopped" in ended.stderr
-
-
-# --- what is stopped --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,9 +232,6 @@ def test_a_daemon_outlives_us_when_we_are_killed_after_the_command(start: Start)
         os.kill(bred, signal.SIGKILL)
 
 
-# --- when it is us who end --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_to_us_is_one_to_the_command(start: Start, number: signal.Signals) -> None:
     """And to everything that it has started."""
@@ -273,8 +242,10 @@ def test_a_signal_to_us_is_one_to_the_command(start: Start, number: signal.Signa
     wait_until(lambda: not any(map(is_running, both)))
 
 
-@pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "ignoring"),
+    [("child", ""), ("group", DEAF), ("session", DEAF), ("orphan", "")],
+)
 def test_when_we_are_killed_the_command_ends_within_two_seconds(start: Start, kind: str, ignoring: str) -> None:
     """And everything that it has started, wherever it went; what ignores SIGTERM is killed after --kill-after."""
     process = start(f"import signal\n{ignoring}" + BREEDING.format(kind=kind) + "time.sleep(60)")
@@ -283,13 +254,6 @@ def test_when_we_are_killed_the_command_ends_within_two_seconds(start: Start, ki
     time.sleep(0.3)
     process.kill()
     wait_within(lambda: not any(map(is_running, both)), 2)
-
-
-def other_runs_of(run: Run, sandbox: Sandbox, path: Path, tmp_path: Path) -> int:
-    """Guard a command, and return how many other runs were active meanwhile."""
-    env = {**connected(sandbox), "APIMART_RECORD": "1", "APIMART_HISTORY": str(path)}
-    assert run("run", *QUICK, "--report", "report.json", "--", "true", env=env).returncode == 0
-    return int(json.loads((tmp_path / "report.json").read_text())["other_runs"])
 
 
 def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
@@ -304,44 +268,44 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
             return f"{database.execute('SELECT processes FROM run_facts').fetchone()}"
         return ""
 
+    def other_runs() -> int:
+        assert run("run", *QUICK, "--report", "report.json", "--", "true", env=env).returncode == 0
+        return int(json.loads((tmp_path / "report.json").read_text())["other_runs"])
+
     with started_processes(tmp_path, forks) as start:
         # A command that takes a while to end when the guard is killed.
-        text = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
         options = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "60")
+        text = f"import signal, time\n{DEAF}time.sleep(60)"
         guard = start([command, "run", *options, "--", sys.executable, "-c", text], env)
         wait_until(lambda: path.exists() and named().count(":") == 2)
         child = int(named().split()[2].partition(":")[0])
-        assert other_runs_of(run, sandbox, path, tmp_path) == 1
         guard.kill()
         guard.wait()
         assert is_running(child)
-        assert other_runs_of(run, sandbox, path, tmp_path) == 1
+        assert other_runs() == 1
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: not is_running(child))
-        assert other_runs_of(run, sandbox, path, tmp_path) == 0
+        assert other_runs() == 0
 
 
-def test_nobody_waits_for_the_watchdog(run_process: Run, sandbox: Sandbox) -> None:
-    """It holds no stream of ours, and is gone when we are."""
-    watch = Stopwatch()
-    ended = run_process("run", *QUICK, "--", "sh", "-c", "ps -o pid= --ppid $PPID; echo $PPID", env=connected(sandbox))
-    watch.took().assert_within(5)
-    ours = int(ended.stdout.split()[-1])
-    holders = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"apimart\0run" in _read(path)]
-    wait_within(lambda: not [path for path in holders if f"{ours}" in _read(path.with_name("stat")).decode()], 2)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(start: Start) -> None:
-    """The command is over: only the wait for the last bookings is cut short."""
-    process = start('print("over", flush=True); raise SystemExit(6)', "--max-spend", "1")
+@pytest.mark.parametrize("fault", [None, Fault.TIMEOUT])
+def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(
+    start: Start, sandbox: Sandbox, tmp_path: Path, fault: Fault | None
+) -> None:
+    """The command is over: only the wait for the last bookings is cut short, also where the gateway hangs."""
+    program = """
+import os, time
+print("up", flush=True)
+while not os.path.exists("enough"):
+    time.sleep(0.01)
+print("over", flush=True)
+raise SystemExit(6)
+"""
+    process = start(program, "--max-spend", "1")
     assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    sandbox.scenario = sandbox.scenario._replace(fault=fault)
+    (tmp_path / "enough").touch()
     assert process.stdout.readline() == "over\n"
     time.sleep(0.6)
     assert seconds_to_end(process, signal.SIGINT) < 1.5
@@ -350,42 +314,27 @@ def test_ctrl_c_while_it_settles_ends_with_the_code_of_the_command(start: Start)
     assert "spent at least 0.0 in" in process.stderr.read()
 
 
-def test_ctrl_c_while_the_gateway_hangs_after_the_command_ends_at_once(start: Start, sandbox: Sandbox) -> None:
-    """Whatever is asked then."""
-    program = 'import time; print("up", flush=True); time.sleep(0.3); raise SystemExit(6)'
-    process = start(program, "--max-spend", "1")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    sandbox.scenario = sandbox.scenario._replace(fault=Fault.TIMEOUT)
-    time.sleep(1)
-    assert seconds_to_end(process, signal.SIGINT) < 1.5
-    assert process.wait() == 6
-
-
-# --- an outage, as it is rehearsed ------------------------------------------------------------------------------
-
-
 def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
     """With the options of the sandbox."""
     ended = run(
-        "sandbox", "--burn", "0.8", "--fault", Fault.UNAUTHORIZED, "--fault-after", "5", "--",
-        "apimart", "run", "--max-spend", "6", "--interval", "0.1", "--", "sleep", "60",
+        "sandbox", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "3", "--",
+        "apimart", "run", "--max-spend", "7", "--interval", "0.1", "--", "sleep", "60",
     )  # fmt: skip
     assert ended.returncode == 124
     assert "apimart: warning: the balance is not known: the gateway rejected the API key" in ended.stderr
 
 
-def test_a_thousand_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Mapping[str, str]) -> None:
+def test_hundreds_of_looks_keep_the_memory_flat(sandbox: Sandbox, environment: Mapping[str, str]) -> None:
     """Nothing is kept but what the last minute needs, and no file stays open."""
-    ended = run_program([sys.executable, "-c", A_THOUSAND], env={**environment, **connected(sandbox)}, check=True)
+    ended = run_program([sys.executable, "-c", HUNDREDS], env={**environment, **connected(sandbox)}, check=True)
     grown, files = map(int, ended.stdout.split())
-    # In kilobytes; a thousand looks in a few seconds are all within the last minute, and the C library keeps some of
-    # what was freed: a leak of 8 KB a look would be more.
-    assert grown < 8000
+    # In kilobytes; all looks are within the last minute, and the C library keeps some of what was freed: a leak of
+    # 8 KB a look would be more.
+    assert grown < 3200
     assert files <= 1
 
 
-A_THOUSAND = """
+HUNDREDS = """
 import os, re
 from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options
@@ -398,8 +347,8 @@ def resident():
 def look(times):
     for _ in range(times):
         guard.take(looking.again().look)
-look(200)
+look(100)
 before, files = resident(), len(os.listdir("/proc/self/fd"))
-look(1000)
+look(400)
 print(resident() - before, len(os.listdir("/proc/self/fd")) - files)
 """
