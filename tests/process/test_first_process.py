@@ -59,6 +59,8 @@ def handles(pid: int, number: int) -> bool:
     return bool(caught >> (number - 1) & 1)
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
 COMMANDS = {
     "watch": ("apimart watch --interval 5", None), "check": ("apimart check --min 5 --timeout 60", Fault.TIMEOUT),
     "balance": ("apimart balance --timeout 60", Fault.TIMEOUT), "sandbox": ("apimart sandbox", None),
@@ -67,8 +69,7 @@ COMMANDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "number"), list(zip(COMMANDS, 2 * ENDING, strict=True)))
 def test_a_signal_ends_the_first_process(
     start: Start, serve: Serve, tmp_path: Path, name: str, number: signal.Signals
 ) -> None:
@@ -110,7 +111,7 @@ run()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_the_first_process_while_it_loads(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     """From our first line on."""
     process, _ = start(sys.executable, "-c", EARLY.format(number=number), env={})

@@ -63,9 +63,10 @@ SANDBOX = "apimart sandbox -- "
 RUN = "apimart run --max-spend 1000 --no-settle -- "
 STOPPING = "apimart run --max-spend 1 --no-settle --interval 0.1 --kill-after 0.3 -- "
 WAYS = {
-    "sandbox, SIGKILL": (SANDBOX, "KILL", 137), "sandbox, SIGSEGV": (SANDBOX, "SEGV", 139),
-    "run, SIGTERM": (RUN, "TERM", 143), "run, SIGKILL": (RUN, "KILL", 137), "run, stopped": (STOPPING, "stop", 124),
-}  # fmt: skip
+    "sandbox, SIGKILL": (SANDBOX, "KILL", 137),
+    "run, SIGTERM": (RUN, "TERM", 143),
+    "run, stopped": (STOPPING, "stop", 124),
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
