@@ -1,6 +1,5 @@
 """`watch` with real processes: at a terminal that is left as it was, in a pipe, until signals and readers end it."""
 
-import json
 import os
 import re
 import signal
@@ -19,7 +18,7 @@ from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import LONGEST, state, wait_until
 from support.programs import need
-from support.running import KEY, Serve, Spawn, connected, run_program, started_processes
+from support.running import KEY, Serve, Spawn, connected, started_processes
 
 pytestmark = pytest.mark.measured
 
@@ -100,9 +99,6 @@ class Screen:
         return True
 
 
-# --- a terminal ---------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def burning(serve: Serve) -> Sandbox:
     """A sandbox that spends half a unit a second."""
@@ -135,18 +131,6 @@ def test_a_table_is_drawn_in_place(spawn: Spawn, burning: Sandbox) -> None:
     left = received.rpartition(b"\x1b[?1049l")[2].decode()
     assert re.search(r"^default +key ", re.sub(r"\x1b\[[\d;]*m", "", left), re.MULTILINE)
     assert re.findall(r"\x1b\[[\d;?]*[^\d;?m]", left) in ([], ["\x1b[?25h"])
-
-
-def test_after_a_failure_the_last_value_stays_and_is_marked(spawn: Spawn, serve: Serve) -> None:
-    """With the reason under the table; it recovers by itself."""
-    gateway = serve()
-    screen = Screen(spawn("apimart", "watch", *QUICK, env=quick(gateway)))
-    screen.expect(r"^default +key +10\.5 .* ok$")
-    gateway.scenario = gateway.scenario._replace(fault=Fault.SERVER_ERROR)
-    text = screen.expect(r"^default +key +10\.5 .* ! unavailable$")
-    assert re.search(r"^! default/key: the gateway could not answer \(HTTP 500\): ", text, re.MULTILINE)
-    gateway.scenario = gateway.scenario._replace(fault=None)
-    screen.expect(r"^default +key +10\.5 .* ok$")
 
 
 def test_a_window_that_changes_is_drawn_anew(spawn: Spawn, burning: Sandbox) -> None:
@@ -230,30 +214,6 @@ def test_after_a_stop_that_nobody_can_note_it_is_drawn_anew(spawn: Spawn, burnin
     assert screen.terminal.exitstatus == 0
 
 
-def test_in_tmux_at_60_columns(tmp_path: Path, environment: Mapping[str, str], burning: Sandbox) -> None:
-    """Each balance has lines of its own there; at the end the screen is the shell's, with what was seen last."""
-    call = [need("tmux"), "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
-    env = {**environment, "TERM": "xterm-256color", **quick(burning)}
-
-    def tmux(*arguments: str) -> str:
-        return run_program([*call, *arguments], env=env, check=True).stdout
-
-    tmux("new-session", "-d", "-x", "60", "-y", "24", "bash --norc --noprofile")
-    try:
-        tmux("send-keys", "echo typed before; apimart watch --interval 0.2 --scope both; echo status=$?.", "Enter")
-        wait_until(lambda: re.search(r"^every 0\.2 s; ", tmux("capture-pane", "-p"), re.MULTILINE), 15)
-        assert "typed before" not in tmux("capture-pane", "-p")
-        assert tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}") == "0 1\n"
-        tmux("send-keys", "q")
-        wait_until(lambda: "status=0." in tmux("capture-pane", "-p"), 15)
-        text = tmux("capture-pane", "-p")
-        assert all(len(line) <= 60 for line in text.splitlines())
-        assert re.search(r"^default +spendable +[\d.]+|^Scope: +spendable$", text, re.MULTILINE)
-        assert tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}") == "1 0\n"
-    finally:
-        tmux("kill-server")
-
-
 def test_a_dumb_terminal_gets_lines(spawn: Spawn, burning: Sandbox) -> None:
     """No escape sequence at all."""
     terminal = spawn("apimart", "watch", *QUICK, "--count", "2", env={**quick(burning), "TERM": "dumb"})
@@ -270,24 +230,11 @@ def test_a_terminal_that_is_closed_ends_it(spawn: Spawn, burning: Sandbox) -> No
     wait_until(lambda: state(terminal.pid) in {"", "Z"})
 
 
-# --- a pipe -------------------------------------------------------------------------------------------------------
-
-
 def test_each_change_is_a_line_at_once(start: Start, burning: Sandbox) -> None:
     """Whoever reads sees it before the next question, without an escape sequence."""
     process = start(burning)
     for _ in range(3):
         assert re.fullmatch(r"[\d-]+T[\d:]+Z default/key: [\d.]+ left, [\d.]+ spent\n", line_of(process))
-
-
-def test_json_lines(start: Start, burning: Sandbox) -> None:
-    """Exact numbers, what changed, and what was spent since the start."""
-    process = start(burning, "-o", "json")
-    documents = [json.loads(line_of(process), parse_float=Decimal) for _ in range(2)]
-    assert [document["changes"] for document in documents] == [["start"], ["changed"]]
-    first, second = documents
-    assert second["spent"] == second["used_balance"] - first["used_balance"] > 0
-    assert second["remain_balance"] == first["remain_balance"] - second["spent"]
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
@@ -319,17 +266,6 @@ def test_sigterm_ends_it(start: Start, sandbox: Sandbox) -> None:
     assert process.wait(40) == -signal.SIGTERM
     assert process.stderr is not None
     assert process.stderr.read() == ""
-
-
-def test_it_goes_on_after_a_stop_that_nobody_can_note(start: Start, burning: Sandbox) -> None:
-    """SIGSTOP and SIGCONT, as a laptop that sleeps."""
-    process = start(burning)
-    line_of(process)
-    os.kill(process.pid, signal.SIGSTOP)
-    wait_until(lambda: state(process.pid) == "T")
-    os.kill(process.pid, signal.SIGCONT)
-    for _ in range(3):
-        assert " left, " in line_of(process)
 
 
 def test_until_below_ends_with_3(start: Start, serve: Serve) -> None:
