@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.addresses import LIVE, SILENT, resolve_to, silent_address
-from support.running import KEY, Call, Run, connected
+from support.running import KEY, Call, Run
 from support.secure import STARTUP, Gateway, Listener, Proxy, SocksProxy, authority, certified, dead_port
 from support.stopwatch import Stopwatch
 
@@ -49,14 +49,11 @@ def ask(run: Run, gateway: Gateway, tmp_path: Path) -> Ask:
     return run_command
 
 
-# --- it is used -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_a_proxy_of_the_environment_is_used(ask: Ask, gateway: Gateway, variable: str) -> None:
-    """The proxy learns where to and nothing else: the key goes through it encrypted."""
+@pytest.mark.parametrize(("variable", "scheme"), [("HTTPS_PROXY", "http://"), ("https_proxy", ""), ("ALL_PROXY", "")])
+def test_a_proxy_of_the_environment_is_used(ask: Ask, gateway: Gateway, variable: str, scheme: str) -> None:
+    """The proxy learns where to and nothing else: the key goes through it encrypted. Its address needs no scheme."""
     with Proxy() as proxy:
-        ended = ask(**{variable: f"http://127.0.0.1:{proxy.port}"})
+        ended = ask(**{variable: f"{scheme}127.0.0.1:{proxy.port}"})
         gateway.settle()
     assert (ended.returncode, ended.stderr) == (0, "")
     (head,) = proxy.questions
@@ -68,13 +65,6 @@ def test_a_proxy_of_the_environment_is_used(ask: Ask, gateway: Gateway, variable
     assert b"proxy" not in question.lower()
 
 
-def test_a_proxy_without_a_scheme_is_used(ask: Ask) -> None:
-    """`HTTPS_PROXY=host:port` is understood, as other programs do."""
-    with Proxy() as proxy:
-        assert ask(HTTPS_PROXY=f"127.0.0.1:{proxy.port}").returncode == 0
-    assert proxy.connections == 1
-
-
 def test_the_proxy_s_own_password_goes_to_the_proxy_only(ask: Ask, gateway: Gateway) -> None:
     """Credentials in the proxy's URL are sent to the proxy, and never to the gateway."""
     with Proxy() as proxy:
@@ -84,30 +74,6 @@ def test_the_proxy_s_own_password_goes_to_the_proxy_only(ask: Ask, gateway: Gate
     token = base64.b64encode(f"user:{SECRET}".encode())
     assert b"Proxy-Authorization: Basic " + token in proxy.questions[0]
     assert token not in gateway.received[0]
-
-
-def test_no_proxy_is_honoured(ask: Ask) -> None:
-    """A host of NO_PROXY is asked directly."""
-    with Proxy() as proxy:
-        ended = ask(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", NO_PROXY="localhost")
-    assert (ended.returncode, proxy.connections) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    "variable",
-    [
-        "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy", "http://127.0.0.1_proxy",
-        "all://127.0.0.1_proxy",
-    ],
-)  # fmt: skip
-def test_plain_http_to_loopback_never_meets_a_proxy(run: Run, serve: Callable[..., Any], variable: str) -> None:
-    """A key that travels unencrypted stays on this machine, whatever proxies the environment names."""
-    with Proxy() as proxy:
-        ended = run("check", "--min", "5", env={**connected(serve()), variable: f"http://127.0.0.1:{proxy.port}"})
-    assert (ended.returncode, proxy.connections) == (0, 0)
-
-
-# --- it fails ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
@@ -129,7 +95,6 @@ def test_a_dead_proxy_means_no_answer(ask: Ask, gateway: Gateway, scheme: str) -
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 1),
         (b"HTTP/1.1 403 \x1b[31m::error::Forbidden\r\n\r\n", 1),
         (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", 1),
-        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", 4),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 4),
     ],
 )
@@ -197,22 +162,18 @@ MALFORMED = {
     "::::": "it has no host, or more than a host and a port",
     "://proxy": "there is nothing before ://",
     "http:///proxy": "it has no host",
-    "http://[": "it has no host",
     "http://[::g]:80": "what is in brackets is no IPv6 address",
     "http://127.0.0.1:99999": "its port is not a number from 1 to 65535",
     "http://127.0.0.1:0": "its port is not a number from 1 to 65535",
-    "http://127.0.0.1:": "its port is not a number from 1 to 65535",
     "http://127.0.0.1:port": "it has no host, or more than a host and a port",
     "http:127.0.0.1:80": "it has no host, or more than a host and a port",
     "ftp://127.0.0.1:9": "it begins with a scheme that is not known",
     f"{SECRET}://127.0.0.1:9": "it begins with a scheme that is not known",
     f"http://user:{SECRET}@:80": "it has no host",
-    f"http://user:{SECRET}@[::1": "it has no host",
     f"http://user:{SECRET}@127.0.0.1:port": "it has no host, or more than a host and a port",
     f"http://us€r:{SECRET}@127.0.0.1:9": "there is a character in it that a URL cannot have",
     " ": "there is a character in it that a URL cannot have",
     f"http://DOMAIN\\user:{SECRET}@127.0.0.1:9": "there is a backslash in it",
-    f"DOMAIN\\user:{SECRET}@127.0.0.1:9": "there is a backslash in it",
     f"http://user@corp.example:{SECRET}@127.0.0.1:9": "there is an @ in the user or the password",
     f"http://user:a/{SECRET}@127.0.0.1:9": "there is a / in the user or the password",
     f"http://user:#{SECRET}@127.0.0.1:9": "there is a # in the user or the password",
@@ -221,8 +182,10 @@ MALFORMED = {
 """Proxies with a mistake in their address, and what is said of it."""
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-@pytest.mark.parametrize("proxy", MALFORMED)
+@pytest.mark.parametrize(
+    ("proxy", "variable"),
+    [*((each, "HTTPS_PROXY") for each in MALFORMED), ("::::", "https_proxy"), ("::::", "ALL_PROXY")],
+)
 def test_a_malformed_proxy_is_a_usage_error(ask: Ask, gateway: Gateway, proxy: str, variable: str) -> None:
     """Exit 2; the message names the variable and the mistake, and prints no part of the proxy's URL."""
     ended = ask(**{variable: proxy})
@@ -248,8 +211,7 @@ def test_a_proxy_that_is_not_used_may_be_malformed(ask: Ask) -> None:
     assert ask(HTTPS_PROXY="http://", NO_PROXY="localhost").returncode == 0
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
-@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.parametrize(("variable", "scheme"), [("HTTPS_PROXY", "http"), ("ALL_PROXY", "socks5h")])
 def test_of_a_proxy_with_several_addresses_a_dead_one_costs_little(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str
 ) -> None:
@@ -269,7 +231,7 @@ def test_of_a_proxy_with_several_addresses_a_dead_one_costs_little(
     assert time.monotonic() - began < 25
 
 
-@pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
+@pytest.mark.parametrize("scheme", ["socks4", "socks5h"])
 def test_socks_without_its_package_is_a_usage_error(
     run_process: Run, gateway: Gateway, environment: Mapping[str, str], tmp_path: Path, scheme: str
 ) -> None:
@@ -288,7 +250,7 @@ def test_socks_without_its_package_is_a_usage_error(
     assert SECRET not in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", ["config show", "config show --json", "balance --json", "check --min 5"])
+@pytest.mark.parametrize("arguments", ["config show", "config show --json", "balance --json"])
 def test_the_proxy_s_password_is_never_printed(ask: Ask, arguments: str) -> None:
     """Neither settings nor failures show the credentials in the proxy's URL."""
     with dead_port() as port:
