@@ -7,14 +7,15 @@ import pytest
 
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.running import KEY, Run, Serve, Write, connected
+from support.running import KEY, Call, Run, Serve, Write, connected
 from support.scripted import balance, gateway
 
 
-@pytest.fixture(autouse=True)
-def _recording(environment: dict[str, str]) -> None:
-    """Let the processes record, as they do by default: what was told is kept in the ledger."""
-    del environment["APIMART_RECORD"]
+@pytest.fixture
+def run(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Run each command line in this process, which records, as by default: what was told is kept in the ledger."""
+    monkeypatch.setenv("APIMART_RECORD", "1")
+    return call
 
 
 def _told(run: Run, sandbox: Sandbox, *arguments: str) -> Sequence[str]:

@@ -16,7 +16,7 @@ from support.forked import Forks
 from support.leaks import find_key
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Run, Spawn, Write, connected
+from support.running import KEY, Call, Run, Spawn, Write, connected
 from support.scripted import balance, gateway
 from support.stopwatch import Stopwatch
 
@@ -53,9 +53,6 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-# --- one alert --------------------------------------------------------------------------------------------------
-
-
 def test_twenty_at_once_give_one_alert(
     command: str, environment: Mapping[str, str], recording: None, hook: Hook, sandbox: Sandbox, forks: Forks
 ) -> None:
@@ -72,18 +69,6 @@ def test_twenty_at_once_give_one_alert(
     assert ends == [("", "", 3)] * 20
     assert lines(path.with_name("hook.times")) == ["low"]
 
-
-def test_a_ledger_that_cannot_be_made_costs_no_alert(run: Run, recording: None, hook: Hook, sandbox: Sandbox) -> None:
-    """Where nothing can be written, as on a read-only disk."""
-    path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
-    env = {**connected(sandbox), "APIMART_HISTORY": "/proc/nowhere/history.db"}
-    for _ in range(2):
-        ended = run("check", "--min", "50", "-q", "--on-low", str(path), env=env)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (3, "", "")
-    assert lines(path.with_name("hook.times")) == ["low", "low"]
-
-
-# --- no key -----------------------------------------------------------------------------------------------------
 
 PROFILE = f"""
 default_profile = "a"
@@ -102,12 +87,13 @@ min = 50
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check",), ("check", "-p", "b"), ("check", "-p", "c"), ("check", "--all-profiles"),
-        ("check", "--api-key", KEY), ("watch", "--count", "1"), ("watch", "--count", "1", "-p", "c"),
-        ("run", "--", "true"), ("run", "-p", "c", "--", "true"),
+        ("check", "--all-profiles"),
+        ("check", "--api-key", KEY),
+        ("watch", "--count", "1", "-p", "c"),
+        ("run", "--", "true"),
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_the_command_never_sees_the_key(
     run: Run, hook: Hook, sandbox: Sandbox, write_config: Write, arguments: tuple[str, ...]
 ) -> None:
@@ -154,9 +140,6 @@ def test_no_process_on_the_way_to_the_command_is_given_the_key(
     assert KEY in own
     assert [line for line in others if str(path) in line and '"APIMART_EVENT=low"' in line]
     assert find_key("\n".join(others), KEY) == []
-
-
-# --- the process ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [("check", "-q"), ("run",)], ids=" ".join)
@@ -225,7 +208,7 @@ def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
 
     And it is not taken for something that the command has started.
     """
-    path = hook('#!/bin/sh\nsleep 3\necho done >> "$0.times"\n')
+    path = hook('#!/bin/sh\nsleep 1.5\necho done >> "$0.times"\n')
     bred = path.with_name("bred")
     program = f"{BREEDING.format(kind='orphan')}open({str(bred)!r}, 'w')\ntime.sleep(60)"
     options = ("--min", "5", "--scope", "key", "--interval", "0.3", "--kill-after", "1", "--no-settle")
@@ -239,27 +222,26 @@ def test_an_alert_weakens_no_guard(run: Run, hook: Hook) -> None:
     assert lines(path.with_name("hook.times")) == ["done"]
 
 
-def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(run: Run, recording: None, hook: Hook) -> None:
-    """It has ten seconds, and is waited for at the end; what a command left behind that ended by itself goes on."""
+def test_an_alert_that_is_stopped_leaves_the_daemon_of_the_command_alone(
+    call: Call, monkeypatch: pytest.MonkeyPatch, hook: Hook
+) -> None:
+    """It is waited for at the end; what a command left behind that ended by itself goes on."""
+    monkeypatch.setenv("APIMART_RECORD", "1")
+    monkeypatch.setattr("apimart_cli.readings.alert_command.LONGEST", 0.5)
     path = hook('#!/bin/sh\nsleep 61 & echo $! > "$0.pid"\nwait\n')
     amounts = iter(["4"])
     options = ("--min", "5", "--scope", "key")
+    program = f"{BREEDING.format(kind='orphan')}open('bred', 'w').write(str(bred))"
     with gateway(lambda _path, _key: balance(next(amounts, "9"))) as server:
         env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        assert run("check", *options, "--on-low", "true", env=env).returncode == 3
-        watch = Stopwatch()
-        program = BREEDING.format(kind="orphan")
+        assert call("check", *options, "--on-low", "true", env=env).code == 3
         hooks = ("--no-settle", "--on-recover", str(path))
-        ended = run("run", *options, *hooks, "--", sys.executable, "-c", program, env=env)
-        took = watch.took()
-    assert ended.returncode == 0
-    assert f"{path} (--on-recover) was stopped after 10 seconds" in ended.stderr
-    assert took.seconds >= 10
-    took.assert_within(15)
-    found = re.match(r"pids (\d+) (\d+) \.", ended.stdout)
-    assert found
-    assert is_running(int(found[2]))
-    os.kill(int(found[2]), signal.SIGKILL)
+        ended = call("run", *options, *hooks, "--", sys.executable, "-c", program, env=env)
+    assert ended.code == 0
+    assert f"{path} (--on-recover) was stopped after 0.5 seconds" in ended.stderr
+    bred = int(path.with_name("bred").read_text())
+    assert is_running(bred)
+    os.kill(bred, signal.SIGKILL)
     assert not is_running(int(path.with_name("hook.pid").read_text()))
 
 

@@ -91,26 +91,6 @@ def test_an_alert_command_gets_no_key(run: Run, write_config: Write, program: Pr
     assert_no_key(path.with_name("seen"))
 
 
-def test_an_alert_command_gets_no_key_when_the_file_was_broken_meanwhile(
-    run: Run, write_config: Write, program: Program
-) -> None:
-    """What a profile called its variable is not known any more: only variables stay that are known to be harmless."""
-    path = program()
-    config = write_config(CONFIG)
-
-    def answer(_path: str, _key: str) -> object:
-        config.write_text("[profiles.other\n")
-        return balance("1")
-
-    with gateway(answer) as server:  # type: ignore[arg-type]
-        env = {**HOLDING, "APIMART_BASE_URL": server.url, "PROXY": "http://proxy"}
-        assert run("check", "--min", "5", "-q", "--scope", "key", "--on-low", str(path), env=env).returncode == 3
-    text = path.with_name("seen").read_text()
-    assert [find_key(text, key) for key in (KEY, OTHER)] == [[], []]
-    assert "PROXY=" not in text
-    assert "PATH=" in text
-
-
 def test_a_command_that_prints_a_key_gets_no_other_one(
     run: Run, write_config: Write, program: Program, sandbox: Sandbox
 ) -> None:
@@ -190,7 +170,7 @@ def test_a_command_of_the_user_gets_what_it_was_given(
 ) -> None:
     """It is theirs, and may well be what asks the gateway; only the sandbox puts its own key in the place of ours."""
     path = program()
-    limits = ["--max-spend", "5"] if arguments[0] == "run" else []
+    limits = ["--max-spend", "5", "--no-settle"] if arguments[0] == "run" else []
     env = {**HOLDING, "APIMART_BASE_URL": sandbox.url}
     assert run(arguments[0], *limits, *arguments[1:], str(path), env=env).returncode == 0
     seen = path.with_name("seen").read_text().splitlines()
