@@ -61,7 +61,7 @@ def size(grown: Sequence[Tree]) -> int:
 
 
 @hypothesis.settings(
-    max_examples=8, phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck)
+    max_examples=5, phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck)
 )
 @given(st.lists(trees, min_size=1, max_size=3))
 def test_a_tree_is_suspended_and_ends_as_a_whole(

@@ -1,14 +1,12 @@
 """Numbers with and without a unit, as people type them: one is taken, or the hint says which unit is usual there."""
 
-import os
 import re
 import shlex
-from collections.abc import Mapping
 
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Run, Write, connected
+from support.running import Run, connected
 
 
 @pytest.mark.parametrize(
@@ -57,50 +55,3 @@ def test_seconds_and_days_are_taken_with_their_unit(run: Run, sandbox: Sandbox, 
     """Wherever a number alone is taken, one with a unit is, too."""
     ended = run(*shlex.split(line), env=connected(sandbox))
     assert (ended.returncode, "error" in ended.stderr) == (0, False), ended.stderr
-
-
-@pytest.mark.parametrize(
-    ("settings", "environ"),
-    [
-        ('timeout = "90s"', {}), ("timeout = 90", {}), ('timeout = "90"', {}), ("", {"APIMART_TIMEOUT": "90s"}),
-        ("", {"APIMART_TIMEOUT": "90"}),
-    ],
-)  # fmt: skip
-def test_the_time_limit_may_have_a_unit_everywhere(
-    run: Run, write_config: Write, settings: str, environ: Mapping[str, str]
-) -> None:
-    """In the file, and in the variable; it is shown in seconds."""
-    write_config(settings)
-    shown = run("config", "show", env=environ)
-    assert re.search(r"^timeout +90 ", shown.stdout, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("value", "written"), [("10s", 'timeout = "10s"'), ("010", "timeout = 10"), (".5", "timeout = 0.5")]
-)
-def test_a_time_limit_is_written_as_it_is_read(run: Run, write_config: Write, value: str, written: str) -> None:
-    """In quotes with a unit, as a number without; `config check` has nothing against it."""
-    path = write_config("")
-    assert run("config", "set", "timeout", value).returncode == 0
-    assert path.read_text() == f"{written}{os.linesep}"
-    assert run("config", "get", "timeout").stdout == f"{written.partition(' = ')[2].strip(chr(34))}\n"
-    assert run("config", "check").returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ("history --days 0", "--days: '0' is not a number of days from 1 to 730"),
-        ("history --days 36h", "--days: '36h' is not a number of days from 1 to 730"),
-        ("sandbox --days 61 -- true", "--days: '61' is not a number of days from 1 to 60"),
-        ("sandbox --retry-after 1.5 -- true", "--retry-after: must be a whole number of seconds"),
-        ("sandbox --retry-after 2h -- true", "--retry-after: must be at most 3600 seconds"),
-        ("balance --timeout 2h", "--timeout: the time limit must be more than 0 and at most 3600 seconds"),
-    ],
-)
-def test_limits_hold_with_a_unit(run: Run, line: str, told: str) -> None:
-    """A usage error that names the option."""
-    refused = run(*shlex.split(line))
-    assert refused.returncode == 2
-    assert told in refused.stderr
-    assert "\nhint: " in refused.stderr
