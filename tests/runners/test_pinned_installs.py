@@ -1,10 +1,8 @@
 """`requirements/`: every dependency is pinned within its bounds, and pip installs no other file than the one pinned."""
 
-import hashlib
 import re
 import runpy
 import tomllib
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +15,14 @@ from packaging.utils import canonicalize_name
 from apimart_cli.sandbox.server import Sandbox
 from support.pages import CONTRIBUTING
 from support.places import ROOT
-from support.runner import OFFLINE, Played, checkout_that_is_offline, commands_in, play, python_that_is_offline
+from support.runner import (
+    WITH_AN_INDEX,
+    checkout_that_is_offline,
+    commands_in,
+    pin_what_an_index_has,
+    play,
+    python_that_is_offline,
+)
 from support.running import connected
 
 PINS = ROOT / "requirements"
@@ -120,56 +125,22 @@ def test_every_installation_that_is_shown_looks_at_hashes() -> None:
     assert set(re.findall(r"/src/requirements/(\w+)\.txt", image)) <= set(INSTALLATIONS)
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    """An index with one package, in a folder."""
-    wheel = tmp_path / "index" / "made-up" / "made_up-1.0-py3-none-any.whl"
-    wheel.parent.mkdir(parents=True)
-    files = {
-        "made_up.py": "",
-        "made_up-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n",
-        "made_up-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "made_up-1.0.dist-info/RECORD"
-    with zipfile.ZipFile(wheel, "w") as package:
-        for name, text in {**files, record: "".join(f"{name},,\n" for name in (*files, record))}.items():
-            package.writestr(name, text)
-    (wheel.parent / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>', encoding="utf-8")
-    return wheel
-
-
-@pytest.mark.parametrize(
-    ("version", "is_the_file", "said"),
-    [
-        pytest.param("1.0", True, None, id="the-file-that-was-pinned"),
-        pytest.param("1.0", False, "DO NOT MATCH THE HASHES", id="another-file"),
-        pytest.param("1.1", True, "No matching distribution found for made-up==1.1", id="a-version-that-is-not-there"),
-    ],
-)
-def test_only_the_pinned_file_is_installed(
-    version: str, is_the_file: bool, said: str | None, index: Path, tmp_path: Path, sandbox: Sandbox,
-    environment: Mapping[str, str],
-) -> None:  # fmt: skip
-    """From the index that the job names. Else nothing is checked, and the log says why, and what to do."""
+def test_no_other_file_than_the_pinned_one_is_installed(
+    tmp_path: Path, sandbox: Sandbox, environment: Mapping[str, str]
+) -> None:
+    """Nothing is checked then, and the log says why, and what to do; `test_action.py` installs the pinned one."""
     checkout = checkout_that_is_offline(tmp_path / "checkout")
-    digest = hashlib.sha256(index.read_bytes() if is_the_file else b"another file").hexdigest()
-    with (checkout / "requirements" / "run.txt").open("a", encoding="utf-8") as pins:
-        pins.write(f"made-up=={version} --hash=sha256:{digest}\n")
+    url = pin_what_an_index_has(checkout, tmp_path / "index", is_the_file=False)
     runner, workspace = tmp_path / "runner", tmp_path / "workspace"
     runner.mkdir()
     workspace.mkdir()
-    python = python_that_is_offline(runner, OFFLINE.replace("no-index = yes\n", ""))
-    played: Played = play(
-        checkout / "action.yml",
-        {"min": "5", "python": str(python), "index-url": index.parent.parent.as_uri()},
-        env={**environment, **connected(sandbox)}, folder=runner, workspace=workspace,
-    )  # fmt: skip
-    installed = list(runner.glob("apimart-*/lib/python*/site-packages/made_up.py"))
-    if said is None:
-        assert (played.code, played.outputs["verdict"], len(installed)) == (0, "pass", 1), played.log
-    else:
-        assert (played.code, played.outputs["verdict"], installed) == (1, "", []), played.log
-        assert said in played.log
-        assert "hint: if the index has no such version, use one that has it" in played.log
-        titles = [command.properties["title"] for command in commands_in(played.log)]
-        assert titles == ["apimart: it could not be installed"]
+    python = python_that_is_offline(runner, WITH_AN_INDEX)
+    inputs = {"min": "5", "python": str(python), "index-url": url}
+    env = {**environment, **connected(sandbox)}
+    played = play(checkout / "action.yml", inputs, env=env, folder=runner, workspace=workspace)
+    assert (played.code, played.outputs["verdict"]) == (1, ""), played.log
+    assert list(runner.glob("apimart-*/lib/python*/site-packages/made_up")) == []
+    assert "DO NOT MATCH THE HASHES" in played.log
+    assert "hint: if a hash does not match, the index has another file than the one that was pinned" in played.log
+    titles = [command.properties["title"] for command in commands_in(played.log)]
+    assert titles == ["apimart: it could not be installed"]

@@ -4,6 +4,7 @@ Written after actions/runner (ActionCommand.cs, ActionCommandManager.cs, FileCom
 after the code under test, with which it shares nothing.
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -121,6 +122,9 @@ no-deps = yes
 """
 """Settings of pip: it installs with what is there."""
 
+WITH_AN_INDEX = OFFLINE.replace("no-index = yes\n", "")
+"""The same with an index, which the action names."""
+
 INSTALLED_FROM = ("action.yml", "ci", "pyproject.toml", "README.md", "LICENSE", "apimart_cli", "man", "completions")
 """What an installation needs of a checkout, but for the pins."""
 
@@ -211,19 +215,37 @@ def lay_traps(checkout: Path, log: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+def write_wheel(path: Path, module: str) -> None:
+    """Write a wheel with one module, whose name and version are those of the file."""
+    name, version, *_ = path.name.split("-")
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}/__init__.py": module,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{about}/RECORD"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as package:
+        for file, text in {**files, record: "".join(f"{each},,\n" for each in (*files, record))}.items():
+            package.writestr(file, text)
+
+
+def pin_what_an_index_has(checkout: Path, folder: Path, *, is_the_file: bool = True) -> str:
+    """Make an index with one package, which the checkout pins, by the hash of another file or not; return its URL."""
+    wheel = folder / "made-up" / "made_up-1.0-py3-none-any.whl"
+    write_wheel(wheel, "")
+    (wheel.parent / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>', encoding="utf-8")
+    digest = hashlib.sha256(wheel.read_bytes() if is_the_file else b"another file").hexdigest()
+    with (checkout / "requirements" / "run.txt").open("a", encoding="utf-8") as pins:
+        pins.write(f"made-up==1.0 --hash=sha256:{digest}\n")
+    return folder.as_uri()
+
+
 def _lay_packages(checkout: Path, module: str) -> dict[str, str]:
     """Put a package in the checkout, and settings of pip that have it installed; return variables that name them."""
     wheel = checkout / "wheels" / "requests-99.0-py3-none-any.whl"
-    wheel.parent.mkdir()
-    files = {
-        "requests/__init__.py": module,
-        "requests-99.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: requests\nVersion: 99.0\n",
-        "requests-99.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "requests-99.0.dist-info/RECORD"
-    with zipfile.ZipFile(wheel, "w") as package:
-        for name, text in {**files, record: "".join(f"{name},,\n" for name in (*files, record))}.items():
-            package.writestr(name, text)
+    write_wheel(wheel, module)
     wanted = checkout / "wanted.txt"
     wanted.write_text(f"{wheel}\n", encoding="utf-8")
     settings = f"[install]\nrequirement = {wanted}\n"
