@@ -183,10 +183,12 @@ def test_a_command_may_close_its_streams(run: Run, serve: Serve) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stop_ends_everything_that_was_started(start: Start, serve: Serve, kind: str) -> None:
     """Also what has left the process group or the session, and what ignores SIGTERM, which is killed."""
-    program = BREEDING.format(kind=kind) + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
+    program = f"import signal\n{DEAF}{BREEDING.format(kind=kind)}time.sleep(60)"
     options = ("--max-spend", "4", "--no-settle", "--interval", "0.1", "--kill-after", "0.3")
-    process = start(program, *options, gateway=serve(key=PLENTY, burn=Decimal(5)))
+    gateway = serve(key=PLENTY)
+    process = start(program, *options, gateway=gateway)
     both = pids(process)
+    gateway.scenario = gateway.scenario._replace(burn=Decimal(100))
     assert process.wait(40) == 124
     assert not any(map(is_running, both))
 
@@ -196,11 +198,14 @@ def test_a_command_that_ends_by_itself_is_given_the_time(start: Start, serve: Se
     program = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print("goodbye", flush=True), sys.exit(3)))
+print("up", flush=True)
 time.sleep(60)
 """
-    process = start(
-        program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=serve(key=PLENTY, burn=Decimal(5))
-    )
+    gateway = serve(key=PLENTY)
+    process = start(program, "--max-spend", "1", "--no-settle", "--interval", "0.1", gateway=gateway)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    gateway.scenario = gateway.scenario._replace(burn=Decimal(100))
     output, _ = process.communicate(timeout=40)
     assert (process.returncode, output) == (124, "goodbye\n")
 
@@ -275,8 +280,10 @@ def test_a_guard_that_was_killed_is_no_other_run_once_its_command_is_gone(
     with started_processes(tmp_path, forks) as start:
         # A command that takes a while to end when the guard is killed.
         options = ("--min", "1", "--no-settle", "--interval", "0.1", "--kill-after", "60")
-        text = f"import signal, time\n{DEAF}time.sleep(60)"
+        text = f"import signal, time\n{DEAF}print('up', flush=True)\ntime.sleep(60)"
         guard = start([command, "run", *options, "--", sys.executable, "-c", text], env)
+        assert guard.stdout is not None
+        assert guard.stdout.readline() == "up\n"
         wait_until(lambda: path.exists() and named().count(":") == 2)
         child = int(named().split()[2].partition(":")[0])
         guard.kill()
@@ -317,8 +324,8 @@ raise SystemExit(6)
 def test_a_key_that_is_revoked_in_the_middle_can_be_rehearsed(run: Run) -> None:
     """With the options of the sandbox."""
     ended = run(
-        "sandbox", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "3", "--",
-        "apimart", "run", "--max-spend", "7", "--interval", "0.1", "--", "sleep", "60",
+        "sandbox", "--remain", "1000", "--burn", "2", "--fault", Fault.UNAUTHORIZED, "--fault-after", "5", "--",
+        "apimart", "run", "--max-spend", "12", "--interval", "0.1", "--", "sleep", "60",
     )  # fmt: skip
     assert ended.returncode == 124
     assert "apimart: warning: the balance is not known: the gateway rejected the API key" in ended.stderr
