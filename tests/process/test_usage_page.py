@@ -54,16 +54,6 @@ def first_pixel(path: Path) -> tuple[int, ...]:
     return tuple(zlib.decompress(packed)[1:4])
 
 
-def test_a_browser_shows_the_chart_and_the_table(page: Path, environment: Mapping[str, str]) -> None:
-    """A bar for each of the thirty days, each with its amount, a row for each model, and nothing it complains of."""
-    shown = browse(page, environment, "--dump-dom")
-    assert shown.count("<rect ") == 30
-    assert len(re.findall(r"<title>2026|<title>20\d\d-\d\d-\d\d: [\d.]+ USD</title>", shown)) == 30
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown)]
-    models = [unescape(row[0]) for row in rows if row]
-    assert models == ["claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "gpt-image-2", "total"]
-
-
 @pytest.mark.parametrize(("scheme", "background"), [("1", (255, 255, 255)), ("0", (13, 17, 23))])
 def test_it_is_light_or_dark_as_the_reader_wants(
     page: Path, environment: Mapping[str, str], scheme: str, background: tuple[int, ...]
@@ -83,13 +73,21 @@ def test_it_can_be_printed(page: Path, environment: Mapping[str, str]) -> None:
     assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 1
 
 
-def test_a_browser_loads_nothing_for_it(page: Path, environment: Mapping[str, str]) -> None:
-    """Not even what somebody has put into it: the page forbids that. Without that word of it, the browser would ask."""
+def test_a_browser_shows_the_chart_and_the_table_and_loads_nothing(page: Path, environment: Mapping[str, str]) -> None:
+    """A bar with its amount for each of the thirty days, a row for each model.
+
+    Not even what somebody has put into it is loaded: the page forbids that. Without that word of it, the browser asks.
+    """
     asked = []
     text = page.read_text(encoding="utf-8").replace("<h1>", '<img src="http://gateway.example/x.png"><h1>')
     for policy in ("Content-Security-Policy", "X-No-Policy"):
         page.write_text(text.replace("Content-Security-Policy", policy), encoding="utf-8")
         with FaultServer([(b"",)]) as proxy:
-            browse(page, environment, "--dump-dom", proxy=proxy.url.removeprefix("http://"))
+            shown = browse(page, environment, "--dump-dom", proxy=proxy.url.removeprefix("http://"))
             asked.append(any(b"gateway.example" in head for head in proxy.heads))
     assert asked == [False, True]
+    assert shown.count("<rect ") == 30
+    assert len(re.findall(r"<title>2026|<title>20\d\d-\d\d-\d\d: [\d.]+ USD</title>", shown)) == 30
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown)]
+    models = [unescape(row[0]) for row in rows if row]
+    assert models == ["claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "gpt-image-2", "total"]
