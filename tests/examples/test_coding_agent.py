@@ -71,9 +71,6 @@ def _rich(at: Place, sandbox: Sandbox) -> Place:
     return at._replace(environment={**at.environment, **connected(sandbox)})
 
 
-# --- the tools --------------------------------------------------------------------------------------------------
-
-
 def _verdict_in(told: Told) -> Mapping[str, Any]:
     """Return the answer of the tool in what the agent told its model, which may stand among words of the agent."""
     found: Mapping[str, Any] = _document(told.content[told.content.index("{") :])
@@ -166,9 +163,6 @@ def test_the_inspector_reads_the_file_for_cursor(at: Place, sandbox: Sandbox) ->
     assert (refused["isError"], refused["structuredContent"]["error"]["code"]) == (True, "usage")
 
 
-# --- the hooks --------------------------------------------------------------------------------------------------
-
-
 def _line() -> str:
     """Return the command of the documented hook."""
     settings = json.loads(_block("PreToolUse", "json"))
@@ -232,9 +226,6 @@ def test_a_hook_before_the_question_keeps_it_from_the_model(at: Place) -> None:
     assert model.questions
 
 
-# --- the budget -------------------------------------------------------------------------------------------------
-
-
 WAITS = {
     "claude": Wish("Bash", {"command": "sleep 600", "description": "wait"}),
     "codex": Wish("exec_command", {"cmd": "sleep 600", "yield_time_ms": 600_000}),
@@ -264,9 +255,6 @@ def test_a_budget_ends_an_agent(name: str, tmp_path: Path, environment: Mapping[
                 printed = ask_opencode(at, model, {}, before=before, code=124)
     assert "the command was stopped: 4 spent, 3 allowed" in printed
     assert model.told == []
-
-
-# --- the skill and the status line ------------------------------------------------------------------------------
 
 
 def _description() -> str:

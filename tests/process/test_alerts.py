@@ -16,7 +16,7 @@ from support.forked import Forks
 from support.leaks import find_key
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Call, Run, Spawn, Write, connected
+from support.running import KEY, Call, Run, Spawn, Write, connected, run_program, started_processes
 from support.scripted import balance, gateway
 from support.stopwatch import Stopwatch
 
@@ -58,14 +58,10 @@ def test_twenty_at_once_give_one_alert(
 ) -> None:
     """As of several crons; each ends with its own verdict, without a word on standard error."""
     path = hook('#!/bin/sh\necho "$APIMART_EVENT" >> "$0.times"\n')
-    processes = [
-        forks.process(
-            [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
-            path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for _ in range(20)
-    ]  # fmt: skip
-    ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
+    arguments = [command, "check", "--min", "50", "-q", "--on-low", str(path)]
+    with started_processes(path.parent, forks) as start:
+        processes = [start(arguments, {**environment, **connected(sandbox)}) for _ in range(20)]
+        ends = [(*process.communicate(timeout=60), process.returncode) for process in processes]
     assert ends == [("", "", 3)] * 20
     assert lines(path.with_name("hook.times")) == ["low"]
 
@@ -125,13 +121,9 @@ def test_no_process_on_the_way_to_the_command_is_given_the_key(
     path = hook('#!/bin/sh\ncat > "$0.told"\n')
     trace = tmp_path / "trace"
     watched = [strace, "-f", "-qq", "-v", "-s", "100000", "-e", "trace=execve,execveat", "-o", str(trace)]
-    ended = subprocess.run(
+    ended = run_program(
         [*watched, command, "check", "--min", "50", "-q", "--on-low", f"{path} word"],
         env={**environment, **connected(sandbox), "COPY": f"x{KEY}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
     )
     if ended.returncode != 3:
         pytest.skip(f"strace cannot trace here: {ended.stderr!r}")
@@ -174,18 +166,13 @@ def hanging(
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A check whose alert hangs, and the process of the alert."""
     path = hook('#!/bin/sh\ntrap "" TERM INT\necho $$ > "$0.new"; mv "$0.new" "$0.pid"\nsleep 60\n')
-    process = forks.process(
-        [command, "check", "--min", "50", "-q", "--on-low", str(path)], {**environment, **connected(sandbox)},
-        path.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
+    arguments = [command, "check", "--min", "50", "-q", "--on-low", str(path)]
+    with started_processes(path.parent, forks) as start:
+        process = start(arguments, {**environment, **connected(sandbox)})
         wait_until(path.with_name("hook.pid").exists)
         # It runs a moment before apimart knows of it.
         time.sleep(0.5)
         yield process, int(path.with_name("hook.pid").read_text())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize(

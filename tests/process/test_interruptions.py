@@ -9,9 +9,7 @@ import stat
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +19,7 @@ from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import is_running, wait_until
-from support.running import Serve, Spawn, connected
+from support.running import Serve, Spawn, connected, started_processes
 from support.secure import Listener
 from support.stopwatch import seconds_to_end
 
@@ -39,16 +37,8 @@ GRACE = 1.5
 @pytest.fixture
 def start(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program and leave it running: `start("apimart", "balance", env={...})`; it ends with the test."""
-    with ExitStack() as stack:
-
-        def popen(*arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Process:
-            output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            process = forks.process(arguments, {**environment, **(env or {})}, tmp_path, stdin=stdin, **output)
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            return process
-
-        yield popen
+    with started_processes(tmp_path, forks) as start:
+        yield lambda *arguments, env=None, **streams: start(arguments, {**environment, **(env or {})}, **streams)
 
 
 def end(process: Process, number: int = signal.SIGINT) -> tuple[int, str, str]:
@@ -112,22 +102,6 @@ def test_a_signal_while_waiting_for_an_answer(start: Start, arguments: str, numb
         process = start("apimart", *arguments.split(), env=where(gateway))
         wait_until(lambda: gateway.connections)
         assert end(process, number) == (code, "", "")
-
-
-def test_ctrl_c_while_an_answer_drips(start: Start) -> None:
-    """Ctrl-C between two bytes of an answer is no different."""
-
-    def drip(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
-        while True:
-            connection.sendall(b" ")
-            time.sleep(0.01)
-
-    with Listener(drip) as gateway:
-        process = start("apimart", "balance", env=where(gateway))
-        wait_until(lambda: gateway.connections)
-        assert end(process) == (130, "", "")
 
 
 def test_ctrl_c_in_the_pause_before_a_retry(start: Start) -> None:

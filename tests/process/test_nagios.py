@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import is_running, wait_until
-from support.running import KEY, Run, Serve, Write, connected, run_program
+from support.running import KEY, Run, Serve, Write, connected, run_program, started_processes
 from support.scripted import balance, gateway
 
 ARGUMENTS = ("nagios", "-w", "10:", "-c", "5:")
@@ -105,16 +105,8 @@ FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 @pytest.fixture
 def started(environment: Mapping[str, str], tmp_path: Path, forks: Forks) -> Iterator[Start]:
     """Start a program, which ends with the test."""
-    with ExitStack() as stack:
-
-        def start(*arguments: str, env: Mapping[str, str], stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-            streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": subprocess.PIPE}
-            process = forks.process(arguments, {**environment, **env}, tmp_path, **streams)
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            return process
-
-        yield start
+    with started_processes(tmp_path, forks) as start:
+        yield lambda *arguments, env, **streams: start(arguments, {**environment, **env}, **streams)
 
 
 def ended_by(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str]:

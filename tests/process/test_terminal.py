@@ -118,15 +118,6 @@ def test_no_number_is_cut(show: Show, serve: Serve, columns: int) -> None:
         assert max(map(len, shown.text.splitlines())) <= columns
 
 
-def test_the_lines_of_check_fold_between_words(show: Show, sandbox: Sandbox) -> None:
-    """On 20 columns a line of `check` is folded at spaces, so that no number is broken in two."""
-    shown = show("check", "--min", "5", "--max-used", "2.25", "--scope", "key", columns=20, env=connected(sandbox))
-    assert shown.code == 3
-    assert shown.lines == [
-        "BELOW default/key:", "  10.5 left, at", "  least 5 required;", "  2.3 used, at most", "  2.25 allowed",
-    ]  # fmt: skip
-
-
 def test_errors_fold_between_words(show: Show, run: Run, tmp_path: Path) -> None:
     """No word is broken at the edge; a path that is longer stays whole. In a pipe a message is one line."""
     arguments = ("check", "--min", "5", "--api-key-file", f"{tmp_path}/{'a-long-name-' * 6}")
@@ -157,20 +148,6 @@ def test_a_terminal_that_does_not_know_its_size(show: Show, sandbox: Sandbox) ->
     """A terminal of 0 columns, as containers have it, gets a table for 80."""
     shown = show("balance", columns=0, env=connected(sandbox))
     assert "default   key          10.5    2.3   ████████░░  82 %   ok" in shown.text
-
-
-@pytest.mark.parametrize("name", ["n" * 300, "日本語" * 15, "[red]markup[/red]"])
-def test_a_long_or_strange_profile_name_costs_no_number(
-    show: Show, sandbox: Sandbox, write_config: Write, name: str
-) -> None:
-    """A profile's name is shown as it is written; one that is too wide is shortened, and pushes no number away."""
-    write_config(f'[profiles."{name}"]\napi_key = "{KEY}"\n')
-    shown = show("balance", "-p", name, columns=60, env={"APIMART_BASE_URL": sandbox.url})
-    assert shown.code == 0
-    assert len(shown.lines) == 3
-    assert name in shown.text or re.match(rf"{name[:4]}.*….*{name[-4:]} ", shown.lines[2].replace("  ", " "))
-    assert (name in shown.text) is (len(name) < 20)
-    assert re.search(r"(?m)(Remaining: |\s)10\.5($|\s)", "\n".join(shown.lines)), shown.lines
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from apimart_cli.replacing import MARK, write_textfile
 from apimart_cli.sandbox.server import Sandbox
 from support.programs import need
-from support.running import Run, connected
+from support.running import Run, connected, run_program
 from support.strangers import as_root, run_as_stranger
 
 WRITER = """
@@ -53,11 +53,9 @@ def test_cron_needs_neither_a_home_nor_a_locale_nor_an_umask(
     for name in ("HOME", "LANG"):
         del environment[name]
     path = folder / "apimart.prom"
-    ended = subprocess.run(
-        ["sh", "-c", f"umask 077; apimart balance --textfile {path}"], env={**environment, **connected(sandbox)},
-        cwd="/", capture_output=True, timeout=30, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    script = f"umask 077; apimart balance --textfile {path}"
+    ended = run_program(["sh", "-c", script], env={**environment, **connected(sandbox)}, cwd="/")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert SUCCESS in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
@@ -100,12 +98,9 @@ def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_file(
     places = [f"--trace-path={place}" for place in (folder, path, unfinished)]
     name, _, when = call.partition(":")
     kill = f"inject={name}:signal=KILL" + (f":{when}" if when else "")
-    ended = subprocess.run(
+    ended = run_program(
         [need("strace"), "-f", "-qq", "-o", os.devnull, *places, "-e", kill, sys.executable, "-c", WRITER, str(path)],
         env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        timeout=60,
-        check=False,
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert path.read_text() == f"{found} 1\n"

@@ -65,12 +65,6 @@ def test_a_trusted_gateway_is_asked(ask: Ask) -> None:
     assert question.count(KEY.encode()) == question.count(f"Authorization: Bearer {KEY}\r\n".encode()) == 1
 
 
-def test_curl_ca_bundle_is_honoured(ask: Ask, ca_file: Path) -> None:
-    """CURL_CA_BUNDLE names the authority as well."""
-    with Gateway(certified("localhost")) as gateway:
-        assert ask(gateway, REQUESTS_CA_BUNDLE="", CURL_CA_BUNDLE=str(ca_file)).returncode == 0
-
-
 def test_an_intermediate_authority_is_followed(ask: Ask) -> None:
     """A chain that leads to the trusted authority is as good as its own certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -81,14 +75,6 @@ def test_an_intermediate_authority_is_followed(ask: Ask) -> None:
 
 NOW = datetime(2026, 6, 1)  # noqa: DTZ001  # trustme takes a moment without a zone; the margin is a year
 YEAR = timedelta(days=365)
-
-
-def expired() -> ssl.SSLContext:
-    return certified("localhost", not_before=NOW - 9 * YEAR, not_after=NOW - 8 * YEAR)
-
-
-def not_yet_valid() -> ssl.SSLContext:
-    return certified("localhost", not_before=NOW + 70 * YEAR, not_after=NOW + 72 * YEAR)
 
 
 def wrong_host() -> ssl.SSLContext:
@@ -135,11 +121,19 @@ def client_certificate_wanted() -> ssl.SSLContext:
     return context
 
 
-UNTRUSTED = [
+UNTRUSTED: list[tuple[Callable[..., ssl.SSLContext], str, str]] = [
     (unknown_authority, "localhost", "unable to get local issuer certificate"),
     (self_signed, "localhost", "self-signed certificate"),
-    (expired, "localhost", "certificate has expired"),
-    (not_yet_valid, "localhost", "certificate is not yet valid"),
+    (
+        lambda: certified("localhost", not_before=NOW - 9 * YEAR, not_after=NOW - 8 * YEAR),
+        "localhost",
+        "certificate has expired",
+    ),
+    (
+        lambda: certified("localhost", not_before=NOW + 70 * YEAR, not_after=NOW + 72 * YEAR),
+        "localhost",
+        "certificate is not yet valid",
+    ),
     (wrong_host, "localhost", "Hostname mismatch, certificate is not valid for 'localhost'."),
     (wrong_host, "127.0.0.1", "IP address mismatch, certificate is not valid for '127.0.0.1'."),
 ]
@@ -348,9 +342,10 @@ def test_a_missing_ca_file_is_a_usage_error(ask: Ask, tmp_path: Path, variable: 
     assert gateway.connections == 0
 
 
-def test_ssl_cert_file_is_honoured(ask: Ask, ca_file: Path) -> None:
-    """What OpenSSL, curl and Go read names the authority as well; a bundle comes before it."""
+def test_other_variables_for_authorities_are_honoured(ask: Ask, ca_file: Path) -> None:
+    """What curl, OpenSSL and Go read names the authority as well; a bundle comes before SSL_CERT_FILE."""
     with Gateway(certified("localhost")) as gateway:
+        assert ask(gateway, REQUESTS_CA_BUNDLE="", CURL_CA_BUNDLE=str(ca_file)).returncode == 0
         assert ask(gateway, REQUESTS_CA_BUNDLE="", SSL_CERT_FILE=str(ca_file)).returncode == 0
         assert ask(gateway, REQUESTS_CA_BUNDLE=certifi.where(), SSL_CERT_FILE=str(ca_file)).returncode == 5
 

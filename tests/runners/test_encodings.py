@@ -9,24 +9,20 @@ from apimart_cli.errors import ExitCode
 from apimart_cli.sandbox.server import Sandbox
 from support.running import Write, connected
 
+LOW = "::error title=apimart%3A café/spendable does not meet a threshold::10.5 € left"
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+
 @pytest.mark.parametrize(
-    ("output", "options", "code", "start"),
+    ("encoding", "output", "options", "code", "start"),
     [
-        (
-            "github",
-            (),
-            ExitCode.BELOW,
-            "::error title=apimart%3A café/spendable does not meet a threshold::10.5 € left",
-        ),
-        ("github", ("--nope",), ExitCode.USAGE, "::error title=apimart%3A nothing could be checked::"),
-        ("dotenv", (), ExitCode.BELOW, "APIMART_VERDICT=below\n"),
-        ("dotenv", ("--nope",), ExitCode.USAGE, "APIMART_VERDICT=error\n"),
+        ("latin-1", "github", (), ExitCode.BELOW, LOW),
+        ("utf-16", "github", ("--nope",), ExitCode.USAGE, "::error title=apimart%3A nothing could be checked::"),
+        ("utf-16", "dotenv", (), ExitCode.BELOW, "APIMART_VERDICT=below\n"),
+        ("latin-1", "dotenv", ("--nope",), ExitCode.USAGE, "APIMART_VERDICT=error\n"),
     ],
 )
 def test_a_runner_reads_it(
-    output: str, options: tuple[str, ...], code: int, start: str, encoding: str, command: str,
+    encoding: str, output: str, options: tuple[str, ...], code: int, start: str, command: str,
     environment: Mapping[str, str], sandbox: Sandbox, write_config: Write,
 ) -> None:  # fmt: skip
     """In another encoding no annotation would be found, and no variable."""

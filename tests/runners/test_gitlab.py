@@ -136,10 +136,7 @@ def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
     report = tmp_path / "apimart.env"
     report.write_text("APIMART_VERDICT=pass\n", encoding="utf-8")
     commands = yaml.safe_load(JOB.read_text(encoding="utf-8"))[".apimart-check"]["before_script"]
-    ended = subprocess.run(
-        [need("sh"), "-ec", "\n".join(commands)], env=environment, cwd=tmp_path, capture_output=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+    ended = run_program([need("sh"), "-ec", "\n".join(commands)], env=environment, cwd=tmp_path)
     assert ended.returncode != 0
     assert not report.exists()
 

@@ -84,21 +84,17 @@ def run_program(
 
 
 @contextmanager
-def started_processes(
-    tmp_path: Path, forks: Forks | None = None
-) -> Iterator[Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]]:
-    """Give what starts programs, with their output in pipes and forked where that can be; they end with the block."""
+def started_processes(tmp_path: Path, forks: Forks | None = None) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Give what starts programs, with their output in pipes and forked where that can be; they end with the block.
+
+    `start([command, "watch"], environment, stdin=reader)`: standard input is empty if nothing else is said.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def start(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    def start(arguments: Sequence[str], environment: Mapping[str, str], **given: int) -> "subprocess.Popen[str]":
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **given}
         process = (subprocess.Popen if forks is None else forks.process)(
-            arguments,
-            env=environment,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
+            arguments, env=environment, cwd=tmp_path, encoding="utf-8", **streams
         )
         started.append(process)
         return process
