@@ -1,4 +1,4 @@
-"""The units for systemd: it reads them, and what they run are commands that work."""
+"""The units for systemd and that of `watch` in docs: it reads them, and what they run are commands that work."""
 
 import configparser
 import os
@@ -15,12 +15,15 @@ import pytest
 
 from apimart_cli.sandbox.server import Sandbox
 from support.examples import EXAMPLES, asked
+from support.pages import blocks_of
 from support.processes import wait_until
 from support.programs import need
-from support.running import KEY, Call, Write
+from support.running import KEY, Call, Write, run_program
 
 PROGRAM = "/usr/local/bin/apimart"
 UNITS = sorted((EXAMPLES / "systemd").iterdir())
+WATCH = "apimart-watch.service"
+[UNIT] = [block.text for block in blocks_of("ini") if block.note == WATCH]
 
 
 def unit(name: str) -> configparser.ConfigParser:
@@ -31,16 +34,29 @@ def unit(name: str) -> configparser.ConfigParser:
     return read
 
 
-def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
+def test_systemd_finds_nothing_wrong(tmp_path: Path, environment: Mapping[str, str]) -> None:
     """`systemd-analyze verify` has nothing to say about any of them, once the program is where they look for it."""
-    need("systemd-analyze")
+    verify = [need("systemd-analyze"), "verify"]
     stand_in = tmp_path / "apimart"
     stand_in.write_text("#!/bin/sh\n")
     stand_in.chmod(0o755)
     for path in UNITS:
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8").replace(PROGRAM, str(stand_in)))
-    told = asked("systemd-analyze", "verify", *(tmp_path / path.name for path in UNITS))
-    assert told == ""
+    (tmp_path / WATCH).write_text(UNIT.replace("%h/.local/bin/apimart", str(stand_in)))
+    for files in ([path.name for path in UNITS], ["--user", WATCH]):
+        ended = run_program([*verify, *files], env={**environment, "XDG_RUNTIME_DIR": str(tmp_path)}, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_the_service_of_watch_runs_a_command_that_works(call: Call, sandbox: Sandbox, write_config: Write) -> None:
+    """With the options of the page; a reader that goes away must not be the end of it."""
+    service = configparser.ConfigParser(interpolation=None)
+    service.read_string(UNIT)
+    program, *arguments = service["Service"]["ExecStart"].split()
+    assert (program, service["Service"]["Restart"]) == ("%h/.local/bin/apimart", "always")
+    write_config('[profiles.work]\napi_key = "sk-work-0123"\n')
+    ended = call(*arguments, "--count", "1", env={"APIMART_BASE_URL": sandbox.url})
+    assert (ended.code, ended.stdout.count("work/key: 10.5 left")) == (0, 1)
 
 
 SERVICES = ["apimart-exporter.service", "apimart-textfile.service"]

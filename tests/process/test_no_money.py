@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.running import KEY, Run
+from support.running import KEY, Call, Run
 from support.scripted import ACCOUNT, Gateway, Reply, balance, gateway
 
 pytestmark = pytest.mark.measured
@@ -32,6 +32,12 @@ def serve() -> Iterator[Callable[[Callable[[str], Reply]], Gateway]]:
             return server
 
         yield start
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Run each command line in this process: what these tests show does not need one of its own."""
+    return call
 
 
 def at(server: Gateway) -> dict[str, str]:

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from apimart_cli.sandbox.server import Sandbox
-from support.running import Run, connected
+from support.running import Call, connected
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,9 @@ from support.running import Run, connected
         ("config set min_runway 3", "3d"), ("config set remind 24", "24h"),
     ],
 )  # fmt: skip
-def test_a_number_alone_gets_a_hint_that_is_taken(run: Run, sandbox: Sandbox, line: str, proposed: str) -> None:
+def test_a_number_alone_gets_a_hint_that_is_taken(call: Call, sandbox: Sandbox, line: str, proposed: str) -> None:
     """The proposed unit is the one that is usual there, and the line with it has no such mistake."""
-    refused = run(*shlex.split(line), env=connected(sandbox))
+    refused = call(*shlex.split(line), env=connected(sandbox))
     assert refused.returncode in {2, 3, 125}
     assert "has no unit" in refused.stdout + refused.stderr
     told = re.search(r"^hint: give a unit: (\S+)$", refused.stderr, re.MULTILINE)
@@ -28,7 +28,7 @@ def test_a_number_alone_gets_a_hint_that_is_taken(run: Run, sandbox: Sandbox, li
     number = proposed[:-1]
     # A short time, where the line would wait for it.
     followed = re.sub(rf"\b{number}\b", "1s" if proposed == "10s" else proposed, line)
-    assert "has no unit" not in run(*shlex.split(followed), env=connected(sandbox)).stderr
+    assert "has no unit" not in call(*shlex.split(followed), env=connected(sandbox)).stderr
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_number_alone_gets_a_hint_that_is_taken(run: Run, sandbox: Sandbox, li
         "config set timeout 10",
     ],
 )
-def test_seconds_and_days_are_taken_with_their_unit(run: Run, sandbox: Sandbox, line: str) -> None:
+def test_seconds_and_days_are_taken_with_their_unit(call: Call, sandbox: Sandbox, line: str) -> None:
     """Wherever a number alone is taken, one with a unit is, too."""
-    ended = run(*shlex.split(line), env=connected(sandbox))
+    ended = call(*shlex.split(line), env=connected(sandbox))
     assert (ended.returncode, "error" in ended.stderr) == (0, False), ended.stderr
