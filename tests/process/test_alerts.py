@@ -1,4 +1,4 @@
-"""Alerts with real processes: one for many that ask at once, no key for the command, and nothing of our terminal."""
+"""Alerts with real processes: one for many at once, no key for the command, no terminal; and how --debug tells them."""
 
 import os
 import re
@@ -6,17 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.leaks import find_key
 from support.processes import BREEDING, is_running, wait_until
 from support.programs import need
-from support.running import KEY, Call, Run, Spawn, Write, connected, run_program, started_processes
+from support.running import KEY, Call, Run, Serve, Spawn, Write, connected, run_program, started_processes
 from support.scripted import balance, gateway
 from support.stopwatch import Stopwatch
 
@@ -245,3 +246,72 @@ def test_what_goes_wrong_is_told_after_the_table_of_watch(spawn: Spawn, hook: Ho
     assert "Remaining" in table
     assert "no network" not in table
     assert f"{path} (--on-low) failed with exit code 4: no network" in after
+
+
+def _told(call: Call, sandbox: Sandbox, *arguments: str) -> Sequence[str]:
+    """Return what `check --debug` tells of alerts, moments replaced."""
+    ended = call("check", *arguments, "--debug", env={**connected(sandbox), "APIMART_RECORD": "1"})
+    lines = re.findall(r"^apimart: debug: (alert: .*|.*ended with.*)$", ended.stderr, re.MULTILINE)
+    return [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "MOMENT", line) for line in lines]
+
+
+def test_the_first_is_run_and_the_second_was_told_already(call: Call, sandbox: Sandbox) -> None:
+    """With its source and how it ended; then, when it was told, and that nothing tells it again."""
+    low = ("--min", "20", "--on-low", "true")
+    subject = "alert: default/spendable, min 20: "
+    assert _told(call, sandbox, *low) == [
+        f"{subject}low: on_low is run (--on-low)",
+        "default/spendable: true (--on-low) ended with exit code 0",
+    ]
+    assert _told(call, sandbox, *low) == [f"{subject}not run: already told at MOMENT; remind is not set"]
+
+
+def test_a_reminder_is_announced(call: Call, sandbox: Sandbox, write_config: Write) -> None:
+    """What `remind` says, and where the command of the file stands."""
+    path = write_config('remind = "36h"\nmin = 20\non_low = ["true"]\n')
+    first = _told(call, sandbox)
+    assert first[0] == f"alert: default/spendable, min 20: low: on_low is run ({path})"
+    [again] = _told(call, sandbox)
+    assert again.endswith("not run: already told at MOMENT; again after 36h")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault", "reason"),
+    [
+        ("--min 5 --on-low true", None, "min 5: not run: enough is left"),
+        ("--min 20 --on-recover true", None, "min 20: low: not run: on_low is not set"),
+        ("--min-runway 3d --on-low true", None, "min_runway: not run: it is not known how long the balance lasts"),
+        ("--min 5 --on-low true --timeout 1", Fault.SERVER_ERROR, "min 5: not run: the reading failed"),
+    ],
+)
+def test_what_is_not_run_has_a_reason(
+    call: Call, serve: Serve, arguments: str, fault: Fault | None, reason: str
+) -> None:
+    """Whatever that is."""
+    assert _told(call, serve(fault=fault), *arguments.split()) == [f"alert: default/spendable, {reason}"]
+
+
+def test_what_is_not_safe_again_has_a_reason(call: Call) -> None:
+    """Above the threshold, and less than `rearm` times it."""
+    left = ["9"]
+    with gateway(lambda _path, _key: balance(left[0])) as server:
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_RECORD": "1"}
+        low = ("check", "--min", "10", "--on-low", "true", "--debug")
+        assert "on_low is run" in call(*low, env=env).stderr
+        left[0] = "11"
+        between = call(*low, env=env)
+    assert between.returncode == 0
+    assert "Z, and not yet enough to have recovered\n" in between.stderr
+
+
+def test_a_command_of_the_file_without_a_threshold_is_told(call: Call, sandbox: Sandbox, write_config: Write) -> None:
+    """Nothing can fall below what is not set."""
+    write_config('on_low = ["true"]\nmax_used = 100\n')
+    assert _told(call, sandbox) == ["alert: default: nothing is run: there is neither min nor min_runway"]
+
+
+def test_run_follows_its_alerts_too(call: Call, sandbox: Sandbox) -> None:
+    """The command is not started, and the alert is run."""
+    ended = call("run", "--min", "20", "--on-low", "true", "--debug", "--", "true", env=connected(sandbox))
+    assert ended.returncode == 125
+    assert "apimart: debug: alert: default/spendable, min 20: low: on_low is run (--on-low)\n" in ended.stderr

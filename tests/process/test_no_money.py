@@ -6,17 +6,15 @@ from pathlib import Path
 import pytest
 
 from support.running import KEY, Call, Run
-from support.scripted import ACCOUNT, Gateway, Reply, balance, gateway
+from support.scripted import Gateway, Reply, gateway
 
 pytestmark = pytest.mark.measured
 
 EMPTY = '{"error":{"message":"[token_id=77] insufficient balance (current: 0.01 USD, required: 0.050 USD)"}}'
 REFUSALS = [
     ("", Reply('{"error":{"message":"\\u8be5\\u4ee4\\u724c\\u989d\\u5ea6\\u5df2\\u7528\\u5c3d"}}', 401)),
-    ("", Reply('{"error":{"message":"token quota is not enough","code":"quota_not_enough"}}', 403)),
     ("", Reply('{"error":{"message":"insufficient quota: balance=12, required=500"}}', 500)),
     ("", Reply('{"error":{"message":"","code":"insufficient_user_quota"}}', 429)),
-    ("", Reply('{"success":false,"message":"insufficient balance"}')),
     ("0.01 USD left, the gateway wants 0.050 for any call", Reply(EMPTY, 402)),
 ]
 PAGE = Reply("<html><title>Just a moment...</title>", 403, headers={"cf-mitigated": "challenge"})
@@ -72,19 +70,3 @@ def test_a_bot_check_is_no_word_about_the_key(run: Run, serve: Callable[..., Gat
     refused = run("login", env=env, input=KEY)
     assert (refused.returncode, "keep it unverified with: --no-verify" in refused.stderr) == (6, True)
     assert run("login", "--no-verify", env=env, input=KEY).returncode == 0
-
-
-def test_a_budget_holds_where_the_key_is_never_counted(run: Run, serve: Callable[..., Gateway]) -> None:
-    """What the account has used is counted then, and a warning says so."""
-    asked: list[str] = []
-
-    def answer(path: str) -> Reply:
-        if path != ACCOUNT:
-            return balance("-1", "0", unlimited=True)
-        asked.append(path)
-        return balance("75", str(25 + len(asked)))
-
-    options = ("--max-spend", "3", "--interval", "0.1", "--no-settle")
-    ended = run("run", *options, "--", "sleep", "60", env=at(serve(answer)))
-    assert ended.returncode == 124
-    assert ended.stderr.count("warning: the gateway does not count what this unlimited key uses") == 1

@@ -129,25 +129,26 @@ def test_errors_fold_between_words(show: Show, run: Run, tmp_path: Path) -> None
     assert all(len(line) <= 40 or len(line.split()) == 1 for line in lines)
 
 
-def test_the_variable_columns_is_honoured(show: Show, sandbox: Sandbox) -> None:
-    """`COLUMNS=20` makes a wide terminal a narrow one, as it does for other programs."""
-    shown = show("balance", columns=120, env={**connected(sandbox), "COLUMNS": "20"})
-    assert "Remaining: 10.5" in shown.lines
-
-
-@pytest.mark.parametrize("columns", ["0", "-5", "wide", "99999999999999999999"])
-def test_nonsense_in_columns_does_no_harm(show: Show, sandbox: Sandbox, columns: str) -> None:
-    """A `COLUMNS` that no terminal can have costs the layout at most."""
-    shown = show("balance", columns=80, env={**connected(sandbox), "COLUMNS": columns})
-    assert shown.code == 0
-    assert "10.5" in shown.text
-    assert "Traceback" not in shown.text
-
-
-def test_a_terminal_that_does_not_know_its_size(show: Show, sandbox: Sandbox) -> None:
-    """A terminal of 0 columns, as containers have it, gets a table for 80."""
-    shown = show("balance", columns=0, env=connected(sandbox))
-    assert "default   key          10.5    2.3   ████████░░  82 %   ok" in shown.text
+@pytest.mark.parametrize(
+    ("columns", "variable", "shown"),
+    [
+        (120, "20", "Remaining: 10.5"),
+        # As containers have it.
+        (0, None, "default   key          10.5    2.3   ████████░░  82 %   ok"),
+        (80, "0", "10.5"),
+        (80, "-5", "10.5"),
+        (80, "wide", "10.5"),
+        (80, "99999999999999999999", "10.5"),
+    ],
+)
+def test_columns_are_those_of_the_variable_or_of_the_terminal(
+    show: Show, sandbox: Sandbox, columns: int, variable: str | None, shown: str
+) -> None:
+    """A size that no terminal can have costs the layout at most."""
+    env = connected(sandbox) if variable is None else {**connected(sandbox), "COLUMNS": variable}
+    ended = show("balance", columns=columns, env=env)
+    assert (ended.code, "Traceback" in ended.text) == (0, False)
+    assert shown in ended.text
 
 
 @pytest.mark.parametrize(

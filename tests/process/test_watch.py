@@ -237,25 +237,16 @@ def test_each_change_is_a_line_at_once(start: Start, burning: Sandbox) -> None:
         assert re.fullmatch(r"[\d-]+T[\d:]+Z default/key: [\d.]+ left, [\d.]+ spent\n", line_of(process))
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_reader_that_goes_away_ends_it(start: Start, burning: Sandbox, options: tuple[str, ...]) -> None:
-    """Quietly, with the code that it would have had."""
-    process = start(burning, *options)
+@pytest.mark.parametrize(("burn", "options"), [("0.5", ()), ("0.5", ("--json",)), ("0", ("--interval", "1h"))])
+def test_a_reader_that_goes_away_ends_it(start: Start, serve: Serve, burn: str, options: tuple[str, ...]) -> None:
+    """Quietly, with the code that it would have had; also long before the next question."""
+    process = start(serve(burn=Decimal(burn)), *options)
     line_of(process)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
     assert process.wait(40) == 0
     assert process.stderr.read() == ""
-
-
-def test_a_reader_that_goes_away_is_noticed_although_nothing_changes(start: Start, sandbox: Sandbox) -> None:
-    """Long before the next question."""
-    process = start(sandbox, "--interval", "1h")
-    line_of(process)
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.wait(40) == 0
 
 
 def test_sigterm_ends_it(start: Start, sandbox: Sandbox) -> None:
