@@ -79,7 +79,7 @@ def _verdict_in(told: Told) -> Mapping[str, Any]:
 
 def test_a_model_in_claude_code_asks_for_its_budget_is_told_and_is_stopped(at: Place) -> None:
     """It is registered by the line of the page. A model that goes on all the same is stopped by the hook."""
-    run(at, *_block("claude mcp add").split())
+    run(at, need("claude"), *_block("claude mcp add").split()[1:])
     _write(at, ".claude/settings.json", _block("PreToolUse", "json"))
     with made_up_model(ASKS, MAKES_A_FILE) as model:
         ask_claude(at, model, "--allowedTools", "mcp__apimart-balance__check_budget", "Bash")
@@ -94,7 +94,7 @@ def test_a_model_in_claude_code_asks_for_its_budget_is_told_and_is_stopped(at: P
 
 def test_a_model_in_claude_code_reads_that_nothing_is_known(at: Place) -> None:
     """An error of the tool is one for the model, with its code and its hint."""
-    run(at, *_block("claude mcp add").split())
+    run(at, need("claude"), *_block("claude mcp add").split()[1:])
     with made_up_model(ASKS) as model:
         broke = at._replace(environment={**at.environment, "APIMART_API_KEY": ""})
         ask_claude(broke, model, "--allowedTools", "mcp__apimart-balance__check_budget")
