@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import pexpect
 import pytest
 
 from apimart_cli.sandbox.scenario import Fault
@@ -161,11 +162,17 @@ def test_ctrl_c_wipes_the_progress_off_the_screen(spawn: Spawn) -> None:
     assert shown.endswith(b"\r\x1b[2K")
 
 
-def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: Sandbox) -> None:
-    """Ctrl-C while a key is typed ends with 130, and the terminal shows again what is typed, on a line of its own."""
+def at_the_prompt(spawn: Spawn, sandbox: Sandbox) -> "pexpect.spawn[bytes]":
+    """Start a command that asks for the key, and wait until it does."""
     child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
     child.expect_exact("API key: ")
     assert child.waitnoecho(40)
+    return child
+
+
+def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: Sandbox) -> None:
+    """Ctrl-C while a key is typed ends with 130, and the terminal shows again what is typed, on a line of its own."""
+    child = at_the_prompt(spawn, sandbox)
     child.send("sk-half-typed")
     child.sendintr()
     shown = child.read()
@@ -177,9 +184,7 @@ def test_ctrl_c_at_the_prompt_gives_the_terminal_back(spawn: Spawn, sandbox: San
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbox: Sandbox, number: int) -> None:
     """A prompt that is ended from elsewhere restores the terminal and begins a new line, and ends by that signal."""
-    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": sandbox.url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(40)
+    child = at_the_prompt(spawn, sandbox)
     child.kill(number)
     shown = child.read()
     assert child.getecho()
@@ -189,9 +194,7 @@ def test_other_signals_at_the_prompt_give_the_terminal_back(spawn: Spawn, sandbo
 
 def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> None:
     """When the key is in, Ctrl-C ends the wait for the answer as ever."""
-    child = spawn("apimart", "balance", "--api-key", "-", env={"APIMART_BASE_URL": serve(fault=Fault.TIMEOUT).url})
-    child.expect_exact("API key: ")
-    assert child.waitnoecho(40)
+    child = at_the_prompt(spawn, serve(fault=Fault.TIMEOUT))
     child.sendline("sk-test-Zq7Wm3Xc9Vb1")
     wait_until(child.getecho)
     child.sendintr()

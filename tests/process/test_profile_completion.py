@@ -54,17 +54,16 @@ SHELLS: Mapping[str, Callable[[list[str]], list[str]]] = {"bash": _bash, "zsh": 
 Complete = Callable[..., list[str]]
 
 
-@pytest.fixture(params=list(SHELLS))
-def complete(request: pytest.FixtureRequest, environment: Mapping[str, str], tmp_path: Path) -> Complete:
-    """Complete a line in a real shell: `complete("apimart", "balance", "--profile", "w")` gives what is offered."""
+@pytest.fixture
+def complete(environment: Mapping[str, str], tmp_path: Path) -> Complete:
+    """Complete a line in a real shell: `complete("zsh", "apimart", "check", "-p", "w")` gives what is offered."""
 
-    def ask(*words: str) -> list[str]:
-        need(request.param)
-        ended = run_program(
-            SHELLS[request.param](list(words)), env={**environment, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path
-        )
+    def ask(shell: str, *words: str) -> list[str]:
+        need(shell)
+        env = {**environment, "XDG_DATA_HOME": str(tmp_path)}
+        ended = run_program(SHELLS[shell](list(words)), env=env, cwd=tmp_path)
         assert ended.stderr == ""
-        return ended.stdout.split()
+        return ended.stdout.splitlines()
 
     return ask
 
@@ -78,6 +77,7 @@ api_key = "{KEY}"
 """
 
 
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -88,42 +88,37 @@ api_key = "{KEY}"
     ],
 )
 def test_a_shell_offers_the_profiles_of_the_file(
-    complete: Complete, write_config: Write, line: str, offered: list[str]
+    complete: Complete, write_config: Write, shell: str, line: str, offered: list[str]
 ) -> None:
     """Those that begin with what is typed."""
     write_config(FILE)
-    assert complete("apimart", *line.split()) == offered
+    assert complete(shell, "apimart", *line.split()) == offered
 
 
 @pytest.mark.parametrize(("shell", "prefix"), [("bash", ""), ("zsh", "--profile="), ("fish", "--profile=")])
 def test_a_shell_completes_after_an_equals_sign(
-    environment: Mapping[str, str], write_config: Write, tmp_path: Path, shell: str, prefix: str
+    complete: Complete, write_config: Write, shell: str, prefix: str
 ) -> None:
     """Bash takes the word apart and replaces its end, the others replace the whole word."""
-    need(shell)
     write_config(FILE)
-    words = ["apimart", "balance", *(("--profile", "=", "wor") if shell == "bash" else ("--profile=wor",))]
-    ended = run_program(SHELLS[shell](words), env={**environment, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path)
-    assert (ended.stderr, ended.stdout.split()) == ("", [f"{prefix}work", f"{prefix}workshop"])
+    words = ("--profile", "=", "wor") if shell == "bash" else ("--profile=wor",)
+    assert complete(shell, "apimart", "balance", *words) == [f"{prefix}work", f"{prefix}workshop"]
 
 
 @pytest.mark.parametrize(("shell", "inserted"), [("bash", "my\\ client"), ("zsh", "my client"), ("fish", "my client")])
 @pytest.mark.parametrize("typed", ["m", "my\\ c"])
 def test_a_profile_with_a_space_is_one_word(
-    environment: Mapping[str, str], write_config: Write, tmp_path: Path, shell: str, inserted: str, typed: str
+    complete: Complete, write_config: Write, shell: str, inserted: str, typed: str
 ) -> None:
     """Bash inserts what it is given as it is; zsh and fish quote it themselves."""
-    need(shell)
     write_config("[profiles.'my client']\n[profiles.work]\n")
-    ended = run_program(
-        SHELLS[shell](["apimart", "balance", "--profile", typed]),
-        env={**environment, "XDG_DATA_HOME": str(tmp_path)},
-        cwd=tmp_path,
-    )
-    assert (ended.stderr, ended.stdout) == ("", f"{inserted}\n")
+    assert complete(shell, "apimart", "balance", "--profile", typed) == [inserted]
 
 
-def test_a_shell_never_runs_what_a_name_says(complete: Complete, write_config: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_never_runs_what_a_name_says(
+    complete: Complete, write_config: Write, tmp_path: Path, shell: str
+) -> None:
     """Names that a shell would evaluate are not offered."""
     write_config(
         f"""
@@ -136,7 +131,7 @@ def test_a_shell_never_runs_what_a_name_says(complete: Complete, write_config: W
         [profiles."w\\nw"]
         """
     )
-    assert complete("apimart", "balance", "--profile", "w") == ["w"]
+    assert complete(shell, "apimart", "balance", "--profile", "w") == ["w"]
     assert not (tmp_path / "pwned").exists()
 
 

@@ -6,11 +6,9 @@ variables, and asked what the probes ask.
 
 import re
 import ssl
-import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,9 @@ from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.places import ROOT
+from support.processes import wait_until
 from support.programs import need
-from support.running import KEY, Run, Serve, started_processes
+from support.running import KEY, Run, Serve, run_program, started_processes
 from support.secure import authority
 from support.servers import free_ports
 
@@ -36,46 +35,33 @@ EXPORTER = EXAMPLES / "kubernetes" / "exporter.yaml"
 SCRAPE = EXAMPLES / "kubernetes" / "scrape.yaml"
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-LONGEST_WAIT = 60
 
 
-Checker = Callable[..., int]
-
-
-@pytest.fixture
-def checker(environment: Mapping[str, str], tmp_path: Path) -> Checker:
-    """Hold a file against a program: `checker("promtool", "check", "config", path, right="a", wrong="b")`."""
-
-    def exit_code(program: str, *arguments: str | Path, right: str = "", wrong: str = "") -> int:
-        *options, last = arguments
-        text = Path(last).read_text(encoding="utf-8")
-        assert right in text
-        checked = tmp_path / Path(last).name
-        checked.write_text(text.replace(right, wrong), encoding="utf-8")
-        ended = subprocess.run(
-            [need(program), *map(str, options), str(checked)], env=environment, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, timeout=120, check=False,
-        )  # fmt: skip
-        return ended.returncode
-
-    return exit_code
+def accepts(arguments: Sequence[str | Path], environment: Mapping[str, str], path: Path) -> bool:
+    """Tell whether the program of the arguments accepts a file."""
+    program, *options = map(str, arguments)
+    return run_program([need(program), *options, path], env=environment, timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "right", "wrong"),
+    ("arguments", "example", "right", "wrong"),
     [
-        (("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE), "healthcheck:", "healthceck:"),
-        (("kubernetes-validate", "--strict", CRONJOB), "schedule:", "shedule:"),
-        (("kubernetes-validate", "--strict", EXPORTER), "readinessProbe:", "readynessProbe:"),
-        (("kubernetes-validate", "--strict", "-k", "1.27", EXPORTER), "fsGroup: 10001", "fsGroup: staff"),
-        (("promtool", "check", "config", "--syntax-only", SCRAPE), "ca_file:", "ca:"),
+        ("check-jsonschema --builtin-schema vendor.compose-spec", COMPOSE, "healthcheck:", "healthceck:"),
+        ("kubernetes-validate --strict", CRONJOB, "schedule:", "shedule:"),
+        ("kubernetes-validate --strict", EXPORTER, "readinessProbe:", "readynessProbe:"),
+        ("kubernetes-validate --strict -k 1.27", EXPORTER, "fsGroup: 10001", "fsGroup: staff"),
+        ("promtool check config --syntax-only", SCRAPE, "ca_file:", "ca:"),
     ],
-    ids=lambda value: value[-1].name if isinstance(value, tuple) else None,
 )
-def test_every_example_is_valid(arguments: tuple[str, ...], right: str, wrong: str, checker: Checker) -> None:
+def test_every_example_is_valid(
+    arguments: str, example: Path, right: str, wrong: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
     """The checker of each accepts it, and not one with a slip."""
-    assert checker(*arguments) == 0
-    assert checker(*arguments, right=right, wrong=wrong) != 0
+    text, slipped = example.read_text(encoding="utf-8"), tmp_path / example.name
+    assert right in text
+    slipped.write_text(text.replace(right, wrong), encoding="utf-8")
+    assert accepts(arguments.split(), environment, example)
+    assert not accepts(arguments.split(), environment, slipped)
 
 
 def _documents(path: Path) -> dict[str, Any]:
@@ -171,14 +157,6 @@ def _get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
         return 0, ""
 
 
-def _wait_until_ready(pod: Mapping[str, Any], url: str) -> None:
-    give_up_at = time.monotonic() + LONGEST_WAIT
-    while _get(url)[0] != 200:
-        assert pod["process"].poll() is None, pod["process"].communicate()
-        assert time.monotonic() < give_up_at
-        time.sleep(0.1)
-
-
 def test_the_probes_find_what_they_ask_for(pod: Mapping[str, Any]) -> None:
     """Both are answered without the token, and the metrics with it only; then the volume has a ledger."""
     container, url = pod["container"], pod["url"]
@@ -186,7 +164,7 @@ def test_the_probes_find_what_they_ask_for(pod: Mapping[str, Any]) -> None:
     for probe in ("readinessProbe", "livenessProbe"):
         asked = container[probe]["httpGet"]
         assert (asked["scheme"], asked["port"]) == ("HTTPS", "metrics")
-        _wait_until_ready(pod, url + asked["path"])
+        wait_until(lambda path=asked["path"]: _get(url + path)[0] == 200)
     assert _get(f"{url}/metrics")[0] == 401
     status, page = _get(f"{url}/metrics", {"Authorization": f"Bearer {TOKEN}"})
     assert status == 200
@@ -196,7 +174,7 @@ def test_the_probes_find_what_they_ask_for(pod: Mapping[str, Any]) -> None:
         assert _get(f"{url}/metrics", {"Authorization": f"Bearer {TOKEN}", "Host": host})[0] == code
     assert re.search(r'^apimart_min_balance\{[^}]*profile="work"[^}]*\} 5\.0$', page, re.MULTILINE)
     pod["process"].terminate()
-    assert pod["process"].wait(timeout=LONGEST_WAIT) == 0
+    assert pod["process"].wait(timeout=60) == 0
     assert (pod["folder"] / "history" / "history.db").is_file()
 
 
@@ -205,14 +183,11 @@ def _scrape_configs() -> Sequence[Mapping[str, Any]]:
     return configs
 
 
-def _mounts(service: Mapping[str, Any]) -> Sequence[str]:
-    return [mount for mount in service.get("volumes", []) if mount.startswith(".")]
-
-
 def test_what_compose_mounts_is_there() -> None:
     """Every file of the checkout that a service is given exists, and is given for reading only."""
     services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
-    mounts = [mount for service in services.values() for mount in _mounts(service)]
+    volumes = [each for service in services.values() for each in service.get("volumes", [])]
+    mounts = [each for each in volumes if each.startswith(".")]
     assert len(mounts) == 4
     for mount in mounts:
         source, _, options = mount.split(":")
