@@ -223,14 +223,6 @@ def test_the_rest_of_a_pipeline_keeps_the_terminal(shell: Shell, around: str) ->
     assert shell.status() == 0
 
 
-@with_each_shell
-def test_a_command_after_a_pipe_reads_it(shell: Shell) -> None:
-    """`producer | sandbox -- COMMAND`."""
-    shell.enter("echo through | apimart sandbox -- sed s/^/got-/")
-    shell.expect("got-through\r\n")
-    assert shell.status() == 0
-
-
 @with_each
 def test_a_background_job_waits_for_the_terminal(shell: Shell, around: str) -> None:
     """A command in the background that reads the terminal is stopped; `fg` lets it read."""
@@ -265,23 +257,6 @@ def at_terminal(spawn: Spawn, program: Program, sandbox: Sandbox, around: str) -
     return start
 
 
-@pytest.mark.parametrize("around", AROUND, indirect=True)
-def test_a_sent_interrupt_reaches_a_command_in_the_foreground(at_terminal: Callable[[str], Shell]) -> None:
-    """`kill -INT` at us alone is no key at the terminal: nobody else would tell the command."""
-    text = """
-signal.signal(signal.SIGINT, lambda *_: (print("told", flush=True), sys.exit(3)))
-print("pids", os.getpid(), os.getppid(), ".", flush=True)
-time.sleep(60)
-"""
-    shell = at_terminal(text)
-    _, ours = pids(shell)
-    os.kill(ours, signal.SIGINT)
-    shell.expect("told\r\n")
-    shell.terminal.expect(pexpect.EOF)
-    shell.terminal.close()
-    assert shell.terminal.exitstatus == 3
-
-
 @pytest.mark.parametrize(
     ("around", "kind", "number"),
     [
@@ -295,7 +270,10 @@ time.sleep(60)
 def test_a_sent_signal_ends_grandchildren_too(
     at_terminal: Callable[[str], Shell], kind: str, number: signal.Signals
 ) -> None:
-    """At a terminal the command has no group of its own; what it has started ends with it all the same."""
+    """At a terminal the command has no group of its own; what it has started ends with it all the same.
+
+    Also by SIGINT: `kill -INT` at us alone is no key at the terminal, which would have told the command.
+    """
     shell = at_terminal(BREEDING.format(kind=kind) + "signal.signal(signal.SIGINT, signal.SIG_DFL)\ntime.sleep(60)")
     command, bred = pids(shell)
     assert is_running(bred)

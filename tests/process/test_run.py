@@ -210,19 +210,6 @@ time.sleep(60)
     assert (process.returncode, output) == (124, "goodbye\n")
 
 
-@pytest.mark.parametrize("kind", ["session", "orphan"])
-def test_a_daemon_outlives_a_command_that_has_ended(start: Start, kind: str) -> None:
-    """As without us: nothing was stopped."""
-    process = start(BREEDING.format(kind=kind) + "sys.exit(4)")
-    _, bred = pids(process)
-    try:
-        assert process.wait(40) == 4
-        time.sleep(0.2)
-        assert is_running(bred)
-    finally:
-        os.kill(bred, signal.SIGKILL)
-
-
 def test_a_daemon_outlives_us_when_we_are_killed_after_the_command(start: Start) -> None:
     """While the last bookings are waited for, there is nothing to guard any more."""
     process = start(BREEDING.format(kind="orphan") + "sys.exit(4)", "--max-spend", "1")
