@@ -146,7 +146,7 @@ done
 
 @functools.cache
 def packages() -> tuple[str, ...]:
-    """Return the folders with what is installed here and with pip: where it is not, it is unpacked once, not each time."""
+    """Return the folders with what is installed here and with pip, unpacked once if it is not installed."""
     here = sysconfig.get_path("purelib")
     bundled = list((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
     if find_spec("pip") or not bundled:
