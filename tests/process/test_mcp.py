@@ -170,16 +170,13 @@ def test_standard_output_carries_the_protocol_alone(
         pipe.begin()
         pipe.call(1, "get_balance")
         pipe.send(id=2, method="ping")
-        assert pipe.process.stdin is not None
         pipe.process.stdin.close()
         received = [pipe.receive(), pipe.receive()]
         assert {message["id"] for message in received} == {1, 2}
         [answer] = [message["result"] for message in received if message["id"] == 1]
         assert answer["structuredContent"]["readings"][0]["remain_balance"] == "10.5"
         assert pipe.process.wait(30) == 0
-        assert pipe.process.stdout is not None
         assert pipe.process.stdout.read() == ""
-        assert pipe.process.stderr is not None
         assert pipe.process.stderr.read() == "a library prints\nand again\n\n"
 
 
@@ -189,7 +186,6 @@ def test_a_line_that_is_no_message_harms_nothing(
     """And nothing of it is repeated: it may hold a key."""
     with piped({**environment, **connected(sandbox)}, tmp_path) as pipe:
         pipe.begin()
-        assert pipe.process.stdin is not None
         for line in (KEY, "{", "[1]", "\ud800\x00"):
             pipe.process.stdin.buffer.write(f"{line}\n".encode("utf-8", "surrogatepass"))
         # And one that is too long, with a newline just after as much as is read at a time.
@@ -201,7 +197,6 @@ def test_a_line_that_is_no_message_harms_nothing(
             lines.append(pipe.receive())
         pipe.process.stdin.close()
         assert pipe.process.wait(30) == 0
-        assert pipe.process.stderr is not None
         told = json.dumps(lines) + pipe.process.stderr.read()
         assert find_key(told, KEY) == []
         assert "Traceback" not in told
@@ -234,10 +229,8 @@ def test_a_slow_gateway_holds_up_its_own_call_only(
             assert message["id"] == 4 or "error" in message
             received.append(message["id"])
         assert pipe.process.poll() is None
-        assert pipe.process.stdin is not None
         pipe.process.stdin.close()
         assert pipe.process.wait(30) == 0
-        assert pipe.process.stderr is not None
         assert pipe.process.stderr.read() == ""
 
 
@@ -247,7 +240,6 @@ def test_it_ends_when_nobody_reads_it_any_more(
     """Also where its input stays open."""
     with piped({**environment, **connected(sandbox)}, tmp_path) as pipe:
         pipe.begin()
-        assert pipe.process.stdout is not None
         pipe.process.stdout.close()
         pipe.send(id=1, method="ping")
         assert pipe.process.wait(30) == 0

@@ -66,7 +66,6 @@ def test_stopped_and_continued_it_hands_on_the_status_of_its_command(
 ) -> None:
     """A wait for signals that is interrupted when its time is over tells of none, and is no bug of ours."""
     process = start("import os, sys\nprint('up', flush=True)" + UNTIL_ENOUGH, *around)
-    assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     for _ in range(4):
         process.send_signal(signal.SIGSTOP)
@@ -148,7 +147,6 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
     gateway = serve()
     program = "import os, time\nprint('up', flush=True)\ntime.sleep(600)"
     process = start(program, "run", "--min", "5", "--no-settle", "--interval", "300", gateway=gateway)
-    assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGSTOP)
     wait_until(are_stopped(process.pid))
