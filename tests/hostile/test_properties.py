@@ -1,7 +1,7 @@
 """Promises that hold for every input, tried on many: the project against the oracle, and invariants of text and money.
 
 `python3 -m pytest tests/hostile/test_properties.py --hypothesis-profile=deep` tries fifty times as many, new ones each
-time: more than a million answers.
+time: more than half a million answers.
 """
 
 import gzip
@@ -55,7 +55,7 @@ from hostile.answers import ANSWERS, ENTROPY, Choices, amount, number, question
 T = TypeVar("T")
 PROFILE = hypothesis.settings.get_current_profile_name()
 SEARCH = {"quick": 0.05, "deep": 50}.get(PROFILE, 1)
-EXCHANGES = int(1_900 * SEARCH)
+EXCHANGES = int(1_000 * SEARCH)
 """How many checks of each kind of answer are tried; there are thirteen kinds."""
 
 
@@ -82,8 +82,6 @@ def try_many(count: int, check: Callable[[Choices], object], seed: str = "") -> 
             raise
 
 
-# --- the parser and the gate ------------------------------------------------------------------------------------
-
 REACHED = {
     "right": {0, 2, 3, 7}, "odd amounts": {0, 2, 3, 6}, "odd flags": {0, 2, 3, 5, 6}, "odd names": {0, 2, 3, 6},
     "failures": {2, 4, 5, 6}, "odd bytes": {0, 2, 3, 6}, "odd encodings": {0, 2, 3, 6}, "compressed": {0, 2, 3, 6},
@@ -94,8 +92,8 @@ REACHED = {
 
 
 def test_enough_exchanges_are_tried() -> None:
-    """Every run of the tests tries at least 20,000 checks, a deep one at least a million."""
-    assert PROFILE == "quick" or len(ANSWERS) * EXCHANGES >= (1_000_000 if PROFILE == "deep" else 20_000)
+    """Every run of the tests tries at least 13,000 checks, a deep one at least 600,000."""
+    assert PROFILE == "quick" or len(ANSWERS) * EXCHANGES >= (600_000 if PROFILE == "deep" else 13_000)
     assert set(ANSWERS) == set(REACHED)
 
 
@@ -103,7 +101,7 @@ def test_enough_exchanges_are_tried() -> None:
 def test_parser_and_gate_agree_with_the_oracle(kind: str) -> None:
     """Whatever a server answers, `check` ends as an independent reading of the contract says, and tells it safely."""
     ended: Counter[int] = Counter()
-    try_many(1_900, lambda choose: ended.update([check_alike(question(choose, ANSWERS[kind]))]), kind)
+    try_many(1_000, lambda choose: ended.update([check_alike(question(choose, ANSWERS[kind]))]), kind)
     assert ended.total() >= EXCHANGES
     assert PROFILE == "quick" or set(ended) >= REACHED[kind]
 
@@ -212,16 +210,14 @@ def test_a_body_arrives_exactly_or_not_at_all(
         assert receive(Answered(200, {"Content-Encoding": encoding}, body)).body == expected
 
 
-# --- money ------------------------------------------------------------------------------------------------------
-
 _WIDE = Screen()
 
 
 def test_every_output_shows_every_amount_exactly() -> None:
     """Any amount that is accepted is written with all its digits, as the same number, in every format."""
     accepted: Counter[bool] = Counter()
-    try_many(5_000, lambda choose: accepted.update([_show_an_amount(choose)]))
-    assert PROFILE == "quick" or accepted[True] >= 400
+    try_many(2_500, lambda choose: accepted.update([_show_an_amount(choose)]))
+    assert PROFILE == "quick" or accepted[True] >= 200
 
 
 def _show_an_amount(choose: Choices) -> bool:
@@ -267,8 +263,6 @@ def _decimals(amount: Decimal) -> int:
     """How many digits stand after the point."""
     return max(0, -int(amount.as_tuple().exponent))
 
-
-# --- settings ---------------------------------------------------------------------------------------------------
 
 _PIECES = (
     "a", "error", "::", ":", "#", "##[", "##vso[", "[", " ", "\n", "\r", "\t", "\x00", "\x1b[31m", "\x9b", "\x7f",
@@ -397,9 +391,6 @@ def test_a_wish_for_a_pause_is_bounded_where_it_is_read(text: str, seconds: floa
     assert parse_retry_after(text, datetime.now(UTC)) == seconds
 
 
-# --- text -------------------------------------------------------------------------------------------------------
-
-
 def test_no_character_that_hides_or_commands_survives() -> None:
     """Shown text is one line, holds nothing forbidden, and looks like no key."""
 
@@ -450,8 +441,6 @@ def test_shown_text_means_the_same_in_ascii() -> None:
     try_texts(1_000, check)
 
 
-# --- keys -------------------------------------------------------------------------------------------------------
-
 _SEPARATORS = ("", "", "", " ", "\u200b", "\u200d", "\ufeff", "\xad", "\n", "\t ", "\x00")
 _RECASINGS: Sequence[Callable[[str], str]] = (str, str.upper, str.lower, str.swapcase)
 _DISGUISES: Mapping[str, Callable[[str], Sequence[str]]] = {
@@ -498,7 +487,7 @@ def test_no_disguise_brings_a_piece_of_the_key_through(disguise: str) -> None:
         text = f"{text_of(choose)[:400]} {hidden} {text_of(choose)}"
         assert Redactor(ApiKey(key, source="the test")).quote(text) == WITHHELD
 
-    try_many(400, is_withheld, disguise)
+    try_many(200, is_withheld, disguise)
 
 
 @tries(400)
@@ -520,9 +509,6 @@ def test_no_message_repeats_the_key_that_an_answer_echoes(
     error = read(answered).error
     if len(piece) >= 8 and error is not None:
         assert piece.casefold() not in f"{error.message} {error.hint} {error!r}".casefold()
-
-
-# --- what a search found ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exponent", ["e99999999999999999999", "E+1000000000000000000", "e-99999999999999999999"])
