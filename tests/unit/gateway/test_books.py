@@ -176,15 +176,11 @@ def test_what_is_not_the_documented_shape_or_contradicts_itself_is_refused(text:
     assert (type(error), error.message) == (BadResponseError, UNTRUSTED + fault)
 
 
-def test_a_model_that_was_not_asked_for_is_refused() -> None:
-    """Names are compared exactly."""
+def test_models_that_were_not_asked_for_or_are_too_many_are_refused() -> None:
+    """Names are compared exactly. Each is searched for keys, which takes its time."""
     assert understand(body(item()), asked=query(models=("a", "b"))).total.spent == 1
     error = refusal(body(item()), asked=query(models=("A",)))
     assert error.message == UNTRUSTED + "it has a model in it that was not asked for"
-
-
-def test_too_many_models_are_refused() -> None:
-    """Each name is searched for keys, which takes its time."""
     names = [item(f'"m{number}"', "0") for number in range(MOST_NAMES)]
     assert len(understand(body(*names, total="0")).rows) == MOST_NAMES
     assert "more than 1000 models" in refusal(body(*names, item('"one more"', "0"), total="0")).message

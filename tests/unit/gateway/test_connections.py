@@ -3,11 +3,9 @@
 import gc
 import os
 import socket
-import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +124,6 @@ def test_threads_that_share_a_pool_make_its_connections_strict_side_by_side(
     assert pool.ConnectionCls.response_class is StrictResponse
 
 
-USUAL = authorities({})
-
-
 def test_a_bundle_comes_before_what_openssl_reads_itself() -> None:
     """REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, then SSL_CERT_FILE and SSL_CERT_DIR together, then the usual ones."""
     for variables, expected in (
@@ -143,28 +138,6 @@ def test_a_bundle_comes_before_what_openssl_reads_itself() -> None:
         ({"SSL_CERT_DIR": f"/{os.pathsep}/usr"}, [("SSL_CERT_DIR", "/"), ("SSL_CERT_DIR", "/usr")]),
     ):
         assert list(authorities(variables)) == expected
-
-
-def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading the authorities is most of the work of a connection: it is done once, and the others wait for it."""
-    made: list[Any] = []
-
-    def make(trusted: Authorities) -> object:
-        time.sleep(0.05)
-        made.append(trusted)
-        return object()
-
-    monkeypatch.setattr(connections, "_make_context", make)
-    contexts, barrier = TlsContexts(), threading.Barrier(20)
-
-    def get(_number: int) -> object:
-        barrier.wait()
-        return contexts.get(USUAL)
-
-    with ThreadPoolExecutor(20) as pool:
-        got = list(pool.map(get, range(20)))
-    assert (made, len(set(map(id, got)))) == ([USUAL], 1)
-    assert contexts.get((("SSL_CERT_FILE", "/another/ca.pem"),)) is not got[0]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_the_balance_is_held_to_both_ranges_and_to_the_profile() -> None:
 
 
 def test_the_runway_is_held_to_both_durations() -> None:
-    """By the low end of the forecast; without one, nothing is known."""
+    """By the low end of the forecast; without one nothing is known, but of what is empty or unlimited."""
     for forecast, expected in (
         (WEEK, State.OK),
         (WEEK._replace(days_left_low=Decimal("6.99")), State.WARNING),
@@ -88,6 +88,9 @@ def test_the_runway_is_held_to_both_durations() -> None:
     ):
         found = reading()._replace(forecast=forecast)
         assert state(found, bounds(runway_warning=7, runway_critical=3)) is expected
+    lenient = Choices(no_forecast=WhenNoForecast.OK)
+    assert state(reading("0"), bounds(runway_critical=1), lenient) is State.CRITICAL
+    assert state(reading(None), bounds(runway_critical=1)) is State.OK
 
 
 @pytest.mark.parametrize("chosen", WhenNoForecast)
@@ -101,13 +104,6 @@ def test_too_little_history_is_what_was_chosen(chosen: WhenNoForecast) -> None:
     hours = reading()._replace(forecast=WEEK._replace(days_left_low=Decimal("0.5")))
     parts = spendable(hours, reading(scope=Scope.ACCOUNT))
     assert state(parts, Bounds(runway_critical=timedelta(hours=3)), choices).name.lower() == chosen
-
-
-def test_what_is_empty_or_unlimited_needs_no_history() -> None:
-    """Nothing is left to last; or it does not run out."""
-    choices = Choices(no_forecast=WhenNoForecast.OK)
-    assert state(reading("0"), bounds(runway_critical=1), choices) is State.CRITICAL
-    assert state(reading(None), bounds(runway_critical=1)) is State.OK
 
 
 @pytest.mark.parametrize("chosen", WhenUnavailable)
@@ -152,15 +148,11 @@ def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low(
 
 
 def test_the_worst_state_decides() -> None:
-    """Critical, then warning, then unknown, in any order; and of none at all nothing is known."""
+    """Critical, then warning, then unknown, in any order; readings are sorted by it, and what is alike stays."""
     heaviest_first = [State.CRITICAL, State.WARNING, State.UNKNOWN, State.OK]
     for states in product(State, repeat=3):
         assert worst(states) is next(each for each in heaviest_first if each in states)
     assert worst([]) is State.UNKNOWN
-
-
-def test_readings_are_sorted_by_the_worst() -> None:
-    """What is alike stays in its order."""
     named = {"a": reading("3"), "b": reading("7"), "c": failed(SILENCE), "d": reading("20"), "e": reading("3")}
     for order in permutations("abcd"):
         found = [examine(named[name]._replace(profile=name), TEN_AND_FIVE, USUAL) for name in (*order, "e")]
