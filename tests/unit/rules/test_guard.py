@@ -41,30 +41,27 @@ def after(watching: Guard, *looks: Look) -> Guard:
     return watching
 
 
-@pytest.mark.parametrize(
-    ("limits", "looks", "stopped"),
-    [
-        # So much as `min` may be left, and no digit less; of what is unlimited nothing can run out.
-        ({"min": "5"}, [seen(0, "1", "5")], None),
-        ({"min": "5"}, [seen(0, "1", "4.999999999999999999999")], StoppedBy.MIN),
-        ({"min": "5"}, [seen(0, "1", None)], None),
-        # What is counted is the rise of `used` since the first look, to the last digit.
-        ({"max_spend": "3"}, [seen(0, "1"), seen(2, "3.999999999999999999999999999999")], None),
-        ({"max_spend": "3"}, [seen(0, "1"), seen(2, "4")], StoppedBy.MAX_SPEND),
-        # A charge from before the start that is given back hides no spend.
-        ({"max_spend": "3"}, [seen(0, "10"), seen(2, "8"), seen(4, "11")], StoppedBy.MAX_SPEND),
-        # HTTP 402, or words of the gateway: no call can be paid any more.
-        ({"max_spend": "3"}, [seen(0, "1"), Look(2, must_pay=True)], StoppedBy.PAYMENT_REQUIRED),
-        # One part is below, although the other is not known.
-        ({"min": "5"}, [Look(0, D(1), D("4.9"), is_blind=True)], StoppedBy.MIN),
-        # The gate judges what may not last, and the next look may take it back.
-        ({"min": "5"}, [Look(0, D(1), D(50), ends_too_soon=True)], StoppedBy.MIN_RUNWAY),
-        ({"min": "5"}, [Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")], None),
-    ],
-)
-def test_it_stops_at_its_limits(limits: dict[str, str], looks: Sequence[Look], stopped: StoppedBy | None) -> None:
+def test_it_stops_at_its_limits() -> None:
     """Exactly, and for what the last look tells."""
-    assert after(guard(min=limits.get("min"), max_spend=limits.get("max_spend")), *looks).stop(looks[-1].at) is stopped
+    for watching, looks, stopped in (
+        # So much as `min` may be left, and no digit less; of what is unlimited nothing can run out.
+        (guard(min="5"), [seen(0, "1", "5")], None),
+        (guard(min="5"), [seen(0, "1", "4.999999999999999999999")], StoppedBy.MIN),
+        (guard(min="5"), [seen(0, "1", None)], None),
+        # What is counted is the rise of `used` since the first look, to the last digit.
+        (guard(max_spend="3"), [seen(0, "1"), seen(2, "3.999999999999999999999999999999")], None),
+        (guard(max_spend="3"), [seen(0, "1"), seen(2, "4")], StoppedBy.MAX_SPEND),
+        # A charge from before the start that is given back hides no spend.
+        (guard(max_spend="3"), [seen(0, "10"), seen(2, "8"), seen(4, "11")], StoppedBy.MAX_SPEND),
+        # HTTP 402, or words of the gateway: no call can be paid any more.
+        (guard(max_spend="3"), [seen(0, "1"), Look(2, must_pay=True)], StoppedBy.PAYMENT_REQUIRED),
+        # One part is below, although the other is not known.
+        (guard(min="5"), [Look(0, D(1), D("4.9"), is_blind=True)], StoppedBy.MIN),
+        # The gate judges what may not last, and the next look may take it back.
+        (guard(min="5"), [Look(0, D(1), D(50), ends_too_soon=True)], StoppedBy.MIN_RUNWAY),
+        (guard(min="5"), [Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")], None),
+    ):
+        assert after(watching, *looks).stop(looks[-1].at) is stopped
 
 
 def test_the_spend_is_counted_from_the_first_look() -> None:

@@ -19,9 +19,9 @@ def sample(hours: float, used: str, remain: str | None = "100") -> Sample:
     return Sample(START + hours * HOUR, None if remain is None else Decimal(remain), Decimal(used))
 
 
-@pytest.mark.parametrize(
-    ("taken", "cut"),
-    [
+def test_a_series_is_cut_where_used_starts_anew() -> None:
+    """And nowhere else."""
+    for taken, cut in (
         ([], []),
         ([(0, "1"), (1, "1"), (2, "3")], [["1", "1", "3"]]),
         # Seven days without a sample are bridged, and not a microsecond more.
@@ -41,12 +41,9 @@ def sample(hours: float, used: str, remain: str | None = "100") -> Sample:
         # Gateways compute with floats.
         ([(0, "10"), (1, "9.999999"), (2, "9.999999")], [["10", "9.999999", "9.999999"]]),
         ([(0, "10"), (1, "9.9999995"), (2, "9.9999995")], [["10", "9.9999995", "9.9999995"]]),
-    ],
-)
-def test_a_series_is_cut_where_used_starts_anew(taken: list[tuple[float, str]], cut: list[list[str]]) -> None:
-    """And nowhere else."""
-    found = segments([sample(hours, used) for hours, used in taken])
-    assert [[str(each.used) for each in segment] for segment in found] == cut
+    ):
+        found = segments([sample(hours, used) for hours, used in taken])
+        assert [[str(each.used) for each in segment] for segment in found] == cut
 
 
 def test_used_is_in_proportion_between_the_samples_around_it() -> None:
