@@ -1,5 +1,6 @@
 """The gateway's books: what is asked, every shape of answer that the facts leave open, and what proves nothing."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -201,16 +202,14 @@ def test_books_that_cannot_be_asked_now_are_never_zero() -> None:
     assert error.message == ("the gateway cannot tell now what was spent (HTTP 503): usage is temporarily unavailable")
 
 
-@pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize(
-    "text", ["", '{"error":{"message":"Invalid URL (GET /v1/usage)"}}', "<html>", "404 page not found"]
-)
-def test_a_gateway_without_books_says_so(status: int, text: str) -> None:
+def test_a_gateway_without_books_says_so() -> None:
     """Code 6, in words of its own."""
-    error = refusal(text, status)
-    assert isinstance(error, NoBooksError)
-    assert error.exit_code == ExitCode.BAD_RESPONSE
-    assert error.message.startswith(f"this gateway keeps no books that can be asked (HTTP {status})")
+    texts = ("", '{"error":{"message":"Invalid URL (GET /v1/usage)"}}', "<html>", "404 page not found")
+    for status, text in itertools.product((404, 405), texts):
+        error = refusal(text, status)
+        assert isinstance(error, NoBooksError)
+        assert error.exit_code == ExitCode.BAD_RESPONSE
+        assert error.message.startswith(f"this gateway keeps no books that can be asked (HTTP {status})")
 
 
 def test_what_the_gateway_refuses_is_told_in_our_words() -> None:
@@ -328,9 +327,9 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
     assert len(gateway.request_history) == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
+def test_a_question_without_sense_is_not_asked(gateway: Mocker) -> None:
+    """UsageError, which names the argument."""
+    for options, words in (
         ({"scope": "both"}, "scope: must be one of key, account"),
         ({"by": "hour"}, "by: must be one of"),
         ({"tz": "Mars/Olympus"}, "tz: there is no time zone 'Mars/Olympus'"),
@@ -345,13 +344,10 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
         ({"models": ["a,b"]}, "models: 'a,b' is no name of a model"),
         ({"models": [f"m{n}" for n in range(51)]}, "models: the gateway takes 50 models at once"),
         ({"timeout": 0}, "timeout: "),
-    ],
-)
-def test_a_question_without_sense_is_not_asked(gateway: Mocker, options: dict[str, Any], words: str) -> None:
-    """UsageError, which names the argument."""
-    with pytest.raises(UsageError) as caught:
-        usage(**options)
-    assert words in caught.value.message
+    ):
+        with pytest.raises(UsageError) as caught:
+            usage(**options)
+        assert words in caught.value.message
     assert gateway.request_history == []
 
 
