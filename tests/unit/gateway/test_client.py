@@ -48,7 +48,7 @@ def gateway() -> Iterator[Mocker]:
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -356,7 +356,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(play: Play, release: thre
 
 
 def test_a_bug_fails_the_reading_and_not_the_process(play: Play) -> None:
-    """An exception that nobody expected becomes an error of its reading, without its message."""
+    """An exception that was not expected becomes an error of its reading, without its message."""
 
     def break_down(_target: Target) -> None:
         raise ZeroDivisionError(KEY)

@@ -112,7 +112,7 @@ def test_a_quota_for_a_time_is_no_shortage(message: str) -> None:
     "disk quota exhausted", "磁盘额度不足", "GPU额度不足", "upstream: insufficient balance", "上游余额不足",
     "渠道\uff1a余额不足",
 ])  # fmt: skip
-def test_the_quota_of_somebody_else_is_no_shortage(message: str) -> None:
+def test_another_quota_is_no_shortage(message: str) -> None:
     """The gateway's own accounts and disks are its affair: that is an outage."""
     assert not says(message)
 

@@ -105,7 +105,7 @@ def test_no_cookie_is_kept(play: Play, attributes: str) -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed_and_no_other_host_hears_of_it(play: Play, status: str) -> None:
-    """The answer is the redirect itself; nobody is asked a second time."""
+    """The answer is the redirect itself; no second question is asked."""
     other = play([message()])
     server = play([message(b"", "Location: @OTHER@/v1/balance", status=status)], other=other)
     answer = exchange(server.url)

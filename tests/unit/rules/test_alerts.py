@@ -100,7 +100,7 @@ def test_the_largest_numbers_are_compared_exactly() -> None:
 
 
 class Move(NamedTuple):
-    """What happens, and how many seconds later somebody looks."""
+    """What happens, and how many seconds later the balance is read."""
 
     spent: int = 0
     topped_up: int = 0
@@ -197,7 +197,7 @@ def test_a_top_up_is_one_that_two_readings_agree_on() -> None:
     ("now", "told"), [(99.0, None), (100.0, None), (3699.0, None), (3700.0, LOW), (50.0, None), (30.0, LOW)]
 )
 def test_a_reminder_comes_after_its_time_or_when_the_clock_was_put_back(now: float, told: AlertEvent | None) -> None:
-    """A clock that was wrong silences nobody for years."""
+    """A clock that was wrong does not silence it for years."""
     event, alarm = step(Alarm(100.0, D(9)), Standing(is_low=True, is_safe=False, total=D(9)), now, 3600.0)
     assert event is told
     assert alarm == Alarm(now if told else 100.0, D(9))

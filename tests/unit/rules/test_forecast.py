@@ -187,7 +187,7 @@ def test_days_that_differ_too_much_have_no_upper_end() -> None:
         assert infinite(result.days_left_low) < infinite(result.days_left) < infinite(None)
 
 
-def test_days_that_nobody_looked_at_are_not_taken_for_alike() -> None:
+def test_days_without_a_reading_are_not_taken_for_alike() -> None:
     """Two samples six days apart: 10 may have been spent on one of these days, so 20 may last two of them."""
     rare = told([Sample(START, Decimal("30"), Decimal(0)), Sample(START + 6.5 * DAY, Decimal("20"), Decimal(10))])
     often = told([Sample(START + number * DAY / 2, Decimal("30"), Decimal(10) * number / 13) for number in range(14)])
@@ -246,7 +246,7 @@ def test_the_ends_agree_with_an_oracle_that_knows_no_formula(taken: list[Sample]
     spends = [float(spent) for spent in daily_spends(taken)]
     assume(result.days_left_low is not None and sum(spends) > 0)
     n, mean = len(spends), sum(spends) / len(spends)
-    # As it was seen: what was spent while nobody looked, all at once.
+    # As it was seen: what was spent between two readings, all at once.
     seen, before = [], 0
     for number in range(1, n + 1):
         day = (taken[-1].at - (n - number + 1) * DAY, taken[-1].at - (n - number) * DAY)

@@ -191,7 +191,7 @@ def test_steady_charges_are_all_spend(charges: list[Decimal]) -> None:
 
 
 def test_a_long_course_takes_no_more_room() -> None:
-    """However often somebody asks within the time that a rate is taken over."""
+    """However often it is read within the time that a rate is taken over."""
     trend = Trend(timedelta(days=1))
     for number in range(MOST_SAMPLES * 3):
         trend.take(at(number, "10", str(number)))
