@@ -1,5 +1,6 @@
 """The gateway's books: what is asked, every shape of answer that the facts leave open, and what proves nothing."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -85,9 +86,9 @@ def test_the_documented_answer_is_understood() -> None:
     assert (usage.was_kept, usage.lag, usage.skew) == (False, timedelta(minutes=1), None)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_every_shape_that_the_facts_leave_open_is_understood() -> None:
+    """The envelope, numbers and strings, the name of the day, fields that are missing or not known."""
+    for text in (
         body(item(), success="true", message='""', error="null"),
         body(item()).replace('"success":true,', '"code":"success","message":"ok",'),
         body(item(amount='"1"'), total='"1.000000"'),
@@ -99,13 +100,10 @@ def test_the_documented_answer_is_understood() -> None:
         body(item(credits="10.00001", requests="null", cost="true", models='["b"]')),
         body(item(credits="null"), data2="[]", extra='{"a":{"b":[1]}}'),
         body(item(amount="0.4"), item('"b"', "0.6"), total="1.000001"),
-    ],
-)
-def test_every_shape_that_the_facts_leave_open_is_understood(text: str) -> None:
-    """The envelope, numbers and strings, the name of the day, fields that are missing or not known."""
-    usage = understand(text)
-    assert abs(usage.total.spent - 1) <= Decimal("0.000001")
-    assert {(row.day, row.model) for row in usage.rows} >= {(date(2026, 9, 16), "a")}
+    ):
+        usage = understand(text)
+        assert abs(usage.total.spent - 1) <= Decimal("0.000001")
+        assert {(row.day, row.model) for row in usage.rows} >= {(date(2026, 9, 16), "a")}
 
 
 @pytest.mark.parametrize("by", list(UsageBy))
@@ -176,15 +174,11 @@ def test_what_is_not_the_documented_shape_or_contradicts_itself_is_refused(text:
     assert (type(error), error.message) == (BadResponseError, UNTRUSTED + fault)
 
 
-def test_a_model_that_was_not_asked_for_is_refused() -> None:
-    """Names are compared exactly."""
+def test_models_that_were_not_asked_for_or_are_too_many_are_refused() -> None:
+    """Names are compared exactly. Each is searched for keys, which takes its time."""
     assert understand(body(item()), asked=query(models=("a", "b"))).total.spent == 1
     error = refusal(body(item()), asked=query(models=("A",)))
     assert error.message == UNTRUSTED + "it has a model in it that was not asked for"
-
-
-def test_too_many_models_are_refused() -> None:
-    """Each name is searched for keys, which takes its time."""
     names = [item(f'"m{number}"', "0") for number in range(MOST_NAMES)]
     assert len(understand(body(*names, total="0")).rows) == MOST_NAMES
     assert "more than 1000 models" in refusal(body(*names, item('"one more"', "0"), total="0")).message
@@ -208,16 +202,14 @@ def test_books_that_cannot_be_asked_now_are_never_zero() -> None:
     assert error.message == ("the gateway cannot tell now what was spent (HTTP 503): usage is temporarily unavailable")
 
 
-@pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize(
-    "text", ["", '{"error":{"message":"Invalid URL (GET /v1/usage)"}}', "<html>", "404 page not found"]
-)
-def test_a_gateway_without_books_says_so(status: int, text: str) -> None:
+def test_a_gateway_without_books_says_so() -> None:
     """Code 6, in words of its own."""
-    error = refusal(text, status)
-    assert isinstance(error, NoBooksError)
-    assert error.exit_code == ExitCode.BAD_RESPONSE
-    assert error.message.startswith(f"this gateway keeps no books that can be asked (HTTP {status})")
+    texts = ("", '{"error":{"message":"Invalid URL (GET /v1/usage)"}}', "<html>", "404 page not found")
+    for status, text in itertools.product((404, 405), texts):
+        error = refusal(text, status)
+        assert isinstance(error, NoBooksError)
+        assert error.exit_code == ExitCode.BAD_RESPONSE
+        assert error.message.startswith(f"this gateway keeps no books that can be asked (HTTP {status})")
 
 
 def test_what_the_gateway_refuses_is_told_in_our_words() -> None:
@@ -337,9 +329,9 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
     assert len(gateway.request_history) == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
+def test_a_question_without_sense_is_not_asked(gateway: Mocker) -> None:
+    """UsageError, which names the argument."""
+    for options, words in (
         ({"scope": "both"}, "scope: must be one of key, account"),
         ({"by": "hour"}, "by: must be one of"),
         ({"tz": "Mars/Olympus"}, "tz: there is no time zone 'Mars/Olympus'"),
@@ -354,13 +346,10 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
         ({"models": ["a,b"]}, "models: 'a,b' is no name of a model"),
         ({"models": [f"m{n}" for n in range(51)]}, "models: the gateway takes 50 models at once"),
         ({"timeout": 0}, "timeout: "),
-    ],
-)
-def test_a_question_without_sense_is_not_asked(gateway: Mocker, options: dict[str, Any], words: str) -> None:
-    """UsageError, which names the argument."""
-    with pytest.raises(UsageError) as caught:
-        usage(**options)
-    assert words in caught.value.message
+    ):
+        with pytest.raises(UsageError) as caught:
+            usage(**options)
+        assert words in caught.value.message
     assert gateway.request_history == []
 
 
