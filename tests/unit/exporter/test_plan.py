@@ -16,15 +16,7 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.exporter.plan import (
-    PROBE_EVERY,
-    SILENT_AFTER,
-    FirstRound,
-    Host,
-    Plan,
-    PlannedProfile,
-    asks_the_same,
-)
+from apimart_cli.exporter.plan import PROBE_EVERY, SILENT_AFTER, FirstRound, Host, Plan, PlannedProfile, asks_the_same
 from apimart_cli.rules.pace import MOST_BACK_OFF
 from support.profiles import profile
 from support.readings import failed, reading
