@@ -227,7 +227,7 @@ def test_a_bug_ends_it_and_is_told(tmp_path: Path) -> None:
     """Rather than a page that is not written any more."""
     with gateway(well) as server:
         broken = Begun()
-        broken.asking._on_readings = lambda *_: 1 / 0  # type: ignore[assignment,return-value]
+        broken.asking._on_readings = lambda *_: 1 / 0  # type: ignore[assignment]
         broken.asking.start(profiles(tmp_path, ("a", server.url)))
         wait_until(lambda: broken.asking.error is not None)
         broken.asking.close()

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -198,7 +197,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Iterator[Clock]:
+def clock() -> Clock:
     """A clock, with a page that was just made."""
     clock = Clock()
     assert clock.pages.get(compressed=False) == b"page 1\n"
