@@ -1,9 +1,9 @@
 """One named test per exit code, through the installed command in a process of its own."""
 
 import signal
-import subprocess
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +11,7 @@ from apimart_cli import ExitCode
 from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.processes import wait_until
-from support.running import KEY, Run, Serve, connected
+from support.running import KEY, Run, Serve, connected, run_program, started_processes
 from support.secure import Listener
 
 pytestmark = pytest.mark.usefixtures("quick_path")
@@ -49,29 +49,22 @@ def test_internal_when_the_answer_cannot_be_written(
     command: str, environment: Mapping[str, str], sandbox: Sandbox
 ) -> None:
     """A passing check whose answer meets a full disk exits 1, not 0."""
-    with open("/dev/full", "w") as full:
-        ended = subprocess.run(
-            [command, "check", "--min", "5"], env={**environment, **connected(sandbox)}, stdout=full,
-            stderr=subprocess.PIPE, timeout=30, check=False,
-        )  # fmt: skip
+    script = f"{command} check --min 5 > /dev/full"
+    ended = run_program(["sh", "-c", script], env={**environment, **connected(sandbox)})
     assert ended.returncode == ExitCode.INTERNAL == 1
-    assert b"could not be written" in ended.stderr
+    assert "could not be written" in ended.stderr
 
 
-def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str]) -> None:
+def test_interrupted_when_ctrl_c_is_pressed(command: str, environment: Mapping[str, str], tmp_path: Path) -> None:
     """Ctrl-C while waiting for an answer exits 130, with no traceback."""
-    with Listener(lambda connection: connection.recv(65536) and connection.recv(65536)) as gateway:
-        process = subprocess.Popen(
-            [command, "balance"],
-            env={**environment, "APIMART_BASE_URL": f"http://127.0.0.1:{gateway.port}", "APIMART_API_KEY": KEY},
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+    silent = Listener(lambda connection: connection.recv(65536) and connection.recv(65536))
+    with silent as gateway, started_processes(tmp_path) as start:
+        where = {"APIMART_BASE_URL": f"http://127.0.0.1:{gateway.port}", "APIMART_API_KEY": KEY}
+        process = start([command, "balance"], {**environment, **where})
         wait_until(lambda: gateway.connections)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=40)
+        assert process.communicate(timeout=40) == ("", "")
     assert process.returncode == ExitCode.INTERRUPTED == 130
-    assert stderr == b""
 
 
 @pytest.mark.parametrize(
