@@ -210,10 +210,16 @@ def test_a_mistake_on_the_command_line_is_unknown(call: Call, arguments: str, me
     assert ended.stdout.endswith(")\n")
 
 
-@pytest.mark.parametrize(("text", "mode"), [
-    ("[profiles", 0o600), ("min = 'x'", 0o600), ('"a|b" = 1', 0o600), ("[profiles.'|']\nmin = []", 0o600),
-    (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("[profiles", 0o600),
+        ("min = 'x'", 0o600),
+        ('"a|b" = 1', 0o600),
+        ("[profiles.'|']\nmin = []", 0o600),
+        (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
+    ],
+)
 def test_a_broken_config_file_is_unknown(
     call: Call, sandbox: Sandbox, write_config: Write, text: str, mode: int
 ) -> None:
