@@ -125,22 +125,6 @@ def test_check_with_min_alone_asks_no_books(call: Call, env: dict[str, str]) -> 
         assert questions(server) == 0
 
 
-def test_a_profile_can_turn_them_off(call: Call, env: dict[str, str], write_config: Write) -> None:
-    """`books = false`."""
-    with gateway(answering()) as server:
-        write_config(
-            f'base_url = "{server.url}"\n[profiles.on]\napi_key = "sk-on-0123456789"\n'
-            '[profiles.off]\nbooks = false\napi_key = "sk-off-0123456789"\n'
-        )
-        named = {name: value for name, value in env.items() if name not in {"APIMART_API_KEY", "APIMART_BOOKS"}}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("APIMART_BOOKS")
-            told = call("balance", "--all-profiles", "--json", env=named)
-        states = [json.loads(line)["forecast"] for line in told.stdout.splitlines()]
-        assert [each.key for each in server.asked if "usage" in each.path] == ["sk-on-0123456789"]
-    assert [each is not None for each in states] == [True, False]
-
-
 def test_they_are_asked_once_an_hour(call: Call, env: dict[str, str], ledger: Path) -> None:
     """However often the balance is; an older answer is asked for again."""
     with gateway(answering()) as server:

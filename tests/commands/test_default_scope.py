@@ -350,7 +350,6 @@ NOTE = "apimart: note: an unlimited key spends what its account has left, which 
 
 @pytest.mark.parametrize(("options", "hint"), [
     ("", "see the account: apimart balance --scope both"),
-    ("-o value", "see the account: apimart balance --scope both"),
     ("-p work", "see the account: apimart balance --profile work --scope both"),
     ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
     ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),

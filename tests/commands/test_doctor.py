@@ -172,7 +172,6 @@ def test_a_command_for_the_key_is_run_once(
         ("= 5\n", [], {"APIMART_API_KEY": KEY}),
         ("", [], {"APIMART_API_KEY": ""}),
         ("", [], {"APIMART_API_KEY": KEY, "APIMART_BASE_URL": "http://example.com"}),
-        ("", ["--timeout", "0"], {"APIMART_API_KEY": KEY}),
         ("", [], {"APIMART_API_KEY": KEY, "APIMART_CONFIG": ""}),
         ('[profiles.work]\napi_key_command = ["no-such-program", "it"]\n', ["-p", "work"], {}),
         ('[profiles.work]\napi_key_command = ["false", "it"]\n', ["-p", "work"], {}),
