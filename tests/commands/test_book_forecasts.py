@@ -175,6 +175,16 @@ def test_a_ledger_that_contradicts_them_makes_them_useless(
         assert (told["from"], ended.code) == ("books", 0)
 
 
+@pytest.mark.parametrize(
+    ("days", "per_day", "code"),
+    [(2, {}, 8), (10, {0: "30"}, 3)],
+)
+def test_which_days_count(call: Call, env: dict[str, str], days: int, per_day: dict[int, str], code: int) -> None:
+    """Three whole ones since the first spend; today as soon as it is worse: what runs away must show today."""
+    with gateway(answering(lambda path: spent(path, per_day, days=days), left("12"))) as server:
+        assert call("check", "--min-runway", "4d", "--scope", "key", "--unit", "USD", env=at(server, env)).code == code
+
+
 def test_balance_waits_half_a_second_at_most(call: Call, env: dict[str, str]) -> None:
     """Then it is shown without; the gate waits for as long as its time limit."""
     with gateway(answering(lambda path: spent(path, delay=2.0))) as server:

@@ -118,6 +118,9 @@ def test_several_profiles_have_one_line(call: Call, sandbox: Sandbox, write_conf
         ". a/spendable 10.5 USD left (limited by key) | 'a_spendable_remaining'=10.5;;5:;0 'a_spendable_used'=2.3;;;0 "
         "'b_spendable_remaining'=10.5;;20:;0 'b_spendable_used'=2.3;;;0\n"
     )
+    more = call("nagios", "--all-profiles", "-t", "1", "-v")
+    assert (more.code, more.stdout.partition(" | ")[0]) == (2, ended.stdout.partition(" | ")[0])
+    assert "\na/spendable: ok, asked of " in more.stdout
     assert call("nagios", "-p", "a", "-p", "gone", "-t", "1").code == 3
 
 
