@@ -161,6 +161,14 @@ def test_each_scope_is_asked_by_itself(shop: Shop, scope: str, account: str, tol
     assert sorted(each["scope"] for each in shop.told) == told
 
 
+def test_http_402_counts_as_low(shop: Shop) -> None:
+    """What is left is not known; one alert for all thresholds."""
+    shop.key = refusal(402)
+    for _ in range(2):
+        assert shop.check("--min-runway", "3d").code == 3
+    assert [(each["event"], each["remain"], each["threshold_name"]) for each in shop.told] == [("low", None, "min")]
+
+
 def test_a_runway_has_an_alert_of_its_own(shop: Shop, home: Path) -> None:
     """10 a day are spent: the 4 that are left last for ten hours. The amount is one more question."""
     write_past(

@@ -104,23 +104,15 @@ def test_a_gate_wants_to_be_told_that_it_is_dollars(call: Call, env: dict[str, s
 
 @pytest.mark.parametrize(
     ("unit", "factor", "is_told"),
-    [(None, 1, False), (None, None, False), ("USD", None, True), ("USD", 1, False), ("CNY", 10, False)],
+    [(None, 1, False), (None, None, False), ("USD", None, True), ("CNY", 10, False)],
 )
 def test_what_is_shown_wants_credits_or_the_unit(
     call: Call, env: dict[str, str], unit: str | None, factor: int | None, is_told: bool
 ) -> None:
-    """Ten credits for each, or the unit USD where no credits contradict it."""
+    """Ten credits for each; a configured unit decides alone."""
     with gateway(answering(balance=left(factor=factor))) as server:
         told = forecast_of(call, at(server, env), *(() if unit is None else ("--unit", unit)))
     assert (told is not None) is is_told
-
-
-def test_a_gate_believes_no_unit_that_credits_contradict(call: Call, env: dict[str, str]) -> None:
-    """One credit for each of the balance's unit: that is a tenth of a dollar, and would last ten times shorter."""
-    with gateway(answering(balance=left(factor=1))) as server:
-        ended = call(*GATE, "--unit", "USD", env=at(server, env))
-    assert ended.code == 8
-    assert "credits show that it is not in dollars" in ended.stderr
 
 
 def test_check_with_min_alone_asks_no_books(call: Call, env: dict[str, str]) -> None:
@@ -131,22 +123,6 @@ def test_check_with_min_alone_asks_no_books(call: Call, env: dict[str, str]) -> 
         assert call("balance", env=at(server, env, APIMART_BOOKS="0")).code == 0
         assert call("nagios", "-c", "5:", "--unit", "USD", env=at(server, env)).code == 0
         assert questions(server) == 0
-
-
-def test_a_profile_can_turn_them_off(call: Call, env: dict[str, str], write_config: Write) -> None:
-    """`books = false`."""
-    with gateway(answering()) as server:
-        write_config(
-            f'base_url = "{server.url}"\n[profiles.on]\napi_key = "sk-on-0123456789"\n'
-            '[profiles.off]\nbooks = false\napi_key = "sk-off-0123456789"\n'
-        )
-        named = {name: value for name, value in env.items() if name not in {"APIMART_API_KEY", "APIMART_BOOKS"}}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("APIMART_BOOKS")
-            told = call("balance", "--all-profiles", "--json", env=named)
-        states = [json.loads(line)["forecast"] for line in told.stdout.splitlines()]
-        assert [each.key for each in server.asked if "usage" in each.path] == ["sk-on-0123456789"]
-    assert [each is not None for each in states] == [True, False]
 
 
 def test_they_are_asked_once_an_hour(call: Call, env: dict[str, str], ledger: Path) -> None:
@@ -199,7 +175,16 @@ def test_a_ledger_that_contradicts_them_makes_them_useless(
         assert (told["from"], ended.code) == ("books", 0)
 
 
-@pytest.mark.usefixtures("usual_patience")
+@pytest.mark.parametrize(
+    ("days", "per_day", "code"),
+    [(2, {}, 8), (10, {0: "30"}, 3)],
+)
+def test_which_days_count(call: Call, env: dict[str, str], days: int, per_day: dict[int, str], code: int) -> None:
+    """Three whole ones since the first spend; today as soon as it is worse: what runs away must show today."""
+    with gateway(answering(lambda path: spent(path, per_day, days=days), left("12"))) as server:
+        assert call("check", "--min-runway", "4d", "--scope", "key", "--unit", "USD", env=at(server, env)).code == code
+
+
 def test_balance_waits_half_a_second_at_most(call: Call, env: dict[str, str]) -> None:
     """Then it is shown without; the gate waits for as long as its time limit."""
     with gateway(answering(lambda path: spent(path, delay=2.0))) as server:

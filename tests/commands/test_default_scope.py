@@ -57,10 +57,14 @@ def test_a_key_on_an_empty_account_does_not_pass(call: Call, command: str, code:
         assert call(*command.split(), env=env_of(server)).code == code
 
 
-@pytest.mark.parametrize(("command", "text"), [
-    ("check --min 5 --scope key", ""), ("nagios -c 5:", '[profiles.default]\nscope = "key"\n'),
-    ("run --min 5 --no-settle -- true", 'scope = "key"\n'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("check --min 5 --scope key", ""),
+        ("nagios -c 5:", '[profiles.default]\nscope = "key"\n'),
+        ("run --min 5 --no-settle -- true", 'scope = "key"\n'),
+    ],
+)
 def test_a_scope_that_was_chosen_is_kept(call: Call, write_config: Write, command: str, text: str) -> None:
     """Wherever it was chosen: the account is not even asked."""
     write_config(text)
@@ -77,12 +81,17 @@ def test_commands_that_show_go_on_showing_the_key(call: Call, command: str) -> N
         assert accounts_asked(server) == 0
 
 
-@pytest.mark.parametrize(("status", "body"), [
-    (404, ""), (404, "<h1>Not found</h1>"), (405, '{"error":{"message":"no such route"}}'),
-    (404, '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}'),
-    (404, '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}'),
-    (405, "Cannot GET /v1/user/balance"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, ""),
+        (404, "<h1>Not found</h1>"),
+        (405, '{"error":{"message":"no such route"}}'),
+        (404, '{"error":{"message":"Invalid URL (GET /v1/user/balance)","type":"invalid_request_error","code":""}}'),
+        (404, '{"timestamp":"2026-11-30","status":404,"error":"Not Found","path":"/v1/user/balance"}'),
+        (405, "Cannot GET /v1/user/balance"),
+    ],
+)
 def test_a_gateway_without_an_account_endpoint_has_its_keys_checked(call: Call, status: int, body: str) -> None:
     """Whatever it says about that, its address included, and it is asked once; the reading is the key's."""
     with gateway(answering(PLENTY, Reply(body, status))) as server:
@@ -154,10 +163,15 @@ def test_debug_tells_that_the_key_alone_is_looked_at(call: Call) -> None:
     assert "default/account: attempt 1: no account endpoint; the key alone is looked at\n" in ended.stderr
 
 
-@pytest.mark.parametrize(("options", "text"), [
-    (["--scope", "spendable"], ""), (["--scope", "both"], ""), (["--scope", "account"], ""),
-    ([], 'scope = "spendable"\n'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--scope", "spendable"], ""),
+        (["--scope", "both"], ""),
+        (["--scope", "account"], ""),
+        ([], 'scope = "spendable"\n'),
+    ],
+)
 def test_a_scope_that_was_chosen_gets_no_other(call: Call, write_config: Write, options: list[str], text: str) -> None:
     """A missing endpoint is an error then, at once."""
     write_config(text)
@@ -336,7 +350,6 @@ NOTE = "apimart: note: an unlimited key spends what its account has left, which 
 
 @pytest.mark.parametrize(("options", "hint"), [
     ("", "see the account: apimart balance --scope both"),
-    ("-o value", "see the account: apimart balance --scope both"),
     ("-p work", "see the account: apimart balance --profile work --scope both"),
     ("-p work -p 'at home'", "see the account: apimart balance --profile work --profile 'at home' --scope both"),
     ("--all-profiles", "see the account: apimart balance --all-profiles --scope both"),

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -143,6 +144,15 @@ def test_no_answer_no_books_and_contradictions_are_no_pass(
         assert call("check", *DAY, "--timeout", "0.5", "--fail-open", env=env).code == (0 if is_silence else code)
     assert "PASS" not in ended.stdout
     assert KEY not in ended.stdout + ended.stderr
+
+
+def test_a_clock_that_is_wrong_is_no_pass(call: Call) -> None:
+    """The spend of another time would be asked for."""
+    for skew in (-6, 6):
+        late = format_datetime(datetime.now(UTC) + timedelta(minutes=skew), usegmt=True)
+        with gateway(answering(books("1", Date=late))) as server:
+            ended = call("check", *DAY, env=env_of(server))
+        assert (ended.code, "differ by more than five minutes" in ended.stdout + ended.stderr) == (6, True)
 
 
 def test_what_the_gateway_kept_is_told_as_later(call: Call) -> None:

@@ -118,6 +118,9 @@ def test_several_profiles_have_one_line(call: Call, sandbox: Sandbox, write_conf
         ". a/spendable 10.5 USD left (limited by key) | 'a_spendable_remaining'=10.5;;5:;0 'a_spendable_used'=2.3;;;0 "
         "'b_spendable_remaining'=10.5;;20:;0 'b_spendable_used'=2.3;;;0\n"
     )
+    more = call("nagios", "--all-profiles", "-t", "1", "-v")
+    assert (more.code, more.stdout.partition(" | ")[0]) == (2, ended.stdout.partition(" | ")[0])
+    assert "\na/spendable: ok, asked of " in more.stdout
     assert call("nagios", "-p", "a", "-p", "gone", "-t", "1").code == 3
 
 
@@ -210,10 +213,16 @@ def test_a_mistake_on_the_command_line_is_unknown(call: Call, arguments: str, me
     assert ended.stdout.endswith(")\n")
 
 
-@pytest.mark.parametrize(("text", "mode"), [
-    ("[profiles", 0o600), ("min = 'x'", 0o600), ('"a|b" = 1', 0o600), ("[profiles.'|']\nmin = []", 0o600),
-    (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("[profiles", 0o600),
+        ("min = 'x'", 0o600),
+        ('"a|b" = 1', 0o600),
+        ("[profiles.'|']\nmin = []", 0o600),
+        (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
+    ],
+)
 def test_a_broken_config_file_is_unknown(
     call: Call, sandbox: Sandbox, write_config: Write, text: str, mode: int
 ) -> None:

@@ -402,10 +402,8 @@ def test_what_comes_late_is_waited_for(call: Call, serve: Serve) -> None:
 def test_a_gateway_that_is_gone_in_the_end_leaves_what_is_known(call: Call, serve: Serve) -> None:
     """No failure of the command's."""
     sandbox = serve(burn=D(1), fault=Fault.SERVER_ERROR, fault_after=0.4)
-    ended = call(
-        "run", "--max-spend", "9", "--timeout", "0.3", *QUICK, "--", "sh", "-c", "sleep 0.6; exit 7",
-        env=connected(sandbox),
-    )  # fmt: skip
+    options = ("--max-spend", "9", "--timeout", "0.3", *QUICK)
+    ended = call("run", *options, "--", "sh", "-c", "sleep 0.6; exit 7", env=connected(sandbox))
     assert ended.code == 7
     assert "note: spent at least 0." in ended.stderr
 

@@ -372,13 +372,6 @@ def test_a_broken_ledger_breaks_no_bar(line: Line, tmp_path: Path, spoil: Callab
     assert line(env={"APIMART_HISTORY": str(path)}) == DASH
 
 
-@pytest.mark.parametrize("preset", ["plain", "waybar", "json"])
-def test_nonsense_in_the_ledger_breaks_no_bar(line: Line, ledger: Path, preset: str) -> None:
-    """A line, of whatever it says."""
-    after("UPDATE samples SET remain = 'sNaN', used = 'Infinity'")(ledger)
-    assert line("--preset", preset)
-
-
 @pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started: Started) -> None:
     """What cannot be read at once is not known; what cannot be claimed is not started."""

@@ -25,7 +25,7 @@ from apimart_cli.readings.watch import WatchedBalances, WatchOptions, watch
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Call, Serve, Write, connected
-from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
+from support.scripted import ACCOUNT, Gateway, balance, refusal
 from support.scripted import gateway as gateway_of
 from support.secure import Gateway as TlsGateway
 from support.secure import authority, certified
@@ -124,17 +124,12 @@ def test_what_was_read_once_ends_with_0(call: Call, serve: Serve) -> None:
     assert documents[1]["last_remain_balance"] == D("10.5")
 
 
-def test_for_ends_it(call: Call, sandbox: Sandbox) -> None:
-    """Although nothing has changed."""
-    ended = call("watch", "--for", "0.3s", env=connected(sandbox))
-    assert (ended.code, ended.stdout.count("\n")) == (0, 1)
-
-
 def test_nothing_that_changes_writes_nothing(call: Call, sandbox: Sandbox) -> None:
-    """One line, for the start."""
-    ended = call("watch", *QUICK, "--count", "4", env=quick(sandbox))
-    assert ended.stdout.endswith("Z default/key: 10.5 left, 0.0 spent\n")
-    assert ended.stdout.count("\n") == 1
+    """One line, for the start; `--for` ends it although nothing has changed."""
+    for end in (("--count", "4"), ("--for", "0.3s")):
+        ended = call("watch", *QUICK, *end, env=quick(sandbox))
+        assert ended.stdout.endswith("Z default/key: 10.5 left, 0.0 spent\n")
+        assert (ended.code, ended.stdout.count("\n")) == (0, 1)
 
 
 @pytest.mark.parametrize(("scope", "names"), [("both", ["key", "account", "spendable"]), ("spendable", ["spendable"])])
@@ -217,24 +212,6 @@ def test_profiles_that_answer_are_asked_together_again(write_config: Write, time
     good = balance("1", "1")
     with gateway_of(lambda _, key: next(failures, good) if key == "sk-of-b" else good) as gateway:
         assert asked_of(gateway, time, 4, 0.1) == [(30, "a"), (35, "b"), (60, "ab"), (90, "ab")]
-
-
-def test_keys_are_asked_side_by_side(write_config: Write, time: Time) -> None:
-    """50 at once, and no more: the first of them is answered once there are so many."""
-    write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(60)))
-    are_fifty = threading.Event()
-
-    def answer(_path: str, _key: str) -> Reply:
-        if gateway.most_at_once >= 50:
-            are_fifty.set()
-        are_fifty.wait(10)
-        return balance("1", "1")
-
-    with gateway_of(answer) as gateway:
-        rounds = rounds_of(gateway, time, all_profiles=True)
-        time.pass_by(1)
-        assert len(rounds.again()) == 60
-        assert gateway.most_at_once == 50
 
 
 def test_a_bug_fails_one_round_and_ends_nothing(sandbox: Sandbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
