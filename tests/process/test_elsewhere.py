@@ -115,7 +115,6 @@ def test_the_parts_are_hidden(play: Play) -> None:
         ("config show", ExitCode.OK, "APIMART_API_KEY"),
         ("watch --count 1", ExitCode.OK, "default/key: 10.5 left"),
         ("usage --tz UTC", ExitCode.OK, "UTC"),
-        ("check --max-spent 5 --within 1d", ExitCode.OK, "PASS"),
         ("doctor", ExitCode.OK, "its readers are not checked on this system"),
         ("sandbox --days 2 -- apimart history", ExitCode.OK, "default/account"),
     ],
