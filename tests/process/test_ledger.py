@@ -258,18 +258,17 @@ from support.ledger import NOW, entry
 if os.geteuid() == 0:
     os.setuid(65534)
 path = Path(sys.argv[1]) / "state" / "history.db"
-remember(path, [entry()], NOW)
+remember(path, [entry()], NOW, seconds=20)
 path.parent.chmod(0o500)
 for place in (path, path.parent / "more" / "history.db"):
     try:
-        remember(place, [entry(at=NOW + timedelta(hours=1), used="9")], NOW)
+        remember(place, [entry(at=NOW + timedelta(hours=1), used="9")], NOW, seconds=20)
     except LedgerError as error:
         print(error)
-with opened(path, create=False) as ledger:
-    print(len(list(queries.entries(ledger))))
-path.chmod(0o400)
-with opened(path, create=False) as ledger:
-    print(len(list(queries.entries(ledger))))
+for mode in (0o600, 0o400):
+    path.chmod(mode)
+    with opened(path, seconds=None, create=False) as ledger:
+        print(len(list(queries.entries(ledger))))
 path.parent.chmod(0o700)
 """
 """Records, makes the folder read-only, and tries again. Root, who may write everywhere, becomes somebody else first."""
