@@ -191,7 +191,8 @@ time.sleep(300)
 def test_a_guarded_command_is_stopped_with_what_it_started(play: Play) -> None:
     """The processes are found by psutil."""
     guarded = ["apimart", "run", "--max-spend", "1", "--interval", "0.2", "--kill-after", "1", "--", *python(TREE)]
-    ended = play("sandbox", "--burn", "2", "--", *guarded)
+    # With plenty to spend, and slowly: a busy machine may start the guard and the command late.
+    ended = play("sandbox", "--remain", "1000", "--burn", "0.4", "--", *guarded)
     assert ended.returncode == 124, ended.stderr
     assert "the command was stopped" in ended.stderr
     with suppress(psutil.NoSuchProcess):
