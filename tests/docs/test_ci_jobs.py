@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from apimart_cli.errors import ExitCode
-from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.scenario import Funds
 from apimart_cli.sandbox.server import Sandbox
 from apimart_cli.words import Scope
 from support.pages import PAGES, Block, blocks_of, code_in, table
@@ -97,23 +97,13 @@ def _gitlab_job(title: str) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
     return "\n".join(template["script"]), {**template["variables"], **job.pop("variables")}, job
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"), [(None, ExitCode.OK), (Fault.UNAUTHORIZED, ExitCode.AUTH), (Fault.SERVER_ERROR, 5)]
-)
-def test_the_gitlab_job_gates_the_pipeline(fault: Fault | None, code: int, shell: Shell, serve: Serve) -> None:
-    """The job's commands pass when enough is left; of all failures only an unreachable gateway is allowed."""
+def test_a_later_gitlab_job_has_what_was_read(shell: Shell, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The job's commands pass, only an unreachable gateway is allowed to fail, and its report has the variables."""
     script, variables, others = _gitlab_job("GitLab CI")
     assert ROOT / _ci_job("GitLab CI")["include"].removeprefix("vendor/apimart-cli/") == GITLAB_JOB
     assert others == {"allow_failure": {"exit_codes": [int(ExitCode.UNAVAILABLE)]}}
-    env = {**connected(serve(fault=fault)), **variables}
-    ended = shell(script, env=env, interpreter=("bash", "-eo", "pipefail", "-c"))
-    assert ended.returncode == code, ended.stdout
-
-
-def test_a_later_gitlab_job_has_what_was_read(shell: Shell, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The variables that it uses are in the report of the job before it."""
-    script, variables, _ = _gitlab_job("GitLab CI")
-    shell(script, env={**connected(sandbox), **variables})
+    ended = shell(script, env={**connected(sandbox), **variables}, interpreter=("bash", "-eo", "pipefail", "-c"))
+    assert ended.returncode == 0, ended.stdout
     report = (tmp_path / "checkout" / "apimart.env").read_text(encoding="utf-8")
     [command] = _ci_job("A dotenv report")["release"]["script"]
     told = shell(command, env=dict(line.split("=") for line in report.splitlines()))
