@@ -46,6 +46,7 @@ def bounds(
 TEN_AND_FIVE = bounds("10:", "5:")
 
 
+ACCOUNT = reading("3", scope=Scope.ACCOUNT)
 NOT_READ = (State.UNKNOWN, Subject.READING)
 
 
@@ -120,29 +121,6 @@ def test_a_balance_that_is_not_to_be_had_is_what_was_chosen(chosen: WhenUnavaila
     assert found(PaymentRequiredError("pay")) is State.CRITICAL
 
 
-def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low() -> None:
-    """And nothing else: the other part, here the one without a number, may be smaller."""
-    for key, account, held_to, expected in (
-        ("3", None, TEN_AND_FIVE, State.CRITICAL),
-        ("7", None, TEN_AND_FIVE, State.WARNING),
-        ("20", None, TEN_AND_FIVE, State.UNKNOWN),
-        (None, "3", TEN_AND_FIVE, State.CRITICAL),
-        ("3", None, bounds(critical="~:2"), State.UNKNOWN),
-        ("3", None, bounds(critical="@1:2"), State.UNKNOWN),
-        ("1", None, bounds(critical="@~:2"), State.CRITICAL),
-        ("20", None, bounds(max_used="2"), State.CRITICAL),
-        (None, "20", bounds(max_used="2"), State.UNKNOWN),
-        ("0", None, bounds(runway_critical=3), State.CRITICAL),
-        ("0", None, bounds(runway_warning=3), State.WARNING),
-        ("20", None, bounds(runway_warning=3, runway_critical=3), State.UNKNOWN),
-    ):
-        parts = [
-            failed(SILENCE, scope=scope) if remain is None else reading(remain, scope=scope)
-            for remain, scope in ((key, Scope.KEY), (account, Scope.ACCOUNT))
-        ]
-        assert state(spendable(*parts), held_to) is expected
-
-
 def test_the_worst_state_decides() -> None:
     """Critical, then warning, then unknown, in any order; readings are sorted by it, and what is alike stays."""
     heaviest_first = [State.CRITICAL, State.WARNING, State.UNKNOWN, State.OK]
@@ -181,8 +159,16 @@ def test_what_was_found_says_what_it_is_about() -> None:
         (half(reading("3")), TEN_AND_FIVE, [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
         (half(reading("7")), TEN_AND_FIVE, [NOT_READ, (State.WARNING, Subject.REMAINING)]),
         (half(reading("7")), bounds(max_used="2"), [NOT_READ, (State.CRITICAL, Subject.USED)]),
+        (half(reading("1")), bounds(critical="@~:2"), [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
+        (spendable(failed(SILENCE), ACCOUNT), TEN_AND_FIVE, [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
         (half(reading("0")), bounds(runway_critical=3), [NOT_READ, (State.CRITICAL, Subject.RUNWAY)]),
         (half(reading("0")), bounds(runway_warning=3), [NOT_READ, (State.WARNING, Subject.RUNWAY)]),
+        # Nothing else is proved: the other part may be smaller, and what was used is that of the key.
+        (half(reading("20")), TEN_AND_FIVE, [NOT_READ]),
+        (half(reading("3")), bounds(critical="~:2"), [NOT_READ]),
+        (half(reading("3")), bounds(critical="@1:2"), [NOT_READ]),
+        (half(reading("20")), bounds(runway_warning=3, runway_critical=3), [NOT_READ]),
+        (spendable(failed(SILENCE), ACCOUNT), bounds(max_used="2"), [NOT_READ]),
     ):
         examined = examine(found, held_to, USUAL)
         assert [(each.state, each.subject) for each in examined.findings] == expected
