@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -179,6 +180,17 @@ def test_a_ledger_that_cannot_be_written_changes_nothing(
     assert warning.startswith("apimart: warning: nothing was recorded, which APIMART_RECORD asks for: ")
     assert hint.startswith("hint: name another place in APIMART_HISTORY")
     assert before is None or ledger.read_bytes() == before
+
+
+def test_without_a_home_folder_nothing_is_recorded(
+    call: Call, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers run as a user id that nobody has: no ledger, and a warning only where it was asked for."""
+    monkeypatch.setattr("platformdirs.user_state_path", Mock(side_effect=RuntimeError("no home directory")))
+    given = {name: value for name, value in env.items() if name != "APIMART_HISTORY"}
+    assert call("check", "--min", "5", env=given)[::2] == (0, "")
+    asked_for = call("check", "--min", "5", env={**given, "APIMART_RECORD": "1"})
+    assert (asked_for.code, "there is no home folder for the ledger" in asked_for.stderr) == (0, True)
 
 
 def test_a_bug_in_the_ledger_is_no_exit_code(call: Call, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
