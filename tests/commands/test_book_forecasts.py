@@ -104,15 +104,23 @@ def test_a_gate_wants_to_be_told_that_it_is_dollars(call: Call, env: dict[str, s
 
 @pytest.mark.parametrize(
     ("unit", "factor", "is_told"),
-    [(None, 1, False), (None, None, False), ("USD", None, True), ("CNY", 10, False)],
+    [(None, 1, False), (None, None, False), ("USD", None, True), ("USD", 1, False), ("CNY", 10, False)],
 )
 def test_what_is_shown_wants_credits_or_the_unit(
     call: Call, env: dict[str, str], unit: str | None, factor: int | None, is_told: bool
 ) -> None:
-    """Ten credits for each; a configured unit decides alone."""
+    """Ten credits for each, or the unit USD where no credits contradict it."""
     with gateway(answering(balance=left(factor=factor))) as server:
         told = forecast_of(call, at(server, env), *(() if unit is None else ("--unit", unit)))
     assert (told is not None) is is_told
+
+
+def test_a_gate_believes_no_unit_that_credits_contradict(call: Call, env: dict[str, str]) -> None:
+    """One credit for each of the balance's unit: that is a tenth of a dollar, and would last ten times shorter."""
+    with gateway(answering(balance=left(factor=1))) as server:
+        ended = call(*GATE, "--unit", "USD", env=at(server, env))
+    assert ended.code == 8
+    assert "credits show that it is not in dollars" in ended.stderr
 
 
 def test_check_with_min_alone_asks_no_books(call: Call, env: dict[str, str]) -> None:
@@ -185,6 +193,7 @@ def test_which_days_count(call: Call, env: dict[str, str], days: int, per_day: d
         assert call("check", "--min-runway", "4d", "--scope", "key", "--unit", "USD", env=at(server, env)).code == code
 
 
+@pytest.mark.usefixtures("usual_patience")
 def test_balance_waits_half_a_second_at_most(call: Call, env: dict[str, str]) -> None:
     """Then it is shown without; the gate waits for as long as its time limit."""
     with gateway(answering(lambda path: spent(path, delay=2.0))) as server:

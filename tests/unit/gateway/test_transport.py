@@ -279,7 +279,9 @@ def test_a_connection_that_fails_can_be_tried_again(play: Play, script: Script, 
     ):
         error = fault(url)
         assert (type(error), error.message) == (UnavailableError, f"could not reach {told}")
-        assert error.hint == "check the network, the proxy settings and the base URL (`apimart config show`)"
+        assert (
+            error.hint == "check the network, the proxy settings and the base URL; apimart doctor looks at each of them"
+        )
         assert error.retryable
 
 
