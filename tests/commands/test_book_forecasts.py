@@ -280,7 +280,8 @@ def test_fifty_profiles_are_asked_side_by_side(
             + "".join(f'[profiles.p{n:02}]\napi_key = "sk-p{n:02}-0123456789"\n' for n in range(50))
         )
         named = {name: value for name, value in env.items() if name != "APIMART_API_KEY"}
-        told = call("balance", "--all-profiles", "--json", env={**named, "APIMART_RECORD": "0"})
+        named.update(APIMART_RECORD="0", APIMART_TIMEOUT="60")
+        told = call("balance", "--all-profiles", "--json", env=named)
         assert questions(server) == 50
         assert server.most_at_once > 50
     assert [json.loads(line)["forecast"] is not None for line in told.stdout.splitlines()] == [True] * 50

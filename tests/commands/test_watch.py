@@ -296,7 +296,7 @@ def test_readings_are_recorded_now_and_then_and_at_the_end(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much room it takes")
-def test_hundreds_of_rounds_take_no_more_room(serve: Serve, time: Time, ledger: Path) -> None:
+def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: Path) -> None:
     """Objects, memory, descriptors and threads are as many as after a hundred and fifty."""
     gateway = serve(burn=D("0.001"))
     environ = {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger)}
@@ -316,13 +316,13 @@ def test_hundreds_of_rounds_take_no_more_room(serve: Serve, time: Time, ledger: 
 
     play(150)
     before = taken()
-    play(350)
+    play(850)
     objects, memory, descriptors, threads = (now - then for then, now in zip(before, taken(), strict=True))
-    assert rounds.asked == 500
+    assert rounds.asked == 1000
     # Coverage keeps some of its own: a leak of ten objects a round would be more.
-    assert objects < 3500
+    assert objects < 8500
     # The C library keeps some of what was freed: a leak of 10 KB a round would be more.
-    assert memory < 3_500_000
+    assert memory < 8_000_000
     assert (descriptors <= 2, threads <= 2) == (True, True)
 
 

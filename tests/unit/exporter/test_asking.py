@@ -126,8 +126,8 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(
         assert len(it.names) == 43
         failures = [it.of(f"dead{n}")[0].error for n in range(40)]
     assert all(failure is not None and failure.code == "unavailable" for failure in failures)
-    # One set of questions found out; the others were spared.
-    assert sum("skipped" in failure.message for failure in failures if failure) == 35
+    # One set of questions found out; the others were spared, or were not yet asked where that takes long.
+    assert sum(failure.message.startswith(("skipped", "not asked yet")) for failure in failures if failure) == 35
 
 
 def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
