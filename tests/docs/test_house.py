@@ -10,7 +10,7 @@ import pytest
 
 from support.pages import CONTRIBUTING, blocks
 from support.places import ROOT
-from support.source import MODULES, Module, read_module
+from support.source import Module, modules, read_module
 
 
 class Room(NamedTuple):
@@ -46,7 +46,7 @@ ROOMS = {room.name: room for room in _rooms()}
 
 def files_of(room: str) -> dict[str, Module]:
     """Return the modules of a room by the names that they have inside it; a flat file has the name of the room."""
-    found = [module for module in MODULES.values() if module.room == room]
+    found = [module for module in modules().values() if module.room == room]
     return {module.name.partition(".")[2] or room: module for module in found}
 
 
@@ -63,8 +63,8 @@ def wrong_arrows(module: Module) -> list[str]:
 
 def test_a_room_imports_only_from_floors_below() -> None:
     """So there is no circle, and none needs to be looked for. Move the room in CONTRIBUTING.md, or turn the import."""
-    assert set(ROOMS) == {module.room for module in MODULES.values()}
-    assert [arrow for module in MODULES.values() for arrow in wrong_arrows(module)] == []
+    assert set(ROOMS) == {module.room for module in modules().values()}
+    assert [arrow for module in modules().values() for arrow in wrong_arrows(module)] == []
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_room_imports_only_from_floors_below() -> None:
 )
 def test_an_arrow_that_is_added_fails_the_tests(name: str, added: str, arrow: str | None) -> None:
     """An import at the top of a file, inside a function or for types alone is seen, whatever its form."""
-    found = wrong_arrows(read_module(name, f"{ast.unparse(MODULES[name].tree)}\n{added}\n"))
+    found = wrong_arrows(read_module(name, f"{ast.unparse(modules()[name].tree)}\n{added}\n"))
     assert len(found) == 1
     assert found == [arrow] if arrow else found[0].startswith(f"{name} -> ")
 
@@ -122,7 +122,7 @@ REACHING_OUT = {
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_what_is_called_pure_is_pure(name: str) -> None:
     """It uses no library, opens nothing, prints nothing, reads no clock, and stands on pure modules alone."""
-    module = MODULES[name]
+    module = modules()[name]
     assert module.libraries == set()
     assert module.ours <= PURE
     assert module.standard <= HARMLESS
@@ -134,7 +134,7 @@ def test_what_is_called_pure_is_pure(name: str) -> None:
 
 def test_what_decides_about_money_and_keys_is_called_pure() -> None:
     """All rules, the parser, and the key are."""
-    rules = {name for name in MODULES if name.startswith("rules.")}
+    rules = {name for name in modules() if name.startswith("rules.")}
     assert rules | {"gateway.answer", "gateway.shortage", "keys.key", "target", "text"} <= PURE
 
 
@@ -151,6 +151,6 @@ def test_mutation_testing_covers_pure_files_alone() -> None:
 
 def test_files_are_neither_dataclasses_nor_splinters() -> None:
     """Importing `dataclasses` costs ten times as much as a named tuple; under 40 lines belong to a larger file."""
-    assert [module.name for module in MODULES.values() if "dataclasses" in module.standard] == []
-    small = [name for name, module in MODULES.items() if module.lines < 40 and module.name != module.room]
+    assert [module.name for module in modules().values() if "dataclasses" in module.standard] == []
+    small = [name for name, module in modules().items() if module.lines < 40 and module.name != module.room]
     assert len(small) <= 6, f"merge what changes together: {small}"

@@ -13,7 +13,7 @@ from support.processes import wait_until
 from support.programs import need
 from support.running import KEY, Run, Write
 from support.scripted import balance, gateway
-from support.source import MODULES, read_module
+from support.source import modules, read_module
 
 OTHER = "sk-Zz8Yy7Xx6Ww5Vv4Uu3Tt2Ss1Rr0"
 STORED = "sk-Bn4Mk9Lp3Qs7Jh5Tr8Wq2Zx6"
@@ -58,7 +58,7 @@ def assert_no_key(seen: Path) -> None:
 def test_these_are_all_that_start_something() -> None:
     """Whoever adds one gives it an environment without keys, and a test here."""
     found = {}
-    for name, module in MODULES.items():
+    for name, module in modules().items():
         calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call) and _starts(node)]
         if calls:
             found[name] = [{keyword.arg for keyword in call.keywords} >= {"env"} for call in calls]

@@ -1,8 +1,9 @@
 """The source of the package, read and not run: what imports what, and what is written where."""
 
 import ast
+import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from support.places import ROOT
@@ -74,12 +75,15 @@ def _read_package() -> Iterator[Module]:
         yield read_module(name, path.read_text(encoding="utf-8"))
 
 
-MODULES = {module.name: module for module in _read_package()}
+@functools.cache
+def modules() -> Mapping[str, Module]:
+    """Return the files of the package by their names. They are read when the first test needs them."""
+    return {module.name: module for module in _read_package()}
 
 
 def uses(wanted: Wanted) -> list[str]:
     """Return the functions of the package in which a wanted node stands, each time it does."""
-    return [place for module in MODULES.values() for place in _uses_in(module.tree, module.name, wanted)]
+    return [place for module in modules().values() for place in _uses_in(module.tree, module.name, wanted)]
 
 
 def _uses_in(node: ast.AST, place: str, wanted: Wanted) -> Iterator[str]:
@@ -116,7 +120,7 @@ def _head(node: ast.expr) -> str | None:
 
 def strings() -> Iterator[str]:
     """Yield every string that stands in the code."""
-    for module in MODULES.values():
+    for module in modules().values():
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
