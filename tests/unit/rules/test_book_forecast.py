@@ -54,6 +54,7 @@ def test_today_counts_once_more_was_spent_than_usual() -> None:
 def test_whole_weeks_are_looked_at() -> None:
     """Of nine days seven, with today in the place of the oldest one."""
     assert told("9 9 1 1 1 1 1 1 1").spent_per_day == 1
+    assert told("15 " + "1 " * 13).spent_per_day == 2
     assert told("9 1 1 1 1 1 1", today="8").days_seen == 7
     assert told("9 1 1 1 1 1 1", today="8").spent_per_day == 2
 

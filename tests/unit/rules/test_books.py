@@ -72,6 +72,8 @@ def test_a_month_with_the_hour_that_comes_twice_takes_two_questions() -> None:
     month = period_of(date(2026, 10, 1), date(2026, 10, 31), NOW, BERLIN)
     assert month.until - month.since == timedelta(hours=745)
     assert list(pieces(month, BERLIN))[1:] == [Period(day_start(date(2026, 10, 31), BERLIN), month.until)]
+    longest = Period(NOW - LONGEST, NOW)
+    assert list(pieces(longest, BERLIN)) == [longest]
 
 
 @given(st.dates(date(2000, 1, 2), date(2037, 12, 30)), ZONES)
@@ -97,6 +99,12 @@ def test_a_day_that_is_left_out_is_empty() -> None:
     assert day_start(date(2011, 12, 30), apia) == day_start(date(2011, 12, 31), apia)
     year_end = Period(day_start(date(2011, 12, 29), apia), day_start(date(2012, 1, 1), apia))
     assert days_of(year_end, apia) == [date(2011, 12, 29), date(2011, 12, 31)]
+
+
+def test_a_period_around_midnight_has_two_days() -> None:
+    """However short it is."""
+    midnight = datetime(2026, 9, 2, tzinfo=UTC)
+    assert days_of(Period(midnight - SECOND, midnight + SECOND), UTC) == [date(2026, 9, 1), date(2026, 9, 2)]
 
 
 @given(PERIODS, ZONES, st.floats(0, 1))
@@ -241,6 +249,7 @@ def test_a_total_is_the_sum_of_its_parts() -> None:
         ("1", [booked("2"), booked("-1", "b")], "negative"),
         ("3", [booked("1"), booked("2")], "twice"),
         ("999999999999999.000001", [booked("999999999999999"), booked("0.000001", "b")], ""),
+        ("999999999999999.000002000000095", [booked("999999999999999"), booked("9e-14", "b")], "not the sum"),
     ):
         found = contradiction(Booked(Decimal(total)), rows, days=None)
         assert found is None if not fault else fault in (found or "")
