@@ -204,13 +204,8 @@ def score(method_of: Callable[[User], Method], users: Sequence[User], truths: Se
         points = [told.point, *points_of_the_day(method, samples)]
         if len(points) > 1:
             moves.append(factor(points))
-    return Score(
-        len(errors),
-        statistics.mean(covered) if covered else None,
-        statistics.mean(too_early) if too_early else None,
-        statistics.median(errors),
-        statistics.median(moves),
-    )
+    shares = [statistics.mean(each) if each else None for each in (covered, too_early)]
+    return Score(len(errors), *shares, statistics.median(errors), statistics.median(moves))
 
 
 def points_of_the_day(method: Method, samples: Sequence[Sample]) -> list[float]:

@@ -49,15 +49,9 @@ def lines(samples: int) -> Iterator[str]:
     step = timedelta(days=89) / each
     for number, series in enumerate(SERIES):
         for place in range(each):
-            entry = Entry(
-                series,
-                NOW - timedelta(days=89) + step * place,
-                f"profile-{number}",
-                Decimal(10_000_000 - place * 7) / 10_000,
-                Decimal(place * 7) / 10_000,
-                "USD",
-                "check",
-            )
+            remain, used = Decimal(10_000_000 - place * 7) / 10_000, Decimal(place * 7) / 10_000
+            at = NOW - timedelta(days=89) + step * place
+            entry = Entry(series, at, f"profile-{number}", remain, used, "USD", "check")
             yield json.dumps(document_of(entry), default=float)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from apimart_cli.readings import alert_command
 from support.past import write_past
-from support.processes import is_running
 from support.running import KEY, Call, Write
 
 TELL = "env > variables; cat > document"
@@ -49,26 +47,24 @@ def test_the_command_of_an_option_is_told_of_a_low_balance(call: Call, hook: Hoo
 
 
 @pytest.mark.parametrize(
-    ("event", "name", "remain", "threshold", "reason", "spent"),
+    ("event", "name", "told_of"),
     [
-        ("low", "on_low", "8.0", "10", "", ""),
-        ("recovered", "on_recover", "12.0", "10", "", ""),
-        ("stopped", "on_stop", "8.0", "3", "max_spend", "3.02"),
+        ("low", "on_low", ["8.0", "10", "", ""]),
+        ("recovered", "on_recover", ["12.0", "10", "", ""]),
+        ("stopped", "on_stop", ["8.0", "3", "max_spend", "3.02"]),
     ],
 )
 def test_each_event_runs_its_command_of_the_profile(
-    call: Call, write_config: Write, hook: Hook, tmp_path: Path, event: str, name: str, remain: str, threshold: str,
-    reason: str, spent: str,
-) -> None:  # fmt: skip
+    call: Call, write_config: Write, hook: Hook, tmp_path: Path, event: str, name: str, told_of: list[str]
+) -> None:
     """The amounts fit the event, and the threshold and the unit are those of the profile."""
     others = "".join(f'{each} = ["false"]\n' for each in {"on_low", "on_recover", "on_stop"} - {name})
     lines = f'[profiles.work]\napi_key = "{KEY}"\nmin = 10\nunit = "USD"\n'
     write_config(f'{lines}{name} = ["{hook(TELL)}"]\n{others}')
     variables, document = told(call, tmp_path, "-p", "work", "--event", event)
-    names = ("REMAIN", "THRESHOLD", "EVENT", "PROFILE", "UNIT", "REASON", "SPENT")
-    expected = [remain, threshold, event, "work", "USD", reason, spent]
-    assert [variables[f"APIMART_{each}"] for each in names] == expected
-    assert document["reason"] == (reason or None)
+    names = ("REMAIN", "THRESHOLD", "REASON", "SPENT", "EVENT", "PROFILE", "UNIT")
+    assert [variables[f"APIMART_{each}"] for each in names] == [*told_of, event, "work", "USD"]
+    assert document["reason"] == (told_of[2] or None)
 
 
 def test_a_threshold_of_days_is_told_in_days(call: Call, write_config: Write, hook: Hook, tmp_path: Path) -> None:
@@ -100,16 +96,6 @@ def test_a_failure_is_shown_and_exits_1(call: Call, hook: Hook) -> None:
     missing = call("alert", "test", "--on-low", "no-such-command now")
     told = "low: no-such-command (--on-low) cannot be run: No such file or directory\n"
     assert (missing.code, missing.stdout) == (1, told)
-
-
-def test_a_command_that_hangs_is_stopped(
-    call: Call, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the time that a real alert has; nothing of it goes on."""
-    monkeypatch.setattr(alert_command, "LONGEST", 0.3)
-    ended = call("alert", "test", "--on-low", hook(f"sleep 60 & echo $! > {tmp_path}/pid; sleep 60"))
-    assert (ended.code, "was stopped after 0.3 seconds" in ended.stdout) == (1, True)
-    assert not is_running(int((tmp_path / "pid").read_text()))
 
 
 @pytest.mark.parametrize("text", [f"echo {KEY}", f"echo {KEY[:12]}; echo {KEY[12:]}", "cat $HOME/.config/apimart/*"])

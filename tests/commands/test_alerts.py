@@ -186,18 +186,10 @@ def test_a_runway_has_an_alert_of_its_own(shop: Shop, home: Path) -> None:
 def test_each_profile_has_its_own(shop: Shop, write_config: Write) -> None:
     """Its threshold, its command, its switch; one without a command is quiet."""
     write_config(
-        f"""
-        on_low = ["{shop.hook}", "ignored words"]
-        [profiles.a]
-        api_key = "sk-test-a1a1a1a1a1a1"
-        min = 5
-        [profiles.b]
-        api_key = "sk-test-b2b2b2b2b2b2"
-        min = 4
-        [profiles.c]
-        api_key = "sk-test-c3c3c3c3c3c3"
-        max_used = 1
-        """
+        f'on_low = ["{shop.hook}", "ignored words"]\n'
+        '[profiles.a]\napi_key = "sk-test-a1a1a1a1a1a1"\nmin = 5\n'
+        '[profiles.b]\napi_key = "sk-test-b2b2b2b2b2b2"\nmin = 4\n'
+        '[profiles.c]\napi_key = "sk-test-c3c3c3c3c3c3"\nmax_used = 1\n'
     )
     shop("check", "--all-profiles")
     assert [each["profile"] for each in shop.told] == ["a"]
@@ -454,22 +446,15 @@ def test_run_alerts_when_it_starts_nothing(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_run_alerts_when_it_stops_its_command(shop: Shop, tmp_path: Path) -> None:
-    """Once; a failure of the alert is told at the end, and changes nothing."""
+    """Of the low balance and of the stop; a failure of an alert is told at the end, and changes nothing."""
     shop.fall()
     failing = script(tmp_path, f'cat >> "{shop.log}"; exit 9')
-    ended = shop("run", "--min", "5", *STOPPING, "--on-low", failing, "--", "sleep", "30")
-    assert (ended.code, ended.stdout, shop.events) == (124, "", ["low"])
+    options = ("--min", "5", *STOPPING, "--on-low", failing, "--on-stop", str(shop.hook))
+    ended = shop("run", *options, "--", "sleep", "30")
+    assert (ended.code, ended.stdout, sorted(shop.events)) == (124, "", ["low", "stopped"])
     lines = ended.stderr.splitlines()
     assert lines[0].startswith("apimart: error: the command was stopped: 4 left, at least 5 required")
     assert lines[-2].endswith("(--on-low) failed with exit code 9")
-
-
-def test_run_tells_that_it_has_recovered(shop: Shop) -> None:
-    """As any other command that asks."""
-    shop("run", "--min", "5", "--scope", "key", "--on-low", str(shop.hook), "--", "true")
-    shop.key = balance("9", "6")
-    ended = shop("run", "--min", "5", "--scope", "key", "--no-settle", "--on-recover", str(shop.hook), "--", "true")
-    assert (ended.code, shop.events) == (0, ["low", "recovered"])
 
 
 STOPPING = ("--interval", "0.1", "--kill-after", "1", "--no-settle")
@@ -507,14 +492,6 @@ def test_no_money_and_a_lost_balance_are_reasons_too(shop: Shop) -> None:
         options = ("--min", "1", "--scope", "key", *STOPPING, "--max-blind", "0", "--timeout", "1")
         assert shop("run", *options, "--on-stop", str(shop.hook), "--", "sleep", "30").code == 124
         assert [(told["reason"], told["threshold"], told["remain"]) for told in shop.told] == [(reason, None, None)]
-
-
-def test_run_tells_of_a_low_balance_and_of_the_stop(shop: Shop) -> None:
-    """Where both are set, both commands are run."""
-    shop.fall()
-    both = ("--on-low", str(shop.hook), "--on-stop", str(shop.hook))
-    assert shop("run", "--min", "5", *STOPPING, *both, "--", "sleep", "30", record=False).code == 124
-    assert sorted(shop.events) == ["low", "stopped"]
 
 
 def test_a_stop_does_not_wait_for_the_command_that_is_told_of_it(

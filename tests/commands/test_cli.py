@@ -232,17 +232,6 @@ def test_an_error_whose_document_cannot_be_written_is_told_with_its_cause(
     ]
 
 
-@pytest.mark.parametrize(("arguments", "code"), [
-    (["balance", "--scope", "both", "--json"], ExitCode.OK), (["check", "--min", "5"], ExitCode.OK),
-    (["check", "--min", "50"], ExitCode.BELOW), (["balance", "--api-key", "two words"], ExitCode.AUTH),
-    (["balance", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1"], ExitCode.UNAVAILABLE),
-    (["config", "show"], ExitCode.OK),
-])  # fmt: skip
-def test_every_command_ends_with_a_documented_code(online: Sandbox, arguments: Sequence[str], code: ExitCode) -> None:
-    """What `main` returns is a member of the list, not a number that happens to be one."""
-    assert main(arguments) is code
-
-
 @pytest.mark.parametrize("status", [0, 8, 255])
 def test_only_a_wrapped_command_may_end_with_another_code(status: int) -> None:
     """Its status is handed on as it is."""

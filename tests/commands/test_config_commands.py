@@ -270,27 +270,14 @@ def test_a_profile_works_by_what_this_machine_can_tell(call: Call, write_config:
     key_file.write_text(KEY)
     key_file.chmod(0o600)
     path = write_config(
-        f"""
-        [profiles.given]
-        api_key = "{KEY}"
-        [profiles.variable]
-        api_key_env = "NOT_SET"
-        [profiles.file]
-        api_key_file = "{key_file}"
-        [profiles.missing]
-        api_key_file = "missing"
-        [profiles.command]
-        api_key_command = ["sh", "{KEY}"]
-        [profiles.program]
-        api_key_command = ["no-command-of-this-name"]
-        [profiles.keyless]
-        """
+        f'[profiles.given]\napi_key = "{KEY}"\n[profiles.variable]\napi_key_env = "NOT_SET"\n'
+        f'[profiles.file]\napi_key_file = "{key_file}"\n[profiles.missing]\napi_key_file = "missing"\n'
+        f'[profiles.command]\napi_key_command = ["sh", "{KEY}"]\n'
+        '[profiles.program]\napi_key_command = ["no-command-of-this-name"]\n[profiles.keyless]\n'
     )
     checked = call("config", "check")
-    assert (checked.code, checked.stderr) == (
-        0,
-        f"apimart: note: no mistake in {path}, but 4 of 7 profiles are not usable\n",
-    )
+    note = f"apimart: note: no mistake in {path}, but 4 of 7 profiles are not usable\n"
+    assert (checked.code, checked.stderr) == (0, note)
     source = f"profile variable in {path}"
     assert [tuple(re.split(r" {2,}", line)) for line in checked.stdout.splitlines()] == [
         ("given", "usable", f"key set, {len(KEY)} characters"),

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -96,29 +94,14 @@ def test_json_has_every_series_with_numbers_that_were_read_as_they_were(call: Ca
     shown = call("history", "--json")
     work, home = (json.loads(each, parse_float=Decimal) for each in shown.stdout.splitlines())
 
-    assert work == {
-        "schema": 1,
-        "profile": "work",
-        "scope": "key",
-        "key_id": "3f9a1c2e77aa",
-        "host": "api.apimart.ai",
-        "unit": "USD",
-        "first_at": f"{day(7)}T00:00:00Z",
-        "last_at": f"{day(0)}T00:00:00Z",
-        "samples": 8,
-        "remain_balance": 30,
-        "days": [{"day": day(ago), "spent": Decimal("1.5")} for ago in range(7, 0, -1)],
-        "top_ups": [{"at": f"{day(3)}T00:00:00Z", "amount": 10}],
-        "forecast": {
-            "state": "ok",
-            "spent_per_day": Decimal("1.5"),
-            "days_left": 20,
-            "days_left_low": 20,
-            "days_left_high": 20,
-            "days_seen": 7,
-            "from": "history",
-        },
-    }
+    assert work.pop("days") == [{"day": day(ago), "spent": Decimal("1.5")} for ago in range(7, 0, -1)]
+    assert work.pop("top_ups") == [{"at": f"{day(3)}T00:00:00Z", "amount": 10}]
+    forecast = dict.fromkeys(("days_left", "days_left_low", "days_left_high"), 20)
+    forecast |= {"state": "ok", "spent_per_day": Decimal("1.5"), "days_seen": 7, "from": "history"}
+    assert work.pop("forecast") == forecast
+    series = {"profile": "work", "scope": "key", "key_id": "3f9a1c2e77aa", "host": "api.apimart.ai", "unit": "USD"}
+    period = {"first_at": f"{day(7)}T00:00:00Z", "last_at": f"{day(0)}T00:00:00Z", "samples": 8, "remain_balance": 30}
+    assert work == {"schema": 1, **series, **period}
     assert (home["profile"], home["scope"], home["unit"]) == ("home", "account", None)
     assert '"remain_balance":30.0,' in shown.stdout
     assert shown.stderr == ""
@@ -255,7 +238,7 @@ def test_path(call: Call, path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["history --json", "history export", "history clear --yes", "history import -"])
-@pytest.mark.parametrize("kind", ["folder", "fifo", "sqlite", "newer", "damaged"])
+@pytest.mark.parametrize("kind", ["folder", "newer", "damaged"])
 def test_a_file_that_is_no_ledger_is_left_alone(
     call: Call, tmp_path: Path, keep: Keep, kind: str, arguments: str
 ) -> None:
@@ -263,11 +246,6 @@ def test_a_file_that_is_no_ledger_is_left_alone(
     place = tmp_path / "history.db"
     if kind == "folder":
         place.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(place)
-    elif kind == "sqlite":
-        with closing(sqlite3.connect(place)) as connection:
-            connection.execute("CREATE TABLE mine (x)")
     else:
         content = bytearray(keep(week()).read_bytes())
         if kind == "newer":

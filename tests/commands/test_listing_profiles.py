@@ -146,19 +146,6 @@ PLAINTEXT = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}
 IN_KEYRING = "[profiles.work]\napi_key_keyring = true\n"
 
 
-def test_a_key_in_the_keyring_moves_along(run: Run, config: Path, home: Path) -> None:
-    """It is found under the new name, and under the old one no more."""
-    env = {**PLAINTEXT, "APIMART_BASE_URL": "http://127.0.0.1:1"}
-    stored = run("login", "--keyring", "--no-verify", "-p", "work", input=KEY, env=env)
-    assert stored.returncode == 0
-    ended = run("profiles", "rename", "work", "home", env=PLAINTEXT)
-    assert (ended.returncode, "[profiles.home]" in config.read_text()) == (0, True)
-    kept = (home / ".local" / "share" / "python_keyring" / "keyring_pass.cfg").read_text()
-    assert ("\nhome = " in kept, "work" in kept) == (True, False)
-    # 5: the key was found, and the gateway was not.
-    assert run("balance", "--timeout", "1", env=env).returncode == 5
-
-
 def test_a_key_in_the_keyring_is_never_written_over(run: Run, write_config: Write) -> None:
     """A key that is kept for the new name belongs to another config file."""
     env = {**PLAINTEXT, "APIMART_BASE_URL": "http://127.0.0.1:1"}

@@ -2,13 +2,12 @@
 
 import re
 import stat
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.past import write_past
 from support.running import KEY, Call, Serve, Write, connected
@@ -162,10 +161,3 @@ def test_a_folder_that_takes_no_file_is_an_internal_error(call: Call, sandbox: S
     assert (ended.code, ended.stdout) == (1, "")
     assert "the metrics could not be written to /proc/self/apimart.prom: " in ended.stderr
     assert "hint: see that the user of this command may write to its folder" in ended.stderr
-
-
-def test_a_low_balance_is_shown_and_not_judged(call: Call, serve: Serve, path: Path) -> None:
-    """Exit codes are those of `balance`: the alert is Prometheus' to raise."""
-    empty = serve(key=Funds(remain=Decimal(0), used=Decimal(1)))
-    assert call("balance", "--textfile", str(path), env=connected(empty)).code == 0
-    assert told(path.read_text())["remaining_balance/default/key/"] == 0

@@ -1,18 +1,15 @@
 """`nagios` in this process: what it asks, holds balances to, prints and ends with."""
 
-import json
-from decimal import Decimal
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
 from apimart_cli import __version__
-from apimart_cli.sandbox.scenario import Fault, Funds
+from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
-from support.past import recorded, write_past
+from support.past import write_past
 from support.running import KEY, Call, Called, Serve, Write, connected
-from support.scripted import ACCOUNT, balance, gateway, refusal
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -75,14 +72,6 @@ def test_a_key_that_is_missing_is_a_balance_that_is_not_to_be_had(call: Call, en
     assert call("nagios", "-c", "5:", "--unavailable", "critical", env={"APIMART_BASE_URL": NOBODY, **env}).code == 2
 
 
-def test_an_unlimited_quota_is_ok_where_a_least_amount_is_asked_for(call: Call, serve: Serve) -> None:
-    """It is more than any number; its value is left out of the data."""
-    env = connected(serve(key=Funds(None, Decimal(2))))
-    ended = call("nagios", "-w", "10:", "-c", "5:", "--scope", "key", env=env)
-    assert (ended.code, ended.stdout) == (0, "APIMART OK - default/key unlimited quota | 'default_key_used'=2;;;0\n")
-    assert call("nagios", "-c", "5", "--scope", "key", env=env).code == 2
-
-
 def profiles(sandbox: Sandbox, **lines: str) -> str:
     """A config file whose profiles have these lines."""
     return "".join(
@@ -129,6 +118,9 @@ def test_several_profiles_have_one_line(call: Call, sandbox: Sandbox, write_conf
         ". a/spendable 10.5 USD left (limited by key) | 'a_spendable_remaining'=10.5;;5:;0 'a_spendable_used'=2.3;;;0 "
         "'b_spendable_remaining'=10.5;;20:;0 'b_spendable_used'=2.3;;;0\n"
     )
+    more = call("nagios", "--all-profiles", "-t", "1", "-v")
+    assert (more.code, more.stdout.partition(" | ")[0]) == (2, ended.stdout.partition(" | ")[0])
+    assert "\na/spendable: ok, asked of " in more.stdout
     assert call("nagios", "-p", "a", "-p", "gone", "-t", "1").code == 3
 
 
@@ -136,16 +128,6 @@ def test_a_profile_that_is_named_twice_is_asked_once(call: Call, sandbox: Sandbo
     """It has one place in the line, and one label."""
     write_config(profiles(sandbox, a=""))
     assert ends(call("nagios", "-c", "5:", "-p", "a", "-p", "a"), 0, "OK - a/spendable 10.5 left (limited by key)")
-
-
-def test_what_can_be_spent_is_critical_where_one_part_proves_it(call: Call) -> None:
-    """The other gave no answer: it may have less, not more."""
-    with gateway(lambda path, _: refusal(500) if path == ACCOUNT else balance("3")) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
-        options = ("--scope", "spendable", "-t", "0.5", "--unavailable", "warning")
-        ended = call("nagios", "-c", "5:", *options, env=env)
-        assert (ended.code, ended.stdout.partition("critical: ")[2]) == (2, "at most 3 left, at least 5 required\n")
-        assert call("nagios", "-c", "2:", *options, env=env).code == 1
 
 
 @pytest.fixture
@@ -173,14 +155,6 @@ def test_the_runway_is_told_from_the_ledger(call: Call, ledger: Path, options: s
         # All days are alike: 10.5 at 0.25 a day is 42 days, less what passed since the past was written.
         seconds = int(ended.stdout.partition("'default_key_runway'=")[2].partition("s;")[0])
         assert 41 * 86_400 < seconds <= 42 * 86_400
-
-
-def test_a_reading_is_recorded(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
-    """As of every command that asks, with the name of this one: both of what can be spent."""
-    path = tmp_path / "history.db"
-    env = {**connected(sandbox), "APIMART_HISTORY": f"{path}", "APIMART_RECORD": "1"}
-    assert call("nagios", "-c", "20:", env=env).code == 2
-    assert [entry.source for entry in recorded(path)] == ["nagios", "nagios"]
 
 
 def test_the_line_is_the_last_thing_that_happens(call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,10 +213,16 @@ def test_a_mistake_on_the_command_line_is_unknown(call: Call, arguments: str, me
     assert ended.stdout.endswith(")\n")
 
 
-@pytest.mark.parametrize(("text", "mode"), [
-    ("[profiles", 0o600), ("min = 'x'", 0o600), ('"a|b" = 1', 0o600), ("[profiles.'|']\nmin = []", 0o600),
-    (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("[profiles", 0o600),
+        ("min = 'x'", 0o600),
+        ('"a|b" = 1', 0o600),
+        ("[profiles.'|']\nmin = []", 0o600),
+        (f'[profiles.work]\napi_key = "{KEY}"\nmin = 5\n', 0o644),
+    ],
+)
 def test_a_broken_config_file_is_unknown(
     call: Call, sandbox: Sandbox, write_config: Write, text: str, mode: int
 ) -> None:
@@ -272,21 +252,6 @@ def test_debug_tells_on_standard_error(call: Call, sandbox: Sandbox) -> None:
     ended = call("nagios", "-c", "5:", "--debug", env=connected(sandbox))
     assert (ended.code, ended.stdout.count("\n")) == (0, 1)
     assert ended.stderr.startswith("apimart: debug: ")
-
-
-@pytest.mark.parametrize("name", ["a|b", "it's", "a::b", "a\nb", "{}", "x" * 10_000, f"sk-{KEY[8:]}"])
-def test_a_profile_may_have_any_name(call: Call, sandbox: Sandbox, write_config: Write, name: str) -> None:
-    """The state is the same, the line is one line with one bar, and a key in place of a name stays hidden."""
-    quoted = json.dumps(name, ensure_ascii=False)
-    write_config(f'[profiles.{quoted}]\napi_key = "{KEY}"\nbase_url = "{sandbox.url}"\nmin = 20\n')
-    for options in ([], ["-v"]):
-        ended = call("nagios", "-p", name, *options)
-        assert (ended.code, ended.stderr, ended.stdout.count("|")) == (2, "", 1)
-        first, *more = ended.stdout.splitlines()
-        assert bool(more) == bool(options)
-        assert first.startswith("APIMART CRITICAL - ")
-        assert len(first.encode()) < 8000
-        assert KEY[8:] not in ended.stdout
 
 
 def test_other_commands_keep_their_codes(call: Call, sandbox: Sandbox) -> None:

@@ -1,12 +1,11 @@
 """Many profiles: which are asked, in which order, with which settings, side by side; and what one of them can break."""
 
+import functools
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from decimal import Decimal
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ from apimart_cli.config.precedence import resolve
 from apimart_cli.config.settings import Options, Settings
 from apimart_cli.gateway.client import MAX_CONCURRENCY
 from apimart_cli.keys.key import GivenKey
-from apimart_cli.words import ScopeChoice, Since
 from support.running import KEY, Call, unfolded
 from support.scripted import Gateway, Reply, balance, gateway, refusal
 
@@ -157,32 +155,6 @@ def test_a_failed_profile_is_told_in_its_place_and_the_others_still_show(call: C
     assert values[:2] == ["good/key\t10", "unknown/key\terror"]
 
 
-BY_KEY = {
-    "sk-low": balance("1"), "sk-free": balance("-1", unlimited=True), "sk-401": refusal(401), "sk-402": refusal(402),
-    "sk-500": refusal(500),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("names", "shown", "checked"), [("401 500", 4, 4), ("401 402", 3, 3), ("500 low", 5, 3), ("401 free", 4, 7)]
-)
-def test_the_exit_code_tells_the_worst_by_contract(
-    call: Call, tmp_path: Path, names: str, shown: int, checked: int
-) -> None:
-    """Below first, then an unwelcome unlimited quota, then the first failure in the order asked, else 0."""
-    config = tmp_path / "codes.toml"
-    profiles = [f"p{place}{name}" for place, name in enumerate(names.split())]
-    config.write_text("".join(f"[profiles.{name}]\napi_key = 'sk-{name[2:]}'\n" for name in profiles))
-    config.chmod(0o600)
-    with gateway(lambda _path, key: BY_KEY[key]) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_CONFIG": str(config)}
-        assert call("balance", "--all-profiles", env=env).code == shown
-        check = call("check", "--all-profiles", "--min", "5", "--on-unlimited", "fail", "--json", env=env)
-    document = json.loads(check.stdout)
-    assert check.code == document["exit_code"] == checked
-    assert [reading["profile"] for reading in document["readings"]] == profiles
-
-
 def test_each_profile_has_its_own_thresholds(call: Call, three: Three) -> None:
     """Those of the file; the document tells each reading's, and none for all."""
     checked = call("check", "-p", "a", "-p", "b", env=three())
@@ -197,30 +169,9 @@ def test_each_profile_has_its_own_thresholds(call: Call, three: Three) -> None:
     assert document["stopped_by"] == ["b/spendable"]
 
 
-def test_a_threshold_of_the_command_line_is_for_all(call: Call, three: Three) -> None:
-    """It wins over each profile's own; the other kind of threshold stays."""
-    document = json.loads(call("check", "--all-profiles", "--min", "20.00", "--json", env=three()).stdout)
-    assert document["exit_code"] == 3
-    assert [(each["min"], each["max_used"], each["verdict"]) for each in document["readings"]] == [
-        (20.00, None, "below"), (20.00, 1, "pass"), (20.00, None, "pass"),
-    ]  # fmt: skip
-
-
 def test_one_profile_without_a_threshold_is_a_usage_error(call: Call, three: Three, server: Gateway) -> None:
     """The gate never passes a key that it does not judge; nobody is asked."""
     assert (call("check", "--all-profiles", env=three()).code, server.asked) == (2, [])
-
-
-def test_profiles_are_asked_side_by_side(call: Call, three: Three, server: Gateway) -> None:
-    """Three of them take the time of one: here, nobody is answered before all have asked."""
-    everybody = threading.Barrier(3, timeout=10)
-
-    def together(path: str, key: str) -> Reply:
-        everybody.wait()
-        return answer(path, key)
-
-    server.answer = together
-    assert call("balance", "--all-profiles", env=three()).code == 0
 
 
 def test_a_slow_profile_does_not_delay_the_line_of_a_quick_one_before_it(
@@ -247,22 +198,6 @@ def test_a_slow_profile_does_not_delay_the_line_of_a_quick_one_before_it(
         lines = process.stdout.readlines()
     assert line.startswith(b'{"schema":1,"profile":"a"')
     assert (len(lines), process.returncode) == (2, 0)
-
-
-def test_lines_keep_the_order_asked_whoever_answers_first(call: Call, three: Three, server: Gateway) -> None:
-    """A slow first profile holds its line, and those after it."""
-    asked = threading.Event()
-
-    def first_last(path: str, key: str) -> Reply:
-        if key == "sk-c":
-            assert asked.wait(10)
-        else:
-            asked.set()
-        return answer(path, key)
-
-    server.answer = first_last
-    shown = call("balance", "-p", "c", "-p", "a", "-p", "b", "-o", "value", env=three())
-    assert shown.stdout == "c/key\t30.0\na/key\t10\nb/key\t20\n"
 
 
 class Ended(NamedTuple):
@@ -322,68 +257,30 @@ KEY_PLACES_FOR_A_PROFILE_OF_THE_OPTION = ("option", "profile", "variable")
 """A profile that was asked for by name is more explicit than a variable."""
 
 WRITTEN: Mapping[str, Mapping[str, str]] = {
-    "profile": {"option": "by-option", "variable": "by-variable", "file": "by-file"},
+    "profile": {"option": "by-option", "variable": "by-variable", "file": "'by-file'"},
     "api_key": {"option": "sk-option", "variable": "sk-variable", "profile": "sk-profile"},
     "base_url": {
         "option": "https://option.example/v1", "variable": "https://variable.example/",
-        "profile": "https://profile.example", "file": "https://file.example/x",
+        "profile": "'https://profile.example'", "file": "'https://file.example/x'",
     },
     "timeout": {"option": "1.5", "variable": "2", "profile": "3.25", "file": "4"},
-    "scope": {"option": "both", "profile": "account", "file": "both"},
-    "unit": {"option": "OPT", "variable": "VAR", "profile": "PRO", "file": "TOP"},
+    "scope": {"option": "both", "profile": "'account'", "file": "'spendable'"},
+    "unit": {"option": "OPT", "variable": "VAR", "profile": "'PRO'", "file": "'TOP'"},
     "min": {"option": "1.00", "profile": "2.0", "file": "3"},
     "max_used": {"option": "10", "profile": "20.5", "file": "30"},
-    "min_runway": {"option": "3d", "profile": "36h", "file": ".5w"},
+    "min_runway": {"option": "3d", "profile": "'36h'", "file": "'.5w'"},
     "max_spent": {"option": "5.00", "profile": "6", "file": "7.5"},
-    "within": {"option": "today", "profile": "24h", "file": "month"},
-    "on_low": {"option": "notify 'a b'", "profile": '["notify", "c d"]', "file": '["top"]'},
-    "on_recover": {"option": "back", "profile": '["back", "c"]', "file": '["back", "$HOME \'"]'},
-    "on_stop": {"option": "docker kill 'a b'", "profile": '["docker", "kill"]', "file": '["scancel"]'},
+    "within": {"option": "today", "profile": "'24h'", "file": "'month'"},
+    "on_low": {"option": "notify 'a b'", "profile": "['notify', 'c d']", "file": "['top']"},
+    "on_recover": {"option": "back", "profile": "['back', 'c']", "file": "['back', '$HOME']"},
+    "on_stop": {"option": "docker kill 'a b'", "profile": "['docker', 'kill']", "file": "['scancel']"},
     "rearm": {"profile": "1.5", "file": "2"},
-    "remind": {"profile": "24h", "file": "7d"},
+    "remind": {"profile": "'24h'", "file": "'7d'"},
     "record": {"variable": "1", "profile": "false", "file": "true"},
     "books": {"variable": "0", "profile": "true", "file": "false"},
     "background_keys": {"profile": "true"},
 }  # fmt: skip
 """What stands in each of these places, as it is written there."""
-
-READ: Mapping[str, Mapping[str, Any]] = {
-    "profile": {"default": "default"},
-    "api_key": {"default": None},
-    "base_url": {
-        "option": "https://option.example", "variable": "https://variable.example",
-        "profile": "https://profile.example", "file": "https://file.example/x", "default": "https://api.apimart.ai",
-    },
-    "timeout": {"option": 1.5, "variable": 2.0, "profile": 3.25, "file": 4.0, "default": 10.0},
-    "scope": {
-        "option": ScopeChoice.BOTH, "profile": ScopeChoice.ACCOUNT, "file": ScopeChoice.BOTH,
-        "default": ScopeChoice.KEY,
-    },
-    "unit": {"default": None},
-    "min": {"option": Decimal("1.00"), "profile": Decimal("2.0"), "file": Decimal(3), "default": None},
-    "max_used": {"option": Decimal(10), "profile": Decimal("20.5"), "file": Decimal(30), "default": None},
-    "min_runway": {
-        "option": timedelta(days=3), "profile": timedelta(hours=36), "file": timedelta(days=3.5), "default": None,
-    },
-    "max_spent": {"option": Decimal("5.00"), "profile": Decimal(6), "file": Decimal("7.5"), "default": None},
-    "within": {"option": Since.TODAY, "profile": timedelta(hours=24), "file": Since.MONTH, "default": None},
-    "on_low": {"option": ("notify", "a b"), "profile": ("notify", "c d"), "file": ("top",), "default": None},
-    "on_recover": {"option": ("back",), "profile": ("back", "c"), "file": ("back", "$HOME '"), "default": None},
-    "on_stop": {
-        "option": ("docker", "kill", "a b"), "profile": ("docker", "kill"), "file": ("scancel",), "default": None,
-    },
-    "rearm": {"profile": Decimal("1.5"), "file": Decimal(2), "default": Decimal("1.2")},
-    "remind": {"profile": timedelta(hours=24), "file": timedelta(days=7), "default": None},
-    "record": {"variable": True, "profile": False, "file": True, "default": True},
-    "books": {"variable": False, "profile": True, "file": False, "default": True},
-    "background_keys": {"profile": True, "default": False},
-}  # fmt: skip
-"""What it means; where a place is missing here, it means what is written."""
-
-UNQUOTED = {
-    "timeout", "min", "max_used", "max_spent", "books", "on_low", "on_recover", "on_stop", "rearm", "record",
-    "background_keys",
-}  # fmt: skip
 
 KEY_LINES = {
     "api_key": "api_key = 'sk-profile'",
@@ -392,36 +289,61 @@ KEY_LINES = {
 }
 """How a profile may have its key."""
 
+Standing = Mapping[str, Collection[str]]
 STANDING = st.fixed_dictionaries({name: st.sets(st.sampled_from(sorted(places))) for name, places in WRITTEN.items()})
 """For each setting, any of the places it may stand in."""
 
 
-def key_file(folder: Path, key: str) -> Path:
-    path = folder / key
-    path.write_text(f"{key}\n")
-    path.chmod(0o600)
-    return path
+def place_of(setting: str, standing: Standing, order: Sequence[str] = PLACES) -> str:
+    """The place where a setting is found."""
+    return next((place for place in order if place in standing.get(setting, ())), "default")
 
 
-def config_text(places: Mapping[str, set[str]], profile: str, key_kind: str, folder: Path) -> str:
-    """The config file that says what `places` puts into it."""
+def profile_of(standing: Standing) -> str:
+    """The profile that is in use."""
+    return WRITTEN["profile"].get(place_of("profile", standing), "default").strip("'")
+
+
+def config_text(standing: Standing, key_kind: str, folder: Path) -> str:
+    """The config file that says what stands in it."""
 
     def lines(place: str) -> Iterator[str]:
-        for name in WRITTEN.keys() - {"profile", "api_key"}:
-            if place in places[name]:
-                quote = "" if name in UNQUOTED else '"'
-                yield f"{name} = {quote}{WRITTEN[name][place]}{quote}"
+        for name in standing.keys() - {"api_key"}:
+            if place in standing[name]:
+                yield f"{'default_profile' if name == 'profile' else name} = {WRITTEN[name][place]}"
 
-    top = [*lines("file"), *(["default_profile = 'by-file'"] if "file" in places["profile"] else [])]
-    own = [*lines("profile"), *([KEY_LINES[key_kind].format(folder=folder)] if "profile" in places["api_key"] else [])]
+    profile = profile_of(standing)
+    has_key = "profile" in standing.get("api_key", ())
+    own = [*lines("profile"), *([KEY_LINES[key_kind].format(folder=folder)] if has_key else [])]
     others = [name for name in ("by-option", "by-variable", "by-file") if name != profile]
-    return "\n".join([*top, f"[profiles.{profile}]", *own, *(f"[profiles.{name}]" for name in others)])
+    return "\n".join([*lines("file"), f"[profiles.{profile}]", *own, *(f"[profiles.{name}]" for name in others)])
 
 
-def found(setting: str, places: Mapping[str, set[str]], order: Sequence[str] = PLACES) -> tuple[str, Any]:
-    """The place where a setting is found, and what it means."""
-    place = next((place for place in order if place in places[setting]), "default")
-    return place, READ[setting].get(place, WRITTEN[setting].get(place))
+def resolved(folder: Path, standing: Standing, key_kind: str = "api_key", key_option: str = "api_key") -> Settings:
+    """The settings that are in force then."""
+    for key in ("sk-profile", "sk-option"):
+        (folder / key).write_text(f"{key}\n")
+        (folder / key).chmod(0o600)
+    path = folder / "precedence.toml"
+    path.write_text(config_text(standing, key_kind, folder))
+    path.chmod(0o600)
+    environ = {"APIMART_CONFIG": str(path), "KEY_OF_PROFILE": "sk-profile"}
+    environ |= {
+        f"APIMART_{name.upper()}": WRITTEN[name]["variable"] for name in standing if "variable" in standing[name]
+    }
+    options: dict[str, Any] = {name: WRITTEN[name]["option"] for name in standing if "option" in standing[name]}
+    if "profile" in options:
+        options["profiles"] = (options.pop("profile"),)
+    if "api_key" in options and key_option == "api_key_file":
+        options["api_key_file"] = folder / options.pop("api_key")
+    [settings] = resolve(Options(**options), environ)
+    return settings
+
+
+@functools.cache
+def alone(folder: Path, setting: str, place: str) -> object:
+    """What a setting means that stands in this place, and in no other."""
+    return getattr(resolved(folder, {setting: [place]} if place != "default" else {}), setting).value
 
 
 def source_in_words(setting: str, place: str, profile: str, path: Path) -> str:
@@ -435,42 +357,34 @@ def source_in_words(setting: str, place: str, profile: str, path: Path) -> str:
     }[place]
 
 
-def key_of(settings: Settings) -> str | None:
-    source = settings.api_key.value
-    return source.read(lambda: 1.0).reveal() if isinstance(source, GivenKey) else None
-
-
-@given(places=STANDING, key_kind=st.sampled_from([*KEY_LINES]), key_option=st.sampled_from(["api_key", "api_key_file"]))
+@given(
+    standing=STANDING, key_kind=st.sampled_from([*KEY_LINES]), key_option=st.sampled_from(["api_key", "api_key_file"])
+)
 @settings(max_examples=60)
 def test_every_setting_comes_from_the_first_place_that_has_it(
-    tmp_path_factory: pytest.TempPathFactory, places: Mapping[str, set[str]], key_kind: str, key_option: str
+    tmp_path_factory: pytest.TempPathFactory, standing: Standing, key_kind: str, key_option: str
 ) -> None:
     """Whatever stands where, each setting by itself, and its source is named; the key has its own finer step."""
     folder = tmp_path_factory.getbasetemp()
-    profile_place, profile = found("profile", places)
-    path = folder / "precedence.toml"
-    path.write_text(config_text(places, profile, key_kind, folder))
-    path.chmod(0o600)
-    key_file(folder, "sk-profile")
-    environ = {"APIMART_CONFIG": str(path), "KEY_OF_PROFILE": "sk-profile"}
-    environ |= {
-        f"APIMART_{name.upper()}": values["variable"] for name, values in WRITTEN.items() if "variable" in places[name]
-    }
-    options: dict[str, Any] = {name: WRITTEN[name]["option"] for name in places if "option" in places[name]}
-    if "profile" in options:
-        options["profiles"] = (options.pop("profile"),)
-    if "api_key" in options and key_option == "api_key_file":
-        options["api_key_file"] = key_file(folder, options.pop("api_key"))
-
-    [settings] = resolve(Options(**options), environ)
-
+    settings = resolved(folder, standing, key_kind, key_option)
+    profile, profile_place = profile_of(standing), place_of("profile", standing)
     for name in WRITTEN.keys() - {"api_key"}:
-        place, value = found(name, places)
+        place = place_of(name, standing)
+        source = source_in_words(name, place, profile, folder / "precedence.toml")
         setting = getattr(settings, name)
-        assert (setting.value, setting.source) == (value, source_in_words(name, place, profile, path)), name
-        assert str(setting.value) == str(value), name
+        value = profile if name == "profile" else alone(folder, name, place)
+        assert (str(setting.value), setting.source) == (str(value), source), name
     order = KEY_PLACES_FOR_A_PROFILE_OF_THE_OPTION if profile_place == "option" else PLACES
-    assert key_of(settings) == found("api_key", places, order)[1]
+    key = WRITTEN["api_key"].get(place_of("api_key", standing, order))
+    given_key = settings.api_key.value
+    assert (given_key.read(lambda: 1.0).reveal() if isinstance(given_key, GivenKey) else None) == key
+
+
+def test_no_two_places_mean_the_same(tmp_path: Path) -> None:
+    """So that the test before this one can tell them apart; a switch has two values alone."""
+    for name in WRITTEN.keys() - {"profile", "api_key", "record", "books", "background_keys"}:
+        meanings = {str(alone(tmp_path, name, place)) for place in (*WRITTEN[name], "default")}
+        assert len(meanings) == len(WRITTEN[name]) + 1, name
 
 
 def test_every_setting_is_in_the_table_of_this_test() -> None:

@@ -152,14 +152,7 @@ def both(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Two profiles with `scope = "both"`, at a gateway of their own; what points a command at them."""
     config = tmp_path / "both.toml"
     config.write_text(
-        f"""
-        scope = "both"
-        [profiles.a]
-        api_key = "{KEY}"
-        unit = "USD"
-        [profiles.b]
-        api_key = "{OTHER}"
-        """
+        f'scope = "both"\n[profiles.a]\napi_key = "{KEY}"\nunit = "USD"\n[profiles.b]\napi_key = "{OTHER}"\n'
     )
     config.chmod(0o600)
     with gateway(answer) as server:

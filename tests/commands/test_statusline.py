@@ -15,7 +15,7 @@ import pytest
 
 from apimart_cli.keys.key import ApiKey
 from apimart_cli.ledger.file import opened
-from apimart_cli.ledger.refreshes import Refreshing, fail, look, name_of, settle
+from apimart_cli.ledger.refreshes import Refreshing, look, name_of, settle
 from apimart_cli.ledger.schema import MIGRATIONS, Series
 from apimart_cli.ledger.store import remember
 from apimart_cli.sandbox.server import Sandbox
@@ -137,20 +137,8 @@ def test_a_clock_that_was_ahead_hides_nothing(line: Line, ledger: Path, started:
     assert len(started) == 1
 
 
-def test_a_refresh_that_failed_is_not_repeated_soon(line: Line, ledger: Path, started: Started) -> None:
-    """The back-off is in the ledger, for all processes."""
-    write(ledger, ago=2000)
-    for ago, count in ((50, 0), (70, 1)):
-        with opened(ledger, seconds=None) as connection:
-            moment = datetime.now(UTC).timestamp() - ago
-            fail(connection, name_of("default", HOST, "key", KEY_ID), moment, "unavailable")
-        assert line() == "10.5 USD (33m)"
-        assert len(started) == count
-
-
 RICH, POOR = "sk-rich-Lm4Np8Qr2St6Uv", "sk-poor-Ab3Cd7Ef1Gh5Jk"
 RICH_ID, POOR_ID = (ApiKey(key, source="a test").key_id for key in (RICH, POOR))
-WITH_COMMAND = '[profiles.default]\napi_key_command = ["pass", "show"]\n'
 
 
 def test_a_balance_is_found_by_the_key_that_would_be_asked(line: Line, ledger: Path, started: Started) -> None:
@@ -183,18 +171,6 @@ def test_two_keys_share_no_claim_and_no_back_off(line: Line, ledger: Path, start
     write(ledger, remain="0.5", key_id=POOR_ID, ago=500)
     confirm(ledger, ago=0, key_id=RICH_ID)
     assert line(env={"APIMART_API_KEY": POOR}) == "0.5 USD (8m)"
-
-
-def test_a_key_that_is_not_known_is_found_by_its_profile_and_host(
-    line: Line, ledger: Path, write_config: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A command that prints the key is not run for a line: the last reading of the profile counts, of a new key too."""
-    write_config(WITH_COMMAND)
-    write(ledger, remain="2", key_id=RICH_ID)
-    write(ledger, remain="3", key_id=POOR_ID, ago=1)
-    write(ledger, remain="4", host="other.example:8443", key_id="dddddddddddd")
-    assert line("-p", "default") == "3 USD"
-    assert line("-p", "default", "--base-url", "https://other.example:8443/v1") == "4 USD"
 
 
 @pytest.mark.parametrize("text", ["", "[profiles.default]\napi_key_env = 'NO_SUCH_VARIABLE'\n"])
@@ -313,23 +289,6 @@ def test_a_refresh_that_changes_nothing_confirms_what_is_there(
         assert connection.execute("SELECT count(*) FROM samples").fetchone() == (1,)
 
 
-@pytest.mark.parametrize(
-    ("asked", "least"), [({"Retry_After": "300"}, 300), ({"Retry_After": "99999999999999"}, 86_400)]
-)
-def test_the_gateway_says_when_to_ask_again(
-    call: Call, ledger: Path, asked: dict[str, str], least: float, started: Started
-) -> None:
-    """With Retry-After, which holds for every process."""
-    with gateway(lambda _path, _key: refusal(429, **asked)) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_TIMEOUT": "1"}
-        call("statusline", env=env)
-        call("statusline", "--refresh", env=env)
-        state = state_of(ledger, server.url.removeprefix("http://"))
-        assert (state.reason, state.wait) == ("unavailable", least)
-        assert call("statusline", env=env) == (0, f"{DASH}\n", "")
-        assert len(started) == 1
-
-
 def test_either_part_of_what_can_be_spent_may_ask_to_wait(call: Call, ledger: Path) -> None:
     """The longer time counts."""
     replies = {"/v1/balance": refusal(503, Retry_After="100"), "/v1/user/balance": refusal(503, Retry_After="700")}
@@ -413,13 +372,6 @@ def test_a_broken_ledger_breaks_no_bar(line: Line, tmp_path: Path, spoil: Callab
     assert line(env={"APIMART_HISTORY": str(path)}) == DASH
 
 
-@pytest.mark.parametrize("preset", ["plain", "waybar", "json"])
-def test_nonsense_in_the_ledger_breaks_no_bar(line: Line, ledger: Path, preset: str) -> None:
-    """A line, of whatever it says."""
-    after("UPDATE samples SET remain = 'sNaN', used = 'Infinity'")(ledger)
-    assert line("--preset", preset)
-
-
 @pytest.mark.usefixtures("usual_patience")
 def test_a_ledger_that_is_in_use_breaks_no_bar(line: Line, ledger: Path, started: Started) -> None:
     """What cannot be read at once is not known; what cannot be claimed is not started."""
@@ -457,14 +409,3 @@ def test_no_help_speaks_of_the_refresh(call: Call) -> None:
     shown = call("statusline", "--help").stdout
     assert "--refresh" not in shown
     assert "apimart statusline --preset tmux --scope spendable" in shown
-
-
-def test_balance_is_not_the_only_one_that_takes_the_new_name(call: Call, write_config: Write) -> None:
-    """`config` sets, gets and checks it, in a profile alone."""
-    path = write_config("[profiles.a]\n")
-    assert call("config", "set", "background_keys", "true", "-p", "a").code == 0
-    assert "background_keys = true" in path.read_text()
-    assert call("config", "get", "background_keys", "-p", "a").stdout == "true\n"
-    assert call("config", "set", "background_keys", "maybe", "-p", "a").code == 2
-    write_config("background_keys = true\n")
-    assert call("config", "check").code == 2

@@ -318,10 +318,15 @@ def test_a_prompt_of_a_key_command_is_not_disturbed(spawn: Spawn, slow: Gateway,
     assert rest.endswith(b"\x1b[2K7\r\n")
 
 
-@pytest.mark.parametrize(("line", "columns"), [
-    ("balance --all-profiles -o json", 200), ("balance --all-profiles -o value", 200), ("balance --all-profiles", None),
-    ("check --all-profiles --min 5 --quiet", 80),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ("balance --all-profiles -o json", 200),
+        ("balance --all-profiles -o value", 200),
+        ("balance --all-profiles", None),
+        ("check --all-profiles --min 5 --quiet", 80),
+    ],
+)
 def test_where_it_would_disturb_there_is_no_progress(
     call: Call, two_profiles: dict[str, str], line: str, columns: int | None
 ) -> None:

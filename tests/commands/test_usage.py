@@ -72,39 +72,17 @@ def test_days_without_spend_are_there(call: Call, env: dict[str, str]) -> None:
     assert shown[4].split()[:2] == [days[0], "0"]
 
 
-def test_a_day_and_a_model_together(call: Call, env: dict[str, str]) -> None:
-    """The days in order, the most expensive model of a day first."""
-    [document] = documents(call("usage", "--by", "day,model", "--json", env=env))
-    rows = [(row["day"], -row["spent"]) for row in document["rows"]]
-    assert rows == sorted(rows)
-    assert len({(row["day"], row["model"]) for row in document["rows"]}) == len(rows)
-    assert sum(row["spent"] for row in document["rows"]) == document["total"]["spent"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "profile", "scope"),
-    [
-        ((), "", "key"),
-        (("--scope", "account"), "", "account"),
+def test_the_books_of_the_key_or_the_account(call: Call, env: dict[str, str], write_config: Write) -> None:
+    """The key's, or the account's where the option or the profile says so."""
+    for arguments, profile, scope in (
         ((), 'scope = "account"\n', "account"),
         ((), 'scope = "spendable"\n', "key"),
-        (("--scope", "key"), 'scope = "account"\n', "key"),
-    ],
-)
-def test_the_books_of_the_key_or_the_account(
-    call: Call, env: dict[str, str], write_config: Write, arguments: tuple[str, ...], profile: str, scope: str
-) -> None:
-    """The key's, or the account's where the option or the profile says so."""
-    write_config(profile)
-    [document] = documents(call("usage", "--json", *arguments, env=env))
-    spent = {"key": Decimal("2.3"), "account": Decimal("25.5")}[scope]
-    assert (document["scope"], document["total"]["spent"]) == (scope, spent)
-
-
-def test_only_some_models(call: Call, env: dict[str, str]) -> None:
-    """By their exact names."""
-    [document] = documents(call("usage", "--model", "gpt-5", "--model", "gpt-5-mini", "--json", env=env))
-    assert {row["model"] for row in document["rows"]} == {"gpt-5", "gpt-5-mini"}
+        (("--scope", "account"), 'scope = "key"\n', "account"),
+    ):
+        write_config(profile)
+        [document] = documents(call("usage", "--json", *arguments, env=env))
+        spent = {"key": Decimal("2.3"), "account": Decimal("25.5")}[scope]
+        assert (document["scope"], document["total"]["spent"]) == (scope, spent)
 
 
 def test_a_period_between_two_days(call: Call, env: dict[str, str]) -> None:
@@ -124,11 +102,13 @@ def test_a_year_is_put_together(call: Call, env: dict[str, str]) -> None:
 
 
 def test_csv_can_be_opened_in_a_spreadsheet(call: Call, env: dict[str, str]) -> None:
-    """A header and a row each, exact."""
+    """A header and a row each, exact; only some models by their exact names."""
     ended = call("usage", "-o", "csv", "--by", "day,model", env=env)
     rows = list(csv.DictReader(io.StringIO(ended.stdout)))
     assert list(rows[0]) == ["day", "model", "spent", "requests", "prompt_tokens", "completion_tokens"]
     assert sum(Decimal(row["spent"]) for row in rows) == Decimal("2.3")
+    [document] = documents(call("usage", "--model", "gpt-5", "--model", "gpt-5-mini", "--json", env=env))
+    assert {row["model"] for row in document["rows"]} == {"gpt-5", "gpt-5-mini"}
 
 
 def test_many_profiles_are_asked_side_by_side(
@@ -220,19 +200,11 @@ def test_a_machine_whose_zone_has_no_name(call: Call, env: dict[str, str]) -> No
     assert call("usage", "--tz", "UTC", "--json", env=odd).code == 0
 
 
-@pytest.mark.parametrize(
-    ("variable", "name"),
-    [
-        ("", "UTC"),
-        (":Asia/Tokyo", "Asia/Tokyo"),
-        ("/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"),
-        ("EST5EDT", "EST5EDT"),
-    ],
-)
+@pytest.mark.parametrize(("variable", "name"), [("", "UTC"), ("/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo")])
 def test_the_zone_of_the_machine(
     call: Call, env: dict[str, str], variable: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TZ in each form that has a name."""
+    """TZ in a form that has a name."""
     # The library looks once in each process.
     monkeypatch.setattr("tzlocal.unix._cache_tz_name", None)
     [document] = documents(call("usage", "--json", env={**env, "TZ": variable}))

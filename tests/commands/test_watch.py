@@ -25,7 +25,7 @@ from apimart_cli.readings.watch import WatchedBalances, WatchOptions, watch
 from apimart_cli.sandbox.scenario import Fault
 from apimart_cli.sandbox.server import Sandbox
 from support.running import KEY, Call, Serve, Write, connected
-from support.scripted import ACCOUNT, Gateway, Reply, balance, refusal
+from support.scripted import ACCOUNT, Gateway, balance, refusal
 from support.scripted import gateway as gateway_of
 from support.secure import Gateway as TlsGateway
 from support.secure import authority, certified
@@ -94,13 +94,6 @@ def test_what_makes_no_sense_is_2(call: Call, sandbox: Sandbox, arguments: tuple
     assert "\nhint: " in ended.stderr
 
 
-def test_only_the_sandbox_may_be_asked_all_the_time(call: Call, sandbox: Sandbox) -> None:
-    """Its variable alone does not do it: the address must be this machine's."""
-    env = {"APIMART_BASE_URL": "https://127.0.0.1:9", "APIMART_API_KEY": KEY, "APIMART_SANDBOX": "1"}
-    assert call("watch", *QUICK, env=env).code == 2
-    assert call("watch", *QUICK, "--count", "2", env=quick(sandbox)).code == 0
-
-
 def test_every_profile_needs_a_threshold_to_fall_below(call: Call, write_config: Write) -> None:
     """The one that has none is named. Without a key there is nothing to watch."""
     write_config('[profiles.a]\napi_key = "sk-a"\nmin = 3\n[profiles.b]\napi_key = "sk-b"\n')
@@ -131,17 +124,12 @@ def test_what_was_read_once_ends_with_0(call: Call, serve: Serve) -> None:
     assert documents[1]["last_remain_balance"] == D("10.5")
 
 
-def test_for_ends_it(call: Call, sandbox: Sandbox) -> None:
-    """Although nothing has changed."""
-    ended = call("watch", "--for", "0.3s", env=connected(sandbox))
-    assert (ended.code, ended.stdout.count("\n")) == (0, 1)
-
-
 def test_nothing_that_changes_writes_nothing(call: Call, sandbox: Sandbox) -> None:
-    """One line, for the start."""
-    ended = call("watch", *QUICK, "--count", "4", env=quick(sandbox))
-    assert ended.stdout.endswith("Z default/key: 10.5 left, 0.0 spent\n")
-    assert ended.stdout.count("\n") == 1
+    """One line, for the start; `--for` ends it although nothing has changed."""
+    for end in (("--count", "4"), ("--for", "0.3s")):
+        ended = call("watch", *QUICK, *end, env=quick(sandbox))
+        assert ended.stdout.endswith("Z default/key: 10.5 left, 0.0 spent\n")
+        assert (ended.code, ended.stdout.count("\n")) == (0, 1)
 
 
 @pytest.mark.parametrize(("scope", "names"), [("both", ["key", "account", "spendable"]), ("spendable", ["spendable"])])
@@ -226,24 +214,6 @@ def test_profiles_that_answer_are_asked_together_again(write_config: Write, time
         assert asked_of(gateway, time, 4, 0.1) == [(30, "a"), (35, "b"), (60, "ab"), (90, "ab")]
 
 
-def test_keys_are_asked_side_by_side(write_config: Write, time: Time) -> None:
-    """50 at once, and no more: the first of them is answered once there are so many."""
-    write_config("".join(f'[profiles.p{number}]\napi_key = "sk-of-{number:03d}"\n' for number in range(60)))
-    are_fifty = threading.Event()
-
-    def answer(_path: str, _key: str) -> Reply:
-        if gateway.most_at_once >= 50:
-            are_fifty.set()
-        are_fifty.wait(10)
-        return balance("1", "1")
-
-    with gateway_of(answer) as gateway:
-        rounds = rounds_of(gateway, time, all_profiles=True)
-        time.pass_by(1)
-        assert len(rounds.again()) == 60
-        assert gateway.most_at_once == 50
-
-
 def test_a_bug_fails_one_round_and_ends_nothing(sandbox: Sandbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a failure like any other."""
     rounds = rounds_of(sandbox, time)
@@ -326,7 +296,7 @@ def test_readings_are_recorded_now_and_then_and_at_the_end(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much room it takes")
-def test_hundreds_of_rounds_take_no_more_room(serve: Serve, time: Time, ledger: Path) -> None:
+def test_a_thousand_rounds_take_no_more_room(serve: Serve, time: Time, ledger: Path) -> None:
     """Objects, memory, descriptors and threads are as many as after a hundred and fifty."""
     gateway = serve(burn=D("0.001"))
     environ = {"APIMART_API_KEY": KEY, "HOME": os.environ["HOME"], "APIMART_HISTORY": str(ledger)}
@@ -346,13 +316,13 @@ def test_hundreds_of_rounds_take_no_more_room(serve: Serve, time: Time, ledger: 
 
     play(150)
     before = taken()
-    play(350)
+    play(850)
     objects, memory, descriptors, threads = (now - then for then, now in zip(before, taken(), strict=True))
-    assert rounds.asked == 500
+    assert rounds.asked == 1000
     # Coverage keeps some of its own: a leak of ten objects a round would be more.
-    assert objects < 3500
+    assert objects < 8500
     # The C library keeps some of what was freed: a leak of 10 KB a round would be more.
-    assert memory < 3_500_000
+    assert memory < 8_000_000
     assert (descriptors <= 2, threads <= 2) == (True, True)
 
 

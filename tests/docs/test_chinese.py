@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import pytest
-
 from support.pages import README, blocks, tables
 from support.places import ROOT
 
@@ -50,31 +48,19 @@ def test_both_have_the_same_sections_with_the_same_pieces() -> None:
     assert len(english) > 5
 
 
-def test_both_have_the_same_blocks() -> None:
-    """Commands, and what they print, to the letter: tests run those of the README."""
+def test_both_have_the_same_blocks_links_and_names() -> None:
+    """Commands and what they print, to the letter; every link, option, file and value; the exit codes."""
     assert [block[:2] + block[3:] for block in blocks(CHINESE)] == [block[:2] + block[3:] for block in blocks(README)]
-
-
-@pytest.mark.parametrize("what", ["links", "code"])
-def test_each_section_leads_to_the_same_places_and_names_the_same_things(what: str) -> None:
-    """Every link, and every option, file and value."""
-    english, chinese = ([getattr(each, what) for each in sections(page)] for page in (README, CHINESE))
+    english, chinese = ([(each.links, each.code) for each in sections(page)] for page in (README, CHINESE))
     assert chinese == english
+    [english_codes], [chinese_codes] = (
+        [[row[:2] for row in each.rows] for each in tables(page)] for page in (README, CHINESE)
+    )
+    assert chinese_codes == english_codes
 
 
-def test_the_exit_codes_are_the_same() -> None:
-    """By number and name."""
-    [english], [chinese] = ([[row[:2] for row in each.rows] for each in tables(page)] for page in (README, CHINESE))
-    assert chinese == english
-
-
-def test_each_links_to_the_other_at_its_top() -> None:
-    """Before anything is read."""
+def test_each_links_to_the_other_at_its_top_and_uses_the_terms_of_the_field() -> None:
+    """The terms are as gateways of this family and their users write them."""
     assert README.splitlines()[2] == "English · [简体中文](README.zh-CN.md)"
     assert CHINESE.splitlines()[2] == "[English](README.md) · 简体中文"
-
-
-@pytest.mark.parametrize("term", ["余额", "额度", "密钥", "令牌", "阈值", "退出码"])
-def test_the_terms_are_those_of_the_field(term: str) -> None:
-    """As gateways of this family and their users write them."""
-    assert term in CHINESE
+    assert [term for term in ("余额", "额度", "密钥", "令牌", "阈值", "退出码") if term not in CHINESE] == []

@@ -9,25 +9,15 @@ from support.places import ROOT
 from support.programs import need
 from support.running import Shell, run_program
 
+ZSH = "fpath=(~/.zfunc $fpath); autoload -Uz compinit && compinit -u -D; print $_comps[apimart]"
+BASH = 'source "$HOME/.local/share/bash-completion/completions/apimart"; complete -p apimart'
+
 
 @pytest.mark.parametrize(
     ("script", "question", "answer"),
     [
-        (
-            "apimart.bash",
-            ["bash", "-c", 'source "$HOME/.local/share/bash-completion/completions/apimart"; complete -p apimart'],
-            "apimart",
-        ),
-        (
-            "_apimart",
-            [
-                "zsh",
-                "-f",
-                "-c",
-                "fpath=(~/.zfunc $fpath); autoload -Uz compinit && compinit -u -D; print $_comps[apimart]",
-            ],
-            "_apimart",
-        ),
+        ("apimart.bash", ["bash", "-c", BASH], "apimart"),
+        ("_apimart", ["zsh", "-f", "-c", ZSH], "_apimart"),
         ("apimart.fish", ["fish", "-c", 'complete -C "apimart ch"'], "check"),
     ],
 )

@@ -35,16 +35,12 @@ def test_commands_that_print_a_key_work_as_the_page_writes_them(
     assert (ended.code, ended.stdout, ended.stderr) == (0, "10.5\n", "")
 
 
-def test_there_is_an_example_for_every_stand_in() -> None:
-    """There is an example for pass, 1Password, the macOS keychain and the keyring of a Linux desktop."""
-    commands = [profile["api_key_command"][0] for profile in tomllib.loads(SOURCES)["profiles"].values()]
-    assert commands == ["pass", "op", "security", "secret-tool"]
-
-
 def test_every_place_of_a_key_is_explained() -> None:
-    """The list of where a profile keeps its key has every name that the config file knows for it."""
+    """By the name in the config file; of programs pass, 1Password, the macOS keychain and the keyring of a desktop."""
     chapter = DOCUMENTATION.split("### Where a profile keeps its key")[1].split("###")[0]
     assert re.findall(r"^- `(\w+)`:", chapter, re.MULTILINE) == list(names.KEY_NAMES)
+    commands = [profile["api_key_command"][0] for profile in tomllib.loads(SOURCES)["profiles"].values()]
+    assert commands == ["pass", "op", "security", "secret-tool"]
 
 
 def test_a_key_file_lies_beside_the_config_file(call: Call, sandbox: Sandbox, write_config: Write) -> None:

@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 
@@ -12,29 +11,20 @@ from apimart_cli.sandbox.server import Sandbox
 from hostile import catalogue
 from support.pages import CONTRIBUTING, blocks, code_in, without_blocks
 from support.places import ROOT
-from support.running import connected
+from support.running import connected, run_program
 from support.source import PACKAGE, is_module
 
 
-def _named_in_contributing() -> list[str]:
-    """Return everything of ours that CONTRIBUTING.md names as `module.name`."""
-    found = [name for name in code_in(without_blocks(CONTRIBUTING)) if re.fullmatch(r"\w+(\.\w+)+", name)]
-    return [name for name in found if is_module(name.split(".")[0])]
-
-
 def test_everything_that_contributing_names_exists() -> None:
-    """Each function, class and value that CONTRIBUTING.md names is there, and each file."""
-    names = [name for name in _named_in_contributing() if not name.endswith(".py")]
+    """Each function, class and value that CONTRIBUTING.md names as `module.name`, each file, each program it runs."""
+    found = [name for name in code_in(without_blocks(CONTRIBUTING)) if re.fullmatch(r"\w+(\.\w+)+", name)]
+    names = [name for name in found if is_module(name.split(".")[0]) and not name.endswith(".py")]
     assert len(names) > 30
     for name in names:
         assert _resolve(name) is not None, name
+    places = (ROOT, PACKAGE, *(folder for folder in PACKAGE.iterdir() if folder.is_dir()))
     for file in re.findall(r"`([\w/.]+\.(?:py|md))`", CONTRIBUTING):
-        places = (ROOT, PACKAGE, *(folder for folder in PACKAGE.iterdir() if folder.is_dir()))
         assert any((place / file).is_file() for place in places) or "NAME" in file, file
-
-
-def test_every_program_that_contributing_runs_exists() -> None:
-    """Each Python file in its commands is there."""
     commands = "".join(block.text for block in blocks(CONTRIBUTING) if block.language == "sh")
     files = re.findall(r"[\w/]+\.py", commands)
     assert len(files) >= 4
@@ -96,15 +86,7 @@ def test_the_walk_through_check_names_functions_in_their_order(
     """The numbered steps of CONTRIBUTING.md are the way that `apimart check --min 5` really goes."""
     chapter = CONTRIBUTING.split("## One command, from argv to exit code")[1].split("###")[0]
     steps = re.findall(r"^\d+\. `([\w.]+)`", chapter, re.MULTILINE)
-    watched = subprocess.run(
-        [sys.executable, "-c", WATCH],
-        env={**environment, **connected(sandbox)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    watched = run_program([sys.executable, "-c", WATCH], env={**environment, **connected(sandbox)})
     assert watched.returncode == 0, watched.stderr
     end = json.loads(watched.stdout.splitlines()[-1])
     assert end["code"] == ExitCode.OK

@@ -11,14 +11,9 @@ from support.pages import blocks_of, code_in, table
 from support.running import Shell, Write
 
 
-def test_the_table_names_every_metric() -> None:
-    """And no other."""
-    rows = table("metric").rows
-    assert sorted(name for row in rows for name in code_in(row[0])) == sorted(HELP)
-
-
-def test_the_table_names_every_alert_in_the_order_of_the_file() -> None:
-    """And no other."""
+def test_the_tables_name_every_metric_and_every_alert() -> None:
+    """And no other; the alerts in the order of the file."""
+    assert sorted(name for row in table("metric").rows for name in code_in(row[0])) == sorted(HELP)
     rules = yaml.safe_load(example("prometheus/apimart.rules.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
     assert [code_in(row[0]) for row in table("alert").rows] == [[rule["alert"]] for rule in rules]
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import pytest
 import yaml
 
 from support.pages import PAGES, blocks
@@ -41,36 +40,21 @@ SHOWING = {place: line for place, line in LINES.items() if SHOWS.search(line)}
 DECIDING = {place: line for place, line in LINES.items() if DECIDES.search(line)}
 
 
-@pytest.mark.parametrize("place", SHOWING)
-def test_what_shows_balances_for_alerts_shows_the_account(place: str) -> None:
-    """By the scope in the line itself."""
-    assert re.search(r"--scope (both|spendable)\b", SHOWING[place])
-
-
-@pytest.mark.parametrize("place", DECIDING)
-def test_what_decides_is_not_told_to_look_at_the_key_alone(place: str) -> None:
-    """What can be spent is the default; a scope that is named is that, or both."""
-    assert re.search(r"--scope (?!both|spendable|\$)", DECIDING[place]) is None
-
-
-def test_the_recipes_are_found() -> None:
-    """Those that are known; a new one is held to the same."""
-    found = {place.partition(": ")[0] for place in SHOWING}
-    assert found >= {
+def test_what_shows_balances_for_alerts_shows_the_account() -> None:
+    """By the scope in the line itself, or in the config file of a container."""
+    assert [place for place, line in SHOWING.items() if not re.search(r"--scope (both|spendable)\b", line)] == []
+    assert {place.partition(": ")[0] for place in SHOWING} >= {
         "docs/monitoring.md", "docs/statusline.md", "docs/watch.md", "examples/systemd/apimart-exporter.service",
         "examples/systemd/apimart-textfile.service",
     }  # fmt: skip
+    for name in ("examples/compose/config.toml", "examples/kubernetes/exporter.yaml"):
+        assert re.search(r'^ *scope = "both"$', (ROOT / name).read_text("utf-8"), re.MULTILINE)
+
+
+def test_what_decides_is_not_told_to_look_at_the_key_alone() -> None:
+    """What can be spent is the default, in jobs of CI, too; a scope that is named is that, or both."""
     assert len(DECIDING) > 10
-
-
-@pytest.mark.parametrize("name", ["examples/compose/config.toml", "examples/kubernetes/exporter.yaml"])
-def test_containers_have_the_scope_in_their_config_file(name: str) -> None:
-    """Their command line is a list of words, and the same for all who take it."""
-    assert re.search(r'^ *scope = "both"$', (ROOT / name).read_text("utf-8"), re.MULTILINE)
-
-
-def test_jobs_of_ci_ask_for_what_can_be_spent() -> None:
-    """By default, also where the input is given and empty."""
+    assert [place for place, line in DECIDING.items() if re.search(r"--scope (?!both|spendable|\$)", line)] == []
     action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
     job = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text("utf-8"))[".apimart-check"]
     assert action["inputs"]["scope"]["default"] == job["variables"]["CHECK_SCOPE"] == "spendable"

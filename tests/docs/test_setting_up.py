@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,7 +12,6 @@ from support.pages import (
     MAIN_JOB,
     README,
     TESTS,
-    Block,
     blocks,
     blocks_of,
     examples_of,
@@ -24,14 +22,10 @@ from support.running import Run
 pytestmark = pytest.mark.usefixtures("quick_path")
 
 
-@pytest.mark.parametrize("line", [MAIN_JOB, TESTS])
-def test_setting_up_takes_one_line(line: str) -> None:
-    """The README has the two lines that set up and do the main job, and set up and run the tests, to the letter."""
-    assert [block.text for block in blocks(README) if block.language == "sh"].count(f"{line}\n") == 1
-
-
-def test_the_lines_that_are_not_run_are_on_the_pages() -> None:
-    """What the tests leave alone is a list of lines that the pages really have."""
+def test_the_pages_have_each_line_that_installs() -> None:
+    """The README has the two that set up and do the main job, and set up and run the tests, once and to the letter."""
+    shown = [block.text for block in blocks(README) if block.language == "sh"]
+    assert [shown.count(f"{line}\n") for line in (MAIN_JOB, TESTS)] == [1, 1]
     commands = {line.strip().removeprefix("- ").removeprefix("run: ") for line in DOCUMENTATION.splitlines()}
     assert commands >= INSTALL_LINES
 
@@ -72,10 +66,10 @@ def test_the_extras_that_the_documents_install_exist() -> None:
 def test_commands_fit_in_sixty_columns() -> None:
     """A reader of 60 columns sees every command whole; only the one line of set-up and main job is longer."""
     typed = [line for block in blocks_of("sh", "powershell") for line in block.text.splitlines()]
-    typed += [f"$ {line}" for block in blocks_of("console") for line in _commands_of(block)]
+    typed += [
+        f"$ {line}"
+        for block in blocks_of("console")
+        for example in examples_of(block)
+        for line in example.command.splitlines()
+    ]
     assert [line for line in typed if len(line) > 60] == [MAIN_JOB]
-
-
-def _commands_of(block: Block) -> Iterator[str]:
-    for example in examples_of(block):
-        yield from example.command.splitlines()

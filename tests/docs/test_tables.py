@@ -26,22 +26,18 @@ def test_every_environment_variable_is_documented() -> None:
     assert documented == in_code
 
 
-def test_every_exit_code_is_documented() -> None:
-    """The table of exit codes is the enum, in its order."""
-    documented = [(int(row[0]), row[1]) for row in table("code").rows]
-    assert documented == [(int(code), code.name) for code in ExitCode]
-
-
-def test_every_error_code_is_documented() -> None:
-    """The table of error codes has the code and the exit code of every error there is."""
+def test_every_exit_code_and_error_code_and_fault_is_documented() -> None:
+    """The tables are the enums, in their order, and the error of each class with its exit code."""
 
     def tree(error: type[errors.ApimartError]) -> Iterator[tuple[str, int]]:
         yield error.code, int(error.exit_code)
         for child in error.__subclasses__():
             yield from tree(child)
 
+    assert [(int(row[0]), row[1]) for row in table("code").rows] == [(int(code), code.name) for code in ExitCode]
     documented = [(code_in(row[0])[0], int(row[1])) for row in table("`code`").rows]
     assert sorted(documented) == sorted(set(tree(errors.ApimartError)))
+    assert [fault for fault, _ in FAULTS] == list(Fault)
 
 
 @pytest.mark.parametrize(("fault", "code"), FAULTS)
@@ -49,11 +45,6 @@ def test_every_fault_ends_as_documented(fault: str, code: int, call: Call, serve
     """Each failure of the table ends with the code that stands there."""
     ended = call("check", "--min", "5", "--timeout", "0.8", env=connected(serve(fault=Fault(fault))))
     assert ended.code == code
-
-
-def test_every_fault_is_documented() -> None:
-    """The table of faults has every one that the sandbox knows."""
-    assert [fault for fault, _ in FAULTS] == list(Fault)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,6 @@ class Choices:
         return [left.pop(self.number(len(left) - 1)) for _ in items]
 
 
-# --- amounts ----------------------------------------------------------------------------------------------------
-
 THRESHOLDS = ("5", "0", "5.00", "0.3", "0.000001", "999999999999.999999", "10.5", "2.3")
 """Amounts as `--min` and `--max-used` take them."""
 
@@ -103,9 +101,6 @@ def near(threshold: str) -> Sequence[str]:
         for distance in map(Decimal, ("1e-20", "1e-9", "0.000001")):
             numbers += [f"{Decimal(threshold) + distance:f}", f"{Decimal(threshold) - distance:f}"]
     return numbers
-
-
-# --- answers with HTTP 200 --------------------------------------------------------------------------------------
 
 
 def envelope(choose: Choices, around: str) -> Fields:
@@ -256,8 +251,6 @@ def failures(choose: Choices, _around: str) -> Answered:
     return _answer(written(fields))
 
 
-# --- bytes ------------------------------------------------------------------------------------------------------
-
 _BYTES = b'"{}[]:,.-+eE01\\ \t\n\x00\x7f\xff\xc0\xed'
 
 
@@ -337,8 +330,6 @@ def nested(choose: Choices, around: str) -> Answered:
     text = written([*envelope(choose, around), ("extra", value)], "")
     return _answer(text[: -1 - choose.number(2)] if choose.one_in(10) else text)
 
-
-# --- any answer -------------------------------------------------------------------------------------------------
 
 _STATUSES = (
     200, 201, 202, 203, 204, 206, 207, 226, 301, 302, 304, 307, 308, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410,

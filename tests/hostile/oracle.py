@@ -41,9 +41,6 @@ class UntrustworthyError(Exception):
     """The answer is not exactly what the contract asks for."""
 
 
-# --- one answer -------------------------------------------------------------------------------------------------
-
-
 def read(status: int, headers: Mapping[str, str], body: bytes) -> Proof | int:
     """Return what an answer proves, or the exit code of the failure that it is."""
     told = _error_in(headers, body)
@@ -148,8 +145,6 @@ def _read_failure(document: dict[str, Any]) -> int:
     return AUTH if any(name in message for name in names_of_the_key) else TOLD
 
 
-# --- text -------------------------------------------------------------------------------------------------------
-
 _NEVER_SHOWN = re.compile(
     "["
     "\x00-\x1f"  # C0 controls, the end of a line among them
@@ -172,9 +167,6 @@ def faults_of_text(text: str) -> list[str]:
     if any(word.startswith("::") for word in text.split()):
         faults.append("a word that starts with ::")
     return faults + [command for command in ("##[", "##vso[", "##teamcity[") if command in text]
-
-
-# --- the gate ---------------------------------------------------------------------------------------------------
 
 
 class Limits(NamedTuple):
@@ -273,9 +265,6 @@ def shown(readings: Sequence[Proof | Pair | int]) -> int:
     return BELOW if BELOW in failures else next(iter(failures), OK) % 100
 
 
-# --- amounts ----------------------------------------------------------------------------------------------------
-
-
 class Number(NamedTuple):
     """A JSON number: as it was written, and its parts."""
 
@@ -302,9 +291,6 @@ def _read_amount(value: Any) -> Fraction:
         raise UntrustworthyError
     amount = Fraction(int(digits)) * Fraction(10) ** -places
     return -amount if value.negative else amount
-
-
-# --- JSON, by hand (RFC 8259) -----------------------------------------------------------------------------------
 
 
 def _read_json(body: bytes) -> Any:
@@ -435,9 +421,6 @@ def _digits(text: str, start: int) -> tuple[str, int]:
     if position == start:
         raise UntrustworthyError
     return text[start:position], position
-
-
-# --- gzip, by its layout (RFC 1952) -----------------------------------------------------------------------------
 
 
 def unpack(body: bytes, encoding: str | None) -> bytes:

@@ -28,7 +28,7 @@ Ask = Callable[..., ToolAnswer]
 def ask(monkeypatch: pytest.MonkeyPatch, elsewhere: FaultServer) -> Ask:
     """Use a tool against a server that plays these scripts: `ask(scripts, "check_budget", min="5")`."""
     monkeypatch.setenv("APIMART_API_KEY", KEY)
-    monkeypatch.setenv("APIMART_TIMEOUT", "1")
+    monkeypatch.setenv("APIMART_TIMEOUT", "10")
     monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
 
     def use(scripts: Sequence[Script], name: str, **arguments: str) -> ToolAnswer:

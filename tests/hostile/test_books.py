@@ -1,6 +1,5 @@
 """Hostile answers of the gateway's books: each kind of the catalogue, and documents that are nearly right."""
 
-import functools
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,12 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-import typer.main
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apimart_cli.choices import UsageBy
-from apimart_cli.cli import main
 from apimart_cli.errors import ApimartError
 from apimart_cli.gateway.answer import Answer
 from apimart_cli.gateway.books import Query, interpret_books
@@ -27,32 +24,27 @@ from hostile.catalogue import AUTH, BAD, BELOW, ECHOES, KINDS, PASS, UNAVAILABLE
 from support.fault_server import FaultServer, Script
 from support.leaks import find_key
 from support.runner import commands_in
-from support.running import KEY
+from support.running import KEY, Call
 from support.stopwatch import Stopwatch
 
-PARSERS = functools.cache(typer.main.get_command)
 BUDGET = ("check", "--max-spent", "5", "--within", "24h")
 Ask = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer) -> Ask:
+def ask(call: Call, elsewhere: FaultServer) -> Ask:
     """Run a command line against these scripts, with no key in its output; return its code and its output."""
-    monkeypatch.setenv("APIMART_API_KEY", KEY)
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("typer.main.get_command", PARSERS)
 
     def run(scripts: Sequence[Script], *arguments: str, timeout: float = 8.0) -> tuple[int, str]:
         with FaultServer(scripts, other=elsewhere) as server:
-            monkeypatch.setenv("APIMART_BASE_URL", server.url)
-            code = main([*arguments, "--timeout", str(timeout)])
+            env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "TZ": "UTC"}
+            told = call(*arguments, "--timeout", str(timeout), env=env)
             took = (server.since_contact or Stopwatch()).took()
         took.assert_within(timeout + 3)
         assert elsewhere.contacts == 0
-        printed = "".join(capsys.readouterr())
+        printed = told.stdout + told.stderr
         assert find_key(printed, KEY) == []
-        return code, printed
+        return told.code, printed
 
     return run
 

@@ -1,6 +1,5 @@
 """No answer, broken or hostile, makes the gate pass, outlives its clock, spills the key or commands a reader."""
 
-import functools
 import json
 import os
 import re
@@ -9,19 +8,17 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import pytest
-import typer.main
 
-from apimart_cli.cli import main
 from hostile.catalogue import BELOW, CATALOGUE, ECHOES, KINDS, PASS, UNAVAILABLE, Case, by_group, http, named
 from support.fault_server import Door, FaultServer
-from support.forked import Forks
 from support.leaks import find_key
 from support.runner import commands_in
-from support.running import KEY, Call
+from support.running import KEY, Call, Called, Run
 from support.stopwatch import Stopwatch, Took
 
 PROCESSES = [case for case in CATALOGUE if case.timeout <= 1 and not case.is_variant]
@@ -33,75 +30,46 @@ TOLD = ("failure: beside a perfect balance", "failure: of another kind", "failur
 GOOD = Case("a good answer", PASS, http())
 GATE = ("check", "--min", "5", "--json")
 
-PARSERS = functools.cache(typer.main.get_command)
-"""The parsers of the command line, which are the same for every run."""
-
 VERDICTS = {0: "pass", 3: "below"}
 LONGEST_LINE = 400
 """Characters of a message on one line: our own words, and at most 200 of the server's."""
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
 SLACK = 1.0
 """Seconds that a machine may add to the end of a process. A broken clock adds many more: see the catalogue."""
 
 
-class Ended(NamedTuple):
-    """A run of the command that has ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Ask = Callable[..., Ended]
+Ask = Callable[..., Called]
 """Runs a command line against the server of a case, and holds it to what every run owes to it and to the clock."""
 
 
 @pytest.fixture
-def ask(command: str, environment: Mapping[str, str], forks: Forks, tmp_path: Path, elsewhere: FaultServer) -> Ask:
-    """Run a process of the command: `ask(case, "check", "--min", "5")`; a start may count, with `start` seconds."""
-
-    def run(case: Case, *arguments: str, start: float = 0.0) -> Ended:
-        with FaultServer(case.scripts, door=case.door, other=elsewhere) as server:
-            watch = Stopwatch()
-            with forks.process(
-                [command, *arguments, "--timeout", str(case.timeout)],
-                {**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY},
-                tmp_path,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            ) as process:
-                stdout, stderr = process.communicate(timeout=case.timeout + 60)
-            # From the moment that the server let it in, or from its start where it never got that far.
-            took = (server.since_contact or watch).took()
-        took.assert_within(case.timeout + 0.5 + SLACK + start)
-        _assert_asked_as_it_may(server, case)
-        assert elsewhere.contacts == 0
-        return Ended(process.returncode, stdout, stderr)
-
-    return run
+def ask(run: Run, elsewhere: FaultServer) -> Ask:
+    """Run a process: `ask(case, "check", "--min", "5")`; a start may count, with `start` seconds."""
+    return partial(_ask, run, elsewhere)
 
 
 @pytest.fixture
-def ask_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: FaultServer) -> Ask:
+def ask_here(call: Call, elsewhere: FaultServer) -> Ask:
     """Run a command line in this process: `ask_here(case, "balance")`; the fault is at `both`, or at one alone."""
-    monkeypatch.setenv("APIMART_API_KEY", KEY)
-    monkeypatch.setattr("apimart_cli.gateway.question.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("typer.main.get_command", PARSERS)
+    return partial(_ask, call, elsewhere)
 
-    def run(case: Case, *arguments: str, faulty: str = "both") -> Ended:
-        key, account = (case.scripts if faulty in {"both", each} else GOOD.scripts for each in ("key", "account"))
-        account = None if faulty == "both" else account
-        with FaultServer(key, account=account, door=case.door, other=elsewhere) as server:
-            monkeypatch.setenv("APIMART_BASE_URL", server.url)
-            code = main([*arguments, "--timeout", str(case.timeout)])
-            took = (server.since_contact or Stopwatch()).took()
-        took.assert_within(case.timeout + 0.5 + SLACK)
-        if faulty == "both":
-            _assert_asked_as_it_may(server, case)
-        assert elsewhere.contacts == 0
-        return Ended(code, *capsys.readouterr())
 
-    return run
+def _ask(
+    run: Run | Call, elsewhere: FaultServer, case: Case, *arguments: str, start: float = 0.0, faulty: str = "both"
+) -> Called:
+    key, account = (case.scripts if faulty in {"both", each} else GOOD.scripts for each in ("key", "account"))
+    account = None if faulty == "both" else account
+    with FaultServer(key, account=account, door=case.door, other=elsewhere) as server:
+        watch = Stopwatch()
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
+        ended = run(*arguments, "--timeout", str(case.timeout), env=env)
+        # From the moment that the server let it in, or from its start where it never got that far.
+        took = (server.since_contact or watch).took()
+    took.assert_within(case.timeout + 0.5 + SLACK + start)
+    if faulty == "both":
+        _assert_asked_as_it_may(server, case)
+    assert elsewhere.contacts == 0
+    return Called(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.mark.parametrize("cases", by_group(PROCESSES))
@@ -137,7 +105,8 @@ def test_the_gate_fails_closed(cases: Sequence[Case], ask_here: Ask) -> None:
 def test_every_output_format_fails_closed(case: Case, ask_here: Ask) -> None:
     """`check`, `balance` and the plugin end with the code of the case in every format, and say nothing untoward."""
     in_words = ask_here(case, "check", "--min", "5")
-    _assert_verdict_in_words(in_words)
+    verdict = rf"{VERDICTS[case.code].upper()} default/spendable: .+ required\n" if case.code in VERDICTS else ""
+    assert re.fullmatch(verdict, in_words.stdout), in_words
     for checked in (in_words, ask_here(case, "check", "--min", "5", "-o", "value")):
         assert checked.code == case.code, checked
         _assert_harmless(checked, case)
@@ -147,7 +116,9 @@ def test_every_output_format_fails_closed(case: Case, ask_here: Ask) -> None:
         assert shown.code == (PASS if case.code == BELOW and not shown.stderr else case.code), shown
         _assert_harmless(shown, case)
         if output == "json":
-            _assert_reading_in_json(shown)
+            reading = _strict_json(shown.stdout)
+            assert ("remain_balance" in reading) == (shown.code == PASS)
+            _assert_same_error(reading, shown)
         if output == "prometheus":
             assert shown.stdout.count("apimart_remaining_balance{") <= (shown.code == PASS)
     checked = ask_here(case, "check", "--min", "5", "-o", "github")
@@ -177,7 +148,7 @@ def test_a_good_answer_beside_it_makes_no_pass(
     assert find_key(f"{ended.stdout}{ended.stderr}", KEY) == []
 
 
-def _assert_state_of_plugin(ended: Ended, case: Case) -> None:
+def _assert_state_of_plugin(ended: Called, case: Case) -> None:
     """A plugin says on one line, and nowhere else: OK where the gate passes, CRITICAL below it, and else UNKNOWN."""
     state = {PASS: "OK", BELOW: "CRITICAL"}.get(case.code, "UNKNOWN")
     assert ended.code == ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(state), ended
@@ -225,7 +196,7 @@ def test_the_catalogue_is_as_large_as_promised() -> None:
     assert len(PROCESSES) + len(IN_PROCESS) == len(CATALOGUE)
 
 
-def _assert_gate(ended: Ended, case: Case) -> tuple[int, str, str]:
+def _assert_gate(ended: Called, case: Case) -> tuple[int, str, str]:
     """The gate owes the code of the case, harmless output and one document; return of what kind the case is."""
     assert ended.code == case.code, ended
     _assert_harmless(ended, case)
@@ -253,12 +224,14 @@ def _assert_asked_as_it_may(server: FaultServer, case: Case) -> None:
         assert "cookie" not in head.lower()
 
 
-def _assert_harmless(ended: Ended, case: Case) -> None:
+def _assert_harmless(ended: Called, case: Case) -> None:
     """Nothing of the key in the output, nothing that hides or commands, and one error with its hint or none."""
     for text in (ended.stdout, ended.stderr):
         assert find_key(text, KEY) == []
         assert "Traceback" not in text
-        assert [ascii(character) for character in text if character != "\n" and _is_hidden(character)] == []
+        assert [
+            ascii(character) for character in text if character != "\n" and unicodedata.category(character) in HIDDEN
+        ] == []
         for line in text.splitlines():
             assert not line.lstrip().startswith("::")
             assert not re.search(r"##\w*\[", line)
@@ -273,31 +246,13 @@ def _assert_harmless(ended: Ended, case: Case) -> None:
     assert bool(ended.stderr) == (ended.code != PASS) or ended.code == BELOW
 
 
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
-
-
-def _assert_reading_in_json(ended: Ended) -> None:
-    reading = _strict_json(ended.stdout)
-    assert ("remain_balance" in reading) == (ended.code == PASS)
-    _assert_same_error(reading, ended)
-
-
-def _assert_same_error(reading: Mapping[str, Any], ended: Ended) -> None:
+def _assert_same_error(reading: Mapping[str, Any], ended: Called) -> None:
     """The error of a reading is the one on standard error."""
     assert ("error" in reading) == bool(ended.stderr)
     if "error" in reading:
         error = reading["error"]
         assert error["exit_code"] == ended.code
         assert ended.stderr == f"apimart: error: {error['message']}\nhint: {error['hint']}\n"
-
-
-def _assert_verdict_in_words(ended: Ended) -> None:
-    """Standard output is one line that starts with the verdict, or nothing where there is none."""
-    if ended.code in VERDICTS:
-        assert re.fullmatch(rf"{VERDICTS[ended.code].upper()} default/spendable: .+ required\n", ended.stdout)
-    else:
-        assert ended.stdout == ""
 
 
 def _strict_json(text: str) -> Any:

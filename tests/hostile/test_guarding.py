@@ -43,9 +43,6 @@ def tries(count: int) -> hypothesis.settings:
     )
 
 
-# --- the oracle -------------------------------------------------------------------------------------------------
-
-
 class Seen(NamedTuple):
     """One look, on the clock that stands still while the guard is suspended."""
 
@@ -130,9 +127,6 @@ def _rate(points: Sequence[tuple[Fraction, int]]) -> Fraction:
     begin = older[-1] if older else points[0]
     rates = [(amount - was) / (at - then) for then, was in (begin, points[-2]) if at > then]
     return max([Fraction(0), *rates])
-
-
-# --- the guard, on a clock that the test moves ------------------------------------------------------------------
 
 
 class Answer(NamedTuple):

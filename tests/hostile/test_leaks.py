@@ -292,8 +292,9 @@ def test_a_bug_is_one_line_without_the_key(place: str, mode: str, run: Run, sand
 ], ids=["good", "refused", "failed", "bad", "ambiguous", "silent"])  # fmt: skip
 def test_talkative_modes_say_no_more(script: Script, code: int, run: Run, call: Call) -> None:
     """In Python's and Typer's talkative modes the output is the same, the key and warnings of libraries not in it."""
+    timeout = "0.5" if script == (stall,) else "60"
     with FaultServer([script]) as server:
-        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_TIMEOUT": "0.5"}
+        env = {"APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY, "APIMART_TIMEOUT": timeout}
         usual = call("check", "--min", "5", env=env)
         talking = run("check", "--min", "5", env={**env, **TALKATIVE["developer"]})
     assert usual.returncode == talking.returncode == code

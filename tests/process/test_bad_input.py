@@ -41,14 +41,13 @@ class Mistake(NamedTuple):
     code: str = "usage"
 
 
-def key(fault: str, *arguments: str, **fields: Any) -> Mistake:
+def usage(message: str, *arguments: str, **fields: Any) -> Mistake:
+    return Mistake(message, arguments, **fields)
+
+
+def key(message: str, *arguments: str, **fields: Any) -> Mistake:
     """A mistake about the key."""
-    return Mistake(fault, arguments, code="auth", **fields)
-
-
-def variable(fault: str, characters: str) -> Mistake:
-    """A wrong key in the variable."""
-    return key(f"the API key from APIMART_API_KEY {fault}", env={"APIMART_API_KEY": characters})
+    return Mistake(message, arguments, code="auth", **fields)
 
 
 def settings(message: str, *arguments: str, **fields: Any) -> Mistake:
@@ -57,118 +56,57 @@ def settings(message: str, *arguments: str, **fields: Any) -> Mistake:
 
 
 CI = "[profiles.ci]\napi_key_env = 'CI_KEY'"
+PLAIN = "the base URL would send the key unencrypted to gateway.example"
 
-KEYS = {
-    "missing": key("there is no API key", env={"APIMART_API_KEY": None}),
-    "empty": variable("is empty", ""),
-    "with a space": variable("has white space in it", f"{KEY} {KEY}"),
-    "with a line break": variable("has a line break in it", f"{KEY}\nX-Injected: 1"),
-    "with an escape": variable("has a character in it that is not printable ASCII", f"{KEY}\x1b[0m"),
-    "too long": variable("is longer than 4096 characters", KEY * 200),
-    "empty as an option": key("the API key from --api-key is empty", "--api-key", ""),
-    "not on standard input": key("the API key from standard input is empty", "--api-key", "-", stdin=""),
-    "two lines on standard input": key(
-        "the API key from standard input has a line break in it", "--api-key", "-", stdin=f"{KEY}\n{KEY}\n"
-    ),
-    "unset variable of a profile": key("CI_KEY, named by api_key_env of profile ci in {path}", "-p", "ci", config=CI),
-    "empty variable of a profile": key("the API key from CI_KEY is empty", "-p", "ci", config=CI, env={"CI_KEY": ""}),
-    "wrong in a profile": key(
-        "the API key from profile w in {path} has white space in it", "-p", "w",
-        config=f"[profiles.w]\napi_key = '{KEY} '",
-    ),
-    "in two options": Mistake(
-        "--api-key and --api-key-file exclude each other", ("--api-key", KEY, "--api-key-file", "k")
-    ),
-    "in a missing file": settings("cannot read missing: No such file or directory", "--api-key-file", "missing"),
-}  # fmt: skip
-
-AMOUNTS = {
-    "nan": "it is not a plain decimal number",
-    "-1": "it has a sign",
-    "9" * 16: "it has more than 15 digits before the point",
-}
-
-TIMES = {
-    "0": "the time limit must be more than 0 and at most 3600 seconds",
-    "3601": "the time limit must be more than 0 and at most 3600 seconds",
-    "nan": "'nan' is not a duration",
-}
-
-URLS = {
-    "gateway.example/v1": "must start with https://",
-    f"https://user:{KEY}@gateway.example": "carries credentials",
-    f"https://gateway.example/v1?key={KEY}": "carries a query or a fragment",
-    "http://gateway.example": "would send the key unencrypted to gateway.example",
-    "https://": "names no host",
-    "https://gateway.example\n": "is empty or has a character in it that a URL cannot have",
-}
-
-CONFIGS = {
-    "malformed": (f"[profiles.w]\napi_key = {KEY}\n", "{path} is not valid TOML: "),
-    "unknown name": ("timout = 5", "{path}:1: unknown name 'timout'"),
-    "key at the top": (f"api_key = '{KEY}'", "{path}:1: api_key stands outside of the profiles"),
-    "unknown name in a profile": (f"[profiles.w]\napikey = '{KEY}'", "{path}:2: [profiles.w]: unknown name 'apikey'"),
-    "wrong type": ("timeout = true", "{path}:1: timeout must be a number of seconds, or a duration in quotes"),
-    "two keys": (
-        f"[profiles.w]\napi_key = '{KEY}'\napi_key_env = 'X'",
-        "{path}:3: [profiles.w] has both api_key and api_key_env",
-    ),
-    "not text": (b"\xff\xfe\x00", "{path} is not UTF-8 text"),
-}
-
-MISTAKES = {
-    **{f"key {name}": mistake for name, mistake in KEYS.items()},
-    **{
-        f"--min {text!r}": Mistake(f"--min: '{text}' is not an amount: {fault}", ("--min", text))
-        for text, fault in AMOUNTS.items()
-    },
-    **{
-        f"{name} ''": Mistake(f"{name} is empty", (name, ""))
-        for name in ("--min", "--max-used", "--timeout", "--base-url", "--profile")
-    },
-    **{f"--timeout {text!r}": Mistake(f"--timeout: {fault}", ("--timeout", text)) for text, fault in TIMES.items()},
-    **{
-        f"address {url!r}".replace(KEY, "KEY"): Mistake(f"--base-url: the base URL {fault}", ("--base-url", url))
-        for url, fault in URLS.items()
-    },
-    **{f"config {name}": settings(message, config=text) for name, (text, message) in CONFIGS.items()},
-    "config wrong amount": Mistake("max_used of {path}: '-1' is not an amount", config="max_used = -1"),
-    "config wrong scope": Mistake("scope of {path}: 'all' is not a scope", config="scope = 'all'"),
-    "config wrong address": Mistake(
-        "base_url of {path}: the base URL would send the key unencrypted to gateway.example",
-        config="base_url = 'http://gateway.example'",
-        env={"APIMART_BASE_URL": None},
-    ),
-    "config wrong time in a profile": Mistake(
-        "timeout of profile w in {path}: the time limit must be more than 0",
-        ("-p", "w"),
-        config="[profiles.w]\ntimeout = 0",
-    ),
-    "unknown profile": settings("--profile: there is no profile 'wrok' in {path}", "-p", "wrok", config="[profiles.w]"),
-    "unknown profile of the variable": settings(
-        "APIMART_PROFILE: there is no profile 'x' in {path}", env={"APIMART_PROFILE": "x"}
-    ),
-    "empty profile of the variable": Mistake("APIMART_PROFILE is set but empty", env={"APIMART_PROFILE": ""}),
-    "empty address of the variable": Mistake("APIMART_BASE_URL is set but empty", env={"APIMART_BASE_URL": ""}),
-    "no time in the variable": Mistake("APIMART_TIMEOUT: 'x' is not a duration", env={"APIMART_TIMEOUT": "x"}),
-    "empty config of the variable": settings("APIMART_CONFIG is set but empty", env={"APIMART_CONFIG": ""}),
-    "missing config of the variable": settings(
-        "cannot read missing.toml: No such file or directory", env={"APIMART_CONFIG": "missing.toml"}
-    ),
-    "nobody's home for a config": settings(
-        "APIMART_CONFIG: there is no home folder for '~nobody-of-this-name/c'",
-        env={"APIMART_CONFIG": "~nobody-of-this-name/c"},
-    ),
-    "unknown scope": Mistake("Invalid value for '--scope': 'all' is not one of", ("--scope", "all")),
-    "contradicting outputs": Mistake("--json and --output table contradict each other", ("-o", "table")),
-    "unknown option": Mistake("No such option", ("--mim", "5")),
-    "stray argument": Mistake("Got unexpected extra argument", (KEY,)),
-}
+MISTAKES = [
+    key("there is no API key", env={"APIMART_API_KEY": None}),
+    key("the API key from APIMART_API_KEY has white space in it", env={"APIMART_API_KEY": f"{KEY} {KEY}"}),
+    key("the API key from APIMART_API_KEY has a line break in it", env={"APIMART_API_KEY": f"{KEY}\nX-Injected: 1"}),
+    key("the API key from --api-key is empty", "--api-key", ""),
+    key("the API key from standard input has a line break in it", "--api-key", "-", stdin=f"{KEY}\n{KEY}\n"),
+    key("CI_KEY, named by api_key_env of profile ci in {path}", "-p", "ci", config=CI),
+    key("the API key from CI_KEY is empty", "-p", "ci", config=CI, env={"CI_KEY": ""}),
+    key("the API key from profile w in {path} has", "-p", "w", config=f"[profiles.w]\napi_key = '{KEY} '"),
+    usage("--api-key and --api-key-file exclude each other", "--api-key", KEY, "--api-key-file", "k"),
+    settings("cannot read missing: No such file or directory", "--api-key-file", "missing"),
+    usage("--min: 'nan' is not an amount: it is not a plain decimal number", "--min", "nan"),
+    usage(f"--min: '{'9' * 16}' is not an amount: it has more than 15 digits before the point", "--min", "9" * 16),
+    *(usage(f"{name} is empty", name, "") for name in ("--min", "--max-used", "--timeout", "--base-url", "--profile")),
+    usage("--timeout: the time limit must be more than 0 and at most 3600 seconds", "--timeout", "0"),
+    usage("--timeout: the time limit must be more than 0 and at most 3600 seconds", "--timeout", "3601"),
+    usage("--timeout: 'nan' is not a duration", "--timeout", "nan"),
+    usage("--base-url: the base URL must start with https://", "--base-url", "gateway.example/v1"),
+    usage("--base-url: the base URL carries credentials", "--base-url", f"https://user:{KEY}@gateway.example"),
+    usage("--base-url: the base URL carries a query", "--base-url", f"https://gateway.example/v1?key={KEY}"),
+    usage(f"--base-url: {PLAIN}", "--base-url", "http://gateway.example"),
+    usage("base_url of {path}: " + PLAIN, config="base_url = 'http://gateway.example'", env={"APIMART_BASE_URL": None}),
+    settings("{path} is not valid TOML: ", config=f"[profiles.w]\napi_key = {KEY}\n"),
+    settings("{path}:1: unknown name 'timout'", config="timout = 5"),
+    settings("{path}:1: api_key stands outside of the profiles", config=f"api_key = '{KEY}'"),
+    settings("{path}:2: [profiles.w]: unknown name 'apikey'", config=f"[profiles.w]\napikey = '{KEY}'"),
+    settings("{path}:2: [profiles.w] has both", config=f"[profiles.w]\napi_key_env = 'X'\napi_key = '{KEY}'"),
+    settings("{path} is not UTF-8 text", config=b"\xff\xfe\x00"),
+    usage("max_used of {path}: '-1' is not an amount", config="max_used = -1"),
+    usage("scope of {path}: 'all' is not a scope", config="scope = 'all'"),
+    usage("timeout of profile w in {path}: the time limit must", "-p", "w", config="[profiles.w]\ntimeout = 0"),
+    settings("--profile: there is no profile 'wrok' in {path}", "-p", "wrok", config="[profiles.w]"),
+    settings("APIMART_PROFILE: there is no profile 'x' in {path}", env={"APIMART_PROFILE": "x"}),
+    usage("APIMART_PROFILE is set but empty", env={"APIMART_PROFILE": ""}),
+    usage("APIMART_BASE_URL is set but empty", env={"APIMART_BASE_URL": ""}),
+    usage("APIMART_TIMEOUT: 'x' is not a duration", env={"APIMART_TIMEOUT": "x"}),
+    settings("APIMART_CONFIG is set but empty", env={"APIMART_CONFIG": ""}),
+    settings("cannot read missing.toml: No such file or directory", env={"APIMART_CONFIG": "missing.toml"}),
+    settings("APIMART_CONFIG: there is no home folder for '~nobody-x/c'", env={"APIMART_CONFIG": "~nobody-x/c"}),
+    usage("Invalid value for '--scope': 'all' is not one of", "--scope", "all"),
+    usage("--json and --output table contradict each other", "-o", "table"),
+    usage("No such option", "--mim", "5"),
+    usage("Got unexpected extra argument", KEY),
+]
 
 EXIT_CODES = {"usage": 2, "config": 2, "auth": 4}
 
 
-@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.message)
 def test_a_mistake_is_told_clearly_and_stops_the_gate(
     run: Run, gateway: FaultServer, home: Path, mistake: Mistake
 ) -> None:

@@ -3,9 +3,8 @@
 import os
 import re
 import stat
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +34,9 @@ LOOKS |= {"close", "faccessat2", "fgetxattr", "flock", "pread64", "readlinkat", 
 """System calls that leave the disk as it was: killed before or after them, a process leaves the same."""
 
 
+Ended = "subprocess.CompletedProcess[str]"
+
+
 class Call(NamedTuple):
     """The nth call of one kind that a writer makes."""
 
@@ -42,52 +44,28 @@ class Call(NamedTuple):
     number: int
 
 
-class Home(NamedTuple):
-    """A folder with a config file in it, or to be made."""
-
-    folder: Path
-
-    @property
-    def path(self) -> Path:
-        """The config file."""
-        return self.folder / "config.toml"
-
-    @property
-    def new(self) -> Path:
-        """The file that is to take its place."""
-        return self.folder / ".config.toml.new"
-
-    @property
-    def lock(self) -> Path:
-        """What keeps two writers apart."""
-        return self.folder / "config.toml.lock"
-
-    def everything(self) -> list[Path]:
-        """Every place that a writer touches."""
-        return [self.folder, self.path, self.new, self.lock]
+FILES = {"path": "config.toml", "new": ".config.toml.new", "lock": "config.toml.lock"}
+"""The config file, the file that is to take its place, and what keeps two writers apart."""
 
 
-def home_in(parent: Path, old: str | None) -> Home:
+def home_in(parent: Path, old: str | None) -> Path:
     """Make a folder with `old` as its config file; with None, not even the folder."""
-    home = Home(parent / "apimart")
+    parent.mkdir()
+    home = parent / "apimart"
     if old is not None:
-        home.folder.mkdir(parents=True)
-        home.path.write_text(old)
-        home.path.chmod(0o600)
-    else:
-        parent.mkdir()
+        home.mkdir()
+        (home / "config.toml").write_text(old)
+        (home / "config.toml").chmod(0o600)
     return home
 
 
-def write_traced(home: Home, *options: str, watch: list[Path] | None = None) -> "subprocess.CompletedProcess[str]":
+def write_traced(home: Path, *options: str, watch: Sequence[str] = ("", *FILES.values())) -> Ended:
     """Write the key in a process of its own under strace, which looks at `watch` and does what `options` say."""
-    strace = need("strace")
     # By their names, too: what is done in a folder that is held is done with names in it.
-    places = home.everything() if watch is None else watch
-    watched = [f"--trace-path={place}" for path in places for place in (path, path.name)]
-    trace = home.folder.parent / "trace"
+    watched = [f"--trace-path={each}" for name in watch for each in (home / name, (home / name).name)]
+    tracing = [need("strace"), "-f", f"--output={home.parent}/trace", *watched, *options]
     return run_program(
-        [strace, "-f", f"--output={trace}", *watched, *options, sys.executable, "-c", WRITER, str(home.path), KEY],
+        [*tracing, sys.executable, "-c", WRITER, str(home / "config.toml"), KEY],
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
@@ -101,16 +79,16 @@ def calls_of(trace: str) -> Iterator[Call]:
             yield Call(name, seen[name])
 
 
-def files_of(home: Home) -> Mapping[str, str]:
+def files_of(home: Path) -> Mapping[str, str]:
     """What is in the folder; the key's file must be there for its owner alone, whole or not."""
-    if not home.folder.exists():
+    if not home.exists():
         return {}
-    for path in home.folder.iterdir():
+    for path in home.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    return {path.name: path.read_text() for path in home.folder.iterdir()}
+    return {path.name: path.read_text() for path in home.iterdir()}
 
 
-def kill_writer(home: Home, call: Call) -> Mapping[str, str]:
+def kill_writer(home: Path, call: Call) -> Mapping[str, str]:
     """Kill a writer before one call, and return what it left."""
     ended = write_traced(home, f"--inject={call.name}:signal=KILL:when={call.number}")
     assert ended.returncode == -9, (call, ended)
@@ -137,7 +115,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file_or_the_new_one(tmp_path: Pa
     assert calls[switch - 1].name == "renameat"
     assert any(KEY in files.get(".config.toml.new", "") for files in left), "half a writer was there to be cleaned up"
     for home in homes:
-        set_values(home.path, "work", {"api_key": f"{KEY}-next"})
+        set_values(home / "config.toml", "work", {"api_key": f"{KEY}-next"})
         assert files_of(home) == {"config.toml": whole.replace(KEY, f"{KEY}-next"), "config.toml.lock": ""}
 
 
@@ -165,9 +143,9 @@ def test_the_new_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -
 def test_a_disk_that_refuses_leaves_the_old_file(tmp_path: Path, place: str, fault: str, reason: str) -> None:
     """Full, read-only or failing: one line says so, the old file is there, and no half of a new one."""
     home = home_in(tmp_path / "disk", OLD)
-    ended = write_traced(home, f"--inject={fault}", watch=[getattr(home, place)])
+    ended = write_traced(home, f"--inject={fault}", watch=[FILES[place]])
     assert "(INJECTED)" in (tmp_path / "disk" / "trace").read_text()
-    assert (ended.returncode, ended.stderr) == (1, f"cannot {reason.replace('PATH', str(home.path))}\n")
+    assert (ended.returncode, ended.stderr) == (1, f"cannot {reason.replace('PATH', f'{home}/config.toml')}\n")
     assert files_of(home)["config.toml"] == OLD
     assert ".config.toml.new" not in files_of(home)
 
@@ -175,7 +153,7 @@ def test_a_disk_that_refuses_leaves_the_old_file(tmp_path: Path, place: str, fau
 def test_a_folder_that_cannot_be_synchronised_costs_nothing(tmp_path: Path) -> None:
     """Some file systems refuse that; the file is in its place all the same."""
     home = home_in(tmp_path / "disk", OLD)
-    ended = write_traced(home, "--inject=fsync:error=EINVAL", watch=[home.folder])
+    ended = write_traced(home, "--inject=fsync:error=EINVAL", watch=[""])
     assert "(INJECTED)" in (tmp_path / "disk" / "trace").read_text()
     assert (ended.returncode, ended.stderr) == (0, "")
     assert files_of(home)["config.toml"] == NEW

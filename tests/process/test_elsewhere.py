@@ -9,10 +9,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 import pytest
@@ -23,19 +22,10 @@ from apimart_cli.sandbox.scenario import Scenario
 from apimart_cli.sandbox.server import API_KEY, Sandbox
 from support.places import GUARD, TESTS
 
-LONGEST = 120
 NEEDS_HIDING = os.name == "posix"
 ELSEWHERE = TESTS / "support" / "elsewhere"
-FAILED = "a bug in apimart"
-
-
-class Play(Protocol):
-    """Runs commands, to their end."""
-
-    def __call__(
-        self, *arguments: str, input: str = "", program: str | None = None, encoding: str = "utf-8", **env: str
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run `apimart`, or another `program`, with these variables besides; an empty one is taken out."""
+Play = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs `apimart`, or another `program`, with these variables besides; an empty one is taken out."""
 
 
 @pytest.fixture
@@ -74,12 +64,12 @@ def play(gateway: Sandbox, tmp_path: Path) -> Play:
             env={name: value for name, value in {**base, **env}.items() if value},
             input=input.encode(),
             capture_output=True,
-            timeout=LONGEST,
+            timeout=120,
             check=False,
             cwd=tmp_path,
         )
         texts = [stream.decode(encoding).replace("\r\n", "\n") for stream in (ended.stdout, ended.stderr)]
-        assert FAILED not in texts[1]
+        assert "a bug in apimart" not in texts[1]
         return subprocess.CompletedProcess(ended.args, ended.returncode, *texts)
 
     return run
@@ -121,7 +111,6 @@ def test_the_parts_are_hidden(play: Play) -> None:
         ("config show", ExitCode.OK, "APIMART_API_KEY"),
         ("watch --count 1", ExitCode.OK, "default/key: 10.5 left"),
         ("usage --tz UTC", ExitCode.OK, "UTC"),
-        ("check --max-spent 5 --within 1d", ExitCode.OK, "PASS"),
         ("doctor", ExitCode.OK, "its readers are not checked on this system"),
         ("sandbox --days 2 -- apimart history", ExitCode.OK, "default/account"),
     ],
@@ -137,7 +126,6 @@ def test_what_was_read_is_recorded(play: Play) -> None:
     """The ledger is written, and read by `statusline` and `history`; what was exported can be imported, with CRLF."""
     assert play("balance").returncode == ExitCode.OK
     assert play("statusline").stdout.strip() == "10.5"
-    assert "Left    10.5" in play("history").stdout
     exported = play("history", "export").stdout
     assert exported.count("\n") == 1
     imported = play("history", "import", "-", input=exported.replace("\n", "\r\n"), APIMART_HISTORY="other.db")
@@ -203,7 +191,8 @@ time.sleep(300)
 def test_a_guarded_command_is_stopped_with_what_it_started(play: Play) -> None:
     """The processes are found by psutil."""
     guarded = ["apimart", "run", "--max-spend", "1", "--interval", "0.2", "--kill-after", "1", "--", *python(TREE)]
-    ended = play("sandbox", "--burn", "2", "--", *guarded)
+    # With plenty to spend, and slowly: a busy machine may start the guard and the command late.
+    ended = play("sandbox", "--remain", "1000", "--burn", "0.4", "--", *guarded)
     assert ended.returncode == 124, ended.stderr
     assert "the command was stopped" in ended.stderr
     with suppress(psutil.NoSuchProcess):

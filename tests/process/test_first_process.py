@@ -13,11 +13,11 @@ import pytest
 from apimart_cli.sandbox.scenario import Fault
 from support.processes import wait_until
 from support.programs import need, without
-from support.running import Serve, connected
+from support.running import Serve, connected, run_program, started_processes
 
 pytestmark = pytest.mark.measured
 
-Start = Callable[..., tuple["subprocess.Popen[bytes]", int]]
+Start = Callable[..., tuple["subprocess.Popen[str]", int]]
 """Starts a command as process 1; returns what ends with its status, and the number that we know it by."""
 
 
@@ -25,24 +25,16 @@ Start = Callable[..., tuple["subprocess.Popen[bytes]", int]]
 def start(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Start]:
     """Start programs as process 1 of a space of their own, which ends with the test."""
     alone = [need("unshare"), "--pid", "--fork", "--mount-proc", "--kill-child"]
-    if os.geteuid() != 0 or subprocess.run([*alone, "true"], capture_output=True, timeout=20, check=False).returncode:
+    if os.geteuid() != 0 or run_program([*alone, "true"]).returncode:
         without("unshare", "may make no process 1 here")
-    started: list[subprocess.Popen[bytes]] = []
+    with started_processes(tmp_path) as start:
 
-    def popen(*arguments: str, env: Mapping[str, str]) -> tuple["subprocess.Popen[bytes]", int]:
-        with (tmp_path / "stderr").open("wb") as stderr:
-            process = subprocess.Popen(
-                [*alone, *arguments], env={**environment, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=stderr, cwd=tmp_path,
-            )  # fmt: skip
-        started.append(process)
-        wait_until(lambda: process.poll() is not None or children(process.pid))
-        return process, next(iter(children(process.pid)), 0)
+        def popen(*arguments: str, env: Mapping[str, str]) -> tuple["subprocess.Popen[str]", int]:
+            process = start([*alone, *arguments], {**environment, **env})
+            wait_until(lambda: process.poll() is not None or children(process.pid))
+            return process, next(iter(children(process.pid)), 0)
 
-    yield popen
-    for process in started:
-        process.kill()
-        process.wait()
+        yield popen
 
 
 def children(pid: int) -> list[int]:
@@ -70,9 +62,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize(("name", "number"), list(zip(COMMANDS, 2 * ENDING, strict=True)))
-def test_a_signal_ends_the_first_process(
-    start: Start, serve: Serve, tmp_path: Path, name: str, number: signal.Signals
-) -> None:
+def test_a_signal_ends_the_first_process(start: Start, serve: Serve, name: str, number: signal.Signals) -> None:
     """As `docker stop` asks it to, and not after ten seconds with SIGKILL."""
     line, fault = COMMANDS[name]
     sandbox = serve(fault=fault)
@@ -84,7 +74,7 @@ def test_a_signal_ends_the_first_process(
     os.kill(pid, number)
     assert process.wait(timeout=40) == 128 + number
     # The guard tells what its command has cost.
-    told = [line for line in (tmp_path / "stderr").read_text().splitlines() if not line.startswith(COST)]
+    told = [line for line in process.stderr.read().splitlines() if not line.startswith(COST)]
     assert told == []
 
 
@@ -112,8 +102,8 @@ run()
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_a_signal_ends_the_first_process_while_it_loads(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_first_process_while_it_loads(start: Start, number: signal.Signals) -> None:
     """From our first line on."""
     process, _ = start(sys.executable, "-c", EARLY.format(number=number), env={})
     assert process.wait(timeout=40) == 128 + number
-    assert (tmp_path / "stderr").read_text() == ""
+    assert process.stderr.read() == ""

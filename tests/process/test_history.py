@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,10 +16,9 @@ import pytest
 from apimart_cli.ledger.file import opened
 from apimart_cli.ledger.queries import entries
 from apimart_cli.ledger.store import record
-from support.forked import Forks
 from support.ledger import entry
 from support.processes import wait_until
-from support.running import Run, Spawn, run_program
+from support.running import Call, Run, Spawn, run_program
 
 pytestmark = pytest.mark.usefixtures("quick_path")
 
@@ -81,9 +79,7 @@ def test_without_colour_there_is_no_escape(spawn: Spawn) -> None:
 def test_ascii_where_the_screen_has_nothing_else(spawn: Spawn) -> None:
     """Bars of `#`, and an axis to match."""
     text = shown(spawn("apimart", *REHEARSED, columns=60, env={"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}))
-    assert text.isascii()
-    assert "+## " in text
-    assert "--+---" in text
+    assert (text.isascii(), "+## " in text, "--+---" in text) == (True, True, True)
 
 
 def test_a_narrow_terminal_gets_the_table(spawn: Spawn) -> None:
@@ -95,30 +91,19 @@ def test_a_narrow_terminal_gets_the_table(spawn: Spawn) -> None:
     assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines())) <= 55
 
 
-@pytest.mark.parametrize(("answer", "left"), [("Yes", 0), ("", 3)])
-def test_clear_asks_at_a_terminal(spawn: Spawn, path: Path, answer: str, left: int) -> None:
-    """Only a yes deletes."""
+@pytest.mark.parametrize(("answer", "left", "code"), [("Yes", 0, 0), ("", 3, 0), ("\x03", 3, 130)])
+def test_clear_asks_at_a_terminal(spawn: Spawn, path: Path, answer: str, left: int, code: int) -> None:
+    """Only a yes deletes; Ctrl-C ends it with 130."""
     fill(path, 3)
     terminal = spawn("apimart", "history", "clear")
     terminal.expect_exact(f"delete all readings in {path}? [y/N] ".encode())
     terminal.sendline(answer)
-    text = shown(terminal)
-    assert ("nothing was deleted" if left else "3 readings deleted") in text
+    text = terminal.read().decode()
+    terminal.close()
+    assert terminal.exitstatus == code
+    assert code or ("nothing was deleted" if left else "3 readings deleted") in text
     with opened(path, create=False) as connection:
         assert len(list(entries(connection))) == left
-
-
-def test_ctrl_c_at_the_question_deletes_nothing(spawn: Spawn, path: Path) -> None:
-    """It ends with 130."""
-    fill(path, 3)
-    terminal = spawn("apimart", "history", "clear")
-    terminal.expect_exact(b"[y/N] ")
-    terminal.sendintr()
-    terminal.expect(pexpect.EOF)
-    terminal.close()
-    assert terminal.exitstatus == 130
-    with opened(path, create=False) as connection:
-        assert len(list(entries(connection))) == 3
 
 
 def test_a_reader_that_goes_away_is_no_error(environment: Mapping[str, str], path: Path) -> None:
@@ -134,40 +119,12 @@ def test_a_full_disk_is_an_error(run: Run, path: Path) -> None:
     """An export that is cut off is no export: exit 1."""
     fill(path, 3)
     ended = run("history", "export", "/dev/full")
-    assert ended.returncode == 1
-    assert "No space left on device" in ended.stderr
-
-
-def test_an_import_that_is_killed_adds_all_or_nothing(
-    command: str, environment: Mapping[str, str], path: Path, tmp_path: Path, run: Run, forks: Forks
-) -> None:
-    """Killed at any moment: what was there stays, and of the import all is there or nothing."""
-    fill(path, 5)
-    exported = json.loads(run("history", "export").stdout.splitlines()[0])
-    source, count = tmp_path / "source", 10_000
-    moments = (f"{NOW - timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}" for number in range(1, count + 1))
-    source.write_text("".join(json.dumps({**exported, "at": at, "key_id": "0" * 12}) + "\n" for at in moments))
-    counts = set()
-    for seconds in (0.03, 0.1, 0.2, 60):
-        process = forks.process(
-            [command, "history", "import", str(source)], environment, tmp_path, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.wait()
-        with opened(path, seconds=None, create=False) as connection:
-            counts.add(len(list(entries(connection))))
-            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert counts <= {5, 5 + count}
-    assert 5 in counts
-    assert process.returncode == 0
-    assert max(counts) == 5 + count
+    assert (ended.returncode, "No space left on device" in ended.stderr) == (1, True)
 
 
 def test_the_past_ends_at_what_the_sandbox_has(run: Run) -> None:
     """Exactly, a minute ago, under the names that a reading has: a live reading goes on from it."""
+    began = datetime.now(UTC)
     ended = run("sandbox", "--days", "3", "--remain", "7.25", "--used", "3.5", "--", "apimart", "history", "export")
     assert (ended.returncode, ended.stderr) == (0, "")
     samples = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -179,7 +136,8 @@ def test_the_past_ends_at_what_the_sandbox_has(run: Run) -> None:
         assert re.fullmatch(r"127\.0\.0\.1:[0-9]+", each["host"])
         assert all(each[name] == balance[name] for name in ("key_id", "profile", "unit"))
         assert each["source"] == "sandbox"
-        assert 60 <= (datetime.now(UTC) - datetime.fromisoformat(each["at"])).total_seconds() < 90
+        at = datetime.fromisoformat(each["at"]) + timedelta(minutes=1)
+        assert began - timedelta(seconds=1) <= at <= datetime.now(UTC)
     assert len({each["at"][:10] for each in samples}) == 4
 
 
@@ -212,28 +170,14 @@ def test_a_signal_leaves_no_history_of_a_sandbox(
     assert list((tmp_path / "t").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_holds_up_no_sandbox(run: Run, path: Path) -> None:
+def test_a_folder_that_cannot_be_made_holds_up_no_sandbox(
+    call: Call, monkeypatch: pytest.MonkeyPatch, path: Path, tmp_path: Path
+) -> None:
     """Then nothing is recorded; a past that was asked for is an error."""
-    script = (
-        "import os, sys, tempfile\ntempfile.tempdir = '/proc/nowhere'\n"
-        "from apimart_cli.cli import main\nos._exit(main(sys.argv[1:]))"
-    )
-    arguments = [sys.executable, "-c", script, "sandbox"]
-    ended = run("sandbox", "--", *arguments, "--", "sh", "-c", "echo $APIMART_HISTORY")
-    assert (ended.returncode, ended.stdout) == (0, f"{os.devnull}\n")
-    ended = run("sandbox", "--", *arguments, "--days", "1", "--", "echo", "no")
-    assert (ended.returncode, ended.stdout) == (2, "")
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    ended = call("sandbox", "--", "sh", "-c", f"echo $APIMART_HISTORY > {tmp_path}/told")
+    assert (ended.code, (tmp_path / "told").read_text()) == (0, f"{os.devnull}\n")
+    ended = call("sandbox", "--days", "1", "--", "touch", f"{tmp_path}/no")
+    assert (ended.code, (tmp_path / "no").exists()) == (2, False)
     assert "error: --days: no history can be made: " in ended.stderr
     assert not path.parent.exists()
-
-
-def test_what_is_loaded_where_nothing_is_drawn(run: Run) -> None:
-    """Plotext where a chart is drawn, SQLite where there is a history; nobody else pays for them."""
-    script = (
-        "import os, sys\nfrom apimart_cli.cli import main\nmain(sys.argv[1:])\n"
-        "os.write(2, ' '.join(sorted({'plotext', 'rich', 'requests', 'sqlite3'} & set(sys.modules))).encode())"
-    )
-    python = (sys.executable, "-c", script)
-    assert run("sandbox", "--", *python, "sandbox", "--", "true").stderr == ""
-    assert run("sandbox", "--days", "4", "--", *python, "history").stderr == "sqlite3"
-    assert run("sandbox", "--days", "4", "--", *python, "history", "path").stderr == ""

@@ -147,25 +147,6 @@ def test_what_a_command_leaves_running_is_left_alone(apart: Apart, kind: str) ->
         os.kill(bred, signal.SIGKILL)
 
 
-def test_a_command_that_ignores_sigterm_goes_on(apart: Apart) -> None:
-    """As without us: it has the signal, and it has the last word; its own exit code is ours."""
-    text = """
-import signal, sys, time
-told = []
-signal.signal(signal.SIGTERM, lambda *_: told.append(1))
-print("up", flush=True)
-while not told:
-    time.sleep(0.01)
-time.sleep(0.5)
-print("told", len(told), flush=True)
-sys.exit(6)
-"""
-    process = apart("apimart", "sandbox", "--", sys.executable, "-c", text)
-    assert heard(process) == "up\n"
-    process.terminate()
-    assert (heard(process), process.wait(timeout=40)) == ("told 1\n", 6)
-
-
 def test_signals_that_end_nothing_are_handed_on(apart: Apart, tmp_path: Path) -> None:
     """They mean something to the command, and would end us."""
     numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT)

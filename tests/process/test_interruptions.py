@@ -59,7 +59,6 @@ def is_listening(url: str) -> bool:
 def test_ctrl_c_while_the_program_loads(start: Start, command: str, serve: Serve, module: str) -> None:
     """Ctrl-C in the middle of start-up, wherever it is, ends with 130 and no traceback."""
     process = start(sys.executable, "-X", "importtime", command, "balance", env=connected(serve(fault=Fault.TIMEOUT)))
-    assert process.stderr is not None
     assert any(line.rpartition("|")[2].strip() == module for line in process.stderr)
     code, stdout, stderr = end(process)
     assert (code, stdout) == (130, "")
@@ -206,7 +205,6 @@ def test_ctrl_c_after_the_prompt_is_what_it_was(spawn: Spawn, serve: Serve) -> N
 
 def open_sandbox(process: Process) -> tuple[str, Path]:
     """Wait until a sandbox without a command serves, and return its address and the folder of its history."""
-    assert process.stdout is not None
     address = re.fullmatch(r"export APIMART_BASE_URL=(\S+)\n", process.stdout.readline())
     assert address
     assert process.stdout.readline().startswith("export APIMART_API_KEY=")
@@ -271,7 +269,6 @@ CHILD = f"import os, time; {REPORT}; time.sleep(60)"
 
 def started_child(process: Process) -> tuple[int, str]:
     """Wait for the report of `CHILD`, and return its process number and the address of its sandbox."""
-    assert process.stdout is not None
     pid, url = process.stdout.readline().split()
     return int(pid), url
 
@@ -359,7 +356,6 @@ def test_a_key_typed_at_the_terminal_reaches_the_command_from_there_alone(
 def test_a_signal_from_elsewhere_reaches_the_command_once(start: Start) -> None:
     """Without a terminal the signal is ours alone, and handed on once."""
     process = start("apimart", "sandbox", "--", sys.executable, "-c", COUNTING)
-    assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=40) == (f"caught [{signal.SIGINT:d}]\n", "")

@@ -1,6 +1,5 @@
 """However much a server sends, and however small it packs it, the command needs little more memory than ever."""
 
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from hostile.catalogue import CATALOGUE, PASS, Case, http
 from support.fault_server import FaultServer
-from support.running import KEY
+from support.running import KEY, run_program
 
 MEBIBYTE = 1024 * 1024
 LIMIT = 10 * MEBIBYTE
@@ -42,10 +41,8 @@ def measure(environment: Mapping[str, str], tmp_path: Path) -> Measure:
     """Run a command by a small launcher and return its exit code and its peak of memory in bytes."""
 
     def run(arguments: Sequence[str], **variables: str) -> tuple[int, int]:
-        launched = subprocess.run(
-            [sys.executable, "-S", "-E", "-c", LAUNCHER, *arguments], env={**environment, **variables},
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, cwd=tmp_path, check=True,
-        )  # fmt: skip
+        launcher = [sys.executable, "-S", "-E", "-c", LAUNCHER]
+        launched = run_program([*launcher, *arguments], env={**environment, **variables}, cwd=tmp_path, check=True)
         code, peak = launched.stdout.split()
         return int(code), int(peak)
 

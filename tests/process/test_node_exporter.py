@@ -2,7 +2,7 @@
 
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,15 +40,11 @@ def promtool_finds_nothing(text: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("scope", ["key", "both", "spendable"])
-def test_promtool_finds_nothing_wrong_with_what_the_command_prints(scope: str, run: Run, sandbox: Sandbox) -> None:
-    """Neither with the form nor with the names."""
-    ended = run("balance", "-o", "prometheus", "--scope", scope, env=connected(sandbox))
-    assert promtool_finds_nothing(ended.stdout)
-
-
-def test_promtool_finds_nothing_wrong_with_a_failure(run: Run, serve: Serve) -> None:
-    """Of a payment that is required, say."""
+def test_promtool_finds_nothing_wrong_with_what_the_command_prints(run: Run, sandbox: Sandbox, serve: Serve) -> None:
+    """Neither with the form nor with the names; of a failure, too."""
+    for scope in ("key", "both", "spendable"):
+        ended = run("balance", "-o", "prometheus", "--scope", scope, env=connected(sandbox))
+        assert promtool_finds_nothing(ended.stdout)
     ended = run("balance", "-o", "prometheus", env=connected(serve(fault=Fault.PAYMENT_REQUIRED)))
     assert ended.returncode == 3
     assert promtool_finds_nothing(ended.stdout)
@@ -66,19 +62,8 @@ def test_promtool_does_find_what_is_wrong() -> None:
         promtool_finds_nothing("apimart_x_total 1\n")
 
 
-class Collector:
-    """A node_exporter that reads one folder, and nothing else of this machine."""
-
-    def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}/metrics"
-
-    def scraped(self) -> Found:
-        """What it tells: the number of each series, by its name and the values of its labels."""
-        with urllib.request.urlopen(self._url, timeout=30) as answer:
-            text = answer.read().decode()
-        return {
-            (sample.name, *sample.labels.values()): sample.value for family in parse(text) for sample in family.samples
-        }
+Scrape = Callable[[], Found]
+"""Returns what it tells: the number of each series, by its name and the values of its labels."""
 
 
 @pytest.fixture
@@ -90,19 +75,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def collector(folder: Path, tmp_path: Path) -> Iterator[Collector]:
+def scrape(folder: Path, tmp_path: Path) -> Iterator[Scrape]:
     """A node_exporter of which only the textfile collector runs."""
     [port] = free_ports(1)
     arguments = [
         need("prometheus-node-exporter"), "--collector.disable-defaults", "--collector.textfile",
         f"--collector.textfile.directory={folder}", f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
+
+    def ask() -> Found:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        samples = [sample for family in parse(text) for sample in family.samples]
+        return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
     with running(arguments, port=port, folder=tmp_path):
-        yield Collector(port)
+        yield ask
 
 
 def test_the_collector_sees_whole_files_while_one_is_rewritten_200_times(
-    collector: Collector, folder: Path, run: Run, sandbox: Sandbox
+    scrape: Scrape, folder: Path, run: Run, sandbox: Sandbox
 ) -> None:
     """Every scrape has all the series of one writer, and none finds fault with the file.
 
@@ -115,9 +107,8 @@ def test_the_collector_sees_whole_files_while_one_is_rewritten_200_times(
     def rewrite() -> None:
         for number in range(REWRITES - PROCESSES):
             size = sizes[number % len(sizes)]
-            write_textfile(
-                path, readings_as_metrics([reading(str(size), profile=f"profile {each}") for each in range(size)])
-            )
+            readings = [reading(str(size), profile=f"profile {each}") for each in range(size)]
+            write_textfile(path, readings_as_metrics(readings))
 
     def run_command() -> None:
         for _ in range(PROCESSES):
@@ -130,7 +121,7 @@ def test_the_collector_sees_whole_files_while_one_is_rewritten_200_times(
     seen = set()
     scrapes = 0
     while any(writer.is_alive() for writer in writers):
-        found = collector.scraped()
+        found = scrape()
         balances = [value for (name, *_), value in found.items() if name == "apimart_remaining_balance"]
         assert found["node_textfile_scrape_error",] == 0
         assert len(set(balances)) == 1
@@ -145,12 +136,12 @@ def test_the_collector_sees_whole_files_while_one_is_rewritten_200_times(
     assert [each.name for each in folder.iterdir()] == [path.name]
 
 
-def test_the_collector_sees_every_name_as_we_show_it(collector: Collector, folder: Path) -> None:
+def test_the_collector_sees_every_name_as_we_show_it(scrape: Scrape, folder: Path) -> None:
     """Its parser is Prometheus' own; each profile is there, and no two are one."""
     write_textfile(
         folder / "apimart.prom", readings_as_metrics([reading(profile=name, unit="USD") for name in HOSTILE])
     )
-    found = collector.scraped()
+    found = scrape()
     assert found["node_textfile_scrape_error",] == 0
     profiles = [labels[0] for name, *labels in found if name == "apimart_reading_success"]
     assert sorted(profiles) == sorted({*map(visible, HOSTILE), "sk-... (2)"})
@@ -158,34 +149,29 @@ def test_the_collector_sees_every_name_as_we_show_it(collector: Collector, folde
 
 
 def test_two_files_side_by_side_are_no_error(
-    collector: Collector, folder: Path, run: Run, sandbox: Sandbox, write_config: Write, tmp_path: Path
+    scrape: Scrape, folder: Path, run: Run, sandbox: Sandbox, write_config: Write, tmp_path: Path
 ) -> None:
     """Each of other profiles, written as often as each needs it: no series is in both."""
     write_config('[profiles.work]\napi_key = "sk-work-0123"\n[profiles.play]\napi_key = "sk-play-0123"\n')
     for name in ("work", "play"):
-        ended = run(
-            "balance", "-p", name, "--textfile", str(folder / f"{name}.prom"), env={"APIMART_BASE_URL": sandbox.url}
-        )
-        assert ended.returncode == 0
-    found = collector.scraped()
-    assert {profile for name, *labels in found if name == "apimart_reading_success" for profile in labels[:1]} == {
-        "work",
-        "play",
-    }
+        line = ("balance", "-p", name, "--textfile", str(folder / f"{name}.prom"))
+        assert run(*line, env={"APIMART_BASE_URL": sandbox.url}).returncode == 0
+    found = scrape()
+    assert {labels[0] for name, *labels in found if name == "apimart_reading_success"} == {"work", "play"}
     assert "error" not in (tmp_path / "output").read_text()
 
 
 def test_the_collector_sees_a_failure_and_no_balance_of_before(
-    collector: Collector, folder: Path, run: Run, serve: Serve
+    scrape: Scrape, folder: Path, run: Run, serve: Serve
 ) -> None:
     """And how old the file is, which tells when nobody writes it any more."""
     path = folder / "apimart.prom"
     gateway = serve(fault=Fault.UNAUTHORIZED, fault_after=-1, fault_for=0)
     assert run("balance", "--textfile", str(path), env=connected(gateway)).returncode == 0
-    before = collector.scraped()
+    before = scrape()
     assert run("balance", "--textfile", str(path), env=connected(serve(fault=Fault.UNAUTHORIZED))).returncode == 4
-    wait_until(lambda: not collector.scraped()["apimart_reading_success", "default", "key"])
-    after = collector.scraped()
+    wait_until(lambda: not scrape()["apimart_reading_success", "default", "key"])
+    after = scrape()
     assert before["apimart_remaining_balance", "default", "key", ""] == 10.5
     assert not [name for name in after if name[0] in {"apimart_remaining_balance", "apimart_used_balance"}]
     assert after["node_textfile_mtime_seconds", str(path)] >= before["node_textfile_mtime_seconds", str(path)]

@@ -181,22 +181,20 @@ def test_a_file_that_belongs_to_another_user_is_refused_by_every_command(ask: As
     assert ask(path).returncode == 0
 
 
-@pytest.mark.parametrize(("mode", "is_open"), [(0o775, False), (0o1777, False), (0o777, True), (0o702, True)])
-def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(
-    ask: Ask, tmp_path: Path, content: str, mode: int, is_open: bool
-) -> None:
+def test_a_file_in_a_folder_where_everybody_can_replace_it_is_refused(ask: Ask, tmp_path: Path, content: str) -> None:
     """But for folders with the sticky bit, like /tmp; that of our own group is common (umask 002) and passes."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    folder.chmod(mode)
     path = write(folder / "private", content)
-    if not is_open:
+    for mode in (0o775, 0o1777):
+        folder.chmod(mode)
         assert ask(path).returncode == 0
-        return
-    ended = ask(path)
-    assert_refused(ended, f"{path} is not used: every user can change the folder {folder}")
-    subprocess.run(["/bin/sh", "-c", ended.stderr.partition("hint: run: ")[2]], check=True, timeout=20)
-    assert ask(path).returncode == 0
+    for mode in (0o777, 0o702):
+        folder.chmod(mode)
+        ended = ask(path)
+        assert_refused(ended, f"{path} is not used: every user can change the folder {folder}")
+        subprocess.run(["/bin/sh", "-c", ended.stderr.partition("hint: run: ")[2]], check=True, timeout=20)
+        assert ask(path).returncode == 0
 
 
 def test_a_key_that_is_not_used_is_exposed_all_the_same(ask_with_config: Ask, path: Path) -> None:
@@ -205,34 +203,24 @@ def test_a_key_that_is_not_used_is_exposed_all_the_same(ask_with_config: Ask, pa
     assert_refused(ask_with_config(path, APIMART_API_KEY=KEY), "other users can read it")
 
 
-def test_a_refusal_is_a_document_too(ask: Ask, path: Path, content: str) -> None:
-    """With `--json` the refusal has its code, for programs."""
-    write(path, content, 0o644)
-    ended = ask(path, "check", "--min", "5", "--json")
-    assert ended.returncode == 2
-    assert ended.stdout.startswith('{"schema":1,"verdict":"error","exit_code":2,')
-    assert '"error":{"code":"config","exit_code":2,' in ended.stdout
-
-
 @as_root
-@pytest.mark.parametrize("name", ["--api-key-file", "APIMART_API_KEY_FILE"])
-def test_a_credential_of_systemd_is_a_private_file(environment: Mapping[str, str], sandbox: Sandbox, name: str) -> None:
+@pytest.mark.parametrize("is_option", [True, False])
+def test_a_credential_of_systemd_is_a_private_file(
+    environment: Mapping[str, str], sandbox: Sandbox, is_option: bool
+) -> None:
     """Root's, 0400, with an access list for the user of the service: `ls` shows 0440, and no group can read it."""
     with ground() as place:
         path = write(place / "apimart", KEY, 0o400)
-        set_access_list(path, (OWNER, 4), (USER, 4, STRANGER), (GROUP, 0), (MASK, 4), (OTHERS, 0))
-        assert path.stat().st_mode & 0o777 == 0o440
-        variables = {"APIMART_BASE_URL": sandbox.url}
-        arguments = ["check", "--min", "5"]
-        if name.startswith("--"):
-            arguments += [name, str(path)]
-        else:
-            variables[name] = str(path)
-        ended = run_as_stranger(*arguments, env={**environment, **variables}, cwd=place)
-        assert (ended.returncode, ended.stderr) == (0, "")
-        set_access_list(path, (OWNER, 4), (USER, 4, STRANGER), (GROUP, 4), (MASK, 4), (OTHERS, 0))
-        ended = run_as_stranger(*arguments, env={**environment, **variables}, cwd=place)
-        assert_refused(ended, f"{path} holds a key and other users can read it")
+        options = ("--api-key-file", str(path)) if is_option else ()
+        env = {**environment, "APIMART_BASE_URL": sandbox.url, "APIMART_API_KEY_FILE": str(path)}
+        for group in (0, 4):
+            set_access_list(path, (OWNER, 4), (USER, 4, STRANGER), (GROUP, group), (MASK, 4), (OTHERS, 0))
+            assert path.stat().st_mode & 0o777 == 0o440
+            ended = run_as_stranger("check", "--min", "5", *options, env=env, cwd=place)
+            if group:
+                assert_refused(ended, f"{path} holds a key and other users can read it")
+            else:
+                assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_variable_names_the_file_of_the_key(run: Run, sandbox: Sandbox, path: Path) -> None:
@@ -244,8 +232,6 @@ def test_a_variable_names_the_file_of_the_key(run: Run, sandbox: Sandbox, path: 
     assert re.search(rf"^api_key +set, {len(KEY)} characters +APIMART_API_KEY_FILE$", shown, re.MULTILINE)
     path.chmod(0o604)
     assert_refused(run("check", "--min", "5", env=env), f"{path} holds a key and other users can read it")
-    path.chmod(0o602)
-    assert_refused(run("check", "--min", "5", env=env), f"APIMART_API_KEY_FILE: {path} is not used: every user can")
     path.unlink()
     assert_refused(run("check", "--min", "5", env=env), f"APIMART_API_KEY_FILE: cannot read {path}: No such", code=4)
     empty = run("check", "--min", "5", env={**env, "APIMART_API_KEY_FILE": ""})

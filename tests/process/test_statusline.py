@@ -30,7 +30,7 @@ from support.processes import is_running, wait_until
 from support.programs import need
 from support.runner import lay_traps
 from support.running import KEY, KEY_ID, Run, Spawn, Write, connected, run_program
-from support.scripted import Gateway, balance, gateway, refusal
+from support.scripted import Gateway, balance, gateway
 from support.strangers import as_root, run_as_stranger
 
 DASH = "\N{EN DASH}\n"
@@ -175,22 +175,6 @@ def test_a_refresh_that_was_killed_is_followed_by_another(run: Run, slow: Gatewa
         os.kill(pid, signal.SIGKILL)
 
 
-def test_all_processes_wait_as_long_as_the_gateway_asks(run: Run, ledger: Path) -> None:
-    """It is asked once, and again when its Retry-After is over."""
-    with gateway(lambda _path, _key: refusal(429, Retry_After="500")) as server:
-        env = asking(server)
-        run("statusline", env=env)
-        wait_until(lambda: server.asked and not refreshes(ledger))
-        for age in (0, 300, 100):
-            make_older(ledger, age)
-            assert run("statusline", env=env).stdout == DASH
-            assert (refreshes(ledger), len(server.asked)) == ([], 1)
-        make_older(ledger, 101)
-        run("statusline", env=env)
-        wait_until(lambda: len(server.asked) == 2)
-        wait_until(lambda: not refreshes(ledger))
-
-
 def test_a_refresh_ends_by_itself(run: Run, slow: Gateway, ledger: Path) -> None:
     """When its time limit is over, whatever the gateway does."""
     run("statusline", env={**asking(slow), "APIMART_TIMEOUT": "0.5"})
@@ -245,18 +229,6 @@ def test_a_command_that_prints_a_key_is_run_by_the_refresh_alone(
     run("statusline", env=env)
     wait_until(lambda: run("statusline", env=env).stdout == "10.5\n")
     assert (tmp_path / "log").read_text() == "run\n"
-
-
-def test_nothing_that_takes_long_is_loaded(environment: Mapping[str, str], sandbox: Sandbox) -> None:
-    """No HTTP, no TLS, no tables: a prompt waits for this."""
-    script = (
-        "import sys; from apimart_cli.cli import main; main(['statusline', '--max-age', '9d']); "
-        "print(*{'requests', 'urllib3', 'rich', 'ssl', 'socket', 'keyring', 'tomlkit', 'json'} & set(sys.modules), "
-        "*{'apimart_cli.readings.take'} & set(sys.modules))"
-    )
-    # Without the guard of the tests, and nothing to ask.
-    env = {**environment, "PYTHONPATH": "", "APIMART_RECORD": "0"}
-    assert run_program([sys.executable, "-c", script], env=env, check=True).stdout == f"{DASH}\n"
 
 
 def test_an_ascii_locale_gets_ascii(run: Run) -> None:

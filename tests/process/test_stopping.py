@@ -156,7 +156,6 @@ def test_a_command_that_cannot_be_stopped_is_told_at_once_and_waited_for(
         env = {**environment, "APIMART_BASE_URL": server.url, "APIMART_API_KEY": KEY}
         line = (command, "run", *QUICK, "--report", "report.json", "--", sys.executable, "-c", BY_ITSELF)
         process = start(refusing_signals(*line), env)
-        assert process.stderr is not None
         told = process.stderr.readline()
         assert not (tmp_path / "end").exists()
         (tmp_path / "enough").touch()
@@ -222,7 +221,6 @@ def as_powerless(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subproc
 
 def numbers(process: "subprocess.Popen[str]") -> tuple[int, int]:
     """Return the processes of the stranger's and of root's that ROOTS_CHILD tells."""
-    assert process.stdout is not None
     told = dict(process.stdout.readline().split() for _ in range(2))
     return int(told["ours"]), int(told["roots"])
 
@@ -238,7 +236,6 @@ def test_what_can_be_ended_of_a_command_is_ended_and_the_rest_is_named(
         process = as_powerless("run", *QUICK, "--", sys.executable, "-c", ROOTS_CHILD, env=env, cwd=tmp_path)
         with process:
             ours, roots = numbers(process)
-            assert process.stderr is not None
             told = process.stderr.readline()
             wait_until(lambda: not is_running(ours))
             assert is_running(roots)
@@ -338,7 +335,6 @@ def test_what_ends_us_by_our_name_leaves_the_watchdog(
     with started_processes(tmp_path) as start:
         arguments = ["--api-key", KEY, *QUICK, "--", "sh", "-c", "echo $$; exec sleep 60"]
         process = start([command, "run", *arguments], {**environment, **connected(sandbox)})
-        assert process.stdout is not None
         started = int(process.stdout.readline())
         wait_until(lambda: watchdog_of(process.pid))
         watchdog = watchdog_of(process.pid)

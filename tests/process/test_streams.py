@@ -143,12 +143,14 @@ def test_a_reader_that_goes_away_changes_nothing_from_the_start(
 
 @contextmanager
 def _hung_up() -> Iterator[int]:
-    """Give a socket whose other end hung up without reading what it was sent."""
-    ours, theirs = socket.socketpair()
-    theirs.send(b"unread")
-    ours.close()
-    with theirs:
-        yield theirs.fileno()
+    """Give a connection whose other end hung up without reading what it was sent: what is written then is an error."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
+        theirs, _ = server.accept()
+        with theirs:
+            theirs.send(b"unread")
+            ours.recv(1, socket.MSG_PEEK)
+            ours.close()
+            yield theirs.fileno()
 
 
 def test_every_balance_is_read_when_the_reader_of_the_first_goes_away(

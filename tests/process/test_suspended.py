@@ -22,7 +22,6 @@ from apimart_cli.sandbox.scenario import Funds, Scenario
 from apimart_cli.sandbox.server import Sandbox
 from support.forked import Forks
 from support.processes import BREEDING, KINDS, is_running, pids, state, wait_until
-from support.programs import need
 from support.running import PLENTY, Serve, Spawn, connected, started_processes
 
 pytestmark = pytest.mark.measured
@@ -67,7 +66,6 @@ def test_stopped_and_continued_it_hands_on_the_status_of_its_command(
 ) -> None:
     """A wait for signals that is interrupted when its time is over tells of none, and is no bug of ours."""
     process = start("import os, sys\nprint('up', flush=True)" + UNTIL_ENOUGH, *around)
-    assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     for _ in range(4):
         process.send_signal(signal.SIGSTOP)
@@ -149,7 +147,6 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
     gateway = serve()
     program = "import os, time\nprint('up', flush=True)\ntime.sleep(600)"
     process = start(program, "run", "--min", "5", "--no-settle", "--interval", "300", gateway=gateway)
-    assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGSTOP)
     wait_until(are_stopped(process.pid))
@@ -157,37 +154,6 @@ def test_when_it_goes_on_it_looks_first(start: Start, serve: Serve) -> None:
     time.sleep(2.5)  # what is shorter than two seconds may be a busy machine
     process.send_signal(signal.SIGCONT)
     assert process.wait(60) == 124
-
-
-@pytest.mark.parametrize(("shell", "resume", "around"), [("bash", "bg", "apimart sandbox -- "), ("zsh", "fg", "")])
-def test_ctrl_z_suspends_what_has_a_session_of_its_own(
-    spawn: Spawn, sandbox: Sandbox, tmp_path: Path, shell: str, resume: str, around: str
-) -> None:
-    """As the tools of a coding agent have. The shell gets its prompt back, and `fg` and `bg` continue everything."""
-    (tmp_path / "job.py").write_text(BREEDING.format(kind="session") + UNTIL_ENOUGH)
-    options = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i", "+o", "zle", "+o", "promptsp")}[shell]
-    env = {"PS1": "ready> ", "TERM": "dumb", **connected(sandbox)}
-    terminal = spawn(need(shell), *options, columns=200, env=env)
-    terminal.expect_exact("ready> ")
-    terminal.sendline(f"{around}apimart run {' '.join(QUICK)} -- {sys.executable} {tmp_path}/job.py")
-    terminal.expect(rb"pids (\d+) (\d+) \.\r\n")
-    both = [int(number) for number in terminal.match.groups()]
-    for word in ("fg", resume):
-        terminal.send("\x1a")
-        terminal.expect_exact("ready> ")
-        wait_until(are_stopped(*both))
-        terminal.sendline(word)
-        wait_until(none_is_stopped(*both))
-    if resume == "bg":
-        terminal.expect_exact("ready> ")
-        # Before it ends: zsh knows nothing of a job that has ended.
-        terminal.sendline("echo waiting; wait %1")
-        terminal.expect_exact("waiting\r\n")
-    (tmp_path / "enough").touch()
-    terminal.expect_exact("ready> ")
-    terminal.sendline("echo status=$?.")
-    terminal.expect_exact("status=7.")
-    os.kill(both[1], signal.SIGKILL)
 
 
 def test_a_sigstop_from_elsewhere_at_a_terminal_is_over_with_one_sigcont(

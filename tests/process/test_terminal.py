@@ -192,11 +192,10 @@ def test_data_has_no_colours_even_if_forced(show: Show, run: Run, sandbox: Sandb
     assert "\x1b" not in shown.written + piped.stdout + piped.stderr
 
 
-@pytest.mark.parametrize("arguments", ["balance --json", "check --min 5"])
-def test_one_slow_answer_shows_whom_it_waits_for_and_how_long_yet(show: Show, serve: Serve, arguments: str) -> None:
+def test_one_slow_answer_shows_whom_it_waits_for_and_how_long_yet(show: Show, serve: Serve) -> None:
     """After a second, on a line that moves and is gone in the end."""
     sandbox = serve(latency=1.6)
-    shown = show(*arguments.split(), columns=60, env={**connected(sandbox), "APIMART_TIMEOUT": "5"})
+    shown = show("check", "--min", "5", columns=60, env={**connected(sandbox), "APIMART_TIMEOUT": "5"})
     host = sandbox.url.removeprefix("http://")
     assert shown.code == 0
     frames = re.findall(rf"\rapimart: (\S) waiting for {host}, 4 s left", shown.text)

@@ -1,4 +1,4 @@
-"""`--textfile` in processes of their own: from cron, without a home, killed on the way, two at once."""
+"""`--textfile` in processes of their own: from cron, without a home, killed on the way."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 from apimart_cli.replacing import MARK, write_textfile
 from apimart_cli.sandbox.server import Sandbox
 from support.programs import need
-from support.running import Run, connected, run_program
+from support.running import connected, run_program
 from support.strangers import as_root, run_as_stranger
 
 WRITER = """
@@ -32,17 +32,6 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "collected"
     path.mkdir()
     return path
-
-
-def test_metrics_are_utf8_whatever_the_locale_is(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The format knows no other encoding: an escape in its place would be a mistake in it."""
-    config = tmp_path / "config.toml"
-    config.write_text('[profiles."café"]\nunit = "€"\n', encoding="utf-8")
-    config.chmod(0o600)
-    env = {**connected(sandbox), "APIMART_CONFIG": str(config), "PYTHONIOENCODING": "latin-1"}
-    ended = run("balance", "-o", "prometheus", "-p", "café", env=env)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert 'apimart_remaining_balance{profile="café",scope="key",unit="€"} 10.5\n' in ended.stdout
 
 
 @pytest.mark.measured

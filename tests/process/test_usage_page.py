@@ -2,7 +2,6 @@
 
 import re
 import struct
-import subprocess
 import zlib
 from collections.abc import Mapping
 from html import unescape
@@ -12,7 +11,7 @@ import pytest
 
 from support.fault_server import FaultServer
 from support.programs import need
-from support.running import Run, Serve, connected
+from support.running import Run, Serve, connected, run_program
 
 
 @pytest.fixture
@@ -27,19 +26,13 @@ def page(run_process: Run, serve: Serve, tmp_path: Path) -> Path:
 
 def browse(page: Path, environment: Mapping[str, str], *arguments: str, proxy: str = "127.0.0.1:9") -> str:
     """Open a page without a window, and without a network but for a proxy; return what is printed."""
-    return subprocess.run(
-        [
-            need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-            f"--user-data-dir={page.parent / 'profile'}", f"--proxy-server={proxy}", "--proxy-bypass-list=<-loopback>",
-            "--disable-background-networking", "--disable-component-update", "--window-size=800,1000", *arguments,
-            page.as_uri(),
-        ],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=True,
-    ).stdout  # fmt: skip
+    options = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+        f"--user-data-dir={page.parent / 'profile'}", f"--proxy-server={proxy}", "--proxy-bypass-list=<-loopback>",
+        "--disable-background-networking", "--disable-component-update", "--window-size=800,1000",
+    ]  # fmt: skip
+    call = [need("chromium"), *options, *arguments, page.as_uri()]
+    return run_program(call, env=environment, timeout=120, check=True).stdout
 
 
 def first_pixel(path: Path) -> tuple[int, ...]:

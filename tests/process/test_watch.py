@@ -44,7 +44,6 @@ def start(command: str, environment: Mapping[str, str], tmp_path: Path, forks: F
 
 
 def line_of(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
     return process.stdout.readline()
 
 
@@ -242,8 +241,6 @@ def test_a_reader_that_goes_away_ends_it(start: Start, serve: Serve, burn: str, 
     """Quietly, with the code that it would have had; also long before the next question."""
     process = start(serve(burn=Decimal(burn)), *options)
     line_of(process)
-    assert process.stdout is not None
-    assert process.stderr is not None
     process.stdout.close()
     assert process.wait(40) == 0
     assert process.stderr.read() == ""
@@ -255,7 +252,6 @@ def test_sigterm_ends_it(start: Start, sandbox: Sandbox) -> None:
     line_of(process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == -signal.SIGTERM
-    assert process.stderr is not None
     assert process.stderr.read() == ""
 
 

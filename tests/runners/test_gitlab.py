@@ -4,10 +4,8 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from apimart_cli.sandbox.scenario import Fault, Funds
 from apimart_cli.sandbox.server import Sandbox
 from support.places import ROOT
 from support.programs import need
-from support.runner import OFFLINE, checkout_that_is_offline, lay_traps
+from support.runner import OFFLINE, checkout_that_is_offline, lay_traps, options_of_venv, packages
 from support.running import KEY, Serve, connected, run_program
 from support.schemas import held_against
 
@@ -144,10 +142,10 @@ def test_a_failed_installation_leaves_no_verdict_of_an_earlier_job(
 def test_no_module_of_the_checkout_is_loaded(environment: Mapping[str, str], serve: Serve, tmp_path: Path) -> None:
     """Not while it is installed, nor while it checks, wherever the variables of the job lead Python."""
     installed = tmp_path / "python"
-    options = ["--without-pip"] if find_spec("pip") else []
-    subprocess.run([sys.executable, "-I", "-m", "venv", str(installed), *options], check=True, timeout=120)
-    [packages] = installed.glob("lib/python*/site-packages")
-    (packages / "test.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    venv = [sys.executable, "-I", "-m", "venv", str(installed), *options_of_venv()]
+    subprocess.run(venv, check=True, timeout=120)
+    [own] = installed.glob("lib/python*/site-packages")
+    (own / "test.pth").write_text("\n".join(packages()), encoding="utf-8")
     (installed / "pip.conf").write_text(OFFLINE, encoding="utf-8")
     checkout, stolen = tmp_path / "checkout", tmp_path / "stolen"
     traps = lay_traps(checkout, stolen)
@@ -166,7 +164,7 @@ def test_no_module_of_the_checkout_is_loaded(environment: Mapping[str, str], ser
         )
         assert not stolen.exists(), stolen.read_text()
         assert ended.returncode == code, ended.stdout
-    assert (packages / "apimart_cli" / "cli.py").read_bytes() == (ROOT / "apimart_cli" / "cli.py").read_bytes()
+    assert (own / "apimart_cli" / "cli.py").read_bytes() == (ROOT / "apimart_cli" / "cli.py").read_bytes()
 
 
 @pytest.mark.servers

@@ -4,12 +4,16 @@ Written after actions/runner (ActionCommand.cs, ActionCommandManager.cs, FileCom
 after the code under test, with which it shares nothing.
 """
 
+import atexit
+import ensurepip
+import functools
 import hashlib
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -140,15 +144,32 @@ done
 """A Python that makes environments with the packages of this one, so that nothing has to be fetched."""
 
 
+@functools.cache
+def packages() -> tuple[str, ...]:
+    """Return the folders with what is installed here and with pip, unpacked once if it is not installed."""
+    here = sysconfig.get_path("purelib")
+    bundled = list((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    if find_spec("pip") or not bundled:
+        return (here,)
+    folder = tempfile.mkdtemp(prefix="apimart-pip-")
+    atexit.register(shutil.rmtree, folder)
+    shutil.unpack_archive(bundled[0], folder, "zip")
+    return here, folder
+
+
+def options_of_venv() -> list[str]:
+    """Return how an environment is made in which `packages()` are to be found."""
+    return ["--without-pip"] if find_spec("pip") or len(packages()) > 1 else []
+
+
 def python_that_is_offline(folder: Path, pip_conf: str = OFFLINE) -> Path:
     """Make such a Python; a `sitecustomize.py` beside it is in the environments, too."""
     settings, python = folder / "pip.conf", folder / "python"
     settings.write_text(pip_conf, encoding="utf-8")
     text = PYTHON.format(
         python=sys.executable,
-        # What this one has is there: unpacking pip once more takes most of the time.
-        options="--without-pip" if find_spec("pip") else "",
-        packages=sysconfig.get_path("purelib"),
+        options=" ".join(options_of_venv()),
+        packages="\n".join(packages()),
         settings=settings,
         folder=folder,
     )

@@ -92,12 +92,26 @@ def _uses_in(node: ast.AST, place: str, wanted: Wanted) -> Iterator[str]:
 
 def written_like(*sources: str) -> Wanted:
     """Return a test for expressions that are written like one of these."""
-    return lambda node: isinstance(node, ast.expr) and ast.unparse(node) in sources
+    heads = {_head(ast.parse(source, mode="eval").body) for source in sources}
+    return lambda node: isinstance(node, ast.expr) and _head(node) in heads and ast.unparse(node) in sources
 
 
 def calls_of(function: str) -> Wanted:
     """Return a test for calls of `function`."""
-    return lambda node: isinstance(node, ast.Call) and ast.unparse(node.func) == function
+    called = written_like(function)
+    return lambda node: isinstance(node, ast.Call) and called(node.func)
+
+
+def _head(node: ast.expr) -> str | None:
+    """Return the name that an expression is about: to write every expression out takes seconds."""
+    match node:
+        case ast.Call():
+            return _head(node.func)
+        case ast.Subscript():
+            return _head(node.value)
+        case ast.Attribute():
+            return node.attr
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def strings() -> Iterator[str]:

@@ -19,6 +19,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "shown"), [
+    # Characters that do not show become escapes of two, four or eight digits, the fewest that do; wide spaces plain.
     ("a\nb", "a\\x0ab"), ("a\r\nb", "a\\x0d\\x0ab"), ("a\tb", "a\\x09b"), ("\x00", "\\x00"),
     ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"), ("\x1b]0;title\x07", "\\x1b]0;title\\x07"), ("\x7f", "\\x7f"),
     ("\x85", "\\x85"), ("\x9b31m", "\\x9b31m"), ("\xad", "\\xad"), ("\u200b", "\\u200b"), ("\u200d", "\\u200d"),
@@ -27,22 +28,23 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     ("\u115f\u1160\u2800\u3164\uffa0", "\\u115f\\u1160\\u2800\\u3164\\uffa0"),
     ("\x9f\u0378\uffff\U000e0001", "\\x9f\\u0378\\uffff\\U000e0001"),
     ("a\xa0b\u2003c\u3000d\u1680e", "a b c d e"),
-])  # fmt: skip
-def test_characters_that_do_not_show_are_written_as_escapes(text: str, shown: str) -> None:
-    """In two, four or eight digits, the fewest that do. A space that differs only in width is a plain one."""
-    assert visible(text) == shown
-
-
-@pytest.mark.parametrize(("text", "shown"), [
+    # A runner that reads the log finds no workflow command in it.
     ("::error::boom", ":\\:error::boom"),
     ("  ::set-output name=x::y", "  :\\:set-output name=x::y"),
     ("word ::warning::", "word :\\:warning::"), ("##[group]x", "#\\#[group]x"),
     ("a##vso[task.complete]", "a#\\#vso[task.complete]"), ("###[x]", "##\\#[x]"),
     ("##teamcity[buildStop]", "#\\#teamcity[buildStop]"),
+    # A key that was typed where it does not belong is not repeated by the error about it.
+    ("sk-abcd", "sk-..."), ("key=sk-Ab_9-xyz, next", "key=sk-..., next"),
+    ("sk-one1234 and sk-two1234", "sk-... and sk-..."), ("\x1bsk-abcd", "\\x1bsk-..."),
+    ("%3Dsk-abcd1234efgh5678", "%3Dsk-..."), ("Bearersk-proj-abcd1234efgh5678-x", "Bearersk-..."),
+    ("--api-keysk-12345678-1234-1234-1234-123456789abc", "--api-keysk-..."),
+    ("sk-abcdefgh ::sk-abcdefgh::", "sk-... :\\:sk-..."),
+    ("'sk-ab.cdefghijklmnopqrst'", "'sk-...'"), ("sk-abcd.efgh/ijkl", "sk-.../ijkl"),
 ])  # fmt: skip
-def test_commands_for_ci_runners_are_broken_up(text: str, shown: str) -> None:
-    """A runner that reads the log finds no workflow command in it."""
-    assert visible(text) == shown
+def test_nothing_in_a_text_acts_hides_or_looks_like_a_key(text: str, shown: str) -> None:
+    """And showing it twice changes nothing."""
+    assert visible(text) == visible(shown) == shown
 
 
 @pytest.mark.parametrize("text", ["x ##[error]y", "##vso[task.complete]", "a ::error::b", ":: ##teamcity[x", "\\##[a]"])
@@ -54,18 +56,6 @@ def test_json_holds_no_command_and_says_the_same(text: str) -> None:
     assert not re.search(r"##\w*\[|(?<!\S)::", written)
     for harmless in ("plain", "2001:db8::1", "C++ ## heading", "a::b"):
         assert without_commands(json.dumps([harmless])) == json.dumps([harmless])
-
-
-@pytest.mark.parametrize(("text", "shown"), [
-    ("sk-abcd", "sk-..."), ("key=sk-Ab_9-xyz, next", "key=sk-..., next"),
-    ("sk-one1234 and sk-two1234", "sk-... and sk-..."), ("\x1bsk-abcd", "\\x1bsk-..."),
-    ("%3Dsk-abcd1234efgh5678", "%3Dsk-..."), ("Bearersk-proj-abcd1234efgh5678-x", "Bearersk-..."),
-    ("--api-keysk-12345678-1234-1234-1234-123456789abc", "--api-keysk-..."),
-    ("'sk-ab.cdefghijklmnopqrst'", "'sk-...'"), ("sk-abcd.efgh/ijkl", "sk-.../ijkl"),
-])  # fmt: skip
-def test_whatever_looks_like_a_key_is_masked(text: str, shown: str) -> None:
-    """A key that was typed where it does not belong is not repeated by the error about it."""
-    assert visible(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -95,9 +85,3 @@ def test_of_many_names_two_are_listed() -> None:
     """And the number of the others, unless there is only one of these."""
     for names, shown in (("a", "a"), ("abc", "a, b, c"), ("abcd", "a, b and 2 more"), ("abcde", "a, b and 3 more")):
         assert listed(list(names)) == shown
-
-
-@pytest.mark.parametrize("text", ["a\x1b\n\u202e::x::##[y]", "sk-abcdefgh ::sk-abcdefgh::", "plain"])
-def test_showing_twice_changes_nothing(text: str) -> None:
-    """A quoted message inside another message is not escaped a second time."""
-    assert visible(visible(text)) == visible(text)

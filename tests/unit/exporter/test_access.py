@@ -1,5 +1,6 @@
 """Access: addresses and hosts, what the token lets in, which files are refused, and which shard a profile is in."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -114,16 +115,35 @@ def test_an_address_is_read_and_shown(text: str, addresses: list[Address], shown
     assert [*map(str, addresses)] == shown
 
 
-@pytest.mark.parametrize("text", [
+NO_ADDRESSES = (
     "", "9899", "127.0.0.1", "127.0.0.1:", "::1:9899", "[127.0.0.1]:1", "127.0.0.1:65536", "example.com:9899",
     "127.0.0.1:9899/metrics", "http://127.0.0.1:9899", "127.1:9899", "[fe80::1%eth0]:1", "1.2.3.4:\u0661",
     "a\x1b:1", ":65536", ":",
-])  # fmt: skip
-def test_what_is_no_address_is_refused(text: str) -> None:
-    """Names of other machines as well: they may mean another address tomorrow."""
-    with pytest.raises(UsageError, match=r"^--listen: ") as refused:
-        parse_listen(text)
-    assert "\x1b" not in refused.value.message
+)  # fmt: skip
+NO_NAMES = ("", "a b", "*", "*.example.com", "http://a", "a:9899", "[::1]:9899", "a/", "a..b", "\x1b[m", "ö.example")
+NO_SHARDS = ("", "2", "2/4/6", "-1/4", "\uff12/4", "a\x1b[31m/4")
+
+
+@pytest.mark.parametrize(
+    ("read", "told", "texts"),
+    [
+        # Names of other machines as well: they may mean another address tomorrow.
+        (parse_listen, "^--listen: ", NO_ADDRESSES),
+        (lambda text: read_hosts([text], own_name=None), "^--allowed-host: ", NO_NAMES),
+        (parse_shard, "names no shard$", NO_SHARDS),
+        (parse_shard, "there is no shard (0|5) of 4", ("0/4", "5/4")),
+        (parse_shard, "there cannot be (0|1001) shards", ("1/0", "1/1001")),
+    ],
+)
+def test_what_is_no_address_no_name_and_no_shard_is_refused(
+    read: Callable[[str], object], told: str, texts: Sequence[str]
+) -> None:
+    """With what is wrong, and how it is written."""
+    for text in texts:
+        with pytest.raises(UsageError, match=told) as refused:
+            read(text)
+        assert refused.value.hint
+        assert "\x1b" not in refused.value.message
 
 
 @pytest.mark.parametrize(
@@ -176,16 +196,6 @@ def test_no_name_but_localhost_is_allowed_by_itself() -> None:
     assert read_hosts([], own_name=None) == read_hosts([], own_name="no name") == Hosts(frozenset())
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a b", "*", "*.example.com", "http://a", "a:9899", "[::1]:9899", "a/", "a..b", "\x1b[m", "ö.example"]
-)
-def test_what_is_no_name_cannot_be_allowed(text: str) -> None:
-    """The error names the option and says how to write it."""
-    with pytest.raises(UsageError, match=r"^--allowed-host: ") as refused:
-        read_hosts([text], own_name=None)
-    assert "\x1b" not in refused.value.message
-
-
 @settings(max_examples=40)
 @given(st.text(), st.integers(1, 60))
 def test_a_profile_is_in_exactly_one_shard(name: str, total: int) -> None:
@@ -203,17 +213,3 @@ def test_shards_are_about_equal() -> None:
     """Of 4,000 profiles, each of four has about 1,000."""
     sizes = [sum(Shard(number, 4).has(f"team-{name}") for name in range(4_000)) for number in range(1, 5)]
     assert all(920 < size < 1_080 for size in sizes)
-
-
-@pytest.mark.parametrize(("text", "told"), [
-    ("", "'' names no shard"), ("2", "'2' names no shard"), ("2/4/6", "names no shard"), ("-1/4", "names no shard"),
-    ("\uff12/4", "names no shard"), ("a\x1b[31m/4", "names no shard"), ("0/4", "there is no shard 0 of 4"),
-    ("5/4", "there is no shard 5 of 4"), ("1/0", "there cannot be 0 shards"), ("1/1001", "there cannot be 1001 shards"),
-])  # fmt: skip
-def test_what_is_no_shard_is_refused(text: str, told: str) -> None:
-    """With what is wrong, and how it is written."""
-    with pytest.raises(UsageError) as refused:
-        parse_shard(text)
-    assert told in refused.value.message
-    assert refused.value.hint
-    assert "\x1b" not in refused.value.message

@@ -1,7 +1,7 @@
 """Asking: every profile at its pace, whatever becomes of the others. With real threads and gateways of this machine."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +18,7 @@ from apimart_cli.rules.pace import Moment, Pace
 from support.fault_server import Door, FaultServer
 from support.processes import wait_until
 from support.profiles import profiles
-from support.scripted import balance, gateway, refusal
+from support.scripted import Gateway, Reply, balance, gateway, refusal
 
 
 @pytest.fixture(autouse=True)
@@ -61,12 +61,32 @@ def begun(settings: Sequence[Settings], **options: Any) -> Iterator[Begun]:
         started.asking.close()
 
 
+@contextmanager
+def asking(
+    folder: Path,
+    answer: Callable[[str, str], Reply],
+    *names: str,
+    timeout: str = "5",
+    scope: str = "key",
+    **options: Any,
+) -> Iterator[tuple[Begun, Gateway]]:
+    """Ask for profiles of these names at a gateway that answers so."""
+    with gateway(answer) as server:
+        found = profiles(folder, *((name, server.url) for name in names), timeout=timeout, scope=scope)
+        with begun(found, **options) as it:
+            yield it, server
+
+
+def well(_path: str, _key: str) -> Reply:
+    return balance("10.5")
+
+
+TWENTY = [f"p{number}" for number in range(20)]
+
+
 def test_each_profile_is_asked_again_and_again(tmp_path: Path) -> None:
     """With its own key, and both scopes where both are wanted."""
-    with (
-        gateway(lambda _path, _key: balance("10.5")) as server,
-        begun(profiles(tmp_path, ("a", server.url), ("b", server.url), scope="both")) as it,
-    ):
+    with asking(tmp_path, well, "a", "b", scope="both") as (it, server):
         wait_until(lambda: len(it.of("a")) >= 6 and len(it.of("b")) >= 6)
         assert it.completed.is_set()
     assert {reading.balance.remain_balance for reading in it.of("a") if reading.balance} == {Decimal("10.5")}
@@ -76,12 +96,9 @@ def test_each_profile_is_asked_again_and_again(tmp_path: Path) -> None:
 
 def test_no_more_than_that_are_asked_at_once(tmp_path: Path) -> None:
     """Of one gateway."""
-    with (
-        gateway(lambda _path, _key: balance("1", delay=0.02)) as server,
-        begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(12))), concurrency=3) as it,
-    ):
+    with asking(tmp_path, lambda *_: balance("1", delay=0.02), *TWENTY, concurrency=3) as (it, server):
         wait_until(it.completed.is_set)
-        wait_until(lambda: len(it.taken) >= 30)
+        wait_until(lambda: len(it.taken) >= 40)
     assert server.most_at_once == 3
 
 
@@ -92,7 +109,7 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(
     """Refused or left waiting: the others go on, and the round is over after one time limit, not after many."""
     monkeypatch.setattr("apimart_cli.exporter.asking.AT_A_STRETCH", 7)
     with (
-        gateway(lambda _path, _key: balance("1")) as server,
+        gateway(well) as server,
         FaultServer([[]], door=door) as dead,
         begun(
             profiles(
@@ -109,8 +126,8 @@ def test_a_gateway_that_is_down_slows_nothing_but_its_own(
         assert len(it.names) == 43
         failures = [it.of(f"dead{n}")[0].error for n in range(40)]
     assert all(failure is not None and failure.code == "unavailable" for failure in failures)
-    # One set of questions found out; the others were spared.
-    assert sum("skipped" in failure.message for failure in failures if failure) == 35
+    # One set of questions found out; the others were spared, or were not yet asked where that takes long.
+    assert sum(failure.message.startswith(("skipped", "not asked yet")) for failure in failures if failure) == 35
 
 
 def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,31 +141,24 @@ def test_a_gateway_that_is_back_is_noticed_by_all(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Pace, "failed", failed)
     is_down = True
 
-    def answer(_path: str, _key: str) -> Any:
+    def answer(_path: str, _key: str) -> Reply:
         return refusal(503) if is_down else balance("7")
 
-    names = [f"p{n}" for n in range(20)]
-    with (
-        gateway(answer) as server,
-        begun(profiles(tmp_path, *((name, server.url) for name in names))) as it,
-    ):
-        wait_until(lambda: it.names == set(names))
-        assert not any(reading.balance for name in names for reading in it.of(name))
+    with asking(tmp_path, answer, *TWENTY) as (it, _):
+        wait_until(lambda: it.names == set(TWENTY))
+        assert not any(reading.balance for name in TWENTY for reading in it.of(name))
         is_down = False
-        wait_until(lambda: all(it.of(name)[-1].balance for name in names))
+        wait_until(lambda: all(it.of(name)[-1].balance for name in TWENTY))
 
 
 def test_a_key_that_is_rate_limited_is_left_alone_for_as_long_as_that_says(tmp_path: Path) -> None:
     """While the others of the same gateway go on."""
 
-    def answer(_path: str, key: str) -> Any:
+    def answer(_path: str, key: str) -> Reply:
         return refusal(429, Retry_After="3600") if "-slow-" in key else balance("1")
 
-    with (
-        gateway(answer) as server,
-        begun(profiles(tmp_path, ("slow", server.url), ("quick", server.url)), interval=0.05) as it,
-    ):
-        wait_until(lambda: len(it.of("quick")) >= 8)
+    with asking(tmp_path, answer, "slow", "quick", interval=0.05) as (it, server):
+        wait_until(lambda: len(it.of("quick")) >= 8 and it.of("slow"))
         [only] = it.of("slow")
     assert only.error is not None
     assert "HTTP 429" in only.error.message
@@ -166,11 +176,8 @@ def test_what_hangs_where_no_time_limit_reaches_is_given_up(tmp_path: Path, monk
 
     real = question.fetch
     monkeypatch.setattr(question, "fetch", fetch)
-    with (
-        gateway(lambda _path, _key: balance("1")) as server,
-        begun(profiles(tmp_path, ("stuck", server.url), ("live", server.url), timeout="0.5"), concurrency=1) as it,
-    ):
-        wait_until(lambda: len(it.of("live")) >= 3 and bool(it.of("stuck")))
+    with asking(tmp_path, well, "stuck", "live", timeout="0.5", concurrency=1) as (it, _):
+        wait_until(lambda: len(it.of("live")) >= 3 and it.of("stuck"))
         first = it.of("stuck")[0]
         let_go.set()
     assert first.error is not None
@@ -179,25 +186,22 @@ def test_what_hangs_where_no_time_limit_reaches_is_given_up(tmp_path: Path, monk
 
 def test_a_slow_gateway_does_not_hold_up_the_first_round_for_ever(tmp_path: Path) -> None:
     """What was not even asked by then counts as failed, and says so; it is asked when its turn comes."""
-    with (
-        gateway(lambda _path, _key: balance("1", delay=0.1)) as server,
-        begun(profiles(tmp_path, *((f"p{n}", server.url) for n in range(10)), timeout="0.5"), concurrency=1) as it,
-    ):
+    slowly, names = lambda *_: balance("1", delay=0.1), TWENTY[:10]
+    with asking(tmp_path, slowly, *names, timeout="0.5", concurrency=1) as (it, _):
         wait_until(it.completed.is_set)
-        assert len(it.names) == 10
+        assert it.names == set(names)
         assert any("not asked yet" in each[0].error.message for _, each in it.taken if each[0].error)
-        wait_until(lambda: all(any(reading.balance for reading in it.of(f"p{n}")) for n in range(10)))
+        wait_until(lambda: all(any(reading.balance for reading in it.of(name)) for name in names))
 
 
 def test_profiles_come_and_go(tmp_path: Path) -> None:
     """What stays keeps its pace, what went is not asked again, what is new is asked at once."""
-    with gateway(lambda _path, _key: balance("1")) as server:
-        first, then = (profiles(tmp_path, ("stays", server.url), (name, server.url)) for name in ("goes", "new"))
-        with begun(first, interval=3600) as it:
-            wait_until(it.completed.is_set)
-            seen: list[int] = []
-            it.asking.replace(then, before=lambda: seen.append(len(it.taken)))
-            wait_until(lambda: bool(it.of("new")))
+    with asking(tmp_path, well, "stays", "goes", interval=3600) as (it, server):
+        wait_until(it.completed.is_set)
+        seen: list[int] = []
+        then = profiles(tmp_path, ("stays", server.url), ("new", server.url))
+        it.asking.replace(then, before=lambda: seen.append(len(it.taken)))
+        wait_until(lambda: it.of("new"))
     assert seen == [2]
     assert len(it.of("stays")) == len(it.of("goes")) == 1
 
@@ -213,7 +217,7 @@ def test_where_no_thread_can_be_started_all_fail(tmp_path: Path, monkeypatch: py
     assert all("starts no thread" in each[0].error.message for _, each in it.taken if each[0].error)
 
 
-def test_without_profiles_the_first_round_is_over(tmp_path: Path) -> None:
+def test_without_profiles_the_first_round_is_over() -> None:
     """An empty shard is ready."""
     with begun([]) as it:
         wait_until(it.completed.is_set)
@@ -221,9 +225,9 @@ def test_without_profiles_the_first_round_is_over(tmp_path: Path) -> None:
 
 def test_a_bug_ends_it_and_is_told(tmp_path: Path) -> None:
     """Rather than a page that is not written any more."""
-    with gateway(lambda _path, _key: balance("1")) as server:
+    with gateway(well) as server:
         broken = Begun()
-        broken.asking._on_readings = lambda *_: 1 / 0  # type: ignore[assignment,return-value]
+        broken.asking._on_readings = lambda *_: 1 / 0  # type: ignore[assignment]
         broken.asking.start(profiles(tmp_path, ("a", server.url)))
         wait_until(lambda: broken.asking.error is not None)
         broken.asking.close()

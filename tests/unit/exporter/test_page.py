@@ -2,7 +2,6 @@
 
 import gzip
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -74,36 +73,46 @@ def lines(found: MetricsBoard, family: str) -> list[str]:
     return [line.removeprefix(start) for line in found.page().decode().splitlines() if line.startswith(start)]
 
 
-def test_before_the_first_round_it_tells_of_no_key() -> None:
-    """Though some were read: an alert would fire at every start. The version is told."""
-    work = profile("work")
+@pytest.fixture
+def work() -> Settings:
+    return profile("work", min="5")
+
+
+@pytest.fixture
+def found(work: Settings) -> MetricsBoard:
+    """A board on which a profile was read."""
     found = board(work)
-    found.is_shown = False
     found.take(work, [reading(profile="work")])
+    return found
+
+
+def test_before_the_first_round_it_tells_of_no_key(found: MetricsBoard) -> None:
+    """Though some were read: an alert would fire at every start. The version is told."""
+    found.is_shown = False
     assert "work" not in found.page().decode()
     assert lines(found, "build_info")
     found.is_shown = True
     assert lines(found, "remaining_balance") == ['{profile="work",scope="key",unit=""} 10.5']
 
 
-def test_a_failure_takes_the_balance_away_and_leaves_the_time_of_the_last_one() -> None:
+def test_a_failure_takes_the_balance_away_and_leaves_the_time_of_the_last_one(
+    found: MetricsBoard, work: Settings
+) -> None:
     """No old number stands there as if it were new; what was never read has no time, and not one of 1970."""
-    work = profile("work", min="5")
-    found = board(work)
-    found.take(work, [failed(AUTH, "work")])
-    assert lines(found, "reading_timestamp_seconds") == []
-    found.take(work, [reading(profile="work")])
     found.take(work, [failed(AUTH, "work")])
     assert lines(found, "reading_success") == ['{profile="work",scope="key"} 0.0']
     assert lines(found, "remaining_balance") == []
     [stamp] = lines(found, "reading_timestamp_seconds")
     assert float(stamp.split()[-1]) == int(MOMENT.timestamp())
     assert lines(found, "min_balance") == ['{profile="work",scope="key",unit=""} 5.0']
+    never = board(work)
+    never.take(work, [failed(AUTH, "work")])
+    assert lines(never, "reading_timestamp_seconds") == []
 
 
-def test_profiles_that_went_leave_the_page() -> None:
+def test_profiles_that_went_leave_the_page(work: Settings) -> None:
     """And what still comes of them is not told."""
-    work, home = profile("work"), profile("home")
+    home = profile("home")
     found = board(work, home)
     for each in (work, home):
         found.take(each, [reading(profile=each.profile.value)])
@@ -112,20 +121,15 @@ def test_profiles_that_went_leave_the_page() -> None:
     assert lines(found, "reading_success") == ['{profile="home",scope="key"} 1.0']
 
 
-def test_a_threshold_that_changed_is_told_at_once() -> None:
+def test_a_threshold_that_changed_is_told_at_once(found: MetricsBoard) -> None:
     """Beside the last reading, not with the next one."""
-    found = board(profile("work", min="5"))
-    found.take(profile("work", min="5"), [reading(profile="work")])
     found.show([profile("work", min="7")], {"work": "work"})
     assert lines(found, "min_balance") == ['{profile="work",scope="key",unit=""} 7.0']
     assert lines(found, "remaining_balance") == ['{profile="work",scope="key",unit=""} 10.5']
 
 
-def test_what_is_forgotten_is_told_again_once_it_is_read() -> None:
+def test_what_is_forgotten_is_told_again_once_it_is_read(found: MetricsBoard, work: Settings) -> None:
     """A profile that names another key or gateway now."""
-    work = profile("work")
-    found = board(work)
-    found.take(work, [reading(profile="work")])
     found.forget("work")
     assert lines(found, "reading_success") == []
     found.take(work, [reading("3", profile="work")])
@@ -134,15 +138,14 @@ def test_what_is_forgotten_is_told_again_once_it_is_read() -> None:
 
 def test_of_what_can_be_spent_the_parts_are_told_and_the_smaller_one() -> None:
     """What is used of the account is held to nothing."""
-    work = profile("work", scope="spendable", max_used="9")
-    found = board(work)
-    account = reading("3", profile="work", scope=Scope.ACCOUNT)
-    found.take(work, [reading(profile="work"), account])
+    one, both = (profile("work", scope=scope, max_used="9") for scope in ("spendable", "both"))
+    found = board(one)
+    readings = [reading(profile="work"), reading("3", profile="work", scope=Scope.ACCOUNT)]
+    found.take(one, readings)
     assert lines(found, "spendable_balance") == ['{profile="work",unit=""} 3.0']
     assert lines(found, "max_used_balance") == ['{profile="work",scope="key",unit=""} 9.0']
-    both = profile("work", scope="both", max_used="9")
     found.show([both], {"work": "work"})
-    found.take(both, [reading(profile="work"), account])
+    found.take(both, readings)
     assert len(lines(found, "max_used_balance")) == 2
 
 
@@ -155,10 +158,8 @@ def test_names_that_would_look_alike_are_told_apart() -> None:
     assert len(set(lines(found, "reading_success"))) == 2
 
 
-def test_what_cannot_be_told_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_told_is_no_page(found: MetricsBoard, work: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hole would be taken for the truth; the next reading mends it."""
-    work = profile("work")
-    found = board(work)
     with monkeypatch.context() as patch:
         patch.setattr(page_module, "lines_of", lambda _told: Decimal("x"))
         found.take(work, [reading(profile="work")])
@@ -168,13 +169,8 @@ def test_what_cannot_be_told_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None
     assert lines(found, "reading_success")
 
 
-def test_the_page_has_what_was_spent_with_its_window() -> None:
+def test_the_page_has_what_was_spent_with_its_window(found: MetricsBoard, work: Settings) -> None:
     """A sample while it is known, and none after a failure; what is told of balances stays."""
-    work = profile("work")
-    found = board(work)
-    found.take_spent("work", Scope.KEY, Decimal(1))
-    assert lines(found, "spent_usd") == []
-    found.take(work, [reading(profile="work")])
     found.take_spent("work", Scope.KEY, Decimal("1.25"))
     for _ in range(2):
         assert lines(found, "spent_usd") == ['{profile="work",scope="key",window="24h"} 1.25']
@@ -182,6 +178,9 @@ def test_the_page_has_what_was_spent_with_its_window() -> None:
     found.take_spent("work", Scope.KEY, None)
     assert lines(found, "spent_usd") == []
     assert lines(found, "remaining_balance")
+    never = board(work)
+    never.take_spent("work", Scope.KEY, Decimal(1))
+    assert lines(never, "spent_usd") == []
 
 
 class Clock:
@@ -198,7 +197,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Iterator[Clock]:
+def clock() -> Clock:
     """A clock, with a page that was just made."""
     clock = Clock()
     assert clock.pages.get(compressed=False) == b"page 1\n"

@@ -16,15 +16,8 @@ from apimart_cli.errors import (
     UnavailableError,
     UsageError,
 )
-from apimart_cli.exporter.plan import (
-    PROBE_EVERY,
-    SILENT_AFTER,
-    FirstRound,
-    Host,
-    Plan,
-    PlannedProfile,
-    asks_the_same,
-)
+from apimart_cli.exporter.plan import PROBE_EVERY, SILENT_AFTER, FirstRound, Host, Plan, PlannedProfile, asks_the_same
+from apimart_cli.rules.balance import Reading
 from apimart_cli.rules.pace import MOST_BACK_OFF
 from support.profiles import profile
 from support.readings import failed, reading
@@ -38,12 +31,19 @@ def plan() -> Plan:
     return Plan(INTERVAL, 5.0, random.Random(1).random)
 
 
+def silent(
+    host: Host, answer: Reading = SILENCE, *, times: int = SILENT_AFTER, now: float = 0.0, began: float = 0.0
+) -> Host:
+    """Have so many questions at a gateway end like this."""
+    for _ in range(times):
+        host.take(answer, now, began)
+    return host
+
+
 @pytest.fixture
 def down() -> Host:
     """A gateway that is down since the moment 0."""
-    host = Host()
-    for _ in range(SILENT_AFTER):
-        host.take(SILENCE, 0.0, 0.0)
+    host = silent(Host())
     assert host.is_down
     return host
 
@@ -183,9 +183,7 @@ def test_the_first_round_is_over_when_its_time_is(plan: Plan) -> None:
 
 def test_a_few_questions_without_an_answer_are_no_outage() -> None:
     """One that is answered between them starts the count again."""
-    host = Host()
-    for _ in range(SILENT_AFTER - 1):
-        host.take(SILENCE, 0.0, 0.0)
+    host = silent(Host(), times=SILENT_AFTER - 1)
     assert (host.is_in_doubt, host.is_down) == (True, False)
     host.take(reading(), 0.0, 0.0)
     assert not host.is_in_doubt
@@ -197,12 +195,9 @@ def test_silence_to_a_question_is_no_outage_where_others_were_answered_meanwhile
     """Some keys may never be answered in time; those of the others are as well as before."""
     host = Host()
     host.take(reading(), now=1.0, began=0.0)
-    for _ in range(2 * SILENT_AFTER):
-        host.take(SILENCE, now=10.0, began=0.5)
+    silent(host, times=2 * SILENT_AFTER, now=10.0, began=0.5)
     assert (host.is_in_doubt, host.is_down) == (False, False)
-    for _ in range(SILENT_AFTER):
-        host.take(SILENCE, now=20.0, began=1.5)
-    assert host.is_down
+    assert silent(host, now=20.0, began=1.5).is_down
 
 
 def test_one_question_at_a_time_finds_out_whether_it_is_back(down: Host) -> None:
@@ -218,9 +213,7 @@ def test_one_question_at_a_time_finds_out_whether_it_is_back(down: Host) -> None
 @pytest.mark.parametrize(("asked", "quiet"), [(100.0, 100.0), (86_400.0, MOST_BACK_OFF)])
 def test_it_is_left_alone_for_as_long_as_it_asks(asked: float, quiet: float) -> None:
     """Not only by the key that was told so: all are refused in a row. Not for days: the next one may be let in."""
-    host = Host()
-    for _ in range(SILENT_AFTER):
-        host.take(failed(asked_to_wait(asked)), 0.0, 0.0)
+    host = silent(Host(), failed(asked_to_wait(asked)))
     assert not host.may_be_asked(quiet - 1.0)
     assert host.may_be_asked(quiet)
 
@@ -242,10 +235,7 @@ def test_a_failure_before_it_was_asked_says_nothing_of_it(down: Host, error: Api
     """Neither that it is there, nor that it is not."""
     assert not down.take(failed(error), 9.0, 9.0)
     assert down.is_down
-    host = Host()
-    for _ in range(SILENT_AFTER):
-        host.take(failed(error), 0.0, 0.0)
-    assert not host.is_down
+    assert not silent(Host(), failed(error)).is_down
 
 
 def test_why_a_question_was_not_asked_is_told_with_the_failure_of_others(down: Host) -> None:

@@ -76,7 +76,10 @@ def test_readings_are_recorded_now_and_then(settings: Settings, ledger: Path, mo
     memory.take(settings, [read("3", minutes=5)])
     monkeypatch.undo()
     memory.finish()
-    assert [(entry.used, entry.source) for entry in recorded(ledger)] == [(1, "exporter"), (3, "exporter")]
+    assert [(entry.used, entry.source) for entry in recorded(ledger)] == [
+        (Decimal(1), "exporter"),
+        (Decimal(3), "exporter"),
+    ]
 
 
 def test_of_many_balances_each_is_recorded_less_often(settings: Settings) -> None:

@@ -91,6 +91,7 @@ def test_a_gateway_without_books_is_left_alone(tmp_path: Path) -> None:
         settings = profiles(tmp_path, *((name, server.url) for name in ("a", "b", "off")), more="books = false")
         heard = Heard()
         with begun(settings, heard, every=0.02) as asking:
+            asking.seen(settings[2])
             asking.seen(settings[0])
             heard.wait_for(1)
             for each in settings:

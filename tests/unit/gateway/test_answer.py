@@ -27,6 +27,7 @@ from support.running import KEY
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 UNTRUSTED = "the gateway's answer cannot be trusted: "
+AMOUNTS = ("remain_balance", "used_balance", "remain_credits", "used_credits")
 
 
 def understand(
@@ -97,9 +98,9 @@ def test_amounts_are_exact_to_the_last_digit(text: str, amount: str) -> None:
         assert str(understand(body_of(used_balance=text)).used_balance) == amount
 
 
-@pytest.mark.parametrize(
-    ("texts", "fault"),
-    [
+def test_what_is_not_plainly_an_amount_is_a_bad_response() -> None:
+    """The error names the field and what is wrong with it; no amount is guessed."""
+    for texts, fault in (
         (["null"], "is null, not a number"),
         (["true"], "is true, not a number"),
         (['{"a":1}'], "is an object, not a number"),
@@ -113,14 +114,11 @@ def test_amounts_are_exact_to_the_last_digit(text: str, amount: str) -> None:
         (["1000000000000000", "-1e15", "0e15", "1e999999999"], "has more than 15 digits before the point"),
         (["1e99999999999999999999", "1e-99999999999999999999"], "has an exponent that no amount has"),
         (["1e-31", "1.5e-30", "1e-999999999"], "has more than 30 digits after the point"),
-    ],
-)
-def test_what_is_not_plainly_an_amount_is_a_bad_response(texts: list[str], fault: str) -> None:
-    """The error names the field and what is wrong with it; no amount is guessed."""
-    for name, text in itertools.product(("remain_balance", "used_balance", "remain_credits", "used_credits"), texts):
-        error = refusal(body_of(**{name: text}))
-        assert (type(error), error.message) == (BadResponseError, f"{UNTRUSTED}`{name}` {fault}")
-        assert error.hint == _HINTS[418]
+    ):
+        for name, text in itertools.product(AMOUNTS, texts):
+            error = refusal(body_of(**{name: text}))
+            assert (type(error), error.message) == (BadResponseError, f"{UNTRUSTED}`{name}` {fault}")
+            assert error.hint == _HINTS[418]
 
 
 @pytest.mark.parametrize(
@@ -141,15 +139,8 @@ def test_an_unlimited_quota_has_no_remaining_amount(remain: str) -> None:
     assert balance == balance_of(None, "2.3", used_credits="23")
 
 
-def test_true_and_false_are_nothing_else() -> None:
-    """Only JSON's own true and false count: not 1, not "true", not null."""
-    shown = {"null": "null", "1": "the number 1", '"true"': 'the string "true"', "{}": "an object", "[true]": "a list"}
-    for name, text in itertools.product(("success", "unlimited_quota"), shown):
-        error = refusal(body_of(**{name: text}))
-        assert type(error) is BadResponseError
-        assert error.message == f"{UNTRUSTED}`{name}` is {shown[text]}, not true or false"
-
-
+_SHOWN = {"null": "null", "1": "the number 1", "{}": "an object", "[true]": "a list"}
+_BOTH = "`success` is true, but there is an error"
 _SENTINEL = "`remain_balance` is -1, which means unlimited, but `unlimited_quota` is not true"
 
 
@@ -170,6 +161,17 @@ _SENTINEL = "`remain_balance` is -1, which means unlimited, but `unlimited_quota
         (body_of(remain_balance="-1"), _SENTINEL),
         (body_of(remain_balance='"-1.00"'), _SENTINEL),
         (body_of(remain_balance="-10e-1", unlimited_quota=None), _SENTINEL),
+        # Only JSON's own true and false count, and a message is nothing but text.
+        *(
+            (body_of(**{name: text}), f"`{name}` is {shown}, not true or false")
+            for (text, shown), name in itertools.product(_SHOWN.items(), ("success", "unlimited_quota"))
+        ),
+        *((f'{{"success":false,"message":{text}}}', f"`message` is {_SHOWN[text]}, not a string") for text in _SHOWN),
+        (body_of(success='"true"'), '`success` is the string "true", not true or false'),
+        # Success beside an error, whatever else there is.
+        *((body_of(error=error), _BOTH) for error in ("{}", '"account suspended"', "true", "1", "0.0", "[0]")),
+        (body_of(error="{}", remain_balance=None), _BOTH),
+        (body_of(error='{"message":"on leave"}'), f"{_BOTH}; it says: on leave"),
         # An answer in the form of an error is told in the server's words, although its status claims success.
         ('{"error":{"message":"no quota\\n here"}}', "`success` is missing; it says: no quota\\x0a here"),
         (body_of(success=None, error='{"message":"on leave"}'), "`success` is missing; it says: on leave"),
@@ -185,9 +187,9 @@ def test_an_answer_that_lacks_a_field_or_contradicts_itself_proves_nothing(body:
     assert (type(error), error.message) == (BadResponseError, f"{UNTRUSTED}{fault}")
 
 
-@pytest.mark.parametrize(
-    ("body", "credits"),
-    [
+def test_what_the_documented_shape_leaves_open_is_understood() -> None:
+    """And nothing of it changes the balance."""
+    for body, sent in (
         (" \r\n\t" + body_of().replace(",", " ,\n ") + "\n ", {}),
         (body_of(unlimited_quota=None), {}),
         # The gateway may add fields; they change nothing.
@@ -202,12 +204,8 @@ def test_an_answer_that_lacks_a_field_or_contradicts_itself_proves_nothing(body:
         (body_of(extra="[" * 31 + "]" * 31), {}),
         (body_of(extra='{"a":[' * 15 + "]}" * 15), {}),
         (body_of(extra="[" + ",".join(["[[]]", '{"a":{}}'] * 500) + "]"), {}),
-    ],
-    ids=itertools.count(),
-)
-def test_what_the_documented_shape_leaves_open_is_understood(body: str, credits: dict[str, str]) -> None:
-    """And nothing of it changes the balance."""
-    assert understand(body) == balance_of("10.5", "2.3", **credits)
+    ):
+        assert understand(body) == balance_of("10.5", "2.3", **sent)
 
 
 @pytest.mark.parametrize(
@@ -352,9 +350,9 @@ def test_the_server_s_words_are_quoted_safely(body: str, reason: str, said: str)
     assert refusal(body, 418, reason).message == f"the gateway answered with HTTP 418 where 200 was expected{said}"
 
 
-@pytest.mark.parametrize(
-    ("fields", "kind", "said"),
-    [
+def test_a_failure_with_status_200_is_sorted_by_what_it_names() -> None:
+    """`success: false` is a matter of the key where the message or the code says so, else there is no answer."""
+    for fields, kind, said in (
         *(
             (f'"message":"{words}"', AuthError, f": {words}")
             for words in ("Failed to get token info", "No Authorization header", "获取令牌信息失败", "密钥无效")
@@ -370,24 +368,13 @@ def test_the_server_s_words_are_quoted_safely(body: str, reason: str, said: str)
         ('"message":"a\\u001bb"', UnavailableError, ": a\\x1bb"),
         *((f'"message":"no","code":{code}', UnavailableError, ": no") for code in ("402", "4010", "null", "[401]")),
         ('"remain_balance":10,"used_balance":1', UnavailableError, ""),
-    ],
-)
-def test_a_failure_with_status_200_is_sorted_by_what_it_names(fields: str, kind: type[ApimartError], said: str) -> None:
-    """`success: false` is a matter of the key where the message or the code says so, else there is no answer."""
-    error = refusal(f'{{"success":false,{fields}}}')
-    assert type(error) is kind
-    told = "rejected the API key" if kind is AuthError else "could not tell the balance"
-    assert error.message == f"the gateway {told}{said}"
-    assert getattr(error, "retryable", False) is False
-    assert error.hint == (_HINTS[401] if kind is AuthError else "try again later")
-
-
-def test_a_failure_whose_message_is_no_text_is_a_bad_response() -> None:
-    """A failure must be told in the documented shape too."""
-    for message, shown in (("null", "null"), ("42", "the number 42"), ("true", "true"), ("[]", "a list")):
-        error = refusal(f'{{"success":false,"message":{message}}}')
-        assert type(error) is BadResponseError
-        assert error.message == f"{UNTRUSTED}`message` is {shown}, not a string"
+    ):
+        error = refusal(f'{{"success":false,{fields}}}')
+        assert type(error) is kind
+        told = "rejected the API key" if kind is AuthError else "could not tell the balance"
+        assert error.message == f"the gateway {told}{said}"
+        assert getattr(error, "retryable", False) is False
+        assert error.hint == (_HINTS[401] if kind is AuthError else "try again later")
 
 
 def test_a_reading_is_a_balance_or_an_error() -> None:
@@ -396,15 +383,6 @@ def test_a_reading_is_a_balance_or_an_error() -> None:
     good, failed = Reading("work", Scope.KEY, None, balance), Reading("work", Scope.ACCOUNT, None, error)
     assert (good.name, good.balance, good.error) == ("work/key", balance, None)
     assert (failed.name, failed.balance, failed.error) == ("work/account", None, error)
-
-
-def test_success_beside_an_error_contradicts_itself() -> None:
-    """Whatever else the answer holds, it proves nothing."""
-    told = f"{UNTRUSTED}`success` is true, but there is an error"
-    for error in ("{}", '"account suspended"', "true", "1", "0.0", "[0]"):
-        for body in (body_of(error=error), body_of(error=error, remain_balance=None)):
-            assert (type(refusal(body)), refusal(body).message) == (BadResponseError, told)
-    assert refusal(body_of(error='{"message":"on leave"}')).message == f"{told}; it says: on leave"
 
 
 def test_403_without_an_error_of_the_gateway_says_nothing_about_the_key() -> None:
@@ -503,7 +481,7 @@ def test_other_numbers_leave_the_words_as_they_are() -> None:
 
 
 def test_an_old_answer_from_a_cache_proves_nothing() -> None:
-    """The requests ask for a fresh answer; a cache that gives an old one says so, or says what cannot be read."""
+    """The requests ask for a fresh answer, of a minute at most; a cache says how old one is, and that must be clear."""
     for age, warning in (
         *((age, None) for age in ("61", "61, 0", "0, 3600", "9999999999999999999", "-5", "", "1.5", "\u0661")),
         (None, '110 - "Response is Stale"'),
@@ -512,12 +490,8 @@ def test_an_old_answer_from_a_cache_proves_nothing() -> None:
     ):
         error = refusal(_PERFECT, age=age, warning=warning)
         assert (type(error), error.message) == (BadResponseError, f"{UNTRUSTED}it is an old answer from a cache")
-
-
-@pytest.mark.parametrize(("age", "warning"), [("0", None), (" 60 ", None), ("30, 0060", '199 - "1110 and 110."')])
-def test_an_answer_of_at_most_a_minute_is_fresh(age: str | None, warning: str | None) -> None:
-    """The limit is inclusive, and other warnings are none."""
-    assert understand(_PERFECT, age=age, warning=warning) == balance_of("10.5", "2.3")
+    for age, warning in (("0", None), (" 60 ", None), ("30, 0060", '199 - "1110 and 110."')):
+        assert understand(_PERFECT, age=age, warning=warning) == balance_of("10.5", "2.3")
 
 
 def test_only_a_word_of_the_gateway_is_marked_as_one() -> None:

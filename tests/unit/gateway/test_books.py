@@ -89,9 +89,9 @@ def test_the_documented_answer_is_understood() -> None:
     assert (usage.was_kept, usage.lag, usage.skew) == (False, timedelta(minutes=1), None)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_every_shape_that_the_facts_leave_open_is_understood() -> None:
+    """The envelope, numbers and strings, the name of the day, fields that are missing or not known."""
+    for text in (
         body(item(), success="true", message='""', error="null"),
         body(item()).replace('"success":true,', '"code":"success","message":"ok",'),
         body(item(amount='"1"'), total='"1.000000"'),
@@ -104,13 +104,10 @@ def test_the_documented_answer_is_understood() -> None:
         body(item(), currency='"usd"'),
         body(item(credits="null"), data2="[]", extra='{"a":{"b":[1]}}'),
         body(item(amount="0.4"), item('"b"', "0.6"), total="1.000001"),
-    ],
-)
-def test_every_shape_that_the_facts_leave_open_is_understood(text: str) -> None:
-    """The envelope, numbers and strings, the name of the day, fields that are missing or not known."""
-    usage = understand(text)
-    assert abs(usage.total.spent - 1) <= Decimal("0.000001")
-    assert {(row.day, row.model) for row in usage.rows} >= {(date(2026, 9, 16), "a")}
+    ):
+        usage = understand(text)
+        assert abs(usage.total.spent - 1) <= Decimal("0.000001")
+        assert {(row.day, row.model) for row in usage.rows} >= {(date(2026, 9, 16), "a")}
 
 
 @pytest.mark.parametrize("by", list(UsageBy))
@@ -189,15 +186,11 @@ def test_what_is_not_the_documented_shape_or_contradicts_itself_is_refused(text:
     assert (type(error), error.message) == (BadResponseError, UNTRUSTED + fault)
 
 
-def test_a_model_that_was_not_asked_for_is_refused() -> None:
-    """Names are compared exactly."""
+def test_models_that_were_not_asked_for_or_are_too_many_are_refused() -> None:
+    """Names are compared exactly. Each is searched for keys, which takes its time."""
     assert understand(body(item()), asked=query(models=("a", "b"))).total.spent == 1
     error = refusal(body(item()), asked=query(models=("A",)))
     assert error.message == UNTRUSTED + "it has a model in it that was not asked for"
-
-
-def test_too_many_models_are_refused() -> None:
-    """Each name is searched for keys, which takes its time."""
     names = [item(f'"m{number}"', "0") for number in range(MOST_NAMES)]
     assert len(understand(body(*names, total="0")).rows) == MOST_NAMES
     assert "more than 1000 models" in refusal(body(*names, item('"one more"', "0"), total="0")).message
@@ -439,9 +432,9 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
     assert len(gateway.request_history) == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
+def test_a_question_without_sense_is_not_asked(gateway: Mocker) -> None:
+    """UsageError, which names the argument."""
+    for options, words in (
         ({"scope": "both"}, "scope: must be one of key, account"),
         ({"by": "hour"}, "by: must be one of"),
         ({"tz": "Mars/Olympus"}, "tz: there is no time zone 'Mars/Olympus'"),
@@ -456,13 +449,10 @@ def test_books_that_come_back_are_asked_again(gateway: Mocker) -> None:
         ({"models": ["a,b"]}, "models: 'a,b' is no name of a model"),
         ({"models": [f"m{n}" for n in range(51)]}, "models: the gateway takes 50 models at once"),
         ({"timeout": 0}, "timeout: "),
-    ],
-)
-def test_a_question_without_sense_is_not_asked(gateway: Mocker, options: dict[str, Any], words: str) -> None:
-    """UsageError, which names the argument."""
-    with pytest.raises(UsageError) as caught:
-        usage(**options)
-    assert words in caught.value.message
+    ):
+        with pytest.raises(UsageError) as caught:
+            usage(**options)
+        assert words in caught.value.message
     assert gateway.request_history == []
 
 

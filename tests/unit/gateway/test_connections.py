@@ -1,13 +1,14 @@
-"""Connections: plain ones reach this machine only, safe ones share their TLS context, failed ones leave nothing."""
+"""Connections: plain ones reach this machine only, safe ones share their TLS context, failed ones leave nothing.
+
+Of a name with several addresses the first that answers is used, and a silent one costs next to nothing (RFC 8305).
+"""
 
 import gc
 import os
 import socket
-import threading
 import time
 import weakref
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ from requests.adapters import HTTPAdapter
 from apimart_cli.errors import ApimartError, UnavailableError, UsageError
 from apimart_cli.gateway import connections
 from apimart_cli.gateway.client import ask
-from apimart_cli.gateway.connections import Adapter, Authorities, TlsContexts, authorities
+from apimart_cli.gateway.connections import Adapter, Authorities, TlsContexts, authorities, connect_to_first
 from apimart_cli.gateway.transport import Transport
 from apimart_cli.gateway.wire import StrictResponse
 from apimart_cli.keys.key import ApiKey, GivenKey
 from apimart_cli.target import Target
 from apimart_cli.words import Scope
+from support.addresses import LIVE, SILENT, entry, resolve_to, silent_address
 from support.fault_server import FaultServer
 from support.running import KEY
-from support.secure import Gateway, authority, certified
+from support.secure import Gateway, Listener, authority, certified, dead_port
+from support.stopwatch import Stopwatch
 
 BODY = b'{"success":true,"remain_balance":10.5,"used_balance":2.3}'
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -126,9 +129,6 @@ def test_threads_that_share_a_pool_make_its_connections_strict_side_by_side(
     assert pool.ConnectionCls.response_class is StrictResponse
 
 
-USUAL = authorities({})
-
-
 def test_a_bundle_comes_before_what_openssl_reads_itself() -> None:
     """REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, then SSL_CERT_FILE and SSL_CERT_DIR together, then the usual ones."""
     for variables, expected in (
@@ -143,28 +143,6 @@ def test_a_bundle_comes_before_what_openssl_reads_itself() -> None:
         ({"SSL_CERT_DIR": f"/{os.pathsep}/usr"}, [("SSL_CERT_DIR", "/"), ("SSL_CERT_DIR", "/usr")]),
     ):
         assert list(authorities(variables)) == expected
-
-
-def test_racing_threads_share_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading the authorities is most of the work of a connection: it is done once, and the others wait for it."""
-    made: list[Any] = []
-
-    def make(trusted: Authorities) -> object:
-        time.sleep(0.05)
-        made.append(trusted)
-        return object()
-
-    monkeypatch.setattr(connections, "_make_context", make)
-    contexts, barrier = TlsContexts(), threading.Barrier(20)
-
-    def get(_number: int) -> object:
-        barrier.wait()
-        return contexts.get(USUAL)
-
-    with ThreadPoolExecutor(20) as pool:
-        got = list(pool.map(get, range(20)))
-    assert (made, len(set(map(id, got)))) == ([USUAL], 1)
-    assert contexts.get((("SSL_CERT_FILE", "/another/ca.pem"),)) is not got[0]
 
 
 @pytest.fixture
@@ -225,3 +203,110 @@ def test_failures_keep_nothing_alive(large_bundle: Path, monkeypatch: pytest.Mon
         gc.collect()
         time.sleep(0.02)
     assert [context() for context in contexts] == [None]
+
+
+LONG = 30.0
+"""Seconds that no test takes, unless it waits for a silent address."""
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Every socket that is made for a connection."""
+    found: list[socket.socket] = []
+    real = connections._begin
+
+    def begin(*arguments: Any) -> socket.socket:
+        found.append(real(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(connections, "_begin", begin)
+    yield found
+    for each in found:
+        each.close()
+
+
+def listen(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def test_the_next_address_is_tried_while_the_first_one_is_silent(made: list[socket.socket]) -> None:
+    """The winner is connected and in time; the other one is closed, and has sent nothing."""
+    watch = Stopwatch()
+    with Listener(listen) as live, silent_address(live.port):
+        won = connect_to_first([entry(SILENT, live.port), entry(LIVE, live.port)], LONG)
+        assert won.getpeername() == (LIVE, live.port)
+        assert [each.fileno() == -1 for each in made] == [True, False]
+        assert 0 < (won.gettimeout() or 0) <= LONG
+        won.close()
+    watch.took().assert_within(LONG / 3)
+
+
+def test_the_first_address_is_given_a_start(made: list[socket.socket]) -> None:
+    """Where it answers, no other one is asked; one that refuses is passed over at once, without that wait."""
+    with Listener(listen) as live, dead_port() as dead:
+        won = connect_to_first([entry(LIVE, live.port), entry(SILENT, live.port)], LONG)
+        assert (won.getpeername(), len(made)) == ((LIVE, live.port), 1)
+        won = connect_to_first([entry(LIVE, dead)] * 10 + [entry(LIVE, live.port)], 2.0)
+        assert (won.getpeername(), len(made)) == ((LIVE, live.port), 12)
+
+
+def test_an_address_that_is_slow_can_still_win(made: list[socket.socket]) -> None:
+    """The first one goes on while the next ones are tried: refusals there do not end it."""
+    with Listener(listen) as live, dead_port() as dead, silent_address(live.port) as port:
+        found = [entry(SILENT, port), entry(LIVE, dead), entry(LIVE, dead), entry(LIVE, live.port)]
+        assert connect_to_first(found, LONG).getpeername() == (LIVE, live.port)
+        assert [each.fileno() == -1 for each in made] == [True, True, True, False]
+
+
+def test_the_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all addresses of one family are dead, the first one of the other is the second that is tried."""
+    tried: list[str] = []
+
+    def begin(found: Any, _options: object) -> socket.socket:
+        tried.append(found[4][0])
+        raise OSError(113, "No route to host")
+
+    monkeypatch.setattr(connections, "_begin", begin)
+    with pytest.raises(OSError, match="No route to host"):
+        connect_to_first([entry(host, 1) for host in ("::1", "::2", "::3", "127.0.0.1", "127.0.0.2")], LONG)
+    assert tried == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
+
+
+def test_when_all_fail_the_last_failure_is_told(made: list[socket.socket]) -> None:
+    """Nothing is left open; a name without an address cannot be resolved."""
+    with dead_port() as dead, pytest.raises(ConnectionRefusedError):
+        connect_to_first([entry(LIVE, dead), entry(SILENT, dead)], LONG)
+    assert [each.fileno() for each in made] == [-1, -1]
+    with pytest.raises(socket.gaierror):
+        connect_to_first([], LONG)
+
+
+def test_when_all_are_silent_it_ends_with_the_time(made: list[socket.socket]) -> None:
+    """The time is that of all addresses together."""
+    watch = Stopwatch()
+    with silent_address() as port, pytest.raises(TimeoutError):
+        connect_to_first([entry(SILENT, port)] * 4, 0.6)
+    took = watch.took()
+    assert took.seconds >= 0.6
+    took.assert_within(LONG / 3)
+    assert [each.fileno() for each in made] == [-1] * len(made)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_gateway_with_a_dead_address_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, scheme: str) -> None:
+    """Over TLS and, on this machine, without: the name that was given is what the certificate is compared with."""
+    ca_file = tmp_path / "ca.pem"
+    authority().cert_pem.write_to_path(str(ca_file))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
+    resolve_to(monkeypatch, "localhost", SILENT, LIVE)
+    context = certified("localhost") if scheme == "https" else None
+    watch = Stopwatch()
+    with Gateway(context) as gateway, silent_address(gateway.port):
+        url = f"{scheme}://localhost:{gateway.port}"
+        with ask([target(url, timeout=LONG)]) as readings:
+            assert next(readings).balance
+        gateway.settle()
+    assert [question.count(KEY.encode()) for question in gateway.received] == [1]
+    assert f"Host: localhost:{gateway.port}\r\n".encode() in gateway.received[0]
+    watch.took().assert_within(LONG / 3)

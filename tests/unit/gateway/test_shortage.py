@@ -39,6 +39,14 @@ def says(message: str, *codes: str, status: int = 500) -> bool:
     "You have no credits remaining on this account", "balance is zero", "the balance of your account is now zero",
     "user [12] quota [0] insufficient", "用户 [12] 额度 [\uff040.000000 额度] 不足", "余额不足或已欠费",
     "您的账户余额不足\uff0c或已欠费", "账户已欠费或余额不足", "账户余额已欠费或不足",
+    # Words of a rate or a time say what a call costs then, or until when to top up; of a quota, few of them do.
+    "insufficient balance: 0.01 available, 0.05 required per request",
+    "Insufficient balance. Balance: 0 USD, required per call: 0.05",
+    "insufficient balance for this request (1/2 requests)",
+    "insufficient balance, requests are refused", "insufficient funds, top up within 24 hours",
+    "insufficient quota: 0.01 available, 0.05 required per request",
+    "quota exhausted, requests will be rejected", "账户余额不足\uff0c请在1小时内充值",
+    "账户余额不足\uff0c无法处理请求数",
 ])  # fmt: skip
 def test_no_money_is_recognised(message: str) -> None:
     """Of the quota or the balance of the key, the user or the account, in English and Chinese."""
@@ -48,29 +56,40 @@ def test_no_money_is_recognised(message: str) -> None:
 
 
 @pytest.mark.parametrize("message", [
+    # Neither what denies it nor what says something else; a query that failed is a documented failure.
     "", "insufficient", "insufficient permissions", "balance", "your balance is sufficient", "quota is not exhausted",
     "no balance", "quota is not zero", "no quota set", "预扣费额度失败", "not insufficient balance",
     "90% of the quota is used up", "90% quota used up", "额度已用尽90%", "you exceeded your current quota",
     "invalid API key", "Failed to get token info", "获取令牌信息失败", "user quota query failed",
     "used quota query failed", "查询用户额度失败", "查询已用额度失败", "额度查询失败",
+    # A rejected key: more money would not help.
+    "令牌无效\uff0c额度不足", "额度不足\uff0c令牌已过期", "无效的令牌\uff0c余额不足",
+    "该令牌状态不可用\uff0c令牌已禁用\uff0c余额不足", "invalid token, insufficient quota",
+    "Incorrect API key provided: insufficient balance", "insufficient balance, your key has been revoked",
+    "token expired; balance is zero",
+    # A quota for a time: limits of the rate pass by themselves.
+    "request quota exceeded per minute", "request quota exhausted", "tokens per minute quota exhausted",
+    "quota exhausted: 60 requests for this key", "quota exhausted (RPM)", "insufficient quota, tpm 1000",
+    "insufficient quota 60/min", "quota used up: 5 a day", "daily quota used up", "quota used up, it resets at noon",
+    "rate limited: quota exhausted", "quota exhausted\ttoday", "quota of requests is used up", "每分钟额度已用尽",
+    "今日额度已用完", "请求额度不足", "请求过于频繁\uff0c额度不足", "触发限流\uff0c额度已用尽", "RPM 额度不足",
+    "次数额度不足",
+    # The gateway's own accounts and disks are its affair: that is an outage.
+    "disk quota exhausted", "磁盘额度不足", "GPU额度不足", "upstream: insufficient balance", "上游余额不足",
+    "渠道\uff1a余额不足",
+    # A possibility: a rejected key must not pass for an empty one.
+    "invalid key or insufficient balance", "insufficient balance or invalid key",
+    "insufficient balance, or an invalid key", "insufficient balance/invalid key",
+    "if your balance is insufficient, top up", "the account may have insufficient balance",
+    "this could be because of insufficient balance", "possible causes: insufficient balance",
+    "you will soon be out of credits", "insufficient balance service", "令牌无效或额度不足",
+    "余额不足\uff0c或已欠费\uff0c或系统繁忙", "no balance left, or a fault", "额度不足或令牌已过期",
+    "余额不足\uff0c或令牌无效", "如果余额不足", "当余额不足时", "可能原因\uff1a余额不足",
 ])  # fmt: skip
-def test_other_words_are_not_about_money(message: str) -> None:
-    """Neither what denies it nor what says something else."""
+def test_what_only_sounds_like_it_is_no_shortage(message: str) -> None:
+    """Whatever the status."""
     assert not says(message)
-
-
-@pytest.mark.parametrize("message", [
-    "insufficient balance: 0.01 available, 0.05 required per request",
-    "Insufficient balance. Balance: 0 USD, required per call: 0.05",
-    "insufficient balance for this request (1/2 requests)",
-    "insufficient balance, requests are refused", "insufficient funds, top up within 24 hours",
-    "insufficient quota: 0.01 available, 0.05 required per request",
-    "quota exhausted, requests will be rejected", "账户余额不足\uff0c请在1小时内充值",
-    "账户余额不足\uff0c无法处理请求数",
-])  # fmt: skip
-def test_a_balance_is_none_for_a_time(message: str) -> None:
-    """Words of a rate or a time say what a call costs then, or until when to top up; of a quota, few of them do."""
-    assert says(message)
+    assert not says(message, status=401)
 
 
 @pytest.mark.parametrize(("left", "needed", "is_short"), [
@@ -81,54 +100,6 @@ def test_a_balance_is_none_for_a_time(message: str) -> None:
 def test_an_amount_that_could_not_be_booked_is_one_when_less_is_left(left: str, needed: str, is_short: bool) -> None:
     """The numbers say it, as the sentence says only that it failed."""
     assert says(f"预扣费额度失败, 用户剩余额度: {left}, 需要预扣费额度: {needed} (request id: 1)") is is_short
-
-
-@pytest.mark.parametrize("message", [
-    "令牌无效\uff0c额度不足", "额度不足\uff0c令牌已过期", "无效的令牌\uff0c余额不足",
-    "该令牌状态不可用\uff0c令牌已禁用\uff0c余额不足", "invalid token, insufficient quota",
-    "Incorrect API key provided: insufficient balance", "insufficient balance, your key has been revoked",
-    "token expired; balance is zero",
-])  # fmt: skip
-def test_a_rejected_key_is_no_shortage(message: str) -> None:
-    """More money would not help."""
-    assert not says(message, status=401)
-    assert not says(message)
-
-
-@pytest.mark.parametrize("message", [
-    "request quota exceeded per minute", "request quota exhausted", "tokens per minute quota exhausted",
-    "quota exhausted: 60 requests for this key", "quota exhausted (RPM)", "insufficient quota, tpm 1000",
-    "insufficient quota 60/min", "quota used up: 5 a day", "daily quota used up", "quota used up, it resets at noon",
-    "rate limited: quota exhausted", "quota exhausted\ttoday", "quota of requests is used up", "每分钟额度已用尽",
-    "今日额度已用完", "请求额度不足", "请求过于频繁\uff0c额度不足", "触发限流\uff0c额度已用尽", "RPM 额度不足",
-    "次数额度不足",
-])  # fmt: skip
-def test_a_quota_for_a_time_is_no_shortage(message: str) -> None:
-    """Limits of the rate pass by themselves."""
-    assert not says(message)
-
-
-@pytest.mark.parametrize("message", [
-    "disk quota exhausted", "磁盘额度不足", "GPU额度不足", "upstream: insufficient balance", "上游余额不足",
-    "渠道\uff1a余额不足",
-])  # fmt: skip
-def test_the_quota_of_somebody_else_is_no_shortage(message: str) -> None:
-    """The gateway's own accounts and disks are its affair: that is an outage."""
-    assert not says(message)
-
-
-@pytest.mark.parametrize("message", [
-    "invalid key or insufficient balance", "insufficient balance or invalid key",
-    "insufficient balance, or an invalid key", "insufficient balance/invalid key",
-    "if your balance is insufficient, top up", "the account may have insufficient balance",
-    "this could be because of insufficient balance", "possible causes: insufficient balance",
-    "you will soon be out of credits", "insufficient balance service", "令牌无效或额度不足",
-    "余额不足\uff0c或已欠费\uff0c或系统繁忙", "no balance left, or a fault", "额度不足或令牌已过期",
-    "余额不足\uff0c或令牌无效", "如果余额不足", "当余额不足时", "可能原因\uff1a余额不足",
-])  # fmt: skip
-def test_a_possibility_is_no_shortage(message: str) -> None:
-    """A rejected key must not pass for an empty one."""
-    assert not says(message)
 
 
 @pytest.mark.parametrize("code", sorted(NO_MONEY_CODES))

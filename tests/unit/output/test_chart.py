@@ -79,14 +79,10 @@ def test_names_keep_their_distance() -> None:
 
 
 def test_less_than_nothing_hangs_down() -> None:
-    """A day on which more was given back than spent."""
+    """A day on which more was given back than spent. Where nothing was spent, or is known, there is no chart."""
     lines = drawn(["2", "-1"]).splitlines()
     assert [line.split("┤")[0].strip() for line in lines if "┤" in line] == ["2 USD", "0", "-1 USD"]
     assert drawn(["-1"]).splitlines()[-3].startswith("-1 USD┤")
-
-
-def test_nothing_spent_is_no_chart() -> None:
-    """Nor is nothing known."""
     assert drawn(["0", None, "0"]) == drawn([None]) == ""
 
 

@@ -220,28 +220,20 @@ def test_a_long_annotation_is_cut_where_everybody_sees_it(sign: str) -> None:
         assert not re.search(r"%(?!25|0A|3A|2C)", part)
 
 
-@given(TEXTS)
-def test_a_plain_line_is_no_command(text: str) -> None:
-    """Neither form of a command is found in it, not even where a carriage return ends a line."""
-    assert commands_in(plain_line(text)) == []
-    assert plain_line(text).count("\n") == 1
-
-
 @given(TEXTS, TEXTS)
-def test_outputs_arrive_as_they_were_meant(one: str, other: str) -> None:
-    """Every value is read back whole, and no value makes an output of its own or takes another's place."""
+def test_plain_lines_and_outputs_are_no_commands(one: str, other: str) -> None:
+    """Every value is read back whole, and none makes an output of its own or takes another's place."""
+    for text in (one, other):
+        assert commands_in(plain_line(text)) == []
+        assert plain_line(text).count("\n") == 1
     ours = {"verdict": "below", "remaining": ""}
     text = assignments(ours, {"stopped-by": one, "readings": other})
     assert outputs_in(text) == {**ours, "stopped-by": one, "readings": other}
 
 
-def test_outputs_begin_on_a_line_of_their_own() -> None:
-    """What an earlier command of the step left without a line break takes nothing away."""
+def test_outputs_begin_on_a_line_of_their_own_and_their_ends_cannot_be_known() -> None:
+    """What an earlier command left without a line break takes nothing away. The end is another each time."""
     assert outputs_in("before=1" + assignments({"verdict": "pass"}, {})) == {"before": "1", "verdict": "pass"}
-
-
-def test_the_end_of_a_value_cannot_be_known() -> None:
-    """It is another each time."""
     ends = {re.search(r"<<(.+)", assignments({}, {"a": "b"}))[1] for _ in range(50)}  # type: ignore[index]
     assert len(ends) == 50
     assert all(len(end) > 30 for end in ends)

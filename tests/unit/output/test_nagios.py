@@ -33,7 +33,7 @@ def parsed(printed: str) -> tuple[str, list[Sequence[str]]]:
     They are read as the guidelines say; it fails where that is not possible.
     """
     text, _, data = printed.partition("\n")[0].partition("|")
-    rest, items = data.strip(), []
+    rest, items = data.strip(), list[Sequence[str]]()
     while rest:
         match = re.match(r"'([^'=]+)'=(-?[0-9.]+s?);([@~:0-9.-]*);([@~:0-9.-]*);([0-9]*)( |$)", rest)
         assert match is not None, rest

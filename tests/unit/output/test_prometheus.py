@@ -78,7 +78,7 @@ def test_an_unlimited_quota_has_no_remaining_balance_and_says_why() -> None:
     """An infinite number would spoil every sum."""
     found = metrics(reading(None))
     assert "remaining_balance" not in found
-    assert (found["unlimited"], found["used_balance"]) == ({"default/key": 1}, {"default/key/": D("2.3")})
+    assert (found["unlimited"], found["used_balance"]) == ({"default/key": D(1)}, {"default/key/": D("2.3")})
 
 
 def test_a_failed_reading_leaves_nothing_but_that_it_failed() -> None:

@@ -100,14 +100,10 @@ def test_a_name_that_is_too_wide_is_shortened_and_the_table_stays(width: int, un
 
 
 def test_names_that_would_look_alike_are_not_shortened() -> None:
-    """Each cell has a line of its own then."""
+    """Each cell has a line of its own then. What counts are cells: a Chinese character takes two."""
     names = [f"customer-{middle}-production" for middle in ("one", "two")]
     text = show([reading(profile=name) for name in names], TABLE, terminal(50))
     assert [line.split()[1] for line in text.splitlines() if line.startswith("Profile:")] == names
-
-
-def test_a_name_of_wide_characters_is_shortened_by_the_cells_it_takes() -> None:
-    """A Chinese character takes two."""
     text = show([reading(profile="生产环境余额查询密钥" * 3)], TABLE, terminal(60))
     assert "…" in text
     assert max(cell_len(line) for line in text.splitlines()) <= 60

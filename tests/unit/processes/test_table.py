@@ -16,8 +16,11 @@ from support.processes import wait_until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="compares with what /proc tells")
 
 
+Sleeper = subprocess.Popen[bytes]
+
+
 @pytest.fixture
-def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+def sleeper() -> Iterator[Sleeper]:
     """A child of ours, in a session of its own."""
     process = subprocess.Popen(["sleep", "60"], start_new_session=True)
     yield process
@@ -26,7 +29,7 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @pytest.fixture
-def seen(sleeper: "subprocess.Popen[bytes]") -> Process:
+def seen(sleeper: Sleeper) -> Process:
     """That child as the table has it."""
     found = look_up(sleeper.pid)
     assert found is not None
@@ -43,7 +46,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return str(request.param)
 
 
-def test_a_child_is_found_with_its_parent_group_and_session(sleeper: "subprocess.Popen[bytes]", place: str) -> None:
+def test_a_child_is_found_with_its_parent_group_and_session(sleeper: Sleeper, place: str) -> None:
     """In the table, and by itself, and it is the same process each time."""
     seen = processes()
     assert seen is not None
@@ -55,7 +58,7 @@ def test_a_child_is_found_with_its_parent_group_and_session(sleeper: "subprocess
     assert start_of(sleeper.pid) == found.start > 0
 
 
-def test_one_that_has_ended_is_not_alive(sleeper: "subprocess.Popen[bytes]", place: str) -> None:
+def test_one_that_has_ended_is_not_alive(sleeper: Sleeper, place: str) -> None:
     """Before its parent has waited for it, and after."""
     sleeper.kill()
     wait_until(lambda: start_of(sleeper.pid) == 0)
@@ -71,9 +74,7 @@ def test_without_the_table_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -
     assert identity_of(os.getpid()) is None
 
 
-def test_a_signal_reaches_the_process_that_was_seen_and_no_later_one(
-    sleeper: "subprocess.Popen[bytes]", seen: Process
-) -> None:
+def test_a_signal_reaches_the_process_that_was_seen_and_no_later_one(sleeper: Sleeper, seen: Process) -> None:
     """Its number may have been given away again: the start tells them apart."""
     send(seen._replace(start=seen.start - 1), signal.SIGKILL)
     assert start_of(sleeper.pid) == seen.start
@@ -83,7 +84,7 @@ def test_a_signal_reaches_the_process_that_was_seen_and_no_later_one(
 
 
 def test_a_system_without_descriptors_of_processes_signals_by_number(
-    sleeper: "subprocess.Popen[bytes]", seen: Process, monkeypatch: pytest.MonkeyPatch
+    sleeper: Sleeper, seen: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The start is looked at all the same."""
     monkeypatch.delattr(os, "pidfd_open", raising=False)
@@ -105,7 +106,7 @@ def test_a_process_of_another_user_refuses(monkeypatch: pytest.MonkeyPatch, seen
             send(seen, signal.SIGTERM)
 
 
-def test_an_identity_tells_when_all_are_gone(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_an_identity_tells_when_all_are_gone(sleeper: Sleeper) -> None:
     """And says nothing of processes of another machine, another start of it, or of a text that is none."""
     identity = identity_of(sleeper.pid)
     assert identity is not None

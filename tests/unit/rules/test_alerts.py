@@ -83,12 +83,8 @@ def test_another_threshold_is_another_question() -> None:
         question_of(first._replace(scope=Scope.ACCOUNT), MIN_5),
     ]
     assert len({same, *others}) == 7
-
-
-def test_each_threshold_is_asked_by_itself() -> None:
-    """How much was used is no balance that falls."""
-    limits = Thresholds(D(5), D(9), timedelta(days=3))
-    assert list(each_threshold(limits)) == [MIN_5, THREE_DAYS]
+    # Each is asked by itself; how much was used is no balance that falls.
+    assert list(each_threshold(Thresholds(D(5), D(9), timedelta(days=3)))) == [MIN_5, THREE_DAYS]
     assert list(each_threshold(Thresholds(max_used=D(9)))) == []
 
 
@@ -105,7 +101,7 @@ def test_the_largest_numbers_are_compared_exactly() -> None:
 
 
 class Move(NamedTuple):
-    """What happens, and how many seconds later somebody looks."""
+    """What happens, and how many seconds later the balance is read."""
 
     spent: int = 0
     topped_up: int = 0
@@ -177,45 +173,32 @@ def test_it_is_told_once_until_it_recovers_or_is_topped_up() -> None:
     assert played([Move(4), Move(-1), Move(), Move(1)]) == [LOW, None, None, None]
 
 
-def test_one_reading_alone_is_no_top_up() -> None:
-    """`used` may be booked some seconds after `remain`."""
-    first = Alarm(0.0, D(10))
-    event, alarm = step(first, Standing(is_low=True, is_safe=False, total=D(12)), 60.0, None)
-    assert (event, alarm) == (None, Alarm(0.0, D(10), pending=D(12)))
-    assert step(alarm, Standing(is_low=True, is_safe=False, total=D(10)), 120.0, None) == (None, first)
-
-
-def test_what_floats_add_is_no_top_up() -> None:
-    """Gateways compute with them: however often the sum comes out like that."""
-    for total, more in (("10", "0.000001"), ("1000000000000000", "9")):
-        alarm: Alarm | None = Alarm(0.0, D(total))
-        for _ in range(3):
-            event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=D(total) + D(more)), 60.0, None)
-            assert (event, alarm) == (None, Alarm(0.0, D(total)))
-
-
-def test_a_cut_is_no_top_up_and_a_top_up_after_it_is() -> None:
-    """The total that counts is the last one that two readings agreed on."""
-    alarm: Alarm | None = Alarm(0.0, D(10))
-    told = []
-    for total in (D(4), D(4), D(8), D(8)):
-        event, alarm = step(alarm, Standing(is_low=True, is_safe=False, total=total), 60.0, None)
-        told.append(event)
-    assert told == [None, None, None, LOW]
-
-
-def test_after_http_402_the_first_balance_is_the_one_to_compare_with() -> None:
-    """There was none before."""
-    event, alarm = step(None, Standing(is_low=True, is_safe=False), 5.0, None)
-    assert (event, alarm) == (LOW, Alarm(5.0))
-    assert step(alarm, Standing(is_low=False, is_safe=False, total=D(9)), 6.0, None) == (None, Alarm(5.0, D(9)))
+def test_a_top_up_is_one_that_two_readings_agree_on() -> None:
+    """`used` may be booked some seconds after `remain`; the total that counts is the last one they agreed on."""
+    for total, later, told, alarm in (
+        ("10", ["12"], [None], Alarm(0.0, D(10), pending=D(12))),
+        ("10", ["12", "10"], [None, None], Alarm(0.0, D(10))),
+        # What floats add is none, however often the sum comes out like that.
+        ("10", ["10.000001"] * 3, [None] * 3, Alarm(0.0, D(10))),
+        ("1000000000000000", ["1000000000000009"] * 3, [None] * 3, Alarm(0.0, D(10) ** 15)),
+        # A cut is none, and a top-up after it is.
+        ("10", ["4", "4", "8", "8"], [None, None, None, LOW], Alarm(60.0, D(8))),
+        # After HTTP 402 the first balance is the one to compare with.
+        (None, ["9"], [None], Alarm(0.0, D(9))),
+    ):
+        found: Alarm | None = Alarm(0.0, None if total is None else D(total))
+        for each, event in zip(later, told, strict=True):
+            now, found = step(found, Standing(is_low=True, is_safe=False, total=D(each)), 60.0, None)
+            assert now is event
+        assert found == alarm
+    assert step(None, Standing(is_low=True, is_safe=False), 5.0, None) == (LOW, Alarm(5.0))
 
 
 @pytest.mark.parametrize(
     ("now", "told"), [(99.0, None), (100.0, None), (3699.0, None), (3700.0, LOW), (50.0, None), (30.0, LOW)]
 )
 def test_a_reminder_comes_after_its_time_or_when_the_clock_was_put_back(now: float, told: AlertEvent | None) -> None:
-    """A clock that was wrong silences nobody for years."""
+    """A clock that was wrong does not silence it for years."""
     event, alarm = step(Alarm(100.0, D(9)), Standing(is_low=True, is_safe=False, total=D(9)), now, 3600.0)
     assert event is told
     assert alarm == Alarm(now if told else 100.0, D(9))

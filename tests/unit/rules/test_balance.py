@@ -28,7 +28,7 @@ def test_it_lasts_as_long_as_the_one_that_ends_first() -> None:
         # What is empty has ended, whatever is known of the other.
         (EMPTY, None, EMPTY),
         (None, EMPTY, EMPTY),
-        # One that nobody can tell may end first.
+        # One that is not known may end first.
         (SOON, None, None),
         (None, SOON, None),
         (None, None, None),

@@ -61,23 +61,23 @@ def test_where_there_is_no_range_the_state_says_why() -> None:
         assert forecast(taken) == result
 
 
-def test_less_than_three_whole_days_are_too_little() -> None:
-    """A microsecond is missing."""
-    taken = days(1, 1, 1)
-    taken[0] = taken[0]._replace(at=START + timedelta(microseconds=1))
-    assert told(taken).state is ForecastState.TOO_LITTLE
-    assert Decimal("2.9999") < told(taken).days_seen < 3
-
-
-@pytest.mark.parametrize(
-    ("count", "state", "seen"),
-    [(3, "rough", 3), (6, "rough", 6), (7, "ok", 7), (13, "ok", 7), (14, "ok", 14), (27, "ok", 21), (28, "ok", 28)],
-)
-def test_whole_weeks_are_looked_at_once_there_is_one(count: int, state: str, seen: int) -> None:
-    """Below a week every whole day, and the forecast is rough."""
-    result = told(days(*[2] * count))
-    assert (result.state, result.days_seen) == (state, seen)
-    assert (result.spent_per_day, result.days_left, result.days_left_low, result.days_left_high) == (2, 30, 30, 30)
+def test_whole_weeks_are_looked_at_once_there_is_one() -> None:
+    """Below a week every whole day, and the forecast is rough; below three days, by a microsecond, there is none."""
+    for count, state, seen in (
+        (3, "rough", 3),
+        (6, "rough", 6),
+        (7, "ok", 7),
+        (13, "ok", 7),
+        (27, "ok", 21),
+        (28, "ok", 28),
+    ):
+        result = told(days(*[2] * count))
+        assert (result.state, result.days_seen, result.spent_per_day) == (state, seen, 2)
+        assert (result.days_left, result.days_left_low, result.days_left_high) == (30, 30, 30)
+    first, *others = days(1, 1, 1)
+    result = told([first._replace(at=START + timedelta(microseconds=1)), *others])
+    assert result.state is ForecastState.TOO_LITTLE
+    assert Decimal("2.9999") < result.days_seen < 3
 
 
 def test_idleness_needs_readings_on_three_days() -> None:
@@ -111,6 +111,11 @@ def test_the_spend_is_that_of_the_days_that_are_looked_at() -> None:
     """Of ten days the last seven, cut back from the last sample; a charge that was given back is taken off."""
     assert told(days(100, 100, 100, *[2] * 7)).spent_per_day == 2
     assert told(days(2, 8, -4, 2)).spent_per_day == 2
+    # Ten days without a sample start the history anew.
+    before = days(*[2] * 20)
+    after = [Sample(before[-1].at + (10 + day) * DAY, Decimal(60), Decimal(100 + day)) for day in range(4)]
+    result = told([*before, *after])
+    assert (result.state, result.days_seen, result.spent_per_day) == (ForecastState.ROUGH, 3, 1)
 
 
 def hours(*readings: tuple[int, int]) -> list[Sample]:
@@ -127,14 +132,6 @@ def test_when_all_was_given_back_there_is_a_low_end_and_no_point() -> None:
     # A charge from before the days that are looked at came back in them: that is no negative spend.
     result = told(hours((0, 0), (5, 50), (29, 1), (30, 1), (101, 1)))
     assert (result.state, result.spent_per_day) == (ForecastState.IDLE, 0)
-
-
-def test_a_gap_starts_the_history_anew() -> None:
-    """Ten days without a sample."""
-    before = days(*[2] * 20)
-    after = [Sample(before[-1].at + (10 + day) * DAY, Decimal(60), Decimal(100 + day)) for day in range(4)]
-    result = told([*before, *after])
-    assert (result.state, result.days_seen, result.spent_per_day) == (ForecastState.ROUGH, 3, 1)
 
 
 def test_two_clocks_an_hour_apart_tell_nearly_the_same() -> None:
@@ -154,16 +151,12 @@ def test_huge_and_tiny_amounts_are_told_as_exactly() -> None:
         assert (told(taken).days_left, told(taken).spent_per_day) == (30, 2 * factor)
     rest = told(days("1e-30", "1e-30", "1e-30", remain=f"{'9' * 15}.{'9' * 30}")).days_left
     assert Decimal("1e44") < infinite(rest) < infinite(None)
-
-
-def test_amounts_of_the_most_digits_are_not_rounded() -> None:
-    """15 digits before the point and 30 after it: not each day's spend, nor the rate, nor what it divides."""
-    spent = Decimal(f"1{'0' * 14}.{'0' * 29}1")
-    used = [Decimal(f"{number}{'0' * 14}.{'0' * 29}{number}") for number in range(4)]
-    taken = [Sample(START + number * DAY, 7 * spent, level) for number, level in enumerate(used)]
+    # Of the most digits nothing is rounded: not each day's spend, nor the rate, nor what it divides.
+    spent, *used = (Decimal(f"{number}{'0' * 14}.{'0' * 29}{number}") for number in (1, 0, 1, 2, 3))
+    remain = Decimal(f"7{'0' * 14}.{'0' * 29}7")
+    taken = [Sample(START + number * DAY, remain, level) for number, level in enumerate(used)]
     assert daily_spends(taken) == [spent, spent, spent]
-    result = told([each._replace(remain=Decimal(f"7{'0' * 14}.{'0' * 29}7")) for each in taken])
-    assert (result.spent_per_day, result.days_left) == (spent, 7)
+    assert (told(taken).spent_per_day, told(taken).days_left) == (spent, 7)
 
 
 def test_the_range_of_a_worked_example() -> None:
@@ -194,7 +187,7 @@ def test_days_that_differ_too_much_have_no_upper_end() -> None:
         assert infinite(result.days_left_low) < infinite(result.days_left) < infinite(None)
 
 
-def test_days_that_nobody_looked_at_are_not_taken_for_alike() -> None:
+def test_days_without_a_reading_are_not_taken_for_alike() -> None:
     """Two samples six days apart: 10 may have been spent on one of these days, so 20 may last two of them."""
     rare = told([Sample(START, Decimal("30"), Decimal(0)), Sample(START + 6.5 * DAY, Decimal("20"), Decimal(10))])
     often = told([Sample(START + number * DAY / 2, Decimal("30"), Decimal(10) * number / 13) for number in range(14)])
@@ -202,10 +195,7 @@ def test_days_that_nobody_looked_at_are_not_taken_for_alike() -> None:
     assert (rare.days_seen, rare.days_left) == (6, pytest.approx(Decimal(13), abs=Decimal("0.01")))
     assert infinite(rare.days_left_low) < 4
     assert 15 < infinite(often.days_left_low) < infinite(None)
-
-
-def test_how_many_days_were_looked_at_decides_whether_it_is_rough() -> None:
-    """Of 14 days, 14, 7, 5 and 3 have a sample."""
+    # How many days have a sample decides whether it is rough: of 14 days 14, 7, 5 and 3 have one.
     for every, state in ((1, "ok"), (2, "ok"), (3, "rough"), (6, "rough")):
         taken = [Sample(START + number * DAY, Decimal(60), Decimal(number)) for number in range(0, 16, every)]
         assert told(taken).state == state
@@ -256,7 +246,7 @@ def test_the_ends_agree_with_an_oracle_that_knows_no_formula(taken: list[Sample]
     spends = [float(spent) for spent in daily_spends(taken)]
     assume(result.days_left_low is not None and sum(spends) > 0)
     n, mean = len(spends), sum(spends) / len(spends)
-    # As it was seen: what was spent while nobody looked, all at once.
+    # As it was seen: what was spent between two readings, all at once.
     seen, before = [], 0
     for number in range(1, n + 1):
         day = (taken[-1].at - (n - number + 1) * DAY, taken[-1].at - (n - number) * DAY)
@@ -357,13 +347,15 @@ def test_the_low_end_decides_whether_it_lasts() -> None:
         assert lasts_at_least(EMPTY, timedelta(0)) is False, "asking for nothing is no way to a pass"
 
 
-@pytest.mark.parametrize(("results", "answer"), [
-    ([], True), ([IDLE, ending("9", "9")], True), ([IDLE, None], None), ([TOO_LITTLE, ending("1", "9")], False),
-    ([None, EMPTY], False),
-])  # fmt: skip
-def test_of_several_the_one_that_does_not_last_decides(results: list[Forecast | None], answer: bool | None) -> None:
-    """Then the one that nobody can tell: it must not hide the other."""
-    assert all_last_at_least(results, timedelta(days=3)) is answer
+def test_of_several_the_one_that_does_not_last_decides() -> None:
+    """Then the one that is not known: it must not hide the other."""
+    for results, answer in (
+        ([], True),
+        ([IDLE, ending("9", "9")], True),
+        ([IDLE, None], None),
+        ([TOO_LITTLE, ending("1", "9")], False),
+    ):
+        assert all_last_at_least(results, timedelta(days=3)) is answer
 
 
 KINDS = [None, TOO_LITTLE, EMPTY, IDLE, UNLIMITED, ending("3", "5", "9"), ending("2", "8"), ending("4", rough=True)]

@@ -200,35 +200,24 @@ def test_failing_open_forgives_an_unreachable_gateway_and_nothing_else(readings:
 
 @pytest.mark.parametrize("required", [[], [limits()], [limits("5"), limits()], [limits(), limits("5")]])
 def test_nothing_to_judge_is_an_error(required: list[Thresholds]) -> None:
-    """Without a reading, or with a reading that nothing is required of, there is no verdict at all."""
+    """Without a reading, or with one that nothing is required of, there is no verdict. A threshold of zero is one."""
     for subject in (_GOOD, failed(UNAVAILABLE)):
         with pytest.raises(UsageError) as caught:
             judge([(subject, each) for each in required], fail_open=True)
         assert caught.value.message == "there is no threshold to check"
         assert caught.value.hint == "give --min, --max-used, --min-runway or --max-spent"
+    assert [each.are_set for each in (limits(), limits("0"), limits(max_used="0"))] == [False, True, True]
 
 
-@pytest.mark.parametrize("fail_open", [True, False])
-@pytest.mark.parametrize("others", [[], [_GOOD], [failed(UNAVAILABLE)]])
-def test_a_reading_that_is_neither_balance_nor_error_cannot_pass(others: list[Reading], fail_open: bool) -> None:
-    """Should a bug ever lose a result, the gate stops, and says what it was; it does not take the gap for a pass."""
+def test_what_a_bug_lets_through_cannot_pass() -> None:
+    """Where a result is nothing of the kind, the gate stops and says what it was; where it is no number, it stops."""
     lost = Reading("default", Scope.KEY, None, cast("Any", "nothing of the kind"))
-    with pytest.raises(AssertionError, match="nothing of the kind"):
-        judge(alike([*others, lost], limits("0")), fail_open=fail_open)
-
-
-def test_an_amount_that_is_not_a_number_cannot_pass() -> None:
-    """The parser lets no NaN through; if it did, the comparison itself would fail."""
+    for others, fail_open in itertools.product(([], [_GOOD], [failed(UNAVAILABLE)]), (True, False)):
+        with pytest.raises(AssertionError, match="nothing of the kind"):
+            judge(alike([*others, lost], limits("0")), fail_open=fail_open)
     for odd, required in itertools.product(("NaN", "sNaN"), (limits("0"), limits(max_used="0"))):
         with pytest.raises(ArithmeticError):
             judge([(reading(odd, odd), required)])
-
-
-def test_a_threshold_of_zero_is_a_threshold() -> None:
-    """Zero is an amount like any other."""
-    assert not limits().are_set
-    assert limits("0").are_set
-    assert limits(max_used="0").are_set
 
 
 def test_showing_balances_ends_with_the_first_failure() -> None:
@@ -303,7 +292,7 @@ def test_the_low_end_of_the_forecast_must_be_long_enough(subject: Reading, outco
 
 
 def test_every_threshold_must_be_met() -> None:
-    """A forecast makes no pass of what is below, and turns a pass into a fail where it was asked for."""
+    """A forecast makes no pass of what is below or failed, and turns a pass into a fail where it was asked for."""
     for subject, amounts, outcome in (
         (lasting("5"), limits("10", "0"), PASS),
         (lasting("5"), limits("10.01"), BELOW),
@@ -311,16 +300,14 @@ def test_every_threshold_must_be_met() -> None:
         (lasting("5"), limits(None, "-1"), BELOW),
         (_with(None), limits("10.01"), BELOW),
         (_with(None), limits("10"), NO_FORECAST),
+        (failed(UNAVAILABLE), limits(), ERROR),
+        (failed(PAYMENT), limits(), BELOW),
     ):
-        assert judge_reading(subject, amounts._replace(min_runway=DAYS)) is outcome
-
-
-def test_the_runway_of_what_failed_or_is_unlimited() -> None:
-    """A missing forecast alone is passed over, no failure; an unlimited quota follows `--on-unlimited`."""
-    required = Thresholds(min_runway=DAYS)
-    assert judge_reading(failed(UNAVAILABLE), required, no_forecast_passes=True) is ERROR
-    assert judge_reading(failed(PAYMENT), required, no_forecast_passes=True) is BELOW
-    assert judge_reading(reading(None), required, unlimited_passes=False) is UNLIMITED
+        required = amounts._replace(min_runway=DAYS)
+        assert judge_reading(subject, required) is outcome
+        lenient = judge_reading(subject, required, no_forecast_passes=True)
+        assert lenient is (PASS if outcome is NO_FORECAST else outcome)
+    assert judge_reading(reading(None), Thresholds(min_runway=DAYS), unlimited_passes=False) is UNLIMITED
 
 
 def test_a_missing_forecast_comes_after_every_failure() -> None:

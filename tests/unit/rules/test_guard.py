@@ -41,44 +41,37 @@ def after(watching: Guard, *looks: Look) -> Guard:
     return watching
 
 
-@pytest.mark.parametrize(
-    ("limits", "looks", "stopped"),
-    [
-        # So much as `min` may be left, and no digit less; of what is unlimited nothing can run out.
-        ({"min": "5"}, [seen(0, "1", "5")], None),
-        ({"min": "5"}, [seen(0, "1", "4.999999999999999999999")], StoppedBy.MIN),
-        ({"min": "5"}, [seen(0, "1", None)], None),
-        # What is counted is the rise of `used` since the first look, to the last digit.
-        ({"max_spend": "3"}, [seen(0, "1"), seen(2, "3.999999999999999999999999999999")], None),
-        ({"max_spend": "3"}, [seen(0, "1"), seen(2, "4")], StoppedBy.MAX_SPEND),
-        # A charge from before the start that is given back hides no spend.
-        ({"max_spend": "3"}, [seen(0, "10"), seen(2, "8"), seen(4, "11")], StoppedBy.MAX_SPEND),
-        # HTTP 402, or words of the gateway: no call can be paid any more.
-        ({"max_spend": "3"}, [seen(0, "1"), Look(2, must_pay=True)], StoppedBy.PAYMENT_REQUIRED),
-        # One part is below, although the other is not known.
-        ({"min": "5"}, [Look(0, D(1), D("4.9"), is_blind=True)], StoppedBy.MIN),
-        # The gate judges what may not last, and the next look may take it back.
-        ({"min": "5"}, [Look(0, D(1), D(50), ends_too_soon=True)], StoppedBy.MIN_RUNWAY),
-        ({"min": "5"}, [Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")], None),
-    ],
-)
-def test_it_stops_at_its_limits(limits: dict[str, str], looks: Sequence[Look], stopped: StoppedBy | None) -> None:
+def test_it_stops_at_its_limits() -> None:
     """Exactly, and for what the last look tells."""
-    assert after(guard(min=limits.get("min"), max_spend=limits.get("max_spend")), *looks).stop(looks[-1].at) is stopped
+    for watching, looks, stopped in (
+        # So much as `min` may be left, and no digit less; of what is unlimited nothing can run out.
+        (guard(min="5"), [seen(0, "1", "5")], None),
+        (guard(min="5"), [seen(0, "1", "4.999999999999999999999")], StoppedBy.MIN),
+        (guard(min="5"), [seen(0, "1", None)], None),
+        # What is counted is the rise of `used` since the first look, to the last digit.
+        (guard(max_spend="3"), [seen(0, "1"), seen(2, "3.999999999999999999999999999999")], None),
+        (guard(max_spend="3"), [seen(0, "1"), seen(2, "4")], StoppedBy.MAX_SPEND),
+        # A charge from before the start that is given back hides no spend.
+        (guard(max_spend="3"), [seen(0, "10"), seen(2, "8"), seen(4, "11")], StoppedBy.MAX_SPEND),
+        # HTTP 402, or words of the gateway: no call can be paid any more.
+        (guard(max_spend="3"), [seen(0, "1"), Look(2, must_pay=True)], StoppedBy.PAYMENT_REQUIRED),
+        # One part is below, although the other is not known.
+        (guard(min="5"), [Look(0, D(1), D("4.9"), is_blind=True)], StoppedBy.MIN),
+        # The gate judges what may not last, and the next look may take it back.
+        (guard(min="5"), [Look(0, D(1), D(50), ends_too_soon=True)], StoppedBy.MIN_RUNWAY),
+        (guard(min="5"), [Look(0, D(1), D(50), ends_too_soon=True), seen(2, "1", "50")], None),
+    ):
+        assert after(watching, *looks).stop(looks[-1].at) is stopped
 
 
-def test_what_is_given_back_or_topped_up_is_not_spent() -> None:
-    """A charge that was booked ahead and fell away; a top-up moves what is left alone."""
-    assert after(guard(max_spend="3"), seen(0, "1"), seen(2, "3"), seen(4, "1.5")).spent == D("0.5")
-    assert after(guard(min="5", max_spend="3"), seen(0, "1", "6"), seen(2, "1", "60")).spent == D(0)
-
-
-def test_nothing_is_known_of_the_spend_before_the_first_look() -> None:
-    """A run that was started while the gateway was silent counts from the first reading."""
+def test_the_spend_is_counted_from_the_first_look() -> None:
+    """Also where the gateway was silent at the start. What is given back or topped up is not spent."""
     watching = after(guard(max_spend="3"), blind(0))
     assert watching.spent is None
     assert after(watching, seen(9, "70")).spent == D(0)
     assert after(watching, seen(11, "73")).stop(11) is StoppedBy.MAX_SPEND
+    assert after(guard(max_spend="3"), seen(0, "1"), seen(2, "3"), seen(4, "1.5")).spent == D("0.5")
+    assert after(guard(min="5", max_spend="3"), seen(0, "1", "6"), seen(2, "1", "60")).spent == D(0)
 
 
 def test_where_the_key_is_never_counted_its_account_is() -> None:
@@ -116,14 +109,10 @@ def test_a_key_that_stands_still_while_its_account_spends_is_told_once() -> None
     after(watching, both(4, "2", "18"))
     assert (watching.new_doubt(), watching.new_doubt()) == (CountingDoubt.KEY_STANDS_STILL, None)
     assert (watching.spent, watching.stop(4), watching.counts_account) == (D(0), None, False)
-
-
-def test_a_key_that_moves_with_its_account_is_in_no_doubt() -> None:
-    """Nor one whose account stands still, too."""
-    moving = after(guard(max_spend="9"), both(0, "2", "10"), both(2, "3", "14"), both(4, "3", "18"), both(6, "3", "20"))
-    assert moving.new_doubt() is None
-    still = after(guard(max_spend="9"), both(0, "2", "10"), both(2, "2", "10"), both(4, "2", "10"))
-    assert still.new_doubt() is None
+    # One that moves with its account is in no doubt, nor one whose account stands still, too.
+    moving = [both(0, "2", "10"), both(2, "3", "14"), both(4, "3", "18"), both(6, "3", "20")]
+    still = [both(0, "2", "10"), both(2, "2", "10"), both(4, "2", "10")]
+    assert [after(guard(max_spend="9"), *looks).new_doubt() for looks in (moving, still)] == [None, None]
 
 
 def test_limits_know_what_they_need() -> None:

@@ -60,6 +60,7 @@ def bounds(
 TEN_AND_FIVE = bounds("10:", "5:")
 
 
+ACCOUNT = reading("3", scope=Scope.ACCOUNT)
 NOT_READ = (State.UNKNOWN, Subject.READING)
 
 
@@ -91,7 +92,7 @@ def test_the_balance_is_held_to_both_ranges_and_to_the_profile() -> None:
 
 
 def test_the_runway_is_held_to_both_durations() -> None:
-    """By the low end of the forecast; without one, nothing is known."""
+    """By the low end of the forecast; without one nothing is known, but of what is empty or unlimited."""
     for forecast, expected in (
         (WEEK, State.OK),
         (WEEK._replace(days_left_low=Decimal("6.99")), State.WARNING),
@@ -103,6 +104,9 @@ def test_the_runway_is_held_to_both_durations() -> None:
     ):
         found = reading()._replace(forecast=forecast)
         assert state(found, bounds(runway_warning=7, runway_critical=3)) is expected
+    lenient = Choices(no_forecast=WhenNoForecast.OK)
+    assert state(reading("0"), bounds(runway_critical=1), lenient) is State.CRITICAL
+    assert state(reading(None), bounds(runway_critical=1)) is State.OK
 
 
 @pytest.mark.parametrize("chosen", WhenNoForecast)
@@ -116,13 +120,6 @@ def test_too_little_history_is_what_was_chosen(chosen: WhenNoForecast) -> None:
     hours = reading()._replace(forecast=WEEK._replace(days_left_low=Decimal("0.5")))
     parts = spendable(hours, reading(scope=Scope.ACCOUNT))
     assert state(parts, Bounds(runway_critical=timedelta(hours=3)), choices).name.lower() == chosen
-
-
-def test_what_is_empty_or_unlimited_needs_no_history() -> None:
-    """Nothing is left to last; or it does not run out."""
-    choices = Choices(no_forecast=WhenNoForecast.OK)
-    assert state(reading("0"), bounds(runway_critical=1), choices) is State.CRITICAL
-    assert state(reading(None), bounds(runway_critical=1)) is State.OK
 
 
 @pytest.mark.parametrize("chosen", WhenUnavailable)
@@ -153,44 +150,12 @@ def test_what_was_spent_is_critical_above_its_budget() -> None:
         assert found == FoundSpend(judged, expected)
 
 
-@pytest.mark.parametrize(
-    ("key", "account", "held_to", "expected"),
-    [
-        ("3", None, TEN_AND_FIVE, State.CRITICAL),
-        ("7", None, TEN_AND_FIVE, State.WARNING),
-        ("20", None, TEN_AND_FIVE, State.UNKNOWN),
-        (None, "3", TEN_AND_FIVE, State.CRITICAL),
-        ("3", None, bounds(critical="~:2"), State.UNKNOWN),
-        ("3", None, bounds(critical="@1:2"), State.UNKNOWN),
-        ("1", None, bounds(critical="@~:2"), State.CRITICAL),
-        ("20", None, bounds(max_used="2"), State.CRITICAL),
-        (None, "20", bounds(max_used="2"), State.UNKNOWN),
-        ("0", None, bounds(runway_critical=3), State.CRITICAL),
-        ("0", None, bounds(runway_warning=3), State.WARNING),
-        ("20", None, bounds(runway_warning=3, runway_critical=3), State.UNKNOWN),
-    ],
-)
-def test_one_part_of_what_can_be_spent_can_prove_that_it_is_low(
-    key: str | None, account: str | None, held_to: Bounds, expected: State
-) -> None:
-    """And nothing else: the other part, here the one without a number, may be smaller."""
-    parts = [
-        failed(SILENCE, scope=scope) if remain is None else reading(remain, scope=scope)
-        for remain, scope in ((key, Scope.KEY), (account, Scope.ACCOUNT))
-    ]
-    assert state(spendable(*parts), held_to) is expected
-
-
 def test_the_worst_state_decides() -> None:
-    """Critical, then warning, then unknown, in any order; and of none at all nothing is known."""
+    """Critical, then warning, then unknown, in any order; readings are sorted by it, and what is alike stays."""
     heaviest_first = [State.CRITICAL, State.WARNING, State.UNKNOWN, State.OK]
     for states in product(State, repeat=3):
         assert worst(states) is next(each for each in heaviest_first if each in states)
     assert worst([]) is State.UNKNOWN
-
-
-def test_readings_are_sorted_by_the_worst() -> None:
-    """What is alike stays in its order."""
     named = {"a": reading("3"), "b": reading("7"), "c": failed(SILENCE), "d": reading("20"), "e": reading("3")}
     for order in permutations("abcd"):
         found = [examine(named[name]._replace(profile=name), TEN_AND_FIVE, USUAL) for name in (*order, "e")]
@@ -223,8 +188,16 @@ def test_what_was_found_says_what_it_is_about() -> None:
         (half(reading("3")), TEN_AND_FIVE, [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
         (half(reading("7")), TEN_AND_FIVE, [NOT_READ, (State.WARNING, Subject.REMAINING)]),
         (half(reading("7")), bounds(max_used="2"), [NOT_READ, (State.CRITICAL, Subject.USED)]),
+        (half(reading("1")), bounds(critical="@~:2"), [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
+        (spendable(failed(SILENCE), ACCOUNT), TEN_AND_FIVE, [NOT_READ, (State.CRITICAL, Subject.REMAINING)]),
         (half(reading("0")), bounds(runway_critical=3), [NOT_READ, (State.CRITICAL, Subject.RUNWAY)]),
         (half(reading("0")), bounds(runway_warning=3), [NOT_READ, (State.WARNING, Subject.RUNWAY)]),
+        # Nothing else is proved: the other part may be smaller, and what was used is that of the key.
+        (half(reading("20")), TEN_AND_FIVE, [NOT_READ]),
+        (half(reading("3")), bounds(critical="~:2"), [NOT_READ]),
+        (half(reading("3")), bounds(critical="@1:2"), [NOT_READ]),
+        (half(reading("20")), bounds(runway_warning=3, runway_critical=3), [NOT_READ]),
+        (spendable(failed(SILENCE), ACCOUNT), bounds(max_used="2"), [NOT_READ]),
     ):
         examined = examine(found, held_to, USUAL)
         assert [(each.state, each.subject) for each in examined.findings] == expected

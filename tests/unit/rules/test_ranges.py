@@ -42,9 +42,9 @@ def test_both_ends_belong_to_a_range() -> None:
         assert [value for value in silent if found.alerts(None if value is None else Decimal(value))] == []
 
 
-@pytest.mark.parametrize(
-    ("texts", "fault"),
-    [
+def test_anything_else_is_refused() -> None:
+    """With the option that it was given to, and what is wrong."""
+    for texts, fault in (
         ([""], "is empty"),
         (["5:\n"], "has a space in it"),
         (["@:"], "has no number"),
@@ -55,16 +55,13 @@ def test_both_ends_belong_to_a_range() -> None:
         (["/home/me:4"], "a shell puts it in the place of ~"),
         (["1234567890123456", "0.1234567890123456789012345678901"], "has too many digits"),
         (["5:\x1b[31m"], "\\x1b[31m"),
-    ],
-)
-def test_anything_else_is_refused(texts: list[str], fault: str) -> None:
-    """With the option that it was given to, and what is wrong."""
-    for text in texts:
-        with pytest.raises(UsageError) as raised:
-            parse_range(text, "--critical")
-        assert raised.value.message.startswith("--critical: '")
-        assert fault in raised.value.message
-        assert raised.value.hint == USUAL_HINT
+    ):
+        for text in texts:
+            with pytest.raises(UsageError) as raised:
+                parse_range(text, "--critical")
+            assert raised.value.message.startswith("--critical: '")
+            assert fault in raised.value.message
+            assert raised.value.hint == USUAL_HINT
 
 
 def test_a_refusal_says_what_to_give_instead() -> None:

@@ -11,6 +11,7 @@ from apimart_cli.rules.spending import LONGEST_GAP, DaySpend, Sample, TopUp, seg
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DAYS_BRIDGED = LONGEST_GAP / HOUR
 
 
 def sample(hours: float, used: str, remain: str | None = "100") -> Sample:
@@ -18,11 +19,14 @@ def sample(hours: float, used: str, remain: str | None = "100") -> Sample:
     return Sample(START + hours * HOUR, None if remain is None else Decimal(remain), Decimal(used))
 
 
-@pytest.mark.parametrize(
-    ("taken", "cut"),
-    [
+def test_a_series_is_cut_where_used_starts_anew() -> None:
+    """And nowhere else."""
+    for taken, cut in (
         ([], []),
         ([(0, "1"), (1, "1"), (2, "3")], [["1", "1", "3"]]),
+        # Seven days without a sample are bridged, and not a microsecond more.
+        ([(0, "1"), (DAYS_BRIDGED, "2")], [["1", "2"]]),
+        ([(0, "1"), (DAYS_BRIDGED + 1 / 3.6e9, "2")], [["1"], ["2"]]),
         # Across a clock that runs backwards nothing can be told; the same second again is no such thing.
         ([(1, "1"), (1, "2"), (0.5, "3")], [["1", "2"], ["3"]]),
         # A charge that is given back: `used` falls to what it was before.
@@ -37,26 +41,9 @@ def sample(hours: float, used: str, remain: str | None = "100") -> Sample:
         # Gateways compute with floats.
         ([(0, "10"), (1, "9.999999"), (2, "9.999999")], [["10", "9.999999", "9.999999"]]),
         ([(0, "10"), (1, "9.9999995"), (2, "9.9999995")], [["10", "9.9999995", "9.9999995"]]),
-    ],
-)
-def test_a_series_is_cut_where_used_starts_anew(taken: list[tuple[float, str]], cut: list[list[str]]) -> None:
-    """And nowhere else."""
-    found = segments([sample(hours, used) for hours, used in taken])
-    assert [[str(each.used) for each in segment] for segment in found] == cut
-
-
-def test_more_than_seven_days_without_a_sample_start_a_new_segment() -> None:
-    """Seven days are bridged, not more."""
-    for gap, count in ((LONGEST_GAP, 1), (LONGEST_GAP + timedelta(microseconds=1), 2)):
-        assert len(segments([sample(0, "1"), Sample(START + gap, Decimal(1), Decimal(2))])) == count
-
-
-def test_two_clocks_an_hour_apart_make_one_segment() -> None:
-    """Two machines that write to one ledger: `used` goes up and down within the hour, and nothing is cut."""
-    rising = [Sample(START + hour * HOUR, Decimal(100), Decimal(hour)) for hour in range(0, 96, 2)]
-    ahead = [Sample(each.at + HOUR, each.remain, each.used) for each in rising]
-    both = sorted([*rising, *[Sample(s.at - 30 * timedelta(minutes=1), s.remain, s.used) for s in ahead]])
-    assert len(segments(both)) == 1
+    ):
+        found = segments([sample(hours, used) for hours, used in taken])
+        assert [[str(each.used) for each in segment] for segment in found] == cut
 
 
 def test_used_is_in_proportion_between_the_samples_around_it() -> None:
@@ -75,19 +62,25 @@ def test_used_is_in_proportion_between_the_samples_around_it() -> None:
         assert used_at([sample(*each) for each in taken], START + hours * HOUR) == Decimal(used)
 
 
+TINY = "0." + "0" * 29
+MANY = "1" + "0" * 14 + "." + "0" * 29
+
+
 def test_spend_is_told_for_each_day_of_utc() -> None:
-    """From 06:00 to 06:00 the next day but one, one an hour: 18, 24 and 6."""
-    assert spends_by_day([sample(0, "0"), sample(48, "48")]) == [
-        DaySpend(date(2026, 3, 2), Decimal(18)),
-        DaySpend(date(2026, 3, 3), Decimal(24)),
-        DaySpend(date(2026, 3, 4), Decimal(6)),
-    ]
-
-
-def test_days_inside_a_gap_are_not_there() -> None:
-    """Nobody knows what was spent on them."""
-    days = spends_by_day([sample(0, "0"), sample(2, "2"), sample(240, "50"), sample(241, "51")])
-    assert days == [DaySpend(date(2026, 3, 2), Decimal(2)), DaySpend(date(2026, 3, 12), Decimal(1))]
+    """As far as it is covered. The first sample is of 06:00 on the second of March."""
+    for taken, spends in (
+        # From 06:00 to 06:00 the next day but one, one an hour.
+        ([(0, "0"), (48, "48")], {2: "18", 3: "24", 4: "6"}),
+        # Of days inside a gap nothing is known.
+        ([(0, "0"), (2, "2"), (240, "50"), (241, "51")], {2: "2", 12: "1"}),
+        # The gateway counted anew in between; all digits count, 15 before the point and 30 after it.
+        ([(0, "5"), (1, f"1{'0' * 13}5.{'0' * 29}1"), (2, "0"), (3, f"{TINY}1")], {2: f"{MANY}2"}),
+        # One sample alone, and two in the same moment, cover no time.
+        ([(0, "1")], {}),
+        ([(0, "1"), (0, "2")], {}),
+    ):
+        found = spends_by_day([sample(*each) for each in taken])
+        assert found == [DaySpend(date(2026, 3, day), Decimal(spent)) for day, spent in spends.items()]
 
 
 def test_a_day_begins_at_midnight_whenever_the_samples_were_taken() -> None:
@@ -96,18 +89,6 @@ def test_a_day_begins_at_midnight_whenever_the_samples_were_taken() -> None:
     moments = [timedelta(seconds=-0.5), timedelta(seconds=1.5), timedelta(days=1)]
     taken = [Sample(midnight + at, Decimal(9), Decimal(used)) for at, used in zip(moments, (0, 4, 6), strict=True)]
     assert spends_by_day(taken) == [DaySpend(date(2026, 3, 1), Decimal(1)), DaySpend(date(2026, 3, 2), Decimal(5))]
-
-
-def test_samples_that_cover_no_time_cover_no_day() -> None:
-    """One alone, and two in the same moment."""
-    assert spends_by_day([sample(0, "1")]) == spends_by_day([sample(0, "1"), sample(0, "2")]) == []
-
-
-def test_what_was_spent_on_one_day_in_two_segments_adds_up() -> None:
-    """The gateway counted anew in between. All digits count, 15 before the point and 30 after it."""
-    high, tiny = f"1{'0' * 13}5.{'0' * 29}1", f"0.{'0' * 29}1"
-    taken = [sample(0, "5"), sample(1, high), sample(2, "0"), sample(3, tiny)]
-    assert spends_by_day(taken) == [DaySpend(date(2026, 3, 2), Decimal(f"1{'0' * 14}.{'0' * 29}2"))]
 
 
 @given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 1000)), min_size=1, max_size=40))
@@ -119,10 +100,6 @@ def test_days_add_up_to_the_spend_of_the_segments(steps: list[tuple[int, int]]) 
         taken.append(Sample(at, Decimal(5), used))
     total = sum(segment[-1].used - segment[0].used for segment in segments(taken))
     assert abs(sum(day.spent for day in spends_by_day(taken)) - total) < Decimal("1e-20")
-
-
-TINY = "0." + "0" * 29
-MANY = "1" + "0" * 14 + "." + "0" * 29
 
 
 @pytest.mark.parametrize(

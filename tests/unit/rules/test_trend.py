@@ -191,7 +191,7 @@ def test_steady_charges_are_all_spend(charges: list[Decimal]) -> None:
 
 
 def test_a_long_course_takes_no_more_room() -> None:
-    """However often somebody asks within the time that a rate is taken over."""
+    """However often it is read within the time that a rate is taken over."""
     trend = Trend(timedelta(days=1))
     for number in range(MOST_SAMPLES * 3):
         trend.take(at(number, "10", str(number)))
@@ -199,23 +199,18 @@ def test_a_long_course_takes_no_more_room() -> None:
     assert len(series._samples) == MOST_SAMPLES
 
 
-def test_the_code_is_that_of_a_balance_that_was_never_read() -> None:
-    """Whatever else was read, and however the last question ended; of several 402 comes first, then the first."""
-    watched = WatchedBalances(STEP)
-    watched.take([at(0, "10", "2"), failed(DOWN, "other")])
-    assert watched.code is ExitCode.UNAVAILABLE
-    watched.take([failed(DOWN), at(1, "10", "2", profile="other")])
-    assert watched.code is ExitCode.OK
-    for errors, code in (([DOWN, PaymentRequiredError("pay")], 3), ([AuthError("no"), DOWN], 4)):
-        never_read = WatchedBalances(STEP)
-        never_read.take(failed(error, f"p{number}") for number, error in enumerate(errors))
-        assert never_read.code == code
-
-
-def test_only_what_changed_is_news() -> None:
-    """Of many balances."""
+def test_of_many_balances_what_changed_is_news() -> None:
+    """The code is that of one that was never read, however others end; 402 comes first, then the first of several."""
     watched = WatchedBalances(STEP)
     assert [len(news.changes) for news in watched.take([at(0, "1", "1", profile=name) for name in "ab"])] == [1, 1]
     [news] = watched.take([at(1, "1", "1", profile="a"), at(1, "0", "2", profile="b")])
     assert news.view.reading.profile == "b"
     assert [view.reading.profile for view in watched.views] == ["a", "b"]
+    watched.take([failed(DOWN, "c")])
+    assert watched.code is ExitCode.UNAVAILABLE
+    watched.take([failed(DOWN, "a"), at(1, "10", "2", profile="c")])
+    assert watched.code is ExitCode.OK
+    for errors, code in (([DOWN, PaymentRequiredError("pay")], 3), ([AuthError("no"), DOWN], 4)):
+        never_read = WatchedBalances(STEP)
+        never_read.take(failed(error, f"p{number}") for number, error in enumerate(errors))
+        assert never_read.code == code
