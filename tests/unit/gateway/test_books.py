@@ -305,6 +305,11 @@ def test_every_other_failure_is_that_of_the_balance() -> None:
     assert refusal(body(item()), age="61").message == UNTRUSTED + "it is an old answer from a cache"
     unable = refusal('{"success":false,"message":"try later"}')
     assert unable.message == "the gateway could not tell what was spent: try later"
+    for unit, floor in (("USD", Decimal("0.05")), ("CNY", None)):
+        short = json.dumps({"error": {"message": f"insufficient balance (current: 0 {unit}, required: 0.05 {unit})"}})
+        wanted = refusal(short, 402)
+        assert isinstance(wanted, PaymentRequiredError)
+        assert wanted.floor == floor
     empty = refusal('{"error":{"code":"insufficient_user_quota"}}')
     assert empty.message == "the gateway says that the quota or the balance is used up (HTTP 200)"
 
