@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from apimart_cli.text import QUOTE_LIMIT, quote, visible, without_commands
+from apimart_cli.text import QUOTE_LIMIT, listed, quote, visible, without_commands
 
 
 @pytest.mark.parametrize("text", [
@@ -79,3 +79,9 @@ def test_a_quote_keeps_its_limit_exactly(text: str, limit: int, shown: str) -> N
     assert QUOTE_LIMIT == 200
     assert quote(text, limit=limit) == shown
     assert limit < QUOTE_LIMIT or quote(text) == shown
+
+
+def test_of_many_names_two_are_listed() -> None:
+    """And the number of the others, unless there is only one of these."""
+    for names, shown in (("a", "a"), ("abc", "a, b, c"), ("abcd", "a, b and 2 more"), ("abcde", "a, b and 3 more")):
+        assert listed(list(names)) == shown

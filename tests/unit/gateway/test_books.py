@@ -1,6 +1,5 @@
 """The gateway's books: what is asked, every shape of answer that the facts leave open, and what proves nothing."""
 
-import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -24,9 +23,13 @@ from apimart_cli.errors import (
     UsageError,
 )
 from apimart_cli.gateway.answer import Answer
-from apimart_cli.gateway.books import MOST_NAMES, Query, interpret_books
-from apimart_cli.keys.key import WITHHELD, ApiKey, Redactor
-from apimart_cli.rules.books import Booked, Period, Usage
+from apimart_cli.gateway.books import MOST_NAMES, Query, ask_books, check_models, interpret_books, split
+from apimart_cli.gateway.failures import MAX_DATE_LENGTH
+from apimart_cli.gateway.refusals import failure_of
+from apimart_cli.keys.key import WITHHELD, ApiKey, GivenKey, NoKey, Redactor
+from apimart_cli.rules.books import Booked, BooksReading, Period, Usage
+from apimart_cli.target import Target
+from apimart_cli.words import Scope
 from support.places import PAYLOADS
 from support.running import KEY
 
@@ -97,7 +100,8 @@ def test_every_shape_that_the_facts_leave_open_is_understood() -> None:
         body(item(day='"2026-09-16"')),
         body(item(date='"2026-09-16"', day="null")),
         body(item(credits="10", requests="3", prompt_tokens='"7"', completion_tokens="0.0")),
-        body(item(credits="10.00001", requests="null", cost="true", models='["b"]')),
+        body(item(credits="10.00002", requests="null", cost="true", models='["b"]')),
+        body(item(), currency='"usd"'),
         body(item(credits="null"), data2="[]", extra='{"a":{"b":[1]}}'),
         body(item(amount="0.4"), item('"b"', "0.6"), total="1.000001"),
     ):
@@ -119,7 +123,10 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
     """What the headers say of both."""
     usage = understand(body(item()), usage_cache="HIT", date="Fri, 18 Sep 2026 12:00:30 GMT")
     assert (usage.was_kept, usage.lag, usage.skew) == (True, timedelta(minutes=2), timedelta(seconds=30))
-    for nonsense in ("yesterday", "x" * 1000, "Fri, 99 Sep 2026 12:00:30 GMT"):
+    ahead = "Fri, 18 Sep 2026 14:00:30 +0200"
+    for same in (ahead, ahead.ljust(MAX_DATE_LENGTH), "Fri, 18 Sep 2026 12:00:30 -0000"):
+        assert understand(body(item()), date=same).skew == timedelta(seconds=30)
+    for nonsense in (ahead.ljust(MAX_DATE_LENGTH + 1), "yesterday", "x" * 1000, "Fri, 99 Sep 2026 12:00:30 GMT"):
         assert understand(body(item()), date=nonsense).skew == timedelta.max, "a date that nothing agrees with"
 
 
@@ -129,19 +136,20 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         ("", "its body is empty"),
         ("{}", "`data` is missing"),
         ('{"data":[]}', "`data` is a list, not an object"),
+        ('{"data":"x"}', '`data` is the string "x", not an object'),
         (body(item(), code='"usage_unavailable"'), '`code` is the string "usage_unavailable", which is no success'),
         (body(item(), code="503"), "`code` is the number 503, which is no success"),
         (body(item(), has_more="true"), "`has_more` says that this is not all"),
         (body(item(), currency='"CNY"'), '`currency` is the string "CNY", not USD'),
         (
-            '{"data":{"error":{"code":"usage_unavailable"},"total":{"amount_usd":0},"items":[]}}',
-            "there is an error in it",
+            '{"data":{"error":{"message":"broken"},"total":{"amount_usd":0},"items":[]}}',
+            "there is an error in it; it says: broken",
         ),
         ('{"data":{"code":401,"total":{"amount_usd":0},"items":[]}}', "`code` is the number 401, which is no success"),
         ('{"data":{"partial":true,"total":{"amount_usd":0},"items":[]}}', "`partial` says that this is not all"),
         ('{"data":{"items":[]}}', "`total` is missing"),
         ('{"data":{"total":{"amount_usd":0}}}', "`items` is missing"),
-        ('{"data":{"total":{"amount_usd":0},"items":null}}', "`items` is null, not a list"),
+        ('{"data":{"total":{"amount_usd":0},"items":"x"}}', '`items` is the string "x", not a list'),
         ('{"data":{"total":0,"items":[]}}', "`total` is the number 0, not an object"),
         ('{"data":{"total":{},"items":[]}}', "`amount_usd` is missing"),
         (body(item(), success='"yes"'), '`success` is the string "yes", not true or false'),
@@ -150,6 +158,7 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         (body("1"), "an item is the number 1, not an object"),
         (body(item(amount=None)), "`amount_usd` is missing"),  # type: ignore[arg-type]
         (body(item(amount='"one"')), '`amount_usd` is the string "one", not a number'),
+        (body(item(), total='"one"'), '`amount_usd` is the string "one", not a number'),
         (body(item(amount="2"), item('"b"', "-1")), "an amount is negative"),
         (body(item(), total="1.0000011"), "its total is not the sum of its parts"),
         (body(item(), item(), total="2"), "a day or a model stands in it twice"),
@@ -164,6 +173,9 @@ def test_a_kept_answer_is_later_and_a_clock_may_differ() -> None:
         (body(item("5")), "`model` is the number 5, not a name"),
         (body(item(model=None)), "`model` is missing"),  # type: ignore[arg-type]
         (body(item(credits="1")), "`credits` is not ten times `amount_usd`"),
+        (body(item(amount="0." + "9" * 29, credits="10.00002")), "`credits` is not ten times `amount_usd`"),
+        (body(item(credits='"ten"')), '`credits` is the string "ten", not a number'),
+        (body(item(requests='"few"')), '`requests` is the string "few", not a number'),
         (body(item(requests="-1")), "`requests` is the number -1, not a number of things"),
         (body(item(requests="1.5")), "`requests` is the number 1.5, not a number of things"),
     ],
@@ -199,38 +211,79 @@ def test_books_that_cannot_be_asked_now_are_never_zero() -> None:
     error = refusal(*recorded("usage-unavailable"))
     assert isinstance(error, UnavailableError)
     assert (error.retryable, error.is_silence) == (True, False)
-    assert error.message == ("the gateway cannot tell now what was spent (HTTP 503): usage is temporarily unavailable")
+    told = "the gateway cannot tell now what was spent (HTTP 503)"
+    assert (error.message, error.hint) == (f"{told}: usage is temporarily unavailable", "try again later")
+    code = '{"error":{"code":"usage_unavailable"}}'
+    assert refusal(code, 503).message == told
+    for text, status in (("", 503), ("", 429), (code, 500)):
+        assert told not in refusal(text, status).message, "another failure"
 
 
-def test_a_gateway_without_books_says_so() -> None:
-    """Code 6, in words of its own."""
-    texts = ("", '{"error":{"message":"Invalid URL (GET /v1/usage)"}}', "<html>", "404 page not found")
-    for status, text in itertools.product((404, 405), texts):
-        error = refusal(text, status)
-        assert isinstance(error, NoBooksError)
-        assert error.exit_code == ExitCode.BAD_RESPONSE
-        assert error.message.startswith(f"this gateway keeps no books that can be asked (HTTP {status})")
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ""),
+        ('{"error":{"message":"Invalid URL (GET /v1/usage)"}}', ": Invalid URL (GET /v1/usage)"),
+        ('{"error":{"message":"nothing at /account/v1/usage"},"token":5}', ": nothing at /account/v1/usage"),
+        ('{"success":false}', ""),
+        (" <html>your account", ""),
+        ("404 page not found", ""),
+        ("x" + "é" * 1000, ""),
+    ],
+)
+def test_a_gateway_without_books_says_so(status: int, text: str, said: str) -> None:
+    """Code 6, in words of its own. Addresses, web pages and names of fields are not about a customer."""
+    error = refusal(text, status)
+    assert isinstance(error, NoBooksError)
+    assert error.exit_code == ExitCode.BAD_RESPONSE
+    assert error.message == f"this gateway keeps no books that can be asked (HTTP {status}){said}"
+    assert error.hint == (
+        "what is left can be asked all the same: apimart balance; what was read before: apimart history"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"success":true}',
+        '{"remain_balance":1}',
+        '{"message":"no such user"}',
+        '{"error":{"message":"no such user"}}',
+        "No such ACCOUNT",
+    ],
+)
+def test_a_word_about_a_customer_is_no_missing_address(text: str) -> None:
+    """The books may be there, and this customer not."""
+    error = refusal(text, 404)
+    assert type(error) is BadResponseError
+    assert not error.is_no_endpoint
+
+
+def test_only_a_status_for_it_means_a_missing_address() -> None:
+    """Whatever else is said."""
+    error = failure_of(Answer(400, "", b""), scope=Scope.KEY, redactor=Redactor())
+    assert isinstance(error, BadResponseError)
+    assert not error.is_no_endpoint
 
 
 def test_what_the_gateway_refuses_is_told_in_our_words() -> None:
     """Code 2, with a hint."""
-    for code, words in (
-        ("invalid_start", "does not take the beginning"),
-        ("invalid_end", "does not take the end"),
-        ("invalid_range", "does not take this period"),
-        ("range_too_large", "finds this period too long"),
-        ("invalid_tz", "does not know this time zone"),
-        ("invalid_group_by", "does not tell its spend by that"),
-        ("invalid_scope", "keeps no books of this scope"),
-        ("too_many_models", "takes fewer models at once"),
+    clock = "see whether the clock of this machine is right"
+    for code, words, hint in (
+        ("invalid_start", "does not take the beginning of this period", "begin later, with --since"),
+        ("invalid_end", "does not take the end of this period", clock),
+        ("invalid_range", "does not take this period", clock),
+        ("range_too_large", "finds this period too long", "ask for fewer days"),
+        ("invalid_tz", "does not know this time zone", "give another name, like: --tz UTC"),
+        ("invalid_group_by", "does not tell its spend by that", "give another --by"),
+        ("invalid_scope", "keeps no books of this scope", "give another --scope"),
+        ("too_many_models", "takes fewer models at once", "name fewer with --model"),
     ):
         text = json.dumps({"error": {"code": code, "message": "nonsense"}})
         error = refusal(text, 400)
         assert isinstance(error, UsageError)
-        assert words in error.message
-        assert f"({code})" in error.message
-        assert "nonsense" not in error.message
-        assert error.hint
+        assert (error.message, error.hint) == (f"the gateway {words} ({code})", hint)
         assert isinstance(refusal(text, 500), UnavailableError)
 
 
@@ -246,9 +299,19 @@ def test_every_other_failure_is_that_of_the_balance() -> None:
         ("<html>", 403, BadResponseError),
         # A code that is not documented means nothing to us.
         ('{"error":{"code":"teapot","message":"no"}}', 400, BadResponseError),
+        ('{"error":{"code":["invalid_tz"],"message":"no"}}', 400, BadResponseError),
     ):
         assert type(refusal(text, status)) is kind
-        assert refusal(body(item()), age="61").message == UNTRUSTED + "it is an old answer from a cache"
+    assert refusal(body(item()), age="61").message == UNTRUSTED + "it is an old answer from a cache"
+    unable = refusal('{"success":false,"message":"try later"}')
+    assert unable.message == "the gateway could not tell what was spent: try later"
+    for unit, floor in (("USD", Decimal("0.05")), ("CNY", None)):
+        short = json.dumps({"error": {"message": f"insufficient balance (current: 0 {unit}, required: 0.05 {unit})"}})
+        wanted = refusal(short, 402)
+        assert isinstance(wanted, PaymentRequiredError)
+        assert wanted.floor == floor
+    empty = refusal('{"error":{"code":"insufficient_user_quota"}}')
+    assert empty.message == "the gateway says that the quota or the balance is used up (HTTP 200)"
 
 
 GATEWAY = "https://gateway.example"
@@ -258,6 +321,51 @@ GATEWAY = "https://gateway.example"
 def gateway() -> Iterator[Mocker]:
     with Mocker() as mocker:
         yield mocker
+
+
+def test_names_of_models_are_checked() -> None:
+    """Fifty at most, each once."""
+    fifty = tuple(f"m{number}" for number in range(50))
+    assert check_models([*fifty, "m0"], "models") == fifty
+    exactly = "give one name, exactly, each time"
+    for names, fault, hint in (
+        ([*fifty, "another"], "the gateway takes 50 models at once", "name fewer of them"),
+        (["a," + "x" * 50], f"'a,{'x' * 35}...' is no name of a model", exactly),
+        ([""], "'' is no name of a model", exactly),
+    ):
+        with pytest.raises(UsageError) as caught:
+            check_models(names, "models")
+        assert (caught.value.message, caught.value.hint) == (f"models: {fault}", hint)
+
+
+def test_a_long_time_is_cut_at_midnight_of_the_zone_that_was_asked_for() -> None:
+    """The rest of the question stays."""
+    long = query(period=Period(PERIOD.since, PERIOD.since + timedelta(days=40)), models=("a",))
+    cut = PERIOD.since + timedelta(days=31)
+    assert split(long) == [
+        long._replace(period=Period(PERIOD.since, cut)),
+        long._replace(period=Period(cut, long.period.until)),
+    ]
+
+
+def test_a_reading_says_what_it_is_of(gateway: Mocker) -> None:
+    """The profile, the scope, the key and the host; of a failure, what is quoted in it, and no key where none is."""
+    key = ApiKey(KEY, source="a test")
+    told = f"{GATEWAY}/v1/usage"
+    gateway.get(told, [{"text": body(item())}, {"text": '{"error":{"message":"Invalid URL"}}', "status_code": 404}])
+    asked = query(scope=Scope.ACCOUNT)
+    target = Target("work", Scope.KEY, GivenKey(key), GATEWAY)
+    found = []
+    for _ in range(2):
+        with ask_books([(target, asked)]) as readings:
+            found += readings
+    assert found[0].usage is not None
+    assert found[0] == BooksReading("work", Scope.ACCOUNT, found[0].usage, key.key_id, "gateway.example")
+    assert isinstance(found[1].error, NoBooksError)
+    assert found[1][3:] == (key.key_id, "gateway.example", ("Invalid URL",))
+    failure = AuthError("there is no key")
+    with ask_books([(target._replace(api_key=NoKey(failure)), asked)]) as readings:
+        assert list(readings) == [BooksReading("work", Scope.ACCOUNT, failure, None, "gateway.example")]
 
 
 def fields_of(request: Any) -> dict[str, str]:

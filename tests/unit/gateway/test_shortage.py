@@ -38,7 +38,7 @@ def says(message: str, *codes: str, status: int = 500) -> bool:
     "token额度不足", "API Key 额度已经用完", "配额均已耗尽", "no quota left", "there is no balance left",
     "You have no credits remaining on this account", "balance is zero", "the balance of your account is now zero",
     "user [12] quota [0] insufficient", "用户 [12] 额度 [\uff040.000000 额度] 不足", "余额不足或已欠费",
-    "您的账户余额不足\uff0c或已欠费", "账户已欠费或余额不足",
+    "您的账户余额不足\uff0c或已欠费", "账户已欠费或余额不足", "账户余额已欠费或不足", "insufficient  \t balance",
     # Words of a rate or a time say what a call costs then, or until when to top up; of a quota, few of them do.
     "insufficient balance: 0.01 available, 0.05 required per request",
     "Insufficient balance. Balance: 0 USD, required per call: 0.05",

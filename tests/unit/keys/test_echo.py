@@ -84,6 +84,7 @@ PLACES: dict[str, Callable[[str], str]] = {
     "var_export": lambda text: ", ".join(f"{place} => '{each}'" for place, each in enumerate(text)),
     "var_dump": lambda text: " ".join(f"[{place}]=> int({each})" for place, each in enumerate(text.encode())),
     "%v of a map": lambda text: f"map[{' '.join(f'{place}:{each}' for place, each in enumerate(text.encode(), 40))}]",
+    "large numbers between": lambda text: " ".join(f"{at} {each}" for at, each in enumerate(text.encode(), 24930)),
     "fragments": lambda text: " ".join(f"[{place}]{text[place : place + 4]}" for place in range(0, len(text), 4)),
 }
 """Lists with the place before each member, as PHP, JavaScript and Go write them."""

@@ -6,7 +6,7 @@ from traceback import walk_tb
 import pytest
 
 from apimart_cli.errors import AuthError
-from apimart_cli.keys.key import MAX_LENGTH, ApiKey, known_keys
+from apimart_cli.keys.key import MAX_LENGTH, ApiKey, drop_newline, known_keys, looks_like_variable
 from support.running import KEY
 
 WITHOUT_QUOTES = "give the key without them"
@@ -45,6 +45,20 @@ def test_a_malformed_key_is_refused_by_source_and_fault() -> None:
 def test_one_word_of_printable_ascii_is_a_key(characters: str) -> None:
     """Every printable ASCII character may stand in a key; what it must look like is the gateway's business."""
     assert ApiKey(characters, source="a test").reveal() == characters
+
+
+def test_one_newline_at_the_end_is_dropped() -> None:
+    """Of either form, as editors and commands write it; every other one is a fault of the key."""
+    for text, rest in (("sk\n", "sk"), ("sk\r\n", "sk"), ("\r\nsk\n\n", "\r\nsk\n"), ("\rsk\r", "\rsk")):
+        assert drop_newline(text) == rest
+
+
+def test_the_name_of_a_variable_is_no_key() -> None:
+    """As a shell would replace it, in braces or not."""
+    for text in ("$A", "$_x9", "${API_KEY}", "${Api_Key_2}"):
+        assert looks_like_variable(text)
+    for text in ("API_KEY", "$1A", "$", "${}", "$A-B", "sk-$A"):
+        assert not looks_like_variable(text)
 
 
 def test_a_key_shows_only_its_length(key: ApiKey) -> None:

@@ -162,3 +162,13 @@ def test_a_day_counts_once_however_often_it_was_looked_at() -> None:
     days = [86_400 * number for number in range(1, 11)]
     late = {at: (burst[-1], number) for number, at in enumerate(days, 1)}
     assert in_order(sorted([0, *days, *burst]), late) == {0, *days}
+
+
+def test_what_explains_more_days_is_kept() -> None:
+    """Of equals what was written later; several readings of a day are never more than one of another."""
+    day = 86_400
+    assert in_order([5, 10], {5: (10, 1)}) == {5}
+    late = {at * day: (30 * day, number) for number, at in enumerate((5, 25, 26), 1)}
+    assert in_order([at * day for at in (5, 10, 20, 25, 26, 30)], late) == {at * day for at in (10, 20, 25, 26)}
+    early = range(1, 8)
+    assert in_order([*early, day], {at: (day, at) for at in early}) == {day}

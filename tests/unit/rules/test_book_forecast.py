@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from apimart_cli.rules.balance import Balance
 from apimart_cli.rules.book_forecast import forecast_from_books
 from apimart_cli.rules.books import agree, are_dollars
-from apimart_cli.rules.forecast import Forecast, forecast, sooner
+from apimart_cli.rules.forecast import Forecast, forecast, left_above, sooner
 from apimart_cli.rules.spending import Sample
 from apimart_cli.words import ForecastState, Scope
 
@@ -50,14 +51,18 @@ def test_today_counts_once_more_was_spent_than_usual() -> None:
     assert (told("1 1 1 1", today="50").days_left_low or 0) < (usual.days_left_low or 0)
     # Of nine days seven are looked at, with today in the place of the oldest one.
     assert told("9 9 1 1 1 1 1 1 1").spent_per_day == 1
+    assert told("15 " + "1 " * 13).spent_per_day == 2
     assert (told("9 1 1 1 1 1 1", today="8").days_seen, told("9 1 1 1 1 1 1", today="8").spent_per_day) == (7, 2)
 
 
 def test_what_has_no_end_and_what_has_ended() -> None:
     """As for readings: unlimited, idle for weeks, empty."""
-    assert told("1 1 1", remain=None).state is ForecastState.UNLIMITED
-    assert told("1 " + "0 " * 14).state is ForecastState.IDLE
-    assert told("1 1 1", remain="0").state is ForecastState.EMPTY
+    three, one = Decimal(3), Decimal(1)
+    unlimited = Forecast(ForecastState.UNLIMITED, three, one, is_from_books=True)
+    assert told("1 1 1", remain=None) == told("1 1 1", remain=None, floor=one) == unlimited
+    assert told("1 " + "0 " * 14) == Forecast(ForecastState.IDLE, Decimal(14), ZERO, is_from_books=True)
+    empty = Forecast(ForecastState.EMPTY, three, one, ZERO, ZERO, ZERO, is_from_books=True)
+    assert told("1 1 1", remain="0") == empty
     assert told("1 1 1").state is ForecastState.ROUGH
     assert told("1 1 1 1 1 1 1").state is ForecastState.OK
 
@@ -71,6 +76,7 @@ def test_it_ends_at_the_floor() -> None:
     end = forecast(samples, floor=floor)
     assert end is not None
     assert end.days_left == 60
+    assert left_above(Decimal(f"999999999999999.{2:030}"), Decimal("1e-30")) == Decimal(f"999999999999999.{1:030}")
 
 
 def test_ten_credits_are_a_dollar() -> None:
@@ -81,6 +87,9 @@ def test_ten_credits_are_a_dollar() -> None:
         ("0.1", "1.0000000001", "0", "0", True),
         ("10.5", None, "2.3", None, None),
         ("10.5", "105", "2.3", "2.3", False),
+        ("10.5", "105.00001", "2.3", None, True),
+        ("10.5", "105.000011", "2.3", None, False),
+        ("0." + "9" * 29, "10.00001", "2.3", None, False),
         ("5000000", "105", "0", "0", False),
         ("0", "0", "0", "0", None),
         ("0", "0", "0", "5", False),
@@ -106,9 +115,14 @@ def test_what_differs_by_more_than_two_is_another_unit() -> None:
         (("0", "1", "2"), {0: "0.4", 1: "0.5"}, False),
         (("0", "0", "0"), {0: "0", 1: "0"}, True),
         (("0", "0", "0"), {0: "1", 1: "0"}, False),
+        (("0", "1"), {0: "2.000001"}, True),
+        (("0", "1"), {0: f"2.000001{1:024}"}, False),
         (("0", "1", "2"), {5: "900"}, True),
         ((), {0: "1"}, True),
     ):
         days = {date(2026, 9, 1) + timedelta(days=day): Decimal(spent) for day, spent in spends.items()}
         assert agree(read(*used), days, UTC) is may_be
+    for spent in ("1.9", "0.55"):
+        # The second of September in Tokyo begins and ends nine hours before that of the readings.
+        assert agree(read("0", "1", "2"), {date(2026, 9, 2): Decimal(spent)}, ZoneInfo("Asia/Tokyo"))
     assert agree(read("0", "900", every=12), {START.date(): Decimal(1)}, UTC), "twelve hours say nothing of a day"

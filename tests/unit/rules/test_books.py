@@ -1,5 +1,6 @@
 """Periods of the books and the pieces that they are asked in, in any time zone, and sums that must agree."""
 
+import time
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -35,6 +36,8 @@ from apimart_cli.words import Scope
 
 NOW = datetime(2027, 11, 20, 10, tzinfo=UTC)
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+KIRITIMATI = zoneinfo.ZoneInfo("Pacific/Kiritimati")
+"""Fourteen hours ahead: at NOW its next day begins."""
 SECOND = timedelta(seconds=1)
 
 # Every zone there is; those that shift by half an hour, by day, at midnight, or not at all, more often.
@@ -69,6 +72,8 @@ def test_a_month_with_the_hour_that_comes_twice_takes_two_questions() -> None:
     month = period_of(date(2026, 10, 1), date(2026, 10, 31), NOW, BERLIN)
     assert month.until - month.since == timedelta(hours=745)
     assert list(pieces(month, BERLIN))[1:] == [Period(day_start(date(2026, 10, 31), BERLIN), month.until)]
+    longest = Period(NOW - LONGEST, NOW)
+    assert list(pieces(longest, BERLIN)) == [longest]
     apia = zoneinfo.ZoneInfo("Pacific/Apia")
     assert day_start(date(2011, 12, 30), apia) == day_start(date(2011, 12, 31), apia)
     year_end = Period(day_start(date(2011, 12, 29), apia), day_start(date(2012, 1, 1), apia))
@@ -80,6 +85,22 @@ def test_a_day_begins_when_the_clock_first_shows_it(day: date, zone: zoneinfo.Zo
     """Or a later one, where the zone leaves it out."""
     start = day_start(day, zone)
     assert local_day(start, zone) >= day > local_day(start - SECOND, zone)
+
+
+def test_the_zone_of_the_machine_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of the zone that is farthest behind begins where it does, on a machine that is farthest ahead."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", KIRITIMATI.key)
+        time.tzset()
+        start = day_start(BEGIN, zoneinfo.ZoneInfo("Etc/GMT+12"))
+    time.tzset()
+    assert start == datetime(2026, 4, 27, 12, tzinfo=UTC)
+
+
+def test_a_period_around_midnight_has_two_days() -> None:
+    """However short it is."""
+    midnight = datetime(2026, 9, 2, tzinfo=UTC)
+    assert days_of(Period(midnight - SECOND, midnight + SECOND), UTC) == [date(2026, 9, 1), date(2026, 9, 2)]
 
 
 @given(PERIODS, ZONES, st.floats(0, 1))
@@ -143,7 +164,7 @@ def test_periods_that_do_not_follow_each_other_are_not_put_together() -> None:
     """A gap and an overlap are mistakes."""
     assert together([part((1, 2)), part((2, 3))]).total.spent == 2
     for second in ((3, 4), (1, 3)):
-        with pytest.raises(ValueError, match="do not follow"):
+        with pytest.raises(ValueError, match=r"^periods that do not follow each other$"):
             together([part((1, 2)), part(second)])
 
 
@@ -153,24 +174,29 @@ def test_what_is_put_together_is_as_old_as_its_oldest_part() -> None:
     kept = part((2, 3), fetched_at=early, was_kept=True, skew=-timedelta(seconds=9))
     whole = together([part((1, 2), skew=timedelta(seconds=2)), kept, part((3, 4))])
     assert (whole.fetched_at, whole.was_kept, whole.skew) == (early, True, -timedelta(seconds=9))
+    assert whole.until == datetime(2026, 9, 4, tzinfo=UTC)
     assert (whole.lag, part((1, 2)).lag) == (timedelta(minutes=2), timedelta(minutes=1))
     assert part((1, 2)).skew is None
     # A sum without a count that one part does not tell would be too small.
     assert added([Booked(Decimal(1), 2, None, 3), Booked(Decimal(2), 3, 4, 5)]) == Booked(Decimal(3), 5, None, 8)
-    assert added([]) == Booked(Decimal(0), 0, 0, 0)
+    assert repr(added([])) == repr(Booked(Decimal(0), 0, 0, 0))
+    assert added([booked("999999999999999"), booked("1e-30")]).spent == Decimal(f"999999999999999.{1:030}")
 
 
 def test_days_are_counted_whole() -> None:
     """The last one, too, and today up to now, without parts of a second. A moment is exactly that."""
     assert last_days(1, NOW + timedelta(milliseconds=5), BERLIN) == Period(datetime(2027, 11, 19, 23, tzinfo=UTC), NOW)
     assert last_days(30, NOW, UTC).since == datetime(2027, 10, 22, tzinfo=UTC)
+    assert last_days(1, NOW + SECOND, KIRITIMATI) == Period(NOW, NOW + SECOND)
     january = Period(datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC))
     assert period_of(date(2027, 1, 1), date(2027, 1, 31), NOW, UTC) == january
     assert period_of(date(2027, 11, 20), date(2027, 11, 20), NOW, UTC).until == NOW
     assert period_of(date(2027, 11, 20), date(2028, 1, 1), NOW, UTC).until == NOW
     hour = datetime(2027, 11, 19, 12, 0, 0, 5, tzinfo=BERLIN)
     begun = datetime(2027, 11, 19, 11, tzinfo=UTC)
-    assert period_of(hour, hour + timedelta(hours=1), NOW, BERLIN) == Period(begun, begun + timedelta(hours=1))
+    told = period_of(hour, hour + timedelta(hours=1), NOW, BERLIN)
+    assert told == Period(begun, begun + timedelta(hours=1))
+    assert told.since.tzinfo is UTC
 
 
 def test_there_are_no_books_before_they_begin() -> None:
@@ -178,21 +204,25 @@ def test_there_are_no_books_before_they_begin() -> None:
     now = datetime(2026, 5, 1, tzinfo=UTC)
     assert period_of(date(2026, 4, 1), None, now, UTC).since == datetime(2026, 4, 27, tzinfo=UTC)
     assert period_of(date(2026, 4, 27), date(2026, 4, 27), now, UTC).since == day_start(BEGIN, UTC)
-    with pytest.raises(UsageError, match="begin on 2026-04-27"):
-        period_of(date(2026, 4, 1), date(2026, 4, 26), now, UTC)
+    morning = Period(datetime(2026, 4, 26, 10, tzinfo=UTC), datetime(2026, 4, 26, 12, tzinfo=UTC))
+    assert period_of(date(2026, 4, 1), morning.until, now, KIRITIMATI) == morning
 
 
 def test_a_period_that_is_none_is_refused() -> None:
     """In words for an option. The longest is a leap year, the first and the last day with it."""
-    for first, last, words in (
-        (date(2027, 11, 21), None, "begins in the future"),
-        (NOW, NOW, "begins in the future"),
-        (date(2027, 11, 2), date(2027, 11, 1), "ends before it begins"),
-        (date(2026, 11, 19), None, "longer than 366 days"),
+    for first, last, message, hint in (
+        (date(2027, 11, 21), None, "the period begins in the future", "give today, or a day before"),
+        (NOW, NOW, "the period begins in the future", "give today, or a day before"),
+        (date(2027, 11, 2), date(2027, 11, 1), "the period ends before it begins", "give the earlier day first"),
+        (date(2026, 11, 19), None, "the period is longer than 366 days", "ask for a part of it"),
+        (date(2026, 4, 1), date(2026, 4, 26), "the gateway's books begin on 2026-04-27", "ask for a later time"),
     ):
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError) as caught:
             period_of(first, last, NOW, UTC)
-        assert len(days_of(period_of(date(2026, 11, 20), None, NOW, UTC), UTC)) == MOST_DAYS == 366
+        assert (caught.value.message, caught.value.hint) == (message, hint)
+    for zone, begin in (("UTC", 20), ("Pacific/Kiritimati", 20), ("Pacific/Honolulu", 19)):
+        here = zoneinfo.ZoneInfo(zone)
+        assert len(days_of(period_of(date(2026, 11, begin), None, NOW, here), here)) == MOST_DAYS == 366
 
 
 def booked(spent: str, model: str | None = "a", *counts: int | None, day: date | None = None) -> Booked:
@@ -212,6 +242,7 @@ def test_a_total_is_the_sum_of_its_parts() -> None:
         ("1", [booked("2"), booked("-1", "b")], "negative"),
         ("3", [booked("1"), booked("2")], "twice"),
         ("999999999999999.000001", [booked("999999999999999"), booked("0.000001", "b")], ""),
+        ("999999999999999.000002000000095", [booked("999999999999999"), booked("9e-14", "b")], "not the sum"),
     ):
         found = contradiction(Booked(Decimal(total)), rows, days=None)
         assert found is None if not fault else fault in (found or "")
@@ -245,9 +276,20 @@ def test_the_most_expensive_comes_first() -> None:
     assert [row.model for row in most_expensive_first(rows)] == ["a", "b", "c", "d"]
 
 
+def test_rows_are_in_the_order_of_their_names() -> None:
+    """Of days, then of models; one without a name comes first. So it is among those that cost the same."""
+    days = [date(2026, 9, day) for day in (1, 2)]
+    rows = [booked("1", model, day=day) for day in days for model in (None, "A", "b")]
+    assert grouped(reversed(rows)) == most_expensive_first(reversed(rows)) == rows
+    different = [booked("2", "A"), booked("1", "b")]
+    assert grouped(reversed(different)) == different
+
+
 def test_days_without_spend_are_there_and_zero() -> None:
     """And of several models on one day there is a sum."""
     day = date(2026, 9, 2)
     usage = part((1, 4), by=UsageBy.DAY_MODEL, rows=(booked("1", "a", 1, day=day), booked("2", "b", 1, day=day)))
-    told = [(row.day, row.spent, row.requests) for row in every_day(usage, UTC)]
-    assert told == [(date(2026, 9, 1), 0, 0), (day, 3, 2), (date(2026, 9, 3), 0, 0)]
+    told = every_day(usage, UTC)
+    zero = booked("0", None, 0, 0, 0, day=date(2026, 9, 1))
+    assert told == [zero, booked("3", None, 2, day=day), zero._replace(day=date(2026, 9, 3))]
+    assert [row.day for row in every_day(usage, KIRITIMATI)] == [date(2026, 9, day) for day in (1, 2, 3, 4)]

@@ -20,7 +20,7 @@ from apimart_cli.errors import (
     UsageError,
 )
 from apimart_cli.rules.books import Booked, BooksReading, Usage, added
-from apimart_cli.rules.budget import Budget, judge_spend, period_within
+from apimart_cli.rules.budget import Budget, JudgedSpend, judge_spend, period_within
 from apimart_cli.rules.gate import Thresholds, judge
 from apimart_cli.words import Outcome, Scope, Since
 from support.readings import reading as balance_reading
@@ -46,6 +46,7 @@ def test_when_a_budget_begins() -> None:
         (DAY, "UTC", datetime(2026, 11, 19, 10, tzinfo=UTC)),
         (Since.TODAY, "Asia/Tokyo", datetime(2026, 11, 19, 15, tzinfo=UTC)),
         (Since.TODAY, "Pacific/Honolulu", datetime(2026, 11, 20, 10, tzinfo=UTC) - timedelta(seconds=1)),
+        (Since.TODAY, "Pacific/Pago_Pago", datetime(2026, 11, 19, 11, tzinfo=UTC)),
         (Since.MONTH, "Europe/Berlin", datetime(2026, 10, 31, 23, tzinfo=UTC)),
     ):
         assert period_within(within, NOW, ZoneInfo(zone)) == (since, NOW.replace(microsecond=0))
@@ -61,25 +62,31 @@ def test_what_was_spent_is_compared_exactly() -> None:
         (("2.5", "2.500001"), "5", Outcome.BELOW, "5.000001"),
         (("2.5", "2.5"), "5.000001", Outcome.BELOW, "5.000001"),
         (("2.5",), "2.499999", Outcome.PASS, "2.5"),
+        (("999999999999999", "1e-30"), "999999999999999", Outcome.BELOW, f"999999999999999.{1:030}"),
     ):
-        judged = judge_spend(reading(usage(*spends, total=total)), FIVE)
-        assert (judged.outcome, judged.spent) == (outcome, Decimal(spent))
+        told = reading(usage(*spends, total=total))
+        judged = judge_spend(told, FIVE)
+        assert judged == JudgedSpend(told, FIVE, outcome)
+        assert judged.spent == Decimal(spent)
 
 
 def test_what_is_no_proof_never_passes() -> None:
     """However small it is: without parts, in contradiction, or of another time."""
-    for result, words in (
-        (usage("1", by=UsageBy.DAY), "no parts"),
-        (usage("1", total="3"), "not the sum"),
-        (usage(total="1"), "not the sum"),
-        (usage("-1"), "negative"),
-        (usage("1", skew=timedelta(minutes=6)), "clock"),
-        (usage("1", skew=-timedelta(minutes=6)), "clock"),
+    clock = "the gateway's clock and that of this machine differ by more than"
+    for result, fault in (
+        (usage("1", by=UsageBy.DAY), "it has no parts that its total could be held against"),
+        (usage("1", total="3"), "its total is not the sum of its parts"),
+        (usage(total="1"), "its total is not the sum of its parts"),
+        (usage("-1"), "an amount is negative"),
+        (usage("1", skew=timedelta(minutes=6)), f"{clock} five minutes"),
+        (usage("1", skew=-timedelta(minutes=6)), f"{clock} five minutes"),
+        (usage("1", skew=timedelta(seconds=7), since=NOW - timedelta(minutes=1)), f"{clock} 6 seconds"),
     ):
         judged = judge_spend(reading(result), Budget(Decimal(1000), DAY))
         assert (judged.outcome, judged.spent) == (Outcome.ERROR, None)
         assert isinstance(judged.reading.error, BadResponseError)
-        assert words in judged.reading.error.message
+        assert judged.reading.error.message == f"what was spent cannot be trusted: {fault}"
+        assert judged.reading.error.hint == "try again later; --debug tells what was answered"
 
 
 def test_a_clock_that_differs_a_little_is_no_matter() -> None:
@@ -102,8 +109,10 @@ def test_a_failure_is_no_pass() -> None:
         (PaymentRequiredError("pay"), Outcome.BELOW, 3, 3),
     ):
         verdict = judge((), budgets=[(reading(error), FIVE)])
-        assert (verdict.outcome, verdict.exit_code, verdict.spends[0].outcome) == (outcome, code, outcome)
-        assert judge((), budgets=[(reading(error), FIVE)], fail_open=True).exit_code == open_code
+        spends = (JudgedSpend(reading(error), FIVE, outcome),)
+        assert (verdict.outcome, verdict.exit_code, verdict.spends) == (outcome, code, spends)
+        forgiven = judge((), budgets=[(reading(error), FIVE)], fail_open=True)
+        assert (forgiven.exit_code, forgiven.spends) == (open_code, spends)
 
 
 def test_all_must_hold() -> None:
@@ -112,7 +121,12 @@ def test_all_must_hold() -> None:
     limits = Thresholds(min=Decimal(5))
     good, bad = reading(usage("1")), reading(usage("6"))
     failed = reading(UnavailableError("no answer"))
-    assert judge([(enough, limits)], budgets=[(good, FIVE)]).exit_code is ExitCode.OK
+    passed = judge([(enough, limits)], budgets=[(good, FIVE)])
+    assert passed.exit_code is ExitCode.OK
+    unlimited = judge([(balance_reading(None), limits)], budgets=[(good, FIVE)], unlimited_passes=False)
+    unknown = judge([(enough, Thresholds(min_runway=DAY))], budgets=[(good, FIVE)])
+    assert (unlimited.exit_code, unknown.exit_code) == (ExitCode.UNLIMITED, ExitCode.NO_FORECAST)
+    assert passed.spends == unlimited.spends == unknown.spends == (JudgedSpend(good, FIVE, Outcome.PASS),)
     assert judge([(little, limits)], budgets=[(good, FIVE)]).exit_code is ExitCode.BELOW
     assert judge([(enough, limits)], budgets=[(bad, FIVE)]).exit_code is ExitCode.BELOW
     assert judge([(little, limits)], budgets=[(failed, FIVE)]).exit_code is ExitCode.BELOW

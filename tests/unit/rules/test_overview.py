@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from apimart_cli.rules.forecast import Seen, days_until, forecast, needed_since, overview
-from apimart_cli.rules.spending import DaySpend, Sample, TopUp
+from apimart_cli.rules.spending import LONGEST_GAP, DaySpend, Sample, TopUp
 from apimart_cli.words import Scope
 
 TODAY = date(2026, 11, 20)
@@ -33,6 +33,19 @@ def test_a_day_at_the_edge_is_whole() -> None:
     assert found.days == [DaySpend(date(2026, 11, 19), Decimal(1)), DaySpend(TODAY, Decimal(1))]
     assert found.top_ups == [TopUp(samples[1].at, Decimal(10))]
     assert overview(seen(samples), samples, days_until(TODAY, 1)).top_ups == []
+
+
+def test_what_lies_at_the_edge_counts() -> None:
+    """The earliest reading that is needed, and a top-up at the first moment; what was asked goes along."""
+    midnight = NOON - timedelta(hours=12)
+    samples = [Sample(midnight - LONGEST_GAP, Decimal(100), Decimal(0)), sample(0.5, "0", "150"), sample(0, "0", "150")]
+    found = overview(seen(samples), samples, (TODAY,))
+    assert found[:2] == (seen(samples), (TODAY,))
+    assert found.top_ups == [TopUp(midnight, Decimal(50))]
+    # The first reading that is needed shows that the second one is a fall, which the third one does not confirm.
+    earliest = Sample(NOON - timedelta(days=28) - LONGEST_GAP, Decimal(100), Decimal(5))
+    samples = [earliest, sample(28, "1"), *(sample(number, str(40 - number)) for number in range(27, -1, -1))]
+    assert overview(seen(samples), samples, (TODAY,)).forecast == forecast(samples) != forecast(samples[1:])
 
 
 def test_the_forecast_is_the_one_of_all_readings() -> None:

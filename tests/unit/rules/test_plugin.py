@@ -19,9 +19,23 @@ from apimart_cli.errors import (
     bug,
 )
 from apimart_cli.rules.balance import Reading, spendable
+from apimart_cli.rules.books import BooksReading
+from apimart_cli.rules.budget import Budget, JudgedSpend
 from apimart_cli.rules.forecast import UNREADABLE, Forecast
-from apimart_cli.rules.plugin import Bounds, Choices, Range, State, Subject, by_weight, examine, parse_range, worst
-from apimart_cli.words import ForecastState, Scope
+from apimart_cli.rules.plugin import (
+    Bounds,
+    Choices,
+    FoundSpend,
+    Range,
+    State,
+    Subject,
+    by_weight,
+    examine,
+    examine_spend,
+    parse_range,
+    worst,
+)
+from apimart_cli.words import ForecastState, Outcome, Scope
 from support.readings import failed, reading
 
 USUAL = Choices()
@@ -119,6 +133,21 @@ def test_a_balance_that_is_not_to_be_had_is_what_was_chosen(chosen: WhenUnavaila
         assert found(error).name.lower() == chosen
     assert found(bug(ValueError())) is State.UNKNOWN
     assert found(PaymentRequiredError("pay")) is State.CRITICAL
+
+
+def test_what_was_spent_is_critical_above_its_budget() -> None:
+    """A failure of the books is what was chosen for a missing balance; a bug, and what is no outcome, is unknown."""
+    for outcome, result, expected in (
+        (Outcome.BELOW, PaymentRequiredError("pay"), State.CRITICAL),
+        (Outcome.PASS, None, State.OK),
+        (Outcome.ERROR, SILENCE, State.WARNING),
+        (Outcome.ERROR, bug(ValueError()), State.UNKNOWN),
+        (Outcome.ERROR, None, State.UNKNOWN),
+    ):
+        books = BooksReading("work", Scope.KEY, result)  # type: ignore[arg-type]
+        judged = JudgedSpend(books, Budget(Decimal(5), timedelta(days=1)), outcome)
+        found = examine_spend(judged, Choices(unavailable=WhenUnavailable.WARNING))
+        assert found == FoundSpend(judged, expected)
 
 
 def test_the_worst_state_decides() -> None:
