@@ -277,7 +277,7 @@ def agree(samples: Sequence[Sample], spends: Mapping[date, Decimal], zone: tzinf
     """
     with localcontext(EXACT):
         read = booked = Decimal(0)
-        for segment in segments(samples) if samples else []:
+        for segment in segments(samples):
             for day, spent in spends.items():
                 begin, end = day_start(day, zone), day_start(day + timedelta(days=1), zone)
                 if segment[0].at <= begin and end <= segment[-1].at:

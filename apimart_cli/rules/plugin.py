@@ -184,8 +184,7 @@ def examine_spend(judged: "JudgedSpend", choices: Choices) -> FoundSpend:
         case Outcome.PASS:
             return FoundSpend(judged, _state(is_critical=False))
         case _:
-            error = judged.reading.error
-            return FoundSpend(judged, State.UNKNOWN if error is None else _state_of_failure(error, choices))
+            return FoundSpend(judged, _state_of_failure(judged.reading.error, choices))
 
 
 def worst(states: Iterable[State]) -> State:
@@ -214,8 +213,8 @@ def examine(reading: Reading, bounds: Bounds, choices: Choices) -> Examined:
     return Examined(reading, bounds, tuple(findings))
 
 
-def _state_of_failure(error: ApimartError, choices: Choices) -> State:
-    """Return the state that the user chose for a missing balance; UNKNOWN for a bug of ours."""
+def _state_of_failure(error: ApimartError | None, choices: Choices) -> State:
+    """Return the state that the user chose for a missing answer; UNKNOWN for a bug of ours, or for no reason."""
     is_meant = isinstance(error, AuthError | UnavailableError | BadResponseError)
     return State[choices.unavailable.name] if is_meant else State.UNKNOWN
 
