@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -15,7 +14,7 @@ import typer.main
 from apimart_cli.commands import Group, Version
 from apimart_cli.errors import NOT_STARTED, PLUGIN_UNKNOWN, ApimartError, CommandStatus, ExitCode, UsageError
 from apimart_cli.processes.signals import ending_cleanly
-from apimart_cli.text import without_keys
+from apimart_cli.text import shell_word, without_keys
 
 COMMANDS = (
     "balance", "check", "watch", "run", "usage", "history", "statusline", "nagios", "exporter", "mcp",
@@ -215,7 +214,7 @@ def _what_was_meant(context: Any, message: str) -> str | None:
     if "--min" in options and re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", word):
         return f"did you mean: {path} --min {word}"
     if "--profile" in options and re.fullmatch(r"[A-Za-z][\w.-]{0,30}", word) and without_keys(word) == word:
-        return f"did you mean: {path} --profile {shlex.quote(word)}"
+        return f"did you mean: {path} --profile {shell_word(word)}"
     return None
 
 

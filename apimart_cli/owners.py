@@ -5,13 +5,13 @@ Windows has other permissions, which are not checked.
 
 import errno
 import os
-import shlex
 import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 from apimart_cli.errors import UsageError
+from apimart_cli.text import shell_word
 
 OWNERS_VARIABLE = "APIMART_CONFIG_OWNER"
 """Names user ids that are trusted as we and root are: for containers, in which mounted files have other owners."""
@@ -94,15 +94,15 @@ class UnsafeError(Exception):
                 return "use a folder of your own"
             who = ("g" if mode & stat.S_IWGRP else "") + ("o" if mode & stat.S_IWOTH else "")
             command = "chmod" if os.geteuid() in {0, self.status.st_uid} else "sudo chmod"
-            return f"run: {command} {who}-w {shlex.quote(self.place)}"
-        as_them = f"sudo -u {shlex.quote(_name(self.owner))} apimart …"
+            return f"run: {command} {who}-w {shell_word(self.place)}"
+        as_them = f"sudo -u {shell_word(_name(self.owner))} apimart …"
         if not is_read:
             return f"run it as that user: {as_them}"
         known = os.environ.get(OWNERS_VARIABLE)
         trusted = f"{known},{self.owner}" if known else f"{self.owner}"
         ways = [f"run it as that user: {as_them}", f"trust that user: {OWNERS_VARIABLE}={trusted}"]
         if self.kind == "file":
-            ways.insert(0, f"run: sudo chown {os.geteuid()} {shlex.quote(self.place)}")
+            ways.insert(0, f"run: sudo chown {os.geteuid()} {shell_word(self.place)}")
         return "; or ".join(ways)
 
 

@@ -6,7 +6,6 @@ Pure: no I/O, nothing heavy imported.
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -24,7 +23,7 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # `##teamcity[...]` anywhere in a line. A colon inside a word stays whole: it is how an IPv6 address is written.
 _RUNNER_COMMAND = r"(?<!\S):(?=:)|#(?=#\w*\[)"
 
-_NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
+_NOT_PRINTABLE_ASCII = r"[^ -~]"
 """Characters that may have to be replaced; all others show."""
 
 # Text that looks like a key of the gateway, up to a space, a quote, a bracket, a comma or a slash. After a letter it
@@ -47,8 +46,13 @@ def visible(text: str) -> str:
     `##vso[...]`) are broken up by a backslash so that no runner obeys them.
     """
     # Keys first: after an escape, a key would look like the end of a word.
-    shown = re.sub(_NOT_PRINTABLE_ASCII, lambda match: _show_character(match.group()), without_keys(text))
-    return re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
+    shown = without_keys(text)
+    # Most texts need none of this, and a pattern takes a while to compile.
+    if not (shown.isascii() and shown.isprintable()):
+        shown = re.sub(_NOT_PRINTABLE_ASCII, lambda match: _show_character(match.group()), shown)
+    if "::" in shown or "#" in shown:
+        shown = re.sub(_RUNNER_COMMAND, lambda match: match.group() + "\\", shown)
+    return shown
 
 
 def without_commands(json: str) -> str:
@@ -61,7 +65,7 @@ def without_commands(json: str) -> str:
 
 def without_keys(text: str) -> str:
     """Return `text` with everything that looks like an API key reduced to `sk-…`."""
-    return re.sub(_KEY_LIKE, "sk-...", text)
+    return re.sub(_KEY_LIKE, "sk-...", text) if "sk-" in text else text
 
 
 def without_token_ids(text: str) -> str:
@@ -77,12 +81,21 @@ def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     return shown if max(len(text), len(shown)) <= limit else shown[: limit - 3] + "..."
 
 
+def shell_word(text: str) -> str:
+    """Return `text` as one word of a shell's command line, for hints."""
+    from shlex import quote as quoted
+
+    return quoted(text)
+
+
 def iso_time(moment: datetime) -> str:
     """Return a time, which is in UTC, as documents, lines and logs have it: `2026-01-31T12:00:00Z`."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _show_character(character: str) -> str:
+    import unicodedata
+
     if character in _BLANK_LETTERS or unicodedata.category(character) in _HIDDEN_CATEGORIES:
         return _escape(ord(character))
     return " " if character.isspace() else character

@@ -1,7 +1,6 @@
 """The config file: TOML in, a checked `ConfigFile` out. Every mistake names the file, the line or name, and the fix."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from apimart_cli.config.names import KEY_NAMES, PROFILE_NAMES, TOP_LEVEL_NAMES, Kind, suggestion
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.files import is_absent
+from apimart_cli.text import shell_word
 
 if TYPE_CHECKING:
     from apimart_cli.records import Problem
@@ -49,7 +49,7 @@ class ConfigFile(NamedTuple):
         known = suggestion(name, self.profiles, f"profiles in the file: {', '.join(self.profiles)}")
         raise ConfigError(
             f"{asked_by}: there is no profile {name!r} in {self.path}",
-            known if self.profiles else f"store a key in it with: apimart login --profile {shlex.quote(name)}",
+            known if self.profiles else f"store a key in it with: apimart login --profile {shell_word(name)}",
         )
 
     def text_of(self, profile: str | None, name: str) -> str | None:
@@ -59,7 +59,9 @@ class ConfigFile(NamedTuple):
             case str(text):
                 return text
             case list(words):
-                return shlex.join(words)
+                from shlex import join
+
+                return join(words)
             case _:
                 return None
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from apimart_cli.config.names import KEY_FILE_VARIABLE, KEY_NAMES, KEY_VARIABLE
 from apimart_cli.config.settings import Options, Setting
 from apimart_cli.errors import AuthError, ConfigError, UsageError
 from apimart_cli.keys.key import ApiKey, GivenKey, KeySource, NoKey, drop_newline
+from apimart_cli.text import shell_word
 
 _NO_KEY_HINT = "set APIMART_API_KEY, or store a key with: apimart login"
 
@@ -55,7 +55,7 @@ def find_key(
 
 def _no_key_hint(profile: str, config: ConfigFile, *, is_explicit: bool) -> str:
     if is_explicit:
-        return f"store one with: apimart login --profile {shlex.quote(profile)}"
+        return f"store one with: apimart login --profile {shell_word(profile)}"
     if profile in config.profiles or not config.profiles:
         return _NO_KEY_HINT
     return (

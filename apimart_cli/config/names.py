@@ -1,11 +1,11 @@
 """The names of the config file: which there are, what their values are, and where they may stand. Pure: no I/O."""
 
-import shlex
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 
 from apimart_cli.errors import UsageError
+from apimart_cli.text import shell_word
 
 
 class Kind(Enum):
@@ -126,7 +126,7 @@ def require_name(name: str, *, in_profile: bool) -> Kind:
         raise UsageError(f"{name} belongs to a profile", "name one with --profile")
     profile, dot, own = name.removeprefix("profiles.").rpartition(".")
     if dot and own in PROFILE_NAMES:
-        option = f"-p {shlex.quote(profile)}"
+        option = f"-p {shell_word(profile)}"
         hint = f"name the profile apart: {own} {option}" if own != "api_key" else f"store it: apimart login {option}"
         raise UsageError(f"there is no setting {name!r}", hint)
     raise UsageError(f"there is no setting {name!r}", suggestion(name, names, f"use one of: {', '.join(names)}"))

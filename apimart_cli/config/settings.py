@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from apimart_cli.config.values import nonempty, shortest, shown
 from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.keys.key import GivenKey, KeySource, looks_like_variable
-from apimart_cli.rules.balance import Reading, spendable
-from apimart_cli.rules.gate import Thresholds
 from apimart_cli.target import Target
 from apimart_cli.words import ScopeChoice, Since
 
 if TYPE_CHECKING:
     from apimart_cli.config.doubts import Doubt
     from apimart_cli.records import SettingRow
+    from apimart_cli.rules.balance import Reading
     from apimart_cli.rules.budget import Budget
+    from apimart_cli.rules.gate import Thresholds
 
 T = TypeVar("T")
 
@@ -114,11 +114,13 @@ class Settings(NamedTuple):
         """The beginning of a sentence about what is missing: `profile work has`, or `there is` if none was named."""
         return f"profile {self.profile.value} has" if self.profile.source != "default" else "there is"
 
-    def thresholds(self) -> Thresholds:
+    def thresholds(self) -> "Thresholds":
         """Return the thresholds to which `check` holds every reading of this profile; none if only a budget is checked.
 
         Raises UsageError if there is neither: a check without a threshold must not pass.
         """
+        from apimart_cli.rules.gate import Thresholds
+
         thresholds = Thresholds(self.min.value, self.max_used.value, self.min_runway.value)
         if not thresholds.are_set and self.budget() is None:
             raise UsageError(
@@ -236,10 +238,14 @@ class Settings(NamedTuple):
             for scope in self.scope.value.asked
         ]
 
-    def grouped(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+    def grouped(self, readings: "Sequence[Reading]") -> "Sequence[Reading]":
         """Return the readings of `targets` as the scope shows them: for `spendable`, key and account as one."""
         is_one = self.scope.value is ScopeChoice.SPENDABLE and len(readings) > 1
-        return [spendable(*readings)] if is_one else readings
+        if not is_one:
+            return readings
+        from apimart_cli.rules.balance import spendable
+
+        return [spendable(*readings)]
 
 
 def _amount_word(amount: Decimal | None) -> str | None:

@@ -4,7 +4,6 @@
 """
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -216,7 +215,9 @@ def parse_command(text: str, source: str) -> tuple[str, ...]:
 
     Where a backslash stands between folders, it is a letter like others.
     """
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    from shlex import shlex
+
+    lexer = shlex(text, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ESCAPE
     try:
         words = list(lexer)

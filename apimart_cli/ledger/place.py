@@ -6,7 +6,6 @@ make, and so are files beside it that SQLite would use.
 """
 
 import os
-import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import NamedTuple, cast
 from apimart_cli.files import Place, found
 from apimart_cli.ledger.schema import APPLICATION_ID, MIGRATIONS, version_of
 from apimart_cli.owners import UnsafeError, has_owners, trusted_owners
-from apimart_cli.text import quote, visible
+from apimart_cli.text import quote, shell_word, visible
 
 MAGIC = b"SQLite format 3\0"
 
@@ -231,7 +230,7 @@ def _check(path: Path, status: os.stat_result, header: bytes) -> None:
     if int.from_bytes(header[_VERSION], "big") > len(MIGRATIONS):
         raise LedgerError(f"{path} was written by a newer apimart, and was left as it is")
     if header[_FORMATS] != _ROLLBACK:
-        command = f"sqlite3 {shlex.quote(str(path))} 'PRAGMA journal_mode = DELETE'"
+        command = f"sqlite3 {shell_word(str(path))} 'PRAGMA journal_mode = DELETE'"
         raise LedgerError(f"{path} is in WAL mode, which is not used, and was left as it is; end that with: {command}")
 
 

@@ -8,25 +8,27 @@ padded to a width in cells, of which a character of Chinese, Japanese or Korean 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apimart_cli.errors import ApimartError
-from apimart_cli.rules.balance import Balance, Reading
-from apimart_cli.rules.gate import Verdict
 from apimart_cli.screen.writing import Screen, width
 from apimart_cli.words import OutputFormat
+
+if TYPE_CHECKING:
+    from apimart_cli.rules.balance import Balance, Reading
+    from apimart_cli.rules.gate import Verdict
 
 
 class Format(NamedTuple):
     """What a format can show. A part that it cannot show is None."""
 
-    readings: Callable[[Sequence[Reading], Screen, int], str] | None = None
+    readings: "Callable[[Sequence[Reading], Screen, int], str] | None" = None
     """Returns readings as whole lines. The number is how many there will be in all."""
-    checked: Callable[[Verdict, Screen], str] | None = None
+    checked: "Callable[[Verdict, Screen], str] | None" = None
     """Returns a verdict as whole lines."""
     failed: Callable[[ApimartError], str] | None = None
     """Returns an error that left nothing to judge, as whole lines."""
-    runner_files: Callable[[Verdict | ApimartError], Mapping[str, str]] | None = None
+    runner_files: "Callable[[Verdict | ApimartError], Mapping[str, str]] | None" = None
     """Returns, for each variable with which a CI runner names a file, the text to add to that file."""
     prepare: Callable[[], None] = lambda: None
     """Imports what showing readings needs, while the answer travels."""
@@ -59,7 +61,7 @@ def remaining(remain: Decimal | None, unit: str | None = None) -> str:
     return "unlimited" if remain is None else with_unit(remain, unit)
 
 
-def left_in_words(balance: Balance, unit: str | None) -> str:
+def left_in_words(balance: "Balance", unit: str | None) -> str:
     """Return what is left: `10.5 USD left`, `10.5 USD left (limited by key)`, `unlimited quota`."""
     if balance.remain_balance is None:
         return "unlimited quota"

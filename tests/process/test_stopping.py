@@ -333,9 +333,13 @@ def test_what_ends_us_by_our_name_leaves_the_watchdog(
     It holds no stream of ours, and no key stands in what it shows.
     """
     with started_processes(tmp_path) as start:
-        arguments = ["--api-key", KEY, *QUICK, "--", "sh", "-c", "echo $$; exec sleep 60"]
+        job = "trap 'echo handed on' USR1; echo $$; while :; do sleep 0.05; done"
+        arguments = ["--api-key", KEY, *QUICK, "--", "sh", "-c", job]
         process = start([command, "run", *arguments], {**environment, **connected(sandbox)})
         started = int(process.stdout.readline())
+        # What hands on signals has told the watchdog which command to end.
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "handed on\n"
         wait_until(lambda: watchdog_of(process.pid))
         watchdog = watchdog_of(process.pid)
         assert watchdog is not None

@@ -130,6 +130,8 @@ BASE32 = [base64.b32encode, base64.b32hexencode]
         percent(KEY),
         *(escaped(form) for form in ESCAPES),
         *(escaped("={:02x}", is_escaped) for is_escaped in (at_odd_places, lambda _, each: each not in "NALcXk")),
+        # Those of which the code is the same two digits in decimal and in hex, read as another number.
+        escaped("={:02x}", lambda _, each: each in "stqWVrpvwxyz0123456789"),
         FULL_WIDTH,
         percent(FULL_WIDTH),
         *(in_base64(text) for text in (KEY, f"Bearer {KEY}", f"me:{KEY} and more")),
@@ -139,6 +141,7 @@ BASE32 = [base64.b32encode, base64.b32hexencode]
         percent(in_base64(KEY, "utf-16-le")),
         in_base64(f"{'x' * 100}{KEY[-8:]}", "utf-16-le"),
         *(KEY.encode(encoding).hex() for encoding in ("utf-8", "utf-16-le")),
+        *(KEY.encode(encoding).hex().upper() for encoding in ("utf-8", "utf-16-le")),
         f"{'x' * 100}{KEY[-8:]}".encode("utf-16-le").hex(),
         KEY.encode("utf-16-be").hex(":"),
         " ".join(re.findall(".{1,3}", KEY.encode("utf-16-le").hex())),
