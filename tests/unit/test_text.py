@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from apimart_cli.text import QUOTE_LIMIT, listed, quote, visible, without_commands
+from apimart_cli.text import QUOTE_LIMIT, listed, quote, shell_word, visible, without_commands
 
 
 @pytest.mark.parametrize("text", [
@@ -85,3 +85,8 @@ def test_of_many_names_two_are_listed() -> None:
     """And the number of the others, unless there is only one of these."""
     for names, shown in (("a", "a"), ("abc", "a, b, c"), ("abcd", "a, b and 2 more"), ("abcde", "a, b and 3 more")):
         assert listed(list(names)) == shown
+
+
+def test_a_word_of_a_hint_can_be_typed_as_it_stands() -> None:
+    """A shell takes it as one word."""
+    assert [shell_word(text) for text in ("work", "my work", "it's")] == ["work", "'my work'", "'it'\"'\"'s'"]
