@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BooksScope(StrEnum):
-    """Whose books are asked: what `usage --scope` takes."""
+    """Which books are asked: what `usage --scope` takes."""
 
     KEY = "key"
     ACCOUNT = "account"

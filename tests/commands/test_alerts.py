@@ -437,7 +437,7 @@ def test_a_slow_command_delays_no_question(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_run_alerts_when_it_starts_nothing(shop: Shop, tmp_path: Path) -> None:
-    """Too little is left for the command, and somebody is told, with the label; there is nothing to stop."""
+    """Too little is left for the command, and the hook is told, with the label; there is nothing to stop."""
     alerts = ("--on-low", str(shop.hook), "--on-stop", str(shop.hook))
     ended = shop("run", "--min", "5", "--label", "night", *alerts, "--", "touch", str(tmp_path / "x"))
     assert (ended.code, ended.stdout, (tmp_path / "x").exists()) == (125, "", False)
