@@ -7,7 +7,6 @@ content is there.
 import codecs
 import errno
 import os
-import shlex
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from apimart_cli.errors import ConfigError, OutputError, UsageError
 from apimart_cli.files import Place, found, found_for_output
 from apimart_cli.owners import UnsafeError, has_owners, permissions_for_others, trusted_owners
+from apimart_cli.text import shell_word
 
 MAX_FILE_BYTES = 1024 * 1024
 """Largest config or key file that is read."""
@@ -68,7 +68,7 @@ class PrivateFile(NamedTuple):
         if not self.permissions & readers:
             return None
         return ConfigError(
-            f"{self.path} {what} and other users can read it", f"run: chmod 600 {shlex.quote(str(self.path))}"
+            f"{self.path} {what} and other users can read it", f"run: chmod 600 {shell_word(str(self.path))}"
         )
 
 

@@ -15,7 +15,7 @@ from apimart_cli.config.settings import Options, Settings
 from apimart_cli.errors import ApimartError, longest_retry_after
 from apimart_cli.keys.key import GivenKey, NoKey
 from apimart_cli.output.statusline import Known, Status
-from apimart_cli.text import without_keys
+from apimart_cli.text import shell_word, without_keys
 from apimart_cli.words import Scope, ScopeChoice
 
 if TYPE_CHECKING:
@@ -181,15 +181,13 @@ def _forecast(seen: "Sequence[Recalled]") -> "Forecast | None":
 
 
 def _start(settings: Settings, options: Options, now: datetime) -> Note:
-    import shlex
-
     from apimart_cli.config.held_keys import environment_without_keys
     from apimart_cli.ledger.file import opened
     from apimart_cli.ledger.refreshes import claim, look
     from apimart_cli.processes.hook import start_detached
 
     source = settings.api_key.value
-    profile = f"--profile {shlex.quote(settings.profile.value)}"
+    profile = f"--profile {shell_word(settings.profile.value)}"
     path = ledger_of(settings)
     if path is None:
         return "readings are not recorded, and a status line shows nothing else", "turn it on with: APIMART_RECORD=1"

@@ -1,7 +1,6 @@
 """`apimart login`: ask the gateway whether it accepts a key, and keep it for a profile."""
 
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 from apimart_cli.commands import Command, new_app, note_unlimited
 from apimart_cli.commands.options import BaseUrl, Debug, Timeout, WrittenProfile, trace_of
 from apimart_cli.errors import ExitCode
+from apimart_cli.text import shell_word
 
 if TYPE_CHECKING:
     from apimart_cli.config.writer import LoginSettings
@@ -117,7 +117,7 @@ def _may_save(reading: "Reading", *, no_verify: bool) -> bool:
     if is_open and no_verify:
         write_warning(
             "the key is saved without having been verified",
-            f"see whether it works: apimart balance --profile {shlex.quote(reading.profile)}",
+            f"see whether it works: apimart balance --profile {shell_word(reading.profile)}",
         )
         return True
     write_warning("the key is not saved", "keep it unverified with: --no-verify" if is_open else None)

@@ -6,7 +6,7 @@ a variable and the config file obey the same rules and give the same errors.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,6 @@ from apimart_cli.words import ScopeChoice
 
 if TYPE_CHECKING:
     from apimart_cli.errors import Trace
-
-T = TypeVar("T")
 
 
 def complete_profile(incomplete: str) -> list[str]:

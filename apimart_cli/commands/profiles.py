@@ -1,7 +1,6 @@
 """`apimart profiles`: lists the profiles of the config file, and renames them."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.option_records import SettingsOutput, with_records
 from apimart_cli.commands.options import complete_profile
 from apimart_cli.errors import ExitCode
+from apimart_cli.text import shell_word
 
 app = new_app()
 
@@ -94,9 +94,7 @@ def _rename_in_history(old: str, new: str) -> None:
     try:
         rename_profile(path, old, new)
     except LedgerError as error:
-        write_warning(
-            f"the history keeps the old name: {error}", f"show it with: apimart history -p {shlex.quote(old)}"
-        )
+        write_warning(f"the history keeps the old name: {error}", f"show it with: apimart history -p {shell_word(old)}")
 
 
 def _rename_with_keyring(found: Path, old: str, new: str) -> None:

@@ -1,7 +1,6 @@
 """`apimart sandbox`: a local gateway with a history of its own, for the time of a command or until Ctrl-C."""
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from apimart_cli.commands import Command, new_app
 from apimart_cli.commands.completion import complete_command
 from apimart_cli.errors import ApimartError, CommandStatus, ExitCode, UsageError, no_thread
 from apimart_cli.sandbox.scenario import Fault, Funds, Move, Scenario
+from apimart_cli.text import shell_word
 
 if TYPE_CHECKING:
     from apimart_cli.sandbox.server import Sandbox
@@ -294,7 +294,7 @@ def _serve(environment: Mapping[str, str]) -> ExitCode:
     from apimart_cli.processes.signals import wait_for_interrupt
     from apimart_cli.screen.writing import is_terminal_error, write_answer, write_note
 
-    write_answer("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
+    write_answer("".join(f"export {name}={shell_word(value)}\n" for name, value in environment.items()))
     if is_terminal_error():
         write_note("the sandbox is running; Ctrl-C ends it", "paste the lines above into another terminal")
     wait_for_interrupt()

@@ -27,6 +27,7 @@ from apimart_cli.errors import ConfigError, UsageError
 from apimart_cli.files import is_absent
 from apimart_cli.records import ConfigReport, Problem, ProfileReport, ProfileRow
 from apimart_cli.replacing import UnsafeFileError, read_private_file
+from apimart_cli.text import shell_word
 
 
 class StoredKey(NamedTuple):
@@ -162,7 +163,7 @@ def takes_key_elsewhere(profile: str, name: str) -> UsageError:
     """Return the error for a profile that takes its key from a place in which `login` stores none."""
     return UsageError(
         f"profile {profile} takes its key from {name}",
-        f"choose another profile, or first run: apimart config unset {name} --profile {shlex.quote(profile)}",
+        f"choose another profile, or first run: apimart config unset {name} --profile {shell_word(profile)}",
     )
 
 

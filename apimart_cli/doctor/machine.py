@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import stat
 import sys
@@ -23,7 +22,7 @@ from apimart_cli.readings.forecasts import WAITED_SECONDS, Forecasts
 from apimart_cli.records import Condition, DoctorFinding
 from apimart_cli.replacing import read_private_file
 from apimart_cli.rules.balance import Reading
-from apimart_cli.text import listed, quote, visible
+from apimart_cli.text import listed, quote, shell_word, visible
 from apimart_cli.version import __version__
 
 MOST_MISTAKES = 5
@@ -111,7 +110,7 @@ class Machine:
                 yield DoctorFinding.wrong("key", exposure)
         if settings.is_key_instead_of_profile:
             name = visible(profile.value)
-            hint = f"use the profile's own with: --profile {shlex.quote(profile.value)}"
+            hint = f"use the profile's own with: --profile {shell_word(profile.value)}"
             yield DoctorFinding.note("key", f"it is not that of profile {name}, which has one of its own", hint)
         unread = unread_variables(self._environ)
         ours = sorted(name for name in self._environ if re.match("APIMART_", name) and name not in READ)

@@ -236,11 +236,11 @@ def interpret_books(answer: Answer, *, query: Query, redactor: Redactor, fetched
         reject("it is an old answer from a cache")
     total, items = _parts_of(answer, query, redactor)
     booked = _booked(total, redactor)
-    rows = [_row(item, query, redactor) for item in items]
-    days = _days(query) if query.by.has_day else None
+    days = frozenset(days_of(query.period, query.zone))
+    rows = [_row(item, query, days, redactor) for item in items]
     if query.models and query.by.has_model and any(row.model not in query.models for row in rows):
         reject("it has a model in it that was not asked for")
-    if fault := contradiction(booked, rows, days=days):
+    if fault := contradiction(booked, rows, days=days if query.by.has_day else None):
         reject(fault)
     return Usage(
         query.scope,
@@ -327,17 +327,13 @@ def _code(fields: Mapping[str, Any]) -> str:
     return code if isinstance(code, str) and not isinstance(code, JsonNumber) else ""
 
 
-def _days(query: Query) -> frozenset[date]:
-    return frozenset(days_of(query.period, query.zone))
-
-
-def _row(item: Any, query: Query, redactor: Redactor) -> Booked:
+def _row(item: Any, query: Query, days: frozenset[date], redactor: Redactor) -> Booked:
     if not isinstance(item, Mapping):
         reject(f"an item is {described(item, redactor)}, not an object")
     row = _booked(item, redactor)
     if query.by.has_day:
         row = row._replace(day=_day(item, redactor))
-    elif any(item.get(name) is not None for name in _DAY_NAMES) and _day(item, redactor) not in _days(query):
+    elif any(item.get(name) is not None for name in _DAY_NAMES) and _day(item, redactor) not in days:
         reject("it has a day in it that was not asked for")
     return row._replace(model=_model(item, redactor)) if query.by.has_model else row
 

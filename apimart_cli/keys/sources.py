@@ -3,7 +3,6 @@
 This is the only importer of keyring.
 """
 
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from apimart_cli.errors import NO_THREAD_HINT, ApimartError, AuthError, UsageErr
 from apimart_cli.keys.key import MAX_LENGTH, ApiKey, SecondsLeft, drop_newline
 from apimart_cli.processes.child import Child, hint_for
 from apimart_cli.processes.signals import start_thread
+from apimart_cli.text import shell_word
 
 
 class _ReadOnce:
@@ -98,7 +98,7 @@ class KeyCommand(_ReadOnce):
 
     @property
     def _hint(self) -> str:
-        return f"run {shlex.quote(self.command[0])} with its arguments by hand; it must print the key and nothing else"
+        return f"run {shell_word(self.command[0])} with its arguments by hand; it must print the key and nothing else"
 
 
 KEYRING_SERVICE = "apimart"
@@ -154,7 +154,7 @@ class KeyringKey(_ReadOnce):
         if characters is None:
             raise AuthError(
                 f"{self._name} keeps no key",
-                f"store one: apimart login --keyring --profile {shlex.quote(self._profile)}",
+                f"store one: apimart login --keyring --profile {shell_word(self._profile)}",
             )
         if not isinstance(characters, str):
             # What is no text is never made into a key.

@@ -12,8 +12,8 @@ from apimart_cli.errors import Trace
 from apimart_cli.gateway.books import Query, ask_books, joined, split
 from apimart_cli.gateway.question import Sharing
 from apimart_cli.readings import Tells
-from apimart_cli.readings.take import look_at
-from apimart_cli.readings.telling import progress_for, write_failures
+from apimart_cli.readings.take import look_at, progress_for
+from apimart_cli.readings.telling import write_failures
 from apimart_cli.rules.books import BooksReading
 from apimart_cli.words import Scope, Since
 
@@ -77,7 +77,8 @@ def take_books(
         sharing=sharing,
     ) as readings:
         yield _grouped(profiles, [len(queries) for queries in asked], readings, taken, tells)
-    write_failures([each.reading for each in taken], tells)
+    if tells is not Tells.NOTHING:
+        write_failures([each.reading for each in taken])
 
 
 def _grouped(

@@ -216,7 +216,7 @@ def _doubts(profiles: Sequence[Settings], tells: Tells) -> "list[Doubt]":
 
 def _grouped(profiles: Sequence[Settings], arriving: Arriving, taken: list[Taken], tells: Tells) -> Iterator[Taken]:
     """Yield the readings of each profile as soon as all of them are there, and add them to `taken`."""
-    with _progress(profiles, tells) as counted:
+    with progress_for(profiles, sum(map(_questions, profiles)), tells) as counted:
         for number, settings in enumerate(profiles, start=1):
             group = []
             for reading in islice(arriving.readings, _questions(settings)):
@@ -273,13 +273,13 @@ def _with_way_out(group: list[Reading]) -> list[Reading]:
     return [*keys, account._replace(result=refused)]
 
 
-def _progress(profiles: Sequence[Settings], tells: Tells) -> "AbstractContextManager[Progress | None]":
-    """Return what shows a person how many answers have arrived. Nothing is loaded for it where none would see it."""
+def progress_for(profiles: Sequence[Settings], total: int, tells: Tells) -> "AbstractContextManager[Progress | None]":
+    """Return what shows a person how many of `total` answers have arrived, if `tells` allows it."""
     if tells is not Tells.EVERYTHING:
         return nullcontext()
-    from apimart_cli.readings.telling import progress_for
+    from apimart_cli.readings.telling import shown_progress
 
-    return progress_for(profiles, sum(map(_questions, profiles)), tells)
+    return shown_progress(profiles, total)
 
 
 def _tell_of(taken: Sequence[Taken], tells: Tells) -> None:
@@ -289,7 +289,7 @@ def _tell_of(taken: Sequence[Taken], tells: Tells) -> None:
         return
     from apimart_cli.readings.telling import write_account_notes, write_failures
 
-    write_failures(readings, tells)
+    write_failures(readings)
     if tells is Tells.EVERYTHING:
         write_account_notes(taken)
 

@@ -4,7 +4,6 @@ It is loaded where there is something to tell.
 """
 
 import os
-import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from apimart_cli.config.settings import Settings
 from apimart_cli.errors import ApimartError, ConfigError
 from apimart_cli.keys.key import GivenKey, NoKey
-from apimart_cli.readings import Tells
 from apimart_cli.screen.writing import is_terminal_error, write_error, write_note, write_warning
-from apimart_cli.text import listed
+from apimart_cli.text import listed, shell_word
 
 if TYPE_CHECKING:
     from apimart_cli.config.doubts import Doubt
@@ -39,7 +37,7 @@ def write_key_notes(profiles: Sequence[Settings]) -> None:
             name = settings.profile.value
             write_note(
                 f"the key is that of {settings.api_key.source}, not that of profile {name}",
-                f"use the profile's own with: --profile {shlex.quote(name)}",
+                f"use the profile's own with: --profile {shell_word(name)}",
             )
 
 
@@ -49,12 +47,12 @@ def write_doubts(doubts: "Sequence[Doubt]") -> None:
         (write_warning if doubt.is_warning else write_note)(doubt.message, doubt.hint)
 
 
-def progress_for(profiles: Sequence[Settings], total: int, tells: Tells) -> "AbstractContextManager[Progress | None]":
+def shown_progress(profiles: Sequence[Settings], total: int) -> "AbstractContextManager[Progress | None]":
     """Return what shows a person how many of `total` answers have arrived.
 
     Nothing is loaded for it where none would see it.
     """
-    if tells is not Tells.EVERYTHING or not is_terminal_error():
+    if not is_terminal_error():
         return nullcontext()
     from apimart_cli.screen.progress import progress
 
@@ -86,10 +84,8 @@ class Answered(Protocol):
         """Why there is no answer."""
 
 
-def write_failures(readings: Sequence[Answered], tells: Tells = Tells.EVERYTHING) -> None:
+def write_failures(readings: Sequence[Answered]) -> None:
     """Write each failure once, after the names of its readings if there are several; a hint that is the same, once."""
-    if tells is Tells.NOTHING:
-        return
     names: dict[tuple[str, str | None], list[str]] = {}
     for reading in readings:
         if reading.error is not None:
